@@ -1,0 +1,77 @@
+"""What a sender said, once."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from paramedic.clock import from_iso, iso
+
+
+class Severity(StrEnum):
+    """How bad the sender says it is."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Status(StrEnum):
+    """Whether the sender says it is still so."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One sentence of one sender. Labels and annotations are data and nothing else (design P7)."""
+
+    source: str
+    name: str
+    severity: Severity
+    status: Status
+    starts_at: datetime
+    fingerprint: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    ends_at: datetime | None = None
+    value: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values; `from_json` reads them back."""
+        return {
+            "source": self.source,
+            "name": self.name,
+            "severity": self.severity.value,
+            "status": self.status.value,
+            "starts_at": iso(self.starts_at),
+            "ends_at": iso(self.ends_at) if self.ends_at else None,
+            "fingerprint": self.fingerprint,
+            "labels": dict(self.labels),
+            "annotations": dict(self.annotations),
+            "value": self.value,
+        }
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Self:
+        """The alert that `as_json` wrote. Raises KeyError or ValueError on anything else."""
+        return cls(
+            source=said["source"],
+            name=said["name"],
+            severity=Severity(said["severity"]),
+            status=Status(said["status"]),
+            starts_at=from_iso(said["starts_at"]),
+            ends_at=from_iso(said["ends_at"]) if said["ends_at"] else None,
+            fingerprint=said["fingerprint"],
+            labels=said["labels"],
+            annotations=said["annotations"],
+            value=said["value"],
+        )
+
+
+def fingerprint(source: str, labels: Mapping[str, str]) -> str:
+    """The same labels from the same source are the same alert, in whatever order they arrive."""
+    said = "\x1e".join([source, *(f"{key}\x1f{value}" for key, value in sorted(labels.items()))])
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,43 @@
+"""Time: the wall's, and a clock that goes on while the machine sleeps."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+
+def utc_now() -> datetime:
+    """The wall clock, in UTC, aware."""
+    return datetime.now(UTC)
+
+
+def boottime() -> float:
+    """Seconds on a clock that never jumps and goes on in suspend (CLOCK_BOOTTIME; the monotonic clock elsewhere)."""
+    return time.clock_gettime(_STEADY)
+
+
+_STEADY: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def iso(moment: datetime) -> str:
+    """`2026-01-31T09:30:00.250000Z`: one spelling for the trail, the CLI and the API."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> datetime:
+    """The moment that `iso` wrote, aware, in UTC. Raises ValueError on anything without a zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} names no time zone")
+    return moment.astimezone(UTC)
+
+
+def spoken(span: timedelta) -> str:
+    """A duration as people write it: `250ms`, `3s`, `1m 30s`, `2h`."""
+    seconds = span.total_seconds()
+    if abs(seconds) < 1:
+        return f"{round(seconds * 1000)}ms"
+    if abs(seconds) < 60:
+        return f"{seconds:.1f}".rstrip("0").rstrip(".") + "s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [(hours, "h"), (minutes, "m"), (rest, "s")]
+    return " ".join(f"{count}{unit}" for count, unit in parts if count)

@@ -1,0 +1,18 @@
+"""What went wrong, named by what the caller should do next: try again, give up, or accept the no."""
+
+
+class TryAgain(Exception):  # noqa: N818 - the name is the advice
+    """It may go better in a moment: a time-out, a refused connection, a busy server."""
+
+
+class Useless(Exception):  # noqa: N818 - the name is the advice
+    """Trying again changes nothing: a bad setting, a missing program, a denied login."""
+
+
+class Refused(Exception):  # noqa: N818 - the name is the advice
+    """A guardrail said no. A "no" is not a failure: it carries its reason, and how to go on by hand."""
+
+    def __init__(self, reason: str, *, by_hand: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.by_hand = by_hand

@@ -1,0 +1,26 @@
+"""How work on an incident ended."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Ending(StrEnum):
+    """The four ways work ends."""
+
+    RECOVERED = "recovered"  # by itself, before anything was done
+    REMEDIATED = "remediated"  # by a change of ours, verified
+    REFUSED = "refused"  # a guardrail said no; a person has it
+    HANDED_OVER = "handed_over"  # we could not, or should not; a person has it
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a playbook returns: the ending and its reason in words."""
+
+    ending: Ending
+    because: str
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether the incident is now somebody's, not ours."""
+        return self.ending in (Ending.REFUSED, Ending.HANDED_OVER)

@@ -16,3 +16,7 @@ class Refused(Exception):  # noqa: N818 - the name is the advice
         super().__init__(reason)
         self.reason = reason
         self.by_hand = by_hand
+
+
+class Unknown(Exception):  # noqa: N818 - the name is the news
+    """It was sent, and whether it happened is open: never to be repeated blindly (design P4)."""

@@ -1,0 +1,172 @@
+"""The store: one database, opened lazily, once per process, never before a fork."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from paramedic.error import TryAgain, Useless
+from paramedic.store import tables
+
+
+class StoreUnavailable(TryAgain):
+    """The database does not answer, is locked, or its disk is full. Nothing was written."""
+
+
+class StoreUnknown(Useless):
+    """The database is not one this version can work on; the message says what it is and what to do."""
+
+
+#: The advisory lock that makes one chain of the trail on PostgreSQL.
+_TRAIL_LOCK = 0x7061_7261_6D65_6469  # "paramedi"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_CLOCK = {
+    "sqlite": text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"),
+    "postgresql": text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """One transaction: its connection, the database's clock at its start, and whose store it is."""
+
+    conn: Connection
+    now: datetime
+    store: str
+
+
+class Store:
+    """The way to the database. Cheap to make: nothing is opened before the first transaction.
+
+    `now` replaces the database's clock in tests that move it by hand.
+    """
+
+    def __init__(self, url: str, *, now: Callable[[], datetime] | None = None) -> None:
+        self._url = url
+        self._now = now
+        self._engine: Engine | None = None
+        self._uuid: str | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, made at first use."""
+        if self._engine is None:
+            self._engine = connect(self._url)
+        return self._engine
+
+    @property
+    def uuid(self) -> str:
+        """The store's own UUID. Raises StoreUnavailable, or StoreUnknown before the first migration."""
+        if self._uuid is None:
+            with _translated(), self.engine.connect() as conn:
+                self._uuid = _identity(conn)
+        return self._uuid
+
+    def close(self) -> None:
+        """Give every connection back; the next transaction opens anew."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A consistent look. Raises StoreUnavailable."""
+        uuid = self.uuid
+        with _translated(), self.engine.connect() as conn:
+            yield Tx(conn, self._clock(conn), uuid)
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """Rows that the trail does not tell of: durable when the block ends. Raises StoreUnavailable."""
+        uuid = self.uuid
+        with _translated(), self.engine.execution_options(paramedic_writes=True).begin() as conn:
+            yield Tx(conn, self._clock(conn), uuid)
+
+    @contextmanager
+    def record(self) -> Iterator[Tx]:
+        """Rows and the trail's entry about them, together or not at all, one at a time. Raises StoreUnavailable."""
+        with self.write() as tx:
+            if tx.conn.dialect.name == "postgresql":
+                tx.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRAIL_LOCK})
+                tx = Tx(tx.conn, self._clock(tx.conn), tx.store)  # noqa: PLW2901 - waiting for the lock took time
+            yield tx
+
+    def _clock(self, conn: Connection) -> datetime:
+        if self._now is not None:
+            return self._now()
+        micros: int = conn.execute(_CLOCK[conn.dialect.name]).scalar_one()
+        return _EPOCH + timedelta(microseconds=micros)
+
+
+def connect(url: str) -> Engine:
+    """An engine with the settings that the promises need. Raises Useless for a database that is neither of the two."""
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            engine = create_engine(parsed, connect_args={"timeout": 5.0})
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        case "postgresql":
+            return create_engine(
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 3, "options": "-c statement_timeout=10000 -c lock_timeout=5000"},
+            )
+        case other:
+            raise Useless(f"store_url names {other!r}; allowed: sqlite:///FILE, postgresql://USER@HOST/DATABASE")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # SQLAlchemy says BEGIN, not the driver
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite(conn: Connection) -> None:
+    writes = conn.get_execution_options().get("paramedic_writes", False)
+    conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _identity(conn: Connection) -> str:
+    try:
+        uuid: str | None = conn.execute(select(tables.meta.c.store)).scalar_one_or_none()
+    except DBAPIError as error:
+        if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
+            raise StoreUnknown(
+                "the database has no tables yet; `paramedic up` or `paramedic doctor` makes them"
+            ) from error
+        raise
+    if uuid is None:
+        raise StoreUnknown("the database has tables and no identity; it was not made by Paramedic's migrations")
+    return uuid
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise StoreUnavailable("the store cannot be used now: every connection is taken") from error
+    except (OperationalError, InterfaceError) as error:
+        raise StoreUnavailable(f"the store cannot be used now: {_words(error)}") from error
+
+
+def _words(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())[:300]
+
+
+def as_dict(row: Any) -> dict[str, Any]:
+    """A row as a plain dict, for JSON."""
+    return dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented way to a mapping

@@ -1,0 +1,194 @@
+"""Changes to production: the intent before, with every guardrail read in its transaction (P9), the outcome after."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from paramedic.clock import iso
+from paramedic.guardrail import Facts, Refusal, judge
+from paramedic.incident import name
+from paramedic.secret import redact
+from paramedic.store import Tx, claims, incidents, pauses
+from paramedic.store.claims import Claim
+from paramedic.store.tables import acts, grants
+from paramedic.store.trail import append
+from paramedic.target import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One change: what it is, to which life of the target, until when, and what became of it (None: open)."""
+
+    id: int
+    incident: int
+    attempt: int
+    rung: int
+    target: str
+    remedy: str
+    holder: str
+    identity: Identity
+    written_at: datetime
+    deadline_at: datetime
+    result: str | None
+
+    @property
+    def words(self) -> str:
+        """For people: which act, of which incident, since when."""
+        return f"the {self.remedy} of {self.target} by {name(self.incident)} (attempt {self.attempt}, {iso(self.written_at)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The runbook's guardrails, as this change must keep them."""
+
+    mode: str
+    cooldown: timedelta | None
+    budget: tuple[int, timedelta] | None
+
+
+#: Results that say the target was touched, or may have been.
+TOUCHED = ("done", "cured", "failed", "unknown", "decided")
+
+
+def intend(
+    tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, deadline: timedelta, limits: Limits
+) -> Act | Refusal:
+    """Write the intent and spend the grant, or write the refusal: one transaction, from `Store.record`."""
+    refusal = judge(_facts(tx, claim, rung=rung, limits=limits))
+    if refusal is not None:
+        append(
+            tx,
+            actor=claim.holder,
+            phase="decision",
+            what=f"{remedy}.refused",
+            incident=claim.incident,
+            target=claim.target,
+            reason=refusal.reason,
+            data={"guardrail": refusal.guardrail, "attempt": claim.attempt, "rung": rung},
+        )
+        return refusal
+    tx.conn.execute(update(grants).where(*_grant(claim, rung)).values(state="spent"))
+    act: int = tx.conn.execute(
+        insert(acts)
+        .values(
+            incident=claim.incident,
+            attempt=claim.attempt,
+            rung=rung,
+            target=claim.target,
+            remedy=remedy,
+            token=claim.token,
+            holder=claim.holder,
+            identity=_identity_json(identity),
+            written_at=tx.now,
+            deadline_at=tx.now + deadline,
+        )
+        .returning(acts.c.id)
+    ).scalar_one()
+    append(
+        tx,
+        actor=claim.holder,
+        phase="intent",
+        what=remedy,
+        incident=claim.incident,
+        target=claim.target,
+        reason="every guardrail agrees",
+        data={
+            "act": act,
+            "attempt": claim.attempt,
+            "rung": rung,
+            "token": claim.token,
+            "deadline": iso(tx.now + deadline),
+            "identity": _identity_json(identity),
+        },
+    )
+    return get(tx, act)
+
+
+def _facts(tx: Tx, claim: Claim, *, rung: int, limits: Limits) -> Facts:
+    incident = incidents.get(tx, claim.incident)
+    held = claims.current(tx, claim.target)
+    grant = tx.conn.execute(select(grants.c.state).where(*_grant(claim, rung))).scalar_one_or_none()
+    unsettled = open_on(tx, claim.target)
+    touched = (acts.c.target == claim.target) & acts.c.result.in_(TOUCHED)
+    last_act_at = tx.conn.execute(
+        select(acts.c.written_at).where(touched).order_by(acts.c.written_at.desc()).limit(1)
+    ).scalar_one_or_none()
+    in_period = 0
+    if limits.budget is not None:
+        in_period = tx.conn.execute(
+            select(func.count()).where(touched, acts.c.written_at > tx.now - limits.budget[1])
+        ).scalar_one()
+    return Facts(
+        now=tx.now,
+        paused=pauses.current(tx),
+        mode=limits.mode,
+        state=incident.state,
+        attempt=claim.attempt,
+        current_attempt=incident.attempt,
+        claim_is_ours=held is not None and held[0].token == claim.token and held[0].holder == claim.holder,
+        lease_until=held[0].lease_until if held is not None and held[1] else None,
+        grant=grant,
+        open_act=unsettled.words if unsettled else None,
+        last_act_at=last_act_at,
+        cooldown=limits.cooldown,
+        acts_in_period=in_period,
+        budget=limits.budget,
+    )
+
+
+def _grant(claim: Claim, rung: int) -> tuple[Any, ...]:
+    return (
+        grants.c.incident == claim.incident,
+        grants.c.attempt == claim.attempt,
+        grants.c.rung == rung,
+        grants.c.target == claim.target,
+    )
+
+
+def close(tx: Tx, act: Act, *, result: str, why: str, actor: str, identity: Identity | None = None) -> bool:
+    """Write the outcome: done, cured, failed, not_sent, unknown. False if it was already judged; the trail tells either way."""
+    still_open = acts.c.result.is_(None)
+    if result == "cured":
+        still_open = acts.c.result.is_(None) | (acts.c.result == "done")
+    changed = tx.conn.execute(
+        update(acts).where(acts.c.id == act.id, still_open).values(result=result, why=redact(why), closed_at=tx.now)
+    )
+    append(
+        tx,
+        actor=actor,
+        phase="outcome",
+        what=f"{act.remedy}.{result}",
+        incident=act.incident,
+        target=act.target,
+        reason=why if changed.rowcount else f"{why} (told too late: the act was already judged)",
+        data={"act": act.id, "identity": _identity_json(identity) if identity else None},
+    )
+    return changed.rowcount == 1
+
+
+def open_on(tx: Tx, target: str) -> Act | None:
+    """The act on this target whose outcome is open, if there is one."""
+    row = tx.conn.execute(select(acts).where(acts.c.target == target, acts.c.result.is_(None))).one_or_none()
+    return None if row is None else _act(row)
+
+
+def of(tx: Tx, incident: int) -> list[Act]:
+    """Every act of the incident, oldest first."""
+    query = select(acts).where(acts.c.incident == incident).order_by(acts.c.id)
+    return [_act(row) for row in tx.conn.execute(query)]
+
+
+def get(tx: Tx, act: int) -> Act:
+    """The act of this number."""
+    return _act(tx.conn.execute(select(acts).where(acts.c.id == act)).one())
+
+
+def _act(row: Row[Any]) -> Act:
+    values = {field: getattr(row, field) for field in Act.__slots__ if field != "identity"}
+    return Act(**values, identity=Identity(**row.identity))
+
+
+def _identity_json(identity: Identity) -> dict[str, Any]:
+    return {"pid": identity.pid, "started_at": identity.started_at, "state": identity.state}

@@ -1,0 +1,100 @@
+"""The target's only claim: incident, attempt, holder, a token that only grows, a lease by the database's clock (P2)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, select, update
+
+from paramedic.incident import name
+from paramedic.store import Tx
+from paramedic.store.tables import claims
+from paramedic.store.trail import append
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The exclusive, fenced right to work on a target, until its lease runs out."""
+
+    target: str
+    token: int
+    incident: int
+    attempt: int
+    holder: str
+    lease_until: datetime
+
+
+def take(tx: Tx, *, target: str, incident: int, attempt: int, holder: str, lease: timedelta) -> Claim | str:
+    """The claim, or in words who has it. `tx` must come from `Store.record`.
+
+    A claim is free when it was released or its lease has run out; whoever takes it fences the one before by a higher token.
+    """
+    row = tx.conn.execute(select(claims).where(claims.c.target == target)).one_or_none()
+    mine = {
+        "incident": incident,
+        "attempt": attempt,
+        "holder": holder,
+        "taken_at": tx.now,
+        "lease_until": tx.now + lease,
+        "released": False,
+    }
+    if row is None:
+        token = 1
+        tx.conn.execute(insert(claims).values(target=target, token=token, **mine))
+    elif row.released or row.lease_until <= tx.now:
+        token = row.token + 1
+        tx.conn.execute(update(claims).where(claims.c.target == target).values(token=token, **mine))
+    else:
+        return f"{name(row.incident)} (attempt {row.attempt}, {row.holder}) has the claim on {target}"
+    append(
+        tx,
+        actor=holder,
+        phase="decision",
+        what="claim.taken",
+        incident=incident,
+        target=target,
+        reason="nobody else has it",
+        data={"attempt": attempt, "token": token},
+    )
+    return Claim(target, token, incident, attempt, holder, tx.now + lease)
+
+
+def renew(tx: Tx, claim: Claim, lease: timedelta) -> bool:
+    """Hold it longer. False: it was lost, and is not to be taken back by renewing."""
+    changed = tx.conn.execute(
+        update(claims)
+        .where(
+            claims.c.target == claim.target,
+            claims.c.token == claim.token,
+            claims.c.released.is_(False),
+            claims.c.lease_until > tx.now,
+        )
+        .values(lease_until=tx.now + lease)
+    )
+    return changed.rowcount == 1
+
+
+def release(tx: Tx, claim: Claim) -> None:
+    """Give it back, if it is still ours."""
+    tx.conn.execute(
+        update(claims).where(claims.c.target == claim.target, claims.c.token == claim.token).values(released=True)
+    )
+
+
+def current(tx: Tx, target: str) -> tuple[Claim, bool] | None:
+    """The newest claim on the target and whether it holds now."""
+    row = tx.conn.execute(select(claims).where(claims.c.target == target)).one_or_none()
+    if row is None:
+        return None
+    claim = Claim(row.target, row.token, row.incident, row.attempt, row.holder, row.lease_until)
+    return claim, not row.released and row.lease_until > tx.now
+
+
+def of_attempt(tx: Tx, incident: int, attempt: int) -> tuple[Claim, bool] | None:
+    """The claim that this attempt took last, and whether it holds now; None if it never had one, or another took it."""
+    row = tx.conn.execute(
+        select(claims).where(claims.c.incident == incident, claims.c.attempt == attempt)
+    ).one_or_none()
+    if row is None:
+        return None
+    claim = Claim(row.target, row.token, row.incident, row.attempt, row.holder, row.lease_until)
+    return claim, not row.released and row.lease_until > tx.now

@@ -1,0 +1,127 @@
+"""The inbox: an alert is here, on disk, before its sender hears 202 (P1)."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, delete, func, insert, or_, select, update
+
+from paramedic.alert import Alert
+from paramedic.secret import redact, redacted
+from paramedic.store import Store, Tx
+from paramedic.store.messages import queue_trouble
+from paramedic.store.tables import inbox, quarantine
+
+#: A kept body is cut to this many characters.
+BODY_LIMIT = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An alert that waits for its decision."""
+
+    position: int
+    id: str
+    received_at: datetime
+    alert: Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A body, or the part of one, that could not be read, and why: `error` names the field."""
+
+    body: str
+    error: str
+
+
+def receive(
+    store: Store, alerts: Sequence[Alert], *, source: str, sender: str, bad: Sequence[Unreadable] = (), keep: int = 1000
+) -> list[str]:
+    """Write the alerts, and what could not be read, in one durable commit; the receipt ids, in the alerts' order.
+
+    Raises StoreUnavailable, and then nothing was written. A person is told of what could not be read; the quarantine
+    keeps the newest `keep` bodies.
+    """
+    receipts = [str(uuid.uuid4()) for _ in alerts]
+    with store.write() as tx:
+        if alerts:
+            rows = [
+                {
+                    "receipt": receipt,
+                    "source": source,
+                    "sender": sender,
+                    "received_at": tx.now,
+                    "alert": redacted(alert.as_json()),
+                    "state": "new",
+                }
+                for receipt, alert in zip(receipts, alerts, strict=True)
+            ]
+            tx.conn.execute(insert(inbox), rows)
+        for one in bad:
+            _keep(tx, one, source=source, sender=sender, keep=keep)
+    return receipts
+
+
+def _keep(tx: Tx, one: Unreadable, *, source: str, sender: str, keep: int) -> None:
+    known = str(uuid.uuid4())
+    tx.conn.execute(
+        insert(quarantine).values(
+            id=known,
+            source=source,
+            sender=sender,
+            received_at=tx.now,
+            error=redact(one.error),
+            body=redact(one.body)[:BODY_LIMIT],
+        )
+    )
+    kept = select(quarantine.c.id).order_by(quarantine.c.received_at.desc(), quarantine.c.id).limit(keep)
+    tx.conn.execute(delete(quarantine).where(quarantine.c.id.not_in(kept)))
+    queue_trouble(
+        tx,
+        subject=f"An alert from {source} could not be read",
+        body=f"{redact(one.error)}\n\nIt was sent by {sender} and is kept as {known}. It opened no incident: look at it.",
+        same_within_minutes=10,
+    )
+
+
+def waiting(tx: Tx, limit: int = 100) -> list[Receipt]:
+    """What has no decision yet, in the order of arrival, and what was held back until now."""
+    query = (
+        select(inbox)
+        .where(or_(inbox.c.state == "new", and_(inbox.c.state == "held", inbox.c.look_again_at <= tx.now)))
+        .order_by(inbox.c.position)
+        .limit(limit)
+    )
+    return [
+        Receipt(row.position, row.receipt, row.received_at, Alert.from_json(row.alert))
+        for row in tx.conn.execute(query)
+    ]
+
+
+def decided(
+    tx: Tx, receipt: Receipt, *, verdict: str, reason: str, incident: int | None, look_again_at: datetime | None
+) -> bool:
+    """Write the decision beside the receipt. False if another process was faster: then nothing may follow from it."""
+    changed = tx.conn.execute(
+        update(inbox)
+        .where(inbox.c.position == receipt.position, inbox.c.state.in_(("new", "held")))
+        .values(
+            state="held" if look_again_at else "triaged",
+            look_again_at=look_again_at,
+            verdict=verdict,
+            reason=reason,
+            incident=incident,
+            triaged_at=tx.now,
+        )
+    )
+    return changed.rowcount == 1
+
+
+def depth(tx: Tx) -> tuple[int, datetime | None]:
+    """How many alerts wait for their first decision, and since when the oldest does."""
+    row = tx.conn.execute(
+        select(func.count(), func.min(inbox.c.received_at)).where(inbox.c.state == "new").select_from(inbox)
+    ).one()
+    oldest: datetime | None = row[1]
+    return row[0], oldest

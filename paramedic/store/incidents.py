@@ -1,0 +1,507 @@
+"""Incidents and their attempts. Every move is checked by the machine and told on the trail, in one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from paramedic.alert import Alert, Severity, Status
+from paramedic.incident import IllegalMove, Incident, State, move, name
+from paramedic.outcome import Ending, Outcome
+from paramedic.secret import redact, redacted
+from paramedic.store import Tx, messages, outbox
+from paramedic.store.tables import (
+    acts,
+    attempts,
+    evidence,
+    fingerprints,
+    grants,
+    incident_alerts,
+    incidents,
+    runbook_versions,
+)
+from paramedic.store.trail import append
+from paramedic.triage import Said
+
+
+class NoSuchIncident(LookupError):
+    """The store knows no incident of this number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a runbook wants done about a new incident. Without one, a person is told at once."""
+
+    runbook: str
+    version: str
+    text: str
+    rungs: int  # how many remedies the ladder has
+
+
+def get(tx: Tx, number: int) -> Incident:
+    """The incident as it stands. Raises NoSuchIncident."""
+    row = tx.conn.execute(select(incidents).where(incidents.c.number == number)).one_or_none()
+    if row is None:
+        raise NoSuchIncident(f"there is no {name(number)} in this store")
+    return _incident(tx, row)
+
+
+def live(tx: Tx, service: str, target: str) -> Incident | None:
+    """The one incident of this service and target that has not ended."""
+    query = select(incidents).where(
+        incidents.c.service == service, incidents.c.target == target, incidents.c.state != State.RESOLVED
+    )
+    row = tx.conn.execute(query).one_or_none()
+    return None if row is None else _incident(tx, row)
+
+
+def listed(tx: Tx, *, states: tuple[State, ...] = (), limit: int = 50, before: int | None = None) -> list[Incident]:
+    """The newest incidents first; `before` pages on from a number."""
+    query: Select[Any] = select(incidents).order_by(incidents.c.number.desc()).limit(limit)
+    if states:
+        query = query.where(incidents.c.state.in_(states))
+    if before is not None:
+        query = query.where(incidents.c.number < before)
+    return [_incident(tx, row) for row in tx.conn.execute(query)]
+
+
+def well_at(tx: Tx, target: str) -> datetime | None:
+    """When a playbook last ended with this target verified well."""
+    query = select(func.max(incidents.c.ended_at)).where(
+        incidents.c.target == target, incidents.c.ending.in_((Ending.RECOVERED, Ending.REMEDIATED))
+    )
+    micros = tx.conn.execute(query).scalar_one_or_none()
+    moment: datetime | None = micros
+    return moment
+
+
+def cures(tx: Tx, target: str, within: timedelta) -> int:
+    """How often a change of ours healed this target within the time that lies behind."""
+    query = select(func.count()).where(
+        acts.c.target == target, acts.c.result == "cured", acts.c.closed_at > tx.now - within
+    )
+    return tx.conn.execute(query).scalar_one()
+
+
+def last_said(tx: Tx, fingerprint: str) -> Said | None:
+    """The last thing that was said under this fingerprint."""
+    row = tx.conn.execute(select(fingerprints).where(fingerprints.c.fingerprint == fingerprint)).one_or_none()
+    return None if row is None else Said(Status(row.status), row.starts_at)
+
+
+def said(tx: Tx, alert: Alert) -> None:
+    """Remember the newest word under the alert's fingerprint."""
+    values = {"status": alert.status, "starts_at": alert.starts_at}
+    dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(fingerprints).values(fingerprint=alert.fingerprint, **values)
+    tx.conn.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=values))
+
+
+def open_incident(
+    tx: Tx, alert: Alert, *, service: str, target: str, policy: str, reason: str, plan: Plan | None
+) -> Incident:
+    """Open one, and with it either its first attempt or, without a plan, its first rung."""
+    if plan is not None:
+        _pin(tx, plan)
+    number: int = tx.conn.execute(
+        insert(incidents)
+        .values(
+            service=redact(service),
+            target=redact(target),
+            title=redact(alert.name),
+            severity=alert.severity,
+            state=State.OPEN,
+            attempt=0,
+            policy=policy,
+            opened_at=tx.now,
+            runbook=plan.runbook if plan else None,
+            runbook_version=plan.version if plan else None,
+        )
+        .returning(incidents.c.number)
+    ).scalar_one()
+    append(
+        tx,
+        actor="triage",
+        phase="decision",
+        what="incident.opened",
+        incident=number,
+        target=target,
+        reason=reason,
+        data={
+            "severity": alert.severity.value,
+            "runbook": plan.runbook if plan else None,
+            "fingerprint": alert.fingerprint,
+        },
+        content={"alert": alert.as_json()},
+    )
+    _note_alert(tx, number, alert)
+    if plan is not None:
+        raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason)
+    return get(tx, number)
+
+
+def join(tx: Tx, number: int, alert: Alert, *, reason: str) -> None:
+    """The alert is part of this incident: counted if it is known, told on the trail if it is new or worse."""
+    before = tx.conn.execute(
+        select(incident_alerts.c.status, incident_alerts.c.severity).where(
+            incident_alerts.c.incident == number, incident_alerts.c.fingerprint == alert.fingerprint
+        )
+    ).one_or_none()
+    _note_alert(tx, number, alert)
+    if before is None or (before.status, before.severity) != (alert.status, alert.severity):
+        append(
+            tx,
+            actor="triage",
+            phase="decision",
+            what=f"alert.{alert.status}",
+            incident=number,
+            reason=reason,
+            data={"fingerprint": alert.fingerprint, "severity": alert.severity.value},
+            content={"alert": alert.as_json()},
+        )
+    if alert.severity is Severity.CRITICAL:
+        tx.conn.execute(update(incidents).where(incidents.c.number == number).values(severity=alert.severity))
+
+
+def _note_alert(tx: Tx, number: int, alert: Alert) -> None:
+    known = (incident_alerts.c.incident == number) & (incident_alerts.c.fingerprint == alert.fingerprint)
+    now_said = {
+        "severity": alert.severity,
+        "status": alert.status,
+        "starts_at": alert.starts_at,
+        "ends_at": alert.ends_at,
+        "labels": redacted(dict(alert.labels)),
+        "annotations": redacted(dict(alert.annotations)),
+        "last_seen": tx.now,
+    }
+    again = tx.conn.execute(update(incident_alerts).where(known).values(count=incident_alerts.c.count + 1, **now_said))
+    if again.rowcount == 0:
+        tx.conn.execute(
+            insert(incident_alerts).values(
+                incident=number,
+                fingerprint=alert.fingerprint,
+                name=redact(alert.name),
+                first_seen=tx.now,
+                count=1,
+                **now_said,
+            )
+        )
+
+
+def alerts_of(tx: Tx, number: int) -> list[dict[str, Any]]:
+    """The incident's alerts, each with how often it was said."""
+    query = select(incident_alerts).where(incident_alerts.c.incident == number).order_by(incident_alerts.c.first_seen)
+    return [dict(row._mapping) for row in tx.conn.execute(query)]  # noqa: SLF001 - SQLAlchemy's documented way
+
+
+def _pin(tx: Tx, plan: Plan) -> None:
+    known = tx.conn.execute(
+        select(runbook_versions.c.version).where(runbook_versions.c.version == plan.version)
+    ).one_or_none()
+    if known is None:
+        tx.conn.execute(insert(runbook_versions).values(version=plan.version, name=plan.runbook, text=plan.text))
+
+
+def runbook_text(tx: Tx, version: str) -> str:
+    """The runbook as it was when the incident began."""
+    return tx.conn.execute(select(runbook_versions.c.text).where(runbook_versions.c.version == version)).scalar_one()
+
+
+# --- attempts -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of the playbook at an incident."""
+
+    incident: int
+    attempt: int
+    state: str  # open, closed, given_up
+    raised_at: datetime
+    dispatched_at: datetime | None
+    flow_run: str | None
+    began_at: datetime | None
+
+
+def attempt_of(tx: Tx, number: int, attempt: int) -> Attempt | None:
+    """The attempt as it stands."""
+    row = tx.conn.execute(
+        select(attempts).where(attempts.c.incident == number, attempts.c.attempt == attempt)
+    ).one_or_none()
+    return None if row is None else _attempt(row)
+
+
+def attempts_of(tx: Tx, number: int) -> list[Attempt]:
+    """All attempts, oldest first."""
+    query = select(attempts).where(attempts.c.incident == number).order_by(attempts.c.attempt)
+    return [_attempt(row) for row in tx.conn.execute(query)]
+
+
+def open_attempts(tx: Tx) -> list[Attempt]:
+    """Every attempt that has not ended, of every incident: what the watchdog looks at."""
+    query = select(attempts).where(attempts.c.state == "open").order_by(attempts.c.raised_at)
+    return [_attempt(row) for row in tx.conn.execute(query)]
+
+
+def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str) -> bool:
+    """Hand the incident on to attempt `after` + 1, by one compare-and-set. False: somebody else already did.
+
+    The attempt before is given up: what it has left of grants is revoked, and a rung that was ever consumed is not
+    granted again, whatever became of it (P4).
+    """
+    raised = tx.conn.execute(
+        update(incidents)
+        .where(
+            incidents.c.number == number,
+            incidents.c.attempt == after,
+            incidents.c.state.in_((State.OPEN, State.WORKING)),
+        )
+        .values(attempt=after + 1)
+    )
+    if raised.rowcount != 1:
+        return False
+    _give_up_attempts(tx, number)
+    incident = get(tx, number)
+    tx.conn.execute(
+        insert(attempts).values(
+            incident=number, attempt=after + 1, state="open", raised_at=tx.now, reason=redact(reason)
+        )
+    )
+    consumed = set(
+        tx.conn.execute(
+            select(acts.c.rung).where(
+                acts.c.incident == number, (acts.c.result.is_(None)) | (acts.c.result != "not_sent")
+            )
+        ).scalars()
+    )
+    for rung in range(1, rungs + 1):
+        if rung not in consumed:
+            tx.conn.execute(
+                insert(grants).values(
+                    incident=number, attempt=after + 1, rung=rung, target=incident.target, state="open"
+                )
+            )
+    outbox.put(tx, incident=number, attempt=after + 1)
+    append(
+        tx,
+        actor="triage" if after == 0 else "watchdog",
+        phase="decision",
+        what="attempt.raised",
+        incident=number,
+        target=incident.target,
+        reason=reason,
+        data={"attempt": after + 1},
+    )
+    return True
+
+
+def _give_up_attempts(tx: Tx, number: int) -> None:
+    tx.conn.execute(
+        update(attempts)
+        .where(attempts.c.incident == number, attempts.c.state == "open")
+        .values(state="given_up", ended_at=tx.now)
+    )
+    tx.conn.execute(update(grants).where(grants.c.incident == number, grants.c.state == "open").values(state="revoked"))
+    outbox.withdraw(tx, number)
+
+
+def begin_attempt(tx: Tx, number: int, attempt: int, *, flow_run: str) -> str | None:
+    """Start working, or the reason in words why this run may not. The same run may begin again; another may not."""
+    incident = get(tx, number)
+    known = attempt_of(tx, number, attempt)
+    if known is None:
+        return f"{incident.id} has no attempt {attempt}"
+    if known.state != "open":
+        return f"attempt {attempt} at {incident.id} is over ({known.state}); a run is no permission to act again"
+    if incident.attempt != attempt:
+        return f"attempt {incident.attempt} has {incident.id}, not attempt {attempt}"
+    if incident.state not in (State.OPEN, State.WORKING):
+        return f"{incident.id} is {incident.state}: it is not automation's to work on"
+    if known.began_at is not None and known.flow_run != flow_run:
+        return f"flow run {known.flow_run} already works on attempt {attempt} at {incident.id}"
+    first = known.began_at is None
+    tx.conn.execute(
+        update(attempts)
+        .where(attempts.c.incident == number, attempts.c.attempt == attempt)
+        .values(flow_run=flow_run, began_at=known.began_at or tx.now)
+    )
+    _set_state(tx, incident, State.WORKING)
+    append(
+        tx,
+        actor=f"run:{flow_run}",
+        phase="decision",
+        what="attempt.began" if first else "attempt.began_again",
+        incident=number,
+        target=incident.target,
+        reason=f"attempt {attempt} works on it",
+        data={"attempt": attempt, "flow_run": flow_run},
+    )
+    return None
+
+
+def dispatched(tx: Tx, number: int, attempt: int, *, flow_run: str) -> None:
+    """Prefect has the run. Written once; a run that began before the answer came is kept as it is."""
+    tx.conn.execute(
+        update(attempts)
+        .where(attempts.c.incident == number, attempts.c.attempt == attempt)
+        .values(dispatched_at=tx.now, flow_run=func.coalesce(attempts.c.flow_run, flow_run))
+    )
+    append(
+        tx,
+        actor="dispatch",
+        phase="outcome",
+        what="run.created",
+        incident=number,
+        reason=f"Prefect has the run of attempt {attempt}",
+        data={"attempt": attempt, "flow_run": flow_run},
+    )
+
+
+# --- endings --------------------------------------------------------------------------------------------------------
+
+
+def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[str, Any] | None = None) -> Incident:
+    """End it well: verified by a playbook, or by the word of a named human. Raises IllegalMove.
+
+    A human's word also decides an act whose outcome was open.
+    """
+    incident = get(tx, number)
+    _give_up_attempts(tx, number)
+    messages.withdraw(tx, number)
+    tx.conn.execute(
+        update(acts)
+        .where(acts.c.incident == number, acts.c.result.is_(None))
+        .values(result="decided", why=f"decided by {actor}", closed_at=tx.now)
+    )
+    _set_state(tx, incident, State.RESOLVED, ending=outcome.ending, because=redact(outcome.because), ended_at=tx.now)
+    append(
+        tx,
+        actor=actor,
+        phase="outcome",
+        what=f"incident.{outcome.ending}",
+        incident=number,
+        target=incident.target,
+        reason=outcome.because,
+        data=data,
+    )
+    return get(tx, number)
+
+
+def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
+    """Give it to a person: grants revoked first, then the first rung is due now. Idempotent once handed over.
+
+    Raises IllegalMove where a person already has it or it has ended.
+    """
+    incident = get(tx, number)
+    if incident.state is State.HANDED_OVER:
+        return incident
+    _give_up_attempts(tx, number)
+    _set_state(tx, incident, State.HANDED_OVER, ending=outcome.ending, because=redact(outcome.because))
+    append(
+        tx,
+        actor=actor,
+        phase="outcome",
+        what=f"incident.{outcome.ending}",
+        incident=number,
+        target=incident.target,
+        reason=outcome.because,
+    )
+    messages.queue_rung(tx, incident=number, policy=incident.policy, rung=0, due_at=tx.now)
+    return get(tx, number)
+
+
+def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
+    """A named human has it: no further change is made, no further rung is climbed. Idempotent for the same person.
+
+    Raises IllegalMove if it has ended.
+    """
+    incident = get(tx, number)
+    if incident.state is State.ACKNOWLEDGED and incident.acknowledged_by == by:
+        return incident
+    move(incident.state, State.ACKNOWLEDGED)
+    _give_up_attempts(tx, number)
+    messages.withdraw(tx, number)
+    ending = incident.ending or Ending.HANDED_OVER
+    _set_state(tx, incident, State.ACKNOWLEDGED, acknowledged_by=by, acknowledged_at=tx.now, ending=ending)
+    append(
+        tx,
+        actor=f"person:{by}",
+        phase="decision",
+        what="incident.acknowledged",
+        incident=number,
+        target=incident.target,
+        reason=reason,
+    )
+    return get(tx, number)
+
+
+def note(tx: Tx, number: int, *, by: str, text: str) -> None:
+    """A person's words on the timeline: erasable content, told by its digest."""
+    incident = get(tx, number)
+    append(
+        tx,
+        actor=f"person:{by}",
+        phase="decision",
+        what="incident.note",
+        incident=number,
+        target=incident.target,
+        reason="a person's note",
+        content={"note": text},
+    )
+
+
+def _set_state(tx: Tx, incident: Incident, state: State, **values: Any) -> None:
+    if incident.state is not state:
+        move(incident.state, state)
+    changed = tx.conn.execute(
+        update(incidents)
+        .where(incidents.c.number == incident.number, incidents.c.state == incident.state)
+        .values(state=state, **values)
+    )
+    if changed.rowcount != 1:
+        raise IllegalMove(f"{incident.id} was moved by somebody else meanwhile")
+
+
+# --- evidence -------------------------------------------------------------------------------------------------------
+
+
+def add_evidence(tx: Tx, number: int, attempt: int, *, kind: str, taken_at: datetime, body: str) -> None:
+    """Keep what was seen, secrets taken out."""
+    tx.conn.execute(
+        insert(evidence).values(incident=number, attempt=attempt, kind=kind, taken_at=taken_at, body=redact(body))
+    )
+
+
+def evidence_of(tx: Tx, number: int) -> list[dict[str, Any]]:
+    """All that was seen, oldest first: kind, taken_at, attempt, body."""
+    query = select(evidence).where(evidence.c.incident == number).order_by(evidence.c.id)
+    return [dict(row._mapping) for row in tx.conn.execute(query)]  # noqa: SLF001
+
+
+def _incident(tx: Tx, row: Row[Any]) -> Incident:
+    return Incident(
+        store=tx.store,
+        number=row.number,
+        service=row.service,
+        target=row.target,
+        title=row.title,
+        severity=Severity(row.severity),
+        state=State(row.state),
+        attempt=row.attempt,
+        policy=row.policy,
+        opened_at=row.opened_at,
+        runbook=row.runbook,
+        runbook_version=row.runbook_version,
+        ending=Ending(row.ending) if row.ending else None,
+        because=row.because,
+        ended_at=row.ended_at,
+        acknowledged_by=row.acknowledged_by,
+        acknowledged_at=row.acknowledged_at,
+    )
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(**{field: getattr(row, field) for field in Attempt.__slots__})

@@ -1,0 +1,148 @@
+"""What people are told: rungs of an escalation, news of an ending, trouble about Paramedic itself. Due times live here."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, insert, or_, select, update
+
+from paramedic.secret import redact
+from paramedic.store import Tx
+from paramedic.store.tables import messages
+
+#: How long a sender may hold a message before another may send it.
+HOLD = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message to one person, not yet or already sent."""
+
+    id: int
+    kind: str
+    incident: int | None
+    policy: str
+    rung: int
+    subject: str
+    body: str
+    due_at: datetime
+    state: str
+    tries: int
+    person: str | None
+    sent_at: datetime | None
+    last_error: str | None
+
+
+def queue_rung(tx: Tx, *, incident: int, policy: str, rung: int, due_at: datetime) -> None:
+    """Have the rung's person told at `due_at`, unless somebody acknowledges before."""
+    _queue(tx, kind="rung", incident=incident, policy=policy, rung=rung, due_at=due_at)
+
+
+def queue_news(tx: Tx, *, incident: int, policy: str) -> None:
+    """Have whoever is on call told how the incident ended. Once."""
+    _queue(tx, kind="news", incident=incident, policy=policy, rung=0, due_at=tx.now)
+
+
+def queue_trouble(tx: Tx, *, subject: str, body: str, same_within_minutes: int) -> None:
+    """Have whoever is on call told about Paramedic itself; the same subject once in so many minutes."""
+    since = tx.now - timedelta(minutes=same_within_minutes)
+    known = select(messages.c.id).where(
+        messages.c.kind == "trouble", messages.c.subject == redact(subject), messages.c.due_at > since
+    )
+    if tx.conn.execute(known.limit(1)).one_or_none() is None:
+        _queue(tx, kind="trouble", incident=None, policy="default", rung=0, due_at=tx.now, subject=subject, body=body)
+
+
+def _queue(
+    tx: Tx,
+    *,
+    kind: str,
+    incident: int | None,
+    policy: str,
+    rung: int,
+    due_at: datetime,
+    subject: str = "",
+    body: str = "",
+) -> None:
+    tx.conn.execute(
+        insert(messages).values(
+            kind=kind,
+            incident=incident,
+            policy=policy,
+            rung=rung,
+            subject=redact(subject),
+            body=redact(body),
+            due_at=due_at,
+            state="due",
+            tries=0,
+        )
+    )
+
+
+def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[Message]:
+    """What should be sent now; of one incident, or of all."""
+    query = select(messages).where(_sendable(tx)).order_by(messages.c.due_at, messages.c.id).limit(limit)
+    if incident is not None:
+        query = query.where(messages.c.incident == incident)
+    return [_message(row) for row in tx.conn.execute(query)]
+
+
+def of(tx: Tx, incident: int) -> list[Message]:
+    """Every message of the incident, oldest first."""
+    query = select(messages).where(messages.c.incident == incident).order_by(messages.c.id)
+    return [_message(row) for row in tx.conn.execute(query)]
+
+
+def take(tx: Tx, message: int) -> bool:
+    """Have it for sending, for HOLD. False: somebody else has it, or it is no longer due."""
+    changed = tx.conn.execute(
+        update(messages)
+        .where(messages.c.id == message, _sendable(tx))
+        .values(state="sending", sending_until=tx.now + HOLD, tries=messages.c.tries + 1)
+    )
+    return changed.rowcount == 1
+
+
+def sent(tx: Tx, message: int, *, person: str) -> bool:
+    """It left. False if that was already written."""
+    changed = tx.conn.execute(
+        update(messages)
+        .where(messages.c.id == message, messages.c.state != "sent")
+        .values(state="sent", person=person, sent_at=tx.now)
+    )
+    return changed.rowcount == 1
+
+
+def put_off(tx: Tx, message: int, *, error: str, until: datetime) -> None:
+    """It did not leave, and is tried again."""
+    tx.conn.execute(
+        update(messages)
+        .where(messages.c.id == message, messages.c.state == "sending")
+        .values(state="due", due_at=until, last_error=redact(error))
+    )
+
+
+def unreachable(tx: Tx, message: int, *, error: str) -> None:
+    """It can never leave this way; the next rung is somebody else's."""
+    tx.conn.execute(
+        update(messages).where(messages.c.id == message).values(state="unreachable", last_error=redact(error))
+    )
+
+
+def withdraw(tx: Tx, incident: int) -> None:
+    """Stop climbing: somebody has acknowledged, or it is over. News still goes out."""
+    tx.conn.execute(
+        update(messages)
+        .where(messages.c.incident == incident, messages.c.kind == "rung", messages.c.state.in_(("due", "sending")))
+        .values(state="withdrawn")
+    )
+
+
+def _sendable(tx: Tx) -> ColumnElement[bool]:
+    return or_(
+        and_(messages.c.state == "due", messages.c.due_at <= tx.now),
+        and_(messages.c.state == "sending", messages.c.sending_until <= tx.now),
+    )
+
+
+def _message(row: object) -> Message:
+    return Message(**{field: getattr(row, field) for field in Message.__slots__})

@@ -1,0 +1,80 @@
+"""The outbox: which flow runs Prefect must be asked for. A crash on either side neither loses nor doubles one."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+
+from paramedic.secret import redact
+from paramedic.store import Tx
+from paramedic.store.tables import outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run to be asked for."""
+
+    incident: int
+    attempt: int
+    key: str
+    written_at: datetime
+    tries: int
+    last_error: str | None
+
+
+def put(tx: Tx, *, incident: int, attempt: int) -> None:
+    """Ask for the run of this attempt. Its key carries the store's UUID, so an old run is never taken for a new one."""
+    tx.conn.execute(
+        insert(outbox).values(
+            incident=incident,
+            attempt=attempt,
+            key=f"paramedic:{tx.store}:{incident}:{attempt}",
+            state="waiting",
+            written_at=tx.now,
+            due_at=tx.now,
+            tries=0,
+        )
+    )
+
+
+def waiting(tx: Tx, limit: int = 20) -> list[Order]:
+    """What is due to be asked for, oldest first."""
+    query = (
+        select(outbox)
+        .where(outbox.c.state == "waiting", outbox.c.due_at <= tx.now)
+        .order_by(outbox.c.written_at, outbox.c.incident)
+        .limit(limit)
+    )
+    return [Order(**{field: getattr(row, field) for field in Order.__slots__}) for row in tx.conn.execute(query)]
+
+
+def oldest_waiting(tx: Tx) -> datetime | None:
+    """Since when the oldest order has waited."""
+    query = select(outbox.c.written_at).where(outbox.c.state == "waiting").order_by(outbox.c.written_at).limit(1)
+    return tx.conn.execute(query).scalar_one_or_none()
+
+
+def sent(tx: Tx, incident: int, attempt: int) -> bool:
+    """Prefect has it. False: it was sent or withdrawn meanwhile."""
+    changed = tx.conn.execute(
+        update(outbox)
+        .where(outbox.c.incident == incident, outbox.c.attempt == attempt, outbox.c.state == "waiting")
+        .values(state="sent", tries=outbox.c.tries + 1)
+    )
+    return changed.rowcount == 1
+
+
+def put_off(tx: Tx, incident: int, attempt: int, *, error: str, until: datetime) -> None:
+    """Prefect did not answer, or said try again: whether the run exists is open, and the key decides it next time."""
+    tx.conn.execute(
+        update(outbox)
+        .where(outbox.c.incident == incident, outbox.c.attempt == attempt, outbox.c.state == "waiting")
+        .values(tries=outbox.c.tries + 1, due_at=until, last_error=redact(error))
+    )
+
+
+def withdraw(tx: Tx, incident: int) -> None:
+    """Nobody wants these runs any more."""
+    tx.conn.execute(
+        update(outbox).where(outbox.c.incident == incident, outbox.c.state == "waiting").values(state="withdrawn")
+    )

@@ -1,0 +1,299 @@
+"""The store's tables, as the migrations build them. The test `the tables are what the migrations build` holds the two together."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+metadata = MetaData()
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, kept as whole microseconds since the epoch: the same order and precision on both databases."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - the base's form
+        """To the database. Naive datetimes raise TypeError."""
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """From the database."""
+        return None if value is None else _EPOCH + timedelta(microseconds=int(value))
+
+
+#: SQLite counts up only a column that is exactly INTEGER.
+Serial = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("store", String(36), nullable=False),
+    Column("generation", Integer, nullable=False),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("position", Serial, primary_key=True, autoincrement=True),
+    Column("receipt", String(36), nullable=False, unique=True),
+    Column("source", String(64), nullable=False),
+    Column("sender", String(128), nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("alert", JSON, nullable=False),
+    Column("state", String(16), nullable=False),  # new, held, triaged
+    Column("look_again_at", Moment),
+    Column("verdict", String(32)),
+    Column("reason", Text),
+    Column("incident", BigInteger),
+    Column("triaged_at", Moment),
+    Index("inbox_waiting", "state", "position"),
+    sqlite_autoincrement=True,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("sender", String(128), nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("starts_at", Moment, nullable=False),
+)
+
+runbook_versions = Table(
+    "runbook_versions",
+    metadata,
+    Column("version", String(64), primary_key=True),
+    Column("name", String(256), nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("number", Serial, primary_key=True, autoincrement=True),
+    Column("service", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("policy", String(128), nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("runbook", String(256)),
+    Column("runbook_version", String(64), ForeignKey("runbook_versions.version")),
+    Column("ending", String(16)),
+    Column("because", Text),
+    Column("ended_at", Moment),
+    Column("acknowledged_by", String(128)),
+    Column("acknowledged_at", Moment),
+    # One thing wrong is one incident, whatever races: the database itself refuses a second.
+    Index(
+        "incidents_live",
+        "service",
+        "target",
+        unique=True,
+        sqlite_where=text("state <> 'resolved'"),
+        postgresql_where=text("state <> 'resolved'"),
+    ),
+    Index("incidents_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+incident_alerts = Table(
+    "incident_alerts",
+    metadata,
+    Column("incident", ForeignKey("incidents.number"), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("starts_at", Moment, nullable=False),
+    Column("ends_at", Moment),
+    Column("labels", JSON, nullable=False),
+    Column("annotations", JSON, nullable=False),
+    Column("first_seen", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    Column("count", Integer, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("incident", ForeignKey("incidents.number"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),  # open, closed, given_up
+    Column("raised_at", Moment, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("dispatched_at", Moment),
+    Column("flow_run", String(36)),
+    Column("began_at", Moment),
+    Column("ended_at", Moment),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("incident", ForeignKey("incidents.number"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("key", String(128), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),  # waiting, sent, withdrawn
+    Column("written_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("last_error", Text),
+    Index("outbox_waiting", "state", "due_at"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("incident", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("holder", String(256), nullable=False),
+    Column("taken_at", Moment, nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    Column("released", Boolean, nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("incident", ForeignKey("incidents.number"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("rung", Integer, primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("state", String(16), nullable=False),  # open, spent, revoked
+)
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("incident", ForeignKey("incidents.number"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("rung", Integer, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("remedy", String(64), nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("holder", String(256), nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("written_at", Moment, nullable=False),
+    Column("deadline_at", Moment, nullable=False),
+    Column("result", String(16)),  # null while its outcome is open
+    Column("why", Text),
+    Column("closed_at", Moment),
+    Index("acts_target", "target", "written_at"),
+    # P4: an act whose outcome is open blocks its target, and the database itself refuses a second one.
+    Index(
+        "acts_open",
+        "target",
+        unique=True,
+        sqlite_where=text("result IS NULL"),
+        postgresql_where=text("result IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("incident", ForeignKey("incidents.number"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("taken_at", Moment, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("evidence_incident", "incident"),
+    sqlite_autoincrement=True,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),  # rung, news, trouble
+    Column("incident", BigInteger),
+    Column("policy", String(128), nullable=False),
+    Column("rung", Integer, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("state", String(16), nullable=False),  # due, sending, sent, withdrawn, unreachable
+    Column("sending_until", Moment),
+    Column("tries", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("person", String(128)),
+    Column("sent_at", Moment),
+    Index("messages_due", "state", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("scope", String(64), primary_key=True),
+    Column("by", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+)
+
+trail = Table(
+    "trail",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", String(32), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("incident", String(32)),
+    Column("target", Text),
+    Column("reason", Text, nullable=False),
+    Column("data", Text, nullable=False),  # canonical JSON, as hashed
+    Column("content_digest", String(64)),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("schema", Integer, nullable=False),
+    Index("trail_incident", "incident"),
+)
+
+#: What can be erased lives beside the chain, which holds its salted digest alone.
+trail_contents = Table(
+    "trail_contents",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("content", Text, nullable=False),
+)

@@ -1,0 +1,100 @@
+"""The audit trail's append: in the same transaction as what it records, or not at all (P3)."""
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import rfc8785
+from sqlalchemy import insert, select
+
+from paramedic import trail
+from paramedic.clock import iso
+from paramedic.incident import name
+from paramedic.secret import redact, redacted
+from paramedic.store import Tx
+from paramedic.store.tables import trail as table
+from paramedic.store.tables import trail_contents as contents
+
+
+def append(
+    tx: Tx,
+    *,
+    actor: str,
+    phase: str,
+    what: str,
+    reason: str,
+    incident: int | None = None,
+    target: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    content: Mapping[str, Any] | None = None,
+) -> int:
+    """Write one entry at the head of the chain and return its number. `tx` must come from `Store.record`.
+
+    `data` is hashed and stays for ever: ids, numbers, words of ours. `content` (labels, output, notes) can be erased
+    later; the chain holds its salted digest alone. Known secrets are taken out of both.
+    """
+    salt = secrets.token_bytes(16) if content else None
+    clean_content = redacted(dict(content)) if content else None
+    entry = trail.chain(
+        head(tx),
+        store=tx.store,
+        at=iso(tx.now),
+        actor=redact(actor),
+        phase=phase,
+        what=what,
+        incident=name(incident) if incident else None,
+        target=target,
+        reason=redact(reason),
+        data=redacted(dict(data or {})),
+        content=clean_content,
+        salt=salt,
+    )
+    row = {field: getattr(entry, field) for field in _FIELDS}
+    tx.conn.execute(insert(table).values(**row, data=rfc8785.dumps(dict(entry.data)).decode()))
+    if clean_content is not None:
+        tx.conn.execute(insert(contents).values(seq=entry.seq, salt=salt, content=json.dumps(clean_content)))
+    return entry.seq
+
+
+_FIELDS = (
+    "seq",
+    "at",
+    "actor",
+    "phase",
+    "what",
+    "incident",
+    "target",
+    "reason",
+    "content_digest",
+    "previous",
+    "hash",
+    "schema",
+)
+
+
+def head(tx: Tx) -> trail.Entry | None:
+    """The newest entry, or None on an empty trail."""
+    row = tx.conn.execute(select(table).order_by(table.c.seq.desc()).limit(1)).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def entries(tx: Tx, *, incident: int | None = None, after: int = 0, limit: int | None = None) -> Iterator[trail.Entry]:
+    """Entries in their order, streamed; of one incident, or of all."""
+    query = select(table).where(table.c.seq > after).order_by(table.c.seq)
+    if incident is not None:
+        query = query.where(table.c.incident == name(incident))
+    if limit is not None:
+        query = query.limit(limit)
+    for row in tx.conn.execution_options(yield_per=500).execute(query):
+        yield _entry(row)
+
+
+def content(tx: Tx, seq: int) -> tuple[bytes, Mapping[str, Any]] | None:
+    """The salt and erasable content of an entry; None if it has none or it was erased."""
+    row = tx.conn.execute(select(contents.c.salt, contents.c.content).where(contents.c.seq == seq)).one_or_none()
+    return None if row is None else (bytes(row.salt), json.loads(row.content))
+
+
+def _entry(row: Any) -> trail.Entry:
+    return trail.Entry(**{field: getattr(row, field) for field in _FIELDS}, data=json.loads(row.data))

@@ -1,0 +1,83 @@
+"""What to do with an alert, given what is known now. Pure: the same question gets the same answer, with its reason."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from paramedic.alert import Alert, Status
+from paramedic.clock import iso
+from paramedic.incident import State, name
+
+#: An alert with this label is Paramedic's own message on its way back; its value is the store's UUID.
+MARK = "paramedic_store"
+
+
+class Verdict(StrEnum):
+    """What becomes of the alert."""
+
+    OPEN = "open"
+    JOIN = "join"
+    MARK_RESOLVED = "mark_resolved"
+    HOLD = "hold"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict and why, in words; `until` is set for HOLD alone."""
+
+    verdict: Verdict
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The last thing its sender said under this fingerprint."""
+
+    status: Status
+    starts_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known at the moment of the decision."""
+
+    now: datetime
+    live: tuple[int, State] | None = None  # the unresolved incident of this service and target
+    last: Said | None = None
+    well_at: datetime | None = None  # when a playbook last saw this target well, verified
+    settle: timedelta = timedelta(minutes=10)
+
+
+def decide(alert: Alert, known: Known) -> Decision:
+    """The verdict on one alert. Order is by what the alert says, not by arrival."""
+    if MARK in alert.labels:
+        return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back")
+    if known.last is not None and alert.starts_at < known.last.starts_at:
+        return Decision(
+            Verdict.DROP, f"it began at {iso(alert.starts_at)}, and its sender has since told of a later one"
+        )
+    if alert.status is Status.RESOLVED:
+        if known.live is None:
+            return Decision(Verdict.DROP, "its sender says it is over, and no incident is open for it")
+        number, state = known.live
+        return Decision(
+            Verdict.MARK_RESOLVED,
+            f"its sender says it is over; {name(number)} is {state} and ends by its own verification or its person",
+        )
+    if known.last is not None and known.last.status is Status.RESOLVED and alert.starts_at == known.last.starts_at:
+        return Decision(Verdict.DROP, "it arrived after the message that it is over")
+    if known.live is not None:
+        number, state = known.live
+        return Decision(Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}")
+    if known.well_at is not None and alert.starts_at <= known.well_at:
+        until = known.well_at + known.settle
+        if known.now < until:
+            return Decision(
+                Verdict.HOLD,
+                f"it began before the target was verified well at {iso(known.well_at)}; looked at again when that has settled",
+                until,
+            )
+        return Decision(Verdict.OPEN, f"it still fires, though the target was verified well at {iso(known.well_at)}")
+    return Decision(Verdict.OPEN, "nothing is open for its service and target")

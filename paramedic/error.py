@@ -1,15 +1,15 @@
 """What went wrong, named by what the caller should do next: try again, give up, or accept the no."""
 
 
-class TryAgain(Exception):  # noqa: N818 - the name is the advice
+class TryAgain(Exception):
     """It may go better in a moment: a time-out, a refused connection, a busy server."""
 
 
-class Useless(Exception):  # noqa: N818 - the name is the advice
+class Useless(Exception):
     """Trying again changes nothing: a bad setting, a missing program, a denied login."""
 
 
-class Refused(Exception):  # noqa: N818 - the name is the advice
+class Refused(Exception):
     """A guardrail said no. A "no" is not a failure: it carries its reason, and how to go on by hand."""
 
     def __init__(self, reason: str, *, by_hand: str = "") -> None:
@@ -18,5 +18,5 @@ class Refused(Exception):  # noqa: N818 - the name is the advice
         self.by_hand = by_hand
 
 
-class Unknown(Exception):  # noqa: N818 - the name is the news
+class Unknown(Exception):
     """It was sent, and whether it happened is open: never to be repeated blindly (design P4)."""

@@ -19,7 +19,7 @@ class State(StrEnum):
     RESOLVED = "resolved"  # ended
 
 
-class IllegalMove(Exception):  # noqa: N818 - it says what it is
+class IllegalMove(Exception):
     """The incident machine does not allow this move; the message names both states and why."""
 
 

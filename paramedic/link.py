@@ -6,7 +6,7 @@ from datetime import timedelta
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
 
-class BadLink(Exception):  # noqa: N818 - it says what it is
+class BadLink(Exception):
     """The link is not ours, was changed, or has expired; the message says which."""
 
 

@@ -24,11 +24,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict and why, in words; `until` is set for HOLD alone."""
+    """A verdict and why, in words; `until` is set for HOLD alone. What is no `news` is not kept as the last word."""
 
     verdict: Verdict
     reason: str
     until: datetime | None = None
+    news: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,10 @@ class Known:
 def decide(alert: Alert, known: Known) -> Decision:
     """The verdict on one alert. Order is by what the alert says, not by arrival."""
     if MARK in alert.labels:
-        return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back")
+        return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", news=False)
     if known.last is not None and alert.starts_at < known.last.starts_at:
         return Decision(
-            Verdict.DROP, f"it began at {iso(alert.starts_at)}, and its sender has since told of a later one"
+            Verdict.DROP, f"it began at {iso(alert.starts_at)}; its sender has since told of a later one", news=False
         )
     if alert.status is Status.RESOLVED:
         if known.live is None:
@@ -67,7 +68,7 @@ def decide(alert: Alert, known: Known) -> Decision:
             f"its sender says it is over; {name(number)} is {state} and ends by its own verification or its person",
         )
     if known.last is not None and known.last.status is Status.RESOLVED and alert.starts_at == known.last.starts_at:
-        return Decision(Verdict.DROP, "it arrived after the message that it is over")
+        return Decision(Verdict.DROP, "it arrived after the message that it is over", news=False)
     if known.live is not None:
         number, state = known.live
         return Decision(Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}")
@@ -76,7 +77,7 @@ def decide(alert: Alert, known: Known) -> Decision:
         if known.now < until:
             return Decision(
                 Verdict.HOLD,
-                f"it began before the target was verified well at {iso(known.well_at)}; looked at again when that has settled",
+                f"it began before the target was verified well at {iso(known.well_at)}; looked at again when that settled",
                 until,
             )
         return Decision(Verdict.OPEN, f"it still fires, though the target was verified well at {iso(known.well_at)}")

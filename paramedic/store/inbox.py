@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 
 from paramedic.alert import Alert
 from paramedic.secret import redact, redacted
@@ -87,25 +87,30 @@ def _keep(tx: Tx, one: Unreadable, *, source: str, sender: str, keep: int) -> No
 
 def waiting(tx: Tx, limit: int = 100) -> list[Receipt]:
     """What has no decision yet, in the order of arrival, and what was held back until now."""
-    query = (
-        select(inbox)
-        .where(or_(inbox.c.state == "new", and_(inbox.c.state == "held", inbox.c.look_again_at <= tx.now)))
-        .order_by(inbox.c.position)
-        .limit(limit)
-    )
+    query = select(inbox).where(_waits(tx)).order_by(inbox.c.position).limit(limit)
     return [
         Receipt(row.position, row.receipt, row.received_at, Alert.from_json(row.alert))
         for row in tx.conn.execute(query)
     ]
 
 
+def still_waits(tx: Tx, receipt: Receipt) -> bool:
+    """Whether no other process was faster. To be asked in the transaction that decides."""
+    query = select(inbox.c.position).where(inbox.c.position == receipt.position, _waits(tx))
+    return tx.conn.execute(query).one_or_none() is not None
+
+
+def _waits(tx: Tx) -> ColumnElement[bool]:
+    return or_(inbox.c.state == "new", and_(inbox.c.state == "held", inbox.c.look_again_at <= tx.now))
+
+
 def decided(
     tx: Tx, receipt: Receipt, *, verdict: str, reason: str, incident: int | None, look_again_at: datetime | None
-) -> bool:
-    """Write the decision beside the receipt. False if another process was faster: then nothing may follow from it."""
-    changed = tx.conn.execute(
+) -> None:
+    """Write the decision beside the receipt; a held one is looked at again at `look_again_at`."""
+    tx.conn.execute(
         update(inbox)
-        .where(inbox.c.position == receipt.position, inbox.c.state.in_(("new", "held")))
+        .where(inbox.c.position == receipt.position)
         .values(
             state="held" if look_again_at else "triaged",
             look_again_at=look_again_at,
@@ -115,7 +120,6 @@ def decided(
             triaged_at=tx.now,
         )
     )
-    return changed.rowcount == 1
 
 
 def depth(tx: Tx) -> tuple[int, datetime | None]:

@@ -1,0 +1,131 @@
+"""Works the inbox: every alert gets its decision, and the decision its consequence, in one transaction."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from paramedic import triage
+from paramedic.alert import Alert
+from paramedic.boundary import reached
+from paramedic.library import Library
+from paramedic.outcome import Ending, Outcome
+from paramedic.runbook import Runbook
+from paramedic.store import Store, StoreUnavailable, Tx, inbox, incidents
+from paramedic.store.incidents import Plan
+from paramedic.store.inbox import Receipt
+from paramedic.triage import Known, Verdict
+
+log = logging.getLogger(__name__)
+
+#: An alert that no runbook wants is escalated by this policy.
+DEFAULT_POLICY = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an alert belongs: its service and canonical target, and the runbook that works there, if one does."""
+
+    service: str
+    target: str
+    runbook: Runbook | None
+    why: str
+
+
+def place(alert: Alert, library: Library) -> Place:
+    """The first runbook, by name, that wants the alert and finds a listed target for it; else nobody's, and why."""
+    reasons = []
+    for runbook in sorted(library.runbooks.values(), key=lambda one: one.name):
+        if not runbook.wants(alert):
+            continue
+        target = runbook.locate(alert, library.services)
+        if not isinstance(target, str):
+            return Place(target.service, target.id, runbook, f"runbook {runbook.name} wants it")
+        reasons.append(f"runbook {runbook.name} wants it, but {target}")
+    service = alert.labels.get("service") or alert.labels.get("job") or "unlisted"
+    said = alert.labels.get("instance") or alert.name
+    return Place(service[:256], f"unlisted:{said[:256]}", None, "; ".join(reasons) or "no runbook wants it")
+
+
+class Intake:
+    """The loop that gives every receipt its decision. Several may run on one store: the first to decide wins."""
+
+    def __init__(self, store: Store, load_library: Callable[[], Library]) -> None:
+        self._store = store
+        self._load_library = load_library
+        self._library: Library | None = None
+
+    def run(self, stop: threading.Event, wake: threading.Event, *, poll_seconds: float = 1.0) -> None:
+        """Work until `stop`. A store that does not answer is waited for; nothing is lost meanwhile."""
+        while not stop.is_set():
+            try:
+                busy = self.work() > 0
+            except StoreUnavailable as error:
+                log.warning("triage waits: %s", error)
+                busy = False
+            if not busy:
+                wake.wait(poll_seconds)
+                wake.clear()
+
+    def work(self) -> int:
+        """Decide on what waits now; how many decisions were made. Raises StoreUnavailable."""
+        with self._store.read() as tx:
+            waiting = inbox.waiting(tx)
+        for receipt in waiting:
+            with self._store.record() as tx:
+                opened = self._decide(tx, receipt)
+            if opened is not None:
+                reached("triaged", opened)
+        return len(waiting)
+
+    @property
+    def library(self) -> Library:
+        """The runbooks, loaded at first use."""
+        if self._library is None:
+            self._library = self._load_library()
+        return self._library
+
+    def _decide(self, tx: Tx, receipt: Receipt) -> str | None:
+        if not inbox.still_waits(tx, receipt):
+            return None
+        alert = receipt.alert
+        at = place(alert, self.library)
+        live = incidents.live(tx, at.service, at.target)
+        known = Known(
+            now=tx.now,
+            live=(live.number, live.state) if live else None,
+            last=incidents.last_said(tx, alert.fingerprint),
+            well_at=incidents.well_at(tx, at.target),
+            **({"settle": at.runbook.settle} if at.runbook else {}),
+        )
+        decision = triage.decide(alert, known)
+        number = live.number if live else None
+        hold = decision.until if decision.verdict is Verdict.HOLD else None
+        if decision.verdict is Verdict.OPEN:
+            number = _open(tx, alert, at, decision.reason)
+        elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
+            incidents.join(tx, live.number, alert, reason=decision.reason)
+        if decision.news:
+            incidents.said(tx, alert)
+        inbox.decided(
+            tx, receipt, verdict=decision.verdict, reason=decision.reason, incident=number, look_again_at=hold
+        )
+        return at.target if decision.verdict is Verdict.OPEN else None
+
+
+def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
+    plan = None
+    if at.runbook is not None:
+        plan = Plan(at.runbook.name, at.runbook.version, at.runbook.text, rungs=1)
+    incident = incidents.open_incident(
+        tx,
+        alert,
+        service=at.service,
+        target=at.target,
+        policy=at.runbook.policy if at.runbook else DEFAULT_POLICY,
+        reason=f"{at.why}; {reason}",
+        plan=plan,
+    )
+    if plan is None:
+        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, at.why), actor="triage")
+    return incident.number

@@ -438,6 +438,19 @@ def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
     return get(tx, number)
 
 
+def tell_timeline(tx: Tx, number: int, *, actor: str, what: str, reason: str) -> None:
+    """One more line of the incident's timeline: something was seen, and nothing moved."""
+    append(
+        tx,
+        actor=actor,
+        phase="outcome",
+        what=what,
+        incident=number,
+        target=get(tx, number).target,
+        reason=reason,
+    )
+
+
 def note(tx: Tx, number: int, *, by: str, text: str) -> None:
     """A person's words on the timeline: erasable content, told by its digest."""
     incident = get(tx, number)

@@ -1,0 +1,110 @@
+"""From the outbox to Prefect: every order becomes exactly one flow run, whatever is killed or silent in between."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+
+from paramedic import runbook
+from paramedic.boundary import reached
+from paramedic.dispatch.prefect_runs import CreatedRun, PrefectRuns
+from paramedic.error import TryAgain, Useless
+from paramedic.incident import Incident
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import Store, StoreUnavailable, incidents, outbox
+from paramedic.store.outbox import Order
+
+log = logging.getLogger(__name__)
+
+#: Prefect's state types that no run comes back from.
+_FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+
+#: How long an order waits after its first, second, … failed try. Our own: Prefect's client would wait longer on a 503.
+_BACKOFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One order with what Prefect needs to know of it."""
+
+    order: Order
+    incident: Incident
+    deployment: str
+
+
+class Dispatch:
+    """Works the outbox. Several may run on one store: the idempotency key makes their runs one."""
+
+    def __init__(self, store: Store, prefect: PrefectRuns) -> None:
+        self._store = store
+        self._prefect = prefect
+
+    def run(self, stop: threading.Event, *, poll_seconds: float = 0.2) -> None:
+        """Work until `stop`."""
+        while not stop.wait(poll_seconds):
+            try:
+                self.work()
+            except StoreUnavailable as error:
+                log.warning("dispatch waits: %s", error)
+
+    def work(self) -> int:
+        """Ask for what is due now; how many orders were looked at. Raises StoreUnavailable."""
+        with self._store.read() as tx:
+            due = []
+            for order in outbox.waiting(tx):
+                incident = incidents.get(tx, order.incident)
+                text = incidents.runbook_text(tx, incident.runbook_version or "")
+                playbook = runbook.parse(text, f"{incident.runbook}.md").playbook
+                due.append(Wanted(order, incident, f"{playbook}/{playbook}"))
+        for wanted in due:
+            self._ask(wanted)
+        return len(due)
+
+    def _ask(self, wanted: Wanted) -> None:
+        order, incident = wanted.order, wanted.incident
+        reached("outbox_written", incident.target)
+        try:
+            created = self._prefect.create_run(
+                wanted.deployment,
+                incident_ref=incident.ref,
+                attempt=order.attempt,
+                idempotency_key=order.key,
+                name=_run_name(wanted),
+                tags=[incident.id, incident.service],
+            )
+        except TryAgain as error:
+            pause = timedelta(seconds=_BACKOFF_SECONDS[min(order.tries, len(_BACKOFF_SECONDS) - 1)])
+            log.warning("%s: Prefect did not take the run, asked again in %s: %s", incident.id, pause, error)
+            with self._store.write() as tx:
+                outbox.put_off(tx, order.incident, order.attempt, error=str(error), until=tx.now + pause)
+            return
+        except Useless as error:
+            with self._store.record() as tx:
+                if incidents.get(tx, order.incident).attempt == order.attempt:
+                    outcome = Outcome(Ending.HANDED_OVER, f"Prefect refuses the run: {error}")
+                    incidents.hand_over(tx, order.incident, outcome, actor="dispatch")
+            return
+        reached("run_created", incident.target)
+        self._settle(order, created)
+
+    def _settle(self, order: Order, created: CreatedRun) -> None:
+        with self._store.record() as tx:
+            if not outbox.sent(tx, order.incident, order.attempt):
+                return
+            attempt = incidents.attempt_of(tx, order.incident, order.attempt)
+            incidents.dispatched(tx, order.incident, order.attempt, flow_run=str(created.id))
+            if created.state_type in _FINISHED and attempt is not None and attempt.began_at is None:
+                # The key met a run that is dead: that is no dispatch, and the next attempt has a key of its own.
+                incidents.raise_attempt(
+                    tx,
+                    order.incident,
+                    after=order.attempt,
+                    rungs=1,
+                    reason=f"Prefect's run for attempt {order.attempt} is {created.state_type} and never began here",
+                )
+
+
+def _run_name(wanted: Wanted) -> str:
+    host = wanted.incident.target.split("/", 1)[0]
+    playbook = wanted.deployment.split("/", 1)[0]
+    return f"{playbook} · {wanted.incident.service} @ {host} · {wanted.incident.id}"

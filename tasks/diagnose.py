@@ -1,0 +1,102 @@
+"""What was there to see before anything was touched?"""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+import httpx
+from prefect.artifacts import create_markdown_artifact
+from prefect.exceptions import PrefectException
+
+from paramedic.boundary import reached
+from paramedic.clock import utc_now
+from paramedic.doors import reading
+from paramedic.error import TryAgain, Useless
+from paramedic.evidence import Evidence, bounded
+from paramedic.incident import Incident
+from paramedic.runbook import Runbook
+from paramedic.secret import redact
+from paramedic.store import incidents
+from paramedic.target import Target
+from tasks.kinds import reads
+from tasks.work import at_hand
+
+log = logging.getLogger(__name__)
+
+
+@reads(retries=2, timeout=timedelta(seconds=60))
+def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
+    """What the runbook asks to see, kept in the store before the first change. A piece that cannot be had says why."""
+    work = at_hand()
+    seen = [_look(kind, work.target) for kind in runbook.evidence]
+    with work.store.record() as tx:
+        for piece in seen:
+            incidents.add_evidence(
+                tx, incident.number, work.attempt, kind=piece.kind, taken_at=piece.taken_at, body=piece.body
+            )
+        incidents.tell_timeline(
+            tx,
+            incident.number,
+            actor=work.holder,
+            what="evidence.taken",
+            reason=f"seen before anything is touched: {', '.join(piece.kind for piece in seen) or 'nothing asked for'}",
+        )
+    _show(incident, seen)
+    reached("evidence_taken", incident.target)
+    return seen
+
+
+def _look(kind: str, target: Target) -> Evidence:
+    try:
+        body = _LOOKS[kind](target)
+    except (TryAgain, Useless) as error:
+        body = f"could not be taken: {error}"
+    return Evidence(kind, utc_now(), bounded(redact(body)))
+
+
+def _process_tree(target: Target) -> str:
+    rows = reading.process_tree(_pid(target))
+    lines = [f"{'pid':>8} {'parent':>8} {'resident B':>14} {'cpu %':>6}  command"]
+    lines += [f"{row.pid:>8} {row.ppid:>8} {row.rss:>14,} {row.cpu_percent:>6.1f}  {row.cmdline}" for row in rows]
+    return "\n".join(lines)
+
+
+def _memory(target: Target) -> str:
+    pid = _pid(target)
+    return f"process {pid} holds {reading.resident_memory(pid):,} B of resident memory"
+
+
+def _log_tail(target: Target) -> str:
+    if target.log is None:
+        raise Useless(f"services.yaml names no log for {target.id}")
+    return reading.tail(target.log)
+
+
+def _pid(target: Target) -> int:
+    identity = reading.reader(target).identity()
+    if identity.pid is None:
+        raise Useless(f"no process of {target.id} is running: {identity.state}")
+    return identity.pid
+
+
+_LOOKS: dict[str, Callable[[Target], str]] = {
+    "process-tree": _process_tree,
+    "memory": _memory,
+    "log-tail": _log_tail,
+}
+
+
+def _show(incident: Incident, seen: list[Evidence]) -> None:
+    """In the Prefect UI too. The store has it already: a UI that is away costs nothing but the view."""
+    pieces = "\n\n".join(f"## {piece.kind}\n\n{_fenced(piece.body)}" for piece in seen)
+    try:
+        create_markdown_artifact(
+            f"# {incident.id}: before anything was touched\n\n{pieces}", key=f"evidence-{incident.id.lower()}"
+        )
+    except (httpx.HTTPError, PrefectException) as error:
+        log.warning("the evidence is in the store, and not in the Prefect UI: %s", error)
+
+
+def _fenced(body: str) -> str:
+    """As an indented block: no run of characters inside can end it (P7)."""
+    return "\n".join(f"    {line}" for line in body.splitlines())

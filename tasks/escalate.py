@@ -1,0 +1,28 @@
+"""Who has it now?"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from paramedic.boundary import reached
+from paramedic.evidence import Evidence
+from paramedic.incident import Incident, State
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import incidents
+from tasks.kinds import tells
+from tasks.work import at_hand
+
+
+@tells(retries=3, timeout=timedelta(minutes=2))
+def hand_over(
+    incident: Incident, because: str, evidence: Sequence[Evidence] = (), ending: Ending = Ending.HANDED_OVER
+) -> Outcome:
+    """Give the incident to a person: permissions revoked first, then the page, with what was seen."""
+    work = at_hand()
+    seen = f"; {len(evidence)} pieces of evidence are kept" if evidence else ""
+    outcome = Outcome(ending, f"{because}{seen}")
+    with work.store.record() as tx:
+        if work.still_ours(tx).state in (State.OPEN, State.WORKING):
+            incidents.hand_over(tx, incident.number, outcome, actor=work.holder)
+    work.pager.deliver_due(incident.number)
+    reached("told", incident.target)
+    return outcome

@@ -1,0 +1,100 @@
+"""May we? One playbook per target at any time, whichever incident it serves."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from paramedic.boundary import reached
+from paramedic.clock import boottime
+from paramedic.doors import reading
+from paramedic.error import Refused, TryAgain, Useless
+from paramedic.hold import Hold
+from paramedic.incident import name
+from paramedic.store import acts, claims
+from paramedic.store.acts import TOUCHED, Act
+from paramedic.store.claims import Claim
+from tasks.work import Work, at_hand
+
+#: How often a claim that somebody else has is asked for again.
+_ASK_AGAIN_SECONDS = 0.5
+
+
+class AlreadyActed(Exception):
+    """An earlier try at this incident touched the target, or may have: what it did is verified, never repeated (P4)."""
+
+    def __init__(self, act: Act) -> None:
+        super().__init__(act.words)
+        self.act = act
+
+
+@contextmanager
+def exclusive(target: str) -> Iterator[None]:
+    """Hold the target's only claim. Waits for at most one lease and a half; then raises Refused, naming who has it.
+
+    Raises AlreadyActed if the incident's earlier work has touched the target, and Refused if another's act is open there.
+    """
+    with claimed(target):
+        _look_back(at_hand(), target)
+        yield
+
+
+@contextmanager
+def claimed(target: str) -> Iterator[None]:
+    """Hold the target's only claim, whatever was done to it before. Raises Refused, naming who has it."""
+    work = at_hand()
+    work.hold = _claim(work, target)
+    try:
+        reached("claimed", target)
+        yield
+    finally:
+        work.hold.release()
+        work.hold = None
+
+
+def happened(act: Act) -> bool:
+    """Whether the act took place, by its outcome or by the target's identity: a restart leaves another process behind."""
+    if act.result is not None:
+        return act.result != "failed"
+    try:
+        now = reading.reader(at_hand().target).identity()
+    except (TryAgain, Useless):
+        return False
+    return now.pid is not None and (now.pid, now.started_at) != (act.identity.pid, act.identity.started_at)
+
+
+def _claim(work: Work, target: str) -> Hold:
+    patience = boottime() + 1.5 * work.settings.lease.total_seconds()
+    while True:
+        work.go_on()
+        asked_at = boottime()
+        with work.store.record() as tx:
+            work.still_ours(tx)
+            taken = claims.take(
+                tx,
+                target=target,
+                incident=work.incident.number,
+                attempt=work.attempt,
+                holder=work.holder,
+                lease=work.settings.lease,
+            )
+        if isinstance(taken, Claim):
+            hold = Hold(work.store, taken, lease=work.settings.lease, every=work.settings.renew, taken_at=asked_at)
+            hold.start()
+            return hold
+        if boottime() > patience:
+            raise Refused(taken, by_hand="wait until it has ended, or cancel it in the Prefect UI")
+        work.waited = True
+        time.sleep(_ASK_AGAIN_SECONDS)
+
+
+def _look_back(work: Work, target: str) -> None:
+    with work.store.read() as tx:
+        unsettled = acts.open_on(tx, target)
+        earlier = [act for act in acts.of(tx, work.incident.number) if act.result is None or act.result in TOUCHED]
+    if earlier:
+        raise AlreadyActed(earlier[-1])
+    if unsettled is not None:
+        raise Refused(
+            f"{unsettled.words} has no outcome yet",
+            by_hand=f"look at the target, then `paramedic incident resolve {name(unsettled.incident)}`",
+        )

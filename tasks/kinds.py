@@ -1,0 +1,195 @@
+"""The three kinds of step: what looks, what changes, what tells. Retry, time-out, tag and audit are decided here, once."""
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.concurrency.sync import ConcurrencySlotAcquisitionError
+from prefect.states import get_state_exception
+from prefect.tasks import Task
+
+from paramedic.boundary import reached
+from paramedic.clock import boottime
+from paramedic.doors import reading
+from paramedic.error import Refused, TryAgain, Unknown, Useless
+from paramedic.guardrail import Refusal
+from paramedic.health import Sight
+from paramedic.hold import Hold
+from paramedic.store import StoreUnavailable, acts
+from paramedic.store.acts import Act, Limits
+from paramedic.store.trail import append
+from paramedic.target import Identity, Target
+from tasks.measure import measure
+from tasks.work import Work, at_hand
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+#: The one Prefect tag: a limit of 0 on it is an operator's kill switch.
+TAG = "changes"
+
+
+def reads(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A step that looks and never touches: safe to repeat, repeated on TryAgain, stopped when an operator cancels."""
+
+    def decorate(look: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(look)
+        def looking(*args: P.args, **kwargs: P.kwargs) -> R:
+            at_hand().go_on()
+            return look(*args, **kwargs)
+
+        return _step(looking, retries=retries, timeout=timeout, delay_seconds=[0.5, 1, 2])
+
+    return decorate
+
+
+def tells(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A step that speaks to people: a repeated message beats a lost one."""
+
+    def decorate(tell: Callable[P, R]) -> Callable[P, R]:
+        return _step(tell, retries=retries, timeout=timeout, delay_seconds=[1, 2, 4])
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a remedy needs: which life of which target is meant, for how long, the last look before the first byte."""
+
+    target: Target
+    identity: Identity
+    last_look: Callable[[], None]
+    within: timedelta
+
+
+def changes(remedy: Callable[[Intent], Identity]) -> Callable[[str], None]:
+    """A step that touches production: never repeated blindly, refused unless everything agrees.
+
+    The moment before the change is all here and nothing of it is in the verb: our own run is not cancelled, it is still
+    failing if anything was waited for, every guardrail agrees in the transaction that writes the intent, and claim,
+    deadline and identity hold just before the first byte. The outcome is written after. The step raises Refused (a
+    guardrail's no), Cancelled, TryAgain or Useless (nothing was sent), StoreUnavailable (nothing was sent); an act whose
+    outcome is open returns like one that was done: what the target shows next decides (P4).
+    """
+    name = remedy.__name__
+
+    @task(name=name, tags={TAG}, retries=0, cache_policy=NO_CACHE, persist_result=False)
+    def change(target: str) -> None:
+        _change(name, remedy, target)
+
+    @functools.wraps(remedy)
+    def verb(target: str) -> None:
+        at_hand().may_change()  # asked here too: a tagged task stalls for minutes where Prefect is gone
+        try:
+            change(target)
+        except ConcurrencySlotAcquisitionError as error:
+            raise Refused(
+                f"an operator's limit on the tag `{TAG}` in Prefect stops every change",
+                by_hand=f"raise or delete the limit on the tag `{TAG}`, or act by hand",
+            ) from error
+
+    verb.__annotations__ = {"target": str, "return": None}
+    return verb
+
+
+def _change(name: str, remedy: Callable[[Intent], Identity], target: str) -> None:
+    work = at_hand()
+    hold = work.hold
+    if hold is None or target != work.target.id:
+        raise Refused(f"{target} is not claimed by this run: a playbook acts inside `with exclusive(incident.target)`")
+    work.may_change()
+    if work.waited and (health := measure(work)).sight is not Sight.FAILING:
+        raise Refused(f"after the wait it is no longer seen failing: {health.why}")
+    identity = reading.reader(work.target).identity()
+    until = boottime() + work.settings.act_deadline.total_seconds()
+    act = _intend(work, hold, name, identity)
+    reached("intent_written", target)
+    within = timedelta(seconds=max(0.1, until - boottime()))
+    try:
+        after = remedy(Intent(work.target, identity, lambda: _last_look(hold, until), within))
+    except (Refused, TryAgain, Useless) as error:
+        _write_outcome(work, act, result="not_sent", why=f"nothing was sent: {error}", identity=None)
+        raise
+    except Unknown as error:
+        log.warning("%s: %s", act.words, error)
+        with work.store.record() as tx:
+            append(
+                tx,
+                actor=work.holder,
+                phase="outcome",
+                what=f"{name}.unknown",
+                incident=act.incident,
+                target=target,
+                reason=str(error),
+                data={"act": act.id},
+            )
+        return
+    _write_outcome(work, act, result="done", why=f"{target} answered", identity=after)
+    reached("outcome_written", target)
+
+
+def _intend(work: Work, hold: Hold, name: str, identity: Identity) -> Act:
+    guardrails = work.runbook.guardrails
+    limits = Limits(
+        mode=work.runbook.mode,
+        cooldown=guardrails.cooldown,
+        budget=(guardrails.budget.count, guardrails.budget.per) if guardrails.budget else None,
+    )
+    with work.store.record() as tx:
+        judged = acts.intend(
+            tx, hold.claim, rung=1, remedy=name, identity=identity, deadline=work.settings.act_deadline, limits=limits
+        )
+    if isinstance(judged, Refusal):
+        raise Refused(f"{name} of {work.target.id}: {judged.reason} ({judged.guardrail})", by_hand=judged.by_hand)
+    return judged
+
+
+def _last_look(hold: Hold, until: float) -> None:
+    if not hold.sure():
+        raise Refused("the claim's lease was not renewed in time: somebody else may have the target")
+    if boottime() >= until:
+        raise Refused("the act's deadline had passed before its first byte")
+
+
+def _write_outcome(work: Work, act: Act, *, result: str, why: str, identity: Identity | None) -> None:
+    """The target was touched, or not: say so, however long the store takes. An act without an outcome blocks its target."""
+    patience = boottime() + 60
+    while True:
+        try:
+            with work.store.record() as tx:
+                acts.close(tx, act, result=result, why=why, actor=work.holder, identity=identity)
+        except StoreUnavailable:
+            if boottime() > patience:
+                raise
+            time.sleep(0.5)
+        else:
+            return
+
+
+def _step(
+    step: Callable[P, R], *, retries: int, timeout: timedelta, delay_seconds: list[float]
+) -> Callable[P, R]:
+    return task(
+        step,
+        retries=retries,
+        retry_delay_seconds=delay_seconds[:retries],
+        retry_jitter_factor=0.3,
+        retry_condition_fn=_worth_another_try,
+        timeout_seconds=timeout.total_seconds(),
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+def _worth_another_try(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    error = get_state_exception(state)
+    return isinstance(error, TryAgain)

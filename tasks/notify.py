@@ -1,0 +1,57 @@
+"""Who should know that it ended well?"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from paramedic.boundary import reached
+from paramedic.clock import spoken
+from paramedic.evidence import Evidence
+from paramedic.incident import Incident, State
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import acts, incidents, messages
+from tasks.kinds import tells
+from tasks.work import at_hand
+
+
+@tells(retries=3, timeout=timedelta(minutes=2))
+def recovered(incident: Incident) -> Outcome:
+    """End it: the target is well, and nobody touched it. No message: nothing happened that a person must know."""
+    work = at_hand()
+    outcome = Outcome(Ending.RECOVERED, "seen well before anything was done")
+    with work.store.record() as tx:
+        if work.still_ours(tx).state is State.WORKING:
+            incidents.resolve(tx, incident.number, outcome, actor=work.holder)
+    return outcome
+
+
+@tells(retries=3, timeout=timedelta(minutes=2))
+def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
+    """End it: our change helped and was verified. Whoever is on call hears of it.
+
+    The third cure of a target in a day goes to a person although it helped: a cure that is needed so often hides a fault.
+    """
+    work = at_hand()
+    day = timedelta(days=1)
+    with work.store.record() as tx:
+        now = work.still_ours(tx)
+        act = acts.of(tx, incident.number)[-1]
+        acts.close(tx, act, result="cured", why="verified well after it", actor=work.holder)
+        cures = incidents.cures(tx, incident.target, day)
+        if now.state is not State.WORKING:
+            outcome = Outcome(Ending.HANDED_OVER, f"it helped, and {incident.id} is {now.state}: it stays with its person")
+        elif cures >= work.settings.cures_per_day:
+            outcome = Outcome(
+                Ending.HANDED_OVER,
+                f"the {act.remedy} helped, and it was cure number {cures} of {incident.target} within {spoken(day)}: "
+                "find out why it keeps breaking",
+            )
+            incidents.hand_over(tx, incident.number, outcome, actor=work.holder)
+        else:
+            outcome = Outcome(
+                Ending.REMEDIATED, f"the {act.remedy} helped, verified; {len(evidence)} pieces of evidence are kept"
+            )
+            incidents.resolve(tx, incident.number, outcome, actor=work.holder, data={"act": act.id})
+            messages.queue_news(tx, incident=incident.number, policy=incident.policy)
+    work.pager.deliver_due(incident.number)
+    reached("told", incident.target)
+    return outcome

@@ -1,0 +1,162 @@
+"""What makes a function a playbook: it loads the nouns, and whatever happens inside, a person or a proof ends it (P5)."""
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from prefect import Flow, flow
+from prefect.client.schemas.objects import State as PrefectState
+from prefect.runtime import flow_run
+from prefect.states import Cancelled as CancelledState
+from prefect.states import Completed, Failed
+from pydantic import BaseModel, ConfigDict, Field
+
+from paramedic import library, runbook, settings
+from paramedic.error import Refused
+from paramedic.incident import Incident, parse_ref
+from paramedic.outcome import Ending, Outcome
+from paramedic.paging import Pager
+from paramedic.runbook import Runbook
+from paramedic.secret import hush_logging
+from paramedic.store import Store, StoreUnavailable, incidents
+from tasks import work as hand
+from tasks.escalate import hand_over
+from tasks.guard import AlreadyActed, claimed, happened
+from tasks.notify import resolved
+from tasks.verify import stays_healthy
+from tasks.work import Cancelled, GivenUp, Work
+
+log = logging.getLogger(__name__)
+
+Story = Callable[[Incident, Runbook], Outcome]
+
+
+class Run(BaseModel):
+    """What Prefect is told of a run: ids, and nothing that it could take for a template."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    incident: str = Field(pattern=r"^[0-9a-f-]{36}/INC-[1-9][0-9]{0,17}$", description="store UUID / incident")
+    attempt: int = Field(ge=1, description="which attempt at the incident this run is")
+
+
+def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
+    """Make the story a Prefect flow with the one parameter `run`.
+
+    The flow begins the attempt (or says why it may not, and does nothing), runs the story, and turns its Outcome into
+    a named state: green for what ended well, red for what now needs a person. A refusal, a cancel and any exception
+    hand over. An earlier attempt that touched the target is verified, never repeated.
+    """
+
+    @functools.wraps(story)
+    def run_story(run: Run) -> PrefectState[Any]:
+        hush_logging()
+        work = _load(run)
+        if isinstance(work, str):
+            return Completed(name="NothingToDo", message=work)
+        hand.begin(work)
+        try:
+            return _state(_told(story, work))
+        except GivenUp as error:
+            return Completed(name="GivenUp", message=str(error))
+        except Cancelled:
+            return CancelledState(message="cancelled by an operator; a person has the incident")
+        finally:
+            hand.end(work)
+
+    # Prefect builds the run form from the signature, which wraps() hides behind the story's.
+    run_story.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter("run", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Run)]
+    )
+    run_story.__annotations__ = {"run": Run, "return": PrefectState[Any]}
+    del run_story.__wrapped__  # type: ignore[attr-defined]
+    return flow(
+        run_story,
+        name=story.__name__.replace("_", "-"),
+        retries=0,
+        persist_result=False,
+        validate_parameters=True,
+    )
+
+
+def _load(run: Run) -> Work | str:
+    """The nouns of this run, or the reason in words why there is nothing for it to do."""
+    chosen = settings.load()
+    store = Store(chosen.store())
+    named_store, number = parse_ref(run.incident)
+    if named_store != store.uuid:
+        return f"this run belongs to store {named_store}, and this is store {store.uuid}: nothing is done"
+    shelf = library.load(chosen.runbooks)
+    run_id = str(flow_run.id)
+    with store.record() as tx:
+        refusal = incidents.begin_attempt(tx, number, run.attempt, flow_run=run_id)
+        if refusal is not None:
+            return refusal
+        incident = incidents.get(tx, number)
+        pinned = incidents.runbook_text(tx, incident.runbook_version or "")
+    pager = Pager(store, chosen, shelf)
+    target = shelf.services.by_id(incident.target)
+    if target is None:
+        with store.record() as tx:
+            incidents.hand_over(
+                tx,
+                number,
+                Outcome(Ending.HANDED_OVER, f"services.yaml no longer lists {incident.target}"),
+                actor=f"run:{run_id}",
+            )
+        pager.deliver_due(number)
+        return f"services.yaml no longer lists {incident.target}; a person has {incident.id}"
+    return Work(
+        settings=chosen,
+        store=store,
+        pager=pager,
+        incident=incident,
+        runbook=runbook.parse(pinned, f"{incident.runbook}.md"),
+        target=target,
+        attempt=run.attempt,
+        flow_run=run_id,
+    )
+
+
+def _told(story: Story, work: Work) -> Outcome:
+    """The story's outcome; whatever goes wrong in it, the incident is handed over with the reason."""
+    incident = work.incident
+    try:
+        try:
+            return story(incident, work.runbook)
+        except AlreadyActed as before:
+            return _settle(work, before)
+    except (GivenUp, StoreUnavailable):
+        raise  # nothing can be written now: the attempt stays open, and the watchdog hands it on
+    except Cancelled as error:
+        hand_over(incident, because=str(error))
+        raise
+    except Refused as error:
+        by_hand = f". By hand: {error.by_hand}" if error.by_hand else ""
+        return hand_over(incident, because=f"{error.reason}{by_hand}", ending=Ending.REFUSED)
+    except Exception as error:  # noqa: BLE001 - the process's edge: a bug in a flow must not end in silence (P5)
+        log.exception("the playbook failed")
+        return hand_over(incident, because=f"the playbook failed: {type(error).__name__}: {error}")
+
+
+def _settle(work: Work, before: AlreadyActed) -> Outcome:
+    """What an earlier attempt did, or may have done, is looked at; nothing is done again."""
+    with claimed(work.incident.target):
+        took_place = happened(before.act)
+        healthy = stays_healthy(work.incident, work.runbook)
+    if healthy and took_place:
+        return resolved(work.incident, ())
+    unsettled = "" if before.act.result else ", and whether it happened is open"
+    return hand_over(
+        work.incident,
+        because=f"{before.act.words} was not repeated{unsettled}; the target is {'well' if healthy else 'still failing'}",
+    )
+
+
+def _state(outcome: Outcome) -> PrefectState[Any]:
+    name = "".join(word.title() for word in outcome.ending.split("_"))
+    if outcome.needs_a_person:
+        return Failed(name=name, message=outcome.because)
+    return Completed(name=name, message=outcome.because)

@@ -1,0 +1,51 @@
+"""Did it help? Believe the probe, not the exit code."""
+
+import time
+from datetime import timedelta
+
+from paramedic.boundary import reached
+from paramedic.clock import boottime, spoken
+from paramedic.health import Sight
+from paramedic.incident import Incident
+from paramedic.runbook import Runbook
+from paramedic.store import incidents
+from tasks.kinds import reads
+from tasks.measure import measure
+from tasks.work import at_hand
+
+
+@reads(retries=0, timeout=timedelta(hours=1))
+def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
+    """Whether all conditions of the breach hold, for `stable` without a break, within `within` from now.
+
+    Fresh samples of the target itself; one that sees nothing proves nothing and begins the stretch anew.
+    """
+    work = at_hand()
+    verify = runbook.verify
+    pause = min(1.0, verify.stable.total_seconds() / 5)
+    ends_at = boottime() + verify.within.total_seconds()
+    well_since: float | None = None
+    why = "no sample was taken"
+    while boottime() < ends_at:
+        work.go_on()
+        taken_at = boottime()
+        health = measure(work)
+        why = health.why
+        if health.sight is not Sight.WELL:
+            well_since = None
+        elif well_since is None:
+            well_since = taken_at
+        elif taken_at - well_since >= verify.stable.total_seconds():
+            _tell(incident, what="verification.well", reason=f"every condition held for {spoken(verify.stable)}")
+            reached("verified", incident.target)
+            return True
+        time.sleep(pause)
+    _tell(incident, what="verification.failed", reason=f"not well for {spoken(verify.stable)} on end: {why}")
+    reached("verified", incident.target)
+    return False
+
+
+def _tell(incident: Incident, *, what: str, reason: str) -> None:
+    work = at_hand()
+    with work.store.record() as tx:
+        incidents.tell_timeline(tx, incident.number, actor=work.holder, what=what, reason=reason)

@@ -1,0 +1,123 @@
+"""The work at hand: the incident and target that this process's run is about, and whether it may go on."""
+
+from dataclasses import dataclass, field
+
+import httpx
+from prefect.settings import get_current_settings
+
+from paramedic.error import Refused
+from paramedic.hold import Hold
+from paramedic.incident import Incident
+from paramedic.paging import Pager
+from paramedic.runbook import Runbook
+from paramedic.settings import Settings
+from paramedic.store import Store, Tx, incidents
+from paramedic.target import Target
+
+#: Prefect's words for a run that an operator stopped.
+STOPPED = ("CANCELLED", "CANCELLING")
+
+#: How long our own run's state may take to be read before a change is refused.
+STATE_TIMEOUT_SECONDS = 2.0
+
+
+class Cancelled(Exception):
+    """An operator cancelled the run: reads stop, and nothing new is begun."""
+
+
+class GivenUp(Exception):
+    """The incident went on without this run: another attempt or a person has it."""
+
+
+@dataclass
+class Work:
+    """What one run works on. A process works on one thing at a time."""
+
+    settings: Settings
+    store: Store
+    pager: Pager
+    incident: Incident
+    runbook: Runbook
+    target: Target
+    attempt: int
+    flow_run: str
+    hold: Hold | None = None
+    waited: bool = False  # for a claim, and the target has not been looked at since
+    stopped: bool = field(default=False, init=False)
+
+    @property
+    def holder(self) -> str:
+        """Who this is, on the trail and in the claim."""
+        return f"run:{self.flow_run}"
+
+    def still_ours(self, tx: Tx) -> Incident:
+        """The incident as it stands. Raises GivenUp if another attempt has it."""
+        incident = incidents.get(tx, self.incident.number)
+        if incident.attempt != self.attempt:
+            raise GivenUp(f"attempt {incident.attempt} has {incident.id}; attempt {self.attempt} was given up")
+        return incident
+
+    def go_on(self) -> None:
+        """Between two reads. Raises Cancelled if an operator stopped the run; a Prefect that is silent stops no read."""
+        if self.stopped or own_state(self.flow_run) in STOPPED:
+            self.stopped = True
+            raise Cancelled("an operator cancelled the run in Prefect")
+
+    def may_change(self) -> None:
+        """Before a change. Raises Cancelled, or Refused where Prefect cannot be asked: silence is no permission."""
+        state = own_state(self.flow_run)
+        if state in STOPPED:
+            self.stopped = True
+            raise Cancelled("an operator cancelled the run in Prefect")
+        if state is None:
+            raise Refused(
+                "Prefect does not say whether an operator has cancelled this run",
+                by_hand="look whether the Prefect server is up, then act by hand",
+            )
+
+
+def own_state(flow_run: str) -> str | None:
+    """The run's state type as Prefect tells it now (`RUNNING`, `CANCELLING`, …); None if it cannot be read in time."""
+    prefect = get_current_settings()
+    if prefect.api.url is None:
+        return None
+    headers = {}
+    if prefect.api.key is not None:
+        headers["Authorization"] = f"Bearer {prefect.api.key.get_secret_value()}"
+    auth = None
+    if prefect.api.auth_string is not None:
+        user, _, password = prefect.api.auth_string.get_secret_value().partition(":")
+        auth = httpx.BasicAuth(user, password)
+    try:
+        answer = httpx.get(
+            f"{prefect.api.url}/flow_runs/{flow_run}",
+            headers=headers,
+            auth=auth,
+            timeout=STATE_TIMEOUT_SECONDS,
+            trust_env=False,
+        )
+        answer.raise_for_status()
+        state: str | None = answer.json().get("state_type")
+    except (httpx.HTTPError, ValueError):
+        return None
+    return state
+
+
+_at_hand: list[Work] = []
+
+
+def at_hand() -> Work:
+    """The work of this process. Raises LookupError outside a playbook."""
+    if not _at_hand:
+        raise LookupError("no playbook is at work in this process; call steps from a @playbook")
+    return _at_hand[-1]
+
+
+def begin(work: Work) -> None:
+    """Make it the work at hand."""
+    _at_hand.append(work)
+
+
+def end(work: Work) -> None:
+    """It is done."""
+    _at_hand.remove(work)

@@ -1,0 +1,23 @@
+"""The only way to integrations, found by the kind of a target or a channel, and loaded when used."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from paramedic import integrations
+from paramedic.error import Useless
+
+
+def integration(kind: str, role: str) -> Any:
+    """The class `role` (Reader, Changer, Teller) of paramedic/integrations/<kind>.
+
+    A kind is data: only the name of a module that lies there is ever imported. Raises Useless on any other, and on one
+    that does not play the role.
+    """
+    known = sorted(module.name for module in iter_modules(integrations.__path__))
+    if kind not in known:
+        raise Useless(f"there is no integration {kind!r:.80}; there are {', '.join(known)}")
+    found = getattr(import_module(f"{integrations.__name__}.{kind}"), role, None)
+    if found is None:
+        raise Useless(f"the integration {kind} has no {role}")
+    return found

@@ -1,0 +1,59 @@
+"""What looks, and never touches."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from paramedic.doors import integration
+from paramedic.target import Identity, Target
+
+if TYPE_CHECKING:
+    from paramedic.integrations.http_probe import Probe
+    from paramedic.integrations.process import ProcessRow
+
+
+class Reader(Protocol):
+    """Looks at one target in the system that owns it."""
+
+    def identity(self) -> Identity:
+        """Which life the target is in. Raises TryAgain or Useless."""
+
+
+def reader(target: Target) -> Reader:
+    """What can look at this target. Raises Useless if no integration reads its kind."""
+    return cast("Reader", integration(target.kind, "Reader")(target))
+
+
+def probe(url: str, timeout: timedelta) -> "Probe":
+    """Ask a health URL once; see `paramedic.integrations.http_probe`."""
+    from paramedic.integrations import http_probe
+
+    return http_probe.probe(url, timeout)
+
+
+def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
+    """The end of a log file; see `paramedic.integrations.log_file`."""
+    from paramedic.integrations import log_file
+
+    return log_file.tail(path, max_bytes, max_lines)
+
+
+def resident_memory(pid: int) -> int:
+    """Bytes that a process of this machine holds; see `paramedic.integrations.process`."""
+    from paramedic.integrations import process
+
+    return process.resident_memory(pid)
+
+
+def process_tree(pid: int) -> "list[ProcessRow]":
+    """A process of this machine and its descendants; see `paramedic.integrations.process`."""
+    from paramedic.integrations import process
+
+    return process.tree(pid)
+
+
+def alive(pid: int, started_at: float) -> bool:
+    """Whether that very process still runs on this machine; see `paramedic.integrations.process`."""
+    from paramedic.integrations import process
+
+    return process.alive(pid, started_at)

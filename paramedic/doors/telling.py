@@ -1,0 +1,23 @@
+"""What speaks to people. Only `paramedic/paging.py` may come through here."""
+
+from collections.abc import Mapping
+from typing import Protocol, cast
+
+from paramedic.doors import integration
+
+#: Channels that people call by another name than the integration that carries them.
+SPOKEN = {"email": "smtp"}
+
+
+class Teller(Protocol):
+    """Speaks through one channel."""
+
+    def send(  # noqa: PLR0917 - the parts of a letter, in their order
+        self, to: str, subject: str, text: str, html: str | None, headers: Mapping[str, str], message_id: str
+    ) -> None:
+        """Hand over one message for one person. Raises TryAgain or Useless; a repeat is better than a loss."""
+
+
+def teller(channel: str, settings: Mapping[str, str]) -> Teller:
+    """What speaks through this channel (`email`), with the channel's own settings. Raises Useless if nothing does."""
+    return cast("Teller", integration(SPOKEN.get(channel, channel), "Teller")(settings))

@@ -1,0 +1,1 @@
+"""The main job, once, for real: a service breaks, is healed, and a second one that cannot be healed finds its person."""

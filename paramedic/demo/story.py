@@ -1,0 +1,231 @@
+"""The two stories of the demo, told by what really happened: the store, the Prefect API, the mailbox, the service."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from paramedic.clock import iso, utc_now
+from paramedic.demo.world import Mailbox, Service, text_of
+from paramedic.incident import Incident, State
+from paramedic.store import Store, incidents, trail
+
+#: The memory at which the demo's service is in trouble, as its runbook says.
+LIMIT_MB = 120
+
+Tick = Callable[[], None]
+
+
+@dataclass
+class Scenario:
+    """What one story came to."""
+
+    name: str
+    incident: str = ""
+    number: int = 0
+    outcome: str = ""
+    detected_ms: int | None = None
+    first_step_ms: int | None = None
+    healed_ms: int | None = None
+    flow_runs: list[str] = field(default_factory=list)
+    notifications: int = 0
+    faults: list[str] = field(default_factory=list)  # what did not come out as promised
+
+    def as_json(self) -> dict[str, Any]:
+        """What `--json` writes of it."""
+        return {
+            "name": self.name,
+            "incident": self.incident,
+            "outcome": self.outcome,
+            "detected_ms": self.detected_ms,
+            "first_step_ms": self.first_step_ms,
+            "healed_ms": self.healed_ms,
+            "flow_runs": self.flow_runs,
+            "notifications": self.notifications,
+        }
+
+    def expect(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001 - the sentence's first word
+        """Note what does not hold."""
+        if not holds:
+            self.faults.append(otherwise)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a story is played on."""
+
+    store: Store
+    gateway: str
+    token: str
+    prefect: str
+    mailbox: Mailbox
+    tick: Tick
+    say: Callable[[str], None]
+
+
+def webhook(service: Service, *, status: str, since: datetime) -> dict[str, Any]:
+    """The body that an Alertmanager posts (its webhook format, version 4)."""
+    labels = {
+        "alertname": "TrackingApiMemory",
+        "env": "demo",
+        "instance": service.host,
+        "job": "tracking-api",
+        "severity": "critical",
+    }
+    alert = {
+        "status": status,
+        "labels": labels,
+        "annotations": {"summary": f"tracking-api on {service.host} holds more than {LIMIT_MB} MB"},
+        "startsAt": iso(since),
+        "endsAt": iso(utc_now()) if status == "resolved" else "0001-01-01T00:00:00Z",
+        "generatorURL": "",
+        "fingerprint": "f404ecabc8dd5cd7",
+    }
+    return {
+        "version": "4",
+        "groupKey": '{}:{alertname="TrackingApiMemory"}',
+        "truncatedAlerts": 0,
+        "status": status,
+        "receiver": "paramedic",
+        "groupLabels": {"alertname": "TrackingApiMemory"},
+        "commonLabels": labels,
+        "commonAnnotations": {},
+        "externalURL": "",
+        "alerts": [alert],
+    }
+
+
+def send(stage: Stage, body: dict[str, Any]) -> None:
+    """Post it as Alertmanager does. Raises httpx.HTTPStatusError on anything but a 2xx."""
+    answer = httpx.post(
+        f"{stage.gateway}/alerts/alertmanager",
+        content=json.dumps(body),
+        headers={"Authorization": f"Bearer {stage.token}", "Content-Type": "application/json"},
+        timeout=10,
+        trust_env=False,
+    )
+    answer.raise_for_status()
+
+
+def wait_for(stage: Stage, what: str, holds: Callable[[], bool], *, seconds: float) -> None:
+    """Until it holds, keeping the stack alive. Raises TimeoutError naming what did not come."""
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        stage.tick()
+        time.sleep(0.1)
+
+
+def leak(stage: Stage, service: Service, memory_of: Callable[[Service], int]) -> Scenario:
+    """The service leaks until its memory is critical; one restart heals it."""
+    told = Scenario("leak")
+    stage.say(f"customers track their dinner, and tracking-api on {service.host} forgets nothing")
+    while memory_of(service) < LIMIT_MB * 1_000_000:
+        httpx.get(f"{service.url}/track/dinner", timeout=5, trust_env=False)
+        stage.tick()
+    stage.say(f"its memory is at {memory_of(service) / 1_000_000:.0f} MB, past {LIMIT_MB} MB: Alertmanager says so, three times")
+    began = utc_now()
+    for _ in range(3):
+        send(stage, webhook(service, status="firing", since=began))
+    incident = _ended(stage, service, told, {State.RESOLVED})
+    stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
+    send(stage, webhook(service, status="resolved", since=began))
+    wait_for(stage, "its news", lambda: len(stage.mailbox.about(incident.id)) >= 1, seconds=20)
+    _account(stage, told, incident, began)
+    told.healed_ms = _since(began, incident.ended_at)
+    told.expect(told.outcome == "remediated", f"the outcome is {told.outcome}, not remediated")
+    told.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
+    told.expect(told.notifications == 1, f"{told.notifications} messages were sent, not one")
+    return told
+
+
+def beyond_help(stage: Stage, service: Service, memory_of: Callable[[Service], int]) -> Scenario:
+    """A restart does not help: the page reaches a person with the evidence, and the person takes it."""
+    told = Scenario("beyond-help")
+    wait_for(stage, "the second service", lambda: memory_of(service) > LIMIT_MB * 1_000_000, seconds=30)
+    stage.say(f"tracking-api on {service.host} is past {LIMIT_MB} MB from its first second on: no restart helps there")
+    began = utc_now()
+    for _ in range(3):
+        send(stage, webhook(service, status="firing", since=began))
+    incident = _ended(stage, service, told, {State.HANDED_OVER})
+    stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
+    wait_for(stage, "the page", lambda: len(stage.mailbox.about(incident.id)) >= 1, seconds=20)
+    page = text_of(stage.mailbox.about(incident.id)[0])
+    told.expect("resident memory" in page, "the page does not show the evidence")
+    link = re.search(r"https?://\S+/ack/\S+", page)
+    if link is None:
+        told.faults.append("the page has no link to acknowledge it")
+        return told
+    shown = httpx.get(link[0], timeout=10, trust_env=False)
+    told.expect(shown.status_code == 200, f"the link shows {shown.status_code}")
+    told.expect(_read(stage, incident.number).state is State.HANDED_OVER, "looking at the link acknowledged it")
+    httpx.post(link[0], timeout=10, trust_env=False).raise_for_status()
+    after = _read(stage, incident.number)
+    told.expect(after.state is State.ACKNOWLEDGED, f"after the link it is {after.state}")
+    stage.say(f"{incident.id}: acknowledged by {after.acknowledged_by}, through the link in the message")
+    _account(stage, told, incident, began)
+    told.expect(told.outcome == "handed_over", f"the outcome is {told.outcome}, not handed_over")
+    told.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
+    return told
+
+
+def _ended(stage: Stage, service: Service, told: Scenario, states: set[State]) -> Incident:
+    target = f"{service.host}/{service.name}"
+
+    def newest() -> Incident | None:
+        with stage.store.read() as tx:
+            return next((one for one in incidents.listed(tx, limit=10) if one.target == target), None)
+
+    wait_for(stage, "the incident", lambda: newest() is not None, seconds=20)
+    opened = newest()
+    stage.say(f"{opened.id if opened else '?'}: opened; evidence, restart, verification follow")
+
+    def over() -> bool:
+        now = newest()
+        return now is not None and now.state in states | {State.HANDED_OVER, State.RESOLVED}
+
+    wait_for(stage, "its end", over, seconds=90)
+    incident = newest()
+    if incident is None:
+        raise TimeoutError("the incident is gone")
+    told.incident, told.number = incident.id, incident.number
+    return incident
+
+
+def _account(stage: Stage, told: Scenario, incident: Incident, began: datetime) -> None:
+    with stage.store.read() as tx:
+        told.outcome = str(incidents.get(tx, incident.number).ending)
+        attempts = incidents.attempts_of(tx, incident.number)
+        same = [one for one in incidents.listed(tx, limit=100) if one.target == incident.target]
+        whats = [entry.what for entry in trail.entries(tx, incident=incident.number)]
+    told.detected_ms = _since(began, incident.opened_at)
+    told.first_step_ms = _since(began, attempts[0].began_at)
+    told.notifications = len(stage.mailbox.about(incident.id))
+    answer = httpx.post(
+        f"{stage.prefect}/flow_runs/filter",
+        json={"flow_runs": {"tags": {"all_": [incident.id]}}},
+        timeout=10,
+        trust_env=False,
+    )
+    told.flow_runs = [run["id"] for run in answer.raise_for_status().json()]
+    told.expect(len(same) == 1, f"{len(same)} incidents on one target, not one")
+    told.expect(len(told.flow_runs) == 1, f"{len(told.flow_runs)} flow runs in Prefect, not one")
+    told.expect(
+        "evidence.taken" in whats and "restart" in whats and whats.index("evidence.taken") < whats.index("restart"),
+        "the evidence was not taken before the restart",
+    )
+
+
+def _read(stage: Stage, number: int) -> Incident:
+    with stage.store.read() as tx:
+        return incidents.get(tx, number)
+
+
+def _since(began: datetime, moment: datetime | None) -> int | None:
+    return None if moment is None else round((moment - began).total_seconds() * 1000)

@@ -1,0 +1,181 @@
+"""What the demo puts Paramedic in front of: a real supervisord with real services, and a real mailbox."""
+
+import email
+import email.policy
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from paramedic.lifeline import command
+
+_SUPERVISORD = """\
+[supervisord]
+nodaemon=true
+logfile={folder}/supervisord.log
+pidfile={folder}/supervisord.pid
+childlogdir={folder}
+[unix_http_server]
+file={folder}/s.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+"""
+
+_PROGRAM = """\
+[program:{name}]
+command={python} -m paramedic.demo.service {port} {folder} {faults}
+autostart=true
+autorestart=true
+startsecs=1
+stopwaitsecs=5
+redirect_stderr=true
+stdout_logfile={folder}/{name}.log
+"""
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass
+class Service:
+    """One program of the supervisord: its host's name in services.yaml, and what is wrong with it."""
+
+    name: str
+    host: str
+    faults: str
+    folder: Path
+    port: int = field(default_factory=free_port)
+
+    @property
+    def starts(self) -> int:
+        """How often its process really started."""
+        starts = self.folder / "starts"
+        return len(starts.read_text().splitlines()) if starts.exists() else 0
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+class World:
+    """A real supervisord running services; ended with everything in it. A context manager."""
+
+    def __init__(self, folder: Path, services: list[tuple[str, str, str]]) -> None:
+        """`services` are (name, host, faults). The folder's path is kept short: a socket's address is."""
+        self.folder = folder
+        self.services = [Service(name, host, faults, folder / name) for name, host, faults in services]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where supervisord listens."""
+        return f"unix://{self.folder}/s.sock"
+
+    def __enter__(self) -> Self:
+        config = [_SUPERVISORD.format(folder=self.folder)]
+        for service in self.services:
+            service.folder.mkdir(parents=True, exist_ok=True)
+            config.append(
+                _PROGRAM.format(
+                    name=service.name,
+                    python=sys.executable,
+                    port=service.port,
+                    folder=service.folder,
+                    faults=service.faults,
+                )
+            )
+        path = self.folder / "supervisord.conf"
+        path.write_text("".join(config))
+        self._process = subprocess.Popen(
+            command([sys.executable, "-m", "supervisor.supervisord", "-c", str(path)]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(8)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """supervisord's own."""
+        if self._process is None:
+            raise RuntimeError("supervisord has not been started")
+        return self._process.pid
+
+    def services_yaml(self, service: str) -> str:
+        """What services.yaml says of this world: every program a target of one service."""
+        lines = ["services:", f"  {service}:", "    owner: delivery", "    targets:"]
+        for one in self.services:
+            lines += [
+                f"      - host: {one.host}",
+                f'        supervisord: {{program: {one.name}, address: "{self.address}"}}',
+                f"        health: {one.url}/health",
+                f"        log: {one.folder}/{one.name}.log",
+            ]
+        return "\n".join(lines) + "\n"
+
+
+class Mailbox:
+    """A real SMTP server that keeps what it is sent. A context manager."""
+
+    def __init__(self) -> None:
+        from aiosmtpd.controller import Controller  # the demo's extra
+
+        self._kept: list[EmailMessage] = []
+        self._lock = threading.Lock()
+        self.port = free_port()
+        self._controller: Any = Controller(self, hostname="127.0.0.1", port=self.port)
+
+    async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        """Keep it."""
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        with self._lock:
+            self._kept.append(message)
+        return "250 kept"
+
+    @property
+    def url(self) -> str:
+        """Where it is spoken to."""
+        return f"smtp://127.0.0.1:{self.port}"
+
+    def about(self, word: str) -> list[EmailMessage]:
+        """The messages whose subject holds the word, oldest first."""
+        with self._lock:
+            return [message for message in self._kept if word in str(message["Subject"])]
+
+    @property
+    def messages(self) -> list[EmailMessage]:
+        """All, oldest first."""
+        with self._lock:
+            return list(self._kept)
+
+    def __enter__(self) -> Self:
+        self._controller.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._controller.stop()
+
+
+def text_of(message: EmailMessage) -> str:
+    """The message's plain text."""
+    body = message.get_body(("plain",))
+    return str(body.get_content()) if body is not None else ""

@@ -2,8 +2,9 @@
 
     GET /health          200 while it can answer
     GET /track/ORDER     the courier's position; with the fault switched on, a megabyte more is remembered each time
+    GET /break           from now on /health says 503, until a restart
 
-`python -m paramedic.demo.service PORT FOLDER [--leaks] [--starts-full MB]`; every start appends a line to FOLDER/starts.
+`python -m paramedic.demo.service PORT FOLDER [--leaks] [--starts-full MB] [--starts-broken]`; every start appends a line to FOLDER/starts.
 """
 
 import argparse
@@ -29,8 +30,13 @@ class Tracking(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer, and with the fault on, never forget."""
-        if self.path == "/health":
+        if self.path == "/health" and self.server.broken:
+            self._answer(503, {"status": "broken"})
+        elif self.path == "/health":
             self._answer(200, {"status": "ok"})
+        elif self.path == "/break":
+            self.server.broken = True
+            self._answer(200, {"status": "broken from now on"})
         elif self.path.startswith("/track/"):
             if self.server.leaks:
                 _remembered.append(os.urandom(1024) * 1024)
@@ -53,10 +59,11 @@ class Tracking(BaseHTTPRequestHandler):
 
 
 class TrackingServer(ThreadingHTTPServer):
-    """A server that knows whether its fault is on."""
+    """A server that knows which of its faults are on."""
 
     daemon_threads = True
     leaks = False
+    broken = False
 
 
 def main() -> None:
@@ -66,6 +73,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--leaks", action="store_true", help="remember a megabyte more with every order tracked")
     parser.add_argument("--starts-full", type=int, default=0, metavar="MB", help="need so much memory from the start")
+    parser.add_argument("--starts-broken", action="store_true", help="say 503 from the start")
     asked = parser.parse_args()
     die_with_parent()
     with (asked.folder / "starts").open("a") as starts:
@@ -73,6 +81,7 @@ def main() -> None:
     _remembered.extend(os.urandom(1024) * 1024 for _ in range(asked.starts_full))
     server = TrackingServer(("127.0.0.1", asked.port), Tracking)
     server.leaks = asked.leaks
+    server.broken = asked.starts_broken
     sys.stdout.write(f"{iso(utc_now())} tracking-api answers on 127.0.0.1:{asked.port}\n")
     sys.stdout.flush()
     server.serve_forever()

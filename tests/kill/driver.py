@@ -1,0 +1,260 @@
+"""Drives the kill table: one whole Paramedic, one target a row, barriers instead of sleeps."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from boundaries import Boundaries
+
+from paramedic import settings
+from paramedic.clock import iso, utc_now
+from paramedic.demo.world import Mailbox, Service, World
+from paramedic.incident import Incident, State
+from paramedic.store import Store, acts, incidents, messages
+from paramedic.up import Stack
+
+TOKEN = "a-token-that-only-this-test-knows"
+
+RUNBOOK = """\
+---
+runbook: broken-service
+service: tracking-api
+when:
+  - alert: '{env="kill"}'
+mode: act
+playbook: restart-service
+with:
+  target: {supervisord: "{program}", host: "{instance}"}
+  evidence: [process-tree, memory, log-tail]
+  verify: {health: ok, stable: 1s, within: 10s}
+guardrails: {budget: 3 per hour, cooldown: 1s}
+settle: 20s
+act_within: 10m
+escalate: {policy: default}
+---
+# Broken service
+
+**Meaning.** Its health address says no.
+
+**Impact.** Dinner is late.
+
+## Diagnosis
+
+1. Look at the log.
+
+## Mitigation
+
+1. Restart it.
+"""
+
+ONCALL = """\
+people:
+  ada: {name: Ada, email: ada@example.org}
+rotation:
+  zone: UTC
+  starts: 2026-01-05 09:00
+  every: 1 week
+  people: [ada]
+policies:
+  default:
+    rungs:
+      - tell: oncall
+    repeat: 10m
+"""
+
+#: Quick enough for a test, slow enough for a busy machine.
+PACE = {
+    "PARAMEDIC_LEASE": "6s",
+    "PARAMEDIC_RENEW": "1s",
+    "PARAMEDIC_WATCHDOG_EVERY": "1s",
+    "PARAMEDIC_CLAIM_WITHIN": "5s",
+    "PARAMEDIC_SILENT_AFTER": "30s",
+    "PARAMEDIC_ACT_DEADLINE": "20s",
+}
+
+
+@dataclass
+class Ward:
+    """A whole Paramedic under test, with a service for every row."""
+
+    folder: Path
+    world: World
+    mailbox: Mailbox
+    boundaries: Boundaries
+    stack: Stack
+    store: Store
+    gateway: str
+    prefect: str
+    senders: list[threading.Thread] = field(default_factory=list)
+
+    def service(self, name: str) -> Service:
+        return next(one for one in self.world.services if one.name == name)
+
+    def break_it(self, service: Service) -> None:
+        wait_for("the service", lambda: _answers(f"{service.url}/health"), self.stack.tick)
+        httpx.get(f"{service.url}/break", timeout=5, trust_env=False).raise_for_status()
+
+    def alert(self, service: Service, **said: str) -> dict[str, Any]:
+        labels = {
+            "alertname": f"Broken-{service.name}",
+            "env": "kill",
+            "instance": service.host,
+            "program": service.name,
+            "severity": "critical",
+        }
+        return {
+            "status": "firing",
+            "labels": labels | said,
+            "annotations": {},
+            "startsAt": iso(utc_now()),
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "",
+            "fingerprint": "f404ecabc8dd5cd7",
+        }
+
+    def send(self, *alerts: dict[str, Any]) -> httpx.Response:
+        """As Alertmanager does: again and again until it hears a 2xx."""
+        body = {
+            "version": "4",
+            "groupKey": "{}",
+            "truncatedAlerts": 0,
+            "status": alerts[0]["status"],
+            "receiver": "paramedic",
+            "groupLabels": {},
+            "commonLabels": {},
+            "commonAnnotations": {},
+            "externalURL": "",
+            "alerts": list(alerts),
+        }
+        until = time.monotonic() + 60
+        while True:
+            try:
+                answer = httpx.post(
+                    f"{self.gateway}/alerts/alertmanager",
+                    content=json.dumps(body),
+                    headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+                    timeout=30,
+                    trust_env=False,
+                )
+                if answer.status_code < 500:
+                    return answer
+            except httpx.TransportError:
+                pass
+            assert time.monotonic() < until, "the gateway never took the alert"
+            time.sleep(0.1)
+
+    def send_meanwhile(self, *alerts: dict[str, Any]) -> None:
+        """Send it while the test goes on: at some boundaries the gateway itself stands still."""
+        thread = threading.Thread(target=self.send, args=alerts, daemon=True)
+        thread.start()
+        self.senders.append(thread)
+
+    def incidents_on(self, service: Service) -> list[Incident]:
+        with self.store.read() as tx:
+            return [one for one in incidents.listed(tx, limit=500) if one.target == f"{service.host}/{service.name}"]
+
+    def ended(self, service: Service, *, seconds: float = 90) -> Incident:
+        """The one incident of the service, once nobody works on it any more and its person was told."""
+
+        def over() -> bool:
+            found = self.incidents_on(service)
+            if len(found) != 1 or found[0].state not in (State.RESOLVED, State.HANDED_OVER):
+                return False
+            with self.store.read() as tx:
+                sent = [one for one in messages.of(tx, found[0].number) if one.state == "sent"]
+            return bool(sent)
+
+        wait_for(f"the end of {service.name}", over, self.stack.tick, seconds=seconds)
+        return self.incidents_on(service)[0]
+
+    def acts_of(self, incident: Incident) -> list[acts.Act]:
+        with self.store.read() as tx:
+            return acts.of(tx, incident.number)
+
+    def flow_runs(self, incident: Incident) -> list[dict[str, Any]]:
+        answer = httpx.post(
+            f"{self.prefect}/flow_runs/filter",
+            json={"flow_runs": {"tags": {"all_": [incident.id]}}, "sort": "START_TIME_ASC"},
+            timeout=10,
+            trust_env=False,
+        )
+        runs: list[dict[str, Any]] = answer.raise_for_status().json()
+        return runs
+
+    def prefect_is_well(self) -> None:
+        wait_for("Prefect", lambda: _answers(f"{self.prefect}/health"), self.stack.tick, seconds=60)
+
+
+@contextmanager
+def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iterator[Ward]:
+    """A whole Paramedic on embedded defaults, at a test's pace."""
+    for name in ("runbooks", "boundaries", "data", "world"):
+        (folder / name).mkdir(parents=True)
+    boundaries = Boundaries(folder / "boundaries")
+    with World(folder / "world", services) as world, Mailbox() as mailbox:
+        (folder / "runbooks" / "broken-service.md").write_text(RUNBOOK)
+        (folder / "runbooks" / "services.yaml").write_text(world.services_yaml("tracking-api"))
+        (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)
+        chosen_env = {
+            "PARAMEDIC_DATA": str(folder / "data"),
+            "PARAMEDIC_RUNBOOKS": str(folder / "runbooks"),
+            "PARAMEDIC_SMTP_URL": mailbox.url,
+            "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
+            "PARAMEDIC_GATEWAY_TOKENS": json.dumps({"test": TOKEN}),
+            "PARAMEDIC_BOUNDARIES": str(boundaries.folder),
+            **PACE,
+            **env,
+        }
+        before = {key: os.environ.get(key) for key in chosen_env}
+        os.environ.update(chosen_env)
+        try:
+            chosen = settings.load()
+            stack = Stack(chosen)
+            stack.start()
+            try:
+                stack.wait_ready(90)
+                yield Ward(
+                    folder=folder,
+                    world=world,
+                    mailbox=mailbox,
+                    boundaries=boundaries,
+                    stack=stack,
+                    store=Store(chosen.store()),
+                    gateway=stack.gateway_url,
+                    prefect=stack.prefect_url,
+                )
+            finally:
+                stack.stop()
+        finally:
+            for key, value in before.items():
+                if value is None:
+                    os.environ.pop(key, None)
+                else:
+                    os.environ[key] = value
+
+
+def wait_for(what: str, holds: Callable[[], bool], tick: Callable[[], None], *, seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, f"{what}: not within {seconds:.0f} s"
+        tick()
+        time.sleep(0.05)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code < 600
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,53 @@
+"""The kill table: who is killed at which boundary, and what must be true afterwards. Written before the code it judges.
+
+`restarts` counts real starts of the supervised process beyond its first. In every row the alert that got its 202 has its
+incident, the incident has an end, a person was told of it, and the trail verifies.
+"""
+
+from dataclasses import dataclass
+
+#: The boundaries of the slice, in the order in which an alert meets them.
+POINTS = (
+    "alert_committed",
+    "triaged",
+    "outbox_written",
+    "run_created",
+    "claimed",
+    "evidence_taken",
+    "intent_written",
+    "act_sent",
+    "outcome_written",
+    "verified",
+    "told",
+)
+
+VICTIMS = ("gateway", "process", "responder", "prefect")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kill, and the right outcome."""
+
+    point: str
+    victim: str
+    ending: str
+    restarts: int
+    because: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.victim}-at-{self.point}"
+
+
+def right_outcome(point: str, victim: str) -> tuple[str, int, str]:
+    """Ending, restarts, and why that is right."""
+    if victim == "prefect" and point in ("claimed", "evidence_taken"):
+        return "refused", 0, "a Prefect that cannot say whether the run was cancelled gives no permission to change"
+    if victim in ("process", "responder") and point == "intent_written":
+        return "handed_over", 0, "the act is open: whether it happened is not known, so nothing is repeated"
+    return "remediated", 1, "healed once, by whoever was left or came back"
+
+
+TABLE = tuple(
+    Row(point, victim, *right_outcome(point, victim)) for point in POINTS for victim in VICTIMS
+)

@@ -1,0 +1,104 @@
+"""Only the doors lead to integrations, by the names that lie there, and nothing is loaded before it is used."""
+
+import ast
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from paramedic.doors import changing, integration, reading, telling
+from paramedic.error import TryAgain, Useless
+from paramedic.target import Target
+
+ROOT = Path(__file__).parents[2]
+
+
+def target(kind: str) -> Target:
+    return Target("here/app", "tracking", "here", kind, "app", "unix:///nowhere/at/all")
+
+
+def test_a_kind_finds_its_integration() -> None:
+    with pytest.raises(TryAgain):
+        reading.reader(target("supervisord")).identity()
+    assert type(changing.changer(target("supervisord"), timedelta(seconds=1))).__name__ == "Changer"
+    assert type(telling.teller("email", {"url": "smtp://here", "sender": "p@example.org"})).__name__ == "Teller"
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "os", "..store", ".smtp", "smtp.Teller", "../smtp", "__init__", "SMTP", "smtp\n", "x" * 5000]
+)
+def test_a_kind_from_data_imports_nothing_else(kind: str) -> None:
+    before = set(sys.modules)
+    with pytest.raises(Useless, match="there is no integration") as refusal:
+        reading.reader(target(kind))
+    assert set(sys.modules) == before
+    assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize(("kind", "role"), [("smtp", "Reader"), ("smtp", "Changer"), ("supervisord", "Teller")])
+def test_an_integration_plays_only_its_own_roles(kind: str, role: str) -> None:
+    with pytest.raises(Useless, match=f"has no {role}"):
+        integration(kind, role)
+
+
+def test_what_reads_what_changes_and_what_tells_are_separate() -> None:
+    assert not hasattr(integration("supervisord", "Reader"), "restart")
+    assert not hasattr(integration("supervisord", "Changer"), "identity")
+
+
+def test_the_reading_door_passes_looks_at_this_machine_on(tmp_path: Path) -> None:
+    import os
+
+    (tmp_path / "log").write_text("here\n")
+    assert reading.tail(tmp_path / "log") == "here\n"
+    assert reading.resident_memory(os.getpid()) > 1_000_000
+    me = reading.process_tree(os.getpid())[0]
+    assert reading.alive(os.getpid(), me.started_at)
+    assert not reading.probe("http://127.0.0.1:1/", timedelta(seconds=1)).ok
+
+
+def loaded_by(program: str) -> set[str]:
+    command = [sys.executable, "-c", f"{program}\nimport sys; print(*sys.modules)"]
+    return set(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split())
+
+
+def integrations(modules: set[str]) -> list[str]:
+    return sorted(module for module in modules if module.startswith("paramedic.integrations."))
+
+
+def test_no_noun_loads_an_integration() -> None:
+    nouns = [path.stem for path in (ROOT / "paramedic").glob("*.py") if "prefect" not in path.read_text()]
+    assert {"target", "alert"} <= set(nouns)
+    program = "\n".join(f"import paramedic.{noun}" for noun in sorted(nouns) if noun != "__init__")
+    assert integrations(loaded_by(program)) == []
+
+
+def test_a_door_loads_what_is_used_and_nothing_before() -> None:
+    doors = "import paramedic.doors.reading as r, paramedic.doors.changing, paramedic.doors.telling"
+    closed = loaded_by(doors)
+    assert integrations(closed) == []
+    assert not closed & {"psutil", "httpx", "smtplib", "xmlrpc"}
+    assert integrations(loaded_by(f"{doors}\nr.alive(1, 0.0)")) == ["paramedic.integrations.process"]
+
+
+def test_nothing_but_the_doors_names_an_integration() -> None:
+    rooms = [path for room in ("paramedic", "tasks", "flows") for path in (ROOT / room).rglob("*.py")]
+    found = {
+        str(path.relative_to(ROOT))
+        for path in rooms
+        if any(name.startswith("paramedic.integrations") for name in imports(path))
+    }
+    assert {path for path in found if not path.startswith("paramedic/doors/")} == set()
+    assert found
+
+
+def imports(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names

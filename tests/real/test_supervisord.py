@@ -1,0 +1,355 @@
+"""The supervisord integration against a real supervisord, whose programs write down every start."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from paramedic.error import Refused, TryAgain, Unknown, Useless
+from paramedic.integrations import supervisord as integration
+from paramedic.integrations.supervisord import Changer, Reader
+from paramedic.target import Identity, Target
+
+pytestmark = pytest.mark.real
+
+#: Appends a line at each start; needs half a second to stop; ends at once while there is no file "mended" beside it.
+PROGRAM = """
+import os, signal, sys, time
+folder, name = sys.argv[1:3]
+with open(f"{folder}/{name}.starts", "a") as starts:
+    starts.write(f"{os.getpid()}\\n")
+if "broken" in name and not os.path.exists(f"{folder}/mended"):
+    sys.exit(1)
+def stop(*_):
+    time.sleep(0.5)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+while True:
+    time.sleep(60)
+"""
+
+CONFIGURATION = """
+[unix_http_server]
+file={folder}/s
+[inet_http_server]
+port=127.0.0.1:{port}
+username=look
+password=p@ss
+[supervisord]
+logfile={folder}/log
+pidfile={folder}/pid
+identifier=test
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[program:app]
+command={python} {folder}/program.py {folder} app
+startsecs=1
+[program:stopped]
+command={python} {folder}/program.py {folder} stopped
+startsecs=1
+autostart=false
+[program:broken-for-good]
+command={python} {folder}/program.py {folder} broken-for-good
+startsecs=1
+startretries=0
+[program:broken-and-tried]
+command={python} {folder}/program.py {folder} broken-and-tried
+startsecs=1
+startretries=100
+"""
+
+
+class Supervised:
+    """A running supervisord, and what its programs wrote."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        (folder / "program.py").write_text(PROGRAM)
+        configuration = CONFIGURATION.format(folder=folder, port=self.port, python=sys.executable)
+        (folder / "conf").write_text(configuration)
+        self.process = subprocess.Popen(
+            [program, "-n", "-c", str(folder / "conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def target(self, name: str = "app", address: str = "") -> Target:
+        return Target(f"here/{name}", "tracking", "here", "supervisord", name, address or f"unix://{self.folder}/s")
+
+    def identity(self, name: str = "app") -> Identity:
+        return Reader(self.target(name)).identity()
+
+    def starts(self, name: str = "app") -> int:
+        try:
+            return len((self.folder / f"{name}.starts").read_text().splitlines())
+        except FileNotFoundError:
+            return 0
+
+    def comes_to(self, state: str, name: str = "app", *, but: int | None = None) -> Identity:
+        """Wait until the program is in this state, in another life than the pid `but`."""
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            try:
+                seen = self.identity(name)
+            except TryAgain:
+                seen = None
+            if seen and seen.state == state and (but is None or seen.pid != but):
+                return seen
+            time.sleep(0.02)
+        pytest.fail(f"{name} never came to {state}: {(self.folder / 'log').read_text()}")
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+        children = psutil.Process(self.process.pid).children() if self.process.poll() is None else []
+        self.process.kill()
+        self.process.wait()
+        for child in children:
+            child.kill()
+
+
+@pytest.fixture
+def supervised(require: Callable[[str], str]) -> Iterator[Supervised]:
+    folder = Path(tempfile.mkdtemp(prefix="sv"))  # a socket's path has little room
+    running = Supervised(require("supervisord"), folder)
+    try:
+        running.comes_to("RUNNING")
+        yield running
+    finally:
+        running.end()
+        shutil.rmtree(folder)
+
+
+def agree() -> None:
+    """A last look that sees nothing wrong."""
+
+
+def test_a_restart_begins_a_new_life_and_says_which(supervised: Supervised) -> None:
+    before = supervised.identity()
+    after = Changer(supervised.target()).restart(before, agree)
+    assert after == supervised.identity()
+    assert after.state == "RUNNING"
+    assert after.pid not in (None, before.pid)
+    assert supervised.starts() == 2
+
+
+def test_another_life_than_the_judged_one_is_not_touched(supervised: Supervised) -> None:
+    now = supervised.identity()
+    looked = []
+    for judged in (
+        Identity(now.pid + 1, now.started_at, now.state),
+        Identity(now.pid, now.started_at - 1, now.state),
+        Identity(None, None, "STOPPED"),
+    ):
+        with pytest.raises(Refused, match="no longer the one that was judged"):
+            Changer(supervised.target()).restart(judged, lambda: looked.append(1))
+    assert supervised.identity() == now
+    assert supervised.starts() == 1
+    assert not looked
+
+
+def test_a_no_at_the_last_look_sends_nothing_and_leaves_no_process(supervised: Supervised) -> None:
+    before, mine = supervised.identity(), psutil.Process().children()
+
+    def too_late() -> None:
+        raise Refused("the claim is gone")
+
+    with pytest.raises(Refused, match="the claim is gone"):
+        Changer(supervised.target()).restart(before, too_late)
+    assert supervised.identity() == before
+    assert supervised.starts() == 1
+    psutil.wait_procs([child for child in psutil.Process().children() if child not in mine], timeout=5)
+    assert [child for child in psutil.Process().children() if child not in mine] == []
+
+
+def test_a_deadline_that_passed_during_the_last_look_sends_nothing(supervised: Supervised) -> None:
+    before = supervised.identity()
+    with pytest.raises(Refused, match="over before it was sent"):
+        Changer(supervised.target(), timedelta(seconds=1)).restart(before, lambda: time.sleep(1.1))
+    assert supervised.identity() == before
+    assert supervised.starts() == 1
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(supervised: Supervised, group: bool) -> None:
+    before, mark = supervised.identity(), uuid.uuid4().hex
+    dying = textwrap.dedent(f"""
+        import os, signal
+        from paramedic.integrations import supervisord
+        from paramedic.target import Target
+        whom = 0 if {group} else os.getpid()  # 0 is the whole process group
+        supervisord.reached = lambda *_: os.kill(whom, signal.SIGKILL)
+        target = Target("here/app", "tracking", "here", "supervisord", "app", "unix://{supervised.folder}/s")
+        supervisord.Changer(target).restart(supervisord.Reader(target).identity(), lambda: None)
+    """)
+    environment = {**os.environ, "MARK": mark}
+    client = subprocess.run([sys.executable, "-c", dying], env=environment, start_new_session=True, check=False)
+    assert client.returncode == -signal.SIGKILL
+    after = supervised.comes_to("RUNNING", but=before.pid)
+    assert supervised.starts() == 2
+    assert supervised.identity() == after
+    left = [process for process in psutil.process_iter() if _marked(process, mark)]
+    _, left = psutil.wait_procs(left, timeout=5)
+    assert left == []
+
+
+def test_a_client_that_dies_before_sending_leaves_nothing_behind(supervised: Supervised) -> None:
+    before, mark = supervised.identity(), uuid.uuid4().hex
+    dying = textwrap.dedent(f"""
+        import os, signal
+        from paramedic.integrations import supervisord
+        from paramedic.target import Target
+        target = Target("here/app", "tracking", "here", "supervisord", "app", "unix://{supervised.folder}/s")
+        expected = supervisord.Reader(target).identity()
+        supervisord.Changer(target).restart(expected, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    """)
+    client = subprocess.run([sys.executable, "-c", dying], env={**os.environ, "MARK": mark}, check=False)
+    assert client.returncode == -signal.SIGKILL
+    _, left = psutil.wait_procs([p for p in psutil.process_iter() if _marked(p, mark)], timeout=5)
+    assert left == []
+    assert supervised.identity() == before
+    assert supervised.starts() == 1
+
+
+def _marked(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get("MARK") == mark
+    except psutil.Error:
+        return False
+
+
+def test_a_stopped_program_is_started(supervised: Supervised) -> None:
+    before = supervised.identity("stopped")
+    assert before == Identity(None, None, "STOPPED")
+    after = Changer(supervised.target("stopped")).restart(before, agree)
+    assert after.state == "RUNNING"
+    assert supervised.starts("stopped") == 1
+
+
+def test_a_program_in_fatal_is_started(supervised: Supervised) -> None:
+    before = supervised.comes_to("FATAL", "broken-for-good")
+    (supervised.folder / "mended").touch()
+    after = Changer(supervised.target("broken-for-good")).restart(before, agree)
+    assert after.state == "RUNNING"
+    assert supervised.starts("broken-for-good") == 2
+
+
+def test_a_program_in_backoff_is_started_once(supervised: Supervised) -> None:
+    while True:
+        before = supervised.comes_to("BACKOFF", "broken-and-tried")
+        starts = supervised.starts("broken-and-tried")
+        (supervised.folder / "mended").touch()
+        try:
+            after = Changer(supervised.target("broken-and-tried")).restart(before, agree)
+            break
+        except Refused:  # supervisord's own next try came in between
+            (supervised.folder / "mended").unlink()
+    assert after.state == "RUNNING"
+    assert supervised.starts("broken-and-tried") == starts + 1
+
+
+def test_a_program_that_does_not_stay_up_is_useless_to_restart_and_says_its_state(supervised: Supervised) -> None:
+    before = supervised.comes_to("FATAL", "broken-for-good")
+    with pytest.raises(
+        Useless, match=r"did not start here/broken-for-good: (SPAWN_ERROR|ABNORMAL_TERMINATION).* (BACKOFF|FATAL) now"
+    ):
+        Changer(supervised.target("broken-for-good")).restart(before, agree)
+    assert supervised.starts("broken-for-good") == 2
+
+
+def test_a_program_that_somebody_is_stopping_is_left_to_them(supervised: Supervised) -> None:
+    running = supervised.identity()
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(f"{supervised.folder}/s")
+    line.sendall(integration._request(supervised.target(), "supervisor.stopProcess", "app", True))
+    stopping = supervised.comes_to("STOPPING")
+    assert stopping.pid == running.pid
+    with pytest.raises(Refused, match="somebody else is stopping"):
+        Changer(supervised.target()).restart(running, agree)
+    line.close()
+    supervised.comes_to("STOPPED")
+    assert supervised.starts() == 1
+
+
+def test_an_unknown_program_is_useless(supervised: Supervised) -> None:
+    with pytest.raises(Useless, match="BAD_NAME: no-such"):
+        supervised.identity("no-such")
+    with pytest.raises(Useless, match="BAD_NAME"):
+        Changer(supervised.target("app:*")).restart(supervised.identity(), agree)
+    assert supervised.starts() == 1
+
+
+def test_a_supervisord_that_is_gone_may_come_back(supervised: Supervised) -> None:
+    before = supervised.identity()
+    supervised.end()
+    for change in (supervised.identity, lambda: Changer(supervised.target()).restart(before, agree)):
+        with pytest.raises(TryAgain, match="is not there"):
+            change()
+    assert supervised.starts() == 1
+
+
+def test_a_supervisord_that_hangs_is_asked_no_longer_than_the_time_out(supervised: Supervised) -> None:
+    supervised.process.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    with pytest.raises(TryAgain, match="did not answer"):
+        Reader(supervised.target(), timedelta(seconds=0.3)).identity()
+    assert time.monotonic() - begun < 2
+
+
+def test_no_answer_after_the_send_is_unknown_and_the_restart_is_not_cut_in_half(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = supervised.identity()
+    sent = []
+
+    def freeze(point: str, subject: str = "") -> None:
+        sent.append((point, subject))
+        supervised.process.send_signal(signal.SIGSTOP)
+
+    monkeypatch.setattr(integration, "reached", freeze)
+    with pytest.raises(Unknown, match="its outcome is open"):
+        # Short of the half second that stopping takes, so that the stop may have begun before supervisord froze.
+        Changer(supervised.target(), timedelta(seconds=0.4)).restart(before, agree)
+    assert sent == [("act_sent", "here/app")]
+    supervised.process.send_signal(signal.SIGCONT)
+    supervised.comes_to("RUNNING", but=before.pid)
+    assert supervised.starts() == 2
+
+
+def test_a_supervisord_that_dies_after_the_send_is_unknown(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integration, "reached", lambda *_: supervised.end())
+    with pytest.raises(Unknown):
+        Changer(supervised.target(), timedelta(seconds=5)).restart(supervised.identity(), agree)
+
+
+def test_by_http_a_login_is_needed_and_taken_from_the_address(supervised: Supervised) -> None:
+    good = supervised.target(address=f"http://look:p%40ss@127.0.0.1:{supervised.port}")
+    before = Reader(good).identity()
+    assert before == supervised.identity()
+    assert Changer(good).restart(before, agree).pid != before.pid
+    for address in (f"http://127.0.0.1:{supervised.port}", f"http://look:wrong@127.0.0.1:{supervised.port}"):
+        with pytest.raises(Useless, match="answered 401") as refusal:
+            Reader(supervised.target(address=address)).identity()
+        assert "wrong" not in str(refusal.value)
+
+
+def test_all_programs_are_told_by_their_full_name(supervised: Supervised) -> None:
+    told = Reader(supervised.target()).processes()
+    assert set(told) == {"app:app", "stopped:stopped", "broken-for-good:broken-for-good"} | {
+        "broken-and-tried:broken-and-tried"
+    }
+    assert told["app:app"] == supervised.identity()

@@ -8,4 +8,4 @@ from tasks.kinds import Intent, changes
 @changes
 def restart(intent: Intent) -> Identity:
     """Stop the target and start it again, as one request."""
-    return changer(intent.target, within=intent.within).restart(intent.identity, intent.last_look)
+    return changer(intent.target, intent.within).restart(intent.identity, intent.last_look)

@@ -113,11 +113,20 @@ def _change(name: str, remedy: Callable[[Intent], Identity], target: str) -> Non
     until = boottime() + work.settings.act_deadline.total_seconds()
     act = _intend(work, hold, name, identity)
     reached("intent_written", target)
+    looked = []
+
+    def last_look() -> None:
+        _last_look(hold, until)
+        looked.append(True)
+
     within = timedelta(seconds=max(0.1, until - boottime()))
     try:
-        after = remedy(Intent(work.target, identity, lambda: _last_look(hold, until), within))
-    except (Refused, TryAgain, Useless) as error:
+        after = remedy(Intent(work.target, identity, last_look, within))
+    except (Refused, TryAgain) as error:
         _write_outcome(work, act, result="not_sent", why=f"nothing was sent: {error}", identity=None)
+        raise
+    except Useless as error:
+        _write_outcome(work, act, result="failed" if looked else "not_sent", why=str(error), identity=None)
         raise
     except Unknown as error:
         log.warning("%s: %s", act.words, error)

@@ -1,0 +1,44 @@
+"""The kill points: where a test may stop a process exactly, to kill it there. Without PARAMEDIC_BOUNDARIES, nothing."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+#: In the order in which an alert meets them.
+POINTS = (
+    "alert_committed",
+    "triaged",
+    "outbox_written",
+    "run_created",
+    "claimed",
+    "evidence_taken",
+    "intent_written",
+    "act_sent",
+    "outcome_written",
+    "verified",
+    "told",
+)
+
+
+def reached(point: str, subject: str = "") -> None:
+    """Stand still here if a test has armed this point for this subject, until it says go."""
+    folder = os.environ.get("PARAMEDIC_BOUNDARIES")
+    if folder is None:
+        return
+    if point not in POINTS:
+        raise ValueError(f"{point!r} is no boundary; there are {', '.join(POINTS)}")
+    armed = Path(folder) / point
+    try:
+        wanted = armed.read_text()
+        if wanted not in ("", subject):
+            return
+        armed.rename(armed.with_suffix(".caught"))
+    except FileNotFoundError:
+        return
+    written = armed.with_suffix(".writing")
+    written.write_text(json.dumps({"pid": os.getpid(), "point": point, "subject": subject}))
+    written.rename(armed.with_suffix(".reached"))
+    go = armed.with_suffix(".go")
+    while not go.exists() and armed.parent.exists():
+        time.sleep(0.01)

@@ -1,0 +1,246 @@
+"""The audit trail's chain: each entry carries the hash of the one before, and checkpoints carry a signature."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import rfc8785
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+#: The version of an entry's fields; each entry carries it.
+SCHEMA = 1
+
+PHASES = ("decision", "intent", "outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that was decided, meant or done. `hash` is SHA-256 over RFC 8785 JSON of all other fields."""
+
+    seq: int
+    at: str
+    actor: str
+    phase: str
+    what: str
+    incident: str | None
+    target: str | None
+    reason: str
+    data: Mapping[str, Any]
+    content_digest: str | None
+    previous: str
+    hash: str
+    schema: int = SCHEMA
+
+    def computed_hash(self) -> str:
+        """What `hash` must be."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "hash"}
+        fields["data"] = dict(self.data)
+        return hashlib.sha256(rfc8785.dumps(fields)).hexdigest()
+
+
+def genesis(store: str) -> str:
+    """What the first entry of a store's chain follows."""
+    return hashlib.sha256(f"paramedic trail {store}".encode()).hexdigest()
+
+
+def chain(
+    previous: Entry | None,
+    *,
+    store: str,
+    at: str,
+    actor: str,
+    phase: str,
+    what: str,
+    incident: str | None,
+    target: str | None,
+    reason: str,
+    data: Mapping[str, Any],
+    content: Mapping[str, Any] | None,
+    salt: bytes | None,
+) -> Entry:
+    """The entry that follows `previous`. Raises ValueError for a phase or data that the chain cannot hold."""
+    if phase not in PHASES:
+        raise ValueError(f"phase {phase!r}: allowed are {', '.join(PHASES)}")
+    draft = Entry(
+        seq=previous.seq + 1 if previous else 1,
+        at=at,
+        actor=_whole(actor),
+        phase=phase,
+        what=what,
+        incident=incident,
+        target=None if target is None else _whole(target),
+        reason=_whole(reason),
+        data=_whole(dict(data)),
+        content_digest=digest(content, salt) if content is not None and salt is not None else None,
+        previous=previous.hash if previous else genesis(store),
+        hash="",
+    )
+    try:
+        hashed = draft.computed_hash()
+    except rfc8785.CanonicalizationError as error:
+        raise ValueError(f"the data of {what} cannot be written canonically: {error}") from error
+    return Entry(**{name: getattr(draft, name) for name in Entry.__slots__ if name != "hash"}, hash=hashed)
+
+
+def digest(content: Mapping[str, Any], salt: bytes) -> str:
+    """The salted digest of content that lies beside the chain and can be erased."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(salt + text.encode()).hexdigest()
+
+
+def _whole(value: Any) -> Any:
+    """Text that every database can hold: a lone surrogate and a null character become visible escapes."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_whole(one) for one in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A signed word, kept outside the database, that the chain once reached this entry."""
+
+    store: str
+    generation: int
+    seq: int
+    hash: str
+    at: str
+    signature: str = ""
+
+    def signed_bytes(self) -> bytes:
+        """What the signature covers."""
+        return rfc8785.dumps({name: getattr(self, name) for name in self.__slots__ if name != "signature"})
+
+    def as_line(self) -> str:
+        """One line of JSON."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True)
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """The checkpoint of one line. Raises ValueError on anything else."""
+        try:
+            return cls(**json.loads(line))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"this is no checkpoint: {line[:80]!r}") from error
+
+
+def sign_checkpoint(
+    key: Ed25519PrivateKey, *, store: str, seq: int, hash: str, at: str, generation: int  # noqa: A002 - the entry's word
+) -> Checkpoint:
+    """A checkpoint at this entry."""
+    draft = Checkpoint(store, generation, seq, hash, at)
+    return Checkpoint(store, generation, seq, hash, at, key.sign(draft.signed_bytes()).hex())
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is not as it was written; `seq` says where."""
+
+    seq: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a look at the whole trail found."""
+
+    entries: int
+    faults: tuple[Fault, ...]
+    erased: tuple[int, ...]  # content that was taken away, lawfully or not: the chain cannot tell
+    uncovered: int  # entries after the last checkpoint: they could be cut off unseen
+    checkpoints: int
+
+    @property
+    def verified(self) -> bool:
+        """Whether no fault was found."""
+        return not self.faults
+
+
+@dataclass
+class _Look:
+    """What the walk along the chain remembers."""
+
+    faults: list[Fault] = field(default_factory=list)
+    erased: list[int] = field(default_factory=list)
+    entries: int = 0
+
+    def fault(self, seq: int, what: str) -> None:
+        self.faults.append(Fault(seq, what))
+
+
+def verify(
+    entries: Iterable[Entry],
+    contents: Callable[[int], tuple[bytes, Mapping[str, Any]] | None] | None,
+    checkpoints: Sequence[Checkpoint],
+    public_key: Ed25519PublicKey,
+    store: str,
+) -> Verification:
+    """Walk the chain in the order it is given and name every entry that is not as it was written.
+
+    `contents` gives an entry's erasable content with its salt; None skips that look. Memory does not grow with the trail.
+    """
+    look = _Look()
+    marks = {mark.seq: mark for mark in _trusted(checkpoints, public_key, store, look)}
+    expected, previous, reached = 1, genesis(store), 0
+    for entry in entries:
+        look.entries += 1
+        _follow(entry, expected, previous, look)
+        if entry.computed_hash() != entry.hash:
+            look.fault(entry.seq, "was changed: its fields do not give its hash")
+        if entry.seq in marks and marks[entry.seq].hash != entry.hash:
+            look.fault(entry.seq, "is not the entry that a signed checkpoint saw: the chain was written anew")
+        _content(entry, contents, look)
+        expected, previous, reached = entry.seq + 1, entry.hash, max(reached, entry.seq)
+    last = max(marks, default=0)
+    if reached < last:
+        look.fault(reached + 1, f"is missing: the trail was cut off; a signed checkpoint saw entry {last}")
+    return Verification(
+        look.entries, tuple(look.faults), tuple(look.erased), max(0, reached - last), len(marks)
+    )
+
+
+def _follow(entry: Entry, expected: int, previous: str, look: _Look) -> None:
+    if entry.seq == expected and entry.previous == previous:
+        return
+    if entry.seq > expected:
+        gone = f"entry {expected}" if entry.seq == expected + 1 else f"entries {expected} to {entry.seq - 1}"
+        look.fault(expected, f"is missing: {gone} removed before entry {entry.seq}")
+    elif entry.seq < expected:
+        look.fault(entry.seq, "stands twice or out of its order: it was inserted or moved")
+    else:
+        look.fault(entry.seq, f"does not follow entry {expected - 1}: one of the two was replaced")
+
+
+def _content(
+    entry: Entry, contents: Callable[[int], tuple[bytes, Mapping[str, Any]] | None] | None, look: _Look
+) -> None:
+    if contents is None or entry.content_digest is None:
+        return
+    kept = contents(entry.seq)
+    if kept is None:
+        look.erased.append(entry.seq)
+    elif digest(kept[1], kept[0]) != entry.content_digest:
+        look.fault(entry.seq, "has other content beside it than when it was written")
+
+
+def _trusted(
+    checkpoints: Sequence[Checkpoint], public_key: Ed25519PublicKey, store: str, look: _Look
+) -> list[Checkpoint]:
+    trusted = []
+    for mark in checkpoints:
+        try:
+            public_key.verify(bytes.fromhex(mark.signature), mark.signed_bytes())
+        except (InvalidSignature, ValueError):
+            look.fault(mark.seq, "has a checkpoint whose signature is not ours: the checkpoint was changed or forged")
+            continue
+        if mark.store != store:
+            look.fault(mark.seq, f"has a checkpoint of another store, {mark.store}")
+            continue
+        trusted.append(mark)
+    return trusted

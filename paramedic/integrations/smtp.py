@@ -52,18 +52,19 @@ class Teller:
         Raises TryAgain if the server is away or says "later" (4xx), Useless if it says no (5xx), if `to` is no
         address, or if a password would travel in the clear. A repeated call is a repeated message, with the same id.
         """
-        message = self._message(to, subject, text, html, headers={**headers, "Message-ID": message_id})
+        person = _address(to)
+        message = self._message(person, subject, text, html, headers={**headers, "Message-ID": message_id})
         with _translated(), self._connected() as server:
-            server.send_message(message)
+            server.sendmail(self._sender.addr_spec, [person.addr_spec], message.as_bytes())
             with suppress(smtplib.SMTPException, OSError):  # it has been accepted: a rude farewell changes nothing
                 server.quit()
 
     def _message(
-        self, to: str, subject: str, text: str, html: str | None, *, headers: Mapping[str, str]
+        self, to: Address, subject: str, text: str, html: str | None, *, headers: Mapping[str, str]
     ) -> EmailMessage:
         message = EmailMessage(policy=policy.SMTP)
         message["From"] = self._sender
-        message["To"] = _address(to)
+        message["To"] = to
         message["Subject"] = one_line(subject)[:SUBJECT_LIMIT]
         message["Date"] = format_datetime(utc_now())
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday reply comes back

@@ -217,12 +217,15 @@ def _answer(line: socket.socket, deadline: float, target: Target) -> Any:
     """What supervisord returned. Raises Useless if it said no, TryAgain if it said nothing that can be understood."""
     told = bytearray()
     try:
-        line.settimeout(_left(deadline))
-        while chunk := line.recv(65_536):
+        while True:
+            line.settimeout(max(deadline - boottime(), 0))  # too late, but here already: better read than unknown
+            if not (chunk := line.recv(65_536)):
+                break
             told += chunk
             if len(told) > ANSWER_LIMIT:
                 raise TryAgain(f"the supervisord of {target.id} answers without end")
-            line.settimeout(_left(deadline))
+    except (TimeoutError, BlockingIOError) as error:
+        raise TryAgain(f"the supervisord of {target.id} did not answer in time") from error
     except OSError as error:
         raise TryAgain(f"the supervisord of {target.id} did not answer: {error}") from error
     head, _, body = bytes(told).partition(b"\r\n\r\n")

@@ -1,0 +1,226 @@
+"""Plays the demo: starts everything, breaks it for real, tells what happened, and ends by itself."""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.markup import escape
+
+from paramedic import checkpoints, settings, trail
+from paramedic.clock import from_iso, spoken
+from paramedic.demo.story import LIMIT_MB, Scenario, Stage, beyond_help, leak
+from paramedic.demo.world import Mailbox, Service, World
+from paramedic.doors import reading
+from paramedic.error import TryAgain, Useless
+from paramedic.settings import Settings
+from paramedic.store import Store
+from paramedic.store import trail as kept
+from paramedic.up import Stack
+from paramedic.visible import one_line
+
+_RUNBOOK = f"""\
+---
+runbook: tracking-api-memory
+service: tracking-api
+when:
+  - alert: TrackingApiMemory{{env="demo"}}
+mode: act
+playbook: restart-service
+with:
+  target: {{supervisord: tracking-api, host: "{{instance}}"}}
+  evidence: [process-tree, memory, log-tail]
+  verify: {{health: ok, memory_below: {LIMIT_MB}MB, stable: 3s, within: 12s}}
+guardrails: {{budget: 3 per hour, cooldown: 10m}}
+settle: 10m
+act_within: 10m
+escalate: {{policy: default}}
+---
+# The tracking API needs too much memory
+
+**Meaning.** A process of tracking-api holds more than {LIMIT_MB} MB of resident memory.
+
+**Impact.** Customers do not see where their dinner is; soon the machine swaps and everything on it is slow.
+
+## Diagnosis
+
+1. Does the memory grow with the traffic (a leak), or is it there from the start (too much data)?
+2. Was there a deployment in the last half hour?
+
+## Mitigation
+
+1. Restart it: a leak begins anew from nothing.
+2. If it is back at once, start it with less data, or give it a machine with more memory.
+"""
+
+_ONCALL = """\
+people:
+  ada: {name: Ada on call, email: ada@example.org}
+rotation:
+  zone: UTC
+  starts: 2026-01-05 09:00
+  every: 1 week
+  people: [ada]
+policies:
+  default:
+    rungs:
+      - tell: oncall
+    repeat: 10m
+"""
+
+
+class _Interrupted(Exception):
+    """Somebody asked us to stop."""
+
+
+def run(*, json_file: Path | None = None, data: Path | None = None, keep: bool = False) -> int:
+    """Play both stories; 0 if everything came out as promised, else 1. `data` keeps what was written."""
+    console = Console()
+    folder = Path(tempfile.mkdtemp(prefix="paramedic-demo-"))  # short: a Unix socket's path lives in it
+    where = data if data is not None else folder / "data"
+    try:
+        with _stopping_on_signals():
+            return _play(console, folder, where.resolve(), json_file, keep=keep)
+    except _Interrupted:
+        console.print("stopped")
+        return 130
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *, keep: bool) -> int:
+    world = World(
+        folder / "world",
+        [("tracking-api", "web-1", "--leaks"), ("tracking-api-2", "web-2", f"--starts-full {LIMIT_MB + 30}")],
+    )
+    with world, Mailbox() as mailbox:
+        chosen = _settings(folder, data, world, mailbox)
+        stack = Stack(chosen)
+        console.print("starting the Prefect server, the gateway, dispatch, the responder and the watchdog …")
+        stack.start()
+        try:
+            stack.wait_ready(120)
+            console.print(f"gateway {stack.gateway_url} · Prefect UI {_ui(stack)}")
+            scenarios = _tell(console, chosen, stack, world, mailbox)
+            verified = _verify(console, chosen)
+            ok = verified["verified"] is True and not any(one.faults for one in scenarios)
+            if json_file is not None:
+                told = {"ok": ok, "trail": verified, "scenarios": [one.as_json() for one in scenarios]}
+                json_file.write_text(json.dumps(told, indent=2) + "\n")
+            if keep:
+                console.print(f"everything stays up; the data is in {data}; Ctrl-C ends it")
+                stack.run_forever()
+        finally:
+            stack.stop()
+    return 0 if ok else 1
+
+
+def _settings(folder: Path, data: Path, world: World, mailbox: Mailbox) -> Settings:
+    runbooks = data / "runbooks"
+    runbooks.mkdir(parents=True, exist_ok=True)
+    (runbooks / "tracking-api-memory.md").write_text(_RUNBOOK)
+    (runbooks / "services.yaml").write_text(world.services_yaml("tracking-api"))
+    (runbooks / "oncall.yaml").write_text(_ONCALL)
+    os.environ.update(
+        {
+            "PARAMEDIC_DATA": str(data),
+            "PARAMEDIC_RUNBOOKS": str(runbooks),
+            "PARAMEDIC_SMTP_URL": mailbox.url,
+            "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
+            "PARAMEDIC_GATEWAY_TOKENS": json.dumps({"alertmanager": secrets.token_urlsafe(24)}),
+        }
+    )
+    return settings.load()
+
+
+def _tell(console: Console, chosen: Settings, stack: Stack, world: World, mailbox: Mailbox) -> list[Scenario]:
+    store = Store(chosen.store())
+    token = next(iter(chosen.gateway_tokens.values())).get_secret_value()
+    scenarios = []
+    leaking, full = world.services
+
+    def memory_of(service: Service) -> int:
+        target = f"{service.host}/{service.name}"
+        listed = stack.library.services.by_id(target)
+        if listed is None:
+            return 0
+        try:
+            pid = reading.reader(listed).identity().pid
+            return reading.resident_memory(pid) if pid else 0
+        except (TryAgain, Useless):
+            return 0
+
+    for play, service in ((leak, leaking), (beyond_help, full)):
+        with console.status("…") as status:
+
+            def say(words: str) -> None:
+                status.update(escape(one_line(words)))  # noqa: B023 - used only inside its own turn
+                console.print(f"  {escape(one_line(words))}")
+
+            console.rule(play.__name__.replace("_", " "))
+            stage = Stage(store, stack.gateway_url, token, stack.prefect_url, mailbox, stack.tick, say)
+            scenario = play(stage, service, memory_of)
+        scenarios.append(scenario)
+        _timeline(console, store, scenario)
+        for run_id in scenario.flow_runs:
+            console.print(f"  flow run {_ui(stack)}/runs/flow-run/{run_id}")
+        for fault in scenario.faults:
+            console.print(f"  [red]not as promised:[/red] {escape(fault)}")
+    store.close()
+    return scenarios
+
+
+def _timeline(console: Console, store: Store, scenario: Scenario) -> None:
+    with store.read() as tx:
+        entries = list(kept.entries(tx, incident=scenario.number))
+    if not entries:
+        return
+    began = from_iso(entries[0].at)
+    for entry in entries:
+        after = spoken(from_iso(entry.at) - began)
+        console.print(f"  {after:>8}  {entry.phase:<8}  {entry.what:<24}  {escape(one_line(entry.reason))}", overflow="fold")
+
+
+def _verify(console: Console, chosen: Settings) -> dict[str, object]:
+    key = settings.signing_key(chosen)
+    store = Store(chosen.store())
+    checkpoints.write(store, key, chosen.checkpoints())
+    with store.read() as tx:
+        found = trail.verify(
+            kept.entries(tx),
+            lambda seq: kept.content(tx, seq),
+            checkpoints.read(chosen.checkpoints()),
+            key.public_key(),
+            tx.store,
+        )
+    store.close()
+    console.rule()
+    if found.verified:
+        console.print(f"trail verified: {found.entries} entries")
+    for fault in found.faults:
+        console.print(f"[red]entry {fault.seq}[/red] {escape(fault.what)}")
+    return {"entries": found.entries, "verified": found.verified}
+
+
+def _ui(stack: Stack) -> str:
+    return stack.prefect_url.removesuffix("/api")
+
+
+@contextlib.contextmanager
+def _stopping_on_signals() -> Iterator[None]:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise _Interrupted
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

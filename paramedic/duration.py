@@ -1,0 +1,25 @@
+"""How people write spans of time and amounts of memory: `1h 30m`, `150MB`."""
+
+import re
+from datetime import timedelta
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PART = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s?(ms|[smhdw])")
+_SPAN = re.compile(rf"\s*(?:{_PART.pattern}\s*){{1,6}}")
+_SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SIZE = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s?(B|kB|MB|GB|KiB|MiB|GiB)\s*")
+
+
+def duration(text: str) -> timedelta:
+    """The span that the text says. Raises ValueError, saying what is allowed."""
+    if not _SPAN.fullmatch(text):
+        raise ValueError(f"{text!r:.80} is no duration; write 250ms, 5s, 10m, 1h 30m, 2d")
+    return timedelta(seconds=sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(text)))
+
+
+def size(text: str) -> int:
+    """The bytes that the text says. Raises ValueError, saying what is allowed."""
+    said = _SIZE.fullmatch(text)
+    if said is None:
+        raise ValueError(f"{text!r:.80} is no size; write 512kB, 150MB, 1.5GiB")
+    return round(float(said[1]) * _SIZES[said[2]])

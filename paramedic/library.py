@@ -1,0 +1,65 @@
+"""The folder that authors write: runbooks, services.yaml, oncall.yaml. A broken runbook is refused alone, and said aloud."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from paramedic import runbook
+from paramedic.document import BadDocument, Problem
+from paramedic.escalation import Oncall, parse_oncall
+from paramedic.runbook import Runbook
+from paramedic.services import Services, parse_services
+
+#: The playbooks that Paramedic ships.
+PLAYBOOKS = ("restart-service",)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Everything in the folder that can be used, and what is wrong with the rest."""
+
+    runbooks: Mapping[str, Runbook]
+    services: Services
+    oncall: Oncall
+    problems: tuple[Problem, ...]
+
+
+def load(folder: Path, playbooks: Collection[str] = PLAYBOOKS) -> Library:
+    """Read the folder. Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing works without."""
+    services = parse_services(_text(folder / "services.yaml"), str(folder / "services.yaml"))
+    oncall = parse_oncall(_text(folder / "oncall.yaml"), str(folder / "oncall.yaml"))
+    runbooks: dict[str, Runbook] = {}
+    problems: list[Problem] = []
+    for path in sorted(folder.glob("*.md")):
+        if path.name == "README.md":
+            continue
+        try:
+            one = runbook.parse(_text(path), str(path))
+            _check(one, path, services, oncall, playbooks)
+        except BadDocument as error:
+            problems += error.problems
+        else:
+            runbooks[one.name] = one
+    return Library(runbooks, services, oncall, tuple(problems))
+
+
+def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:
+    problems = []
+    file = str(path)
+    if one.name != path.stem:
+        problems.append(Problem(file, 2, 1, f"runbook: {one.name!r} is not the file's name", f"write {path.stem}"))
+    if one.playbook not in playbooks:
+        problems.append(Problem(file, 2, 1, f"playbook: there is no {one.playbook!r}", ", ".join(playbooks)))
+    if one.policy not in oncall.policies:
+        problems.append(Problem(file, 2, 1, f"escalate.policy: there is no {one.policy!r}", ", ".join(oncall.policies)))
+    if all(target.service != one.service for target in services):
+        problems.append(Problem(file, 2, 1, f"service: services.yaml lists no target of {one.service!r}"))
+    if problems:
+        raise BadDocument(problems)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDocument([Problem(str(path), 1, 1, f"cannot be read: {error}")]) from error

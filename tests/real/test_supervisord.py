@@ -328,6 +328,20 @@ def test_no_answer_after_the_send_is_unknown_and_the_restart_is_not_cut_in_half(
     assert supervised.starts() == 2
 
 
+def test_an_answer_that_came_while_we_were_stopped_is_read_though_the_time_is_over(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = supervised.identity()
+
+    def stand_still(*_: str) -> None:
+        supervised.comes_to("RUNNING", but=before.pid)
+        time.sleep(1.5)  # supervisord looks at least once a second whether it can answer
+
+    monkeypatch.setattr(integration, "reached", stand_still)
+    after = Changer(supervised.target(), timedelta(seconds=1)).restart(before, agree)
+    assert after == supervised.identity()
+
+
 def test_a_supervisord_that_dies_after_the_send_is_unknown(
     supervised: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:

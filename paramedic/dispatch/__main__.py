@@ -1,0 +1,41 @@
+"""`python -m paramedic.dispatch`: registers the deployments, then works the outbox until SIGTERM."""
+
+import logging
+import signal
+import threading
+
+from paramedic import settings
+from paramedic.dispatch.loop import Dispatch
+from paramedic.dispatch.prefect_runs import PrefectRuns
+from paramedic.dispatch.registration import register
+from paramedic.error import TryAgain
+from paramedic.secret import hush_logging
+from paramedic.settings import ROOT
+from paramedic.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run until told to stop."""
+    hush_logging()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    chosen = settings.load()
+    if chosen.prefect_api_url is None:
+        raise SystemExit("prefect_api_url is not set; `paramedic up` starts a Prefect server of its own")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            register(ROOT, chosen.work_pool)
+            break
+        except TryAgain as error:
+            log.warning("the deployments wait: %s", error)
+            stop.wait(0.5)
+    auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
+    Dispatch(Store(chosen.store()), PrefectRuns(chosen.prefect_api_url, auth=auth)).run(stop)
+
+
+if __name__ == "__main__":
+    main()

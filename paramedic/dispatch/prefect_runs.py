@@ -1,0 +1,85 @@
+"""Asking Prefect for a flow run, by its REST API. Whether a run exists that we got no answer about, the key decides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from paramedic.error import TryAgain, Useless
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedRun:
+    """The run that stands under the key: new, or there already."""
+
+    id: str
+    state_type: str
+
+
+class PrefectRuns:
+    """A Prefect API, spoken to in plain HTTP: its client would wait whole seconds before it repeats a 503.
+
+    Prefect REST API reference: "Read Deployment By Name", "Create Flow Run From Deployment".
+    """
+
+    def __init__(self, api_url: str, *, auth: str | None = None, timeout: timedelta = timedelta(seconds=10)) -> None:
+        """`auth` is the server's auth string, `user:password`."""
+        user, _, password = (auth or "").partition(":")
+        self._http = httpx.Client(
+            base_url=api_url,
+            auth=httpx.BasicAuth(user, password) if auth else None,
+            timeout=timeout.total_seconds(),
+            trust_env=False,
+        )
+        self._deployments: dict[str, str] = {}
+
+    def create_run(
+        self,
+        deployment: str,
+        *,
+        incident_ref: str,
+        attempt: int,
+        idempotency_key: str,
+        name: str,
+        tags: Sequence[str],
+    ) -> CreatedRun:
+        """The run under the key. `deployment` is `flow/deployment`.
+
+        Raises TryAgain where it is open whether the run exists (503, time-out, cut connection), Useless where Prefect
+        refuses it, in Prefect's words.
+        """
+        if deployment not in self._deployments:
+            self._deployments[deployment] = self._asked("GET", f"/deployments/name/{deployment}")["id"]
+        body = {
+            "name": name,
+            "parameters": {"run": {"incident": incident_ref, "attempt": attempt}},
+            "idempotency_key": idempotency_key,
+            "tags": list(tags),
+            "enforce_parameter_schema": True,
+            "state": {"type": "SCHEDULED"},
+        }
+        try:
+            said = self._asked("POST", f"/deployments/{self._deployments[deployment]}/create_flow_run", json=body)
+        except Useless:
+            del self._deployments[deployment]  # it may have been deployed anew, under another id
+            raise
+        return CreatedRun(said["id"], said["state_type"] or "PENDING")
+
+    def _asked(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        try:
+            answer = self._http.request(method, path, **content)
+        except httpx.HTTPError as error:
+            raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
+        if answer.status_code == 404 and method == "GET":
+            raise TryAgain(f"Prefect knows no {path}: it may not be deployed yet")
+        if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
+            raise TryAgain(f"Prefect answers {answer.status_code}")
+        if answer.is_error:
+            raise Useless(f"Prefect answers {answer.status_code}: {answer.text[:500]}")
+        try:
+            said: dict[str, Any] = answer.json()
+        except ValueError as error:
+            raise TryAgain("Prefect's answer is no JSON") from error
+        return said

@@ -1,0 +1,50 @@
+"""Tells Prefect of the work pool and the deployments that prefect.yaml lists, as `prefect deploy --all` would."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.utilities.callables import parameter_schema
+from ruamel.yaml import YAML
+
+from paramedic.error import TryAgain
+from paramedic.responder.worker import ParamedicWorker
+
+
+def register(root: Path, pool: str) -> None:
+    """The pool and every deployment, made or brought up to date. Idempotent. Raises TryAgain while Prefect is away."""
+    said = YAML(typ="safe").load((root / "prefect.yaml").read_text())
+    try:
+        with get_client(sync_client=True) as client:
+            template = ParamedicWorker.get_default_base_job_template()
+            try:
+                client.create_work_pool(WorkPoolCreate(name=pool, type="paramedic", base_job_template=template))
+            except ObjectAlreadyExists:
+                if client.read_work_pool(pool).type == "paramedic":
+                    client.update_work_pool(pool, WorkPoolUpdate(base_job_template=template))
+            for one in said["deployments"]:
+                _deploy(client, one, pool)
+    except httpx.HTTPError as error:
+        raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
+
+
+def _deploy(client: Any, one: dict[str, Any], pool: str) -> None:
+    module, _, function = one["entrypoint"].rpartition(".")
+    flow: Flow[..., Any] = getattr(import_module(module), function)
+    client.create_deployment(
+        flow_id=client.create_flow(flow),
+        name=one["name"],
+        description=one.get("description"),
+        tags=one.get("tags", []),
+        entrypoint=one["entrypoint"],
+        pull_steps=[],
+        path=None,
+        work_pool_name=pool,
+        parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
+        enforce_parameter_schema=True,
+    )

@@ -1,0 +1,1 @@
+"""The responder: runs playbooks in processes that have already imported them."""

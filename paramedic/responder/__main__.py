@@ -1,0 +1,47 @@
+"""`python -m paramedic.responder`: the worker with a SIGTERM that drains. `prefect worker start --type paramedic` works too."""
+
+import asyncio
+import signal
+from datetime import timedelta
+
+import anyio
+from prefect.settings import get_current_settings
+from prefect.utilities.services import critical_service_loop
+
+from paramedic import settings
+from paramedic.responder.worker import ParamedicWorker
+from paramedic.secret import hush_logging
+
+#: How long runs may take to end after SIGTERM.
+DRAIN = timedelta(seconds=5)
+
+
+async def serve() -> None:
+    """Take runs until SIGTERM or SIGINT, then take no more and let the ones at work end within DRAIN."""
+    chosen = settings.load()
+    stop = anyio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=8, prefetch_seconds=0)
+    poll = get_current_settings().worker.query_seconds
+    async with worker:
+        async with anyio.create_task_group() as loops:
+
+            async def keep(workload: object, interval: float) -> None:
+                await critical_service_loop(workload, interval, jitter_range=0.3, backoff=2, memory=1000, consecutive=1000)
+
+            loops.start_soon(keep, worker.get_and_submit_flow_runs, poll)
+            loops.start_soon(keep, worker.sync_with_backend, worker.heartbeat_interval_seconds)
+            await stop.wait()
+            loops.cancel_scope.cancel()
+        with anyio.move_on_after(DRAIN.total_seconds()):
+            while worker.limiter.borrowed_tokens:
+                await anyio.sleep(0.1)
+        if worker.limiter.borrowed_tokens:
+            raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on
+
+
+if __name__ == "__main__":
+    hush_logging()
+    asyncio.run(serve())

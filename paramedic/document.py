@@ -75,7 +75,9 @@ def _problem(fault: Any, said: CommentedMap, file: str, first_line: int, shape: 
         known = _keys(shape, at[:-1])
         near = difflib.get_close_matches(str(at[-1]), known, n=1, cutoff=0.5)
         allowed = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}" if known else ""
-        return Problem(file, first_line + line, column + 1, f"{where}: no such key, or one that is not enforced", allowed)
+        return Problem(
+            file, first_line + line, column + 1, f"{where}: no such key, or one that is not enforced", allowed
+        )
     what = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
     return Problem(file, first_line + line, column + 1, f"{where}: {what}")
 

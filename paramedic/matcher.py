@@ -55,13 +55,13 @@ def parse(text: str) -> AlertMatcher:
     """The matcher that the text says. Raises ValueError, saying what is wrong."""
     whole = _WHOLE.fullmatch(text)
     if whole is None or (whole["alert"] is None and whole["inside"] is None):
-        raise ValueError(f"{text!r:.120} is no matcher; write Name, {{label=\"value\"}} or both")
+        raise ValueError(f'{text!r:.120} is no matcher; write Name, {{label="value"}} or both')
     matchers = []
     rest = whole["inside"] or ""
     while rest.strip():
         one = _MATCHER.match(rest)
         if one is None:
-            raise ValueError(f"at {rest.strip()[:40]!r}: write label=\"value\", with =, !=, =~ or !~")
+            raise ValueError(f'at {rest.strip()[:40]!r}: write label="value", with =, !=, =~ or !~')
         matchers.append(_matcher(_unquoted(one["name"]), one["op"], _unquoted(one["value"])))
         rest = rest[one.end() :]
         if rest and not rest.startswith(","):

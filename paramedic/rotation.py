@@ -35,7 +35,7 @@ class Rotation:
         begins = PlainDateTime.parse_iso(self.starts.replace(" ", "T"))
         if local < begins:
             return None
-        days = (local.date() - begins.date()).in_days()
+        days: int = local.date().days_since(begins.date())
         if local.time() < begins.time():
             days -= 1
         return self.people[(days // self.every.days) % len(self.people)]

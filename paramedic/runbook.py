@@ -117,7 +117,7 @@ _Span = Annotated[timedelta, BeforeValidator(duration)]
 
 def _matcher(text: Any) -> AlertMatcher:
     if not isinstance(text, str):
-        raise ValueError("write Name{label=\"value\"}")  # noqa: TRY004 - pydantic reports ValueError as a problem
+        raise ValueError('write Name{label="value"}')  # noqa: TRY004 - pydantic reports ValueError as a problem
     return matcher.parse(text)
 
 
@@ -217,9 +217,7 @@ def parse(text: str, file: str) -> Runbook:
         playbook=front.playbook,
         target=TargetTemplate("supervisord", work.target.supervisord, work.target.host),
         evidence=tuple(work.evidence),
-        verify=Verify(
-            work.verify.health is not None, work.verify.memory_below, work.verify.stable, work.verify.within
-        ),
+        verify=Verify(work.verify.health is not None, work.verify.memory_below, work.verify.stable, work.verify.within),
         guardrails=Guardrails(front.guardrails.budget, front.guardrails.cooldown),
         settle=front.settle,
         act_within=front.act_within,

@@ -54,7 +54,10 @@ def _forms(value: str) -> set[str]:
 
 #: What secrets look like that we were never told of. Every repetition is bounded: hostile text costs linear time.
 _SHAPES = (
-    (re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]{0,8192}?-----END [A-Z ]{0,30}PRIVATE KEY-----"), REPLACEMENT),
+    (
+        re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]{0,8192}?-----END [A-Z ]{0,30}PRIVATE KEY-----"),
+        REPLACEMENT,
+    ),
     (re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s/:@]{0,128}:)[^\s/@]{1,256}(?=@)"), rf"\1{REPLACEMENT}"),
     (re.compile(r"(?i)\b(bearer|basic)\s{1,4}[a-z0-9+/=._~-]{8,4096}"), rf"\1 {REPLACEMENT}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{8,1024}"), REPLACEMENT),

@@ -79,7 +79,9 @@ def parse_services(text: str, file: str) -> Services:
                 log=one.log,
             )
             if target.id in found.targets:
-                raise BadDocument([Problem(file, 1, 1, f"{target.id} is listed twice", "a target belongs to one service")])
+                raise BadDocument(
+                    [Problem(file, 1, 1, f"{target.id} is listed twice", "a target belongs to one service")]
+                )
             found.targets[target.id] = target
             for spelling in one.also:
                 if found.spellings.setdefault(spelling, one.host) != one.host:

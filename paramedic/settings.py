@@ -140,7 +140,9 @@ def signing_key(chosen: Settings) -> Ed25519PrivateKey:
 
     def make() -> bytes:
         key = Ed25519PrivateKey.generate()
-        public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
         path.with_suffix(".pub").write_bytes(public)
         return key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

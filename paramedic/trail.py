@@ -131,7 +131,13 @@ class Checkpoint:
 
 
 def sign_checkpoint(
-    key: Ed25519PrivateKey, *, store: str, seq: int, hash: str, at: str, generation: int  # noqa: A002 - the entry's word
+    key: Ed25519PrivateKey,
+    *,
+    store: str,
+    seq: int,
+    hash: str,
+    at: str,
+    generation: int,  # noqa: A002 - the entry's word
 ) -> Checkpoint:
     """A checkpoint at this entry."""
     draft = Checkpoint(store, generation, seq, hash, at)
@@ -200,9 +206,7 @@ def verify(
     last = max(marks, default=0)
     if reached < last:
         look.fault(reached + 1, f"is missing: the trail was cut off; a signed checkpoint saw entry {last}")
-    return Verification(
-        look.entries, tuple(look.faults), tuple(look.erased), max(0, reached - last), len(marks)
-    )
+    return Verification(look.entries, tuple(look.faults), tuple(look.erased), max(0, reached - last), len(marks))
 
 
 def _follow(entry: Entry, expected: int, previous: str, look: _Look) -> None:

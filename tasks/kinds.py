@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.concurrency.sync import ConcurrencySlotAcquisitionError
+from prefect.concurrency._asyncio import ConcurrencySlotAcquisitionError
 from prefect.states import get_state_exception
 from prefect.tasks import Task
 
@@ -184,19 +184,17 @@ def _write_outcome(work: Work, act: Act, *, result: str, why: str, identity: Ide
             return
 
 
-def _step(
-    step: Callable[P, R], *, retries: int, timeout: timedelta, delay_seconds: list[float]
-) -> Callable[P, R]:
-    return task(
-        step,
+def _step(step: Callable[P, R], *, retries: int, timeout: timedelta, delay_seconds: list[float]) -> Callable[P, R]:
+    decorate = task(
         retries=retries,
-        retry_delay_seconds=delay_seconds[:retries],
+        retry_delay_seconds=delay_seconds[:retries] or None,
         retry_jitter_factor=0.3,
         retry_condition_fn=_worth_another_try,
         timeout_seconds=timeout.total_seconds(),
         cache_policy=NO_CACHE,
         persist_result=False,
     )
+    return decorate(step)
 
 
 def _worth_another_try(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:

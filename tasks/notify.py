@@ -38,7 +38,9 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
         acts.close(tx, act, result="cured", why="verified well after it", actor=work.holder)
         cures = incidents.cures(tx, incident.target, day)
         if now.state is not State.WORKING:
-            outcome = Outcome(Ending.HANDED_OVER, f"it helped, and {incident.id} is {now.state}: it stays with its person")
+            outcome = Outcome(
+                Ending.HANDED_OVER, f"it helped, and {incident.id} is {now.state}: it stays with its person"
+            )
         elif cures >= work.settings.cures_per_day:
             outcome = Outcome(
                 Ending.HANDED_OVER,

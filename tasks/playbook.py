@@ -71,14 +71,9 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         [inspect.Parameter("run", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Run)]
     )
     run_story.__annotations__ = {"run": Run, "return": PrefectState[Any]}
-    del run_story.__wrapped__  # type: ignore[attr-defined]
-    return flow(
-        run_story,
-        name=story.__name__.replace("_", "-"),
-        retries=0,
-        persist_result=False,
-        validate_parameters=True,
-    )
+    del run_story.__wrapped__
+    decorate = flow(name=story.__name__.replace("_", "-"), retries=0, persist_result=False, validate_parameters=True)
+    return decorate(run_story)
 
 
 def _load(run: Run) -> Work | str:

@@ -185,7 +185,9 @@ def _timeline(console: Console, store: Store, scenario: Scenario) -> None:
     began = from_iso(entries[0].at)
     for entry in entries:
         after = spoken(from_iso(entry.at) - began)
-        console.print(f"  {after:>8}  {entry.phase:<8}  {entry.what:<24}  {escape(one_line(entry.reason))}", overflow="fold")
+        console.print(
+            f"  {after:>8}  {entry.phase:<8}  {entry.what:<24}  {escape(one_line(entry.reason))}", overflow="fold"
+        )
 
 
 def _verify(console: Console, chosen: Settings) -> dict[str, object]:

@@ -129,7 +129,9 @@ def leak(stage: Stage, service: Service, memory_of: Callable[[Service], int]) ->
     while memory_of(service) < LIMIT_MB * 1_000_000:
         httpx.get(f"{service.url}/track/dinner", timeout=5, trust_env=False)
         stage.tick()
-    stage.say(f"its memory is at {memory_of(service) / 1_000_000:.0f} MB, past {LIMIT_MB} MB: Alertmanager says so, three times")
+    stage.say(
+        f"its memory is at {memory_of(service) / 1_000_000:.0f} MB, past {LIMIT_MB} MB: Alertmanager says so, three times"
+    )
     began = utc_now()
     for _ in range(3):
         send(stage, webhook(service, status="firing", since=began))

@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 import anyio
 from prefect.settings import get_current_settings
@@ -28,8 +30,10 @@ async def serve() -> None:
     async with worker:
         async with anyio.create_task_group() as loops:
 
-            async def keep(workload: object, interval: float) -> None:
-                await critical_service_loop(workload, interval, jitter_range=0.3, backoff=2, memory=1000, consecutive=1000)
+            async def keep(workload: Callable[..., Coroutine[Any, Any, Any]], interval: float) -> None:
+                await critical_service_loop(
+                    workload, interval, jitter_range=0.3, backoff=2, memory=1000, consecutive=1000
+                )
 
             loops.start_soon(keep, worker.get_and_submit_flow_runs, poll)
             loops.start_soon(keep, worker.sync_with_backend, worker.heartbeat_interval_seconds)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, select, update
 
 from paramedic.clock import iso
 from paramedic.guardrail import Facts, Refusal, judge
@@ -149,7 +149,7 @@ def _grant(claim: Claim, rung: int) -> tuple[Any, ...]:
 
 def close(tx: Tx, act: Act, *, result: str, why: str, actor: str, identity: Identity | None = None) -> bool:
     """Write the outcome: done, cured, failed, not_sent, unknown. False if it was already judged; the trail tells either way."""
-    still_open = acts.c.result.is_(None)
+    still_open: ColumnElement[bool] = acts.c.result.is_(None)
     if result == "cured":
         still_open = acts.c.result.is_(None) | (acts.c.result == "done")
     changed = tx.conn.execute(

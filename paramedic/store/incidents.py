@@ -207,7 +207,9 @@ def _pin(tx: Tx, plan: Plan) -> None:
 
 def runbook_text(tx: Tx, version: str) -> str:
     """The runbook as it was when the incident began."""
-    return tx.conn.execute(select(runbook_versions.c.text).where(runbook_versions.c.version == version)).scalar_one()
+    query = select(runbook_versions.c.text).where(runbook_versions.c.version == version)
+    text: str = tx.conn.execute(query).scalar_one()
+    return text
 
 
 # --- attempts -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The gateway: takes alerts in, and acknowledgements."""

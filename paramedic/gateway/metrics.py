@@ -1,0 +1,17 @@
+"""What the gateway counts, for Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+registry = CollectorRegistry()
+
+ALERTS = Counter("paramedic_alerts_total", "Alerts taken in.", ["source", "status"], registry=registry)
+REFUSED = Counter("paramedic_refused_requests_total", "Requests answered with an error.", ["reason"], registry=registry)
+QUARANTINED = Counter("paramedic_quarantined_total", "Bodies that could not be read.", ["source"], registry=registry)
+INBOX = Gauge("paramedic_inbox_alerts", "Alerts that wait for their decision.", registry=registry)
+INBOX_AGE = Gauge("paramedic_inbox_oldest_seconds", "How long the oldest of them has waited.", registry=registry)
+TOOK = Histogram(
+    "paramedic_commit_seconds",
+    "From the whole body to the durable commit.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+    registry=registry,
+)

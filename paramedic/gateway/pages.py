@@ -1,0 +1,37 @@
+"""The pages behind the links in messages: everything escaped, nothing loaded from anywhere, nothing remembered."""
+
+from jinja2 import DictLoader, Environment
+from starlette.responses import HTMLResponse
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>{{ title }}</title>
+<style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem}
+button{font:inherit;padding:.7rem 1.4rem}dt{color:#555}dd{margin:0 0 .7rem}</style></head>
+<body><h1>{{ title }}</h1>{% block body %}{% endblock %}</body></html>"""
+
+_TEMPLATES = {
+    "page": _PAGE,
+    "ask": """{% extends "page" %}{% block body %}<dl><dt>What is wrong</dt><dd>{{ incident.title }} on {{ incident.target }}</dd>
+<dt>Service</dt><dd>{{ incident.service }}</dd><dt>State</dt><dd>{{ incident.state }}</dd>
+<dt>Why it is yours</dt><dd>{{ incident.because or "" }}</dd></dl>
+<form method="post"><button>I have it: {{ person }}</button></form>
+<p>Nothing has happened yet. The button stops further pages and every further change by Paramedic.</p>{% endblock %}""",
+    "say": """{% extends "page" %}{% block body %}<p>{{ words }}</p>{% endblock %}""",
+}
+
+_environment = Environment(loader=DictLoader(_TEMPLATES), autoescape=True)
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+}
+
+
+def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
+    """The page, filled in."""
+    return HTMLResponse(_environment.get_template(template).render(**values), status_code=status, headers=_HEADERS)

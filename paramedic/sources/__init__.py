@@ -1,0 +1,30 @@
+"""Kinds of sender: each knows how to read its payloads."""
+
+from dataclasses import dataclass
+
+from paramedic.alert import Alert
+
+
+class BadPayload(Exception):
+    """The body as a whole cannot be read: which field, what is wrong, what is allowed."""
+
+    def __init__(self, field: str, what: str, allowed: str, *, readable: bool) -> None:
+        """`readable`: it is JSON, of the wrong shape (422); else it is no JSON at all (400)."""
+        super().__init__(f"{field}: {what}; {allowed}")
+        self.field, self.what, self.allowed, self.readable = field, what, allowed, readable
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """One alert of a group that cannot be read: its body, and the field that is wrong."""
+
+    body: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a body says: its alerts, and what could not be read among them."""
+
+    alerts: tuple[Alert, ...]
+    bad: tuple[Bad, ...] = ()

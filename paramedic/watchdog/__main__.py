@@ -1,0 +1,31 @@
+"""`python -m paramedic.watchdog`: looks around until SIGTERM."""
+
+import logging
+import signal
+import threading
+
+from paramedic import library, settings
+from paramedic.paging import Pager
+from paramedic.secret import hush_logging
+from paramedic.store import Store
+from paramedic.watchdog.prefect import PrefectEyes
+from paramedic.watchdog.watch import Watchdog
+
+
+def main() -> None:
+    """Run until told to stop."""
+    hush_logging()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    chosen = settings.load()
+    store = Store(chosen.store())
+    watchdog = Watchdog(chosen, store, Pager(store, chosen, library.load(chosen.runbooks)), PrefectEyes(chosen))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(chosen.watchdog_every.total_seconds()):
+        watchdog.look()
+
+
+if __name__ == "__main__":
+    main()

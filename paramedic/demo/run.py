@@ -98,7 +98,7 @@ def run(*, json_file: Path | None = None, data: Path | None = None, keep: bool =
 def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *, keep: bool) -> int:
     world = World(
         folder / "world",
-        [("tracking-api", "web-1", "--leaks"), ("tracking-api-2", "web-2", f"--starts-full {LIMIT_MB + 30}")],
+        [("tracking-api", "web-1", "--leaks"), ("tracking-api", "web-2", f"--starts-full {LIMIT_MB + 30}")],
     )
     with world, Mailbox() as mailbox:
         chosen = _settings(folder, data, world, mailbox)

@@ -69,56 +69,55 @@ class Service:
 
 
 class World:
-    """A real supervisord running services; ended with everything in it. A context manager."""
+    """A real supervisord for each host, running its services; ended with everything in it. A context manager."""
 
     def __init__(self, folder: Path, services: list[tuple[str, str, str]]) -> None:
         """`services` are (name, host, faults). The folder's path is kept short: a socket's address is."""
         self.folder = folder
-        self.services = [Service(name, host, faults, folder / name) for name, host, faults in services]
-        self._process: subprocess.Popen[bytes] | None = None
+        self.services = [Service(name, host, faults, folder / host / name) for name, host, faults in services]
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    @property
-    def address(self) -> str:
-        """Where supervisord listens."""
-        return f"unix://{self.folder}/s.sock"
+    def address(self, host: str) -> str:
+        """Where the host's supervisord listens."""
+        return f"unix://{self.folder}/{host}/s.sock"
 
     def __enter__(self) -> Self:
-        config = [_SUPERVISORD.format(folder=self.folder)]
-        for service in self.services:
-            service.folder.mkdir(parents=True, exist_ok=True)
-            config.append(
-                _PROGRAM.format(
-                    name=service.name,
-                    python=sys.executable,
-                    port=service.port,
-                    folder=service.folder,
-                    faults=service.faults,
-                )
+        for host in dict.fromkeys(service.host for service in self.services):
+            config = [_SUPERVISORD.format(folder=self.folder / host)]
+            for service in self.services:
+                if service.host == host:
+                    service.folder.mkdir(parents=True, exist_ok=True)
+                    config.append(
+                        _PROGRAM.format(
+                            name=service.name,
+                            python=sys.executable,
+                            port=service.port,
+                            folder=service.folder,
+                            faults=service.faults,
+                        )
+                    )
+            path = self.folder / host / "supervisord.conf"
+            path.write_text("".join(config))
+            self._processes[host] = subprocess.Popen(
+                command([sys.executable, "-m", "supervisor.supervisord", "-c", str(path)]),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
-        path = self.folder / "supervisord.conf"
-        path.write_text("".join(config))
-        self._process = subprocess.Popen(
-            command([sys.executable, "-m", "supervisor.supervisord", "-c", str(path)]),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._process is not None:
-            self._process.terminate()
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
             try:
-                self._process.wait(8)
+                process.wait(8)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+                process.kill()
+                process.wait()
 
-    @property
-    def pid(self) -> int:
-        """supervisord's own."""
-        if self._process is None:
-            raise RuntimeError("supervisord has not been started")
-        return self._process.pid
+    def pid(self, host: str) -> int:
+        """The host's supervisord's own."""
+        return self._processes[host].pid
 
     def services_yaml(self, service: str) -> str:
         """What services.yaml says of this world: every program a target of one service."""
@@ -126,7 +125,7 @@ class World:
         for one in self.services:
             lines += [
                 f"      - host: {one.host}",
-                f'        supervisord: {{program: {one.name}, address: "{self.address}"}}',
+                f'        supervisord: {{program: {one.name}, address: "{self.address(one.host)}"}}',
                 f"        health: {one.url}/health",
                 f"        log: {one.folder}/{one.name}.log",
             ]

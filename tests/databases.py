@@ -1,0 +1,251 @@
+"""Both databases, migrated and fresh for each test, and a clock that is moved by hand."""
+
+import ctypes
+import itertools
+import multiprocessing
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from paramedic.store import Store
+from paramedic.store.migrations import migrate
+
+Result = TypeVar("Result")
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Clock:
+    """Stands still until it is moved: `Store(url, now=clock.now)`."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self._now
+
+    def advance(self, by: timedelta) -> None:
+        self._now += by
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL of our own. It refuses root, so under root it runs as its own user."""
+
+    port: int
+    pid: int
+
+    def url(self, database: str, user: str = "postgres", password: str = "") -> str:
+        return f"postgresql://{user}{':' + password if password else ''}@127.0.0.1:{self.port}/{database}"
+
+    def run(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """One statement as the superuser."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as conn:
+            done = conn.execute(statement)  # type: ignore[call-overload]
+            return done.fetchall() if done.description else []
+
+
+def start_postgres(initdb: str, folder: Path) -> tuple["Postgres", subprocess.Popen[bytes]]:
+    """Make a cluster in the folder, or take the one that is there, and start it on a free port."""
+    user = "postgres" if os.getuid() == 0 else None
+    if user:
+        owner = pwd.getpwnam(user)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    data = folder / "data"
+    if not data.exists():
+        made = [initdb, "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
+        subprocess.run(made, check=True, user=user, group=user, extra_groups=[] if user else None, capture_output=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"fsync": "off", "unix_socket_directories": str(folder), "listen_addresses": "127.0.0.1"}
+    settings |= {"max_connections": "120", "shared_buffers": "32MB", "port": str(port)}
+    libc = ctypes.CDLL(None, use_errno=True)
+    log = (folder / "log").open("ab")
+    process = subprocess.Popen(
+        [str(Path(initdb).with_name("postgres")), "-D", str(data)]
+        + [part for key, value in settings.items() for part in ("-c", f"{key}={value}")],
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT),
+    )
+    log.close()
+    _answers(port, process, folder / "log")
+    return Postgres(port, process.pid), process
+
+
+def _answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    import psycopg
+
+    until = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", connect_timeout=2).close()
+        except psycopg.OperationalError:
+            if process.poll() is not None or time.monotonic() > until:
+                pytest.fail(f"PostgreSQL did not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.05)
+        else:
+            return
+
+
+def stop_postgres(process: subprocess.Popen[bytes]) -> None:
+    """Fast shutdown: sessions are cut, data is whole."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+@pytest.fixture
+def postgres_folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user can enter, unlike pytest's."""
+    folder = Path(tempfile.mkdtemp(prefix="paramedic-pg-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(require: Callable[[str], str]) -> Iterator[Postgres]:
+    """One PostgreSQL for the session, with a migrated database `template_paramedic` to copy from."""
+    initdb = require("initdb")
+    folder = Path(tempfile.mkdtemp(prefix="paramedic-pg-"))
+    server, process = start_postgres(initdb, folder)
+    try:
+        server.run("CREATE DATABASE template_paramedic")
+        migrate(server.url("template_paramedic"))
+        yield server
+    finally:
+        stop_postgres(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy from."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrate(f"sqlite:///{file}")
+    return file
+
+
+_counter = itertools.count(1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Which of the two databases this test runs on."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database."""
+    if backend == "sqlite":
+        yield f"sqlite:///{tmp_path}/empty.db"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"empty_{next(_counter)}"
+    server.run(f"CREATE DATABASE {name}")
+    yield server.url(name)
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def store_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database of this test's own. All copies share the template's UUID."""
+    if backend == "sqlite":
+        file = tmp_path / "paramedic.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"test_{next(_counter)}"
+    server.run(f"CREATE DATABASE {name} TEMPLATE template_paramedic")
+    yield server.url(name)
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that is moved by hand."""
+    return Clock()
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """A store by the database's own clock."""
+    one = Store(store_url)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def timed(store_url: str, clock: Clock) -> Iterator[Store]:
+    """A store by the clock that is moved by hand."""
+    one = Store(store_url, now=clock.now)
+    yield one
+    one.close()
+
+
+#: Children come from a server that has imported the store and opened nothing: a start costs milliseconds.
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(
+    ["pytest", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "paramedic.store.acts", "paramedic.store.inbox"]
+)
+
+_CHILD_SECONDS = 60
+
+
+def at_once(count: int, work: Callable[..., Result], *args: object) -> list[Result]:
+    """Run `work(*args, number)` in so many processes, all let go together; their results, by number."""
+    gate = processes.Barrier(count)
+    ends = []
+    children = []
+    for number in range(count):
+        here, there = processes.Pipe(duplex=False)
+        child = processes.Process(target=_child, args=(there, gate, work, (*args, number)), daemon=True)
+        child.start()
+        there.close()
+        ends.append(here)
+        children.append(child)
+    results = []
+    for here in ends:
+        assert here.poll(_CHILD_SECONDS), "a child did not answer"
+        result, fault = here.recv()
+        assert fault is None, fault
+        results.append(result)
+    for child in children:
+        child.join(_CHILD_SECONDS)
+    return results
+
+
+def _child(there: Connection, gate: Barrier, work: Callable[..., object], args: tuple[object, ...]) -> None:
+    try:
+        gate.wait(_CHILD_SECONDS)
+        there.send((work(*args), None))
+    except BaseException:
+        there.send((None, traceback.format_exc()))

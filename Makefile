@@ -1,0 +1,28 @@
+# make demo | test | lint: each sets up what it needs in .venv first.
+
+PYTHON ?= $(firstword $(foreach one,python3.13 python3.12 python3.11 python3,$(shell command -v $(one) 2>/dev/null)))
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: demo test lint clean
+
+demo: .venv/ready
+	@$(BIN)/paramedic demo $(ARGS)
+
+test: lint
+	@$(BIN)/pytest $(ARGS)
+
+lint: .venv/ready
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format -q --check .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+.venv/ready: uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Paramedic needs Python 3.11 or newer; name one: make PYTHON=..."; exit 1; }
+	@[ -x .venv-uv/bin/uv ] || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install -q uv; }
+	@UV_PROJECT_ENVIRONMENT=.venv .venv-uv/bin/uv sync -q --locked --all-extras --python $(PYTHON)
+	@touch $@
+
+clean:
+	@rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

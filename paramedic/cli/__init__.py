@@ -1,0 +1,61 @@
+"""The command line: plain words for people, `--json` for programs; 0 done, 1 a negative answer, 2 wrong use."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from paramedic.error import Refused, TryAgain, Useless
+
+#: command -> (module that has it, one line of help). Loaded when used: `--help` costs nothing but this list.
+COMMANDS = {
+    "up": ("up", "Start everything on this machine; Ctrl-C ends it whole."),
+    "demo": ("demo", "Break a real service, heal it, show the trail; ends by itself."),
+    "doctor": ("doctor", "Check what Paramedic needs, and say what to mend."),
+    "config": ("config", "Show every setting and where it comes from."),
+    "alert": ("alert", "Send an alert, list what came in."),
+    "incident": ("incident", "List, show, acknowledge, resolve, note."),
+    "runbook": ("runbook", "List, show, lint."),
+    "audit": ("audit", "Show and verify the trail."),
+    "pause": ("switch", "Stop every act, and no page."),
+    "resume": ("switch", "Allow acts again."),
+}
+
+
+class _Lazy(TyperGroup):
+    """Loads a command's module when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base's form
+        """Every command, in the order of a day's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the base's form
+        """The command, loaded now; None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"paramedic.cli.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command")
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the base's form
+        """The list, without loading any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The entry point."""
+    app = _Lazy(
+        name="paramedic",
+        help="Paramedic, the first responder of production systems.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    try:
+        app.main(args=argv, prog_name="paramedic")
+    except (TryAgain, Refused) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(1)
+    except Useless as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)

@@ -1,0 +1,169 @@
+"""`paramedic doctor`: what is missing, and how to mend it."""
+
+import importlib.metadata
+import importlib.util
+import smtplib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import typer
+
+from paramedic import library, settings
+from paramedic.cli.answer import AsJson, Data, chosen, command_of, console, safe, say_json
+from paramedic.document import BadDocument
+from paramedic.doors import reading
+from paramedic.error import TryAgain, Useless
+from paramedic.settings import ROOT, Settings
+from paramedic.store import Store, StoreUnavailable, StoreUnknown
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    well: bool
+    words: str
+
+
+@app.command()
+def doctor(data: Data = None, as_json: AsJson = False) -> None:
+    """Check configuration, store, runbooks, targets, mail, Prefect, clock, versions, module names."""
+    picked = chosen(data)
+    findings = [look(picked) for look in LOOKS]
+    if as_json:
+        say_json([{"what": one.what, "well": one.well, "words": one.words} for one in findings])
+    else:
+        for one in findings:
+            console.print(f"{'well' if one.well else 'MEND':<5} {one.what:<12} {safe(one.words)}")
+    if not all(one.well for one in findings):
+        raise typer.Exit(1)
+
+
+def _versions(_picked: Settings) -> Finding:
+    found = importlib.metadata.version("fastapi")
+    major, minor = (int(part) for part in found.split(".")[:2])
+    well = (major, minor) < (0, 155)
+    prefect = importlib.metadata.version("prefect")
+    words = f"Prefect {prefect}, FastAPI {found}"
+    return Finding(
+        "versions", well, words if well else f"{words}: Prefect's server does not start with 0.155 and newer"
+    )
+
+
+def _modules(_picked: Settings) -> Finding:
+    for name in ("flows", "tasks"):
+        spec = importlib.util.find_spec(name)
+        places = list(spec.submodule_search_locations or []) if spec else []
+        if str(ROOT / name) not in [str(Path(place).resolve()) for place in places]:
+            return Finding(
+                "modules", well=False, words=f"`{name}` is {places or 'not there'}, not ours: run in the checkout"
+            )
+    return Finding("modules", well=True, words="flows and tasks are ours")
+
+
+def _store(picked: Settings) -> Finding:
+    try:
+        store = Store(picked.store())
+        with store.read() as tx:
+            words = f"store {tx.store} on {tx.conn.dialect.name}"
+            if tx.conn.dialect.name == "postgresql":
+                query = "SELECT has_table_privilege(current_user, 'trail', 'UPDATE')"
+                if tx.conn.exec_driver_sql(query).scalar_one():
+                    words += "; this role may alter the trail: migrate as another (store_owner_url)"
+    except (StoreUnavailable, StoreUnknown) as error:
+        return Finding("store", well=False, words=str(error))
+    return Finding("store", well=True, words=words)
+
+
+def _runbooks(picked: Settings) -> Finding:
+    try:
+        shelf = library.load(picked.runbooks)
+    except BadDocument as error:
+        return Finding("runbooks", well=False, words=str(error))
+    words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets in {picked.runbooks}"
+    if shelf.problems:
+        return Finding("runbooks", well=False, words=f"{words}; {shelf.problems[0]}")
+    return Finding("runbooks", well=True, words=words)
+
+
+def _targets(picked: Settings) -> Finding:
+    try:
+        targets = list(library.load(picked.runbooks).services)
+    except BadDocument:
+        return Finding("targets", well=False, words="services.yaml cannot be read")
+    for target in targets:
+        try:
+            reading.reader(target).identity()
+        except (TryAgain, Useless) as error:
+            return Finding("targets", well=False, words=str(error))
+    return Finding("targets", well=True, words=f"{len(targets)} answer")
+
+
+def _mail(picked: Settings) -> Finding:
+    if picked.smtp_url is None:
+        return Finding("mail", well=False, words="no page can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
+    parts = urlsplit(picked.smtp_url.get_secret_value())
+    try:
+        with smtplib.SMTP(parts.hostname or "", parts.port or 25, timeout=5) as mail:
+            mail.noop()
+    except (OSError, smtplib.SMTPException) as error:
+        return Finding("mail", well=False, words=f"the mail server does not answer: {error}")
+    return Finding("mail", well=True, words=f"{parts.hostname} answers")
+
+
+def _prefect(picked: Settings) -> Finding:
+    if picked.prefect_api_url is None:
+        return Finding("prefect", well=True, words="`paramedic up` starts a server of its own")
+    try:
+        answer = httpx.get(f"{picked.prefect_api_url}/health", timeout=5, trust_env=False)
+        answer.raise_for_status()
+        pool = httpx.get(f"{picked.prefect_api_url}/work_pools/{picked.work_pool}", timeout=5, trust_env=False)
+    except httpx.HTTPError as error:
+        return Finding("prefect", well=False, words=f"{picked.prefect_api_url} does not answer: {error}")
+    if pool.status_code == 404:
+        return Finding(
+            "prefect", well=False, words=f"there is no work pool {picked.work_pool}: `paramedic up` makes it"
+        )
+    there = answer.headers.get("date")
+    skew = abs((datetime.now(UTC) - parsedate_to_datetime(there)).total_seconds()) if there else 0.0
+    if skew > 5:
+        return Finding("prefect", well=False, words=f"its clock and ours are {skew:.0f} s apart: mend NTP")
+    return Finding("prefect", well=True, words=f"answers, pool {picked.work_pool} is there")
+
+
+def _senders(picked: Settings) -> Finding:
+    if picked.gateway_tokens or picked.gateway_users or (picked.data / "gateway-token").exists():
+        return Finding("senders", well=True, words="the gateway knows at least one")
+    return Finding("senders", well=True, words=f"`paramedic up` makes a token in {picked.data / 'gateway-token'}")
+
+
+def _keys(picked: Settings) -> Finding:
+    try:
+        settings.signing_key(picked)
+        settings.link_key(picked)
+    except (OSError, ValueError, Useless) as error:
+        return Finding("keys", well=False, words=str(error))
+    return Finding("keys", well=True, words="the trail and the links can be signed")
+
+
+LOOKS: tuple[Callable[[Settings], Finding], ...] = (
+    _versions,
+    _modules,
+    _store,
+    _keys,
+    _runbooks,
+    _targets,
+    _senders,
+    _mail,
+    _prefect,
+)
+
+doctor_command = command_of(app)

@@ -1,0 +1,166 @@
+"""`paramedic incident`: what is wrong, and whose it is."""
+
+from typing import Annotated, Any
+
+import typer
+
+from paramedic.cli.answer import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
+from paramedic.clock import from_iso, iso, spoken
+from paramedic.incident import IllegalMove, Incident, State, parse_ref
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import acts, claims, incidents, messages
+from paramedic.store import trail as kept
+from paramedic.store.incidents import NoSuchIncident
+from paramedic.visible import visible
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What is wrong, and whose it is."
+)
+
+Id = Annotated[str, typer.Argument(help="INC-1, or just 1.", metavar="ID")]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[list[State] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    before: Annotated[str | None, typer.Option(help="Page on from this one.", metavar="ID")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """The newest first."""
+    _, store = opened(data)
+    with store.read() as tx:
+        found = incidents.listed(tx, states=tuple(state or ()), limit=limit, before=_number(before) if before else None)
+    if as_json:
+        say_json([_as_json(one) for one in found])
+        return
+    rows = table("id", "state", "outcome", "severity", "service", "target", "title", "opened", "person")
+    for one in found:
+        fields = (one.id, one.state, one.ending or "", one.severity, one.service, one.target, one.title)
+        rows.add_row(*map(safe, fields), iso(one.opened_at)[:19], safe(one.acknowledged_by or ""))
+    console.print(rows)
+
+
+@app.command()
+def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
+    """Everything about one: is anything acting now, how to stop it, then its story."""
+    _, store = opened(data)
+    number = _number(incident)
+    with store.read() as tx:
+        one = _got(tx, number)
+        entries = list(kept.entries(tx, incident=number))
+        alerts = incidents.alerts_of(tx, number)
+        evidence = incidents.evidence_of(tx, number)
+        told = messages.of(tx, number)
+        acted = acts.of(tx, number)
+        claim = claims.current(tx, one.target)
+        runs = incidents.attempts_of(tx, number)
+    acting = claim[0].holder if claim is not None and claim[1] and claim[0].incident == number else None
+    if as_json:
+        say_json(
+            _as_json(one)
+            | {
+                "acting": acting,
+                "attempts": [{"attempt": run.attempt, "state": run.state, "flow_run": run.flow_run} for run in runs],
+                "acts": [{"what": act.words, "result": act.result} for act in acted],
+                "alerts": alerts,
+                "evidence": evidence,
+                "messages": [
+                    {"kind": m.kind, "state": m.state, "person": m.person, "sent_at": m.sent_at} for m in told
+                ],
+                "timeline": [
+                    {"at": e.at, "actor": e.actor, "phase": e.phase, "what": e.what, "reason": e.reason}
+                    for e in entries
+                ],
+            }
+        )
+        return
+    console.print(f"acting now: {safe(acting) if acting else 'nothing'}")
+    console.print("to stop it: cancel the run in the Prefect UI, or `paramedic pause`" if acting else "nothing to stop")
+    console.print(f"\n{one.id}  {one.state}  {one.ending or ''}  {one.severity}", markup=False)
+    console.print(f"{safe(one.title)} on {safe(one.target)}, service {safe(one.service)}, since {iso(one.opened_at)}")
+    if one.because:
+        console.print(f"because: {safe(one.because)}")
+    if one.acknowledged_by:
+        console.print(f"it belongs to {safe(one.acknowledged_by)}")
+    for act in acted:
+        if act.result is None:
+            console.print(f"OPEN: {safe(act.words)}; whether it happened is not known")
+    console.print("\ntimeline")
+    for entry in entries:
+        after = spoken(from_iso(entry.at) - from_iso(entries[0].at))
+        console.print(f"  {after:>8}  {entry.phase:<8}  {entry.what:<24}  {safe(entry.reason)}")
+    for alert in alerts:
+        console.print(f"\nalert {safe(alert['name'])}: {alert['status']}, said {alert['count']} times")
+    for piece in evidence:
+        console.print(f"\n{piece['kind']}, {iso(piece['taken_at'])}")
+        console.print(visible(piece["body"]), markup=False, highlight=False)
+
+
+@app.command()
+def ack(incident: Id, by: By, data: Data = None) -> None:
+    """It is yours: pages stop, and so does every further change."""
+    _, store = opened(data)
+    number = _number(incident)
+    with store.record() as tx:
+        _got(tx, number)
+        one = _moved(lambda: incidents.acknowledge(tx, number, by=by, reason="on the command line"))
+    console.print(f"{one.id} is yours, {safe(by)}")
+
+
+@app.command()
+def resolve(
+    incident: Id,
+    by: By,
+    because: Annotated[str, typer.Option(help="What you know.")] = "a person says it is over",
+    data: Data = None,
+) -> None:
+    """It is over. This also decides an act whose outcome was open, and frees its target."""
+    _, store = opened(data)
+    number = _number(incident)
+    with store.record() as tx:
+        one = _got(tx, number)
+        ending = one.ending or Ending.HANDED_OVER
+        _moved(lambda: incidents.resolve(tx, number, Outcome(ending, because), actor=f"person:{by}"))
+    console.print(f"{one.id} is over")
+
+
+@app.command()
+def note(incident: Id, text: str, by: By, data: Data = None) -> None:
+    """A few words on its timeline."""
+    _, store = opened(data)
+    number = _number(incident)
+    with store.record() as tx:
+        _got(tx, number)
+        incidents.note(tx, number, by=by, text=text)
+    console.print("noted")
+
+
+def _number(text: str) -> int:
+    try:
+        return parse_ref(text)[1]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _got(tx: Any, number: int) -> Incident:
+    try:
+        return incidents.get(tx, number)
+    except NoSuchIncident as error:
+        raise Negative(str(error)) from error
+
+
+def _moved(move: Any) -> Incident:
+    try:
+        moved: Incident = move()
+    except IllegalMove as error:
+        raise Negative(str(error)) from error
+    return moved
+
+
+def _as_json(one: Incident) -> dict[str, Any]:
+    return {"id": one.id} | {name: getattr(one, name) for name in Incident.__slots__}
+
+
+incident_command = command_of(app)

@@ -27,15 +27,20 @@ def from_iso(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is no moment that UTC can name") from error
 
 
 def spoken(span: timedelta) -> str:
     """A duration as people write it: `250ms`, `3s`, `1m 30s`, `2h`."""
+    if span < timedelta(0):
+        return f"-{spoken(-span)}"
     seconds = span.total_seconds()
-    if abs(seconds) < 1:
+    if seconds < 0.9995:
         return f"{round(seconds * 1000)}ms"
-    if abs(seconds) < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}".rstrip("0").rstrip(".") + "s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

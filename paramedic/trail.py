@@ -67,13 +67,13 @@ def chain(
     draft = Entry(
         seq=previous.seq + 1 if previous else 1,
         at=at,
-        actor=_whole(actor),
+        actor=whole(actor),
         phase=phase,
         what=what,
         incident=incident,
-        target=None if target is None else _whole(target),
-        reason=_whole(reason),
-        data=_whole(dict(data)),
+        target=None if target is None else whole(target),
+        reason=whole(reason),
+        data=whole(dict(data)),
         content_digest=digest(content, salt) if content is not None and salt is not None else None,
         previous=previous.hash if previous else genesis(store),
         hash="",
@@ -91,14 +91,14 @@ def digest(content: Mapping[str, Any], salt: bytes) -> str:
     return hashlib.sha256(salt + text.encode()).hexdigest()
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """Text that every database can hold: a lone surrogate and a null character become visible escapes."""
     if isinstance(value, str):
         return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {_whole(key): _whole(one) for key, one in value.items()}
+        return {whole(key): whole(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_whole(one) for one in value]
+        return [whole(one) for one in value]
     return value
 
 

@@ -55,11 +55,13 @@ def decide(alert: Alert, known: Known) -> Decision:
     """The verdict on one alert. Order is by what the alert says, not by arrival."""
     if MARK in alert.labels:
         return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", news=False)
-    if known.last is not None and alert.starts_at < known.last.starts_at:
-        return Decision(
-            Verdict.DROP, f"it began at {iso(alert.starts_at)}; its sender has since told of a later one", news=False
-        )
+    last = known.last
+    stale = last is not None and alert.starts_at < last.starts_at
     if alert.status is Status.RESOLVED:
+        if stale:
+            return Decision(
+                Verdict.DROP, f"what began at {iso(alert.starts_at)} is over; a later one began since", news=False
+            )
         if known.live is None:
             return Decision(Verdict.DROP, "its sender says it is over, and no incident is open for it")
         number, state = known.live
@@ -67,18 +69,19 @@ def decide(alert: Alert, known: Known) -> Decision:
             Verdict.MARK_RESOLVED,
             f"its sender says it is over; {name(number)} is {state} and ends by its own verification or its person",
         )
-    if known.last is not None and known.last.status is Status.RESOLVED and alert.starts_at == known.last.starts_at:
+    if last is not None and last.status is Status.RESOLVED and alert.starts_at <= last.starts_at:
         return Decision(Verdict.DROP, "it arrived after the message that it is over", news=False)
+    # What fires with an earlier start than its sender named before goes on firing: Alertmanager merges the alerts of
+    # two Prometheus servers to the earliest start of both.
     if known.live is not None:
         number, state = known.live
-        return Decision(Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}")
+        return Decision(Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}", news=not stale)
     if known.well_at is not None and alert.starts_at <= known.well_at:
         until = known.well_at + known.settle
+        well = f"the target was verified well at {iso(known.well_at)}"
         if known.now < until:
             return Decision(
-                Verdict.HOLD,
-                f"it began before the target was verified well at {iso(known.well_at)}; looked at again when that settled",
-                until,
+                Verdict.HOLD, f"it began before {well}; looked at again when that settled", until, news=not stale
             )
-        return Decision(Verdict.OPEN, f"it still fires, though the target was verified well at {iso(known.well_at)}")
-    return Decision(Verdict.OPEN, "nothing is open for its service and target")
+        return Decision(Verdict.OPEN, f"it still fires, though {well}", news=not stale)
+    return Decision(Verdict.OPEN, "nothing is open for its service and target", news=not stale)

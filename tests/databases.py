@@ -88,7 +88,7 @@ def start_postgres(initdb: str, folder: Path) -> tuple["Postgres", subprocess.Po
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT),
+        preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT),  # noqa: PLW1509 - one call, no lock
     )
     log.close()
     _answers(port, process, folder / "log")

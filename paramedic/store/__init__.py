@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -68,7 +68,7 @@ class Store:
     def uuid(self) -> str:
         """The store's own UUID. Raises StoreUnavailable, or StoreUnknown before the first migration."""
         if self._uuid is None:
-            with _translated(), self.engine.connect() as conn:
+            with translated(), self.engine.connect() as conn:
                 self._uuid = _identity(conn)
         return self._uuid
 
@@ -82,14 +82,14 @@ class Store:
     def read(self) -> Iterator[Tx]:
         """A consistent look. Raises StoreUnavailable."""
         uuid = self.uuid
-        with _translated(), self.engine.connect() as conn:
+        with translated(), self.engine.connect() as conn:
             yield Tx(conn, self._clock(conn), uuid)
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """Rows that the trail does not tell of: durable when the block ends. Raises StoreUnavailable."""
         uuid = self.uuid
-        with _translated(), self.engine.execution_options(paramedic_writes=True).begin() as conn:
+        with translated(), self.engine.execution_options(paramedic_writes=True).begin() as conn:
             yield Tx(conn, self._clock(conn), uuid)
 
     @contextmanager
@@ -113,7 +113,7 @@ def connect(url: str) -> Engine:
     parsed = make_url(url)
     match parsed.get_backend_name():
         case "sqlite":
-            engine = create_engine(parsed, connect_args={"timeout": 5.0})
+            engine = create_engine(parsed, connect_args={"timeout": 5.0}, pool_timeout=5)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
@@ -121,7 +121,16 @@ def connect(url: str) -> Engine:
             return create_engine(
                 parsed.set(drivername="postgresql+psycopg"),
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": 3, "options": "-c statement_timeout=10000 -c lock_timeout=5000"},
+                pool_timeout=5,
+                connect_args={
+                    "connect_timeout": 3,
+                    "options": "-c statement_timeout=10000 -c lock_timeout=5000",
+                    # A host that went away without a word: noticed in 6 s, whether we were speaking or listening.
+                    "tcp_user_timeout": 6000,
+                    "keepalives_idle": 3,
+                    "keepalives_interval": 1,
+                    "keepalives_count": 3,
+                },
             )
         case other:
             raise Useless(f"store_url names {other!r}; allowed: sqlite:///FILE, postgresql://USER@HOST/DATABASE")
@@ -153,18 +162,22 @@ def _identity(conn: Connection) -> str:
     return uuid
 
 
+#: What the database says about our statement. All else it says about itself: gone, locked, full, read-only, broken.
+_OUR_MISTAKE = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
+
+
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Every way in which a database can be away, as StoreUnavailable."""
     try:
         yield
     except PoolTimeout as error:
         raise StoreUnavailable("the store cannot be used now: every connection is taken") from error
-    except (OperationalError, InterfaceError) as error:
-        raise StoreUnavailable(f"the store cannot be used now: {_words(error)}") from error
-
-
-def _words(error: DBAPIError) -> str:
-    return " ".join(str(error.orig).split())[:300]
+    except _OUR_MISTAKE:
+        raise
+    except DBAPIError as error:
+        words = " ".join(str(error.orig).split())[:300]
+        raise StoreUnavailable(f"the store cannot be used now: {words}") from error
 
 
 def as_dict(row: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from paramedic.clock import iso
 from paramedic.guardrail import Facts, Refusal, judge
 from paramedic.incident import name
-from paramedic.secret import redact
 from paramedic.store import Tx, claims, incidents, pauses
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts, grants
@@ -36,7 +35,8 @@ class Act:
     @property
     def words(self) -> str:
         """For people: which act, of which incident, since when."""
-        return f"the {self.remedy} of {self.target} by {name(self.incident)} (attempt {self.attempt}, {iso(self.written_at)})"
+        when = f"attempt {self.attempt}, {iso(self.written_at)}"
+        return f"the {self.remedy} of {self.target} by {name(self.incident)} ({when})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +148,12 @@ def _grant(claim: Claim, rung: int) -> tuple[Any, ...]:
 
 
 def close(tx: Tx, act: Act, *, result: str, why: str, actor: str, identity: Identity | None = None) -> bool:
-    """Write the outcome: done, cured, failed, not_sent, unknown. False if it was already judged; the trail tells either way."""
+    """Write the outcome: done, cured, failed, not_sent, unknown. False if it was already judged; the trail tells."""
     still_open: ColumnElement[bool] = acts.c.result.is_(None)
     if result == "cured":
         still_open = acts.c.result.is_(None) | (acts.c.result == "done")
     changed = tx.conn.execute(
-        update(acts).where(acts.c.id == act.id, still_open).values(result=result, why=redact(why), closed_at=tx.now)
+        update(acts).where(acts.c.id == act.id, still_open).values(result=result, why=why, closed_at=tx.now)
     )
     append(
         tx,

@@ -26,7 +26,7 @@ class Claim:
 def take(tx: Tx, *, target: str, incident: int, attempt: int, holder: str, lease: timedelta) -> Claim | str:
     """The claim, or in words who has it. `tx` must come from `Store.record`.
 
-    A claim is free when it was released or its lease has run out; whoever takes it fences the one before by a higher token.
+    A claim is free when it was released or its lease has run out; a higher token fences off whoever had it before.
     """
     row = tx.conn.execute(select(claims).where(claims.c.target == target)).one_or_none()
     mine = {

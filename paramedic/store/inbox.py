@@ -71,7 +71,7 @@ def _keep(tx: Tx, one: Unreadable, *, source: str, sender: str, keep: int) -> No
             source=source,
             sender=sender,
             received_at=tx.now,
-            error=redact(one.error),
+            error=one.error,
             body=redact(one.body)[:BODY_LIMIT],
         )
     )
@@ -80,7 +80,7 @@ def _keep(tx: Tx, one: Unreadable, *, source: str, sender: str, keep: int) -> No
     queue_trouble(
         tx,
         subject=f"An alert from {source} could not be read",
-        body=f"{redact(one.error)}\n\nIt was sent by {sender} and is kept as {known}. It opened no incident: look at it.",
+        body=f"{one.error}\n\nIt was sent by {sender} and is kept as {known}. It opened no incident: look at it.",
         same_within_minutes=10,
     )
 

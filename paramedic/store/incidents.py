@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from paramedic.alert import Alert, Severity, Status
 from paramedic.incident import IllegalMove, Incident, State, move, name
 from paramedic.outcome import Ending, Outcome
-from paramedic.secret import redact, redacted
+from paramedic.secret import redacted
 from paramedic.store import Tx, messages, outbox
 from paramedic.store.tables import (
     acts,
@@ -73,8 +73,7 @@ def well_at(tx: Tx, target: str) -> datetime | None:
     query = select(func.max(incidents.c.ended_at)).where(
         incidents.c.target == target, incidents.c.ending.in_((Ending.RECOVERED, Ending.REMEDIATED))
     )
-    micros = tx.conn.execute(query).scalar_one_or_none()
-    moment: datetime | None = micros
+    moment: datetime | None = tx.conn.execute(query).scalar_one_or_none()
     return moment
 
 
@@ -109,9 +108,9 @@ def open_incident(
     number: int = tx.conn.execute(
         insert(incidents)
         .values(
-            service=redact(service),
-            target=redact(target),
-            title=redact(alert.name),
+            service=service,
+            target=target,
+            title=alert.name,
             severity=alert.severity,
             state=State.OPEN,
             attempt=0,
@@ -183,7 +182,7 @@ def _note_alert(tx: Tx, number: int, alert: Alert) -> None:
             insert(incident_alerts).values(
                 incident=number,
                 fingerprint=alert.fingerprint,
-                name=redact(alert.name),
+                name=alert.name,
                 first_seen=tx.now,
                 count=1,
                 **now_said,
@@ -265,12 +264,10 @@ def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str) -
     )
     if raised.rowcount != 1:
         return False
-    _give_up_attempts(tx, number)
+    _end_attempts(tx, number, "given_up")
     incident = get(tx, number)
     tx.conn.execute(
-        insert(attempts).values(
-            incident=number, attempt=after + 1, state="open", raised_at=tx.now, reason=redact(reason)
-        )
+        insert(attempts).values(incident=number, attempt=after + 1, state="open", raised_at=tx.now, reason=reason)
     )
     consumed = set(
         tx.conn.execute(
@@ -300,11 +297,11 @@ def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str) -
     return True
 
 
-def _give_up_attempts(tx: Tx, number: int) -> None:
+def _end_attempts(tx: Tx, number: int, state: str) -> None:
     tx.conn.execute(
         update(attempts)
         .where(attempts.c.incident == number, attempts.c.state == "open")
-        .values(state="given_up", ended_at=tx.now)
+        .values(state=state, ended_at=tx.now)
     )
     tx.conn.execute(update(grants).where(grants.c.incident == number, grants.c.state == "open").values(state="revoked"))
     outbox.withdraw(tx, number)
@@ -371,14 +368,14 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
     A human's word also decides an act whose outcome was open.
     """
     incident = get(tx, number)
-    _give_up_attempts(tx, number)
+    _end_attempts(tx, number, "closed")
     messages.withdraw(tx, number)
     tx.conn.execute(
         update(acts)
         .where(acts.c.incident == number, acts.c.result.is_(None))
         .values(result="decided", why=f"decided by {actor}", closed_at=tx.now)
     )
-    _set_state(tx, incident, State.RESOLVED, ending=outcome.ending, because=redact(outcome.because), ended_at=tx.now)
+    _set_state(tx, incident, State.RESOLVED, ending=outcome.ending, because=outcome.because, ended_at=tx.now)
     append(
         tx,
         actor=actor,
@@ -400,8 +397,8 @@ def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
     incident = get(tx, number)
     if incident.state is State.HANDED_OVER:
         return incident
-    _give_up_attempts(tx, number)
-    _set_state(tx, incident, State.HANDED_OVER, ending=outcome.ending, because=redact(outcome.because))
+    _end_attempts(tx, number, "closed")
+    _set_state(tx, incident, State.HANDED_OVER, ending=outcome.ending, because=outcome.because)
     append(
         tx,
         actor=actor,
@@ -424,7 +421,7 @@ def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
     if incident.state is State.ACKNOWLEDGED and incident.acknowledged_by == by:
         return incident
     move(incident.state, State.ACKNOWLEDGED)
-    _give_up_attempts(tx, number)
+    _end_attempts(tx, number, "closed")
     messages.withdraw(tx, number)
     ending = incident.ending or Ending.HANDED_OVER
     _set_state(tx, incident, State.ACKNOWLEDGED, acknowledged_by=by, acknowledged_at=tx.now, ending=ending)
@@ -469,8 +466,7 @@ def note(tx: Tx, number: int, *, by: str, text: str) -> None:
 
 
 def _set_state(tx: Tx, incident: Incident, state: State, **values: Any) -> None:
-    if incident.state is not state:
-        move(incident.state, state)
+    move(incident.state, state)
     changed = tx.conn.execute(
         update(incidents)
         .where(incidents.c.number == incident.number, incidents.c.state == incident.state)
@@ -485,9 +481,7 @@ def _set_state(tx: Tx, incident: Incident, state: State, **values: Any) -> None:
 
 def add_evidence(tx: Tx, number: int, attempt: int, *, kind: str, taken_at: datetime, body: str) -> None:
     """Keep what was seen, secrets taken out."""
-    tx.conn.execute(
-        insert(evidence).values(incident=number, attempt=attempt, kind=kind, taken_at=taken_at, body=redact(body))
-    )
+    tx.conn.execute(insert(evidence).values(incident=number, attempt=attempt, kind=kind, taken_at=taken_at, body=body))
 
 
 def evidence_of(tx: Tx, number: int) -> list[dict[str, Any]]:

@@ -1,11 +1,10 @@
-"""What people are told: rungs of an escalation, news of an ending, trouble about Paramedic itself. Due times live here."""
+"""What people are told, and when: rungs of an escalation, news of an ending, trouble about Paramedic itself."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 
-from paramedic.secret import redact
 from paramedic.store import Tx
 from paramedic.store.tables import messages
 
@@ -46,7 +45,7 @@ def queue_trouble(tx: Tx, *, subject: str, body: str, same_within_minutes: int) 
     """Have whoever is on call told about Paramedic itself; the same subject once in so many minutes."""
     since = tx.now - timedelta(minutes=same_within_minutes)
     known = select(messages.c.id).where(
-        messages.c.kind == "trouble", messages.c.subject == redact(subject), messages.c.due_at > since
+        messages.c.kind == "trouble", messages.c.subject == subject, messages.c.due_at > since
     )
     if tx.conn.execute(known.limit(1)).one_or_none() is None:
         _queue(tx, kind="trouble", incident=None, policy="default", rung=0, due_at=tx.now, subject=subject, body=body)
@@ -69,8 +68,8 @@ def _queue(
             incident=incident,
             policy=policy,
             rung=rung,
-            subject=redact(subject),
-            body=redact(body),
+            subject=subject,
+            body=body,
             due_at=due_at,
             state="due",
             tries=0,
@@ -117,14 +116,16 @@ def put_off(tx: Tx, message: int, *, error: str, until: datetime) -> None:
     tx.conn.execute(
         update(messages)
         .where(messages.c.id == message, messages.c.state == "sending")
-        .values(state="due", due_at=until, last_error=redact(error))
+        .values(state="due", due_at=until, last_error=error)
     )
 
 
 def unreachable(tx: Tx, message: int, *, error: str) -> None:
-    """It can never leave this way; the next rung is somebody else's."""
+    """It can never leave this way; the next rung is somebody else's. What was sent or withdrawn meanwhile stays so."""
     tx.conn.execute(
-        update(messages).where(messages.c.id == message).values(state="unreachable", last_error=redact(error))
+        update(messages)
+        .where(messages.c.id == message, messages.c.state.in_(("due", "sending")))
+        .values(state="unreachable", last_error=error)
     )
 
 

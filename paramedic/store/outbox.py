@@ -5,7 +5,6 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, update
 
-from paramedic.secret import redact
 from paramedic.store import Tx
 from paramedic.store.tables import outbox
 
@@ -69,7 +68,7 @@ def put_off(tx: Tx, incident: int, attempt: int, *, error: str, until: datetime)
     tx.conn.execute(
         update(outbox)
         .where(outbox.c.incident == incident, outbox.c.attempt == attempt, outbox.c.state == "waiting")
-        .values(tries=outbox.c.tries + 1, due_at=until, last_error=redact(error))
+        .values(tries=outbox.c.tries + 1, due_at=until, last_error=error)
     )
 
 

@@ -1,4 +1,4 @@
-"""The store's tables, as the migrations build them. The test `the tables are what the migrations build` holds the two together."""
+"""The store's tables. `test_the_tables_are_what_the_migrations_build` holds them and the migrations together."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,9 @@ from sqlalchemy import (
     text,
 )
 
+from paramedic.secret import redact
+from paramedic.trail import whole
+
 metadata = MetaData()
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,6 +44,17 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + timedelta(microseconds=int(value))
 
 
+class Words(TypeDecorator[str]):
+    """Text from outside: secrets taken out, and nothing in it that a database cannot hold. Compared the same way."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """To the database."""
+        return None if value is None else whole(redact(value))
+
+
 #: SQLite counts up only a column that is exactly INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")
 
@@ -58,13 +72,13 @@ inbox = Table(
     Column("position", Serial, primary_key=True, autoincrement=True),
     Column("receipt", String(36), nullable=False, unique=True),
     Column("source", String(64), nullable=False),
-    Column("sender", String(128), nullable=False),
+    Column("sender", Words, nullable=False),
     Column("received_at", Moment, nullable=False),
     Column("alert", JSON, nullable=False),
     Column("state", String(16), nullable=False),  # new, held, triaged
     Column("look_again_at", Moment),
     Column("verdict", String(32)),
-    Column("reason", Text),
+    Column("reason", Words),
     Column("incident", BigInteger),
     Column("triaged_at", Moment),
     Index("inbox_waiting", "state", "position"),
@@ -76,10 +90,10 @@ quarantine = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("source", String(64), nullable=False),
-    Column("sender", String(128), nullable=False),
+    Column("sender", Words, nullable=False),
     Column("received_at", Moment, nullable=False),
-    Column("error", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("error", Words, nullable=False),
+    Column("body", Words, nullable=False),
 )
 
 fingerprints = Table(
@@ -94,7 +108,7 @@ runbook_versions = Table(
     "runbook_versions",
     metadata,
     Column("version", String(64), primary_key=True),
-    Column("name", String(256), nullable=False),
+    Column("name", Words, nullable=False),
     Column("text", Text, nullable=False),
 )
 
@@ -102,20 +116,20 @@ incidents = Table(
     "incidents",
     metadata,
     Column("number", Serial, primary_key=True, autoincrement=True),
-    Column("service", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("title", Text, nullable=False),
+    Column("service", Words, nullable=False),
+    Column("target", Words, nullable=False),
+    Column("title", Words, nullable=False),
     Column("severity", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("policy", String(128), nullable=False),
+    Column("policy", Words, nullable=False),
     Column("opened_at", Moment, nullable=False),
-    Column("runbook", String(256)),
+    Column("runbook", Words),
     Column("runbook_version", String(64), ForeignKey("runbook_versions.version")),
     Column("ending", String(16)),
-    Column("because", Text),
+    Column("because", Words),
     Column("ended_at", Moment),
-    Column("acknowledged_by", String(128)),
+    Column("acknowledged_by", Words),
     Column("acknowledged_at", Moment),
     # One thing wrong is one incident, whatever races: the database itself refuses a second.
     Index(
@@ -135,7 +149,7 @@ incident_alerts = Table(
     metadata,
     Column("incident", ForeignKey("incidents.number"), primary_key=True),
     Column("fingerprint", String(64), primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("name", Words, nullable=False),
     Column("severity", String(16), nullable=False),
     Column("status", String(16), nullable=False),
     Column("starts_at", Moment, nullable=False),
@@ -154,7 +168,7 @@ attempts = Table(
     Column("attempt", Integer, primary_key=True),
     Column("state", String(16), nullable=False),  # open, closed, given_up
     Column("raised_at", Moment, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("dispatched_at", Moment),
     Column("flow_run", String(36)),
     Column("began_at", Moment),
@@ -171,18 +185,18 @@ outbox = Table(
     Column("written_at", Moment, nullable=False),
     Column("due_at", Moment, nullable=False),
     Column("tries", Integer, nullable=False),
-    Column("last_error", Text),
+    Column("last_error", Words),
     Index("outbox_waiting", "state", "due_at"),
 )
 
 claims = Table(
     "claims",
     metadata,
-    Column("target", Text, primary_key=True),
+    Column("target", Words, primary_key=True),
     Column("token", BigInteger, nullable=False),
     Column("incident", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("holder", String(256), nullable=False),
+    Column("holder", Words, nullable=False),
     Column("taken_at", Moment, nullable=False),
     Column("lease_until", Moment, nullable=False),
     Column("released", Boolean, nullable=False),
@@ -194,7 +208,7 @@ grants = Table(
     Column("incident", ForeignKey("incidents.number"), primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("rung", Integer, primary_key=True),
-    Column("target", Text, primary_key=True),
+    Column("target", Words, primary_key=True),
     Column("state", String(16), nullable=False),  # open, spent, revoked
 )
 
@@ -205,15 +219,15 @@ acts = Table(
     Column("incident", ForeignKey("incidents.number"), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("rung", Integer, nullable=False),
-    Column("target", Text, nullable=False),
+    Column("target", Words, nullable=False),
     Column("remedy", String(64), nullable=False),
     Column("token", BigInteger, nullable=False),
-    Column("holder", String(256), nullable=False),
+    Column("holder", Words, nullable=False),
     Column("identity", JSON, nullable=False),
     Column("written_at", Moment, nullable=False),
     Column("deadline_at", Moment, nullable=False),
     Column("result", String(16)),  # null while its outcome is open
-    Column("why", Text),
+    Column("why", Words),
     Column("closed_at", Moment),
     Index("acts_target", "target", "written_at"),
     # P4: an act whose outcome is open blocks its target, and the database itself refuses a second one.
@@ -235,7 +249,7 @@ evidence = Table(
     Column("attempt", Integer, nullable=False),
     Column("kind", String(64), nullable=False),
     Column("taken_at", Moment, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("body", Words, nullable=False),
     Index("evidence_incident", "incident"),
     sqlite_autoincrement=True,
 )
@@ -246,16 +260,16 @@ messages = Table(
     Column("id", Serial, primary_key=True, autoincrement=True),
     Column("kind", String(16), nullable=False),  # rung, news, trouble
     Column("incident", BigInteger),
-    Column("policy", String(128), nullable=False),
+    Column("policy", Words, nullable=False),
     Column("rung", Integer, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("body", Words, nullable=False),
     Column("due_at", Moment, nullable=False),
     Column("state", String(16), nullable=False),  # due, sending, sent, withdrawn, unreachable
     Column("sending_until", Moment),
     Column("tries", Integer, nullable=False),
-    Column("last_error", Text),
-    Column("person", String(128)),
+    Column("last_error", Words),
+    Column("person", Words),
     Column("sent_at", Moment),
     Index("messages_due", "state", "due_at"),
     sqlite_autoincrement=True,
@@ -265,8 +279,8 @@ pauses = Table(
     "pauses",
     metadata,
     Column("scope", String(64), primary_key=True),
-    Column("by", String(128), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("since", Moment, nullable=False),
 )
 

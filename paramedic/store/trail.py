@@ -44,7 +44,7 @@ def append(
         phase=phase,
         what=what,
         incident=name(incident) if incident else None,
-        target=target,
+        target=None if target is None else redact(target),
         reason=redact(reason),
         data=redacted(dict(data or {})),
         content=clean_content,
@@ -86,7 +86,7 @@ def entries(tx: Tx, *, incident: int | None = None, after: int = 0, limit: int |
         query = query.where(table.c.incident == name(incident))
     if limit is not None:
         query = query.limit(limit)
-    for row in tx.conn.execution_options(yield_per=500).execute(query):
+    for row in tx.conn.execute(query.execution_options(yield_per=500)):
         yield _entry(row)
 
 

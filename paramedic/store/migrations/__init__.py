@@ -4,9 +4,8 @@ import uuid
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, text
-from sqlalchemy.exc import InterfaceError, OperationalError
 
-from paramedic.store import StoreUnavailable, StoreUnknown, connect
+from paramedic.store import StoreUnknown, connect, translated
 from paramedic.store.tables import meta
 
 
@@ -26,7 +25,7 @@ def migrate(url: str, *, runtime_role: str | None = None) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent))
     engine = connect(url)
     try:
-        with engine.execution_options(paramedic_writes=True).begin() as conn:
+        with translated(), engine.execution_options(paramedic_writes=True).begin() as conn:
             if conn.dialect.name == "postgresql":
                 conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             config.attributes["connection"] = conn
@@ -40,8 +39,6 @@ def migrate(url: str, *, runtime_role: str | None = None) -> None:
             f"the database is at a revision that this version does not know ({error}); "
             "install the version that made it, or restore a backup of before"
         ) from error
-    except (OperationalError, InterfaceError) as error:
-        raise StoreUnavailable(f"the store cannot be used now: {' '.join(str(error.orig).split())[:300]}") from error
     finally:
         engine.dispose()
 

@@ -15,7 +15,7 @@ def upgrade() -> None:
         sa.Column("token", sa.BigInteger(), nullable=False),
         sa.Column("incident", sa.BigInteger(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("holder", sa.String(length=256), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("taken_at", sa.BigInteger(), nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
         sa.Column("released", sa.Boolean(), nullable=False),
@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("receipt", sa.String(length=36), nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
-        sa.Column("sender", sa.String(length=128), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("alert", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
@@ -52,7 +52,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("incident", sa.BigInteger(), nullable=True),
-        sa.Column("policy", sa.String(length=128), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=False),
         sa.Column("rung", sa.Integer(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.Column("sending_until", sa.BigInteger(), nullable=True),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("last_error", sa.Text(), nullable=True),
-        sa.Column("person", sa.String(length=128), nullable=True),
+        sa.Column("person", sa.Text(), nullable=True),
         sa.Column("sent_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sqlite_autoincrement=True,
@@ -77,7 +77,7 @@ def upgrade() -> None:
     op.create_table(
         "pauses",
         sa.Column("scope", sa.String(length=64), nullable=False),
-        sa.Column("by", sa.String(length=128), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("scope"),
@@ -86,7 +86,7 @@ def upgrade() -> None:
         "quarantine",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
-        sa.Column("sender", sa.String(length=128), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
@@ -95,7 +95,7 @@ def upgrade() -> None:
     op.create_table(
         "runbook_versions",
         sa.Column("version", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=256), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("version"),
     )
@@ -133,14 +133,14 @@ def upgrade() -> None:
         sa.Column("severity", sa.String(length=16), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("policy", sa.String(length=128), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=False),
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
-        sa.Column("runbook", sa.String(length=256), nullable=True),
+        sa.Column("runbook", sa.Text(), nullable=True),
         sa.Column("runbook_version", sa.String(length=64), nullable=True),
         sa.Column("ending", sa.String(length=16), nullable=True),
         sa.Column("because", sa.Text(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
-        sa.Column("acknowledged_by", sa.String(length=128), nullable=True),
+        sa.Column("acknowledged_by", sa.Text(), nullable=True),
         sa.Column("acknowledged_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["runbook_version"],
@@ -167,7 +167,7 @@ def upgrade() -> None:
         sa.Column("target", sa.Text(), nullable=False),
         sa.Column("remedy", sa.String(length=64), nullable=False),
         sa.Column("token", sa.BigInteger(), nullable=False),
-        sa.Column("holder", sa.String(length=256), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("identity", sa.JSON(), nullable=False),
         sa.Column("written_at", sa.BigInteger(), nullable=False),
         sa.Column("deadline_at", sa.BigInteger(), nullable=False),
@@ -279,6 +279,12 @@ def upgrade() -> None:
 
 def _guard_the_trail() -> None:
     if op.get_bind().dialect.name == "sqlite":
+        # INSERT OR REPLACE fires no DELETE trigger: a new entry stands at the end, or nowhere.
+        op.execute(
+            "CREATE TRIGGER trail_refuses_insert BEFORE INSERT ON trail "
+            "WHEN NEW.seq <= (SELECT max(seq) FROM trail) "
+            "BEGIN SELECT RAISE(ABORT, 'the trail only grows'); END"
+        )
         for verb in ("UPDATE", "DELETE"):
             op.execute(
                 f"CREATE TRIGGER trail_refuses_{verb.lower()} BEFORE {verb} ON trail "

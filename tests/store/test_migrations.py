@@ -1,0 +1,154 @@
+"""The schema: one history, made once, by however many at once, and never by guessing."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from databases import Postgres, at_once
+from sqlalchemy import select, text
+
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, connect, trail
+from paramedic.store.migrations import migrate
+from paramedic.store.tables import meta, metadata
+
+
+def test_an_empty_database_gets_its_tables_and_an_identity(empty_url: str) -> None:
+    migrate(empty_url)
+    store = Store(empty_url)
+    assert len(store.uuid) == 36
+    with store.read() as tx:
+        assert list(trail.entries(tx)) == []
+    store.close()
+
+
+def test_migrating_twice_keeps_the_identity(empty_url: str) -> None:
+    migrate(empty_url)
+    first = Store(empty_url)
+    before = first.uuid
+    first.close()
+    migrate(empty_url)
+    again = Store(empty_url)
+    assert again.uuid == before
+    again.close()
+
+
+def _migrate(url: str, number: int) -> str:
+    migrate(url)
+    store = Store(url)
+    uuid = store.uuid
+    store.close()
+    return uuid
+
+
+def test_processes_that_migrate_at_once_make_one_store(empty_url: str) -> None:
+    assert len(set(at_once(6, _migrate, empty_url))) == 1
+    engine = connect(empty_url)
+    with engine.connect() as conn:
+        assert len(conn.execute(select(meta)).all()) == 1
+    engine.dispose()
+
+
+def test_the_tables_are_what_the_migrations_build(store_url: str) -> None:
+    engine = connect(store_url)
+    with engine.connect() as conn:
+        difference = compare_metadata(MigrationContext.configure(conn, opts={"compare_type": True}), metadata)
+    engine.dispose()
+    assert difference == []
+
+
+def test_the_indexes_that_hold_promises_are_partial_and_unique(store_url: str) -> None:
+    engine = connect(store_url)
+    with engine.connect() as conn:
+        catalogue = "pg_indexes" if conn.dialect.name == "postgresql" else "sqlite_master"
+        columns = "indexname, indexdef" if conn.dialect.name == "postgresql" else "name, sql"
+        made = dict(conn.execute(text(f"SELECT {columns} FROM {catalogue}")).all())
+    engine.dispose()
+    for name, condition in (("incidents_live", "state"), ("acts_open", "result IS NULL")):
+        assert "UNIQUE" in made[name]
+        assert condition in made[name].partition("WHERE")[2]
+
+
+def test_a_database_of_a_newer_version_is_refused_in_words(store_url: str) -> None:
+    engine = connect(store_url)
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(StoreUnknown, match=r"9999.*install the version that made it"):
+        migrate(store_url)
+
+
+def test_a_database_without_tables_says_how_to_make_them(empty_url: str) -> None:
+    store = Store(empty_url)
+    with pytest.raises(StoreUnknown, match="no tables yet"), store.read():
+        pass
+    store.close()
+
+
+def test_a_database_of_somebody_else_is_refused_in_words(store_url: str) -> None:
+    engine = connect(store_url)
+    with engine.begin() as conn:
+        conn.execute(text("DELETE FROM meta"))
+    engine.dispose()
+    store = Store(store_url)
+    with pytest.raises(StoreUnknown, match="no identity"):
+        store.uuid  # noqa: B018
+    store.close()
+
+
+def test_a_file_that_is_no_database_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear reader, this is no database at all.\n" * 100)
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        migrate(f"sqlite:///{tmp_path}/letter.txt")
+    store = Store(f"sqlite:///{tmp_path}/letter.txt")
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        store.uuid  # noqa: B018
+
+
+def test_the_runtime_role_writes_everything_and_changes_nothing_on_the_trail(postgres: Postgres) -> None:
+    postgres.run("CREATE ROLE paramedic_owner LOGIN")
+    postgres.run('CREATE ROLE "paramedic run-time" LOGIN')
+    postgres.run("CREATE DATABASE two_roles OWNER paramedic_owner")
+    postgres.run("GRANT CREATE ON SCHEMA public TO paramedic_owner", "two_roles")
+    migrate(postgres.url("two_roles", "paramedic_owner"), runtime_role="paramedic run-time")
+    url = postgres.url("two_roles", "paramedic%20run-time")
+
+    migrate(url)  # what `up` does at each start: there is nothing to do, and that needs no right
+    store = Store(url)
+    with store.record() as tx:
+        trail.append(tx, actor="a", phase="decision", what="w", reason="r", content={"note": "can be erased"})
+    store.close()
+
+    for statement in (
+        "UPDATE trail SET reason = 'another'",
+        "DELETE FROM trail",
+        "TRUNCATE trail",
+        "ALTER TABLE trail DISABLE TRIGGER ALL",
+        "DROP TRIGGER trail_refuses_change ON trail",
+        "DROP FUNCTION trail_only_grows() CASCADE",
+        "SET session_replication_role = replica",
+        "DROP TABLE trail",
+        'GRANT UPDATE ON trail TO "paramedic run-time"',
+        "ALTER TABLE trail RENAME TO other",
+    ):
+        with psycopg.connect(url, autocommit=True) as conn:
+            if statement.startswith("GRANT"):
+                # PostgreSQL warns and grants nothing; what counts is that nothing came of it.
+                conn.execute(statement)
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    conn.execute("UPDATE trail SET reason = 'another'")
+            else:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    conn.execute(statement)
+    with psycopg.connect(url) as conn:
+        conn.execute("DELETE FROM trail_contents")  # forgetting a person is allowed
+    assert postgres.run("SELECT count(*) FROM trail", "two_roles") == [(1,)]
+    postgres.run("DROP DATABASE two_roles WITH (FORCE)")
+    postgres.run("DROP ROLE paramedic_owner")
+    postgres.run('DROP ROLE "paramedic run-time"')
+
+
+def test_a_store_that_is_neither_of_the_two_is_refused_in_words() -> None:
+    with pytest.raises(Exception, match=r"'mysql'; allowed: sqlite:///FILE"):
+        connect("mysql://somewhere/else")

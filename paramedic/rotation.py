@@ -35,7 +35,7 @@ class Rotation:
         begins = PlainDateTime.parse_iso(self.starts.replace(" ", "T"))
         if local < begins:
             return None
-        days: int = local.date().days_since(begins.date())
+        days = (local.date().to_stdlib() - begins.date().to_stdlib()).days
         if local.time() < begins.time():
             days -= 1
         return self.people[(days // self.every.days) % len(self.people)]

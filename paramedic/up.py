@@ -109,7 +109,7 @@ class Stack:
             "PARAMEDIC_PORT": str(port),
             "PARAMEDIC_WARM_PROCESSES": str(chosen.warm_processes),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_CLIENT_MAX_RETRIES": "2",
+            "PREFECT_CLIENT_MAX_RETRIES": "3",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(settings.ROOT), os.environ.get("PYTHONPATH", "")])),
         }
         if not chosen.gateway_tokens and not chosen.gateway_users:

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import httpx
+from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
 
@@ -25,6 +27,7 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    await _prefect_answers(stop)
     worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=8, prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
     async with worker:
@@ -44,6 +47,18 @@ async def serve() -> None:
                 await anyio.sleep(0.1)
         if worker.limiter.borrowed_tokens:
             raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on
+
+
+async def _prefect_answers(stop: anyio.Event) -> None:
+    """Until Prefect is there: a worker whose first word fails waits half a minute before its second."""
+    while not stop.is_set():
+        try:
+            async with get_client() as client:
+                if await client.api_healthcheck() is None:
+                    return
+        except httpx.HTTPError:
+            pass
+        await anyio.sleep(0.3)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ PACE = {
     "PARAMEDIC_LEASE": "6s",
     "PARAMEDIC_RENEW": "1s",
     "PARAMEDIC_WATCHDOG_EVERY": "1s",
-    "PARAMEDIC_CLAIM_WITHIN": "5s",
+    "PARAMEDIC_CLAIM_WITHIN": "8s",
     "PARAMEDIC_SILENT_AFTER": "30s",
     "PARAMEDIC_ACT_DEADLINE": "20s",
 }
@@ -200,6 +200,8 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
         (folder / name).mkdir(parents=True)
     boundaries = Boundaries(folder / "boundaries")
     with World(folder / "world", services) as world, Mailbox() as mailbox:
+        for service in world.services:
+            wait_for(service.name, lambda: _answers(f"{service.url}/health"), lambda: None, seconds=60)
         (folder / "runbooks" / "broken-service.md").write_text(RUNBOOK)
         (folder / "runbooks" / "services.yaml").write_text(world.services_yaml("tracking-api"))
         (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)

@@ -1,6 +1,7 @@
 """What a sender said, once."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -73,5 +74,4 @@ class Alert:
 
 def fingerprint(source: str, labels: Mapping[str, str]) -> str:
     """The same labels from the same source are the same alert, in whatever order they arrive."""
-    said = "\x1e".join([source, *(f"{key}\x1f{value}" for key, value in sorted(labels.items()))])
-    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([source, sorted(labels.items())]).encode()).hexdigest()[:32]

@@ -75,7 +75,8 @@ def decide(alert: Alert, known: Known) -> Decision:
     # two Prometheus servers to the earliest start of both.
     if known.live is not None:
         number, state = known.live
-        return Decision(Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}", news=not stale)
+        where = f"the same service and target as {name(number)}, which is {state}"
+        return Decision(Verdict.JOIN, where, news=not stale)
     if known.well_at is not None and alert.starts_at <= known.well_at:
         until = known.well_at + known.settle
         well = f"the target was verified well at {iso(known.well_at)}"

@@ -1,0 +1,160 @@
+"""Triage answers every question with a reason, opens nothing twice, and believes what is said, not when it arrives."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paramedic.alert import Alert, Severity, Status
+from paramedic.incident import State
+from paramedic.triage import MARK, Known, Said, Verdict, decide
+
+NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
+UNENDED = [state for state in State if state is not State.RESOLVED]
+
+
+def at(minute: float) -> datetime:
+    return NINE + timedelta(minutes=minute)
+
+
+def alert(status: Status = Status.FIRING, starts: float = 0, **labels: str) -> Alert:
+    return Alert("alertmanager", "Slow", Severity.CRITICAL, status, at(starts), "f", labels)
+
+
+minutes = st.integers(-30, 30).map(at)
+alerts = st.builds(
+    Alert,
+    source=st.just("alertmanager"),
+    name=st.just("Slow"),
+    severity=st.sampled_from(Severity),
+    status=st.sampled_from(Status),
+    starts_at=minutes,
+    fingerprint=st.just("f"),
+    labels=st.sampled_from([{}, {"a": "b"}, {MARK: "3f0c"}]),
+)
+knowns = st.builds(
+    Known,
+    now=minutes,
+    live=st.none() | st.tuples(st.integers(1, 99), st.sampled_from(UNENDED)),
+    last=st.none() | st.builds(Said, st.sampled_from(Status), minutes),
+    well_at=st.none() | minutes,
+    settle=st.integers(0, 20).map(lambda n: timedelta(minutes=n)),
+)
+
+
+@given(alerts, knowns)
+def test_every_question_has_one_answer_with_its_reason(said: Alert, known: Known) -> None:
+    decision = decide(said, known)
+    assert decision == decide(said, known)
+    assert len(decision.reason) > 10
+    assert (decision.until is not None) == (decision.verdict is Verdict.HOLD)
+    assert decision.until is None or decision.until > known.now
+
+
+@given(alerts, knowns)
+def test_nothing_is_opened_while_something_is_open(said: Alert, known: Known) -> None:
+    verdict = decide(said, known).verdict
+    assert verdict is not Verdict.OPEN or known.live is None
+    assert verdict not in (Verdict.JOIN, Verdict.MARK_RESOLVED) or known.live is not None
+
+
+@given(alerts, knowns)
+def test_what_is_over_opens_nothing_and_holds_nothing(said: Alert, known: Known) -> None:
+    if said.status is Status.RESOLVED:
+        assert decide(said, known).verdict in (Verdict.DROP, Verdict.MARK_RESOLVED)
+
+
+@given(alerts, knowns)
+def test_our_own_message_coming_back_starts_nothing(said: Alert, known: Known) -> None:
+    if MARK in said.labels:
+        decision = decide(said, known)
+        assert decision.verdict is Verdict.DROP
+        assert not decision.news
+
+
+@given(alerts, knowns)
+def test_a_firing_alert_is_dropped_only_if_its_sender_has_said_that_it_is_over(said: Alert, known: Known) -> None:
+    if said.status is Status.FIRING and MARK not in said.labels and decide(said, known).verdict is Verdict.DROP:
+        assert known.last is not None
+        assert known.last.status is Status.RESOLVED
+        assert known.last.starts_at >= said.starts_at
+
+
+def told(order: tuple[Alert, ...], live: tuple[int, State] | None) -> tuple[Said | None, bool]:
+    """The last word after these arrived in this order, and whether an incident is open; an incident never ends here."""
+    last: Said | None = None
+    for one in order:
+        decision = decide(one, Known(now=at(60), live=live, last=last))
+        if decision.verdict is Verdict.OPEN:
+            live = (1, State.OPEN)
+        if decision.news:
+            last = Said(one.status, one.starts_at)
+    return last, live is not None
+
+
+@given(st.lists(alerts, max_size=4))
+def test_the_last_word_is_the_same_in_whatever_order_the_words_arrive(said: list[Alert]) -> None:
+    words = {told(order, None)[0] for order in itertools.permutations(said)}
+    assert len(words) == 1
+
+
+@given(st.lists(alerts, min_size=1, max_size=4))
+def test_an_alert_that_still_fires_is_open_in_whatever_order_the_words_arrive(said: list[Alert]) -> None:
+    for order in itertools.permutations(said):
+        last, is_open = told(order, None)
+        assert is_open or last is None or last.status is Status.RESOLVED
+
+
+def test_a_late_firing_does_not_open_what_is_over() -> None:
+    known = Known(now=at(5), last=Said(Status.RESOLVED, at(0)))
+    assert decide(alert(), known).verdict is Verdict.DROP
+    assert decide(alert(starts=-3), known).verdict is Verdict.DROP
+
+
+def test_what_fires_anew_after_it_was_over_opens() -> None:
+    assert decide(alert(starts=4), Known(now=at(5), last=Said(Status.RESOLVED, at(0)))).verdict is Verdict.OPEN
+
+
+def test_a_late_word_that_it_is_over_does_not_end_what_began_later() -> None:
+    decision = decide(
+        alert(Status.RESOLVED, starts=0), Known(now=at(9), live=(1, State.WORKING), last=Said(Status.FIRING, at(5)))
+    )
+    assert decision.verdict is Verdict.DROP
+    assert not decision.news
+
+
+def test_a_start_that_moved_back_is_no_reason_to_be_silent() -> None:
+    """Alertmanager gives two merged alerts the earliest start of both, and may have told of the later one before."""
+    last = Said(Status.FIRING, at(1))
+    assert decide(alert(starts=0), Known(now=at(5), last=last)).verdict is Verdict.OPEN
+    joined = decide(alert(starts=0), Known(now=at(5), last=last, live=(3, State.WORKING)))
+    assert joined.verdict is Verdict.JOIN
+    assert not joined.news
+
+
+def test_what_began_before_the_cure_waits_until_that_settled_and_then_opens() -> None:
+    known = Known(now=at(5), last=Said(Status.FIRING, at(0)), well_at=at(4), settle=timedelta(minutes=3))
+    held = decide(alert(), known)
+    assert held.verdict is Verdict.HOLD
+    assert held.until == at(7)
+    later = Known(now=at(7), last=known.last, well_at=known.well_at, settle=known.settle)
+    assert decide(alert(), later).verdict is Verdict.OPEN
+
+
+def test_what_began_after_the_cure_opens_at_once() -> None:
+    assert decide(alert(starts=5), Known(now=at(6), well_at=at(4))).verdict is Verdict.OPEN
+
+
+def test_what_was_held_is_dropped_once_its_sender_says_that_it_is_over() -> None:
+    known = Known(now=at(20), last=Said(Status.RESOLVED, at(0)), well_at=at(4), settle=timedelta(minutes=3))
+    assert decide(alert(), known).verdict is Verdict.DROP
+
+
+@pytest.mark.parametrize("state", UNENDED)
+def test_a_repeat_joins_whatever_state_its_incident_is_in(state: State) -> None:
+    known = Known(now=at(5), live=(7, state), last=Said(Status.FIRING, at(0)), well_at=at(4))
+    decision = decide(alert(), known)
+    assert decision.verdict is Verdict.JOIN
+    assert "INC-7" in decision.reason

@@ -1,10 +1,10 @@
-# make demo | test | lint: each sets up what it needs in .venv first.
+# make demo | test | lint | bench-window: each sets up what it needs in .venv first.
 
 PYTHON ?= $(firstword $(foreach one,python3.13 python3.12 python3.11 python3,$(shell command -v $(one) 2>/dev/null)))
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench-window clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
@@ -23,6 +23,9 @@ lint: .venv/ready
 	@[ -x .venv-uv/bin/uv ] || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install -q uv; }
 	@UV_PROJECT_ENVIRONMENT=.venv .venv-uv/bin/uv sync -q --locked --all-extras --python $(PYTHON)
 	@touch $@
+
+bench-window: .venv/ready
+	@$(BIN)/python benchmarks/window.py $(ARGS)
 
 clean:
 	@rm -rf .venv .venv-uv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -76,7 +76,6 @@ class Runbook:
     verify: Verify
     guardrails: Guardrails
     settle: timedelta
-    act_within: timedelta
     policy: str
     prose: str
 
@@ -187,7 +186,6 @@ class _Front(_Strict):
     with_: _With = Field(alias="with")
     guardrails: _Guardrails = _Guardrails()
     settle: _Span = timedelta(minutes=10)
-    act_within: _Span = timedelta(minutes=10)
     escalate: _Escalate = _Escalate(policy="default")
 
 
@@ -220,7 +218,6 @@ def parse(text: str, file: str) -> Runbook:
         verify=Verify(work.verify.health is not None, work.verify.memory_below, work.verify.stable, work.verify.within),
         guardrails=Guardrails(front.guardrails.budget, front.guardrails.cooldown),
         settle=front.settle,
-        act_within=front.act_within,
         policy=front.escalate.policy,
         prose=prose,
     )

@@ -40,7 +40,6 @@ with:
   verify: {{health: ok, memory_below: {LIMIT_MB}MB, stable: 3s, within: 12s}}
 guardrails: {{budget: 3 per hour, cooldown: 10m}}
 settle: 10m
-act_within: 10m
 escalate: {{policy: default}}
 ---
 # The tracking API needs too much memory

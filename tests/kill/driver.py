@@ -37,7 +37,6 @@ with:
   verify: {health: ok, stable: 1s, within: 10s}
 guardrails: {budget: 3 per hour, cooldown: 1s}
 settle: 20s
-act_within: 10m
 escalate: {policy: default}
 ---
 # Broken service

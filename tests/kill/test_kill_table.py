@@ -1,25 +1,11 @@
 """SIGKILL of everybody, at every boundary: the right outcome stands in table.py."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import psutil
 import pytest
-from kill.driver import Ward, kill, ward
+from kill.driver import Ward, kill
 from kill.table import TABLE, Row
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
-
-
-@pytest.fixture(scope="module")
-def whole() -> Iterator[Ward]:
-    """One whole Paramedic for all rows: what a row leaves behind is the next one's burden, as in life."""
-    with (
-        tempfile.TemporaryDirectory(prefix="pk-") as folder,
-        ward(Path(folder), [(row.id, "web-1", "") for row in TABLE]) as up,
-    ):
-        yield up
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)

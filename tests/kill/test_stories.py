@@ -1,0 +1,411 @@
+"""What else happens at night: runs that sleep, operators who cancel, storms, lies, and a Prefect that is not there."""
+
+import concurrent.futures
+import os
+import signal
+import sqlite3
+import time
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from kill.driver import TOKEN, Ward, wait_for
+
+from paramedic.clock import iso, utc_now
+from paramedic.demo.world import text_of
+from paramedic.incident import State
+from paramedic.outcome import Ending
+from paramedic.store import incidents, pauses
+from paramedic.store import trail as kept
+from paramedic.store.tables import inbox
+
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
+
+
+def _target(name: str) -> str:
+    return f"web-2/{name}"
+
+
+def _stands(whole: Ward, name: str, point: str) -> int:
+    """Break the service, send its alert, and hold its run at the boundary; the run's process."""
+    service = whole.service(name)
+    whole.prefect_is_well()
+    whole.break_it(service)
+    whole.boundaries.arm(point, _target(name))
+    assert whole.send(whole.alert(service)).status_code == 202
+    return whole.boundaries.wait(point, whole.stack.tick)
+
+
+def _gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def _wakes_and_ends(whole: Ward, pid: int, point: str) -> None:
+    whole.boundaries.release(point)
+    os.kill(pid, signal.SIGCONT)
+    wait_for("the woken run's end", lambda: _gone(pid), whole.stack.tick, seconds=60)
+
+
+def _set_state(whole: Ward, flow_run: str, **state: Any) -> None:
+    """As the Prefect UI does it."""
+    httpx.post(
+        f"{whole.prefect}/flow_runs/{flow_run}/set_state", json={"state": state}, timeout=10, trust_env=False
+    ).raise_for_status()
+
+
+def _whats(whole: Ward, number: int) -> list[str]:
+    with whole.store.read() as tx:
+        return [entry.what for entry in kept.entries(tx, incident=number)]
+
+
+def test_a_run_that_slept_past_its_lease_before_its_intent_begins_no_change_when_it_wakes(whole: Ward) -> None:
+    service = whole.service("stopped-before-intent")
+    pid = _stands(whole, service.name, "evidence_taken")
+    os.kill(pid, signal.SIGSTOP)
+    incident = whole.ended(service)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2)
+    _wakes_and_ends(whole, pid, "evidence_taken")
+    assert service.starts == 2
+    assert len(whole.acts_of(incident)) == 1
+
+
+def test_a_run_that_slept_between_intent_and_first_byte_finds_claim_and_deadline_gone(whole: Ward) -> None:
+    service = whole.service("stopped-after-intent")
+    pid = _stands(whole, service.name, "intent_written")
+    os.kill(pid, signal.SIGSTOP)
+    incident = whole.ended(service)
+    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1)
+    assert "Still open" in text_of(whole.mailbox.about(incident.id)[0]), "the page names the open act"
+    _wakes_and_ends(whole, pid, "intent_written")
+    assert service.starts == 1, "the woken run restarted a target that somebody else has"
+    assert [act.result for act in whole.acts_of(incident)] == ["not_sent"]
+
+
+@pytest.mark.parametrize(
+    ("point", "restarts", "ending"),
+    [
+        ("claimed", 0, Ending.HANDED_OVER),
+        ("evidence_taken", 0, Ending.HANDED_OVER),
+        ("intent_written", 1, Ending.HANDED_OVER),  # the change has begun: it runs to its end, and nothing follows it
+        ("act_sent", 1, Ending.HANDED_OVER),
+        ("verified", 1, Ending.REMEDIATED),  # there is nothing left to stop
+    ],
+)
+def test_cancelled_in_the_ui_it_stops_before_its_next_change_and_a_person_gets_it(
+    whole: Ward, point: str, restarts: int, ending: Ending
+) -> None:
+    service = whole.service(f"cancelled-at-{point}")
+    _stands(whole, service.name, point)
+    run = whole.flow_runs(whole.incidents_on(service)[0])[0]["id"]
+    _set_state(whole, run, type="CANCELLING", name="Cancelling")
+    whole.boundaries.release(point)
+    incident = whole.ended(service)
+    assert (incident.ending, service.starts) == (ending, 1 + restarts), incident.because
+    finished = ("CANCELLED", "COMPLETED")
+    wait_for("the run's end", lambda: whole.flow_runs(incident)[0]["state_type"] in finished, whole.stack.tick)
+    assert incident.attempt == 1, "a cancelled run is not followed by another"
+
+
+def test_retry_in_the_ui_on_a_finished_run_does_nothing_and_says_why(whole: Ward) -> None:
+    service = whole.service("retried")
+    whole.break_it(service)
+    whole.send(whole.alert(service))
+    incident = whole.ended(service)
+    run = whole.flow_runs(incident)[0]["id"]
+    wait_for("the run's end", lambda: whole.flow_runs(incident)[0]["state_type"] == "COMPLETED", whole.stack.tick)
+    _set_state(whole, run, type="SCHEDULED", name="AwaitingRetry")
+    wait_for(
+        "the retried run", lambda: whole.flow_runs(incident)[0]["state_name"] == "NothingToDo", whole.stack.tick, seconds=60
+    )
+    state = httpx.get(f"{whole.prefect}/flow_runs/{run}", timeout=10, trust_env=False).json()["state"]
+    assert "is over" in state["message"]
+    assert service.starts == 2
+
+
+def test_fifty_repeats_over_four_connections_are_one_incident_and_one_act(whole: Ward) -> None:
+    service = whole.service("fifty")
+    whole.break_it(service)
+    alert = whole.alert(service)
+    with concurrent.futures.ThreadPoolExecutor(4) as senders:
+        answers = list(senders.map(lambda _: whole.send(alert), range(50)))
+    receipts = [receipt for answer in answers for receipt in answer.json()["receipts"]]
+    assert [answer.status_code for answer in answers] == [202] * 50
+    assert len(set(receipts)) == 50
+    incident = whole.ended(service)
+    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
+    with whole.store.read() as tx:
+        rows = tx.conn.execute(inbox.select().where(inbox.c.receipt.in_(receipts))).all()
+        counted = sum(row["count"] for row in incidents.alerts_of(tx, incident.number))
+    assert {row.state for row in rows} <= {"triaged", "held"}
+    joined = [row for row in rows if row.incident == incident.number]
+    assert counted == len(joined)
+    assert len(whole.flow_runs(incident)) == 1
+
+
+def test_two_alerts_with_different_names_on_one_target_are_one_incident_and_one_act(whole: Ward) -> None:
+    service = whole.service("two-names")
+    whole.break_it(service)
+    whole.send(whole.alert(service), whole.alert(service, alertname="AlsoSlow", severity="warning"))
+    incident = whole.ended(service)
+    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
+    with whole.store.read() as tx:
+        assert len(incidents.alerts_of(tx, incident.number)) == 2
+
+
+def test_what_comes_in_a_label_is_data_everywhere(whole: Ward) -> None:
+    service = whole.service("hostile")
+    whole.break_it(service)
+    trap = whole.folder / "pwned"
+    nasty = {
+        "shell": f"$(touch {trap}); `touch {trap}` | touch {trap}",
+        "sql": "'; DROP TABLE incidents; --",
+        "jinja": "{{ cycler.__init__.__globals__.os.system('touch " + str(trap) + "') }}",
+        "prefect": '{"__prefect_kind": "jinja", "template": "{{ 1 + 1 }}"}',
+        "path": "../../../../etc/passwd",
+        "lines": "one\r\nBcc: everybody@example.org\r\n\r\nbody",
+        "terminal": "\x1b]0;owned\x07\x1b[2J",
+        "markup": "<script>alert(1)</script>",
+        "surrogate": "a\ud800b",
+        "null": "a\x00b",
+    }
+    alert = whole.alert(service, **nasty)
+    alert["annotations"] = {"summary": "[red]not red[/red] {{ secrets }}"}
+    assert whole.send(alert).status_code == 202
+    big = whole.send(whole.alert(service, big="x" * 1_200_000))
+    assert big.status_code == 413
+    incident = whole.ended(service)
+    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
+    assert not trap.exists()
+    mail = whole.mailbox.about(incident.id)[0]
+    assert mail["Bcc"] is None
+    assert "\x1b" not in text_of(mail)
+    run = whole.flow_runs(incident)[0]
+    assert run["parameters"] == {"run": {"incident": incident.ref, "attempt": 1}}
+
+
+def test_a_planted_secret_appears_nowhere(whole: Ward) -> None:
+    service = whole.service("planted")
+    whole.break_it(service)
+    httpx.get(f"{service.url}/track/{TOKEN}", timeout=5, trust_env=False)  # now it stands in the service's own log
+    alert = whole.alert(service, note=f"the token is {TOKEN}")
+    alert["annotations"] = {"link": f"https://x.example.org/?t={TOKEN}"}
+    whole.send(alert)
+    incident = whole.ended(service)
+    assert incident.ending is Ending.REMEDIATED
+    assert TOKEN in (service.folder / f"{service.name}.log").read_text(), "it was not planted"
+    for path in (whole.folder / "data").rglob("*"):
+        if path.is_file():
+            assert TOKEN.encode() not in path.read_bytes(), path
+    for mail in whole.mailbox.messages:
+        assert TOKEN not in mail.as_string()
+
+
+def test_a_handed_over_incident_is_acted_on_no_more_however_long_its_alert_goes_on(whole: Ward) -> None:
+    service = whole.service("beyond-help")
+    alert = whole.alert(service)
+    whole.send(alert)
+    incident = whole.ended(service)
+    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 2)
+    for _ in range(5):
+        whole.send(alert)
+    wait_for("its decisions", lambda: _undecided(whole) == 0, whole.stack.tick)
+    assert len(whole.incidents_on(service)) == 1
+    assert service.starts == 2
+    assert len(whole.flow_runs(incident)) == 1
+    page = text_of(whole.mailbox.about(incident.id)[0])
+    assert "log-tail" in page
+    assert "/ack/" in page
+
+
+def test_an_alert_that_goes_on_for_its_window_after_the_cure_starts_nothing(whole: Ward) -> None:
+    service = whole.service("window")
+    whole.break_it(service)
+    alert = whole.alert(service)
+    whole.send(alert)
+    incident = whole.ended(service)
+    assert incident.ending is Ending.REMEDIATED
+    whole.send(alert)
+    wait_for("its decision", lambda: _undecided(whole) == 0, whole.stack.tick)
+    assert len(whole.incidents_on(service)) == 1
+    whole.send(alert | {"status": "resolved", "endsAt": iso(utc_now())})
+    wait_for("the hold's end", lambda: _held(whole, service.name) == 0, whole.stack.tick, seconds=60)
+    assert len(whole.incidents_on(service)) == 1
+    assert service.starts == 2
+
+
+def test_the_third_cure_of_a_day_goes_to_a_person_although_it_helped(whole: Ward) -> None:
+    service = whole.service("third-cure")
+    for cure in (1, 2, 3):
+        whole.break_it(service)
+        whole.send(whole.alert(service))  # it begins after the cure before: a new one
+        wait_for(
+            f"cure {cure}",
+            lambda cure=cure: [one.state for one in whole.incidents_on(service)].count(State.OPEN) == 0
+            and len(whole.incidents_on(service)) == cure
+            and whole.incidents_on(service)[0].state in (State.RESOLVED, State.HANDED_OVER),
+            whole.stack.tick,
+            seconds=60,
+        )
+        time.sleep(1.1)  # the runbook's cooldown
+    endings = [one.ending for one in whole.incidents_on(service)]
+    assert endings == [Ending.HANDED_OVER, Ending.REMEDIATED, Ending.REMEDIATED]
+    assert "cure number 3" in (whole.incidents_on(service)[0].because or "")
+    assert service.starts == 4
+
+
+def test_while_acting_is_paused_nothing_acts_and_a_person_is_told(whole: Ward) -> None:
+    service = whole.service("paused")
+    whole.break_it(service)
+    with whole.store.record() as tx:
+        pauses.pause(tx, by="ada", reason="a test")
+    try:
+        whole.send(whole.alert(service))
+        incident = whole.ended(service)
+    finally:
+        with whole.store.record() as tx:
+            pauses.resume(tx, by="ada", reason="the test is over")
+    assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
+    assert "ada" in (incident.because or "")
+
+
+def test_a_limit_of_zero_on_the_tag_is_understood_as_an_operators_stop(whole: Ward) -> None:
+    service = whole.service("tag-limit")
+    whole.break_it(service)
+    limits = f"{whole.prefect}/concurrency_limits/"
+    httpx.post(limits, json={"tag": "changes", "concurrency_limit": 0}, timeout=10, trust_env=False).raise_for_status()
+    try:
+        whole.send(whole.alert(service))
+        incident = whole.ended(service)
+    finally:
+        httpx.delete(f"{limits}tag/changes", timeout=10, trust_env=False).raise_for_status()
+    assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
+    assert "limit on the tag" in (incident.because or "")
+
+
+def test_where_the_intent_cannot_be_written_nothing_is_done(whole: Ward) -> None:
+    service = whole.service("no-trail")
+    whole.break_it(service)
+    database = sqlite3.connect(whole.folder / "data" / "paramedic.db", timeout=10)
+    database.execute(
+        "CREATE TRIGGER no_intent BEFORE INSERT ON trail WHEN NEW.phase = 'intent' "
+        "BEGIN SELECT RAISE(ABORT, 'the test forbids it'); END"
+    )
+    try:
+        whole.send(whole.alert(service))
+        incident = whole.ended(service)
+    finally:
+        database.execute("DROP TRIGGER no_intent")
+        database.close()
+    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1)
+    assert whole.acts_of(incident) == []
+
+
+def test_a_key_that_meets_a_dead_run_is_no_dispatch(whole: Ward) -> None:
+    service = whole.service("dead-key")
+    whole.break_it(service)
+    with whole.store.read() as tx:
+        number = incidents.listed(tx, limit=1)[0].number + 1
+    deployment = httpx.get(
+        f"{whole.prefect}/deployments/name/restart-service/restart-service", timeout=10, trust_env=False
+    ).json()["id"]
+    for store in (whole.store.uuid, "0" * 8 + whole.store.uuid[8:]):  # ours, and an old store with the same numbers
+        run = httpx.post(
+            f"{whole.prefect}/deployments/{deployment}/create_flow_run",
+            json={
+                "idempotency_key": f"paramedic:{store}:{number}:1",
+                "parameters": {"run": {"incident": f"{store}/INC-{number}", "attempt": 1}},
+                "state": {"type": "PENDING"},
+            },
+            timeout=10,
+            trust_env=False,
+        ).json()["id"]
+        _set_state(whole, run, type="COMPLETED")
+    whole.send(whole.alert(service))
+    incident = whole.ended(service)
+    assert incident.number == number
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2)
+
+
+def test_a_store_that_is_locked_for_a_while_stops_nothing_for_good(whole: Ward) -> None:
+    service = whole.service("locked")
+    _stands(whole, service.name, "evidence_taken")
+    database = sqlite3.connect(whole.folder / "data" / "paramedic.db", timeout=10, isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    whole.boundaries.release("evidence_taken")
+    until = time.monotonic() + 12
+    while time.monotonic() < until:
+        whole.stack.tick()
+        assert service.starts == 1, "it acted, and the intent cannot have been written"
+        time.sleep(0.2)
+    database.execute("ROLLBACK")
+    database.close()
+    incident = whole.ended(service)
+    assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
+
+
+def test_an_acknowledgement_stops_the_next_change(whole: Ward) -> None:
+    service = whole.service("acknowledged")
+    _stands(whole, service.name, "evidence_taken")
+    number = whole.incidents_on(service)[0].number
+    with whole.store.record() as tx:
+        incidents.acknowledge(tx, number, by="ada", reason="she was faster")
+    whole.boundaries.release("evidence_taken")
+    wait_for(
+        "the run's end",
+        lambda: whole.flow_runs(whole.incidents_on(service)[0])[0]["state_type"] in ("FAILED", "COMPLETED"),
+        whole.stack.tick,
+    )
+    assert whole.incidents_on(service)[0].state is State.ACKNOWLEDGED
+    assert service.starts == 1
+    assert "restart" not in _whats(whole, number)
+
+
+def test_a_prefect_that_is_gone_in_mid_run_gives_no_permission_and_stops_no_page(whole: Ward) -> None:
+    """The long form holds it still for two minutes: PARAMEDIC_LONG=1 is not needed, the short form is as cruel."""
+    service = whole.service("frozen-prefect")
+    _stands(whole, service.name, "evidence_taken")
+    prefect = psutil.Process(whole.stack.pids()["prefect"])
+    prefect.suspend()
+    try:
+        whole.boundaries.release("evidence_taken")
+        incident = whole.ended(service, seconds=60)
+    finally:
+        prefect.resume()
+    assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
+    assert "Prefect does not say" in (incident.because or "")
+    whole.prefect_is_well()
+
+
+def test_an_act_without_an_answer_is_not_repeated(whole: Ward) -> None:
+    """supervisord stands still after it was sent the restart; it is carried out late, once."""
+    service = whole.service("frozen-supervisord")
+    _stands(whole, service.name, "intent_written")
+    number = whole.incidents_on(service)[0].number
+    supervisord = psutil.Process(whole.world.pid("web-2"))
+    whole.boundaries.arm("act_sent", _target(service.name))
+    whole.boundaries.release("intent_written")
+    whole.boundaries.wait("act_sent", whole.stack.tick)
+    supervisord.suspend()
+    try:
+        whole.boundaries.release("act_sent")
+        incident = whole.ended(service, seconds=120)
+    finally:
+        supervisord.resume()
+    assert incident.ending in (Ending.HANDED_OVER, Ending.REMEDIATED), incident.because
+    wait_for("the late restart", lambda: service.starts == 2, whole.stack.tick)
+    assert len(whole.acts_of(incident)) == 1
+    assert _whats(whole, number).count("restart") == 1
+
+
+def _undecided(whole: Ward) -> int:
+    with whole.store.read() as tx:
+        return len(tx.conn.execute(inbox.select().where(inbox.c.state == "new")).all())
+
+
+def _held(whole: Ward, name: str) -> int:
+    with whole.store.read() as tx:
+        rows = tx.conn.execute(inbox.select().where(inbox.c.state == "held")).all()
+    return sum(row.alert["labels"].get("program") == name for row in rows)
+
+

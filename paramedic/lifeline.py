@@ -11,6 +11,10 @@ from collections.abc import Sequence
 _PR_SET_PDEATHSIG = 1
 
 
+#: Set by `paramedic up`: its runs die with it, whichever worker started them.
+VARIABLE = "PARAMEDIC_LIFELINE"
+
+
 def die_with_parent() -> None:
     """From now on this process is killed when its parent dies.
 

@@ -6,7 +6,7 @@ import secrets
 import tomllib
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -29,7 +29,7 @@ def _span(said: object) -> object:
 Span = Annotated[timedelta, BeforeValidator(_span)]
 
 #: Names under PARAMEDIC_ that are no settings.
-_OTHERS = {"PARAMEDIC_CONFIG", "PARAMEDIC_BOUNDARIES", "PARAMEDIC_REQUIRE_REAL"}
+_OTHERS = {"PARAMEDIC_LIFELINE", "PARAMEDIC_CONFIG", "PARAMEDIC_BOUNDARIES", "PARAMEDIC_REQUIRE_REAL"}
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     prefect_api_url: str | None = None
     prefect_api_auth: SecretStr | None = None
     work_pool: str = "paramedic"
+    work_pool_type: Literal["paramedic", "process"] = "paramedic"
     warm_processes: int = Field(default=2, ge=1, le=64)
     smtp_url: SecretStr | None = None
     mail_from: str = "paramedic@localhost"

@@ -18,7 +18,7 @@ from typing import IO
 
 import httpx
 
-from paramedic import checkpoints, library, settings
+from paramedic import checkpoints, library, lifeline, settings
 from paramedic.dispatch.prefect_server import server_command, server_env
 from paramedic.error import Useless
 from paramedic.library import Library
@@ -95,10 +95,17 @@ class Stack:
             env["PREFECT_API_AUTH_STRING"] = self.settings.prefect_api_auth.get_secret_value()
         for child in self._children:
             child.env = env
-        for name in ("gateway", "dispatch", "watchdog", "responder"):
+        for name in ("gateway", "dispatch", "watchdog"):
             self._add(name, [sys.executable, "-m", f"paramedic.{name}"], env)
+        self._add("responder", self._responder(), env)
         for child in self._children:
             self._spawn(child)
+
+    def _responder(self) -> list[str]:
+        if self.settings.work_pool_type == "paramedic":
+            return [sys.executable, "-m", "paramedic.responder"]
+        stock = ["worker", "start", "--type", "process", "--pool", self.settings.work_pool, "--create-pool-if-not-found"]
+        return [sys.executable, "-m", "prefect", *stock]
 
     def _our_env(self, port: int) -> dict[str, str]:
         chosen = self.settings
@@ -107,6 +114,7 @@ class Stack:
             "PARAMEDIC_RUNBOOKS": str(chosen.runbooks),
             "PARAMEDIC_HOST": chosen.host,
             "PARAMEDIC_PORT": str(port),
+            lifeline.VARIABLE: "1",
             "PARAMEDIC_WARM_PROCESSES": str(chosen.warm_processes),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_CLIENT_MAX_RETRIES": "3",

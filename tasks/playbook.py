@@ -3,6 +3,7 @@
 import functools
 import inspect
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from prefect.states import Cancelled as CancelledState
 from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
-from paramedic import library, runbook, settings
+from paramedic import library, lifeline, runbook, settings
 from paramedic.error import Refused
 from paramedic.incident import Incident, parse_ref
 from paramedic.outcome import Ending, Outcome
@@ -53,6 +54,8 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
     @functools.wraps(story)
     def run_story(run: Run) -> PrefectState[Any]:
         hush_logging()
+        if lifeline.VARIABLE in os.environ:
+            lifeline.die_with_parent()
         work = _load(run)
         if isinstance(work, str):
             return Completed(name="NothingToDo", message=work)

@@ -28,7 +28,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     while not stop.is_set():
         try:
-            register(ROOT, chosen.work_pool)
+            register(ROOT, chosen.work_pool, chosen.work_pool_type)
             break
         except TryAgain as error:
             log.warning("the deployments wait: %s", error)

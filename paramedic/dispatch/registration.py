@@ -7,26 +7,31 @@ from typing import Any
 import httpx
 from prefect import Flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.utilities.callables import parameter_schema
+from prefect.workers.base import BaseWorker
 from ruamel.yaml import YAML
 
-from paramedic.error import TryAgain
-from paramedic.responder.worker import ParamedicWorker
+from paramedic.error import TryAgain, Useless
 
 
-def register(root: Path, pool: str) -> None:
-    """The pool and every deployment, made or brought up to date. Idempotent. Raises TryAgain while Prefect is away."""
+def register(root: Path, pool: str, pool_type: str) -> None:
+    """The pool and every deployment, made or brought up to date. Idempotent. Raises TryAgain while Prefect is away.
+
+    A pool that is there already keeps its type: the same deployments run on a stock worker.
+    """
     said = YAML(typ="safe").load((root / "prefect.yaml").read_text())
+    worker = BaseWorker.get_worker_class_from_type(pool_type)
+    if worker is None:
+        raise Useless(f"work_pool_type: Prefect knows no worker type {pool_type!r}")
+    template = worker.get_default_base_job_template()
     try:
         with get_client(sync_client=True) as client:
-            template = ParamedicWorker.get_default_base_job_template()
             try:
-                client.create_work_pool(WorkPoolCreate(name=pool, type="paramedic", base_job_template=template))
+                client.create_work_pool(WorkPoolCreate(name=pool, type=pool_type, base_job_template=template))
             except ObjectAlreadyExists:
-                if client.read_work_pool(pool).type == "paramedic":
-                    client.update_work_pool(pool, WorkPoolUpdate(base_job_template=template))
+                pass
             for one in said["deployments"]:
                 _deploy(client, one, pool)
     except httpx.HTTPError as error:

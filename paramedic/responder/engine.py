@@ -7,7 +7,7 @@ import sys
 from uuid import UUID
 
 from prefect.engine import handle_engine_signals
-from prefect.flow_engine import flow_run_logger, load_flow, load_flow_run, run_flow
+from prefect.flow_engine import load_flow, load_flow_run, run_flow
 
 from paramedic.lifeline import die_with_parent
 from paramedic.secret import hush_logging
@@ -31,9 +31,7 @@ def run(run_id: UUID) -> None:
     """Run it as `python -m prefect.engine` does; a run that ends red is no fault of its process, which ends with 0."""
     with handle_engine_signals(run_id):
         flow_run = load_flow_run(flow_run_id=run_id)
-        run_flow(
-            load_flow(flow_run), flow_run=flow_run, return_type="state", error_logger=flow_run_logger(flow_run=flow_run)
-        )
+        run_flow(load_flow(flow_run), flow_run=flow_run, return_type="state")
 
 
 def _warm() -> None:

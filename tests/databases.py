@@ -24,6 +24,7 @@ import pytest
 
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
+from paramedic.store.tables import metadata
 
 Result = TypeVar("Result")
 
@@ -176,17 +177,43 @@ def empty_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> I
 
 @pytest.fixture
 def store_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A migrated database of this test's own. All copies share the template's UUID."""
+    """A migrated database with nothing in it. Its tables must be left as they are: `own_url` is there to be broken."""
     if backend == "sqlite":
         file = tmp_path / "paramedic.db"
         shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
         yield f"sqlite:///{file}"
         return
+    emptying: str = request.getfixturevalue("emptying")
     server: Postgres = request.getfixturevalue("postgres")
-    name = f"test_{next(_counter)}"
+    yield server.url("paramedic")
+    server.run(emptying, "paramedic")
+
+
+@pytest.fixture
+def own_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database that the test may break."""
+    if backend == "sqlite":
+        file = tmp_path / "own.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_template"), file)
+        yield f"sqlite:///{file}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"own_{next(_counter)}"
     server.run(f"CREATE DATABASE {name} TEMPLATE template_paramedic")
     yield server.url(name)
     server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def emptying(postgres: Postgres) -> str:
+    """What makes the shared database `paramedic` new again, in less than the time of a CREATE DATABASE."""
+    postgres.run("CREATE DATABASE paramedic TEMPLATE template_paramedic")
+    kept = ("meta", "alembic_version")
+    deletes = [f"DELETE FROM {table.name};" for table in reversed(metadata.sorted_tables) if table.name not in kept]
+    restarts = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S';"
+    others = "datname = 'paramedic' AND pid <> pg_backend_pid()"
+    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others};"
+    return "".join([cut, "SET session_replication_role = replica;", *deletes, restarts])
 
 
 @pytest.fixture
@@ -214,7 +241,7 @@ def timed(store_url: str, clock: Clock) -> Iterator[Store]:
 #: Children come from a server that has imported the store and opened nothing: a start costs milliseconds.
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
-    ["pytest", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "paramedic.store.acts", "paramedic.store.inbox"]
+    ["pytest", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "alembic.command", "paramedic.store.acts"]
 )
 
 _CHILD_SECONDS = 60

@@ -1,0 +1,338 @@
+"""The intent comes first, with every guardrail read in its transaction (P3, P4, P9)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from databases import Clock, at_once
+from opened import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended, look_at_the_trail, told, working
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from paramedic.guardrail import Refusal
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import Store, acts, claims, incidents, pauses, trail
+from paramedic.store.acts import Act, Limits
+from paramedic.store.claims import Claim
+from paramedic.store.tables import acts as table
+
+HOUR = timedelta(hours=1)
+
+
+def refused(store: Store, claim: Claim, *, rung: int = 1, limits: Limits = FREE) -> Refusal:
+    with store.record() as tx:
+        no = acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+    assert isinstance(no, Refusal), no
+    return no
+
+
+def test_an_intent_is_on_the_trail_with_its_identity_and_deadline(timed: Store, clock: Clock) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        act = intended(tx, claim)
+    assert act.result is None
+    assert act.identity == ALIVE
+    assert act.deadline_at == clock.now() + DEADLINE
+    with timed.read() as tx:
+        entry = trail.head(tx)
+        assert entry is not None
+        assert (entry.phase, entry.what, entry.target) == ("intent", "restart", TARGET)
+        assert entry.data["identity"] == {"pid": 4242, "started_at": 1769850000.25, "state": "RUNNING"}
+        assert entry.data["deadline"] == "2026-01-31T09:30:30.000000Z"
+        assert acts.of(tx, claim.incident) == [act]
+        assert acts.open_on(tx, TARGET) == act
+
+
+def _paused(store: Store, claim: Claim, clock: Clock) -> None:
+    with store.record() as tx:
+        pauses.pause(tx, by="ada", reason="we look ourselves")
+
+
+def _acknowledged(store: Store, claim: Claim, clock: Clock) -> None:
+    with store.record() as tx:
+        incidents.acknowledge(tx, claim.incident, by="ada", reason="by the link")
+
+
+def _handed_over(store: Store, claim: Claim, clock: Clock) -> None:
+    with store.record() as tx:
+        incidents.hand_over(tx, claim.incident, Outcome(Ending.HANDED_OVER, "no answer"), actor="watchdog")
+
+
+def _resolved(store: Store, claim: Claim, clock: Clock) -> None:
+    with store.record() as tx:
+        incidents.resolve(tx, claim.incident, Outcome(Ending.RECOVERED, "by itself"), actor="person:ada")
+
+
+def _given_up(store: Store, claim: Claim, clock: Clock) -> None:
+    with store.record() as tx:
+        assert incidents.raise_attempt(tx, claim.incident, after=1, rungs=1, reason="silent")
+        assert incidents.begin_attempt(tx, claim.incident, 2, flow_run="run-2") is None
+
+
+def _released(store: Store, claim: Claim, clock: Clock) -> None:
+    with store.write() as tx:
+        claims.release(tx, claim)
+
+
+def _lapsed(store: Store, claim: Claim, clock: Clock) -> None:
+    clock.advance(LEASE)
+
+
+def _taken_over(store: Store, claim: Claim, clock: Clock) -> None:
+    clock.advance(LEASE)
+    with store.record() as tx:
+        claimed(tx, claim.incident, run="run-2")
+
+
+def _open_act(store: Store, claim: Claim, clock: Clock) -> None:
+    with store.record() as tx:
+        intended(tx, claim)
+
+
+def _spent(store: Store, claim: Claim, clock: Clock) -> None:
+    with store.record() as tx:
+        acts.close(tx, intended(tx, claim), result="not_sent", why="nothing was sent", actor=claim.holder)
+
+
+Trouble = Callable[[Store, Claim, Clock], None]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "guardrail", "words"),
+    [
+        (_paused, "kill switch", "ada since 2026-01-31T09:30:00.000000Z: we look ourselves"),
+        (_acknowledged, "incident", "is acknowledged"),
+        (_handed_over, "incident", "is handed_over"),
+        (_resolved, "incident", "is resolved"),
+        (_given_up, "claim", "attempt 1 was given up; attempt 2 has the incident"),
+        (_released, "claim", "lease has run out"),
+        (_lapsed, "claim", "lease has run out"),
+        (_taken_over, "claim", "lost or taken over"),
+        (_open_act, "open act", f"the restart of {TARGET} by INC-1 (attempt 1, 2026-01-31T09:30:00.000000Z)"),
+        (_spent, "grant", "is spent"),
+    ],
+    ids=lambda value: value.__name__.strip("_") if callable(value) else "",
+)
+def test_a_guardrail_that_does_not_agree_stops_the_intent(
+    timed: Store, clock: Clock, trouble: Trouble, guardrail: str, words: str
+) -> None:
+    claim = working(timed)
+    trouble(timed, claim, clock)
+    with timed.read() as tx:
+        before = acts.of(tx, claim.incident)
+    no = refused(timed, claim)
+    assert no.guardrail == guardrail
+    assert words in no.reason
+    with timed.read() as tx:
+        assert acts.of(tx, claim.incident) == before
+        entry = trail.head(tx)
+        assert entry is not None
+        assert (entry.phase, entry.what, entry.target) == ("decision", "restart.refused", TARGET)
+        assert entry.reason == no.reason
+        assert entry.data == {"guardrail": guardrail, "attempt": 1, "rung": 1}
+
+
+def test_another_attempts_grant_is_no_permission(timed: Store) -> None:
+    claim = working(timed)
+    assert refused(timed, claim, rung=2).reason == "the one permission for this change is missing"
+    with timed.record() as tx:
+        elsewhere = claims.take(tx, target="db-1/postgres", incident=1, attempt=1, holder=claim.holder, lease=LEASE)
+    assert isinstance(elsewhere, Claim)
+    assert refused(timed, elsewhere).reason == "the one permission for this change is missing"
+
+
+def test_a_claim_with_another_holder_or_token_is_not_ours(timed: Store) -> None:
+    claim = working(timed)
+    assert refused(timed, replace(claim, holder="run:other")).guardrail == "claim"
+    assert refused(timed, replace(claim, token=2)).guardrail == "claim"
+
+
+@pytest.mark.parametrize("mode", ["observe", "ask"])
+def test_a_mode_that_is_not_act_does_nothing_and_says_so(timed: Store, mode: str) -> None:
+    no = refused(timed, working(timed), limits=Limits(mode, None, None))
+    assert no.guardrail == "mode"
+    assert mode in no.reason
+
+
+def test_the_cooldown_counts_from_the_last_act_on_the_target_whoever_acted(timed: Store, clock: Clock) -> None:
+    limits = Limits("act", timedelta(minutes=10), None)
+    first = working(timed)
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, first, limits=limits), result="cured", why="well", actor=first.holder)
+        incidents.resolve(tx, first.incident, Outcome(Ending.REMEDIATED, "well"), actor=first.holder)
+        claims.release(tx, first)
+    clock.advance(timedelta(minutes=9, seconds=59))
+    no = refused(timed, working(timed), limits=limits)
+    assert no.guardrail == "cooldown"
+    assert no.reason == "the target was acted on at 2026-01-31T09:30:00.000000Z and the cooldown is 10m"
+    with timed.record() as tx:
+        second = claims.current(tx, TARGET)
+        assert second is not None
+    clock.advance(timedelta(seconds=1))
+    with timed.record() as tx:
+        intended(tx, second[0], limits=limits)
+
+
+def test_the_budget_counts_acts_within_its_period_and_forgets_older_ones(timed: Store, clock: Clock) -> None:
+    limits = Limits("act", None, (2, HOUR))
+    claim = working(timed, rungs=5)
+
+    def act_again(rung: int) -> None:
+        with timed.write() as tx:
+            assert claims.renew(tx, claim, 2 * HOUR)
+        with timed.record() as tx:
+            acts.close(tx, intended(tx, claim, rung=rung, limits=limits), result="done", why="", actor="a")
+
+    act_again(1)
+    clock.advance(timedelta(seconds=5))
+    act_again(2)
+    clock.advance(timedelta(minutes=59))
+    no = refused(timed, claim, rung=3, limits=limits)
+    assert (no.guardrail, no.reason) == ("budget", "2 acts within 1h, and the budget is 2")
+    clock.advance(
+        timedelta(seconds=59)
+    )  # an hour and four seconds after the first, a second less than one after the other
+    act_again(3)
+    assert refused(timed, claim, rung=4, limits=limits).guardrail == "budget"
+
+
+@pytest.mark.parametrize(
+    ("result", "counts"),
+    [("done", True), ("cured", True), ("failed", True), ("unknown", True), ("decided", True), ("not_sent", False)],
+)
+def test_what_may_have_touched_the_target_spends_budget_and_cooldown(timed: Store, result: str, counts: bool) -> None:
+    claim = working(timed, rungs=2)
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, claim), result=result, why="", actor="a")
+    for limits in (Limits("act", timedelta(minutes=10), None), Limits("act", None, (1, HOUR))):
+        with timed.record() as tx:
+            judged = acts.intend(tx, claim, rung=2, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+            assert isinstance(judged, Refusal) == counts
+            if isinstance(judged, Act):
+                tx.conn.rollback()
+                break
+
+
+def _intend(store: Store, claim: Claim, rung: int, limits: Limits) -> Act | Refusal:
+    with store.record() as tx:
+        return acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+
+
+def _intend_once(url: str, claim: Claim, number: int) -> str:
+    store = Store(url)
+    judged = _intend(store, claim, number + 1, FREE)
+    store.close()
+    return judged.guardrail if isinstance(judged, Refusal) else "acts"
+
+
+def _act_when_free(url: str, claim: Claim, limits: Limits, number: int) -> str:
+    store = Store(url)
+    while isinstance(judged := _intend(store, claim, number + 1, limits), Refusal) and judged.guardrail == "open act":
+        pass
+    if isinstance(judged, Act):
+        with store.record() as tx:
+            acts.close(tx, judged, result="done", why="answered", actor=claim.holder)
+    store.close()
+    return judged.guardrail if isinstance(judged, Refusal) else "acts"
+
+
+def _long_claim(store: Store) -> Claim:
+    claim = working(store, rungs=20)
+    with store.write() as tx:
+        assert claims.renew(tx, claim, timedelta(minutes=5))
+    return claim
+
+
+def test_twenty_intents_at_once_on_one_target_are_one(store_url: str, store: Store) -> None:
+    said = at_once(20, _intend_once, store_url, _long_claim(store))
+    assert sorted(said) == ["acts"] + ["open act"] * 19
+    what = told(store)
+    assert what.count("restart") == 1
+    assert what.count("restart.refused") == 19
+    assert look_at_the_trail(store).verified
+
+
+def test_the_budget_holds_under_concurrency(store_url: str, store: Store) -> None:
+    said = at_once(10, _act_when_free, store_url, _long_claim(store), Limits("act", None, (3, HOUR)))
+    assert sorted(said) == ["acts"] * 3 + ["budget"] * 7
+    assert told(store).count("restart") == 3
+
+
+def _pause(url: str, number: int) -> str:
+    store = Store(url)
+    with store.record() as tx:
+        pauses.pause(tx, by="ada", reason="now")
+    store.close()
+    return "paused"
+
+
+def _pause_or_act(url: str, claim: Claim, number: int) -> str:
+    return _pause(url, number) if number == 5 else _act_when_free(url, claim, FREE, number)
+
+
+def test_after_a_pause_is_on_the_trail_no_intent_is(store_url: str, store: Store) -> None:
+    at_once(10, _pause_or_act, store_url, _long_claim(store))
+    what = told(store)
+    assert "restart" not in what[what.index("acts.paused") :]
+
+
+def test_the_database_itself_refuses_a_second_open_act(store: Store) -> None:
+    claim = working(store)
+    with store.record() as tx:
+        intended(tx, claim)
+    row = {"incident": claim.incident, "attempt": 1, "rung": 2, "target": TARGET, "remedy": "restart", "token": 1}
+    row |= {"holder": "a", "identity": {}}
+    with pytest.raises(IntegrityError), store.write() as tx:
+        tx.conn.execute(insert(table).values(**row, written_at=tx.now, deadline_at=tx.now))
+
+
+def test_an_outcome_is_written_once_and_a_late_one_is_told_as_late(timed: Store) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        act = intended(tx, claim)
+    with timed.record() as tx:
+        assert acts.close(tx, act, result="done", why="it answered", actor=claim.holder, identity=ALIVE)
+        assert acts.close(tx, act, result="cured", why="and is well", actor=claim.holder)
+        assert not acts.close(tx, act, result="failed", why="no", actor="watchdog")
+        assert not acts.close(tx, act, result="cured", why="again", actor="watchdog")
+    with timed.read() as tx:
+        assert acts.get(tx, act.id).result == "cured"
+        assert acts.open_on(tx, TARGET) is None
+        assert incidents.cures(tx, TARGET, HOUR) == 1
+        entry = trail.head(tx)
+        assert entry is not None
+        assert "told too late" in entry.reason
+    assert told(timed)[-4:] == ["restart.done", "restart.cured", "restart.failed", "restart.cured"]
+
+
+def test_cures_older_than_the_time_asked_for_do_not_count(timed: Store, clock: Clock) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, claim), result="cured", why="well", actor=claim.holder)
+    clock.advance(HOUR)
+    with timed.read() as tx:
+        assert incidents.cures(tx, TARGET, HOUR) == 0
+        assert incidents.cures(tx, TARGET, HOUR + timedelta(seconds=1)) == 1
+        assert incidents.cures(tx, "web-2/tracking-api", 2 * HOUR) == 0
+
+
+def test_a_pause_stands_until_it_is_resumed(timed: Store) -> None:
+    with timed.record() as tx:
+        pauses.pause(tx, by="ada", reason="first")
+        pauses.pause(tx, by="bob", reason="second")
+        assert pauses.current(tx) == "ada since 2026-01-31T09:30:00.000000Z: first"
+        pauses.resume(tx, by="bob", reason="it is over")
+        pauses.resume(tx, by="bob", reason="it is over")
+        assert pauses.current(tx) is None
+    assert told(timed) == ["acts.paused", "acts.resumed"]
+
+
+def test_intents_on_two_targets_do_not_wait_for_each_other(timed: Store) -> None:
+    one = working(timed)
+    other = working(timed, target="web-2/tracking-api")
+    with timed.record() as tx:
+        intended(tx, one)
+        intended(tx, other)
+    with timed.read() as tx:
+        assert acts.open_on(tx, TARGET) != acts.open_on(tx, "web-2/tracking-api")

@@ -1,0 +1,120 @@
+"""One claim per target: exclusive, fenced, and over when its lease is (P2)."""
+
+from datetime import timedelta
+
+from databases import Clock, at_once
+from opened import LEASE, TARGET, claimed, look_at_the_trail, opened, told
+
+from paramedic.store import Store, claims
+from paramedic.store.claims import Claim
+
+
+def _take(url: str, number: int) -> int | str:
+    store = Store(url)
+    with store.record() as tx:
+        taken = claims.take(
+            tx, target=TARGET, incident=number + 1, attempt=1, holder=f"run:{number}", lease=timedelta(minutes=5)
+        )
+    store.close()
+    return taken.token if isinstance(taken, Claim) else taken
+
+
+def test_of_many_who_ask_at_once_one_gets_the_claim(store_url: str, store: Store) -> None:
+    results = at_once(12, _take, store_url)
+    winner = [number for number, result in enumerate(results) if isinstance(result, int)]
+    assert len(winner) == 1
+    for result in results:
+        assert isinstance(result, int) or f"run:{winner[0]}) has the claim on {TARGET}" in result
+    assert told(store) == ["claim.taken"]
+
+
+def test_of_many_who_take_over_a_lapsed_claim_one_gets_it(store_url: str, timed: Store, clock: Clock) -> None:
+    clock.advance(-timedelta(days=30))  # long before the database's own clock
+    with timed.record() as tx:
+        claimed(tx, opened(tx))
+    results = at_once(12, _take, store_url)
+    assert [result for result in results if isinstance(result, int)] == [2]
+
+
+def _take_in_turns(url: str, times: int, number: int) -> list[int]:
+    store = Store(url)
+    tokens: list[int] = []
+    while len(tokens) < times:
+        with store.record() as tx:
+            taken = claims.take(
+                tx, target=TARGET, incident=number + 1, attempt=1, holder=f"run:{number}", lease=timedelta(minutes=5)
+            )
+            if isinstance(taken, Claim):
+                tokens.append(taken.token)
+        if isinstance(taken, Claim):
+            with store.write() as tx:
+                claims.release(tx, taken)
+    store.close()
+    return tokens
+
+
+def test_the_token_only_grows(store_url: str, store: Store) -> None:
+    tokens = at_once(4, _take_in_turns, store_url, 5)
+    assert all(mine == sorted(mine) for mine in tokens)
+    assert sorted(token for mine in tokens for token in mine) == list(range(1, 21))
+    assert look_at_the_trail(store).verified
+
+
+def test_a_claim_holds_as_long_as_it_is_renewed(timed: Store, clock: Clock) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        claim = claimed(tx, number)
+    for _ in range(5):
+        clock.advance(LEASE - timedelta(microseconds=1))
+        with timed.write() as tx:
+            assert claims.renew(tx, claim, LEASE)
+        with timed.record() as tx:
+            refused = claims.take(tx, target=TARGET, incident=9, attempt=1, holder="run:other", lease=LEASE)
+            assert refused == f"INC-{number} (attempt 1, run:run-1) has the claim on {TARGET}"
+
+
+def test_a_lapsed_lease_is_taken_over_and_does_not_come_back(timed: Store, clock: Clock) -> None:
+    with timed.record() as tx:
+        old = claimed(tx, opened(tx))
+    clock.advance(LEASE)
+    with timed.read() as tx:
+        current = claims.current(tx, TARGET)
+        assert current is not None
+        assert not current[1]
+    with timed.write() as tx:
+        assert not claims.renew(tx, old, LEASE)  # even before anybody else took it
+    with timed.record() as tx:
+        new = claims.take(tx, target=TARGET, incident=9, attempt=2, holder="run:other", lease=LEASE)
+    assert isinstance(new, Claim)
+    assert new.token == old.token + 1
+    with timed.write() as tx:
+        assert not claims.renew(tx, old, LEASE)
+        claims.release(tx, old)  # what is no longer ours is not ours to give back
+    with timed.read() as tx:
+        assert claims.current(tx, TARGET) == (new, True)
+        assert claims.of_attempt(tx, 9, 2) == (new, True)
+        assert claims.of_attempt(tx, old.incident, old.attempt) is None
+
+
+def test_a_released_claim_is_free_at_once_and_cannot_be_renewed(timed: Store) -> None:
+    with timed.record() as tx:
+        claim = claimed(tx, opened(tx))
+    with timed.write() as tx:
+        claims.release(tx, claim)
+        assert not claims.renew(tx, claim, LEASE)
+    with timed.record() as tx:
+        assert isinstance(claims.take(tx, target=TARGET, incident=9, attempt=1, holder="b", lease=LEASE), Claim)
+
+
+def test_claims_on_two_targets_do_not_meet(timed: Store) -> None:
+    with timed.record() as tx:
+        claimed(tx, opened(tx))
+        claimed(tx, opened(tx, target="web-2/tracking-api"), run="run-2")
+    assert told(timed).count("claim.taken") == 2
+
+
+def test_the_lease_is_by_the_databases_clock(store: Store, backend: str) -> None:
+    with store.record() as tx:
+        claim = claimed(tx, opened(tx))
+        assert abs(claim.lease_until - tx.now - LEASE) < timedelta(seconds=1)
+    assert backend in str(store.engine.url)

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from boundaries import Boundaries
+from kill.table import Row
 
-from paramedic import settings
+from paramedic import settings, trail
 from paramedic.clock import iso, utc_now
 from paramedic.demo.world import Mailbox, Service, World
 from paramedic.incident import Incident, State
 from paramedic.store import Store, acts, incidents, messages
+from paramedic.store import trail as kept
+from paramedic.store.tables import inbox
 from paramedic.up import Stack
 
 TOKEN = "a-token-that-only-this-test-knows"
@@ -188,6 +192,20 @@ class Ward:
         runs: list[dict[str, Any]] = answer.raise_for_status().json()
         return runs
 
+    def flow_runs_by_tag(self, incident: Incident) -> list[dict[str, Any]]:
+        """The same, asked until a moody Prefect answers."""
+        found: list[list[dict[str, Any]]] = []
+
+        def answered() -> bool:
+            try:
+                found.append(self.flow_runs(incident))
+            except httpx.HTTPError:
+                return False
+            return True
+
+        wait_for("Prefect's answer", answered, self.stack.tick)
+        return found[-1]
+
     def prefect_is_well(self) -> None:
         wait_for("Prefect", lambda: _answers(f"{self.prefect}/health"), self.stack.tick, seconds=60)
 
@@ -240,6 +258,55 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
                     os.environ.pop(key, None)
                 else:
                     os.environ[key] = value
+
+
+def play(up: Ward, row: Row, host: str = "web-1") -> None:
+    """One row of the kill table: hold somebody at the boundary, kill the victim, and look at what became of it."""
+    service = up.service(row.id)
+    up.break_it(service)
+    alert = up.alert(service)
+    subject = alert["labels"]["alertname"] if row.point == "alert_committed" else f"{host}/{row.id}"
+    up.boundaries.arm(row.point, subject)
+    up.send_meanwhile(alert)
+    stands = up.boundaries.wait(row.point, up.stack.tick)
+
+    for pid in _victims(up, row.victim, stands):
+        kill(pid)
+    up.boundaries.release(row.point)
+
+    incident = up.ended(service)
+    assert incident.ending == row.ending, f"{incident.because} (right would be: {row.because})"
+    assert service.starts == 1 + row.restarts, [act.words for act in up.acts_of(incident)]
+    assert len(up.acts_of(incident)) <= 1
+    assert up.mailbox.about(incident.id), "nobody was told"
+    up.prefect_is_well()
+
+
+def _victims(up: Ward, victim: str, stands: int) -> list[int]:
+    """The processes to kill. Before a run is claimed nobody of the responder is at work: then its idle ones go."""
+    if victim != "process":
+        return [up.stack.pids()[victim]]
+    engines = [
+        child.pid
+        for child in psutil.Process(up.stack.pids()["responder"]).children(recursive=True)
+        if "engine" in " ".join(child.cmdline())
+    ]
+    return [stands] if stands in engines else engines
+
+
+def verify(up: Ward) -> None:
+    """The trail is whole, and every alert that got its 202 has its decision."""
+    with up.store.read() as tx:
+        found = trail.verify(
+            kept.entries(tx),
+            lambda seq: kept.content(tx, seq),
+            [],
+            settings.signing_key(settings.load()).public_key(),
+            tx.store,
+        )
+        undecided = tx.conn.execute(inbox.select().where(inbox.c.state == "new")).all()
+    assert found.verified, found.faults
+    assert undecided == []
 
 
 def wait_for(what: str, holds: Callable[[], bool], tick: Callable[[], None], *, seconds: float = 30) -> None:

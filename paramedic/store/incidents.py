@@ -192,7 +192,8 @@ def _note_alert(tx: Tx, number: int, alert: Alert) -> None:
 
 def alerts_of(tx: Tx, number: int) -> list[dict[str, Any]]:
     """The incident's alerts, each with how often it was said."""
-    query = select(incident_alerts).where(incident_alerts.c.incident == number).order_by(incident_alerts.c.first_seen)
+    query = select(incident_alerts).where(incident_alerts.c.incident == number)
+    query = query.order_by(incident_alerts.c.first_seen, incident_alerts.c.name, incident_alerts.c.fingerprint)
     return [dict(row._mapping) for row in tx.conn.execute(query)]  # noqa: SLF001 - SQLAlchemy's documented way
 
 

@@ -1,0 +1,146 @@
+"""Whatever stands in a label or an error: it is data, and a secret in it is not in the database (P7, P8)."""
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from databases import Postgres
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from opened import ALIVE, alert, claimed, intended, look_at_the_trail, opened
+from sqlalchemy import select, text
+
+from paramedic import secret
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import Store, acts, claims, inbox, incidents, messages, outbox, pauses
+from paramedic.store.inbox import Unreadable
+from paramedic.store.tables import metadata
+
+PLANTED = "Tr0ub4dor&3/horse+staple"
+FORMS = (PLANTED, quote(PLANTED, safe=""), base64.b64encode(PLANTED.encode()).decode())
+
+
+@pytest.fixture
+def planted() -> Iterator[str]:
+    """A secret that Paramedic knows."""
+    secret.remember(PLANTED)
+    yield PLANTED
+    secret.forget_all()
+
+
+def live_through(store: Store, said: str) -> int:
+    """A whole story in which everybody says this, wherever anybody can say anything."""
+    hostile = alert(said or "nothing", instance=said, **{f"k{said}": said})
+    hostile = replace(hostile, annotations={"summary": said}, value=said)
+    bad = (Unreadable(f'{{"body": "{said}"}}', f"alerts[0].{said}: wrong"),)
+    inbox.receive(store, [hostile], source="alertmanager", sender=said, bad=bad)
+    with store.record() as tx:
+        [receipt] = inbox.waiting(tx)
+        number = opened(tx, target=f"unlisted:{said}", said=receipt.alert)
+        assert incidents.live(tx, "tracking", f"unlisted:{said}") == incidents.get(tx, number)
+        incidents.join(tx, number, alert(f"Other {said}"), reason=said)
+        incidents.said(tx, hostile)
+        inbox.decided(tx, receipt, verdict="open", reason=said, incident=number, look_again_at=None)
+        outbox.put_off(tx, number, 1, error=said, until=tx.now)
+        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        claim = claimed(tx, number, run=said)
+        held = claims.current(tx, f"unlisted:{said}")
+        assert held is not None
+        assert held[0].token == claim.token
+        incidents.add_evidence(tx, number, 1, kind="log-tail", taken_at=tx.now, body=said)
+        act = intended(tx, held[0])
+        assert acts.close(tx, act, result="done", why=said, actor=said, identity=ALIVE)
+        incidents.raise_attempt(tx, number, after=1, rungs=1, reason=said)
+        incidents.tell_timeline(tx, number, actor=said, what="health.seen", reason=said)
+        incidents.note(tx, number, by=said, text=said)
+        pauses.pause(tx, by=said, reason=said)
+        messages.queue_trouble(tx, subject=said, body=said, same_within_minutes=10)
+        messages.queue_trouble(tx, subject=said, body=said, same_within_minutes=10)
+        incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
+        for message in messages.due(tx):
+            messages.take(tx, message.id)
+            messages.put_off(tx, message.id, error=said, until=tx.now)
+        messages.sent(tx, messages.due(tx)[0].id, person=said)
+        incidents.acknowledge(tx, number, by=said, reason=said)
+        incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
+        pauses.resume(tx, by=said, reason=said)
+        claims.release(tx, claim)
+        trouble = [one for one in messages.due(tx, limit=99) if one.incident is None]
+        assert len(trouble) <= 2  # the bad payload, and the one that was said twice
+    assert look_at_the_trail(store).verified
+    return number
+
+
+HOSTILE = {
+    "nul": "a\x00b",
+    "surrogate": "a\ud800b",
+    "sql": "'; DROP TABLE trail; --",
+    "template": "{{ prefect.variables.x }} {% raw %} ${jndi:ldap://x}",
+    "path": "../../etc/passwd",
+    "newlines": "a\r\nBcc: all@example.com\r\n\r\n",
+    "wide": "🚑" * 300,
+    "long": "x" * 16_384,
+    "controls": "\x1b[2J\x07\u202e",
+    "percent": "%s %(x)s %% :name ?1",
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE.keys())
+def test_any_text_goes_the_whole_way(store: Store, said: str, backend: str) -> None:
+    if said == HOSTILE["long"]:
+        said = said[:1024]  # what intake lets through for a target is shorter still
+    number = live_through(store, said)
+    with store.read() as tx:
+        tables = {table.name: tx.conn.execute(select(table)).all() for table in metadata.sorted_tables}
+    assert number == 1
+    assert all(tables[name] for name in ("trail", "incidents", "acts", "messages", "inbox", "quarantine"))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(), max_size=30))
+def test_no_text_makes_the_store_stumble(store: Store, said: str) -> None:
+    live_through(store, said)
+
+
+def test_a_secret_is_nowhere_in_the_database(
+    store_url: str, store: Store, planted: str, backend: str, request: pytest.FixtureRequest
+) -> None:
+    for form in (*FORMS, f"https://user:{planted}@example.com/?q={quote(planted)}"):
+        live_through(store, f"before {form} after")
+    kept = []
+    with store.read() as tx:
+        for table in metadata.sorted_tables:
+            kept += [f"{table.name}: {row}" for row in tx.conn.execute(select(table))]
+        if backend == "postgresql":
+            folder = tx.conn.execute(text("SHOW data_directory")).scalar_one()
+            place = tx.conn.execute(text("SELECT pg_relation_filepath('trail')")).scalar_one()
+    assert any("[secret]" in row for row in kept)
+    for form in FORMS:
+        assert [row for row in kept if form in row] == []
+    if backend == "sqlite":
+        store.close()
+        files = list(Path(store_url.removeprefix("sqlite:///")).parent.glob("paramedic.db*"))
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        server.run("CHECKPOINT")
+        files = [*(Path(folder) / place).parent.iterdir(), *(Path(folder) / "pg_wal").glob("0*")]
+    assert files
+    for file in files:
+        content = file.read_bytes()
+        for form in FORMS:
+            assert form.encode() not in content, file
+    assert re.search(rb"\[secret\]", b"".join(file.read_bytes() for file in files))
+
+
+def test_a_target_with_a_secret_in_its_name_is_still_one_target(store: Store, planted: str) -> None:
+    with store.record() as tx:
+        number = opened(tx, target=f"unlisted:http://user:{planted}@web-1/")
+        live = incidents.live(tx, "tracking", f"unlisted:http://user:{planted}@web-1/")
+        assert live is not None
+        assert live.number == number
+        assert planted not in live.target

@@ -1,0 +1,142 @@
+"""An alert is on disk before its sender hears of it, and waits there until its decision (P1)."""
+
+import os
+import signal
+from datetime import timedelta
+from multiprocessing.connection import Connection
+
+from databases import Clock, at_once, processes
+from opened import alert
+from sqlalchemy import func, select, text
+
+from paramedic.store import Store, inbox, messages
+from paramedic.store.inbox import BODY_LIMIT, Unreadable
+from paramedic.store.tables import quarantine
+
+
+def receive(store: Store, *names: str, bad: tuple[Unreadable, ...] = (), keep: int = 1000) -> list[str]:
+    return inbox.receive(
+        store, [alert(name) for name in names], source="alertmanager", sender="prometheus", bad=bad, keep=keep
+    )
+
+
+def _receive_and_die(url: str, there: Connection) -> None:
+    receipts = receive(Store(url), "First", "Second")
+    there.send(receipts)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_has_its_receipt_outlives_the_process_that_gave_it(store_url: str, store: Store) -> None:
+    here, there = processes.Pipe(duplex=False)
+    child = processes.Process(target=_receive_and_die, args=(store_url, there))
+    child.start()
+    there.close()
+    assert here.poll(30)
+    receipts = here.recv()
+    child.join(30)
+    assert child.exitcode == -signal.SIGKILL
+    with store.read() as tx:
+        assert [(one.id, one.alert.name) for one in inbox.waiting(tx)] == list(
+            zip(receipts, ("First", "Second"), strict=True)
+        )
+
+
+def _write_and_die(url: str, there: Connection) -> None:
+    store = Store(url)
+    with store.record() as tx:
+        tx.conn.execute(text("UPDATE meta SET generation = 99"))
+        there.send("written, not committed")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_process_had_not_committed_never_was(store_url: str, store: Store) -> None:
+    here, there = processes.Pipe(duplex=False)
+    child = processes.Process(target=_write_and_die, args=(store_url, there))
+    child.start()
+    there.close()
+    assert here.recv() == "written, not committed"
+    child.join(30)
+    assert len(receive(store, "Next")) == 1  # its lock died with it
+    with store.read() as tx:
+        assert tx.conn.execute(text("SELECT generation FROM meta")).scalar_one() == 1
+
+
+def test_a_commit_is_on_disk_and_not_only_on_its_way(backend: str, store: Store) -> None:
+    with store.write() as tx:
+        if backend == "sqlite":
+            assert tx.conn.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+            assert tx.conn.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
+            assert tx.conn.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+        else:
+            assert tx.conn.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
+
+
+def test_alerts_wait_in_the_order_they_came_until_they_are_decided(timed: Store) -> None:
+    receipts = receive(timed, "A", "B") + receive(timed, "C")
+    with timed.write() as tx:
+        waiting = inbox.waiting(tx)
+        assert [one.id for one in waiting] == receipts
+        assert inbox.depth(tx) == (3, tx.now)
+        inbox.decided(tx, waiting[1], verdict="join", reason="the same", incident=1, look_again_at=None)
+        assert [one.alert.name for one in inbox.waiting(tx)] == ["A", "C"]
+        assert not inbox.still_waits(tx, waiting[1])
+        assert inbox.still_waits(tx, waiting[0])
+        assert [one.alert.name for one in inbox.waiting(tx, limit=1)] == ["A"]
+
+
+def test_what_is_held_is_looked_at_again_when_its_time_comes(timed: Store, clock: Clock) -> None:
+    receive(timed, "A")
+    until = clock.now() + timedelta(minutes=3)
+    with timed.write() as tx:
+        [held] = inbox.waiting(tx)
+        inbox.decided(tx, held, verdict="hold", reason="settling", incident=None, look_again_at=until)
+        assert inbox.waiting(tx) == []
+        assert not inbox.still_waits(tx, held)
+        assert inbox.depth(tx) == (0, None)  # it had its first decision
+    clock.advance(timedelta(minutes=3))
+    with timed.write() as tx:
+        assert inbox.waiting(tx) == [held]
+        inbox.decided(tx, held, verdict="drop", reason="it is over", incident=None, look_again_at=None)
+        assert inbox.waiting(tx) == []
+
+
+def _receive(url: str, number: int) -> list[str]:
+    store = Store(url)
+    receipts = [one for turn in range(5) for one in receive(store, f"{number}-{turn}")]
+    store.close()
+    return receipts
+
+
+def test_many_senders_at_once_lose_nothing(store_url: str, store: Store) -> None:
+    receipts = [one for many in at_once(6, _receive, store_url) for one in many]
+    with store.read() as tx:
+        assert sorted(one.id for one in inbox.waiting(tx)) == sorted(receipts)
+
+
+def test_what_cannot_be_read_is_kept_beside_the_good_ones_and_a_person_is_told(timed: Store) -> None:
+    bad = (Unreadable('{"labels": 3}', "alerts[1].labels: is missing or no object"), Unreadable("{}", "alerts[2]"))
+    assert len(receive(timed, "Good", bad=bad)) == 1
+    with timed.read() as tx:
+        kept = tx.conn.execute(select(quarantine.c.error, quarantine.c.sender)).all()
+        assert sorted(kept) == [
+            ("alerts[1].labels: is missing or no object", "prometheus"),
+            ("alerts[2]", "prometheus"),
+        ]
+        [message] = messages.due(tx)
+        assert message.kind == "trouble"
+        assert "alerts[1].labels" in message.body
+
+
+def test_the_quarantine_keeps_the_newest_and_no_more(timed: Store, clock: Clock) -> None:
+    for turn in range(12):
+        receive(timed, bad=(Unreadable("x" * (BODY_LIMIT + turn), f"bad {turn}"),), keep=5)
+        clock.advance(timedelta(seconds=1))
+    with timed.read() as tx:
+        assert sorted(tx.conn.execute(select(quarantine.c.error)).scalars()) == sorted(f"bad {n}" for n in range(7, 12))
+        assert tx.conn.execute(select(func.max(func.length(quarantine.c.body)))).scalar_one() == BODY_LIMIT
+
+
+def test_a_group_of_bad_ones_is_bounded_too(timed: Store) -> None:
+    receive(timed, bad=tuple(Unreadable("{}", f"bad {n}") for n in range(20)), keep=5)
+    with timed.read() as tx:
+        assert tx.conn.execute(select(func.count()).select_from(quarantine)).scalar_one() == 5

@@ -1,0 +1,424 @@
+"""An incident's life in the store: what a run may begin, what is handed on, and that a person's stays a person's."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from databases import Clock, at_once
+from opened import FREE, NINE, TARGET, alert, claimed, intended, look_at_the_trail, opened, told, working
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from paramedic.alert import Severity, Status
+from paramedic.incident import IllegalMove, Incident, State
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import Store, Tx, acts, incidents, messages, outbox, trail
+from paramedic.store.incidents import NoSuchIncident
+from paramedic.store.tables import grants
+from paramedic.triage import Said
+
+HANDED_OVER = Outcome(Ending.HANDED_OVER, "restarted, still failing")
+WELL = Outcome(Ending.REMEDIATED, "restarted and well")
+
+
+def granted(tx: Tx, number: int) -> list[tuple[int, int, str]]:
+    """Attempt, rung and state of every grant of the incident."""
+    query = select(grants.c.attempt, grants.c.rung, grants.c.state).where(grants.c.incident == number)
+    return sorted((row[0], row[1], row[2]) for row in tx.conn.execute(query))
+
+
+# --- opening --------------------------------------------------------------------------------------------------------
+
+
+def test_an_incident_opens_with_its_attempt_grants_order_and_story(timed: Store) -> None:
+    with timed.record() as tx:
+        number = opened(tx, rungs=2)
+        incident = incidents.get(tx, number)
+        assert (incident.state, incident.attempt, incident.severity) == (State.OPEN, 1, Severity.CRITICAL)
+        assert incident.ref == f"{timed.uuid}/INC-{number}"
+        assert granted(tx, number) == [(1, 1, "open"), (1, 2, "open")]
+        assert [order.key for order in outbox.waiting(tx)] == [f"paramedic:{timed.uuid}:{number}:1"]
+        assert incidents.runbook_text(tx, incident.runbook_version or "").startswith("---")
+        assert incidents.live(tx, "tracking", TARGET) == incident
+        assert messages.of(tx, number) == []
+        entry = next(trail.entries(tx))
+        assert trail.content(tx, entry.seq)[1]["alert"]["name"] == "TrackingApiMemory"  # type: ignore[index]
+    assert told(timed, number) == ["incident.opened", "attempt.raised"]
+
+
+def test_an_incident_without_a_plan_waits_for_no_run(timed: Store) -> None:
+    with timed.record() as tx:
+        number = opened(tx, plan=False)
+        assert incidents.get(tx, number).attempt == 0
+        assert outbox.waiting(tx) == []
+        incidents.hand_over(tx, number, HANDED_OVER, actor="triage")
+        assert [message.kind for message in messages.due(tx)] == ["rung"]
+
+
+def _open(url: str, number: int) -> str:
+    store = Store(url)
+    try:
+        with store.record() as tx:
+            live = incidents.live(tx, "tracking", TARGET)
+            if live is not None:
+                incidents.join(tx, live.number, alert(), reason="the same")
+                return live.id
+            return f"INC-{opened(tx)}"
+    finally:
+        store.close()
+
+
+def test_two_processes_that_open_the_same_open_one(store_url: str, store: Store) -> None:
+    assert len(set(at_once(8, _open, store_url))) == 1
+    with store.read() as tx:
+        assert len(incidents.listed(tx)) == 1
+        assert incidents.alerts_of(tx, 1)[0]["count"] == 8
+    assert told(store) == ["incident.opened", "attempt.raised"]
+
+
+def test_the_database_itself_refuses_a_second_live_incident_of_one_target(timed: Store) -> None:
+    with timed.record() as tx:
+        first = opened(tx)
+    with pytest.raises(IntegrityError), timed.record() as tx:
+        opened(tx)
+    assert told(timed) == ["incident.opened", "attempt.raised"]
+    with timed.record() as tx:
+        incidents.resolve(tx, first, WELL, actor="person:ada")
+        second = opened(tx)
+    assert second > first
+
+
+def test_incidents_are_listed_newest_first_and_in_pages(timed: Store) -> None:
+    with timed.record() as tx:
+        numbers = [opened(tx, target=f"web-{n}/api") for n in range(5)]
+        incidents.resolve(tx, numbers[1], WELL, actor="person:ada")
+        assert [one.number for one in incidents.listed(tx, limit=2)] == [numbers[4], numbers[3]]
+        assert [one.number for one in incidents.listed(tx, before=numbers[3], limit=2)] == [numbers[2], numbers[1]]
+        assert [one.number for one in incidents.listed(tx, states=(State.RESOLVED,))] == [numbers[1]]
+        with pytest.raises(NoSuchIncident, match="INC-99"):
+            incidents.get(tx, 99)
+
+
+# --- alerts ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_repeat_is_counted_and_only_what_is_new_is_told(timed: Store) -> None:
+    warning = alert(severity=Severity.WARNING)
+    with timed.record() as tx:
+        number = opened(tx, said=warning)
+        for _ in range(3):
+            incidents.join(tx, number, warning, reason="the same")
+        assert incidents.alerts_of(tx, number)[0]["count"] == 4
+        assert incidents.get(tx, number).severity is Severity.WARNING
+        incidents.join(tx, number, alert(), reason="worse")
+        assert incidents.get(tx, number).severity is Severity.CRITICAL
+        incidents.join(tx, number, warning, reason="better")
+        assert incidents.get(tx, number).severity is Severity.CRITICAL
+        incidents.join(tx, number, alert(status=Status.RESOLVED), reason="over")
+        incidents.join(tx, number, alert("Another"), reason="another name")
+        assert [one["name"] for one in incidents.alerts_of(tx, number)] == ["Another", "TrackingApiMemory"]
+    assert told(timed, number)[2:] == ["alert.firing", "alert.firing", "alert.resolved", "alert.firing"]
+
+
+def test_the_newest_word_under_a_fingerprint_is_kept(timed: Store) -> None:
+    with timed.write() as tx:
+        assert incidents.last_said(tx, alert().fingerprint) is None
+        incidents.said(tx, alert())
+        incidents.said(tx, alert(status=Status.RESOLVED, starts_at=NINE + timedelta(minutes=1)))
+        assert incidents.last_said(tx, alert().fingerprint) == Said(Status.RESOLVED, NINE + timedelta(minutes=1))
+
+
+def test_a_target_is_well_since_its_last_verified_ending(timed: Store, clock: Clock) -> None:
+    with timed.record() as tx:
+        assert incidents.well_at(tx, TARGET) is None
+        incidents.resolve(tx, opened(tx), WELL, actor="run:1")
+        incidents.hand_over(tx, opened(tx, target="web-2/api"), HANDED_OVER, actor="run:2")
+    since = clock.now()
+    clock.advance(timedelta(minutes=5))
+    with timed.read() as tx:
+        assert incidents.well_at(tx, TARGET) == since
+        assert incidents.well_at(tx, "web-2/api") is None
+
+
+# --- attempts -------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_run_may_begin_again_and_another_may_not(timed: Store) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        said = incidents.begin_attempt(tx, number, 1, flow_run="run-2")
+        assert said == f"flow run run-1 already works on attempt 1 at INC-{number}"
+        assert incidents.get(tx, number).state is State.WORKING
+        assert [one.flow_run for one in incidents.open_attempts(tx)] == ["run-1"]
+    assert told(timed, number)[2:] == ["attempt.began", "attempt.began_again"]
+
+
+def test_the_run_that_began_before_prefects_answer_came_is_kept(timed: Store) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        incidents.begin_attempt(tx, number, 1, flow_run="run-1")
+        incidents.dispatched(tx, number, 1, flow_run="run-2")
+        attempt = incidents.attempt_of(tx, number, 1)
+    assert attempt is not None
+    assert attempt.flow_run == "run-1"
+    assert attempt.dispatched_at is not None
+
+
+def _raise(tx: Tx, number: int) -> None:
+    assert incidents.raise_attempt(tx, number, after=1, rungs=1, reason="silent")
+
+
+def _hand_over(tx: Tx, number: int) -> None:
+    incidents.hand_over(tx, number, HANDED_OVER, actor="watchdog")
+
+
+def _acknowledge(tx: Tx, number: int) -> None:
+    incidents.acknowledge(tx, number, by="ada", reason="by the link")
+
+
+def _resolve(tx: Tx, number: int) -> None:
+    incidents.resolve(tx, number, WELL, actor="person:ada")
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (_raise, "attempt 1 at INC-1 is over (given_up)"),
+        (_hand_over, "attempt 1 at INC-1 is over (closed)"),
+        (_acknowledge, "attempt 1 at INC-1 is over (closed)"),
+        (_resolve, "attempt 1 at INC-1 is over (closed); a run is no permission to act again"),
+    ],
+)
+def test_a_run_of_an_attempt_that_is_over_does_not_begin(
+    timed: Store, before: Callable[[Tx, int], None], words: str
+) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        incidents.begin_attempt(tx, number, 1, flow_run="run-1")
+        before(tx, number)
+        told_before = trail.head(tx)
+        said = incidents.begin_attempt(tx, number, 1, flow_run="run-1")
+        assert said is not None
+        assert words in said
+        assert trail.head(tx) == told_before
+
+
+def test_a_run_of_an_attempt_that_never_was_does_not_begin(timed: Store) -> None:
+    with timed.record() as tx:
+        assert incidents.begin_attempt(tx, opened(tx), 2, flow_run="run-1") == "INC-1 has no attempt 2"
+
+
+def test_a_higher_attempt_takes_grants_and_order_from_the_one_before(timed: Store) -> None:
+    with timed.record() as tx:
+        number = opened(tx, rungs=2)
+        _ = incidents.raise_attempt(tx, number, after=1, rungs=2, reason="the run died")
+        assert incidents.get(tx, number).attempt == 2
+        assert granted(tx, number) == [(1, 1, "revoked"), (1, 2, "revoked"), (2, 1, "open"), (2, 2, "open")]
+        assert [order.attempt for order in outbox.waiting(tx)] == [2]
+        assert [one.state for one in incidents.attempts_of(tx, number)] == ["given_up", "open"]
+        assert incidents.begin_attempt(tx, number, 2, flow_run="run-2") is None
+        assert not incidents.raise_attempt(tx, number, after=1, rungs=2, reason="too late")
+        assert not incidents.raise_attempt(tx, number, after=3, rungs=2, reason="too early")
+
+
+@pytest.mark.parametrize("state", [_hand_over, _acknowledge, _resolve])
+def test_what_a_person_has_or_what_has_ended_is_not_handed_on(timed: Store, state: Callable[[Tx, int], None]) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        state(tx, number)
+        assert not incidents.raise_attempt(tx, number, after=1, rungs=1, reason="silent")
+        assert [grant for *_, grant in granted(tx, number)] == ["revoked"]
+        assert outbox.waiting(tx) == []
+
+
+def _raise_once(url: str, incident: int, number: int) -> bool:
+    store = Store(url)
+    with store.record() as tx:
+        raised = incidents.raise_attempt(tx, incident, after=1, rungs=1, reason=f"seen by {number}")
+    store.close()
+    return raised
+
+
+def test_of_many_who_hand_on_at_once_one_does(store_url: str, store: Store) -> None:
+    with store.record() as tx:
+        number = opened(tx)
+    assert sum(at_once(8, _raise_once, store_url, number)) == 1
+    with store.read() as tx:
+        assert incidents.get(tx, number).attempt == 2
+        assert [order.attempt for order in outbox.waiting(tx)] == [2]
+    assert told(store).count("attempt.raised") == 2
+    assert look_at_the_trail(store).verified
+
+
+@pytest.mark.parametrize(
+    ("result", "granted_again"),
+    [(None, False), ("done", False), ("failed", False), ("unknown", False), ("not_sent", True)],
+)
+def test_a_rung_that_may_have_touched_the_target_is_not_granted_again(
+    timed: Store, result: str | None, granted_again: bool
+) -> None:
+    claim = working(timed, rungs=2)
+    with timed.record() as tx:
+        act = intended(tx, claim)
+        if result is not None:
+            acts.close(tx, act, result=result, why="", actor="a")
+        incidents.raise_attempt(tx, claim.incident, after=1, rungs=2, reason="the run died")
+        again = [rung for attempt, rung, _ in granted(tx, claim.incident) if attempt == 2]
+    assert again == ([1, 2] if granted_again else [2])
+
+
+def test_a_rung_spent_two_attempts_ago_is_not_granted_again(timed: Store) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, claim), result="done", why="", actor="a")
+        for attempt in (1, 2, 3):
+            incidents.raise_attempt(tx, claim.incident, after=attempt, rungs=1, reason="the run died")
+        assert [one for one in granted(tx, claim.incident) if one[2] == "open"] == []
+
+
+# --- endings --------------------------------------------------------------------------------------------------------
+
+
+def test_handing_over_revokes_first_and_pages_now(timed: Store) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        act = intended(tx, claim)
+        incident = incidents.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
+        assert (incident.state, incident.ending, incident.because) == (
+            State.HANDED_OVER,
+            Ending.HANDED_OVER,
+            "restarted, still failing",
+        )
+        assert [message.rung for message in messages.due(tx, incident=claim.incident)] == [0]
+        assert acts.open_on(tx, TARGET) == act  # still open: only a look at the target or a person decides it
+        again = incidents.hand_over(tx, claim.incident, Outcome(Ending.REFUSED, "again"), actor="watchdog")
+        assert again == incident
+        assert len(messages.of(tx, claim.incident)) == 1
+
+
+def test_an_acknowledgement_stops_the_climb_and_says_who(timed: Store, clock: Clock) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        incidents.hand_over(tx, number, HANDED_OVER, actor="triage")
+        incident = incidents.acknowledge(tx, number, by="ada", reason="by the link")
+        assert (incident.state, incident.acknowledged_by, incident.acknowledged_at) == (
+            State.ACKNOWLEDGED,
+            "ada",
+            clock.now(),
+        )
+        assert [message.state for message in messages.of(tx, number)] == ["withdrawn"]
+        assert incidents.acknowledge(tx, number, by="ada", reason="clicked twice") == incident
+        assert incidents.acknowledge(tx, number, by="bob", reason="takes it").acknowledged_by == "bob"
+    assert told(timed, number).count("incident.acknowledged") == 2
+
+
+def test_an_acknowledgement_while_automation_works_takes_it_away_from_it(timed: Store) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        incident = incidents.acknowledge(tx, claim.incident, by="ada", reason="by the link")
+        assert incident.ending is Ending.HANDED_OVER
+        assert incidents.begin_attempt(tx, claim.incident, 1, flow_run="run-1") is not None
+        with pytest.raises(IllegalMove, match="acknowledged cannot become handed_over"):
+            incidents.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
+
+
+def test_a_persons_word_ends_it_and_decides_what_was_open(timed: Store, clock: Clock) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        act = intended(tx, claim)
+        incidents.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
+        incident = incidents.resolve(tx, claim.incident, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
+        assert (incident.state, incident.ended_at) == (State.RESOLVED, clock.now())
+        assert acts.get(tx, act.id).result == "decided"
+        assert acts.open_on(tx, TARGET) is None
+        assert [message.state for message in messages.of(tx, claim.incident)] == ["withdrawn"]
+
+
+ENDINGS: list[Callable[[Tx, int], Any]] = [_hand_over, _acknowledge, _resolve]
+
+
+@pytest.mark.parametrize("move", ENDINGS)
+def test_what_has_ended_ends_once(timed: Store, clock: Clock, move: Callable[[Tx, int], Any]) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        ended = incidents.resolve(tx, number, WELL, actor="run:1")
+    before = told(timed)
+    clock.advance(timedelta(minutes=1))
+    with pytest.raises(IllegalMove, match="that is resolved cannot become"), timed.record() as tx:
+        move(tx, number)
+    with timed.read() as tx:
+        assert incidents.get(tx, number) == ended
+    assert told(timed) == before
+
+
+def test_a_move_that_somebody_else_made_first_is_not_made_over_it(timed: Store) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        stale: Incident = incidents.get(tx, number)
+        incidents.hand_over(tx, number, HANDED_OVER, actor="watchdog")
+        with pytest.raises(IllegalMove, match="moved by somebody else"):
+            incidents._set_state(tx, stale, State.WORKING)
+
+
+def _end(url: str, incident: int, number: int) -> str:
+    store = Store(url)
+    try:
+        with store.record() as tx:
+            ENDINGS[number % 3](tx, incident)
+    except IllegalMove:
+        return "no"
+    finally:
+        store.close()
+    return "moved"
+
+
+def test_whatever_people_and_runs_say_at_once_the_story_is_legal(store_url: str, store: Store) -> None:
+    with store.record() as tx:
+        number = opened(tx)
+    at_once(9, _end, store_url, number)
+    with store.read() as tx:
+        assert incidents.get(tx, number).state is State.RESOLVED
+        assert [message.state for message in messages.of(tx, number)] in ([], ["withdrawn"])
+    story = told(store)
+    assert story.count("incident.remediated") == 1
+    assert story[-1] == "incident.remediated"
+    assert look_at_the_trail(store).verified
+
+
+# --- evidence and notes ---------------------------------------------------------------------------------------------
+
+
+def test_evidence_is_kept_in_the_order_it_was_taken(timed: Store, clock: Clock) -> None:
+    with timed.write() as tx:
+        number = opened(tx)
+        for kind in ("memory", "process-tree", "log-tail"):
+            incidents.add_evidence(tx, number, 1, kind=kind, taken_at=clock.now(), body=f"the {kind}")
+        seen = incidents.evidence_of(tx, number)
+    assert [(one["kind"], one["body"]) for one in seen] == [
+        ("memory", "the memory"),
+        ("process-tree", "the process-tree"),
+        ("log-tail", "the log-tail"),
+    ]
+
+
+def test_a_note_and_a_sight_stand_on_the_timeline(timed: Store) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        incidents.note(tx, number, by="ada", text="I am on it")
+        incidents.tell_timeline(tx, number, actor="run:1", what="health.seen", reason="answers 503")
+        with pytest.raises(NoSuchIncident):
+            incidents.note(tx, 99, by="ada", text="where?")
+    assert told(timed, number)[-2:] == ["incident.note", "health.seen"]
+
+
+def test_a_claim_for_an_incident_is_of_its_target(timed: Store) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        claim = claimed(tx, number)
+        incidents.begin_attempt(tx, number, 1, flow_run="run-1")
+        assert claim.target == incidents.get(tx, number).target
+        assert intended(tx, claim, limits=replace(FREE, cooldown=timedelta(minutes=1))).target == TARGET

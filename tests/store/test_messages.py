@@ -1,0 +1,140 @@
+"""What people are told leaves once if it can, and again rather than never."""
+
+from datetime import timedelta
+
+from databases import Clock, at_once
+from opened import opened
+
+from paramedic.store import Store, Tx, incidents, messages, outbox
+from paramedic.store.messages import HOLD, Message
+
+MINUTE = timedelta(minutes=1)
+
+
+def queued(tx: Tx) -> Message:
+    """The one message that is due."""
+    [message] = messages.due(tx)
+    return message
+
+
+def _take(url: str, message: int, number: int) -> bool:
+    store = Store(url)
+    with store.write() as tx:
+        taken = messages.take(tx, message)
+    store.close()
+    return taken
+
+
+def test_of_many_senders_one_has_the_message(store_url: str, store: Store) -> None:
+    with store.write() as tx:
+        messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
+        message = queued(tx)
+    assert sum(at_once(8, _take, store_url, message.id)) == 1
+
+
+def test_a_sender_that_died_holds_a_message_for_a_time(timed: Store, clock: Clock) -> None:
+    with timed.write() as tx:
+        messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
+        message = queued(tx)
+        assert messages.take(tx, message.id)
+        assert not messages.take(tx, message.id)
+        assert messages.due(tx) == []
+    clock.advance(HOLD)
+    with timed.write() as tx:
+        assert queued(tx).tries == 1
+        assert messages.take(tx, message.id)
+
+
+def test_what_was_sent_is_written_once_and_never_due_again(timed: Store, clock: Clock) -> None:
+    with timed.write() as tx:
+        messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
+        message = queued(tx)
+        messages.take(tx, message.id)
+        assert messages.sent(tx, message.id, person="ada")
+        assert not messages.sent(tx, message.id, person="bob")
+        messages.put_off(tx, message.id, error="late", until=tx.now)
+        messages.unreachable(tx, message.id, error="late")
+    clock.advance(timedelta(days=1))
+    with timed.read() as tx:
+        assert messages.due(tx) == []
+
+
+def test_what_did_not_leave_is_tried_again_when_it_is_due(timed: Store, clock: Clock) -> None:
+    with timed.write() as tx:
+        messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
+        message = queued(tx)
+        messages.take(tx, message.id)
+        messages.put_off(tx, message.id, error="refused", until=tx.now + MINUTE)
+        assert messages.due(tx) == []
+        assert not messages.take(tx, message.id)
+    clock.advance(MINUTE)
+    with timed.write() as tx:
+        assert (queued(tx).last_error, queued(tx).tries) == ("refused", 1)
+        messages.take(tx, message.id)
+        messages.unreachable(tx, message.id, error="no such address")
+    clock.advance(MINUTE)
+    with timed.read() as tx:
+        assert messages.due(tx) == []
+
+
+def test_the_same_trouble_is_told_once_in_its_time(timed: Store, clock: Clock) -> None:
+    def trouble(subject: str) -> int:
+        with timed.write() as tx:
+            messages.queue_trouble(tx, subject=subject, body="b", same_within_minutes=10)
+            return len(messages.due(tx))
+
+    assert trouble("Prefect does not answer") == 1
+    assert trouble("Prefect does not answer") == 1
+    assert trouble("The disk is full") == 2
+    clock.advance(10 * MINUTE - timedelta(microseconds=1))
+    assert trouble("Prefect does not answer") == 2
+    clock.advance(timedelta(microseconds=1))
+    assert trouble("Prefect does not answer") == 3
+
+
+def test_a_rung_is_due_at_its_time_and_withdrawn_by_an_acknowledgement(timed: Store, clock: Clock) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        messages.queue_rung(tx, incident=number, policy="default", rung=0, due_at=tx.now)
+        messages.queue_rung(tx, incident=number, policy="default", rung=1, due_at=tx.now + MINUTE)
+        messages.queue_news(tx, incident=number, policy="default")
+        assert [message.kind for message in messages.due(tx)] == ["rung", "news"]
+        taken = messages.due(tx)[0]
+        messages.take(tx, taken.id)
+    clock.advance(MINUTE)
+    with timed.record() as tx:
+        incidents.acknowledge(tx, number, by="ada", reason="by the link")
+        assert [message.kind for message in messages.due(tx)] == ["news"]
+        messages.put_off(tx, taken.id, error="late", until=tx.now)  # the sender that was in the middle of it
+        assert [message.kind for message in messages.due(tx)] == ["news"]
+        assert messages.sent(tx, taken.id, person="ada")  # it did leave: that is what is written
+        assert [message.state for message in messages.of(tx, number)] == ["sent", "withdrawn", "due"]
+
+
+def test_messages_of_one_incident_are_found_among_all(timed: Store) -> None:
+    with timed.record() as tx:
+        one, other = opened(tx), opened(tx, target="web-2/api")
+        for number in (one, other):
+            messages.queue_rung(tx, incident=number, policy="default", rung=0, due_at=tx.now)
+        assert [message.incident for message in messages.due(tx, incident=other)] == [other]
+        assert [message.incident for message in messages.due(tx)] == [one, other]
+        assert len(messages.due(tx, limit=1)) == 1
+
+
+def test_an_order_is_asked_for_until_it_is_sent_or_nobody_wants_it(timed: Store, clock: Clock) -> None:
+    with timed.record() as tx:
+        one, other = opened(tx), opened(tx, target="web-2/api")
+        assert [order.incident for order in outbox.waiting(tx)] == [one, other]
+        outbox.put_off(tx, one, 1, error="503", until=tx.now + MINUTE)
+        assert [order.incident for order in outbox.waiting(tx)] == [other]
+        assert outbox.sent(tx, other, 1)
+        assert not outbox.sent(tx, other, 1)
+        assert outbox.oldest_waiting(tx) == clock.now()
+    clock.advance(MINUTE)
+    with timed.record() as tx:
+        [order] = outbox.waiting(tx)
+        assert (order.incident, order.tries, order.last_error) == (one, 1, "503")
+        incidents.acknowledge(tx, one, by="ada", reason="by the link")
+        assert outbox.waiting(tx) == []
+        assert outbox.oldest_waiting(tx) is None
+        assert not outbox.sent(tx, one, 1)

@@ -54,10 +54,6 @@ def _forms(value: str) -> set[str]:
 
 #: What secrets look like that we were never told of. Every repetition is bounded: hostile text costs linear time.
 _SHAPES = (
-    (
-        re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]{0,8192}?-----END [A-Z ]{0,30}PRIVATE KEY-----"),
-        REPLACEMENT,
-    ),
     (re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s/:@]{0,128}:)[^\s/@]{1,256}(?=@)"), rf"\1{REPLACEMENT}"),
     (re.compile(r"(?i)\b(bearer|basic)\s{1,4}[a-z0-9+/=._~-]{8,4096}"), rf"\1 {REPLACEMENT}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{8,1024}"), REPLACEMENT),
@@ -81,7 +77,22 @@ def redact(text: str) -> str:
         text = pattern.sub(REPLACEMENT, text)
     for shape, instead in _SHAPES:
         text = shape.sub(instead, text)
-    return text
+    return _without_private_keys(text)
+
+
+_KEY_EDGE = re.compile(r"-----(BEGIN|END) [A-Z ]{0,30}PRIVATE KEY-----")
+
+
+def _without_private_keys(text: str) -> str:
+    """From each BEGIN to the next END; a key whose end was cut off goes to the end of the text."""
+    kept, at, begun = [], 0, False
+    for edge in _KEY_EDGE.finditer(text):
+        if edge[1] == "BEGIN" and not begun:
+            kept += [text[at : edge.start()], REPLACEMENT]
+            begun = True
+        elif edge[1] == "END" and begun:
+            at, begun = edge.end(), False
+    return "".join(kept if begun else [*kept, text[at:]])
 
 
 def redacted(value: Any) -> Any:

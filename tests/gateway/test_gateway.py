@@ -1,0 +1,226 @@
+"""A 202 means: on disk. Everything else is said in words, and nothing is lost."""
+
+import base64
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from paramedic import settings
+from paramedic.alert import Alert, Severity, Status
+from paramedic.gateway.app import make_app
+from paramedic.incident import State
+from paramedic.link import Acknowledgement, sign
+from paramedic.outcome import Ending, Outcome
+from paramedic.settings import Settings
+from paramedic.store import Store, incidents
+from paramedic.store.migrations import migrate
+from paramedic.store.tables import inbox, messages, quarantine
+
+TOKEN = "a-token-of-this-test"
+PAYLOAD = (Path(__file__).parents[1] / "payloads" / "alertmanager" / "oncall-example-v4.json").read_bytes()
+
+
+@pytest.fixture
+def chosen(tmp_path: Path) -> Settings:
+    return Settings(
+        data=tmp_path,
+        gateway_tokens={"prometheus": SecretStr(TOKEN)},
+        gateway_users={"grafana": SecretStr("a-password-of-this-test")},
+        body_limit=10_000,
+    )
+
+
+@pytest.fixture
+def store(chosen: Settings) -> Iterator[Store]:
+    migrate(chosen.store())
+    opened = Store(chosen.store())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(chosen: Settings, store: Store) -> TestClient:
+    return TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+
+
+def _post(client: TestClient, body: bytes = PAYLOAD, auth: str | None = f"Bearer {TOKEN}") -> Any:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": auth} if auth else {})
+    return client.post("/alerts/alertmanager", content=body, headers=headers)
+
+
+def _rows(store: Store, table: Any) -> list[Any]:
+    with store.read() as tx:
+        return list(tx.conn.execute(table.select()))
+
+
+def test_a_group_of_two_is_two_receipts_on_disk(client: TestClient, store: Store) -> None:
+    answer = _post(client)
+    assert answer.status_code == 202
+    assert [row.receipt for row in _rows(store, inbox)] == answer.json()["receipts"]
+    assert {row.sender for row in _rows(store, inbox)} == {"prometheus"}
+
+
+def test_basic_auth_is_as_good(client: TestClient, store: Store) -> None:
+    said = base64.b64encode(b"grafana:a-password-of-this-test").decode()
+    assert _post(client, auth=f"Basic {said}").status_code == 202
+    assert _rows(store, inbox)[0].sender == "grafana"
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        None,
+        "Bearer wrong",
+        "Bearer ",
+        f"Basic {TOKEN}",
+        "Basic " + base64.b64encode(b"grafana:wrong").decode(),
+        "Basic " + base64.b64encode(b"nobody:a-password-of-this-test").decode(),
+        f"Digest {TOKEN}",
+    ],
+)
+def test_nobody_we_know_is_refused_and_nothing_of_theirs_is_kept(
+    client: TestClient, store: Store, auth: str | None
+) -> None:
+    answer = _post(client, b"not even json", auth=auth)
+    assert answer.status_code == 401
+    assert "www-authenticate" in answer.headers
+    assert _rows(store, quarantine) == []
+
+
+def test_without_any_token_everybody_is_refused(tmp_path: Path, store: Store) -> None:
+    app = make_app(Settings(data=tmp_path), store, wake=threading.Event(), alive=lambda: True)
+    assert _post(TestClient(app), auth="Bearer ").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"), [(b"{", 400, "body"), (b"[]", 422, "body"), (b'{"alerts": 1}', 422, "alerts")]
+)
+def test_a_body_that_cannot_be_read_is_named_kept_and_told(
+    client: TestClient, store: Store, body: bytes, status: int, field: str
+) -> None:
+    answer = _post(client, body)
+    assert (answer.status_code, answer.json()["error"]["field"]) == (status, field)
+    assert [row.body for row in _rows(store, quarantine)] == [body.decode()]
+    assert [row.kind for row in _rows(store, messages)] == ["trouble"]
+    assert _rows(store, inbox) == []
+
+
+def test_of_a_group_with_one_bad_alert_the_good_one_is_taken(client: TestClient, store: Store) -> None:
+    said = json.loads(PAYLOAD)
+    del said["alerts"][0]["labels"]["alertname"]
+    answer = _post(client, json.dumps(said).encode())
+    assert answer.status_code == 202
+    assert len(answer.json()["receipts"]) == 1
+    assert answer.json()["quarantined"] == 1
+    assert "alerts[0].labels.alertname" in _rows(store, quarantine)[0].error
+
+
+def test_a_body_past_the_limit_is_413_whether_it_says_its_length_or_not(client: TestClient, store: Store) -> None:
+    assert _post(client, b"x" * 10_001).status_code == 413
+    chunks = (b"x" * 1000 for _ in range(20))
+    streamed = client.post("/alerts/alertmanager", content=chunks, headers={"Authorization": f"Bearer {TOKEN}"})
+    assert streamed.status_code == 413
+    assert _rows(store, quarantine) == []
+
+
+def test_a_store_that_cannot_be_written_is_503_and_never_a_false_202(
+    client: TestClient, store: Store, tmp_path: Path
+) -> None:
+    assert _post(client).status_code == 202
+    other = sqlite3.connect(tmp_path / "paramedic.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    answer = _post(client)
+    other.execute("ROLLBACK")
+    other.close()
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert len(_rows(store, inbox)) == 2
+    assert _post(client).status_code == 202
+
+
+def test_ready_is_said_only_while_alerts_are_worked_on(chosen: Settings, store: Store) -> None:
+    app = make_app(chosen, store, wake=threading.Event(), alive=lambda: False)
+    assert TestClient(app).get("/readyz").status_code == 503
+    assert TestClient(app).get("/healthz").status_code == 200
+
+
+def test_metrics_count_alerts_and_refusals(client: TestClient) -> None:
+    _post(client)
+    _post(client, auth=None)
+    text = client.get("/metrics").text
+    assert 'paramedic_alerts_total{source="alertmanager",status="firing"}' in text
+    assert 'paramedic_refused_requests_total{reason="unknown sender"}' in text
+    assert "paramedic_inbox_alerts 2.0" in text
+
+
+def test_the_api_is_described(client: TestClient) -> None:
+    said = client.get("/openapi.json").json()["paths"]["/alerts/alertmanager"]["post"]["responses"]
+    assert {"202", "400", "401", "413", "422", "503"} <= set(said)
+
+
+# --- the link in a message ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def number(store: Store) -> int:
+    alert = Alert("alertmanager", "<b>Slow</b>", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
+    with store.record() as tx:
+        incident = incidents.open_incident(
+            tx, alert, service="s", target="t", policy="default", reason="a test", plan=None
+        )
+        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "a test"), actor="test")
+    return incident.number
+
+
+def _link(chosen: Settings, store: Store, number: int, *, of: str | None = None) -> str:
+    return f"/ack/{sign(settings.link_key(chosen), Acknowledgement(of or store.uuid, number, 'ada'))}"
+
+
+def _state(store: Store, number: int) -> State:
+    with store.read() as tx:
+        return incidents.get(tx, number).state
+
+
+def test_looking_at_the_link_does_nothing_and_the_button_acknowledges(
+    client: TestClient, chosen: Settings, store: Store, number: int
+) -> None:
+    link = _link(chosen, store, number)
+    shown = client.get(link)
+    assert shown.status_code == 200
+    assert "&lt;b&gt;Slow&lt;/b&gt;" in shown.text
+    assert "default-src 'none'" in shown.headers["content-security-policy"]
+    assert _state(store, number) is State.HANDED_OVER
+    assert client.head(link).status_code == 405
+    assert _state(store, number) is State.HANDED_OVER
+    assert "is yours" in client.post(link).text
+    assert client.post(link).status_code == 200, "twice is as good as once"
+    with store.read() as tx:
+        assert incidents.get(tx, number).acknowledged_by == "ada"
+
+
+def test_an_expired_a_forged_and_a_strange_link_say_so_and_do_nothing(
+    client: TestClient, chosen: Settings, store: Store, number: int
+) -> None:
+    link = _link(chosen, store, number)
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=25)):
+        assert "expired" in client.post(link).text
+    assert client.post(f"{link}x").status_code == 410
+    assert client.post(_link(chosen, store, number, of="another")).status_code == 410
+    assert _state(store, number) is State.HANDED_OVER
+
+
+def test_a_link_of_an_incident_that_is_over_says_so(
+    client: TestClient, chosen: Settings, store: Store, number: int
+) -> None:
+    with store.record() as tx:
+        incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ben")
+    assert client.post(_link(chosen, store, number)).status_code == 409

@@ -7,13 +7,23 @@ from datetime import datetime
 from typing import Any
 
 from paramedic.clock import iso
-from paramedic.incident import Incident
+from paramedic.incident import Incident, name
+from paramedic.rotation import Person
 from paramedic.secret import redact
 from paramedic.trail import Entry
 from paramedic.visible import one_line, visible
 
-#: A page must be readable on a phone: each piece of evidence is cut to this many characters.
+#: A page must be readable on a phone: each piece of evidence is cut to its last characters, this many.
 EVIDENCE_LIMIT = 4_000
+
+_PIECES_LIMIT = 6
+_LINES_LIMIT = 40
+_SUBJECT_LIMIT = 200
+_WORDS_LIMIT = 500  # characters of a title, of a reason, of a line of the timeline
+_BODY_LIMIT = 8_000  # characters of a checklist, of a word about ourselves
+
+_MITIGATION = re.compile(r"#{1,6} Mitigation\b|\*\*Mitigation\b")
+_ANOTHER_PART = re.compile(r"#{1,2} |\*\*(Meaning|Impact|Diagnosis)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,65 +37,128 @@ class Letter:
 def page(
     incident: Incident,
     *,
+    person: Person,
     timeline: Sequence[Entry],
     evidence: Sequence[Mapping[str, Any]],
-    open_acts: Sequence[str],
+    open_acts: Sequence[tuple[str, int]],
     mitigation: str,
     link: str,
     now: datetime,
 ) -> Letter:
-    """It is yours: what is wrong, why it is yours, what was done and seen, what to do, and the link that stops the climbing."""
+    """It is yours: what is wrong, why, what to do, what was done and seen, and the link that stops the climbing.
+
+    `open_acts` are acts without an outcome, in words, each with the number of its incident. Our own words stand at the
+    margin; what came from outside is on one line, or indented.
+    """
+    wrong = f"{_short(incident.title)} on {_short(incident.target)}"
     parts = [
-        f"{one_line(incident.title)} on {one_line(incident.target)} ({incident.severity}), since {iso(incident.opened_at)}.",
-        f"It is yours because: {visible(incident.because or 'nobody else has it')}",
-        f"Take it (stops further pages):\n{link}\nor: paramedic incident ack {incident.id} --by YOU",
+        f"{wrong} ({incident.severity}), since {iso(incident.opened_at)}.",
+        f"It is yours because: {_short(incident.because or 'nobody else has it')}",
+        _take_it(incident.number, person, link),
+        *[
+            f"OPEN: {_short(words)}. Nobody knows whether it happened; nothing else is done to its target meanwhile.\n"
+            f"Look at the target before you act. Once you know, and it is over:\n"
+            f"paramedic incident resolve {name(number)} --by {person.id}"
+            for words, number in open_acts
+        ],
     ]
-    if open_acts:
-        acts = "\n".join(f"- {one_line(act)}" for act in open_acts)
-        parts.append(
-            f"Still open: nobody knows whether this happened. Look at the target before you act.\n{acts}\n"
-            f"Once you know: paramedic incident resolve {incident.id} --by YOU"
-        )
-    parts.append("What was done:\n" + "\n".join(_line(entry) for entry in timeline[-40:]))
     if mitigation:
-        parts.append(f"What to do:\n{visible(mitigation)}")
-    parts += [f"{piece['kind']}, {iso(piece['taken_at'])}:\n{_cut(visible(piece['body']))}" for piece in evidence[-6:]]
+        parts.append(f"What to do:\n{_data(mitigation, first=_BODY_LIMIT)}")
+    parts.append(_done(timeline))
+    if len(evidence) > _PIECES_LIMIT:
+        parts.append(f"{len(evidence) - _PIECES_LIMIT} older pieces of evidence are in `paramedic incident show`.")
+    parts += [
+        f"{_short(piece['kind'])}, {iso(piece['taken_at'])}:\n{_data(piece['body'], last=EVIDENCE_LIMIT)}"
+        for piece in evidence[-_PIECES_LIMIT:]
+    ]
     parts.append(f"Sent {iso(now)} by Paramedic.")
-    return _letter(f"[{incident.id}] {incident.service}: {incident.title} on {incident.target}: yours", parts)
+    return _letter(f"{_about(incident)}: {_spoken(incident)}", parts)
 
 
 def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime) -> Letter:
     """It is over, and this is how."""
     parts = [
-        f"{one_line(incident.title)} on {one_line(incident.target)}: {incident.ending}. {visible(incident.because or '')}",
-        "What was done:\n" + "\n".join(_line(entry) for entry in timeline[-40:]),
+        f"{_short(incident.title)} on {_short(incident.target)}: {_spoken(incident)}. {_short(incident.because or '')}",
+        _done(timeline),
         f"Nothing is left to do. Sent {iso(now)} by Paramedic.",
     ]
-    return _letter(
-        f"[{incident.id}] {incident.service}: {incident.title} on {incident.target}: {incident.ending}", parts
-    )
+    return _letter(f"{_about(incident)}: {_spoken(incident)}", parts)
+
+
+def bare(number: int, *, person: Person, link: str, because: str, now: datetime) -> Letter:
+    """All that can be said of an incident whose message could not be composed."""
+    parts = [
+        f"{name(number)} needs a look. Its message could not be composed: {_short(because)}",
+        f"What is known: paramedic incident show {name(number)}",
+        _take_it(number, person, link),
+        f"Sent {iso(now)} by Paramedic.",
+    ]
+    return _letter(f"[{name(number)}] needs a look", parts)
 
 
 def trouble(subject: str, body: str, *, now: datetime) -> Letter:
     """About Paramedic itself."""
-    return _letter(f"[Paramedic] {subject}", [visible(body), f"Sent {iso(now)} by Paramedic, about itself."])
+    words = visible(redact(body))[:_BODY_LIMIT]
+    return _letter(f"[Paramedic] {_short(subject)}", [words, f"Sent {iso(now)} by Paramedic, about itself."])
 
 
-def mitigation_of(prose: str) -> str:
-    """The part of a runbook's prose under the heading Mitigation."""
-    found = re.search(r"(?ms)^#+\s*Mitigation\s*$(.*?)(?=^#+\s|\Z)", prose)
-    return found[1].strip() if found else ""
+def mitigation_of(runbook: str) -> str:
+    """The checklist under a runbook's heading Mitigation, or nothing. A `#` in a code block is no heading."""
+    found: list[str] = []
+    within = fenced = False
+    for line in runbook.split("\n"):
+        if not fenced and _MITIGATION.match(line):
+            within = True
+            found += [line.removeprefix("**Mitigation.**")] if line.startswith("**") else []
+            continue
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        if within and not fenced and _ANOTHER_PART.match(line):
+            break
+        if within:
+            found.append(line)
+    return "\n".join(found).strip()
 
 
-def _line(entry: Entry) -> str:
-    return f"{entry.at[11:19]}  {entry.what}: {one_line(entry.reason)}"
+def _about(incident: Incident) -> str:
+    host, _, rest = incident.target.partition("/")
+    where = host if rest == incident.service else incident.target
+    return f"[{incident.id}] {_short(incident.service)} on {_short(where)}"
 
 
-def _cut(body: str) -> str:
-    if len(body) <= EVIDENCE_LIMIT:
-        return body
-    return f"… {len(body) - EVIDENCE_LIMIT} characters before this are in `paramedic incident show`\n{body[-EVIDENCE_LIMIT:]}"
+def _spoken(incident: Incident) -> str:
+    return str(incident.ending or "handed over").replace("_", " ")
+
+
+def _take_it(number: int, person: Person, link: str) -> str:
+    ways = [f"paramedic incident ack {name(number)} --by {person.id}"]
+    if link:
+        ways = [link, f"or: {ways[0]}"]
+    return "\n".join(["Take it (stops further pages, and every further change by Paramedic):", *ways])
+
+
+def _done(timeline: Sequence[Entry]) -> str:
+    lines = [f"{entry.at[11:19]}  {entry.what}: {_short(entry.reason)}" for entry in timeline[-_LINES_LIMIT:]]
+    if len(timeline) > _LINES_LIMIT:
+        lines.insert(0, f"… {len(timeline) - _LINES_LIMIT} earlier entries are in `paramedic incident show`")
+    return "\n".join(["What was done and found (times in UTC):", *lines])
+
+
+def _short(text: str) -> str:
+    """On one line and bounded. Secrets go before anything is cut: half a secret is known to nobody as one."""
+    words = one_line(redact(text)[: 4 * _WORDS_LIMIT])
+    return words if len(words) <= _WORDS_LIMIT else f"{words[:_WORDS_LIMIT]} …"
+
+
+def _data(body: str, *, first: int | None = None, last: int | None = None) -> str:
+    """Bounded and indented: no line of it can pass for one of ours."""
+    words = visible(redact(body))
+    if first is not None and len(words) > first:
+        words = f"{words[:first]}\n… {len(words) - first} characters after this are left out"
+    if last is not None and len(words) > last:
+        words = f"… {len(words) - last} characters before this are in `paramedic incident show`\n{words[-last:]}"
+    return "\n".join(f"    {line}" for line in words.split("\n"))
 
 
 def _letter(subject: str, parts: Sequence[str]) -> Letter:
-    return Letter(redact(one_line(subject))[:200], redact("\n\n".join(parts)) + "\n")
+    return Letter(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n")

@@ -2,20 +2,22 @@
 
 import logging
 import uuid
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
 
-from paramedic import letter, runbook, settings
+from paramedic import letter, settings
 from paramedic.clock import boottime, utc_now
-from paramedic.document import BadDocument
 from paramedic.doors.telling import teller
 from paramedic.error import TryAgain, Useless
-from paramedic.incident import Incident, State
+from paramedic.escalation import ONCALL, Oncall, Policy
+from paramedic.incident import Incident, State, name
 from paramedic.letter import Letter
-from paramedic.library import Library
 from paramedic.link import Acknowledgement, sign
 from paramedic.rotation import Person
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, Tx, acts, incidents, messages, trail
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, acts, incidents, messages, trail
 from paramedic.store.messages import Message
 
 log = logging.getLogger(__name__)
@@ -26,179 +28,313 @@ _BACKOFF = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 120, 300)
 #: After so many failed tries the next rung is told as well.
 _TRIES_BEFORE_NEXT_RUNG = 3
 
-#: The same word straight to a person is said once in this many seconds by one process.
+#: What one process could not write down, and what it says without the store, it says once in this many seconds.
 _SAME_WORD_SECONDS = 300.0
+
+#: A mail server that lets everybody wait must not keep the caller from its work: the rest waits for the next call.
+_ROUND_SECONDS = 30.0
+
+#: What the trail calls a message of each kind.
+_CALLED = {"rung": "person", "news": "news", "trouble": "trouble"}
+
+
+class Shelf(Protocol):
+    """Where oncall.yaml is read: a Library, or something that needs less."""
+
+    @property
+    def oncall(self) -> Oncall:
+        """Who is on call, by the file as it was last read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A message that left, and could not be written down as sent."""
+
+    at: float
+    person: str
 
 
 class Pager:
     """Delivers what is due, by the store; and straight to whoever is on call, without it."""
 
-    def __init__(self, store: Store, chosen: Settings, shelf: Library) -> None:
+    def __init__(self, store: Store, chosen: Settings, shelf: Shelf, *, steady: Callable[[], float] = boottime) -> None:
+        """`steady` is a clock in seconds that never jumps."""
         self._store = store
         self._settings = chosen
-        self._oncall = shelf.oncall
+        self._shelf = shelf
+        self._steady = steady
         self._said: dict[str, float] = {}
-        self._unrecorded: dict[int, tuple[float, str]] = {}
+        self._unrecorded: dict[int, _Sent] = {}
+        self._writable = True
+
+    @property
+    def repeat(self) -> timedelta:
+        """After how long something that lasts is said again: the default policy's `repeat`."""
+        return self._shelf.oncall.policy("default").repeat
 
     def deliver_due(self, incident: int | None = None) -> int:
         """Send what is due, of one incident or of all; how many left. Raises StoreUnavailable if nothing can be read.
 
-        Sending comes before recording, and never waits for the trail: a store that cannot be written stops no message.
+        Sending comes before recording and waits for no trail: a store that can be read and not written stops no
+        message. What could not be recorded is not repeated within five minutes by this process, and recorded once
+        that works again. Who dies in between repeats the message: better than to lose it.
         """
+        began = self._steady()
+        self._unrecorded = {
+            number: sent for number, sent in self._unrecorded.items() if began - sent.at < 2 * _SAME_WORD_SECONDS
+        }
         with self._store.read() as tx:
-            due = messages.due(tx, incident=incident)
-        return sum(self._deliver(message) for message in due)
+            due, now = messages.due(tx, incident=incident, limit=50 + len(self._unrecorded)), tx.now
+        self._writable = True
+        left = 0
+        for message in due:
+            if self._steady() - began > _ROUND_SECONDS:
+                break
+            try:
+                left += self._deliver(message, now)
+            except Exception:  # a fault in one message keeps no other from its person (P5)
+                log.exception("message %s did not leave", message.id)
+        return left
 
-    def page_directly(self, subject: str, body: str) -> bool:
-        """Tell whoever is on call about Paramedic itself, without the store. The same subject once in five minutes."""
-        if boottime() - self._said.get(subject, -_SAME_WORD_SECONDS) < _SAME_WORD_SECONDS:
-            return False
-        person = self._oncall.person("oncall", utc_now())
-        if person is None or person.email is None:
-            log.error("nobody on call can be told: %s", subject)
-            return False
-        try:
-            self._send(
-                person,
-                letter.trouble(subject, body, now=utc_now()),
-                message_id=f"<paramedic.{uuid.uuid4()}@paramedic.invalid>",
-            )
-        except (TryAgain, Useless) as error:
-            log.error("%s could not be told: %s: %s", person.id, subject, error)  # noqa: TRY400 - the reason is enough
-            return False
-        self._said[subject] = boottime()
-        return True
+    def page_directly(self, subject: str, text: str) -> bool:
+        """Tell somebody about Paramedic itself, without the store: on call first. The same subject once in 5 minutes.
 
-    def _deliver(self, message: Message) -> bool:
+        True if it left, now or within those 5 minutes.
+        """
+        said = self._said.get(subject)
+        if said is not None and self._steady() - said < _SAME_WORD_SECONDS:
+            return True
+        now = utc_now()
+        written = letter.trouble(subject, text, now=now)
+        for person in self._anybody(now):
+            try:
+                self._send(person, written, message_id=_id("direct", str(uuid.uuid4())))
+            except TryAgain as error:
+                log.error("%s could not be told of %r: %s", person.id, subject, error)  # noqa: TRY400 - its words say it
+                return False
+            except Useless as error:
+                log.error("%s cannot be told of %r: %s", person.id, subject, error)  # noqa: TRY400 - its words say it
+            else:
+                self._said[subject] = self._steady()
+                return True
+        return False
+
+    # --- one message --------------------------------------------------------------------------------------------------
+
+    def _deliver(self, message: Message, now: datetime) -> bool:
         if not self._take(message):
             return False
-        person = self._person(message)
-        if person is None or person.email is None:
-            self._cannot_reach(message, f"{self._tell(message)} is nobody who can be told now")
-            return False
-        try:
-            with self._store.read() as tx:
-                written = self._compose(tx, message, person)
-            if written is None:
+        refusals = []
+        for person in self._people(message, now):
+            try:
+                written = self._compose(message, person)
+                if written is None:
+                    self._write(lambda tx: messages.withdraw(tx, message.incident or 0))
+                    return False
+                self._send(
+                    person,
+                    written,
+                    message_id=_id(message.id, self._store.uuid),
+                    about=message.incident,
+                )
+            except TryAgain as error:
+                self._put_off(message, str(error))
                 return False
-            self._send(person, written, message_id=f"<paramedic.{self._store.uuid}.{message.id}@paramedic.invalid>")
-        except TryAgain as error:
-            self._put_off(message, str(error))
-            return False
-        except Useless as error:
-            self._cannot_reach(message, str(error))
-            return False
-        self._record(message, person.id)
-        return True
+            except Useless as error:
+                refusals.append(f"{person.id} cannot be told: {error}")
+            else:
+                self._unrecorded[message.id] = _Sent(self._steady(), person.id)
+                self._record(message, person.id)
+                return True
+        self._cannot_reach(message, "; ".join(refusals) or f"{self._tell(message)} is nobody who can be told now")
+        return False
 
     def _take(self, message: Message) -> bool:
-        if message.id in self._unrecorded:
-            self._record(message, self._unrecorded[message.id][1])
-            return False
-        try:
-            with self._store.write() as tx:
-                return messages.take(tx, message.id)
-        except StoreUnavailable as error:
-            log.warning("message %s is sent without being taken: %s", message.id, error)
-            return True
+        sent = self._unrecorded.get(message.id)
+        if sent is not None:
+            self._record(message, sent.person)
+            if message.id not in self._unrecorded or self._steady() - sent.at < _SAME_WORD_SECONDS:
+                return False
+        if self._writable:
+            try:
+                with self._store.write() as tx:
+                    return messages.take(tx, message.id)
+            except StoreUnavailable as error:
+                log.warning("message %s is sent without being taken: %s", message.id, error)
+                self._writable = False
+        return True
 
     def _record(self, message: Message, person: str) -> None:
-        try:
-            with self._store.record() as tx:
-                if messages.sent(tx, message.id, person=person):
-                    trail.append(
-                        tx,
-                        actor="pager",
-                        phase="outcome",
-                        what=f"{message.kind}.told",
-                        incident=message.incident,
-                        reason=f"{person} was told",
-                        data={"message": message.id, "rung": message.rung, "person": person},
-                    )
-                    if message.tries < _TRIES_BEFORE_NEXT_RUNG:
-                        self._next_rung(tx, message)
-        except StoreUnavailable as error:
-            log.warning("message %s was sent, which could not be written: %s", message.id, error)
-            self._unrecorded[message.id] = (boottime(), person)
-        else:
+        def write(tx: Tx) -> None:
+            if messages.sent(tx, message.id, person=person):
+                self._tell_trail(tx, message, f"{person} was told", person=person)
+                policy = self._policy(message)
+                self._queue_next(tx, message, rung=message.rung + 1, wait=policy.wait_after(message.rung))
+
+        if self._write(write):
             self._unrecorded.pop(message.id, None)
 
     def _put_off(self, message: Message, error: str) -> None:
         log.warning("message %s did not leave: %s", message.id, error)
-        try:
-            with self._store.record() as tx:
-                pause = _BACKOFF[min(message.tries, len(_BACKOFF) - 1)]
-                messages.put_off(tx, message.id, error=error, until=tx.now + pause)
-                if message.tries + 1 == _TRIES_BEFORE_NEXT_RUNG:
-                    self._next_rung(tx, message, at_once=True)
-        except StoreUnavailable as unavailable:
-            log.warning("message %s is tried again when its hold ends: %s", message.id, unavailable)
+        policy = self._policy(message)
+
+        def write(tx: Tx) -> None:
+            pause = _BACKOFF[min(message.tries, len(_BACKOFF) - 1)]
+            messages.put_off(tx, message.id, error=error, until=tx.now + pause)
+            # The last rung has no next: it goes on trying, and climbs no pile of its own repeats.
+            if message.tries + 1 >= _TRIES_BEFORE_NEXT_RUNG and not _is_last(policy, message.rung):
+                self._queue_next(tx, message, rung=message.rung + 1, wait=timedelta(0))
+
+        self._write(write)
 
     def _cannot_reach(self, message: Message, error: str) -> None:
-        log.error("message %s can never leave: %s", message.id, error)
-        with self._store.record() as tx:
-            messages.unreachable(tx, message.id, error=error)
-            trail.append(
-                tx,
-                actor="pager",
-                phase="outcome",
-                what=f"{message.kind}.unreachable",
-                incident=message.incident,
-                reason=error,
-                data={"message": message.id, "rung": message.rung},
-            )
-            self._next_rung(tx, message, at_once=True)
+        log.error("message %s reaches nobody: %s", message.id, error)
+        policy = self._policy(message)
+        last = _is_last(policy, message.rung)
 
-    def _next_rung(self, tx: Tx, message: Message, *, at_once: bool = False) -> None:
-        if message.kind != "rung" or message.incident is None:
-            return
-        if incidents.get(tx, message.incident).state is not State.HANDED_OVER:
-            return
-        policy = self._oncall.policy(message.policy)
-        last = message.rung + 1 >= len(policy.rungs)
-        wait = timedelta(0) if at_once and not last else policy.wait_after(message.rung)
-        messages.queue_rung(
-            tx, incident=message.incident, policy=message.policy, rung=message.rung + 1, due_at=tx.now + wait
+        def write(tx: Tx) -> None:
+            self._tell_trail(tx, message, error)
+            if message.kind == "trouble":  # it has no rung above: everybody was asked, and is asked again
+                messages.put_off(tx, message.id, error=error, until=tx.now + policy.repeat)
+                return
+            messages.unreachable(tx, message.id, error=error)
+            if last:  # nobody is left: after a while the whole policy again
+                self._queue_next(tx, message, rung=0, wait=policy.repeat)
+            else:
+                self._queue_next(tx, message, rung=message.rung + 1, wait=timedelta(0))
+
+        self._write(write)
+
+    def _write(self, write: Callable[[Tx], None]) -> bool:
+        """In one transaction with the trail. False: the store cannot be written, and is not asked again this round."""
+        if not self._writable:
+            return False
+        try:
+            with self._store.record() as tx:
+                write(tx)
+        except StoreUnavailable as error:
+            log.warning("what became of a message could not be written: %s", error)
+            self._writable = False
+            return False
+        return True
+
+    def _tell_trail(self, tx: Tx, message: Message, reason: str, *, person: str | None = None) -> None:
+        trail.append(
+            tx,
+            actor="pager",
+            phase="outcome",
+            what=f"{_CALLED[message.kind]}.{'told' if person else 'unreachable'}",
+            incident=message.incident,
+            reason=reason,
+            data={"message": message.id, "rung": message.rung, "person": person},
         )
+
+    def _queue_next(self, tx: Tx, message: Message, *, rung: int, wait: timedelta) -> None:
+        """Climb, unless somebody has it meanwhile or the climbing has gone on already."""
+        number = message.incident
+        if message.kind != "rung" or number is None or incidents.get(tx, number).state is not State.HANDED_OVER:
+            return
+        if any(other.kind == "rung" and other.id > message.id for other in messages.of(tx, number)):
+            return
+        messages.queue_rung(tx, incident=number, policy=message.policy, rung=rung, due_at=tx.now + wait)
+
+    # --- to whom ------------------------------------------------------------------------------------------------------
+
+    def _policy(self, message: Message) -> Policy:
+        return self._shelf.oncall.policy(message.policy)
 
     def _tell(self, message: Message) -> str:
-        return self._oncall.policy(message.policy).rung(message.rung).tell if message.kind == "rung" else "oncall"
+        return self._policy(message).rung(message.rung).tell if message.kind == "rung" else ONCALL
 
-    def _person(self, message: Message) -> Person | None:
-        return self._oncall.person(self._tell(message), utc_now())
+    def _people(self, message: Message, now: datetime) -> list[Person]:
+        if message.kind == "trouble":
+            return self._anybody(now)
+        tells = [self._tell(message)]
+        if message.kind == "rung" and not self._writable:  # no next rung can be queued: its person is tried at once
+            tells += [rung.tell for rung in self._policy(message).rungs[message.rung + 1 :]]
+        return self._reachable(tells, now)
 
-    def _compose(self, tx: Tx, message: Message, person: Person) -> Letter | None:
+    def _anybody(self, now: datetime) -> list[Person]:
+        """Whoever is on call, then the default policy's people, then everybody: one of them hears of our trouble."""
+        oncall = self._shelf.oncall
+        rungs = oncall.policy("default").rungs
+        return self._reachable([ONCALL, *(rung.tell for rung in rungs), *oncall.people], now)
+
+    def _reachable(self, tells: Sequence[str], now: datetime) -> list[Person]:
+        found = [self._shelf.oncall.person(tell, now) for tell in tells]
+        return list(dict.fromkeys(person for person in found if person is not None and person.email is not None))
+
+    # --- what ---------------------------------------------------------------------------------------------------------
+
+    def _compose(self, message: Message, person: Person) -> Letter | None:
+        """The letter, or None where nobody needs it any more. A fault in composing is told in a bare one (P5)."""
         if message.incident is None:
-            return letter.trouble(message.subject, message.body, now=tx.now)
-        incident = incidents.get(tx, message.incident)
-        timeline = list(trail.entries(tx, incident=message.incident))
-        if message.kind == "news":
-            return letter.news(incident, timeline=timeline, now=tx.now)
-        if incident.state is not State.HANDED_OVER:
-            return None
-        token = sign(settings.link_key(self._settings), Acknowledgement(incident.store, incident.number, person.id))
-        return letter.page(
-            incident,
-            timeline=timeline,
-            evidence=incidents.evidence_of(tx, incident.number),
-            open_acts=[act.words for act in acts.of(tx, incident.number) if act.result is None],
-            mitigation=_mitigation(tx, incident),
-            link=f"{self._settings.links_at()}/ack/{token}",
-            now=tx.now,
-        )
+            return letter.trouble(message.subject, message.body, now=utc_now())
+        with self._store.read() as tx:
+            incident = incidents.get(tx, message.incident)
+            if message.kind == "rung" and incident.state is not State.HANDED_OVER:
+                return None
+            link = self._link(incident, person) if message.kind == "rung" else ""
+            try:
+                return _written(tx, message, incident, person, link)
+            except Exception as error:
+                log.exception("the message about %s could not be composed", name(message.incident))
+                return letter.bare(
+                    message.incident, person=person, link=link, because=f"{type(error).__name__}: {error}", now=tx.now
+                )
 
-    def _send(self, person: Person, written: Letter, *, message_id: str) -> None:
+    def _link(self, incident: Incident, person: Person) -> str:
+        try:
+            key = settings.link_key(self._settings)
+        except OSError as error:
+            log.warning("%s is paged without a link, by which nobody can acknowledge: %s", person.id, error)
+            return ""
+        token = sign(key, Acknowledgement(incident.store, incident.number, person.id))
+        return f"{self._settings.links_at()}/ack/{token}"
+
+    def _send(self, person: Person, written: Letter, *, message_id: str, about: int | None = None) -> None:
         if self._settings.smtp_url is None:
             raise Useless("no smtp_url is set: no mail can leave")
+        mark = self._mark()
+        headers = {"X-Paramedic": mark}
+        if about is not None:  # one thread per incident in the reader's mailbox
+            headers["References"] = _id(name(about), mark)
         mail = teller("email", {"url": self._settings.smtp_url.get_secret_value(), "sender": self._settings.mail_from})
-        mail.send(person.email or "", written.subject, written.text, None, {"X-Paramedic": "1"}, message_id)
+        mail.send(person.email or "", written.subject, written.text, None, headers, message_id)
+
+    def _mark(self) -> str:
+        """Whose message it is; a store that never answered cannot say."""
+        try:
+            return self._store.uuid
+        except (StoreUnavailable, StoreUnknown):
+            return "unknown"
 
 
-def _mitigation(tx: Tx, incident: Incident) -> str:
-    if incident.runbook_version is None:
-        return ""
-    try:
-        pinned = runbook.parse(incidents.runbook_text(tx, incident.runbook_version), f"{incident.runbook}.md")
-    except BadDocument:
-        return ""
-    return letter.mitigation_of(pinned.prose)
+def _id(what: object, store: str) -> str:
+    """A Message-ID: the same for a repeated message. Short enough to stand on its header's own line."""
+    return f"<{what}.{store}@paramedic.invalid>"
+
+
+def _is_last(policy: Policy, rung: int) -> bool:
+    return rung + 1 >= len(policy.rungs)
+
+
+def _written(tx: Tx, message: Message, incident: Incident, person: Person, link: str) -> Letter:
+    timeline = list(trail.entries(tx, incident=incident.number))
+    if message.kind == "news":
+        return letter.news(incident, timeline=timeline, now=tx.now)
+    blocking = acts.open_on(tx, incident.target)
+    open_acts = [act for act in acts.of(tx, incident.number) if act.result is None]
+    if blocking is not None and blocking not in open_acts:
+        open_acts.append(blocking)
+    runbook = incidents.runbook_text(tx, incident.runbook_version) if incident.runbook_version else ""
+    return letter.page(
+        incident,
+        person=person,
+        timeline=timeline,
+        evidence=incidents.evidence_of(tx, incident.number),
+        open_acts=[(act.words, act.incident) for act in open_acts],
+        mitigation=letter.mitigation_of(runbook),
+        link=link,
+        now=tx.now,
+    )

@@ -4,22 +4,24 @@ import logging
 import signal
 import threading
 
-from paramedic import library, settings
+from paramedic import settings
 from paramedic.paging import Pager
 from paramedic.secret import hush_logging
 from paramedic.store import Store
+from paramedic.watchdog.oncall import OncallFile
 from paramedic.watchdog.prefect import PrefectEyes
 from paramedic.watchdog.watch import Watchdog
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until told to stop. Raises BadSettings, and BadDocument for an oncall.yaml that nobody could be told by."""
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     chosen = settings.load()
-    store = Store(chosen.store())
-    watchdog = Watchdog(chosen, store, Pager(store, chosen, library.load(chosen.runbooks)), PrefectEyes(chosen))
+    store, probe = Store(chosen.store()), Store(chosen.store())
+    pager = Pager(store, chosen, OncallFile(chosen.runbooks / "oncall.yaml"))
+    watchdog = Watchdog(chosen, store, probe, pager, PrefectEyes(chosen))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -4,36 +4,46 @@ import httpx
 
 from paramedic.settings import Settings
 
-#: Prefect's state types that a run ends in.
-FINISHED = ("COMPLETED", "FAILED", "CRASHED")
-STOPPED = ("CANCELLED", "CANCELLING")
-
 #: What `state` says of a run that this Prefect does not know.
 GONE = "GONE"
 
 
 class PrefectEyes:
-    """Looks at Prefect, for at most two seconds a look."""
+    """Looks at Prefect, for at most two seconds a look; a Prefect that let one look wait is not looked at again.
+
+    Prefect REST API reference: "Health Check", "Read Flow Run".
+    """
 
     def __init__(self, chosen: Settings) -> None:
         auth = chosen.prefect_api_auth.get_secret_value().partition(":") if chosen.prefect_api_auth else None
         self._url = chosen.prefect_api_url
         self._http = httpx.Client(auth=(auth[0], auth[2]) if auth else None, timeout=2.0, trust_env=False)
+        self._answers = True
 
-    def healthy(self) -> bool:
-        """Whether it answers."""
+    def complaint(self) -> str | None:
+        """Why it does not answer, or None. Begins a new round of looks; without an address there is nothing to say."""
+        self._answers = True
+        if self._url is None:
+            return None
         try:
-            return self._http.get(f"{self._url}/health").is_success
-        except httpx.HTTPError:
-            return False
+            answer = self._http.get(f"{self._url}/health")
+        except httpx.HTTPError as error:
+            self._answers = False
+            return type(error).__name__
+        return None if answer.is_success else f"HTTP {answer.status_code}"
 
     def state(self, flow_run: str) -> str | None:
-        """The run's state type, GONE, or None where Prefect does not answer."""
+        """The run's state type (`RUNNING`, `CANCELLED`, …), GONE, or None where Prefect does not say."""
+        if self._url is None or not self._answers:
+            return None
         try:
             answer = self._http.get(f"{self._url}/flow_runs/{flow_run}")
             if answer.status_code == 404:
                 return GONE
             said: str | None = answer.raise_for_status().json()["state_type"]
-        except (httpx.HTTPError, ValueError, KeyError):
+        except httpx.TransportError:
+            self._answers = False
+            return None
+        except (httpx.HTTPStatusError, ValueError, KeyError, TypeError):
             return None
         return said or "PENDING"

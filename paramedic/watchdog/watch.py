@@ -1,122 +1,208 @@
 """The watchdog's round: every look, each on its own, and a person told where one shows trouble."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import httpx
+from sqlalchemy import update
 
 from paramedic import checkpoints, settings
 from paramedic.clock import boottime, spoken
+from paramedic.error import TryAgain, Useless
 from paramedic.paging import Pager
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable
+from paramedic.store import Store, StoreUnavailable, StoreUnknown
+from paramedic.store import trail as kept
 from paramedic.store.messages import queue_trouble
+from paramedic.store.tables import meta
+from paramedic.watchdog.attempts import Attempts
 from paramedic.watchdog.looks import Looks
 from paramedic.watchdog.prefect import PrefectEyes
 
 log = logging.getLogger(__name__)
 
-#: A checkpoint at the latest after so many seconds, if the trail has grown.
+#: A checkpoint after so many entries, and after so many seconds if there is a new one at all.
+_CHECKPOINT_ENTRIES = 100
 _CHECKPOINT_SECONDS = 60.0
+
+_STORE, _PREFECT, _GATEWAY = "the store", "the Prefect server", "the gateway"
 
 
 @dataclass
 class _Silence:
-    """How long something has not answered."""
+    """Since when something has not answered, and when somebody was told, by the steady clock."""
 
-    name: str
     since: float | None = None
-    told: bool = False
+    told_at: float | None = None
 
 
 class Watchdog:
-    """Looks around. It is a process of its own, so that what it watches can die without it."""
+    """Looks around. It is a process of its own, so that what it watches can die without it.
 
-    def __init__(self, chosen: Settings, store: Store, pager: Pager, prefect: PrefectEyes) -> None:
+    `probe` is a way to the same store of its own: it connects anew in every round, because a connection that is open
+    says nothing of a file that is gone or a server that takes no more. `steady` is a clock in seconds that never jumps.
+    """
+
+    def __init__(
+        self,
+        chosen: Settings,
+        store: Store,
+        probe: Store,
+        pager: Pager,
+        prefect: PrefectEyes,
+        *,
+        steady: Callable[[], float] = boottime,
+    ) -> None:
         self._settings = chosen
         self._store = store
+        self._probe = probe
         self._pager = pager
         self._prefect = prefect
-        self._looks = Looks(store, chosen, prefect)
-        self._silences = {name: _Silence(name) for name in ("the store", "the Prefect server", "the gateway")}
-        self._checkpoint_at = boottime()
-        self._heartbeat_at = 0.0
+        self._steady = steady
+        self._silences = {name: _Silence() for name in (_STORE, _PREFECT, _GATEWAY)}
+        self._uuid: str | None = None
+        self._checkpoint_at = steady()
+        self._heartbeat_at: float | None = None
         self._http = httpx.Client(timeout=2.0, trust_env=False)
+        looks = Looks(store, chosen)
+        self._looks: list[Callable[[], object]] = [
+            self.listen_to_the_store,
+            self.listen_to_prefect,
+            self.listen_to_the_gateway,
+            Attempts(store, chosen, prefect).look,
+            looks.orders,
+            looks.orphans,
+            looks.untold,
+            looks.waiting_alerts,
+            pager.deliver_due,
+            self.checkpoint,
+            self.heartbeat,
+        ]
 
     def look(self) -> None:
-        """One round."""
-        self._listen("the store", self._store_answers())
-        self._listen("the Prefect server", self._prefect.healthy())
-        self._listen("the gateway", self._gateway_answers())
-        looks: list[Callable[[], object]] = [
-            self._looks.attempts,
-            self._looks.orders,
-            self._looks.orphans,
-            self._looks.inbox,
-            self._pager.deliver_due,
-            self._checkpoint,
-            self._heartbeat,
-        ]
-        for one in looks:
+        """One round: every look is taken, whatever became of the others."""
+        for one in self._looks:
+            name = getattr(one, "__qualname__", repr(one))
             try:
                 one()
-            except StoreUnavailable as error:
-                log.warning("%s waits: %s", one.__name__, error)
-            except Exception:  # noqa: BLE001 - the watchdog's edge: whatever fails in one look, the others are taken
-                log.exception("a look failed: %s", one.__name__)
+            except (StoreUnavailable, StoreUnknown) as error:
+                log.warning("%s waits: %s", name, error)  # the look at the store tells somebody
+            except Exception as error:
+                log.exception("%s failed", name)
+                words = f"{type(error).__name__}: {error}"
+                self._tell(f"The watchdog fails at {name}", words, once_in=self._pager.repeat)
 
-    def _listen(self, name: str, answers: bool) -> None:  # noqa: FBT001 - a fact, not a switch
-        silence = self._silences[name]
-        if answers:
-            if silence.told:
-                self._tell(f"{name} answers again", f"{name} answers again.")
-            silence.since, silence.told = None, False
-            return
-        if silence.since is None:
-            silence.since = boottime()
-        if not silence.told and boottime() - silence.since >= self._settings.silent_after.total_seconds():
-            words = f"{name} has not answered for {spoken(self._settings.silent_after)}. Alerts may not be acted on."
-            silence.told = self._tell(f"{name} does not answer", words)
+    # --- does it answer? ----------------------------------------------------------------------------------------------
 
-    def _tell(self, subject: str, body: str) -> bool:
-        """Through the store where it works, for its record; else straight to the person."""
+    def listen_to_the_store(self) -> None:
+        """A store that cannot be written is as good as gone: nothing acts, and no alert is taken."""
+        complaint = None
         try:
-            with self._store.write() as tx:
-                queue_trouble(tx, subject=subject, body=body, same_within_minutes=1)
-        except StoreUnavailable:
-            return self._pager.page_directly(subject, body)
-        return True
+            self._write_something()
+        except (TryAgain, Useless) as error:
+            complaint = str(error)
+            log.warning("%s", complaint)
+        finally:
+            self._probe.close()
+        if complaint is None:
+            self._store.close()  # to go on with what answers now, whatever stood there before
+        self._listen(_STORE, complaint)
 
-    def _store_answers(self) -> bool:
-        """Whether it can be written: one that is full or locked is as good as gone."""
+    def _write_something(self) -> None:
+        self._uuid = self._uuid or self._probe.uuid
+        with self._probe.write() as tx:
+            same = tx.conn.execute(update(meta).where(meta.c.store == self._uuid).values(generation=meta.c.generation))
+        if same.rowcount != 1:
+            raise StoreUnknown(f"another store stands where store {self._uuid} was")
+
+    def listen_to_prefect(self) -> None:
+        """Without Prefect no playbook runs."""
+        self._listen(_PREFECT, self._prefect.complaint())
+
+    def listen_to_the_gateway(self) -> None:
+        """Without the gateway no alert is taken."""
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        complaint = None
         try:
-            with self._store.write() as tx:
-                tx.conn.exec_driver_sql("UPDATE meta SET generation = generation")
-        except StoreUnavailable as error:
-            log.warning("%s", error)
-            return False
-        return True
-
-    def _gateway_answers(self) -> bool:
-        try:
-            return self._http.get(f"http://{self._settings.host}:{self._settings.port}/healthz").is_success
-        except httpx.HTTPError:
-            return False
-
-    def _checkpoint(self) -> None:
-        if boottime() - self._checkpoint_at >= _CHECKPOINT_SECONDS:
-            checkpoints.write(self._store, settings.signing_key(self._settings), self._settings.checkpoints())
-            self._checkpoint_at = boottime()
-
-    def _heartbeat(self) -> None:
-        """Out to an address that the operator named: when it stops, somebody outside knows that we are gone."""
-        url = self._settings.heartbeat_url
-        if url is None or boottime() - self._heartbeat_at < self._settings.heartbeat_every.total_seconds():
-            return
-        self._heartbeat_at = boottime()
-        quiet = [silence.name for silence in self._silences.values() if silence.since is not None]
-        try:
-            self._http.post(url.get_secret_value(), json={"paramedic": "alive", "silent": quiet}).raise_for_status()
+            answer = self._http.get(f"http://{host}:{self._settings.port}/healthz")
+            complaint = None if answer.is_success else f"HTTP {answer.status_code}"
         except httpx.HTTPError as error:
-            log.warning("the heartbeat did not leave: %s", type(error).__name__)
+            complaint = type(error).__name__
+        self._listen(_GATEWAY, complaint)
+
+    def _listen(self, name: str, complaint: str | None) -> None:
+        """Tell somebody of a silence that lasts, again and again while it lasts, and of its end."""
+        silence, now = self._silences[name], self._steady()
+        if complaint is None:
+            told, silence.since, silence.told_at = silence.told_at, None, None
+            if told is not None:
+                self._tell(f"{name} answers again", f"{name} answers again.")
+            return
+        silence.since = now if silence.since is None else silence.since
+        if now - silence.since < self._settings.silent_after.total_seconds():
+            return
+        if silence.told_at is None or now - silence.told_at >= self._pager.repeat.total_seconds():
+            after = spoken(self._settings.silent_after)
+            words = f"{name} has not answered for {after} or longer: {complaint}.\n\nAlerts may not be acted on."
+            if self._tell(f"{name} does not answer", words):
+                silence.told_at = now
+
+    def _tell(self, subject: str, body: str, *, once_in: timedelta = timedelta(minutes=1)) -> bool:
+        """Through the store where it works, for its record; else straight to the person."""
+        if self._silences[_STORE].since is None:
+            try:
+                with self._store.write() as tx:
+                    minutes = math.ceil(once_in / timedelta(minutes=1))
+                    queue_trouble(tx, subject=subject, body=body, same_within_minutes=minutes)
+            except Exception:  # whatever keeps the word from the store, the person hears it
+                log.exception("told without the store: %s", subject)
+            else:
+                return True
+        return self._pager.page_directly(subject, body)
+
+    # --- what it leaves outside ---------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> None:
+        """The trail's head, signed, outside the database; and whether the last one still stands in the trail."""
+        path = self._settings.checkpoints()
+        last = checkpoints.newest(path)
+        with self._store.read() as tx:
+            newest = kept.head(tx)
+            seen = next(kept.entries(tx, after=last.seq - 1, limit=1), None) if last is not None else None
+            ours = last is not None and last.store == tx.store
+        if last is not None and ours and (seen is None or (seen.seq, seen.hash) != (last.seq, last.hash)):
+            self._tell(
+                "The trail is not what its last checkpoint saw",
+                f"Entry {last.seq} is gone or was changed. Run `paramedic audit verify`; who could edit the store?",
+                once_in=self._pager.repeat,
+            )
+            return
+        grown = (newest.seq if newest is not None else 0) - (last.seq if last is not None and ours else 0)
+        waited = self._steady() - self._checkpoint_at
+        if grown >= _CHECKPOINT_ENTRIES or (grown and waited >= _CHECKPOINT_SECONDS):
+            checkpoints.write(self._store, settings.signing_key(self._settings), path)
+            self._checkpoint_at = self._steady()
+
+    def heartbeat(self) -> None:
+        """Out to an address that the operator named: when it stops, somebody outside knows that nobody is told here.
+
+        It stops with this process, and when a store that is away could not be told of either.
+        """
+        url, now, store = self._settings.heartbeat_url, self._steady(), self._silences[_STORE]
+        every = self._settings.heartbeat_every.total_seconds()
+        if url is None or (self._heartbeat_at is not None and now - self._heartbeat_at < every):
+            return
+        lasted = now - store.since if store.since is not None else 0.0
+        if lasted >= self._settings.silent_after.total_seconds() and store.told_at is None:
+            log.error("no heartbeat: the store is away, and nobody can be told of it")
+            return
+        self._heartbeat_at = now
+        silent = [name for name, silence in self._silences.items() if silence.since is not None]
+        try:
+            answer = self._http.post(url.get_secret_value(), json={"paramedic": "alive", "silent": silent})
+            answer.raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            log.warning("the heartbeat did not leave: %s", type(error).__name__)  # its words may hold the address

@@ -1,0 +1,151 @@
+"""An attempt whose run died, or that nobody takes, goes on with a higher one, or to a person."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from sqlalchemy import select
+
+from paramedic.clock import spoken
+from paramedic.incident import Incident, State
+from paramedic.outcome import Ending, Outcome
+from paramedic.settings import Settings
+from paramedic.store import Store, Tx, acts, incidents
+from paramedic.store.incidents import Attempt
+from paramedic.store.tables import claims, grants
+from paramedic.watchdog.prefect import GONE, PrefectEyes
+
+
+class Stand(StrEnum):
+    """How far an attempt's run has come, by the store: what Prefect says of it comes second."""
+
+    UNBEGUN = "unbegun"  # Prefect has the run, and it never began here
+    HOLDING = "holding"  # its claim is live
+    LAPSED = "lapsed"  # its claim ran out: whoever held it is dead or stands still
+    UNCLAIMED = "unclaimed"  # it began, and has no claim yet or gave it back
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An open attempt, where it stands, and for how long nothing was heard of it."""
+
+    attempt: Attempt
+    incident: Incident
+    stand: Stand
+    silent_for: timedelta
+
+
+class Fate(StrEnum):
+    """What becomes of a suspect."""
+
+    WAIT = "wait"
+    RAISE = "raise"
+    HAND_OVER = "hand_over"
+
+
+def unclaimed_after(chosen: Settings) -> timedelta:
+    """How long a run may wait in Prefect for somebody to take it: late alone is no news."""
+    return max(timedelta(seconds=60), 2 * chosen.claim_within)
+
+
+def judge(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[Fate, str]:
+    """What becomes of the attempt, and why; `state` is what Prefect says of its run. Pure.
+
+    An operator's cancel is never answered with a new attempt, so what a silent Prefect may know is waited for. A live
+    claim is believed whatever Prefect says, but for a final Cancelled.
+    """
+    silent = suspect.silent_for
+    if suspect.stand is Stand.HOLDING:
+        return (Fate.HAND_OVER, _CANCELLED) if state == "CANCELLED" else (Fate.WAIT, "its claim is live")
+    if suspect.stand is not Stand.LAPSED and silent <= chosen.claim_within:
+        return Fate.WAIT, "it may still be on its way"
+    if state in ("CANCELLED", "CANCELLING"):
+        return Fate.HAND_OVER, _CANCELLED
+    if state is None:
+        if silent <= chosen.silent_after:
+            return Fate.WAIT, "Prefect does not say what became of its run"
+        return Fate.HAND_OVER, "nothing is heard of its run, and Prefect does not say what became of it"
+    if suspect.stand is Stand.UNBEGUN:
+        return _judge_unbegun(suspect, state, chosen)
+    if state == "PAUSED":
+        return Fate.HAND_OVER, "an operator paused the run in Prefect"
+    how = "lost its claim" if suspect.stand is Stand.LAPSED else f"has had no claim for {spoken(silent)}"
+    return Fate.RAISE, f"the run of attempt {suspect.attempt.attempt} {how} (Prefect: {state})"
+
+
+def _judge_unbegun(suspect: Suspect, state: str, chosen: Settings) -> tuple[Fate, str]:
+    silent = suspect.silent_for
+    if state in ("SCHEDULED", "PAUSED"):
+        if silent <= unclaimed_after(chosen):
+            return Fate.WAIT, "late alone is no news"
+        return Fate.HAND_OVER, f"nobody took the run for {spoken(silent)}: is the responder up?"
+    if state in ("PENDING", "RUNNING") and silent <= 2 * chosen.claim_within:
+        return Fate.WAIT, "a stock worker may need so long to start it"
+    said = "is unknown to Prefect" if state == GONE else f"is {state}"
+    return Fate.RAISE, f"the run of attempt {suspect.attempt.attempt} {said} and never began here"
+
+
+_CANCELLED = "an operator cancelled the run in Prefect"
+
+
+class Attempts:
+    """The look at every open attempt."""
+
+    def __init__(self, store: Store, chosen: Settings, prefect: PrefectEyes) -> None:
+        self._store = store
+        self._settings = chosen
+        self._prefect = prefect
+
+    def look(self) -> None:
+        """Judge each, and do what follows. Raises StoreUnavailable."""
+        with self._store.read() as tx:
+            suspects = [found for one in incidents.open_attempts(tx) if (found := suspect(tx, one))]
+        for one in suspects:
+            if one.silent_for <= self._settings.claim_within and one.stand in (Stand.UNBEGUN, Stand.UNCLAIMED):
+                continue  # too young to ask Prefect about
+            state = self._prefect.state(one.attempt.flow_run) if one.attempt.flow_run else None
+            fate, reason = judge(one, state, self._settings)
+            if fate is not Fate.WAIT:
+                self._decide(one, fate, reason)
+
+    def _decide(self, before: Suspect, fate: Fate, reason: str) -> None:
+        number, attempt = before.attempt.incident, before.attempt.attempt
+        with self._store.record() as tx:
+            known = incidents.attempt_of(tx, number, attempt)
+            now = suspect(tx, known) if known is not None and known.state == "open" else None
+            if now is None or now.stand is not before.stand:
+                return  # it moved while Prefect was asked
+            if fate is Fate.RAISE and attempt < self._settings.max_attempts:
+                rungs = tx.conn.execute(select(grants.c.rung).where(grants.c.incident == number)).scalars()
+                incidents.raise_attempt(tx, number, after=attempt, rungs=max(rungs, default=0), reason=reason)
+                return
+            if fate is Fate.RAISE:
+                reason = f"{reason}; that was attempt {attempt} of {self._settings.max_attempts}"
+            hand_over(tx, now.incident, reason)
+
+
+def suspect(tx: Tx, attempt: Attempt) -> Suspect | None:
+    """Where the attempt stands; None where nobody is to be suspected: the outbox has it, or the incident went on."""
+    incident = incidents.get(tx, attempt.incident)
+    if incident.state not in (State.OPEN, State.WORKING) or incident.attempt != attempt.attempt:
+        return None
+    if attempt.began_at is None:
+        if attempt.dispatched_at is None:
+            return None
+        return Suspect(attempt, incident, Stand.UNBEGUN, tx.now - attempt.dispatched_at)
+    mine = (claims.c.incident == attempt.incident) & (claims.c.attempt == attempt.attempt)
+    claim = tx.conn.execute(select(claims.c.lease_until, claims.c.released).where(mine)).one_or_none()
+    if claim is None:
+        return Suspect(attempt, incident, Stand.UNCLAIMED, tx.now - attempt.began_at)
+    silent = tx.now - claim.lease_until
+    if claim.released:
+        return Suspect(attempt, incident, Stand.UNCLAIMED, silent)
+    return Suspect(attempt, incident, Stand.HOLDING if claim.lease_until > tx.now else Stand.LAPSED, silent)
+
+
+def hand_over(tx: Tx, incident: Incident, reason: str) -> None:
+    """Give it to a person; an act whose outcome is open is named."""
+    unsettled = acts.open_on(tx, incident.target)
+    if unsettled is not None:
+        reason = f"{reason}; {unsettled.words} has no outcome"
+    incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, reason), actor="watchdog")

@@ -63,8 +63,8 @@ class Postgres:
             return done.fetchall() if done.description else []
 
 
-def start_postgres(initdb: str, folder: Path) -> tuple["Postgres", subprocess.Popen[bytes]]:
-    """Make a cluster in the folder, or take the one that is there, and start it on a free port."""
+def start_postgres(initdb: str, folder: Path, port: int = 0) -> tuple["Postgres", subprocess.Popen[bytes]]:
+    """Make a cluster in the folder, or take the one that is there, and start it on the port, or on a free one."""
     user = "postgres" if os.getuid() == 0 else None
     if user:
         owner = pwd.getpwnam(user)
@@ -74,7 +74,8 @@ def start_postgres(initdb: str, folder: Path) -> tuple["Postgres", subprocess.Po
         made = [initdb, "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
         subprocess.run(made, check=True, user=user, group=user, extra_groups=[] if user else None, capture_output=True)
     with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
         port = free.getsockname()[1]
     settings = {"fsync": "off", "unix_socket_directories": str(folder), "listen_addresses": "127.0.0.1"}
     settings |= {"max_connections": "120", "shared_buffers": "32MB", "port": str(port)}

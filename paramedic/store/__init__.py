@@ -14,11 +14,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from paramedic.error import TryAgain, Useless
-from paramedic.store import tables
+from paramedic.store import silence, tables
 
 
 class StoreUnavailable(TryAgain):
-    """The database does not answer, is locked, or its disk is full. Nothing was written."""
+    """The database does not answer, is locked, or its disk is full.
+
+    Nothing was written, unless the commit itself got no answer: then it stands whole or not at all.
+    """
 
 
 class StoreUnknown(Useless):
@@ -118,20 +121,14 @@ def connect(url: str) -> Engine:
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         case "postgresql":
-            return create_engine(
+            engine = create_engine(
                 parsed.set(drivername="postgresql+psycopg"),
                 pool_pre_ping=True,
                 pool_timeout=5,
-                connect_args={
-                    "connect_timeout": 3,
-                    "options": "-c statement_timeout=10000 -c lock_timeout=5000",
-                    # A host that went away without a word: noticed in 6 s, whether we were speaking or listening.
-                    "tcp_user_timeout": 6000,
-                    "keepalives_idle": 3,
-                    "keepalives_interval": 1,
-                    "keepalives_count": 3,
-                },
+                connect_args={"connect_timeout": 3, "options": "-c statement_timeout=10000 -c lock_timeout=5000"},
             )
+            event.listen(engine, "do_connect", silence.connect)
+            return engine
         case other:
             raise Useless(f"store_url names {other!r}; allowed: sqlite:///FILE, postgresql://USER@HOST/DATABASE")
 

@@ -40,7 +40,7 @@ def receive(
 ) -> list[str]:
     """Write the alerts, and what could not be read, in one durable commit; the receipt ids, in the alerts' order.
 
-    Raises StoreUnavailable, and then nothing was written. A person is told of what could not be read; the quarantine
+    Raises StoreUnavailable, and then they are to be sent again. A person is told of what could not be read; the quarantine
     keeps the newest `keep` bodies.
     """
     receipts = [str(uuid.uuid4()) for _ in alerts]

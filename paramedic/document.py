@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -97,11 +98,23 @@ def _place(said: Any, at: tuple[Any, ...]) -> tuple[int, int]:
 
 
 def _keys(shape: Any, at: tuple[Any, ...]) -> list[str]:
+    """The keys that are allowed at the place: through models, lists, mappings and what may be missing."""
     for part in at:
-        field = shape.model_fields.get(part) if isinstance(shape, type) and issubclass(shape, BaseModel) else None
-        if field is None:
-            return []
-        shape = field.annotation
+        shape = _model(shape)
+        if isinstance(shape, type) and issubclass(shape, BaseModel):
+            named = {field.alias or name: field for name, field in shape.model_fields.items()}
+            if part not in named:
+                return []
+            shape = named[part].annotation
+        else:
+            shape = next(iter(get_args(shape)[-1:]), None)  # what a list or a mapping is of
+    shape = _model(shape)
     if isinstance(shape, type) and issubclass(shape, BaseModel):
         return sorted(field.alias or name for name, field in shape.model_fields.items())
     return []
+
+
+def _model(shape: Any) -> Any:
+    if get_origin(shape) in (Union, UnionType):
+        return next((one for one in get_args(shape) if one is not NoneType), shape)
+    return shape

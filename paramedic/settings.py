@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from paramedic.duration import duration
 from paramedic.error import Useless
@@ -109,6 +109,8 @@ def load(**given: Any) -> Settings:
     from_file = {name: value for name, value in said.items() if f"PARAMEDIC_{name.upper()}" not in os.environ}
     try:
         chosen = Settings(**(from_file | given))
+    except SettingsError as error:
+        raise BadSettings(f"{error}: write it as JSON") from error
     except ValidationError as error:
         raise BadSettings(
             "\n".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))

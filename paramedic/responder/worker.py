@@ -79,7 +79,7 @@ class ParamedicWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ParamedicW
                 await process.stdin.drain()
         await self._refill()
         code = await self._ended(process, flow_run.id)
-        if code != 0 and await self._told_to_stop(flow_run.id):
+        if await self._told_to_stop(flow_run.id):
             await self._mark_flow_run_as_cancelled(flow_run)
             code = 0
         return ParamedicWorkerResult(status_code=code, identifier=str(process.pid))

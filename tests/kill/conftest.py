@@ -28,7 +28,9 @@ STORIES = {
     "acknowledged": "",
     "frozen-prefect": "",
     "frozen-supervisord": "",
-    **{f"cancelled-at-{point}": "" for point in ("claimed", "evidence_taken", "intent_written", "act_sent", "verified")},
+    **{
+        f"cancelled-at-{point}": "" for point in ("claimed", "evidence_taken", "intent_written", "act_sent", "verified")
+    },
 }
 
 

@@ -48,6 +48,4 @@ def right_outcome(point: str, victim: str) -> tuple[str, int, str]:
     return "remediated", 1, "healed once, by whoever was left or came back"
 
 
-TABLE = tuple(
-    Row(point, victim, *right_outcome(point, victim)) for point in POINTS for victim in VICTIMS
-)
+TABLE = tuple(Row(point, victim, *right_outcome(point, victim)) for point in POINTS for victim in VICTIMS)

@@ -1,0 +1,137 @@
+"""`paramedic up` and the demo: nothing is left behind, whoever is killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from paramedic.demo.world import free_port
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+
+PARAMEDIC = str(Path(sys.executable).parent / "paramedic")
+
+
+def _start(folder: Path, *argv: str, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [PARAMEDIC, *argv],
+        env=dict(os.environ) | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+    )
+
+
+def _says(process: subprocess.Popen[str], word: str) -> str:
+    said = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        said += line
+        if word in line:
+            return said
+    pytest.fail(f"it ended without saying {word!r}:\n{said}")
+
+
+def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def _all_gone(family: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert [(one.pid, one.cmdline()) for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = _start(tmp_path, "up", "--data", _folder(tmp_path))
+    try:
+        _says(process, "logs")
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _folder(tmp_path: Path) -> str:
+    data = tmp_path / "data"
+    data.mkdir()
+    return str(data)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_however_up_ends_no_process_is_left(up: subprocess.Popen[str], number: signal.Signals) -> None:
+    family = _family(up)
+    assert len(family) >= 7, "server, gateway, dispatch, watchdog, responder and two warm processes"
+    up.send_signal(number)
+    assert up.wait(10) == (-signal.SIGKILL if number is signal.SIGKILL else 0)
+    _all_gone(family)
+
+
+def test_a_child_that_is_killed_comes_back_and_leaves_nothing(up: subprocess.Popen[str]) -> None:
+    def children() -> dict[str, psutil.Process]:
+        return {one.cmdline()[2]: one for one in psutil.Process(up.pid).children() if len(one.cmdline()) > 2}
+
+    for name in ("paramedic.gateway", "paramedic.dispatch", "paramedic.watchdog", "paramedic.responder", "uvicorn"):
+        victim = children()[name]
+        below = victim.children(recursive=True)
+        victim.kill()
+        _all_gone(below)
+        until = time.monotonic() + 20
+        while name not in children() or children()[name].pid == victim.pid:
+            assert time.monotonic() < until, f"{name} did not come back"
+            time.sleep(0.1)
+
+
+def test_a_port_that_is_asked_for_and_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        process = _start(tmp_path, "up", "--data", _folder(tmp_path), PARAMEDIC_PORT=port)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"port {port}" in said
+    assert "PARAMEDIC_PORT" in said
+
+
+def test_two_on_one_folder_are_refused(up: subprocess.Popen[str], tmp_path: Path) -> None:
+    process = _start(tmp_path, "up", "--data", str(tmp_path / "data"), PARAMEDIC_PORT=str(free_port()))
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "another `paramedic up`" in said
+
+
+def test_the_demo_does_what_it_says(tmp_path: Path) -> None:
+    process = _start(tmp_path, "demo", "--json", "told.json", "--data", "kept")
+    family: list[psutil.Process] = []
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        family = _family(process) or family if process.poll() is None else family
+    assert process.wait(30) == 0, said
+    process.stdout.close()
+    _all_gone(family)
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["ok"] is True
+    assert told["trail"]["verified"] is True
+    assert [(one["name"], one["outcome"]) for one in told["scenarios"]] == [
+        ("leak", "remediated"),
+        ("beyond-help", "handed_over"),
+    ]
+    assert all(len(one["flow_runs"]) == 1 for one in told["scenarios"])
+    for command in (["audit", "verify"], ["incident", "show", "INC-1"]):
+        done = subprocess.run([PARAMEDIC, *command, "--data", "kept"], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr

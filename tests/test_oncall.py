@@ -1,0 +1,95 @@
+"""Who is on call, summer and winter; whom a rung means, and how long until the next."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from paramedic.document import BadDocument
+from paramedic.escalation import Oncall, parse_oncall
+from paramedic.rotation import Rotation
+
+GOOD = (Path(__file__).parents[1] / "runbooks" / "oncall.yaml").read_text()
+WEEK, DAY = timedelta(weeks=1), timedelta(days=1)
+
+
+@pytest.fixture
+def oncall() -> Oncall:
+    return parse_oncall(GOOD, "oncall.yaml")
+
+
+@pytest.mark.parametrize(
+    ("at", "who"),
+    [
+        (datetime(2026, 1, 5, 7, 59, tzinfo=UTC), None),  # Berlin is UTC+1: not nine yet
+        (datetime(2026, 1, 5, 8, 0, tzinfo=UTC), "ada"),
+        (datetime(2026, 1, 12, 7, 59, tzinfo=UTC), "ada"),
+        (datetime(2026, 1, 12, 8, 0, tzinfo=UTC), "ben"),
+        (datetime(2026, 1, 19, 8, 0, tzinfo=UTC), "ada"),
+        # On 29 March the clocks go forward: nine in Berlin is seven in UTC from then on.
+        (datetime(2026, 3, 30, 6, 59, tzinfo=UTC), "ben"),
+        (datetime(2026, 3, 30, 7, 0, tzinfo=UTC), "ada"),
+        # On 25 October they go back.
+        (datetime(2026, 10, 26, 7, 59, tzinfo=UTC), "ben"),
+        (datetime(2026, 10, 26, 8, 0, tzinfo=UTC), "ada"),
+    ],
+)
+def test_turns_change_at_nine_in_berlin_whatever_the_clocks_do(oncall: Oncall, at: datetime, who: str | None) -> None:
+    assert oncall.rotation.who(at) == who
+
+
+def test_every_moment_of_two_years_has_exactly_one_person() -> None:
+    daily = Rotation("America/New_York", "2026-01-05 02:30", DAY, ("a", "b", "c"))
+    at, seen = datetime(2026, 1, 6, tzinfo=UTC), []
+    while at < datetime(2028, 1, 6, tzinfo=UTC):
+        seen.append(daily.who(at))
+        at += timedelta(hours=1)
+    turns = [len(list(run)) for run in _runs(seen)][1:-1]
+    assert set(turns) <= {23, 24, 25}
+
+
+def _runs(seen: list[str | None]) -> list[list[str | None]]:
+    runs: list[list[str | None]] = []
+    for one in seen:
+        if not runs or runs[-1][-1] != one:
+            runs.append([])
+        runs[-1].append(one)
+    return runs
+
+
+def test_rungs_climb_and_the_last_repeats(oncall: Oncall) -> None:
+    policy = oncall.policy("default")
+    assert [policy.rung(number).tell for number in range(4)] == ["oncall", "ben", "ben", "ben"]
+    assert policy.wait_after(0) == timedelta(minutes=15)
+    assert policy.wait_after(1) == policy.wait_after(7) == timedelta(minutes=30)
+
+
+def test_a_policy_that_is_gone_is_the_default(oncall: Oncall) -> None:
+    assert oncall.policy("gone").name == "default"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("people: [ada, ben]", "people: [ada, eve]", "eve, who is not among the people"),
+        ("tell: ben", "tell: eve", "eve, who is not among the people"),
+        ("default:", "other:", "no policy `default`"),
+        ("Europe/Berlin", "Europe/Atlantis", "no zone 'Europe/Atlantis'"),
+        ("every: 1 week", "every: 5 days", "write one of 1 day, 1 week"),
+        ("starts: 2026-01-05 09:00", "starts: Monday", "rotation.starts"),
+        ("email: ada@example.org", "email: ada@example.org>,<eve@example.org", "people.ada.email"),
+        ("repeat: 30m", "repat: 30m", "did you mean repeat?"),
+    ],
+)
+def test_what_is_wrong_is_said(before: str, after: str, says: str) -> None:
+    assert before in GOOD
+    with pytest.raises(BadDocument) as caught:
+        parse_oncall(GOOD.replace(before, after, 1), "oncall.yaml")
+    assert says in str(caught.value)
+
+
+def test_people_without_any_address_are_a_fault() -> None:
+    import re
+
+    with pytest.raises(BadDocument, match="nobody has an address"):
+        parse_oncall(re.sub(r", email: \S+@example.org", "", GOOD), "oncall.yaml")

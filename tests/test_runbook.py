@@ -1,0 +1,153 @@
+"""A runbook says what is wrong with it: file, line, column, what, and what is allowed."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paramedic import library
+from paramedic.alert import Alert, Severity, Status
+from paramedic.document import BadDocument
+from paramedic.runbook import Budget, Mode, Runbook, parse
+from paramedic.services import Services, parse_services
+
+ROOT = Path(__file__).parents[1]
+GOOD = (ROOT / "runbooks" / "tracking-api-memory.md").read_text()
+
+
+def _problems(text: str) -> list[str]:
+    with pytest.raises(BadDocument) as caught:
+        parse(text, "r.md")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_shipped_runbooks_have_nothing_wrong() -> None:
+    shelf = library.load(ROOT / "runbooks")
+    assert shelf.problems == ()
+    assert shelf.runbooks
+
+
+def test_a_runbook_is_read_whole() -> None:
+    one = parse(GOOD, "r.md")
+    assert (one.name, one.mode, one.policy) == ("tracking-api-memory", Mode.OBSERVE, "default")
+    assert one.guardrails.budget == Budget(3, timedelta(hours=1))
+    assert one.verify.memory_below == 1_500_000_000
+    assert one.verify.stable == timedelta(minutes=1)
+    assert "supervisorctl" in one.prose
+
+
+def test_without_a_mode_it_observes() -> None:
+    without = "\n".join(line for line in GOOD.split("\n") if not line.startswith("mode:"))
+    assert parse(without, "r.md").mode is Mode.OBSERVE
+
+
+def test_its_version_is_its_whole_text() -> None:
+    assert parse(GOOD, "r.md").version != parse(GOOD + "\n", "r.md").version
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("settle:", "setle:", "r.md:13:1: setle: no such key, or one that is not enforced; did you mean settle?"),
+        ("cooldown:", "window:", "guardrails.window: no such key"),
+        ("budget: 3 per hour", "budget: often", "guardrails.budget: write `3 per hour`"),
+        ("mode: observe", "mode: ask", "mode: Input should be 'observe' or 'act'"),
+        ("stable: 1m", "stable: soon", "'soon' is no duration; write 250ms"),
+        ("stable: 1m", "stable: 9m", "`stable` is more than nothing and less than `within`"),
+        ("memory_below: 1500MB", "memory_below: much", "'much' is no size"),
+        ("health: ok, memory_below: 1500MB, ", "", "name at least one condition"),
+        ("evidence: [process-tree", "evidence: [everything", "with.evidence.0"),
+        ('{env=~"prod|canary"}', '{env~"prod"}', "write label="),
+        ('{env=~"prod|canary"}', '{env=~"(a*)*"}', "can take for ever"),
+        ('{env=~"prod|canary"}', '{env=~"("}', "is no pattern"),
+        ("service: tracking-api", "service: [", "this is no YAML"),
+        ("service: tracking-api\n", "", "service: is missing"),
+        ("## Mitigation", "## Afterwards", "the prose has no Mitigation"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(before: str, after: str, says: str) -> None:
+    assert before in GOOD
+    problems = _problems(GOOD.replace(before, after, 1))
+    assert any(says in problem for problem in problems), problems
+    assert all(problem.startswith("r.md:") for problem in problems)
+
+
+def test_all_problems_are_said_at_once() -> None:
+    assert len(_problems(GOOD.replace("settle:", "setle:").replace("mode: observe", "mode: ask"))) == 2
+
+
+@given(st.text(max_size=200))
+def test_no_text_makes_anything_but_problems(text: str) -> None:
+    for whole in (text, f"---\n{text}\n---\n"):
+        with pytest.raises(BadDocument):
+            parse(whole, "r.md")
+
+
+# --- which target is meant ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def services() -> Services:
+    return parse_services((ROOT / "runbooks" / "services.yaml").read_text(), "services.yaml")
+
+
+@pytest.fixture
+def one() -> Runbook:
+    return parse(GOOD, "r.md")
+
+
+def _alert(**labels: str) -> Alert:
+    return Alert("a", "TrackingApiMemory", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", labels)
+
+
+def test_it_wants_its_alerts_and_no_others(one: Runbook) -> None:
+    assert one.wants(_alert(env="prod"))
+    assert one.wants(_alert(env="canary"))
+    assert not one.wants(_alert(env="production"))
+    assert not one.wants(_alert())
+
+
+@pytest.mark.parametrize("spelling", ["web-1", "web-1:9100", "web-1.internal"])
+def test_a_listed_host_is_found_by_any_of_its_spellings(one: Runbook, services: Services, spelling: str) -> None:
+    target = one.locate(_alert(instance=spelling), services)
+    assert not isinstance(target, str)
+    assert target.id == "web-1/tracking-api"
+
+
+@pytest.mark.parametrize("host", ["web-9", "web-1/../web-2", "{instance}", "", "web-1\n", "$(reboot)"])
+def test_a_label_cannot_name_a_host_that_is_not_listed(one: Runbook, services: Services, host: str) -> None:
+    assert isinstance(one.locate(_alert(instance=host), services), str)
+
+
+def test_a_missing_label_is_said(one: Runbook, services: Services) -> None:
+    assert one.locate(_alert(), services) == "the alert has no label instance, which its target needs"
+
+
+# --- the folder -----------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_runbook_is_refused_alone_and_aloud(tmp_path: Path) -> None:
+    for file in (ROOT / "runbooks").iterdir():
+        (tmp_path / file.name).write_text(file.read_text())
+    (tmp_path / "broken.md").write_text("nothing")
+    (tmp_path / "misnamed.md").write_text(GOOD)
+    shelf = library.load(tmp_path)
+    assert list(shelf.runbooks) == ["tracking-api-memory"]
+    assert {Path(problem.file).name for problem in shelf.problems} == {"broken.md", "misnamed.md"}
+
+
+@pytest.mark.parametrize("file", ["services.yaml", "oncall.yaml"])
+def test_without_services_or_oncall_nothing_is_loaded(tmp_path: Path, file: str) -> None:
+    for one in (ROOT / "runbooks").iterdir():
+        (tmp_path / one.name).write_text(one.read_text())
+    (tmp_path / file).unlink()
+    with pytest.raises(BadDocument, match=file):
+        library.load(tmp_path)
+
+
+def test_a_target_listed_twice_is_refused() -> None:
+    text = (ROOT / "runbooks" / "services.yaml").read_text()
+    with pytest.raises(BadDocument, match="listed twice"):
+        parse_services(text + text[text.index("      - host") :], "services.yaml")

@@ -1,0 +1,216 @@
+"""Whatever order runs, people, the watchdog and the clock come in, the promises hold (P2, P4, P5)."""
+
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from databases import Clock
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from opened import ALIVE, DEADLINE, FREE, LEASE, look_at_the_trail, opened, working
+from sqlalchemy import func, select
+
+from paramedic.incident import IllegalMove, State
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import Store, acts, claims, incidents, messages, pauses
+from paramedic.store.acts import Act
+from paramedic.store.claims import Claim
+from paramedic.store.tables import acts as act_rows
+from paramedic.store.tables import attempts, grants, outbox
+
+TARGETS = ("web-1/api", "web-2/api")
+RUNGS = 2
+targets = st.sampled_from(TARGETS)
+runs = st.sampled_from(["run-1", "run-2", "run-3"])
+results = st.sampled_from(["done", "cured", "failed", "not_sent"])
+ours = (State.OPEN, State.WORKING)
+
+
+class AnyStory(RuleBasedStateMachine):
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.store = Store(url, now=self.clock.now)
+        self.claims: list[Claim] = []  # lost ones too: a run that was given up for dead still has its own
+        self.acts: list[Act] = []
+
+    @initialize()
+    def two_runs_are_at_work(self) -> None:
+        for target in TARGETS:
+            self.claims.append(working(self.store, target=target, rungs=RUNGS))
+
+    def teardown(self) -> None:
+        assert look_at_the_trail(self.store).verified
+        self.store.close()
+
+    def some(self, pick: int) -> int | None:
+        with self.store.read() as tx:
+            known = incidents.listed(tx)
+        return known[pick % len(known)].number if known else None
+
+    @rule(where=targets, plan=st.booleans())
+    def an_alert_comes(self, where: str, plan: bool) -> None:
+        with self.store.record() as tx:
+            if incidents.live(tx, "tracking", where) is None:
+                number = opened(tx, target=where, rungs=RUNGS, plan=plan)
+                if not plan:
+                    incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "no runbook"), actor="triage")
+
+    @rule(pick=st.integers(0, 3), run=runs, attempt=st.integers(1, 3))
+    def a_run_begins(self, pick: int, run: str, attempt: int) -> None:
+        number = self.some(pick)
+        if number is None:
+            return
+        with self.store.record() as tx:
+            before = incidents.get(tx, number)
+            if incidents.begin_attempt(tx, number, attempt, flow_run=run) is not None:
+                assert incidents.get(tx, number) == before
+                return
+            assert before.state in ours
+            assert before.attempt == attempt
+            taken = claims.take(
+                tx, target=before.target, incident=number, attempt=attempt, holder=f"run:{run}", lease=LEASE
+            )
+        if isinstance(taken, Claim):
+            assert all(taken.token > other.token for other in self.claims if other.target == taken.target)
+            self.claims.append(taken)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=st.integers(0, 9), rung=st.integers(1, RUNGS))
+    def a_run_means_to_act(self, pick: int, rung: int) -> None:
+        claim = self.claims[pick % len(self.claims)]
+        with self.store.record() as tx:
+            before = incidents.get(tx, claim.incident)
+            free = acts.open_on(tx, claim.target) is None
+            paused = pauses.current(tx)
+            newest = max(other.token for other in self.claims if other.target == claim.target)
+            judged = acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
+        if isinstance(judged, Act):
+            assert before.state is State.WORKING
+            assert before.attempt == claim.attempt
+            assert claim.token == newest
+            assert free
+            assert paused is None
+            self.acts.append(judged)
+
+    @precondition(lambda self: self.acts)
+    @rule(pick=st.integers(0, 9), result=results)
+    def an_outcome_is_written(self, pick: int, result: str) -> None:
+        act = self.acts[pick % len(self.acts)]
+        with self.store.record() as tx:
+            before = acts.get(tx, act.id).result
+            written = acts.close(tx, act, result=result, why="seen", actor=act.holder)
+        assert written == (before is None or (before, result) == ("done", "cured"))
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=st.integers(0, 9))
+    def a_claim_is_renewed(self, pick: int) -> None:
+        claim = self.claims[pick % len(self.claims)]
+        with self.store.write() as tx:
+            held = claims.current(tx, claim.target)
+            assert claims.renew(tx, claim, LEASE) == (held is not None and held[1] and held[0].token == claim.token)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=st.integers(0, 9))
+    def a_claim_is_given_back(self, pick: int) -> None:
+        with self.store.write() as tx:
+            claims.release(tx, self.claims[pick % len(self.claims)])
+
+    @rule(pick=st.integers(0, 3))
+    def the_watchdog_hands_on(self, pick: int) -> None:
+        number = self.some(pick)
+        if number is None:
+            return
+        with self.store.record() as tx:
+            now = incidents.get(tx, number)
+            assert incidents.raise_attempt(tx, number, after=now.attempt, rungs=RUNGS, reason="silent") == (
+                now.state in ours
+            )
+
+    @rule(
+        pick=st.integers(0, 3),
+        state=st.sampled_from([State.HANDED_OVER, State.ACKNOWLEDGED, State.RESOLVED]),
+        who=st.sampled_from(["ada", "bob"]),
+    )
+    def it_is_moved(self, pick: int, state: State, who: str) -> None:
+        number = self.some(pick)
+        if number is None:
+            return
+        moves: dict[State, Callable[[], object]] = {
+            State.HANDED_OVER: lambda: incidents.hand_over(tx, number, Outcome(Ending.REFUSED, "no"), actor=who),
+            State.ACKNOWLEDGED: lambda: incidents.acknowledge(tx, number, by=who, reason="by the link"),
+            State.RESOLVED: lambda: incidents.resolve(tx, number, Outcome(Ending.RECOVERED, "well"), actor=who),
+        }
+        with self.store.read() as tx:
+            before = incidents.get(tx, number)
+        try:
+            with self.store.record() as tx:
+                moves[state]()
+        except IllegalMove:
+            assert before.state in (State.RESOLVED, State.ACKNOWLEDGED)
+        with self.store.read() as tx:
+            after = incidents.get(tx, number)
+        if before.state not in ours:
+            assert after.state not in ours
+        if before.state is State.RESOLVED:
+            assert after == before
+
+    @rule(paused=st.booleans())
+    def the_kill_switch_is_thrown(self, paused: bool) -> None:
+        with self.store.record() as tx:
+            (pauses.pause if paused else pauses.resume)(tx, by="ada", reason="a look by hand")
+
+    @rule(seconds=st.sampled_from([1, 9, 10, 60]))
+    def time_goes_by(self, seconds: int) -> None:
+        self.clock.advance(timedelta(seconds=seconds))
+
+    @invariant()
+    def a_target_has_one_open_act_and_a_rung_is_spent_once(self) -> None:
+        with self.store.read() as tx:
+            unsettled = select(func.count()).where(act_rows.c.result.is_(None)).group_by(act_rows.c.target)
+            assert all(count == 1 for count in tx.conn.execute(unsettled).scalars())
+            spent = (
+                select(func.count())
+                .where(func.coalesce(act_rows.c.result, "open") != "not_sent")
+                .group_by(act_rows.c.incident, act_rows.c.rung)
+            )
+            assert all(count == 1 for count in tx.conn.execute(spent).scalars())
+
+    @invariant()
+    def only_what_is_ours_may_be_worked_on(self) -> None:
+        with self.store.read() as tx:
+            current = {one.number: one for one in incidents.listed(tx)}
+            for table in (attempts, grants, outbox):
+                state = "waiting" if table is outbox else "open"
+                for row in tx.conn.execute(select(table).where(table.c.state == state)):
+                    assert current[row.incident].state in ours
+                    assert current[row.incident].attempt == row.attempt
+
+    @invariant()
+    def nobody_waits_in_silence(self) -> None:
+        with self.store.read() as tx:
+            for one in incidents.listed(tx):
+                if one.state in ours:
+                    assert [attempt.state for attempt in incidents.attempts_of(tx, one.number)][-1:] == ["open"]
+                if one.state is State.HANDED_OVER:
+                    assert [message.state for message in messages.of(tx, one.number)] == ["due"]
+
+
+def test_any_story_keeps_the_promises(tmp_path: Path, sqlite_template: Path) -> None:
+    made = 0
+
+    def story() -> AnyStory:
+        nonlocal made
+        made += 1
+        return AnyStory(f"sqlite:///{shutil.copyfile(sqlite_template, tmp_path / f'{made}.db')}")
+
+    run_state_machine_as_test(story, settings=settings(max_examples=25, stateful_step_count=25, deadline=None))  # type: ignore[no-untyped-call]

@@ -37,7 +37,7 @@ def write(store: Store, key: Ed25519PrivateKey, path: Path) -> Checkpoint | None
         if last is not None and (last.store, last.generation) == (store.uuid, generation) and last.seq >= newest.seq:
             return None
         mark = sign_checkpoint(
-            key, store=store.uuid, seq=newest.seq, hash=newest.hash, at=iso(now), generation=generation
+            key, store=store.uuid, seq=newest.seq, at_hash=newest.hash, at=iso(now), generation=generation
         )
         file.truncate(_whole(file))  # a line that a crash cut off: the next one begins on its own
         file.seek(0, os.SEEK_END)

@@ -12,8 +12,8 @@ from paramedic.library import Library
 from paramedic.outcome import Ending, Outcome
 from paramedic.runbook import Runbook
 from paramedic.store import Store, StoreUnavailable, Tx, inbox, incidents
-from paramedic.store.incidents import Plan
 from paramedic.store.inbox import Receipt
+from paramedic.store.incidents import Plan
 from paramedic.triage import Known, Verdict
 
 log = logging.getLogger(__name__)

@@ -91,11 +91,13 @@ def load(**given: Any) -> Settings:
 
     Every secret among them is known from this moment on, and taken out of whatever leaves the process.
     """
-    problems = []
     known = set(Settings.model_fields)
-    for name in os.environ:
-        if name.startswith("PARAMEDIC_") and name not in _OTHERS and name[10:].lower() not in known:
-            problems.append(_unknown(name, f"environment: {name}", [f"PARAMEDIC_{one.upper()}" for one in known]))
+    variables = [f"PARAMEDIC_{one.upper()}" for one in sorted(known)]
+    problems = [
+        _unknown(name, f"environment: {name}", variables)
+        for name in os.environ
+        if name.startswith("PARAMEDIC_") and name not in _OTHERS and name[10:].lower() not in known
+    ]
     file = Path(os.environ.get("PARAMEDIC_CONFIG", "paramedic.toml"))
     said: dict[str, Any] = {}
     if file.exists() or "PARAMEDIC_CONFIG" in os.environ:

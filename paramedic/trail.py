@@ -131,17 +131,11 @@ class Checkpoint:
 
 
 def sign_checkpoint(
-    key: Ed25519PrivateKey,
-    *,
-    store: str,
-    seq: int,
-    hash: str,
-    at: str,
-    generation: int,  # noqa: A002 - the entry's word
+    key: Ed25519PrivateKey, *, store: str, seq: int, at_hash: str, at: str, generation: int
 ) -> Checkpoint:
     """A checkpoint at this entry."""
-    draft = Checkpoint(store, generation, seq, hash, at)
-    return Checkpoint(store, generation, seq, hash, at, key.sign(draft.signed_bytes()).hex())
+    draft = Checkpoint(store, generation, seq, at_hash, at)
+    return Checkpoint(store, generation, seq, at_hash, at, key.sign(draft.signed_bytes()).hex())
 
 
 @dataclass(frozen=True, slots=True)

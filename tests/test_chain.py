@@ -41,7 +41,7 @@ def _chain(length: int, store: str = STORE) -> list[Entry]:
 
 
 def _mark(entry: Entry, store: str = STORE) -> Checkpoint:
-    return trail.sign_checkpoint(KEY, store=store, seq=entry.seq, hash=entry.hash, at=entry.at, generation=1)
+    return trail.sign_checkpoint(KEY, store=store, seq=entry.seq, at_hash=entry.hash, at=entry.at, generation=1)
 
 
 def _verify(entries: list[Entry], marks: list[Checkpoint]) -> trail.Verification:
@@ -128,7 +128,7 @@ def test_a_changed_checkpoint_is_named(field: str) -> None:
 def test_a_checkpoint_signed_by_somebody_else_is_named() -> None:
     entries = _chain(5)
     mark = trail.sign_checkpoint(
-        Ed25519PrivateKey.generate(), store=STORE, seq=5, hash=entries[4].hash, at=entries[4].at, generation=1
+        Ed25519PrivateKey.generate(), store=STORE, seq=5, at_hash=entries[4].hash, at=entries[4].at, generation=1
     )
     assert "signature" in _verify(entries, [mark]).faults[0].what
 

@@ -27,7 +27,11 @@ SINS = {
 
 def _contracts(root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [Path(sys.executable).parent / "lint-imports", "--no-cache"], cwd=root, capture_output=True, text=True, check=False
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

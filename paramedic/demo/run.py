@@ -100,7 +100,7 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
         [("tracking-api", "web-1", "--leaks"), ("tracking-api", "web-2", f"--starts-full {LIMIT_MB + 30}")],
     )
     with world, Mailbox() as mailbox:
-        chosen = _settings(folder, data, world, mailbox)
+        chosen = _settings(data, world, mailbox)
         stack = Stack(chosen)
         console.print("starting the Prefect server, the gateway, dispatch, the responder and the watchdog …")
         stack.start()
@@ -121,7 +121,7 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
     return 0 if ok else 1
 
 
-def _settings(folder: Path, data: Path, world: World, mailbox: Mailbox) -> Settings:
+def _settings(data: Path, world: World, mailbox: Mailbox) -> Settings:
     runbooks = data / "runbooks"
     runbooks.mkdir(parents=True, exist_ok=True)
     (runbooks / "tracking-api-memory.md").write_text(_RUNBOOK)
@@ -160,7 +160,7 @@ def _tell(console: Console, chosen: Settings, stack: Stack, world: World, mailbo
         with console.status("…") as status:
 
             def say(words: str) -> None:
-                status.update(escape(one_line(words)))  # noqa: B023 - used only inside its own turn
+                status.update(escape(one_line(words)))
                 console.print(f"  {escape(one_line(words))}")
 
             console.rule(play.__name__.replace("_", " "))

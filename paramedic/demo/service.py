@@ -4,7 +4,8 @@
     GET /track/ORDER     the courier's position; with the fault switched on, a megabyte more is remembered each time
     GET /break           from now on /health says 503, until a restart
 
-`python -m paramedic.demo.service PORT FOLDER [--leaks] [--starts-full MB] [--starts-broken]`; every start appends a line to FOLDER/starts.
+`python -m paramedic.demo.service PORT FOLDER [--leaks] [--starts-full MB] [--starts-broken]`.
+Every start appends a line to FOLDER/starts.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """Tells Prefect of the work pool and the deployments that prefect.yaml lists, as `prefect deploy --all` would."""
 
+import contextlib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,8 @@ def register(root: Path, pool: str, pool_type: str) -> None:
     template = worker.get_default_base_job_template()
     try:
         with get_client(sync_client=True) as client:
-            try:
+            with contextlib.suppress(ObjectAlreadyExists):
                 client.create_work_pool(WorkPoolCreate(name=pool, type=pool_type, base_job_template=template))
-            except ObjectAlreadyExists:
-                pass
             for one in said["deployments"]:
                 _deploy(client, one, pool)
     except httpx.HTTPError as error:

@@ -4,28 +4,25 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import generate_latest
 from starlette.concurrency import run_in_threadpool
 
-from paramedic import link, settings
 from paramedic.boundary import reached
-from paramedic.gateway import metrics, pages
+from paramedic.gateway import metrics
+from paramedic.gateway.acknowledgement import AcknowledgementDesk
 from paramedic.gateway.auth import sender
-from paramedic.incident import IllegalMove
-from paramedic.link import Acknowledgement, BadLink
 from paramedic.settings import Settings
 from paramedic.sources import BadPayload, alertmanager
-from paramedic.store import Store, StoreUnavailable, inbox, incidents
-from paramedic.store.incidents import NoSuchIncident
+from paramedic.store import Store, StoreUnavailable, inbox
 from paramedic.store.inbox import Unreadable
 
 log = logging.getLogger(__name__)
 
-_SAID = {
+_SAID: dict[int | str, dict[str, Any]] = {
     202: {"description": "Every alert is on disk; the receipts are in the alerts' order."},
     400: {"description": "The body is no JSON. It is kept, and a person is told."},
     401: {"description": "Nobody we know."},
@@ -33,6 +30,8 @@ _SAID = {
     422: {"description": "JSON of another shape. It is kept, and a person is told."},
     503: {"description": "It could not be written. Send it again."},
 }
+
+_HEADERS = {401: {"WWW-Authenticate": 'Bearer, Basic realm="paramedic"'}, 503: {"Retry-After": "5"}}
 
 
 class _TooLarge(Exception):
@@ -42,25 +41,39 @@ class _TooLarge(Exception):
 def make_app(chosen: Settings, store: Store, *, wake: threading.Event, alive: Callable[[], bool]) -> FastAPI:
     """The application. `wake` is set after each commit; `alive` says whether triage works."""
     app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None)
+    alerts = AlertDesk(chosen, store, wake)
+    app.add_api_route("/alerts/alertmanager", alerts.take, methods=["POST"], status_code=202, responses=_SAID)
+    health = HealthDesk(store, alive)
+    app.add_api_route("/healthz", health.healthz, methods=["GET"])
+    app.add_api_route("/readyz", health.readyz, methods=["GET"])
+    app.add_api_route("/metrics", health.metrics, methods=["GET"])
+    links = AcknowledgementDesk(chosen, store)
+    app.add_api_route("/ack/{token}", links.show, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/ack/{token}", links.acknowledge, methods=["POST"], include_in_schema=False)
+    return app
 
-    def refuse(status: int, reason: str, **error: str) -> JSONResponse:
-        metrics.REFUSED.labels(reason).inc()
-        headers = {401: {"WWW-Authenticate": 'Bearer, Basic realm="paramedic"'}, 503: {"Retry-After": "5"}}.get(status)
-        return JSONResponse({"error": error}, status_code=status, headers=headers)
 
-    @app.post("/alerts/alertmanager", status_code=202, responses=_SAID)  # type: ignore[arg-type]
-    async def take_alertmanager(request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
-        """An Alertmanager webhook, version 3 or 4."""
-        who = sender(authorization, chosen.gateway_tokens, chosen.gateway_users)
+class AlertDesk:
+    """Takes alerts in."""
+
+    def __init__(self, chosen: Settings, store: Store, wake: threading.Event) -> None:
+        self._chosen = chosen
+        self._store = store
+        self._wake = wake
+
+    async def take(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
+        """An Alertmanager webhook, version 3 or 4. The sender is known before a byte of the body is read."""
+        who = sender(authorization, self._chosen.gateway_tokens, self._chosen.gateway_users)
         if who is None:
-            return refuse(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
+            return _refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
+        limit = self._chosen.body_limit
         try:
-            body = await _body(request, chosen.body_limit)
+            body = await _body(request, limit)
         except _TooLarge:
-            return refuse(413, "too large", field="body", what="too large", allowed=f"{chosen.body_limit} bytes")
-        return await run_in_threadpool(keep, body, who)
+            return _refused(413, "too large", field="body", what="too large", allowed=f"{limit} bytes")
+        return await run_in_threadpool(self._keep, body, who)
 
-    def keep(body: bytes, who: str) -> Response:
+    def _keep(self, body: bytes, who: str) -> Response:
         began = time.perf_counter()
         problem: BadPayload | None = None
         try:
@@ -71,43 +84,53 @@ def make_app(chosen: Settings, store: Store, *, wake: threading.Event, alive: Ca
             bad = [Unreadable(body.decode("utf-8", "backslashreplace"), str(error))]
         try:
             receipts = inbox.receive(
-                store, alerts, source=alertmanager.NAME, sender=who, bad=bad, keep=chosen.quarantine_limit
+                self._store,
+                alerts,
+                source=alertmanager.NAME,
+                sender=who,
+                bad=bad,
+                keep=self._chosen.quarantine_limit,
             )
         except StoreUnavailable as error:
             log.warning("not taken: %s", error)
-            return refuse(503, "store", what="the alerts could not be written", allowed="send them again")
+            return _refused(503, "store", what="the alerts could not be written", allowed="send them again")
         if alerts:
             reached("alert_committed", alerts[0].name)
         metrics.TOOK.observe(time.perf_counter() - began)
         metrics.QUARANTINED.labels(alertmanager.NAME).inc(len(bad))
         for alert in alerts:
             metrics.ALERTS.labels(alertmanager.NAME, alert.status.value).inc()
-        wake.set()
+        self._wake.set()
         if problem is not None:
             status = 422 if problem.readable else 400
-            return refuse(status, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
+            return _refused(status, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
         return JSONResponse({"receipts": receipts, "quarantined": len(bad)}, status_code=202)
 
-    @app.get("/healthz")
-    def healthz() -> PlainTextResponse:
+
+class HealthDesk:
+    """Says how the gateway is."""
+
+    def __init__(self, store: Store, alive: Callable[[], bool]) -> None:
+        self._store = store
+        self._alive = alive
+
+    def healthz(self) -> PlainTextResponse:
         """The process answers."""
         return PlainTextResponse("ok\n")
 
-    @app.get("/readyz")
-    def readyz() -> PlainTextResponse:
+    def readyz(self) -> PlainTextResponse:
         """Alerts can be taken and are worked on."""
         try:
-            with store.read():
+            with self._store.read():
                 pass
         except StoreUnavailable as error:
             return PlainTextResponse(f"{error}\n", status_code=503)
-        return PlainTextResponse("ok\n") if alive() else PlainTextResponse("triage has stopped\n", status_code=503)
+        return PlainTextResponse("ok\n") if self._alive() else PlainTextResponse("triage has stopped\n", 503)
 
-    @app.get("/metrics")
-    def show_metrics() -> Response:
+    def metrics(self) -> Response:
         """For Prometheus."""
         try:
-            with store.read() as tx:
+            with self._store.read() as tx:
                 waiting, oldest = inbox.depth(tx)
                 metrics.INBOX.set(waiting)
                 metrics.INBOX_AGE.set((tx.now - oldest).total_seconds() if oldest else 0)
@@ -115,46 +138,10 @@ def make_app(chosen: Settings, store: Store, *, wake: threading.Event, alive: Ca
             log.warning("the inbox cannot be counted: %s", error)
         return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
 
-    def asked(token: str) -> Acknowledgement | Response:
-        try:
-            said = link.read(settings.link_key(chosen), token, chosen.link_expires)
-            if said.store != store.uuid:
-                return pages.page("say", 410, title="Another store", words="This link is of a store that is gone.")
-        except BadLink as error:
-            return pages.page("say", 410, title="This link does not work", words=str(error))
-        except StoreUnavailable:
-            return pages.page("say", 503, title="Not now", words="The store does not answer. Try again in a minute.")
-        return said
 
-    @app.get("/ack/{token}", include_in_schema=False)
-    def show_acknowledgement(token: str) -> Response:
-        """A page with a button: looking at a link does nothing, because mail scanners look."""
-        said = asked(token)
-        if isinstance(said, Response):
-            return said
-        try:
-            with store.read() as tx:
-                incident = incidents.get(tx, said.incident)
-        except (NoSuchIncident, StoreUnavailable) as error:
-            return pages.page("say", 503, title="Not now", words=str(error))
-        return pages.page("ask", title=f"{incident.id}: is it yours?", incident=incident, person=said.person)
-
-    @app.post("/ack/{token}", include_in_schema=False)
-    def acknowledge(token: str) -> Response:
-        """The person has it."""
-        said = asked(token)
-        if isinstance(said, Response):
-            return said
-        try:
-            with store.record() as tx:
-                incident = incidents.acknowledge(tx, said.incident, by=said.person, reason="by the link in a message")
-        except IllegalMove as error:
-            return pages.page("say", 409, title="It is over", words=str(error))
-        except (NoSuchIncident, StoreUnavailable) as error:
-            return pages.page("say", 503, title="Not now", words=str(error))
-        return pages.page("say", title=f"{incident.id} is yours", words=f"{said.person} has it. Further pages stop.")
-
-    return app
+def _refused(status: int, reason: str, **error: str) -> JSONResponse:
+    metrics.REFUSED.labels(reason).inc()
+    return JSONResponse({"error": error}, status_code=status, headers=_HEADERS.get(status))
 
 
 async def _body(request: Request, limit: int) -> bytes:

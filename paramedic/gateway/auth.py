@@ -18,8 +18,7 @@ def sender(header: str | None, tokens: Mapping[str, SecretStr], users: Mapping[s
             user, _, password = base64.b64decode(said.strip(), validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             return None
-        found = _match(password, {name: secret for name, secret in users.items() if name == user})
-        return found
+        return _match(password, {name: secret for name, secret in users.items() if name == user})
     return None
 
 

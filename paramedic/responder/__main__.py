@@ -43,7 +43,7 @@ async def serve() -> None:
             await stop.wait()
             loops.cancel_scope.cancel()
         with anyio.move_on_after(DRAIN.total_seconds()):
-            while worker.limiter.borrowed_tokens:
+            while worker.limiter.borrowed_tokens:  # noqa: ASYNC110 - a limiter has no event
                 await anyio.sleep(0.1)
         if worker.limiter.borrowed_tokens:
             raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on

@@ -92,8 +92,11 @@ class Watchdog:
                 log.warning("%s waits: %s", name, error)  # the look at the store tells somebody
             except Exception as error:
                 log.exception("%s failed", name)
-                words = f"{type(error).__name__}: {error}"
-                self._tell(f"The watchdog fails at {name}", words, once_in=self._pager.repeat)
+                subject, words = f"The watchdog fails at {name}", f"{type(error).__name__}: {error}"
+                if one == self._pager.deliver_due:  # what is queued would not leave
+                    self._pager.page_directly(subject, words)
+                else:
+                    self._tell(subject, words, once_in=self._pager.repeat)
 
     # --- does it answer? ----------------------------------------------------------------------------------------------
 

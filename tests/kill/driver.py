@@ -1,5 +1,6 @@
 """Drives the kill table: one whole Paramedic, one target a row, barriers instead of sleeps."""
 
+import functools
 import json
 import os
 import signal
@@ -218,7 +219,7 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
     boundaries = Boundaries(folder / "boundaries")
     with World(folder / "world", services) as world, Mailbox() as mailbox:
         for service in world.services:
-            wait_for(service.name, lambda: _answers(f"{service.url}/health"), lambda: None, seconds=60)
+            wait_for(service.name, functools.partial(_answers, f"{service.url}/health"), lambda: None, seconds=60)
         (folder / "runbooks" / "broken-service.md").write_text(RUNBOOK)
         (folder / "runbooks" / "services.yaml").write_text(world.services_yaml("tracking-api"))
         (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)

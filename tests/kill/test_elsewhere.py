@@ -16,8 +16,8 @@ from databases import Postgres
 from kill.driver import Ward, play, verify, wait_for, ward
 from kill.table import TABLE, Row
 
-from paramedic.dispatch.prefect_server import server_command, server_env
 from paramedic.demo.world import free_port
+from paramedic.dispatch.prefect_server import server_command, server_env
 from paramedic.lifeline import command
 from paramedic.outcome import Ending
 

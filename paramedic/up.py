@@ -104,7 +104,15 @@ class Stack:
     def _responder(self) -> list[str]:
         if self.settings.work_pool_type == "paramedic":
             return [sys.executable, "-m", "paramedic.responder"]
-        stock = ["worker", "start", "--type", "process", "--pool", self.settings.work_pool, "--create-pool-if-not-found"]
+        stock = [
+            "worker",
+            "start",
+            "--type",
+            "process",
+            "--pool",
+            self.settings.work_pool,
+            "--create-pool-if-not-found",
+        ]
         return [sys.executable, "-m", "prefect", *stock]
 
     def _our_env(self, port: int) -> dict[str, str]:

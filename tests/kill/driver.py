@@ -183,29 +183,28 @@ class Ward:
         with self.store.read() as tx:
             return acts.of(tx, incident.number)
 
-    def flow_runs(self, incident: Incident) -> list[dict[str, Any]]:
-        answer = httpx.post(
-            f"{self.prefect}/flow_runs/filter",
-            json={"flow_runs": {"tags": {"all_": [incident.id]}}, "sort": "START_TIME_ASC"},
-            timeout=10,
-            trust_env=False,
-        )
-        runs: list[dict[str, Any]] = answer.raise_for_status().json()
-        return runs
-
-    def flow_runs_by_tag(self, incident: Incident) -> list[dict[str, Any]]:
-        """The same, asked until a moody Prefect answers."""
-        found: list[list[dict[str, Any]]] = []
+    def ask_prefect(self, method: str, path: str, **content: Any) -> Any:
+        """Prefect's own answer; on SQLite it says 503 now and then, and is asked again."""
+        answers: list[httpx.Response] = []
 
         def answered() -> bool:
             try:
-                found.append(self.flow_runs(incident))
-            except httpx.HTTPError:
+                answers.append(httpx.request(method, f"{self.prefect}{path}", timeout=10, trust_env=False, **content))
+            except httpx.TransportError:
                 return False
-            return True
+            return answers[-1].status_code < 500
 
         wait_for("Prefect's answer", answered, self.stack.tick)
-        return found[-1]
+        assert answers[-1].is_success, answers[-1].text
+        return answers[-1].json() if answers[-1].content else None
+
+    def flow_runs(self, incident: Incident) -> list[dict[str, Any]]:
+        runs: list[dict[str, Any]] = self.ask_prefect(
+            "POST",
+            "/flow_runs/filter",
+            json={"flow_runs": {"tags": {"all_": [incident.id]}}, "sort": "START_TIME_ASC"},
+        )
+        return runs
 
     def prefect_is_well(self) -> None:
         wait_for("Prefect", lambda: _answers(f"{self.prefect}/health"), self.stack.tick, seconds=60)

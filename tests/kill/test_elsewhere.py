@@ -183,7 +183,7 @@ def test_a_prefect_that_says_503_to_every_third_call_loses_and_doubles_no_run(mo
             # Its own state may be what the 503 hides: then nothing is changed, and a person has it.
             assert incident.ending in (Ending.REMEDIATED, Ending.REFUSED), incident.because
             assert service.starts == (2 if incident.ending is Ending.REMEDIATED else 1)
-            assert len(up.flow_runs_by_tag(incident)) == incident.attempt
+            assert len(up.flow_runs(incident)) == incident.attempt
 
 
 def test_a_word_about_a_prefect_that_stays_away() -> None:

@@ -49,9 +49,7 @@ def _wakes_and_ends(whole: Ward, pid: int, point: str) -> None:
 
 def _set_state(whole: Ward, flow_run: str, **state: Any) -> None:
     """As the Prefect UI does it."""
-    httpx.post(
-        f"{whole.prefect}/flow_runs/{flow_run}/set_state", json={"state": state}, timeout=10, trust_env=False
-    ).raise_for_status()
+    whole.ask_prefect("POST", f"/flow_runs/{flow_run}/set_state", json={"state": state})
 
 
 def _whats(whole: Ward, number: int) -> list[str]:
@@ -121,8 +119,7 @@ def test_retry_in_the_ui_on_a_finished_run_does_nothing_and_says_why(whole: Ward
         whole.stack.tick,
         seconds=60,
     )
-    state = httpx.get(f"{whole.prefect}/flow_runs/{run}", timeout=10, trust_env=False).json()["state"]
-    assert "is over" in state["message"]
+    assert "is over" in whole.ask_prefect("GET", f"/flow_runs/{run}")["state"]["message"]
     assert service.starts == 2
 
 
@@ -277,17 +274,12 @@ def test_while_acting_is_paused_nothing_acts_and_a_person_is_told(whole: Ward) -
 def test_a_limit_of_zero_on_the_tag_is_understood_as_an_operators_stop(whole: Ward) -> None:
     service = whole.service("tag-limit")
     whole.break_it(service)
-    limits = f"{whole.prefect}/concurrency_limits/"
-    httpx.post(limits, json={"tag": "changes", "concurrency_limit": 0}, timeout=10, trust_env=False).raise_for_status()
+    whole.ask_prefect("POST", "/concurrency_limits/", json={"tag": "changes", "concurrency_limit": 0})
     try:
         whole.send(whole.alert(service))
         incident = whole.ended(service)
     finally:
-        wait_for(  # on SQLite Prefect may say 503 once or twice
-            "the limit's end",
-            lambda: httpx.delete(f"{limits}tag/changes", timeout=10, trust_env=False).is_success,
-            whole.stack.tick,
-        )
+        whole.ask_prefect("DELETE", "/concurrency_limits/tag/changes")
     assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
     assert "limit on the tag" in (incident.because or "")
 
@@ -315,20 +307,17 @@ def test_a_key_that_meets_a_dead_run_is_no_dispatch(whole: Ward) -> None:
     whole.break_it(service)
     with whole.store.read() as tx:
         number = incidents.listed(tx, limit=1)[0].number + 1
-    deployment = httpx.get(
-        f"{whole.prefect}/deployments/name/restart-service/restart-service", timeout=10, trust_env=False
-    ).json()["id"]
+    deployment = whole.ask_prefect("GET", "/deployments/name/restart-service/restart-service")["id"]
     for store in (whole.store.uuid, "0" * 8 + whole.store.uuid[8:]):  # ours, and an old store with the same numbers
-        run = httpx.post(
-            f"{whole.prefect}/deployments/{deployment}/create_flow_run",
+        run = whole.ask_prefect(
+            "POST",
+            f"/deployments/{deployment}/create_flow_run",
             json={
                 "idempotency_key": f"paramedic:{store}:{number}:1",
                 "parameters": {"run": {"incident": f"{store}/INC-{number}", "attempt": 1}},
-                "state": {"type": "PENDING"},
+                "state": {"type": "SCHEDULED", "state_details": {"scheduled_time": "2099-01-01T00:00:00Z"}},
             },
-            timeout=10,
-            trust_env=False,
-        ).json()["id"]
+        )["id"]
         _set_state(whole, run, type="COMPLETED")
     whole.send(whole.alert(service))
     incident = whole.ended(service)

@@ -3,11 +3,13 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from paramedic import runbook
 from paramedic.document import BadDocument, Problem
 from paramedic.escalation import Oncall, parse_oncall
 from paramedic.runbook import Runbook
+from paramedic.secret import remember
 from paramedic.services import Services, parse_services
 
 #: The playbooks that Paramedic ships.
@@ -27,6 +29,8 @@ class Library:
 def load(folder: Path, playbooks: Collection[str] = PLAYBOOKS) -> Library:
     """Read the folder. Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing works without."""
     services = parse_services(_text(folder / "services.yaml"), str(folder / "services.yaml"))
+    for target in services:
+        remember(urlsplit(target.address).password or "")
     oncall = parse_oncall(_text(folder / "oncall.yaml"), str(folder / "oncall.yaml"))
     runbooks: dict[str, Runbook] = {}
     problems: list[Problem] = []

@@ -27,6 +27,9 @@ STORIES = {
     "locked": "",
     "acknowledged": "",
     "frozen-prefect": "",
+    "frozen-after-act": "",
+    "observed": "",
+    "unwanted": "",
     "frozen-supervisord": "",
     **{
         f"cancelled-at-{point}": "" for point in ("claimed", "evidence_taken", "intent_written", "act_sent", "verified")

@@ -220,6 +220,10 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
         for service in world.services:
             wait_for(service.name, functools.partial(_answers, f"{service.url}/health"), lambda: None, seconds=60)
         (folder / "runbooks" / "broken-service.md").write_text(RUNBOOK)
+        observing = RUNBOOK.replace("mode: act", "mode: observe").replace('env="kill"', 'env="observe"')
+        (folder / "runbooks" / "observed-service.md").write_text(
+            observing.replace("broken-service", "observed-service")
+        )
         (folder / "runbooks" / "services.yaml").write_text(world.services_yaml("tracking-api"))
         (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)
         chosen_env = {

@@ -1,10 +1,15 @@
 """What else happens at night: runs that sleep, operators who cancel, storms, lies, and a Prefect that is not there."""
 
 import concurrent.futures
+import contextlib
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +19,7 @@ from kill.driver import TOKEN, Ward, wait_for
 
 from paramedic.clock import iso, utc_now
 from paramedic.demo.world import text_of
-from paramedic.incident import State
+from paramedic.incident import Incident, State
 from paramedic.outcome import Ending
 from paramedic.store import incidents, pauses
 from paramedic.store import trail as kept
@@ -360,19 +365,95 @@ def test_an_acknowledgement_stops_the_next_change(whole: Ward) -> None:
 
 
 def test_a_prefect_that_is_gone_in_mid_run_gives_no_permission_and_stops_no_page(whole: Ward) -> None:
-    """The long form holds it still for two minutes: PARAMEDIC_LONG=1 is not needed, the short form is as cruel."""
     service = whole.service("frozen-prefect")
     _stands(whole, service.name, "evidence_taken")
-    prefect = psutil.Process(whole.stack.pids()["prefect"])
-    prefect.suspend()
-    try:
+    with _gone_for_a_while(whole):
         whole.boundaries.release("evidence_taken")
         incident = whole.ended(service, seconds=60)
-    finally:
-        prefect.resume()
     assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
     assert "Prefect does not say" in (incident.because or "")
     whole.prefect_is_well()
+
+
+def test_a_prefect_that_is_gone_after_the_act_stops_neither_proof_nor_news(whole: Ward) -> None:
+    service = whole.service("frozen-after-act")
+    _stands(whole, service.name, "outcome_written")
+    with _gone_for_a_while(whole):
+        whole.boundaries.release("outcome_written")
+        incident = whole.ended(service, seconds=60)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2)
+    whole.prefect_is_well()
+
+
+@contextlib.contextmanager
+def _gone_for_a_while(whole: Ward) -> Iterator[None]:
+    """Prefect's server stands still inside the block; with PARAMEDIC_LONG=1 for two minutes at least."""
+    server = psutil.Process(whole.stack.pids()["prefect"])
+    server.suspend()
+    back_at = time.monotonic() + (120 if os.environ.get("PARAMEDIC_LONG") == "1" else 0)
+    try:
+        yield
+        while time.monotonic() < back_at:
+            time.sleep(1)
+    finally:
+        server.resume()
+
+
+def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: Ward) -> None:
+    service = whole.service("observed")
+    whole.break_it(service)
+    whole.send(whole.alert(service, env="observe"))
+    incident = whole.ended(service)
+    assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
+    assert "restart of web-2/observed" in (incident.because or "")
+    assert "mode is observe" in text_of(whole.mailbox.about(incident.id)[0])
+
+
+def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(whole: Ward) -> None:
+    service = whole.service("unwanted")
+    whole.send(whole.alert(service, env="nobody", service="payments", instance="db-7"))
+    found: list[Incident] = []
+
+    def told() -> bool:
+        with whole.store.read() as tx:
+            found[:] = [one for one in incidents.listed(tx, limit=50) if one.target == "unlisted:db-7"]
+        return bool(found) and bool(whole.mailbox.about(found[0].id))
+
+    wait_for("the page", told, whole.stack.tick)
+    assert (found[0].service, found[0].ending, found[0].state) == ("payments", Ending.HANDED_OVER, State.HANDED_OVER)
+    assert "no runbook wants it" in (found[0].because or "")
+    assert service.starts == 1
+
+
+def test_a_typo_in_a_runs_parameters_is_refused_when_it_is_created(whole: Ward) -> None:
+    deployment = whole.ask_prefect("GET", "/deployments/name/restart-service/restart-service")["id"]
+    answer = httpx.post(
+        f"{whole.prefect}/deployments/{deployment}/create_flow_run",
+        json={"parameters": {"run": {"incident": f"{whole.store.uuid}/INC-1", "attempt": 1, "atempt": 2}}},
+        timeout=10,
+        trust_env=False,
+    )
+    assert answer.status_code in (409, 422), answer.text
+
+
+def test_prefect_deploy_makes_the_same_of_prefect_yaml(whole: Ward) -> None:
+    path = "/deployments/name/restart-service/restart-service"
+    before = whole.ask_prefect("GET", path)
+    root = Path(__file__).parents[2]
+    env = dict(os.environ) | {"PREFECT_API_URL": whole.prefect, "PREFECT_HOME": str(whole.folder / "home")}
+    for _ in range(2):
+        subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+            cwd=root,
+            env=env,
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+    after = whole.ask_prefect("GET", path)
+    for key in ("id", "entrypoint", "path", "work_pool_name", "description", "tags", "parameter_openapi_schema"):
+        assert after[key] == before[key], key
+    assert not after["pull_steps"]
 
 
 def test_an_act_without_an_answer_is_not_repeated(whole: Ward) -> None:

@@ -59,7 +59,7 @@ class Postgres:
         import psycopg
 
         with psycopg.connect(self.url(database), autocommit=True) as conn:
-            done = conn.execute(statement)  # type: ignore[call-overload]
+            done = conn.execute(statement)
             return done.fetchall() if done.description else []
 
 

@@ -34,8 +34,8 @@ def planted() -> Iterator[str]:
 
 def live_through(store: Store, said: str) -> int:
     """A whole story in which everybody says this, wherever anybody can say anything."""
-    hostile = alert(said or "nothing", instance=said, **{f"k{said}": said})
-    hostile = replace(hostile, annotations={"summary": said}, value=said)
+    labels = {"alertname": said, "instance": said, f"k{said}": said}
+    hostile = replace(alert(said or "nothing"), labels=labels, annotations={"summary": said}, value=said)
     bad = (Unreadable(f'{{"body": "{said}"}}', f"alerts[0].{said}: wrong"),)
     inbox.receive(store, [hostile], source="alertmanager", sender=said, bad=bad)
     with store.record() as tx:

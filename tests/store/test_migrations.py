@@ -63,7 +63,7 @@ def test_the_indexes_that_hold_promises_are_partial_and_unique(store_url: str) -
     with engine.connect() as conn:
         catalogue = "pg_indexes" if conn.dialect.name == "postgresql" else "sqlite_master"
         columns = "indexname, indexdef" if conn.dialect.name == "postgresql" else "name, sql"
-        made = dict(conn.execute(text(f"SELECT {columns} FROM {catalogue}")).all())
+        made = {row[0]: row[1] for row in conn.execute(text(f"SELECT {columns} FROM {catalogue}"))}
     engine.dispose()
     for name, condition in (("incidents_live", "state"), ("acts_open", "result IS NULL")):
         assert "UNIQUE" in made[name]

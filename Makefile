@@ -1,6 +1,7 @@
 # make demo | test | lint | bench-window: each sets up what it needs in .venv first.
 
-PYTHON ?= $(firstword $(foreach one,python3.13 python3.12 python3.11 python3,$(shell command -v $(one) 2>/dev/null)))
+PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
+	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
@@ -19,7 +20,7 @@ lint: .venv/ready
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
 .venv/ready: uv.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Paramedic needs Python 3.11 or newer; name one: make PYTHON=..."; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "Paramedic needs Python 3.11 or newer with venv; name one: make PYTHON=/path/to/python3"; exit 1; }
 	@[ -x .venv-uv/bin/uv ] || { $(PYTHON) -m venv .venv-uv && .venv-uv/bin/pip install -q uv; }
 	@UV_PROJECT_ENVIRONMENT=.venv .venv-uv/bin/uv sync -q --locked --all-extras --python $(PYTHON)
 	@touch $@

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import httpx
 from sqlalchemy import update
+from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic import checkpoints, settings
 from paramedic.clock import boottime, spoken
@@ -105,8 +106,8 @@ class Watchdog:
         complaint = None
         try:
             self._write_something()
-        except (TryAgain, Useless) as error:
-            complaint = str(error)
+        except (TryAgain, Useless, SQLAlchemyError) as error:
+            complaint = str(error).partition("\n")[0]
             log.warning("%s", complaint)
         finally:
             self._probe.close()

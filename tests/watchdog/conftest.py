@@ -1,0 +1,57 @@
+"""A watchdog, and all that it looks at."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from databases import Clock
+from kennel import Kennel, Outside
+from patients import on_call
+from postbox import Postbox
+from pydantic import SecretStr
+
+from paramedic.paging import Pager
+from paramedic.settings import Settings
+from paramedic.store import Store
+from paramedic.watchdog.prefect import PrefectEyes
+from paramedic.watchdog.watch import Watchdog
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    one = Outside()
+    yield one
+    one.close()
+    assert one.strange == []
+
+
+@pytest.fixture
+def postbox() -> Iterator[Postbox]:
+    box = Postbox()
+    box.open()
+    yield box
+    box.close()
+
+
+@pytest.fixture
+def chosen(tmp_path: Path, outside: Outside, postbox: Postbox) -> Settings:
+    return Settings(
+        data=tmp_path / "data",
+        host="127.0.0.1",
+        port=outside.port,
+        prefect_api_url=f"http://127.0.0.1:{outside.port}/api",
+        heartbeat_url=SecretStr(f"http://127.0.0.1:{outside.port}/heart"),
+        smtp_url=SecretStr(postbox.url),
+        mail_from="paramedic@example.org",
+    )
+
+
+@pytest.fixture
+def kennel(store_url: str, timed: Store, clock: Clock, chosen: Settings, outside: Outside, postbox: Postbox) -> Kennel:
+    def steady() -> float:
+        return clock.now().timestamp()
+
+    pager = Pager(timed, chosen, on_call(), steady=steady)
+    probe = Store(store_url, now=clock.now)
+    watchdog = Watchdog(chosen, timed, probe, pager, PrefectEyes(chosen), steady=steady)
+    return Kennel(watchdog, timed, clock, outside, postbox)

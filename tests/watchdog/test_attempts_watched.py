@@ -1,0 +1,197 @@
+"""An attempt whose run died, or that nobody takes: who has the incident next."""
+
+from datetime import timedelta
+
+import pytest
+from kennel import Kennel
+from patients import acting, begun, dispatched, holding, ordered, send
+from postbox import text_of
+
+from paramedic.incident import Incident, State
+from paramedic.settings import Settings
+from paramedic.store import Store, claims, incidents
+from paramedic.store.incidents import Attempt
+from paramedic.watchdog.attempts import Fate, Stand, Suspect, judge, suspect
+from paramedic.watchdog.prefect import GONE, PrefectEyes
+
+pytestmark = pytest.mark.real
+
+#: Where the attempt stands, for how many seconds nothing was heard, what Prefect says, and what is right.
+TABLE = [
+    (Stand.HOLDING, 0, "RUNNING", Fate.WAIT),
+    (Stand.HOLDING, 0, "CRASHED", Fate.WAIT),  # a run that was declared dead may be alive: believe its claim
+    (Stand.HOLDING, 0, "CANCELLING", Fate.WAIT),  # it sees that itself
+    (Stand.HOLDING, 0, "CANCELLED", Fate.HAND_OVER),
+    (Stand.HOLDING, 0, GONE, Fate.WAIT),
+    (Stand.HOLDING, 0, None, Fate.WAIT),
+    (Stand.LAPSED, 1, "CRASHED", Fate.RAISE),
+    (Stand.LAPSED, 1, "RUNNING", Fate.RAISE),  # Prefect has not noticed yet
+    (Stand.LAPSED, 1, "COMPLETED", Fate.RAISE),
+    (Stand.LAPSED, 1, GONE, Fate.RAISE),
+    (Stand.LAPSED, 1, "CANCELLED", Fate.HAND_OVER),
+    (Stand.LAPSED, 1, "CANCELLING", Fate.HAND_OVER),
+    (Stand.LAPSED, 1, "PAUSED", Fate.HAND_OVER),
+    (Stand.LAPSED, 60, None, Fate.WAIT),  # it may have been cancelled
+    (Stand.LAPSED, 61, None, Fate.HAND_OVER),
+    (Stand.UNCLAIMED, 30, "CRASHED", Fate.WAIT),  # a story may stand before its claim, or behind it
+    (Stand.UNCLAIMED, 31, "CRASHED", Fate.RAISE),
+    (Stand.UNCLAIMED, 31, "CANCELLED", Fate.HAND_OVER),
+    (Stand.UNCLAIMED, 31, None, Fate.WAIT),
+    (Stand.UNCLAIMED, 61, None, Fate.HAND_OVER),
+    (Stand.UNBEGUN, 30, "CRASHED", Fate.WAIT),
+    (Stand.UNBEGUN, 31, "CRASHED", Fate.RAISE),
+    (Stand.UNBEGUN, 31, "FAILED", Fate.RAISE),
+    (Stand.UNBEGUN, 31, "COMPLETED", Fate.RAISE),
+    (Stand.UNBEGUN, 31, GONE, Fate.RAISE),  # another Prefect stands there
+    (Stand.UNBEGUN, 31, "CANCELLED", Fate.HAND_OVER),
+    (Stand.UNBEGUN, 60, "SCHEDULED", Fate.WAIT),  # late alone is no news
+    (Stand.UNBEGUN, 61, "SCHEDULED", Fate.HAND_OVER),
+    (Stand.UNBEGUN, 60, "RUNNING", Fate.WAIT),  # a stock worker imports for long
+    (Stand.UNBEGUN, 61, "RUNNING", Fate.RAISE),
+    (Stand.UNBEGUN, 61, "PENDING", Fate.RAISE),
+    (Stand.UNBEGUN, 60, None, Fate.WAIT),
+    (Stand.UNBEGUN, 61, None, Fate.HAND_OVER),
+]
+
+
+@pytest.mark.parametrize(("stand", "seconds", "state", "right"), TABLE)
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_the_fate_of_an_attempt(timed: Store, stand: Stand, seconds: int, state: str | None, right: Fate) -> None:
+    incident = dispatched(timed)
+    with timed.read() as tx:
+        attempt = incidents.attempt_of(tx, incident.number, 1)
+    assert attempt is not None
+    fate, reason = judge(Suspect(attempt, incident, stand, timedelta(seconds=seconds)), state, Settings())
+    assert fate is right, reason
+    assert reason
+
+
+def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, kennel: Kennel) -> None:
+    def look(incident: Incident) -> Suspect | None:
+        with timed.read() as tx:
+            attempt: Attempt | None = incidents.attempt_of(tx, incident.number, 1)
+            assert attempt is not None
+            return suspect(tx, attempt)
+
+    def stands(incident: Incident) -> Stand | None:
+        found = look(incident)
+        return found.stand if found else None
+
+    waiting, unbegun, unclaimed = ordered(timed, "web-1/a"), dispatched(timed, "web-1/b"), begun(timed, "web-1/c")
+    working, _ = holding(timed, "web-1/d")
+    done, claim = holding(timed, "web-1/e")
+    with timed.write() as tx:
+        claims.release(tx, claim)
+    everything = (waiting, unbegun, unclaimed, working, done)
+    assert [stands(one) for one in everything] == [
+        None,
+        Stand.UNBEGUN,
+        Stand.UNCLAIMED,
+        Stand.HOLDING,
+        Stand.UNCLAIMED,
+    ]
+    kennel.clock.advance(timedelta(seconds=11))
+    assert stands(working) is Stand.LAPSED
+    assert stands(done) is Stand.UNCLAIMED
+    with timed.record() as tx:
+        incidents.acknowledge(tx, working.number, by="ada", reason="on the command line")
+    assert look(working) is None
+
+
+def test_a_run_that_died_is_followed_by_a_higher_attempt_and_at_last_by_a_person(kennel: Kennel) -> None:
+    incident, _ = holding(kennel.store)
+    kennel.outside.runs["run-1"] = "CRASHED"
+    kennel.after(5)
+    assert kennel.attempts(incident) == ["open"]
+    kennel.after(6)
+    assert kennel.attempts(incident) == ["given_up", "open"]
+    assert "the run of attempt 1 lost its claim (Prefect: CRASHED)" in kennel.reasons()
+    for attempt in (2, 3):
+        with kennel.store.record() as tx:
+            send(tx, incident, attempt)
+        kennel.outside.runs[f"run-{attempt}"] = "FAILED"
+        kennel.after(31)
+    assert kennel.attempts(incident) == ["given_up", "given_up", "closed"]
+    now = kennel.now(incident)
+    assert now.state is State.HANDED_OVER
+    assert now.because == "the run of attempt 3 is FAILED and never began here; that was attempt 3 of 3"
+    assert kennel.postbox.told == ["ada@example.org"]  # in the same round
+
+
+def test_an_act_without_an_outcome_is_never_repeated_and_is_named(kennel: Kennel) -> None:
+    incident, act = acting(kennel.store)
+    kennel.outside.runs["run-1"] = "CRASHED"
+    kennel.after(11)
+    assert kennel.attempts(incident) == ["given_up", "open"]
+    with kennel.store.read() as tx:  # the next attempt can only look: its rung is spent
+        from paramedic.store.tables import grants
+
+        assert [(row.attempt, row.state) for row in tx.conn.execute(grants.select())] == [(1, "spent")]
+    with kennel.store.record() as tx:
+        send(tx, incident, 2)
+    kennel.outside.runs["run-2"] = "CANCELLED"
+    kennel.after(31)
+    because = kennel.now(incident).because or ""
+    assert because == f"an operator cancelled the run in Prefect; {act.words} has no outcome"
+    assert f"OPEN: {act.words}" in text_of(kennel.postbox.letters[0])
+
+
+def test_a_cancel_is_never_answered_with_a_new_attempt(kennel: Kennel) -> None:
+    incident, _ = holding(kennel.store)
+    kennel.outside.runs["run-1"] = "CANCELLED"
+    kennel.after(5)  # though its claim is live
+    assert kennel.now(incident).because == "an operator cancelled the run in Prefect"
+    assert kennel.attempts(incident) == ["closed"]
+
+
+def test_a_live_claim_is_believed_whatever_prefect_says(kennel: Kennel) -> None:
+    incident, claim = holding(kennel.store)
+    for state in ("CRASHED", "COMPLETED", "FAILED", "PENDING"):
+        kennel.outside.runs["run-1"] = state
+        kennel.after(5)
+        with kennel.store.write() as tx:
+            assert claims.renew(tx, claim, timedelta(seconds=10))
+    assert kennel.attempts(incident) == ["open"]
+
+
+def test_a_prefect_that_is_silent_is_waited_for_and_then_a_person_has_it(kennel: Kennel) -> None:
+    incident, _ = holding(kennel.store)
+    kennel.outside.silent.add("api")
+    kennel.after(11)
+    kennel.after(55)
+    assert kennel.attempts(incident) == ["open"]
+    kennel.after(10)
+    assert kennel.now(incident).state is State.HANDED_OVER
+    assert "Prefect does not say what became of it" in (kennel.now(incident).because or "")
+
+
+def test_a_run_that_moves_while_prefect_is_asked_is_left_alone(kennel: Kennel, monkeypatch: pytest.MonkeyPatch) -> None:
+    incident = dispatched(kennel.store)
+
+    def answer_late(_: PrefectEyes, __: str) -> str:
+        with kennel.store.record() as tx:
+            assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
+        return "CRASHED"
+
+    monkeypatch.setattr(PrefectEyes, "state", answer_late)
+    kennel.after(31)
+    assert kennel.attempts(incident) == ["open"]
+
+
+def test_a_prefect_that_lets_one_look_wait_is_asked_once_a_round(kennel: Kennel) -> None:
+    for host in "abcde":
+        dispatched(kennel.store, f"web-1/{host}")
+    kennel.outside.silent.add("api")
+    kennel.after(31)
+    assert [asked for asked in kennel.outside.asked if "api" in asked] == ["GET /api/health"]
+
+
+def test_every_third_answer_of_prefect_is_a_503_and_nothing_is_lost(kennel: Kennel) -> None:
+    incident, _ = holding(kennel.store)
+    kennel.outside.runs["run-1"] = "CRASHED"
+    kennel.outside.broken.add("api")
+    kennel.after(11)
+    assert kennel.attempts(incident) == ["open"]
+    kennel.outside.broken.clear()
+    kennel.after(5)
+    assert kennel.attempts(incident) == ["given_up", "open"]

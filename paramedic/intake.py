@@ -11,7 +11,7 @@ from paramedic.boundary import reached
 from paramedic.library import Library
 from paramedic.outcome import Ending, Outcome
 from paramedic.runbook import Runbook
-from paramedic.store import Store, StoreUnavailable, Tx, inbox, incidents
+from paramedic.store import Store, StoreUnavailable, Tx, inbox, incidents, messages
 from paramedic.store.inbox import Receipt
 from paramedic.store.incidents import Plan
 from paramedic.triage import Known, Verdict
@@ -72,11 +72,30 @@ class Intake:
         with self._store.read() as tx:
             waiting = inbox.waiting(tx)
         for receipt in waiting:
-            with self._store.record() as tx:
-                opened = self._decide(tx, receipt)
-            if opened is not None:
-                reached("triaged", opened)
+            try:
+                with self._store.record() as tx:
+                    opened = self._decide(tx, receipt)
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - a fault about one alert keeps no other from its decision (P5)
+                self._give_up(receipt, error)
+            else:
+                if opened is not None:
+                    reached("triaged", opened)
         return len(waiting)
+
+    def _give_up(self, receipt: Receipt, error: Exception) -> None:
+        """No decision could be made: a person makes it."""
+        log.error("no decision on receipt %s", receipt.id, exc_info=error)
+        reason = f"no decision could be made: {type(error).__name__}: {error}"
+        with self._store.record() as tx:
+            inbox.decided(tx, receipt, verdict="given up", reason=reason, incident=None, look_again_at=None)
+            messages.queue_trouble(
+                tx,
+                subject=f"No decision on the alert {receipt.alert.name}",
+                body=f"{reason}\n\nIt opened no incident: look at it (`paramedic alert list`, receipt {receipt.id}).",
+                same_within_minutes=10,
+            )
 
     @property
     def library(self) -> Library:

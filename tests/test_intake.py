@@ -1,0 +1,172 @@
+"""Every alert gets its decision, and the decision its consequence."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from databases import Clock
+
+from paramedic import library
+from paramedic.alert import Alert, Severity, Status, fingerprint
+from paramedic.incident import State
+from paramedic.intake import Intake
+from paramedic.outcome import Ending, Outcome
+from paramedic.runbook import Runbook
+from paramedic.store import Store, inbox, incidents, outbox
+from paramedic.store.tables import inbox as table
+from paramedic.store.tables import messages
+from paramedic.triage import MARK
+
+SHELF = library.load(Path(__file__).parents[1] / "runbooks")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(store_url: str, clock: Clock) -> Store:
+    return Store(store_url, now=clock.now)
+
+
+@pytest.fixture
+def say(store: Store, clock: Clock) -> Callable[..., Any]:
+    """Take an alert in and decide on it; the inbox's newest row."""
+
+    def taken(
+        *, status: Status = Status.FIRING, began: datetime | None = None, name: str = "TrackingApiMemory", **labels: str
+    ) -> Any:
+        said = {"alertname": name, "env": "prod", "instance": "web-1:9100"} | labels
+        at = began or clock.now()
+        alert = Alert("alertmanager", name, Severity.CRITICAL, status, at, fingerprint("alertmanager", said), said)
+        inbox.receive(store, [alert], source="alertmanager", sender="test")
+        Intake(store, lambda: SHELF).work()
+        return rows(store)[-1]
+
+    return taken
+
+
+def rows(store: Store) -> list[Any]:
+    with store.read() as tx:
+        return list(tx.conn.execute(table.select().order_by(table.c.position)))
+
+
+def _ends_well(store: Store, number: int) -> None:
+    with store.record() as tx:
+        incidents.begin_attempt(tx, number, 1, flow_run="run")
+        incidents.resolve(tx, number, Outcome(Ending.REMEDIATED, "a test"), actor="run:run")
+
+
+def test_a_wanted_alert_on_a_listed_target_opens_an_incident_and_orders_a_run(
+    store: Store, say: Callable[..., Any]
+) -> None:
+    row = say()
+    assert (row.state, row.verdict, row.incident) == ("triaged", "open", 1)
+    with store.read() as tx:
+        incident = incidents.get(tx, 1)
+        assert (incident.service, incident.target, incident.attempt) == ("tracking-api", "web-1/tracking-api", 1)
+        assert [order.key for order in outbox.waiting(tx)] == [f"paramedic:{store.uuid}:1:1"]
+        assert incidents.runbook_text(tx, incident.runbook_version or "") == SHELF.runbooks["tracking-api-memory"].text
+
+
+def test_a_repeat_and_another_name_on_the_same_target_join(store: Store, say: Callable[..., Any]) -> None:
+    say()
+    assert say().verdict == "join"
+    assert say(severity="warning").incident == 1
+    with store.read() as tx:
+        assert sorted(alert["count"] for alert in incidents.alerts_of(tx, 1)) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "target"),
+    [
+        ({"env": "dev"}, "unlisted:web-1:9100"),
+        ({"instance": "web-9"}, "unlisted:web-9"),
+        ({"instance": "$(reboot)"}, "unlisted:$(reboot)"),
+    ],
+)
+def test_what_nobody_wants_or_nobody_listed_goes_to_a_person_at_once(
+    store: Store, say: Callable[..., Any], labels: dict[str, str], target: str
+) -> None:
+    say(**labels)
+    with store.read() as tx:
+        incident = incidents.get(tx, 1)
+        assert (incident.target, incident.state, incident.policy) == (target, State.HANDED_OVER, "default")
+        assert outbox.waiting(tx) == []
+        assert [one.kind for one in tx.conn.execute(messages.select())] == ["rung"]
+
+
+def test_resolved_marks_the_alert_and_ends_nothing(store: Store, clock: Clock, say: Callable[..., Any]) -> None:
+    began = clock.now()
+    say(began=began)
+    assert say(began=began, status=Status.RESOLVED).verdict == "mark_resolved"
+    with store.read() as tx:
+        assert incidents.get(tx, 1).state is State.OPEN
+        assert incidents.alerts_of(tx, 1)[0]["status"] == "resolved"
+
+
+def test_what_began_before_the_cure_is_held_and_looked_at_again(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    began = clock.now()
+    say(began=began)
+    clock.advance(timedelta(seconds=30))
+    _ends_well(store, 1)
+    held = say(began=began)
+    assert (held.state, held.verdict) == ("held", "hold")
+    Intake(store, lambda: SHELF).work()
+    assert rows(store)[-1].state == "held"
+    clock.advance(timedelta(minutes=11))
+    Intake(store, lambda: SHELF).work()
+    assert (rows(store)[-1].verdict, rows(store)[-1].incident) == ("open", 2)
+
+
+def test_a_held_alert_that_was_resolved_meanwhile_opens_nothing(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    began = clock.now()
+    say(began=began)
+    clock.advance(timedelta(seconds=30))
+    _ends_well(store, 1)
+    say(began=began)
+    say(began=began, status=Status.RESOLVED)
+    clock.advance(timedelta(minutes=11))
+    Intake(store, lambda: SHELF).work()
+    assert [row.verdict for row in rows(store)] == ["open", "drop", "drop"]
+
+
+def test_our_own_message_coming_back_starts_nothing(store: Store, say: Callable[..., Any]) -> None:
+    assert say(**{MARK: store.uuid}).verdict == "drop"
+    with store.read() as tx:
+        assert incidents.listed(tx) == []
+
+
+def test_a_fault_about_one_alert_goes_to_a_person_and_stops_no_other(
+    store: Store, say: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wants = Runbook.wants
+
+    def faulty(self: Runbook, alert: Alert) -> bool:
+        if alert.name == "Poison":
+            raise RuntimeError("a bug")
+        return wants(self, alert)
+
+    monkeypatch.setattr(Runbook, "wants", faulty)
+    assert say(name="Poison").verdict == "given up"
+    assert say().verdict == "open"
+    with store.read() as tx:
+        assert "a bug" in tx.conn.execute(messages.select()).first().body
+
+
+def test_it_stops_when_told(store: Store) -> None:
+    stop, wake = threading.Event(), threading.Event()
+    thread = threading.Thread(target=Intake(store, lambda: SHELF).run, args=(stop, wake))
+    thread.start()
+    stop.set()
+    wake.set()
+    thread.join(10)
+    assert not thread.is_alive()

@@ -15,16 +15,18 @@ _PR_SET_PDEATHSIG = 1
 VARIABLE = "PARAMEDIC_LIFELINE"
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int | None = None) -> None:
     """From now on this process is killed when its parent dies.
 
-    On Linux by the kernel, when the *thread* that started us ends: start children from a thread that lives as long as
-    its process. Elsewhere by a thread of our own that looks once a second.
+    `parent` is the process that started us, where we were told: if it is dead already, we go at once. On Linux the
+    kernel does it, when the *thread* that started us ends: start children from a thread that lives as long as its
+    process. Elsewhere a thread of our own looks once a second.
     """
-    parent = os.getppid()
+    if parent is None:
+        parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died while we asked
+        if os.getppid() != parent:  # it died before we asked
             os.kill(os.getpid(), signal.SIGKILL)
     else:
         threading.Thread(target=_watch, args=(parent,), name="lifeline", daemon=True).start()
@@ -37,10 +39,14 @@ def _watch(parent: int) -> None:
 
 
 def command(argv: Sequence[str]) -> list[str]:
-    """The same program, dying with whoever starts it: the kernel keeps the promise across exec."""
-    return [sys.executable, "-m", "paramedic.lifeline", *argv]
+    """The same program, dying with this process, which must be the one that starts it.
+
+    On Linux the kernel keeps the promise across exec, though not for a program that changes its user (setuid, file
+    capabilities). Elsewhere exec ends the thread that looks: there only our own processes hang on the lifeline.
+    """
+    return [sys.executable, "-m", "paramedic.lifeline", str(os.getpid()), *argv]
 
 
 if __name__ == "__main__":
-    die_with_parent()
-    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - replacing ourselves is the point
+    die_with_parent(int(sys.argv[1]))
+    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - replacing ourselves is the point

@@ -1,22 +1,24 @@
-"""One warm process: imports everything first, then waits for one flow run, runs it as Prefect's engine does, and ends."""
+"""One warm process: imports everything, then waits for one flow run, runs it as Prefect's engine does, and ends."""
 
+import asyncio
 import importlib
+import inspect
 import json
 import os
 import sys
 from uuid import UUID
 
+from prefect.context import refresh_global_settings_context
 from prefect.engine import handle_engine_signals
 from prefect.flow_engine import load_flow, load_flow_run, run_flow
+from prefect.logging.loggers import flow_run_logger
 
-from paramedic.lifeline import die_with_parent
 from paramedic.secret import hush_logging
 from paramedic.settings import ROOT
 
 
 def main() -> None:
     """Wait on standard input for one line of JSON, `{"flow_run": id, "env": {...}}`; end of input means go home."""
-    die_with_parent()
     hush_logging()
     _warm()
     line = sys.stdin.readline()
@@ -24,6 +26,7 @@ def main() -> None:
         return
     told = json.loads(line)
     os.environ.update(told["env"])
+    refresh_global_settings_context()  # Prefect read its settings when it was imported
     run(UUID(told["flow_run"]))
 
 
@@ -31,7 +34,15 @@ def run(run_id: UUID) -> None:
     """Run it as `python -m prefect.engine` does; a run that ends red is no fault of its process, which ends with 0."""
     with handle_engine_signals(run_id):
         flow_run = load_flow_run(flow_run_id=run_id)
-        run_flow(load_flow(flow_run), flow_run=flow_run, return_type="state")
+        logger = flow_run_logger(flow_run)
+        try:
+            flow = load_flow(flow_run)
+        except Exception:
+            logger.exception("The flow cannot be loaded")  # on the run's own page, where its reader looks
+            raise
+        running = run_flow(flow, flow_run=flow_run, return_type="state")
+        if inspect.iscoroutine(running):
+            asyncio.run(running)
 
 
 def _warm() -> None:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import sys
-import time
 from typing import Any
 from uuid import UUID
 
@@ -14,28 +13,57 @@ import anyio
 import anyio.abc
 import httpx
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import WorkerFlowRunResponse
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
+from pydantic import Field
 
-#: How long a run that was told to stop may go on: a change already sent runs to its deadline and records its outcome.
-CANCEL_GRACE_SECONDS = 60.0
+from paramedic.lifeline import command
 
+#: How long a process that was asked to end may take before it is killed.
+_TERM_SECONDS = 5.0
+
+#: How often the state of a run at work is read.
 _LOOK_EVERY_SECONDS = 2.0
+
+_GRACE = Field(
+    default=60.0,
+    ge=0,
+    title="Seconds after a cancel",
+    description=(
+        "How long a cancelled run may go on before its process is ended: "
+        "a change that was already sent runs to its deadline and records its outcome."
+    ),
+)
+
+
+class ParamedicJobConfiguration(BaseJobConfiguration):
+    """How one run is run."""
+
+    cancel_grace_seconds: float = _GRACE
+
+
+class ParamedicVariables(BaseVariables):
+    """What a pool, a deployment or a run may choose of it."""
+
+    cancel_grace_seconds: float = _GRACE
 
 
 class ParamedicWorkerResult(BaseWorkerResult):
     """How the run's process ended."""
 
 
-class ParamedicWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ParamedicWorkerResult]):
+class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, ParamedicWorkerResult]):
     """Takes each run with a process that has already imported Prefect and the flows; a process serves one run.
 
     Prefect's own base cancels only runs that have not started. This one lets a cancelled run end by itself, because
-    killing it could cut a change in half, and ends it when it takes longer than CANCEL_GRACE_SECONDS.
+    killing it could cut a change in half, and ends it when it takes longer than `cancel_grace_seconds`.
     """
 
     type = "paramedic"
-    job_configuration = BaseJobConfiguration
-    job_configuration_variables = BaseVariables
+    job_configuration = ParamedicJobConfiguration
+    job_configuration_variables = ParamedicVariables
 
     _description = "Runs Paramedic's playbooks in warm processes on this machine."
     _display_name = "Paramedic"
@@ -44,6 +72,7 @@ class ParamedicWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ParamedicW
         super().__init__(*args, **kwargs)
         self._wanted = int(os.environ.get("PARAMEDIC_WARM_PROCESSES", "2"))
         self._warm: collections.deque[asyncio.subprocess.Process] = collections.deque()
+        self._at_work: set[UUID] = set()
 
     async def setup(self) -> None:
         """Warm up before the first run is taken."""
@@ -62,45 +91,72 @@ class ParamedicWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ParamedicW
         await self._refill()
         return await super().get_and_submit_flow_runs()
 
+    async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
+        """A run that is asked for again before its process has ended waits for the next poll.
+
+        Prefect's own falls over it: whoever presses Retry at once would end the worker, and every run with it.
+        """
+        free = [entry for entry in flow_run_response if entry.flow_run.id not in self._at_work]
+        return await super()._submit_scheduled_flow_runs(free)
+
     async def run(
         self,
         flow_run: FlowRun,
-        configuration: BaseJobConfiguration,
+        configuration: ParamedicJobConfiguration,
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ParamedicWorkerResult:
-        """Give the run to a warm process and wait for its end."""
-        process = await self._take()
-        if task_status is not None:
-            task_status.started(process.pid)
-        env = {key: value for key, value in configuration.env.items() if value is not None}
-        if process.stdin is not None:
-            with contextlib.suppress(ConnectionError):  # it died just now: its exit code tells
-                process.stdin.write(json.dumps({"flow_run": str(flow_run.id), "env": env}).encode() + b"\n")
-                await process.stdin.drain()
-        await self._refill()
-        code = await self._ended(process, flow_run.id)
-        if await self._told_to_stop(flow_run.id):
-            await self._mark_flow_run_as_cancelled(flow_run)
-            code = 0
-        return ParamedicWorkerResult(status_code=code, identifier=str(process.pid))
+        """Give the run to a warm process and wait for its end; of a code that is not 0 Prefect's base says Crashed."""
+        self._at_work.add(flow_run.id)
+        try:
+            process = await self._take()
+            if task_status is not None:
+                task_status.started(process.pid)
+            env = {key: value for key, value in configuration.env.items() if value is not None}
+            if process.stdin is not None:
+                with contextlib.suppress(ConnectionError):  # it died just now: its exit code tells
+                    process.stdin.write(json.dumps({"flow_run": str(flow_run.id), "env": env}).encode() + b"\n")
+                    await process.stdin.drain()
+            await self._refill()
+            watch = asyncio.create_task(self._end_if_cancelled(process, flow_run.id, configuration))
+            try:
+                code = await process.wait()
+            finally:
+                watch.cancel()
+            if watch.done() and not watch.cancelled():
+                await self._cancelled(flow_run.id, "ended by the responder: it went on for too long after its cancel")
+                code = 0
+            elif await self._told_to_stop(flow_run.id):
+                await self._cancelled(flow_run.id, "cancelled; its process has ended")
+                code = 0
+            return ParamedicWorkerResult(status_code=code, identifier=str(process.pid))
+        finally:
+            self._at_work.discard(flow_run.id)
 
-    async def _ended(self, process: asyncio.subprocess.Process, flow_run: UUID) -> int:
-        told_at: float | None = None
-        while True:
+    async def _end_if_cancelled(
+        self, process: asyncio.subprocess.Process, flow_run: UUID, configuration: ParamedicJobConfiguration
+    ) -> None:
+        """Returns once it has ended the process of a cancelled run that did not end by itself in time."""
+        while not await self._told_to_stop(flow_run):  # noqa: ASYNC110 - the state is Prefect's, not ours
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        await asyncio.sleep(configuration.cancel_grace_seconds)
+        for end in (process.terminate, process.kill):
+            with contextlib.suppress(ProcessLookupError):
+                end()
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(process.wait(), _LOOK_EVERY_SECONDS)
-            if told_at is None and await self._told_to_stop(flow_run):
-                told_at = time.monotonic()
-            if told_at is not None and time.monotonic() - told_at > CANCEL_GRACE_SECONDS:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                await asyncio.wait_for(process.wait(), _TERM_SECONDS)
+                return
 
     async def _told_to_stop(self, flow_run: UUID) -> bool:
         try:
             now = await self.client.read_flow_run(flow_run)
-        except httpx.HTTPError:
+        except (httpx.HTTPError, ObjectNotFound):
             return False
         return now.state_type is StateType.CANCELLING
+
+    async def _cancelled(self, flow_run: UUID, why: str) -> None:
+        """Cancelling is no end, and Prefect refuses every other than Cancelled."""
+        with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
+            await self.client.set_flow_run_state(flow_run, Cancelled(message=why), force=True)
 
     async def _take(self) -> asyncio.subprocess.Process:
         while self._warm:
@@ -116,9 +172,8 @@ class ParamedicWorker(BaseWorker[BaseJobConfiguration, BaseVariables, ParamedicW
 
 
 async def _start() -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "paramedic.responder.engine", stdin=asyncio.subprocess.PIPE
-    )
+    argv = command([sys.executable, "-m", "paramedic.responder.engine"])
+    return await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.PIPE)
 
 
 def _go_home(process: asyncio.subprocess.Process) -> None:

@@ -1,5 +1,7 @@
 """`paramedic up` and the demo: nothing is left behind, whoever is killed."""
 
+import contextlib
+import functools
 import json
 import os
 import signal
@@ -7,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -45,6 +47,13 @@ def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def _until(what: str, holds: Callable[[], bool], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, what
+        time.sleep(0.1)
+
+
 def _all_gone(family: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(family, timeout=10)
     assert [(one.pid, one.cmdline()) for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
@@ -72,8 +81,8 @@ def _folder(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_however_up_ends_no_process_is_left(up: subprocess.Popen[str], number: signal.Signals) -> None:
+    _until("server, gateway, dispatch, watchdog, responder and two warm processes", lambda: len(_family(up)) >= 7)
     family = _family(up)
-    assert len(family) >= 7, "server, gateway, dispatch, watchdog, responder and two warm processes"
     up.send_signal(number)
     assert up.wait(10) == (-signal.SIGKILL if number is signal.SIGKILL else 0)
     _all_gone(family)
@@ -81,17 +90,22 @@ def test_however_up_ends_no_process_is_left(up: subprocess.Popen[str], number: s
 
 def test_a_child_that_is_killed_comes_back_and_leaves_nothing(up: subprocess.Popen[str]) -> None:
     def children() -> dict[str, psutil.Process]:
-        return {one.cmdline()[2]: one for one in psutil.Process(up.pid).children() if len(one.cmdline()) > 2}
+        found = {}
+        for one in psutil.Process(up.pid).children():
+            with contextlib.suppress(psutil.Error, IndexError):  # it may just be dying, or not be itself yet
+                found[one.cmdline()[2]] = one
+        return found
+
+    def back(name: str, before: int) -> bool:
+        return name in children() and children()[name].pid != before
 
     for name in ("paramedic.gateway", "paramedic.dispatch", "paramedic.watchdog", "paramedic.responder", "uvicorn"):
+        _until(name, functools.partial(back, name, 0))
         victim = children()[name]
         below = victim.children(recursive=True)
         victim.kill()
         _all_gone(below)
-        until = time.monotonic() + 20
-        while name not in children() or children()[name].pid == victim.pid:
-            assert time.monotonic() < until, f"{name} did not come back"
-            time.sleep(0.1)
+        _until(f"{name} is back", functools.partial(back, name, victim.pid))
 
 
 def test_a_port_that_is_asked_for_and_taken_is_named(tmp_path: Path) -> None:

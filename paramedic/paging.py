@@ -277,7 +277,7 @@ class Pager:
             link = self._link(incident, person) if message.kind == "rung" else ""
             try:
                 return _written(tx, message, incident, person, link)
-            except Exception as error:
+            except Exception as error:  # a page that is bare beats one that is not sent (P5)
                 log.exception("the message about %s could not be composed", name(message.incident))
                 return letter.bare(
                     message.incident, person=person, link=link, because=f"{type(error).__name__}: {error}", now=tx.now

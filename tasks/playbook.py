@@ -134,7 +134,7 @@ def _told(story: Story, work: Work) -> Outcome:
     except Refused as error:
         by_hand = f". By hand: {error.by_hand}" if error.by_hand else ""
         return hand_over(incident, because=f"{error.reason}{by_hand}", ending=Ending.REFUSED)
-    except Exception as error:
+    except Exception as error:  # the process's edge: a bug in a flow must not end in silence (P5)
         log.exception("the playbook failed")
         return hand_over(incident, because=f"the playbook failed: {type(error).__name__}: {error}")
 

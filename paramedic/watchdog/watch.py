@@ -91,7 +91,7 @@ class Watchdog:
                 one()
             except (StoreUnavailable, StoreUnknown) as error:
                 log.warning("%s waits: %s", name, error)  # the look at the store tells somebody
-            except Exception as error:
+            except Exception as error:  # a fault in one look keeps no other from being taken, and is told (P5)
                 log.exception("%s failed", name)
                 subject, words = f"The watchdog fails at {name}", f"{type(error).__name__}: {error}"
                 if one == self._pager.deliver_due:  # what is queued would not leave

@@ -146,7 +146,7 @@ def _done(timeline: Sequence[Entry]) -> str:
 
 def _short(text: str) -> str:
     """On one line and bounded. Secrets go before anything is cut: half a secret is known to nobody as one."""
-    words = one_line(redact(text)[: 4 * _WORDS_LIMIT])
+    words = one_line(redact(text[:65_536])[: 4 * _WORDS_LIMIT])
     return words if len(words) <= _WORDS_LIMIT else f"{words[:_WORDS_LIMIT]} …"
 
 

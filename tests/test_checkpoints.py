@@ -1,6 +1,7 @@
 """The file of signed checkpoints: whole lines, whatever is killed while it is written."""
 
-from concurrent.futures import ThreadPoolExecutor
+import fcntl
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,22 @@ def test_several_may_write_at_once(store: Store, tmp_path: Path) -> None:
     marks = checkpoints.read(path)
     assert [mark.seq for mark in marks] == sorted({mark.seq for mark in marks})
     assert verified(store, path).verified
+
+
+def test_who_writes_waits_for_who_is_writing(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints.jsonl"
+    handed_over(store)
+    with path.open("w") as file, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        late = pool.submit(checkpoints.write, store, KEY, path)
+        assert not wait([late], timeout=1).done
+        grow(store)
+        checkpoints.write(store, KEY, tmp_path / "another")
+        file.write((tmp_path / "another").read_text())  # a newer one than the other saw
+        file.flush()
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert late.result() is None
+    assert len(checkpoints.read(path)) == 1
 
 
 def test_a_file_that_holds_something_else_is_named(store: Store, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ STORIES = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole() -> Iterator[Ward]:
     services = [(row.id, "web-1", "") for row in TABLE] + [(name, "web-2", faults) for name, faults in STORIES.items()]
     with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:

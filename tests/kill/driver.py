@@ -21,6 +21,7 @@ from paramedic import settings, trail
 from paramedic.clock import iso, utc_now
 from paramedic.demo.world import Mailbox, Service, World
 from paramedic.incident import Incident, State
+from paramedic.settings import Settings
 from paramedic.store import Store, acts, incidents, messages
 from paramedic.store import trail as kept
 from paramedic.store.tables import inbox
@@ -93,6 +94,7 @@ class Ward:
     world: World
     mailbox: Mailbox
     boundaries: Boundaries
+    chosen: Settings
     stack: Stack
     store: Store
     gateway: str
@@ -236,32 +238,40 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             **PACE,
             **env,
         }
-        before = {key: os.environ.get(key) for key in chosen_env}
-        os.environ.update(chosen_env)
-        try:
+        with _environment(chosen_env):
             chosen = settings.load()
             stack = Stack(chosen)
             stack.start()
-            try:
-                stack.wait_ready(90)
-                yield Ward(
-                    folder=folder,
-                    world=world,
-                    mailbox=mailbox,
-                    boundaries=boundaries,
-                    stack=stack,
-                    store=Store(chosen.store()),
-                    gateway=stack.gateway_url,
-                    prefect=stack.prefect_url,
-                )
-            finally:
-                stack.stop()
+        try:
+            stack.wait_ready(120)
+            yield Ward(
+                folder=folder,
+                world=world,
+                mailbox=mailbox,
+                boundaries=boundaries,
+                chosen=chosen,
+                stack=stack,
+                store=Store(chosen.store()),
+                gateway=stack.gateway_url,
+                prefect=stack.prefect_url,
+            )
         finally:
-            for key, value in before.items():
-                if value is None:
-                    os.environ.pop(key, None)
-                else:
-                    os.environ[key] = value
+            stack.stop()
+
+
+@contextmanager
+def _environment(ours: dict[str, str]) -> Iterator[None]:
+    """Inside, nobody else's settings and these; the children keep what they were started with."""
+    before = dict(os.environ)
+    for name in list(os.environ):
+        if name.startswith(("PARAMEDIC_", "PREFECT_")):
+            del os.environ[name]
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def play(up: Ward, row: Row, host: str = "web-1") -> None:
@@ -305,7 +315,7 @@ def verify(up: Ward) -> None:
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             [],
-            settings.signing_key(settings.load()).public_key(),
+            settings.signing_key(up.chosen).public_key(),
             tx.store,
         )
         undecided = tx.conn.execute(inbox.select().where(inbox.c.state == "new")).all()

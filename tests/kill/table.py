@@ -49,3 +49,19 @@ def right_outcome(point: str, victim: str) -> tuple[str, int, str]:
 
 
 TABLE = tuple(Row(point, victim, *right_outcome(point, victim)) for point in POINTS for victim in VICTIMS)
+
+#: One row for each kind of death that matters: before the intent, after it, after the act, and on either side of the run.
+SENTINELS = tuple(
+    row
+    for row in TABLE
+    if row.id
+    in (
+        "gateway-at-alert_committed",
+        "prefect-at-run_created",
+        "process-at-evidence_taken",
+        "process-at-intent_written",
+        "process-at-act_sent",
+        "responder-at-claimed",
+        "responder-at-outcome_written",
+    )
+)

@@ -1,4 +1,4 @@
-"""The kill table's sentinels on the other ground: PostgreSQL, a stock Prefect worker, a full disk, a Prefect that says 503."""
+"""Other nights: a full disk, a Prefect that says 503, a Prefect that stays away."""
 
 import contextlib
 import http.client
@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import Postgres
-from kill.driver import Ward, play, verify, wait_for, ward
-from kill.table import TABLE, Row
+from kill.driver import Ward, verify, wait_for, ward
 
 from paramedic.demo.world import free_port
 from paramedic.dispatch.prefect_server import server_command, server_env
@@ -23,55 +21,11 @@ from paramedic.outcome import Ending
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(400)]
 
-#: One row for each kind of death that matters: before the intent, after it, after the act, and on either side of the run.
-SENTINELS = tuple(
-    row
-    for row in TABLE
-    if row.id
-    in (
-        "gateway-at-alert_committed",
-        "prefect-at-run_created",
-        "process-at-evidence_taken",
-        "process-at-intent_written",
-        "process-at-act_sent",
-        "responder-at-claimed",
-        "responder-at-outcome_written",
-    )
-)
-
 
 @contextlib.contextmanager
 def _up(services: list[tuple[str, str, str]], **env: str) -> Iterator[Ward]:
     with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services, **env) as up:
         yield up
-
-
-@pytest.fixture(scope="module")
-def on_postgresql(postgres: Postgres) -> Iterator[Ward]:
-    postgres.run("CREATE DATABASE kill_table")
-    with _up([(row.id, "web-1", "") for row in SENTINELS], PARAMEDIC_STORE_URL=postgres.url("kill_table")) as up:
-        yield up
-
-
-@pytest.fixture(scope="module")
-def on_a_stock_worker() -> Iterator[Ward]:
-    env = {"PARAMEDIC_WORK_POOL": "stock", "PARAMEDIC_WORK_POOL_TYPE": "process", "PARAMEDIC_CLAIM_WITHIN": "25s"}
-    with _up([(row.id, "web-1", "") for row in SENTINELS], **env) as up:
-        yield up
-
-
-@pytest.mark.parametrize("row", SENTINELS, ids=lambda row: row.id)
-def test_killed_with_the_store_on_postgresql(on_postgresql: Ward, row: Row) -> None:
-    play(on_postgresql, row)
-
-
-def test_on_postgresql_the_trail_verifies_and_nothing_was_lost(on_postgresql: Ward) -> None:
-    verify(on_postgresql)
-
-
-@pytest.mark.parametrize("row", SENTINELS, ids=lambda row: row.id)
-def test_killed_on_a_stock_worker(on_a_stock_worker: Ward, row: Row) -> None:
-    play(on_a_stock_worker, row)
 
 
 @pytest.fixture

@@ -1,0 +1,32 @@
+"""The kill table's sentinels with the store on PostgreSQL."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from databases import Postgres
+from kill.driver import Ward, play, verify, ward
+from kill.table import SENTINELS, Row
+
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def up(postgres: Postgres) -> Iterator[Ward]:
+    postgres.run("CREATE DATABASE kill_table")
+    services = [(row.id, "web-1", "") for row in SENTINELS]
+    with (
+        tempfile.TemporaryDirectory(prefix="pk-") as folder,
+        ward(Path(folder), services, PARAMEDIC_STORE_URL=postgres.url("kill_table")) as started,
+    ):
+        yield started
+
+
+@pytest.mark.parametrize("row", SENTINELS, ids=lambda row: row.id)
+def test_killed_with_the_store_on_postgresql(up: Ward, row: Row) -> None:
+    play(up, row)
+
+
+def test_on_postgresql_the_trail_verifies_and_nothing_was_lost(up: Ward) -> None:
+    verify(up)

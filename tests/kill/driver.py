@@ -288,7 +288,7 @@ def play(up: Ward, row: Row, host: str = "web-1") -> None:
         kill(pid)
     up.boundaries.release(row.point)
 
-    incident = up.ended(service)
+    incident = up.ended(service, seconds=150)
     assert incident.ending == row.ending, f"{incident.because} (right would be: {row.because})"
     assert service.starts == 1 + row.restarts, [act.words for act in up.acts_of(incident)]
     assert len(up.acts_of(incident)) <= 1

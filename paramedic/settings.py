@@ -1,9 +1,12 @@
 """Every setting, from the environment (`PARAMEDIC_*`) and a TOML file; an unknown one is refused with the nearest known."""
 
+import contextlib
 import difflib
 import os
 import secrets
+import tempfile
 import tomllib
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -144,18 +147,18 @@ def signing_key(chosen: Settings) -> Ed25519PrivateKey:
     path = chosen.signing_key_file or chosen.data / "signing.key"
 
     def make() -> bytes:
-        key = Ed25519PrivateKey.generate()
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        path.with_suffix(".pub").write_bytes(public)
-        return key.private_bytes(
+        return Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
     key = serialization.load_pem_private_key(_kept(path, make), password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise BadSettings(f"{path}: not an Ed25519 key")
+    public = path.with_suffix(".pub")
+    if not public.exists():
+        public.write_bytes(
+            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        )
     return key
 
 
@@ -164,13 +167,26 @@ def link_key(chosen: Settings) -> bytes:
     return _kept(chosen.link_key_file or chosen.data / "link.key", lambda: secrets.token_hex(32).encode())
 
 
-def _kept(path: Path, make: Any) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        written = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(written, "wb") as file:
-        content: bytes = make()
-        file.write(content)
-    return content
+#: A key file shorter than this is what a full disk left of one.
+_SHORTEST_KEY = 32
+
+
+def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
+    """The file's bytes, made at first use: whole or not at all, and the same for all who ask at once."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = make()
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # somebody was faster: theirs is the key
+                os.link(draft, path)
+        finally:
+            Path(draft).unlink()
+    kept = path.read_bytes()
+    if len(kept) < _SHORTEST_KEY:
+        raise BadSettings(f"{path}: is no key: it has {len(kept)} bytes; remove it, and a new one is made")
+    return kept

@@ -75,3 +75,10 @@ def test_keys_are_made_once_and_only_we_may_read_them(tmp_path: Path) -> None:
     assert one.private_bytes_raw() == again.private_bytes_raw()
     for name in ("signing.key", "link.key"):
         assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == 0o600
+
+
+def test_what_a_full_disk_left_of_a_key_signs_nothing(tmp_path: Path) -> None:
+    chosen = load(data=tmp_path)
+    (tmp_path / "link.key").write_bytes(b"")
+    with pytest.raises(BadSettings, match="is no key"):
+        settings.link_key(chosen)

@@ -1,7 +1,8 @@
-"""Every setting, from the environment (`PARAMEDIC_*`) and a TOML file; an unknown one is refused with the nearest known."""
+"""Every setting, from the environment (`PARAMEDIC_*`) and a TOML file; an unknown one is refused."""
 
 import contextlib
 import difflib
+import json
 import os
 import secrets
 import tempfile
@@ -9,62 +10,119 @@ import tomllib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from paramedic.duration import duration
+from paramedic.duration import duration, size
 from paramedic.error import Useless
-from paramedic.secret import remember
+from paramedic.secret import SHORTEST, remember
 
 
 class BadSettings(Useless):
-    """One line a problem: which setting, what is wrong, what is allowed."""
+    """One line a problem: which setting, where it stands, what is wrong, what is allowed."""
 
 
-def _span(said: object) -> object:
-    return duration(said) if isinstance(said, str) else said
+class BadKey(BadSettings, OSError):
+    """The file holds no whole key. An OSError, too: to who needs it, it is as if the file could not be read."""
 
 
-Span = Annotated[timedelta, BeforeValidator(_span)]
+ROOT = Path(__file__).parents[1]
+
+#: A key file shorter than this is what a full disk left of one.
+_SHORTEST_KEY = 32
+
+_PREFIX = "PARAMEDIC_"
 
 #: Names under PARAMEDIC_ that are no settings.
 _OTHERS = {"PARAMEDIC_LIFELINE", "PARAMEDIC_CONFIG", "PARAMEDIC_BOUNDARIES", "PARAMEDIC_REQUIRE_REAL"}
 
-ROOT = Path(__file__).parents[1]
+
+def _span(said: object) -> object:
+    span = duration(said) if isinstance(said, str) else said
+    if not isinstance(span, timedelta):
+        raise ValueError("a duration has a unit; write 250ms, 5s, 10m, 1h 30m, 2d, in quotes")  # noqa: TRY004 - pydantic's word
+    if span <= timedelta(0):
+        raise ValueError("it must be longer than nothing")
+    return span
+
+
+def _bytes(said: object) -> object:
+    return size(said) if isinstance(said, str) and not said.isdigit() else said
+
+
+def _by_name(said: object) -> object:
+    if not isinstance(said, str):
+        return said
+    try:
+        return json.loads(said)
+    except ValueError as error:
+        raise ValueError('write JSON: {"sender": "its secret"}') from error
+
+
+def _long_enough(said: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, secret in said.items():
+        if len(secret.get_secret_value()) < SHORTEST:
+            raise ValueError(f"the secret of {name!r} is too short to be one: {SHORTEST} characters at least")
+    return said
+
+
+def _absolute(said: Path) -> Path:
+    return Path(os.path.expanduser(said)).absolute()  # noqa: PTH111 - Path's own raises where there is no home
+
+
+def _one_of(*schemes: str) -> Callable[[SecretStr | str | None], SecretStr | str | None]:
+    def check(said: SecretStr | str | None) -> SecretStr | str | None:
+        url = said.get_secret_value() if isinstance(said, SecretStr) else said
+        if url is not None and not url.startswith(schemes):
+            raise ValueError(f"it begins with {' or '.join(schemes)}")
+        return said
+
+    return check
+
+
+Span = Annotated[timedelta, BeforeValidator(_span)]
+Place = Annotated[Path, AfterValidator(_absolute)]
+Bytes = Annotated[int, BeforeValidator(_bytes)]
+Secrets = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_by_name), AfterValidator(_long_enough)]
+Web = Annotated[str | None, AfterValidator(_one_of("http://", "https://"))]
+SecretWeb = Annotated[SecretStr | None, AfterValidator(_one_of("http://", "https://"))]
+Mail = Annotated[SecretStr | None, AfterValidator(_one_of("smtp://", "smtps://"))]
+Database = Annotated[SecretStr | None, AfterValidator(_one_of("sqlite:///", "postgresql://", "postgresql+psycopg://"))]
 
 
 class Settings(BaseSettings):
-    """All of them, flat. Spans of time are written `5s`, `10m`, `1h 30m`."""
+    """All of them, flat. Spans of time are written `5s`, `10m`, `1h 30m`; an empty variable is one that is not set."""
 
-    model_config = SettingsConfigDict(env_prefix="PARAMEDIC_", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", env_ignore_empty=True)
 
-    data: Path = Path.home() / ".local/share/paramedic"
-    runbooks: Path = ROOT / "runbooks"
-    store_url: SecretStr | None = None
-    store_owner_url: SecretStr | None = None
+    data: Place = Field(default_factory=lambda: _absolute(Path("~/.local/share/paramedic")))
+    runbooks: Place = ROOT / "runbooks"
+    store_url: Database = None
+    store_owner_url: Database = None
     host: str = "127.0.0.1"
     port: int = Field(default=8650, ge=0, le=65535)
-    public_url: str | None = None
-    gateway_tokens: dict[str, SecretStr] = {}
-    gateway_users: dict[str, SecretStr] = {}
-    body_limit: int = Field(default=1024 * 1024, ge=1024)
+    public_url: Web = None
+    gateway_tokens: Secrets = {}
+    gateway_users: Secrets = {}
+    body_limit: Bytes = Field(default=1024 * 1024, ge=1024)
     quarantine_limit: int = Field(default=1000, ge=1)
-    prefect_api_url: str | None = None
+    prefect_api_url: Web = None
     prefect_api_auth: SecretStr | None = None
     work_pool: str = "paramedic"
     work_pool_type: Literal["paramedic", "process"] = "paramedic"
     warm_processes: int = Field(default=2, ge=1, le=64)
-    smtp_url: SecretStr | None = None
+    smtp_url: Mail = None
     mail_from: str = "paramedic@localhost"
-    heartbeat_url: SecretStr | None = None
+    heartbeat_url: SecretWeb = None
     heartbeat_every: Span = timedelta(seconds=60)
-    checkpoint_file: Path | None = None
-    signing_key_file: Path | None = None
-    link_key_file: Path | None = None
+    checkpoint_file: Place | None = None
+    signing_key_file: Place | None = None
+    link_key_file: Place | None = None
     link_expires: Span = timedelta(hours=24)
     lease: Span = timedelta(seconds=10)
     renew: Span = timedelta(seconds=3)
@@ -76,6 +134,14 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     cures_per_day: int = Field(default=3, ge=1)
 
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        if 2 * self.renew >= self.lease:
+            raise ValueError("renew must be under half of lease: a holder stops at half its lease")
+        return self
+
     def store(self) -> str:
         """The store's URL."""
         return self.store_url.get_secret_value() if self.store_url else f"sqlite:///{self.data}/paramedic.db"
@@ -86,7 +152,21 @@ class Settings(BaseSettings):
 
     def links_at(self) -> str:
         """What a link in a message begins with."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or web_address(self.host, self.port)).rstrip("/")
+
+    def origin(self, name: str) -> str:
+        """Where the setting's value comes from: `environment`, a file, `given` (a flag), or `default`."""
+        return self._origins.get(name, "given" if name in self.model_fields_set else "default")
+
+    def as_env(self) -> dict[str, str]:
+        """What was set, secrets included, as the environment of a process that is to have the same settings."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        return {f"{_PREFIX}{name.upper()}": _written(value) for name, value in named.items() if value is not None}
+
+
+def web_address(host: str, port: int) -> str:
+    """`http://host:port`, an IPv6 address in brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def load(**given: Any) -> Settings:
@@ -95,98 +175,168 @@ def load(**given: Any) -> Settings:
     Every secret among them is known from this moment on, and taken out of whatever leaves the process.
     """
     known = set(Settings.model_fields)
-    variables = [f"PARAMEDIC_{one.upper()}" for one in sorted(known)]
-    problems = [
-        _unknown(name, f"environment: {name}", variables)
-        for name in os.environ
-        if name.startswith("PARAMEDIC_") and name not in _OTHERS and name[10:].lower() not in known
-    ]
-    file = Path(os.environ.get("PARAMEDIC_CONFIG", "paramedic.toml"))
-    said: dict[str, Any] = {}
-    if file.exists() or "PARAMEDIC_CONFIG" in os.environ:
-        try:
-            said = tomllib.loads(file.read_text())
-        except (OSError, ValueError) as error:
-            problems.append(f"{file}: cannot be read: {error}")
-        problems += [_unknown(name, f"{file}: {name}", sorted(known)) for name in said if name not in known]
-    if problems:
-        raise BadSettings("\n".join(problems))
-    from_file = {name: value for name, value in said.items() if f"PARAMEDIC_{name.upper()}" not in os.environ}
+    problems = []
+    origins = {}
+    for name in sorted(os.environ):
+        if not name.upper().startswith(_PREFIX) or name in _OTHERS:
+            continue
+        setting = name.removeprefix(_PREFIX).lower()
+        if setting not in known or name != name.upper():
+            problems.append(_unknown(name, "environment", [f"{_PREFIX}{one.upper()}" for one in sorted(known)]))
+        elif os.environ[name]:
+            origins[setting] = "environment"
+    file = Path(os.environ.get("PARAMEDIC_CONFIG") or "paramedic.toml")
+    said = _file(file, problems)
+    problems += [_unknown(name, str(file), sorted(known)) for name in said if name not in known]
+    from_file = {name: value for name, value in said.items() if name in known - set(origins)}
+    origins = dict.fromkeys(from_file, str(file)) | origins | dict.fromkeys(given, "given")
     try:
         chosen = Settings(**(from_file | given))
-    except SettingsError as error:
-        raise BadSettings(f"{error}: write it as JSON") from error
     except ValidationError as error:
-        raise BadSettings(
-            "\n".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
-        ) from error
-    for value in chosen:
-        _remember(value[1])
+        for one in error.errors(include_input=False, include_url=False):
+            place = (
+                [origins.get(str(one["loc"][0]), "default"), ".".join(map(str, one["loc"][:2]))] if one["loc"] else []
+            )
+            problems.append(": ".join([*place, one["msg"].removeprefix("Value error, ")]))
+        raise BadSettings("\n".join(problems)) from None  # pydantic's own text would repeat the values
+    if problems:
+        raise BadSettings("\n".join(problems))
+    chosen._origins = origins  # noqa: SLF001 - its own maker
+    for _, value in chosen:
+        _remember(value)
     return chosen
 
 
+def _file(file: Path, problems: list[str]) -> dict[str, Any]:
+    if not file.exists() and not os.environ.get("PARAMEDIC_CONFIG"):
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        problems.append(f"{file}: cannot be read: {error}")
+        return {}
+
+
 def _unknown(name: str, where: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"{where}: no such setting" + (f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}")
+    # Compared without regard to case: a variable in small letters is nearest to itself in capitals.
+    near = difflib.get_close_matches(name.upper(), [one.upper() for one in known], n=1, cutoff=0.5)
+    meant = [one for one in known if one.upper() in near]
+    return f"{where}: {name}: no such setting" + (
+        f"; did you mean {meant[0]}?" if meant else f"; there are {', '.join(known)}"
+    )
+
+
+def _written(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():f}s"
+    if isinstance(value, dict):
+        return json.dumps({name: _written(one) for name, one in value.items()})
+    return str(value)
 
 
 def _remember(value: object) -> None:
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
         remember(secret)
-        if "://" in secret and "@" in secret:
-            password = secret.split("://", 1)[1].rsplit("@", 1)[0].partition(":")[2]
-            remember(password)
+        login = secret.split("://", 1)[-1].rpartition("@")[0] if "://" in secret else secret
+        password = login.partition(":")[2]
+        remember(password)
+        remember(unquote(password))
     elif isinstance(value, dict):
         for one in value.values():
             _remember(one)
 
 
 def signing_key(chosen: Settings) -> Ed25519PrivateKey:
-    """The key that signs checkpoints, made at first use (0600), its public half beside it."""
-    path = chosen.signing_key_file or chosen.data / "signing.key"
+    """The key that signs checkpoints, made at first use (0600), its public half beside it.
+
+    Raises OSError, or BadSettings where the file holds no such key.
+    """
+    path = _signing_key_file(chosen)
 
     def make() -> bytes:
         return Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
 
-    key = serialization.load_pem_private_key(_kept(path, make), password=None)
+    try:
+        key = serialization.load_pem_private_key(kept(path, make), password=None)
+    except (ValueError, TypeError) as error:
+        raise BadSettings(f"{path}: no key that can be read: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise BadSettings(f"{path}: not an Ed25519 key")
-    public = path.with_suffix(".pub")
-    if not public.exists():
-        public.write_bytes(
-            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        )
+    public = key.public_key()
+    kept(path.with_suffix(".pub"), lambda: _pem(public), mode=0o644)
+    if public_key(chosen).public_bytes_raw() != public.public_bytes_raw():
+        raise BadSettings(f"{path.with_suffix('.pub')} is not the public half of {path}")
+    return key
+
+
+def public_key(chosen: Settings) -> Ed25519PublicKey:
+    """What checkpoints are verified with; the private key is not needed for it. Raises BadSettings."""
+    path = _signing_key_file(chosen).with_suffix(".pub")
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadSettings(f"{path}: the public key cannot be read: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise BadSettings(f"{path}: not an Ed25519 key")
     return key
 
 
 def link_key(chosen: Settings) -> bytes:
-    """The key that signs acknowledgement links, made at first use (0600)."""
-    return _kept(chosen.link_key_file or chosen.data / "link.key", lambda: secrets.token_hex(32).encode())
+    """The key that signs acknowledgement links, made at first use (0600).
+
+    Raises OSError, of which BadKey is one: a page then leaves without its link.
+    """
+    path = chosen.link_key_file or chosen.data / "link.key"
+    key = kept(path, lambda: secrets.token_hex(32).encode())
+    remember(key.decode(errors="replace").strip())
+    return key
 
 
-#: A key file shorter than this is what a full disk left of one.
-_SHORTEST_KEY = 32
+def gateway_token(chosen: Settings) -> str:
+    """The token of the sender `local`, made at first use (0600), for those who have set none.
+
+    Raises OSError, or BadSettings.
+    """
+    token = (
+        kept(gateway_token_file(chosen), lambda: secrets.token_urlsafe(32).encode()).decode(errors="replace").strip()
+    )
+    remember(token)
+    return token
 
 
-def _kept(path: Path, make: Callable[[], bytes]) -> bytes:
-    """The file's bytes, made at first use: whole or not at all, and the same for all who ask at once."""
+def gateway_token_file(chosen: Settings) -> Path:
+    """Where `gateway_token` is kept."""
+    return chosen.data / "gateway-token"
+
+
+def kept(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
+    """What the file holds, made where there is none: whole or not at all, and the same for all who come at once.
+
+    Raises OSError where the file or its folder cannot be read or written, BadKey where the file holds no whole key.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = make()
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # somebody was faster: theirs is the key
-                os.link(draft, path)
-        finally:
-            Path(draft).unlink()
-    kept = path.read_bytes()
-    if len(kept) < _SHORTEST_KEY:
-        raise BadSettings(f"{path}: is no key: it has {len(kept)} bytes; remove it, and a new one is made")
-    return kept
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as fresh:
+            fresh.write(make())
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            os.fchmod(fresh.fileno(), mode)
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh.name, path)
+    content = path.read_bytes()
+    if len(content) < _SHORTEST_KEY:
+        raise BadKey(f"{path}: is no key: it has {len(content)} bytes; remove it, and a new one is made")
+    return content
+
+
+def _pem(key: Ed25519PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _signing_key_file(chosen: Settings) -> Path:
+    return chosen.signing_key_file or chosen.data / "signing.key"

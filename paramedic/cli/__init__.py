@@ -8,6 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 from paramedic.error import Refused, TryAgain, Useless
+from paramedic.secret import hush_logging, redact
+from paramedic.visible import visible
 
 #: command -> (module that has it, one line of help). Loaded when used: `--help` costs nothing but this list.
 COMMANDS = {
@@ -45,6 +47,7 @@ class _Lazy(TyperGroup):
 
 def main(argv: list[str] | None = None) -> None:
     """The entry point."""
+    hush_logging()
     app = _Lazy(
         name="paramedic",
         help="Paramedic, the first responder of production systems.",
@@ -54,8 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     try:
         app.main(args=argv, prog_name="paramedic")
     except (TryAgain, Refused) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(visible(redact(str(error))), err=True)
         sys.exit(1)
     except Useless as error:
-        typer.echo(str(error), err=True)
+        typer.echo(visible(redact(str(error))), err=True)
         sys.exit(2)

@@ -1,5 +1,7 @@
 """`paramedic alert`."""
 
+import base64
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -7,9 +9,34 @@ import httpx
 import typer
 from sqlalchemy import select
 
-from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.cli.answer import (
+    AsJson,
+    Data,
+    Negative,
+    chosen,
+    command_of,
+    console,
+    number_of,
+    opened,
+    safe,
+    say_json,
+    table,
+)
 from paramedic.clock import iso
-from paramedic.store.tables import inbox
+from paramedic.settings import Settings, gateway_token, gateway_token_file
+from paramedic.store import as_dict
+from paramedic.store.tables import inbox, quarantine
+from paramedic.up import running
+from paramedic.visible import visible
+
+
+class Waiting(StrEnum):
+    """Where an alert stands in the inbox."""
+
+    NEW = "new"
+    HELD = "held"
+    TRIAGED = "triaged"
+
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Send an alert, list what came in."
@@ -23,32 +50,44 @@ def send(
     data: Data = None,
 ) -> None:
     """Post a body to the gateway, as its sender would."""
-    picked = chosen(data)
     if source != "alertmanager":
         raise typer.BadParameter(f"there is no source {source!r}; there is alertmanager")
-    token_file = picked.data / "gateway-token"
-    tokens = [secret.get_secret_value() for secret in picked.gateway_tokens.values()]
-    if not tokens and token_file.exists():
-        tokens = [token_file.read_text().strip()]
-    if not tokens:
-        raise Negative("no token is known here: set PARAMEDIC_GATEWAY_TOKENS, or --data of a running `paramedic up`")
+    picked = chosen(data)
+    here = running(picked.data)
+    gateway = here.gateway if here else picked.links_at()
     try:
         answer = httpx.post(
-            f"{picked.links_at()}/alerts/{source}",
+            f"{gateway}/alerts/{source}",
             content=file.read_bytes(),
-            headers={"Authorization": f"Bearer {tokens[0]}", "Content-Type": "application/json"},
+            headers={"Authorization": _authorization(picked), "Content-Type": "application/json"},
             timeout=10,
             trust_env=False,
         )
     except httpx.HTTPError as error:
-        raise Negative(f"the gateway at {picked.links_at()} does not answer: {error}") from error
-    typer.echo(answer.text)
+        raise Negative(f"the gateway at {gateway} does not answer: {error}") from error
+    typer.echo(visible(answer.text))
     if answer.status_code != 202:
         raise Negative(f"the gateway answers {answer.status_code}")
 
 
+def _authorization(picked: Settings) -> str:
+    for secret in picked.gateway_tokens.values():
+        return f"Bearer {secret.get_secret_value()}"
+    for user, secret in picked.gateway_users.items():
+        return "Basic " + base64.b64encode(f"{user}:{secret.get_secret_value()}".encode()).decode()
+    if gateway_token_file(picked).exists():
+        try:
+            return f"Bearer {gateway_token(picked)}"
+        except OSError as error:
+            raise Negative(f"the token of `paramedic up` cannot be read: {error}") from error
+    raise Negative("no token is known here: set PARAMEDIC_GATEWAY_TOKENS, or --data of a running `paramedic up`")
+
+
 @app.command("list")
 def list_(
+    *,
+    state: Annotated[list[Waiting] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
+    incident: Annotated[str | None, typer.Option(help="Only of this incident, e.g. INC-1.")] = None,
     limit: Annotated[int, typer.Option(min=1)] = 50,
     before: Annotated[int | None, typer.Option(help="Page on from this position.")] = None,
     data: Data = None,
@@ -59,8 +98,12 @@ def list_(
     query = select(inbox).order_by(inbox.c.position.desc()).limit(limit)
     if before is not None:
         query = query.where(inbox.c.position < before)
+    if state:
+        query = query.where(inbox.c.state.in_(state))
+    if incident is not None:
+        query = query.where(inbox.c.incident == number_of(incident))
     with store.read() as tx:
-        rows = [dict(row._mapping) for row in tx.conn.execute(query)]  # noqa: SLF001 - SQLAlchemy's documented way
+        rows = [as_dict(row) for row in tx.conn.execute(query)]
     if as_json:
         say_json(rows)
         return
@@ -71,6 +114,27 @@ def list_(
         fields = (said["name"], said["status"], row["state"], row["verdict"] or "", incident, row["reason"] or "")
         shown.add_row(str(row["position"]), iso(row["received_at"])[:19], *map(safe, fields))
     console.print(shown)
+    if len(rows) == limit:
+        console.print(f"more: --before {rows[-1]['position']}")
+
+
+@app.command()
+def refused(
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """What came in and could not be read, the newest first, with the reason and the body."""
+    _, store = opened(data)
+    query = select(quarantine).order_by(quarantine.c.received_at.desc()).limit(limit)
+    with store.read() as tx:
+        rows = [as_dict(row) for row in tx.conn.execute(query)]
+    if as_json:
+        say_json(rows)
+        return
+    for row in rows:
+        console.print(f"{row['id']}  {iso(row['received_at'])[:19]}  {safe(row['sender'])}: {safe(row['error'])}")
+        console.print(f"  {safe(row['body'])}")
 
 
 alert_command = command_of(app)

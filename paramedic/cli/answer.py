@@ -1,7 +1,7 @@
 """How commands answer: what every one of them needs, in one place."""
 
 import json
-import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +12,13 @@ from rich.table import Table
 
 from paramedic import settings
 from paramedic.error import Refused
+from paramedic.incident import parse_ref
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.visible import one_line
 
-console = Console()
+#: Words are printed as they are: no emoji codes, no colours guessed; a program that reads us gets whole lines.
+console = Console(emoji=False, highlight=False, width=None if sys.stdout.isatty() else 400)
 
 
 class Negative(Refused):
@@ -28,17 +30,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", metavar="PERSON")]
 
 
-def chosen(data: Path | None) -> Settings:
-    """The settings, on the data folder that was named. Raises BadSettings."""
+def chosen(data: Path | None, *, may_be_new: bool = False) -> Settings:
+    """The settings, on the data folder that was named. Raises BadSettings, or BadParameter if there is no such folder.
+
+    A folder with runbooks of its own, as the demo's, is read with them, unless a setting names others.
+    """
     if data is None:
         return settings.load()
-    folder = data.resolve()
-    if not folder.is_dir():
+    if not data.is_dir() and not may_be_new:
         raise typer.BadParameter(f"--data {data}: there is no such folder")
-    given: dict[str, Any] = {"data": folder}
-    if "PARAMEDIC_RUNBOOKS" not in os.environ and (folder / "runbooks").is_dir():
-        given["runbooks"] = folder / "runbooks"
-    return settings.load(**given)
+    picked = settings.load(data=data)
+    if "runbooks" not in picked.model_fields_set and (picked.data / "runbooks").is_dir():
+        return settings.load(data=data, runbooks=picked.data / "runbooks")
+    return picked
 
 
 def opened(data: Path | None) -> tuple[Settings, Store]:
@@ -48,6 +52,14 @@ def opened(data: Path | None) -> tuple[Settings, Store]:
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         raise typer.BadParameter(f"there is no store in {picked.data}; `paramedic up` makes one")
     return picked, Store(url)
+
+
+def number_of(text: str) -> int:
+    """The number of `INC-1` or `1`. Raises BadParameter."""
+    try:
+        return parse_ref(text)[1]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def say_json(value: Any) -> None:

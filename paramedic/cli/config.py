@@ -1,11 +1,12 @@
 """`paramedic config`."""
 
-import os
+from datetime import timedelta
 
 import typer
 from pydantic import SecretStr
 
 from paramedic.cli.answer import AsJson, Data, chosen, command_of, console, safe, say_json, table
+from paramedic.clock import spoken
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -16,18 +17,24 @@ def config(data: Data = None, as_json: AsJson = False) -> None:
     picked = chosen(data)
     rows = []
     for name, value in picked:
-        origin = "default"
-        if name in picked.model_fields_set:
-            origin = "environment" if f"PARAMEDIC_{name.upper()}" in os.environ else "file or flag"
-        shown = "[hidden]" if isinstance(value, SecretStr) else str(value)
-        rows.append({"setting": name, "value": shown, "origin": origin})
+        rows.append({"setting": name, "value": _shown(value), "origin": picked.origin(name)})
     if as_json:
         say_json(rows)
         return
     shown_table = table("setting", "value", "origin")
     for row in rows:
-        shown_table.add_row(safe(row["setting"]), safe(row["value"]), row["origin"])
+        shown_table.add_row(*map(safe, row.values()))
     console.print(shown_table)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "[hidden]"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: [hidden]" for name in value)
+    if isinstance(value, timedelta):
+        return spoken(value)
+    return "" if value is None else str(value)
 
 
 config_command = command_of(app)

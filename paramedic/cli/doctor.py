@@ -70,6 +70,8 @@ def _modules(_picked: Settings) -> Finding:
 
 
 def _store(picked: Settings) -> Finding:
+    if picked.store_url is None and not (picked.data / "paramedic.db").exists():
+        return Finding("store", well=True, words=f"`paramedic up` makes one in {picked.data}")
     try:
         store = Store(picked.store())
         with store.read() as tx:
@@ -111,10 +113,11 @@ def _mail(picked: Settings) -> Finding:
     if picked.smtp_url is None:
         return Finding("mail", well=False, words="no page can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
     parts = urlsplit(picked.smtp_url.get_secret_value())
+    smtp, port = (smtplib.SMTP_SSL, 465) if parts.scheme == "smtps" else (smtplib.SMTP, 25)
     try:
-        with smtplib.SMTP(parts.hostname or "", parts.port or 25, timeout=5) as mail:
+        with smtp(parts.hostname or "", parts.port or port, timeout=5) as mail:
             mail.noop()
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, ValueError, smtplib.SMTPException) as error:
         return Finding("mail", well=False, words=f"the mail server does not answer: {error}")
     return Finding("mail", well=True, words=f"{parts.hostname} answers")
 
@@ -122,12 +125,16 @@ def _mail(picked: Settings) -> Finding:
 def _prefect(picked: Settings) -> Finding:
     if picked.prefect_api_url is None:
         return Finding("prefect", well=True, words="`paramedic up` starts a server of its own")
+    auth = picked.prefect_api_auth.get_secret_value().partition(":") if picked.prefect_api_auth else None
+    url = picked.prefect_api_url.rstrip("/")
     try:
-        answer = httpx.get(f"{picked.prefect_api_url}/health", timeout=5, trust_env=False)
-        answer.raise_for_status()
-        pool = httpx.get(f"{picked.prefect_api_url}/work_pools/{picked.work_pool}", timeout=5, trust_env=False)
+        with httpx.Client(auth=(auth[0], auth[2]) if auth else None, timeout=5, trust_env=False) as prefect:
+            answer = prefect.get(f"{url}/health").raise_for_status()
+            pool = prefect.get(f"{url}/work_pools/{picked.work_pool}")
     except httpx.HTTPError as error:
-        return Finding("prefect", well=False, words=f"{picked.prefect_api_url} does not answer: {error}")
+        return Finding("prefect", well=False, words=f"{url} does not answer: {error}")
+    if pool.status_code in (401, 403):
+        return Finding("prefect", well=False, words=f"{url} refuses our login: set PARAMEDIC_PREFECT_API_AUTH")
     if pool.status_code == 404:
         return Finding(
             "prefect", well=False, words=f"there is no work pool {picked.work_pool}: `paramedic up` makes it"
@@ -140,9 +147,19 @@ def _prefect(picked: Settings) -> Finding:
 
 
 def _senders(picked: Settings) -> Finding:
-    if picked.gateway_tokens or picked.gateway_users or (picked.data / "gateway-token").exists():
+    made = settings.gateway_token_file(picked)
+    if picked.gateway_tokens or picked.gateway_users or made.exists():
         return Finding("senders", well=True, words="the gateway knows at least one")
-    return Finding("senders", well=True, words=f"`paramedic up` makes a token in {picked.data / 'gateway-token'}")
+    return Finding("senders", well=True, words=f"`paramedic up` makes a token in {made}")
+
+
+def _links(picked: Settings) -> Finding:
+    words = f"links in messages begin with {picked.links_at()}"
+    if picked.public_url is None and picked.host in ("0.0.0.0", "::"):  # noqa: S104 - asked, not bound
+        return Finding("links", well=False, words=f"{words}, which leads nowhere: set PARAMEDIC_PUBLIC_URL")
+    if picked.public_url is None:
+        words += "; for people on other machines set PARAMEDIC_PUBLIC_URL"
+    return Finding("links", well=True, words=words)
 
 
 def _keys(picked: Settings) -> Finding:
@@ -162,6 +179,7 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _runbooks,
     _targets,
     _senders,
+    _links,
     _mail,
     _prefect,
 )

@@ -4,9 +4,21 @@ from typing import Annotated, Any
 
 import typer
 
-from paramedic.cli.answer import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
+from paramedic.cli.answer import (
+    AsJson,
+    By,
+    Data,
+    Negative,
+    command_of,
+    console,
+    number_of,
+    opened,
+    safe,
+    say_json,
+    table,
+)
 from paramedic.clock import from_iso, iso, spoken
-from paramedic.incident import IllegalMove, Incident, State, parse_ref
+from paramedic.incident import IllegalMove, Incident, State
 from paramedic.outcome import Ending, Outcome
 from paramedic.store import acts, claims, incidents, messages
 from paramedic.store import trail as kept
@@ -31,7 +43,9 @@ def list_(
     """The newest first."""
     _, store = opened(data)
     with store.read() as tx:
-        found = incidents.listed(tx, states=tuple(state or ()), limit=limit, before=_number(before) if before else None)
+        found = incidents.listed(
+            tx, states=tuple(state or ()), limit=limit, before=number_of(before) if before else None
+        )
     if as_json:
         say_json([_as_json(one) for one in found])
         return
@@ -40,13 +54,15 @@ def list_(
         fields = (one.id, one.state, one.ending or "", one.severity, one.service, one.target, one.title)
         rows.add_row(*map(safe, fields), iso(one.opened_at)[:19], safe(one.acknowledged_by or ""))
     console.print(rows)
+    if len(found) == limit:
+        console.print(f"more: --before {found[-1].id}")
 
 
 @app.command()
 def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
     """Everything about one: is anything acting now, how to stop it, then its story."""
     _, store = opened(data)
-    number = _number(incident)
+    number = number_of(incident)
     with store.read() as tx:
         one = _got(tx, number)
         entries = list(kept.entries(tx, incident=number))
@@ -102,7 +118,7 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
 def ack(incident: Id, by: By, data: Data = None) -> None:
     """It is yours: pages stop, and so does every further change."""
     _, store = opened(data)
-    number = _number(incident)
+    number = number_of(incident)
     with store.record() as tx:
         _got(tx, number)
         one = _moved(lambda: incidents.acknowledge(tx, number, by=by, reason="on the command line"))
@@ -118,7 +134,7 @@ def resolve(
 ) -> None:
     """It is over. This also decides an act whose outcome was open, and frees its target."""
     _, store = opened(data)
-    number = _number(incident)
+    number = number_of(incident)
     with store.record() as tx:
         one = _got(tx, number)
         ending = one.ending or Ending.HANDED_OVER
@@ -130,18 +146,11 @@ def resolve(
 def note(incident: Id, text: str, by: By, data: Data = None) -> None:
     """A few words on its timeline."""
     _, store = opened(data)
-    number = _number(incident)
+    number = number_of(incident)
     with store.record() as tx:
         _got(tx, number)
         incidents.note(tx, number, by=by, text=text)
     console.print("noted")
-
-
-def _number(text: str) -> int:
-    try:
-        return parse_ref(text)[1]
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def _got(tx: Any, number: int) -> Incident:

@@ -1,5 +1,6 @@
 """`paramedic runbook`."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,9 @@ import typer
 
 from paramedic import library
 from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, console, safe, say_json, table
+from paramedic.document import BadDocument
 from paramedic.library import Library
+from paramedic.visible import visible
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What authors write.")
 
@@ -46,22 +49,34 @@ def show(name: str, folder: Folder = None, data: Data = None) -> None:
     shelf = _shelf(folder, data)
     if name not in shelf.runbooks:
         raise Negative(f"there is no usable runbook {name!r}; there are {', '.join(shelf.runbooks) or 'none'}")
-    typer.echo(shelf.runbooks[name].text)
+    typer.echo(visible(shelf.runbooks[name].text))
 
 
 @app.command()
-def lint(folder: Folder = None, data: Data = None) -> None:
+def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
     """Every problem with its file, line and column, and what is allowed there."""
-    shelf = _shelf(folder, data)
-    for problem in shelf.problems:
-        typer.echo(str(problem))
-    if shelf.problems:
+    picked = _folder(folder, data)
+    try:
+        shelf = library.load(picked)
+    except BadDocument as error:
+        problems, words = error.problems, ""
+    else:
+        problems = shelf.problems
+        words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets: nothing wrong"
+    if as_json:
+        say_json([asdict(problem) for problem in problems])
+    else:
+        typer.echo("\n".join(visible(str(problem)) for problem in problems) or words)
+    if problems:
         raise typer.Exit(1)
-    console.print(f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets: nothing wrong")
 
 
 def _shelf(folder: Path | None, data: Path | None) -> Library:
-    return library.load(folder if folder is not None else chosen(data).runbooks)
+    return library.load(_folder(folder, data))
+
+
+def _folder(folder: Path | None, data: Path | None) -> Path:
+    return folder if folder is not None else chosen(data).runbooks
 
 
 runbook_command = command_of(app)

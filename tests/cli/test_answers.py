@@ -1,0 +1,211 @@
+"""What the commands promise beyond their words: where they send, what they filter, and that data stays data."""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from paramedic import settings
+from paramedic.alert import Alert, Severity, Status
+from paramedic.cli import main
+from paramedic.store import Store, inbox
+from paramedic.store.inbox import Unreadable
+
+HOSTILE = "Slow\x1b]0;mine\x07 [red]:bomb:[/red] \u202ereversed"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("PARAMEDIC_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def data(tmp_path: Path, sqlite_template: Path) -> Path:
+    """A store with two alerts, one of them hostile and decided, and a body that could not be read."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    shutil.copyfile(sqlite_template, folder / "paramedic.db")
+    store = Store(f"sqlite:///{folder}/paramedic.db")
+    now = datetime.now(UTC)
+    said = [
+        Alert("alertmanager", name, Severity.CRITICAL, Status.FIRING, now, name[:4], {}) for name in (HOSTILE, "Full")
+    ]
+    bad = [Unreadable(body=f'{{"alerts": "{HOSTILE}"}}', error="alerts: not a list")]
+    inbox.receive(store, said, source="alertmanager", sender="am", bad=bad)
+    with store.record() as tx:
+        first = inbox.waiting(tx)[0]
+        inbox.decided(tx, first, verdict="open", reason="a test", incident=7, look_again_at=None)
+    store.close()
+    return folder
+
+
+def _run(*argv: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(argv))
+    return int(ended.value.code or 0)
+
+
+def test_alerts_are_filtered_and_paged(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def names(*argv: str) -> list[str]:
+        assert _run("alert", "list", "--json", "--data", str(data), *argv) == 0
+        return [row["alert"]["name"] for row in json.loads(capsys.readouterr().out)]
+
+    assert names() == ["Full", HOSTILE]
+    assert names("--state", "new") == ["Full"]
+    assert names("--incident", "INC-7") == [HOSTILE]
+    assert names("--limit", "1") == ["Full"]
+    assert names("--limit", "1", "--before", "2") == [HOSTILE]
+    assert _run("alert", "list", "--limit", "1", "--data", str(data)) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "more: --before 2"
+
+
+@pytest.mark.parametrize("command", ["list", "refused"])
+def test_what_comes_in_an_alert_is_neither_control_nor_markup(
+    data: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert _run("alert", command, "--data", str(data)) == 0
+    told = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & set(told)
+    assert "[red]:bomb:[/red]" in told
+
+
+def test_what_an_error_repeats_is_data_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARAMEDIC_\x1b[2J", "1")
+    assert _run("config") == 2
+    told = capsys.readouterr().err
+    assert "PARAMEDIC_\\x1b[2J: no such setting" in told
+    assert "\x1b" not in told
+
+
+class _Gateway(HTTPServer):
+    heard: list[tuple[str, str, bytes]]
+
+
+class _Desk(BaseHTTPRequestHandler):
+    server: _Gateway
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.heard.append((self.path, self.headers["Authorization"], body))
+        self.send_response(202 if body == b"good" else 400)
+        self.end_headers()
+        self.wfile.write(b'{"receipts": ["\x1b[2J"]}')
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        pass
+
+
+@pytest.fixture
+def gateway() -> Iterator[_Gateway]:
+    server = _Gateway(("127.0.0.1", 0), _Desk)
+    server.heard = []
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_an_alert_goes_where_up_listens_with_the_token_that_it_made(
+    data: Path, gateway: _Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "up.lock").write_text(
+        json.dumps({"pid": 1, "gateway": f"http://127.0.0.1:{gateway.server_port}", "prefect": ""})
+    )
+    token = settings.gateway_token(settings.load(data=data))
+    for body, code in ((b"good", 0), (b"bad", 1)):
+        (data / "body").write_bytes(body)
+        assert _run("alert", "send", str(data / "body"), "--data", str(data)) == code
+    assert gateway.heard == [
+        ("/alerts/alertmanager", f"Bearer {token}", b"good"),
+        ("/alerts/alertmanager", f"Bearer {token}", b"bad"),
+    ]
+    told = capsys.readouterr()
+    assert "\x1b" not in told.out
+    assert "the gateway answers 400" in told.err
+
+
+def test_without_a_token_or_a_gateway_it_says_what_is_missing(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "body").write_bytes(b"good")
+    send = ("alert", "send", str(data / "body"), "--data", str(data))
+    assert _run(*send) == 1
+    assert "PARAMEDIC_GATEWAY_TOKENS" in capsys.readouterr().err
+    monkeypatch.setenv("PARAMEDIC_GATEWAY_USERS", '{"am": "a long password"}')
+    monkeypatch.setenv("PARAMEDIC_PUBLIC_URL", "http://127.0.0.1:1")
+    assert _run(*send) == 1
+    assert "the gateway at http://127.0.0.1:1 does not answer" in capsys.readouterr().err
+
+
+def test_config_says_where_each_value_comes_from(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("paramedic.toml").write_text('lease = "20s"\n')
+    monkeypatch.setenv("PARAMEDIC_GATEWAY_TOKENS", '{"am": "a-token-nobody-may-see"}')
+    assert _run("config", "--json", "--data", str(data)) == 0
+    told = capsys.readouterr().out
+    assert "nobody-may-see" not in told
+    found = {one["setting"]: (one["value"], one["origin"]) for one in json.loads(told)}
+    assert found["lease"] == ("20s", "paramedic.toml")
+    assert found["gateway_tokens"] == ("am: [hidden]", "environment")
+    assert found["data"] == (str(data), "given")
+    assert found["port"] == ("8650", "default")
+    assert found["smtp_url"] == ("", "default")
+
+
+def test_bad_settings_are_wrong_use_and_all_of_them_are_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARAMEDIC_PORT", "many")
+    monkeypatch.setenv("PARAMEDIC_LEESE", "10s")
+    assert _run("config") == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_a_data_folder_with_runbooks_of_its_own_is_read_with_them(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "runbooks").mkdir()
+
+    def runbooks() -> str:
+        assert _run("config", "--json", "--data", str(data)) == 0
+        found: str = next(one["value"] for one in json.loads(capsys.readouterr().out) if one["setting"] == "runbooks")
+        return found
+
+    assert runbooks() == str(data / "runbooks")
+    monkeypatch.setenv("PARAMEDIC_RUNBOOKS", str(tmp_path / "others"))
+    assert runbooks() == str(tmp_path / "others")
+
+
+def test_lint_answers_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(settings.ROOT / "runbooks", tmp_path / "books")
+    assert _run("runbook", "lint", "--json", "--folder", str(tmp_path / "books")) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    (tmp_path / "books" / "services.yaml").write_text("servces: {}\n")
+    assert _run("runbook", "lint", "--json", "--folder", str(tmp_path / "books")) == 1
+    problems = json.loads(capsys.readouterr().out)
+    assert (Path(problems[0]["file"]).name, problems[0]["line"]) == ("services.yaml", 1)
+
+
+def test_doctor_makes_no_store_where_there_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PARAMEDIC_HOST", "0.0.0.0")
+    _run("doctor", "--json", "--data", str(tmp_path / "empty"))
+    found = {one["what"]: one for one in json.loads(capsys.readouterr().out)}
+    assert "`paramedic up` makes one" in found["store"]["words"]
+    assert not (tmp_path / "empty" / "paramedic.db").exists()
+    assert not found["links"]["well"]
+    assert "PARAMEDIC_PUBLIC_URL" in found["links"]["words"]

@@ -1,0 +1,289 @@
+"""What `up` does with its processes, shown on small ones: tests/real/test_up.py has the real ones."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from paramedic import lifeline, settings, up
+from paramedic.error import Useless
+from paramedic.settings import load
+from paramedic.up import Child, Children, PortTaken, Stack, running
+
+#: Writes `start` when it runs, waits for ever. With SIGTERM it writes `end` and goes.
+POLITE = """
+import os, pathlib, signal, sys, time
+name, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+def tell(what):
+    with (folder / "story").open("a") as story:
+        story.write(f"{name} {what} {os.getpid()}\\n")
+signal.signal(signal.SIGTERM, lambda *_: (tell("end"), sys.exit(0)))
+tell("start")
+while True:
+    time.sleep(60)
+"""
+
+STUBBORN = POLITE.replace('(tell("end"), sys.exit(0))', "None")
+
+#: Starts a process of its own that knows of no lifeline, then waits.
+PARENT = POLITE.replace(
+    'tell("start")',
+    "import subprocess\n"
+    'child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])\n'
+    'tell(f"start with {child.pid} as")',
+)
+
+#: Starts a polite one with a lifeline to it, as the responder does with its runs.
+RESPONDER = f"POLITE = {POLITE!r}\n" + POLITE.replace(
+    'tell("start")',
+    "import subprocess\n"
+    "from paramedic import lifeline\n"
+    'subprocess.Popen(lifeline.command([sys.executable, "-c", POLITE, "run", str(folder)]))\n'
+    'tell("start")',
+)
+
+SICK = 'import sys; open(sys.argv[2] + "/story", "a").write("died\\n")'
+
+#: What `up` is, with one child.
+OUTER = """
+import os, pathlib, sys, time
+from paramedic.up import Child, Children
+folder = pathlib.Path(sys.argv[1])
+children = Children(folder)
+children.start(Child("inner", [sys.executable, "-c", sys.argv[2], "inner", str(folder)], dict(os.environ)))
+while True:
+    children.tick()
+    time.sleep(0.05)
+"""
+
+
+def _child(folder: Path, name: str, code: str, *, serves: bool = False) -> Child:
+    return Child(name, [sys.executable, "-c", code, name, str(folder)], dict(os.environ), serves=serves)
+
+
+def _story(folder: Path) -> list[list[str]]:
+    path = folder / "story"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _until(holds: Callable[[], object], tick: Callable[[], None] = lambda: None, seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came"
+        tick()
+        time.sleep(0.02)
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture
+def children(tmp_path: Path) -> Iterator[Children]:
+    made = Children(tmp_path)
+    yield made
+    made.stop()
+
+
+def test_a_child_that_is_killed_is_started_again_and_that_is_logged(
+    children: Children, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    children.start(_child(tmp_path, "one", POLITE))
+    _until(lambda: len(_story(tmp_path)) == 1)
+    first = children.pids()["one"]
+    os.kill(first, signal.SIGKILL)
+    with caplog.at_level(logging.WARNING):
+        _until(lambda: len(_story(tmp_path)) == 2, children.tick)
+    assert children.pids()["one"] not in (first, None)
+    assert "one ended with -9; started again in" in caplog.text
+
+
+def test_a_child_that_dies_at_once_is_started_ever_more_slowly(children: Children, tmp_path: Path) -> None:
+    children.start(_child(tmp_path, "sick", SICK))
+    began = time.monotonic()
+    _until(lambda: len(_story(tmp_path)) == 3, children.tick)
+    assert time.monotonic() - began >= 0.5 + 1.0
+
+
+def test_what_a_killed_child_leaves_behind_is_killed(children: Children, tmp_path: Path) -> None:
+    children.start(_child(tmp_path, "one", PARENT))
+    _until(lambda: _story(tmp_path))
+    grandchild = int(_story(tmp_path)[0][3])
+    os.kill(children.pids()["one"], signal.SIGKILL)
+    _until(lambda: _gone(grandchild), children.tick)
+
+
+def test_stop_asks_first_and_ends_last_what_the_others_work_with(children: Children, tmp_path: Path) -> None:
+    children.start(_child(tmp_path, "server", POLITE, serves=True))
+    children.start(_child(tmp_path, "client", POLITE))
+    _until(lambda: len(_story(tmp_path)) == 2)
+    children.stop()
+    assert [line[:2] for line in _story(tmp_path)[2:]] == [["client", "end"], ["server", "end"]]
+
+
+def test_stop_kills_what_does_not_listen_and_what_stands_still_within_ten_seconds(
+    children: Children, tmp_path: Path
+) -> None:
+    children.start(_child(tmp_path, "deaf", STUBBORN))
+    children.start(_child(tmp_path, "still", PARENT))
+    children.start(_child(tmp_path, "deaf-server", STUBBORN, serves=True))
+    _until(lambda: len(_story(tmp_path)) == 3)
+    pids = [int(word) for line in _story(tmp_path) for word in line if word.isdigit()]
+    os.kill(children.pids()["still"], signal.SIGSTOP)
+    began = time.monotonic()
+    children.stop()
+    assert time.monotonic() - began < 10
+    assert len(pids) == 4
+    assert all(map(_gone, pids))
+
+
+def test_ctrl_c_on_the_terminal_reaches_no_child_directly(children: Children, tmp_path: Path) -> None:
+    children.start(_child(tmp_path, "one", POLITE))
+    assert os.getpgid(children.pids()["one"]) != os.getpgid(0)
+
+
+def test_when_up_is_killed_its_children_and_theirs_end(tmp_path: Path) -> None:
+    outer = subprocess.Popen([sys.executable, "-c", OUTER, str(tmp_path), RESPONDER])
+    try:
+        _until(lambda: len(_story(tmp_path)) == 2)  # the run itself has spoken: its lifeline is tied
+        pids = [int(line[-1]) for line in _story(tmp_path)]
+        assert not any(map(_gone, pids))
+    finally:
+        outer.kill()
+        outer.wait()
+    _until(lambda: all(map(_gone, pids)), seconds=10)
+
+
+def test_a_log_that_grew_too_long_is_kept_once_and_begins_anew(
+    children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "_LOG_BYTES", 1000)
+    monkeypatch.setattr(up, "_LOOK_AT_LOGS_SECONDS", 0.0)
+    chatty = (
+        "import itertools, time\nfor n in itertools.count(): print(f'line {n:0100}', flush=True); time.sleep(0.005)"
+    )
+    children.start(_child(tmp_path, "chatty", chatty))
+    log, before = tmp_path / "chatty.log", tmp_path / "chatty.log.1"
+    _until(before.exists, children.tick)
+    assert before.stat().st_size > 1000
+    _until(lambda: log.read_bytes().count(b"\n") > 0)
+    kept = before.read_bytes().splitlines()
+    first = log.read_bytes().splitlines()[0]
+    assert kept[0] < kept[-1] < first, "its writer goes on at the beginning, after what was kept"
+
+
+@pytest.fixture
+def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("PARAMEDIC_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@pytest.mark.usefixtures("_nothing_set")
+def test_a_port_that_was_asked_for_and_is_taken_is_named(tmp_path: Path, taken: int) -> None:
+    stack = Stack(load(data=tmp_path / "data", port=taken))
+    with pytest.raises(PortTaken, match=rf"port {taken} on 127.0.0.1 .*PARAMEDIC_PORT"):
+        stack.start()
+    stack.stop()
+    assert stack.pids() == {}
+
+
+def test_a_default_port_that_is_taken_is_chosen_anew_and_said(taken: int, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = up._free("127.0.0.1", taken, given=False, who="the gateway")
+    assert found != taken
+    assert f"port {taken} on 127.0.0.1 is taken: the gateway listens on {found}" in caplog.text
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack whose processes do nothing but show their environment."""
+    shows = "import json, os, sys, time; open(sys.argv[1], 'w').write(json.dumps(dict(os.environ))); time.sleep(600)"
+    start = Children.start
+
+    def instead(self: Children, child: Child) -> None:
+        child.argv = [sys.executable, "-c", shows, str(self._logs / f"{child.name}.env")]
+        start(self, child)
+
+    monkeypatch.setattr(Children, "start", instead)
+
+
+@pytest.mark.usefixtures("_nothing_set", "small")
+def test_a_second_up_on_one_folder_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    first, second = Stack(load(data=tmp_path / "data")), Stack(load(data=tmp_path / "data"))
+    first.start()
+    try:
+        here = running(tmp_path / "data")
+        assert here is not None
+        assert (here.pid, here.gateway) == (os.getpid(), first.gateway_url)
+        with pytest.raises(Useless, match=rf"another `paramedic up` \(process {os.getpid()}, gateway http.*--data"):
+            second.start()
+        second.stop()
+        assert running(tmp_path / "data") == here
+        assert not first.settings.checkpoints().exists(), "the checkpoint is for the one that owns the folder"
+    finally:
+        first.stop()
+    assert running(tmp_path / "data") is None
+    third = Stack(load(data=tmp_path / "data"))
+    third.start()
+    third.stop()
+
+
+@pytest.mark.usefixtures("_nothing_set", "small")
+def test_children_have_the_settings_and_nothing_of_another_prefect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_KEY", "of-a-cloud")
+    monkeypatch.setenv("PREFECT_API_URL", "https://a-cloud.invalid/api")
+    stack = Stack(load(data=tmp_path / "data", prefect_api_auth="admin:a-login-for-all", lease="20s"))
+    stack.start()
+    try:
+        shown = stack.settings.data / "logs" / "responder.env"
+        _until(lambda: shown.exists() and shown.read_text().endswith("}"))
+        env = json.loads(shown.read_text())
+    finally:
+        stack.stop()
+    assert env["PREFECT_API_URL"] == env["PARAMEDIC_PREFECT_API_URL"] == stack.prefect_url
+    assert env["PREFECT_API_AUTH_STRING"] == env["PREFECT_SERVER_API_AUTH_STRING"] == "admin:a-login-for-all"
+    assert env["PREFECT_HOME"] == str(tmp_path / "data" / "prefect")
+    assert json.loads(env["PARAMEDIC_GATEWAY_TOKENS"]) == {"local": settings.gateway_token(stack.settings)}
+    assert env["PARAMEDIC_LEASE"] == "20.000000s"
+    assert env[lifeline.VARIABLE] == "1"
+    assert "PREFECT_API_KEY" not in env
+
+
+@pytest.mark.usefixtures("_nothing_set")
+def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    stack = Stack(load(data=tmp_path / "file" / "data"))
+    with pytest.raises(Useless, match="file/data"):
+        stack.start()
+    stack.stop()
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "link.key").write_text("cut")
+    stack = Stack(load(data=damaged))
+    with pytest.raises(Useless, match=r"link\.key: is no key"):
+        stack.start()
+    stack.stop()

@@ -71,45 +71,59 @@ def start_postgres(initdb: str, folder: Path, port: int = 0) -> tuple["Postgres"
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     data = folder / "data"
     if not data.exists():
-        made = [initdb, "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
-        subprocess.run(made, check=True, user=user, group=user, extra_groups=[] if user else None, capture_output=True)
+        make = [initdb, "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
+        groups: list[str] | None = [] if user else None
+        made = subprocess.run(
+            make, check=False, user=user, group=user, extra_groups=groups, capture_output=True, text=True
+        )
+        assert made.returncode == 0, made.stderr
+    for _ in range(3):  # somebody else may take the free port before PostgreSQL does
+        chosen = port or _free_port()
+        process = _spawn(str(Path(initdb).with_name("postgres")), folder, chosen, user)
+        if _answers(chosen, process):
+            return Postgres(chosen, process.pid), process
+        process.kill()
+        process.wait()
+    pytest.fail(f"PostgreSQL did not start:\n{(folder / 'log').read_text()[-2000:]}")
+
+
+def _free_port() -> int:
     with socket.socket() as free:
-        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        free.bind(("127.0.0.1", port))
-        port = free.getsockname()[1]
-    settings = {"fsync": "off", "unix_socket_directories": str(folder), "listen_addresses": "127.0.0.1"}
-    settings |= {"max_connections": "120", "shared_buffers": "32MB", "port": str(port)}
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _spawn(postgres: str, folder: Path, port: int, user: str | None) -> subprocess.Popen[bytes]:
+    given = {"fsync": "off", "unix_socket_directories": str(folder), "listen_addresses": "127.0.0.1"}
+    given |= {"max_connections": "120", "shared_buffers": "32MB", "port": str(port)}
     libc = ctypes.CDLL(None, use_errno=True)
-    log = (folder / "log").open("ab")
-    process = subprocess.Popen(
-        [str(Path(initdb).with_name("postgres")), "-D", str(data)]
-        + [part for key, value in settings.items() for part in ("-c", f"{key}={value}")],
-        user=user,
-        group=user,
-        extra_groups=[] if user else None,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT),  # noqa: PLW1509 - one call, no lock
-    )
-    log.close()
-    _answers(port, process, folder / "log")
-    return Postgres(port, process.pid), process
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [postgres, "-D", str(folder / "data")]
+            + [part for key, value in given.items() for part in ("-c", f"{key}={value}")],
+            user=user,
+            group=user,
+            extra_groups=[] if user else None,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT),  # noqa: PLW1509 - one call, no lock
+        )
 
 
-def _answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
     import psycopg
 
     until = time.monotonic() + 30
-    while True:
+    while process.poll() is None and time.monotonic() < until:
         try:
-            psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", connect_timeout=2).close()
+            psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", connect_timeout=5).close()
         except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > until:
-                pytest.fail(f"PostgreSQL did not start:\n{log.read_text()[-2000:]}")
             time.sleep(0.05)
         else:
-            return
+            return True
+    return False
 
 
 def stop_postgres(process: subprocess.Popen[bytes]) -> None:

@@ -28,7 +28,7 @@ from paramedic.store.tables import acts as act_rows
 from paramedic.store.tables import attempts, grants, outbox
 
 TARGETS = ("web-1/api", "web-2/api")
-RUNGS = 2
+RUNGS = 1
 targets = st.sampled_from(TARGETS)
 runs = st.sampled_from(["run-1", "run-2", "run-3"])
 results = st.sampled_from(["done", "cured", "failed", "not_sent"])
@@ -85,27 +85,27 @@ class AnyStory(RuleBasedStateMachine):
             self.claims.append(taken)
 
     @precondition(lambda self: self.claims)
-    @rule(pick=st.integers(0, 9), rung=st.integers(1, RUNGS))
-    def a_run_means_to_act(self, pick: int, rung: int) -> None:
-        claim = self.claims[pick % len(self.claims)]
+    @rule(pick=st.integers(0, 9), result=st.none() | results)
+    def a_run_means_to_act(self, pick: int, result: str | None) -> None:
+        claim = self.claims[-1 - pick % len(self.claims)]
         with self.store.record() as tx:
             before = incidents.get(tx, claim.incident)
             free = acts.open_on(tx, claim.target) is None
-            paused = pauses.current(tx)
             newest = max(other.token for other in self.claims if other.target == claim.target)
-            judged = acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
+            judged = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
         if isinstance(judged, Act):
             assert before.state is State.WORKING
             assert before.attempt == claim.attempt
             assert claim.token == newest
             assert free
-            assert paused is None
             self.acts.append(judged)
+            if result is not None:
+                self.an_outcome_is_written(0, result)
 
     @precondition(lambda self: self.acts)
     @rule(pick=st.integers(0, 9), result=results)
     def an_outcome_is_written(self, pick: int, result: str) -> None:
-        act = self.acts[pick % len(self.acts)]
+        act = self.acts[-1 - pick % len(self.acts)]
         with self.store.record() as tx:
             before = acts.get(tx, act.id).result
             written = acts.close(tx, act, result=result, why="seen", actor=act.holder)
@@ -114,7 +114,7 @@ class AnyStory(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(pick=st.integers(0, 9))
     def a_claim_is_renewed(self, pick: int) -> None:
-        claim = self.claims[pick % len(self.claims)]
+        claim = self.claims[-1 - pick % len(self.claims)]
         with self.store.write() as tx:
             held = claims.current(tx, claim.target)
             assert claims.renew(tx, claim, LEASE) == (held is not None and held[1] and held[0].token == claim.token)
@@ -123,7 +123,7 @@ class AnyStory(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 9))
     def a_claim_is_given_back(self, pick: int) -> None:
         with self.store.write() as tx:
-            claims.release(tx, self.claims[pick % len(self.claims)])
+            claims.release(tx, self.claims[-1 - pick % len(self.claims)])
 
     @rule(pick=st.integers(0, 3))
     def the_watchdog_hands_on(self, pick: int) -> None:
@@ -135,6 +135,17 @@ class AnyStory(RuleBasedStateMachine):
             assert incidents.raise_attempt(tx, number, after=now.attempt, rungs=RUNGS, reason="silent") == (
                 now.state in ours
             )
+
+    @rule(pick=st.integers(0, 3))
+    def a_run_dies_and_the_next_means_to_act_as_well(self, pick: int) -> None:
+        self.clock.advance(LEASE)
+        self.the_watchdog_hands_on(pick)
+        number = self.some(pick)
+        if number is not None:
+            with self.store.read() as tx:
+                attempt = incidents.get(tx, number).attempt
+            self.a_run_begins(pick, f"run-{attempt}", attempt)
+            self.a_run_means_to_act(0, None)
 
     @rule(
         pick=st.integers(0, 3),
@@ -164,10 +175,16 @@ class AnyStory(RuleBasedStateMachine):
         if before.state is State.RESOLVED:
             assert after == before
 
-    @rule(paused=st.booleans())
-    def the_kill_switch_is_thrown(self, paused: bool) -> None:
+    @precondition(lambda self: self.claims)
+    @rule(pick=st.integers(0, 9))
+    def the_kill_switch_is_thrown_and_taken_back(self, pick: int) -> None:
         with self.store.record() as tx:
-            (pauses.pause if paused else pauses.resume)(tx, by="ada", reason="a look by hand")
+            pauses.pause(tx, by="ada", reason="a look by hand")
+        acted = len(self.acts)
+        self.a_run_means_to_act(pick, None)
+        assert len(self.acts) == acted
+        with self.store.record() as tx:
+            pauses.resume(tx, by="ada", reason="seen")
 
     @rule(seconds=st.sampled_from([1, 9, 10, 60]))
     def time_goes_by(self, seconds: int) -> None:

@@ -46,8 +46,9 @@ def test_a_sender_that_died_holds_a_message_for_a_time(timed: Store, clock: Cloc
 
 
 def test_what_was_sent_is_written_once_and_never_due_again(timed: Store, clock: Clock) -> None:
-    with timed.write() as tx:
-        messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
+    with timed.record() as tx:
+        number = opened(tx)
+        messages.queue_news(tx, incident=number, policy="default")
         message = queued(tx)
         messages.take(tx, message.id)
         assert messages.sent(tx, message.id, person="ada")
@@ -57,6 +58,7 @@ def test_what_was_sent_is_written_once_and_never_due_again(timed: Store, clock: 
     clock.advance(timedelta(days=1))
     with timed.read() as tx:
         assert messages.due(tx) == []
+        assert [(one.state, one.person) for one in messages.of(tx, number)] == [("sent", "ada")]
 
 
 def test_what_did_not_leave_is_tried_again_when_it_is_due(timed: Store, clock: Clock) -> None:

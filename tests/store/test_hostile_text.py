@@ -101,7 +101,7 @@ def test_any_text_goes_the_whole_way(store: Store, said: str, backend: str) -> N
     assert all(tables[name] for name in ("trail", "incidents", "acts", "messages", "inbox", "quarantine"))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(), max_size=30))
 def test_no_text_makes_the_store_stumble(store: Store, said: str) -> None:
     live_through(store, said)

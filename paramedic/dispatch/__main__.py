@@ -26,15 +26,20 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+
+    def deploy() -> None:
+        register(ROOT, chosen.work_pool, chosen.work_pool_type)
+
     while not stop.is_set():
         try:
-            register(ROOT, chosen.work_pool, chosen.work_pool_type)
+            deploy()
             break
         except TryAgain as error:
             log.warning("the deployments wait: %s", error)
             stop.wait(0.5)
     auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
-    Dispatch(Store(chosen.store()), PrefectRuns(chosen.prefect_api_url, auth=auth)).run(stop)
+    prefect = PrefectRuns(chosen.prefect_api_url, auth=auth)
+    Dispatch(Store(chosen.store()), prefect, deploy).run(stop)
 
 
 if __name__ == "__main__":

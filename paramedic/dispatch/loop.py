@@ -1,13 +1,15 @@
 """From the outbox to Prefect: every order becomes exactly one flow run, whatever is killed or silent in between."""
 
+import contextlib
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from paramedic import runbook
 from paramedic.boundary import reached
-from paramedic.dispatch.prefect_runs import CreatedRun, PrefectRuns
+from paramedic.dispatch.prefect_runs import CreatedRun, NotDeployed, PrefectRuns
 from paramedic.error import TryAgain, Useless
 from paramedic.incident import Incident
 from paramedic.outcome import Ending, Outcome
@@ -35,9 +37,11 @@ class Wanted:
 class Dispatch:
     """Works the outbox. Several may run on one store: the idempotency key makes their runs one."""
 
-    def __init__(self, store: Store, prefect: PrefectRuns) -> None:
+    def __init__(self, store: Store, prefect: PrefectRuns, deploy: Callable[[], None]) -> None:
+        """`deploy` tells Prefect of the deployments; it raises TryAgain while that is not possible."""
         self._store = store
         self._prefect = prefect
+        self._deploy = deploy
 
     def run(self, stop: threading.Event, *, poll_seconds: float = 0.2) -> None:
         """Work until `stop`."""
@@ -73,6 +77,9 @@ class Dispatch:
                 tags=[incident.id, incident.service],
             )
         except TryAgain as error:
+            if isinstance(error, NotDeployed):  # a new Prefect, or another than the one that we knew
+                with contextlib.suppress(TryAgain):
+                    self._deploy()
             pause = timedelta(seconds=_BACKOFF_SECONDS[min(order.tries, len(_BACKOFF_SECONDS) - 1)])
             log.warning("%s: Prefect did not take the run, asked again in %s: %s", incident.id, pause, error)
             with self._store.write() as tx:

@@ -10,6 +10,10 @@ import httpx
 from paramedic.error import TryAgain, Useless
 
 
+class NotDeployed(TryAgain):
+    """This Prefect knows no such deployment: it is new, or was replaced. Deploy, then ask again."""
+
+
 @dataclass(frozen=True, slots=True)
 class CreatedRun:
     """The run that stands under the key: new, or there already."""
@@ -47,8 +51,8 @@ class PrefectRuns:
     ) -> CreatedRun:
         """The run under the key. `deployment` is `flow/deployment`.
 
-        Raises TryAgain where it is open whether the run exists (503, time-out, cut connection), Useless where Prefect
-        refuses it, in Prefect's words.
+        Raises NotDeployed where this Prefect knows no such deployment, TryAgain where it is open whether the run exists
+        (503, time-out, cut connection), Useless where Prefect refuses it, in Prefect's words.
         """
         if deployment not in self._deployments:
             self._deployments[deployment] = self._asked("GET", f"/deployments/name/{deployment}")["id"]
@@ -62,8 +66,8 @@ class PrefectRuns:
         }
         try:
             said = self._asked("POST", f"/deployments/{self._deployments[deployment]}/create_flow_run", json=body)
-        except Useless:
-            del self._deployments[deployment]  # it may have been deployed anew, under another id
+        except NotDeployed:
+            del self._deployments[deployment]  # it may be deployed anew, under another id
             raise
         return CreatedRun(said["id"], said["state_type"] or "PENDING")
 
@@ -72,8 +76,8 @@ class PrefectRuns:
             answer = self._http.request(method, path, **content)
         except httpx.HTTPError as error:
             raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
-        if answer.status_code == 404 and method == "GET":
-            raise TryAgain(f"Prefect knows no {path}: it may not be deployed yet")
+        if answer.status_code == 404:
+            raise NotDeployed(f"Prefect knows no {path}")
         if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
             raise TryAgain(f"Prefect answers {answer.status_code}")
         if answer.is_error:

@@ -30,6 +30,7 @@ STORIES = {
     "frozen-after-act": "",
     "observed": "",
     "unwanted": "",
+    "undeployed": "",
     "frozen-supervisord": "",
     **{
         f"cancelled-at-{point}": "" for point in ("claimed", "evidence_taken", "intent_written", "act_sent", "verified")

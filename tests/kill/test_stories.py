@@ -425,6 +425,16 @@ def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(w
     assert service.starts == 1
 
 
+def test_a_prefect_that_no_longer_knows_the_deployments_is_told_of_them_again(whole: Ward) -> None:
+    service = whole.service("undeployed")
+    whole.break_it(service)
+    path = "/deployments/name/restart-service/restart-service"
+    whole.ask_prefect("DELETE", f"/deployments/{whole.ask_prefect('GET', path)['id']}")
+    whole.send(whole.alert(service))
+    incident = whole.ended(service)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2)
+
+
 def test_a_typo_in_a_runs_parameters_is_refused_when_it_is_created(whole: Ward) -> None:
     deployment = whole.ask_prefect("GET", "/deployments/name/restart-service/restart-service")["id"]
     answer = httpx.post(

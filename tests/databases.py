@@ -74,7 +74,7 @@ def start_postgres(initdb: str, folder: Path, port: int = 0) -> tuple["Postgres"
         make = [initdb, "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
         groups: list[str] | None = [] if user else None
         made = subprocess.run(
-            make, check=False, user=user, group=user, extra_groups=groups, capture_output=True, text=True
+            make, check=False, cwd=folder, user=user, group=user, extra_groups=groups, capture_output=True, text=True
         )
         assert made.returncode == 0, made.stderr
     for _ in range(3):  # somebody else may take the free port before PostgreSQL does
@@ -102,6 +102,7 @@ def _spawn(postgres: str, folder: Path, port: int, user: str | None) -> subproce
         return subprocess.Popen(
             [postgres, "-D", str(folder / "data")]
             + [part for key, value in given.items() for part in ("-c", f"{key}={value}")],
+            cwd=folder,  # ours may be closed to its user
             user=user,
             group=user,
             extra_groups=[] if user else None,
@@ -149,13 +150,15 @@ def postgres(require: Callable[[str], str]) -> Iterator[Postgres]:
     """One PostgreSQL for the session, with a migrated database `template_paramedic` to copy from."""
     initdb = require("initdb")
     folder = Path(tempfile.mkdtemp(prefix="paramedic-pg-"))
-    server, process = start_postgres(initdb, folder)
     try:
-        server.run("CREATE DATABASE template_paramedic")
-        migrate(server.url("template_paramedic"))
-        yield server
+        server, process = start_postgres(initdb, folder)
+        try:
+            server.run("CREATE DATABASE template_paramedic")
+            migrate(server.url("template_paramedic"))
+            yield server
+        finally:
+            stop_postgres(process)
     finally:
-        stop_postgres(process)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,7 +11,7 @@ from paramedic.error import TryAgain, Useless
 
 
 class NotDeployed(TryAgain):
-    """This Prefect knows no such deployment: it is new, or was replaced. Deploy, then ask again."""
+    """Prefect knows no such deployment: it is new, or was replaced. Deploy, then ask again."""
 
 
 @dataclass(frozen=True, slots=True)

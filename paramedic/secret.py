@@ -24,7 +24,7 @@ _pattern: re.Pattern[str] | None = None
 def remember(value: str) -> None:
     """From now on this value leaves the process in no form: plain, in a URL, in JSON, in HTML, in base64."""
     global _pattern  # noqa: PLW0603 - one process, one set of secrets
-    if len(value) < SHORTEST:
+    if len(value) < SHORTEST or value in REPLACEMENT:
         return
     with _lock:
         _known.update(_forms(value))

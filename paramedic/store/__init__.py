@@ -111,12 +111,15 @@ class Store:
         return _EPOCH + timedelta(microseconds=micros)
 
 
-def connect(url: str) -> Engine:
-    """An engine with the settings that the promises need. Raises Useless for a database that is neither of the two."""
+def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
+    """An engine with the settings that the promises need. Raises Useless for a database that is neither of the two.
+
+    `lock_wait` is how long SQLite waits for another's write to end.
+    """
     parsed = make_url(url)
     match parsed.get_backend_name():
         case "sqlite":
-            engine = create_engine(parsed, connect_args={"timeout": 5.0}, pool_timeout=5)
+            engine = create_engine(parsed, connect_args={"timeout": lock_wait.total_seconds()}, pool_timeout=5)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine

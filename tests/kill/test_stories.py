@@ -79,7 +79,9 @@ def test_a_run_that_slept_between_intent_and_first_byte_finds_claim_and_deadline
     os.kill(pid, signal.SIGSTOP)
     incident = whole.ended(service)
     assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1)
-    assert "Nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0]), "the page names the open act"
+    assert "Nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0]), (
+        "the page names the open act"
+    )
     _wakes_and_ends(whole, pid, "intent_written")
     assert service.starts == 1, "the woken run restarted a target that somebody else has"
     assert [act.result for act in whole.acts_of(incident)] == ["not_sent"]

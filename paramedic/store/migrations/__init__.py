@@ -1,6 +1,7 @@
 """The schema's history. Expand first, contract a release later, so that two neighbouring versions work on one store."""
 
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, text
@@ -23,7 +24,7 @@ def migrate(url: str, *, runtime_role: str | None = None) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    engine = connect(url)
+    engine = connect(url, lock_wait=_MIGRATION_WAIT)
     try:
         with translated(), engine.execution_options(paramedic_writes=True).begin() as conn:
             if conn.dialect.name == "postgresql":
@@ -42,6 +43,9 @@ def migrate(url: str, *, runtime_role: str | None = None) -> None:
     finally:
         engine.dispose()
 
+
+#: Several processes may bring one new store up to date at once: the last waits for all the others.
+_MIGRATION_WAIT = timedelta(seconds=30)
 
 _MIGRATION_LOCK = 0x6D69_6772_6174_6501
 

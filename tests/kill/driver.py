@@ -108,7 +108,7 @@ class Ward:
         wait_for("the service", lambda: _answers(f"{service.url}/health"), self.stack.tick)
         httpx.get(f"{service.url}/break", timeout=5, trust_env=False).raise_for_status()
 
-    def alert(self, service: Service, **said: str) -> dict[str, Any]:
+    def alert(self, service: Service, /, **said: str) -> dict[str, Any]:
         labels = {
             "alertname": f"Broken-{service.name}",
             "env": "kill",

@@ -24,14 +24,21 @@ POINTS = (
 VICTIMS = ("gateway", "process", "responder", "prefect")
 
 
+#: An ending and the number of restarts that go with it.
+Outcome = tuple[str, int]
+
+HEALED: Outcome = ("remediated", 1)
+REFUSED: Outcome = ("refused", 0)
+HANDED_OVER: Outcome = ("handed_over", 0)
+
+
 @dataclass(frozen=True)
 class Row:
-    """One kill, and the right outcome."""
+    """One kill, and the right outcome: one, or two where a race decides that either side may win rightly."""
 
     point: str
     victim: str
-    ending: str
-    restarts: int
+    right: tuple[Outcome, ...]
     because: str
 
     @property
@@ -39,13 +46,13 @@ class Row:
         return f"{self.victim}-at-{self.point}"
 
 
-def right_outcome(point: str, victim: str) -> tuple[str, int, str]:
-    """Ending, restarts, and why that is right."""
+def right_outcome(point: str, victim: str) -> tuple[tuple[Outcome, ...], str]:
+    """What is right, and why."""
     if victim == "prefect" and point in ("claimed", "evidence_taken"):
-        return "refused", 0, "a Prefect that cannot say whether the run was cancelled gives no permission to change"
+        return (REFUSED, HEALED), "silence is no permission to change; a Prefect that is back in time may give it"
     if victim in ("process", "responder") and point == "intent_written":
-        return "handed_over", 0, "the act is open: whether it happened is not known, so nothing is repeated"
-    return "remediated", 1, "healed once, by whoever was left or came back"
+        return (HANDED_OVER,), "the act is open: whether it happened is not known, so nothing is repeated"
+    return (HEALED,), "healed once, by whoever was left or came back"
 
 
 TABLE = tuple(Row(point, victim, *right_outcome(point, victim)) for point in POINTS for victim in VICTIMS)

@@ -1,5 +1,6 @@
 """Drives the kill table: one whole Paramedic, one target a row, barriers instead of sleeps."""
 
+import contextlib
 import functools
 import json
 import os
@@ -284,8 +285,11 @@ def play(up: Ward, row: Row, host: str = "web-1") -> None:
     up.send_meanwhile(alert)
     stands = up.boundaries.wait(row.point, up.stack.tick)
 
+    doomed = stands in _engines(up) and row.victim in ("process", "responder")
     for pid in _victims(up, row.victim, stands):
         kill(pid)
+    if doomed:  # the kernel takes it a few milliseconds after its parent: it must not win them
+        wait_for("the end of who stands there", lambda: _gone(stands), up.stack.tick)
     up.boundaries.release(row.point)
 
     incident = up.ended(service, seconds=150)
@@ -300,12 +304,25 @@ def _victims(up: Ward, victim: str, stands: int) -> list[int]:
     """The processes to kill. Before a run is claimed nobody of the responder is at work: then its idle ones go."""
     if victim != "process":
         return [up.stack.pids()[victim]]
-    engines = [
-        child.pid
-        for child in psutil.Process(up.stack.pids()["responder"]).children(recursive=True)
-        if "engine" in " ".join(child.cmdline())
-    ]
+    engines = _engines(up)
     return [stands] if stands in engines else engines
+
+
+def _engines(up: Ward) -> list[int]:
+    """The processes of the responder that run flows, or wait for one."""
+    found = []
+    for child in psutil.Process(up.stack.pids()["responder"]).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "engine" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def verify(up: Ward) -> None:

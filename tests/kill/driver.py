@@ -288,8 +288,9 @@ def play(up: Ward, row: Row, host: str = "web-1") -> None:
     doomed = stands in _engines(up) and row.victim in ("process", "responder")
     for pid in _victims(up, row.victim, stands):
         kill(pid)
-    if doomed:  # the kernel takes it a few milliseconds after its parent: it must not win them
-        wait_for("the end of who stands there", lambda: _gone(stands), up.stack.tick)
+    until = time.monotonic() + 5  # a stock worker's process may live on: then it is fenced, not dead
+    while doomed and not _gone(stands) and time.monotonic() < until:
+        time.sleep(0.01)  # the kernel takes it a few milliseconds after its parent: it must not win them
     up.boundaries.release(row.point)
 
     incident = up.ended(service, seconds=150)
@@ -311,10 +312,11 @@ def _victims(up: Ward, victim: str, stands: int) -> list[int]:
 def _engines(up: Ward) -> list[int]:
     """The processes of the responder that run flows, or wait for one."""
     found = []
-    for child in psutil.Process(up.stack.pids()["responder"]).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "engine" in " ".join(child.cmdline()):
-                found.append(child.pid)
+    with contextlib.suppress(psutil.Error, KeyError):  # it may just be starting again
+        for child in psutil.Process(up.stack.pids()["responder"]).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "engine" in " ".join(child.cmdline()):
+                    found.append(child.pid)
     return found
 
 

@@ -1,6 +1,8 @@
 """`python -m paramedic.gateway`: takes alerts in, and gives each its decision, until SIGTERM."""
 
 import logging
+import signal
+import sys
 import threading
 
 import uvicorn
@@ -11,9 +13,12 @@ from paramedic.intake import Intake
 from paramedic.secret import hush_logging
 from paramedic.store import Store
 
+#: How long a stop waits for requests, then for triage: together less than `paramedic up` gives its children.
+_REQUESTS_SECONDS, _TRIAGE_SECONDS = 4, 1.5
+
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until told to stop, then finish what was begun."""
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     chosen = settings.load()
@@ -21,12 +26,22 @@ def main() -> None:
     stop, wake = threading.Event(), threading.Event()
     intake = Intake(store, lambda: library.load(chosen.runbooks))
     worker = threading.Thread(target=intake.run, args=(stop, wake), name="triage", daemon=True)
+    # uvicorn raises the signal again when the last request is answered; Python's own way would end us there.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
-    app = make_app(chosen, store, wake=wake, alive=worker.is_alive)
-    uvicorn.run(app, host=chosen.host, port=chosen.port, log_level="warning", access_log=False)
-    stop.set()
-    wake.set()
-    worker.join(5)
+    try:
+        uvicorn.run(
+            make_app(chosen, store, wake=wake, alive=worker.is_alive),
+            host=chosen.host,
+            port=chosen.port,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=_REQUESTS_SECONDS,
+        )
+    finally:
+        stop.set()
+        wake.set()
+        worker.join(_TRIAGE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """The gateway's addresses. A 202 means: on disk."""
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import generate_latest
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from paramedic.boundary import reached
 from paramedic.gateway import metrics
@@ -17,7 +20,7 @@ from paramedic.gateway.acknowledgement import AcknowledgementDesk
 from paramedic.gateway.auth import sender
 from paramedic.settings import Settings
 from paramedic.sources import BadPayload, alertmanager
-from paramedic.store import Store, StoreUnavailable, inbox
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
 from paramedic.store.inbox import Unreadable
 
 log = logging.getLogger(__name__)
@@ -26,9 +29,18 @@ _SAID: dict[int | str, dict[str, Any]] = {
     202: {"description": "Every alert is on disk; the receipts are in the alerts' order."},
     400: {"description": "The body is no JSON. It is kept, and a person is told."},
     401: {"description": "Nobody we know."},
+    408: {"description": "The body did not come in time."},
     413: {"description": "The body is larger than body_limit."},
     422: {"description": "JSON of another shape. It is kept, and a person is told."},
     503: {"description": "It could not be written. Send it again."},
+}
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "Alertmanager's webhook, version 3 or 4, or one bare alert.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
 }
 
 _HEADERS = {401: {"WWW-Authenticate": 'Bearer, Basic realm="paramedic"'}, 503: {"Retry-After": "5"}}
@@ -38,11 +50,28 @@ class _TooLarge(Exception):
     """The body goes past the limit."""
 
 
-def make_app(chosen: Settings, store: Store, *, wake: threading.Event, alive: Callable[[], bool]) -> FastAPI:
-    """The application. `wake` is set after each commit; `alive` says whether triage works."""
+def make_app(
+    chosen: Settings,
+    store: Store,
+    *,
+    wake: threading.Event,
+    alive: Callable[[], bool],
+    patience: timedelta = timedelta(seconds=30),
+) -> FastAPI:
+    """The application.
+
+    `wake` is set after each commit; `alive` says whether triage works; `patience` is how long a body may take to come.
+    """
     app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None)
-    alerts = AlertDesk(chosen, store, wake)
-    app.add_api_route("/alerts/alertmanager", alerts.take, methods=["POST"], status_code=202, responses=_SAID)
+    alerts = AlertDesk(chosen, store, wake, patience)
+    app.add_api_route(
+        "/alerts/alertmanager",
+        alerts.take,
+        methods=["POST"],
+        status_code=202,
+        responses=_SAID,
+        openapi_extra=_BODY,
+    )
     health = HealthDesk(store, alive)
     app.add_api_route("/healthz", health.healthz, methods=["GET"])
     app.add_api_route("/readyz", health.readyz, methods=["GET"])
@@ -56,10 +85,11 @@ def make_app(chosen: Settings, store: Store, *, wake: threading.Event, alive: Ca
 class AlertDesk:
     """Takes alerts in."""
 
-    def __init__(self, chosen: Settings, store: Store, wake: threading.Event) -> None:
+    def __init__(self, chosen: Settings, store: Store, wake: threading.Event, patience: timedelta) -> None:
         self._chosen = chosen
         self._store = store
         self._wake = wake
+        self._patience = patience
 
     async def take(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
         """An Alertmanager webhook, version 3 or 4. The sender is known before a byte of the body is read."""
@@ -68,7 +98,12 @@ class AlertDesk:
             return _refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
         limit = self._chosen.body_limit
         try:
-            body = await _body(request, limit)
+            async with asyncio.timeout(self._patience.total_seconds()):
+                body = await _body(request, limit)
+        except TimeoutError:
+            return _refused(408, "too slow", field="body", what="did not come in time", allowed=f"{self._patience}")
+        except ClientDisconnect:
+            return _refused(400, "went away", field="body", what="was cut off", allowed="a whole body")
         except _TooLarge:
             return _refused(413, "too large", field="body", what="too large", allowed=f"{limit} bytes")
         return await run_in_threadpool(self._keep, body, who)
@@ -79,8 +114,9 @@ class AlertDesk:
         try:
             reading = alertmanager.read(body)
             alerts, bad = reading.alerts, [Unreadable(one.body, one.error) for one in reading.bad]
+            quarantined = sum(one.count for one in reading.bad)
         except BadPayload as error:
-            problem, alerts = error, ()
+            problem, alerts, quarantined = error, (), 1
             bad = [Unreadable(body.decode("utf-8", "backslashreplace"), str(error))]
         try:
             receipts = inbox.receive(
@@ -91,20 +127,20 @@ class AlertDesk:
                 bad=bad,
                 keep=self._chosen.quarantine_limit,
             )
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreUnknown) as error:
             log.warning("not taken: %s", error)
             return _refused(503, "store", what="the alerts could not be written", allowed="send them again")
         if alerts:
             reached("alert_committed", alerts[0].name)
         metrics.TOOK.observe(time.perf_counter() - began)
-        metrics.QUARANTINED.labels(alertmanager.NAME).inc(len(bad))
+        metrics.QUARANTINED.labels(alertmanager.NAME).inc(quarantined)
         for alert in alerts:
             metrics.ALERTS.labels(alertmanager.NAME, alert.status.value).inc()
         self._wake.set()
         if problem is not None:
             status = 422 if problem.readable else 400
             return _refused(status, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
-        return JSONResponse({"receipts": receipts, "quarantined": len(bad)}, status_code=202)
+        return JSONResponse({"receipts": receipts, "quarantined": quarantined}, status_code=202)
 
 
 class HealthDesk:
@@ -114,8 +150,8 @@ class HealthDesk:
         self._store = store
         self._alive = alive
 
-    def healthz(self) -> PlainTextResponse:
-        """The process answers."""
+    async def healthz(self) -> PlainTextResponse:
+        """The process answers, even while every thread waits for the store."""
         return PlainTextResponse("ok\n")
 
     def readyz(self) -> PlainTextResponse:
@@ -123,8 +159,9 @@ class HealthDesk:
         try:
             with self._store.read():
                 pass
-        except StoreUnavailable as error:
-            return PlainTextResponse(f"{error}\n", status_code=503)
+        except (StoreUnavailable, StoreUnknown) as error:
+            log.warning("not ready: %s", error)  # whoever asks is nobody we know: no host or user of the database
+            return PlainTextResponse("the store does not answer\n", status_code=503)
         return PlainTextResponse("ok\n") if self._alive() else PlainTextResponse("triage has stopped\n", 503)
 
     def metrics(self) -> Response:
@@ -134,7 +171,7 @@ class HealthDesk:
                 waiting, oldest = inbox.depth(tx)
                 metrics.INBOX.set(waiting)
                 metrics.INBOX_AGE.set((tx.now - oldest).total_seconds() if oldest else 0)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, StoreUnknown) as error:
             log.warning("the inbox cannot be counted: %s", error)
         return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
 

@@ -3,6 +3,8 @@
 from jinja2 import DictLoader, Environment
 from starlette.responses import HTMLResponse
 
+from paramedic.visible import visible
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>{{ title }}</title>
@@ -20,7 +22,12 @@ _TEMPLATES = {
     "say": """{% extends "page" %}{% block body %}<p>{{ words }}</p>{% endblock %}""",
 }
 
-_environment = Environment(loader=DictLoader(_TEMPLATES), autoescape=True)
+
+def _seen(value: object) -> object:
+    return visible(value) if isinstance(value, str) else value
+
+
+_environment = Environment(loader=DictLoader(_TEMPLATES), autoescape=True, finalize=_seen)
 
 _HEADERS = {
     "Cache-Control": "no-store",

@@ -16,10 +16,11 @@ class BadPayload(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """One alert of a group that cannot be read: its body, and the field that is wrong."""
+    """What cannot be read of a group: its body, and the field that is wrong. Of a flood, `count` alerts are one body."""
 
     body: str
     error: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,9 @@ def client(chosen: Settings, store: Store) -> TestClient:
     return TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
 
 
-def _post(client: TestClient, body: bytes = PAYLOAD, auth: str | None = f"Bearer {TOKEN}") -> Any:
-    headers = {"Content-Type": "application/json"} | ({"Authorization": auth} if auth else {})
+def _post(client: TestClient, body: bytes = PAYLOAD, auth: str | bytes | None = f"Bearer {TOKEN}") -> Any:
+    said = auth.encode() if isinstance(auth, str) else auth
+    headers = [(b"Content-Type", b"application/json"), *([(b"Authorization", said)] if said else [])]
     return client.post("/alerts/alertmanager", content=body, headers=headers)
 
 
@@ -75,6 +76,15 @@ def test_basic_auth_is_as_good(client: TestClient, store: Store) -> None:
     assert _rows(store, inbox)[0].sender == "grafana"
 
 
+def test_a_secret_may_have_any_letters(tmp_path: Path, store: Store) -> None:
+    chosen = Settings(
+        data=tmp_path, gateway_tokens={"a": SecretStr("schlüssel")}, gateway_users={"b": SecretStr("пароль")}
+    )
+    client = TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+    assert _post(client, auth="Bearer schlüssel").status_code == 202
+    assert _post(client, auth=b"Basic " + base64.b64encode("b:пароль".encode())).status_code == 202
+
+
 @pytest.mark.parametrize(
     "auth",
     [
@@ -85,10 +95,12 @@ def test_basic_auth_is_as_good(client: TestClient, store: Store) -> None:
         "Basic " + base64.b64encode(b"grafana:wrong").decode(),
         "Basic " + base64.b64encode(b"nobody:a-password-of-this-test").decode(),
         f"Digest {TOKEN}",
+        "Basic é".encode(),
+        b"Bearer \xff\x00",
     ],
 )
 def test_nobody_we_know_is_refused_and_nothing_of_theirs_is_kept(
-    client: TestClient, store: Store, auth: str | None
+    client: TestClient, store: Store, auth: str | bytes | None
 ) -> None:
     answer = _post(client, b"not even json", auth=auth)
     assert answer.status_code == 401
@@ -145,6 +157,23 @@ def test_a_store_that_cannot_be_written_is_503_and_never_a_false_202(
     assert answer.headers["retry-after"] == "5"
     assert len(_rows(store, inbox)) == 2
     assert _post(client).status_code == 202
+
+
+def test_a_flood_of_bad_alerts_does_not_hold_the_store(chosen: Settings, store: Store) -> None:
+    chosen = chosen.model_copy(update={"body_limit": 1_000_000})
+    client = TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+    answer = _post(client, json.dumps({"alerts": [0] * 100_000}).encode())
+    assert answer.json() == {"receipts": [], "quarantined": 100_000}
+    assert 1 <= len(_rows(store, quarantine)) <= 21
+
+
+def test_a_store_that_has_no_tables_yet_is_said_and_takes_nothing(chosen: Settings, tmp_path: Path) -> None:
+    empty = Store(f"sqlite:///{tmp_path}/empty.db")
+    client = TestClient(make_app(chosen, empty, wake=threading.Event(), alive=lambda: True))
+    assert _post(client).status_code == 503
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/metrics").status_code == 200
+    assert client.get(f"/ack/{sign(settings.link_key(chosen), Acknowledgement('s', 1, 'ada'))}").status_code == 503
 
 
 def test_ready_is_said_only_while_alerts_are_worked_on(chosen: Settings, store: Store) -> None:
@@ -224,3 +253,29 @@ def test_a_link_of_an_incident_that_is_over_says_so(
     with store.record() as tx:
         incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ben")
     assert client.post(_link(chosen, store, number)).status_code == 409
+
+
+def test_a_link_of_an_incident_that_this_store_does_not_know_is_gone(
+    client: TestClient, chosen: Settings, store: Store
+) -> None:
+    link = _link(chosen, store, 77)
+    assert (client.get(link).status_code, client.post(link).status_code) == (410, 410)
+
+
+def test_without_its_key_a_link_is_answered_in_words(
+    client: TestClient, chosen: Settings, store: Store, number: int
+) -> None:
+    link = _link(chosen, store, number)
+    (chosen.data / "link.key").write_text("cut")
+    assert client.post(link).status_code == 503
+    assert _state(store, number) is State.HANDED_OVER
+
+
+def test_what_turns_a_line_around_is_shown_as_what_it_is(client: TestClient, chosen: Settings, store: Store) -> None:
+    alert = Alert("alertmanager", "a\u202eb\x1b", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "g", {})
+    with store.record() as tx:
+        number = incidents.open_incident(
+            tx, alert, service="s", target="u", policy="default", reason="a test", plan=None
+        ).number
+    shown = client.get(_link(chosen, store, number)).text
+    assert "a\\u202eb\\x1b" in shown

@@ -68,6 +68,34 @@ def test_alerts_that_differ_in_one_label_are_two_and_the_same_labels_are_one() -
     assert one.fingerprint == _read("cloudforet-two-firing-truncated-float.json").alerts[0].fingerprint
 
 
+def test_a_fingerprint_that_somebody_claims_merges_nothing() -> None:
+    one, other = read(_group(fingerprint="f404ecabc8dd5cd7")).alerts
+    assert one.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [("Critical", "critical"), ("page", "critical"), ("high", "critical"), ("none", "warning"), ("", "warning")],
+)
+def test_what_people_write_for_now_is_critical_and_all_else_a_warning(said: str, means: str) -> None:
+    assert read(_group(labels={"alertname": "X", "severity": said})).alerts[1].severity == means
+
+
+def test_no_value_stands_in_an_error_where_its_cut_end_would_no_longer_be_known_for_a_secret() -> None:
+    secret = "a-secret-that-is-longer-than-what-an-error-would-show-" * 3
+    for changes in ({"startsAt": secret}, {"status": secret}, {"labels": {secret * 3: "x"}}):
+        assert "a-secret" not in read(_group(**changes)).bad[0].error
+
+
+def test_a_flood_of_bad_alerts_is_a_few_bodies_and_every_one_is_counted() -> None:
+    body = json.dumps({"alerts": [json.loads(_group())["alerts"][0], *range(50_000)]}).encode()
+    reading = read(body)
+    assert len(reading.alerts) == 1
+    assert len(reading.bad) <= 21
+    assert sum(one.count for one in reading.bad) == 50_000
+    assert "49999" in reading.bad[-1].body, "none is thrown away"
+
+
 def _group(**changes: Any) -> bytes:
     good = json.loads((PAYLOADS / "oncall-example-v4.json").read_text())
     good["alerts"][1].update(changes)
@@ -84,6 +112,10 @@ def _group(**changes: Any) -> bytes:
         ({"startsAt": "yesterday"}, "alerts[1].startsAt"),
         ({"startsAt": "2026-01-31T09:30:00"}, "alerts[1].startsAt"),
         ({"startsAt": None}, "alerts[1].startsAt"),
+        ({"startsAt": "0001-01-01T00:00:00Z"}, "alerts[1].startsAt"),
+        ({"startsAt": "9999-12-31T23:59:59Z"}, "alerts[1].startsAt"),
+        ({"labels": {"alertname": "X"} | {f"l{n}": "x" * 16_000 for n in range(5)}}, "alerts[1].labels"),
+        ({"labels": {"alertname": "X", "n" * 300: "x"}}, "alerts[1].labels"),
         ({"status": "pending"}, "alerts[1].status"),
         ({"annotations": {"a": []}}, "alerts[1].annotations.a"),
     ],

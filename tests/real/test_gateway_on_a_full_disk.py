@@ -1,0 +1,77 @@
+"""A full disk: a 503 for what could not be written, and every 202 is there when there is room again."""
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from paramedic.gateway.app import make_app
+from paramedic.settings import Settings
+from paramedic.store import Store
+from paramedic.store.migrations import migrate
+from paramedic.store.tables import inbox
+
+pytestmark = [pytest.mark.real]
+
+TOKEN = "a-token-of-this-test"
+
+
+@pytest.fixture
+def small_disk(require: Callable[[str], str], tmp_path: Path) -> Iterator[Path]:
+    """Two megabytes."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = [require("mount"), "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
+    if mounted.returncode != 0:
+        reason = f"no file system can be mounted here: {mounted.stderr.strip()}"
+        (pytest.fail if os.environ.get("PARAMEDIC_REQUIRE_REAL") == "1" else pytest.skip)(reason)
+    yield place
+    subprocess.run([require("umount"), "-l", str(place)], check=True)
+
+
+def _fill(place: Path) -> Path:
+    ballast = place / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            return ballast
+
+
+def test_a_full_disk_is_503_and_every_202_is_there_afterwards(small_disk: Path) -> None:
+    chosen = Settings(data=small_disk, gateway_tokens={"prometheus": SecretStr(TOKEN)})
+    migrate(chosen.store())
+    store = Store(chosen.store())
+    client = TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+    labels = {"alertname": "A", "text": "x" * 10_000}
+    alert = {"labels": labels, "status": "firing", "startsAt": "2026-01-31T09:30:00Z"}
+    promised: list[str] = []
+
+    def post() -> int:
+        answer = client.post(
+            "/alerts/alertmanager",
+            content=json.dumps({"alerts": [alert]}),
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+        promised.extend(answer.json().get("receipts", []))
+        return answer.status_code
+
+    assert post() == 202
+    ballast = _fill(small_disk)
+    answers = [post() for _ in range(60)]
+    assert set(answers) <= {202, 503}
+    assert answers[-1] == 503
+    assert client.get("/healthz").status_code == 200
+    ballast.unlink()
+    assert post() == 202
+    store.close()
+    with Store(chosen.store()).read() as tx:
+        assert [row.receipt for row in tx.conn.execute(inbox.select().order_by(inbox.c.position))] == promised

@@ -92,7 +92,7 @@ class Intake:
             inbox.decided(tx, receipt, verdict="given up", reason=reason, incident=None, look_again_at=None)
             messages.queue_trouble(
                 tx,
-                subject=f"No decision on the alert {receipt.alert.name}",
+                subject=f"No decision on the alert {receipt.said.get('name')}",
                 body=f"{reason}\n\nIt opened no incident: look at it (`paramedic alert list`, receipt {receipt.id}).",
                 same_within_minutes=10,
             )

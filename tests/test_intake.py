@@ -15,6 +15,7 @@ from paramedic.incident import State
 from paramedic.intake import Intake
 from paramedic.outcome import Ending, Outcome
 from paramedic.runbook import Runbook
+from paramedic.secret import forget_all, remember
 from paramedic.store import Store, inbox, incidents, outbox
 from paramedic.store.tables import inbox as table
 from paramedic.store.tables import messages
@@ -160,6 +161,25 @@ def test_a_fault_about_one_alert_goes_to_a_person_and_stops_no_other(
     assert say().verdict == "open"
     with store.read() as tx:
         assert "a bug" in tx.conn.execute(messages.select()).first().body
+
+
+def test_a_row_that_cannot_be_read_goes_to_a_person_and_stops_no_other(store: Store, say: Callable[..., Any]) -> None:
+    say()
+    with store.write() as tx:
+        spoilt = rows(store)[0].alert | {"severity": "[secret]"}
+        tx.conn.execute(table.update().values(alert=spoilt, state="new"))
+    assert say(env="dev").verdict == "open"
+    assert rows(store)[0].verdict == "given up"
+
+
+def test_a_secret_that_is_one_of_our_own_words_hides_no_severity(store: Store, say: Callable[..., Any]) -> None:
+    remember("critical")
+    try:
+        assert say(note="critical").verdict == "open"
+    finally:
+        forget_all()
+    assert rows(store)[0].alert["labels"]["note"] == "[secret]"
+    assert rows(store)[0].alert["severity"] == "critical"
 
 
 def test_it_stops_when_told(store: Store) -> None:

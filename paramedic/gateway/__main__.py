@@ -1,6 +1,7 @@
 """`python -m paramedic.gateway`: takes alerts in, and gives each its decision, until SIGTERM."""
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -25,7 +26,15 @@ def main() -> None:
     store = Store(chosen.store())
     stop, wake = threading.Event(), threading.Event()
     intake = Intake(store, lambda: library.load(chosen.runbooks))
-    worker = threading.Thread(target=intake.run, args=(stop, wake), name="triage", daemon=True)
+
+    def triage() -> None:
+        try:
+            intake.run(stop, wake)
+        finally:
+            if not stop.is_set():  # alerts without decisions help nobody: end, and be started again
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    worker = threading.Thread(target=triage, name="triage", daemon=True)
     # uvicorn raises the signal again when the last request is answered; Python's own way would end us there.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()

@@ -65,6 +65,7 @@ class Watchdog:
         self._steady = steady
         self._silences = {name: _Silence() for name in (_STORE, _PREFECT, _GATEWAY)}
         self._uuid: str | None = None
+        self._refused: str | None = None
         self._checkpoint_at = steady()
         self._heartbeat_at: float | None = None
         self._http = httpx.Client(timeout=2.0, trust_env=False)
@@ -90,7 +91,8 @@ class Watchdog:
             try:
                 one()
             except (StoreUnavailable, StoreUnknown) as error:
-                log.warning("%s waits: %s", name, error)  # the look at the store tells somebody
+                log.warning("%s waits: %s", name, error)
+                self._refused = str(error)  # the next look at the store tells somebody
             except Exception as error:  # a fault in one look keeps no other from being taken, and is told (P5)
                 log.exception("%s failed", name)
                 subject, words = f"The watchdog fails at {name}", f"{type(error).__name__}: {error}"
@@ -102,8 +104,11 @@ class Watchdog:
     # --- does it answer? ----------------------------------------------------------------------------------------------
 
     def listen_to_the_store(self) -> None:
-        """A store that cannot be written is as good as gone: nothing acts, and no alert is taken."""
-        complaint = None
+        """A store that cannot be written is as good as gone: nothing acts, and no alert is taken.
+
+        What it refused to a look of the last round counts: a full disk still has room for a small write.
+        """
+        complaint, self._refused = self._refused, None
         try:
             self._write_something()
         except (TryAgain, Useless, SQLAlchemyError) as error:

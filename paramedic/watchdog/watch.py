@@ -111,13 +111,12 @@ class Watchdog:
         complaint, self._refused = self._refused, None
         try:
             self._write_something()
+            self._store.close()  # to go on with what answers now, whatever stood there before
         except (TryAgain, Useless, SQLAlchemyError) as error:
             complaint = str(error).partition("\n")[0]
             log.warning("%s", complaint)
         finally:
             self._probe.close()
-        if complaint is None:
-            self._store.close()  # to go on with what answers now, whatever stood there before
         self._listen(_STORE, complaint)
 
     def _write_something(self) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from paramedic import checkpoints
 from paramedic.incident import State
 from paramedic.settings import Settings
-from paramedic.store import inbox, incidents, tables
+from paramedic.store import StoreUnavailable, inbox, incidents, tables
 from paramedic.store.messages import queue_trouble
 
 pytestmark = pytest.mark.real
@@ -81,6 +81,25 @@ def test_a_store_that_can_only_be_read_is_as_good_as_gone(kennel: Kennel, store_
         kennel.after(5)
         kennel.after(61)
     assert kennel.postbox.subjects == ["[Paramedic] the store does not answer"]
+
+
+def test_a_store_that_takes_small_writes_only_is_as_good_as_gone(
+    kennel: Kennel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a full disk does: the probe's few bytes find room, what the others write does not."""
+    ordered(kennel.store)
+
+    def full(*_: object, **__: object) -> None:
+        raise StoreUnavailable("the store cannot be used now: database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(incidents, "hand_over", full)
+        for _ in range(3):
+            kennel.after(61)
+    assert kennel.postbox.subjects == ["[Paramedic] the store does not answer"]
+    assert "disk is full" in text_of(kennel.postbox.letters[0])
+    kennel.after(5, looks=3)
+    assert "[Paramedic] the store answers again" in kennel.postbox.subjects
 
 
 def test_another_store_in_its_place_is_no_answer(kennel: Kennel) -> None:

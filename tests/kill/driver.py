@@ -76,6 +76,9 @@ policies:
     repeat: 10m
 """
 
+#: What `paramedic up` keeps running.
+PROCESSES = {"prefect", "gateway", "dispatch", "watchdog", "responder"}
+
 #: Quick enough for a test, slow enough for a busy machine.
 PACE = {
     "PARAMEDIC_LEASE": "6s",
@@ -212,6 +215,21 @@ class Ward:
     def prefect_is_well(self) -> None:
         wait_for("Prefect", lambda: _answers(f"{self.prefect}/health"), self.stack.tick, seconds=60)
 
+    def is_whole_again(self) -> None:
+        """Who was killed is back, so that the next alert finds everybody."""
+        for what, there in {
+            "every process": lambda: set(self.stack.pids()) == PROCESSES,
+            "the gateway": lambda: _answers(f"{self.gateway}/healthz"),
+            "Prefect": lambda: _answers(f"{self.prefect}/health"),
+            "the warm processes": lambda: len(_engines(self)) >= self.warm,
+        }.items():
+            wait_for(what, there, self.stack.tick, seconds=60)
+
+    @property
+    def warm(self) -> int:
+        """How many processes wait for a run; a stock worker has none."""
+        return self.chosen.warm_processes if self.chosen.work_pool_type == "paramedic" else 0
+
 
 @contextmanager
 def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iterator[Ward]:
@@ -275,8 +293,11 @@ def _environment(ours: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def play(up: Ward, row: Row, host: str = "web-1") -> None:
-    """One row of the kill table: hold somebody at the boundary, kill the victim, and look at what became of it."""
+def play(up: Ward, row: Row, host: str = "web-1", *, seconds: float = 150) -> None:
+    """One row of the kill table: hold somebody at the boundary, kill the victim, and look at what became of it.
+
+    `seconds` is how long the incident may take to its end.
+    """
     service = up.service(row.id)
     up.break_it(service)
     alert = up.alert(service)
@@ -293,12 +314,14 @@ def play(up: Ward, row: Row, host: str = "web-1") -> None:
         time.sleep(0.01)  # the kernel takes it a few milliseconds after its parent: it must not win them
     up.boundaries.release(row.point)
 
-    incident = up.ended(service, seconds=150)
+    incident = up.ended(service, seconds=seconds)
     came = (incident.ending, service.starts - 1)
     assert came in row.right, f"{came}: {incident.because} (right would be {row.right}: {row.because})"
     assert len(up.acts_of(incident)) <= 1
     assert up.mailbox.about(incident.id), "nobody was told"
-    up.prefect_is_well()
+    up.is_whole_again()
+    if row.victim == "process" and up.warm:
+        wait_for("the end of its runs in Prefect", lambda: _all_ended(up, incident), up.stack.tick)
 
 
 def _victims(up: Ward, victim: str, stands: int) -> list[int]:
@@ -318,6 +341,11 @@ def _engines(up: Ward) -> list[int]:
                 if "engine" in " ".join(child.cmdline()):
                     found.append(child.pid)
     return found
+
+
+def _all_ended(up: Ward, incident: Incident) -> bool:
+    ends = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+    return all(run["state_type"] in ends for run in up.flow_runs(incident))
 
 
 def _gone(pid: int) -> bool:

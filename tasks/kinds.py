@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
+import httpx
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
@@ -92,13 +93,24 @@ def changes(remedy: Callable[[Intent], Identity]) -> Callable[[str], None]:
         try:
             change(target)
         except ConcurrencySlotAcquisitionError as error:
-            raise Refused(
-                f"an operator's limit on the tag `{TAG}` in Prefect stops every change",
-                by_hand=f"raise or delete the limit on the tag `{TAG}`, or act by hand",
-            ) from error
+            raise _no_slot(error) from error
 
     verb.__annotations__ = {"target": str, "return": None}
     return verb
+
+
+def _no_slot(error: ConcurrencySlotAcquisitionError) -> Refused:
+    """Prefect gave no slot on the tag: an operator's limit of 0 (HTTP 422), or it did not say. Both are a no."""
+    cause = error.__cause__
+    if isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code < 500:
+        return Refused(
+            f"an operator's limit on the tag `{TAG}` in Prefect stops every change",
+            by_hand=f"raise or delete the limit on the tag `{TAG}`, or act by hand",
+        )
+    return Refused(
+        f"Prefect does not say whether an operator's limit on the tag `{TAG}` stops every change",
+        by_hand="look whether the Prefect server is up, then act by hand",
+    )
 
 
 def _change(name: str, remedy: Callable[[Intent], Identity], target: str) -> None:

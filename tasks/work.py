@@ -1,10 +1,12 @@
 """The work at hand: the incident and target that this process's run is about, and whether it may go on."""
 
+import time
 from dataclasses import dataclass, field
 
 import httpx
 from prefect.settings import get_current_settings
 
+from paramedic.clock import boottime
 from paramedic.error import Refused
 from paramedic.hold import Hold
 from paramedic.incident import Incident
@@ -19,6 +21,9 @@ STOPPED = ("CANCELLED", "CANCELLING")
 
 #: How long our own run's state may take to be read before a change is refused.
 STATE_TIMEOUT_SECONDS = 2.0
+
+#: How soon a Prefect that gave no answer is asked again, where a change depends on it.
+_ASK_AGAIN_SECONDS = 0.1
 
 
 class Cancelled(Exception):
@@ -65,7 +70,7 @@ class Work:
 
     def may_change(self) -> None:
         """Before a change. Raises Cancelled, or Refused where Prefect cannot be asked: silence is no permission."""
-        state = own_state(self.flow_run)
+        state = own_state(self.flow_run, patience=STATE_TIMEOUT_SECONDS)
         if state in STOPPED:
             self.stopped = True
             raise Cancelled("an operator cancelled the run in Prefect")
@@ -76,8 +81,18 @@ class Work:
             )
 
 
-def own_state(flow_run: str) -> str | None:
-    """The run's state type as Prefect tells it now (`RUNNING`, `CANCELLING`, …); None if it cannot be read in time."""
+def own_state(flow_run: str, *, patience: float = 0.0) -> str | None:
+    """The run's state type as Prefect tells it now (`RUNNING`, `CANCELLING`, …); None if it cannot be read in time.
+
+    A Prefect on SQLite says 503 now and then: for `patience` seconds it is asked again.
+    """
+    until = boottime() + patience
+    while (state := _own_state(flow_run)) is None and boottime() + _ASK_AGAIN_SECONDS < until:
+        time.sleep(_ASK_AGAIN_SECONDS)
+    return state
+
+
+def _own_state(flow_run: str) -> str | None:
     prefect = get_current_settings()
     if prefect.api.url is None:
         return None

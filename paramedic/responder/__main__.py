@@ -31,6 +31,7 @@ async def serve() -> None:
     worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=8, prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
     async with worker:
+        await _prefect_knows(worker, stop)
         async with anyio.create_task_group() as loops:
 
             async def keep(workload: Callable[..., Coroutine[Any, Any, Any]], interval: float) -> None:
@@ -50,7 +51,7 @@ async def serve() -> None:
 
 
 async def _prefect_answers(stop: anyio.Event) -> None:
-    """Until Prefect is there: a worker whose first word fails waits half a minute before its second."""
+    """Until Prefect is there."""
     while not stop.is_set():
         try:
             async with get_client() as client:
@@ -59,6 +60,17 @@ async def _prefect_answers(stop: anyio.Event) -> None:
         except httpx.HTTPError:
             pass
         await anyio.sleep(0.3)
+
+
+async def _prefect_knows(worker: ParamedicWorker, stop: anyio.Event) -> None:
+    """Until Prefect has heard of the worker: its loops would say again only after half a minute what got lost."""
+    while not stop.is_set():
+        try:
+            await worker.sync_with_backend()
+        except httpx.HTTPError:
+            await anyio.sleep(0.3)
+        else:
+            return
 
 
 if __name__ == "__main__":

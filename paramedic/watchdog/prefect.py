@@ -37,7 +37,7 @@ class PrefectEyes:
         if self._url is None or not self._answers:
             return None
         try:
-            answer = self._http.get(f"{self._url}/flow_runs/{flow_run}")
+            answer = self._asked(f"{self._url}/flow_runs/{flow_run}")
             if answer.status_code == 404:
                 return GONE
             said: str | None = answer.raise_for_status().json()["state_type"]
@@ -47,3 +47,11 @@ class PrefectEyes:
         except (httpx.HTTPStatusError, ValueError, KeyError, TypeError):
             return None
         return said or "PENDING"
+
+    def _asked(self, address: str) -> httpx.Response:
+        """On SQLite Prefect says 503 now and then: one such word among three is no silence."""
+        for _ in range(2):
+            answer = self._http.get(address)
+            if answer.status_code < 500:
+                return answer
+        return self._http.get(address)

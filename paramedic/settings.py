@@ -268,7 +268,7 @@ def signing_key(chosen: Settings) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise BadSettings(f"{path}: not an Ed25519 key")
     public = key.public_key()
-    kept(path.with_suffix(".pub"), lambda: _pem(public), mode=0o644)
+    kept(path.with_suffix(".pub"), lambda: pem(public), mode=0o644)
     if public_key(chosen).public_bytes_raw() != public.public_bytes_raw():
         raise BadSettings(f"{path.with_suffix('.pub')} is not the public half of {path}")
     return key
@@ -334,7 +334,8 @@ def kept(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
     return content
 
 
-def _pem(key: Ed25519PublicKey) -> bytes:
+def pem(key: Ed25519PublicKey) -> bytes:
+    """The public key as everybody reads it."""
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 

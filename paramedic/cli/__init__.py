@@ -20,7 +20,7 @@ COMMANDS = {
     "alert": ("alert", "Send an alert, list what came in."),
     "incident": ("incident", "List, show, acknowledge, resolve, note."),
     "runbook": ("runbook", "List, show, lint."),
-    "audit": ("audit", "Show and verify the trail."),
+    "audit": ("audit", "Show, verify and export the trail."),
     "pause": ("switch", "Stop every act, and no page."),
     "resume": ("switch", "Allow acts again."),
 }

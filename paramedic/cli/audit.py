@@ -1,14 +1,35 @@
 """`paramedic audit`: the trail."""
 
-from typing import Annotated
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from paramedic import checkpoints, settings, trail
-from paramedic.cli.answer import AsJson, Data, Negative, command_of, console, number_of, opened, safe, say_json, table
+from paramedic.cli.answer import (
+    AsJson,
+    Data,
+    Negative,
+    chosen,
+    command_of,
+    console,
+    number_of,
+    opened,
+    safe,
+    say_json,
+    table,
+)
+from paramedic.settings import Settings
+from paramedic.store import Tx
 from paramedic.store import trail as kept
+from paramedic.trail import Checkpoint
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Show and verify the trail.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Show, verify and export the trail."
+)
 
 
 @app.command()
@@ -40,11 +61,7 @@ def show(
 def verify(data: Data = None, as_json: AsJson = False) -> None:
     """Walk the whole chain; name every entry that is not as it was written."""
     picked, store = opened(data)
-    key = settings.public_key(picked)
-    try:
-        marks = checkpoints.read(picked.checkpoints())
-    except ValueError as error:
-        raise Negative(f"the checkpoints cannot be read: {error}") from error
+    key, marks = settings.public_key(picked), _checkpoints(picked)
     with store.read() as tx:
         found = trail.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store)
     if as_json:
@@ -70,6 +87,53 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
         console.print(f"trail {'verified' if found.verified else 'NOT verified'}: {found.entries} entries")
     if not found.verified:
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to; it must not exist. `-` is standard output.", metavar="FILE")],
+    contents: Annotated[bool, typer.Option(help="With labels, output and notes, which can be erased.")] = True,
+    data: Data = None,
+) -> None:
+    """The whole trail as JSON Lines: what it is, every entry, every signed checkpoint; docs/trail.md checks it."""
+    picked, store = opened(data)
+    marks = _checkpoints(picked)
+    with store.read() as tx:
+        lines = (json.dumps(line, ensure_ascii=True) + "\n" for line in _lines(tx, marks, contents=contents))
+        if str(file) == "-":
+            for line in lines:
+                typer.echo(line, nl=False)
+            return
+        try:
+            with file.open("x", encoding="ascii") as out:
+                out.writelines(lines)
+        except FileExistsError as error:
+            raise typer.BadParameter(f"{file} exists already; nothing was written") from error
+        except OSError as error:
+            raise Negative(f"{file} could not be written whole: {error.strerror}") from error
+
+
+def _lines(tx: Tx, marks: list[Checkpoint], *, contents: bool) -> Iterator[dict[str, Any]]:
+    yield {"kind": "trail", "schema": trail.SCHEMA, "store": tx.store}
+    for entry in kept.entries(tx):
+        beside = kept.content(tx, entry.seq) if contents and entry.content_digest else None
+        said = {} if beside is None else {"content": {"salt": beside[0].hex(), "said": beside[1]}}
+        yield {"kind": "entry", "entry": asdict(entry), **said}
+    for mark in marks:
+        yield {"kind": "checkpoint", "checkpoint": asdict(mark)}
+
+
+@app.command()
+def key(data: Data = None) -> None:
+    """The public key (PEM) that checkpoints are verified with. Keep it where nobody who could edit the store writes."""
+    typer.echo(settings.pem(settings.public_key(chosen(data))).decode(), nl=False)
+
+
+def _checkpoints(picked: Settings) -> list[Checkpoint]:
+    try:
+        return checkpoints.read(picked.checkpoints())
+    except ValueError as error:
+        raise Negative(f"the checkpoints cannot be read: {error}") from error
 
 
 audit_command = command_of(app)

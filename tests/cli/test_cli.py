@@ -107,6 +107,69 @@ def test_a_trail_cut_off_below_its_checkpoint_is_named(data: Path) -> None:
     assert "cut off" in _say("audit", "verify", "--data", str(data), code=1)
 
 
+VERIFIER = Path(__file__).parents[2] / "docs" / "verify_trail.py"
+
+
+@pytest.fixture
+def exported(data: Path) -> tuple[Path, Path]:
+    """The trail and the public key, as an auditor gets them."""
+    trail, key = data / "trail.jsonl", data / "trail.pem"
+    _say("audit", "export", str(trail), "--data", str(data))
+    key.write_text(_say("audit", "key", "--data", str(data)))
+    return trail, key
+
+
+def _verifier(*files: Path) -> tuple[int, str]:
+    done = subprocess.run([sys.executable, VERIFIER, *files], capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_an_exported_trail_is_verified_without_anything_of_paramedic(exported: tuple[Path, Path]) -> None:
+    assert "paramedic" not in "".join(line for line in VERIFIER.read_text().splitlines() if "import" in line)
+    assert _verifier(*exported) == (0, "the trail is whole\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ('"reason": "a test"', '"reason": "a lie!"', "entry 1 was changed"),
+        ("looks like the cache", "looks like the crash", "the content beside entry 2 was changed"),
+        ('"generation": 1', '"generation": 2', "the checkpoint at entry 2 is not signed by this key"),
+    ],
+)
+def test_the_verifier_names_what_was_changed(exported: tuple[Path, Path], before: str, after: str, found: str) -> None:
+    text = exported[0].read_text()
+    assert before in text
+    exported[0].write_text(text.replace(before, after))
+    code, said = _verifier(*exported)
+    assert (code, found in said) == (1, True), said
+
+
+@pytest.mark.parametrize(
+    ("left", "found"),
+    [
+        ((0, 2, 3), "entry 2 does not follow entry 0"),
+        ((0, 2, 1, 3), "entry 1 does not follow entry 1"),
+        ((0, 1, 3), "the checkpoint at entry 2 saw another trail, or one that was cut off since"),
+    ],
+    ids=["removed", "moved", "cut off"],
+)
+def test_the_verifier_names_what_is_missing(exported: tuple[Path, Path], left: tuple[int, ...], found: str) -> None:
+    lines = exported[0].read_text().splitlines(keepends=True)
+    exported[0].write_text("".join(lines[number] for number in left))
+    code, said = _verifier(*exported)
+    assert (code, found in said) == (1, True), said
+
+
+def test_an_export_overwrites_nothing_and_can_leave_out_what_people_wrote(
+    exported: tuple[Path, Path], data: Path
+) -> None:
+    assert "exists already" in _say("audit", "export", str(exported[0]), "--data", str(data), code=2)
+    told = _say("audit", "export", "-", "--no-contents", "--data", str(data))
+    assert "the cache" not in told
+    assert [json.loads(line)["kind"] for line in told.splitlines()] == ["trail", "entry", "entry", "checkpoint"]
+
+
 def test_the_kill_switch_is_thrown_and_taken_back_with_a_name(data: Path) -> None:
     where = ("--data", str(data))
     _say("pause", "--by", "ada", "--because", "a test", *where)

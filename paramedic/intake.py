@@ -135,7 +135,7 @@ class Intake:
 def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
     plan = None
     if at.runbook is not None:
-        plan = Plan(at.runbook.name, at.runbook.version, at.runbook.text, rungs=1)
+        plan = Plan(at.runbook.name, at.runbook.version, at.runbook.text, rungs=len(at.runbook.remedies))
     incident = incidents.open_incident(
         tx,
         alert,

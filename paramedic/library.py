@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 from paramedic import runbook
 from paramedic.document import BadDocument, Problem
 from paramedic.escalation import Oncall, parse_oncall
+from paramedic.remedy import RESTART
 from paramedic.runbook import Runbook
 from paramedic.secret import remember
 from paramedic.services import Services, parse_services
 
 #: The playbooks that Paramedic ships.
-PLAYBOOKS = ("restart-service",)
+PLAYBOOKS = ("restart-service", "restore-service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,9 @@ def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playboo
         problems.append(Problem(file, 2, 1, f"runbook: {one.name!r} is not the file's name", f"write {path.stem}"))
     if one.playbook not in playbooks:
         problems.append(Problem(file, 2, 1, f"playbook: there is no {one.playbook!r}", ", ".join(playbooks)))
+    if one.playbook == "restart-service" and one.remedies != (RESTART,):
+        what = f"with.remedies: restart-service knows one remedy, restart, and not {one.remedies[-1].name}"
+        problems.append(Problem(file, 2, 1, what, "write `playbook: restore-service` for a ladder"))
     if one.policy not in oncall.policies:
         problems.append(Problem(file, 2, 1, f"escalate.policy: there is no {one.policy!r}", ", ".join(oncall.policies)))
     if all(target.service != one.service for target in services):

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -14,6 +14,7 @@ from paramedic.alert import Alert
 from paramedic.document import BadDocument, Problem, read
 from paramedic.duration import duration, size
 from paramedic.matcher import AlertMatcher
+from paramedic.remedy import RESTART, Remedy, Verb
 from paramedic.services import Services
 from paramedic.target import Target
 
@@ -73,6 +74,7 @@ class Runbook:
     playbook: str
     target: TargetTemplate
     evidence: tuple[str, ...]
+    remedies: tuple[Remedy, ...]
     verify: Verify
     guardrails: Guardrails
     settle: timedelta
@@ -128,6 +130,22 @@ def _budget(text: Any) -> Budget:
     return Budget(int(said[1]), duration(words.get(said[2], said[2])))
 
 
+def _remedy(said: Any) -> Remedy:
+    """One rung; which one it is, its place in the list says."""
+    match said:
+        case "restart":
+            return RESTART
+        case "rollback":
+            return Remedy(1, Verb.ROLL_BACK)
+        case {"rollback-if-deployed-within": within} if len(said) == 1:
+            return Remedy(1, Verb.ROLL_BACK, deployed_within=duration(within))
+        case {"run": str(command)} if len(said) == 1 and command.strip():
+            return Remedy(1, Verb.RUN, command=command)
+    raise ValueError(
+        "write `restart`, `rollback`, `rollback-if-deployed-within: 30m`, or `run: NAME` of a target's command"
+    )
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -159,6 +177,7 @@ class _Verify(_Strict):
 class _With(_Strict):
     target: _Target
     evidence: list[Literal["process-tree", "memory", "log-tail"]] = []
+    remedies: list[Annotated[Remedy, BeforeValidator(_remedy)]] = Field(default=[RESTART], min_length=1, max_length=20)
     verify: _Verify
 
 
@@ -215,6 +234,7 @@ def parse(text: str, file: str) -> Runbook:
         playbook=front.playbook,
         target=TargetTemplate("supervisord", work.target.supervisord, work.target.host),
         evidence=tuple(work.evidence),
+        remedies=tuple(replace(remedy, rung=rung) for rung, remedy in enumerate(work.remedies, 1)),
         verify=Verify(work.verify.health is not None, work.verify.memory_below, work.verify.stable, work.verify.within),
         guardrails=Guardrails(front.guardrails.budget, front.guardrails.cooldown),
         settle=front.settle,

@@ -3,16 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from paramedic.boundary import reached
 from paramedic.clock import boottime
 from paramedic.doors import reading
 from paramedic.error import Refused, TryAgain, Useless
 from paramedic.hold import Hold
-from paramedic.incident import name
-from paramedic.store import acts, claims
+from paramedic.incident import Incident, name
+from paramedic.remedy import Remedy
+from paramedic.store import acts, claims, incidents
 from paramedic.store.acts import TOUCHED, Act
 from paramedic.store.claims import Claim
+from tasks.kinds import reads
 from tasks.work import Work, at_hand
 
 #: How often a claim that somebody else has is asked for again.
@@ -34,7 +37,8 @@ def exclusive(target: str) -> Iterator[None]:
     Raises AlreadyActed if the incident's earlier work has touched the target, and Refused if another's act is open there.
     """
     with claimed(target):
-        _look_back(at_hand(), target)
+        if not at_hand().looked_back:
+            _look_back(at_hand(), target)
         yield
 
 
@@ -49,6 +53,18 @@ def claimed(target: str) -> Iterator[None]:
     finally:
         work.hold.release()
         work.hold = None
+
+
+@reads(retries=2, timeout=timedelta(seconds=30))
+def suits(incident: Incident, remedy: Remedy) -> bool:
+    """Whether this rung is ours to try now: still granted to this attempt. The timeline says why not."""
+    work = at_hand()
+    with work.store.record() as tx:
+        if incidents.is_granted(tx, incident.number, work.attempt, remedy.rung):
+            return True
+        reason = f"{remedy.name} was tried before: no rung is tried twice"
+        incidents.tell_timeline(tx, incident.number, actor=work.holder, what="rung.skipped", reason=reason)
+    return False
 
 
 def happened(act: Act) -> bool:

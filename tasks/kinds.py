@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import httpx
 from prefect import task
@@ -23,6 +23,7 @@ from paramedic.error import Refused, TryAgain, Unknown, Useless
 from paramedic.guardrail import Refusal
 from paramedic.health import Sight
 from paramedic.hold import Hold
+from paramedic.remedy import RESTART, Remedy
 from paramedic.store import StoreUnavailable, acts
 from paramedic.store.acts import Act, Limits
 from paramedic.store.trail import append
@@ -67,12 +68,20 @@ class Intent:
     """What a remedy needs: which life of which target is meant, for how long, the last look before the first byte."""
 
     target: Target
+    remedy: Remedy
     identity: Identity
     last_look: Callable[[], None]
     within: timedelta
 
 
-def changes(remedy: Callable[[Intent], Identity]) -> Callable[[str], None]:
+class Change(Protocol):
+    """A change as a playbook calls it: of this target, as that rung of its runbook's ladder."""
+
+    def __call__(self, target: str, remedy: Remedy = RESTART) -> None:
+        """Change the target; what it raises, `changes` says."""
+
+
+def changes(step: Callable[[Intent], Identity]) -> Change:
     """A step that touches production: never repeated blindly, refused unless everything agrees.
 
     The moment before the change is all here and nothing of it is in the verb: our own run is not cancelled, it is still
@@ -81,21 +90,21 @@ def changes(remedy: Callable[[Intent], Identity]) -> Callable[[str], None]:
     guardrail's no), Cancelled, TryAgain or Useless (nothing was sent), StoreUnavailable (nothing was sent); an act whose
     outcome is open returns like one that was done: what the target shows next decides (P4).
     """
-    name = remedy.__name__
+    name = step.__name__
 
     @task(name=name, tags={TAG}, retries=0, cache_policy=NO_CACHE, persist_result=False)
-    def change(target: str) -> None:
-        _change(name, remedy, target)
+    def change(target: str, remedy: Remedy) -> None:
+        _change(name, step, target, remedy)
 
-    @functools.wraps(remedy)
-    def verb(target: str) -> None:
+    @functools.wraps(step)
+    def verb(target: str, remedy: Remedy = RESTART) -> None:
         at_hand().may_change()  # asked here too: a tagged task stalls for minutes where Prefect is gone
         try:
-            change(target)
+            change(target, remedy)
         except ConcurrencySlotAcquisitionError as error:
             raise _no_slot(error) from error
 
-    verb.__annotations__ = {"target": str, "return": None}
+    verb.__annotations__ = {"target": str, "remedy": Remedy, "return": None}
     return verb
 
 
@@ -113,7 +122,7 @@ def _no_slot(error: ConcurrencySlotAcquisitionError) -> Refused:
     )
 
 
-def _change(name: str, remedy: Callable[[Intent], Identity], target: str) -> None:
+def _change(name: str, step: Callable[[Intent], Identity], target: str, remedy: Remedy) -> None:
     work = at_hand()
     hold = work.hold
     if hold is None or target != work.target.id:
@@ -123,7 +132,7 @@ def _change(name: str, remedy: Callable[[Intent], Identity], target: str) -> Non
         raise Refused(f"after the wait it is no longer seen failing: {health.why}")
     identity = reading.reader(work.target).identity()
     until = boottime() + work.settings.act_deadline.total_seconds()
-    act = _intend(work, hold, name, identity)
+    act = _intend(work, hold, name, remedy.rung, identity)
     reached("intent_written", target)
     looked = []
 
@@ -133,7 +142,7 @@ def _change(name: str, remedy: Callable[[Intent], Identity], target: str) -> Non
 
     within = timedelta(seconds=max(0.1, until - boottime()))
     try:
-        after = remedy(Intent(work.target, identity, last_look, within))
+        after = step(Intent(work.target, remedy, identity, last_look, within))
     except (Refused, TryAgain) as error:
         _write_outcome(work, act, result="not_sent", why=f"nothing was sent: {error}", identity=None)
         raise
@@ -158,7 +167,7 @@ def _change(name: str, remedy: Callable[[Intent], Identity], target: str) -> Non
     reached("outcome_written", target)
 
 
-def _intend(work: Work, hold: Hold, name: str, identity: Identity) -> Act:
+def _intend(work: Work, hold: Hold, name: str, rung: int, identity: Identity) -> Act:
     guardrails = work.runbook.guardrails
     limits = Limits(
         mode=work.runbook.mode,
@@ -167,7 +176,13 @@ def _intend(work: Work, hold: Hold, name: str, identity: Identity) -> Act:
     )
     with work.store.record() as tx:
         judged = acts.intend(
-            tx, hold.claim, rung=1, remedy=name, identity=identity, deadline=work.settings.act_deadline, limits=limits
+            tx,
+            hold.claim,
+            rung=rung,
+            remedy=name,
+            identity=identity,
+            deadline=work.settings.act_deadline,
+            limits=limits,
         )
     if isinstance(judged, Refusal):
         raise Refused(f"{name} of {work.target.id}: {judged.reason} ({judged.guardrail})", by_hand=judged.by_hand)

@@ -125,7 +125,7 @@ def _told(story: Story, work: Work) -> Outcome:
         try:
             return story(incident, work.runbook)
         except AlreadyActed as before:
-            return _settle(work, before)
+            return _settle(work, before) or story(incident, work.runbook)
     except (GivenUp, StoreUnavailable):
         raise  # nothing can be written now: the attempt stays open, and the watchdog hands it on
     except Cancelled as error:
@@ -139,18 +139,32 @@ def _told(story: Story, work: Work) -> Outcome:
         return hand_over(incident, because=f"the playbook failed: {type(error).__name__}: {error}")
 
 
-def _settle(work: Work, before: AlreadyActed) -> Outcome:
-    """What an earlier attempt did, or may have done, is looked at; nothing is done again."""
+def _settle(work: Work, before: AlreadyActed) -> Outcome | None:
+    """What an earlier attempt did, or may have done, is looked at; nothing is done again.
+
+    None where it did not help, its outcome is known, and the ladder has rungs that were never tried: the story goes on.
+    """
     with claimed(work.incident.target):
         took_place = happened(before.act)
         healthy = stays_healthy(work.incident, work.runbook)
     if healthy and took_place:
         return resolved(work.incident, ())
+    if not healthy and before.act.result is not None and _rungs_left(work):
+        work.looked_back = True
+        return None
     unsettled = "" if before.act.result else ", and whether it happened is open"
     return hand_over(
         work.incident,
         because=f"{before.act.words} was not repeated{unsettled}; the target is {'well' if healthy else 'still failing'}",
     )
+
+
+def _rungs_left(work: Work) -> bool:
+    with work.store.read() as tx:
+        return any(
+            incidents.is_granted(tx, work.incident.number, work.attempt, remedy.rung)
+            for remedy in work.runbook.remedies
+        )
 
 
 def _state(outcome: Outcome) -> PrefectState[Any]:

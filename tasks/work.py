@@ -48,6 +48,7 @@ class Work:
     flow_run: str
     hold: Hold | None = None
     waited: bool = False  # for a claim, and the target has not been looked at since
+    looked_back: bool = False  # what earlier attempts did is settled, and what is left of the ladder may be tried
     stopped: bool = field(default=False, init=False)
 
     @property

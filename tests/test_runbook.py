@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from paramedic import library
 from paramedic.alert import Alert, Severity, Status
 from paramedic.document import BadDocument
+from paramedic.remedy import Verb
 from paramedic.runbook import Budget, Mode, Runbook, parse
 from paramedic.services import Services, parse_services
 
@@ -41,6 +42,49 @@ def test_a_runbook_is_read_whole() -> None:
 def test_without_a_mode_it_observes() -> None:
     without = "\n".join(line for line in GOOD.split("\n") if not line.startswith("mode:"))
     assert parse(without, "r.md").mode is Mode.OBSERVE
+
+
+def _with_remedies(said: str) -> str:
+    playbook = "playbook: restore-service"
+    return GOOD.replace("playbook: restart-service", playbook).replace("  verify:", f"  remedies: {said}\n  verify:")
+
+
+def test_remedies_are_a_ladder_in_the_order_of_their_author() -> None:
+    one = parse(_with_remedies("[rollback-if-deployed-within: 30m, {run: clear-cache}, restart, rollback]"), "r.md")
+    assert [(remedy.rung, remedy.verb, remedy.name) for remedy in one.remedies] == [
+        (1, Verb.ROLL_BACK, "rollback-if-deployed-within: 30m"),
+        (2, Verb.RUN, "run: clear-cache"),
+        (3, Verb.RESTART, "restart"),
+        (4, Verb.ROLL_BACK, "rollback"),
+    ]
+    assert one.remedies[0].deployed_within == timedelta(minutes=30)
+    assert [remedy.verb for remedy in parse(GOOD, "r.md").remedies] == [Verb.RESTART], "a runbook without restarts"
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ("[reboot]", "with.remedies.0: write `restart`, `rollback`"),
+        ("[restart, {run: ''}]", "with.remedies.1: write `restart`"),
+        ("[rollback-if-deployed-within: soon]", "'soon' is no duration"),
+        ("[{run: a, restart: b}]", "write `restart`"),
+        ("[]", "at least 1 item"),
+    ],
+)
+def test_a_remedy_that_nobody_knows_is_refused(said: str, says: str) -> None:
+    assert says in _problems(_with_remedies(said))[0]
+
+
+def test_restart_service_knows_one_remedy(tmp_path: Path) -> None:
+    for file in ("services.yaml", "oncall.yaml"):
+        (tmp_path / file).write_text((ROOT / "runbooks" / file).read_text())
+    file = tmp_path / "tracking-api-memory.md"
+    file.write_text(_with_remedies("[restart, restart]"))
+    assert library.load(tmp_path).problems == ()
+    file.write_text(file.read_text().replace("restore-service", "restart-service"))
+    problem = library.load(tmp_path).problems[0]
+    assert "restart-service knows one remedy" in problem.what
+    assert "playbook: restore-service" in problem.allowed
 
 
 def test_its_version_is_its_whole_text() -> None:

@@ -106,7 +106,7 @@ class Dispatch:
                     tx,
                     order.incident,
                     after=order.attempt,
-                    rungs=1,
+                    rungs=incidents.rungs_of(tx, order.incident),
                     reason=f"Prefect's run for attempt {order.attempt} is {created.state_type} and never began here",
                 )
 

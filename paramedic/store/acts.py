@@ -112,8 +112,10 @@ def _facts(tx: Tx, claim: Claim, *, rung: int, limits: Limits) -> Facts:
     grant = tx.conn.execute(select(grants.c.state).where(*_grant(claim, rung))).scalar_one_or_none()
     unsettled = open_on(tx, claim.target)
     touched = (acts.c.target == claim.target) & acts.c.result.in_(TOUCHED)
+    # The rungs of one ladder are no repetition: a verification lies between them, and each has its own grant.
+    same_ladder = (acts.c.incident == claim.incident) & (acts.c.attempt == claim.attempt)
     last_act_at = tx.conn.execute(
-        select(acts.c.written_at).where(touched).order_by(acts.c.written_at.desc()).limit(1)
+        select(acts.c.written_at).where(touched, ~same_ladder).order_by(acts.c.written_at.desc()).limit(1)
     ).scalar_one_or_none()
     in_period = 0
     if limits.budget is not None:

@@ -248,6 +248,18 @@ def open_attempts(tx: Tx) -> list[Attempt]:
     return [_attempt(row) for row in tx.conn.execute(query)]
 
 
+def rungs_of(tx: Tx, number: int) -> int:
+    """How many remedies its ladder has."""
+    query = select(func.max(grants.c.rung)).where(grants.c.incident == number)
+    return tx.conn.execute(query).scalar_one() or 0
+
+
+def is_granted(tx: Tx, number: int, attempt: int, rung: int) -> bool:
+    """Whether this attempt still has the permission for this rung: not spent by it or one before, not revoked."""
+    mine = (grants.c.incident == number) & (grants.c.attempt == attempt) & (grants.c.rung == rung)
+    return tx.conn.execute(select(grants.c.state).where(mine)).scalar_one_or_none() == "open"
+
+
 def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str) -> bool:
     """Hand the incident on to attempt `after` + 1, by one compare-and-set. False: somebody else already did.
 

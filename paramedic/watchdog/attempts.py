@@ -12,7 +12,7 @@ from paramedic.outcome import Ending, Outcome
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, acts, incidents
 from paramedic.store.incidents import Attempt
-from paramedic.store.tables import claims, grants
+from paramedic.store.tables import claims
 from paramedic.watchdog.prefect import GONE, PrefectEyes
 
 
@@ -116,8 +116,8 @@ class Attempts:
             if now is None or now.stand is not before.stand:
                 return  # it moved while Prefect was asked
             if fate is Fate.RAISE and attempt < self._settings.max_attempts:
-                rungs = tx.conn.execute(select(grants.c.rung).where(grants.c.incident == number)).scalars()
-                incidents.raise_attempt(tx, number, after=attempt, rungs=max(rungs, default=0), reason=reason)
+                rungs = incidents.rungs_of(tx, number)
+                incidents.raise_attempt(tx, number, after=attempt, rungs=rungs, reason=reason)
                 return
             if fate is Fate.RAISE:
                 reason = f"{reason}; that was attempt {attempt} of {self._settings.max_attempts}"

@@ -1,6 +1,7 @@
 """The intent comes first, with every guardrail read in its transaction (P3, P4, P9)."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from paramedic.guardrail import Refusal
 from paramedic.outcome import Ending, Outcome
-from paramedic.store import Store, acts, claims, incidents, pauses, trail
+from paramedic.store import Store, StoreUnavailable, acts, claims, incidents, pauses, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
@@ -201,22 +202,55 @@ def test_the_budget_counts_acts_within_its_period_and_forgets_older_ones(timed: 
     ("result", "counts"),
     [("done", True), ("cured", True), ("failed", True), ("unknown", True), ("decided", True), ("not_sent", False)],
 )
-def test_what_may_have_touched_the_target_spends_budget_and_cooldown(timed: Store, result: str, counts: bool) -> None:
-    claim = working(timed, rungs=2)
+def test_what_may_have_touched_the_target_spends_budget_and_cooldown(
+    timed: Store, clock: Clock, result: str, counts: bool
+) -> None:
+    first = working(timed)
     with timed.record() as tx:
-        acts.close(tx, intended(tx, claim), result=result, why="", actor="a")
+        acts.close(tx, intended(tx, first), result=result, why="", actor="a")
+        incidents.resolve(tx, first.incident, Outcome(Ending.REMEDIATED, "well"), actor="a")
+    clock.advance(timedelta(minutes=5))
+    claim = working(timed)
     for limits in (Limits("act", timedelta(minutes=10), None), Limits("act", None, (1, HOUR))):
         with timed.record() as tx:
-            judged = acts.intend(tx, claim, rung=2, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+            judged = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
             assert isinstance(judged, Refusal) == counts
             if isinstance(judged, Act):
                 tx.conn.rollback()
                 break
 
 
+def test_no_cooldown_lies_between_the_rungs_of_one_ladder(timed: Store) -> None:
+    limits = Limits("act", timedelta(minutes=10), (2, HOUR))
+    claim = working(timed, rungs=3)
+    for rung in (1, 2):
+        with timed.record() as tx:
+            acts.close(tx, intended(tx, claim, rung=rung, limits=limits), result="done", why="", actor="a")
+    assert refused(timed, claim, rung=3, limits=limits).guardrail == "budget", "but each rung spends the budget"
+
+
+def test_a_rung_is_granted_until_it_is_spent_or_its_attempt_is_given_up(timed: Store) -> None:
+    claim = working(timed, rungs=2)
+
+    def granted(attempt: int) -> list[bool]:
+        with timed.read() as tx:
+            return [incidents.is_granted(tx, claim.incident, attempt, rung) for rung in (1, 2, 3)]
+
+    assert granted(1) == [True, True, False]
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, claim, rung=1), result="done", why="", actor="a")
+    assert granted(1) == [False, True, False]
+    with timed.record() as tx:
+        assert incidents.rungs_of(tx, claim.incident) == 2
+        assert incidents.raise_attempt(tx, claim.incident, after=1, rungs=2, reason="silent")
+    assert granted(1) == [False, False, False]
+    assert granted(2) == [False, True, False], "a spent rung is not granted again"
+
+
 def _intend(store: Store, claim: Claim, rung: int, limits: Limits) -> Act | Refusal:
-    with store.record() as tx:
-        return acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+    while True:
+        with suppress(StoreUnavailable), store.record() as tx:  # on a busy machine SQLite's lock is long in coming
+            return acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
 
 
 def _intend_once(url: str, claim: Claim, number: int) -> str:

@@ -27,8 +27,22 @@ class Library:
     problems: tuple[Problem, ...]
 
 
-def load(folder: Path, playbooks: Collection[str] = PLAYBOOKS) -> Library:
-    """Read the folder. Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing works without."""
+def playbooks(flows: Path | None) -> tuple[str, ...]:
+    """The shipped playbooks and those of a team's own folder: `restart_twice.py` holds `restart-twice`."""
+    return PLAYBOOKS + tuple(path.stem.replace("_", "-") for path in own_flows(flows))
+
+
+def own_flows(flows: Path | None) -> list[Path]:
+    """The files of a team's own folder that hold a flow, by name."""
+    return sorted(flows.glob("[a-z]*.py")) if flows is not None else []
+
+
+def load(folder: Path, flows: Path | None = None) -> Library:
+    """Read the folder, whose runbooks may name the shipped playbooks and those in `flows`.
+
+    Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing works without.
+    """
+    known = playbooks(flows)
     services = parse_services(_text(folder / "services.yaml"), str(folder / "services.yaml"))
     for target in services:
         remember(urlsplit(target.address).password or "")
@@ -40,7 +54,7 @@ def load(folder: Path, playbooks: Collection[str] = PLAYBOOKS) -> Library:
             continue
         try:
             one = runbook.parse(_text(path), str(path))
-            _check(one, path, services, oncall, playbooks)
+            _check(one, path, services, oncall, known)
         except BadDocument as error:
             problems += error.problems
         else:

@@ -102,6 +102,7 @@ class Settings(BaseSettings):
 
     data: Place = Field(default_factory=lambda: _absolute(Path("~/.local/share/paramedic")))
     runbooks: Place = ROOT / "runbooks"
+    flows: Place | None = None
     store_url: Database = None
     store_owner_url: Database = None
     host: str = "127.0.0.1"

@@ -170,7 +170,7 @@ class Stack:
     def __init__(self, chosen: Settings) -> None:
         """Raises BadDocument for runbooks that cannot be used at all."""
         self.settings = chosen
-        self.library: Library = library.load(chosen.runbooks)
+        self.library: Library = library.load(chosen.runbooks, chosen.flows)
         self.token_file = settings.gateway_token_file(chosen)
         self.gateway_url = ""
         self.prefect_url = ""

@@ -86,7 +86,7 @@ def _load(run: Run) -> Work | str:
     named_store, number = parse_ref(run.incident)
     if named_store != store.uuid:
         return f"this run belongs to store {named_store}, and this is store {store.uuid}: nothing is done"
-    shelf = library.load(chosen.runbooks)
+    shelf = library.load(chosen.runbooks, chosen.flows)
     run_id = str(flow_run.id)
     with store.record() as tx:
         refusal = incidents.begin_attempt(tx, number, run.attempt, flow_run=run_id)

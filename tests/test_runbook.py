@@ -87,6 +87,19 @@ def test_restart_service_knows_one_remedy(tmp_path: Path) -> None:
     assert "playbook: restore-service" in problem.allowed
 
 
+def test_a_runbook_may_name_a_playbook_of_ones_own_folder(tmp_path: Path) -> None:
+    for file in ("services.yaml", "oncall.yaml"):
+        (tmp_path / file).write_text((ROOT / "runbooks" / file).read_text())
+    (tmp_path / "tracking-api-memory.md").write_text(GOOD.replace("restart-service", "our-restart"))
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    assert "there is no 'our-restart'; restart-service, restore-service" in str(
+        library.load(tmp_path, flows).problems[0]
+    )
+    (flows / "our_restart.py").write_text("")
+    assert library.load(tmp_path, flows).problems == ()
+
+
 def test_its_version_is_its_whole_text() -> None:
     assert parse(GOOD, "r.md").version != parse(GOOD + "\n", "r.md").version
 

@@ -87,7 +87,7 @@ def _store(picked: Settings) -> Finding:
 
 def _runbooks(picked: Settings) -> Finding:
     try:
-        shelf = library.load(picked.runbooks)
+        shelf = library.load(picked.runbooks, picked.flows)
     except BadDocument as error:
         return Finding("runbooks", well=False, words=str(error))
     words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets in {picked.runbooks}"
@@ -98,7 +98,7 @@ def _runbooks(picked: Settings) -> Finding:
 
 def _targets(picked: Settings) -> Finding:
     try:
-        targets = list(library.load(picked.runbooks).services)
+        targets = list(library.load(picked.runbooks, picked.flows).services)
     except BadDocument:
         return Finding("targets", well=False, words="services.yaml cannot be read")
     for target in targets:

@@ -57,7 +57,7 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
     """Every problem with its file, line and column, and what is allowed there."""
     picked = _folder(folder, data)
     try:
-        shelf = library.load(picked)
+        shelf = library.load(picked, chosen(data).flows)
     except BadDocument as error:
         problems, words = error.problems, ""
     else:
@@ -72,7 +72,7 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
 
 
 def _shelf(folder: Path | None, data: Path | None) -> Library:
-    return library.load(_folder(folder, data))
+    return library.load(_folder(folder, data), chosen(data).flows)
 
 
 def _folder(folder: Path | None, data: Path | None) -> Path:

@@ -28,7 +28,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
 
     def deploy() -> None:
-        register(ROOT, chosen.work_pool, chosen.work_pool_type)
+        register(ROOT, chosen.work_pool, chosen.work_pool_type, chosen.flows)
 
     while not stop.is_set():
         try:

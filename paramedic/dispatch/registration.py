@@ -1,6 +1,7 @@
 """Tells Prefect of the work pool and the deployments that prefect.yaml lists, as `prefect deploy --all` would."""
 
 import contextlib
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ from prefect.workers.base import BaseWorker
 from ruamel.yaml import YAML
 
 from paramedic.error import TryAgain, Useless
+from paramedic.library import own_flows
+
+log = logging.getLogger(__name__)
 
 
-def register(root: Path, pool: str, pool_type: str) -> None:
+def register(root: Path, pool: str, pool_type: str, flows: Path | None = None) -> None:
     """The pool and every deployment, made or brought up to date. Idempotent. Raises TryAgain while Prefect is away.
 
-    A pool that is there already keeps its type: the same deployments run on a stock worker.
+    A pool that is there already keeps its type: the same deployments run on a stock worker. Each file of `flows`, a
+    team's own folder, is one playbook with a deployment of its name; one that cannot be imported stops no other.
     """
     said = YAML(typ="safe").load((root / "prefect.yaml").read_text())
     worker = BaseWorker.get_worker_class_from_type(pool_type)
@@ -33,8 +38,20 @@ def register(root: Path, pool: str, pool_type: str) -> None:
                 client.create_work_pool(WorkPoolCreate(name=pool, type=pool_type, base_job_template=template))
             for one in said["deployments"]:
                 _deploy(client, one, pool)
+            for path in own_flows(flows):
+                _deploy_own(client, path.stem, pool)
     except httpx.HTTPError as error:
         raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
+
+
+def _deploy_own(client: Any, module: str, pool: str) -> None:
+    entrypoint = f"flows.{module}.{module}"
+    try:
+        _deploy(client, {"name": module.replace("_", "-"), "entrypoint": entrypoint, "tags": ["paramedic"]}, pool)
+    except httpx.HTTPError:
+        raise
+    except Exception:  # somebody's flow: the others must be deployed
+        log.exception("%s cannot be deployed", entrypoint)
 
 
 def _deploy(client: Any, one: dict[str, Any], pool: str) -> None:
@@ -43,7 +60,7 @@ def _deploy(client: Any, one: dict[str, Any], pool: str) -> None:
     client.create_deployment(
         flow_id=client.create_flow(flow),
         name=one["name"],
-        description=one.get("description"),
+        description=one.get("description") or flow.description,
         tags=one.get("tags", []),
         entrypoint=one["entrypoint"],
         pull_steps=[],

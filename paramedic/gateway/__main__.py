@@ -25,7 +25,7 @@ def main() -> None:
     chosen = settings.load()
     store = Store(chosen.store())
     stop, wake = threading.Event(), threading.Event()
-    intake = Intake(store, lambda: library.load(chosen.runbooks))
+    intake = Intake(store, lambda: library.load(chosen.runbooks, chosen.flows))
 
     def triage() -> None:
         try:

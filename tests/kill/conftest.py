@@ -29,6 +29,7 @@ STORIES = {
     "frozen-prefect": "",
     "frozen-after-act": "",
     "observed": "",
+    "ours": "",
     "unwanted": "",
     "undeployed": "",
     "frozen-supervisord": "",

@@ -76,6 +76,25 @@ policies:
     repeat: 10m
 """
 
+#: A team's own playbook, as its author writes it: `our_restart.py` in the folder that PARAMEDIC_FLOWS names.
+OWN_PLAYBOOK = '''\
+from paramedic.incident import Incident
+from paramedic.outcome import Outcome
+from paramedic.runbook import Runbook
+from tasks.act import restart
+from tasks.escalate import hand_over
+from tasks.guard import exclusive
+from tasks.playbook import playbook
+
+
+@playbook
+def our_restart(incident: Incident, runbook: Runbook) -> Outcome:
+    """Restart it, and let a person look at it in any case."""
+    with exclusive(incident.target):
+        restart(incident.target)
+    return hand_over(incident, because="restarted by our own playbook")
+'''
+
 #: What `paramedic up` keeps running.
 PROCESSES = {"prefect", "gateway", "dispatch", "watchdog", "responder"}
 
@@ -234,7 +253,7 @@ class Ward:
 @contextmanager
 def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iterator[Ward]:
     """A whole Paramedic on embedded defaults, at a test's pace."""
-    for name in ("runbooks", "boundaries", "data", "world"):
+    for name in ("runbooks", "flows", "boundaries", "data", "world"):
         (folder / name).mkdir(parents=True)
     boundaries = Boundaries(folder / "boundaries")
     with World(folder / "world", services) as world, Mailbox() as mailbox:
@@ -245,11 +264,16 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
         (folder / "runbooks" / "observed-service.md").write_text(
             observing.replace("broken-service", "observed-service")
         )
+        ours = RUNBOOK.replace("restart-service", "our-restart").replace('env="kill"', 'env="ours"')
+        (folder / "runbooks" / "our-service.md").write_text(ours.replace("broken-service", "our-service"))
+        (folder / "flows" / "our_restart.py").write_text(OWN_PLAYBOOK)
+        (folder / "flows" / "our_mistake.py").write_text("def our_mistake(:\n")  # stops nobody else's
         (folder / "runbooks" / "services.yaml").write_text(world.services_yaml("tracking-api"))
         (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)
         chosen_env = {
             "PARAMEDIC_DATA": str(folder / "data"),
             "PARAMEDIC_RUNBOOKS": str(folder / "runbooks"),
+            "PARAMEDIC_FLOWS": str(folder / "flows"),
             "PARAMEDIC_SMTP_URL": mailbox.url,
             "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
             "PARAMEDIC_GATEWAY_TOKENS": json.dumps({"test": TOKEN}),

@@ -411,6 +411,16 @@ def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: W
     assert "mode is observe" in text_of(whole.mailbox.about(incident.id)[0])
 
 
+def test_a_playbook_and_its_runbook_come_from_a_folder_outside_the_tree(whole: Ward) -> None:
+    service = whole.service("ours")
+    whole.break_it(service)
+    whole.send(whole.alert(service, env="ours"))
+    incident = whole.ended(service)
+    assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 2)
+    assert "restarted by our own playbook" in (incident.because or "")
+    assert whole.flow_runs(incident)[0]["name"].startswith("our-restart · ")
+
+
 def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(whole: Ward) -> None:
     service = whole.service("unwanted")
     whole.send(whole.alert(service, env="nobody", service="payments", instance="db-7"))

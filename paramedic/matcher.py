@@ -1,6 +1,7 @@
 """Alertmanager's matcher syntax: `Name{env=~"prod|canary", team!="search"}` (Alertmanager documentation, "Matchers")."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from paramedic.alert import Alert
@@ -9,10 +10,16 @@ from paramedic.alert import Alert
 LONGEST_PATTERN = 256
 LONGEST_VALUE = 1024
 
-_NAME = r"[a-zA-Z_][a-zA-Z0-9_]*"
+# A name or a value without quotes is anything but space and what the syntax itself needs (Alertmanager's UTF-8 mode).
+_BARE = r"""[^\s{}!=~,\\"'`]+"""
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
-_MATCHER = re.compile(rf"\s*(?P<name>{_NAME}|{_QUOTED})\s*(?P<op>=~|!~|!=|=)\s*(?P<value>{_QUOTED}|[^\s,{{}}\"]+)\s*")
-_WHOLE = re.compile(r"\s*(?P<alert>[^\s{}]+)?\s*(?:\{(?P<inside>.*)\})?\s*", re.DOTALL)
+_TOKEN = rf"(?:{_QUOTED}|{_BARE})"
+_MATCHER = re.compile(rf"\s*(?P<name>{_TOKEN})\s*(?P<op>=~|!~|!=|=)\s*(?P<value>{_TOKEN})\s*")
+_WHOLE = re.compile(rf"\s*(?P<alert>{_TOKEN})?\s*(?:\{{(?P<inside>.*)\}})?\s*", re.DOTALL)
+
+# What a quoted string may hold after a backslash: the escapes of a Go string literal.
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))", re.DOTALL)
+_LETTERS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +59,53 @@ class AlertMatcher:
 
 
 def parse(text: str) -> AlertMatcher:
-    """The matcher that the text says. Raises ValueError, saying what is wrong."""
+    """The matcher that the text says: `Name`, `Name{...}`, or matchers with or without braces.
+
+    Raises ValueError, saying what is wrong.
+    """
     whole = _WHOLE.fullmatch(text)
-    if whole is None or (whole["alert"] is None and whole["inside"] is None):
+    if whole is not None:
+        name, inside = whole["alert"], whole["inside"] or ""
+    elif _MATCHER.match(text):
+        name, inside = None, text
+    else:
         raise ValueError(f'{text!r:.120} is no matcher; write Name, {{label="value"}} or both')
-    matchers = []
-    rest = whole["inside"] or ""
+    matchers = tuple(_matchers(inside))
+    if name is None and not matchers:
+        raise ValueError('it would want every alert; name one, or write {alertname=~".+"}')
+    return AlertMatcher(None if name is None else _unquoted(name), matchers)
+
+
+def _matchers(rest: str) -> Iterator[Matcher]:
     while rest.strip():
         one = _MATCHER.match(rest)
         if one is None:
             raise ValueError(f'at {rest.strip()[:40]!r}: write label="value", with =, !=, =~ or !~')
-        matchers.append(_matcher(_unquoted(one["name"]), one["op"], _unquoted(one["value"])))
+        yield _matcher(_unquoted(one["name"]), one["op"], _unquoted(one["value"]))
         rest = rest[one.end() :]
         if rest and not rest.startswith(","):
             raise ValueError(f"at {rest.strip()[:40]!r}: matchers are separated by commas")
         rest = rest[1:]
-    return AlertMatcher(whole["alert"], tuple(matchers))
 
 
 def _unquoted(text: str) -> str:
     if not text.startswith('"'):
         return text
-    return re.sub(r"\\(.)", lambda escape: {"n": "\n", "t": "\t"}.get(escape[1], escape[1]), text[1:-1])
+    try:
+        return _ESCAPE.sub(_unescaped, text[1:-1]).encode("utf-8", "surrogateescape").decode("utf-8")
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text:.80}: it holds an escape that is none, or no UTF-8") from error
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    byte, short, long, octal, letter = found.groups()
+    if byte or octal:
+        return bytes([int(byte, 16) if byte else int(octal, 8)]).decode("ascii", "surrogateescape")
+    if short or long:
+        return chr(int(short or long, 16))
+    if letter not in _LETTERS:
+        raise ValueError(letter)
+    return _LETTERS[letter]
 
 
 #: A repeated group that repeats inside costs exponential time.

@@ -196,12 +196,18 @@ class Stack:
         owner = chosen.store_owner_url
         runtime_role = _role(chosen.store()) if owner else None
         migrate(owner.get_secret_value() if owner else chosen.store(), runtime_role=runtime_role)
-        port = _free(chosen.host, chosen.port, given="port" in chosen.model_fields_set, who="the gateway")
+        port = _free(
+            chosen.host,
+            chosen.port,
+            given="port" in chosen.model_fields_set,
+            who="the gateway",
+            setting="PARAMEDIC_PORT",
+        )
         self.gateway_url = web_address(chosen.host, port)
         env = self._env(port)
         prefect_port = 0
         if chosen.prefect_api_url is None:
-            prefect_port = _free("127.0.0.1", 4200, given=False, who="the Prefect server")
+            prefect_port = _prefect_port()
             self.prefect_url = f"http://127.0.0.1:{prefect_port}/api"
         else:
             self.prefect_url = chosen.prefect_api_url.rstrip("/")
@@ -338,7 +344,16 @@ def _role(url: str) -> str | None:
     return make_url(url).username
 
 
-def _free(host: str, port: int, *, given: bool, who: str) -> int:
+def _prefect_port() -> int:
+    """Prefect's own variable names it, as its users expect."""
+    setting = "PREFECT_SERVER_API_PORT"
+    said = os.environ.get(setting)
+    if said and not said.isdigit():
+        raise Useless(f"{setting}: {said!r:.40} is no port")
+    return _free("127.0.0.1", int(said or 4200), given=bool(said), who="the Prefect server", setting=setting)
+
+
+def _free(host: str, port: int, *, given: bool, who: str, setting: str) -> int:
     """The port, if it is free; another where nobody insisted on it. Raises PortTaken."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -354,7 +369,7 @@ def _free(host: str, port: int, *, given: bool, who: str) -> int:
             except OSError as error:
                 if given or error.errno != errno.EADDRINUSE:
                     raise PortTaken(
-                        f"{who} cannot have port {port} on {host} ({error.strerror}); choose another: PARAMEDIC_PORT"
+                        f"{who} cannot have port {port} on {host} ({error.strerror}); choose another: {setting}"
                     ) from error
                 continue
             found: int = listener.getsockname()[1]

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from paramedic import lifeline, settings, up
+from paramedic.demo.world import free_port
 from paramedic.error import Useless
 from paramedic.settings import load
 from paramedic.up import Child, Children, PortTaken, Stack, running
@@ -211,7 +212,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_named(tmp_path: Path, taken: 
 
 def test_a_default_port_that_is_taken_is_chosen_anew_and_said(taken: int, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        found = up._free("127.0.0.1", taken, given=False, who="the gateway")
+        found = up._free("127.0.0.1", taken, given=False, who="the gateway", setting="PARAMEDIC_PORT")
     assert found != taken
     assert f"port {taken} on 127.0.0.1 is taken: the gateway listens on {found}" in caplog.text
 
@@ -287,3 +288,21 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(Useless, match=r"link\.key: is no key"):
         stack.start()
     stack.stop()
+
+
+@pytest.mark.usefixtures("_nothing_set", "small")
+def test_the_prefect_server_listens_where_prefects_own_variable_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_API_PORT", "many")
+    with pytest.raises(Useless, match="PREFECT_SERVER_API_PORT: 'many' is no port"):
+        Stack(load(data=tmp_path / "a")).start()
+    monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(taken))
+    with pytest.raises(PortTaken, match="Prefect server cannot have port .*PREFECT_SERVER_API_PORT"):
+        Stack(load(data=tmp_path / "b")).start()
+    port = free_port()
+    monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(port))
+    stack = Stack(load(data=tmp_path / "c"))
+    stack.start()
+    stack.stop()
+    assert stack.prefect_url == f"http://127.0.0.1:{port}/api"

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import json
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from paramedic.clock import iso, utc_now
 from paramedic.lifeline import command
 
 _SUPERVISORD = """\
@@ -28,7 +30,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 _PROGRAM = """\
 [program:{name}]
-command={python} -m paramedic.demo.service {port} {folder} {faults}
+command={python} -m paramedic.demo.service {port} {folder} --release {folder}/current {faults}
 autostart=true
 autorestart=true
 startsecs=1
@@ -67,6 +69,30 @@ class Service:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def release(self) -> str:
+        """What `current` points at."""
+        return (self.folder / "current").readlink().name
+
+    def deploy(self, release: str, *, reversible: bool | None = True, **faults: float) -> None:
+        """As a deploy script does it (docs/targets.md): the folder, the log's line, the symlink. Runs at the next start."""
+        folder = self.folder / "releases" / release
+        folder.mkdir(parents=True)
+        (folder / "release.json").write_text(json.dumps(faults))
+        mark: dict[str, object] = {} if reversible is None else {"reversible": reversible}
+        self._log({"what": "deployed", "release": release, "at": iso(utc_now()), **mark})
+        beside = self.folder / ".current.deploy"
+        beside.symlink_to(f"releases/{release}")
+        beside.rename(self.folder / "current")
+
+    def seen_healthy(self, release: str) -> None:
+        """It has proved itself: a release to go back to."""
+        self._log({"what": "healthy", "release": release})
+
+    def _log(self, line: dict[str, object]) -> None:
+        with (self.folder / "releases.log").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
 
 class World:
     """A real supervisord for each host, running its services; ended with everything in it. A context manager."""
@@ -87,6 +113,8 @@ class World:
             for service in self.services:
                 if service.host == host:
                     service.folder.mkdir(parents=True, exist_ok=True)
+                    service.deploy("v1")
+                    service.seen_healthy("v1")
                     config.append(
                         _PROGRAM.format(
                             name=service.name,
@@ -114,6 +142,11 @@ class World:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def restart(self, service: Service) -> None:
+        """By hand, as whoever deploys does."""
+        ctl = [sys.executable, "-m", "supervisor.supervisorctl", "-s", self.address(service.host)]
+        subprocess.run([*ctl, "restart", service.name], check=True, stdout=subprocess.DEVNULL, timeout=60)
 
     def pid(self, host: str) -> int:
         """The host's supervisord's own."""

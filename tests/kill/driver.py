@@ -20,7 +20,7 @@ from kill.table import Row
 
 from paramedic import settings, trail
 from paramedic.clock import iso, utc_now
-from paramedic.demo.world import Mailbox, Service, World
+from paramedic.demo.world import Mailbox, Service, World, free_port
 from paramedic.incident import Incident, State
 from paramedic.settings import Settings
 from paramedic.store import Store, acts, incidents, messages
@@ -278,6 +278,8 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
             "PARAMEDIC_GATEWAY_TOKENS": json.dumps({"test": TOKEN}),
             "PARAMEDIC_BOUNDARIES": str(boundaries.folder),
+            "PARAMEDIC_PORT": str(free_port()),
+            "PREFECT_SERVER_API_PORT": str(free_port()),
             **PACE,
             **env,
         }

@@ -8,7 +8,7 @@ import pytest
 from kill.driver import Ward, play, verify, ward
 from kill.table import SENTINELS, Row
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300), pytest.mark.xdist_group("kill-stock")]
 
 #: A stock worker needs its seconds before a run's first line.
 STOCK = {

@@ -4,7 +4,7 @@ import pytest
 from kill.driver import Ward, play, verify
 from kill.table import TABLE, Row
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240), pytest.mark.xdist_group("kill-table")]
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)

@@ -25,7 +25,7 @@ from paramedic.store import incidents, pauses
 from paramedic.store import trail as kept
 from paramedic.store.tables import inbox
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240), pytest.mark.xdist_group("kill-stories")]
 
 
 def _target(name: str) -> str:

@@ -23,9 +23,10 @@ PARAMEDIC = str(Path(sys.executable).parent / "paramedic")
 
 
 def _start(folder: Path, *argv: str, **env: str) -> subprocess.Popen[str]:
+    ports = {"PARAMEDIC_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())}
     return subprocess.Popen(
         [PARAMEDIC, *argv],
-        env=dict(os.environ) | env,
+        env=dict(os.environ) | ports | env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

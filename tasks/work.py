@@ -19,8 +19,8 @@ from paramedic.target import Target
 #: Prefect's words for a run that an operator stopped.
 STOPPED = ("CANCELLED", "CANCELLING")
 
-#: How long our own run's state may take to be read before a change is refused.
-STATE_TIMEOUT_SECONDS = 2.0
+#: How long a read waits to hear whether its run was cancelled: a silent Prefect stops no read.
+_LOOK_SECONDS = 2.0
 
 #: How soon a Prefect that gave no answer is asked again, where a change depends on it.
 _ASK_AGAIN_SECONDS = 0.1
@@ -71,7 +71,7 @@ class Work:
 
     def may_change(self) -> None:
         """Before a change. Raises Cancelled, or Refused where Prefect cannot be asked: silence is no permission."""
-        state = own_state(self.flow_run, patience=STATE_TIMEOUT_SECONDS)
+        state = own_state(self.flow_run, patience=self.settings.prefect_timeout.total_seconds())
         if state in STOPPED:
             self.stopped = True
             raise Cancelled("an operator cancelled the run in Prefect")
@@ -88,12 +88,16 @@ def own_state(flow_run: str, *, patience: float = 0.0) -> str | None:
     A Prefect on SQLite says 503 now and then: for `patience` seconds it is asked again.
     """
     until = boottime() + patience
-    while (state := _own_state(flow_run)) is None and boottime() + _ASK_AGAIN_SECONDS < until:
+    timeout = max(patience, _LOOK_SECONDS)
+    while (state := _own_state(flow_run, timeout)) is None:
+        timeout = until - boottime() - _ASK_AGAIN_SECONDS
+        if timeout <= 0:
+            break
         time.sleep(_ASK_AGAIN_SECONDS)
     return state
 
 
-def _own_state(flow_run: str) -> str | None:
+def _own_state(flow_run: str, timeout: float) -> str | None:
     prefect = get_current_settings()
     if prefect.api.url is None:
         return None
@@ -109,7 +113,7 @@ def _own_state(flow_run: str) -> str | None:
             f"{prefect.api.url}/flow_runs/{flow_run}",
             headers=headers,
             auth=auth,
-            timeout=STATE_TIMEOUT_SECONDS,
+            timeout=timeout,
             trust_env=False,
         )
         answer.raise_for_status()

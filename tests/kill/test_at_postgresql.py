@@ -1,4 +1,4 @@
-"""The kill table's sentinels with the store on PostgreSQL."""
+"""The kill table's sentinels with the store and the Prefect server on PostgreSQL."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,10 +15,15 @@ pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300), pyte
 @pytest.fixture(scope="module")
 def up(postgres: Postgres) -> Iterator[Ward]:
     postgres.run("CREATE DATABASE kill_table")
+    postgres.run("CREATE DATABASE prefect")
+    env = {
+        "PARAMEDIC_STORE_URL": postgres.url("kill_table"),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": postgres.url("prefect").replace("postgresql:", "postgresql+asyncpg:"),
+    }
     services = [(row.id, "web-1", "") for row in SENTINELS]
     with (
         tempfile.TemporaryDirectory(prefix="pk-") as folder,
-        ward(Path(folder), services, PARAMEDIC_STORE_URL=postgres.url("kill_table")) as started,
+        ward(Path(folder), services, **env) as started,
     ):
         yield started
 
@@ -28,5 +33,6 @@ def test_killed_with_the_store_on_postgresql(up: Ward, row: Row) -> None:
     play(up, row)
 
 
-def test_on_postgresql_the_trail_verifies_and_nothing_was_lost(up: Ward) -> None:
+def test_on_postgresql_the_trail_verifies_and_nothing_was_lost(up: Ward, postgres: Postgres) -> None:
     verify(up)
+    assert postgres.run("SELECT count(*) FROM flow_run", "prefect")[0][0] >= len(SENTINELS)

@@ -12,14 +12,14 @@ _SIZE = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s?(B|kB|MB|GB|KiB|MiB|GiB)\s*")
 
 def duration(text: str) -> timedelta:
     """The span that the text says. Raises ValueError, saying what is allowed."""
-    if not _SPAN.fullmatch(text):
+    if not isinstance(text, str) or not _SPAN.fullmatch(text):  # YAML reads `timeout: 10` as a number
         raise ValueError(f"{text!r:.80} is no duration; write 250ms, 5s, 10m, 1h 30m, 2d")
     return timedelta(seconds=sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(text)))
 
 
 def size(text: str) -> int:
     """The bytes that the text says. Raises ValueError, saying what is allowed."""
-    said = _SIZE.fullmatch(text)
+    said = _SIZE.fullmatch(text) if isinstance(text, str) else None
     if said is None:
         raise ValueError(f"{text!r:.80} is no size; write 512kB, 150MB, 1.5GiB")
     return round(float(said[1]) * _SIZES[said[2]])

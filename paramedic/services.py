@@ -1,12 +1,18 @@
 """services.yaml: which targets exist. An alert cannot name one that is not listed."""
 
+import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from paramedic.document import BadDocument, Problem, read
-from paramedic.target import Target
+from paramedic.duration import duration
+from paramedic.target import Command, Target
 
 
 class _Program(BaseModel):
@@ -15,13 +21,82 @@ class _Program(BaseModel):
     address: str = Field(pattern=r"^(unix:///|http://)")
 
 
+def _unit(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9:_.\\@-]{0,240}\.service", name):
+        raise ValueError("write a unit's whole name, NAME.service: no other kind of unit has a process")
+    return name
+
+
+def _arguments(said: Any) -> list[str]:
+    if not isinstance(said, list) or not said or not all(isinstance(one, str) and "\0" not in one for one in said):
+        raise ValueError(
+            "write a list of words, [program, argument, …]: there is no shell, and every word is quoted text"
+        )
+    if not re.fullmatch(r"/.+|[^/]+", said[0], re.DOTALL):
+        raise ValueError(f"the program {said[0]!r:.80} is neither an absolute path nor a plain name on PATH")
+    return said
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
+        raise ValueError(f"{name!r:.80} is no variable's name: values are not written here")
+    if name.upper().startswith("PARAMEDIC"):
+        raise ValueError(f"{name} is Paramedic's own, and may be a secret: no command gets it")
+    return name
+
+
+def _more_than_nothing(span: timedelta) -> timedelta:
+    if span <= timedelta(0):
+        raise ValueError("write more than nothing")
+    return span
+
+
+class _Command(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    run: Annotated[list[str], BeforeValidator(_arguments)]
+    timeout: Annotated[timedelta, BeforeValidator(duration), AfterValidator(_more_than_nothing)]
+    cwd: str | None = Field(default=None, pattern=r"^/")
+    environment: list[Annotated[str, AfterValidator(_variable)]] = []
+
+
 class _Listed(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     host: str = Field(pattern=r"^[^/\s]+$")
-    supervisord: _Program
+    supervisord: _Program | None = None
+    systemd: Annotated[str, AfterValidator(_unit)] | None = None
     health: str | None = Field(default=None, pattern=r"^https?://")
     log: str | None = Field(default=None, pattern=r"^/")
+    releases: str | None = Field(default=None, pattern=r"^/[^\x00]+$")
+    commands: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")], _Command] = {}
     also: list[str] = []
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if (self.supervisord is None) == (self.systemd is None):
+            raise ValueError("name exactly one of `supervisord: {program: …, address: …}` and `systemd: UNIT`")
+        if (self.releases or self.commands) and self.supervisord and not _of_this_machine(self.supervisord.address):
+            raise ValueError(
+                "`releases` and `commands` are those of the machine that Paramedic runs on, and this supervisord is on another"
+            )
+        return self
+
+    @property
+    def kind(self) -> str:
+        return "supervisord" if self.supervisord else "systemd"
+
+    @property
+    def name(self) -> str:
+        return self.supervisord.program if self.supervisord else self.systemd or ""
+
+
+def _of_this_machine(address: str) -> bool:
+    parts = urlsplit(address)
+    if parts.scheme == "unix" or parts.hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False
 
 
 class _Service(BaseModel):
@@ -69,14 +144,19 @@ def parse_services(text: str, file: str) -> Services:
             found.owners[service] = listing.owner
         for one in listing.targets:
             target = Target(
-                id=f"{one.host}/{one.supervisord.program}",
+                id=f"{one.host}/{one.name}",
                 service=service,
                 host=one.host,
-                kind="supervisord",
-                name=one.supervisord.program,
-                address=one.supervisord.address,
+                kind=one.kind,
+                name=one.name,
+                address=one.supervisord.address if one.supervisord else "",
                 health=one.health,
                 log=one.log,
+                releases=one.releases,
+                commands={
+                    name: Command(name, tuple(said.run), said.timeout, said.cwd, tuple(said.environment))
+                    for name, said in one.commands.items()
+                },
             )
             if target.id in found.targets:
                 raise BadDocument(

@@ -193,4 +193,6 @@ def _act(row: Row[Any]) -> Act:
 
 
 def _identity_json(identity: Identity) -> dict[str, Any]:
-    return {"pid": identity.pid, "started_at": identity.started_at, "state": identity.state}
+    said = {"pid": identity.pid, "started_at": identity.started_at, "state": identity.state}
+    more = {"revision": identity.revision, "invocation": identity.invocation}
+    return said | {key: value for key, value in more.items() if value is not None}

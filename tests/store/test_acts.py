@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from databases import Clock, at_once
 from opened import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended, look_at_the_trail, told, working
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from paramedic.guardrail import Refusal
@@ -17,6 +17,7 @@ from paramedic.store import Store, StoreUnavailable, acts, claims, incidents, pa
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
+from paramedic.target import Identity
 
 HOUR = timedelta(hours=1)
 
@@ -43,6 +44,24 @@ def test_an_intent_is_on_the_trail_with_its_identity_and_deadline(timed: Store, 
         assert entry.data["deadline"] == "2026-01-31T09:30:30.000000Z"
         assert acts.of(tx, claim.incident) == [act]
         assert acts.open_on(tx, TARGET) == act
+
+
+def test_an_identity_comes_back_with_its_revision_and_invocation_and_without_them_too(timed: Store) -> None:
+    claim = working(timed, rungs=2)
+    unit = Identity(77, 1769850000.0, "active/running", revision="2026-01-31.1", invocation="c036c6fc880e4fbb")
+    with timed.record() as tx:
+        older = intended(tx, claim)
+        assert acts.close(tx, older, result="done", why="it answered", actor=claim.holder)
+        act = acts.intend(tx, claim, rung=2, remedy="restart", identity=unit, deadline=DEADLINE, limits=FREE)
+        assert isinstance(act, Act)
+    with timed.read() as tx:
+        assert acts.get(tx, act.id).identity == unit
+        assert tx.conn.execute(select(table.c.identity).where(table.c.id == older.id)).scalar_one() == {
+            "pid": ALIVE.pid,
+            "started_at": ALIVE.started_at,
+            "state": ALIVE.state,
+        }
+        assert acts.get(tx, older.id).identity == ALIVE
 
 
 def _paused(store: Store, claim: Claim, clock: Clock) -> None:

@@ -111,7 +111,7 @@ def _filled(template: str, alert: Alert) -> str:
     return _FIELD.sub(value, template)
 
 
-EVIDENCE = ("process-tree", "memory", "log-tail")
+EVIDENCE = ("process-tree", "memory", "log-tail", "journal")
 
 _Span = Annotated[timedelta, BeforeValidator(duration)]
 
@@ -155,8 +155,20 @@ class _When(_Strict):
 
 
 class _Target(_Strict):
-    supervisord: str = Field(min_length=1)
+    supervisord: Annotated[str, Field(min_length=1)] | None = None
+    systemd: Annotated[str, Field(min_length=1)] | None = None
     host: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> "_Target":
+        if (self.supervisord is None) == (self.systemd is None):
+            raise ValueError("name exactly one of `supervisord: PROGRAM` and `systemd: UNIT`")
+        return self
+
+    def template(self) -> TargetTemplate:
+        if self.supervisord is not None:
+            return TargetTemplate("supervisord", self.supervisord, self.host)
+        return TargetTemplate("systemd", self.systemd or "", self.host)
 
 
 class _Verify(_Strict):
@@ -176,8 +188,8 @@ class _Verify(_Strict):
 
 class _With(_Strict):
     target: _Target
-    evidence: list[Literal["process-tree", "memory", "log-tail"]] = []
     remedies: list[Annotated[Remedy, BeforeValidator(_remedy)]] = Field(default=[RESTART], min_length=1, max_length=20)
+    evidence: list[Literal["process-tree", "memory", "log-tail", "journal"]] = []
     verify: _Verify
 
 
@@ -232,7 +244,7 @@ def parse(text: str, file: str) -> Runbook:
         matchers=tuple(one.alert for one in front.when),
         mode=front.mode,
         playbook=front.playbook,
-        target=TargetTemplate("supervisord", work.target.supervisord, work.target.host),
+        target=work.target.template(),
         evidence=tuple(work.evidence),
         remedies=tuple(replace(remedy, rung=rung) for rung, remedy in enumerate(work.remedies, 1)),
         verify=Verify(work.verify.health is not None, work.verify.memory_below, work.verify.stable, work.verify.within),

@@ -83,6 +83,7 @@ _LOOKS: dict[str, Callable[[Target], str]] = {
     "process-tree": _process_tree,
     "memory": _memory,
     "log-tail": _log_tail,
+    "journal": reading.journal,
 }
 
 

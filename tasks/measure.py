@@ -13,7 +13,7 @@ def measure(work: Work) -> Health:
         identity = reading.reader(work.target).identity()
     except (TryAgain, Useless) as error:
         return Health(Sight.UNKNOWN, f"its {work.target.kind} does not say how it is: {error}")
-    if identity.pid is None or identity.state != "RUNNING":
+    if identity.pid is None or not identity.running:
         return Health(Sight.FAILING, f"its {work.target.kind} says {identity.state}")
     if verify.memory_below is not None:
         try:

@@ -116,6 +116,15 @@ def test_its_version_is_its_whole_text() -> None:
         ("memory_below: 1500MB", "memory_below: much", "'much' is no size"),
         ("health: ok, memory_below: 1500MB, ", "", "name at least one condition"),
         ("evidence: [process-tree", "evidence: [everything", "with.evidence.0"),
+        ("{supervisord: tracking-api, ", "{", "with.target: name exactly one of `supervisord: PROGRAM`"),
+        ("{supervisord: tracking-api, ", "{supervisord: a, systemd: a.service, ", "with.target: name exactly one of"),
+        (
+            "{supervisord: tracking-api, ",
+            "{sistemd: a.service, ",
+            "with.target.sistemd: no such key, or one that is not enforced; did you mean systemd?",
+        ),
+        ("settle: 10m", "settle: 10", "settle: 10 is no duration"),
+        ("memory_below: 1500MB", "memory_below: 1500", "1500 is no size"),
         ('{env=~"prod|canary"}', '{env~"prod"}', "write label="),
         ('{env=~"prod|canary"}', '{env=~"(a*)*"}', "can take for ever"),
         ('{env=~"prod|canary"}', '{env=~"("}', "is no pattern"),
@@ -176,6 +185,20 @@ def test_a_listed_host_is_found_by_any_of_its_spellings(one: Runbook, services: 
 @pytest.mark.parametrize("host", ["web-9", "web-1/../web-2", "{instance}", "", "web-1\n", "$(reboot)"])
 def test_a_label_cannot_name_a_host_that_is_not_listed(one: Runbook, services: Services, host: str) -> None:
     assert isinstance(one.locate(_alert(instance=host), services), str)
+
+
+def test_a_systemd_unit_is_found_as_one_and_not_as_a_program() -> None:
+    text = GOOD.replace("supervisord: tracking-api", 'systemd: "{unit}"').replace("log-tail", "journal")
+    unit = parse(text, "r.md")
+    assert unit.evidence == ("process-tree", "memory", "journal")
+    listed = "services:\n  tracking-api:\n    targets:\n      - host: web-1\n        systemd: tracking-api.service\n"
+    services = parse_services(listed, "services.yaml")
+    target = unit.locate(_alert(unit="tracking-api.service", instance="web-1"), services)
+    assert not isinstance(target, str)
+    assert (target.id, target.kind) == ("web-1/tracking-api.service", "systemd")
+    said = unit.locate(_alert(unit="other.service", instance="web-1"), services)
+    assert said == "services.yaml lists no systemd 'other.service' on host 'web-1'"
+    assert isinstance(parse(GOOD, "r.md").locate(_alert(instance="web-1"), services), str)
 
 
 def test_a_missing_label_is_said(one: Runbook, services: Services) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Protocol, cast
 
 from paramedic.doors import integration
+from paramedic.error import Useless
 from paramedic.target import Identity, Target
 
 
@@ -22,3 +23,36 @@ class Changer(Protocol):
 def changer(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Changer:
     """What can change this target, no call longer than `total_timeout`. Raises Useless if nothing changes its kind."""
     return cast("Changer", integration(target.kind, "Changer")(target, total_timeout))
+
+
+class Releases(Protocol):
+    """Moves one target back to a release that worked."""
+
+    def roll_back(self, expected: str, last_look: Callable[[], None], *, approved: bool) -> str:
+        """Go back once from the release `expected` to the last healthy one, and say which; the target runs on as it is.
+
+        `approved`: a person has approved this very roll-back. `last_look` and the errors are as at `Changer.restart`.
+        """
+
+
+def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Releases:
+    """What can roll this target back. Raises Useless if services.yaml names no release folder for it."""
+    if target.releases is None:
+        raise Useless(f"services.yaml names no `releases` for {target.id}")
+    return cast("Releases", integration("release_folder", "Changer")(target, total_timeout))
+
+
+class Command(Protocol):
+    """Runs one command that services.yaml declares."""
+
+    def run(self, last_look: Callable[[], None]) -> None:
+        """Run it once, to its end. `last_look` and the errors are as at `Changer.restart`."""
+
+
+def command(target: Target, name: str, within: timedelta = timedelta(seconds=30)) -> Command:
+    """What can run this command of the target. Raises Useless if services.yaml declares none of that name for it."""
+    declared = target.commands.get(name)
+    if declared is None:
+        there = ", ".join(target.commands) or "none"
+        raise Useless(f"services.yaml declares no command {name!r:.80} for {target.id}; there are: {there}")
+    return cast("Command", integration("command", "Changer")(target, declared, within))

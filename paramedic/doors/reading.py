@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from paramedic.doors import integration
+from paramedic.error import Useless
+from paramedic.release import Release
 from paramedic.target import Identity, Target
 
 if TYPE_CHECKING:
@@ -22,6 +24,34 @@ class Reader(Protocol):
 def reader(target: Target) -> Reader:
     """What can look at this target. Raises Useless if no integration reads its kind."""
     return cast("Reader", integration(target.kind, "Reader")(target))
+
+
+def journal(target: Target) -> str:
+    """The last lines that its system keeps of the target. Raises TryAgain, or Useless where nothing keeps a journal."""
+    look = getattr(reader(target), "journal", None)
+    if look is None:
+        raise Useless(f"{target.id} is a {target.kind} target, and keeps no journal: name its `log` in services.yaml")
+    return str(look())
+
+
+class Releases(Protocol):
+    """Looks at the releases of one target."""
+
+    def current(self) -> Release:
+        """The release that runs once the target is restarted. Raises Useless if the folder is not in order."""
+
+    def before(self) -> Release:
+        """The last healthy release before the current one. Raises Refused if there is none, Useless as `current` does."""
+
+    def all(self) -> list[Release]:
+        """Every release that lies there, the last deployed first. Raises Useless as `current` does."""
+
+
+def releases(target: Target) -> Releases:
+    """What can look at the target's releases. Raises Useless if services.yaml names no folder for them."""
+    if target.releases is None:
+        raise Useless(f"services.yaml names no `releases` for {target.id}")
+    return cast("Releases", integration("release_folder", "Reader")(target))
 
 
 def probe(url: str, timeout: timedelta) -> "Probe":

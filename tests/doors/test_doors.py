@@ -59,6 +59,17 @@ def test_the_reading_door_passes_looks_at_this_machine_on(tmp_path: Path) -> Non
     assert not reading.probe("http://127.0.0.1:1/", timedelta(seconds=1)).ok
 
 
+def test_a_target_whose_system_keeps_no_journal_says_what_to_name_instead() -> None:
+    with pytest.raises(Useless, match="here/app is a supervisord target, and keeps no journal: name its `log`"):
+        reading.journal(target("supervisord"))
+
+
+def test_both_kinds_of_target_are_read_and_restarted_through_the_same_doors() -> None:
+    for kind in ("supervisord", "systemd"):
+        assert callable(reading.reader(target(kind)).identity)
+        assert callable(changing.changer(target(kind), timedelta(seconds=1)).restart)
+
+
 def loaded_by(program: str) -> set[str]:
     command = [sys.executable, "-c", f"{program}\nimport sys; print(*sys.modules)"]
     return set(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split())

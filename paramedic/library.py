@@ -1,6 +1,6 @@
 """The folder that authors write: runbooks, services.yaml, oncall.yaml. A broken runbook is refused alone, and said aloud."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from paramedic import runbook
 from paramedic.document import BadDocument, Problem
 from paramedic.escalation import Oncall, parse_oncall
-from paramedic.remedy import RESTART
+from paramedic.remedy import RESTART, Verb
 from paramedic.runbook import Runbook
 from paramedic.secret import remember
 from paramedic.services import Services, parse_services
+from paramedic.target import Target
 
 #: The playbooks that Paramedic ships.
 PLAYBOOKS = ("restart-service", "restore-service")
@@ -72,12 +73,24 @@ def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playboo
     if one.playbook == "restart-service" and one.remedies != (RESTART,):
         what = f"with.remedies: restart-service knows one remedy, restart, and not {one.remedies[-1].name}"
         problems.append(Problem(file, 2, 1, what, "write `playbook: restore-service` for a ladder"))
+    for target in services:
+        if target.service == one.service and target.kind == one.target.kind:
+            problems += [Problem(file, 2, 1, f"with.remedies: {what}", how) for what, how in _lacks(one, target)]
     if one.policy not in oncall.policies:
         problems.append(Problem(file, 2, 1, f"escalate.policy: there is no {one.policy!r}", ", ".join(oncall.policies)))
     if all(target.service != one.service for target in services):
         problems.append(Problem(file, 2, 1, f"service: services.yaml lists no target of {one.service!r}"))
     if problems:
         raise BadDocument(problems)
+
+
+def _lacks(one: Runbook, target: Target) -> Iterator[tuple[str, str]]:
+    for remedy in one.remedies:
+        if remedy.verb is Verb.ROLL_BACK and target.releases is None:
+            yield f"{target.id} has no releases to roll back", "services.yaml: releases: /folder"
+        if remedy.command is not None and remedy.command not in target.commands:
+            there = ", ".join(target.commands) or "none"
+            yield f"services.yaml declares no command {remedy.command!r} for {target.id}", f"there are: {there}"
 
 
 def _text(path: Path) -> str:

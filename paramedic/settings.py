@@ -130,6 +130,7 @@ class Settings(BaseSettings):
     act_deadline: Span = timedelta(seconds=30)
     probe_timeout: Span = timedelta(seconds=2)
     prefect_timeout: Span = timedelta(seconds=2)
+    clock_skew: Span = timedelta(seconds=5)
     watchdog_every: Span = timedelta(seconds=5)
     claim_within: Span = timedelta(seconds=30)
     silent_after: Span = timedelta(seconds=60)

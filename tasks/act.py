@@ -1,6 +1,8 @@
 """Do it: the only module that may change production."""
 
-from paramedic.doors.changing import changer
+from paramedic.doors import reading
+from paramedic.doors.changing import changer, command, releases
+from paramedic.error import Refused, TryAgain, Useless
 from paramedic.remedy import Remedy, Verb
 from paramedic.target import Identity
 from tasks.kinds import Change, Intent, changes
@@ -12,7 +14,25 @@ def restart(intent: Intent) -> Identity:
     return changer(intent.target, intent.within).restart(intent.identity, intent.last_look)
 
 
-_STEPS: dict[Verb, Change] = {Verb.RESTART: restart}
+@changes
+def roll_back(intent: Intent) -> Identity:
+    """Make the last healthy release the current one, and restart the target into it."""
+    bad = intent.identity.revision or reading.releases(intent.target).current().id
+    good = releases(intent.target, intent.within).roll_back(bad, intent.last_look, approved=False)
+    try:
+        return changer(intent.target, intent.within).restart(intent.identity, intent.last_look)
+    except (Refused, TryAgain) as error:  # of the restart nothing was sent; the roll-back stands
+        raise Useless(f"release {good} is current again, and the target was not restarted into it: {error}") from error
+
+
+@changes
+def run(intent: Intent) -> Identity:
+    """Run one of the commands that services.yaml declares for the target, to its end."""
+    command(intent.target, intent.remedy.command or "", intent.within).run(intent.last_look)
+    return reading.identity(intent.target)
+
+
+_STEPS: dict[Verb, Change] = {Verb.RESTART: restart, Verb.ROLL_BACK: roll_back, Verb.RUN: run}
 
 
 def apply(remedy: Remedy, target: str) -> None:

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from paramedic.boundary import reached
-from paramedic.clock import boottime
+from paramedic.clock import boottime, spoken
 from paramedic.doors import reading
 from paramedic.error import Refused, TryAgain, Useless
 from paramedic.hold import Hold
@@ -15,6 +15,7 @@ from paramedic.remedy import Remedy
 from paramedic.store import acts, claims, incidents
 from paramedic.store.acts import TOUCHED, Act
 from paramedic.store.claims import Claim
+from paramedic.target import Target
 from tasks.kinds import reads
 from tasks.work import Work, at_hand
 
@@ -57,25 +58,49 @@ def claimed(target: str) -> Iterator[None]:
 
 @reads(retries=2, timeout=timedelta(seconds=30))
 def suits(incident: Incident, remedy: Remedy) -> bool:
-    """Whether this rung is ours to try now: still granted to this attempt. The timeline says why not."""
+    """Whether this rung is worth a try: still granted to this attempt, and its condition holds. The timeline says why not."""
     work = at_hand()
     with work.store.record() as tx:
-        if incidents.is_granted(tx, incident.number, work.attempt, remedy.rung):
-            return True
-        reason = f"{remedy.name} was tried before: no rung is tried twice"
-        incidents.tell_timeline(tx, incident.number, actor=work.holder, what="rung.skipped", reason=reason)
-    return False
+        if not incidents.is_granted(tx, incident.number, work.attempt, remedy.rung):
+            why_not = "it was tried before, and no rung is tried twice"
+        else:
+            why_not = _no_cause(work.target, remedy, tx.now, work.settings.clock_skew)
+        if why_not:
+            reason = f"{remedy.name}: {why_not}"
+            incidents.tell_timeline(tx, incident.number, actor=work.holder, what="rung.skipped", reason=reason)
+    return not why_not
+
+
+def _no_cause(target: Target, remedy: Remedy, now: datetime, skew: timedelta) -> str:
+    """Why a roll-back on cause has none: the release is too old, or nobody can say how old it is."""
+    if remedy.deployed_within is None:
+        return ""
+    try:
+        release = reading.releases(target).current()
+    except Useless as error:
+        return str(error)
+    if release.deployed_at is None:
+        return f"nobody knows when release {release.id} was deployed"
+    age = now - release.deployed_at
+    if age < -skew:
+        return f"release {release.id} was deployed in the future, by its clock: the clocks are not to be trusted"
+    if age > remedy.deployed_within:
+        return f"nothing was deployed so recently: release {release.id} is {spoken(age)} old"
+    return ""
 
 
 def happened(act: Act) -> bool:
-    """Whether the act took place, by its outcome or by the target's identity: a restart leaves another process behind."""
+    """Whether the act took place: by its outcome, or by the process or release that the target runs now."""
     if act.result is not None:
         return act.result != "failed"
     try:
-        now = reading.reader(at_hand().target).identity()
+        now = reading.identity(at_hand().target)
     except (TryAgain, Useless):
         return False
-    return now.pid is not None and (now.pid, now.started_at) != (act.identity.pid, act.identity.started_at)
+    before = act.identity
+    if None not in (now.revision, before.revision) and now.revision != before.revision:
+        return True
+    return now.pid is not None and (now.pid, now.started_at) != (before.pid, before.started_at)
 
 
 def _claim(work: Work, target: str) -> Hold:

@@ -130,7 +130,7 @@ def _change(name: str, step: Callable[[Intent], Identity], target: str, remedy: 
     work.may_change()
     if work.waited and (health := measure(work)).sight is not Sight.FAILING:
         raise Refused(f"after the wait it is no longer seen failing: {health.why}")
-    identity = reading.reader(work.target).identity()
+    identity = reading.identity(work.target)
     until = boottime() + work.settings.act_deadline.total_seconds()
     act = _intend(work, hold, name, remedy.rung, identity)
     reached("intent_written", target)

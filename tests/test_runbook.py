@@ -87,6 +87,15 @@ def test_restart_service_knows_one_remedy(tmp_path: Path) -> None:
     assert "playbook: restore-service" in problem.allowed
 
 
+def test_a_remedy_that_the_targets_cannot_have_is_refused(tmp_path: Path) -> None:
+    for file in ("services.yaml", "oncall.yaml"):
+        (tmp_path / file).write_text((ROOT / "runbooks" / file).read_text())
+    (tmp_path / "tracking-api-memory.md").write_text(_with_remedies("[{run: clear-cache}, rollback]"))
+    problems = [str(problem) for problem in library.load(tmp_path).problems]
+    assert "no command 'clear-cache' for web-1/tracking-api; there are: none" in problems[0]
+    assert "web-1/tracking-api has no releases to roll back; services.yaml: releases: /folder" in problems[1]
+
+
 def test_a_runbook_may_name_a_playbook_of_ones_own_folder(tmp_path: Path) -> None:
     for file in ("services.yaml", "oncall.yaml"):
         (tmp_path / file).write_text((ROOT / "runbooks" / file).read_text())

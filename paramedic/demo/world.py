@@ -161,6 +161,7 @@ class World:
                 f'        supervisord: {{program: {one.name}, address: "{self.address(one.host)}"}}',
                 f"        health: {one.url}/health",
                 f"        log: {one.folder}/{one.name}.log",
+                f"        releases: {one.folder}",
             ]
         return "\n".join(lines) + "\n"
 

@@ -1,11 +1,13 @@
 """What looks, and never touches."""
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from paramedic.doors import integration
-from paramedic.error import Useless
+from paramedic.error import TryAgain, Useless
 from paramedic.release import Release
 from paramedic.target import Identity, Target
 
@@ -24,6 +26,16 @@ class Reader(Protocol):
 def reader(target: Target) -> Reader:
     """What can look at this target. Raises Useless if no integration reads its kind."""
     return cast("Reader", integration(target.kind, "Reader")(target))
+
+
+def identity(target: Target) -> Identity:
+    """Which life the target is in, and which release it runs where that can be read. Raises TryAgain or Useless."""
+    life = reader(target).identity()
+    if target.releases is None:
+        return life
+    with suppress(TryAgain, Useless):  # whoever needs the release asks for it, and hears why
+        return replace(life, revision=releases(target).current().id)
+    return life
 
 
 def journal(target: Target) -> str:

@@ -76,6 +76,13 @@ policies:
     repeat: 10m
 """
 
+#: Runbooks of the same text with a ladder of remedies; alerts choose one by their `env`.
+LADDERS = {
+    "ladder": "[restart, rollback-if-deployed-within: 1h]",
+    "on-cause": "[rollback-if-deployed-within: 1ms, restart]",
+    "rollback": "[rollback]",
+}
+
 #: A team's own playbook, as its author writes it: `our_restart.py` in the folder that PARAMEDIC_FLOWS names.
 OWN_PLAYBOOK = '''\
 from paramedic.incident import Incident
@@ -265,6 +272,10 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
         (folder / "runbooks" / "observed-service.md").write_text(
             observing.replace("broken-service", "observed-service")
         )
+        for name, remedies in LADDERS.items():
+            ladder = RUNBOOK.replace("restart-service", "restore-service").replace('env="kill"', f'env="{name}"')
+            ladder = ladder.replace("  verify:", f"  remedies: {remedies}\n  verify:").replace("broken-service", name)
+            (folder / "runbooks" / f"{name}.md").write_text(ladder)
         ours = RUNBOOK.replace("restart-service", "our-restart").replace('env="kill"', 'env="ours"')
         (folder / "runbooks" / "our-service.md").write_text(ours.replace("broken-service", "our-service"))
         (folder / "flows" / "our_restart.py").write_text(OWN_PLAYBOOK)

@@ -18,7 +18,7 @@ import pytest
 from kill.driver import TOKEN, Ward, wait_for
 
 from paramedic.clock import iso, utc_now
-from paramedic.demo.world import text_of
+from paramedic.demo.world import Service, text_of
 from paramedic.incident import Incident, State
 from paramedic.outcome import Ending
 from paramedic.store import incidents, pauses
@@ -409,6 +409,67 @@ def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: W
     assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
     assert "restart of web-2/observed" in (incident.because or "")
     assert "mode is observe" in text_of(whole.mailbox.about(incident.id)[0])
+
+
+def _has_a_bad_release(whole: Ward, name: str, *, reversible: bool | None = True) -> Service:
+    """v2 answers nothing but errors, and runs. Its starts are two: the first, and that into v2."""
+    service = whole.service(name)
+    service.deploy("v2", reversible=reversible, errors=1.0)
+    whole.world.restart(service)
+    return service
+
+
+def test_where_a_restart_does_not_help_the_next_rung_goes_back_to_the_last_healthy_release(whole: Ward) -> None:
+    service = _has_a_bad_release(whole, "bad-release")
+    whole.send(whole.alert(service, env="ladder"))
+    incident = whole.ended(service)
+    assert (incident.ending, incident.attempt) == (Ending.REMEDIATED, 1), incident.because
+    assert (service.release, service.starts) == ("v1", 4)
+    assert [(act.remedy, act.rung, act.result) for act in whole.acts_of(incident)] == [
+        ("restart", 1, "done"),
+        ("roll_back", 2, "cured"),
+    ]
+
+
+def test_a_run_that_dies_between_two_rungs_is_followed_by_one_that_takes_the_second(whole: Ward) -> None:
+    service = _has_a_bad_release(whole, "bad-release-dies")
+    whole.boundaries.arm("verified", _target(service.name))
+    whole.send(whole.alert(service, env="ladder"))
+    os.kill(whole.boundaries.wait("verified", whole.stack.tick), signal.SIGKILL)
+    whole.boundaries.release("verified")
+    incident = whole.ended(service)
+    assert (incident.ending, incident.attempt) == (Ending.REMEDIATED, 2), incident.because
+    assert (service.release, service.starts) == ("v1", 4), "the first rung was tried once, and so was the second"
+
+
+def test_a_roll_back_that_died_half_done_is_not_repeated_and_a_person_hears_what_is_open(whole: Ward) -> None:
+    service = _has_a_bad_release(whole, "bad-release-half")
+    whole.boundaries.arm("act_sent", _target(service.name))
+    whole.send(whole.alert(service, env="rollback"))
+    os.kill(whole.boundaries.wait("act_sent", whole.stack.tick), signal.SIGKILL)
+    whole.boundaries.release("act_sent")
+    incident = whole.ended(service)
+    assert (incident.ending, service.release, service.starts) == (Ending.HANDED_OVER, "v1", 2), incident.because
+    assert "roll_back" in (incident.because or "")
+    assert "Nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0])
+
+
+def test_a_release_that_nobody_marked_as_reversible_is_not_crossed(whole: Ward) -> None:
+    service = _has_a_bad_release(whole, "unmarked-release", reversible=None)
+    whole.send(whole.alert(service, env="rollback"))
+    incident = whole.ended(service)
+    assert (incident.ending, service.release, service.starts) == (Ending.REFUSED, "v2", 2), incident.because
+    assert [act.result for act in whole.acts_of(incident)] == ["not_sent"]
+
+
+def test_nothing_is_rolled_back_without_a_deployment_to_blame(whole: Ward) -> None:
+    service = whole.service("old-release")
+    service.deploy("v2")
+    whole.break_it(service)
+    whole.send(whole.alert(service, env="on-cause"))
+    incident = whole.ended(service)
+    assert (incident.ending, service.release, service.starts) == (Ending.REMEDIATED, "v2", 2), incident.because
+    assert "rung.skipped" in _whats(whole, incident.number)
 
 
 def test_a_playbook_and_its_runbook_come_from_a_folder_outside_the_tree(whole: Ward) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from paramedic.clock import iso, spoken
 from paramedic.incident import State
+from paramedic.pause import Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class Facts:
     """All that is asked, read at one moment under one lock."""
 
     now: datetime
-    paused: str | None  # who paused and why, in words
+    pauses: tuple[Pause, ...]  # those that stop acts for this service by this runbook
     mode: str
     state: State
     attempt: int  # ours
@@ -38,8 +39,12 @@ class Refusal:
 
 def judge(facts: Facts) -> Refusal | None:  # noqa: C901 - one question after the other is what a judgement is
     """None if every guardrail agrees, else the first that does not. What protects most is asked first."""
-    if facts.paused is not None:
-        return Refusal("kill switch", f"acting is paused: {facts.paused}", "`paramedic resume` allows acts again")
+    if facts.pauses:
+        return Refusal(
+            "kill switch",
+            f"acting is paused: {'; '.join(one.words for one in facts.pauses)}",
+            f"to allow acts again: {', '.join(f'`{one.resume}`' for one in facts.pauses)}",
+        )
     if facts.state is not State.WORKING:
         return Refusal("incident", f"the incident is {facts.state}, not ours to act on", "it belongs to its person")
     if facts.attempt != facts.current_attempt:

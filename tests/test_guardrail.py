@@ -8,11 +8,12 @@ import pytest
 
 from paramedic.guardrail import Facts, judge
 from paramedic.incident import State
+from paramedic.pause import Pause
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 FINE = Facts(
     now=NOW,
-    paused=None,
+    pauses=(),
     mode="act",
     state=State.WORKING,
     attempt=1,
@@ -27,8 +28,10 @@ FINE = Facts(
     budget=(3, timedelta(hours=1)),
 )
 
+PAUSE = Pause("all", "ada", "we look ourselves", NOW)
+
 NO: list[tuple[str, dict[str, Any], str]] = [
-    ("kill switch", {"paused": "ada since 09:00: we look ourselves"}, "ada since 09:00: we look ourselves"),
+    ("kill switch", {"pauses": (PAUSE,)}, "everything, by ada since 2026-01-31T09:30:00.000000Z: we look ourselves"),
     *(("incident", {"state": state}, str(state)) for state in State if state is not State.WORKING),
     ("claim", {"current_attempt": 2}, "attempt 1 was given up; attempt 2"),
     ("claim", {"claim_is_ours": False}, "lost or taken over"),
@@ -76,7 +79,7 @@ def test_at_its_limit_a_guardrail_agrees_again(change: dict[str, Any]) -> None:
 
 
 def test_a_pause_is_told_before_anything_else() -> None:
-    worst = replace(FINE, paused="ada", state=State.RESOLVED, mode="observe", claim_is_ours=False, grant=None)
+    worst = replace(FINE, pauses=(PAUSE,), state=State.RESOLVED, mode="observe", claim_is_ours=False, grant=None)
     refusal = judge(worst)
     assert refusal is not None
     assert refusal.guardrail == "kill switch"

@@ -21,8 +21,9 @@ COMMANDS = {
     "incident": ("incident", "List, show, acknowledge, resolve, note."),
     "runbook": ("runbook", "List, show, lint."),
     "audit": ("audit", "Show, verify and export the trail."),
-    "pause": ("switch", "Stop every act, and no page."),
+    "pause": ("switch", "Stop every act, or those of one service or runbook; and no page."),
     "resume": ("switch", "Allow acts again."),
+    "pauses": ("switch", "What is paused, by whom and why."),
 }
 
 

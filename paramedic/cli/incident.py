@@ -1,5 +1,7 @@
 """`paramedic incident`: what is wrong, and whose it is."""
 
+import shlex
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -20,8 +22,10 @@ from paramedic.cli.answer import (
 from paramedic.clock import from_iso, iso, spoken
 from paramedic.incident import IllegalMove, Incident, State
 from paramedic.outcome import Ending, Outcome
-from paramedic.store import acts, claims, incidents, messages
+from paramedic.pause import Pause
+from paramedic.store import acts, claims, incidents, messages, pauses
 from paramedic.store import trail as kept
+from paramedic.store.acts import Act
 from paramedic.store.incidents import NoSuchIncident
 from paramedic.visible import visible
 
@@ -72,12 +76,14 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
         acted = acts.of(tx, number)
         claim = claims.current(tx, one.target)
         runs = incidents.attempts_of(tx, number)
+        stopped = pauses.stopping(tx, service=one.service, runbook=one.runbook)
     acting = claim[0].holder if claim is not None and claim[1] and claim[0].incident == number else None
     if as_json:
         say_json(
             _as_json(one)
             | {
                 "acting": acting,
+                "paused": [{"words": pause.words, "resume": pause.resume} for pause in stopped],
                 "attempts": [{"attempt": run.attempt, "state": run.state, "flow_run": run.flow_run} for run in runs],
                 "acts": [{"what": act.words, "result": act.result} for act in acted],
                 "alerts": alerts,
@@ -92,8 +98,9 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
             }
         )
         return
-    console.print(f"acting now: {safe(acting) if acting else 'nothing'}")
-    console.print("to stop it: cancel the run in the Prefect UI, or `paramedic pause`" if acting else "nothing to stop")
+    unsettled = next((act for act in acted if act.result is None), None)
+    console.print(f"acting now: {safe(_acting(acting, unsettled))}")
+    console.print(safe(_to_stop(one, acting, stopped)))
     console.print(f"\n{one.id}  {one.state}  {one.ending or ''}  {one.severity}", markup=False)
     console.print(f"{safe(one.title)} on {safe(one.target)}, service {safe(one.service)}, since {iso(one.opened_at)}")
     if one.because:
@@ -151,6 +158,21 @@ def note(incident: Id, text: str, by: By, data: Data = None) -> None:
         _got(tx, number)
         incidents.note(tx, number, by=by, text=text)
     console.print("noted")
+
+
+def _acting(holder: str | None, unsettled: Act | None) -> str:
+    if holder is not None:
+        return holder
+    return "nothing" if unsettled is None else f"nobody knows: {unsettled.words} has no outcome"
+
+
+def _to_stop(one: Incident, holder: str | None, stopped: Sequence[Pause]) -> str:
+    if stopped:
+        what = "no further change is begun" if holder else "nothing to stop"
+        return f"{what}, acting is paused: {'; '.join(f'{pause.words} (`{pause.resume}`)' for pause in stopped)}"
+    if holder is None:
+        return "nothing to stop"
+    return f"to stop it: cancel the run in the Prefect UI, or `paramedic pause --service {shlex.quote(one.service)}`"
 
 
 def _got(tx: Any, number: int) -> Incident:

@@ -1,37 +1,132 @@
-"""`paramedic pause` and `paramedic resume`: the kill switch. It stops acts, never pages."""
+"""`paramedic pause`, `resume` and `pauses`: the kill switch. It stops acts, never pages."""
 
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from sqlalchemy import select
 
-from paramedic.cli.answer import By, Data, command_of, console, opened
-from paramedic.store import pauses
+from paramedic import library
+from paramedic.cli.answer import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
+from paramedic.clock import iso
+from paramedic.document import BadDocument
+from paramedic.pause import scope_of
+from paramedic.settings import Settings
+from paramedic.store import Tx, pauses
+from paramedic.store.tables import incidents
 
 pause_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 resume_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+pauses_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+Service = Annotated[str | None, typer.Option(help="Only acts on the targets of this service.", metavar="NAME")]
+Runbook = Annotated[str | None, typer.Option(help="Only acts by this runbook.", metavar="NAME")]
 
 
 @pause_app.command()
 def pause(
-    by: By, because: Annotated[str, typer.Option(help="Why.")] = "no reason was given", data: Data = None
+    *,
+    by: By,
+    service: Service = None,
+    runbook: Runbook = None,
+    because: Annotated[str, typer.Option(help="Why.")] = "no reason was given",
+    list_: Annotated[bool, typer.Option("--list", help="Show what is paused, and pause nothing.")] = False,
+    data: Data = None,
 ) -> None:
-    """Stop every act from now on. Alerts are taken, evidence is gathered, people are told."""
-    _, store = opened(data)
+    """Stop every act from now on, or those on one service or by one runbook. Alerts are taken, people are told."""
+    picked, store = opened(data)
+    if list_:
+        _list(data, as_json=False)
+        return
+    scope = _scope(service=service, runbook=runbook)
     with store.record() as tx:
-        pauses.pause(tx, by=by, reason=because)
-    console.print("acting is paused; `paramedic resume` allows it again")
+        _known(tx, picked, service=service, runbook=runbook)
+        pauses.pause(tx, by=by, reason=because, scope=scope)
+        stands = next(one for one in pauses.standing(tx) if one.scope == scope)
+    console.print(f"acting is paused: {safe(stands.words)}\n`{safe(stands.resume)}` allows it again")
 
 
 @resume_app.command()
 def resume(
-    by: By, because: Annotated[str, typer.Option(help="Why.")] = "no reason was given", data: Data = None
+    *,
+    by: By,
+    service: Service = None,
+    runbook: Runbook = None,
+    mass: Annotated[bool, typer.Option("--mass", help="What the checks paused: many breaches at once.")] = False,
+    because: Annotated[str, typer.Option(help="Why.")] = "no reason was given",
+    data: Data = None,
 ) -> None:
-    """Allow acts again."""
+    """Allow acts again: of everything, or of what was paused by itself."""
     _, store = opened(data)
+    scope = _scope(service=service, runbook=runbook, mass=mass)
     with store.record() as tx:
-        pauses.resume(tx, by=by, reason=because)
-    console.print("acting is allowed")
+        was_paused = pauses.resume(tx, by=by, reason=because, scope=scope)
+        left = pauses.standing(tx)
+    if not was_paused:
+        console.print("that was not paused")
+    elif not left:
+        console.print("acting is allowed")
+    for one in left:
+        console.print(f"still paused: {safe(one.words)}; `{safe(one.resume)}`")
+
+
+@pauses_app.command()
+def list_(data: Data = None, as_json: AsJson = False) -> None:
+    """Everything that is paused, by whom, since when, and how to allow it again."""
+    _list(data, as_json=as_json)
+
+
+def _list(data: Data, *, as_json: bool) -> None:
+    _, store = opened(data)
+    with store.read() as tx:
+        found = pauses.standing(tx)
+    if as_json:
+        say_json([asdict(one) | {"since": iso(one.since), "resume": one.resume} for one in found])
+        return
+    if not found:
+        console.print("nothing is paused")
+        return
+    rows = table("scope", "by", "since", "because", "to allow it again")
+    for one in found:
+        rows.add_row(*map(safe, (one.scope, one.by, iso(one.since)[:19], one.reason, one.resume)))
+    console.print(rows)
+
+
+def _scope(*, service: str | None, runbook: str | None, mass: bool = False) -> str:
+    try:
+        return scope_of(service=service, runbook=runbook, mass=mass)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _known(tx: Tx, picked: Settings, *, service: str | None, runbook: str | None) -> None:
+    """A pause of a misspelt name would stop nothing. Where the folder cannot be read, a pause is taken at its word."""
+    if service is None and runbook is None:
+        return
+    try:
+        shelf = library.load(picked.runbooks)
+    except BadDocument as error:
+        console.print(f"not compared with the runbooks, which cannot be read: {safe(error)}")
+        return
+    if service is not None:
+        listed = {target.service for target in shelf.services}
+        _one_of("service", service, listed | set(tx.conn.execute(select(incidents.c.service).distinct()).scalars()))
+    if runbook is not None:
+        files = {path.stem for path in picked.runbooks.glob("*.md")}  # one that is broken may still be at work
+        at_work = tx.conn.execute(select(incidents.c.runbook).where(incidents.c.runbook.is_not(None)).distinct())
+        _one_of("runbook", runbook, files | set(at_work.scalars()))
+
+
+def _one_of(kind: str, name: str, known: Iterable[str]) -> None:
+    names = sorted(known)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:20]) or 'none'}"
+        raise Negative(f"there is no {kind} {name!r}, so that nothing is paused; {meant}")
 
 
 pause_command = command_of(pause_app)
 resume_command = command_of(resume_app)
+pauses_command = command_of(pauses_app)

@@ -124,7 +124,7 @@ def _facts(tx: Tx, claim: Claim, *, rung: int, limits: Limits) -> Facts:
         ).scalar_one()
     return Facts(
         now=tx.now,
-        paused=pauses.current(tx),
+        pauses=pauses.stopping(tx, service=incident.service, runbook=incident.runbook),
         mode=limits.mode,
         state=incident.state,
         attempt=claim.attempt,

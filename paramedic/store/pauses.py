@@ -2,29 +2,34 @@
 
 from sqlalchemy import delete, insert, select
 
-from paramedic.clock import iso
+from paramedic.pause import ALL, Pause
 from paramedic.store import Tx
 from paramedic.store.tables import pauses
 from paramedic.store.trail import append
 
-_ALL = "all"
+
+def pause(tx: Tx, *, by: str, reason: str, scope: str = ALL) -> None:
+    """Stop every act in the scope until `resume`. Idempotent: the first reason stands. `tx` from `Store.record`."""
+    known = select(pauses.c.scope).where(pauses.c.scope == scope)
+    if tx.conn.execute(known).one_or_none() is None:
+        tx.conn.execute(insert(pauses).values(scope=scope, by=by, reason=reason, since=tx.now))
+        append(tx, actor=f"person:{by}", phase="decision", what="acts.paused", reason=reason, data={"scope": scope})
 
 
-def pause(tx: Tx, *, by: str, reason: str) -> None:
-    """Stop every act until `resume`. Idempotent: the first reason stands. `tx` must come from `Store.record`."""
-    if current(tx) is None:
-        tx.conn.execute(insert(pauses).values(scope=_ALL, by=by, reason=reason, since=tx.now))
-        append(tx, actor=f"person:{by}", phase="decision", what="acts.paused", reason=reason)
-
-
-def resume(tx: Tx, *, by: str, reason: str) -> None:
-    """Allow acts again. Idempotent."""
-    gone = tx.conn.execute(delete(pauses).where(pauses.c.scope == _ALL))
+def resume(tx: Tx, *, by: str, reason: str, scope: str = ALL) -> bool:
+    """Allow acts in the scope again. Idempotent: False where it was not paused."""
+    gone = tx.conn.execute(delete(pauses).where(pauses.c.scope == scope))
     if gone.rowcount:
-        append(tx, actor=f"person:{by}", phase="decision", what="acts.resumed", reason=reason)
+        append(tx, actor=f"person:{by}", phase="decision", what="acts.resumed", reason=reason, data={"scope": scope})
+    return gone.rowcount == 1
 
 
-def current(tx: Tx) -> str | None:
-    """Who paused, since when and why, in words; None if acts are allowed."""
-    row = tx.conn.execute(select(pauses).where(pauses.c.scope == _ALL)).one_or_none()
-    return None if row is None else f"{row.by} since {iso(row.since)}: {row.reason}"
+def standing(tx: Tx) -> list[Pause]:
+    """Every pause that stands, the oldest first."""
+    query = select(pauses).order_by(pauses.c.since, pauses.c.scope)
+    return [Pause(row.scope, row.by, row.reason, row.since) for row in tx.conn.execute(query)]
+
+
+def stopping(tx: Tx, *, service: str, runbook: str | None) -> tuple[Pause, ...]:
+    """The pauses that stop acts for this service by this runbook; none if they are allowed."""
+    return tuple(one for one in standing(tx) if one.stops(service=service, runbook=runbook))

@@ -131,6 +131,7 @@ incidents = Table(
     Column("ended_at", Moment),
     Column("acknowledged_by", Words),
     Column("acknowledged_at", Moment),
+    Column("reopened_at", Moment),
     # One thing wrong is one incident, whatever races: the database itself refuses a second.
     Index(
         "incidents_live",
@@ -230,6 +231,7 @@ acts = Table(
     Column("why", Words),
     Column("closed_at", Moment),
     Index("acts_target", "target", "written_at"),
+    Index("acts_written", "written_at"),
     # P4: an act whose outcome is open blocks its target, and the database itself refuses a second one.
     Index(
         "acts_open",
@@ -278,10 +280,24 @@ messages = Table(
 pauses = Table(
     "pauses",
     metadata,
-    Column("scope", String(64), primary_key=True),
+    Column("scope", Words, primary_key=True),  # all, mass, service:NAME, runbook:NAME
     Column("by", Words, nullable=False),
     Column("reason", Words, nullable=False),
     Column("since", Moment, nullable=False),
+)
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("service", Words, nullable=False),
+    Column("target", Words),  # null: every target of the service
+    Column("starts_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Index("maintenance_ends", "ends_at"),
+    sqlite_autoincrement=True,
 )
 
 trail = Table(

@@ -121,7 +121,7 @@ Trouble = Callable[[Store, Claim, Clock], None]
 @pytest.mark.parametrize(
     ("trouble", "guardrail", "words"),
     [
-        (_paused, "kill switch", "ada since 2026-01-31T09:30:00.000000Z: we look ourselves"),
+        (_paused, "kill switch", "everything, by ada since 2026-01-31T09:30:00.000000Z: we look ourselves"),
         (_acknowledged, "incident", "is acknowledged"),
         (_handed_over, "incident", "is handed_over"),
         (_resolved, "incident", "is resolved"),
@@ -374,11 +374,56 @@ def test_a_pause_stands_until_it_is_resumed(timed: Store) -> None:
     with timed.record() as tx:
         pauses.pause(tx, by="ada", reason="first")
         pauses.pause(tx, by="bob", reason="second")
-        assert pauses.current(tx) == "ada since 2026-01-31T09:30:00.000000Z: first"
-        pauses.resume(tx, by="bob", reason="it is over")
-        pauses.resume(tx, by="bob", reason="it is over")
-        assert pauses.current(tx) is None
+        assert [one.words for one in pauses.standing(tx)] == [
+            "everything, by ada since 2026-01-31T09:30:00.000000Z: first"
+        ]
+        assert pauses.resume(tx, by="bob", reason="it is over")
+        assert not pauses.resume(tx, by="bob", reason="it is over")
+        assert pauses.standing(tx) == []
     assert told(timed) == ["acts.paused", "acts.resumed"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "stops"),
+    [
+        ("all", True),
+        ("mass", True),
+        ("service:tracking", True),
+        ("service:trackin", False),
+        ("service:tracking-web", False),
+        ("runbook:tracking-api-memory", True),
+        ("runbook:tracking", False),
+        ("restored", True),  # what a later version may write: unknown is no permission
+    ],
+)
+def test_a_pause_stops_what_is_in_its_scope_and_nothing_else(timed: Store, scope: str, stops: bool) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        pauses.pause(tx, by="ada", reason="we look ourselves", scope=scope)
+        judged = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
+    assert isinstance(judged, Refusal) == stops
+
+
+def test_the_refusal_names_every_pause_that_applies_and_how_each_ends(timed: Store) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        pauses.pause(tx, by="ada", reason="a look", scope="service:tracking")
+        pauses.pause(tx, by="checks", reason="5 of 6 services", scope="mass")
+        pauses.pause(tx, by="bob", reason="elsewhere", scope="service:shop")
+    no = refused(timed, claim)
+    assert "service tracking, by ada since 2026-01-31T09:30:00.000000Z: a look" in no.reason
+    assert "everything (many breaches at once), by checks" in no.reason
+    assert "shop" not in no.reason
+    assert no.by_hand == "to allow acts again: `paramedic resume --mass`, `paramedic resume --service tracking`"
+
+
+def test_each_scope_is_resumed_by_itself(timed: Store) -> None:
+    with timed.record() as tx:
+        for scope in ("all", "service:tracking", "mass"):
+            pauses.pause(tx, by="ada", reason="a look", scope=scope)
+        assert pauses.resume(tx, by="ada", reason="seen", scope="service:tracking")
+        assert [one.scope for one in pauses.standing(tx)] == ["all", "mass"]
+        assert pauses.stopping(tx, service="shop", runbook=None) == tuple(pauses.standing(tx))
 
 
 def test_intents_on_two_targets_do_not_wait_for_each_other(timed: Store) -> None:

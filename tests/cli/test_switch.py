@@ -1,0 +1,121 @@
+"""The kill switch, as a person on call throws it."""
+
+import json
+import os
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from opened import PLAN, TARGET, alert, claimed, intended
+
+from paramedic.cli import main
+from paramedic.store import Store, claims, incidents
+
+SHIPPED = Path(__file__).parents[2] / "runbooks"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("PARAMEDIC_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("USER", "ada")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def data(tmp_path: Path, sqlite_template: Path) -> Path:
+    """A data folder with the shipped runbooks and one incident that a run works on."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    shutil.copyfile(sqlite_template, folder / "paramedic.db")
+    shutil.copytree(SHIPPED, folder / "runbooks")
+    with _store(folder).record() as tx:
+        number = incidents.open_incident(
+            tx, alert(), service="tracking-api", target=TARGET, policy="default", reason="a test", plan=PLAN
+        ).number
+        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        assert claims.renew(tx, claimed(tx, number), timedelta(hours=1))
+    return folder
+
+
+def _store(folder: Path) -> Store:
+    return Store(f"sqlite:///{folder}/paramedic.db")
+
+
+class Said:
+    """Runs commands on the data folder; what each printed."""
+
+    def __init__(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._data = data
+        self._capsys = capsys
+
+    def __call__(self, *argv: str, code: int = 0) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main([*argv, "--data", str(self._data)])
+        printed = self._capsys.readouterr()
+        assert int(ended.value.code or 0) == code, printed
+        return printed.out + printed.err
+
+
+@pytest.fixture
+def say(data: Path, capsys: pytest.CaptureFixture[str]) -> Said:
+    return Said(data, capsys)
+
+
+def test_one_service_is_paused_listed_and_resumed(say: Said) -> None:
+    assert "`paramedic resume --service tracking-api`" in say(
+        "pause", "--service", "tracking-api", "--because", "a look"
+    )
+    listed = json.loads(say("pauses", "--json"))
+    assert [(one["scope"], one["by"], one["reason"]) for one in listed] == [("service:tracking-api", "ada", "a look")]
+    assert "service:tracking-api" in say("pause", "--list")
+    assert "still paused: service tracking-api" in say("resume")
+    assert "acting is allowed" in say("resume", "--service", "tracking-api")
+    assert "nothing is paused" in say("pauses")
+
+
+def test_a_misspelt_name_pauses_nothing_and_says_what_was_meant(say: Said) -> None:
+    assert "did you mean tracking-api?" in say("pause", "--service", "traking-api", code=1)
+    assert "did you mean tracking-api-memory?" in say("pause", "--runbook", "tracking-api-memroy", code=1)
+    assert "one scope at a time" in say("pause", "--service", "a", "--runbook", "b", code=2)
+    assert json.loads(say("pauses", "--json")) == []
+
+
+def test_a_runbook_that_is_broken_can_be_paused(say: Said, data: Path) -> None:
+    (data / "runbooks" / "tracking-api-memory.md").write_text("no runbook at all")
+    assert "runbook tracking-api-memory, by ada" in say("pause", "--runbook", "tracking-api-memory")
+
+
+def test_where_the_folder_cannot_be_read_a_pause_is_taken_at_its_word(say: Said, data: Path) -> None:
+    (data / "runbooks" / "services.yaml").write_text("services: [")
+    assert "acting is paused" in say("pause", "--service", "tracking-api")
+    assert "acting is paused" in say("pause")
+
+
+def test_an_incident_s_first_two_lines_say_what_acts_and_how_to_stop_it(say: Said, data: Path) -> None:
+    def lines() -> list[str]:
+        return say("incident", "show", "1").splitlines()[:2]
+
+    assert lines() == [
+        "acting now: run:run-1",
+        "to stop it: cancel the run in the Prefect UI, or `paramedic pause --service tracking-api`",
+    ]
+    say("pause", "--service", "tracking-api", "--because", "a look")
+    first, second = lines()
+    assert first == "acting now: run:run-1"
+    assert second.startswith("no further change is begun, acting is paused: service tracking-api, by ada since")
+    assert second.endswith("(`paramedic resume --service tracking-api`)")
+    assert json.loads(say("incident", "show", "1", "--json"))["paused"][0]["resume"].startswith("paramedic resume")
+
+
+def test_an_act_whose_run_died_is_no_nothing(say: Said, data: Path) -> None:
+    with _store(data).record() as tx:
+        held = claims.current(tx, TARGET)
+        assert held is not None
+        intended(tx, held[0])
+        claims.release(tx, held[0])
+    assert say("incident", "show", "1").startswith(
+        "acting now: nobody knows: the restart of web-1/tracking-api by INC-1"
+    )

@@ -9,10 +9,42 @@ from paramedic.pause import Pause
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """How much of a budget is used: the acts within its time, and when one is free again if none is now."""
+
+    used: int
+    count: int
+    per: timedelta
+    free_at: datetime | None = None
+
+    @property
+    def words(self) -> str:
+        """`2 of 3 within 1h`."""
+        return f"{self.used} of {self.count} within {spoken(self.per)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far changes that nobody has verified yet reach: which other targets of the service they are on."""
+
+    busy: tuple[str, ...]
+    count: int
+    of: int
+
+    @property
+    def words(self) -> str:
+        """`1 of 4 targets at once, 0 others are being changed`."""
+        return f"{self.count} of {self.of} targets at once, {len(self.busy)} others are being changed"
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that is asked, read at one moment under one lock."""
 
     now: datetime
+    incident: str
+    service: str
+    target: str
     pauses: tuple[Pause, ...]  # those that stop acts for this service by this runbook
     mode: str
     state: State
@@ -24,8 +56,17 @@ class Facts:
     open_act: str | None  # an act on this target whose outcome is not written, in words
     last_act_at: datetime | None  # on this target
     cooldown: timedelta | None
-    acts_in_period: int  # on this target
-    budget: tuple[int, timedelta] | None
+    budget: Spent | None  # of this target
+    service_budget: Spent | None  # of all targets of the service
+    at_once: Spread | None
+
+    @property
+    def by_hand(self) -> str:
+        """How a person goes on where automation may not."""
+        return (
+            f"act by the Mitigation of the runbook, which is in the page; `paramedic incident resolve {self.incident}` "
+            "ends it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +78,19 @@ class Refusal:
     by_hand: str
 
 
+def agreed(facts: Facts) -> list[str]:
+    """What let an act pass, with its numbers: for the trail."""
+    rest = "no act before" if facts.last_act_at is None else f"last act {iso(facts.last_act_at)}"
+    limits = {
+        "cooldown": facts.cooldown and f"{spoken(facts.cooldown)}, {rest}",
+        "budget": facts.budget and facts.budget.words,
+        "service budget": facts.service_budget and facts.service_budget.words,
+        "at once": facts.at_once and facts.at_once.words,
+    }
+    always = ["kill switch: off", "claim: ours", "grant: open", f"mode: {facts.mode}"]
+    return always + [f"{name}: {words}" for name, words in limits.items() if words]
+
+
 def judge(facts: Facts) -> Refusal | None:  # noqa: C901 - one question after the other is what a judgement is
     """None if every guardrail agrees, else the first that does not. What protects most is asked first."""
     if facts.pauses:
@@ -46,7 +100,7 @@ def judge(facts: Facts) -> Refusal | None:  # noqa: C901 - one question after th
             f"to allow acts again: {', '.join(f'`{one.resume}`' for one in facts.pauses)}",
         )
     if facts.state is not State.WORKING:
-        return Refusal("incident", f"the incident is {facts.state}, not ours to act on", "it belongs to its person")
+        return Refusal("incident", f"the incident is {facts.state}, not ours to act on", facts.by_hand)
     if facts.attempt != facts.current_attempt:
         return Refusal(
             "claim",
@@ -61,29 +115,46 @@ def judge(facts: Facts) -> Refusal | None:  # noqa: C901 - one question after th
         return Refusal("claim", "the claim's lease has run out", "look whether the machine was stopped or overloaded")
     if facts.open_act is not None:
         return Refusal(
-            "open act", f"{facts.open_act} has no outcome yet", "look at the target, then `paramedic incident resolve`"
+            "open act",
+            f"{facts.open_act} has no outcome yet",
+            "look at the target, then `paramedic incident resolve` its incident",
         )
     if facts.grant != "open":
         return Refusal(
             "grant",
-            f"the one permission for this change is {facts.grant or 'missing'}",
-            "restart it by hand if you must",
+            f"the one permission for this change is {facts.grant or 'missing: the incident has used it up'}",
+            facts.by_hand,
         )
     if facts.mode != "act":
         return Refusal(
-            "mode", f"the runbook's mode is {facts.mode}: it says what it would do and does nothing", "do it by hand"
+            "mode", f"the runbook's mode is {facts.mode}: it says what it would do and does nothing", facts.by_hand
         )
     if facts.cooldown is not None and facts.last_act_at is not None and facts.now < facts.last_act_at + facts.cooldown:
         return Refusal(
             "cooldown",
-            f"the target was acted on at {iso(facts.last_act_at)} and the cooldown is {spoken(facts.cooldown)}",
-            "a second change this soon needs a person",
+            f"{facts.target} was acted on at {iso(facts.last_act_at)} and the cooldown is {spoken(facts.cooldown)}: "
+            f"until {iso(facts.last_act_at + facts.cooldown)}",
+            f"a second change this soon needs a person: {facts.by_hand}",
         )
-    if facts.budget is not None and facts.acts_in_period >= facts.budget[0]:
-        count, per = facts.budget
+    if facts.budget is not None and facts.budget.free_at is not None:
+        return _over("budget", facts.budget, f"acts on {facts.target}", facts)
+    if facts.service_budget is not None and facts.service_budget.free_at is not None:
+        return _over("service budget", facts.service_budget, f"acts on service {facts.service}", facts)
+    if facts.at_once is not None and len(facts.at_once.busy) >= facts.at_once.count:
+        busy = facts.at_once.busy
         return Refusal(
-            "budget",
-            f"{facts.acts_in_period} acts within {spoken(per)}, and the budget is {count}",
-            "the cause needs a person",
+            "at once",
+            f"{len(busy)} of service {facts.service}'s {facts.at_once.of} targets have a change that is not verified yet "
+            f"({', '.join(busy[:5])}), and {facts.at_once.count} may have one at a time",
+            f"wait until those are well, or {facts.by_hand}",
         )
     return None
+
+
+def _over(guardrail: str, spent: Spent, what: str, facts: Facts) -> Refusal:
+    free = f", and the next is free at {iso(spent.free_at)}" if spent.free_at is not None else ""
+    return Refusal(
+        guardrail,
+        f"{spent.used} of {spent.count} {what} within {spoken(spent.per)}{free}",
+        f"what needs so many needs a person: {facts.by_hand}",
+    )

@@ -78,8 +78,20 @@ def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playboo
             problems += [Problem(file, 2, 1, f"with.remedies: {what}", how) for what, how in _lacks(one, target)]
     if one.policy not in oncall.policies:
         problems.append(Problem(file, 2, 1, f"escalate.policy: there is no {one.policy!r}", ", ".join(oncall.policies)))
-    if all(target.service != one.service for target in services):
+    listed = sum(target.service == one.service for target in services)
+    if not listed:
         problems.append(Problem(file, 2, 1, f"service: services.yaml lists no target of {one.service!r}"))
+    at_once = one.guardrails.at_once
+    if listed and at_once is not None and at_once.of != listed:
+        problems.append(
+            Problem(
+                file,
+                2,
+                1,
+                f"guardrails.at_once: says {at_once.of} targets, and services.yaml lists {listed} of {one.service}",
+                f"write {min(at_once.count, listed)} of {listed}",
+            )
+        )
     if problems:
         raise BadDocument(problems)
 

@@ -47,18 +47,28 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """So many changes of one target within so much time."""
+    """So many changes within so much time."""
 
     count: int
     per: timedelta
 
 
 @dataclass(frozen=True, slots=True)
+class AtOnce:
+    """On how many of the service's targets a change may be under way, of how many there are."""
+
+    count: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Guardrails:
     """What the author adds to the guardrails that always hold."""
 
-    budget: Budget | None
+    budget: Budget | None  # of one target
     cooldown: timedelta | None
+    service_budget: Budget | None = None  # of all targets of the service
+    at_once: AtOnce | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +137,17 @@ def _budget(text: Any) -> Budget:
     if said is None:
         raise ValueError("write `3 per hour` or `2 per 30m`")
     words = {"hour": "1h", "day": "1d", "minute": "1m", "week": "1w"}
-    return Budget(int(said[1]), duration(words.get(said[2], said[2])))
+    budget = Budget(int(said[1]), duration(words.get(said[2], said[2])))
+    if budget.count == 0 or not budget.per:
+        raise ValueError("a budget of nothing allows nothing; write `mode: observe` for that")
+    return budget
+
+
+def _at_once(text: Any) -> AtOnce:
+    said = re.fullmatch(r"(\d{1,6}) of (\d{1,6})", text) if isinstance(text, str) else None
+    if said is None or not 1 <= int(said[1]) <= int(said[2]):
+        raise ValueError("write `1 of 4`: so many of the service's targets, of so many that services.yaml lists")
+    return AtOnce(int(said[1]), int(said[2]))
 
 
 def _remedy(said: Any) -> Remedy:
@@ -195,7 +215,9 @@ class _With(_Strict):
 
 class _Guardrails(_Strict):
     budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
+    service_budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
     cooldown: _Span | None = None
+    at_once: Annotated[AtOnce, BeforeValidator(_at_once)] | None = None
 
 
 class _Escalate(_Strict):
@@ -236,6 +258,7 @@ def parse(text: str, file: str) -> Runbook:
     if problems:
         raise BadDocument(problems)
     work = front.with_
+    limits = front.guardrails
     return Runbook(
         name=front.runbook,
         service=front.service,
@@ -248,7 +271,7 @@ def parse(text: str, file: str) -> Runbook:
         evidence=tuple(work.evidence),
         remedies=tuple(replace(remedy, rung=rung) for rung, remedy in enumerate(work.remedies, 1)),
         verify=Verify(work.verify.health is not None, work.verify.memory_below, work.verify.stable, work.verify.within),
-        guardrails=Guardrails(front.guardrails.budget, front.guardrails.cooldown),
+        guardrails=Guardrails(limits.budget, limits.cooldown, limits.service_budget, limits.at_once),
         settle=front.settle,
         policy=front.escalate.policy,
         prose=prose,

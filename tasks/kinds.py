@@ -173,6 +173,10 @@ def _intend(work: Work, hold: Hold, name: str, rung: int, identity: Identity) ->
         mode=work.runbook.mode,
         cooldown=guardrails.cooldown,
         budget=(guardrails.budget.count, guardrails.budget.per) if guardrails.budget else None,
+        service_budget=(guardrails.service_budget.count, guardrails.service_budget.per)
+        if guardrails.service_budget
+        else None,
+        at_once=(guardrails.at_once.count, guardrails.at_once.of) if guardrails.at_once else None,
     )
     with work.store.record() as tx:
         judged = acts.intend(

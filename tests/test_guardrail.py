@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
-from paramedic.guardrail import Facts, judge
+from paramedic.guardrail import Facts, Spent, Spread, agreed, judge
 from paramedic.incident import State
 from paramedic.pause import Pause
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 FINE = Facts(
     now=NOW,
+    incident="INC-7",
+    service="api",
+    target="web-1/api",
     pauses=(),
     mode="act",
     state=State.WORKING,
@@ -24,8 +27,9 @@ FINE = Facts(
     open_act=None,
     last_act_at=None,
     cooldown=timedelta(minutes=10),
-    acts_in_period=0,
-    budget=(3, timedelta(hours=1)),
+    budget=Spent(2, 3, timedelta(hours=1)),
+    service_budget=Spent(4, 5, timedelta(hours=1)),
+    at_once=Spread(("web-2/api",), 2, 4),
 )
 
 PAUSE = Pause("all", "ada", "we look ourselves", NOW)
@@ -47,8 +51,21 @@ NO: list[tuple[str, dict[str, Any], str]] = [
     ("cooldown", {"last_act_at": NOW - timedelta(minutes=9, seconds=59)}, "2026-01-31T09:20:01.000000Z"),
     ("cooldown", {"last_act_at": NOW - timedelta(minutes=1)}, "the cooldown is 10m"),
     ("cooldown", {"last_act_at": NOW + timedelta(minutes=1)}, "the cooldown is 10m"),
-    ("budget", {"acts_in_period": 3}, "3 acts within 1h, and the budget is 3"),
-    ("budget", {"acts_in_period": 9}, "9 acts within 1h, and the budget is 3"),
+    (
+        "budget",
+        {"budget": Spent(3, 3, timedelta(hours=1), NOW + timedelta(minutes=5))},
+        "3 of 3 acts on web-1/api within 1h, and the next is free at 2026-01-31T09:35:00.000000Z",
+    ),
+    (
+        "service budget",
+        {"service_budget": Spent(9, 5, timedelta(hours=1), NOW + timedelta(minutes=5))},
+        "9 of 5 acts on service api within 1h, and the next is free at 2026-01-31T09:35:00.000000Z",
+    ),
+    (
+        "at once",
+        {"at_once": Spread(("web-2/api", "web-3/api"), 2, 4)},
+        "2 of service api's 4 targets have a change that is not verified yet (web-2/api, web-3/api), and 2 may have one",
+    ),
 ]
 
 
@@ -70,8 +87,8 @@ def test_a_guardrail_that_does_not_agree_refuses_in_words(guardrail: str, change
     [
         {"last_act_at": NOW - timedelta(minutes=10)},
         {"last_act_at": NOW, "cooldown": None},
-        {"acts_in_period": 2},
-        {"acts_in_period": 99, "budget": None},
+        {"budget": None, "service_budget": None, "at_once": None},
+        {"at_once": Spread((), 1, 4)},
     ],
 )
 def test_at_its_limit_a_guardrail_agrees_again(change: dict[str, Any]) -> None:
@@ -87,4 +104,33 @@ def test_a_pause_is_told_before_anything_else() -> None:
 
 def test_every_fact_that_can_be_wrong_is_asked() -> None:
     asked = {field for _, change, _ in NO for field in change}
-    assert set(Facts.__slots__) - asked == {"now", "attempt", "cooldown", "budget"}  # what the others are measured by
+    assert set(Facts.__slots__) - asked == {
+        "now",
+        "incident",
+        "service",
+        "target",
+        "attempt",
+        "cooldown",
+    }  # by what the others are measured
+
+
+def test_what_agreed_is_said_with_its_numbers() -> None:
+    assert agreed(FINE) == [
+        "kill switch: off",
+        "claim: ours",
+        "grant: open",
+        "mode: act",
+        "cooldown: 10m, no act before",
+        "budget: 2 of 3 within 1h",
+        "service budget: 4 of 5 within 1h",
+        "at once: 2 of 4 targets at once, 1 others are being changed",
+    ]
+    assert agreed(replace(FINE, cooldown=None, budget=None, service_budget=None, at_once=None))[4:] == []
+
+
+@pytest.mark.parametrize("guardrail", ["incident", "grant", "mode", "cooldown", "budget", "service budget", "at once"])
+def test_a_person_who_goes_on_by_hand_is_told_the_command(guardrail: str) -> None:
+    change = next(change for name, change, _ in NO if name == guardrail)
+    refusal = judge(replace(FINE, **change))
+    assert refusal is not None
+    assert "`paramedic incident resolve INC-7`" in refusal.by_hand

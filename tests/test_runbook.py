@@ -11,7 +11,7 @@ from paramedic import library
 from paramedic.alert import Alert, Severity, Status
 from paramedic.document import BadDocument
 from paramedic.remedy import Verb
-from paramedic.runbook import Budget, Mode, Runbook, parse
+from paramedic.runbook import AtOnce, Budget, Mode, Runbook, parse
 from paramedic.services import Services, parse_services
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +37,15 @@ def test_a_runbook_is_read_whole() -> None:
     assert one.verify.memory_below == 1_500_000_000
     assert one.verify.stable == timedelta(minutes=1)
     assert "supervisorctl" in one.prose
+
+
+def test_the_service_s_guardrails_are_read() -> None:
+    limits = parse(GOOD.replace("budget: 3 per hour", "service_budget: 5 per 30m, at_once: 1 of 4"), "r.md").guardrails
+    assert (limits.budget, limits.service_budget, limits.at_once) == (
+        None,
+        Budget(5, timedelta(minutes=30)),
+        AtOnce(1, 4),
+    )
 
 
 def test_without_a_mode_it_observes() -> None:
@@ -119,6 +128,11 @@ def test_its_version_is_its_whole_text() -> None:
         ("settle:", "setle:", "r.md:13:1: setle: no such key, or one that is not enforced; did you mean settle?"),
         ("cooldown:", "window:", "guardrails.window: no such key"),
         ("budget: 3 per hour", "budget: often", "guardrails.budget: write `3 per hour`"),
+        ("budget: 3 per hour", "budget: 0 per hour", "guardrails.budget: a budget of nothing allows nothing"),
+        ("budget: 3 per hour", "service_budget: 5", "guardrails.service_budget: write `3 per hour`"),
+        ("budget: 3 per hour", "at_once: 2 of 1", "guardrails.at_once: write `1 of 4`"),
+        ("budget: 3 per hour", "at_once: 0 of 4", "guardrails.at_once: write `1 of 4`"),
+        ("budget: 3 per hour", "at_once: one", "guardrails.at_once: write `1 of 4`"),
         ("mode: observe", "mode: ask", "mode: Input should be 'observe' or 'act'"),
         ("stable: 1m", "stable: soon", "'soon' is no duration; write 250ms"),
         ("stable: 1m", "stable: 9m", "`stable` is more than nothing and less than `within`"),
@@ -225,6 +239,17 @@ def test_a_broken_runbook_is_refused_alone_and_aloud(tmp_path: Path) -> None:
     shelf = library.load(tmp_path)
     assert list(shelf.runbooks) == ["tracking-api-memory"]
     assert {Path(problem.file).name for problem in shelf.problems} == {"broken.md", "misnamed.md"}
+
+
+def test_a_blast_radius_over_another_number_of_targets_than_are_listed_is_refused(tmp_path: Path) -> None:
+    for file in (ROOT / "runbooks").iterdir():
+        (tmp_path / file.name).write_text(file.read_text().replace("budget: 3 per hour", "at_once: 1 of 4"))
+    problems = [str(problem) for problem in library.load(tmp_path).problems]
+    assert len(problems) == 1
+    assert "at_once: says 4 targets, and services.yaml lists 1 of tracking-api; write 1 of 1" in problems[0]
+    runbook = tmp_path / "tracking-api-memory.md"
+    runbook.write_text(runbook.read_text().replace("1 of 4", "1 of 1"))
+    assert library.load(tmp_path).problems == ()
 
 
 @pytest.mark.parametrize("file", ["services.yaml", "oncall.yaml"])

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, select, update
 
 from paramedic.clock import iso
-from paramedic.guardrail import Facts, Refusal, judge
-from paramedic.incident import name
+from paramedic.guardrail import Facts, Refusal, Spent, Spread, agreed, judge
+from paramedic.incident import State, name
 from paramedic.store import Tx, claims, incidents, pauses
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts, grants
+from paramedic.store.tables import incidents as incident_rows
 from paramedic.store.trail import append
 from paramedic.target import Identity
 
@@ -45,7 +46,9 @@ class Limits:
 
     mode: str
     cooldown: timedelta | None
-    budget: tuple[int, timedelta] | None
+    budget: tuple[int, timedelta] | None  # of one target
+    service_budget: tuple[int, timedelta] | None = None  # of all targets of the service
+    at_once: tuple[int, int] | None = None  # targets of the service, of so many listed
 
 
 #: Results that say the target was touched, or may have been.
@@ -56,7 +59,8 @@ def intend(
     tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, deadline: timedelta, limits: Limits
 ) -> Act | Refusal:
     """Write the intent and spend the grant, or write the refusal: one transaction, from `Store.record`."""
-    refusal = judge(_facts(tx, claim, rung=rung, limits=limits))
+    facts = _facts(tx, claim, rung=rung, limits=limits)
+    refusal = judge(facts)
     if refusal is not None:
         append(
             tx,
@@ -101,6 +105,7 @@ def intend(
             "token": claim.token,
             "deadline": iso(tx.now + deadline),
             "identity": _identity_json(identity),
+            "guardrails": agreed(facts),
         },
     )
     return get(tx, act)
@@ -117,13 +122,13 @@ def _facts(tx: Tx, claim: Claim, *, rung: int, limits: Limits) -> Facts:
     last_act_at = tx.conn.execute(
         select(acts.c.written_at).where(touched, ~same_ladder).order_by(acts.c.written_at.desc()).limit(1)
     ).scalar_one_or_none()
-    in_period = 0
-    if limits.budget is not None:
-        in_period = tx.conn.execute(
-            select(func.count()).where(touched, acts.c.written_at > tx.now - limits.budget[1])
-        ).scalar_one()
+    # An act that is still open has its target to itself, and counts for the service.
+    of_service = (incident_rows.c.service == incident.service) & (acts.c.result.is_(None) | acts.c.result.in_(TOUCHED))
     return Facts(
         now=tx.now,
+        incident=incident.id,
+        service=incident.service,
+        target=claim.target,
         pauses=pauses.stopping(tx, service=incident.service, runbook=incident.runbook),
         mode=limits.mode,
         state=incident.state,
@@ -135,9 +140,32 @@ def _facts(tx: Tx, claim: Claim, *, rung: int, limits: Limits) -> Facts:
         open_act=unsettled.words if unsettled else None,
         last_act_at=last_act_at,
         cooldown=limits.cooldown,
-        acts_in_period=in_period,
-        budget=limits.budget,
+        budget=_spent(tx, limits.budget, touched),
+        service_budget=_spent(tx, limits.service_budget, of_service),
+        at_once=_spread(tx, limits.at_once, service=incident.service, target=claim.target),
     )
+
+
+def _spent(tx: Tx, budget: tuple[int, timedelta] | None, which: ColumnElement[bool]) -> Spent | None:
+    if budget is None:
+        return None
+    count, per = budget
+    query = select(acts.c.written_at).join(incident_rows, incident_rows.c.number == acts.c.incident)
+    query = query.where(which, acts.c.written_at > tx.now - per).order_by(acts.c.written_at.desc())
+    written: list[datetime] = list(tx.conn.execute(query).scalars())
+    return Spent(len(written), count, per, written[count - 1] + per if len(written) >= count else None)
+
+
+def _spread(tx: Tx, at_once: tuple[int, int] | None, *, service: str, target: str) -> Spread | None:
+    """Another target counts while an act on it is open, and until its incident has ended if it was not verified well."""
+    if at_once is None:
+        return None
+    unverified = acts.c.result.is_(None) | (
+        acts.c.result.in_(("done", "failed", "unknown")) & (incident_rows.c.state != State.RESOLVED)
+    )
+    query = select(acts.c.target).join(incident_rows, incident_rows.c.number == acts.c.incident).distinct()
+    query = query.where(incident_rows.c.service == service, acts.c.target != target, unverified)
+    return Spread(tuple(tx.conn.execute(query.order_by(acts.c.target)).scalars()), *at_once)
 
 
 def _grant(claim: Claim, rung: int) -> tuple[Any, ...]:

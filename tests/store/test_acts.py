@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from databases import Clock, at_once
 from opened import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended, look_at_the_trail, told, working
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from paramedic.guardrail import Refusal
@@ -17,6 +17,7 @@ from paramedic.store import Store, StoreUnavailable, acts, claims, incidents, pa
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
+from paramedic.store.tables import incidents as incident_rows
 from paramedic.target import Identity
 
 HOUR = timedelta(hours=1)
@@ -155,11 +156,16 @@ def test_a_guardrail_that_does_not_agree_stops_the_intent(
 
 def test_another_attempts_grant_is_no_permission(timed: Store) -> None:
     claim = working(timed)
-    assert refused(timed, claim, rung=2).reason == "the one permission for this change is missing"
+    assert (
+        refused(timed, claim, rung=2).reason
+        == "the one permission for this change is missing: the incident has used it up"
+    )
     with timed.record() as tx:
         elsewhere = claims.take(tx, target="db-1/postgres", incident=1, attempt=1, holder=claim.holder, lease=LEASE)
     assert isinstance(elsewhere, Claim)
-    assert refused(timed, elsewhere).reason == "the one permission for this change is missing"
+    assert (
+        refused(timed, elsewhere).reason == "the one permission for this change is missing: the incident has used it up"
+    )
 
 
 def test_a_claim_with_another_holder_or_token_is_not_ours(timed: Store) -> None:
@@ -185,7 +191,9 @@ def test_the_cooldown_counts_from_the_last_act_on_the_target_whoever_acted(timed
     clock.advance(timedelta(minutes=9, seconds=59))
     no = refused(timed, working(timed), limits=limits)
     assert no.guardrail == "cooldown"
-    assert no.reason == "the target was acted on at 2026-01-31T09:30:00.000000Z and the cooldown is 10m"
+    assert no.reason == (
+        f"{TARGET} was acted on at 2026-01-31T09:30:00.000000Z and the cooldown is 10m: until 2026-01-31T09:40:00.000000Z"
+    )
     with timed.record() as tx:
         second = claims.current(tx, TARGET)
         assert second is not None
@@ -209,7 +217,10 @@ def test_the_budget_counts_acts_within_its_period_and_forgets_older_ones(timed: 
     act_again(2)
     clock.advance(timedelta(minutes=59))
     no = refused(timed, claim, rung=3, limits=limits)
-    assert (no.guardrail, no.reason) == ("budget", "2 acts within 1h, and the budget is 2")
+    assert (no.guardrail, no.reason) == (
+        "budget",
+        f"2 of 2 acts on {TARGET} within 1h, and the next is free at 2026-01-31T10:30:00.000000Z",
+    )
     clock.advance(
         timedelta(seconds=59)
     )  # an hour and four seconds after the first, a second less than one after the other
@@ -264,6 +275,109 @@ def test_a_rung_is_granted_until_it_is_spent_or_its_attempt_is_given_up(timed: S
         assert incidents.raise_attempt(tx, claim.incident, after=1, rungs=2, reason="silent")
     assert granted(1) == [False, False, False]
     assert granted(2) == [False, True, False], "a spent rung is not granted again"
+
+
+# --- the service's guardrails ---------------------------------------------------------------------------------------
+
+WEB = [f"web-{number}/tracking-api" for number in range(1, 5)]
+
+
+def test_the_service_s_budget_counts_acts_on_every_target_and_those_still_open(timed: Store, clock: Clock) -> None:
+    limits = Limits("act", None, None, service_budget=(2, HOUR))
+    first, second, third = (working(timed, target=target) for target in WEB[:3])
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, first, limits=limits), result="done", why="", actor="a")
+    clock.advance(timedelta(seconds=5))
+    with timed.record() as tx:
+        act = intended(tx, second, limits=limits)
+    no = refused(timed, third, limits=limits)
+    assert (no.guardrail, no.reason) == (
+        "service budget",
+        "2 of 2 acts on service tracking within 1h, and the next is free at 2026-01-31T10:30:00.000000Z",
+    )
+    with timed.record() as tx:
+        acts.close(tx, act, result="not_sent", why="nothing was sent", actor="a")
+        intended(tx, third, limits=limits)
+
+
+def test_another_service_s_acts_are_not_counted(timed: Store) -> None:
+    limits = Limits("act", None, None, service_budget=(1, HOUR), at_once=(1, 4))
+    elsewhere = working(timed, target="db-1/postgres")
+    with timed.record() as tx:
+        tx.conn.execute(update(incident_rows).values(service="database"))
+        intended(tx, elsewhere)
+    claim = working(timed)
+    with timed.record() as tx:
+        intended(tx, claim, limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("result", "busy"),
+    [(None, True), ("done", True), ("failed", True), ("unknown", True), ("cured", False), ("not_sent", False)],
+)
+def test_a_target_counts_as_being_changed_until_it_was_verified(timed: Store, result: str | None, busy: bool) -> None:
+    limits = Limits("act", None, None, at_once=(1, 4))
+    first, second = (working(timed, target=target) for target in WEB[:2])
+    with timed.record() as tx:
+        act = intended(tx, first, limits=limits)
+        if result is not None:
+            acts.close(tx, act, result=result, why="", actor="a")
+    if busy:
+        no = refused(timed, second, limits=limits)
+        assert no.guardrail == "at once"
+        assert no.reason == (
+            f"1 of service tracking's 4 targets have a change that is not verified yet ({WEB[0]}), and 1 may have one at a time"
+        )
+        with timed.record() as tx:  # a person who has ended it has looked at it
+            incidents.resolve(tx, first.incident, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
+    with timed.record() as tx:
+        intended(tx, second, limits=limits)
+
+
+def test_its_own_earlier_act_keeps_a_target_from_nothing_more(timed: Store) -> None:
+    limits = Limits("act", None, None, at_once=(1, 4))
+    claim = working(timed, rungs=2)
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, claim, limits=limits), result="done", why="", actor="a")
+        intended(tx, claim, rung=2, limits=limits)
+
+
+def test_what_let_an_act_pass_is_on_the_trail_with_its_numbers(timed: Store) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        intended(tx, claim, limits=Limits("act", None, (2, HOUR), at_once=(1, 4)))
+        entry = trail.head(tx)
+    assert entry is not None
+    assert entry.data["guardrails"][-2:] == [
+        "budget: 0 of 2 within 1h",
+        "at once: 1 of 4 targets at once, 0 others are being changed",
+    ]
+
+
+def _intend_elsewhere(url: str, claims_: list[Claim], limits: Limits, number: int) -> str:
+    store = Store(url)
+    judged = _intend(store, claims_[number], 1, limits)
+    store.close()
+    return judged.guardrail if isinstance(judged, Refusal) else "acts"
+
+
+@pytest.mark.parametrize(
+    ("limits", "guardrail"),
+    [
+        (Limits("act", None, None, service_budget=(2, HOUR)), "service budget"),
+        (Limits("act", None, None, at_once=(2, 6)), "at once"),
+    ],
+    ids=["service budget", "at once"],
+)
+def test_intents_at_once_on_many_targets_keep_the_service_s_limit(
+    store_url: str, store: Store, limits: Limits, guardrail: str
+) -> None:
+    found = [working(store, target=f"web-{number}/tracking-api") for number in range(6)]
+    with store.write() as tx:
+        assert all(claims.renew(tx, claim, timedelta(minutes=5)) for claim in found)
+    said = at_once(6, _intend_elsewhere, store_url, found, limits)
+    assert sorted(said) == ["acts"] * 2 + [guardrail] * 4
+    assert told(store).count("restart") == 2
 
 
 def _intend(store: Store, claim: Claim, rung: int, limits: Limits) -> Act | Refusal:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from paramedic.clock import iso, spoken
 from paramedic.incident import State
+from paramedic.maintenance import Window
 from paramedic.pause import Pause
 
 
@@ -46,6 +47,7 @@ class Facts:
     service: str
     target: str
     pauses: tuple[Pause, ...]  # those that stop acts for this service by this runbook
+    window: Window | None  # the maintenance that the target is in
     mode: str
     state: State
     attempt: int  # ours
@@ -87,18 +89,30 @@ def agreed(facts: Facts) -> list[str]:
         "service budget": facts.service_budget and facts.service_budget.words,
         "at once": facts.at_once and facts.at_once.words,
     }
-    always = ["kill switch: off", "claim: ours", "grant: open", f"mode: {facts.mode}"]
+    always = ["kill switch: off", "maintenance: none", "claim: ours", "grant: open", f"mode: {facts.mode}"]
     return always + [f"{name}: {words}" for name, words in limits.items() if words]
 
 
-def judge(facts: Facts) -> Refusal | None:  # noqa: C901 - one question after the other is what a judgement is
+def judge(facts: Facts) -> Refusal | None:
     """None if every guardrail agrees, else the first that does not. What protects most is asked first."""
+    return _stopped(facts) or _no_right(facts) or _too_much(facts)
+
+
+def _stopped(facts: Facts) -> Refusal | None:
+    """People have said that nothing acts."""
     if facts.pauses:
         return Refusal(
             "kill switch",
             f"acting is paused: {'; '.join(one.words for one in facts.pauses)}",
             f"to allow acts again: {', '.join(f'`{one.resume}`' for one in facts.pauses)}",
         )
+    if facts.window is not None:
+        return Refusal("maintenance", facts.window.words, f"`{facts.window.end}` ends the maintenance")
+    return None
+
+
+def _no_right(facts: Facts) -> Refusal | None:
+    """The incident, the target or the change is not this run's."""
     if facts.state is not State.WORKING:
         return Refusal("incident", f"the incident is {facts.state}, not ours to act on", facts.by_hand)
     if facts.attempt != facts.current_attempt:
@@ -129,6 +143,11 @@ def judge(facts: Facts) -> Refusal | None:  # noqa: C901 - one question after th
         return Refusal(
             "mode", f"the runbook's mode is {facts.mode}: it says what it would do and does nothing", facts.by_hand
         )
+    return None
+
+
+def _too_much(facts: Facts) -> Refusal | None:
+    """So much was changed already that more of it needs a person."""
     if facts.cooldown is not None and facts.last_act_at is not None and facts.now < facts.last_act_at + facts.cooldown:
         return Refusal(
             "cooldown",

@@ -11,7 +11,7 @@ from paramedic.boundary import reached
 from paramedic.library import Library
 from paramedic.outcome import Ending, Outcome
 from paramedic.runbook import Runbook
-from paramedic.store import Store, StoreUnavailable, Tx, inbox, incidents, messages
+from paramedic.store import Store, StoreUnavailable, Tx, inbox, incidents, maintenance, messages
 from paramedic.store.inbox import Receipt
 from paramedic.store.incidents import Plan
 from paramedic.triage import Known, Verdict
@@ -115,6 +115,7 @@ class Intake:
             live=(live.number, live.state) if live else None,
             last=incidents.last_said(tx, alert.fingerprint),
             well_at=incidents.well_at(tx, at.target),
+            window=maintenance.covering(tx, service=at.service, target=at.target),
             **({"settle": at.runbook.settle} if at.runbook else {}),
         )
         decision = triage.decide(alert, known)

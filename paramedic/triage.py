@@ -7,6 +7,7 @@ from enum import StrEnum
 from paramedic.alert import Alert, Status
 from paramedic.clock import iso
 from paramedic.incident import State, name
+from paramedic.maintenance import Window
 
 #: An alert with this label is Paramedic's own message on its way back; its value is the store's UUID.
 MARK = "paramedic_store"
@@ -49,6 +50,7 @@ class Known:
     last: Said | None = None
     well_at: datetime | None = None  # when a playbook last saw this target well, verified
     settle: timedelta = timedelta(minutes=10)
+    window: Window | None = None  # the maintenance that the target is in
 
 
 def decide(alert: Alert, known: Known) -> Decision:
@@ -77,6 +79,10 @@ def decide(alert: Alert, known: Known) -> Decision:
         number, state = known.live
         where = f"the same service and target as {name(number)}, which is {state}"
         return Decision(Verdict.JOIN, where, news=not stale)
+    if known.window is not None:
+        return Decision(
+            Verdict.HOLD, f"{known.window.words}; looked at again then", known.window.ends_at, news=not stale
+        )
     if known.well_at is not None and alert.starts_at <= known.well_at:
         until = known.well_at + known.settle
         well = f"the target was verified well at {iso(known.well_at)}"

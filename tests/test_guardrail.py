@@ -8,6 +8,7 @@ import pytest
 
 from paramedic.guardrail import Facts, Spent, Spread, agreed, judge
 from paramedic.incident import State
+from paramedic.maintenance import Window
 from paramedic.pause import Pause
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -17,6 +18,7 @@ FINE = Facts(
     service="api",
     target="web-1/api",
     pauses=(),
+    window=None,
     mode="act",
     state=State.WORKING,
     attempt=1,
@@ -36,6 +38,11 @@ PAUSE = Pause("all", "ada", "we look ourselves", NOW)
 
 NO: list[tuple[str, dict[str, Any], str]] = [
     ("kill switch", {"pauses": (PAUSE,)}, "everything, by ada since 2026-01-31T09:30:00.000000Z: we look ourselves"),
+    (
+        "maintenance",
+        {"window": Window(3, "api", None, NOW, NOW + timedelta(hours=1), "ada", "a new disk")},
+        "service api is in maintenance until 2026-01-31T10:30:00.000000Z, by ada: a new disk",
+    ),
     *(("incident", {"state": state}, str(state)) for state in State if state is not State.WORKING),
     ("claim", {"current_attempt": 2}, "attempt 1 was given up; attempt 2"),
     ("claim", {"claim_is_ours": False}, "lost or taken over"),
@@ -117,6 +124,7 @@ def test_every_fact_that_can_be_wrong_is_asked() -> None:
 def test_what_agreed_is_said_with_its_numbers() -> None:
     assert agreed(FINE) == [
         "kill switch: off",
+        "maintenance: none",
         "claim: ours",
         "grant: open",
         "mode: act",
@@ -125,7 +133,7 @@ def test_what_agreed_is_said_with_its_numbers() -> None:
         "service budget: 4 of 5 within 1h",
         "at once: 2 of 4 targets at once, 1 others are being changed",
     ]
-    assert agreed(replace(FINE, cooldown=None, budget=None, service_budget=None, at_once=None))[4:] == []
+    assert agreed(replace(FINE, cooldown=None, budget=None, service_budget=None, at_once=None))[5:] == []
 
 
 @pytest.mark.parametrize("guardrail", ["incident", "grant", "mode", "cooldown", "budget", "service budget", "at once"])

@@ -16,7 +16,7 @@ from paramedic.intake import Intake
 from paramedic.outcome import Ending, Outcome
 from paramedic.runbook import Runbook
 from paramedic.secret import forget_all, remember
-from paramedic.store import Store, inbox, incidents, outbox
+from paramedic.store import Store, inbox, incidents, maintenance, outbox
 from paramedic.store.tables import inbox as table
 from paramedic.store.tables import messages
 from paramedic.triage import MARK
@@ -138,6 +138,54 @@ def test_a_held_alert_that_was_resolved_meanwhile_opens_nothing(
     clock.advance(timedelta(minutes=11))
     Intake(store, lambda: SHELF).work()
     assert [row.verdict for row in rows(store)] == ["open", "drop", "drop"]
+
+
+def _in_maintenance(store: Store, **minutes: int) -> int:
+    with store.record() as tx:
+        return maintenance.add(
+            tx,
+            service="tracking-api",
+            target=None,
+            starts_at=tx.now,
+            ends_at=tx.now + timedelta(**minutes),
+            by="ada",
+            reason="a new disk",
+        ).id
+
+
+def test_an_alert_in_a_maintenance_window_is_looked_at_when_that_ends(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    _in_maintenance(store, minutes=30)
+    assert [(held.state, held.verdict) for held in (say(), say(env="canary"))] == [("held", "hold")] * 2
+    clock.advance(timedelta(minutes=29))
+    Intake(store, lambda: SHELF).work()
+    assert {row.state for row in rows(store)} == {"held"}
+    clock.advance(timedelta(minutes=1))
+    Intake(store, lambda: SHELF).work()
+    assert [(row.verdict, row.incident) for row in rows(store)] == [("open", 1), ("join", 1)]
+
+
+def test_what_is_over_before_the_window_ends_opens_nothing(store: Store, clock: Clock, say: Callable[..., Any]) -> None:
+    began = clock.now()
+    _in_maintenance(store, minutes=30)
+    say(began=began)
+    say(began=began, status=Status.RESOLVED)
+    clock.advance(timedelta(minutes=30))
+    Intake(store, lambda: SHELF).work()
+    assert [row.verdict for row in rows(store)] == ["drop", "drop"]
+
+
+def test_a_window_that_is_ended_early_keeps_no_alert_waiting(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    number = _in_maintenance(store, minutes=30)
+    say()
+    clock.advance(timedelta(minutes=1))
+    with store.record() as tx:
+        maintenance.end(tx, number, by="ada", reason="done")
+    Intake(store, lambda: SHELF).work()
+    assert rows(store)[-1].verdict == "open"
 
 
 def test_our_own_message_coming_back_starts_nothing(store: Store, say: Callable[..., Any]) -> None:

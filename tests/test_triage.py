@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from paramedic.alert import Alert, Severity, Status
 from paramedic.incident import State
+from paramedic.maintenance import Window
 from paramedic.triage import MARK, Known, Said, Verdict, decide
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
@@ -21,6 +23,10 @@ def at(minute: float) -> datetime:
 
 def alert(status: Status = Status.FIRING, starts: float = 0, **labels: str) -> Alert:
     return Alert("alertmanager", "Slow", Severity.CRITICAL, status, at(starts), "f", labels)
+
+
+def in_maintenance(ends: float) -> Window:
+    return Window(3, "api", None, at(-60), at(ends), "ada", "a new disk")
 
 
 minutes = st.integers(-30, 30).map(at)
@@ -41,6 +47,7 @@ knowns = st.builds(
     last=st.none() | st.builds(Said, st.sampled_from(Status), minutes),
     well_at=st.none() | minutes,
     settle=st.integers(0, 20).map(lambda n: timedelta(minutes=n)),
+    window=st.none() | st.integers(31, 60).map(in_maintenance),
 )
 
 
@@ -141,6 +148,21 @@ def test_what_began_before_the_cure_waits_until_that_settled_and_then_opens() ->
     assert held.until == at(7)
     later = Known(now=at(7), last=known.last, well_at=known.well_at, settle=known.settle)
     assert decide(alert(), later).verdict is Verdict.OPEN
+
+
+@pytest.mark.parametrize("known", [{}, {"well_at": at(4)}, {"last": Said(Status.FIRING, at(0))}])
+def test_what_fires_in_a_maintenance_window_waits_until_that_ends(known: dict[str, Any]) -> None:
+    held = decide(alert(), Known(now=at(5), window=in_maintenance(60), **known))
+    assert (held.verdict, held.until) == (Verdict.HOLD, at(60))
+    assert "service api is in maintenance until" in held.reason
+
+
+def test_in_a_maintenance_window_an_open_incident_is_joined_and_what_is_over_is_over() -> None:
+    window = in_maintenance(60)
+    assert decide(alert(), Known(now=at(5), window=window, live=(7, State.WORKING))).verdict is Verdict.JOIN
+    assert decide(alert(Status.RESOLVED), Known(now=at(5), window=window)).verdict is Verdict.DROP
+    over = Known(now=at(5), window=window, last=Said(Status.RESOLVED, at(0)))
+    assert decide(alert(), over).verdict is Verdict.DROP
 
 
 def test_what_began_after_the_cure_opens_at_once() -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "audit": ("audit", "Show, verify and export the trail."),
     "pause": ("switch", "Stop every act, or those of one service or runbook; and no page."),
     "resume": ("switch", "Allow acts again."),
+    "maintenance": ("maintenance", "Plan, list and end maintenance windows."),
     "pauses": ("switch", "What is paused, by whom and why."),
 }
 

@@ -21,9 +21,10 @@ from paramedic.cli.answer import (
 )
 from paramedic.clock import from_iso, iso, spoken
 from paramedic.incident import IllegalMove, Incident, State
+from paramedic.maintenance import Window
 from paramedic.outcome import Ending, Outcome
 from paramedic.pause import Pause
-from paramedic.store import acts, claims, incidents, messages, pauses
+from paramedic.store import acts, claims, incidents, maintenance, messages, pauses
 from paramedic.store import trail as kept
 from paramedic.store.acts import Act
 from paramedic.store.incidents import NoSuchIncident
@@ -77,6 +78,7 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
         claim = claims.current(tx, one.target)
         runs = incidents.attempts_of(tx, number)
         stopped = pauses.stopping(tx, service=one.service, runbook=one.runbook)
+        window = maintenance.covering(tx, service=one.service, target=one.target)
     acting = claim[0].holder if claim is not None and claim[1] and claim[0].incident == number else None
     if as_json:
         say_json(
@@ -84,6 +86,7 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
             | {
                 "acting": acting,
                 "paused": [{"words": pause.words, "resume": pause.resume} for pause in stopped],
+                "maintenance": None if window is None else {"words": window.words, "end": window.end},
                 "attempts": [{"attempt": run.attempt, "state": run.state, "flow_run": run.flow_run} for run in runs],
                 "acts": [{"what": act.words, "result": act.result} for act in acted],
                 "alerts": alerts,
@@ -100,7 +103,7 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
         return
     unsettled = next((act for act in acted if act.result is None), None)
     console.print(f"acting now: {safe(_acting(acting, unsettled))}")
-    console.print(safe(_to_stop(one, acting, stopped)))
+    console.print(safe(_to_stop(one, acting, stopped, window)))
     console.print(f"\n{one.id}  {one.state}  {one.ending or ''}  {one.severity}", markup=False)
     console.print(f"{safe(one.title)} on {safe(one.target)}, service {safe(one.service)}, since {iso(one.opened_at)}")
     if one.because:
@@ -166,10 +169,11 @@ def _acting(holder: str | None, unsettled: Act | None) -> str:
     return "nothing" if unsettled is None else f"nobody knows: {unsettled.words} has no outcome"
 
 
-def _to_stop(one: Incident, holder: str | None, stopped: Sequence[Pause]) -> str:
-    if stopped:
-        what = "no further change is begun" if holder else "nothing to stop"
-        return f"{what}, acting is paused: {'; '.join(f'{pause.words} (`{pause.resume}`)' for pause in stopped)}"
+def _to_stop(one: Incident, holder: str | None, stopped: Sequence[Pause], window: Window | None) -> str:
+    why = [f"acting is paused: {pause.words} (`{pause.resume}`)" for pause in stopped]
+    why += [] if window is None else [f"{window.words} (`{window.end}`)"]
+    if why:
+        return "; ".join(["no further change is begun" if holder else "nothing to stop", *why])
     if holder is None:
         return "nothing to stop"
     return f"to stop it: cancel the run in the Prefect UI, or `paramedic pause --service {shlex.quote(one.service)}`"

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, insert, select, update
 from paramedic.clock import iso
 from paramedic.guardrail import Facts, Refusal, Spent, Spread, agreed, judge
 from paramedic.incident import State, name
-from paramedic.store import Tx, claims, incidents, pauses
+from paramedic.store import Tx, claims, incidents, maintenance, pauses
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts, grants
 from paramedic.store.tables import incidents as incident_rows
@@ -130,6 +130,7 @@ def _facts(tx: Tx, claim: Claim, *, rung: int, limits: Limits) -> Facts:
         service=incident.service,
         target=claim.target,
         pauses=pauses.stopping(tx, service=incident.service, runbook=incident.runbook),
+        window=maintenance.covering(tx, service=incident.service, target=claim.target),
         mode=limits.mode,
         state=incident.state,
         attempt=claim.attempt,

@@ -131,6 +131,11 @@ def decided(
     )
 
 
+def look_again(tx: Tx) -> None:
+    """What is held is looked at now: the reason for a hold ended early. What must wait on is held again."""
+    tx.conn.execute(update(inbox).where(inbox.c.state == "held").values(look_again_at=tx.now))
+
+
 def depth(tx: Tx) -> tuple[int, datetime | None]:
     """How many alerts wait for their first decision, and since when the oldest does."""
     row = tx.conn.execute(

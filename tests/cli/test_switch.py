@@ -1,4 +1,4 @@
-"""The kill switch, as a person on call throws it."""
+"""The kill switch and the maintenance windows, as a person on call uses them."""
 
 import json
 import os
@@ -105,7 +105,7 @@ def test_an_incident_s_first_two_lines_say_what_acts_and_how_to_stop_it(say: Sai
     say("pause", "--service", "tracking-api", "--because", "a look")
     first, second = lines()
     assert first == "acting now: run:run-1"
-    assert second.startswith("no further change is begun, acting is paused: service tracking-api, by ada since")
+    assert second.startswith("no further change is begun; acting is paused: service tracking-api, by ada since")
     assert second.endswith("(`paramedic resume --service tracking-api`)")
     assert json.loads(say("incident", "show", "1", "--json"))["paused"][0]["resume"].startswith("paramedic resume")
 
@@ -119,3 +119,35 @@ def test_an_act_whose_run_died_is_no_nothing(say: Said, data: Path) -> None:
     assert say("incident", "show", "1").startswith(
         "acting now: nobody knows: the restart of web-1/tracking-api by INC-1"
     )
+
+
+def test_a_window_is_planned_listed_shown_and_ended(say: Said) -> None:
+    about = ("--service", "tracking-api", "--because", "a new disk")
+    assert "1: service tracking-api is in maintenance from" in say("maintenance", "add", *about, "--to", "+2h")
+    say("maintenance", "add", *about, "--target", TARGET, "--from", "+1d", "--to", "+30m")
+    listed = json.loads(say("maintenance", "list", "--json"))
+    assert [(one["id"], one["stands"], one["target"]) for one in listed] == [(2, "planned", TARGET), (1, "in it", None)]
+    assert "a new disk" in say("maintenance", "list")
+    second = say("incident", "show", "1").splitlines()[1]
+    assert second.startswith("no further change is begun; service tracking-api is in maintenance until")
+    assert second.endswith("(`paramedic maintenance end 1`)")
+    assert "watched and healed again" in say("maintenance", "end", "1")
+    assert [one["stands"] for one in json.loads(say("maintenance", "list", "--past", "--json"))] == ["planned", "over"]
+    assert "no maintenance window 9" in say("maintenance", "end", "9", code=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "why"),
+    [
+        (("--service", "traking-api", "--to", "+2h"), 1, "did you mean tracking-api?"),
+        (("--service", "tracking-api", "--target", "web-2/tracking-api", "--to", "+2h"), 1, "did you mean web-1/"),
+        (("--service", "tracking-api", "--to", "22:00"), 2, "--to '22:00' is no moment"),
+        (("--service", "tracking-api", "--from", "2026-01-31T22:00", "--to", "+2h"), 2, "names no time zone"),
+        (("--service", "tracking-api", "--to", "-2h"), 2, "write a later end"),
+    ],
+)
+def test_a_window_that_cannot_be_meant_is_refused_with_what_is_allowed(
+    say: Said, asked: tuple[str, ...], code: int, why: str
+) -> None:
+    assert why in " ".join(say("maintenance", "add", "--because", "a disk", *asked, code=code).replace("│", "").split())
+    assert json.loads(say("maintenance", "list", "--past", "--json")) == []

@@ -36,12 +36,22 @@ def move(before: State, after: State) -> State:
     """The new state. Raises IllegalMove for a move that the machine does not know.
 
     Handed over stays handed over: nothing leads back to OPEN or WORKING, so automation acts again only on a new
-    incident, which a person has to end first.
+    incident, which a person has to end first. What a playbook has ended has one way back: `reopen`.
     """
     if after not in _MOVES[before]:
         allowed = ", ".join(sorted(_MOVES[before])) or "nothing: it has ended"
         raise IllegalMove(f"an incident that is {before} cannot become {after}; allowed: {allowed}")
     return after
+
+
+def reopen(state: State, ending: Ending | None) -> State:
+    """OPEN again, for an incident that a playbook ended well: the cure did not last. Raises IllegalMove.
+
+    What a person had, or ended, is never opened again behind their back.
+    """
+    if state is not State.RESOLVED or ending not in (Ending.RECOVERED, Ending.REMEDIATED):
+        raise IllegalMove(f"an incident that is {state} ({ending or 'no ending'}) is not opened again")
+    return State.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,7 @@ class Incident:
     ended_at: datetime | None = None
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
+    reopened_at: datetime | None = None
 
     @property
     def id(self) -> str:

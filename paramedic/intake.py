@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from paramedic import triage
 from paramedic.alert import Alert
@@ -50,8 +51,12 @@ def place(alert: Alert, library: Library) -> Place:
 class Intake:
     """The loop that gives every receipt its decision. Several may run on one store: the first to decide wins."""
 
-    def __init__(self, store: Store, load_library: Callable[[], Library]) -> None:
+    def __init__(
+        self, store: Store, load_library: Callable[[], Library], *, reopen_within: timedelta = timedelta(minutes=30)
+    ) -> None:
+        """What begins again within `reopen_within` after a playbook ended it well is the same incident."""
         self._store = store
+        self._reopen_within = reopen_within
         self._load_library = load_library
         self._library: Library | None = None
 
@@ -115,6 +120,8 @@ class Intake:
             live=(live.number, live.state) if live else None,
             last=incidents.last_said(tx, alert.fingerprint),
             well_at=incidents.well_at(tx, at.target),
+            cured=incidents.cured(tx, at.service, at.target),
+            reopen_within=self._reopen_within,
             window=maintenance.covering(tx, service=at.service, target=at.target),
             **({"settle": at.runbook.settle} if at.runbook else {}),
         )
@@ -123,6 +130,8 @@ class Intake:
         hold = decision.until if decision.verdict is Verdict.HOLD else None
         if decision.verdict is Verdict.OPEN:
             number = _open(tx, alert, at, decision.reason)
+        elif decision.verdict is Verdict.REOPEN and known.cured is not None:
+            number = incidents.reopen(tx, known.cured[0], alert, reason=decision.reason).number
         elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
             incidents.join(tx, live.number, alert, reason=decision.reason)
         if decision.news:
@@ -130,7 +139,7 @@ class Intake:
         inbox.decided(
             tx, receipt, verdict=decision.verdict, reason=decision.reason, incident=number, look_again_at=hold
         )
-        return at.target if decision.verdict is Verdict.OPEN else None
+        return at.target if decision.verdict in (Verdict.OPEN, Verdict.REOPEN) else None
 
 
 def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:

@@ -136,6 +136,7 @@ class Settings(BaseSettings):
     silent_after: Span = timedelta(seconds=60)
     max_attempts: int = Field(default=3, ge=1)
     cures_per_day: int = Field(default=3, ge=1)
+    reopen_within: Span = timedelta(minutes=30)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from paramedic.alert import Alert, Status
-from paramedic.clock import iso
+from paramedic.clock import iso, spoken
 from paramedic.incident import State, name
 from paramedic.maintenance import Window
 
@@ -18,6 +18,7 @@ class Verdict(StrEnum):
 
     OPEN = "open"
     JOIN = "join"
+    REOPEN = "reopen"
     MARK_RESOLVED = "mark_resolved"
     HOLD = "hold"
     DROP = "drop"
@@ -50,6 +51,10 @@ class Known:
     last: Said | None = None
     well_at: datetime | None = None  # when a playbook last saw this target well, verified
     settle: timedelta = timedelta(minutes=10)
+    cured: tuple[int, datetime] | None = (
+        None  # the last incident of this service and target, if a playbook ended it well
+    )
+    reopen_within: timedelta = timedelta(minutes=30)
     window: Window | None = None  # the maintenance that the target is in
 
 
@@ -73,22 +78,32 @@ def decide(alert: Alert, known: Known) -> Decision:
         )
     if last is not None and last.status is Status.RESOLVED and alert.starts_at <= last.starts_at:
         return Decision(Verdict.DROP, "it arrived after the message that it is over", news=False)
+    return _of_firing(alert, known, news=not stale)
+
+
+def _of_firing(alert: Alert, known: Known, *, news: bool) -> Decision:
     # What fires with an earlier start than its sender named before goes on firing: Alertmanager merges the alerts of
     # two Prometheus servers to the earliest start of both.
     if known.live is not None:
         number, state = known.live
-        where = f"the same service and target as {name(number)}, which is {state}"
-        return Decision(Verdict.JOIN, where, news=not stale)
+        return Decision(Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}", news=news)
     if known.window is not None:
-        return Decision(
-            Verdict.HOLD, f"{known.window.words}; looked at again then", known.window.ends_at, news=not stale
-        )
+        return Decision(Verdict.HOLD, f"{known.window.words}; looked at again then", known.window.ends_at, news=news)
     if known.well_at is not None and alert.starts_at <= known.well_at:
         until = known.well_at + known.settle
         well = f"the target was verified well at {iso(known.well_at)}"
         if known.now < until:
             return Decision(
-                Verdict.HOLD, f"it began before {well}; looked at again when that settled", until, news=not stale
+                Verdict.HOLD, f"it began before {well}; looked at again when that settled", until, news=news
             )
-        return Decision(Verdict.OPEN, f"it still fires, though {well}", news=not stale)
-    return Decision(Verdict.OPEN, "nothing is open for its service and target", news=not stale)
+        return Decision(Verdict.OPEN, f"it still fires, though {well}", news=news)
+    if (
+        known.cured is not None
+        and known.cured[1] < alert.starts_at
+        and known.now < known.cured[1] + known.reopen_within
+    ):
+        number, at = known.cured
+        ended = f"{name(number)} ended well at {iso(at)}"
+        later = spoken(alert.starts_at - at)
+        return Decision(Verdict.REOPEN, f"{ended} and it began again {later} later: that did not last", news=news)
+    return Decision(Verdict.OPEN, "nothing is open for its service and target", news=news)

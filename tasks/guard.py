@@ -132,6 +132,9 @@ def _look_back(work: Work, target: str) -> None:
     with work.store.read() as tx:
         unsettled = acts.open_on(tx, target)
         earlier = [act for act in acts.of(tx, work.incident.number) if act.result is None or act.result in TOUCHED]
+        reopened_at = incidents.get(tx, work.incident.number).reopened_at
+    if reopened_at is not None:  # what was done before was verified then: it is over, and its rung stays spent
+        earlier = [act for act in earlier if act.written_at >= reopened_at]
     if earlier:
         raise AlreadyActed(earlier[-1])
     if unsettled is not None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from paramedic.incident import IllegalMove, State, move, name, parse_ref
+from paramedic.incident import IllegalMove, State, move, name, parse_ref, reopen
+from paramedic.outcome import Ending
 
 LEGAL = {
     ("open", "working"),
@@ -31,6 +32,16 @@ def test_only_the_moves_of_this_table_are_legal(before: State, after: State) -> 
     else:
         with pytest.raises(IllegalMove, match=f"that is {before} cannot become {after}"):
             move(before, after)
+
+
+@pytest.mark.parametrize("ending", [None, *Ending])
+@pytest.mark.parametrize("state", State)
+def test_only_what_a_playbook_ended_well_is_opened_again(state: State, ending: Ending | None) -> None:
+    if state is State.RESOLVED and ending in (Ending.RECOVERED, Ending.REMEDIATED):
+        assert reopen(state, ending) is State.OPEN
+    else:
+        with pytest.raises(IllegalMove, match="is not opened again"):
+            reopen(state, ending)
 
 
 class Life(RuleBasedStateMachine):

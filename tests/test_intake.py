@@ -140,6 +140,29 @@ def test_a_held_alert_that_was_resolved_meanwhile_opens_nothing(
     assert [row.verdict for row in rows(store)] == ["open", "drop", "drop"]
 
 
+def test_what_begins_again_soon_after_its_cure_reopens_its_incident(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    say()
+    clock.advance(timedelta(minutes=1))
+    _ends_well(store, 1)
+    clock.advance(timedelta(minutes=29))
+    again = say(severity="warning")
+    assert (again.verdict, again.incident) == ("reopen", 1)
+    with store.read() as tx:
+        assert incidents.get(tx, 1).state is State.OPEN
+        assert [order.attempt for order in outbox.waiting(tx)] == [2]
+    assert say().verdict == "join"
+
+
+def test_what_begins_again_later_is_another_incident(store: Store, clock: Clock, say: Callable[..., Any]) -> None:
+    say()
+    clock.advance(timedelta(minutes=1))
+    _ends_well(store, 1)
+    clock.advance(timedelta(minutes=30))
+    assert (say().verdict, rows(store)[-1].incident) == ("open", 2)
+
+
 def _in_maintenance(store: Store, **minutes: int) -> int:
     with store.record() as tx:
         return maintenance.add(

@@ -47,6 +47,7 @@ knowns = st.builds(
     last=st.none() | st.builds(Said, st.sampled_from(Status), minutes),
     well_at=st.none() | minutes,
     settle=st.integers(0, 20).map(lambda n: timedelta(minutes=n)),
+    cured=st.none() | st.tuples(st.integers(1, 99), minutes),
     window=st.none() | st.integers(31, 60).map(in_maintenance),
 )
 
@@ -63,7 +64,8 @@ def test_every_question_has_one_answer_with_its_reason(said: Alert, known: Known
 @given(alerts, knowns)
 def test_nothing_is_opened_while_something_is_open(said: Alert, known: Known) -> None:
     verdict = decide(said, known).verdict
-    assert verdict is not Verdict.OPEN or known.live is None
+    assert verdict not in (Verdict.OPEN, Verdict.REOPEN) or known.live is None
+    assert verdict is not Verdict.REOPEN or known.cured is not None
     assert verdict not in (Verdict.JOIN, Verdict.MARK_RESOLVED) or known.live is not None
 
 
@@ -167,6 +169,34 @@ def test_in_a_maintenance_window_an_open_incident_is_joined_and_what_is_over_is_
 
 def test_what_began_after_the_cure_opens_at_once() -> None:
     assert decide(alert(starts=5), Known(now=at(6), well_at=at(4))).verdict is Verdict.OPEN
+
+
+HALF = timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("starts", "now", "verdict"),
+    [
+        (6, 7, Verdict.REOPEN),
+        (33, 33.99, Verdict.REOPEN),
+        (33, 34, Verdict.OPEN),  # half an hour after the cure
+        (4, 20, Verdict.OPEN),  # began before the cure, and the cure has settled
+        (4, 5, Verdict.HOLD),  # began before the cure
+    ],
+)
+def test_what_begins_again_soon_after_its_cure_is_the_same_incident(
+    starts: float, now: float, verdict: Verdict
+) -> None:
+    known = Known(now=at(now), well_at=at(4), cured=(7, at(4)), reopen_within=HALF)
+    decision = decide(alert(starts=starts), known)
+    assert decision.verdict is verdict
+    if verdict is Verdict.REOPEN:
+        assert "INC-7 ended well at 2026-01-31T09:04:00.000000Z and it began again" in decision.reason
+
+
+def test_order_is_by_what_the_alert_says_also_where_the_cure_is_another_services() -> None:
+    """`well_at` is the target's, `cured` the incident's: a target that serves two services may have both."""
+    assert decide(alert(starts=3), Known(now=at(5), cured=(7, at(4)))).verdict is Verdict.OPEN
 
 
 def test_what_was_held_is_dropped_once_its_sender_says_that_it_is_over() -> None:

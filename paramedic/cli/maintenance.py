@@ -128,7 +128,7 @@ def _when(window: Window) -> str:
 
 
 def _stands(window: Window, now: datetime) -> str:
-    if window.ends_at <= now or window.ends_at == window.starts_at:
+    if window.ends_at <= now:
         return "over"
     return "in it" if window.starts_at <= now else "planned"
 

@@ -25,7 +25,7 @@ def main() -> None:
     chosen = settings.load()
     store = Store(chosen.store())
     stop, wake = threading.Event(), threading.Event()
-    intake = Intake(store, lambda: library.load(chosen.runbooks, chosen.flows))
+    intake = Intake(store, lambda: library.load(chosen.runbooks, chosen.flows), reopen_within=chosen.reopen_within)
 
     def triage() -> None:
         try:

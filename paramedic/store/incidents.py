@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.alert import Alert, Severity, Status
 from paramedic.incident import IllegalMove, Incident, State, move, name
+from paramedic.incident import reopen as reopened
 from paramedic.outcome import Ending, Outcome
 from paramedic.secret import redacted
 from paramedic.store import Tx, messages, outbox
@@ -77,6 +78,15 @@ def well_at(tx: Tx, target: str) -> datetime | None:
     return moment
 
 
+def cured(tx: Tx, service: str, target: str) -> tuple[int, datetime] | None:
+    """The last incident of this service and target and when it ended, if a playbook ended it well."""
+    query = select(incidents).where(incidents.c.service == service, incidents.c.target == target)
+    row = tx.conn.execute(query.order_by(incidents.c.number.desc()).limit(1)).one_or_none()
+    if row is None or row.ending not in (Ending.RECOVERED, Ending.REMEDIATED) or row.ended_at is None:
+        return None
+    return row.number, row.ended_at
+
+
 def cures(tx: Tx, target: str, within: timedelta) -> int:
     """How often a change of ours healed this target within the time that lies behind."""
     query = select(func.count()).where(
@@ -138,7 +148,38 @@ def open_incident(
     )
     _note_alert(tx, number, alert)
     if plan is not None:
-        raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason)
+        raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason, actor="triage")
+    return get(tx, number)
+
+
+def reopen(tx: Tx, number: int, alert: Alert, *, reason: str) -> Incident:
+    """It began again after a playbook had ended it well. The next attempt has the remedies that it has not used up.
+
+    Raises IllegalMove for an incident that a person has or ended. News of the end that has not left is withdrawn.
+    """
+    incident = get(tx, number)
+    state = reopened(incident.state, incident.ending)
+    tx.conn.execute(
+        update(incidents)
+        .where(incidents.c.number == number)
+        .values(state=state, ending=None, because=None, ended_at=None, reopened_at=tx.now)
+    )
+    messages.withdraw(tx, number, kind="news")
+    append(
+        tx,
+        actor="triage",
+        phase="decision",
+        what="incident.reopened",
+        incident=number,
+        target=incident.target,
+        reason=reason,
+        data={"severity": alert.severity.value, "fingerprint": alert.fingerprint, "ended": str(incident.ending)},
+        content={"alert": alert.as_json()},
+    )
+    _note_alert(tx, number, alert)
+    _judge_severity(tx, number)
+    rungs = tx.conn.execute(select(func.max(grants.c.rung)).where(grants.c.incident == number)).scalar_one()
+    raise_attempt(tx, number, after=incident.attempt, rungs=rungs or 0, reason=reason, actor="triage")
     return get(tx, number)
 
 
@@ -161,8 +202,34 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str) -> None:
             data={"fingerprint": alert.fingerprint, "severity": alert.severity.value},
             content={"alert": alert.as_json()},
         )
-    if alert.severity is Severity.CRITICAL:
-        tx.conn.execute(update(incidents).where(incidents.c.number == number).values(severity=alert.severity))
+    _judge_severity(tx, number)
+
+
+def _judge_severity(tx: Tx, number: int) -> None:
+    """The worst of what fires since the incident was last opened; what fires no longer leaves it as it was."""
+    incident = get(tx, number)
+    firing = select(incident_alerts.c.severity).where(
+        incident_alerts.c.incident == number,
+        incident_alerts.c.status == Status.FIRING,
+        incident_alerts.c.last_seen >= (incident.reopened_at or incident.opened_at),
+    )
+    said = set(tx.conn.execute(firing).scalars())
+    if not said:
+        return
+    worst = Severity.CRITICAL if Severity.CRITICAL in said else Severity.WARNING
+    if worst is incident.severity:
+        return
+    tx.conn.execute(update(incidents).where(incidents.c.number == number).values(severity=worst))
+    append(
+        tx,
+        actor="triage",
+        phase="decision",
+        what="incident.rose" if worst is Severity.CRITICAL else "incident.fell",
+        incident=number,
+        target=incident.target,
+        reason=f"the worst alert that fires is {worst}, it was {incident.severity}",
+        data={"severity": worst.value, "before": incident.severity.value},
+    )
 
 
 def _note_alert(tx: Tx, number: int, alert: Alert) -> None:
@@ -176,8 +243,13 @@ def _note_alert(tx: Tx, number: int, alert: Alert) -> None:
         "annotations": redacted(dict(alert.annotations)),
         "last_seen": tx.now,
     }
-    again = tx.conn.execute(update(incident_alerts).where(known).values(count=incident_alerts.c.count + 1, **now_said))
-    if again.rowcount == 0:
+    counted = {"count": incident_alerts.c.count + 1, "last_seen": tx.now}
+    again = tx.conn.execute(update(incident_alerts).where(known).values(counted))
+    if again.rowcount == 1:
+        # What began earlier than what was said last arrived late: it is counted, and changes nothing.
+        newer = incident_alerts.c.starts_at <= alert.starts_at
+        tx.conn.execute(update(incident_alerts).where(known, newer).values(now_said))
+    else:
         tx.conn.execute(
             insert(incident_alerts).values(
                 incident=number,
@@ -260,7 +332,7 @@ def is_granted(tx: Tx, number: int, attempt: int, rung: int) -> bool:
     return tx.conn.execute(select(grants.c.state).where(mine)).scalar_one_or_none() == "open"
 
 
-def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str) -> bool:
+def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str, actor: str = "watchdog") -> bool:
     """Hand the incident on to attempt `after` + 1, by one compare-and-set. False: somebody else already did.
 
     The attempt before is given up: what it has left of grants is revoked, and a rung that was ever consumed is not
@@ -299,7 +371,7 @@ def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str) -
     outbox.put(tx, incident=number, attempt=after + 1)
     append(
         tx,
-        actor="triage" if after == 0 else "watchdog",
+        actor=actor,
         phase="decision",
         what="attempt.raised",
         incident=number,
@@ -522,6 +594,7 @@ def _incident(tx: Tx, row: Row[Any]) -> Incident:
         ended_at=row.ended_at,
         acknowledged_by=row.acknowledged_by,
         acknowledged_at=row.acknowledged_at,
+        reopened_at=row.reopened_at,
     )
 
 

@@ -43,9 +43,9 @@ def end(tx: Tx, number: int, *, by: str, reason: str) -> Window:
     Raises NoSuchWindow.
     """
     window = get(tx, number)
-    if window.ends_at <= tx.now or window.ends_at == window.starts_at:
+    if window.ends_at <= tx.now:
         return window
-    tx.conn.execute(update(maintenance).where(maintenance.c.id == number).values(ends_at=max(tx.now, window.starts_at)))
+    tx.conn.execute(update(maintenance).where(maintenance.c.id == number).values(ends_at=tx.now))
     inbox.look_again(tx)
     append(
         tx,
@@ -77,7 +77,7 @@ def listed(
     """The newest first: those that stand or are planned, or with `past` all; `before` pages on from a number."""
     query = select(maintenance).order_by(maintenance.c.id.desc()).limit(limit)
     if not past:
-        query = query.where(maintenance.c.ends_at > tx.now, maintenance.c.ends_at > maintenance.c.starts_at)
+        query = query.where(maintenance.c.ends_at > tx.now)
     if service is not None:
         query = query.where(maintenance.c.service == service)
     if before is not None:

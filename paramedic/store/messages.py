@@ -129,11 +129,11 @@ def unreachable(tx: Tx, message: int, *, error: str) -> None:
     )
 
 
-def withdraw(tx: Tx, incident: int) -> None:
-    """Stop climbing: somebody has acknowledged, or it is over. News still goes out."""
+def withdraw(tx: Tx, incident: int, *, kind: str = "rung") -> None:
+    """Stop climbing: somebody has acknowledged, or it is over. News still goes out, unless it is no longer true."""
     tx.conn.execute(
         update(messages)
-        .where(messages.c.incident == incident, messages.c.kind == "rung", messages.c.state.in_(("due", "sending")))
+        .where(messages.c.incident == incident, messages.c.kind == kind, messages.c.state.in_(("due", "sending")))
         .values(state="withdrawn")
     )
 

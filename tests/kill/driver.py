@@ -114,6 +114,7 @@ PACE = {
     "PARAMEDIC_SILENT_AFTER": "60s",
     "PARAMEDIC_ACT_DEADLINE": "20s",
     "PARAMEDIC_PREFECT_TIMEOUT": "6s",
+    "PARAMEDIC_REOPEN_WITHIN": "100ms",  # what begins again is another incident in these stories
 }
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from opened import ALIVE, DEADLINE, FREE, LEASE, look_at_the_trail, opened, working
+from opened import ALIVE, DEADLINE, FREE, LEASE, alert, look_at_the_trail, opened, working
 from sqlalchemy import func, select
 
 from paramedic.incident import IllegalMove, State
@@ -64,6 +64,14 @@ class AnyStory(RuleBasedStateMachine):
                 number = opened(tx, target=where, rungs=RUNGS, plan=plan)
                 if not plan:
                     incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "no runbook"), actor="triage")
+
+    @rule(where=targets)
+    def what_ended_well_begins_again(self, where: str) -> None:
+        with self.store.record() as tx:
+            ended = incidents.cured(tx, "tracking", where)
+            if ended is not None:
+                assert incidents.live(tx, "tracking", where) is None
+                assert incidents.reopen(tx, ended[0], alert(), reason="again").state is State.OPEN
 
     @rule(pick=st.integers(0, 3), run=runs, attempt=st.integers(1, 3))
     def a_run_begins(self, pick: int, run: str, attempt: int) -> None:

@@ -115,11 +115,133 @@ def test_a_repeat_is_counted_and_only_what_is_new_is_told(timed: Store) -> None:
         incidents.join(tx, number, alert(), reason="worse")
         assert incidents.get(tx, number).severity is Severity.CRITICAL
         incidents.join(tx, number, warning, reason="better")
-        assert incidents.get(tx, number).severity is Severity.CRITICAL
+        assert incidents.get(tx, number).severity is Severity.WARNING
         incidents.join(tx, number, alert(status=Status.RESOLVED), reason="over")
         incidents.join(tx, number, alert("Another"), reason="another name")
         assert [one["name"] for one in incidents.alerts_of(tx, number)] == ["Another", "TrackingApiMemory"]
-    assert told(timed, number)[2:] == ["alert.firing", "alert.firing", "alert.resolved", "alert.firing"]
+    assert told(timed, number)[2:] == [
+        "alert.firing",
+        "incident.rose",
+        "alert.firing",
+        "incident.fell",
+        "alert.resolved",
+        "alert.firing",
+        "incident.rose",
+    ]
+
+
+def test_the_severity_is_the_worst_of_what_fires(timed: Store, clock: Clock) -> None:
+    warning, critical = alert("Slow", severity=Severity.WARNING), alert("Down")
+    with timed.record() as tx:
+        number = opened(tx, said=warning)
+
+        def severity(*said: Any) -> Severity:
+            for one in said:
+                incidents.join(tx, number, one, reason="a test")
+            return incidents.get(tx, number).severity
+
+        assert severity(critical) is Severity.CRITICAL
+        assert severity(warning) is Severity.CRITICAL
+        assert severity(replace(critical, status=Status.RESOLVED)) is Severity.WARNING
+        entry = trail.head(tx)
+        assert entry is not None
+        assert entry.what == "incident.fell"
+        assert entry.data == {"severity": "warning", "before": "critical"}
+        assert severity(replace(warning, status=Status.RESOLVED)) is Severity.WARNING
+        assert severity(critical) is Severity.CRITICAL
+        assert severity(replace(critical, status=Status.RESOLVED)) is Severity.CRITICAL  # nothing fires: as it was
+    assert told(timed, number).count("incident.rose") == 2
+
+
+def test_what_arrives_late_about_an_earlier_start_is_counted_and_changes_nothing(timed: Store) -> None:
+    newer = alert(severity=Severity.WARNING, starts_at=NINE + timedelta(minutes=5))
+    with timed.record() as tx:
+        number = opened(tx, said=newer)
+        incidents.join(tx, number, alert(severity=Severity.CRITICAL, starts_at=NINE), reason="late")
+        assert incidents.get(tx, number).severity is Severity.WARNING
+        one = incidents.alerts_of(tx, number)[0]
+        assert (one["severity"], one["starts_at"], one["count"]) == ("warning", newer.starts_at, 2)
+
+
+# --- a cure that did not last ---------------------------------------------------------------------------------------
+
+
+def cured(store: Store, *, rungs: int = 1, how: Outcome = WELL) -> int:
+    """An incident whose first remedy was verified, or that was seen well without one."""
+    claim = working(store, rungs=rungs)
+    with store.record() as tx:
+        if how is WELL:
+            acts.close(tx, intended(tx, claim), result="cured", why="well", actor=claim.holder)
+        incidents.resolve(tx, claim.incident, how, actor=claim.holder)
+        messages.queue_news(tx, incident=claim.incident, policy="default")
+    return claim.incident
+
+
+def again(clock: Clock) -> Any:
+    clock.advance(timedelta(minutes=5))
+    return alert(starts_at=clock.now())
+
+
+@pytest.mark.parametrize(("rungs", "left"), [(1, []), (2, [2]), (3, [2, 3])])
+def test_a_reopened_incident_has_the_remedies_that_are_left(
+    timed: Store, clock: Clock, rungs: int, left: list[int]
+) -> None:
+    number = cured(timed, rungs=rungs)
+    said = again(clock)
+    with timed.record() as tx:
+        incident = incidents.reopen(tx, number, said, reason="it began again")
+    with timed.read() as tx:
+        assert (incident.state, incident.attempt, incident.ending, incident.ended_at) == (State.OPEN, 2, None, None)
+        assert [rung for attempt, rung, state in granted(tx, number) if (attempt, state) == (2, "open")] == left
+        assert [(one.attempt, one.state) for one in incidents.attempts_of(tx, number)] == [(1, "closed"), (2, "open")]
+        assert outbox.waiting(tx)[-1].key == f"paramedic:{timed.uuid}:{number}:2"
+        assert [message.state for message in messages.of(tx, number)] == ["withdrawn"]  # that it is over is not true
+        assert incidents.alerts_of(tx, number)[0]["count"] == 2
+        raised = trail.head(tx)
+        assert raised is not None
+        assert raised.actor == "triage"
+    assert told(timed, number)[-2:] == ["incident.reopened", "attempt.raised"]
+
+
+def test_what_was_well_by_itself_has_all_its_remedies_again(timed: Store, clock: Clock) -> None:
+    number = cured(timed, rungs=2, how=Outcome(Ending.RECOVERED, "seen well"))
+    said = again(clock)
+    with timed.record() as tx:
+        incidents.reopen(tx, number, said, reason="it began again")
+        assert [rung for attempt, rung, _ in granted(tx, number) if attempt == 2] == [1, 2]
+        assert incidents.begin_attempt(tx, number, 2, flow_run="run-2") is None
+        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is not None
+
+
+def test_the_severity_of_a_reopened_incident_is_what_fires_now(timed: Store, clock: Clock) -> None:
+    number = cured(timed)
+    warning = replace(again(clock), severity=Severity.WARNING, fingerprint="another")
+    with timed.record() as tx:
+        assert incidents.reopen(tx, number, warning, reason="again").severity is Severity.WARNING
+
+
+@pytest.mark.parametrize("ending", [Ending.HANDED_OVER, Ending.REFUSED])
+def test_what_a_person_has_ended_is_not_opened_again(timed: Store, clock: Clock, ending: Ending) -> None:
+    with timed.record() as tx:
+        number = opened(tx)
+        incidents.resolve(tx, number, Outcome(ending, "mended"), actor="person:ada")
+        assert incidents.cured(tx, "tracking", TARGET) is None
+    before = told(timed)
+    with pytest.raises(IllegalMove, match="is not opened again"), timed.record() as tx:
+        incidents.reopen(tx, number, again(clock), reason="again")
+    assert told(timed) == before
+
+
+def test_only_the_last_incident_of_a_service_and_target_may_be_opened_again(timed: Store, clock: Clock) -> None:
+    number = cured(timed)
+    with timed.record() as tx:
+        assert incidents.cured(tx, "tracking", TARGET) == (number, clock.now())
+        assert incidents.cured(tx, "shop", TARGET) is None
+        assert incidents.cured(tx, "tracking", "web-2/api") is None
+        later = opened(tx)
+        assert incidents.cured(tx, "tracking", TARGET) is None
+        incidents.resolve(tx, later, HANDED_OVER, actor="person:ada")
+        assert incidents.cured(tx, "tracking", TARGET) is None
 
 
 def test_the_newest_word_under_a_fingerprint_is_kept(timed: Store) -> None:

@@ -80,7 +80,7 @@ def _problem(fault: Any, said: CommentedMap, file: str, first_line: int, shape: 
             file, first_line + line, column + 1, f"{where}: no such key, or one that is not enforced", allowed
         )
     what = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
-    return Problem(file, first_line + line, column + 1, f"{where}: {what}")
+    return Problem(file, first_line + line, column + 1, f"{where}: {what}" if where else what)
 
 
 def _place(said: Any, at: tuple[Any, ...]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from paramedic import matcher
 from paramedic.alert import Alert
+from paramedic.check import SOURCE, Check, CheckWords, labels_of
 from paramedic.document import BadDocument, Problem, read
 from paramedic.duration import duration, size
 from paramedic.matcher import AlertMatcher
@@ -43,6 +45,7 @@ class Verify:
     memory_below: int | None  # bytes
     stable: timedelta
     within: timedelta
+    metrics: tuple[str, ...] = ()  # of its checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +93,33 @@ class Runbook:
     settle: timedelta
     policy: str
     prose: str
+    checks: tuple[Check, ...] = ()
+    group: str = "default"  # its checks are run together with those of the same group
 
     def wants(self, alert: Alert) -> bool:
-        """Whether any of its matchers means this alert."""
+        """Whether any of its matchers means this alert; the alert of a check belongs to the runbook of the check."""
+        if alert.source == SOURCE:
+            return alert.labels.get("runbook") == self.name
         return any(one.wants(alert) for one in self.matchers)
+
+    def targets(self, services: Services) -> list[Target]:
+        """The listed targets that its checks measure: those of its service and kind that its own target would find."""
+        found = []
+        for target in services:
+            if target.service == self.service and target.kind == self.target.kind:
+                labels = labels_of(self.name, "", target)
+                if self.located(labels, services) == target:
+                    found.append(target)
+        return found
 
     def locate(self, alert: Alert, services: Services) -> Target | str:
         """The listed target that the alert means, or in words why there is none. Labels are compared, never trusted."""
+        return self.located(alert.labels, services)
+
+    def located(self, labels: Mapping[str, str], services: Services) -> Target | str:
+        """The same, of the labels alone."""
         try:
-            name, host = _filled(self.target.name, alert), _filled(self.target.host, alert)
+            name, host = _filled(self.target.name, labels), _filled(self.target.host, labels)
         except LookupError as error:
             return str(error.args[0])
         target = services.find(self.target.kind, name, host)
@@ -112,11 +133,11 @@ class Runbook:
 _FIELD = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}")
 
 
-def _filled(template: str, alert: Alert) -> str:
+def _filled(template: str, labels: Mapping[str, str]) -> str:
     def value(found: re.Match[str]) -> str:
-        if found[1] not in alert.labels:
+        if found[1] not in labels:
             raise LookupError(f"the alert has no label {found[1]}, which its target needs")
-        return alert.labels[found[1]]
+        return labels[found[1]]
 
     return _FIELD.sub(value, template)
 
@@ -166,12 +187,28 @@ def _remedy(said: Any) -> Remedy:
     )
 
 
+def _one_or_many(said: Any) -> Any:
+    return [said] if isinstance(said, str) else said
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
-class _When(_Strict):
-    alert: Annotated[AlertMatcher, BeforeValidator(_matcher)]
+class _When(CheckWords):
+    """`- alert: …`, or `- check: …` with the check's own keys."""
+
+    alert: Annotated[AlertMatcher, BeforeValidator(_matcher)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "_When":
+        if (self.alert is None) == (self.check is None):
+            raise ValueError("name either an `alert` or a `check`")
+        if self.check is not None:
+            self.made()
+        elif strange := self.model_fields_set - {"alert"}:
+            raise ValueError(f"`{min(strange)}` belongs to a check, and this is an alert")
+        return self
 
 
 class _Target(_Strict):
@@ -194,13 +231,14 @@ class _Target(_Strict):
 class _Verify(_Strict):
     health: Literal["ok"] | None = None
     memory_below: Annotated[int, BeforeValidator(size)] | None = None
+    check: Annotated[list[str], BeforeValidator(_one_or_many)] = []
     stable: _Span
     within: _Span
 
     @model_validator(mode="after")
     def _sound(self) -> "_Verify":
-        if self.health is None and self.memory_below is None:
-            raise ValueError("name at least one condition: `health: ok` or `memory_below: 150MB`")
+        if self.health is None and self.memory_below is None and not self.check:
+            raise ValueError("name at least one condition: `health: ok`, `memory_below: 150MB` or `check: latency_p95`")
         if not timedelta(0) < self.stable < self.within:
             raise ValueError("`stable` is more than nothing and less than `within`")
         return self
@@ -240,6 +278,19 @@ class _Front(_Strict):
     guardrails: _Guardrails = _Guardrails()
     settle: _Span = timedelta(minutes=10)
     escalate: _Escalate = _Escalate(policy="default")
+    group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"
+
+    @model_validator(mode="after")
+    def _checks_fit(self) -> "_Front":
+        checks = [one.made() for one in self.when if one.check is not None]
+        names = [one.name for one in checks]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"when: two checks are called {twice}; give one a `name`")
+        known = sorted({threshold.metric for one in checks for threshold in one.thresholds})
+        if strange := [metric for metric in self.with_.verify.check if metric not in known]:
+            allowed = f"allowed: {', '.join(known)}" if known else "there is no `check` under `when`"
+            raise ValueError(f"with.verify.check: no check under `when` measures {strange[0]!r:.80}; {allowed}")
+        return self
 
 
 def parse(text: str, file: str) -> Runbook:
@@ -264,15 +315,23 @@ def parse(text: str, file: str) -> Runbook:
         service=front.service,
         version=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
         text=text,
-        matchers=tuple(one.alert for one in front.when),
+        matchers=tuple(one.alert for one in front.when if one.alert is not None),
         mode=front.mode,
         playbook=front.playbook,
         target=work.target.template(),
         evidence=tuple(work.evidence),
         remedies=tuple(replace(remedy, rung=rung) for rung, remedy in enumerate(work.remedies, 1)),
-        verify=Verify(work.verify.health is not None, work.verify.memory_below, work.verify.stable, work.verify.within),
+        verify=Verify(
+            health=work.verify.health is not None,
+            memory_below=work.verify.memory_below,
+            stable=work.verify.stable,
+            within=work.verify.within,
+            metrics=tuple(work.verify.check),
+        ),
         guardrails=Guardrails(limits.budget, limits.cooldown, limits.service_budget, limits.at_once),
         settle=front.settle,
         policy=front.escalate.policy,
         prose=prose,
+        checks=tuple(one.made() for one in front.when if one.check is not None),
+        group=front.group,
     )

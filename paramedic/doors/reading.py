@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -12,8 +12,10 @@ from paramedic.release import Release
 from paramedic.target import Identity, Target
 
 if TYPE_CHECKING:
+    from paramedic.integrations.host import HostRow
     from paramedic.integrations.http_probe import Probe
-    from paramedic.integrations.process import ProcessRow
+    from paramedic.integrations.process import ProcessRow, Use
+    from paramedic.integrations.tcp_probe import Connection
 
 
 class Reader(Protocol):
@@ -71,6 +73,34 @@ def probe(url: str, timeout: timedelta) -> "Probe":
     from paramedic.integrations import http_probe
 
     return http_probe.probe(url, timeout)
+
+
+def connect(host: str, port: int, timeout: timedelta) -> "Connection":
+    """Try one TCP connection; see `paramedic.integrations.tcp_probe`."""
+    from paramedic.integrations import tcp_probe
+
+    return tcp_probe.connect(host, port, timeout)
+
+
+def certificate_expires_at(host: str, port: int, timeout: timedelta) -> datetime:
+    """Until when a TLS server's certificate is good; see `paramedic.integrations.tls_certificate`."""
+    from paramedic.integrations import tls_certificate
+
+    return tls_certificate.expires_at(host, port, timeout)
+
+
+def host_use(path: str) -> "HostRow":
+    """How much of this machine is used; see `paramedic.integrations.host`."""
+    from paramedic.integrations import host
+
+    return host.used(path)
+
+
+def process_use(pid: int) -> "Use":
+    """What a process of this machine uses; see `paramedic.integrations.process`."""
+    from paramedic.integrations import process
+
+    return process.used(pid)
 
 
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:

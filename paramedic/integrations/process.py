@@ -35,6 +35,25 @@ def resident_memory(pid: int) -> int:
         raise _useless(pid, error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What one process uses."""
+
+    cpu_percent: float  # of one core
+    rss: int  # bytes
+    memory_percent: float  # of the machine's
+
+
+def used(pid: int, sample: timedelta = timedelta(milliseconds=500)) -> Use:
+    """What the process uses now, CPU over `sample`. Raises Useless if it is gone or may not be read."""
+    try:
+        process = psutil.Process(pid)
+        cpu = process.cpu_percent(sample.total_seconds())
+        return Use(cpu, int(process.memory_info().rss), process.memory_percent())
+    except (psutil.Error, ValueError) as error:
+        raise _useless(pid, error) from error
+
+
 def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[ProcessRow]:
     """The process and its descendants, itself first; CPU is measured over `sample`.
 

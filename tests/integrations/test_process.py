@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from paramedic.error import Useless
-from paramedic.integrations.process import CMDLINE_LIMIT, alive, resident_memory, tree
+from paramedic.integrations.process import CMDLINE_LIMIT, alive, resident_memory, tree, used
 
 PARENT = """
 import subprocess, sys
@@ -90,3 +90,17 @@ def test_a_number_that_is_no_pid_is_useless() -> None:
     assert not alive(-1, 0.0)
     with pytest.raises(Useless):
         resident_memory(-1)
+
+
+def test_what_a_process_uses_is_told_of_the_machine_and_of_one_core(family: tuple[int, int]) -> None:
+    seen = used(family[1], timedelta(milliseconds=20))
+    assert seen.rss > 1_000_000
+    assert seen.memory_percent == pytest.approx(100 * seen.rss / psutil.virtual_memory().total, abs=1)
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        assert used(busy.pid, timedelta(milliseconds=300)).cpu_percent > 5
+    finally:
+        busy.kill()
+        busy.wait()
+    with pytest.raises(Useless, match="is gone"):
+        used(busy.pid)

@@ -100,21 +100,27 @@ def percentile(values: Sequence[float], rank: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Breach:
-    """What is wrong with one metric of one target, for the alert that says so."""
+class Placed:
+    """A check of a runbook, at one target."""
 
     runbook: str
     check: Check
-    threshold: Threshold
     target: Target
 
-    def alert(self, level: Level, *, value: float | None, began_at: datetime, ended_at: datetime | None) -> Alert:
+    @property
+    def name(self) -> str:
+        """What people call it: `tracking-api-slow/http`."""
+        return f"{self.runbook}/{self.check.name}"
+
+    def alert(
+        self, threshold: Threshold, level: Level, *, value: float | None, began_at: datetime, ended_at: datetime | None
+    ) -> Alert:
         """It fires, or, with `ended_at`, is over. The severity is no part of what makes it the same alert."""
         labels = labels_of(self.runbook, self.check.name, self.target) | {
-            "alertname": f"{self.runbook} {self.threshold.metric}",
-            "metric": self.threshold.metric,
+            "alertname": f"{self.runbook} {threshold.metric}",
+            "metric": threshold.metric,
         }
-        said = "unknown" if value is None else self.threshold.unit.spoken(value)
+        said = "unknown" if value is None else threshold.unit.spoken(value)
         severity = Severity.CRITICAL if level is Level.CRITICAL else Severity.WARNING
         return Alert(
             source=SOURCE,
@@ -126,7 +132,7 @@ class Breach:
             fingerprint=fingerprint(SOURCE, labels),
             labels=labels | {"severity": severity.value},
             annotations={
-                "summary": f"{self.threshold.metric} of {self.target.id} is {said} ({self.threshold.spoken()})",
+                "summary": f"{threshold.metric} of {self.target.id} is {said} ({threshold.spoken()})",
                 "measured": self.check.at(self.target),
             },
             value=said,

@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from paramedic.check import ERROR, LATENCY, Check, Kind, Sample, host_and_port
+from paramedic.clock import spoken
 from paramedic.doors import reading
 from paramedic.error import TryAgain, Useless
 from paramedic.target import Target
 
 log = logging.getLogger(__name__)
 
-#: When a heartbeat was last heard; None if never.
-LastHeard = Callable[[str], datetime | None]
+#: How long ago a heartbeat was last heard, by the clock that wrote it down; None if never.
+LastHeard = Callable[[str], timedelta | None]
 
 Seen = tuple[Mapping[str, float], str]
 
@@ -88,12 +89,12 @@ def _host(check: Check, _target: Target, _at: datetime, _heard: LastHeard) -> Se
     return values, f"this machine, the disk of {check.where}"
 
 
-def _heartbeat(check: Check, target: Target, at: datetime, heard: LastHeard) -> Seen:
+def _heartbeat(check: Check, target: Target, _at: datetime, heard: LastHeard) -> Seen:
     name = check.at(target)
-    last = heard(name)
-    if last is None:
+    ago = heard(name)
+    if ago is None:
         raise Useless(f"no heartbeat {name} has ever come: it is posted to /heartbeats/{name}")
-    return {"missing_for": max(0.0, (at - last).total_seconds())}, f"heard last at {last:%Y-%m-%d %H:%M:%S} UTC"
+    return {"missing_for": ago.total_seconds()}, f"heard {spoken(ago)} ago"
 
 
 _LOOKS: dict[Kind, Callable[[Check, Target, datetime, LastHeard], Seen]] = {

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from paramedic import matcher
 from paramedic.alert import Alert
-from paramedic.check import SOURCE, Check, CheckWords, labels_of
+from paramedic.check import SOURCE, Check, CheckWords, Placed, labels_of
 from paramedic.document import BadDocument, Problem, read
 from paramedic.duration import duration, size
 from paramedic.matcher import AlertMatcher
@@ -103,14 +103,12 @@ class Runbook:
         return any(one.wants(alert) for one in self.matchers)
 
     def targets(self, services: Services) -> list[Target]:
-        """The listed targets that its checks measure: those of its service and kind that its own target would find."""
-        found = []
-        for target in services:
-            if target.service == self.service and target.kind == self.target.kind:
-                labels = labels_of(self.name, "", target)
-                if self.located(labels, services) == target:
-                    found.append(target)
-        return found
+        """The listed targets that its checks measure: those that an alert about them would find."""
+        return [target for target in services if self.located(labels_of(self.name, "", target), services) == target]
+
+    def placed(self, services: Services) -> list[Placed]:
+        """Each of its checks, at each of these targets."""
+        return [Placed(self.name, check, target) for target in self.targets(services) for check in self.checks]
 
     def locate(self, alert: Alert, services: Services) -> Target | str:
         """The listed target that the alert means, or in words why there is none. Labels are compared, never trusted."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from paramedic.alert import Alert, Severity, Status
-from paramedic.check import Breach, Check, CheckWords, Kind, Sample, percentile
+from paramedic.check import Check, CheckWords, Kind, Placed, Sample, percentile
 from paramedic.target import Target
 from paramedic.threshold import Level, Threshold, Unit
 
@@ -110,10 +110,11 @@ def test_a_percentile_is_one_of_the_values_and_so_many_do_not_exceed_it(values: 
 
 def test_an_alert_says_what_where_and_how_much_and_stays_the_same_when_it_gets_worse() -> None:
     check = made(check="http://{host}:8080/health")
-    breach = Breach("tracking-api-slow", check, check.thresholds[0], TARGET)
-    mild = breach.alert(Level.WARNING, value=0.25, began_at=NINE, ended_at=None)
-    worse = breach.alert(Level.CRITICAL, value=0.31, began_at=NINE, ended_at=None)
-    over = breach.alert(Level.OK, value=0.1, began_at=NINE, ended_at=NINE + SECOND)
+    placed = Placed("tracking-api-slow", check, TARGET)
+    latency = check.thresholds[0]
+    mild = placed.alert(latency, Level.WARNING, value=0.25, began_at=NINE, ended_at=None)
+    worse = placed.alert(latency, Level.CRITICAL, value=0.31, began_at=NINE, ended_at=None)
+    over = placed.alert(latency, Level.OK, value=0.1, began_at=NINE, ended_at=NINE + SECOND)
     assert mild.fingerprint == worse.fingerprint == over.fingerprint
     assert (worse.severity, worse.status, worse.value) == (Severity.CRITICAL, Status.FIRING, "310ms")
     assert (over.status, over.ends_at) == (Status.RESOLVED, NINE + SECOND)

@@ -20,7 +20,7 @@ __all__ = ["service"]
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-def look(check: Check, *, health: str | None = None, heard: datetime | None = None) -> Sample:
+def look(check: Check, *, health: str | None = None, heard: timedelta | None = None) -> Sample:
     return measurement.sample(check, target(health), now=lambda: NOW, last_heard=lambda _: heard)
 
 
@@ -101,7 +101,7 @@ def test_a_heartbeat_is_missed_for_as_long_as_it_was_not_heard() -> None:
     check = made(check="heartbeat", name="backup-{host}", missing_for={"warning": "26h"})
     asked = []
     seen = measurement.sample(
-        check, target(), now=lambda: NOW, last_heard=lambda name: asked.append(name) or NOW - timedelta(hours=3)
+        check, target(), now=lambda: NOW, last_heard=lambda name: asked.append(name) or timedelta(hours=3)
     )
     assert (asked, seen.values) == (["backup-web-1"], {"missing_for": 3 * 3600})
     never = look(check)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from paramedic.alert import Alert, Severity, Status
-from paramedic.check import Breach, Kind
+from paramedic.check import Kind, Placed
 from paramedic.document import BadDocument
 from paramedic.runbook import Runbook, parse
 from paramedic.services import Services, parse_services
@@ -108,8 +108,8 @@ def test_the_targets_are_the_listed_ones_that_its_own_target_means(one: Runbook,
 
 def test_the_alert_of_its_check_is_wanted_and_finds_its_target(one: Runbook, services: Services) -> None:
     for target in one.targets(services):
-        breach = Breach(one.name, one.checks[0], one.checks[0].thresholds[0], target)
-        alert = breach.alert(Level.CRITICAL, value=0.5, began_at=NINE, ended_at=None)
+        placed = Placed(one.name, one.checks[0], target)
+        alert = placed.alert(one.checks[0].thresholds[0], Level.CRITICAL, value=0.5, began_at=NINE, ended_at=None)
         assert one.wants(alert)
         assert one.locate(alert, services) == target
         assert not replace(one, name="another").wants(alert)
@@ -124,5 +124,6 @@ def test_a_sender_cannot_speak_as_a_check(one: Runbook) -> None:
 def test_a_matcher_for_everything_does_not_take_the_alerts_of_another_runbooks_checks(services: Services) -> None:
     greedy = parse(TEXT.replace("alert: TrackingApiLatency", "alert: '{service=\"tracking-api\"}'"), "r.md")
     target = greedy.targets(services)[0]
-    breach = Breach("another", greedy.checks[0], greedy.checks[0].thresholds[0], target)
-    assert not greedy.wants(breach.alert(Level.WARNING, value=0.2, began_at=NINE, ended_at=None))
+    threshold = greedy.checks[0].thresholds[0]
+    placed = Placed("another", greedy.checks[0], target)
+    assert not greedy.wants(placed.alert(threshold, Level.WARNING, value=0.2, began_at=NINE, ended_at=None))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from paramedic.boundary import reached
+from paramedic.error import Refused
 from paramedic.gateway import metrics
 from paramedic.gateway.acknowledgement import AcknowledgementDesk
 from paramedic.gateway.auth import sender
 from paramedic.settings import Settings
 from paramedic.sources import BadPayload, alertmanager
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, heartbeats, inbox
 from paramedic.store.inbox import Unreadable
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,9 @@ _BODY = {
 }
 
 _HEADERS = {401: {"WWW-Authenticate": 'Bearer, Basic realm="paramedic"'}, 503: {"Retry-After": "5"}}
+
+
+_HEARTBEAT = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class _TooLarge(Exception):
@@ -71,6 +76,14 @@ def make_app(
         status_code=202,
         responses=_SAID,
         openapi_extra=_BODY,
+    )
+    beats = HeartbeatDesk(chosen, store)
+    app.add_api_route(
+        "/heartbeats/{name}",
+        beats.take,
+        methods=["POST"],
+        status_code=202,
+        responses={**{code: _SAID[code] for code in (401, 422, 503)}, 202: {"description": "It is on disk."}},
     )
     health = HealthDesk(store, alive)
     app.add_api_route("/healthz", health.healthz, methods=["GET"])
@@ -141,6 +154,34 @@ class AlertDesk:
             status = 422 if problem.readable else 400
             return _refused(status, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
         return JSONResponse({"receipts": receipts, "quarantined": quarantined}, status_code=202)
+
+
+class HeartbeatDesk:
+    """Hears that somebody else is well."""
+
+    def __init__(self, chosen: Settings, store: Store) -> None:
+        self._chosen = chosen
+        self._store = store
+
+    async def take(self, name: str, authorization: Annotated[str | None, Header()] = None) -> Response:
+        """One heartbeat, from a sender that may send alerts too. Its body, if it has one, is not looked at."""
+        who = sender(authorization, self._chosen.gateway_tokens, self._chosen.gateway_users)
+        if who is None:
+            return _refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
+        if not _HEARTBEAT.fullmatch(name):
+            return _refused(422, "unreadable", field="name", what="no name", allowed="up to 100 letters, digits, . _ -")
+        return await run_in_threadpool(self._keep, name, who)
+
+    def _keep(self, name: str, who: str) -> Response:
+        try:
+            with self._store.write() as tx:
+                heartbeats.beat(tx, name, sender=who)
+        except Refused as error:
+            return _refused(422, "too many", field="name", what=error.reason, allowed="a name that is known already")
+        except (StoreUnavailable, StoreUnknown) as error:
+            log.warning("a heartbeat was not taken: %s", error)
+            return _refused(503, "store", what="the heartbeat could not be written", allowed="send it again")
+        return JSONResponse({"heard": name}, status_code=202)
 
 
 class HealthDesk:

@@ -49,23 +49,29 @@ def receive(
     Raises StoreUnavailable, and then they are to be sent again. A person is told of what could not be read; the quarantine
     keeps the newest `keep` bodies.
     """
-    receipts = [str(uuid.uuid4()) for _ in alerts]
     with store.write() as tx:
-        if alerts:
-            rows = [
-                {
-                    "receipt": receipt,
-                    "source": source,
-                    "sender": sender,
-                    "received_at": tx.now,
-                    "alert": _clean(alert),
-                    "state": "new",
-                }
-                for receipt, alert in zip(receipts, alerts, strict=True)
-            ]
-            tx.conn.execute(insert(inbox), rows)
+        receipts = put(tx, alerts, source=source, sender=sender)
         for one in bad:
             _keep(tx, one, source=source, sender=sender, keep=keep)
+    return receipts
+
+
+def put(tx: Tx, alerts: Sequence[Alert], *, source: str, sender: str) -> list[str]:
+    """Write the alerts in a transaction that does more than that; the receipt ids, in the alerts' order."""
+    receipts = [str(uuid.uuid4()) for _ in alerts]
+    rows = [
+        {
+            "receipt": receipt,
+            "source": source,
+            "sender": sender,
+            "received_at": tx.now,
+            "alert": _clean(alert),
+            "state": "new",
+        }
+        for receipt, alert in zip(receipts, alerts, strict=True)
+    ]
+    if rows:
+        tx.conn.execute(insert(inbox), rows)
     return receipts
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -298,6 +299,59 @@ maintenance = Table(
     Column("reason", Words, nullable=False),
     Index("maintenance_ends", "ends_at"),
     sqlite_autoincrement=True,
+)
+
+#: Where each metric of each check stands at each target.
+check_states = Table(
+    "check_states",
+    metadata,
+    Column("runbook", Words, primary_key=True),
+    Column("name", Words, primary_key=True),
+    Column("target", Words, primary_key=True),
+    Column("metric", String(32), primary_key=True),
+    Column("service", Words, nullable=False),
+    Column("known", String(16), nullable=False),  # ok, warning, critical
+    Column("since", Moment, nullable=False),
+    Column("sampled_at", Moment, nullable=False),
+    Column("unknown_since", Moment),
+    Column("warning_since", Moment),  # since when the bound is passed without a break
+    Column("critical_since", Moment),
+    Column("value", Float),
+    Column("why", Words, nullable=False),
+    Column("stale_at", Moment, nullable=False),  # from then on nobody has looked for too long
+    Column("alert_began_at", Moment),  # of the alert that fires, if one does
+    Column("alert_severity", String(16)),
+    Column("alert_said_at", Moment),
+)
+
+check_samples = Table(
+    "check_samples",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("runbook", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("target", Words, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("values", JSON(none_as_null=True)),  # null: it saw nothing
+    Column("why", Words, nullable=False),
+    Index("check_samples_of", "runbook", "name", "target", "at"),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("sender", Words, nullable=False),
+)
+
+#: What one process at a time may do, until a moment of the database's clock.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("holder", Words, nullable=False),
+    Column("until", Moment, nullable=False),
 )
 
 trail = Table(

@@ -1,0 +1,216 @@
+"""Checks: what they saw, where they stand, and the alert that follows, durable together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+
+from paramedic.alert import Severity
+from paramedic.check import SOURCE, Placed, Sample
+from paramedic.clock import spoken
+from paramedic.store import Tx, inbox, mass
+from paramedic.store.messages import queue_trouble
+from paramedic.store.tables import check_samples as samples
+from paramedic.store.tables import check_states as states
+from paramedic.store.trail import append
+from paramedic.threshold import Level, Standing, Threshold, after, begin
+
+#: Of each check at each target the newest so many samples are kept.
+KEEP = 2000
+
+#: What goes on being broken is said again this often, as other senders do: an incident that ended too early opens anew.
+SAY_AGAIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where one metric of one check stands at one target."""
+
+    runbook: str
+    name: str
+    target: str
+    metric: str
+    service: str
+    standing: Standing
+    value: float | None  # the last one that was seen
+    why: str
+    stale_at: datetime
+
+
+def record(tx: Tx, placed: Placed, seen: Sample, *, blind: bool, mass_limit: int) -> None:
+    """Keep the sample and what follows from it: each metric's state, and its alert in the inbox. From `Store.record`.
+
+    It counts as taken now, by the database's clock. While we are `blind` no sample says anything. What is broken is said
+    when it begins, when it gets worse or better, and again every SAY_AGAIN; while much is broken at once it is not said at
+    all (`mass`), and told afterwards if it is still broken.
+    """
+    seen = Sample(tx.now, None, mass.BLIND) if blind else replace(seen, at=tx.now)
+    check = placed.check
+    metrics = check.metrics([*recent(tx, placed, since=tx.now - check.window), seen])
+    values = None if seen.values is None else {**seen.values, **metrics}
+    tx.conn.execute(insert(samples).values(**_key(placed), at=tx.now, values=values, why=seen.why))
+    _trim(tx, placed)
+    for threshold in check.thresholds:
+        _stand(tx, placed, threshold, metrics.get(threshold.metric), seen.why)
+    held_back = mass.judge(tx, blind=blind, limit=mass_limit) is not None
+    for threshold in check.thresholds:
+        _speak(tx, placed, threshold, held_back=held_back)
+
+
+def recent(tx: Tx, placed: Placed, *, since: datetime) -> list[Sample]:
+    """What was seen after the moment, oldest first."""
+    query = select(samples).where(*_of(samples, placed), samples.c.at > since).order_by(samples.c.at, samples.c.id)
+    return [Sample(row.at, row.values, row.why) for row in tx.conn.execute(query)]
+
+
+def state(tx: Tx, placed: Placed, metric: str) -> State | None:
+    """Where the metric stands; None before its first sample."""
+    row = _row(tx, placed, metric)
+    return None if row is None else _state(row)
+
+
+def sampled_at(tx: Tx, placed: Placed) -> datetime | None:
+    """When it was sampled last."""
+    query = select(samples.c.at).where(*_of(samples, placed)).order_by(samples.c.at.desc()).limit(1)
+    return tx.conn.execute(query).scalar_one_or_none()
+
+
+def listed(tx: Tx) -> list[State]:
+    """Every state, in the order of its names."""
+    query = select(states).order_by(states.c.runbook, states.c.name, states.c.target, states.c.metric)
+    return [_state(row) for row in tx.conn.execute(query)]
+
+
+def broken_at(tx: Tx, target: str) -> list[State]:
+    """What is known to be broken at this target, by whichever runbook's check."""
+    return [one for one in listed(tx) if one.target == target and one.standing.breached]
+
+
+def retire(tx: Tx, placed: Sequence[Placed]) -> None:
+    """Forget the states of checks that are no longer among these: nobody looks there any more. From `Store.record`."""
+    known = {
+        (one.runbook, one.check.name, one.target.id, each.metric) for one in placed for each in one.check.thresholds
+    }
+    for one in listed(tx):
+        if (one.runbook, one.name, one.target, one.metric) not in known:
+            at = (states.c.runbook == one.runbook) & (states.c.name == one.name)
+            at &= (states.c.target == one.target) & (states.c.metric == one.metric)
+            tx.conn.execute(delete(states).where(at))
+
+
+# --- one metric -------------------------------------------------------------------------------------------------------
+
+
+def _stand(tx: Tx, placed: Placed, threshold: Threshold, value: float | None, why: str) -> None:
+    check = placed.check
+    row = _row(tx, placed, threshold.metric)
+    before = begin(tx.now) if row is None else _state(row).standing
+    gap = max(check.unknown_after, 3 * check.every)
+    now = after(threshold, before, tx.now, value, gap=gap)
+    over = now.over or {}
+    stands: dict[str, Any] = {
+        "service": placed.target.service,
+        "known": now.known,
+        "since": now.since,
+        "sampled_at": now.sampled_at,
+        "unknown_since": now.unknown_since,
+        "warning_since": over.get(Level.WARNING),
+        "critical_since": over.get(Level.CRITICAL),
+        "why": why,
+        "stale_at": tx.now + gap,
+    }
+    if value is not None:
+        stands["value"] = value
+    if row is None:
+        tx.conn.execute(insert(states).values(**_key(placed), metric=threshold.metric, **stands))
+    else:
+        tx.conn.execute(
+            update(states).where(*_of(states, placed), states.c.metric == threshold.metric).values(**stands)
+        )
+    if now.known is not before.known:
+        append(
+            tx,
+            actor="checks",
+            phase="decision",
+            what=f"check.{now.known}",
+            target=placed.target.id,
+            reason=f"{_said(threshold, value)} ({threshold.spoken()}, for {spoken(threshold.held_for) or '0s'})",
+            data={"runbook": placed.runbook, "check": check.name, "metric": threshold.metric},
+        )
+
+
+def _speak(tx: Tx, placed: Placed, threshold: Threshold, *, held_back: bool) -> None:
+    row = _row(tx, placed, threshold.metric)
+    if row is None:
+        return
+    one = _state(row)
+    if one.standing.unknown_since is not None:
+        if not held_back:
+            _tell_unknown(tx, placed, one)
+        return
+    began_at: datetime | None = row.alert_began_at
+    if one.standing.breached and not held_back:
+        level = one.standing.known
+        said_at: datetime | None = row.alert_said_at
+        if began_at and said_at and row.alert_severity == level and tx.now - said_at < SAY_AGAIN:
+            return
+        began_at = began_at or one.standing.began_at()
+        alert = placed.alert(threshold, level, value=one.value, began_at=began_at, ended_at=None)
+        said = {"alert_began_at": began_at, "alert_severity": level, "alert_said_at": tx.now}
+    elif not one.standing.breached and began_at is not None:
+        level = Level(row.alert_severity or Severity.WARNING)
+        alert = placed.alert(threshold, level, value=one.value, began_at=began_at, ended_at=tx.now)
+        said = {"alert_began_at": None, "alert_severity": None, "alert_said_at": None}
+    else:
+        return
+    inbox.put(tx, [alert], source=SOURCE, sender="checks")
+    tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == threshold.metric).values(**said))
+
+
+def _tell_unknown(tx: Tx, placed: Placed, one: State) -> None:
+    since = one.standing.unknown_since
+    if since is not None and tx.now - since >= placed.check.unknown_after:
+        queue_trouble(
+            tx,
+            subject=f"The check {placed.name} sees nothing at {placed.target.id}",
+            body=f"For {spoken(tx.now - since)} it has been neither well nor broken: {one.why}\n\n"
+            "No playbook is started for that. Look whether the check, or what it looks at, is at fault.",
+            same_within_minutes=60,
+        )
+
+
+def _said(threshold: Threshold, value: float | None) -> str:
+    return f"{threshold.metric} is {'unknown' if value is None else threshold.unit.spoken(value)}"
+
+
+def _trim(tx: Tx, placed: Placed) -> None:
+    newest = select(samples.c.at).where(*_of(samples, placed)).order_by(samples.c.at.desc())
+    oldest_kept = newest.offset(KEEP - 1).limit(1).scalar_subquery()
+    tx.conn.execute(delete(samples).where(*_of(samples, placed), samples.c.at < oldest_kept))
+
+
+def _key(placed: Placed) -> Mapping[str, str]:
+    return {"runbook": placed.runbook, "name": placed.check.name, "target": placed.target.id}
+
+
+def _of(table: Any, placed: Placed) -> list[ColumnElement[bool]]:
+    return [table.c[column] == value for column, value in _key(placed).items()]
+
+
+def _row(tx: Tx, placed: Placed, metric: str) -> Row[Any] | None:
+    return tx.conn.execute(select(states).where(*_of(states, placed), states.c.metric == metric)).one_or_none()
+
+
+def _state(row: Row[Any]) -> State:
+    over = {Level.WARNING: row.warning_since, Level.CRITICAL: row.critical_since}
+    standing = Standing(
+        known=Level(row.known),
+        since=row.since,
+        sampled_at=row.sampled_at,
+        unknown_since=row.unknown_since,
+        over={level: since for level, since in over.items() if since is not None},
+    )
+    same = {field: getattr(row, field) for field in State.__slots__ if field != "standing"}
+    return State(**same, standing=standing)

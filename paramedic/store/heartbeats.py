@@ -1,0 +1,30 @@
+"""Heartbeats: somebody else says now and then that all is well. Their silence is what a check measures."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from paramedic.error import Refused
+from paramedic.store import Tx
+from paramedic.store.tables import heartbeats
+
+#: More names than this are a mistake of a sender.
+MOST = 1000
+
+
+def beat(tx: Tx, name: str, *, sender: str) -> None:
+    """It is heard now. Raises Refused for a new name where there are too many."""
+    known = tx.conn.execute(select(heartbeats.c.name).where(heartbeats.c.name == name)).one_or_none()
+    if known is None and tx.conn.execute(select(func.count()).select_from(heartbeats)).scalar_one() >= MOST:
+        raise Refused(f"there are {MOST} heartbeats already, and this would be one more")
+    dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
+    heard = {"at": tx.now, "sender": sender}
+    statement = dialect.insert(heartbeats).values(name=name, **heard)
+    tx.conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=heard))
+
+
+def missing_for(tx: Tx, name: str) -> timedelta | None:
+    """How long ago it was heard last; None if never."""
+    at = tx.conn.execute(select(heartbeats.c.at).where(heartbeats.c.name == name)).scalar_one_or_none()
+    return None if at is None else max(timedelta(0), tx.now - at)

@@ -1,0 +1,29 @@
+"""What one process at a time may do, by a lease on the database's clock: it ends with its holder, however that ends."""
+
+from datetime import timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from paramedic.store import Tx
+from paramedic.store.tables import leases
+
+
+def take(tx: Tx, name: str, *, holder: str, lease: timedelta) -> bool:
+    """Have it, or have it longer: for `lease` from now. False: somebody else has it."""
+    dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
+    mine = {"holder": holder, "until": tx.now + lease}
+    tx.conn.execute(dialect.insert(leases).values(name=name, **mine).on_conflict_do_nothing(index_elements=["name"]))
+    free = (leases.c.holder == holder) | (leases.c.until <= tx.now)
+    return tx.conn.execute(update(leases).where(leases.c.name == name, free).values(**mine)).rowcount == 1
+
+
+def held(tx: Tx, name: str, *, holder: str) -> bool:
+    """Whether the holder has it now."""
+    query = select(leases.c.name).where(leases.c.name == name, leases.c.holder == holder, leases.c.until > tx.now)
+    return tx.conn.execute(query).one_or_none() is not None
+
+
+def release(tx: Tx, name: str, *, holder: str) -> None:
+    """Give it back. What somebody else has meanwhile stays theirs."""
+    tx.conn.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))

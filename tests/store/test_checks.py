@@ -1,0 +1,272 @@
+"""What checks saw and what follows, on both databases, with the time moved by hand."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from databases import Clock
+from opened import look_at_the_trail, told
+from sqlalchemy import select
+from ward import target
+
+from paramedic.alert import Alert, Severity, Status
+from paramedic.check import CheckWords, Placed, Sample
+from paramedic.store import Store, checks, heartbeats, inbox, leases, mass, pauses
+from paramedic.store.tables import check_samples, messages
+from paramedic.target import Target
+from paramedic.threshold import Level
+
+SECOND = timedelta(seconds=1)
+MINUTE = 60 * SECOND
+
+
+def placed(name: str = "http", at: Target | None = None, **words: Any) -> Placed:
+    made = CheckWords(
+        **({"check": "http://{host}/health", "name": name, "error_rate": {"critical": "3%"}} | words)
+    ).made()
+    return Placed("tracking-api-slow", made, at or target())
+
+
+@pytest.fixture
+def see(timed: Store, clock: Clock) -> Any:
+    """Fifteen seconds later a check sees this error, or nothing (None), so many times."""
+
+    def seen(
+        error: float | None, times: int = 1, where: Placed | None = None, *, limit: int = 99, blind: bool = False
+    ) -> None:
+        for _ in range(times):
+            clock.advance(15 * SECOND)
+            values = None if error is None else {"latency": 0.1, "error": error}
+            with timed.record() as tx:
+                sample = Sample(clock.now(), values, "as the test says")
+                checks.record(tx, where or placed(), sample, blind=blind, mass_limit=limit)
+
+    return seen
+
+
+def standing(store: Store, where: Placed | None = None, metric: str = "error_rate") -> Level:
+    with store.read() as tx:
+        found = checks.state(tx, where or placed(), metric)
+    assert found is not None
+    return found.standing.level
+
+
+def said(store: Store) -> list[Alert]:
+    with store.read() as tx:
+        return [receipt.alert for receipt in inbox.waiting(tx)]
+
+
+def pages(store: Store) -> list[str]:
+    with store.read() as tx:
+        return list(tx.conn.execute(select(messages.c.subject).order_by(messages.c.id)).scalars())
+
+
+def paused(store: Store) -> str | None:
+    with store.read() as tx:
+        return mass.current(tx)
+
+
+# --- one check --------------------------------------------------------------------------------------------------------
+
+
+def test_a_breach_is_said_once_its_time_has_passed_with_the_state_that_it_rests_on(timed: Store, see: Any) -> None:
+    see(0, 5)
+    see(1, 4)
+    assert (standing(timed), said(timed)) == (Level.OK, [])
+    see(1)
+    assert standing(timed) is Level.CRITICAL
+    (alert,) = said(timed)
+    assert (alert.source, alert.name, alert.severity) == ("check", "tracking-api-slow error_rate", Severity.CRITICAL)
+    assert (alert.status, alert.value, alert.labels["instance"]) == (Status.FIRING, "100%", "web-1")
+    assert told(timed) == ["check.critical"]
+    assert look_at_the_trail(timed).verified
+
+
+def test_a_breach_that_lasts_is_said_again_and_its_end_once(timed: Store, see: Any) -> None:
+    see(1, 5)
+    began = said(timed)[0].starts_at
+    see(1, 19)
+    assert len(said(timed)) == 1
+    see(1)
+    assert [alert.starts_at for alert in said(timed)] == [began, began], "another five minutes have passed"
+    see(0, 4)
+    assert said(timed)[-1].status is Status.RESOLVED
+    assert said(timed)[-1].starts_at == began
+    see(0, 30)
+    assert len(said(timed)) == 3
+    assert len({alert.fingerprint for alert in said(timed)}) == 1
+
+
+def test_a_breach_that_gets_worse_is_said_at_once(timed: Store, see: Any) -> None:
+    where = placed(error_rate={"warning": "20%", "critical": "90%", "for": "0s"})
+    see(0, 3, where)
+    see(1, 1, where)
+    see(1, 3, where)
+    assert [(alert.severity, alert.status) for alert in said(timed)] == [
+        (Severity.WARNING, Status.FIRING),
+        (Severity.CRITICAL, Status.FIRING),
+    ]
+
+
+def test_a_check_that_sees_nothing_starts_nothing_ends_nothing_and_tells_a_person(timed: Store, see: Any) -> None:
+    see(None, 10)
+    assert (standing(timed), said(timed), pages(timed)) == (Level.UNKNOWN, [], [])
+    see(None, 11)
+    assert pages(timed) == ["The check tracking-api-slow/http sees nothing at web-1/tracking-api"]
+    see(1, 5)
+    see(None, 40)
+    assert [alert.status for alert in said(timed)] == [Status.FIRING], "what it last knew stands"
+    assert len(pages(timed)) == 1, "the same words once an hour"
+
+
+def test_a_process_that_goes_on_where_another_ended_sees_the_same_window(timed: Store, see: Any) -> None:
+    see(1, 3)
+    with timed.read() as tx:
+        assert checks.sampled_at(tx, placed()) == tx.now
+        assert checks.sampled_at(tx, placed("other")) is None
+    see(0)
+    with timed.read() as tx:
+        state = checks.state(tx, placed(), "error_rate")
+    assert state is not None
+    assert (state.value, state.service, state.why) == (75, "tracking-api", "as the test says")
+
+
+def test_samples_are_kept_up_to_a_bound_each_check_for_itself(
+    timed: Store, see: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "KEEP", 5)
+    see(0, 2, placed("other"))
+    see(0, 20)
+    with timed.read() as tx:
+        kept = list(tx.conn.execute(select(check_samples.c.name)).scalars())
+        assert (kept.count("http"), kept.count("other")) == (5, 2)
+        newest = checks.recent(tx, placed(), since=tx.now - 61 * SECOND)
+    assert [one.values["error_rate"] for one in newest if one.values] == [0] * 5, "metrics are kept beside raw values"
+
+
+def test_a_check_that_is_gone_from_its_runbook_is_forgotten(timed: Store, see: Any) -> None:
+    see(0, 1, placed("old"))
+    see(0, 1, placed("new"))
+    with timed.record() as tx:
+        checks.retire(tx, [placed("new")])
+        assert [one.name for one in checks.listed(tx)] == ["new"]
+
+
+def test_what_is_broken_at_a_target_is_known(timed: Store, see: Any) -> None:
+    see(1, 5)
+    with timed.read() as tx:
+        assert [one.metric for one in checks.broken_at(tx, "web-1/tracking-api")] == ["error_rate"]
+        assert checks.broken_at(tx, "web-2/tracking-api") == []
+
+
+# --- much at once -----------------------------------------------------------------------------------------------------
+
+NOW = {"error_rate": {"critical": "3%", "for": "0s"}}
+
+
+def test_many_breaches_at_once_stop_all_acting_and_are_one_page(timed: Store, see: Any) -> None:
+    many = [placed(at=target(host=f"web-{number}"), **NOW) for number in range(1, 7)]
+    for one in many[:2]:
+        see(1, 1, one, limit=3)
+    assert (paused(timed), len(said(timed))) == (None, 2)
+    for one in many[2:]:
+        see(1, 1, one, limit=3)
+    assert paused(timed) == "3 checks are broken at once, and 3 is the limit"
+    assert len(said(timed)) == 2, "no check opens an incident meanwhile"
+    assert pages(timed) == ["Much is broken at once"]
+    with timed.read() as tx:
+        assert pauses.current(tx) is None, "the operator's own switch is another"
+
+    for one in many[:4]:
+        see(0, 4, one, limit=3)
+    assert paused(timed) is None
+    see(1, 1, many[5], limit=3)
+    assert [alert.labels["instance"] for alert in said(timed) if alert.status is Status.FIRING][2:] == ["web-6"]
+    assert [what for what in told(timed) if what.startswith("acts")] == ["acts.paused", "acts.resumed"]
+
+
+def test_one_check_with_many_metrics_is_one_check(timed: Store, see: Any) -> None:
+    bounds = {"critical": "1ms", "for": "0s"}
+    where = placed(latency_p50=bounds, latency_p95=bounds, latency_p99=bounds, **NOW)
+    see(1, 1, where, limit=2)
+    assert (paused(timed), len(said(timed))) == (None, 4)
+
+
+def test_over_half_of_the_services_are_many_and_a_single_one_never_is(timed: Store, see: Any) -> None:
+    def of(service: str) -> Placed:
+        return placed(at=Target(f"web-1/{service}", service, "web-1", "supervisord", service, "unix:///s"), **NOW)
+
+    see(0, 1, of("three"))
+    see(1, 1, of("one"))
+    assert paused(timed) is None
+    see(1, 1, of("two"))
+    assert paused(timed) == "2 of 3 services are broken at once, more than half"
+
+
+def test_a_breach_that_nobody_has_looked_at_for_long_counts_for_nothing(timed: Store, clock: Clock, see: Any) -> None:
+    see(1, 1, placed(at=target(host="web-1"), **NOW), limit=2)
+    clock.advance(6 * MINUTE)
+    see(1, 1, placed(at=target(host="web-2"), **NOW), limit=2)
+    assert paused(timed) is None
+
+
+def test_while_we_are_blind_no_check_says_anything_and_one_page_says_so(timed: Store, see: Any) -> None:
+    see(1, 5)
+    for _ in range(40):
+        see(1, 1, placed(**NOW), blind=True)
+        see(0, 1, placed("other", **NOW), blind=True)
+    assert standing(timed) is standing(timed, placed("other")) is Level.UNKNOWN
+    assert paused(timed) == mass.BLIND
+    assert len(said(timed)) == 1
+    assert pages(timed) == ["We cannot see"]
+    see(0, 4)
+    assert (paused(timed), standing(timed)) == (None, Level.OK)
+    assert said(timed)[-1].status is Status.RESOLVED
+
+
+def test_blindness_that_turns_into_mass_failure_is_told_as_that(timed: Store, see: Any) -> None:
+    see(1, 1, placed("a", **NOW), limit=2)
+    see(1, 1, placed("b", **NOW), limit=2, blind=True)
+    see(1, 1, placed("b", **NOW), limit=2)
+    assert paused(timed) == "2 checks are broken at once, and 2 is the limit"
+    assert pages(timed) == ["We cannot see", "Much is broken at once"]
+
+
+# --- leases and heartbeats --------------------------------------------------------------------------------------------
+
+
+def test_one_holder_at_a_time_has_a_lease_until_it_ends(timed: Store, clock: Clock) -> None:
+    def take(holder: str) -> bool:
+        with timed.write() as tx:
+            return leases.take(tx, "checks/default", holder=holder, lease=15 * SECOND)
+
+    assert take("a")
+    assert not take("b")
+    clock.advance(10 * SECOND)
+    assert take("a"), "renewed"
+    clock.advance(10 * SECOND)
+    assert not take("b")
+    clock.advance(5 * SECOND)
+    assert take("b"), "its holder has died"
+    with timed.write() as tx:
+        assert not leases.held(tx, "checks/default", holder="a")
+        leases.release(tx, "checks/default", holder="a")
+        assert leases.held(tx, "checks/default", holder="b")
+        leases.release(tx, "checks/default", holder="b")
+    assert take("a")
+
+
+def test_a_heartbeat_is_missed_for_as_long_as_it_was_not_heard(
+    timed: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "MOST", 1)
+    with timed.write() as tx:
+        assert heartbeats.missing_for(tx, "backup") is None
+        heartbeats.beat(tx, "backup", sender="cron")
+    clock.advance(MINUTE)
+    with timed.write() as tx:
+        assert heartbeats.missing_for(tx, "backup") == MINUTE
+        heartbeats.beat(tx, "backup", sender="cron")
+        assert heartbeats.missing_for(tx, "backup") == timedelta(0)
+        with pytest.raises(Exception, match="one more"):
+            heartbeats.beat(tx, "another", sender="cron")

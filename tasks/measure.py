@@ -1,14 +1,25 @@
-"""One look at the target, by every condition that its runbook names."""
+"""One look at the target, by every condition that its runbook names and by every condition of the breach."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+from paramedic import measurement
+from paramedic.check import Check, Placed
+from paramedic.clock import utc_now
 from paramedic.doors import reading
 from paramedic.error import TryAgain, Useless
 from paramedic.health import Health, Sight
+from paramedic.store import checks, heartbeats, incidents, mass
 from tasks.work import Work
 
 
 def measure(work: Work) -> Health:
-    """Well only if all conditions were seen to hold; unknown if the one who should know does not answer."""
+    """Well only if all conditions were seen to hold; unknown if the one who should know does not answer, or we are blind."""
     verify = work.runbook.verify
+    with work.store.read() as tx:
+        if mass.current(tx) == mass.BLIND:
+            return Health(Sight.UNKNOWN, mass.BLIND)
     try:
         identity = reading.reader(work.target).identity()
     except (TryAgain, Useless) as error:
@@ -28,4 +39,62 @@ def measure(work: Work) -> Health:
         probe = reading.probe(work.target.health, work.settings.probe_timeout)
         if not probe.ok:
             return Health(Sight.FAILING, f"its health address: {probe.why}")
+    return _checked(work)
+
+
+def _checked(work: Work) -> Health:
+    """The runbook's checks, as far as they are conditions; one that is broken is told before one that sees nothing."""
+    seen = [_look(work, check) for check in _conditions(work)]
+    for sight in (Sight.FAILING, Sight.UNKNOWN):
+        if found := next((health for health in seen if health.sight is sight), None):
+            return found
     return Health(Sight.WELL, "every condition holds")
+
+
+def _conditions(work: Work) -> Iterator[Check]:
+    """Each check with the bounds that count: those that `verify` names, and those that the incident's breach is about."""
+    with work.store.read() as tx:
+        said = [alert["labels"] for alert in incidents.alerts_of(tx, work.incident.number)]
+        states = checks.broken_at(tx, work.target.id)
+    ours = work.runbook.name
+    broken = {(labels.get("check"), labels.get("metric")) for labels in said if labels.get("runbook") == ours}
+    broken |= {(state.name, state.metric) for state in states if state.runbook == ours}
+    for check in work.runbook.checks:
+        counting = tuple(
+            threshold
+            for threshold in check.thresholds
+            if threshold.metric in work.runbook.verify.metrics or (check.name, threshold.metric) in broken
+        )
+        if counting:
+            yield replace(check, thresholds=counting)
+
+
+def _look(work: Work, check: Check) -> Health:
+    """One more sample. Before an act it counts with what was measured in the window; after it only fresh ones count."""
+    placed = Placed(work.runbook.name, check, work.target)
+    if work.fresh:
+        check = replace(check, window=min(check.window, work.runbook.verify.stable))
+    elif check.name not in work.samples:
+        with work.store.read() as tx:
+            work.samples[check.name] = checks.recent(tx, placed, since=tx.now - check.window)
+    taken = measurement.sample(check, work.target, now=utc_now, last_heard=lambda name: _last_heard(work, name))
+    samples = work.samples.setdefault(check.name, [])
+    samples.append(taken)
+    if taken.values is None:
+        return Health(Sight.UNKNOWN, f"{placed.name} sees nothing: {taken.why}")
+    metrics = check.metrics(samples)
+    for threshold in check.thresholds:
+        value = metrics.get(threshold.metric)
+        if value is None:
+            return Health(Sight.UNKNOWN, f"{placed.name} does not tell its {threshold.metric}")
+        if not threshold.holds(value):
+            return Health(
+                Sight.FAILING,
+                f"{threshold.metric} is {threshold.unit.spoken(value)} ({threshold.spoken()}): {taken.why}",
+            )
+    return Health(Sight.WELL, f"{placed.name} holds")
+
+
+def _last_heard(work: Work, name: str) -> timedelta | None:
+    with work.store.read() as tx:
+        return heartbeats.missing_for(tx, name)

@@ -21,6 +21,7 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     Fresh samples of the target itself; one that sees nothing proves nothing and begins the stretch anew.
     """
     work = at_hand()
+    work.forget_samples()
     verify = runbook.verify
     pause = min(1.0, verify.stable.total_seconds() / 5)
     ends_at = boottime() + verify.within.total_seconds()

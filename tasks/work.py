@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 from prefect.settings import get_current_settings
 
+from paramedic.check import Sample
 from paramedic.clock import boottime
 from paramedic.error import Refused
 from paramedic.hold import Hold
@@ -50,6 +51,8 @@ class Work:
     waited: bool = False  # for a claim, and the target has not been looked at since
     looked_back: bool = False  # what earlier attempts did is settled, and what is left of the ladder may be tried
     stopped: bool = field(default=False, init=False)
+    samples: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of the runbook's checks, by their name
+    fresh: bool = field(default=False, init=False)  # only samples that this run takes from now on count
 
     @property
     def holder(self) -> str:
@@ -62,6 +65,11 @@ class Work:
         if incident.attempt != self.attempt:
             raise GivenUp(f"attempt {incident.attempt} has {incident.id}; attempt {self.attempt} was given up")
         return incident
+
+    def forget_samples(self) -> None:
+        """From here on only fresh samples count: what was seen before an act proves nothing about the time after it."""
+        self.samples.clear()
+        self.fresh = True
 
     def go_on(self) -> None:
         """Between two reads. Raises Cancelled if an operator stopped the run; a Prefect that is silent stops no read."""

@@ -1,0 +1,144 @@
+"""A look at the target takes the conditions of the breach too, and after an act by fresh samples alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from patients import on_call
+from ward import Service, service, target
+
+from paramedic.check import Placed, Sample
+from paramedic.clock import utc_now
+from paramedic.doors import reading
+from paramedic.health import Sight
+from paramedic.paging import Pager
+from paramedic.runbook import Runbook, parse
+from paramedic.settings import Settings
+from paramedic.store import Store, checks, incidents, mass
+from paramedic.store.incidents import Plan
+from paramedic.target import Identity
+from paramedic.threshold import Level
+from tasks.measure import measure
+from tasks.work import Work
+
+__all__ = ["service"]
+
+TEXT = """\
+---
+runbook: tracking-api-slow
+service: tracking-api
+when:
+  - check: health
+    error_rate: {critical: 3%, for: 0s}
+    latency_p95: {critical: 10s}
+    every: 20s
+    timeout: 10s
+playbook: restart-service
+with:
+  target: {supervisord: tracking-api, host: "{instance}"}
+  verify: {check: error_rate, stable: 1m, within: 5m}
+---
+**Meaning.** **Impact.**
+## Impact
+## Diagnosis
+## Mitigation
+"""
+
+
+@pytest.fixture(autouse=True)
+def _running(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Reader:
+        def identity(self) -> Identity:
+            return Identity(4711, 1.0, "RUNNING")
+
+    monkeypatch.setattr(reading, "reader", lambda _: Reader())
+
+
+@pytest.fixture
+def at_work(store: Store, service: Service, tmp_path: Path) -> Callable[..., Work]:
+    def made(runbook: Runbook | None = None, level: Level = Level.CRITICAL) -> Work:
+        one = runbook or parse(TEXT, "r.md")
+        at = target(service.url)
+        chosen = Settings(data=tmp_path)
+        latency = next(threshold for threshold in one.checks[0].thresholds if threshold.metric == "latency_p95")
+        alert = Placed(one.name, one.checks[0], at).alert(latency, level, value=11, began_at=utc_now(), ended_at=None)
+        with store.record() as tx:
+            plan = Plan(one.name, one.version, one.text, rungs=1)
+            incident = incidents.open_incident(
+                tx, alert, service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
+            )
+        return Work(chosen, store, Pager(store, chosen, on_call()), incident, one, at, 1, "run-1")
+
+    return made
+
+
+def _saw(store: Store, work: Work, error: float, times: int) -> None:
+    placed = Placed(work.runbook.name, work.runbook.checks[0], work.target)
+    for _ in range(times):
+        with store.record() as tx:
+            seen = Sample(tx.now, {"latency": 0.1, "error": error}, "")
+            checks.record(tx, placed, seen, blind=False, mass_limit=99)
+
+
+def test_what_the_check_measured_before_counts_before_an_act_and_not_after_it(
+    at_work: Callable[..., Work], store: Store
+) -> None:
+    work = at_work()
+    _saw(store, work, 1, 3)
+    before = measure(work)
+    assert before.sight is Sight.FAILING, "one good answer among four is no health"
+    assert before.why.startswith("error_rate is 75% (critical 3%)")
+    work.forget_samples()
+    assert measure(work).sight is Sight.WELL
+
+
+def test_an_error_after_the_act_is_a_failure_until_its_window_has_passed(
+    at_work: Callable[..., Work], service: Service
+) -> None:
+    work = at_work()
+    work.forget_samples()
+    service.status = 500
+    assert measure(work).sight is Sight.FAILING
+    service.status = 200
+    assert measure(work).sight is Sight.FAILING, "one of two is an error"
+    work.samples["health"][0] = replace(work.samples["health"][0], at=utc_now() - timedelta(seconds=61))
+    assert measure(work).sight is Sight.WELL
+
+
+def test_the_breach_is_a_condition_though_verify_does_not_name_it(
+    at_work: Callable[..., Work], service: Service, store: Store
+) -> None:
+    one = parse(TEXT.replace("latency_p95: {critical: 10s}", "latency_p95: {critical: 100ms}"), "r.md")
+    work = at_work(one)
+    service.late = 0.15
+    health = measure(work)
+    assert health.sight is Sight.FAILING
+    assert health.why.startswith("latency_p95 is 1")
+
+
+def test_what_is_neither_named_nor_broken_is_no_condition(at_work: Callable[..., Work], service: Service) -> None:
+    text = TEXT.replace(
+        "    latency_p95: {critical: 10s}\n", "    latency_p50: {critical: 100ms}\n    latency_p95: {critical: 10s}\n"
+    )
+    work = at_work(parse(text, "r.md"))
+    service.late = 0.15
+    assert measure(work).sight is Sight.WELL
+
+
+def test_a_check_that_sees_nothing_proves_nothing(at_work: Callable[..., Work]) -> None:
+    work = at_work()
+    work.target = replace(work.target, health=None)
+    health = measure(work)
+    assert health.sight is Sight.UNKNOWN
+    assert "tracking-api-slow/health sees nothing" in health.why
+
+
+def test_while_we_are_blind_nothing_is_known(at_work: Callable[..., Work], store: Store, service: Service) -> None:
+    work = at_work()
+    service.hang()
+    with store.record() as tx:
+        assert mass.judge(tx, blind=True, limit=99)
+    assert measure(work).why == mass.BLIND
+    assert measure(work).sight is Sight.UNKNOWN

@@ -168,16 +168,6 @@ def _change(name: str, step: Callable[[Intent], Identity], target: str, remedy: 
 
 
 def _intend(work: Work, hold: Hold, name: str, rung: int, identity: Identity) -> Act:
-    guardrails = work.runbook.guardrails
-    limits = Limits(
-        mode=work.runbook.mode,
-        cooldown=guardrails.cooldown,
-        budget=(guardrails.budget.count, guardrails.budget.per) if guardrails.budget else None,
-        service_budget=(guardrails.service_budget.count, guardrails.service_budget.per)
-        if guardrails.service_budget
-        else None,
-        at_once=(guardrails.at_once.count, guardrails.at_once.of) if guardrails.at_once else None,
-    )
     with work.store.record() as tx:
         judged = acts.intend(
             tx,
@@ -186,7 +176,7 @@ def _intend(work: Work, hold: Hold, name: str, rung: int, identity: Identity) ->
             remedy=name,
             identity=identity,
             deadline=work.settings.act_deadline,
-            limits=limits,
+            limits=Limits.of(work.runbook),
         )
     if isinstance(judged, Refusal):
         raise Refused(f"{name} of {work.target.id}: {judged.reason} ({judged.guardrail})", by_hand=judged.by_hand)

@@ -19,7 +19,7 @@ COMMANDS = {
     "config": ("config", "Show every setting and where it comes from."),
     "alert": ("alert", "Send an alert, list what came in."),
     "incident": ("incident", "List, show, acknowledge, resolve, note."),
-    "runbook": ("runbook", "List, show, lint."),
+    "runbook": ("runbook", "List, show, lint, test, new."),
     "audit": ("audit", "Show, verify and export the trail."),
     "pause": ("switch", "Stop every act, or those of one service or runbook; and no page."),
     "resume": ("switch", "Allow acts again."),

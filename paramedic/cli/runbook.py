@@ -1,5 +1,6 @@
 """`paramedic runbook`."""
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +8,13 @@ from typing import Annotated
 import typer
 
 from paramedic import library
-from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, console, safe, say_json, table
+from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
 from paramedic.document import BadDocument
 from paramedic.library import Library
+from paramedic.rehearsal import rehearse
+from paramedic.runbook import Runbook
+from paramedic.sources import BadPayload, alertmanager
+from paramedic.store import Store
 from paramedic.visible import visible
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What authors write.")
@@ -46,10 +51,7 @@ def list_(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> 
 @app.command()
 def show(name: str, folder: Folder = None, data: Data = None) -> None:
     """One runbook, as it is written."""
-    shelf = _shelf(folder, data)
-    if name not in shelf.runbooks:
-        raise Negative(f"there is no usable runbook {name!r}; there are {', '.join(shelf.runbooks) or 'none'}")
-    typer.echo(visible(shelf.runbooks[name].text))
+    typer.echo(visible(_named(_shelf(folder, data), name).text))
 
 
 @app.command()
@@ -69,6 +71,114 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
         typer.echo("\n".join(visible(str(problem)) for problem in problems) or words)
     if problems:
         raise typer.Exit(1)
+
+
+@app.command("test")
+def tried(  # noqa: PLR0917 - one parameter an option
+    name: str,
+    alert: Annotated[
+        Path, typer.Option("--alert", exists=True, dir_okay=False, help="A body, as its sender would post it.")
+    ],
+    source: Annotated[str, typer.Option(help="The kind of sender.")] = "alertmanager",
+    folder: Folder = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what the runbook would do about an alert, and what would stop it. Nothing is sent, asked or touched.
+
+    Where the data folder has a store, what was done before counts: cooldowns, budgets, pauses, maintenance.
+    Exit code 1 if it would not act.
+    """
+    if source != "alertmanager":
+        raise typer.BadParameter(f"there is no source {source!r}; there is alertmanager")
+    shelf = _shelf(folder, data)
+    one = _named(shelf, name)
+    try:
+        reading = alertmanager.read(alert.read_bytes())
+    except BadPayload as error:
+        raise typer.BadParameter(f"{alert}: {error}") from error
+    store = _store(data)
+    found = [rehearse(said, one, shelf, store) for said in reading.alerts]
+    if as_json:
+        say_json([asdict(each) for each in found])
+    else:
+        for each in found:
+            console.print(safe(each.alert))
+            for line in each.lines:
+                console.print(f"  {safe(line)}")
+        for bad in reading.bad:
+            console.print(f"one alert of the body cannot be read: {safe(bad.error)}")
+    if not any(each.acts for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Small letters, digits and -.")],
+    service: Annotated[str, typer.Option(help="A service of services.yaml.")],
+    folder: Folder = None,
+    data: Data = None,
+) -> None:
+    """Write a runbook to begin with. It observes; `lint` has nothing against it."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
+        raise typer.BadParameter(f"{name!r}: a runbook's name is small letters, digits and -")
+    where = _folder(folder, data)
+    targets = [one for one in library.load(where, chosen(data).flows).services if one.service == service]
+    if not targets:
+        raise Negative(f"services.yaml lists no target of {service!r}: list it first")
+    file = where / f"{name}.md"
+    text = _SKELETON.format(name=name, service=service, kind=targets[0].kind, target=targets[0].name)
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(text)
+    except FileExistsError as error:
+        raise Negative(f"{file} exists already; nothing was written") from error
+    except OSError as error:
+        raise Negative(f"{file} could not be written: {error.strerror}") from error
+    typer.echo(f"{visible(str(file))}: fill in what is in capitals, then `paramedic runbook lint`")
+
+
+_SKELETON = """\
+---
+runbook: {name}
+service: {service}
+when:
+  - alert: ALERTNAME
+mode: observe # raise it to `act` once it has said the right thing for a while
+playbook: restart-service
+with:
+  target: {{{kind}: {target}, host: "{{instance}}"}}
+  evidence: [process-tree, memory]
+  verify: {{health: ok, stable: 1m, within: 5m}}
+guardrails: {{budget: 3 per hour, cooldown: 10m}}
+---
+# WHAT IS WRONG, IN ONE LINE
+
+**Meaning.** WHAT THE ALERT SAYS, AND OF WHAT.
+
+**Impact.** WHO NOTICES, AND WHAT THEY CANNOT DO.
+
+## Diagnosis
+
+1. WHAT TO LOOK AT FIRST.
+
+## Mitigation
+
+1. WHAT TO DO BY HAND WHEN PARAMEDIC COULD NOT.
+"""
+
+
+def _named(shelf: Library, name: str) -> Runbook:
+    if name not in shelf.runbooks:
+        raise Negative(f"there is no usable runbook {name!r}; there are {', '.join(shelf.runbooks) or 'none'}")
+    return shelf.runbooks[name]
+
+
+def _store(data: Path | None) -> Store | None:
+    try:
+        return opened(data)[1]
+    except typer.BadParameter:
+        return None  # nothing was done here yet
 
 
 def _shelf(folder: Path | None, data: Path | None) -> Library:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, false, insert, select, update
 
 from paramedic.clock import iso
 from paramedic.guardrail import Facts, Refusal, Spent, Spread, agreed, judge
 from paramedic.incident import State, name
+from paramedic.runbook import Runbook
 from paramedic.store import Tx, claims, incidents, maintenance, pauses
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts, grants
@@ -49,6 +50,18 @@ class Limits:
     budget: tuple[int, timedelta] | None  # of one target
     service_budget: tuple[int, timedelta] | None = None  # of all targets of the service
     at_once: tuple[int, int] | None = None  # targets of the service, of so many listed
+
+    @classmethod
+    def of(cls, runbook: Runbook) -> Self:
+        """What the runbook asks to be kept."""
+        asked = runbook.guardrails
+        return cls(
+            mode=runbook.mode,
+            cooldown=asked.cooldown,
+            budget=(asked.budget.count, asked.budget.per) if asked.budget else None,
+            service_budget=(asked.service_budget.count, asked.service_budget.per) if asked.service_budget else None,
+            at_once=(asked.at_once.count, asked.at_once.of) if asked.at_once else None,
+        )
 
 
 #: Results that say the target was touched, or may have been.
@@ -111,40 +124,73 @@ def intend(
     return get(tx, act)
 
 
+def foreseen(tx: Tx, *, service: str, target: str, runbook: str, limits: Limits) -> Refusal | None:
+    """Which guardrail would stop a new incident's first change of this target now. Writes nothing, permits nothing."""
+    return judge(
+        Facts(
+            **_counted(tx, service=service, target=target, runbook=runbook, limits=limits, same_ladder=false()),
+            incident="the incident",
+            state=State.WORKING,
+            attempt=1,
+            current_attempt=1,
+            claim_is_ours=True,
+            lease_until=tx.now + timedelta(seconds=1),
+            grant="open",
+        )
+    )
+
+
 def _facts(tx: Tx, claim: Claim, *, rung: int, limits: Limits) -> Facts:
     incident = incidents.get(tx, claim.incident)
     held = claims.current(tx, claim.target)
     grant = tx.conn.execute(select(grants.c.state).where(*_grant(claim, rung))).scalar_one_or_none()
-    unsettled = open_on(tx, claim.target)
-    touched = (acts.c.target == claim.target) & acts.c.result.in_(TOUCHED)
     # The rungs of one ladder are no repetition: a verification lies between them, and each has its own grant.
     same_ladder = (acts.c.incident == claim.incident) & (acts.c.attempt == claim.attempt)
-    last_act_at = tx.conn.execute(
-        select(acts.c.written_at).where(touched, ~same_ladder).order_by(acts.c.written_at.desc()).limit(1)
-    ).scalar_one_or_none()
-    # An act that is still open has its target to itself, and counts for the service.
-    of_service = (incident_rows.c.service == incident.service) & (acts.c.result.is_(None) | acts.c.result.in_(TOUCHED))
-    return Facts(
-        now=tx.now,
-        incident=incident.id,
+    counted = _counted(
+        tx,
         service=incident.service,
         target=claim.target,
-        pauses=pauses.stopping(tx, service=incident.service, runbook=incident.runbook),
-        window=maintenance.covering(tx, service=incident.service, target=claim.target),
-        mode=limits.mode,
+        runbook=incident.runbook,
+        limits=limits,
+        same_ladder=same_ladder,
+    )
+    return Facts(
+        **counted,
+        incident=incident.id,
         state=incident.state,
         attempt=claim.attempt,
         current_attempt=incident.attempt,
         claim_is_ours=held is not None and held[0].token == claim.token and held[0].holder == claim.holder,
         lease_until=held[0].lease_until if held is not None and held[1] else None,
         grant=grant,
-        open_act=unsettled.words if unsettled else None,
-        last_act_at=last_act_at,
-        cooldown=limits.cooldown,
-        budget=_spent(tx, limits.budget, touched),
-        service_budget=_spent(tx, limits.service_budget, of_service),
-        at_once=_spread(tx, limits.at_once, service=incident.service, target=claim.target),
     )
+
+
+def _counted(
+    tx: Tx, *, service: str, target: str, runbook: str | None, limits: Limits, same_ladder: ColumnElement[bool]
+) -> dict[str, Any]:
+    """The facts about the target and its service, whoever asks."""
+    unsettled = open_on(tx, target)
+    touched = (acts.c.target == target) & acts.c.result.in_(TOUCHED)
+    last_act_at = tx.conn.execute(
+        select(acts.c.written_at).where(touched, ~same_ladder).order_by(acts.c.written_at.desc()).limit(1)
+    ).scalar_one_or_none()
+    # An act that is still open has its target to itself, and counts for the service.
+    of_service = (incident_rows.c.service == service) & (acts.c.result.is_(None) | acts.c.result.in_(TOUCHED))
+    return {
+        "now": tx.now,
+        "service": service,
+        "target": target,
+        "pauses": pauses.stopping(tx, service=service, runbook=runbook),
+        "window": maintenance.covering(tx, service=service, target=target),
+        "mode": limits.mode,
+        "open_act": unsettled.words if unsettled else None,
+        "last_act_at": last_act_at,
+        "cooldown": limits.cooldown,
+        "budget": _spent(tx, limits.budget, touched),
+        "service_budget": _spent(tx, limits.service_budget, of_service),
+        "at_once": _spread(tx, limits.at_once, service=service, target=target),
+    }
 
 
 def _spent(tx: Tx, budget: tuple[int, timedelta] | None, which: ColumnElement[bool]) -> Spent | None:

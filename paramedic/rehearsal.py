@@ -1,0 +1,72 @@
+"""What would happen about an alert, said without anything happening: which runbook, on what, and what would stop it."""
+
+from dataclasses import dataclass
+
+from paramedic.alert import Alert
+from paramedic.intake import place
+from paramedic.library import Library
+from paramedic.runbook import Runbook
+from paramedic.store import Store, acts, incidents
+from paramedic.store.acts import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """One alert and one runbook. `lines` are for people, one fact each; `acts`: its remedies would be tried now."""
+
+    alert: str
+    wanted: bool
+    target: str | None
+    acts: bool
+    lines: tuple[str, ...]
+
+
+def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | None) -> Rehearsal:
+    """What the runbook would do about the alert now. `store` is read for what was done before; None: as if nothing was.
+
+    Raises StoreUnavailable.
+    """
+    if not runbook.wants(alert):
+        return Rehearsal(
+            alert.name, wanted=False, target=None, acts=False, lines=("it is not wanted: no matcher means it",)
+        )
+    target = runbook.locate(alert, library.services)
+    if isinstance(target, str):
+        told = (f"it is wanted, and {target}", f"a person would get it, by policy {runbook.policy}")
+        return Rehearsal(alert.name, wanted=True, target=None, acts=False, lines=told)
+    lines = [f"it is wanted, and means {target.id}"]
+    chosen = place(alert, library).runbook
+    if chosen is not None and chosen.name != runbook.name:
+        lines.append(f"runbook {chosen.name} wants it too, comes first by its name, and would get it")
+    if store is not None and (live := _live(store, runbook.service, target.id)):
+        lines.append(f"it would join {live}, which is open for its service and target; nothing else would begin")
+        return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
+    evidence = ", ".join(runbook.evidence) or "nothing"
+    lines += [
+        f"playbook {runbook.playbook} would look whether it is still failing, and take as evidence: {evidence}",
+        f"it would try, in this order, each verified before the next: {', '.join(one.name for one in runbook.remedies)}",
+    ]
+    refusal = _foreseen(store, runbook, target.id) if store is not None else _by_mode(runbook)
+    lines.append(
+        f"guardrail {refusal[0]} would stop it: {refusal[1]}" if refusal else "no guardrail would stop its first change"
+    )
+    lines.append(f"whatever is not verified well goes to a person, by policy {runbook.policy}")
+    return Rehearsal(alert.name, wanted=True, target=target.id, acts=refusal is None, lines=tuple(lines))
+
+
+def _live(store: Store, service: str, target: str) -> str | None:
+    with store.read() as tx:
+        found = incidents.live(tx, service, target)
+    return found.id if found is not None else None
+
+
+def _foreseen(store: Store, runbook: Runbook, target: str) -> tuple[str, str] | None:
+    with store.read() as tx:
+        refusal = acts.foreseen(
+            tx, service=runbook.service, target=target, runbook=runbook.name, limits=Limits.of(runbook)
+        )
+    return (refusal.guardrail, refusal.reason) if refusal is not None else None
+
+
+def _by_mode(runbook: Runbook) -> tuple[str, str] | None:
+    return None if runbook.mode == "act" else ("mode", f"the runbook's mode is {runbook.mode}")

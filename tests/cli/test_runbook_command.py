@@ -1,0 +1,126 @@
+"""`paramedic runbook test · new`: what would happen, said offline; and a runbook to begin with."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from patients import RUNBOOK
+
+from paramedic import settings
+from paramedic.alert import Alert, Severity, Status
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import Store, acts, claims, incidents, pauses
+from paramedic.store.acts import Act, Limits
+from paramedic.store.claims import Claim
+from paramedic.store.incidents import Plan
+from paramedic.store.migrations import migrate
+from paramedic.target import Identity
+
+ROOT = Path(__file__).parents[2]
+PARAMEDIC = Path(sys.executable).parent / "paramedic"
+NAME = "tracking-api-memory"
+
+
+def _say(*argv: str, code: int = 0) -> str:
+    done = subprocess.run([PARAMEDIC, "runbook", *argv], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code, done.stdout + done.stderr
+    return " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with the shipped runbooks; the memory one acts."""
+    folder = tmp_path / "runbooks"
+    folder.mkdir()
+    for file in ("services.yaml", "oncall.yaml"):
+        (folder / file).write_text((ROOT / "runbooks" / file).read_text())
+    text = (ROOT / "runbooks" / f"{NAME}.md").read_text()
+    (folder / f"{NAME}.md").write_text(text.replace("mode: observe", "mode: act"))
+    return tmp_path
+
+
+def _alert(data: Path, **labels: str) -> str:
+    said = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100", "severity": "critical"} | labels
+    alert = {"status": "firing", "labels": said, "annotations": {}, "startsAt": "2026-11-01T09:00:00Z"}
+    alert |= {"endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "f404ecabc8dd5cd7"}
+    body = {"version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", "receiver": "paramedic"}
+    body |= {"groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "", "alerts": [alert]}
+    file = data / "alert.json"
+    file.write_text(json.dumps(body))
+    return str(file)
+
+
+def _tried(data: Path, *argv: str, code: int = 0, **labels: str) -> str:
+    return _say("test", NAME, "--alert", _alert(data, **labels), "--data", str(data), *argv, code=code)
+
+
+def test_it_says_what_would_run_on_what_and_touches_nothing(data: Path) -> None:
+    said = _tried(data)
+    assert "it is wanted, and means web-1/tracking-api" in said
+    assert "playbook restart-service would look whether it is still failing" in said
+    assert "each verified before the next: restart" in said
+    assert "no guardrail would stop its first change" in said
+    assert sorted(path.name for path in data.iterdir()) == ["alert.json", "runbooks"]
+
+
+def test_it_says_why_it_would_not_act(data: Path) -> None:
+    assert "no matcher means it" in _tried(data, env="test", code=1)
+    said = _tried(data, instance="db-7", code=1)
+    assert "services.yaml lists no supervisord 'tracking-api' on host 'db-7'" in said
+    assert "a person would get it, by policy default" in said
+    file = data / "runbooks" / f"{NAME}.md"
+    file.write_text(file.read_text().replace("mode: act", "mode: observe"))
+    assert "guardrail mode would stop it: the runbook's mode is observe" in _tried(data, code=1)
+
+
+def test_what_was_done_before_counts(data: Path) -> None:
+    chosen = settings.Settings(data=data)
+    migrate(chosen.store())
+    store = Store(chosen.store())
+    alert = Alert("alertmanager", "Slow", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
+    with store.record() as tx:
+        plan = Plan(NAME, "v1", RUNBOOK, 1)
+        target = "web-1/tracking-api"
+        incidents.open_incident(
+            tx, alert, service="tracking-api", target=target, policy="default", reason="r", plan=plan
+        )
+        incidents.begin_attempt(tx, 1, 1, flow_run="run-1")
+        claim = claims.take(tx, target=target, incident=1, attempt=1, holder="run:run-1", lease=timedelta(minutes=1))
+        assert isinstance(claim, Claim)
+        alive = Identity(1, 1.0, "RUNNING")
+        deadline, limits = timedelta(seconds=5), Limits("act", None, None)
+        act = acts.intend(tx, claim, rung=1, remedy="restart", identity=alive, deadline=deadline, limits=limits)
+        assert isinstance(act, Act)
+        acts.close(tx, act, result="cured", why="well", actor="a")
+    assert "it would join INC-1" in _tried(data, code=1)
+    with store.record() as tx:
+        incidents.resolve(tx, 1, Outcome(Ending.REMEDIATED, "well"), actor="a")
+    assert "guardrail cooldown would stop it: web-1/tracking-api was acted on at" in _tried(data, code=1)
+    with store.record() as tx:
+        pauses.pause(tx, by="ada", reason="a release is on its way")
+    found = json.loads(_tried(data, "--json", code=1))
+    assert found[0]["acts"] is False
+    assert "guardrail kill switch would stop it" in found[0]["lines"][-2]
+    store.close()
+
+
+def test_a_body_that_cannot_be_read_is_said(data: Path) -> None:
+    (data / "bad.json").write_text('{"version": "4"}')
+    said = _say("test", NAME, "--alert", str(data / "bad.json"), "--data", str(data), code=2)
+    assert "alerts" in said
+    assert "there is no usable runbook 'nobody'" in _say(
+        "test", "nobody", "--alert", _alert(data), "--data", str(data), code=1
+    )
+
+
+def test_a_new_runbook_is_one_that_lint_has_nothing_against(data: Path) -> None:
+    said = _say("new", "tracking-api-slow", "--service", "tracking-api", "--data", str(data))
+    assert "tracking-api-slow.md" in said
+    assert "2 runbooks, 1 targets: nothing wrong" in _say("lint", "--data", str(data))
+    again = _say("new", "tracking-api-slow", "--service", "tracking-api", "--data", str(data), code=1)
+    assert "exists already; nothing was written" in again
+    assert "lists no target of 'payments'" in _say("new", "x", "--service", "payments", "--data", str(data), code=1)
+    assert "small letters" in _say("new", "../x", "--service", "tracking-api", "--data", str(data), code=2)

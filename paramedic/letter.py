@@ -22,8 +22,7 @@ _SUBJECT_LIMIT = 200
 _WORDS_LIMIT = 500  # characters of a title, of a reason, of a line of the timeline
 _BODY_LIMIT = 8_000  # characters of a checklist, of a word about ourselves
 
-_MITIGATION = re.compile(r"#{1,6} Mitigation\b|\*\*Mitigation\b")
-_ANOTHER_PART = re.compile(r"#{1,2} |\*\*(Meaning|Impact|Diagnosis)\b")
+_ANOTHER_PART = re.compile(r"#{1,2} |\*\*(Meaning|Impact|Diagnosis|Mitigation)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +102,19 @@ def trouble(subject: str, body: str, *, now: datetime) -> Letter:
 
 
 def mitigation_of(runbook: str) -> str:
-    """The checklist under a runbook's heading Mitigation, or nothing. A `#` in a code block is no heading."""
+    """The checklist under a runbook's heading Mitigation, or nothing."""
+    return part_of(runbook, "Mitigation")
+
+
+def part_of(runbook: str, heading: str) -> str:
+    """What stands under one of a runbook's headings, or nothing. A `#` in a code block is no heading."""
+    begins = re.compile(rf"#{{1,6}} {heading}\b|\*\*{heading}\b")
     found: list[str] = []
     within = fenced = False
     for line in runbook.split("\n"):
-        if not fenced and _MITIGATION.match(line):
+        if not fenced and begins.match(line):
             within = True
-            found += [line.removeprefix("**Mitigation.**")] if line.startswith("**") else []
+            found += [line.removeprefix(f"**{heading}.**")] if line.startswith("**") else []
             continue
         if line.lstrip().startswith(("```", "~~~")):
             fenced = not fenced

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paramedic.duration import moment
@@ -43,6 +43,7 @@ def test_what_is_no_moment_is_refused_with_what_is_allowed(text: str, why: str) 
     assert "write 2026-01-31T22:00+01:00" in str(said.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_text_raises_anything_else(text: str) -> None:
     try:

@@ -18,7 +18,7 @@ COMMANDS = {
     "doctor": ("doctor", "Check what Paramedic needs, and say what to mend."),
     "config": ("config", "Show every setting and where it comes from."),
     "alert": ("alert", "Send an alert, list what came in."),
-    "incident": ("incident", "List, show, acknowledge, resolve, note."),
+    "incident": ("incident", "List, show, acknowledge, resolve, note, report."),
     "runbook": ("runbook", "List, show, lint, test, new."),
     "audit": ("audit", "Show, verify and export the trail."),
     "pause": ("switch", "Stop every act, or those of one service or runbook; and no page."),

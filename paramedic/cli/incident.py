@@ -2,10 +2,12 @@
 
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
+from paramedic.alert import Severity
 from paramedic.cli.answer import (
     AsJson,
     By,
@@ -20,14 +22,18 @@ from paramedic.cli.answer import (
     table,
 )
 from paramedic.clock import from_iso, iso, spoken
+from paramedic.duration import moment
 from paramedic.incident import IllegalMove, Incident, State
 from paramedic.maintenance import Window
 from paramedic.outcome import Ending, Outcome
 from paramedic.pause import Pause
+from paramedic.report import as_json as as_json_of
+from paramedic.report import markdown
 from paramedic.store import acts, claims, incidents, maintenance, messages, pauses
 from paramedic.store import trail as kept
 from paramedic.store.acts import Act
 from paramedic.store.incidents import NoSuchIncident
+from paramedic.store.story import story
 from paramedic.visible import visible
 
 app = typer.Typer(
@@ -39,7 +45,13 @@ Id = Annotated[str, typer.Argument(help="INC-1, or just 1.", metavar="ID")]
 
 @app.command("list")
 def list_(
+    *,
     state: Annotated[list[State] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
+    service: Annotated[list[str] | None, typer.Option(help="Only of this service; may be repeated.")] = None,
+    severity: Annotated[list[Severity] | None, typer.Option(help="Only of this severity; may be repeated.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only opened since: -2h, 2026-01-31T22:00+01:00.", metavar="TIME")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1)] = 50,
     before: Annotated[str | None, typer.Option(help="Page on from this one.", metavar="ID")] = None,
     data: Data = None,
@@ -49,7 +61,13 @@ def list_(
     _, store = opened(data)
     with store.read() as tx:
         found = incidents.listed(
-            tx, states=tuple(state or ()), limit=limit, before=number_of(before) if before else None
+            tx,
+            states=state or (),
+            services=service or (),
+            severities=severity or (),
+            since=_since(since, tx.now),
+            limit=limit,
+            before=number_of(before) if before else None,
         )
     if as_json:
         say_json([_as_json(one) for one in found])
@@ -125,6 +143,20 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def report(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
+    """Its whole story in Markdown: what was wrong, what was done and allowed by what, who was told, what is open."""
+    _, store = opened(data)
+    number = number_of(incident)
+    with store.read() as tx:
+        _got(tx, number)
+        whole = story(tx, number)
+    if as_json:
+        say_json(as_json_of(whole))
+    else:
+        typer.echo(markdown(whole), nl=False)
+
+
+@app.command()
 def ack(incident: Id, by: By, data: Data = None) -> None:
     """It is yours: pages stop, and so does every further change."""
     _, store = opened(data)
@@ -177,6 +209,13 @@ def _to_stop(one: Incident, holder: str | None, stopped: Sequence[Pause], window
     if holder is None:
         return "nothing to stop"
     return f"to stop it: cancel the run in the Prefect UI, or `paramedic pause --service {shlex.quote(one.service)}`"
+
+
+def _since(text: str | None, now: datetime) -> datetime | None:
+    try:
+        return None if text is None else moment(text, after=now)
+    except ValueError as error:
+        raise typer.BadParameter(f"--since {error}") from error
 
 
 def _got(tx: Any, number: int) -> Incident:

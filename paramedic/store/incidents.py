@@ -1,6 +1,6 @@
 """Incidents and their attempts. Every move is checked by the machine and told on the trail, in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,11 +59,26 @@ def live(tx: Tx, service: str, target: str) -> Incident | None:
     return None if row is None else _incident(tx, row)
 
 
-def listed(tx: Tx, *, states: tuple[State, ...] = (), limit: int = 50, before: int | None = None) -> list[Incident]:
-    """The newest incidents first; `before` pages on from a number."""
+def listed(
+    tx: Tx,
+    *,
+    states: Collection[State] = (),
+    services: Collection[str] = (),
+    severities: Collection[Severity] = (),
+    since: datetime | None = None,
+    limit: int = 50,
+    before: int | None = None,
+) -> list[Incident]:
+    """The newest incidents first; `since` is when they were last opened, `before` pages on from a number."""
     query: Select[Any] = select(incidents).order_by(incidents.c.number.desc()).limit(limit)
     if states:
         query = query.where(incidents.c.state.in_(states))
+    if services:
+        query = query.where(incidents.c.service.in_(services))
+    if severities:
+        query = query.where(incidents.c.severity.in_(severities))
+    if since is not None:
+        query = query.where(func.coalesce(incidents.c.reopened_at, incidents.c.opened_at) >= since)
     if before is not None:
         query = query.where(incidents.c.number < before)
     return [_incident(tx, row) for row in tx.conn.execute(query)]

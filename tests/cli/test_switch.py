@@ -1,4 +1,4 @@
-"""The kill switch and the maintenance windows, as a person on call uses them."""
+"""Pauses, maintenance windows and reports, as a person on call uses them."""
 
 import json
 import os
@@ -151,3 +151,20 @@ def test_a_window_that_cannot_be_meant_is_refused_with_what_is_allowed(
 ) -> None:
     assert why in " ".join(say("maintenance", "add", "--because", "a disk", *asked, code=code).replace("│", "").split())
     assert json.loads(say("maintenance", "list", "--past", "--json")) == []
+
+
+def test_incidents_are_filtered_and_reported(say: Said) -> None:
+    def found(*asked: str) -> list[str]:
+        return [one["id"] for one in json.loads(say("incident", "list", "--json", *asked))]
+
+    assert found("--service", "tracking-api", "--severity", "critical", "--since", "-1h") == ["INC-1"]
+    assert found("--severity", "warning") == []
+    assert found("--service", "shop") == []
+    assert found("--since", "+1h") == []
+    assert "--since 'yesterday' is no moment" in " ".join(
+        say("incident", "list", "--since", "yesterday", code=2).replace("│", "").split()
+    )
+    report = say("incident", "report", "1")
+    assert report.startswith(f"# INC-1: TrackingApiMemory on {TARGET}\n")
+    assert json.loads(say("incident", "report", "INC-1", "--json"))["incident"]["id"] == "INC-1"
+    assert "there is no INC-9" in say("incident", "report", "9", code=1)

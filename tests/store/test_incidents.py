@@ -101,6 +101,22 @@ def test_incidents_are_listed_newest_first_and_in_pages(timed: Store) -> None:
             incidents.get(tx, 99)
 
 
+def test_incidents_are_found_by_service_severity_and_when_they_were_opened(timed: Store, clock: Clock) -> None:
+    with timed.record() as tx:
+        old = opened(tx, target="web-1/api", said=alert(severity=Severity.WARNING))
+        incidents.resolve(tx, old, Outcome(Ending.RECOVERED, "well"), actor="run:1")
+    clock.advance(timedelta(hours=2))
+    with timed.record() as tx:
+        new = opened(tx, target="web-2/api")
+        hour_ago = tx.now - timedelta(hours=1)
+        assert [one.number for one in incidents.listed(tx, since=hour_ago)] == [new]
+        assert [one.number for one in incidents.listed(tx, severities=[Severity.WARNING])] == [old]
+        assert [one.number for one in incidents.listed(tx, services=["tracking", "shop"])] == [new, old]
+        assert incidents.listed(tx, services=["shop"]) == []
+        incidents.reopen(tx, old, alert(severity=Severity.WARNING, starts_at=tx.now), reason="again")
+        assert [one.number for one in incidents.listed(tx, since=hour_ago)] == [new, old]
+
+
 # --- alerts ---------------------------------------------------------------------------------------------------------
 
 

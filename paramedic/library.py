@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from paramedic import runbook
+from paramedic.check import Placed
 from paramedic.document import BadDocument, Problem
 from paramedic.escalation import Oncall, parse_oncall
 from paramedic.remedy import RESTART, Verb
@@ -26,6 +27,14 @@ class Library:
     services: Services
     oncall: Oncall
     problems: tuple[Problem, ...]
+
+    def placed(self) -> list[tuple[str, Placed]]:
+        """Every check at every target that it measures, with the group that it is run with."""
+        return [(one.group, placed) for one in self.runbooks.values() for placed in one.placed(self.services)]
+
+    def groups(self) -> list[str]:
+        """The groups that have checks."""
+        return sorted({group for group, _ in self.placed()})
 
 
 def playbooks(flows: Path | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -64,6 +64,24 @@ def _by_name(said: object) -> object:
         raise ValueError('write JSON: {"sender": "its secret"}') from error
 
 
+def _listed(said: object) -> object:
+    return tuple(part.strip() for part in said.split(",") if part.strip()) if isinstance(said, str) else said
+
+
+def _askable(said: tuple[str, ...]) -> tuple[str, ...]:
+    for one in said:
+        parts = urlsplit(one)
+        if (
+            parts.scheme not in ("http", "https", "tcp")
+            or not parts.hostname
+            or (parts.scheme == "tcp" and not parts.port)
+        ):
+            raise ValueError(
+                f"{one!r} cannot be asked; write http://HOST, https://HOST or tcp://HOST:PORT, with commas between"
+            )
+    return said
+
+
 def _long_enough(said: dict[str, SecretStr]) -> dict[str, SecretStr]:
     for name, secret in said.items():
         if len(secret.get_secret_value()) < SHORTEST:
@@ -93,6 +111,9 @@ Web = Annotated[str | None, AfterValidator(_one_of("http://", "https://"))]
 SecretWeb = Annotated[SecretStr | None, AfterValidator(_one_of("http://", "https://"))]
 Mail = Annotated[SecretStr | None, AfterValidator(_one_of("smtp://", "smtps://"))]
 Database = Annotated[SecretStr | None, AfterValidator(_one_of("sqlite:///", "postgresql://", "postgresql+psycopg://"))]
+
+
+Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_askable)]
 
 
 class Settings(BaseSettings):
@@ -137,6 +158,9 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     cures_per_day: int = Field(default=3, ge=1)
     reopen_within: Span = timedelta(minutes=30)
+    checks_every: Span = timedelta(seconds=60)
+    control_probes: Addresses = ()
+    mass_breach: int = Field(default=5, ge=2)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -144,6 +168,14 @@ class Settings(BaseSettings):
     def _renewed_in_time(self) -> Self:
         if 2 * self.renew >= self.lease:
             raise ValueError("renew must be under half of lease: a holder stops at half its lease")
+        return self
+
+    @model_validator(mode="after")
+    def _seldom_enough(self) -> Self:
+        if not timedelta(seconds=10) <= self.checks_every <= timedelta(days=1):
+            raise ValueError(
+                "checks_every is from 10s to 1d: a run takes seconds to begin, and samples inside as often as told"
+            )
         return self
 
     def store(self) -> str:
@@ -235,6 +267,8 @@ def _written(value: object) -> str:
         return value.get_secret_value()
     if isinstance(value, timedelta):
         return f"{value.total_seconds():f}s"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     if isinstance(value, dict):
         return json.dumps({name: _written(one) for name, one in value.items()})
     return str(value)

@@ -3,11 +3,13 @@
 import logging
 import signal
 import threading
+from pathlib import Path
 
-from paramedic import settings
+from paramedic import library, settings
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.dispatch.registration import register
+from paramedic.document import BadDocument
 from paramedic.error import TryAgain
 from paramedic.secret import hush_logging
 from paramedic.settings import ROOT
@@ -28,7 +30,9 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
 
     def deploy() -> None:
-        register(ROOT, chosen.work_pool, chosen.work_pool_type, chosen.flows)
+        groups = _groups(chosen.runbooks, chosen.flows)
+        pool, kind = chosen.work_pool, chosen.work_pool_type
+        register(ROOT, pool, kind, groups=groups, every=chosen.checks_every, flows=chosen.flows)
 
     while not stop.is_set():
         try:
@@ -40,6 +44,15 @@ def main() -> None:
     auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
     prefect = PrefectRuns(chosen.prefect_api_url, auth=auth)
     Dispatch(Store(chosen.store()), prefect, deploy).run(stop)
+
+
+def _groups(runbooks: Path, flows: Path | None) -> list[str]:
+    """The groups that are measured. A folder that cannot be read now keeps no order from Prefect; its rounds say why."""
+    try:
+        return library.load(runbooks, flows).groups()
+    except BadDocument as error:
+        log.error("only the default group is scheduled: %s", error)  # noqa: TRY400 - its words say it
+        return ["default"]
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
 
-from paramedic import settings
-from paramedic.responder.worker import ParamedicWorker
+from paramedic import library, settings
+from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
 from paramedic.secret import hush_logging
 
 #: How long runs may take to end after SIGTERM.
@@ -28,7 +28,9 @@ async def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await _prefect_answers(stop)
-    worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=8, prefetch_seconds=0)
+    # Of each group one round is at work and the next may wait for it; other schedules have room for as many again.
+    rounds = 2 * (len(library.load(chosen.runbooks).groups()) + 2)
+    worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=PLAYBOOKS + rounds, prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
     async with worker:
         await _prefect_knows(worker, stop)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +16,18 @@ import httpx
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.responses import WorkerFlowRunResponse
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from pydantic import Field
 
+from paramedic.clock import utc_now
 from paramedic.lifeline import command
 
 #: How long a process that was asked to end may take before it is killed.
 _TERM_SECONDS = 5.0
+
+#: So many runs at once are never scheduled rounds, however many of those wait: an outage must not wait for a measurement.
+PLAYBOOKS = 8
 
 #: How often the state of a run at work is read.
 _LOOK_EVERY_SECONDS = 2.0
@@ -73,6 +78,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._wanted = int(os.environ.get("PARAMEDIC_WARM_PROCESSES", "2"))
         self._warm: collections.deque[asyncio.subprocess.Process] = collections.deque()
         self._at_work: set[UUID] = set()
+        self._rounds: set[UUID] = set()  # of what is at work or on its way there, the scheduled ones
 
     async def setup(self) -> None:
         """Warm up before the first run is taken."""
@@ -97,7 +103,27 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         Prefect's own falls over it: whoever presses Retry at once would end the worker, and every run with it.
         """
         free = [entry for entry in flow_run_response if entry.flow_run.id not in self._at_work]
-        return await super()._submit_scheduled_flow_runs(free)
+        missed = [entry.flow_run for entry in free if _missed(entry.flow_run)]
+        for flow_run in missed:
+            await self._skip(flow_run)
+        rounds = [entry for entry in free if entry.flow_run.auto_scheduled and entry.flow_run not in missed]
+        others = [entry for entry in free if not entry.flow_run.auto_scheduled]
+        return await super()._submit_scheduled_flow_runs(others + rounds[: self._room_for(rounds)])
+
+    def _room_for(self, rounds: list[WorkerFlowRunResponse]) -> int:
+        """How many of these scheduled rounds may begin: of what the limit allows, PLAYBOOKS are never theirs."""
+        if self._limiter is None:
+            return len(rounds)
+        self._rounds &= self._at_work | self._submitting_flow_run_ids
+        room = max(0, round(self._limiter.total_tokens) - PLAYBOOKS - len(self._rounds))
+        self._rounds |= {entry.flow_run.id for entry in rounds[:room]}
+        return room
+
+    async def _skip(self, flow_run: FlowRun) -> None:
+        """A round whose next has been due since ends without a process: after a stop there may be hundreds."""
+        with contextlib.suppress(httpx.HTTPError, ObjectNotFound):  # then the next poll meets it again
+            message = "a whole period late: the next round has been due since"
+            await self.client.set_flow_run_state(flow_run.id, Completed(name="Skipped", message=message), force=True)
 
     async def run(
         self,
@@ -169,6 +195,16 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._warm = collections.deque(process for process in self._warm if process.returncode is None)
         while len(self._warm) < self._wanted:
             self._warm.append(await _start())
+
+
+def _missed(flow_run: FlowRun) -> bool:
+    """Whether a scheduled round comes so late that the next one has been due since. It says itself how often they come."""
+    said = flow_run.parameters.get("run")
+    every = said.get("every") if isinstance(said, dict) else None
+    due = flow_run.expected_start_time
+    if not flow_run.auto_scheduled or not isinstance(every, int) or due is None:
+        return False
+    return utc_now() - due >= timedelta(seconds=every)
 
 
 async def _start() -> asyncio.subprocess.Process:

@@ -1,0 +1,16 @@
+"""The scheduled flow that measures."""
+
+from tasks.check import checks_of, measure_until_the_next_round
+from tasks.scheduled import Round, scheduled
+
+
+@scheduled
+def health_check(this: Round) -> str:
+    """Measure each check of the group as often as its runbook says, until the next round takes over.
+
+    Never acts: what is broken becomes an alert in the inbox and goes the way of every alert; what sees nothing is unknown.
+    """
+    placed = checks_of(this)
+    if not placed:
+        return f"no runbook of the group {this.group} has a check with a listed target"
+    return measure_until_the_next_round(this, placed)

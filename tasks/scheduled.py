@@ -1,0 +1,184 @@
+"""What makes a function a scheduled flow: one round of a group at a time, none of it late, and a named end."""
+
+import inspect
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from prefect import Flow, flow
+from prefect.client.schemas.objects import State as PrefectState
+from prefect.runtime import flow_run
+from prefect.states import Cancelled as CancelledState
+from prefect.states import Completed, Failed
+from pydantic import BaseModel, ConfigDict, Field
+
+from paramedic import library, lifeline, settings
+from paramedic.clock import boottime, spoken, utc_now
+from paramedic.error import TryAgain, Useless
+from paramedic.library import Library
+from paramedic.secret import hush_logging
+from paramedic.settings import Settings
+from paramedic.store import Store, StoreUnavailable, Tx, leases
+from tasks.work import STOPPED, Cancelled, GivenUp, own_state
+
+log = logging.getLogger(__name__)
+
+#: How often a lease that somebody else has is asked for again, and how often our own state is read.
+_ASK_AGAIN_SECONDS, _LOOK_SECONDS = 0.5, 5.0
+
+#: How long after its end a round may still record what it has begun; then its lease is left to run out.
+_GRACE = timedelta(seconds=10)
+
+
+class Period(BaseModel):
+    """What Prefect is told of a round: ids and a number, and nothing that it could take for a template."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    group: str = Field(default="default", pattern=r"^[a-z0-9-]{1,40}$", description="what this schedule is about")
+    every: int = Field(default=60, ge=1, le=86_400, description="seconds from one round to the next")
+
+
+@dataclass
+class Round:
+    """One run of a scheduled flow, until the next one is due. No other run of the same flow and group is in its round."""
+
+    settings: Settings
+    store: Store
+    library: Library
+    group: str
+    flow_run: str
+    lease: str
+    ends_at: float  # of `boottime()`
+    _looked_at: float = field(default=0.0, init=False)
+
+    @property
+    def holder(self) -> str:
+        """Who this is, in the lease."""
+        return f"run:{self.flow_run}"
+
+    def still_ours(self, tx: Tx) -> None:
+        """To be asked in the transaction that writes. Raises GivenUp where another run has the round."""
+        if not leases.held(tx, self.lease, holder=self.holder):
+            raise GivenUp(f"another run has {self.lease}: this one stood still for too long")
+
+    def go_on(self) -> None:
+        """To be asked now and then. Raises Cancelled where an operator stopped the run; asks Prefect every few seconds."""
+        if boottime() - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = boottime()
+            if own_state(self.flow_run) in STOPPED:
+                raise Cancelled("an operator cancelled the run in Prefect")
+
+
+Story = Callable[[Round], str]
+
+
+def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
+    """Make the story a Prefect flow with the one parameter `run`; what it returns is said as the reason of `Done`.
+
+    A run that comes a whole period late ends at once as `Skipped`: after a stop there is no flood of them. The round is a
+    lease in the store: a run that does not get it before its time is over is `Skipped` too. A round that another run took
+    over ends as `GivenUp`. What the store or an author's file keeps from working is `Failed`, in words; the next round is
+    another try.
+    """
+    name = story.__name__.replace("_", "-")
+
+    def run_story(run: Period) -> PrefectState[Any]:
+        hush_logging()
+        if lifeline.VARIABLE in os.environ:
+            lifeline.die_with_parent()
+        due = flow_run.scheduled_start_time
+        late = max(timedelta(0), utc_now() - due) if due is not None else timedelta(0)
+        if late >= timedelta(seconds=run.every):
+            return Completed(name="Skipped", message=f"it was due {spoken(late)} ago; the next has been due since")
+        try:
+            return _told(story, _load(name, run, timedelta(seconds=run.every) - late))
+        except GivenUp as error:
+            return Completed(name="GivenUp", message=str(error))
+        except Cancelled as error:
+            return CancelledState(message=str(error))
+        except (TryAgain, Useless) as error:
+            return Failed(name="Failed", message=str(error))
+
+    run_story.__name__ = story.__name__
+    run_story.__qualname__ = story.__qualname__
+    run_story.__module__ = story.__module__
+    run_story.__doc__ = story.__doc__
+    # Prefect builds the run form from the signature.
+    run_story.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter("run", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Period)]
+    )
+    return flow(name=name, retries=0, persist_result=False, validate_parameters=True)(run_story)
+
+
+def _load(name: str, run: Period, remains: timedelta) -> Round:
+    ends_at = boottime() + remains.total_seconds()
+    chosen = settings.load()
+    return Round(
+        settings=chosen,
+        store=Store(chosen.store()),
+        library=library.load(chosen.runbooks, chosen.flows),
+        group=run.group,
+        flow_run=str(flow_run.id),
+        lease=f"{name}/{run.group}",
+        ends_at=ends_at,
+    )
+
+
+def _told(story: Story, this: Round) -> PrefectState[Any]:
+    if not _taken(this):
+        return Completed(name="Skipped", message=f"another run had {this.lease} until this one's time was over")
+    keeper = _Keeper(this)
+    keeper.start()
+    try:
+        return Completed(name="Done", message=story(this))
+    finally:
+        keeper.end()
+        this.store.close()
+
+
+def _taken(this: Round) -> bool:
+    while boottime() < this.ends_at:
+        this.go_on()
+        with this.store.write() as tx:
+            if leases.take(tx, this.lease, holder=this.holder, lease=this.settings.lease):
+                return True
+        time.sleep(_ASK_AGAIN_SECONDS)
+    return False
+
+
+class _Keeper(threading.Thread):
+    """Renews the lease while the round lasts, and not for ever: a run that hangs loses it."""
+
+    def __init__(self, this: Round) -> None:
+        super().__init__(name="lease", daemon=True)
+        self._this = this
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        this = self._this
+        while not self._done.wait(this.settings.renew.total_seconds()):
+            if boottime() > this.ends_at + _GRACE.total_seconds():
+                return
+            try:
+                with this.store.write() as tx:
+                    if not leases.held(tx, this.lease, holder=this.holder):
+                        return
+                    leases.take(tx, this.lease, holder=this.holder, lease=this.settings.lease)
+            except StoreUnavailable as error:
+                log.warning("the lease %s could not be renewed: %s", this.lease, error)
+
+    def end(self) -> None:
+        """Stop renewing, and give the lease back. A store that does not answer lets it run out."""
+        self._done.set()
+        self.join()
+        try:
+            with self._this.store.write() as tx:
+                leases.release(tx, self._this.lease, holder=self._this.holder)
+        except StoreUnavailable as error:
+            log.warning("the lease %s is left to run out: %s", self._this.lease, error)

@@ -1,0 +1,130 @@
+"""The scheduled health check on a real Prefect, in the whole stack: what hangs is found, and a restart brings no second one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from ward import Service, service
+
+from paramedic.demo.world import free_port
+from paramedic.up import Running, running
+
+__all__ = ["service"]
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+PARAMEDIC = str(Path(sys.executable).parent / "paramedic")
+
+RUNBOOK = """\
+---
+runbook: tracking-api-hangs
+service: tracking-api
+when:
+  - check: health
+    error_rate: {critical: 3%, for: 1s}
+    every: 500ms
+    timeout: 400ms
+    window: 2s
+mode: observe
+playbook: restart-service
+with:
+  target: {supervisord: tracking-api, host: "{instance}"}
+  verify: {check: error_rate, stable: 1s, within: 5s}
+---
+**Meaning.** It does not answer.
+**Impact.** Nobody sees where dinner is.
+## Diagnosis
+## Mitigation
+"""
+
+
+@pytest.fixture
+def env(tmp_path: Path, service: Service) -> dict[str, str]:
+    books = tmp_path / "runbooks"
+    books.mkdir()
+    (books / "tracking-api-hangs.md").write_text(RUNBOOK)
+    (books / "oncall.yaml").write_text((Path(__file__).parents[2] / "runbooks" / "oncall.yaml").read_text())
+    target = {
+        "host": "web-1",
+        "health": service.url,
+        "supervisord": {"program": "tracking-api", "address": "unix:///s"},
+    }
+    (books / "services.yaml").write_text(json.dumps({"services": {"tracking-api": {"targets": [target]}}}))
+    (tmp_path / "data").mkdir()
+    chosen = {"RUNBOOKS": str(books), "DATA": str(tmp_path / "data"), "CHECKS_EVERY": "10s", "PORT": str(free_port())}
+    return dict(os.environ) | {f"PARAMEDIC_{name}": value for name, value in chosen.items()}
+
+
+@contextmanager
+def up(tmp_path: Path, env: dict[str, str]) -> Iterator[Running]:
+    with (tmp_path / "up.out").open("ab") as out:
+        process = subprocess.Popen([PARAMEDIC, "up"], env=env, cwd=tmp_path, stdout=out, stderr=out)
+    try:
+        yield until(lambda: running(tmp_path / "data"))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def until(found: Callable[[], Any], seconds: float = 120) -> Any:
+    ends = time.monotonic() + seconds
+    while not (it := found()):
+        assert time.monotonic() < ends, "it never came"
+        time.sleep(0.3)
+    return it
+
+
+def ask(here: Running, method: str, path: str, **body: Any) -> Any:
+    try:
+        answer = httpx.request(method, f"{here.prefect}{path}", timeout=10, trust_env=False, **body)
+        return answer.json() if answer.is_success else None
+    except httpx.HTTPError:
+        return None
+
+
+def rounds(here: Running, name: str) -> list[dict[str, Any]]:
+    """The runs of the health check that ended so."""
+    runs = ask(here, "POST", "/flow_runs/filter", json={"flows": {"name": {"any_": ["health-check"]}}}) or []
+    return [run for run in runs if run["state_name"] == name]
+
+
+def told(env: dict[str, str], tmp_path: Path, *command: str) -> Any:
+    done = subprocess.run([PARAMEDIC, *command, "--json"], env=env, cwd=tmp_path, capture_output=True, check=False)
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def test_what_hangs_is_found_by_the_schedule_and_a_restart_makes_no_second_one(
+    tmp_path: Path, env: dict[str, str], service: Service
+) -> None:
+    with up(tmp_path, env) as here:
+        first = until(lambda: rounds(here, "Done"))[0]
+        assert "samples of 1 checks" in first["state"]["message"]
+        assert set(first["tags"]) >= {"paramedic", "checks"}
+        assert told(env, tmp_path, "incident", "list") == []
+        service.hang()
+        incident = until(lambda: told(env, tmp_path, "incident", "list"))[0]
+        assert incident["title"] == "tracking-api-hangs error_rate"
+        deployment = ask(here, "GET", "/deployments/name/health-check/health-check")
+    asked = service.asked
+    time.sleep(12)  # at least one round is missed meanwhile
+    with up(tmp_path, env) as here:
+        until(lambda: service.asked > asked)
+        again = until(lambda: ask(here, "GET", "/deployments/name/health-check/health-check"))
+        assert again["id"] == deployment["id"]
+        slugs = [[schedule["slug"] for schedule in one["schedules"]] for one in (deployment, again)]
+        assert slugs == [["default"], ["default"]]
+        at_once = rounds(here, "Running")
+        assert len(at_once) <= 2, "one in its round, and at most the next that waits for it"

@@ -1,0 +1,262 @@
+"""A scheduled flow: one round at a time, none of it late, and a named end for each."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ward import Service, service
+
+from flows.health_check import health_check
+from paramedic import settings
+from paramedic.clock import boottime, utc_now
+from paramedic.settings import Settings
+from paramedic.store import Store, checks, inbox, leases, mass
+from paramedic.store.migrations import migrate
+from paramedic.threshold import Level
+from tasks import scheduled as module
+from tasks.scheduled import Period, Round, scheduled
+
+__all__ = ["service"]
+
+ROOT = Path(__file__).parents[2]
+
+RUNBOOK = """\
+---
+runbook: tracking-api-hangs
+service: tracking-api
+when:
+  - check: health
+    error_rate: {critical: 3%, for: 0s}
+    every: 100ms
+    timeout: 90ms
+playbook: restart-service
+with:
+  target: {supervisord: tracking-api, host: "{instance}"}
+  verify: {health: ok, stable: 1m, within: 5m}
+---
+**Meaning.** **Impact.**
+## Impact
+## Diagnosis
+## Mitigation
+"""
+
+
+@pytest.fixture
+def chosen(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    books = tmp_path / "runbooks"
+    books.mkdir()
+    (books / "oncall.yaml").write_text((ROOT / "runbooks" / "oncall.yaml").read_text())
+    (books / "services.yaml").write_text(
+        "services: {tracking-api: {targets: [{host: web-1, health: '"
+        + service.url
+        + "', supervisord: {program: tracking-api, address: 'unix:///nowhere'}}]}}"
+    )
+    (books / "tracking-api-hangs.md").write_text(RUNBOOK)
+    made = Settings(data=tmp_path, runbooks=books, lease=timedelta(seconds=5), renew=timedelta(seconds=1))
+    migrate(made.store())
+    monkeypatch.setattr(settings, "load", lambda: made)
+    return made
+
+
+@pytest.fixture
+def store(chosen: Settings) -> Iterator[Store]:
+    opened = Store(chosen.store())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def prefect(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """What Prefect says of the run."""
+    said = SimpleNamespace(id="run-1", scheduled_start_time=None, state=None)
+    monkeypatch.setattr(module, "flow_run", said)
+    monkeypatch.setattr(module, "own_state", lambda _: said.state)
+    return said
+
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(chosen: Settings, prefect: SimpleNamespace) -> Run:
+    def ran(story: Callable[[Round], str], every: int = 60, group: str = "default") -> Any:
+        return scheduled(story).fn(Period(group=group, every=every))
+
+    return ran
+
+
+def a_story(this: Round) -> str:
+    return f"group {this.group}"
+
+
+def test_a_round_says_what_it_did(run: Run) -> None:
+    state = run(a_story)
+    assert (state.type.value, state.name, state.message) == ("COMPLETED", "Done", "group default")
+
+
+def test_its_form_in_prefect_has_the_group_and_the_period_and_refuses_a_typo() -> None:
+    flow = scheduled(a_story)
+    assert flow.name == "a-story"
+    assert list(flow.parameters.properties) == ["run"]
+    with pytest.raises(ValueError, match="Extra inputs"):
+        Period.model_validate({"grup": "default"})
+
+
+def test_a_round_that_comes_a_whole_period_late_does_nothing(run: Run, prefect: SimpleNamespace) -> None:
+    prefect.scheduled_start_time = utc_now() - timedelta(seconds=60)
+    state = run(lambda_fails)
+    assert (state.type.value, state.name) == ("COMPLETED", "Skipped")
+    assert "the next has been due since" in state.message
+
+
+def lambda_fails(_: Round) -> str:
+    raise AssertionError("it was not to run")
+
+
+def test_a_round_that_is_a_little_late_ends_when_the_next_is_due(run: Run, prefect: SimpleNamespace) -> None:
+    prefect.scheduled_start_time = utc_now() - timedelta(seconds=40)
+    ends: list[float] = []
+
+    def story(this: Round) -> str:
+        ends.append(this.ends_at - boottime())
+        return ""
+
+    assert run(story).name == "Done"
+    assert 0 < ends[0] <= 20
+
+
+def test_a_round_waits_for_the_one_before_it_and_two_groups_for_nobody(run: Run, store: Store) -> None:
+    lease = timedelta(minutes=5)
+    with store.write() as tx:
+        assert leases.take(tx, "lambda-fails/default", holder="run:other", lease=lease)
+        assert leases.take(tx, "a-story/default", holder="run:other", lease=lease)
+    state = run(lambda_fails, every=1)
+    assert (state.name, "another run had lambda-fails/default" in state.message) == ("Skipped", True)
+    assert run(a_story, group="other").name == "Done"
+
+    def give_back() -> None:
+        with store.write() as tx:
+            leases.release(tx, "a-story/default", holder="run:other")
+
+    threading.Timer(0.2, give_back).start()
+    assert run(a_story).name == "Done"
+
+
+def test_the_round_is_given_back_whatever_happens_in_it(run: Run, store: Store) -> None:
+    def broken(_: Round) -> str:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(broken)
+    with store.write() as tx:
+        assert leases.take(tx, "broken/default", holder="run:other", lease=timedelta(seconds=1))
+
+
+def test_a_round_that_another_run_took_over_writes_nothing_more(run: Run, store: Store) -> None:
+    def slow(this: Round) -> str:
+        with store.write() as tx:
+            leases.release(tx, this.lease, holder=this.holder)
+            leases.take(tx, this.lease, holder="run:other", lease=timedelta(minutes=1))
+        with this.store.record() as tx:
+            this.still_ours(tx)
+        raise AssertionError("it was not told")
+
+    assert run(slow).name == "GivenUp"
+    with store.read() as tx:
+        assert leases.held(tx, "slow/default", holder="run:other"), "theirs stays theirs"
+
+
+def test_its_lease_is_renewed_while_it_works(run: Run, store: Store, chosen: Settings) -> None:
+    def long(this: Round) -> str:
+        with store.read() as tx:
+            first = tx.conn.execute(leases.leases.select()).one().until
+        until = boottime() + 60
+        while boottime() < until:
+            with store.read() as tx:
+                if tx.conn.execute(leases.leases.select()).one().until > first:
+                    return "renewed"
+            threading.Event().wait(0.1)
+        return "never"
+
+    assert run(long).message == "renewed"
+
+
+def test_an_operators_cancel_ends_it(run: Run, prefect: SimpleNamespace) -> None:
+    prefect.state = "CANCELLING"
+    assert run(lambda_fails).type.value == "CANCELLED"
+
+
+def test_a_folder_that_cannot_be_read_is_said(run: Run, chosen: Settings) -> None:
+    (chosen.runbooks / "services.yaml").write_text("services: [")
+    state = run(lambda_fails)
+    assert (state.name, "services.yaml:1" in state.message) == ("Failed", True)
+
+
+# --- the health check -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def measured(run: Run, prefect: SimpleNamespace) -> Callable[..., Any]:
+    return lambda every=3, group="default": health_check.fn(Period(group=group, every=every))
+
+
+def said(store: Store) -> list[str]:
+    with store.read() as tx:
+        return [receipt.alert.name for receipt in inbox.waiting(tx)]
+
+
+def test_a_service_that_hangs_becomes_an_alert_in_the_inbox(
+    measured: Callable[..., Any], store: Store, service: Service
+) -> None:
+    service.hang()
+    state = measured()
+    assert state.name == "Done"
+    assert state.message.endswith("samples of 1 checks")
+    assert said(store) == ["tracking-api-hangs error_rate"]
+    with store.read() as tx:
+        (one,) = checks.listed(tx)
+    assert (one.standing.level, one.target) == (Level.CRITICAL, "web-1/tracking-api")
+    assert one.why == "no whole answer within 90ms"
+
+
+def test_a_group_without_checks_has_nothing_to_do(measured: Callable[..., Any]) -> None:
+    assert measured(group="other").message == "no runbook of the group other has a check with a listed target"
+
+
+def test_what_is_gone_from_the_runbooks_is_forgotten_and_a_refused_one_keeps_its_states(
+    measured: Callable[..., Any], store: Store, chosen: Settings, service: Service
+) -> None:
+    measured()
+    book = chosen.runbooks / "tracking-api-hangs.md"
+    book.write_text(RUNBOOK.replace("check: health", "check: helth"))
+    measured()
+    with store.read() as tx:
+        assert len(checks.listed(tx)) == 1
+    book.unlink()
+    measured()
+    with store.read() as tx:
+        assert checks.listed(tx) == []
+
+
+def test_when_no_control_probe_answers_it_is_we_who_are_blind(
+    measured: Callable[..., Any], store: Store, service: Service, chosen: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.status = 500
+    blind = chosen.model_copy(update={"control_probes": ("tcp://127.0.0.1:1",)})
+    monkeypatch.setattr(settings, "load", lambda: blind)
+    measured()
+    assert said(store) == []
+    with store.read() as tx:
+        assert mass.current(tx) == mass.BLIND
+    seeing = chosen.model_copy(
+        update={"control_probes": ("tcp://127.0.0.1:1", f"tcp://127.0.0.1:{service.server_address[1]}")}
+    )
+    monkeypatch.setattr(settings, "load", lambda: seeing)
+    measured()
+    with store.read() as tx:
+        assert mass.current(tx) is None
+    assert said(store) == ["tracking-api-hangs error_rate"]

@@ -1,0 +1,102 @@
+"""The schedules that Prefect is told of, and which rounds a worker begins."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import WorkerFlowRunResponse
+from prefect.workers.base import BaseWorker
+from ruamel.yaml import YAML
+
+from paramedic.clock import utc_now
+from paramedic.dispatch.registration import schedules
+from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
+
+SAID = YAML(typ="safe").load((Path(__file__).parents[1] / "prefect.yaml").read_text())["deployments"]
+MINUTE = timedelta(minutes=1)
+
+
+def test_each_group_has_one_schedule_whose_runs_know_their_group_and_period() -> None:
+    declared = next(one for one in SAID if one["name"] == "health-check")["schedules"]
+    made = schedules(declared, groups=["default", "web"], every=timedelta(seconds=30))
+    assert [(one.slug, one.parameters) for one in made] == [
+        ("default", {"run": {"group": "default", "every": 30}}),
+        ("web", {"run": {"group": "web", "every": 30}}),
+    ]
+    assert made == schedules(declared, groups=["default", "web"], every=timedelta(seconds=30)), "the same at each start"
+    assert schedules(declared, groups=[], every=MINUTE) == []
+
+
+def test_a_schedule_without_a_group_is_made_as_it_is_written() -> None:
+    (made,) = schedules([{"interval": 20, "slug": "all", "parameters": {"run": {}}}], groups=["a", "b"], every=MINUTE)
+    assert (made.schedule.interval, made.parameters) == (timedelta(seconds=20), {"run": {"every": 20}})
+
+
+def entry(*, late: timedelta = timedelta(0), scheduled: bool = True, **run: Any) -> WorkerFlowRunResponse:
+    one = FlowRun(
+        flow_id=uuid4(),
+        name="a run",
+        auto_scheduled=scheduled,
+        expected_start_time=utc_now() - late,
+        parameters={"run": run or {"group": "default", "every": 60}},
+    )
+    return WorkerFlowRunResponse(work_pool_id=uuid4(), work_queue_id=uuid4(), flow_run=one)
+
+
+class Client:
+    def __init__(self) -> None:
+        self.ended: list[tuple[Any, str]] = []
+
+    async def set_flow_run_state(self, flow_run: Any, state: Any, *, force: bool) -> None:
+        assert force
+        self.ended.append((flow_run, state.name))
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Which runs the worker hands on to Prefect's own base."""
+    found: list[Any] = []
+
+    async def submit(_: Any, entries: list[WorkerFlowRunResponse]) -> list[FlowRun]:
+        found.extend(one.flow_run.id for one in entries)
+        return []
+
+    monkeypatch.setattr(BaseWorker, "_submit_scheduled_flow_runs", submit)
+    return found
+
+
+def poll(worker: ParamedicWorker, *entries: WorkerFlowRunResponse) -> Client:
+    worker._client = client = Client()  # type: ignore[assignment]
+    asyncio.run(worker._submit_scheduled_flow_runs(list(entries)))
+    return client
+
+
+def test_rounds_that_were_missed_end_without_a_process_and_late_playbooks_do_not(begun: list[Any]) -> None:
+    missed = [entry(late=number * MINUTE) for number in range(1, 100)]
+    due, playbook = entry(late=timedelta(seconds=30)), entry(late=10 * MINUTE, scheduled=False, incident="x", attempt=1)
+    client = poll(ParamedicWorker(work_pool_name="p"), *missed, due, playbook)
+    assert client.ended == [(one.flow_run.id, "Skipped") for one in missed]
+    assert begun == [playbook.flow_run.id, due.flow_run.id], "and a playbook goes first"
+
+
+def test_rounds_never_take_the_room_of_playbooks(begun: list[Any]) -> None:
+    async def polled() -> None:
+        import anyio
+
+        worker = ParamedicWorker(work_pool_name="p", limit=PLAYBOOKS + 2)
+        worker._limiter = anyio.CapacityLimiter(PLAYBOOKS + 2)
+        rounds = [entry() for _ in range(5)]
+        await worker._submit_scheduled_flow_runs(rounds)
+        assert begun == [one.flow_run.id for one in rounds[:2]]
+        worker._at_work |= set(begun)
+        await worker._submit_scheduled_flow_runs(rounds[2:])
+        assert len(begun) == 2, "both are still at work"
+        worker._at_work.clear()
+        await worker._submit_scheduled_flow_runs(rounds[2:])
+        assert len(begun) == 4
+
+    asyncio.run(polled())

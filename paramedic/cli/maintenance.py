@@ -37,7 +37,7 @@ def add(
 ) -> None:
     """Plan a window, or begin one now."""
     picked, store = opened(data)
-    _check_listed(library.load(picked.runbooks).services, service, target)
+    _check_listed(library.load(picked.runbooks, picked.flows).services, service, target)
     with store.record() as tx:
         starts_at = _moment("--from", from_, tx.now)
         try:

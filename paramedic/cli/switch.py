@@ -106,7 +106,7 @@ def _known(tx: Tx, picked: Settings, *, service: str | None, runbook: str | None
     if service is None and runbook is None:
         return
     try:
-        shelf = library.load(picked.runbooks)
+        shelf = library.load(picked.runbooks, picked.flows)
     except BadDocument as error:
         console.print(f"not compared with the runbooks, which cannot be read: {safe(error)}")
         return

@@ -29,7 +29,7 @@ async def serve() -> None:
         loop.add_signal_handler(number, stop.set)
     await _prefect_answers(stop)
     # Of each group one round is at work and the next may wait for it; other schedules have room for as many again.
-    rounds = 2 * (len(library.load(chosen.runbooks).groups()) + 2)
+    rounds = 2 * (len(library.load(chosen.runbooks, chosen.flows).groups()) + 2)
     worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=PLAYBOOKS + rounds, prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
     async with worker:

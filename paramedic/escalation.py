@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from whenever import PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
 
+from paramedic.alert import Severity
 from paramedic.document import BadDocument, Problem, read
 from paramedic.duration import duration
 from paramedic.rotation import Person, Rotation
@@ -26,11 +27,15 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rungs in their order; the last one repeats until somebody acknowledges."""
+    """The rungs for one severity, in their order; the last one repeats until somebody acknowledges.
+
+    An acknowledgement stops the climbing for `acknowledged_for`, not for ever.
+    """
 
     name: str
     rungs: tuple[Rung, ...]
     repeat: timedelta
+    acknowledged_for: timedelta
 
     def rung(self, number: int) -> Rung:
         """The rung of this number, counted from 0; beyond the last, the last again."""
@@ -47,11 +52,11 @@ class Oncall:
 
     people: Mapping[str, Person]
     rotation: Rotation
-    policies: Mapping[str, Policy]
+    policies: Mapping[str, Mapping[Severity, Policy]]
 
-    def policy(self, name: str) -> Policy:
-        """The policy of this name; the default where it is gone: somebody is always told."""
-        return self.policies.get(name, self.policies["default"])
+    def policy(self, name: str, severity: Severity = Severity.CRITICAL) -> Policy:
+        """The policy of this name for this severity; the default where it is gone: somebody is always told."""
+        return self.policies.get(name, self.policies["default"])[severity]
 
     def person(self, tell: str, at: datetime) -> Person | None:
         """Whom a rung means at this moment."""
@@ -59,7 +64,14 @@ class Oncall:
         return None if found is None else self.people.get(found)
 
 
+def _lasting(span: timedelta) -> timedelta:
+    if span <= timedelta(0):
+        raise ValueError("it must be longer than nothing")
+    return span
+
+
 _Span = Annotated[timedelta, BeforeValidator(duration)]
+_Lasting = Annotated[_Span, AfterValidator(_lasting)]
 
 
 class _Strict(BaseModel):
@@ -91,8 +103,27 @@ class _Rung(_Strict):
 
 
 class _Policy(_Strict):
-    rungs: list[_Rung] = Field(min_length=1)
-    repeat: _Span = timedelta(minutes=30)
+    """`rungs` serve both severities, `critical` and `warning` one each."""
+
+    rungs: list[_Rung] | None = Field(default=None, min_length=1)
+    critical: list[_Rung] | None = Field(default=None, min_length=1)
+    warning: list[_Rung] | None = Field(default=None, min_length=1)
+    repeat: _Lasting = timedelta(minutes=30)
+    acknowledged_for: _Lasting = timedelta(hours=4)
+
+    @model_validator(mode="after")
+    def _for_both(self) -> Self:
+        if (self.rungs is None) != (self.critical is not None and self.warning is not None) or (
+            self.rungs is not None and (self.critical is not None or self.warning is not None)
+        ):
+            raise ValueError(
+                "write either `rungs`, for both severities, or `critical` and `warning`, each with its own"
+            )
+        return self
+
+    def of(self, severity: Severity) -> list[_Rung]:
+        own = self.critical if severity is Severity.CRITICAL else self.warning
+        return self.rungs or own or []
 
 
 class _File(_Strict):
@@ -127,14 +158,20 @@ def parse_oncall(text: str, file: str) -> Oncall:
         people={key: Person(key, one.name, one.email) for key, one in said.people.items()},
         rotation=Rotation(said.rotation.zone, starts, said.rotation.every, tuple(said.rotation.people)),
         policies={
-            name: Policy(name, tuple(Rung(rung.tell, rung.after) for rung in one.rungs), one.repeat)
+            name: {severity: _policy(name, one, severity) for severity in Severity}
             for name, one in said.policies.items()
         },
     )
 
 
+def _policy(name: str, said: _Policy, severity: Severity) -> Policy:
+    rungs = tuple(Rung(rung.tell, rung.after) for rung in said.of(severity))
+    return Policy(name, rungs, said.repeat, said.acknowledged_for)
+
+
 def _named(said: _File) -> list[tuple[str, str]]:
     found = [("rotation.people", person) for person in said.rotation.people]
     for name, policy in said.policies.items():
-        found += [(f"policies.{name}", rung.tell) for rung in policy.rungs if rung.tell != ONCALL]
+        rungs = [*(policy.rungs or []), *(policy.critical or []), *(policy.warning or [])]
+        found += [(f"policies.{name}", rung.tell) for rung in rungs if rung.tell != ONCALL]
     return found

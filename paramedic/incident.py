@@ -27,7 +27,7 @@ _MOVES: dict[State, frozenset[State]] = {
     State.OPEN: frozenset({State.WORKING, State.HANDED_OVER, State.ACKNOWLEDGED, State.RESOLVED}),
     State.WORKING: frozenset({State.WORKING, State.HANDED_OVER, State.ACKNOWLEDGED, State.RESOLVED}),
     State.HANDED_OVER: frozenset({State.ACKNOWLEDGED, State.RESOLVED}),
-    State.ACKNOWLEDGED: frozenset({State.ACKNOWLEDGED, State.RESOLVED}),
+    State.ACKNOWLEDGED: frozenset({State.HANDED_OVER, State.ACKNOWLEDGED, State.RESOLVED}),
     State.RESOLVED: frozenset(),
 }
 
@@ -36,7 +36,8 @@ def move(before: State, after: State) -> State:
     """The new state. Raises IllegalMove for a move that the machine does not know.
 
     Handed over stays handed over: nothing leads back to OPEN or WORKING, so automation acts again only on a new
-    incident, which a person has to end first. What a playbook has ended has one way back: `reopen`.
+    incident, which a person has to end first. What a playbook has ended has one way back: `reopen`. From ACKNOWLEDGED
+    back to HANDED_OVER leads time alone: an acknowledgement that has lasted long enough, and the incident is not over.
     """
     if after not in _MOVES[before]:
         allowed = ", ".join(sorted(_MOVES[before])) or "nothing: it has ended"

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from paramedic.clock import iso
+from paramedic.clock import iso, spoken
 from paramedic.incident import Incident, name
 from paramedic.rotation import Person
 from paramedic.secret import redact
@@ -42,18 +42,20 @@ def page(
     open_acts: Sequence[tuple[str, int]],
     mitigation: str,
     link: str,
+    lasts: timedelta,
     now: datetime,
 ) -> Letter:
     """It is yours: what is wrong, why, what to do, what was done and seen, and the link that stops the climbing.
 
     `open_acts` are acts without an outcome, in words, each with the number of its incident. Our own words stand at the
-    margin; what came from outside is on one line, or indented.
+    margin; what came from outside is on one line, or indented. `lasts` is how long an acknowledgement stops the climbing.
     """
     wrong = f"{_short(incident.title)} on {_short(incident.target)}"
     parts = [
         f"{wrong} ({incident.severity}), since {iso(incident.opened_at)}.",
         f"It is yours because: {_short(incident.because or 'nobody else has it')}",
-        _take_it(incident.number, person, link),
+        *_taken_before(incident, person, now),
+        _take_it(incident.number, person, link, lasts),
         *[
             f"OPEN: {_short(words)}. Nobody knows whether it happened; nothing else is done to its target meanwhile.\n"
             f"Look at the target before you act. Once you know, and it is over:\n"
@@ -84,12 +86,12 @@ def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime) -> Let
     return _letter(f"{_about(incident)}: {_spoken(incident)}", parts)
 
 
-def bare(number: int, *, person: Person, link: str, because: str, now: datetime) -> Letter:
+def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Letter:
     """All that can be said of an incident whose message could not be composed."""
     parts = [
         f"{name(number)} needs a look. Its message could not be composed: {_short(because)}",
         f"What is known: paramedic incident show {name(number)}",
-        _take_it(number, person, link),
+        _take_it(number, person, link, lasts),
         f"Sent {iso(now)} by Paramedic.",
     ]
     return _letter(f"[{name(number)}] needs a look", parts)
@@ -135,11 +137,23 @@ def _spoken(incident: Incident) -> str:
     return str(incident.ending or "handed over").replace("_", " ")
 
 
-def _take_it(number: int, person: Person, link: str) -> str:
+def _taken_before(incident: Incident, person: Person, now: datetime) -> list[str]:
+    """That somebody had it, for who is told again, and for who is told after them."""
+    if incident.acknowledged_by is None or incident.acknowledged_at is None:
+        return []
+    who = "You have" if incident.acknowledged_by == person.id else f"{_short(incident.acknowledged_by)} has"
+    return [
+        f"{who} had it since {iso(incident.acknowledged_at)}, for {spoken(now - incident.acknowledged_at)}: not over."
+    ]
+
+
+def _take_it(number: int, person: Person, link: str, lasts: timedelta) -> str:
     ways = [f"paramedic incident ack {name(number)} --by {person.id}"]
     if link:
         ways = [link, f"or: {ways[0]}"]
-    return "\n".join(["Take it (stops further pages, and every further change by Paramedic):", *ways])
+    return "\n".join(
+        [f"Take it (stops further pages for {spoken(lasts)}, and every further change by Paramedic):", *ways]
+    )
 
 
 def _done(timeline: Sequence[Entry]) -> str:

@@ -96,6 +96,21 @@ class Pager:
                 log.exception("message %s did not leave", message.id)
         return left
 
+    def end_acknowledgements(self) -> int:
+        """Have it climb on where an acknowledgement has lasted its policy's `acknowledged_for`; how many did.
+
+        Raises StoreUnavailable.
+        """
+        with self._store.read() as tx:
+            kept, now = incidents.acknowledged(tx), tx.now
+        ended = 0
+        for incident in kept:
+            lasts = self._shelf.oncall.policy(incident.policy, incident.severity).acknowledged_for
+            if incident.acknowledged_at is not None and now - incident.acknowledged_at >= lasts:
+                with self._store.record() as tx:
+                    ended += incidents.end_acknowledgement(tx, incident.number, after=lasts)
+        return ended
+
     def page_directly(self, subject: str, text: str) -> bool:
         """Tell somebody about Paramedic itself, without the store: on call first. The same subject once in 5 minutes.
 
@@ -168,8 +183,9 @@ class Pager:
         def write(tx: Tx) -> None:
             if messages.sent(tx, message.id, person=person):
                 self._tell_trail(tx, message, f"{person} was told", person=person)
-                policy = self._policy(message)
-                self._queue_next(tx, message, rung=message.rung + 1, wait=policy.wait_after(message.rung))
+                # Who had acknowledged before any rung was told gets as much time as the first rung's person.
+                wait = self._policy(message).wait_after(max(message.rung, 0))
+                self._queue_next(tx, message, rung=message.rung + 1, wait=wait)
 
         if self._write(write):
             self._unrecorded.pop(message.id, None)
@@ -182,7 +198,7 @@ class Pager:
             pause = _BACKOFF[min(message.tries, len(_BACKOFF) - 1)]
             messages.put_off(tx, message.id, error=error, until=tx.now + pause)
             # The last rung has no next: it goes on trying, and climbs no pile of its own repeats.
-            if message.tries + 1 >= _TRIES_BEFORE_NEXT_RUNG and not _is_last(policy, message.rung):
+            if message.tries + 1 >= _TRIES_BEFORE_NEXT_RUNG and not _is_last(policy, message):
                 self._queue_next(tx, message, rung=message.rung + 1, wait=timedelta(0))
 
         self._write(write)
@@ -190,7 +206,7 @@ class Pager:
     def _cannot_reach(self, message: Message, error: str) -> None:
         log.error("message %s reaches nobody: %s", message.id, error)
         policy = self._policy(message)
-        last = _is_last(policy, message.rung)
+        last = _is_last(policy, message)
 
         def write(tx: Tx) -> None:
             self._tell_trail(tx, message, error)
@@ -236,15 +252,24 @@ class Pager:
             return
         if any(other.kind == "rung" and other.id > message.id for other in messages.of(tx, number)):
             return
-        messages.queue_rung(tx, incident=number, policy=message.policy, rung=rung, due_at=tx.now + wait)
+        messages.queue_rung(
+            tx,
+            incident=number,
+            policy=message.policy,
+            severity=message.severity,
+            rung=rung,
+            due_at=tx.now + wait,
+        )
 
     # --- to whom ------------------------------------------------------------------------------------------------------
 
     def _policy(self, message: Message) -> Policy:
-        return self._shelf.oncall.policy(message.policy)
+        return self._shelf.oncall.policy(message.policy, message.severity)
 
     def _tell(self, message: Message) -> str:
-        return self._policy(message).rung(message.rung).tell if message.kind == "rung" else ONCALL
+        if message.kind != "rung":
+            return ONCALL
+        return message.recipient or self._policy(message).rung(message.rung).tell
 
     def _people(self, message: Message, now: datetime) -> list[Person]:
         if message.kind == "trouble":
@@ -275,13 +300,13 @@ class Pager:
             if message.kind == "rung" and incident.state is not State.HANDED_OVER:
                 return None
             link = self._link(incident, person) if message.kind == "rung" else ""
+            lasts = self._policy(message).acknowledged_for
             try:
-                return _written(tx, message, incident, person, link)
+                return _written(tx, message, incident, person, link, lasts)
             except Exception as error:  # a page that is bare beats one that is not sent (P5)
                 log.exception("the message about %s could not be composed", name(message.incident))
-                return letter.bare(
-                    message.incident, person=person, link=link, because=f"{type(error).__name__}: {error}", now=tx.now
-                )
+                because = f"{type(error).__name__}: {error}"
+                return letter.bare(message.incident, person=person, link=link, lasts=lasts, because=because, now=tx.now)
 
     def _link(self, incident: Incident, person: Person) -> str:
         try:
@@ -315,11 +340,14 @@ def _id(what: object, store: str) -> str:
     return f"<{what}.{store}@paramedic.invalid>"
 
 
-def _is_last(policy: Policy, rung: int) -> bool:
-    return rung + 1 >= len(policy.rungs)
+def _is_last(policy: Policy, message: Message) -> bool:
+    """After somebody who is told in a rung's place the rungs climb on, however high they are."""
+    return message.recipient is None and message.rung + 1 >= len(policy.rungs)
 
 
-def _written(tx: Tx, message: Message, incident: Incident, person: Person, link: str) -> Letter:
+def _written(  # noqa: PLR0917 - what a letter is made of
+    tx: Tx, message: Message, incident: Incident, person: Person, link: str, lasts: timedelta
+) -> Letter:
     timeline = list(trail.entries(tx, incident=incident.number))
     if message.kind == "news":
         return letter.news(incident, timeline=timeline, now=tx.now)
@@ -336,5 +364,6 @@ def _written(tx: Tx, message: Message, incident: Incident, person: Person, link:
         open_acts=[(act.words, act.incident) for act in open_acts],
         mitigation=letter.mitigation_of(runbook),
         link=link,
+        lasts=lasts,
         now=tx.now,
     )

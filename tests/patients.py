@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from paramedic.alert import Alert, Severity, Status, fingerprint
 from paramedic.escalation import Oncall, parse_oncall
@@ -63,14 +64,14 @@ def on_call(said: str = PEOPLE) -> OnCall:
     return OnCall(parse_oncall(said, "oncall.yaml"))
 
 
-def alert(name: str = "TrackingApiMemory", **labels: str) -> Alert:
+def alert(name: str = "TrackingApiMemory", severity: Severity = Severity.CRITICAL, **labels: str) -> Alert:
     began = datetime(2026, 1, 31, 9, 29, tzinfo=UTC)
-    severity, status = Severity.CRITICAL, Status.FIRING
+    status = Status.FIRING
     said = {"alertname": name, **labels}
     return Alert("alertmanager", name, severity, status, began, fingerprint("alertmanager", said), said)
 
 
-def ordered(store: Store, target: str = "web-1/tracking-api", **said: str) -> Incident:
+def ordered(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
     """Opened; its first run waits in the outbox."""
     plan = Plan("tracking-api-memory", "v1", RUNBOOK, 1)
     with store.record() as tx:
@@ -129,9 +130,11 @@ def acting(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, 
     return incident, act
 
 
-def handed_over(store: Store, because: str = "restarted, still failing", title: str = "TrackingApiMemory") -> Incident:
+def handed_over(
+    store: Store, because: str = "restarted, still failing", title: str = "TrackingApiMemory", **said: Any
+) -> Incident:
     """Its first rung is due."""
-    incident = ordered(store, name=title)
+    incident = ordered(store, name=title, **said)
     with store.record() as tx:
         return incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, because), actor="run:run-1")
 

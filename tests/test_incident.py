@@ -19,6 +19,7 @@ LEGAL = {
     ("working", "resolved"),
     ("handed_over", "acknowledged"),
     ("handed_over", "resolved"),
+    ("acknowledged", "handed_over"),  # by time alone
     ("acknowledged", "acknowledged"),
     ("acknowledged", "resolved"),
 }

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -55,6 +55,7 @@ def page(incident: Incident = INCIDENT, **parts: Any) -> Letter:
         "open_acts": [],
         "mitigation": "1. Give it more memory.",
         "link": LINK,
+        "lasts": timedelta(hours=4),
         "now": NOW,
     }
     return letter.page(incident, **{**chosen, **parts})
@@ -74,6 +75,13 @@ def test_a_page_says_what_is_wrong_why_it_is_yours_what_was_done_and_what_to_do(
     ]
     places = [written.text.index(words) for words in wanted]
     assert places == sorted(places)
+
+
+def test_who_had_it_and_for_how_long_is_said_to_whoever_is_told_next() -> None:
+    had = dataclasses.replace(INCIDENT, acknowledged_by="ada", acknowledged_at=NOW - timedelta(hours=4))
+    assert "You have had it since 2026-01-31T05:35:00.000000Z, for 4h: not over." in page(had).text
+    ben = Person("ben", "Ben", "ben@example.org")
+    assert "ada has had it since 2026-01-31T05:35:00.000000Z, for 4h: not over." in page(had, person=ben).text
 
 
 def test_a_target_that_is_not_its_services_own_is_named_whole() -> None:
@@ -141,7 +149,10 @@ def test_no_secret_is_told_whole_or_in_part() -> None:
 
 def test_without_a_link_the_command_line_is_left() -> None:
     text = page(link="").text
-    assert "Take it (stops further pages, and every further change by Paramedic):\nparamedic incident ack INC-7" in text
+    assert (
+        "Take it (stops further pages for 4h, and every further change by Paramedic):\nparamedic incident ack INC-7"
+        in text
+    )
 
 
 def test_news_says_how_it_ended() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from paramedic.alert import Severity
 from paramedic.document import BadDocument
 from paramedic.escalation import Oncall, parse_oncall
 from paramedic.rotation import Rotation
@@ -64,6 +65,41 @@ def test_rungs_climb_and_the_last_repeats(oncall: Oncall) -> None:
     assert policy.wait_after(1) == policy.wait_after(7) == timedelta(minutes=30)
 
 
+BY_SEVERITY = """\
+    critical: [{tell: oncall}, {tell: ben, after: 5m}]
+    warning: [{tell: oncall, after: 10m}]
+"""
+
+
+def by_severity(rungs: str = BY_SEVERITY, rest: str = "") -> str:
+    return GOOD[: GOOD.index("    rungs:")] + rungs + rest
+
+
+def test_each_severity_has_its_own_rungs_or_both_have_the_same() -> None:
+    oncall = parse_oncall(by_severity(rest="    acknowledged_for: 1h\n"), "oncall.yaml")
+    critical, warning = (oncall.policy("default", severity) for severity in (Severity.CRITICAL, Severity.WARNING))
+    assert [rung.tell for rung in critical.rungs] == ["oncall", "ben"]
+    assert [(rung.tell, rung.after) for rung in warning.rungs] == [("oncall", timedelta(minutes=10))]
+    assert critical.acknowledged_for == warning.acknowledged_for == timedelta(hours=1)
+    same = parse_oncall(GOOD, "oncall.yaml")
+    assert same.policy("default", Severity.WARNING) == same.policy("default", Severity.CRITICAL)
+    assert same.policy("default").acknowledged_for == timedelta(hours=4)
+
+
+@pytest.mark.parametrize(
+    "rungs",
+    [
+        "    repeat: 5m\n",
+        "    critical: [{tell: oncall}]\n",
+        "    rungs: [{tell: oncall}]\n    warning: [{tell: ben}]\n",
+        "    rungs: [{tell: oncall}]\n" + BY_SEVERITY,
+    ],
+)
+def test_a_severity_without_rungs_or_with_two_sets_of_them_is_refused(rungs: str) -> None:
+    with pytest.raises(BadDocument, match=r"policies.default: write either `rungs`, for both severities, or"):
+        parse_oncall(by_severity(rungs), "oncall.yaml")
+
+
 def test_a_policy_that_is_gone_is_the_default(oncall: Oncall) -> None:
     assert oncall.policy("gone").name == "default"
 
@@ -79,6 +115,8 @@ def test_a_policy_that_is_gone_is_the_default(oncall: Oncall) -> None:
         ("starts: 2026-01-05 09:00", "starts: Monday", "rotation.starts"),
         ("email: ada@example.org", "email: ada@example.org>,<eve@example.org", "people.ada.email"),
         ("repeat: 30m", "repat: 30m", "did you mean repeat?"),
+        ("repeat: 30m", "repeat: 0s", "policies.default.repeat: it must be longer than nothing"),
+        ("repeat: 30m", "acknowledged_for: 0h", "acknowledged_for: it must be longer than nothing"),
     ],
 )
 def test_what_is_wrong_is_said(before: str, after: str, says: str) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Row, Select, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.alert import Alert, Severity, Status
+from paramedic.clock import spoken
 from paramedic.incident import IllegalMove, Incident, State, move, name
 from paramedic.incident import reopen as reopened
 from paramedic.outcome import Ending, Outcome
@@ -244,6 +245,30 @@ def _judge_severity(tx: Tx, number: int) -> None:
         target=incident.target,
         reason=f"the worst alert that fires is {worst}, it was {incident.severity}",
         data={"severity": worst.value, "before": incident.severity.value},
+    )
+    if worst is Severity.CRITICAL and incident.state is State.HANDED_OVER:
+        _begin_anew(tx, get(tx, number))
+
+
+def _begin_anew(tx: Tx, incident: Incident) -> None:
+    """Where rungs for a warning climb, those for critical begin in their place."""
+    messages.withdraw(tx, incident.number)
+    climb(tx, incident)
+    append(
+        tx,
+        actor="triage",
+        phase="decision",
+        what="escalation.begun_anew",
+        incident=incident.number,
+        target=incident.target,
+        reason="it has become critical: the rungs for critical begin",
+    )
+
+
+def climb(tx: Tx, incident: Incident) -> None:
+    """The first rung for its severity is due now."""
+    messages.queue_rung(
+        tx, incident=incident.number, policy=incident.policy, severity=incident.severity, rung=0, due_at=tx.now
     )
 
 
@@ -497,6 +522,8 @@ def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
     incident = get(tx, number)
     if incident.state is State.HANDED_OVER:
         return incident
+    if incident.state is State.ACKNOWLEDGED:
+        raise IllegalMove(f"{incident.id} is acknowledged: it is {incident.acknowledged_by}'s, whatever a run says")
     _end_attempts(tx, number, "closed")
     _set_state(tx, incident, State.HANDED_OVER, ending=outcome.ending, because=outcome.because)
     append(
@@ -508,7 +535,7 @@ def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
         target=incident.target,
         reason=outcome.because,
     )
-    messages.queue_rung(tx, incident=number, policy=incident.policy, rung=0, due_at=tx.now)
+    climb(tx, incident)
     return get(tx, number)
 
 
@@ -535,6 +562,44 @@ def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
         reason=reason,
     )
     return get(tx, number)
+
+
+def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:
+    """An acknowledgement that is older than `after` stops the climbing no longer. False: it is not, or not any more.
+
+    Who acknowledged is told first, then the climbing goes on from where it was. Automation does not act on it again.
+    """
+    incident = get(tx, number)
+    since = incident.acknowledged_at
+    if incident.state is not State.ACKNOWLEDGED or since is None or tx.now - since < after:
+        return False
+    who = incident.acknowledged_by or "nobody"
+    _set_state(tx, incident, State.HANDED_OVER)
+    messages.queue_rung(
+        tx,
+        incident=number,
+        policy=incident.policy,
+        severity=incident.severity,
+        rung=-1 if (last := messages.climbed(tx, number, incident.severity)) is None else last,
+        due_at=tx.now,
+        recipient=who,
+    )
+    append(
+        tx,
+        actor="timer",
+        phase="decision",
+        what="acknowledgement.ended",
+        incident=number,
+        target=incident.target,
+        reason=f"{who} has had it for {spoken(after)}, and it is not over: {who} is told first, then the rungs climb on",
+    )
+    return True
+
+
+def acknowledged(tx: Tx) -> list[Incident]:
+    """Every incident that a person has."""
+    query = select(incidents).where(incidents.c.state == State.ACKNOWLEDGED).order_by(incidents.c.acknowledged_at)
+    return [_incident(tx, row) for row in tx.conn.execute(query)]
 
 
 def tell_timeline(tx: Tx, number: int, *, actor: str, what: str, reason: str) -> None:

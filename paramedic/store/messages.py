@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
 
+from paramedic.alert import Severity
 from paramedic.store import Tx
 from paramedic.store.tables import messages
 
@@ -29,11 +31,31 @@ class Message:
     person: str | None
     sent_at: datetime | None
     last_error: str | None
+    severity: Severity
+    recipient: str | None
 
 
-def queue_rung(tx: Tx, *, incident: int, policy: str, rung: int, due_at: datetime) -> None:
-    """Have the rung's person told at `due_at`, unless somebody acknowledges before."""
-    _queue(tx, kind="rung", incident=incident, policy=policy, rung=rung, due_at=due_at)
+def queue_rung(
+    tx: Tx,
+    *,
+    incident: int,
+    policy: str,
+    severity: Severity,
+    rung: int,
+    due_at: datetime,
+    recipient: str | None = None,
+) -> None:
+    """Have the rung's person told at `due_at`, unless somebody acknowledges before; `recipient` takes the rung's place."""
+    _queue(
+        tx,
+        kind="rung",
+        incident=incident,
+        policy=policy,
+        severity=severity,
+        rung=rung,
+        due_at=due_at,
+        recipient=recipient,
+    )
 
 
 def queue_news(tx: Tx, *, incident: int, policy: str) -> None:
@@ -59,6 +81,8 @@ def _queue(
     policy: str,
     rung: int,
     due_at: datetime,
+    severity: Severity = Severity.CRITICAL,
+    recipient: str | None = None,
     subject: str = "",
     body: str = "",
 ) -> None:
@@ -73,6 +97,8 @@ def _queue(
             due_at=due_at,
             state="due",
             tries=0,
+            severity=severity,
+            recipient=recipient,
         )
     )
 
@@ -89,6 +115,17 @@ def of(tx: Tx, incident: int) -> list[Message]:
     """Every message of the incident, oldest first."""
     query = select(messages).where(messages.c.incident == incident).order_by(messages.c.id)
     return [_message(row) for row in tx.conn.execute(query)]
+
+
+def climbed(tx: Tx, incident: int, severity: Severity) -> int | None:
+    """The highest rung for this severity of which somebody was told; None if nobody was."""
+    query = select(func.max(messages.c.rung)).where(
+        messages.c.incident == incident,
+        messages.c.kind == "rung",
+        messages.c.severity == severity,
+        messages.c.state == "sent",
+    )
+    return tx.conn.execute(query).scalar_one_or_none()
 
 
 def take(tx: Tx, message: int) -> bool:
@@ -145,5 +182,5 @@ def _sendable(tx: Tx) -> ColumnElement[bool]:
     )
 
 
-def _message(row: object) -> Message:
-    return Message(**{field: getattr(row, field) for field in Message.__slots__})
+def _message(row: Row[Any]) -> Message:
+    return Message(**{field: getattr(row, field) for field in Message.__slots__} | {"severity": Severity(row.severity)})

@@ -274,6 +274,8 @@ messages = Table(
     Column("last_error", Words),
     Column("person", Words),
     Column("sent_at", Moment),
+    Column("severity", String(16), nullable=False, server_default="critical"),  # whose rungs are climbed
+    Column("recipient", Words),  # whom it means, where that is not the rung's own person
     Index("messages_due", "state", "due_at"),
     sqlite_autoincrement=True,
 )

@@ -52,15 +52,13 @@ class Looks:
         climbing = select(letters.c.incident).where(
             letters.c.kind == "rung", letters.c.state.in_(("due", "sending")), letters.c.incident.is_not(None)
         )
-        query = select(table.c.number, table.c.policy).where(
-            table.c.state == State.HANDED_OVER, table.c.number.not_in(climbing)
-        )
+        query = select(table.c.number).where(table.c.state == State.HANDED_OVER, table.c.number.not_in(climbing))
         with self._store.read() as tx:
             quiet = tx.conn.execute(query).first() is not None
         if quiet:
             with self._store.record() as tx:
-                for number, policy in list(tx.conn.execute(query)):
-                    messages.queue_rung(tx, incident=number, policy=policy, rung=0, due_at=tx.now)
+                for number in list(tx.conn.execute(query).scalars()):
+                    incidents.climb(tx, incidents.get(tx, number))
 
     def waiting_alerts(self) -> None:
         """Alerts that wait too long for their decision, or for their second look: somebody looks at the gateway."""

@@ -79,6 +79,7 @@ class Watchdog:
             looks.orphans,
             looks.untold,
             looks.waiting_alerts,
+            pager.end_acknowledgements,
             pager.deliver_due,
             self.checkpoint,
             self.heartbeat,

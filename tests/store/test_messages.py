@@ -5,6 +5,7 @@ from datetime import timedelta
 from databases import Clock, at_once
 from opened import opened
 
+from paramedic.alert import Severity
 from paramedic.store import Store, Tx, incidents, messages, outbox
 from paramedic.store.messages import HOLD, Message
 
@@ -97,8 +98,10 @@ def test_the_same_trouble_is_told_once_in_its_time(timed: Store, clock: Clock) -
 def test_a_rung_is_due_at_its_time_and_withdrawn_by_an_acknowledgement(timed: Store, clock: Clock) -> None:
     with timed.record() as tx:
         number = opened(tx)
-        messages.queue_rung(tx, incident=number, policy="default", rung=0, due_at=tx.now)
-        messages.queue_rung(tx, incident=number, policy="default", rung=1, due_at=tx.now + MINUTE)
+        messages.queue_rung(tx, incident=number, policy="default", severity=Severity.CRITICAL, rung=0, due_at=tx.now)
+        messages.queue_rung(
+            tx, incident=number, policy="default", severity=Severity.CRITICAL, rung=1, due_at=tx.now + MINUTE
+        )
         messages.queue_news(tx, incident=number, policy="default")
         assert [message.kind for message in messages.due(tx)] == ["rung", "news"]
         taken = messages.due(tx)[0]
@@ -117,7 +120,9 @@ def test_messages_of_one_incident_are_found_among_all(timed: Store) -> None:
     with timed.record() as tx:
         one, other = opened(tx), opened(tx, target="web-2/api")
         for number in (one, other):
-            messages.queue_rung(tx, incident=number, policy="default", rung=0, due_at=tx.now)
+            messages.queue_rung(
+                tx, incident=number, policy="default", severity=Severity.CRITICAL, rung=0, due_at=tx.now
+            )
         assert [message.incident for message in messages.due(tx, incident=other)] == [other]
         assert [message.incident for message in messages.due(tx)] == [one, other]
         assert len(messages.due(tx, limit=1)) == 1

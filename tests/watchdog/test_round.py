@@ -232,7 +232,7 @@ def test_a_held_alert_is_late_only_after_its_hold(kennel: Kennel) -> None:
 # --- no look stands in another's way ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(12))
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_look_that_fails_stops_no_other_and_is_told(
     kennel: Kennel, number: int, monkeypatch: pytest.MonkeyPatch
@@ -243,7 +243,7 @@ def test_a_look_that_fails_stops_no_other_and_is_told(
     with kennel.store.write() as tx:
         tx.conn.execute(update(tables.attempts).values(state="closed"))
     looks = kennel.watchdog._looks
-    assert len(looks) == 11
+    assert len(looks) == 12
     name = looks[number].__name__
 
     def fault() -> None:
@@ -389,3 +389,15 @@ def test_queued_trouble_leaves_in_the_same_round(kennel: Kennel) -> None:
         queue_trouble(tx, subject="A runbook cannot be read", body="line 3", same_within_minutes=10)
     kennel.after(5)
     assert kennel.postbox.subjects == ["[Paramedic] A runbook cannot be read"]
+
+
+def test_an_acknowledgement_does_not_last_for_ever(kennel: Kennel) -> None:
+    incident = handed_over(kennel.store)
+    kennel.after(5)
+    with kennel.store.record() as tx:
+        incidents.acknowledge(tx, incident.number, by="ada", reason="by the link in a message")
+    kennel.after(4 * 3600 - 1)
+    assert kennel.now(incident).state is State.ACKNOWLEDGED
+    kennel.after(1)
+    assert kennel.now(incident).state is State.HANDED_OVER
+    assert [to for to in kennel.postbox.told if to == "ada@example.org"] == ["ada@example.org"] * 2

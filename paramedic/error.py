@@ -1,8 +1,14 @@
 """What went wrong, named by what the caller should do next: try again, give up, or accept the no."""
 
+from datetime import timedelta
+
 
 class TryAgain(Exception):
-    """It may go better in a moment: a time-out, a refused connection, a busy server."""
+    """It may go better in a moment: a time-out, a refused connection, a busy server. `after`: how long it asks to wait."""
+
+    def __init__(self, *words: object, after: timedelta | None = None) -> None:
+        super().__init__(*words)
+        self.after = after
 
 
 class Useless(Exception):

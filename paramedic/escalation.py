@@ -12,6 +12,7 @@ from paramedic.alert import Severity
 from paramedic.document import BadDocument, Problem, read
 from paramedic.duration import duration
 from paramedic.rotation import Person, Rotation
+from paramedic.way import Way, parse_way
 
 #: A rung that tells whoever has the shift.
 ONCALL = "oncall"
@@ -81,6 +82,16 @@ class _Strict(BaseModel):
 class _Person(_Strict):
     name: str
     email: str | None = Field(default=None, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")
+    ways: list[Annotated[Way, BeforeValidator(parse_way)]] = []
+
+    @model_validator(mode="after")
+    def _in_one_order(self) -> Self:
+        if self.email is not None and self.ways:
+            raise ValueError('write `email` or `ways`, not both: `email: a@b` is short for `ways: ["email:a@b"]`')
+        return self
+
+    def reached_by(self) -> tuple[Way, ...]:
+        return tuple(self.ways) if self.email is None else (Way("email", self.email),)
 
 
 def _turn(text: object) -> object:
@@ -142,8 +153,8 @@ def parse_oncall(text: str, file: str) -> Oncall:
     ]
     if "default" not in said.policies:
         problems.append(Problem(file, 1, 1, "there is no policy `default`", "it serves alerts that no runbook wants"))
-    if not any(person.email for person in said.people.values()):
-        problems.append(Problem(file, 1, 1, "nobody has an address: no page could leave", "give people an `email`"))
+    if not any(person.reached_by() for person in said.people.values()):
+        problems.append(Problem(file, 1, 1, "nobody has an address: no page could leave", "give people `ways`"))
     starts = said.rotation.starts[:16]
     try:
         ZonedDateTime.now(said.rotation.zone)
@@ -155,7 +166,7 @@ def parse_oncall(text: str, file: str) -> Oncall:
     if problems:
         raise BadDocument(problems)
     return Oncall(
-        people={key: Person(key, one.name, one.email) for key, one in said.people.items()},
+        people={key: Person(key, one.name, one.reached_by()) for key, one in said.people.items()},
         rotation=Rotation(said.rotation.zone, starts, said.rotation.every, tuple(said.rotation.people)),
         policies={
             name: {severity: _policy(name, one, severity) for severity in Severity}

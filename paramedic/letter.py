@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,6 +31,7 @@ class Letter:
 
     subject: str
     text: str
+    marks: Mapping[str, str] = field(default_factory=dict)  # what a program sorts it by
 
 
 def page(
@@ -73,7 +74,7 @@ def page(
         for piece in evidence[-_PIECES_LIMIT:]
     ]
     parts.append(f"Sent {iso(now)} by Paramedic.")
-    return _letter(f"{_about(incident)}: {_spoken(incident)}", parts)
+    return _letter(f"{_about(incident)}: {_spoken(incident)}", parts, _marks("page", incident))
 
 
 def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime) -> Letter:
@@ -83,7 +84,7 @@ def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime) -> Let
         _done(timeline),
         f"Nothing is left to do. Sent {iso(now)} by Paramedic.",
     ]
-    return _letter(f"{_about(incident)}: {_spoken(incident)}", parts)
+    return _letter(f"{_about(incident)}: {_spoken(incident)}", parts, _marks("news", incident))
 
 
 def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Letter:
@@ -94,13 +95,15 @@ def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: s
         _take_it(number, person, link, lasts),
         f"Sent {iso(now)} by Paramedic.",
     ]
-    return _letter(f"[{name(number)}] needs a look", parts)
+    return _letter(f"[{name(number)}] needs a look", parts, {"kind": "page", "incident": name(number)})
 
 
 def trouble(subject: str, body: str, *, now: datetime) -> Letter:
     """About Paramedic itself."""
     words = visible(redact(body))[:_BODY_LIMIT]
-    return _letter(f"[Paramedic] {_short(subject)}", [words, f"Sent {iso(now)} by Paramedic, about itself."])
+    return _letter(
+        f"[Paramedic] {_short(subject)}", [words, f"Sent {iso(now)} by Paramedic, about itself."], {"kind": "trouble"}
+    )
 
 
 def mitigation_of(runbook: str) -> str:
@@ -179,5 +182,11 @@ def _data(body: str, *, first: int | None = None, last: int | None = None) -> st
     return "\n".join(f"    {line}" for line in words.split("\n"))
 
 
-def _letter(subject: str, parts: Sequence[str]) -> Letter:
-    return Letter(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n")
+def _marks(kind: str, incident: Incident) -> dict[str, str]:
+    said = {"service": incident.service, "target": incident.target}
+    marks = {"kind": kind, "incident": incident.id, "severity": incident.severity.value}
+    return marks | {key: _short(value) for key, value in said.items()}
+
+
+def _letter(subject: str, parts: Sequence[str], marks: Mapping[str, str]) -> Letter:
+    return Letter(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n", marks)

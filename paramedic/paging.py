@@ -19,6 +19,7 @@ from paramedic.rotation import Person
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, acts, incidents, messages, trail
 from paramedic.store.messages import Message
+from paramedic.way import Way
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class _Sent:
 
     at: float
     person: str
+    how: str
 
 
 class Pager:
@@ -123,7 +125,7 @@ class Pager:
         written = letter.trouble(subject, text, now=now)
         for person in self._anybody(now):
             try:
-                self._send(person, written, message_id=_id("direct", str(uuid.uuid4())))
+                self._reach(person, written, message_id=_id("direct", str(uuid.uuid4())))
             except TryAgain as error:
                 log.error("%s could not be told of %r: %s", person.id, subject, error)  # noqa: TRY400 - its words say it
                 return False
@@ -146,20 +148,17 @@ class Pager:
                 if written is None:
                     self._write(lambda tx: messages.withdraw(tx, message.incident or 0))
                     return False
-                self._send(
-                    person,
-                    written,
-                    message_id=_id(message.id, self._store.uuid),
-                    about=message.incident,
-                )
+                how = self._reach(person, written, message_id=_id(message.id, self._store.uuid), message=message)
             except TryAgain as error:
-                self._put_off(message, str(error))
+                self._put_off(message, error)
                 return False
             except Useless as error:
                 refusals.append(f"{person.id} cannot be told: {error}")
             else:
-                self._unrecorded[message.id] = _Sent(self._steady(), person.id)
-                self._record(message, person.id)
+                if how is None:
+                    return False
+                self._unrecorded[message.id] = _Sent(self._steady(), person.id, how)
+                self._record(message, person.id, how)
                 return True
         self._cannot_reach(message, "; ".join(refusals) or f"{self._tell(message)} is nobody who can be told now")
         return False
@@ -167,7 +166,7 @@ class Pager:
     def _take(self, message: Message) -> bool:
         sent = self._unrecorded.get(message.id)
         if sent is not None:
-            self._record(message, sent.person)
+            self._record(message, sent.person, sent.how)
             if message.id not in self._unrecorded or self._steady() - sent.at < _SAME_WORD_SECONDS:
                 return False
         if self._writable:
@@ -179,10 +178,10 @@ class Pager:
                 self._writable = False
         return True
 
-    def _record(self, message: Message, person: str) -> None:
+    def _record(self, message: Message, person: str, how: str) -> None:
         def write(tx: Tx) -> None:
             if messages.sent(tx, message.id, person=person):
-                self._tell_trail(tx, message, f"{person} was told", person=person)
+                self._tell_trail(tx, message, f"{person} was told {how}", person=person)
                 # Who had acknowledged before any rung was told gets as much time as the first rung's person.
                 wait = self._policy(message).wait_after(max(message.rung, 0))
                 self._queue_next(tx, message, rung=message.rung + 1, wait=wait)
@@ -190,13 +189,13 @@ class Pager:
         if self._write(write):
             self._unrecorded.pop(message.id, None)
 
-    def _put_off(self, message: Message, error: str) -> None:
+    def _put_off(self, message: Message, error: TryAgain) -> None:
         log.warning("message %s did not leave: %s", message.id, error)
         policy = self._policy(message)
 
         def write(tx: Tx) -> None:
-            pause = _BACKOFF[min(message.tries, len(_BACKOFF) - 1)]
-            messages.put_off(tx, message.id, error=error, until=tx.now + pause)
+            pause = max(_pause(message), min(error.after or timedelta(0), _BACKOFF[-1]))
+            messages.put_off(tx, message.id, error=str(error), until=tx.now + pause)
             # The last rung has no next: it goes on trying, and climbs no pile of its own repeats.
             if message.tries + 1 >= _TRIES_BEFORE_NEXT_RUNG and not _is_last(policy, message):
                 self._queue_next(tx, message, rung=message.rung + 1, wait=timedelta(0))
@@ -287,7 +286,7 @@ class Pager:
 
     def _reachable(self, tells: Sequence[str], now: datetime) -> list[Person]:
         found = [self._shelf.oncall.person(tell, now) for tell in tells]
-        return list(dict.fromkeys(person for person in found if person is not None and person.email is not None))
+        return list(dict.fromkeys(person for person in found if person is not None and person.ways))
 
     # --- what ---------------------------------------------------------------------------------------------------------
 
@@ -317,15 +316,65 @@ class Pager:
         token = sign(key, Acknowledgement(incident.store, incident.number, person.id))
         return f"{self._settings.links_at()}/ack/{token}"
 
-    def _send(self, person: Person, written: Letter, *, message_id: str, about: int | None = None) -> None:
-        if self._settings.smtp_url is None:
-            raise Useless("no smtp_url is set: no mail can leave")
+    # --- by which way -------------------------------------------------------------------------------------------------
+
+    def _reach(self, person: Person, written: Letter, *, message_id: str, message: Message | None = None) -> str | None:
+        """By which of the person's ways it left, in words; None if it is no longer ours to send.
+
+        A way that says no is left for the next at once. One that says "later" is waited for a few times, if it does not
+        ask for longer than that. Raises TryAgain if a way said so and none took it, Useless if all said no.
+        """
+        refusals: list[str] = []
+        later: TryAgain | None = None
+        for way in person.ways:
+            if refusals and message is not None and not self._still_ours(message):
+                return None
+            try:
+                self._send(way, person.id, written, message_id=message_id)
+            except TryAgain as error:
+                if message is not None and _waits_for(message, error):
+                    raise
+                later = later or error
+                refusals.append(f"{way.spoken}: {error}")
+            except Useless as error:
+                refusals.append(f"{way.spoken}: {error}")
+            else:
+                return f"by {way.spoken}" + (f", after {'; '.join(refusals)}" if refusals else "")
+        if later is not None:
+            raise TryAgain("; ".join(refusals), after=later.after)
+        raise Useless("; ".join(refusals))
+
+    def _still_ours(self, message: Message) -> bool:
+        """Several ways may take longer than a message is held: nobody else may begin with it meanwhile."""
+        if not self._writable:
+            return True
+        try:
+            with self._store.write() as tx:
+                return messages.keep(tx, message.id, taken=message.tries + 1)
+        except StoreUnavailable as error:
+            log.warning("message %s is sent without being held: %s", message.id, error)
+            self._writable = False
+            return True
+
+    def _send(self, way: Way, to: str, written: Letter, *, message_id: str) -> None:
         mark = self._mark()
-        headers = {"X-Paramedic": mark}
-        if about is not None:  # one thread per incident in the reader's mailbox
-            headers["References"] = _id(name(about), mark)
-        mail = teller("email", {"url": self._settings.smtp_url.get_secret_value(), "sender": self._settings.mail_from})
-        mail.send(person.email or "", written.subject, written.text, None, headers, message_id)
+        headers = {"X-Paramedic": mark} | {f"X-Paramedic-{key.title()}": said for key, said in written.marks.items()}
+        if "incident" in written.marks:  # one thread per incident in the reader's mailbox
+            headers["References"] = _id(written.marks["incident"], mark)
+        to = way.to if way.kind == "email" else to
+        teller(way.kind, self._leads(way)).send(to, written.subject, written.text, None, headers, message_id)
+
+    def _leads(self, way: Way) -> dict[str, str]:
+        """What the way's integration needs to know, from the settings alone."""
+        if way.kind == "email":
+            if self._settings.smtp_url is None:
+                raise Useless("no smtp_url is set: no mail can leave")
+            return {"url": self._settings.smtp_url.get_secret_value(), "sender": self._settings.mail_from}
+        channel = self._settings.channels.get(way.to)
+        if channel is None:
+            raise Useless(f"the setting `channels` names no {way.to}")
+        given = {"url": channel.url, "secret": channel.secret}
+        return {key: said.get_secret_value() for key, said in given.items() if said is not None}
 
     def _mark(self) -> str:
         """Whose message it is; a store that never answered cannot say."""
@@ -338,6 +387,15 @@ class Pager:
 def _id(what: object, store: str) -> str:
     """A Message-ID: the same for a repeated message. Short enough to stand on its header's own line."""
     return f"<{what}.{store}@paramedic.invalid>"
+
+
+def _pause(message: Message) -> timedelta:
+    return _BACKOFF[min(message.tries, len(_BACKOFF) - 1)]
+
+
+def _waits_for(message: Message, error: TryAgain) -> bool:
+    """Whether the same way is worth another try, rather than the next one at once."""
+    return message.tries + 1 < _TRIES_BEFORE_NEXT_RUNG and (error.after or timedelta(0)) <= _pause(message)
 
 
 def _is_last(policy: Policy, message: Message) -> bool:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from whenever import Instant, PlainDateTime
 
+from paramedic.way import Way
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -12,7 +14,7 @@ class Person:
 
     id: str
     name: str
-    email: str | None
+    ways: tuple[Way, ...]  # in the order in which they are tried
 
 
 @dataclass(frozen=True, slots=True)

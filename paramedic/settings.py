@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import json
 import os
+import re
 import secrets
 import tempfile
 import tomllib
@@ -15,12 +16,23 @@ from urllib.parse import unquote, urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from paramedic.duration import duration, size
 from paramedic.error import Useless
 from paramedic.secret import SHORTEST, remember
+from paramedic.way import CHANNEL_NAME
 
 
 class BadSettings(Useless):
@@ -55,13 +67,16 @@ def _bytes(said: object) -> object:
     return size(said) if isinstance(said, str) and not said.isdigit() else said
 
 
-def _by_name(said: object) -> object:
-    if not isinstance(said, str):
-        return said
-    try:
-        return json.loads(said)
-    except ValueError as error:
-        raise ValueError('write JSON: {"sender": "its secret"}') from error
+def _by_name(example: str) -> Callable[[object], object]:
+    def parse(said: object) -> object:
+        if not isinstance(said, str):
+            return said
+        try:
+            return json.loads(said)
+        except ValueError as error:
+            raise ValueError(f"write JSON: {example}") from error
+
+    return parse
 
 
 def _listed(said: object) -> object:
@@ -89,6 +104,22 @@ def _long_enough(said: dict[str, SecretStr]) -> dict[str, SecretStr]:
     return said
 
 
+class Channel(BaseModel):
+    """Where a channel leads: what `webhook:NAME` and `apprise:NAME` name. A webhook has a secret to sign with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr
+    secret: SecretStr | None = None
+
+
+def _well_named(said: dict[str, Channel]) -> dict[str, Channel]:
+    for name in said:
+        if not CHANNEL_NAME.fullmatch(name):
+            raise ValueError(f"{name!r:.80} is no name for a channel; allowed: letters, digits, `_`, `.`, `-`")
+    return said
+
+
 def _absolute(said: Path) -> Path:
     return Path(os.path.expanduser(said)).absolute()  # noqa: PTH111 - Path's own raises where there is no home
 
@@ -106,7 +137,15 @@ def _one_of(*schemes: str) -> Callable[[SecretStr | str | None], SecretStr | str
 Span = Annotated[timedelta, BeforeValidator(_span)]
 Place = Annotated[Path, AfterValidator(_absolute)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]
-Secrets = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_by_name), AfterValidator(_long_enough)]
+Secrets = Annotated[
+    dict[str, SecretStr], NoDecode, BeforeValidator(_by_name('{"sender": "its secret"}')), AfterValidator(_long_enough)
+]
+Channels = Annotated[
+    dict[str, Channel],
+    NoDecode,
+    BeforeValidator(_by_name('{"name": {"url": "https://…"}}')),
+    AfterValidator(_well_named),
+]
 Web = Annotated[str | None, AfterValidator(_one_of("http://", "https://"))]
 SecretWeb = Annotated[SecretStr | None, AfterValidator(_one_of("http://", "https://"))]
 Mail = Annotated[SecretStr | None, AfterValidator(_one_of("smtp://", "smtps://"))]
@@ -140,6 +179,7 @@ class Settings(BaseSettings):
     warm_processes: int = Field(default=2, ge=1, le=64)
     smtp_url: Mail = None
     mail_from: str = "paramedic@localhost"
+    channels: Channels = {}
     heartbeat_url: SecretWeb = None
     heartbeat_every: Span = timedelta(seconds=60)
     checkpoint_file: Place | None = None
@@ -231,7 +271,7 @@ def load(**given: Any) -> Settings:
     except ValidationError as error:
         for one in error.errors(include_input=False, include_url=False):
             place = (
-                [origins.get(str(one["loc"][0]), "default"), ".".join(map(str, one["loc"][:2]))] if one["loc"] else []
+                [origins.get(str(one["loc"][0]), "default"), ".".join(map(str, one["loc"][:3]))] if one["loc"] else []
             )
             problems.append(": ".join([*place, one["msg"].removeprefix("Value error, ")]))
         raise BadSettings("\n".join(problems)) from None  # pydantic's own text would repeat the values
@@ -263,14 +303,21 @@ def _unknown(name: str, where: str, known: list[str]) -> str:
 
 
 def _written(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
     if isinstance(value, timedelta):
         return f"{value.total_seconds():f}s"
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    plain = _plain(value)
+    return plain if isinstance(plain, str) else json.dumps(plain)
+
+
+def _plain(value: object) -> str | dict[str, Any]:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, BaseModel):
+        return {name: _plain(one) for name, one in value if one is not None}
     if isinstance(value, dict):
-        return json.dumps({name: _written(one) for name, one in value.items()})
+        return {name: _plain(one) for name, one in value.items()}
     return str(value)
 
 
@@ -285,6 +332,14 @@ def _remember(value: object) -> None:
     elif isinstance(value, dict):
         for one in value.values():
             _remember(one)
+    elif isinstance(value, Channel):
+        _remember(value.secret)
+        _remember(value.url)
+        for token in re.findall(
+            r"[\w.~%-]{16,}", value.url.get_secret_value()
+        ):  # services carry their keys in the path
+            remember(token)
+            remember(unquote(token))
 
 
 def signing_key(chosen: Settings) -> Ed25519PrivateKey:

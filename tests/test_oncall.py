@@ -126,6 +126,37 @@ def test_what_is_wrong_is_said(before: str, after: str, says: str) -> None:
     assert says in str(caught.value)
 
 
+WAYS = 'ways: ["webhook:ops", "email:ada@example.org", "apprise:chat"]'
+
+
+def test_people_have_their_ways_in_order() -> None:
+    people = parse_oncall(GOOD.replace("email: ada@example.org", WAYS), "oncall.yaml").people
+    assert [str(way) for way in people["ada"].ways] == ["webhook:ops", "email:ada@example.org", "apprise:chat"]
+    assert [str(way) for way in people["ben"].ways] == ["email:ben@example.org"]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "ada@example.org",
+        "email:ada",
+        "email:a@b,c@d",
+        "sms:+49",
+        "webhook:",
+        "webhook:https://h/secret",
+        "apprise:slack://T/B",
+    ],
+)
+def test_a_way_is_an_address_or_the_name_of_a_channel_never_its_url(way: str) -> None:
+    with pytest.raises(BadDocument, match=r"people.ada.ways.0: .* is no way to tell somebody; write email:ada@"):
+        parse_oncall(GOOD.replace("email: ada@example.org", f'ways: ["{way}"]'), "oncall.yaml")
+
+
+def test_an_address_beside_the_ways_leaves_their_order_open_and_is_refused() -> None:
+    with pytest.raises(BadDocument, match="people.ada: write `email` or `ways`, not both"):
+        parse_oncall(GOOD.replace("email: ada@example.org", f"email: ada@example.org, {WAYS}"), "oncall.yaml")
+
+
 def test_people_without_any_address_are_a_fault() -> None:
     import re
 

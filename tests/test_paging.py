@@ -102,7 +102,7 @@ def test_what_was_told_is_on_the_trail_and_the_next_rung_waits_its_time(
     incident = handed_over(timed)
     pager = paging()
     pager.deliver_due()
-    assert told(timed) == [("person.told", "ada was told")]
+    assert told(timed) == [("person.told", "ada was told by email")]
     clock.advance(timedelta(minutes=9, seconds=59))
     assert pager.deliver_due() == 0
     clock.advance(timedelta(seconds=1))
@@ -222,7 +222,7 @@ def test_a_person_who_cannot_be_reached_is_passed_over_at_once(
     pager.deliver_due()
     assert postbox.told == ["bob@example.org"]
     assert [what for what, _ in told(timed)] == ["person.unreachable", "person.told"]
-    assert "ada cannot be told: the mail server answered 550" in told(timed)[0][1]
+    assert "ada cannot be told: email: the mail server answered 550" in told(timed)[0][1]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_a_policy_that_reaches_nobody_is_climbed_again_and_again(
 def test_without_a_mail_server_the_trail_says_that_nobody_was_told(timed: Store, paging: Paging) -> None:
     handed_over(timed)
     paging(smtp_url=None).deliver_due()
-    assert told(timed) == [("person.unreachable", "ada cannot be told: no smtp_url is set: no mail can leave")]
+    assert told(timed) == [("person.unreachable", "ada cannot be told: email: no smtp_url is set: no mail can leave")]
 
 
 def test_a_store_that_cannot_be_written_stops_no_page_and_repeats_none(
@@ -281,7 +281,7 @@ def test_a_store_that_cannot_be_written_stops_no_page_and_repeats_none(
         assert postbox.told == ["ada@example.org"] * 2
     timed.close()
     assert pager.deliver_due() == 0
-    assert told(timed) == [("person.told", "ada was told")]
+    assert told(timed) == [("person.told", "ada was told by email")]
     assert [(row.rung, row.state) for row in rows(timed, incident)] == [(0, "sent"), (1, "due")]
 
 
@@ -359,7 +359,7 @@ def test_news_goes_to_whoever_is_on_call_once(timed: Store, paging: Paging, post
     clock.advance(timedelta(days=1))
     pager.deliver_due()
     assert postbox.subjects == [f"[{incident.id}] tracking-api on web-1: remediated"]
-    assert told(timed) == [("news.told", "ada was told")]
+    assert told(timed) == [("news.told", "ada was told by email")]
 
 
 def test_one_incidents_messages_can_be_sent_alone(timed: Store, paging: Paging, postbox: Postbox) -> None:

@@ -88,6 +88,10 @@ def test_names_that_are_no_settings_are_known(monkeypatch: pytest.MonkeyPatch, t
         ("PARAMEDIC_GATEWAY_TOKENS", PASSWORD, "write JSON"),
         ("PARAMEDIC_GATEWAY_TOKENS", f'["{PASSWORD}"]', "dictionary"),
         ("PARAMEDIC_GATEWAY_TOKENS", '{"alertmanager": "short"}', "too short"),
+        ("PARAMEDIC_CHANNELS", PASSWORD, "write JSON"),
+        ("PARAMEDIC_CHANNELS", f'{{"ops": {{"secret": "{PASSWORD}"}}}}', "channels.ops.url: Field required"),
+        ("PARAMEDIC_CHANNELS", f'{{"ops": {{"url": "http://here", "key": "{PASSWORD}"}}}}', "channels.ops.key: Extra"),
+        ("PARAMEDIC_CHANNELS", f'{{"o p": {{"url": "http://here/{PASSWORD}"}}}}', "'o p' is no name for a channel"),
         ("PARAMEDIC_SMTP_URL", f"http://me:{PASSWORD}@mail", "smtp://"),
         ("PARAMEDIC_STORE_URL", f"mysql://me:{PASSWORD}@db", "postgresql://"),
         ("PARAMEDIC_RENEW", "5s", "half"),
@@ -130,6 +134,7 @@ def test_another_process_reads_the_same_settings_from_the_environment(
         data=tmp_path / "däta",
         lease="1h 30m",
         probe_timeout="250ms",
+        channels={"ops": {"url": "https://here/x", "secret": "whsec_x"}, "chat": {"url": "json://here"}},
         gateway_tokens={"one": "a long one", "two": 'with "quotes"'},
         smtp_url="smtp://me:secret@mail",
         body_limit="2MiB",
@@ -140,6 +145,20 @@ def test_another_process_reads_the_same_settings_from_the_environment(
     assert read.model_dump() == given.model_dump()
     assert read.gateway_tokens["two"] == SecretStr('with "quotes"')
     assert read.body_limit == 2 * 1024 * 1024
+
+
+def test_the_keys_that_a_channel_s_url_carries_are_known_as_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    channels = {"chat": {"url": "slack://T0AAA/B0BBB/abcdefgh%2Bijklmnopqrstuvw"}, "ops": {"url": "https://u:sesame@h"}}
+    monkeypatch.setenv("PARAMEDIC_CHANNELS", json.dumps(channels))
+    load()
+    said = "abcdefgh%2Bijklmnopqrstuvw abcdefgh+ijklmnopqrstuvw sesame https://u:sesame@h"
+    assert secret.redact(said) == "[secret] [secret] [secret] [secret]"
+    secret.forget_all()
+
+
+def test_channels_are_read_from_the_file_as_well() -> None:
+    Path("paramedic.toml").write_text('[channels]\nops = {url = "https://here/x", secret = "whsec_abc"}\n')
+    assert load().channels["ops"].url.get_secret_value() == "https://here/x"
 
 
 def test_the_example_names_every_setting_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import smtplib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,7 @@ from paramedic.doors import reading
 from paramedic.error import TryAgain, Useless
 from paramedic.settings import ROOT, Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown
+from paramedic.way import Way
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -109,9 +111,32 @@ def _targets(picked: Settings) -> Finding:
     return Finding("targets", well=True, words=f"{len(targets)} answer")
 
 
+def _ways(picked: Settings) -> list[Way]:
+    """Every way that somebody is told by. Raises BadDocument."""
+    oncall = library.load(picked.runbooks).oncall
+    return sorted({way for person in oncall.people.values() for way in person.ways}, key=str)
+
+
+def _channels(picked: Settings) -> Finding:
+    try:
+        ways = _ways(picked)
+    except BadDocument:
+        return Finding("channels", well=False, words="oncall.yaml cannot be read")
+    for way in ways:
+        channel = picked.channels.get(way.to)
+        if way.kind != "email" and channel is None:
+            return Finding("channels", well=False, words=f"{way} leads nowhere: set PARAMEDIC_CHANNELS for {way.to}")
+        if way.kind == "webhook" and channel is not None and channel.secret is None:
+            return Finding("channels", well=False, words=f"{way} has no secret to sign with: set PARAMEDIC_CHANNELS")
+    return Finding("channels", well=True, words="every way that somebody is told by leads somewhere")
+
+
 def _mail(picked: Settings) -> Finding:
     if picked.smtp_url is None:
-        return Finding("mail", well=False, words="no page can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
+        with suppress(BadDocument):
+            if all(way.kind != "email" for way in _ways(picked)):
+                return Finding("mail", well=True, words="nobody is told by mail")
+        return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
     parts = urlsplit(picked.smtp_url.get_secret_value())
     smtp, port = (smtplib.SMTP_SSL, 465) if parts.scheme == "smtps" else (smtplib.SMTP, 25)
     try:
@@ -180,6 +205,7 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _targets,
     _senders,
     _links,
+    _channels,
     _mail,
     _prefect,
 )

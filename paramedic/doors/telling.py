@@ -6,7 +6,7 @@ from typing import Protocol, cast
 from paramedic.doors import integration
 
 #: Channels that people call by another name than the integration that carries them.
-SPOKEN = {"email": "smtp"}
+SPOKEN = {"email": "smtp", "apprise": "apprise_service"}
 
 
 class Teller(Protocol):
@@ -19,5 +19,5 @@ class Teller(Protocol):
 
 
 def teller(channel: str, settings: Mapping[str, str]) -> Teller:
-    """What speaks through this channel (`email`), with the channel's own settings. Raises Useless if nothing does."""
+    """What speaks through this channel (`email`, `webhook`), with its own settings. Raises Useless if nothing does."""
     return cast("Teller", integration(SPOKEN.get(channel, channel), "Teller")(settings))

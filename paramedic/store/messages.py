@@ -138,6 +138,16 @@ def take(tx: Tx, message: int) -> bool:
     return changed.rowcount == 1
 
 
+def keep(tx: Tx, message: int, *, taken: int) -> bool:
+    """Go on having it, for another HOLD. False: it is no longer due, or another has it; `taken` is the try that took it."""
+    changed = tx.conn.execute(
+        update(messages)
+        .where(messages.c.id == message, messages.c.state == "sending", messages.c.tries == taken)
+        .values(sending_until=tx.now + HOLD)
+    )
+    return changed.rowcount == 1
+
+
 def sent(tx: Tx, message: int, *, person: str) -> bool:
     """It left. False if that was already written."""
     changed = tx.conn.execute(

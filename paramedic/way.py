@@ -1,0 +1,36 @@
+"""A way to reach a person or a channel: `email:ada@example.org`, `webhook:NAME`, `apprise:NAME`."""
+
+import re
+from dataclasses import dataclass
+
+#: What a channel is called: by its users, and in the settings that know where it leads.
+CHANNEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
+
+_ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """`to` is an address for email, else the name of a channel in the settings, which alone know its URL and secret."""
+
+    kind: str
+    to: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.to}"
+
+    @property
+    def spoken(self) -> str:
+        """Without an address: the trail knows people by their id."""
+        return "email" if self.kind == "email" else str(self)
+
+
+def parse_way(text: object) -> Way:
+    """The way that the text says. Raises ValueError, saying what is allowed."""
+    kind, _, to = text.partition(":") if isinstance(text, str) else ("", "", "")
+    wanted = {"email": _ADDRESS, "webhook": CHANNEL_NAME, "apprise": CHANNEL_NAME}.get(kind)
+    if wanted is None or not wanted.fullmatch(to):
+        raise ValueError(
+            f"{text!r:.80} is no way to tell somebody; write email:ada@example.org, webhook:NAME, apprise:NAME"
+        )
+    return Way(kind, to)

@@ -38,27 +38,63 @@ def entry_faults(line: Line, seq: int, previous: str) -> Iterator[str]:
             yield f"the content beside entry {entry['seq']} was changed"
 
 
-def checkpoint_faults(mark: Line, key: Any, store: str, hashes: dict[int, str]) -> Iterator[str]:
+def is_signed(mark: Line, key: Any) -> bool:
     try:
         key.verify(bytes.fromhex(mark["signature"]), without("signature", mark))
-    except InvalidSignature:
-        yield f"the checkpoint at entry {mark['seq']} is not signed by this key"
-    if mark["store"] != store or hashes.get(mark["seq"]) != mark["hash"]:
-        yield f"the checkpoint at entry {mark['seq']} saw another trail, or one that was cut off since"
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def checkpoint_faults(mark: Line, hashes: dict[int, str], lives: list[tuple[int, int]]) -> Iterator[str]:
+    """A checkpoint saw this trail, or a life that a restore from a backup left behind: an earlier generation."""
+    seq, generation = mark["seq"], mark["generation"]
+    here = next((life for begins, life in reversed(lives) if begins <= seq), 1)
+    if generation == here and seq >= min(hashes) and hashes.get(seq) != mark["hash"]:
+        yield f"the checkpoint at entry {seq} saw another trail, or one that was cut off since"
+    if generation != here and generation >= lives[-1][1]:
+        yield f"the checkpoint at entry {seq} is of generation {generation}, and no entry tells of that restore"
+
+
+def seal_faults(seal: Line, key: Any, segment: tuple[int, str, str] | None) -> Iterator[str]:
+    """A seal before the entries says where they go on; one after them, that they are the whole segment."""
+    if not is_signed(seal, key):
+        yield f"the seal at entry {seal['seq']} is not signed by this key"
+    if segment is not None and segment != (seal["seq"], seal["hash"], seal["digest"]):
+        yield f"the seal at entry {seal['seq']} is of another segment"
 
 
 def faults(export: Path, public_key: Path) -> Iterator[str]:
     key = load_pem_public_key(public_key.read_bytes())
-    with export.open(encoding="ascii") as lines:
-        store = json.loads(next(lines))["store"]
-        hashes = {0: sha256(f"paramedic trail {store}".encode())}
-        previous = hashes[0]
-        for line in map(json.loads, lines):
-            if line["kind"] == "entry":
-                yield from entry_faults(line, len(hashes), previous)
-                hashes[line["entry"]["seq"]] = previous = line["entry"]["hash"]
+    read, lives, marks = hashlib.sha256(), [(0, 1)], []
+    with export.open(encoding="ascii", newline="") as lines:
+        for text in lines:
+            line = json.loads(text)
+            said = line.get(line["kind"], {})
+            if line["kind"] == "trail":
+                store, seq, previous = line["store"], 0, sha256(f"paramedic trail {line['store']}".encode())
+                hashes = {seq: previous}
+            elif line["kind"] == "entry":
+                seq += 1
+                yield from entry_faults(line, seq, previous)
+                hashes[said["seq"]] = previous = said["hash"]
+                if said["what"] == "store.restored":
+                    lives.append((said["seq"], said["data"]["generation"]))
+            elif said["store"] != store:
+                yield f"the {line['kind']} at entry {said['seq']} is of another store"
+            elif line["kind"] == "seal":
+                entries = len(hashes) > 1
+                yield from seal_faults(said, key, (seq, previous, read.hexdigest()) if entries else None)
+                if not entries:
+                    seq, previous, lives = said["seq"], said["hash"], [(0, said["generation"])]
+                    hashes = {seq: previous}
+            elif is_signed(said, key):
+                marks.append(said)
             else:
-                yield from checkpoint_faults(line["checkpoint"], key, store, hashes)
+                yield f"the checkpoint at entry {said['seq']} is not signed by this key"
+            read.update(text.encode())
+    for mark in marks:
+        yield from checkpoint_faults(mark, hashes, lives)
 
 
 found = list(faults(*map(Path, sys.argv[1:])))

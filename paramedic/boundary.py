@@ -18,6 +18,12 @@ POINTS = (
     "outcome_written",
     "verified",
     "told",
+    # Of keeping: which no alert meets.
+    "restore_staged",
+    "store_emptied",
+    "store_put",
+    "segment_written",
+    "entries_removed",
 )
 
 

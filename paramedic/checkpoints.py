@@ -2,15 +2,15 @@
 
 import fcntl
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import select
 
 from paramedic.clock import iso
-from paramedic.store import Store
-from paramedic.store.tables import meta
+from paramedic.store import Store, generation
 from paramedic.store.trail import head
 from paramedic.trail import Checkpoint, sign_checkpoint
 
@@ -25,7 +25,7 @@ def write(store: Store, key: Ed25519PrivateKey, path: Path) -> Checkpoint | None
     """
     with store.read() as tx:
         newest = head(tx)
-        generation = tx.conn.execute(select(meta.c.generation)).scalar_one()
+        life = generation(tx)
         now = tx.now
     if newest is None:
         return None
@@ -34,11 +34,9 @@ def write(store: Store, key: Ed25519PrivateKey, path: Path) -> Checkpoint | None
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         last = _last(file, path)
-        if last is not None and (last.store, last.generation) == (store.uuid, generation) and last.seq >= newest.seq:
+        if last is not None and (last.store, last.generation) == (store.uuid, life) and last.seq >= newest.seq:
             return None
-        mark = sign_checkpoint(
-            key, store=store.uuid, seq=newest.seq, at_hash=newest.hash, at=iso(now), generation=generation
-        )
+        mark = sign_checkpoint(key, store=store.uuid, seq=newest.seq, at_hash=newest.hash, at=iso(now), generation=life)
         file.truncate(_whole(file))  # a line that a crash cut off: the next one begins on its own
         file.seek(0, os.SEEK_END)
         file.write(mark.as_line().encode() + b"\n")
@@ -64,7 +62,12 @@ def read(path: Path) -> list[Checkpoint]:
     """Every checkpoint in the file, oldest first; none if there is no file. Raises ValueError, naming the line."""
     if not path.exists():
         return []
-    lines = path.read_text().split("\n")
+    return parse(path.read_text(), str(path))
+
+
+def parse(text: str, where: str) -> list[Checkpoint]:
+    """Every checkpoint in the text, oldest first. Raises ValueError, naming the line."""
+    lines = text.split("\n")
     found = []
     for number, line in enumerate(lines, 1):
         if not line or number == len(lines):  # without a newline: the write that a crash cut off
@@ -72,8 +75,23 @@ def read(path: Path) -> list[Checkpoint]:
         try:
             found.append(Checkpoint.from_line(line))
         except ValueError as error:
-            raise ValueError(f"{path}:{number}: {error}") from error
+            raise ValueError(f"{where}:{number}: {error}") from error
     return found
+
+
+def keep(path: Path, older: Sequence[Checkpoint]) -> None:
+    """Have the file hold these, and after them what it holds already. Raises OSError, and ValueError as `read` does."""
+    there = read(path)
+    known = set(older)
+    lines = [*older, *(mark for mark in there if mark not in known)]
+    if lines == there:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        file.writelines(f"{mark.as_line()}\n" for mark in lines)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).replace(path)
 
 
 def _tail(file: IO[bytes]) -> tuple[int, bytes]:

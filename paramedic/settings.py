@@ -222,6 +222,14 @@ class Settings(BaseSettings):
         """The store's URL."""
         return self.store_url.get_secret_value() if self.store_url else f"sqlite:///{self.data}/paramedic.db"
 
+    def owner(self) -> str:
+        """The store's URL for who makes its tables, and may remove what was sealed."""
+        return self.store_owner_url.get_secret_value() if self.store_owner_url else self.store()
+
+    def runtime_role(self) -> str | None:
+        """Who works on the tables without owning them; None where that is the same."""
+        return unquote(urlsplit(self.store()).username or "") or None if self.store_owner_url else None
+
     def checkpoints(self) -> Path:
         """Where signed checkpoints go."""
         return self.checkpoint_file or self.data / "checkpoints.jsonl"
@@ -347,7 +355,7 @@ def signing_key(chosen: Settings) -> Ed25519PrivateKey:
 
     Raises OSError, or BadSettings where the file holds no such key.
     """
-    path = _signing_key_file(chosen)
+    path = signing_key_file(chosen)
 
     def make() -> bytes:
         return Ed25519PrivateKey.generate().private_bytes(
@@ -369,7 +377,7 @@ def signing_key(chosen: Settings) -> Ed25519PrivateKey:
 
 def public_key(chosen: Settings) -> Ed25519PublicKey:
     """What checkpoints are verified with; the private key is not needed for it. Raises BadSettings."""
-    path = _signing_key_file(chosen).with_suffix(".pub")
+    path = public_key_file(chosen)
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -384,10 +392,14 @@ def link_key(chosen: Settings) -> bytes:
 
     Raises OSError, of which BadKey is one: a page then leaves without its link.
     """
-    path = chosen.link_key_file or chosen.data / "link.key"
-    key = kept(path, lambda: secrets.token_hex(32).encode())
+    key = kept(link_key_file(chosen), lambda: secrets.token_hex(32).encode())
     remember(key.decode(errors="replace").strip())
     return key
+
+
+def link_key_file(chosen: Settings) -> Path:
+    """Where `link_key` is kept."""
+    return chosen.link_key_file or chosen.data / "link.key"
 
 
 def gateway_token(chosen: Settings) -> str:
@@ -432,5 +444,11 @@ def pem(key: Ed25519PublicKey) -> bytes:
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _signing_key_file(chosen: Settings) -> Path:
+def public_key_file(chosen: Settings) -> Path:
+    """Where `public_key` is kept."""
+    return signing_key_file(chosen).with_suffix(".pub")
+
+
+def signing_key_file(chosen: Settings) -> Path:
+    """Where `signing_key` is kept."""
     return chosen.signing_key_file or chosen.data / "signing.key"

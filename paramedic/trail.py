@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import rfc8785
@@ -139,6 +139,42 @@ def sign_checkpoint(
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """A signed word that the chain's beginning, up to this entry, has left for a segment; the chain goes on from here."""
+
+    store: str
+    generation: int
+    first: int
+    seq: int
+    hash: str
+    last_at: str  # what the last entry says of its time
+    at: str
+    digest: str  # SHA-256 of the segment's lines before this one
+    signature: str = ""
+
+    def signed_bytes(self) -> bytes:
+        """What the signature covers."""
+        return rfc8785.dumps({name: getattr(self, name) for name in self.__slots__ if name != "signature"})
+
+    def is_signed_by(self, key: Ed25519PublicKey) -> bool:
+        """Whether the key's owner said so."""
+        try:
+            key.verify(bytes.fromhex(self.signature), self.signed_bytes())
+        except (InvalidSignature, ValueError):
+            return False
+        return True
+
+
+def sign_seal(key: Ed25519PrivateKey, draft: Seal) -> Seal:
+    """The seal with its signature."""
+    return replace(draft, signature=key.sign(draft.signed_bytes()).hex())
+
+
+#: What the entry is called that begins the store's next generation, after a restore from a backup.
+RESTORED = "store.restored"
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is not as it was written; `seq` says where."""
 
@@ -155,6 +191,9 @@ class Verification:
     erased: tuple[int, ...]  # content that was taken away, lawfully or not: the chain cannot tell
     uncovered: int  # entries after the last checkpoint: they could be cut off unseen
     checkpoints: int
+    sealed: int = 0  # the last entry that left for a sealed segment
+    restores: tuple[tuple[int, int], ...] = ()  # the entry at which each later generation began, and which
+    left_behind: int = 0  # checkpoints of lives that a restore left behind: what they saw is not in this trail
 
     @property
     def verified(self) -> bool:
@@ -166,12 +205,24 @@ class Verification:
 class _Look:
     """What the walk along the chain remembers."""
 
+    marked: frozenset[int]  # entries that a checkpoint saw
+    lives: list[tuple[int, int]]  # from which entry on the chain is of which generation
     faults: list[Fault] = field(default_factory=list)
     erased: list[int] = field(default_factory=list)
+    hashes: dict[int, str] = field(default_factory=dict)  # of the entries that a checkpoint saw
     entries: int = 0
+    reached: int = 0
 
     def fault(self, seq: int, what: str) -> None:
         self.faults.append(Fault(seq, what))
+
+    def life(self, entry: Entry) -> None:
+        generation = entry.data.get("generation")
+        if entry.what == RESTORED and isinstance(generation, int):
+            self.lives.append((entry.seq, generation))
+
+    def generation_at(self, seq: int) -> int:
+        return next((generation for begins, generation in reversed(self.lives) if begins <= seq), 1)
 
 
 def verify(
@@ -180,27 +231,76 @@ def verify(
     checkpoints: Sequence[Checkpoint],
     public_key: Ed25519PublicKey,
     store: str,
+    *,
+    seal: Seal | None = None,
 ) -> Verification:
     """Walk the chain in the order it is given and name every entry that is not as it was written.
 
-    `contents` gives an entry's erasable content with its salt; None skips that look. Memory does not grow with the trail.
+    `contents` gives an entry's erasable content with its salt; None skips that look. `seal` says where a chain goes on
+    whose beginning has left. Memory does not grow with the trail.
     """
-    look = _Look()
-    marks = {mark.seq: mark for mark in _trusted(checkpoints, public_key, store, look)}
-    expected, previous, reached = 1, genesis(store), 0
+    look = _Look(frozenset(mark.seq for mark in checkpoints), [(0, 1)])
+    marks = _trusted(checkpoints, public_key, store, look)
+    expected, previous = 1, genesis(store)
+    if seal is not None:
+        if seal.store != store or not seal.is_signed_by(public_key):
+            look.fault(seal.seq, "was sealed by a word that is not signed by our key: what came before was cut off")
+        expected, previous, look.reached = seal.seq + 1, seal.hash, seal.seq
+        look.lives = [(0, seal.generation)]
+        look.hashes[seal.seq] = seal.hash
     for entry in entries:
         look.entries += 1
         _follow(entry, expected, previous, look)
         if entry.computed_hash() != entry.hash:
             look.fault(entry.seq, "was changed: its fields do not give its hash")
-        if entry.seq in marks and marks[entry.seq].hash != entry.hash:
-            look.fault(entry.seq, "is not the entry that a signed checkpoint saw: the chain was written anew")
         _content(entry, contents, look)
-        expected, previous, reached = entry.seq + 1, entry.hash, max(reached, entry.seq)
-    last = max(marks, default=0)
-    if reached < last:
-        look.fault(reached + 1, f"is missing: the trail was cut off; a signed checkpoint saw entry {last}")
-    return Verification(look.entries, tuple(look.faults), tuple(look.erased), max(0, reached - last), len(marks))
+        look.life(entry)
+        if entry.seq in look.marked:
+            look.hashes[entry.seq] = entry.hash
+        expected, previous, look.reached = entry.seq + 1, entry.hash, max(look.reached, entry.seq)
+    sealed = seal.seq if seal is not None else 0
+    last, left = _vouched(marks, sealed, look)
+    return Verification(
+        look.entries,
+        tuple(look.faults),
+        tuple(look.erased),
+        max(0, look.reached - last),
+        len(marks),
+        sealed,
+        tuple(look.lives[1:]),
+        left,
+    )
+
+
+def _vouched(marks: Sequence[Checkpoint], sealed: int, look: _Look) -> tuple[int, int]:
+    """The last entry that a checkpoint vouches for, and how many vouch for a life that was left behind."""
+    last, left = sealed, 0
+    for mark in marks:
+        if mark.seq < sealed:
+            continue  # it saw what has left: the segment is verified with it
+        if _is_left_behind(mark, look):
+            left += 1
+        else:
+            last = max(last, mark.seq)
+    if look.reached < last:
+        look.fault(look.reached + 1, f"is missing: the trail was cut off; a signed checkpoint saw entry {last}")
+    return last, left
+
+
+def _is_left_behind(mark: Checkpoint, look: _Look) -> bool:
+    """Whether the checkpoint saw a life that a restore left behind; a fault where it saw this one, and otherwise."""
+    newest, here = look.lives[-1][1], look.generation_at(mark.seq)
+    if mark.generation > newest:
+        look.fault(
+            mark.seq, f"has a checkpoint of generation {mark.generation}, and the trail tells of no such restore"
+        )
+    elif mark.generation == here:
+        if look.hashes.get(mark.seq, mark.hash) != mark.hash:
+            look.fault(mark.seq, "is not the entry that a signed checkpoint saw: the chain was written anew")
+        return False
+    elif mark.generation == newest:
+        look.fault(mark.seq, f"has a checkpoint of generation {newest}, which began later: another life had its number")
+    return True
 
 
 def _follow(entry: Entry, expected: int, previous: str, look: _Look) -> None:

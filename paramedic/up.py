@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -193,9 +193,7 @@ class Stack:
             settings.link_key(chosen)
         except OSError as error:
             raise Useless(f"what is kept in {data} cannot be used: {error}") from error
-        owner = chosen.store_owner_url
-        runtime_role = _role(chosen.store()) if owner else None
-        migrate(owner.get_secret_value() if owner else chosen.store(), runtime_role=runtime_role)
+        migrate(chosen.owner(), runtime_role=chosen.runtime_role())
         port = _free(
             chosen.host,
             chosen.port,
@@ -317,6 +315,13 @@ def running(data: Path) -> Running | None:
         return None
 
 
+@contextlib.contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """No `paramedic up` works in the folder meanwhile. Raises Useless where one does, OSError for no such folder."""
+    with _taken(data):
+        yield
+
+
 def _taken(data: Path) -> IO[str]:
     lock = (data / _LOCK).open("a+")
     try:
@@ -336,12 +341,6 @@ def _say(lock: IO[str], what: Running | None) -> None:
     if what is not None:
         json.dump(asdict(what), lock)
     lock.flush()
-
-
-def _role(url: str) -> str | None:
-    from sqlalchemy.engine import make_url
-
-    return make_url(url).username
 
 
 def _prefect_port() -> int:

@@ -70,7 +70,7 @@ def test_a_wanted_alert_on_a_listed_target_opens_an_incident_and_orders_a_run(
     with store.read() as tx:
         incident = incidents.get(tx, 1)
         assert (incident.service, incident.target, incident.attempt) == ("tracking-api", "web-1/tracking-api", 1)
-        assert [order.key for order in outbox.waiting(tx)] == [f"paramedic:{store.uuid}:1:1"]
+        assert [order.key for order in outbox.waiting(tx)] == [f"paramedic:{store.uuid}:1:1:1"]
         assert incidents.runbook_text(tx, incident.runbook_version or "") == SHELF.runbooks["tracking-api-memory"].text
 
 

@@ -25,6 +25,8 @@ COMMANDS = {
     "resume": ("switch", "Allow acts again."),
     "maintenance": ("maintenance", "Plan, list and end maintenance windows."),
     "pauses": ("switch", "What is paused, by whom and why."),
+    "backup": ("backup", "Write the store into one file, while everything runs."),
+    "restore": ("backup", "Make a store of a backup again; acts wait for `resume`."),
 }
 
 

@@ -72,6 +72,8 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
                 "checkpoints": found.checkpoints,
                 "uncovered": found.uncovered,
                 "erased": list(found.erased),
+                "restores": [{"entry": seq, "generation": life} for seq, life in found.restores],
+                "left_behind": found.left_behind,
                 "faults": [{"entry": fault.seq, "what": fault.what} for fault in found.faults],
             }
         )
@@ -80,6 +82,12 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
             console.print(f"entry {fault.seq} {safe(fault.what)}")
         if found.erased:
             console.print(f"content erased beside {len(found.erased)} entries; the chain holds its digest")
+        for seq, life in found.restores:
+            console.print(f"entry {seq} is a restore from a backup: generation {life} begins with it")
+        if found.left_behind:
+            console.print(
+                f"{found.left_behind} checkpoints saw a life that a restore left behind; it is not in this trail"
+            )
         console.print(
             f"{found.checkpoints} signed checkpoints; "
             f"{found.uncovered} entries after the last one could be cut off unseen"

@@ -111,6 +111,12 @@ class Store:
         return _EPOCH + timedelta(microseconds=micros)
 
 
+def generation(tx: Tx) -> int:
+    """Which life of the store this is: 1, and a higher one after each restore from a backup."""
+    number: int = tx.conn.execute(select(tables.meta.c.generation)).scalar_one()
+    return number
+
+
 def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
     """An engine with the settings that the promises need. Raises Useless for a database that is neither of the two.
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import insert, select, update
 
 from paramedic.incident import name
-from paramedic.store import Tx
+from paramedic.store import Tx, generation
 from paramedic.store.tables import claims
 from paramedic.store.trail import append
 
@@ -21,6 +21,11 @@ class Claim:
     attempt: int
     holder: str
     lease_until: datetime
+
+
+def first_token(generation: int) -> int:
+    """Where a generation's tokens begin: above all that holders of a life before a restore may still have."""
+    return ((generation - 1) << 32) + 1
 
 
 def take(tx: Tx, *, target: str, incident: int, attempt: int, holder: str, lease: timedelta) -> Claim | str:
@@ -38,7 +43,7 @@ def take(tx: Tx, *, target: str, incident: int, attempt: int, holder: str, lease
         "released": False,
     }
     if row is None:
-        token = 1
+        token = first_token(generation(tx))
         tx.conn.execute(insert(claims).values(target=target, token=token, **mine))
     elif row.released or row.lease_until <= tx.now:
         token = row.token + 1

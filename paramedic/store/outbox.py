@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, update
 
-from paramedic.store import Tx
+from paramedic.store import Tx, generation
 from paramedic.store.tables import outbox
 
 
@@ -22,12 +22,16 @@ class Order:
 
 
 def put(tx: Tx, *, incident: int, attempt: int) -> None:
-    """Ask for the run of this attempt. Its key carries the store's UUID, so an old run is never taken for a new one."""
+    """Ask for the run of this attempt.
+
+    Its key carries the store's UUID and generation: a run that Prefect has from another store, or from before a restore,
+    is never taken for this one.
+    """
     tx.conn.execute(
         insert(outbox).values(
             incident=incident,
             attempt=attempt,
-            key=f"paramedic:{tx.store}:{incident}:{attempt}",
+            key=f"paramedic:{tx.store}:{generation(tx)}:{incident}:{attempt}",
             state="waiting",
             written_at=tx.now,
             due_at=tx.now,

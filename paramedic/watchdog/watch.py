@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 from sqlalchemy import update
@@ -15,7 +16,7 @@ from paramedic.clock import boottime, spoken
 from paramedic.error import TryAgain, Useless
 from paramedic.paging import Pager
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, generation
 from paramedic.store import trail as kept
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import meta
@@ -182,6 +183,11 @@ class Watchdog:
             newest = kept.head(tx)
             seen = next(kept.entries(tx, after=last.seq - 1, limit=1), None) if last is not None else None
             ours = last is not None and last.store == tx.store
+            restored = ours and last is not None and last.generation != generation(tx)
+        if restored:  # which checkpoints of the life before may still stand in it, `audit verify` says
+            self._tell("The store was restored from a backup", "Acts wait for `paramedic resume`: see what is open.")
+            self._sign_checkpoint(path)
+            return
         if last is not None and ours and (seen is None or (seen.seq, seen.hash) != (last.seq, last.hash)):
             self._tell(
                 "The trail is not what its last checkpoint saw",
@@ -192,8 +198,11 @@ class Watchdog:
         grown = (newest.seq if newest is not None else 0) - (last.seq if last is not None and ours else 0)
         waited = self._steady() - self._checkpoint_at
         if grown >= _CHECKPOINT_ENTRIES or (grown and waited >= _CHECKPOINT_SECONDS):
-            checkpoints.write(self._store, settings.signing_key(self._settings), path)
-            self._checkpoint_at = self._steady()
+            self._sign_checkpoint(path)
+
+    def _sign_checkpoint(self, path: Path) -> None:
+        checkpoints.write(self._store, settings.signing_key(self._settings), path)
+        self._checkpoint_at = self._steady()
 
     def heartbeat(self) -> None:
         """Out to an address that the operator named: when it stops, somebody outside knows that nobody is told here.

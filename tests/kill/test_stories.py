@@ -320,7 +320,7 @@ def test_a_key_that_meets_a_dead_run_is_no_dispatch(whole: Ward) -> None:
             "POST",
             f"/deployments/{deployment}/create_flow_run",
             json={
-                "idempotency_key": f"paramedic:{store}:{number}:1",
+                "idempotency_key": f"paramedic:{store}:1:{number}:1",
                 "parameters": {"run": {"incident": f"{store}/INC-{number}", "attempt": 1}},
                 "state": {"type": "SCHEDULED", "state_details": {"scheduled_time": "2099-01-01T00:00:00Z"}},
             },

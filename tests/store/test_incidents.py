@@ -39,7 +39,7 @@ def test_an_incident_opens_with_its_attempt_grants_order_and_story(timed: Store)
         assert (incident.state, incident.attempt, incident.severity) == (State.OPEN, 1, Severity.CRITICAL)
         assert incident.ref == f"{timed.uuid}/INC-{number}"
         assert granted(tx, number) == [(1, 1, "open"), (1, 2, "open")]
-        assert [order.key for order in outbox.waiting(tx)] == [f"paramedic:{timed.uuid}:{number}:1"]
+        assert [order.key for order in outbox.waiting(tx)] == [f"paramedic:{timed.uuid}:1:{number}:1"]
         assert incidents.runbook_text(tx, incident.runbook_version or "").startswith("---")
         assert incidents.live(tx, "tracking", TARGET) == incident
         assert messages.of(tx, number) == []

@@ -12,11 +12,12 @@ from postbox import text_of
 from sqlalchemy import create_engine, text, update
 from sqlalchemy.engine import make_url
 
-from paramedic import checkpoints
+from paramedic import checkpoints, settings
 from paramedic.incident import State
 from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, inbox, incidents, tables
 from paramedic.store.messages import queue_trouble
+from paramedic.trail import sign_checkpoint
 
 pytestmark = pytest.mark.real
 
@@ -327,6 +328,19 @@ def test_an_entry_that_a_checkpoint_saw_and_that_changed_is_told(kennel: Kennel,
         tx.conn.execute(text("DELETE FROM trail WHERE seq > 1"))
     kennel.after(5, looks=3)
     assert kennel.postbox.subjects[1:] == ["[Paramedic] The trail is not what its last checkpoint saw"]
+
+
+def test_a_store_of_a_later_generation_than_its_last_checkpoint_was_restored_and_is_no_forgery(
+    kennel: Kennel, chosen: Settings
+) -> None:
+    handed_over(kennel.store)
+    before = sign_checkpoint(
+        settings.signing_key(chosen), store=kennel.store.uuid, seq=99, at_hash="f" * 64, at="then", generation=0
+    )
+    checkpoints.keep(chosen.checkpoints(), [before])
+    kennel.after(5, looks=3)
+    assert kennel.postbox.subjects[1:] == ["[Paramedic] The store was restored from a backup"]
+    assert [mark.generation for mark in checkpoints.read(chosen.checkpoints())] == [0, 1]
 
 
 def test_a_checkpoint_that_cannot_be_written_is_told(kennel: Kennel, chosen: Settings) -> None:

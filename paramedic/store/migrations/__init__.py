@@ -10,14 +10,43 @@ from paramedic.store import StoreUnknown, connect, translated
 from paramedic.store.tables import meta
 
 
-def migrate(url: str, *, runtime_role: str | None = None) -> None:
+def newest_revision() -> str:
+    """The revision of this version's schema."""
+    # Alembic costs a tenth of a second to import, and only this module needs it.
+    from alembic.script import ScriptDirectory
+
+    head = ScriptDirectory(str(Path(__file__).parent)).get_current_head()
+    if head is None:
+        raise LookupError("there are no migrations")
+    return head
+
+
+def revision_of(url: str) -> str | None:
+    """The revision that the database is at; None before its first migration. Raises StoreUnavailable."""
+    engine = connect(url)
+    try:
+        with translated(), engine.connect() as conn:
+            return at_revision(conn)
+    finally:
+        engine.dispose()
+
+
+def at_revision(conn: Connection) -> str | None:
+    """The revision that the database of this connection is at; None before its first migration."""
+    from alembic.migration import MigrationContext
+
+    return MigrationContext.configure(conn).get_current_revision()
+
+
+def migrate(url: str, *, runtime_role: str | None = None, revision: str = "head") -> None:
     """Bring the database to this version's schema; make it if it is new. Idempotent, safe to run from several at once.
+
+    `revision` stops at an older schema: that of a store of which a copy is made.
 
     On PostgreSQL `runtime_role` is granted what Paramedic needs at run time, and no UPDATE, DELETE or TRUNCATE on the
     trail: then the trail's keeper is another role than its writer. Raises StoreUnavailable, or StoreUnknown for a
     database that a newer version has already moved on.
     """
-    # Alembic costs a tenth of a second to import, and only this needs it.
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
@@ -30,7 +59,7 @@ def migrate(url: str, *, runtime_role: str | None = None) -> None:
             if conn.dialect.name == "postgresql":
                 conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             config.attributes["connection"] = conn
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
             if conn.execute(select(meta.c.store)).one_or_none() is None:
                 conn.execute(insert(meta).values(id=1, store=str(uuid.uuid4()), generation=1))
             if runtime_role is not None and conn.dialect.name == "postgresql":

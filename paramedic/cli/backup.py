@@ -1,0 +1,87 @@
+"""`paramedic backup` and `paramedic restore`: the store as one file, and back."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paramedic import backup as keeping
+from paramedic import up
+from paramedic.cli.answer import AsJson, By, Data, chosen, command_of, console, opened, safe, say_json
+from paramedic.error import Useless
+from paramedic.incident import name
+
+backup_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+restore_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@backup_app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to; it must not exist.", metavar="FILE")],
+    with_keys: Annotated[
+        bool, typer.Option("--with-keys", help="With the private keys. Who has the file can then sign as Paramedic.")
+    ] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """The store, its checkpoints and the public key, of one moment. Everything goes on running meanwhile."""
+    picked, _ = opened(data)
+    try:
+        manifest = keeping.back_up(picked, file, keys=with_keys)
+    except OSError as error:
+        raise Useless(f"{file} could not be written: {error.strerror or error}; nothing was left there") from error
+    if as_json:
+        say_json(asdict(manifest))
+        return
+    console.print(f"{safe(file)}: store {manifest.store}, generation {manifest.generation}, {manifest.entries} entries")
+    if not with_keys:
+        console.print("the private keys are not in it: keep signing.key and link.key elsewhere, or say --with-keys")
+
+
+@restore_app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `paramedic backup` wrote.", metavar="FILE")],
+    by: By,
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The store that is there now has something in it, and is given up.")
+    ] = False,
+    despite_faults: Annotated[
+        bool, typer.Option("--despite-faults", help="Restore a trail that does not verify.")
+    ] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a store of a backup again. Nothing acts until `paramedic resume`; a person hears of all that was open."""
+    picked = chosen(data, may_be_new=True)
+    try:
+        picked.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with up.alone(picked.data):
+            made = keeping.restore(picked, file, by=by, replace=replace, despite_faults=despite_faults)
+    except OSError as error:
+        raise Useless(f"what is kept in {picked.data} cannot be used: {error}") from error
+    if as_json:
+        say_json(
+            {
+                "store": made.manifest.store,
+                "generation": made.generation,
+                "taken_at": made.manifest.taken_at,
+                "handed_over": [name(number) for number in made.handed_over],
+                "verified": made.found.verified,
+                "faults": [{"entry": fault.seq, "what": fault.what} for fault in made.found.faults],
+                "signing_key": made.can_sign,
+            }
+        )
+        return
+    console.print(f"store {made.manifest.store} is what it was at {made.manifest.taken_at}")
+    for fault in made.found.faults:
+        console.print(f"entry {fault.seq} {safe(fault.what)}")
+    console.print(f"it is generation {made.generation} now; {len(made.handed_over)} incidents were handed over")
+    if not made.can_sign:
+        console.print("the signing key is not here: put it back before `paramedic up`, which signs with no other")
+    console.print("acting is paused; look at what is open, then `paramedic resume`")
+
+
+backup_command = command_of(backup_app)
+restore_command = command_of(restore_app)

@@ -22,10 +22,10 @@ from paramedic.boundary import reached
 from paramedic.clock import from_iso, iso, utc_now
 from paramedic.error import Refused, Useless
 from paramedic.settings import Settings
-from paramedic.store import Store, connect, generation, translated
+from paramedic.store import REVISIONS, Store, StoreUnknown, connect, generation, translated
 from paramedic.store import trail as kept
 from paramedic.store.copy import counters, put, snapshot
-from paramedic.store.migrations import migrate
+from paramedic.store.migrations import migrate, revision_of, unknown
 from paramedic.store.restored import begin_again
 from paramedic.store.tables import inbox
 from paramedic.trail import Checkpoint, Verification
@@ -173,6 +173,22 @@ def restore(chosen: Settings, file: Path, *, by: str, replace: bool = False, des
             ) from error
         reached("store_put")
     return Restored(manifest, new, tuple(handed), found, _sign(chosen, target))
+
+
+def upgrade(chosen: Settings, file: Path) -> tuple[str, str]:
+    """Bring the store to this version's schema, with a backup in `file` before; from which revision, to which.
+
+    Nothing is done, and no file made, where it is there already. Raises as `back_up` does.
+    """
+    before = revision_of(chosen.owner())
+    if before is None:
+        raise StoreUnknown("the database has no tables yet; `paramedic up` makes them")
+    if before not in REVISIONS:
+        raise unknown(before)
+    if before != REVISIONS[-1]:
+        back_up(chosen, file)
+        migrate(chosen.owner(), runtime_role=chosen.runtime_role())
+    return before, REVISIONS[-1]
 
 
 def _nobody_else(url: str) -> None:

@@ -1,4 +1,4 @@
-"""`paramedic backup` and `paramedic restore`: the store as one file, and back."""
+"""`paramedic backup`, `restore` and `upgrade`: the store as one file, and back, and on."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,10 +9,12 @@ import typer
 from paramedic import backup as keeping
 from paramedic import up
 from paramedic.cli.answer import AsJson, By, Data, chosen, command_of, console, opened, safe, say_json
+from paramedic.clock import utc_now
 from paramedic.error import Useless
 from paramedic.incident import name
 
 backup_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+upgrade_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 restore_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -83,5 +85,27 @@ def restore(
     console.print("acting is paused; look at what is open, then `paramedic resume`")
 
 
+@upgrade_app.command()
+def upgrade(
+    backup: Annotated[
+        Path | None,
+        typer.Option(help="Where the backup of before goes; in the data folder unless named.", metavar="FILE"),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Bring the store to this version's schema, with a backup before. Processes of the version before may go on."""
+    picked, _ = opened(data)
+    file = backup or picked.data / f"before-upgrade-{utc_now():%Y%m%dT%H%M%SZ}.backup"
+    try:
+        before, after = keeping.upgrade(picked, file)
+    except OSError as error:
+        raise Useless(f"{file} could not be written, and nothing was changed: {error.strerror or error}") from error
+    if before == after:
+        console.print(f"the store is at revision {after}: there is nothing to do")
+        return
+    console.print(f"from revision {before} to {after}; what it was before is in {safe(file)}")
+
+
 backup_command = command_of(backup_app)
 restore_command = command_of(restore_app)
+upgrade_command = command_of(upgrade_app)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, select, text
@@ -30,6 +31,10 @@ class StoreUnknown(Useless):
 
 #: The advisory lock that makes one chain of the trail on PostgreSQL.
 _TRAIL_LOCK = 0x7061_7261_6D65_6469  # "paramedi"
+
+#: Every revision of the schema that this version knows, oldest first. What is newer was made by its neighbour: migrations
+#: expand first.
+REVISIONS = sorted(file.name[:4] for file in (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py"))
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -165,6 +170,11 @@ def _identity(conn: Connection) -> str:
         raise
     if uuid is None:
         raise StoreUnknown("the database has tables and no identity; it was not made by Paramedic's migrations")
+    at: str | None = conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    if at in REVISIONS[:-1]:
+        raise StoreUnknown(
+            f"the store is at revision {at}, and this version needs {REVISIONS[-1]}: `paramedic upgrade` brings it there"
+        )
     return uuid
 
 

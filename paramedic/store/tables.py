@@ -383,3 +383,18 @@ trail_contents = Table(
     Column("salt", LargeBinary, nullable=False),
     Column("content", Text, nullable=False),
 )
+
+#: Where the chain goes on from: each sealed segment that left. The last one opens the trail's triggers as far as it says.
+seals = Table(
+    "seals",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("last_at", String(32), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("signature", String(128), nullable=False),
+    Column("file", Words, nullable=False),
+)

@@ -10,17 +10,6 @@ from paramedic.store import StoreUnknown, connect, translated
 from paramedic.store.tables import meta
 
 
-def newest_revision() -> str:
-    """The revision of this version's schema."""
-    # Alembic costs a tenth of a second to import, and only this module needs it.
-    from alembic.script import ScriptDirectory
-
-    head = ScriptDirectory(str(Path(__file__).parent)).get_current_head()
-    if head is None:
-        raise LookupError("there are no migrations")
-    return head
-
-
 def revision_of(url: str) -> str | None:
     """The revision that the database is at; None before its first migration. Raises StoreUnavailable."""
     engine = connect(url)
@@ -33,6 +22,7 @@ def revision_of(url: str) -> str | None:
 
 def at_revision(conn: Connection) -> str | None:
     """The revision that the database of this connection is at; None before its first migration."""
+    # Alembic costs a tenth of a second to import, and only this module needs it.
     from alembic.migration import MigrationContext
 
     return MigrationContext.configure(conn).get_current_revision()
@@ -65,12 +55,17 @@ def migrate(url: str, *, runtime_role: str | None = None, revision: str = "head"
             if runtime_role is not None and conn.dialect.name == "postgresql":
                 _grant(conn, runtime_role)
     except CommandError as error:
-        raise StoreUnknown(
-            f"the database is at a revision that this version does not know ({error}); "
-            "install the version that made it, or restore a backup of before"
-        ) from error
+        raise unknown(str(error)) from error
     finally:
         engine.dispose()
+
+
+def unknown(revision: str) -> StoreUnknown:
+    """The refusal of a database that a newer version has moved on."""
+    return StoreUnknown(
+        f"the database is at a revision that this version does not know ({revision}); "
+        "install the version that made it, or restore a backup of before"
+    )
 
 
 #: Several processes may bring one new store up to date at once: the last waits for all the others.
@@ -78,12 +73,10 @@ _MIGRATION_WAIT = timedelta(seconds=30)
 
 _MIGRATION_LOCK = 0x6D69_6772_6174_6501
 
-_APPEND_ONLY = ("trail",)
-
 
 def _grant(conn: Connection, role: str) -> None:
     quoted = conn.dialect.identifier_preparer.quote_identifier(role)
     conn.exec_driver_sql(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted}")
     conn.exec_driver_sql(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {quoted}")
-    for table in _APPEND_ONLY:
-        conn.exec_driver_sql(f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {quoted}")
+    conn.exec_driver_sql(f"REVOKE UPDATE, DELETE, TRUNCATE ON trail FROM {quoted}")
+    conn.exec_driver_sql(f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON seals FROM {quoted}")

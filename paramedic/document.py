@@ -60,6 +60,12 @@ def read(text: str, file: str, shape: type[Shape], *, first_line: int = 1) -> Sh
         ) from error
 
 
+def place(text: str, at: Sequence[str | int], *, first_line: int = 1) -> tuple[int, int]:
+    """Line and column of a key in YAML that `read` has read, or of the nearest one above it."""
+    line, column = _place(YAML(typ="rt").load(text), tuple(at))
+    return first_line + line, column + 1
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}

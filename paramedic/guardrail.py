@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from paramedic.alert import Severity
+from paramedic.approval import Answer, Approval, life
 from paramedic.clock import iso, spoken
 from paramedic.incident import State
 from paramedic.maintenance import Window
 from paramedic.pause import Pause
+from paramedic.target import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ class Facts:
     budget: Spent | None  # of this target
     service_budget: Spent | None  # of all targets of the service
     at_once: Spread | None
+    asks: bool  # whether a person must approve it
+    approval: Approval | None  # what was asked for exactly this incident, attempt, rung and target
+    identity: Identity  # the life of the target that is to be changed
 
     @property
     def by_hand(self) -> str:
@@ -69,6 +75,10 @@ class Facts:
             f"act by the Mitigation of the runbook, which is in the page; `paramedic incident resolve {self.incident}` "
             "ends it"
         )
+
+
+#: The guardrail that a person can answer.
+APPROVAL = "approval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,7 @@ def _no_right(facts: Facts) -> Refusal | None:
             f"the one permission for this change is {facts.grant or 'missing: the incident has used it up'}",
             facts.by_hand,
         )
-    if facts.mode != "act":
+    if facts.mode not in ("act", "ask"):
         return Refusal(
             "mode", f"the runbook's mode is {facts.mode}: it says what it would do and does nothing", facts.by_hand
         )
@@ -167,6 +177,8 @@ def _too_much(facts: Facts) -> Refusal | None:
             f"({', '.join(busy[:5])}), and {facts.at_once.count} may have one at a time",
             f"wait until those are well, or {facts.by_hand}",
         )
+    if facts.asks or facts.mode == "ask":
+        return _unapproved(facts)  # last: nobody is asked about what could not be done anyway
     return None
 
 
@@ -177,3 +189,27 @@ def _over(guardrail: str, spent: Spent, what: str, facts: Facts) -> Refusal:
         f"{spent.used} of {spent.count} {what} within {spoken(spent.per)}{free}",
         f"what needs so many needs a person: {facts.by_hand}",
     )
+
+
+def asks(severity: Severity, asks_from: Severity | None) -> bool:
+    """Whether an incident of this severity must not be acted on without a person. None: it never needs one."""
+    ranks = list(Severity)
+    return asks_from is not None and ranks.index(severity) >= ranks.index(asks_from)
+
+
+def _unapproved(facts: Facts) -> Refusal | None:
+    approval = facts.approval
+    if approval is None:
+        return Refusal(APPROVAL, "it needs a person's approval, and nobody was asked", "do it by hand")
+    match approval.answer(facts.now):
+        case Answer.GRANTED if approval.means(facts.identity):
+            return None
+        case Answer.GRANTED:
+            return Refusal(
+                APPROVAL,
+                f"{approval.decided_by} approved it for {life(approval.identity)}, and now it is {life(facts.identity)}",
+                "look why the target changed meanwhile, then do it by hand",
+            )
+        case Answer.EXPIRED if approval.state is Answer.ASKED:
+            return Refusal(APPROVAL, approval.nobody, "do it by hand")
+    return Refusal(APPROVAL, approval.decision, "do it by hand")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from paramedic.approval import Approval, life
 from paramedic.clock import iso, spoken
 from paramedic.incident import Incident, name
 from paramedic.rotation import Person
@@ -85,6 +86,33 @@ def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime) -> Let
         f"Nothing is left to do. Sent {iso(now)} by Paramedic.",
     ]
     return _letter(f"{_about(incident)}: {_spoken(incident)}", parts, _marks("news", incident))
+
+
+def approval(
+    incident: Incident,
+    asked: Approval,
+    *,
+    person: Person,
+    link: str,
+    code: str,
+    timeline: Sequence[Entry],
+    now: datetime,
+) -> Letter:
+    """May it be done? Which change, in which life of which target, until when, and the ways to answer."""
+    by_hand = f"paramedic incident approve {incident.id} --by {person.id}"
+    ways = [by_hand, f"{by_hand} --deny"]
+    if link:
+        ways = [link, f"Your code there: {code}", f"or: {ways[0]}", f"or: {ways[1]}"]
+    parts = [
+        f"Paramedic asks you before it does this: {_short(asked.remedy)}",
+        f"On {_short(asked.target)} ({_short(life(asked.identity))}),\nuntil {iso(asked.expires_at)}.",
+        f"For {incident.id}: {_short(incident.title)} ({incident.severity}), since {iso(incident.opened_at)}.",
+        "Without an approval nothing is done, and the incident goes to a person.",
+        "\n".join(["Approve or deny it:", *ways]),
+        _done(timeline),
+        f"Sent {iso(now)} by Paramedic.",
+    ]
+    return _letter(f"{_about(incident)}: approve {_short(asked.remedy)}?", parts, _marks("approval", incident))
 
 
 def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Letter:

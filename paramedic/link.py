@@ -19,7 +19,17 @@ class Acknowledgement:
     person: str
 
 
+@dataclass(frozen=True, slots=True)
+class Approving:
+    """What an approval link says: this person is asked for this approval of this store."""
+
+    store: str
+    approval: int
+    person: str
+
+
 _SALT = "paramedic acknowledgement"
+_APPROVAL_SALT = "paramedic approval"
 
 
 def sign(key: bytes, what: Acknowledgement) -> str:
@@ -29,14 +39,28 @@ def sign(key: bytes, what: Acknowledgement) -> str:
 
 def read(key: bytes, token: str, expires: timedelta) -> Acknowledgement:
     """What the token says. Raises BadLink, in words for the person who clicked it."""
+    return Acknowledgement(*_said(key, token, expires, _SALT))
+
+
+def sign_approval(key: bytes, what: Approving) -> str:
+    """The token of an approval link: good for nothing else."""
+    return URLSafeTimedSerializer(key, salt=_APPROVAL_SALT).dumps([what.store, what.approval, what.person])
+
+
+def read_approval(key: bytes, token: str, expires: timedelta) -> Approving:
+    """What the token says. Raises BadLink, in words for the person who clicked it."""
+    return Approving(*_said(key, token, expires, _APPROVAL_SALT))
+
+
+def _said(key: bytes, token: str, expires: timedelta, salt: str) -> tuple[str, int, str]:
     try:
-        said = URLSafeTimedSerializer(key, salt=_SALT).loads(token, max_age=int(expires.total_seconds()))
+        said = URLSafeTimedSerializer(key, salt=salt).loads(token, max_age=int(expires.total_seconds()))
     except SignatureExpired as error:
-        raise BadLink("this link has expired; use `paramedic incident ack` or the link of a newer message") from error
+        raise BadLink("this link has expired; use the link of a newer message, or `paramedic incident`") from error
     except BadSignature as error:
         raise BadLink("this link is not one of ours, or was changed on its way") from error
     match said:
-        case [str(store), int(incident), str(person)]:
-            return Acknowledgement(store, incident, person)
+        case [str(store), int(number), str(person)]:
+            return store, number, person
         case _:
             raise BadLink("this link is signed by us and says nothing that we know")

@@ -8,16 +8,17 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from paramedic import letter, settings
+from paramedic.approval import code
 from paramedic.clock import boottime, utc_now
 from paramedic.doors.telling import teller
 from paramedic.error import TryAgain, Useless
 from paramedic.escalation import ONCALL, Oncall, Policy
 from paramedic.incident import Incident, State, name
 from paramedic.letter import Letter
-from paramedic.link import Acknowledgement, sign
+from paramedic.link import Acknowledgement, Approving, sign, sign_approval
 from paramedic.rotation import Person
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, acts, incidents, messages, trail
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, acts, approvals, incidents, messages, trail
 from paramedic.store.messages import Message
 from paramedic.way import Way
 
@@ -36,7 +37,7 @@ _SAME_WORD_SECONDS = 300.0
 _ROUND_SECONDS = 30.0
 
 #: What the trail calls a message of each kind.
-_CALLED = {"rung": "person", "news": "news", "trouble": "trouble"}
+_CALLED = {"rung": "person", "news": "news", "trouble": "trouble", "approval": "approver"}
 
 
 class Shelf(Protocol):
@@ -146,7 +147,7 @@ class Pager:
             try:
                 written = self._compose(message, person)
                 if written is None:
-                    self._write(lambda tx: messages.withdraw(tx, message.incident or 0))
+                    self._write(lambda tx: messages.withdraw(tx, message.incident or 0, kind=message.kind))
                     return False
                 how = self._reach(person, written, message_id=_id(message.id, self._store.uuid), message=message)
             except TryAgain as error:
@@ -273,6 +274,8 @@ class Pager:
     def _people(self, message: Message, now: datetime) -> list[Person]:
         if message.kind == "trouble":
             return self._anybody(now)
+        if message.kind == "approval":  # the first of the policy's people who can be told
+            return self._reachable([rung.tell for rung in self._policy(message).rungs], now)
         tells = [self._tell(message)]
         if message.kind == "rung" and not self._writable:  # no next rung can be queued: its person is tried at once
             tells += [rung.tell for rung in self._policy(message).rungs[message.rung + 1 :]]
@@ -298,6 +301,8 @@ class Pager:
             incident = incidents.get(tx, message.incident)
             if message.kind == "rung" and incident.state is not State.HANDED_OVER:
                 return None
+            if message.kind == "approval":
+                return self._approval(tx, incident, person)
             link = self._link(incident, person) if message.kind == "rung" else ""
             lasts = self._policy(message).acknowledged_for
             try:
@@ -315,6 +320,22 @@ class Pager:
             return ""
         token = sign(key, Acknowledgement(incident.store, incident.number, person.id))
         return f"{self._settings.links_at()}/ack/{token}"
+
+    def _approval(self, tx: Tx, incident: Incident, person: Person) -> Letter | None:
+        asked = approvals.asked(tx, incident.number)
+        if asked is None or asked.expires_at <= tx.now:
+            return None
+        address, digits = "", ""
+        try:
+            key = settings.link_key(self._settings)
+        except OSError as error:
+            log.warning("%s is asked without a link, and can answer on the command line: %s", person.id, error)
+        else:
+            token = sign_approval(key, Approving(incident.store, asked.id, person.id))
+            address = f"{self._settings.links_at()}/approve/{token}"
+            digits = code(key, incident.store, asked.id, person.id)
+        timeline = list(trail.entries(tx, incident=incident.number))
+        return letter.approval(incident, asked, person=person, link=address, code=digits, timeline=timeline, now=tx.now)
 
     # --- by which way -------------------------------------------------------------------------------------------------
 

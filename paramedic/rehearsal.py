@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from paramedic.alert import Alert
+from paramedic.alert import Alert, Severity
 from paramedic.intake import place
 from paramedic.library import Library
 from paramedic.runbook import Runbook
@@ -46,7 +46,7 @@ def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | No
         f"playbook {runbook.playbook} would look whether it is still failing, and take as evidence: {evidence}",
         f"it would try, in this order, each verified before the next: {', '.join(one.name for one in runbook.remedies)}",
     ]
-    refusal = _foreseen(store, runbook, target.id) if store is not None else _by_mode(runbook)
+    refusal = _foreseen(store, runbook, target.id, alert.severity) if store is not None else _by_mode(runbook)
     lines.append(
         f"guardrail {refusal[0]} would stop it: {refusal[1]}" if refusal else "no guardrail would stop its first change"
     )
@@ -60,10 +60,15 @@ def _live(store: Store, service: str, target: str) -> str | None:
     return found.id if found is not None else None
 
 
-def _foreseen(store: Store, runbook: Runbook, target: str) -> tuple[str, str] | None:
+def _foreseen(store: Store, runbook: Runbook, target: str, severity: Severity) -> tuple[str, str] | None:
     with store.read() as tx:
         refusal = acts.foreseen(
-            tx, service=runbook.service, target=target, runbook=runbook.name, limits=Limits.of(runbook)
+            tx,
+            service=runbook.service,
+            target=target,
+            runbook=runbook.name,
+            severity=severity,
+            limits=Limits.of(runbook, runbook.remedies[0]),
         )
     return (refusal.guardrail, refusal.reason) if refusal is not None else None
 

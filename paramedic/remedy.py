@@ -34,6 +34,11 @@ class Remedy:
             return "rollback" if within is None else f"rollback-if-deployed-within: {spoken(within)}"
         return str(self.verb)
 
+    @property
+    def word(self) -> str:
+        """What `guardrails.approval` calls it."""
+        return "rollback-if-deployed-within" if self.deployed_within is not None else self.name
+
 
 #: The ladder of a runbook that names none.
 RESTART = Remedy(1, Verb.RESTART)

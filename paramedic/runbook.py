@@ -1,9 +1,10 @@
 """A runbook: which alerts it wants, which playbook works on which target, and within which guardrails. It holds no logic."""
 
+import difflib
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -11,9 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from paramedic import matcher
-from paramedic.alert import Alert
+from paramedic.alert import Alert, Severity
 from paramedic.check import SOURCE, Check, CheckWords, Placed, labels_of
-from paramedic.document import BadDocument, Problem, read
+from paramedic.document import BadDocument, Problem, place, read
 from paramedic.duration import duration, size
 from paramedic.matcher import AlertMatcher
 from paramedic.remedy import RESTART, Remedy, Verb
@@ -25,6 +26,7 @@ class Mode(StrEnum):
     """How far the runbook may go."""
 
     OBSERVE = "observe"
+    ASK = "ask"
     ACT = "act"
 
 
@@ -72,6 +74,7 @@ class Guardrails:
     cooldown: timedelta | None
     service_budget: Budget | None = None  # of all targets of the service
     at_once: AtOnce | None = None
+    approval: Mapping[str, Severity] = field(default_factory=dict, hash=False)  # by remedy: from which severity on
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,10 @@ class Runbook:
     def placed(self, services: Services) -> list[Placed]:
         """Each of its checks, at each of these targets."""
         return [Placed(self.name, check, target) for target in self.targets(services) for check in self.checks]
+
+    def asks_from(self, remedy: Remedy) -> Severity | None:
+        """From which severity on a person must approve this remedy; None: it needs nobody."""
+        return Severity.WARNING if self.mode is Mode.ASK else self.guardrails.approval.get(remedy.word)
 
     def locate(self, alert: Alert, services: Services) -> Target | str:
         """The listed target that the alert means, or in words why there is none. Labels are compared, never trusted."""
@@ -254,6 +261,7 @@ class _Guardrails(_Strict):
     service_budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
     cooldown: _Span | None = None
     at_once: Annotated[AtOnce, BeforeValidator(_at_once)] | None = None
+    approval: dict[str, Severity] = {}
 
 
 class _Escalate(_Strict):
@@ -291,6 +299,11 @@ class _Front(_Strict):
         return self
 
 
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+
+
 def parse(text: str, file: str) -> Runbook:
     """The runbook that the text is. Raises BadDocument with every problem at once."""
     lines = text.split("\n")
@@ -304,9 +317,19 @@ def parse(text: str, file: str) -> Runbook:
         for heading in ("Meaning", "Impact", "Diagnosis", "Mitigation")
         if not re.search(rf"(?m)^(#+ {heading}\b|\*\*{heading})", prose)
     ]
+    work = front.with_
+    problems += [
+        Problem(
+            file,
+            *place("\n".join(lines[1:end]), ("guardrails", "approval", name), first_line=2),
+            f"guardrails.approval.{name}: the ladder has no such remedy",
+            _nearest(name, [one.word for one in work.remedies]),
+        )
+        for name in front.guardrails.approval
+        if name not in {one.word for one in work.remedies}
+    ]
     if problems:
         raise BadDocument(problems)
-    work = front.with_
     limits = front.guardrails
     return Runbook(
         name=front.runbook,
@@ -326,7 +349,9 @@ def parse(text: str, file: str) -> Runbook:
             within=work.verify.within,
             metrics=tuple(work.verify.check),
         ),
-        guardrails=Guardrails(limits.budget, limits.cooldown, limits.service_budget, limits.at_once),
+        guardrails=Guardrails(
+            limits.budget, limits.cooldown, limits.service_budget, limits.at_once, approval=limits.approval
+        ),
         settle=front.settle,
         policy=front.escalate.policy,
         prose=prose,

@@ -195,6 +195,7 @@ class Settings(BaseSettings):
     watchdog_every: Span = timedelta(seconds=5)
     claim_within: Span = timedelta(seconds=30)
     silent_after: Span = timedelta(seconds=60)
+    approve_within: Span = timedelta(minutes=15)
     max_attempts: int = Field(default=3, ge=1)
     cures_per_day: int = Field(default=3, ge=1)
     reopen_within: Span = timedelta(minutes=30)

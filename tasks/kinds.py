@@ -28,6 +28,7 @@ from paramedic.store import StoreUnavailable, acts
 from paramedic.store.acts import Act, Limits
 from paramedic.store.trail import append
 from paramedic.target import Identity, Target
+from tasks.approval import ask_if_needed
 from tasks.measure import measure
 from tasks.work import Work, at_hand
 
@@ -84,11 +85,12 @@ class Change(Protocol):
 def changes(step: Callable[[Intent], Identity]) -> Change:
     """A step that touches production: never repeated blindly, refused unless everything agrees.
 
-    The moment before the change is all here and nothing of it is in the verb: our own run is not cancelled, it is still
-    failing if anything was waited for, every guardrail agrees in the transaction that writes the intent, and claim,
-    deadline and identity hold just before the first byte. The outcome is written after. The step raises Refused (a
-    guardrail's no), Cancelled, TryAgain or Useless (nothing was sent), StoreUnavailable (nothing was sent); an act whose
-    outcome is open returns like one that was done: what the target shows next decides (P4).
+    The moment before the change is all here and nothing of it is in the verb: our own run is not cancelled, a person has
+    approved where one must be asked (`tasks.approval`: the run is suspended until then), it is still failing if anything
+    was waited for, every guardrail agrees in the transaction that writes the intent, and claim, deadline and identity
+    hold just before the first byte. The outcome is written after. The step raises Refused (a guardrail's no), Cancelled,
+    TryAgain or Useless (nothing was sent), StoreUnavailable (nothing was sent); an act whose outcome is open returns
+    like one that was done: what the target shows next decides (P4).
     """
     name = step.__name__
 
@@ -98,7 +100,10 @@ def changes(step: Callable[[Intent], Identity]) -> Change:
 
     @functools.wraps(step)
     def verb(target: str, remedy: Remedy = RESTART) -> None:
-        at_hand().may_change()  # asked here too: a tagged task stalls for minutes where Prefect is gone
+        work = at_hand()
+        work.may_change()  # asked here too: a tagged task stalls for minutes where Prefect is gone
+        if work.hold is not None:  # before the task: a task cannot suspend its run
+            ask_if_needed(work, work.hold.claim, remedy, Limits.of(work.runbook, remedy))
         try:
             change(target, remedy)
         except ConcurrencySlotAcquisitionError as error:
@@ -132,7 +137,7 @@ def _change(name: str, step: Callable[[Intent], Identity], target: str, remedy: 
         raise Refused(f"after the wait it is no longer seen failing: {health.why}")
     identity = reading.identity(work.target)
     until = boottime() + work.settings.act_deadline.total_seconds()
-    act = _intend(work, hold, name, remedy.rung, identity)
+    act = _intend(work, hold, name, remedy, identity)
     reached("intent_written", target)
     looked = []
 
@@ -167,16 +172,16 @@ def _change(name: str, step: Callable[[Intent], Identity], target: str, remedy: 
     reached("outcome_written", target)
 
 
-def _intend(work: Work, hold: Hold, name: str, rung: int, identity: Identity) -> Act:
+def _intend(work: Work, hold: Hold, name: str, remedy: Remedy, identity: Identity) -> Act:
     with work.store.record() as tx:
         judged = acts.intend(
             tx,
             hold.claim,
-            rung=rung,
+            rung=remedy.rung,
             remedy=name,
             identity=identity,
             deadline=work.settings.act_deadline,
-            limits=Limits.of(work.runbook),
+            limits=Limits.of(work.runbook, remedy),
         )
     if isinstance(judged, Refusal):
         raise Refused(f"{name} of {work.target.id}: {judged.reason} ({judged.guardrail})", by_hand=judged.by_hand)

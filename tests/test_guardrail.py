@@ -6,12 +6,38 @@ from typing import Any
 
 import pytest
 
-from paramedic.guardrail import Facts, Spent, Spread, agreed, judge
+from paramedic.alert import Severity
+from paramedic.approval import Answer, Approval
+from paramedic.guardrail import Facts, Spent, Spread, agreed, asks, judge
 from paramedic.incident import State
 from paramedic.maintenance import Window
 from paramedic.pause import Pause
+from paramedic.target import Identity
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+ALIVE = Identity(pid=4242, started_at=1769850000.25, state="RUNNING")
+ASKED = Approval(
+    id=1,
+    incident=1,
+    attempt=1,
+    rung=1,
+    target="web-1/api",
+    remedy="restart",
+    identity=ALIVE,
+    asked_at=NOW - timedelta(minutes=5),
+    expires_at=NOW + timedelta(minutes=10),
+    state=Answer.ASKED,
+    decided_by=None,
+    decided_at=None,
+    how=None,
+    flow_run="run-1",
+    resumed_at=None,
+    wrong_codes=0,
+)
+GRANTED = replace(ASKED, state=Answer.GRANTED, decided_by="ada", decided_at=NOW, how="link")
+DENIED = replace(GRANTED, state=Answer.DENIED)
+VOID = replace(ASKED, state=Answer.EXPIRED, decided_at=NOW - timedelta(minutes=1))
+LATE = replace(VOID, decided_at=ASKED.expires_at)
 FINE = Facts(
     now=NOW,
     incident="INC-7",
@@ -32,9 +58,13 @@ FINE = Facts(
     budget=Spent(2, 3, timedelta(hours=1)),
     service_budget=Spent(4, 5, timedelta(hours=1)),
     at_once=Spread(("web-2/api",), 2, 4),
+    asks=False,
+    approval=None,
+    identity=ALIVE,
 )
 
 PAUSE = Pause("all", "ada", "we look ourselves", NOW)
+QUARTER = timedelta(minutes=15)
 
 NO: list[tuple[str, dict[str, Any], str]] = [
     ("kill switch", {"pauses": (PAUSE,)}, "everything, by ada since 2026-01-31T09:30:00.000000Z: we look ourselves"),
@@ -53,7 +83,6 @@ NO: list[tuple[str, dict[str, Any], str]] = [
     ("grant", {"grant": "revoked"}, "is revoked"),
     ("grant", {"grant": None}, "is missing"),
     ("mode", {"mode": "observe"}, "observe"),
-    ("mode", {"mode": "ask"}, "ask"),
     ("mode", {"mode": ""}, "mode"),
     ("cooldown", {"last_act_at": NOW - timedelta(minutes=9, seconds=59)}, "2026-01-31T09:20:01.000000Z"),
     ("cooldown", {"last_act_at": NOW - timedelta(minutes=1)}, "the cooldown is 10m"),
@@ -73,6 +102,20 @@ NO: list[tuple[str, dict[str, Any], str]] = [
         {"at_once": Spread(("web-2/api", "web-3/api"), 2, 4)},
         "2 of service api's 4 targets have a change that is not verified yet (web-2/api, web-3/api), and 2 may have one",
     ),
+    ("approval", {"asks": True}, "nobody was asked"),
+    ("approval", {"mode": "ask"}, "nobody was asked"),
+    ("approval", {"asks": True, "approval": ASKED}, "nobody has approved the restart of web-1/api yet"),
+    ("approval", {"asks": True, "approval": replace(ASKED, asked_at=NOW - QUARTER, expires_at=NOW)}, "within 15m"),
+    ("approval", {"asks": True, "approval": DENIED}, "ada denied the restart of web-1/api at 2026-01-31T09:30"),
+    ("approval", {"asks": True, "approval": VOID}, "is void since 2026-01-31T09:29:00.000000Z: the incident went on"),
+    ("approval", {"asks": True, "approval": LATE}, "nobody approved the restart of web-1/api within 15m"),
+    (
+        "approval",
+        {"asks": True, "approval": GRANTED, "identity": replace(ALIVE, pid=4243)},
+        "ada approved it for pid 4242 since 2026-01-31T09:00:00.250000Z, RUNNING, and now it is pid 4243",
+    ),
+    ("approval", {"asks": True, "approval": GRANTED, "identity": Identity(None, None, "FATAL")}, "no process, FATAL"),
+    ("approval", {"asks": True, "approval": GRANTED, "identity": replace(ALIVE, started_at=1.0)}, "since 1970-01-01"),
 ]
 
 
@@ -96,10 +139,37 @@ def test_a_guardrail_that_does_not_agree_refuses_in_words(guardrail: str, change
         {"last_act_at": NOW, "cooldown": None},
         {"budget": None, "service_budget": None, "at_once": None},
         {"at_once": Spread((), 1, 4)},
+        {"asks": True, "approval": GRANTED},
+        {"mode": "ask", "approval": GRANTED},
+        {"asks": True, "approval": GRANTED, "identity": replace(ALIVE, state="STARTING")},
+        {"asks": True, "approval": replace(GRANTED, expires_at=NOW)},  # granted in time
     ],
 )
 def test_at_its_limit_a_guardrail_agrees_again(change: dict[str, Any]) -> None:
     assert judge(replace(FINE, **change)) is None
+
+
+@pytest.mark.parametrize(
+    ("severity", "asks_from", "asked"),
+    [
+        (Severity.WARNING, None, False),
+        (Severity.CRITICAL, None, False),
+        (Severity.WARNING, Severity.CRITICAL, False),
+        (Severity.CRITICAL, Severity.CRITICAL, True),
+        (Severity.WARNING, Severity.WARNING, True),
+        (Severity.CRITICAL, Severity.WARNING, True),
+    ],
+)
+def test_a_person_is_asked_from_the_named_severity_on(
+    severity: Severity, asks_from: Severity | None, asked: bool
+) -> None:
+    assert asks(severity, asks_from) is asked
+
+
+def test_nobody_is_asked_about_what_could_not_be_done_anyway() -> None:
+    refusal = judge(replace(FINE, asks=True, budget=Spent(3, 3, timedelta(hours=1), NOW)))
+    assert refusal is not None
+    assert refusal.guardrail == "budget"
 
 
 def test_a_pause_is_told_before_anything_else() -> None:

@@ -1,5 +1,6 @@
 """A runbook says what is wrong with it: file, line, column, what, and what is allowed."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -84,6 +85,50 @@ def test_a_remedy_that_nobody_knows_is_refused(said: str, says: str) -> None:
     assert says in _problems(_with_remedies(said))[0]
 
 
+APPROVAL = "\n    restart: critical\n    rollback-if-deployed-within: warning\n    'run: clear-cache': warning"
+
+
+def _with_approval(said: str, *, mode: str = "act") -> str:
+    text = _with_remedies("[rollback-if-deployed-within: 30m, {run: clear-cache}, restart, {run: dump}]")
+    text = text.replace("mode: observe", f"mode: {mode}")
+    return re.sub(r"(?m)^guardrails:.*(\n .*)*", f"guardrails:\n  approval:{said}", text)
+
+
+def test_an_approval_is_asked_by_remedy_and_from_its_severity_on() -> None:
+    one = parse(_with_approval(APPROVAL), "r.md")
+    assert [one.asks_from(remedy) for remedy in one.remedies] == [
+        Severity.WARNING,
+        Severity.WARNING,
+        Severity.CRITICAL,
+        None,
+    ]
+
+
+def test_a_runbook_that_asks_asks_before_every_change() -> None:
+    one = parse(_with_approval(APPROVAL, mode="ask"), "r.md")
+    assert {one.asks_from(remedy) for remedy in one.remedies} == {Severity.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        (
+            "\n    restart: critical\n    restrt: critical",
+            "guardrails.approval.restrt: the ladder has no such remedy; ",
+        ),
+        ("\n    rollback-if-deployed: warning", "did you mean rollback-if-deployed-within?"),
+        ("\n    'run: drop-cache': warning", "did you mean run: clear-cache?"),
+        ("\n    xyzzy: warning", "it has rollback-if-deployed-within, run: clear-cache, restart, run: dump"),
+    ],
+)
+def test_an_approval_of_what_is_no_remedy_of_the_ladder_is_refused_at_its_place(said: str, says: str) -> None:
+    text = _with_approval(said)
+    problem = _problems(text)[0]
+    assert says in problem
+    line = next(number for number, line in enumerate(text.split("\n"), 1) if line == said.rpartition("\n")[2])
+    assert problem.startswith(f"r.md:{line}:5: ")
+
+
 def test_restart_service_knows_one_remedy(tmp_path: Path) -> None:
     for file in ("services.yaml", "oncall.yaml"):
         (tmp_path / file).write_text((ROOT / "runbooks" / file).read_text())
@@ -133,7 +178,12 @@ def test_its_version_is_its_whole_text() -> None:
         ("budget: 3 per hour", "at_once: 2 of 1", "guardrails.at_once: write `1 of 4`"),
         ("budget: 3 per hour", "at_once: 0 of 4", "guardrails.at_once: write `1 of 4`"),
         ("budget: 3 per hour", "at_once: one", "guardrails.at_once: write `1 of 4`"),
-        ("mode: observe", "mode: ask", "mode: Input should be 'observe' or 'act'"),
+        ("mode: observe", "mode: maybe", "mode: Input should be 'observe', 'ask' or 'act'"),
+        (
+            "guardrails:",
+            "guardrails: {approval: {restart: high}}\nx:",
+            "approval.restart: Input should be 'warning' or",
+        ),
         ("stable: 1m", "stable: soon", "'soon' is no duration; write 250ms"),
         ("stable: 1m", "stable: 9m", "`stable` is more than nothing and less than `within`"),
         ("memory_below: 1500MB", "memory_below: much", "'much' is no size"),

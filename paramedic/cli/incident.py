@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from paramedic.alert import Severity
+from paramedic.approval import Answer, Approval
 from paramedic.cli.answer import (
     AsJson,
     By,
@@ -29,7 +31,7 @@ from paramedic.outcome import Ending, Outcome
 from paramedic.pause import Pause
 from paramedic.report import as_json as as_json_of
 from paramedic.report import markdown
-from paramedic.store import acts, claims, incidents, maintenance, messages, pauses
+from paramedic.store import acts, approvals, claims, incidents, maintenance, messages, pauses
 from paramedic.store import trail as kept
 from paramedic.store.acts import Act
 from paramedic.store.incidents import NoSuchIncident
@@ -93,6 +95,7 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
         evidence = incidents.evidence_of(tx, number)
         told = messages.of(tx, number)
         acted = acts.of(tx, number)
+        questions = approvals.listed(tx, number)
         claim = claims.current(tx, one.target)
         runs = incidents.attempts_of(tx, number)
         stopped = pauses.stopping(tx, service=one.service, runbook=one.runbook)
@@ -107,6 +110,7 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
                 "maintenance": None if window is None else {"words": window.words, "end": window.end},
                 "attempts": [{"attempt": run.attempt, "state": run.state, "flow_run": run.flow_run} for run in runs],
                 "acts": [{"what": act.words, "result": act.result} for act in acted],
+                "approvals": [asdict(question) for question in questions],
                 "alerts": alerts,
                 "evidence": evidence,
                 "messages": [
@@ -128,6 +132,7 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
         console.print(f"because: {safe(one.because)}")
     if one.acknowledged_by:
         console.print(f"it belongs to {safe(one.acknowledged_by)}")
+    _say_waiting(one, questions)
     for act in acted:
         if act.result is None:
             console.print(f"OPEN: {safe(act.words)}; whether it happened is not known")
@@ -165,6 +170,27 @@ def ack(incident: Id, by: By, data: Data = None) -> None:
         _got(tx, number)
         one = _moved(lambda: incidents.acknowledge(tx, number, by=by, reason="on the command line"))
     console.print(f"{one.id} is yours, {safe(by)}")
+
+
+@app.command()
+def approve(
+    incident: Id,
+    by: By,
+    deny: Annotated[bool, typer.Option("--deny", help="It must not be done.")] = False,
+    data: Data = None,
+) -> None:
+    """May the change be made that it asks for? Yes; with --deny, no."""
+    _, store = opened(data)
+    number = number_of(incident)
+    with store.record() as tx:
+        one = _got(tx, number)
+        asked = approvals.newest(tx, number)
+        if asked is None:
+            raise Negative(f"{one.id} asks for no approval")
+        done = approvals.decide(tx, asked.id, granted=not deny, by=by, how="command line")
+    if isinstance(done, str):
+        raise Negative(done)
+    console.print(safe(done.decision))
 
 
 @app.command()
@@ -216,6 +242,13 @@ def _since(text: str | None, now: datetime) -> datetime | None:
         return None if text is None else moment(text, after=now)
     except ValueError as error:
         raise typer.BadParameter(f"--since {error}") from error
+
+
+def _say_waiting(one: Incident, questions: list[Approval]) -> None:
+    for question in questions:
+        if question.state is Answer.ASKED:
+            console.print(f"it waits until {iso(question.expires_at)} for a person's word: {safe(question.what)}")
+            console.print(f"to answer: `paramedic incident approve {one.id} --by YOU`, or with --deny")
 
 
 def _got(tx: Any, number: int) -> Incident:

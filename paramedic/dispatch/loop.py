@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from paramedic import runbook
+from paramedic.approval import Answer
 from paramedic.boundary import reached
-from paramedic.dispatch.prefect_runs import CreatedRun, NotDeployed, PrefectRuns
+from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, PrefectRuns
 from paramedic.error import TryAgain, Useless
 from paramedic.incident import Incident
 from paramedic.outcome import Ending, Outcome
-from paramedic.store import Store, StoreUnavailable, incidents, outbox
+from paramedic.store import Store, StoreUnavailable, approvals, incidents, outbox
 from paramedic.store.outbox import Order
 
 log = logging.getLogger(__name__)
 
-#: Prefect's state types that no run comes back from.
-_FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
-
 #: How long an order waits after its first, second, … failed try. Our own: Prefect's client would wait longer on a 503.
 _BACKOFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10)
+
+#: How soon Prefect is asked again to resume a run.
+_RESUME_AGAIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Dispatch:
         while not stop.wait(poll_seconds):
             try:
                 self.work()
+                self.resume()
             except StoreUnavailable as error:
                 log.warning("dispatch waits: %s", error)
 
@@ -62,6 +64,28 @@ class Dispatch:
                 due.append(Wanted(order, incident, f"{playbook}/{playbook}"))
         for wanted in due:
             self._ask(wanted)
+        return len(due)
+
+    def resume(self) -> int:
+        """Have every run go on whose approval is decided; how many were looked at. Raises StoreUnavailable."""
+        with self._store.read() as tx:
+            due = approvals.to_resume(tx)
+        for one in due:
+            answer = {
+                "decision": "approve" if one.state is Answer.GRANTED else "deny",
+                "by": one.decided_by or "nobody",
+            }
+            try:
+                self._prefect.resume(one.flow_run, run_input=answer)
+            except TryAgain as error:
+                log.info("the run that asked for approval %s is not resumed yet: %s", one.id, error)
+                with self._store.write() as tx:
+                    approvals.resume_later(tx, one.id, until=tx.now + _RESUME_AGAIN)
+                continue
+            except Useless as error:  # the watchdog suspects the attempt
+                log.error("the run that asked for approval %s cannot be resumed: %s", one.id, error)  # noqa: TRY400 - its words say it
+            with self._store.write() as tx:
+                approvals.resumed(tx, one.id)
         return len(due)
 
     def _ask(self, wanted: Wanted) -> None:
@@ -100,7 +124,7 @@ class Dispatch:
                 return
             attempt = incidents.attempt_of(tx, order.incident, order.attempt)
             incidents.dispatched(tx, order.incident, order.attempt, flow_run=str(created.id))
-            if created.state_type in _FINISHED and attempt is not None and attempt.began_at is None:
+            if created.state_type in FINISHED and attempt is not None and attempt.began_at is None:
                 # The key met a run that is dead: that is no dispatch, and the next attempt has a key of its own.
                 incidents.raise_attempt(
                     tx,

@@ -1,6 +1,6 @@
 """Asking Prefect for a flow run, by its REST API. Whether a run exists that we got no answer about, the key decides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -8,6 +8,9 @@ from typing import Any
 import httpx
 
 from paramedic.error import TryAgain, Useless
+
+#: Prefect's state types that no run comes back from.
+FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 
 class NotDeployed(TryAgain):
@@ -70,6 +73,26 @@ class PrefectRuns:
             del self._deployments[deployment]  # it may be deployed anew, under another id
             raise
         return CreatedRun(said["id"], said["state_type"] or "PENDING")
+
+    def resume(self, flow_run: str, *, run_input: Mapping[str, str]) -> None:
+        """Have a suspended run go on; one that is gone, or has ended, needs nothing. What it may do, the store says.
+
+        Raises TryAgain where Prefect does not answer, or the run is at work: it may be about to suspend.
+        Prefect REST API reference: "Resume Flow Run", "Read Flow Run", "Set Flow Run State".
+        """
+        try:
+            answer = self._asked("POST", f"/flow_runs/{flow_run}/resume", json={"run_input": dict(run_input)})
+            if answer["status"] == "ACCEPT":
+                return
+            state = self._asked("GET", f"/flow_runs/{flow_run}")["state_type"]
+            if state == "PAUSED":  # it waits for no form of ours: who suspended it died before the form was written
+                body = {"state": {"type": "SCHEDULED", "name": "Resuming"}}
+                self._asked("POST", f"/flow_runs/{flow_run}/set_state", json=body)
+                return
+        except NotDeployed:  # this Prefect knows no such run
+            return
+        if state not in FINISHED:
+            raise TryAgain(f"the run is {state}, and not suspended")
 
     def _asked(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         try:

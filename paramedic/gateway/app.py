@@ -19,6 +19,7 @@ from paramedic.boundary import reached
 from paramedic.error import Refused
 from paramedic.gateway import metrics
 from paramedic.gateway.acknowledgement import AcknowledgementDesk
+from paramedic.gateway.approving import ApprovalDesk
 from paramedic.gateway.auth import sender
 from paramedic.settings import Settings
 from paramedic.sources import BadPayload, alertmanager
@@ -92,6 +93,9 @@ def make_app(
     links = AcknowledgementDesk(chosen, store)
     app.add_api_route("/ack/{token}", links.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/ack/{token}", links.acknowledge, methods=["POST"], include_in_schema=False)
+    approvals = ApprovalDesk(chosen, store)
+    app.add_api_route("/approve/{token}", approvals.show, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/approve/{token}", approvals.decide, methods=["POST"], include_in_schema=False)
     return app
 
 

@@ -9,7 +9,7 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>{{ title }}</title>
 <style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem}
-button{font:inherit;padding:.7rem 1.4rem}dt{color:#555}dd{margin:0 0 .7rem}</style></head>
+button,input{font:inherit;padding:.7rem 1.4rem}dt{color:#555}dd{margin:0 0 .7rem}</style></head>
 <body><h1>{{ title }}</h1>{% block body %}{% endblock %}</body></html>"""
 
 _TEMPLATES = {
@@ -19,6 +19,16 @@ _TEMPLATES = {
 <dt>Why it is yours</dt><dd>{{ incident.because or "" }}</dd></dl>
 <form method="post"><button>I have it: {{ person }}</button></form>
 <p>Nothing has happened yet. The button stops further pages and every further change by Paramedic.</p>{% endblock %}""",
+    "approve": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
+<dl><dt>Change</dt><dd>{{ approval.remedy }}</dd><dt>Target</dt><dd>{{ approval.target }}: {{ life }}</dd>
+<dt>Incident</dt><dd>{{ incident.id }}, {{ incident.title }}, {{ incident.severity }}</dd>
+<dt>Who decides</dt><dd>{{ person }}</dd><dt>Until</dt><dd>{{ until }}</dd></dl>
+<form method="post"><p><label>The code that stands in the message
+<input name="code" inputmode="numeric" pattern="[0-9]{8}" maxlength="8" autocomplete="off" autofocus></label></p>
+<button name="decision" value="approve">Approve it</button>
+<button name="decision" value="deny">Deny it</button></form>
+<p>Nothing has happened yet. An approval needs the code; a denial does not, and gives the incident to a person.
+Without an answer nothing is done.</p>{% endblock %}""",
     "say": """{% extends "page" %}{% block body %}<p>{{ words }}</p>{% endblock %}""",
 }
 

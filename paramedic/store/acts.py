@@ -6,11 +6,13 @@ from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Row, false, insert, select, update
 
+from paramedic.alert import Severity
 from paramedic.clock import iso
-from paramedic.guardrail import Facts, Refusal, Spent, Spread, agreed, judge
+from paramedic.guardrail import Facts, Refusal, Spent, Spread, agreed, asks, judge
 from paramedic.incident import State, name
+from paramedic.remedy import Remedy
 from paramedic.runbook import Runbook
-from paramedic.store import Tx, claims, incidents, maintenance, pauses
+from paramedic.store import Tx, approvals, claims, incidents, maintenance, pauses
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts, grants
 from paramedic.store.tables import incidents as incident_rows
@@ -51,9 +53,11 @@ class Limits:
     service_budget: tuple[int, timedelta] | None = None  # of all targets of the service
     at_once: tuple[int, int] | None = None  # targets of the service, of so many listed
 
+    asks_from: Severity | None = None  # from which severity on a person must approve it
+
     @classmethod
-    def of(cls, runbook: Runbook) -> Self:
-        """What the runbook asks to be kept."""
+    def of(cls, runbook: Runbook, remedy: Remedy) -> Self:
+        """What the runbook asks to be kept where this remedy is applied."""
         asked = runbook.guardrails
         return cls(
             mode=runbook.mode,
@@ -61,6 +65,7 @@ class Limits:
             budget=(asked.budget.count, asked.budget.per) if asked.budget else None,
             service_budget=(asked.service_budget.count, asked.service_budget.per) if asked.service_budget else None,
             at_once=(asked.at_once.count, asked.at_once.of) if asked.at_once else None,
+            asks_from=runbook.asks_from(remedy),
         )
 
 
@@ -68,11 +73,16 @@ class Limits:
 TOUCHED = ("done", "cured", "failed", "unknown", "decided")
 
 
+def would_refuse(tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Limits) -> Refusal | None:
+    """What `intend` would say now. Advice, and no permission: nothing is written."""
+    return judge(_facts(tx, claim, rung=rung, identity=identity, limits=limits))
+
+
 def intend(
     tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, deadline: timedelta, limits: Limits
 ) -> Act | Refusal:
     """Write the intent and spend the grant, or write the refusal: one transaction, from `Store.record`."""
-    facts = _facts(tx, claim, rung=rung, limits=limits)
+    facts = _facts(tx, claim, rung=rung, identity=identity, limits=limits)
     refusal = judge(facts)
     if refusal is not None:
         append(
@@ -124,7 +134,7 @@ def intend(
     return get(tx, act)
 
 
-def foreseen(tx: Tx, *, service: str, target: str, runbook: str, limits: Limits) -> Refusal | None:
+def foreseen(tx: Tx, *, service: str, target: str, runbook: str, severity: Severity, limits: Limits) -> Refusal | None:
     """Which guardrail would stop a new incident's first change of this target now. Writes nothing, permits nothing."""
     return judge(
         Facts(
@@ -136,11 +146,14 @@ def foreseen(tx: Tx, *, service: str, target: str, runbook: str, limits: Limits)
             claim_is_ours=True,
             lease_until=tx.now + timedelta(seconds=1),
             grant="open",
+            asks=asks(severity, limits.asks_from),
+            approval=None,
+            identity=Identity(None, None, ""),
         )
     )
 
 
-def _facts(tx: Tx, claim: Claim, *, rung: int, limits: Limits) -> Facts:
+def _facts(tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Limits) -> Facts:
     incident = incidents.get(tx, claim.incident)
     held = claims.current(tx, claim.target)
     grant = tx.conn.execute(select(grants.c.state).where(*_grant(claim, rung))).scalar_one_or_none()
@@ -163,6 +176,9 @@ def _facts(tx: Tx, claim: Claim, *, rung: int, limits: Limits) -> Facts:
         claim_is_ours=held is not None and held[0].token == claim.token and held[0].holder == claim.holder,
         lease_until=held[0].lease_until if held is not None and held[1] else None,
         grant=grant,
+        asks=asks(incident.severity, limits.asks_from),
+        approval=approvals.of(tx, claim.incident, claim.attempt, rung, claim.target),
+        identity=identity,
     )
 
 

@@ -14,7 +14,7 @@ from paramedic.incident import IllegalMove, Incident, State, move, name
 from paramedic.incident import reopen as reopened
 from paramedic.outcome import Ending, Outcome
 from paramedic.secret import redacted
-from paramedic.store import Tx, messages, outbox
+from paramedic.store import Tx, approvals, messages, outbox
 from paramedic.store.tables import (
     acts,
     attempts,
@@ -429,6 +429,7 @@ def _end_attempts(tx: Tx, number: int, state: str) -> None:
         .values(state=state, ended_at=tx.now)
     )
     tx.conn.execute(update(grants).where(grants.c.incident == number, grants.c.state == "open").values(state="revoked"))
+    approvals.void(tx, number)
     outbox.withdraw(tx, number)
 
 

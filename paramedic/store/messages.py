@@ -63,6 +63,11 @@ def queue_news(tx: Tx, *, incident: int, policy: str) -> None:
     _queue(tx, kind="news", incident=incident, policy=policy, rung=0, due_at=tx.now)
 
 
+def queue_approval(tx: Tx, *, incident: int, policy: str) -> None:
+    """Have whoever is on call asked for the approval that the incident waits for. Once."""
+    _queue(tx, kind="approval", incident=incident, policy=policy, rung=0, due_at=tx.now)
+
+
 def queue_trouble(tx: Tx, *, subject: str, body: str, same_within_minutes: int) -> None:
     """Have whoever is on call told about Paramedic itself; the same subject once in so many minutes."""
     since = tx.now - timedelta(minutes=same_within_minutes)

@@ -54,7 +54,7 @@ def begin_again(tx: Tx, *, new_generation: int, taken_at: datetime, by: str, cou
         incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, _because(tx, number, words)), actor="restore")
     for number in climbing:
         messages.withdraw(tx, number)
-        messages.queue_rung(tx, incident=number, policy=incidents.get(tx, number).policy, rung=0, due_at=tx.now)
+        incidents.climb(tx, incidents.get(tx, number))
     _tell(tx, words, by, [*at_work, *climbing], _numbers(tx, State.ACKNOWLEDGED))
     here = counters(tx.conn)
     count_on(tx.conn, {one: max(here.get(one, 0), counted.get(one, 0)) + GAP for one in _NUMBERED})

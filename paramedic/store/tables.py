@@ -244,6 +244,32 @@ acts = Table(
     sqlite_autoincrement=True,
 )
 
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("incident", ForeignKey("incidents.number"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("rung", Integer, nullable=False),
+    Column("target", Words, nullable=False),
+    Column("remedy", Words, nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("state", String(16), nullable=False),  # asked, granted, denied, expired
+    Column("decided_by", Words),
+    Column("decided_at", Moment),
+    Column("how", String(16)),  # prefect, link, command line
+    Column("flow_run", String(36), nullable=False),
+    Column("resume_at", Moment),  # when Prefect is asked (again) to resume the run; null: it need not be
+    Column("resumed_at", Moment),
+    Column("wrong_codes", Integer, nullable=False),
+    Index("approvals_rung", "incident", "attempt", "rung", unique=True),
+    Index("approvals_asked", "state", "expires_at"),
+    Index("approvals_resume", "resume_at"),
+    sqlite_autoincrement=True,
+)
+
 evidence = Table(
     "evidence",
     metadata,
@@ -261,7 +287,7 @@ messages = Table(
     "messages",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("kind", String(16), nullable=False),  # rung, news, trouble
+    Column("kind", String(16), nullable=False),  # rung, news, trouble, approval
     Column("incident", BigInteger),
     Column("policy", Words, nullable=False),
     Column("rung", Integer, nullable=False),

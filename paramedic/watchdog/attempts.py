@@ -6,11 +6,12 @@ from enum import StrEnum
 
 from sqlalchemy import select
 
+from paramedic.approval import Answer
 from paramedic.clock import spoken
 from paramedic.incident import Incident, State
 from paramedic.outcome import Ending, Outcome
 from paramedic.settings import Settings
-from paramedic.store import Store, Tx, acts, incidents
+from paramedic.store import Store, Tx, acts, approvals, incidents
 from paramedic.store.incidents import Attempt
 from paramedic.store.tables import claims
 from paramedic.watchdog.prefect import GONE, PrefectEyes
@@ -23,6 +24,8 @@ class Stand(StrEnum):
     HOLDING = "holding"  # its claim is live
     LAPSED = "lapsed"  # its claim ran out: whoever held it is dead or stands still
     UNCLAIMED = "unclaimed"  # it began, and has no claim yet or gave it back
+    WAITING = "waiting"  # it asked a person, and has no claim meanwhile
+    DECIDED = "decided"  # the person has answered, and the run has not come back yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ def judge(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[Fate, 
     silent = suspect.silent_for
     if suspect.stand is Stand.HOLDING:
         return (Fate.HAND_OVER, _CANCELLED) if state == "CANCELLED" else (Fate.WAIT, "its claim is live")
+    if suspect.stand is Stand.WAITING:
+        return _judge_waiting(suspect, state, chosen)
     if suspect.stand is not Stand.LAPSED and silent <= chosen.claim_within:
         return Fate.WAIT, "it may still be on its way"
     if state in ("CANCELLED", "CANCELLING"):
@@ -65,7 +70,7 @@ def judge(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[Fate, 
         if silent <= chosen.silent_after:
             return Fate.WAIT, "Prefect does not say what became of its run"
         return Fate.HAND_OVER, "nothing is heard of its run, and Prefect does not say what became of it"
-    if suspect.stand is Stand.UNBEGUN:
+    if suspect.stand in (Stand.UNBEGUN, Stand.DECIDED):
         return _judge_unbegun(suspect, state, chosen)
     if state == "PAUSED":
         return Fate.HAND_OVER, "an operator paused the run in Prefect"
@@ -82,10 +87,27 @@ def _judge_unbegun(suspect: Suspect, state: str, chosen: Settings) -> tuple[Fate
     if state in ("PENDING", "RUNNING") and silent <= 2 * chosen.claim_within:
         return Fate.WAIT, "a stock worker may need so long to start it"
     said = "is unknown to Prefect" if state == GONE else f"is {state}"
-    return Fate.RAISE, f"the run of attempt {suspect.attempt.attempt} {said} and never began here"
+    never = "never began here" if suspect.stand is Stand.UNBEGUN else "did not come back after a person's answer"
+    return Fate.RAISE, f"the run of attempt {suspect.attempt.attempt} {said} and {never}"
+
+
+def _judge_waiting(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[Fate, str]:
+    """A person may take their time: until the approval expires there is nothing to suspect of a suspended run."""
+    if state in ("CANCELLED", "CANCELLING"):
+        return Fate.HAND_OVER, _CANCELLED
+    if state in (None, "PAUSED", "SCHEDULED", "PENDING"):
+        return Fate.WAIT, "it waits for a person's approval"
+    if state == "RUNNING" and suspect.silent_for <= chosen.claim_within:
+        return Fate.WAIT, "it is about to be suspended, or has come back"
+    said = "is unknown to Prefect" if state == GONE else f"is {state}"
+    return Fate.RAISE, f"the run of attempt {suspect.attempt.attempt} {said} and waits for no approval any more"
 
 
 _CANCELLED = "an operator cancelled the run in Prefect"
+
+
+#: Where time must pass before anything is suspected.
+_YOUNG = (Stand.UNBEGUN, Stand.UNCLAIMED, Stand.DECIDED)
 
 
 class Attempts:
@@ -101,7 +123,7 @@ class Attempts:
         with self._store.read() as tx:
             suspects = [found for one in incidents.open_attempts(tx) if (found := suspect(tx, one))]
         for one in suspects:
-            if one.silent_for <= self._settings.claim_within and one.stand in (Stand.UNBEGUN, Stand.UNCLAIMED):
+            if one.silent_for <= self._settings.claim_within and one.stand in _YOUNG:
                 continue  # too young to ask Prefect about
             state = self._prefect.state(one.attempt.flow_run) if one.attempt.flow_run else None
             fate, reason = judge(one, state, self._settings)
@@ -134,13 +156,23 @@ def suspect(tx: Tx, attempt: Attempt) -> Suspect | None:
             return None
         return Suspect(attempt, incident, Stand.UNBEGUN, tx.now - attempt.dispatched_at)
     mine = (claims.c.incident == attempt.incident) & (claims.c.attempt == attempt.attempt)
-    claim = tx.conn.execute(select(claims.c.lease_until, claims.c.released).where(mine)).one_or_none()
+    claim = tx.conn.execute(
+        select(claims.c.taken_at, claims.c.lease_until, claims.c.released).where(mine)
+    ).one_or_none()
+    holds = claim is not None and not claim.released and claim.lease_until > tx.now
+    asked = approvals.newest(tx, attempt.incident)
+    if asked is not None and asked.attempt == attempt.attempt and not holds:
+        if asked.state is Answer.ASKED:  # while it waits, another incident may take the target's claim
+            lapsed = tx.now - claim.lease_until if claim is not None and not claim.released else timedelta(0)
+            return Suspect(attempt, incident, Stand.WAITING, lapsed)
+        if asked.how != "prefect" and asked.decided_at and (claim is None or claim.taken_at <= asked.decided_at):
+            return Suspect(attempt, incident, Stand.DECIDED, tx.now - asked.decided_at)
     if claim is None:
         return Suspect(attempt, incident, Stand.UNCLAIMED, tx.now - attempt.began_at)
     silent = tx.now - claim.lease_until
     if claim.released:
         return Suspect(attempt, incident, Stand.UNCLAIMED, silent)
-    return Suspect(attempt, incident, Stand.HOLDING if claim.lease_until > tx.now else Stand.LAPSED, silent)
+    return Suspect(attempt, incident, Stand.HOLDING if holds else Stand.LAPSED, silent)
 
 
 def hand_over(tx: Tx, incident: Incident, reason: str) -> None:

@@ -5,7 +5,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from paramedic.clock import spoken
 from paramedic.incident import State
 from paramedic.settings import Settings
-from paramedic.store import Store, incidents, messages
+from paramedic.store import Store, approvals, incidents, messages
 from paramedic.store.tables import attempts, inbox, outbox
 from paramedic.store.tables import incidents as table
 from paramedic.store.tables import messages as letters
@@ -46,6 +46,15 @@ class Looks:
                 if number in tx.conn.execute(query.where(table.c.number == number)).scalars():
                     reason = "nothing works on it: a lost run, or a fault in Paramedic"
                     hand_over(tx, incidents.get(tx, number), reason)
+
+    def unapproved(self) -> None:
+        """A change that nobody approved in time goes to a person with its incident: a time-out escalates."""
+        with self._store.read() as tx:
+            late = approvals.overdue(tx)
+        for one in late:
+            with self._store.record() as tx:
+                if approvals.expire(tx, one.id, actor="watchdog") is not None:
+                    hand_over(tx, incidents.get(tx, one.incident), one.nobody)
 
     def untold(self) -> None:
         """A handed-over incident of which nobody is being told climbs again from its first rung."""

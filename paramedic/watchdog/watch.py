@@ -75,6 +75,7 @@ class Watchdog:
             self.listen_to_the_store,
             self.listen_to_prefect,
             self.listen_to_the_gateway,
+            looks.unapproved,
             Attempts(store, chosen, prefect).look,
             looks.orders,
             looks.orphans,

@@ -281,6 +281,8 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
         (folder / "runbooks" / "our-service.md").write_text(ours.replace("broken-service", "our-service"))
         (folder / "flows" / "our_restart.py").write_text(OWN_PLAYBOOK)
         (folder / "flows" / "our_mistake.py").write_text("def our_mistake(:\n")  # stops nobody else's
+        asking = RUNBOOK.replace("mode: act", "mode: ask").replace('env="kill"', 'env="ask"')
+        (folder / "runbooks" / "asking-service.md").write_text(asking.replace("broken-service", "asking-service"))
         (folder / "runbooks" / "services.yaml").write_text(world.services_yaml("tracking-api"))
         (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)
         chosen_env = {

@@ -174,7 +174,7 @@ def test_a_claim_with_another_holder_or_token_is_not_ours(timed: Store) -> None:
     assert refused(timed, replace(claim, token=2)).guardrail == "claim"
 
 
-@pytest.mark.parametrize("mode", ["observe", "ask"])
+@pytest.mark.parametrize("mode", ["observe", ""])
 def test_a_mode_that_is_not_act_does_nothing_and_says_so(timed: Store, mode: str) -> None:
     no = refused(timed, working(timed), limits=Limits(mode, None, None))
     assert no.guardrail == "mode"

@@ -1,0 +1,220 @@
+"""Approvals: a person is asked before a change. A decision is one compare-and-set, on the trail with the person's name."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+
+from paramedic.approval import Answer, Approval, life
+from paramedic.clock import iso
+from paramedic.store import Tx, messages
+from paramedic.store.tables import approvals
+from paramedic.store.trail import append
+from paramedic.target import Identity
+
+
+def ask(
+    tx: Tx,
+    *,
+    incident: int,
+    attempt: int,
+    rung: int,
+    target: str,
+    remedy: str,
+    identity: Identity,
+    within: timedelta,
+    flow_run: str,
+    policy: str,
+) -> Approval:
+    """Ask, and have whoever is on call told. Asked once for a rung of an attempt, it stays as it is."""
+    known = of(tx, incident, attempt, rung, target)
+    if known is not None:
+        return known
+    number: int = tx.conn.execute(
+        insert(approvals)
+        .values(
+            incident=incident,
+            attempt=attempt,
+            rung=rung,
+            target=target,
+            remedy=remedy,
+            identity=asdict(identity),
+            asked_at=tx.now,
+            expires_at=tx.now + within,
+            state=Answer.ASKED,
+            flow_run=flow_run,
+            wrong_codes=0,
+        )
+        .returning(approvals.c.id)
+    ).scalar_one()
+    asked = get(tx, number)
+    _tell(
+        tx,
+        asked,
+        actor=f"run:{flow_run}",
+        reason=f"{asked.what} needs a person's approval until {iso(asked.expires_at)}",
+    )
+    messages.queue_approval(tx, incident=incident, policy=policy)
+    return asked
+
+
+def decide(tx: Tx, approval: int, *, granted: bool, by: str, how: str) -> Approval | str:
+    """A person's answer, or in words why it comes too late. The same answer of the same person is given once.
+
+    `how` is `prefect`, `link` or `command line`; who answers through Prefect has resumed the run already.
+    """
+    answer = Answer.GRANTED if granted else Answer.DENIED
+    changed = tx.conn.execute(
+        update(approvals)
+        .where(approvals.c.id == approval, approvals.c.state == Answer.ASKED, approvals.c.expires_at > tx.now)
+        .values(
+            state=answer,
+            decided_by=by,
+            decided_at=tx.now,
+            how=how,
+            resumed_at=tx.now if how == "prefect" else None,
+            resume_at=None if how == "prefect" else tx.now,
+        )
+    )
+    now = get(tx, approval)
+    if changed.rowcount == 1:
+        _tell(tx, now, actor=f"person:{by}", reason=f"{now.decision} ({how})")
+        return now
+    if (now.state, now.decided_by) == (answer, by):
+        return now
+    return f"too late: {now.nobody if now.state is Answer.ASKED else now.decision}"
+
+
+def wrong_code(tx: Tx, approval: Approval, *, person: str) -> None:
+    """Somebody came with this person's link and another code."""
+    tx.conn.execute(
+        update(approvals).where(approvals.c.id == approval.id).values(wrong_codes=approvals.c.wrong_codes + 1)
+    )
+    append(
+        tx,
+        actor="gateway",
+        phase="decision",
+        what="approval.wrong_code",
+        incident=approval.incident,
+        target=approval.target,
+        reason=f"the link of {person} was used with a wrong code",
+        data={"approval": approval.id},
+    )
+
+
+def expire(tx: Tx, approval: int, *, actor: str) -> Approval | None:
+    """Its time is over, or nobody needs it any more: no answer counts, and its message need not leave. None: it is decided."""
+    changed = tx.conn.execute(
+        update(approvals)
+        .where(approvals.c.id == approval, approvals.c.state == Answer.ASKED)
+        .values(state=Answer.EXPIRED, decided_at=tx.now, resume_at=tx.now)
+    )
+    if changed.rowcount != 1:
+        return None
+    now = get(tx, approval)
+    messages.withdraw(tx, now.incident, kind="approval")
+    _tell(tx, now, actor=actor, reason=now.decision)
+    return now
+
+
+def void(tx: Tx, incident: int) -> None:
+    """The incident goes on without an answer: a person has it, it is over, or another attempt asks anew."""
+    asked_now = asked(tx, incident)
+    if asked_now is not None:
+        expire(tx, asked_now.id, actor="approvals")
+
+
+def get(tx: Tx, approval: int) -> Approval:
+    """The approval of this number."""
+    return _approval(tx.conn.execute(select(approvals).where(approvals.c.id == approval)).one())
+
+
+def find(tx: Tx, approval: int) -> Approval | None:
+    """The approval of this number, if this store has one."""
+    row = tx.conn.execute(select(approvals).where(approvals.c.id == approval)).one_or_none()
+    return None if row is None else _approval(row)
+
+
+def of(tx: Tx, incident: int, attempt: int, rung: int, target: str) -> Approval | None:
+    """What was asked for this rung of this attempt at this target."""
+    mine = (approvals.c.incident == incident) & (approvals.c.attempt == attempt) & (approvals.c.rung == rung)
+    row = tx.conn.execute(select(approvals).where(mine, approvals.c.target == target)).one_or_none()
+    return None if row is None else _approval(row)
+
+
+def newest(tx: Tx, incident: int) -> Approval | None:
+    """What was asked last about this incident."""
+    query = select(approvals).where(approvals.c.incident == incident).order_by(approvals.c.id.desc()).limit(1)
+    row = tx.conn.execute(query).one_or_none()
+    return None if row is None else _approval(row)
+
+
+def asked(tx: Tx, incident: int) -> Approval | None:
+    """What waits for its answer. A run asks one question at a time, and the attempt before it has none left."""
+    last = newest(tx, incident)
+    return last if last is not None and last.state is Answer.ASKED else None
+
+
+def listed(tx: Tx, incident: int) -> list[Approval]:
+    """Every approval of the incident, oldest first."""
+    query = select(approvals).where(approvals.c.incident == incident).order_by(approvals.c.id)
+    return _all(tx.conn.execute(query).all())
+
+
+def overdue(tx: Tx) -> list[Approval]:
+    """Asked, and past their time."""
+    query = select(approvals).where(approvals.c.state == Answer.ASKED, approvals.c.expires_at <= tx.now)
+    return _all(tx.conn.execute(query.order_by(approvals.c.id)).all())
+
+
+def to_resume(tx: Tx, limit: int = 20) -> list[Approval]:
+    """Those whose run waits in Prefect for nothing any more, and is due to be resumed."""
+    query = select(approvals).where(approvals.c.resume_at <= tx.now).order_by(approvals.c.resume_at).limit(limit)
+    return _all(tx.conn.execute(query).all())
+
+
+def resumed(tx: Tx, approval: int) -> None:
+    """Its run goes on, or there is nothing left to resume."""
+    tx.conn.execute(
+        update(approvals)
+        .where(approvals.c.id == approval, approvals.c.resumed_at.is_(None))
+        .values(resumed_at=tx.now, resume_at=None)
+    )
+
+
+def resume_later(tx: Tx, approval: int, *, until: datetime) -> None:
+    """Prefect did not answer, or the run is not suspended yet."""
+    tx.conn.execute(
+        update(approvals).where(approvals.c.id == approval, approvals.c.resumed_at.is_(None)).values(resume_at=until)
+    )
+
+
+def _tell(tx: Tx, approval: Approval, *, actor: str, reason: str) -> None:
+    append(
+        tx,
+        actor=actor,
+        phase="decision",
+        what=f"approval.{approval.state}",
+        incident=approval.incident,
+        target=approval.target,
+        reason=reason,
+        data={
+            "approval": approval.id,
+            "attempt": approval.attempt,
+            "rung": approval.rung,
+            "remedy": approval.remedy,
+            "life": life(approval.identity),
+            "expires": iso(approval.expires_at),
+        },
+    )
+
+
+def _all(rows: Sequence[Row[Any]]) -> list[Approval]:
+    return [_approval(row) for row in rows]
+
+
+def _approval(row: Row[Any]) -> Approval:
+    values = {field: getattr(row, field) for field in Approval.__slots__}
+    return Approval(**values | {"state": Answer(row.state), "identity": Identity(**row.identity)})

@@ -1,0 +1,120 @@
+"""Does a person agree? Asked before a change and outside its task: the run is suspended, and no process waits."""
+
+import contextlib
+from datetime import timedelta
+from typing import Literal
+
+import httpx
+from prefect import suspend_flow_run
+from prefect.exceptions import Pause
+from prefect.input import RunInput
+from pydantic import Field, ValidationError
+
+from paramedic.approval import Answer, Approval, life
+from paramedic.boundary import reached
+from paramedic.clock import iso
+from paramedic.doors import reading
+from paramedic.error import Refused
+from paramedic.guardrail import APPROVAL
+from paramedic.remedy import Remedy
+from paramedic.secret import redact
+from paramedic.store import StoreUnavailable, acts, approvals
+from paramedic.store.acts import Limits
+from paramedic.store.claims import Claim
+from paramedic.target import Identity
+from paramedic.visible import one_line
+from tasks.work import Work
+
+#: Prefect's own time-out is a little later than ours: the store's word counts, and it comes first.
+_LATER = timedelta(minutes=1)
+
+
+class Decision(RunInput):
+    """The form in the Prefect UI. Nothing in it has a default: Resume without an answer is refused by the server."""
+
+    decision: Literal["approve", "deny"] = Field(description="Only `approve` lets the change happen.")
+    by: str = Field(
+        min_length=1, max_length=100, pattern=r"\S", description="Who you are. Your name stands on the audit trail."
+    )
+
+
+def ask_if_needed(work: Work, claim: Claim, remedy: Remedy, limits: Limits) -> None:
+    """Returns where no person need be asked, or one has answered: what the answer is worth, the intent judges (P9).
+
+    Nobody is asked about a change that another guardrail refuses. Else the question is written, the run is suspended
+    (Prefect's Pause ends this process), and a person told; when it is resumed, by whomever, it comes here again from
+    the story's first line. Raises Refused where Prefect does not suspend it, Cancelled where an operator cancelled,
+    TryAgain or Useless where the target cannot be seen.
+    """
+    if limits.asks_from is None:
+        return
+    identity = reading.identity(work.target)
+    with work.store.read() as tx:
+        refusal = acts.would_refuse(tx, claim, rung=remedy.rung, identity=identity, limits=limits)
+        known = approvals.of(tx, claim.incident, claim.attempt, remedy.rung, claim.target)
+    if refusal is None or refusal.guardrail != APPROVAL:
+        return
+    if known is None:
+        known = _asked(work, claim, remedy, identity)
+    if known.state is not Answer.ASKED:
+        return
+    said = _suspended(work, known)
+    if said is not None:
+        with work.store.record() as tx:
+            approvals.decide(tx, known.id, granted=said.decision == "approve", by=said.by.strip(), how="prefect")
+
+
+def _asked(work: Work, claim: Claim, remedy: Remedy, identity: Identity) -> Approval:
+    with work.store.record() as tx:
+        work.still_ours(tx)
+        asked = approvals.ask(
+            tx,
+            incident=claim.incident,
+            attempt=claim.attempt,
+            rung=remedy.rung,
+            target=claim.target,
+            remedy=remedy.name,
+            identity=identity,
+            within=work.settings.approve_within,
+            flow_run=work.flow_run,
+            policy=work.incident.policy,
+        )
+    reached("approval_asked", claim.target)
+    return asked
+
+
+def _suspended(work: Work, asked: Approval) -> Decision | None:
+    """The form's answer, where the run was resumed with one; None where it was resumed without. Raises Pause."""
+    with work.store.read() as tx:
+        left = asked.expires_at - tx.now
+    try:
+        return suspend_flow_run(
+            wait_for_input=Decision.with_initial_data(description=_described(work, asked)),
+            timeout=int((max(left, timedelta(0)) + _LATER).total_seconds()),
+            key=f"approval-{asked.attempt}-{asked.rung}",
+        )
+    except Pause:
+        reached("suspended", asked.target)
+        with contextlib.suppress(StoreUnavailable):  # the watchdog delivers it as well
+            work.pager.deliver_due(asked.incident)
+        raise
+    except ValidationError:
+        return None  # somebody set the run's state by hand: that is no answer
+    except (RuntimeError, httpx.HTTPError) as error:
+        work.go_on()
+        raise Refused(
+            f"Prefect did not suspend the run, to wait for a person's approval: {error}", by_hand="do it by hand"
+        ) from error
+
+
+def _described(work: Work, asked: Approval) -> str:
+    """What the form shows above its fields: our words at the margin, and theirs indented, which is no markup (P7)."""
+    facts = [
+        f"change: {asked.remedy}",
+        f"target: {asked.target}",
+        f"its life: {life(asked.identity)}",
+        f"incident: {work.incident.id}, {work.incident.title}, {work.incident.severity}",
+        f"until: {iso(asked.expires_at)}",
+    ]
+    block = "\n".join(f"    {one_line(redact(fact))}" for fact in facts)
+    return f"Paramedic asks before it changes this:\n\n{block}\n\nWithout an approval nothing is done, and a person gets it."

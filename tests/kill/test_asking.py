@@ -1,0 +1,346 @@
+"""A person is asked before the change: whoever dies, comes late or comes twice, it is done once or not at all."""
+
+import contextlib
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from kill.driver import Ward, kill, verify, wait_for, ward
+from sqlalchemy import update
+
+from paramedic.approval import Answer, Approval
+from paramedic.demo.world import Service, text_of
+from paramedic.incident import Incident, State
+from paramedic.outcome import Ending
+from paramedic.store import approvals, claims, incidents
+from paramedic.store import trail as kept
+from paramedic.store.claims import Claim
+from paramedic.store.tables import approvals as table
+
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
+
+HOST = "web-2"
+
+STORIES = (
+    "by-link",
+    "by-form",
+    "without-answer",
+    "denied",
+    "nobody-answers",
+    "cancelled",
+    "acknowledged",
+    "responder-killed",
+    "prefect-killed",
+    "killed-at-approval_asked",
+    "killed-at-suspended",
+    "killed-at-approval_decided",
+    "two-people",
+    "claim-taken",
+)
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Ward]:
+    services = [(name, HOST, "") for name in STORIES] + [("another-life", HOST, "--starts-broken")]
+    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as started:
+        yield started
+
+
+def _begins(up: Ward, name: str) -> Service:
+    service = up.service(name)
+    up.prefect_is_well()
+    if not service.faults:
+        up.break_it(service)
+    assert up.send(up.alert(service, env="ask")).status_code == 202
+    return service
+
+
+def _asked(up: Ward, service: Service, *, attempt: int = 1) -> Approval:
+    """Once the question is written."""
+    found: list[Approval] = []
+
+    def written() -> bool:
+        with up.store.read() as tx:
+            found[:] = [one for got in up.incidents_on(service) if (one := approvals.asked(tx, got.number))]
+        return bool(found) and found[0].attempt == attempt
+
+    wait_for(f"the question about {service.name}", written, up.stack.tick, seconds=60)
+    return found[0]
+
+
+def _waits(up: Ward, name: str) -> tuple[Service, Incident, Approval]:
+    """Its run is suspended, and its person was told."""
+    service = _begins(up, name)
+    asked = _asked(up, service)
+    incident = up.incidents_on(service)[0]
+    wait_for("the suspended run", lambda: _state(up, incident) == "PAUSED", up.stack.tick, seconds=60)
+    wait_for("the message", lambda: bool(up.mailbox.about(incident.id)), up.stack.tick, seconds=60)
+    return service, incident, asked
+
+
+def _state(up: Ward, incident: Incident) -> str:
+    runs = up.flow_runs(incident)
+    return str(runs[-1]["state_type"])
+
+
+def _link(mail: EmailMessage) -> tuple[str, str]:
+    text = text_of(mail).replace("\r\n", "\n")
+    link, code = (
+        re.search(r"^http\S+/approve/\S+$", text, re.MULTILINE),
+        re.search(r"code there: (\d{8})$", text, re.MULTILINE),
+    )
+    assert link is not None, text
+    assert code is not None, text
+    return link[0], code[1]
+
+
+def _decide(up: Ward, asked: Approval, *, granted: bool = True, by: str = "ada") -> Approval | str:
+    with up.store.record() as tx:
+        return approvals.decide(tx, asked.id, granted=granted, by=by, how="command line")
+
+
+def _whats(up: Ward, incident: Incident) -> list[str]:
+    with up.store.read() as tx:
+        return [entry.what for entry in kept.entries(tx, incident=incident.number)]
+
+
+def _ends(up: Ward, incident: Incident, *names: str) -> None:
+    wait_for(
+        f"a run that is {' or '.join(names)}",
+        lambda: up.flow_runs(incident)[-1]["state_name"] in names,
+        up.stack.tick,
+        seconds=60,
+    )
+
+
+def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(up: Ward) -> None:
+    service, incident, asked = _waits(up, "by-link")
+    assert service.starts == 1, "it acted before anybody was asked"
+    with up.store.read() as tx:
+        claim = claims.current(tx, f"{HOST}/by-link")
+        assert claim is not None
+    wait_for("the claim's end", lambda: not _claimed(up, "by-link"), up.stack.tick)
+    mail = up.mailbox.about(incident.id)[0]
+    link, code = _link(mail)
+    assert "restart" in str(mail["Subject"])
+    assert f"paramedic incident approve {incident.id}" in text_of(mail)
+    page = httpx.get(link, timeout=10, trust_env=False)
+    assert page.status_code == 200
+    assert _asked(up, service) == asked, "looking decides nothing"
+    wrong = httpx.post(link, data={"decision": "approve", "code": "00000000"}, timeout=10, trust_env=False)
+    assert wrong.status_code == 403
+    assert service.starts == 1
+    right = httpx.post(link, data={"decision": "approve", "code": code}, timeout=10, trust_env=False)
+    assert (right.status_code, "ada approved" in right.text) == (200, True)
+    ended = up.ended(service)
+    assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
+    what = _whats(up, incident)
+    assert what.index("approval.asked") < what.index("approval.granted") < what.index("restart")
+    _ends(up, incident, "Remediated")
+    run = up.flow_runs(incident)[0]["id"]
+    up.ask_prefect(
+        "POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}}
+    )
+    _ends(up, incident, "NothingToDo")
+    assert service.starts == 2
+
+
+def _claimed(up: Ward, name: str) -> bool:
+    with up.store.read() as tx:
+        claim = claims.current(tx, f"{HOST}/{name}")
+    return claim is not None and claim[1]
+
+
+def _resume(up: Ward, incident: Incident, **said: Any) -> dict[str, Any]:
+    """As the Prefect UI's form does it."""
+    run = up.flow_runs(incident)[0]["id"]
+    answer: dict[str, Any] = up.ask_prefect("POST", f"/flow_runs/{run}/resume", json=said)
+    return answer
+
+
+def test_approved_in_prefects_form_it_is_done_and_stands_under_that_name(up: Ward) -> None:
+    service, incident, asked = _waits(up, "by-form")
+    assert _resume(up, incident, run_input={"decision": "approve", "by": "Bob"})["status"] == "ACCEPT"
+    ended = up.ended(service)
+    assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
+    with up.store.read() as tx:
+        now = approvals.get(tx, asked.id)
+        actors = [one.actor for one in kept.entries(tx, incident=incident.number) if one.what == "approval.granted"]
+    assert (now.state, now.decided_by, now.how, actors) == (Answer.GRANTED, "Bob", "prefect", ["person:Bob"])
+
+
+def test_resume_without_an_answer_is_no_approval(up: Ward) -> None:
+    service, incident, _ = _waits(up, "without-answer")
+    for said in (
+        {},
+        {"run_input": {}},
+        {"run_input": {"decision": "approve"}},
+        {"run_input": {"decision": "", "by": "a"}},
+    ):
+        assert _resume(up, incident, **said)["status"] == "REJECT", said
+    assert _state(up, incident) == "PAUSED"
+    run = up.flow_runs(incident)[0]["id"]
+    up.ask_prefect("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "name": "Resuming"}})
+    ended = up.ended(service)
+    assert (ended.ending, service.starts) == (Ending.REFUSED, 1)
+    assert "nobody has approved the restart" in (ended.because or "")
+
+
+def test_denied_it_is_refused_and_says_by_whom(up: Ward) -> None:
+    service, _, asked = _waits(up, "denied")
+    assert not isinstance(_decide(up, asked, granted=False), str)
+    ended = up.ended(service)
+    assert (ended.ending, ended.attempt, service.starts) == (Ending.REFUSED, 1, 1)
+    assert "ada denied the restart of web-2/denied" in (ended.because or "")
+
+
+def test_where_nobody_answers_the_time_out_escalates_and_a_late_approval_says_so(up: Ward) -> None:
+    service, incident, asked = _waits(up, "nobody-answers")
+    link, code = _link(up.mailbox.about(incident.id)[0])
+    with up.store.write() as tx:
+        tx.conn.execute(
+            update(table)
+            .where(table.c.id == asked.id)
+            .values(asked_at=tx.now - timedelta(minutes=15), expires_at=tx.now)
+        )
+    ended = up.ended(service)
+    assert (ended.ending, service.starts) == (Ending.HANDED_OVER, 1)
+    assert ended.because == "nobody approved the restart of web-2/nobody-answers within 15m"
+    late = httpx.post(link, data={"decision": "approve", "code": code}, timeout=10, trust_env=False)
+    assert (late.status_code, "within 15m" in late.text) == (409, True)
+    _ends(up, incident, "NothingToDo")
+    assert service.starts == 1
+
+
+def test_cancelled_in_the_ui_while_it_waits_a_person_gets_it_at_once(up: Ward) -> None:
+    service, incident, asked = _waits(up, "cancelled")
+    run = up.flow_runs(incident)[0]["id"]
+    up.ask_prefect("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "CANCELLING", "name": "Cancelling"}})
+    ended = up.ended(service)
+    assert (ended.ending, ended.attempt, service.starts) == (Ending.HANDED_OVER, 1, 1)
+    assert "an operator cancelled" in (ended.because or "")
+    assert "void" in str(_decide(up, asked))
+
+
+def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(up: Ward) -> None:
+    service, incident, asked = _waits(up, "acknowledged")
+    with up.store.record() as tx:
+        incidents.acknowledge(tx, incident.number, by="ada", reason="a test")
+    assert "void" in str(_decide(up, asked, by="bob"))
+    _ends(up, incident, "NothingToDo")
+    assert (up.incidents_on(service)[0].state, service.starts) == (State.ACKNOWLEDGED, 1)
+
+
+@pytest.mark.parametrize("victim", ["responder", "prefect"])
+def test_killed_while_it_waits_the_answer_is_not_lost(up: Ward, victim: str) -> None:
+    service, _, asked = _waits(up, f"{victim}-killed")
+    kill(up.stack.pids()[victim])
+    assert not isinstance(_decide(up, asked), str)
+    ended = up.ended(service, seconds=120)
+    assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
+    up.is_whole_again()
+
+
+@pytest.mark.parametrize("point", ["approval_asked", "suspended"])
+def test_the_process_killed_before_its_run_waits_another_attempt_asks_anew(up: Ward, point: str) -> None:
+    name = f"killed-at-{point}"
+    up.boundaries.arm(point, f"{HOST}/{name}")
+    service = _begins(up, name)
+    pid = up.boundaries.wait(point, up.stack.tick)
+    first = _asked(up, service)
+    kill(pid)
+    up.boundaries.release(point)
+    again = _asked(up, service, attempt=2)
+    assert "void" in str(_decide(up, first)), "an answer to a question of a given-up attempt counted"
+    assert service.starts == 1
+    assert not isinstance(_decide(up, again), str)
+    ended = up.ended(service, seconds=120)
+    assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 2, 2), ended.because
+
+
+def test_the_gateway_killed_as_it_answers_the_decision_stands(up: Ward) -> None:
+    name = "killed-at-approval_decided"
+    service, incident, _ = _waits(up, name)
+    link, code = _link(up.mailbox.about(incident.id)[0])
+    up.boundaries.arm("approval_decided", f"{HOST}/{name}")
+    errors: list[httpx.HTTPError] = []
+
+    def press() -> None:
+        try:
+            httpx.post(link, data={"decision": "approve", "code": code}, timeout=60, trust_env=False)
+        except httpx.HTTPError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=press, daemon=True)
+    thread.start()
+    kill(up.boundaries.wait("approval_decided", up.stack.tick))
+    thread.join(60)
+    up.boundaries.release("approval_decided")
+    assert errors
+    ended = up.ended(service)
+    assert (ended.ending, service.starts) == (Ending.REMEDIATED, 2), ended.because
+    up.is_whole_again()
+
+
+def test_two_people_at_once_are_one_answer_and_one_act(up: Ward) -> None:
+    service, incident, asked = _waits(up, "two-people")
+    gate = threading.Barrier(2)
+    said: dict[str, Approval | str] = {}
+
+    def answer(by: str, *, granted: bool) -> None:
+        gate.wait(30)
+        said[by] = _decide(up, asked, granted=granted, by=by)
+
+    threads = [
+        threading.Thread(target=answer, args=("ada",), kwargs={"granted": True}),
+        threading.Thread(target=answer, args=("bob",), kwargs={"granted": True}),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(isinstance(one, str) for one in said.values()) == [False, True]
+    ended = up.ended(service)
+    assert (ended.ending, service.starts) == (Ending.REMEDIATED, 2), ended.because
+    what = _whats(up, incident)
+    assert (what.count("approval.granted"), what.count("restart")) == (1, 1)
+
+
+def test_approved_while_another_incident_works_on_the_target_it_waits_for_its_turn_and_no_longer(up: Ward) -> None:
+    service, _, asked = _waits(up, "claim-taken")
+    wait_for("the claim's end", lambda: not _claimed(up, "claim-taken"), up.stack.tick)
+    with up.store.record() as tx:
+        taken = claims.take(
+            tx, target=f"{HOST}/claim-taken", incident=999, attempt=1, holder="run:other", lease=timedelta(minutes=5)
+        )
+    assert isinstance(taken, Claim)
+    assert not isinstance(_decide(up, asked), str)
+    ended = up.ended(service)
+    assert (ended.ending, service.starts) == (Ending.REFUSED, 1), ended.because
+    assert "INC-999 (attempt 1, run:other) has the claim" in (ended.because or "")
+
+
+def test_another_life_than_the_approved_one_is_not_touched(up: Ward) -> None:
+    service, _, asked = _waits(up, "another-life")
+    assert asked.identity.pid is not None
+    before = service.starts
+    with contextlib.suppress(psutil.NoSuchProcess):
+        os.kill(asked.identity.pid, 9)
+    wait_for("supervisord's own restart", lambda: service.starts == before + 1, up.stack.tick, seconds=60)
+    assert not isinstance(_decide(up, asked), str)
+    ended = up.ended(service)
+    assert (ended.ending, service.starts) == (Ending.REFUSED, before + 1), ended.because
+    assert f"approved it for pid {asked.identity.pid}" in (ended.because or "")
+
+
+def test_afterwards_the_trail_verifies(up: Ward) -> None:
+    verify(up)

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from paramedic.alert import Alert, Severity, Status, fingerprint
+from paramedic.approval import Approval
 from paramedic.escalation import Oncall, parse_oncall
 from paramedic.incident import Incident
 from paramedic.outcome import Ending, Outcome
-from paramedic.store import Store, acts, claims, incidents
+from paramedic.store import Store, acts, approvals, claims, incidents
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.incidents import Plan
@@ -128,6 +129,26 @@ def acting(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, 
         )
     assert isinstance(act, Act)
     return incident, act
+
+
+def asking(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, Approval]:
+    """Its run asked a person before its first rung, gave its claim back, and is suspended."""
+    incident, claim = holding(store, target)
+    with store.record() as tx:
+        asked = approvals.ask(
+            tx,
+            incident=incident.number,
+            attempt=1,
+            rung=1,
+            target=target,
+            remedy="restart",
+            identity=Identity(4711, 1.0, "RUNNING"),
+            within=timedelta(minutes=15),
+            flow_run="run-1",
+            policy="default",
+        )
+        claims.release(tx, claim)
+    return incident, asked
 
 
 def handed_over(

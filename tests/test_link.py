@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import URLSafeTimedSerializer
 
-from paramedic.link import _SALT, Acknowledgement, BadLink, read, sign
+from paramedic.approval import code
+from paramedic.link import (
+    _APPROVAL_SALT,
+    _SALT,
+    Acknowledgement,
+    Approving,
+    BadLink,
+    read,
+    read_approval,
+    sign,
+    sign_approval,
+)
 
 KEY = b"0123456789abcdef0123456789abcdef"
 STORE = "3f0c1a52-6f2e-4a34-9a43-0d6c4e7d3f11"
@@ -70,3 +81,35 @@ def test_a_signature_made_for_another_purpose_is_no_link() -> None:
     token = URLSafeTimedSerializer(KEY, salt="approval").dumps([STORE, 42, "ada"])
     with pytest.raises(BadLink, match="not one of ours"):
         read(KEY, token, DAY)
+
+
+def test_an_approval_link_is_no_acknowledgement_and_none_is_an_approval() -> None:
+    asked = Approving(STORE, 42, "ada")
+    token = sign_approval(KEY, asked)
+    assert read_approval(KEY, token, DAY) == asked
+    with pytest.raises(BadLink, match="not one of ours"):
+        read(KEY, token, DAY)
+    with pytest.raises(BadLink, match="not one of ours"):
+        read_approval(KEY, sign(KEY, WHAT), DAY)
+    with pytest.raises(BadLink, match="nothing that we know"):
+        read_approval(KEY, URLSafeTimedSerializer(KEY, salt=_APPROVAL_SALT).dumps(["x"]), DAY)
+
+
+@given(st.text(), st.integers(1, 10**17), st.text())
+def test_a_code_is_eight_digits_and_the_same_each_time(store: str, number: int, person: str) -> None:
+    digits = code(KEY, store, number, person)
+    assert len(digits) == 8
+    assert digits.isascii()
+    assert digits.isdigit()
+    assert code(KEY, store, number, person) == digits
+
+
+def test_a_code_is_for_one_person_one_question_one_store_and_one_key() -> None:
+    codes = {
+        code(KEY, STORE, 42, "ada"),
+        code(KEY, STORE, 42, "bob"),
+        code(KEY, STORE, 43, "ada"),
+        code(KEY, "another", 42, "ada"),
+        code(b"another key, not ours", STORE, 42, "ada"),
+    }
+    assert len(codes) == 5

@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 from databases import Clock, processes
-from patients import PEOPLE, OnCall, acting, handed_over, on_call, unwritable
+from patients import PEOPLE, OnCall, acting, asking, handed_over, on_call, unwritable
 from postbox import Postbox, free_port, text_of
 from pydantic import SecretStr
 
 from paramedic import link, secret, settings, trail
+from paramedic.approval import code
 from paramedic.incident import Incident
 from paramedic.outcome import Ending, Outcome
 from paramedic.paging import Pager
 from paramedic.settings import Settings
-from paramedic.store import Store, incidents, messages
+from paramedic.store import Store, approvals, incidents, messages
 from paramedic.store import trail as kept
 from paramedic.store.messages import Message
 
@@ -114,6 +115,78 @@ def test_what_was_told_is_on_the_trail_and_the_next_rung_waits_its_time(
     assert postbox.told[2:] == ["bob@example.org", "bob@example.org"]
     assert len({page["References"] for page in postbox.letters}) == 1
     assert [row.rung for row in rows(timed, incident)] == [0, 1, 2, 3, 4]
+
+
+def _token(letter: Any, chosen: Settings) -> link.Approving:
+    found = re.search(rf"{re.escape(chosen.links_at())}/approve/(\S+)", text_of(letter))
+    assert found is not None
+    return link.read_approval(settings.link_key(chosen), found[1], timedelta(hours=1))
+
+
+def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
+    timed: Store, paging: Paging, postbox: Postbox, chosen: Settings
+) -> None:
+    incident, asked = asking(timed)
+    assert paging().deliver_due() == 1
+    [letter] = postbox.letters
+    assert letter["To"] == "ada@example.org"
+    assert letter["Subject"] == f"[{incident.id}] tracking-api on web-1: approve restart?"
+    text = text_of(letter)
+    for said in (
+        "before it does this: restart",
+        "On web-1/tracking-api (pid 4711 since 1970-01-01T00:00:01.000000Z, RUNNING),",
+        "until 2026-01-31T09:45:00.000000Z.",
+        f"For {incident.id}: TrackingApiMemory (critical)",
+        "Without an approval nothing is done",
+        f"paramedic incident approve {incident.id} --by ada\n",
+        f"paramedic incident approve {incident.id} --by ada --deny",
+    ):
+        assert said in text
+    said_by_link = _token(letter, chosen)
+    assert (said_by_link.store, said_by_link.approval, said_by_link.person) == (timed.uuid, asked.id, "ada")
+    digits = code(settings.link_key(chosen), timed.uuid, asked.id, "ada")
+    assert f"Your code there: {digits}\n" in text
+    with timed.read() as tx:
+        assert digits not in str([(entry.reason, entry.data) for entry in kept.entries(tx)])
+    assert told(timed) == [("approver.told", "ada was told")]
+    assert [row.state for row in rows(timed, incident)] == ["sent"], "nothing climbs while it waits"
+
+
+def test_where_the_first_of_the_policy_cannot_be_told_the_next_is_asked(
+    timed: Store, paging: Paging, postbox: Postbox, chosen: Settings
+) -> None:
+    asking(timed)
+    postbox.says["ada@example.org"] = "550 nobody here"
+    assert paging().deliver_due() == 1
+    assert postbox.told == ["bob@example.org"]
+    assert _token(postbox.letters[0], chosen).person == "bob"
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_nobody_is_asked_what_is_answered_or_past_its_time(
+    timed: Store, paging: Paging, postbox: Postbox, clock: Clock, *, answered: bool
+) -> None:
+    incident, asked = asking(timed)
+    if answered:
+        with timed.record() as tx:
+            assert not isinstance(approvals.decide(tx, asked.id, granted=True, by="bob", how="command line"), str)
+    else:
+        clock.advance(timedelta(minutes=15))
+    assert paging().deliver_due() == 0
+    assert postbox.letters == []
+    assert [row.state for row in rows(timed, incident)] == ["withdrawn"]
+
+
+def test_without_the_key_a_person_is_asked_all_the_same_and_answers_on_the_command_line(
+    timed: Store, paging: Paging, postbox: Postbox, chosen: Settings
+) -> None:
+    incident, _ = asking(timed)
+    (chosen.data / "link.key").write_text("cut")
+    assert paging().deliver_due() == 1
+    text = text_of(postbox.letters[0])
+    assert "/approve/" not in text
+    assert "code" not in text
+    assert f"paramedic incident approve {incident.id} --by ada" in text
 
 
 def test_nobody_is_paged_about_what_somebody_has(timed: Store, paging: Paging, postbox: Postbox, clock: Clock) -> None:

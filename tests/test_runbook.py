@@ -214,7 +214,7 @@ def test_what_is_wrong_is_said_with_its_place(before: str, after: str, says: str
 
 
 def test_all_problems_are_said_at_once() -> None:
-    assert len(_problems(GOOD.replace("settle:", "setle:").replace("mode: observe", "mode: ask"))) == 2
+    assert len(_problems(GOOD.replace("settle:", "setle:").replace("mode: observe", "mode: maybe"))) == 2
 
 
 @given(st.text(max_size=200))

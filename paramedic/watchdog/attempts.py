@@ -83,6 +83,11 @@ def _judge_unbegun(suspect: Suspect, state: str, chosen: Settings) -> tuple[Fate
     if state in ("SCHEDULED", "PAUSED"):
         if silent <= unclaimed_after(chosen):
             return Fate.WAIT, "late alone is no news"
+        if state == "PAUSED" and suspect.stand is Stand.DECIDED:
+            return (
+                Fate.HAND_OVER,
+                f"nobody resumed the run for {spoken(silent)} after a person's answer: is dispatch up?",
+            )
         return Fate.HAND_OVER, f"nobody took the run for {spoken(silent)}: is the responder up?"
     if state in ("PENDING", "RUNNING") and silent <= 2 * chosen.claim_within:
         return Fate.WAIT, "a stock worker may need so long to start it"

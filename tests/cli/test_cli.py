@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patients import asking
 
 from paramedic import checkpoints, settings
 from paramedic.alert import Alert, Severity, Status
@@ -81,6 +82,27 @@ def test_an_incident_is_listed_shown_noted_acknowledged_and_resolved(data: Path)
     _say("incident", "resolve", "INC-1", "--by", "ada", *where)
     assert "allowed: nothing" in _say("incident", "ack", "INC-1", "--by", "ben", *where, code=1)
     assert json.loads(_say("incident", "show", "1", "--json", *where))["state"] == "resolved"
+
+
+def test_what_a_run_asks_for_is_shown_approved_and_denied(data: Path) -> None:
+    store = Store(settings.Settings(data=data).store())
+    incident, _ = asking(store)
+    shown = _say("incident", "show", incident.id, "--data", str(data))
+    assert "for a person's word: the restart of web-1/tracking-api" in shown
+    assert f"paramedic incident approve {incident.id} --by YOU" in shown
+    assert "asks for no approval" in _say("incident", "approve", "1", "--by", "ada", "--data", str(data), code=1)
+    _say("incident", "approve", "77", "--by", "ada", "--data", str(data), code=1)
+    said = _say("incident", "approve", incident.id, "--by", "ada", "--data", str(data))
+    assert "ada approved the restart of web-1/tracking-api at " in said
+    late = _say("incident", "approve", incident.id, "--deny", "--by", "bob", "--data", str(data), code=1)
+    assert "too late: ada approved" in late
+    other, _ = asking(store, "web-2/tracking-api")
+    assert "bob denied" in _say("incident", "approve", other.id, "--deny", "--by", "bob", "--data", str(data))
+    whole = json.loads(_say("incident", "show", other.id, "--json", "--data", str(data)))
+    assert [(one["state"], one["decided_by"], one["how"]) for one in whole["approvals"]] == [
+        ("denied", "bob", "command line")
+    ]
+    store.close()
 
 
 def test_the_trail_verifies_and_an_entry_changed_by_hand_is_named(data: Path) -> None:

@@ -4,12 +4,14 @@ from datetime import timedelta
 
 import pytest
 from kennel import Kennel
-from patients import acting, begun, dispatched, holding, ordered, send
+from patients import acting, asking, begun, dispatched, holding, ordered, send
 from postbox import text_of
 
+from paramedic.approval import Answer
 from paramedic.incident import Incident, State
 from paramedic.settings import Settings
-from paramedic.store import Store, claims, incidents
+from paramedic.store import Store, approvals, claims, incidents
+from paramedic.store.claims import Claim
 from paramedic.store.incidents import Attempt
 from paramedic.watchdog.attempts import Fate, Stand, Suspect, judge, suspect
 from paramedic.watchdog.prefect import GONE, PrefectEyes
@@ -38,6 +40,25 @@ TABLE = [
     (Stand.UNCLAIMED, 31, "CANCELLED", Fate.HAND_OVER),
     (Stand.UNCLAIMED, 31, None, Fate.WAIT),
     (Stand.UNCLAIMED, 61, None, Fate.HAND_OVER),
+    (Stand.WAITING, 0, "PAUSED", Fate.WAIT),  # a person may take their time
+    (Stand.WAITING, 999, "PAUSED", Fate.WAIT),  # killed with its claim, once it was suspended
+    (Stand.WAITING, 999, None, Fate.WAIT),
+    (Stand.WAITING, 0, "SCHEDULED", Fate.WAIT),  # answered in Prefect's form, and not back yet
+    (Stand.WAITING, 0, "RUNNING", Fate.WAIT),
+    (Stand.WAITING, 31, "RUNNING", Fate.RAISE),  # killed with its claim, before it was suspended
+    (Stand.WAITING, 0, "CANCELLED", Fate.HAND_OVER),
+    (Stand.WAITING, 0, "CANCELLING", Fate.HAND_OVER),
+    (Stand.WAITING, 0, "CRASHED", Fate.RAISE),
+    (Stand.WAITING, 0, "FAILED", Fate.RAISE),
+    (Stand.WAITING, 0, GONE, Fate.RAISE),
+    (Stand.DECIDED, 30, "PAUSED", Fate.WAIT),
+    (Stand.DECIDED, 60, "PAUSED", Fate.WAIT),
+    (Stand.DECIDED, 61, "PAUSED", Fate.HAND_OVER),  # nobody resumes it
+    (Stand.DECIDED, 61, "SCHEDULED", Fate.HAND_OVER),
+    (Stand.DECIDED, 60, "RUNNING", Fate.WAIT),
+    (Stand.DECIDED, 61, "RUNNING", Fate.RAISE),
+    (Stand.DECIDED, 31, "CRASHED", Fate.RAISE),
+    (Stand.DECIDED, 31, "CANCELLED", Fate.HAND_OVER),
     (Stand.UNBEGUN, 30, "CRASHED", Fate.WAIT),
     (Stand.UNBEGUN, 31, "CRASHED", Fate.RAISE),
     (Stand.UNBEGUN, 31, "FAILED", Fate.RAISE),
@@ -134,6 +155,61 @@ def test_an_act_without_an_outcome_is_never_repeated_and_is_named(kennel: Kennel
     because = kennel.now(incident).because or ""
     assert because == f"an operator cancelled the run in Prefect; {act.words} has no outcome"
     assert f"OPEN: {act.words}" in text_of(kennel.postbox.letters[0])
+
+
+def test_an_attempt_that_waits_for_a_person_is_not_suspected_until_its_time_is_over(kennel: Kennel) -> None:
+    incident, _ = asking(kennel.store)
+    kennel.outside.runs["run-1"] = "PAUSED"
+    for _ in range(14):
+        kennel.after(60)
+    assert kennel.attempts(incident) == ["open"]
+    kennel.outside.runs["run-1"] = "FAILED"  # Prefect's own time-out, with nobody to notice
+    kennel.after(60)
+    now = kennel.now(incident)
+    assert (now.state, now.attempt) == (State.HANDED_OVER, 1)
+    assert now.because == "nobody approved the restart of web-1/tracking-api within 15m"
+    assert kennel.postbox.told[-1] == "ada@example.org"
+    assert f"[{incident.id}]" in kennel.postbox.subjects[-1]
+
+
+def test_a_cancel_while_a_person_is_asked_hands_over_at_once(kennel: Kennel) -> None:
+    incident, _ = asking(kennel.store)
+    kennel.outside.runs["run-1"] = "CANCELLED"
+    kennel.after(1)
+    assert kennel.now(incident).because == "an operator cancelled the run in Prefect"
+
+
+def test_while_it_waits_another_incident_may_have_the_claim(kennel: Kennel) -> None:
+    incident, _ = asking(kennel.store)
+    kennel.outside.runs["run-1"] = "PAUSED"
+    with kennel.store.record() as tx:
+        other = claims.take(
+            tx, target=incident.target, incident=77, attempt=1, holder="run:other", lease=timedelta(hours=1)
+        )
+    assert isinstance(other, Claim)
+    kennel.after(300)
+    assert kennel.attempts(incident) == ["open"]
+
+
+def test_a_run_that_died_as_it_asked_is_followed_by_another_that_asks_anew(kennel: Kennel) -> None:
+    incident, asked = asking(kennel.store)
+    kennel.outside.runs["run-1"] = "CRASHED"
+    kennel.after(1)
+    assert kennel.attempts(incident) == ["given_up", "open"]
+    with kennel.store.read() as tx:
+        assert approvals.get(tx, asked.id).state is Answer.EXPIRED
+
+
+def test_an_answer_that_nobody_carries_to_prefect_is_suspected_from_the_answer_on(kennel: Kennel) -> None:
+    incident, asked = asking(kennel.store)
+    kennel.outside.runs["run-1"] = "PAUSED"
+    kennel.after(600)
+    with kennel.store.record() as tx:
+        assert not isinstance(approvals.decide(tx, asked.id, granted=True, by="ada", how="link"), str)
+    kennel.after(60)
+    assert kennel.attempts(incident) == ["open"]
+    kennel.after(1)
+    assert kennel.now(incident).because == "nobody resumed the run for 1m 1s after a person's answer: is dispatch up?"
 
 
 def test_a_cancel_is_never_answered_with_a_new_attempt(kennel: Kennel) -> None:

@@ -1,0 +1,161 @@
+"""A run whose approval is decided goes on, whatever Prefect says first."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from databases import Clock
+from patients import asking
+
+from paramedic.approval import Approval
+from paramedic.dispatch.loop import Dispatch
+from paramedic.dispatch.prefect_runs import PrefectRuns
+from paramedic.store import Store, approvals
+
+pytestmark = pytest.mark.real
+
+
+class Prefect:
+    """The three addresses that resuming needs, with one run; `says` are the statuses of the next answers to /resume."""
+
+    def __init__(self) -> None:
+        self.state = "PAUSED"
+        self.says: list[int | str] = []
+        self.asked: list[tuple[str, Any]] = []
+        prefect = self
+
+        class Answers(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                prefect._answer(self, None)
+
+            def do_POST(self) -> None:
+                prefect._answer(self, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/api"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def _answer(self, request: BaseHTTPRequestHandler, body: Any) -> None:
+        what = request.path.rpartition("/")[2]
+        self.asked.append((what, body))
+        status, said = 200, {"state_type": self.state}
+        if what == "resume":
+            told = self.says.pop(0) if self.says else "ACCEPT" if self.state == "PAUSED" else "ABORT"
+            status, said = (told, {}) if isinstance(told, int) else (201, {"status": told})
+        request.send_response(status)
+        request.end_headers()
+        request.wfile.write(json.dumps(said).encode())
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def prefect() -> Iterator[Prefect]:
+    one = Prefect()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def dispatch(timed: Store, prefect: Prefect) -> Dispatch:
+    return Dispatch(timed, PrefectRuns(prefect.url), lambda: None)
+
+
+def _decided(store: Store, *, granted: bool = True) -> Approval:
+    _, asked = asking(store)
+    with store.record() as tx:
+        done = approvals.decide(tx, asked.id, granted=granted, by="ada", how="link")
+    assert isinstance(done, Approval)
+    return done
+
+
+def _open(store: Store) -> bool:
+    """Whether it is still to be resumed, now or later."""
+    with store.read() as tx:
+        newest = approvals.newest(tx, 1)
+    assert newest is not None
+    return newest.resumed_at is None
+
+
+def test_what_waits_for_its_answer_is_not_resumed(timed: Store, dispatch: Dispatch, prefect: Prefect) -> None:
+    asking(timed)
+    assert dispatch.resume() == 0
+    assert prefect.asked == []
+
+
+@pytest.mark.parametrize(("granted", "word"), [(True, "approve"), (False, "deny")])
+def test_a_decided_run_is_resumed_once_with_the_forms_own_fields(
+    timed: Store, dispatch: Dispatch, prefect: Prefect, word: str, *, granted: bool
+) -> None:
+    _decided(timed, granted=granted)
+    assert dispatch.resume() == 1
+    assert prefect.asked == [("resume", {"run_input": {"decision": word, "by": "ada"}})]
+    assert dispatch.resume() == 0
+
+
+def test_a_503_is_asked_again_a_second_later(timed: Store, clock: Clock, dispatch: Dispatch, prefect: Prefect) -> None:
+    prefect.says = [503, 503]
+    _decided(timed)
+    for _ in range(3):
+        dispatch.resume()
+        dispatch.resume()
+        clock.advance(timedelta(seconds=1))
+    assert [what for what, _ in prefect.asked] == ["resume"] * 3
+    assert not _open(timed)
+
+
+@pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"])
+def test_a_run_that_has_ended_needs_nothing(timed: Store, dispatch: Dispatch, prefect: Prefect, state: str) -> None:
+    prefect.state = state
+    _decided(timed)
+    dispatch.resume()
+    assert not _open(timed)
+
+
+def test_a_run_that_prefect_does_not_know_needs_nothing(timed: Store, dispatch: Dispatch, prefect: Prefect) -> None:
+    prefect.says = [404]
+    _decided(timed)
+    dispatch.resume()
+    assert not _open(timed)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING", "SCHEDULED"])
+def test_a_run_that_is_not_suspended_yet_is_resumed_once_it_is(
+    timed: Store, clock: Clock, dispatch: Dispatch, prefect: Prefect, state: str
+) -> None:
+    prefect.state = state
+    _decided(timed)
+    dispatch.resume()
+    assert _open(timed)
+    prefect.state = "PAUSED"
+    clock.advance(timedelta(seconds=1))
+    dispatch.resume()
+    assert not _open(timed)
+
+
+def test_a_suspended_run_whose_form_was_never_written_goes_on_without_it(
+    timed: Store, dispatch: Dispatch, prefect: Prefect
+) -> None:
+    prefect.says = ["REJECT"]
+    _decided(timed)
+    dispatch.resume()
+    assert prefect.asked[-1] == ("set_state", {"state": {"type": "SCHEDULED", "name": "Resuming"}})
+    assert not _open(timed)
+
+
+def test_the_run_of_a_question_that_is_void_is_let_go_too(timed: Store, dispatch: Dispatch, prefect: Prefect) -> None:
+    _, asked = asking(timed)
+    with timed.record() as tx:
+        approvals.void(tx, asked.incident)
+    dispatch.resume()
+    assert prefect.asked == [("resume", {"run_input": {"decision": "deny", "by": "nobody"}})]
+    assert not _open(timed)

@@ -145,7 +145,13 @@ class Intake:
 def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
     plan = None
     if at.runbook is not None:
-        plan = Plan(at.runbook.name, at.runbook.version, at.runbook.text, rungs=len(at.runbook.remedies))
+        plan = Plan(
+            at.runbook.name,
+            at.runbook.version,
+            at.runbook.text,
+            rungs=len(at.runbook.remedies),
+            notify=tuple(map(str, at.runbook.notify)),
+        )
     incident = incidents.open_incident(
         tx,
         alert,

@@ -115,6 +115,17 @@ def approval(
     return _letter(f"{_about(incident)}: approve {_short(asked.remedy)}?", parts, _marks("approval", incident))
 
 
+def notice(incident: Incident, *, happened: str, timeline: Sequence[Entry], now: datetime) -> Letter:
+    """For a channel that listens: what happened, and that it is not asked to do anything."""
+    parts = [
+        f"{_short(incident.title)} on {_short(incident.target)} ({incident.severity}): {_short(happened)}.",
+        *([_short(incident.because)] if incident.because and happened != "opened" else []),
+        _done(timeline),
+        f"Whoever is on call is told apart from this. Sent {iso(now)} by Paramedic.",
+    ]
+    return _letter(f"{_about(incident)}: {_short(happened)}", parts, _marks("news", incident))
+
+
 def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Letter:
     """All that can be said of an incident whose message could not be composed."""
     parts = [

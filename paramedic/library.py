@@ -73,45 +73,53 @@ def load(folder: Path, flows: Path | None = None) -> Library:
 
 
 def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:
-    problems = []
-    file = str(path)
+    """What the other files must agree with."""
+    found = [*_misnamed(one, path, playbooks), *_unlisted(one, services), *_untold(one, oncall)]
+    if found:
+        raise BadDocument([Problem(str(path), 2, 1, what, allowed) for what, allowed in found])
+
+
+def _misnamed(one: Runbook, path: Path, playbooks: Collection[str]) -> Iterator[tuple[str, str]]:
     if one.name != path.stem:
-        problems.append(Problem(file, 2, 1, f"runbook: {one.name!r} is not the file's name", f"write {path.stem}"))
+        yield f"runbook: {one.name!r} is not the file's name", f"write {path.stem}"
     if one.playbook not in playbooks:
-        problems.append(Problem(file, 2, 1, f"playbook: there is no {one.playbook!r}", ", ".join(playbooks)))
+        yield f"playbook: there is no {one.playbook!r}", ", ".join(playbooks)
     if one.playbook == "restart-service" and one.remedies != (RESTART,):
         what = f"with.remedies: restart-service knows one remedy, restart, and not {one.remedies[-1].name}"
-        problems.append(Problem(file, 2, 1, what, "write `playbook: restore-service` for a ladder"))
-    for target in services:
-        if target.service == one.service and target.kind == one.target.kind:
-            problems += [Problem(file, 2, 1, f"with.remedies: {what}", how) for what, how in _lacks(one, target)]
-    if one.policy not in oncall.policies:
-        problems.append(Problem(file, 2, 1, f"escalate.policy: there is no {one.policy!r}", ", ".join(oncall.policies)))
-    listed = sum(target.service == one.service for target in services)
+        yield what, "write `playbook: restore-service` for a ladder"
+
+
+def _unlisted(one: Runbook, services: Services) -> Iterator[tuple[str, str]]:
+    listed = [target for target in services if target.service == one.service]
     if not listed:
-        problems.append(Problem(file, 2, 1, f"service: services.yaml lists no target of {one.service!r}"))
+        yield f"service: services.yaml lists no target of {one.service!r}", ""
+        return
     at_once = one.guardrails.at_once
-    if listed and at_once is not None and at_once.of != listed:
-        problems.append(
-            Problem(
-                file,
-                2,
-                1,
-                f"guardrails.at_once: says {at_once.of} targets, and services.yaml lists {listed} of {one.service}",
-                f"write {min(at_once.count, listed)} of {listed}",
-            )
-        )
-    if problems:
-        raise BadDocument(problems)
+    if at_once is not None and at_once.of != len(listed):
+        what = f"guardrails.at_once: says {at_once.of} targets, and services.yaml lists {len(listed)} of {one.service}"
+        yield what, f"write {min(at_once.count, len(listed))} of {len(listed)}"
+    for target in listed:
+        if target.kind == one.target.kind:
+            yield from _lacking(one, target)
 
 
-def _lacks(one: Runbook, target: Target) -> Iterator[tuple[str, str]]:
+def _lacking(one: Runbook, target: Target) -> Iterator[tuple[str, str]]:
     for remedy in one.remedies:
         if remedy.verb is Verb.ROLL_BACK and target.releases is None:
-            yield f"{target.id} has no releases to roll back", "services.yaml: releases: /folder"
+            yield f"with.remedies: {target.id} has no releases to roll back", "services.yaml: releases: /folder"
         if remedy.command is not None and remedy.command not in target.commands:
             there = ", ".join(target.commands) or "none"
-            yield f"services.yaml declares no command {remedy.command!r} for {target.id}", f"there are: {there}"
+            what = f"with.remedies: services.yaml declares no command {remedy.command!r} for {target.id}"
+            yield what, f"there are: {there}"
+
+
+def _untold(one: Runbook, oncall: Oncall) -> Iterator[tuple[str, str]]:
+    if one.policy not in oncall.policies:
+        yield f"escalate.policy: there is no {one.policy!r}", ", ".join(oncall.policies)
+    addresses = {way for person in oncall.people.values() for way in person.ways if way.kind == "email"}
+    for way in one.notify:
+        if way.kind == "email" and way not in addresses:
+            yield f"notify: {way} is nobody's address in oncall.yaml", ", ".join(sorted(map(str, addresses)))
 
 
 def _text(path: Path) -> str:

@@ -20,7 +20,7 @@ from paramedic.rotation import Person
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, acts, approvals, incidents, messages, trail
 from paramedic.store.messages import Message
-from paramedic.way import Way
+from paramedic.way import Way, parse_way
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,13 @@ _SAME_WORD_SECONDS = 300.0
 _ROUND_SECONDS = 30.0
 
 #: What the trail calls a message of each kind.
-_CALLED = {"rung": "person", "news": "news", "trouble": "trouble", "approval": "approver"}
+_CALLED = {"rung": "person", "news": "news", "trouble": "trouble", "approval": "approver", "notice": "notice"}
+
+#: A channel that takes no notice is asked for some eight hours; then the notice is old.
+_TRIES_OF_A_NOTICE = 100
+
+#: Notices wait for the next round where this one has taken so long: they keep no page waiting.
+_NOTICES_SECONDS = 10.0
 
 
 class Shelf(Protocol):
@@ -69,6 +75,7 @@ class Pager:
         self._said: dict[str, float] = {}
         self._unrecorded: dict[int, _Sent] = {}
         self._writable = True
+        self._tired: set[str | None] = set()  # channels that said "later" in this round
 
     @property
     def repeat(self) -> timedelta:
@@ -76,7 +83,9 @@ class Pager:
         return self._shelf.oncall.policy("default").repeat
 
     def deliver_due(self, incident: int | None = None) -> int:
-        """Send what is due, of one incident or of all; how many left. Raises StoreUnavailable if nothing can be read.
+        """Send what is due, of all incidents, or to the people of one; how many left.
+
+        Raises StoreUnavailable if nothing can be read.
 
         Sending comes before recording and waits for no trail: a store that can be read and not written stops no
         message. What could not be recorded is not repeated within five minutes by this process, and recorded once
@@ -89,10 +98,14 @@ class Pager:
         with self._store.read() as tx:
             due, now = messages.due(tx, incident=incident, limit=50 + len(self._unrecorded)), tx.now
         self._writable = True
+        self._tired.clear()
         left = 0
         for message in due:
-            if self._steady() - began > _ROUND_SECONDS:
+            notice = message.kind == "notice"
+            if self._steady() - began > (_NOTICES_SECONDS if notice else _ROUND_SECONDS):
                 break
+            if notice and message.recipient in self._tired:
+                continue
             try:
                 left += self._deliver(message, now)
             except Exception:  # a fault in one message keeps no other from its person (P5)
@@ -182,7 +195,10 @@ class Pager:
     def _record(self, message: Message, person: str, how: str) -> None:
         def write(tx: Tx) -> None:
             if messages.sent(tx, message.id, person=person):
-                self._tell_trail(tx, message, f"{person} was told {how}", person=person)
+                words = (
+                    f"{person} was told: {message.subject}" if message.kind == "notice" else f"{person} was told {how}"
+                )
+                self._tell_trail(tx, message, words, person=person)
                 # Who had acknowledged before any rung was told gets as much time as the first rung's person.
                 wait = self._policy(message).wait_after(max(message.rung, 0))
                 self._queue_next(tx, message, rung=message.rung + 1, wait=wait)
@@ -191,6 +207,11 @@ class Pager:
             self._unrecorded.pop(message.id, None)
 
     def _put_off(self, message: Message, error: TryAgain) -> None:
+        if message.kind == "notice":
+            self._tired.add(message.recipient)
+            if message.tries + 1 >= _TRIES_OF_A_NOTICE:
+                self._cannot_reach(message, str(error))
+                return
         log.warning("message %s did not leave: %s", message.id, error)
         policy = self._policy(message)
 
@@ -276,6 +297,9 @@ class Pager:
             return self._anybody(now)
         if message.kind == "approval":  # the first of the policy's people who can be told
             return self._reachable([rung.tell for rung in self._policy(message).rungs], now)
+        if message.kind == "notice":
+            way = parse_way(message.recipient)
+            return [Person(way.spoken, way.spoken, (way,))]
         tells = [self._tell(message)]
         if message.kind == "rung" and not self._writable:  # no next rung can be queued: its person is tried at once
             tells += [rung.tell for rung in self._policy(message).rungs[message.rung + 1 :]]
@@ -428,6 +452,8 @@ def _written(  # noqa: PLR0917 - what a letter is made of
     tx: Tx, message: Message, incident: Incident, person: Person, link: str, lasts: timedelta
 ) -> Letter:
     timeline = list(trail.entries(tx, incident=incident.number))
+    if message.kind == "notice":
+        return letter.notice(incident, happened=message.subject, timeline=timeline, now=tx.now)
     if message.kind == "news":
         return letter.news(incident, timeline=timeline, now=tx.now)
     blocking = acts.open_on(tx, incident.target)

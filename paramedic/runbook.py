@@ -20,6 +20,7 @@ from paramedic.matcher import AlertMatcher
 from paramedic.remedy import RESTART, Remedy, Verb
 from paramedic.services import Services
 from paramedic.target import Target
+from paramedic.way import Way, parse_way
 
 
 class Mode(StrEnum):
@@ -98,6 +99,7 @@ class Runbook:
     prose: str
     checks: tuple[Check, ...] = ()
     group: str = "default"  # its checks are run together with those of the same group
+    notify: tuple[Way, ...] = ()  # channels that hear of an incident's opening, hand-over and end
 
     def wants(self, alert: Alert) -> bool:
         """Whether any of its matchers means this alert; the alert of a check belongs to the runbook of the check."""
@@ -284,6 +286,7 @@ class _Front(_Strict):
     guardrails: _Guardrails = _Guardrails()
     settle: _Span = timedelta(minutes=10)
     escalate: _Escalate = _Escalate(policy="default")
+    notify: list[Annotated[Way, BeforeValidator(parse_way)]] = []
     group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"
 
     @model_validator(mode="after")
@@ -357,4 +360,5 @@ def parse(text: str, file: str) -> Runbook:
         prose=prose,
         checks=tuple(one.made() for one in front.when if one.check is not None),
         group=front.group,
+        notify=tuple(dict.fromkeys(front.notify)),
     )

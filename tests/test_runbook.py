@@ -49,6 +49,22 @@ def test_the_service_s_guardrails_are_read() -> None:
     )
 
 
+def test_the_channels_it_names_are_told_once_each() -> None:
+    named = parse(
+        GOOD.replace("settle:", "notify: ['webhook:ops', 'apprise:chat', 'webhook:ops']\nsettle:"), "r.md"
+    ).notify
+    assert [str(way) for way in named] == ["webhook:ops", "apprise:chat"]
+
+
+def test_an_address_that_is_nobody_s_hears_nothing(tmp_path: Path) -> None:
+    for file in (ROOT / "runbooks").iterdir():
+        text = file.read_text()
+        (tmp_path / file.name).write_text(text.replace("settle:", "notify: ['email:eve@example.org']\nsettle:"))
+    [problem] = library.load(tmp_path).problems
+    assert "notify: email:eve@example.org is nobody's address in oncall.yaml" in str(problem)
+    assert "email:ada@example.org" in problem.allowed
+
+
 def test_without_a_mode_it_observes() -> None:
     without = "\n".join(line for line in GOOD.split("\n") if not line.startswith("mode:"))
     assert parse(without, "r.md").mode is Mode.OBSERVE
@@ -170,6 +186,12 @@ def test_its_version_is_its_whole_text() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
+        (
+            "settle:",
+            "notify: [slack:ops]\nsettle:",
+            "notify.0: 'slack:ops' is no way to tell somebody; write email:ada@",
+        ),
+        ("settle:", "notify: ['webhook:https://h/x']\nsettle:", "notify.0: 'webhook:https://h/x' is no way"),
         ("settle:", "setle:", "r.md:13:1: setle: no such key, or one that is not enforced; did you mean settle?"),
         ("cooldown:", "window:", "guardrails.window: no such key"),
         ("budget: 3 per hour", "budget: often", "guardrails.budget: write `3 per hour`"),

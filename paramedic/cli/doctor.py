@@ -112,9 +112,10 @@ def _targets(picked: Settings) -> Finding:
 
 
 def _ways(picked: Settings) -> list[Way]:
-    """Every way that somebody is told by. Raises BadDocument."""
-    oncall = library.load(picked.runbooks).oncall
-    return sorted({way for person in oncall.people.values() for way in person.ways}, key=str)
+    """Every way that a person or a channel is told by. Raises BadDocument."""
+    shelf = library.load(picked.runbooks)
+    ways = {way for person in shelf.oncall.people.values() for way in person.ways}
+    return sorted(ways.union(*(one.notify for one in shelf.runbooks.values())), key=str)
 
 
 def _channels(picked: Settings) -> Finding:

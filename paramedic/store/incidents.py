@@ -41,6 +41,7 @@ class Plan:
     version: str
     text: str
     rungs: int  # how many remedies the ladder has
+    notify: tuple[str, ...] = ()  # ways of the channels that hear of it
 
 
 def get(tx: Tx, number: int) -> Incident:
@@ -144,6 +145,7 @@ def open_incident(
             opened_at=tx.now,
             runbook=plan.runbook if plan else None,
             runbook_version=plan.version if plan else None,
+            notify=list(plan.notify) if plan else None,
         )
         .returning(incidents.c.number)
     ).scalar_one()
@@ -163,6 +165,7 @@ def open_incident(
         content={"alert": alert.as_json()},
     )
     _note_alert(tx, number, alert)
+    _give_notice(tx, number, "opened")
     if plan is not None:
         raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason, actor="triage")
     return get(tx, number)
@@ -512,7 +515,16 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
         reason=outcome.because,
         data=data,
     )
+    by_a_person = outcome.ending in (Ending.HANDED_OVER, Ending.REFUSED)  # what a playbook ends well is named so
+    _give_notice(tx, number, "resolved" if by_a_person else outcome.ending)
     return get(tx, number)
+
+
+def _give_notice(tx: Tx, number: int, happened: str) -> None:
+    """Tell the channels that the incident's runbook named."""
+    row = tx.conn.execute(select(incidents.c.policy, incidents.c.notify).where(incidents.c.number == number)).one()
+    for way in row.notify or ():
+        messages.queue_notice(tx, incident=number, policy=row.policy, way=way, happened=happened.replace("_", " "))
 
 
 def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
@@ -537,6 +549,7 @@ def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
         reason=outcome.because,
     )
     climb(tx, incident)
+    _give_notice(tx, number, outcome.ending)
     return get(tx, number)
 
 

@@ -68,6 +68,20 @@ def queue_approval(tx: Tx, *, incident: int, policy: str) -> None:
     _queue(tx, kind="approval", incident=incident, policy=policy, rung=0, due_at=tx.now)
 
 
+def queue_notice(tx: Tx, *, incident: int, policy: str, way: str, happened: str) -> None:
+    """Have a channel told that an incident opened, was handed over, or ended. Once, and after every page."""
+    _queue(
+        tx,
+        kind="notice",
+        incident=incident,
+        policy=policy,
+        rung=0,
+        due_at=tx.now,
+        recipient=way,
+        subject=happened,
+    )
+
+
 def queue_trouble(tx: Tx, *, subject: str, body: str, same_within_minutes: int) -> None:
     """Have whoever is on call told about Paramedic itself; the same subject once in so many minutes."""
     since = tx.now - timedelta(minutes=same_within_minutes)
@@ -109,10 +123,11 @@ def _queue(
 
 
 def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[Message]:
-    """What should be sent now; of one incident, or of all."""
-    query = select(messages).where(_sendable(tx)).order_by(messages.c.due_at, messages.c.id).limit(limit)
+    """What should be sent now; of one incident (what people are told, no notices), or of all: notices come last."""
+    last = messages.c.kind == "notice"
+    query = select(messages).where(_sendable(tx)).order_by(last, messages.c.due_at, messages.c.id).limit(limit)
     if incident is not None:
-        query = query.where(messages.c.incident == incident)
+        query = query.where(messages.c.incident == incident, ~last)
     return [_message(row) for row in tx.conn.execute(query)]
 
 

@@ -133,6 +133,7 @@ incidents = Table(
     Column("acknowledged_by", Words),
     Column("acknowledged_at", Moment),
     Column("reopened_at", Moment),
+    Column("notify", JSON(none_as_null=True)),  # ways of the channels that hear of it, as its runbook named them
     # One thing wrong is one incident, whatever races: the database itself refuses a second.
     Index(
         "incidents_live",
@@ -287,7 +288,7 @@ messages = Table(
     "messages",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("kind", String(16), nullable=False),  # rung, news, trouble, approval
+    Column("kind", String(16), nullable=False),  # rung, news, trouble, approval, notice
     Column("incident", BigInteger),
     Column("policy", Words, nullable=False),
     Column("rung", Integer, nullable=False),

@@ -22,7 +22,7 @@ from paramedic.boundary import reached
 from paramedic.clock import from_iso, iso, utc_now
 from paramedic.error import Refused, Useless
 from paramedic.settings import Settings
-from paramedic.store import REVISIONS, Store, StoreUnknown, connect, generation, translated
+from paramedic.store import REVISIONS, Store, StoreUnknown, connect, generation, seals, translated
 from paramedic.store import trail as kept
 from paramedic.store.copy import counters, put, snapshot
 from paramedic.store.migrations import migrate, revision_of, unknown
@@ -315,7 +315,8 @@ def _key(folder: Path, chosen: Settings, *, needed: bool) -> Ed25519PublicKey:
 
 def _verified(store: Store, marks: list[Checkpoint], key: Ed25519PublicKey) -> Verification:
     with store.read() as tx:
-        return trail.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store)
+        sealed = seals.newest(tx)
+        return trail.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store, seal=sealed)
 
 
 def _keep_keys(folder: Path, chosen: Settings) -> None:

@@ -202,6 +202,10 @@ class Settings(BaseSettings):
     checks_every: Span = timedelta(seconds=60)
     control_probes: Addresses = ()
     mass_breach: int = Field(default=5, ge=2)
+    keep_inbox: Span = timedelta(days=30)
+    keep_evidence: Span = timedelta(days=90)
+    keep_trail: Span = timedelta(days=365)
+    keep_prefect_runs: Span = timedelta(days=30)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -149,7 +149,6 @@ class Seal:
     hash: str
     last_at: str  # what the last entry says of its time
     at: str
-    digest: str  # SHA-256 of the segment's lines before this one
     signature: str = ""
 
     def signed_bytes(self) -> bytes:
@@ -172,6 +171,12 @@ def sign_seal(key: Ed25519PrivateKey, draft: Seal) -> Seal:
 
 #: What the entry is called that begins the store's next generation, after a restore from a backup.
 RESTORED = "store.restored"
+
+
+def begins(entry: Entry) -> int | None:
+    """The generation that begins with this entry; None for all but a restore."""
+    generation = entry.data.get("generation")
+    return generation if entry.what == RESTORED and isinstance(generation, int) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +221,8 @@ class _Look:
     def fault(self, seq: int, what: str) -> None:
         self.faults.append(Fault(seq, what))
 
-    def life(self, entry: Entry) -> None:
-        generation = entry.data.get("generation")
-        if entry.what == RESTORED and isinstance(generation, int):
-            self.lives.append((entry.seq, generation))
-
     def generation_at(self, seq: int) -> int:
-        return next((generation for begins, generation in reversed(self.lives) if begins <= seq), 1)
+        return next((generation for since, generation in reversed(self.lives) if since <= seq), 1)
 
 
 def verify(
@@ -254,7 +254,9 @@ def verify(
         if entry.computed_hash() != entry.hash:
             look.fault(entry.seq, "was changed: its fields do not give its hash")
         _content(entry, contents, look)
-        look.life(entry)
+        begun = begins(entry)
+        if begun is not None:
+            look.lives.append((entry.seq, begun))
         if entry.seq in look.marked:
             look.hashes[entry.seq] = entry.hash
         expected, previous, look.reached = entry.seq + 1, entry.hash, max(look.reached, entry.seq)

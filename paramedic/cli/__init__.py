@@ -26,6 +26,7 @@ COMMANDS = {
     "maintenance": ("maintenance", "Plan, list and end maintenance windows."),
     "pauses": ("switch", "What is paused, by whom and why."),
     "backup": ("backup", "Write the store into one file, while everything runs."),
+    "prune": ("prune", "Remove what is older than its keep_* setting."),
     "upgrade": ("backup", "Bring the store to this version's schema, with a backup before."),
     "restore": ("backup", "Make a store of a backup again; acts wait for `resume`."),
 }

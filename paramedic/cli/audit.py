@@ -1,14 +1,13 @@
 """`paramedic audit`: the trail."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from paramedic import checkpoints, settings, trail
+from paramedic import checkpoints, segment, settings, trail
 from paramedic.cli.answer import (
     AsJson,
     Data,
@@ -22,13 +21,14 @@ from paramedic.cli.answer import (
     say_json,
     table,
 )
+from paramedic.clock import utc_now
 from paramedic.settings import Settings
-from paramedic.store import Tx
+from paramedic.store import Store, seals
 from paramedic.store import trail as kept
 from paramedic.trail import Checkpoint
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Show, verify and export the trail."
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Show, verify, export and seal the trail."
 )
 
 
@@ -45,6 +45,7 @@ def show(
     number = number_of(incident) if incident else None
     with store.read() as tx:
         entries = list(kept.entries(tx, incident=number, after=after, limit=limit))
+        sealed = seals.newest(tx)
     if as_json:
         say_json([{name: getattr(entry, name) for name in trail.Entry.__slots__} for entry in entries])
         return
@@ -53,6 +54,8 @@ def show(
         fields = (entry.seq, entry.at, entry.actor, entry.phase, entry.what, entry.incident or "", entry.reason)
         rows.add_row(*map(safe, fields))
     console.print(rows)
+    if sealed is not None and after < sealed.seq:
+        console.print(f"entries 1 to {sealed.seq} left for sealed segments")
     if len(entries) == limit:
         console.print(f"more: --after {entries[-1].seq}")
 
@@ -63,7 +66,8 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
     picked, store = opened(data)
     key, marks = settings.public_key(picked), _checkpoints(picked)
     with store.read() as tx:
-        found = trail.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store)
+        sealed = seals.newest(tx)
+        found = trail.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store, seal=sealed)
     if as_json:
         say_json(
             {
@@ -74,6 +78,7 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
                 "erased": list(found.erased),
                 "restores": [{"entry": seq, "generation": life} for seq, life in found.restores],
                 "left_behind": found.left_behind,
+                "sealed": found.sealed,
                 "faults": [{"entry": fault.seq, "what": fault.what} for fault in found.faults],
             }
         )
@@ -82,6 +87,8 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
             console.print(f"entry {fault.seq} {safe(fault.what)}")
         if found.erased:
             console.print(f"content erased beside {len(found.erased)} entries; the chain holds its digest")
+        if found.sealed:
+            console.print(f"entries 1 to {found.sealed} left for sealed segments; docs/trail.md verifies each of them")
         for seq, life in found.restores:
             console.print(f"entry {seq} is a restore from a backup: generation {life} begins with it")
         if found.left_behind:
@@ -103,11 +110,11 @@ def export(
     contents: Annotated[bool, typer.Option(help="With labels, output and notes, which can be erased.")] = True,
     data: Data = None,
 ) -> None:
-    """The whole trail as JSON Lines: what it is, every entry, every signed checkpoint; docs/trail.md checks it."""
+    """The trail as JSON Lines: what it is, every entry, every signed checkpoint; docs/trail.md checks it."""
     picked, store = opened(data)
     marks = _checkpoints(picked)
     with store.read() as tx:
-        lines = (json.dumps(line, ensure_ascii=True) + "\n" for line in _lines(tx, marks, contents=contents))
+        lines = segment.exported(tx, marks, contents=contents)
         if str(file) == "-":
             for line in lines:
                 typer.echo(line, nl=False)
@@ -121,14 +128,53 @@ def export(
             raise Negative(f"{file} could not be written whole: {error.strerror}") from error
 
 
-def _lines(tx: Tx, marks: list[Checkpoint], *, contents: bool) -> Iterator[dict[str, Any]]:
-    yield {"kind": "trail", "schema": trail.SCHEMA, "store": tx.store}
-    for entry in kept.entries(tx):
-        beside = kept.content(tx, entry.seq) if contents and entry.content_digest else None
-        said = {} if beside is None else {"content": {"salt": beside[0].hex(), "said": beside[1]}}
-        yield {"kind": "entry", "entry": asdict(entry), **said}
-    for mark in marks:
-        yield {"kind": "checkpoint", "checkpoint": asdict(mark)}
+@app.command()
+def seal(
+    file: Annotated[Path, typer.Argument(help="Where the segment goes.", metavar="FILE")],
+    before: Annotated[
+        str | None,
+        typer.Option(help="Entries before this day leave (UTC); keep_trail ago unless named.", metavar="DATE"),
+    ] = None,
+    contents: Annotated[bool, typer.Option(help="With labels, output and notes, which can be erased.")] = True,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Old entries leave the trail as a signed segment, in the format of `export`. The chain goes on from it.
+
+    It is written, read again, and only then the entries are removed: the file is the only place that has them, so keep
+    it. Interrupted, say it again with the same FILE.
+    """
+    picked, _ = opened(data)
+    store = Store(picked.owner())
+    key = settings.signing_key(picked)
+    try:
+        until = utc_now() - picked.keep_trail if before is None else _day(before)
+        sealed = segment.seal(store, key, file, before=until, contents=contents)
+        with store.read() as tx:
+            more = seals.removable(tx, until, segment.MOST)
+        checkpoints.write(store, key, picked.checkpoints())
+    except OSError as error:
+        raise Negative(f"{file} could not be written whole, and nothing was removed: {error.strerror}") from error
+    finally:
+        store.close()
+    if as_json:
+        say_json({"sealed": asdict(sealed) if sealed else None, "more": max(0, more.last - more.first + 1)})
+    elif sealed is None:
+        console.print(f"nothing leaves: entry {more.last + 1} stays, for {more.kept_by}")
+    else:
+        console.print(
+            f"entries {sealed.first} to {sealed.seq} left for {safe(file)}, which is the only place that has them"
+        )
+        console.print(
+            f"the next one stays, for {more.kept_by}" if more.last < more.first else "more may leave: seal again"
+        )
+
+
+def _day(said: str) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(said), time(), UTC)
+    except ValueError as error:
+        raise typer.BadParameter(f"--before {said}: write a day, as 2026-01-31") from error
 
 
 @app.command()

@@ -31,7 +31,7 @@ from paramedic.outcome import Ending, Outcome
 from paramedic.pause import Pause
 from paramedic.report import as_json as as_json_of
 from paramedic.report import markdown
-from paramedic.store import acts, approvals, claims, incidents, maintenance, messages, pauses
+from paramedic.store import acts, approvals, claims, incidents, maintenance, messages, pauses, seals
 from paramedic.store import trail as kept
 from paramedic.store.acts import Act
 from paramedic.store.incidents import NoSuchIncident
@@ -100,6 +100,8 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
         runs = incidents.attempts_of(tx, number)
         stopped = pauses.stopping(tx, service=one.service, runbook=one.runbook)
         window = maintenance.covering(tx, service=one.service, target=one.target)
+        whole = any(entry.what == "incident.opened" for entry in entries)
+        segments = [] if whole else seals.since(tx, one.opened_at)
     acting = claim[0].holder if claim is not None and claim[1] and claim[0].incident == number else None
     if as_json:
         say_json(
@@ -120,6 +122,7 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
                     {"at": e.at, "actor": e.actor, "phase": e.phase, "what": e.what, "reason": e.reason}
                     for e in entries
                 ],
+                "segments": segments,
             }
         )
         return
@@ -137,6 +140,8 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
         if act.result is None:
             console.print(f"OPEN: {safe(act.words)}; whether it happened is not known")
     console.print("\ntimeline")
+    for file in segments:
+        console.print(f"  it begins in a sealed segment of the trail: {safe(file)}")
     for entry in entries:
         after = spoken(from_iso(entry.at) - from_iso(entries[0].at))
         console.print(f"  {after:>8}  {entry.phase:<8}  {entry.what:<24}  {safe(entry.reason)}")

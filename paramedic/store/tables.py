@@ -421,7 +421,6 @@ seals = Table(
     Column("hash", String(64), nullable=False),
     Column("last_at", String(32), nullable=False),
     Column("at", String(32), nullable=False),
-    Column("digest", String(64), nullable=False),
     Column("signature", String(128), nullable=False),
     Column("file", Words, nullable=False),
 )

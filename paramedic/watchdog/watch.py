@@ -16,10 +16,11 @@ from paramedic.clock import boottime, spoken
 from paramedic.error import TryAgain, Useless
 from paramedic.paging import Pager
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, generation
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, generation, seals
 from paramedic.store import trail as kept
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import meta
+from paramedic.trail import Seal
 from paramedic.watchdog.attempts import Attempts
 from paramedic.watchdog.looks import Looks
 from paramedic.watchdog.prefect import PrefectEyes
@@ -184,12 +185,14 @@ class Watchdog:
             newest = kept.head(tx)
             seen = next(kept.entries(tx, after=last.seq - 1, limit=1), None) if last is not None else None
             ours = last is not None and last.store == tx.store
+            sealed = seals.newest(tx)
             restored = ours and last is not None and last.generation != generation(tx)
         if restored:  # which checkpoints of the life before may still stand in it, `audit verify` says
             self._tell("The store was restored from a backup", "Acts wait for `paramedic resume`: see what is open.")
             self._sign_checkpoint(path)
             return
-        if last is not None and ours and (seen is None or (seen.seq, seen.hash) != (last.seq, last.hash)):
+        left = last is not None and sealed is not None and last.seq <= sealed.seq and self._is_ours(sealed)
+        if last is not None and ours and not left and (seen is None or (seen.seq, seen.hash) != (last.seq, last.hash)):
             self._tell(
                 "The trail is not what its last checkpoint saw",
                 f"Entry {last.seq} is gone or was changed. Run `paramedic audit verify`; who could edit the store?",
@@ -200,6 +203,9 @@ class Watchdog:
         waited = self._steady() - self._checkpoint_at
         if grown >= _CHECKPOINT_ENTRIES or (grown and waited >= _CHECKPOINT_SECONDS):
             self._sign_checkpoint(path)
+
+    def _is_ours(self, sealed: Seal) -> bool:
+        return sealed.is_signed_by(settings.public_key(self._settings))
 
     def _sign_checkpoint(self, path: Path) -> None:
         checkpoints.write(self._store, settings.signing_key(self._settings), path)

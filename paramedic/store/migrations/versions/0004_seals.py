@@ -17,7 +17,6 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("last_at", sa.String(length=32), nullable=False),
         sa.Column("at", sa.String(length=32), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("signature", sa.String(length=128), nullable=False),
         sa.Column("file", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),

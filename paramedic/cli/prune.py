@@ -1,0 +1,40 @@
+"""`paramedic prune`: what is old enough goes."""
+
+import typer
+
+from paramedic import retention
+from paramedic.cli.answer import AsJson, Data, command_of, console, opened, safe, say_json
+from paramedic.up import running
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def prune(data: Data = None, as_json: AsJson = False) -> None:
+    """Remove what is older than keep_inbox, keep_evidence and keep_prefect_runs say; what an open incident needs stays."""
+    picked, store = opened(data)
+    here = running(picked.data)
+    if picked.prefect_api_url is None and here is not None:
+        picked = picked.model_copy(update={"prefect_api_url": here.prefect})
+    pruned = retention.prune(store, picked)
+    if as_json:
+        say_json({"removed": pruned.removed, "sealable": pruned.sealable, "complaint": pruned.complaint})
+    else:
+        for name, count in pruned.removed.items():
+            console.print(f"{count} of {name.replace('_', ' ')} removed")
+        if not pruned.removed:
+            console.print("nothing was old enough")
+        if picked.prefect_api_url is None:
+            console.print(
+                "no Prefect is named (prefect_api_url), and none runs here: its run history was left as it is"
+            )
+        if pruned.sealable:
+            console.print(
+                f"{pruned.sealable} entries of the trail are older than keep_trail: `paramedic audit seal FILE`"
+            )
+    if pruned.complaint:
+        typer.echo(safe(pruned.complaint), err=True)
+        raise typer.Exit(1)
+
+
+prune_command = command_of(app)

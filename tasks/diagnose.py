@@ -9,6 +9,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import PrefectException
 
 from paramedic.boundary import reached
+from paramedic.chart import Chart
+from paramedic.check import Placed
 from paramedic.clock import utc_now
 from paramedic.doors import reading
 from paramedic.error import TryAgain, Useless
@@ -16,19 +18,27 @@ from paramedic.evidence import Evidence, bounded
 from paramedic.incident import Incident
 from paramedic.runbook import Runbook
 from paramedic.secret import redact
-from paramedic.store import incidents
+from paramedic.store import checks, incidents
 from paramedic.target import Target
 from tasks.kinds import reads
-from tasks.work import at_hand
+from tasks.work import Work, at_hand
 
 log = logging.getLogger(__name__)
+
+#: How far back a check's values are evidence.
+_CHARTED = timedelta(hours=1)
 
 
 @reads(retries=2, timeout=timedelta(seconds=60))
 def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
-    """What the runbook asks to see, kept in the store before the first change. A piece that cannot be had says why."""
+    """What the runbook asks to see, and what its broken checks measured, kept in the store before the first change.
+
+    A piece that cannot be had says why.
+    """
     work = at_hand()
     seen = [_look(kind, work.target) for kind in runbook.evidence]
+    charts = values(work)
+    seen += [Evidence("values", utc_now(), bounded(redact(one.text()))) for one in charts]
     with work.store.record() as tx:
         for piece in seen:
             incidents.add_evidence(
@@ -41,7 +51,7 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
             what="evidence.taken",
             reason=f"seen before anything is touched: {', '.join(piece.kind for piece in seen) or 'nothing asked for'}",
         )
-    _show(incident, seen)
+    _show(incident, seen, charts)
     reached("evidence_taken", incident.target)
     return seen
 
@@ -87,9 +97,26 @@ _LOOKS: dict[str, Callable[[Target], str]] = {
 }
 
 
-def _show(incident: Incident, seen: list[Evidence]) -> None:
+def values(work: Work) -> list[Chart]:
+    """The last hour of each metric of the runbook's checks that the incident is about."""
+    ours = work.runbook.name
+    charts = []
+    with work.store.read() as tx:
+        said = [alert["labels"] for alert in incidents.alerts_of(tx, work.incident.number)]
+        broken = {(labels.get("check"), labels.get("metric")) for labels in said if labels.get("runbook") == ours}
+        for check in work.runbook.checks:
+            placed = Placed(ours, check, work.target)
+            for threshold in check.thresholds:
+                if (check.name, threshold.metric) in broken:
+                    points = checks.points(tx, placed, threshold.metric, since=tx.now - _CHARTED)
+                    charts.append(Chart(f"{threshold.metric} of {work.target.id}", threshold, points))
+    return charts
+
+
+def _show(incident: Incident, seen: list[Evidence], charts: list[Chart]) -> None:
     """In the Prefect UI too. The store has it already: a UI that is away costs nothing but the view."""
-    pieces = "\n\n".join(f"## {piece.kind}\n\n{_fenced(piece.body)}" for piece in seen)
+    parts = [f"## {piece.kind}\n\n{_fenced(piece.body)}" for piece in seen]
+    pieces = "\n\n".join([*(chart.markdown() for chart in charts), *parts])
     try:
         create_markdown_artifact(
             f"# {incident.id}: before anything was touched\n\n{pieces}", key=f"evidence-{incident.id.lower()}"

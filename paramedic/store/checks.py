@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
 from paramedic.alert import Severity
+from paramedic.chart import Point
 from paramedic.check import SOURCE, Placed, Sample
 from paramedic.clock import spoken
 from paramedic.store import Tx, inbox, mass
@@ -63,6 +64,11 @@ def recent(tx: Tx, placed: Placed, *, since: datetime) -> list[Sample]:
     """What was seen after the moment, oldest first."""
     query = select(samples).where(*_of(samples, placed), samples.c.at > since).order_by(samples.c.at, samples.c.id)
     return [Sample(row.at, row.values, row.why) for row in tx.conn.execute(query)]
+
+
+def points(tx: Tx, placed: Placed, metric: str, *, since: datetime) -> list[Point]:
+    """The metric's values after the moment, oldest first; None where a sample saw nothing."""
+    return [(one.at, (one.values or {}).get(metric)) for one in recent(tx, placed, since=since)]
 
 
 def state(tx: Tx, placed: Placed, metric: str) -> State | None:

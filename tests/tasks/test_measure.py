@@ -20,6 +20,7 @@ from paramedic.store import Store, checks, incidents, mass
 from paramedic.store.incidents import Plan
 from paramedic.target import Identity
 from paramedic.threshold import Level
+from tasks.diagnose import values
 from tasks.measure import measure
 from tasks.work import Work
 
@@ -142,3 +143,12 @@ def test_while_we_are_blind_nothing_is_known(at_work: Callable[..., Work], store
         assert mass.judge(tx, blind=True, limit=99)
     assert measure(work).why == mass.BLIND
     assert measure(work).sight is Sight.UNKNOWN
+
+
+def test_the_values_of_the_breach_are_charted_as_evidence(at_work: Callable[..., Work], store: Store) -> None:
+    work = at_work()
+    _saw(store, work, 0, 3)
+    (chart,) = values(work)
+    assert chart.title == "latency_p95 of web-1/tracking-api"
+    assert [value for _, value in chart.points] == [0.1] * 3
+    assert "last 100ms" in chart.text()

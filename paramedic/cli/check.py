@@ -1,0 +1,123 @@
+"""`paramedic check`."""
+
+from datetime import timedelta
+from typing import Any
+
+import typer
+
+from paramedic import library, measurement
+from paramedic.check import Kind, Placed
+from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.clock import iso, utc_now
+from paramedic.library import Library
+from paramedic.store import checks, heartbeats
+from paramedic.store.checks import State
+from paramedic.threshold import Level, Threshold
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What Paramedic measures.")
+
+
+@app.command("list")
+def list_(data: Data = None, as_json: AsJson = False) -> None:
+    """Each metric of each check at each target: where it stands, its last value, since when."""
+    picked, store = opened(data)
+    with store.read() as tx:
+        now = tx.now
+        states = {(one.runbook, one.name, one.target, one.metric): one for one in checks.listed(tx)}
+    rows = []
+    for placed, threshold in _metrics(library.load(picked.runbooks)):
+        state = states.get((placed.runbook, placed.check.name, placed.target.id, threshold.metric))
+        rows.append(_row(placed, threshold, state, stale=state is not None and state.stale_at <= now))
+    if as_json:
+        say_json(rows)
+        return
+    shown = table("check", "target", "metric", "state", "value", "bounds", "since", "what was seen")
+    for row in rows:
+        columns = ("check", "target", "metric", "state", "spoken", "bounds", "since", "why")
+        shown.add_row(*(safe(row[column] or "") for column in columns))
+    console.print(shown)
+
+
+@app.command()
+def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
+    """Measure one check now, at each of its targets, and say what is seen. Nothing is recorded; no alert follows.
+
+    Answers with 1 where a value passes a bound, or where nothing is seen.
+    """
+    picked = chosen(data)
+    shelf = library.load(picked.runbooks)
+    places = [placed for _, placed in shelf.placed() if name in (placed.name, placed.check.name)]
+    if not places:
+        known = sorted({placed.name for _, placed in shelf.placed()})
+        raise Negative(f"there is no check {name!r}; there are {', '.join(known) or 'none'}")
+    store = opened(data)[1] if any(placed.check.kind is Kind.HEARTBEAT for placed in places) else None
+
+    def heard(beat: str) -> timedelta | None:
+        if store is None:
+            return None
+        with store.read() as tx:
+            return heartbeats.missing_for(tx, beat)
+
+    rows = [row for placed in places for row in _now(placed, heard)]
+    if as_json:
+        say_json(rows)
+    else:
+        shown = table("check", "target", "metric", "now", "value", "bounds", "what was seen")
+        for row in rows:
+            shown.add_row(
+                *(
+                    safe(row[column] or "")
+                    for column in ("check", "target", "metric", "state", "spoken", "bounds", "why")
+                )
+            )
+        console.print(shown)
+    if any(row["state"] != Level.OK for row in rows):
+        raise typer.Exit(1)
+
+
+def _now(placed: Placed, heard: measurement.LastHeard) -> list[dict[str, Any]]:
+    seen = measurement.sample(placed.check, placed.target, now=utc_now, last_heard=heard)
+    told = placed.check.metrics([seen])
+    return [
+        _words(placed, threshold, level=_passed(threshold, value), value=value, why=seen.why)
+        for threshold in placed.check.thresholds
+        for value in [told.get(threshold.metric)]
+    ]
+
+
+def _passed(threshold: Threshold, value: float | None) -> Level:
+    """Which bound this one value passes, whatever `for` says."""
+    if value is None:
+        return Level.UNKNOWN
+    passed = (level for level in (Level.CRITICAL, Level.WARNING) if threshold.passes(value, level, established=False))
+    return next(passed, Level.OK)
+
+
+def _metrics(shelf: Library) -> list[tuple[Placed, Threshold]]:
+    return [(placed, threshold) for _, placed in shelf.placed() for threshold in placed.check.thresholds]
+
+
+def _row(placed: Placed, threshold: Threshold, state: State | None, *, stale: bool) -> dict[str, Any]:
+    if state is None:
+        return _words(placed, threshold, level=Level.UNKNOWN, value=None, why="not measured yet") | {"since": None}
+    standing = state.standing
+    why = f"nobody has looked since {iso(standing.sampled_at)}" if stale else state.why
+    level = Level.UNKNOWN if stale else standing.level
+    since = standing.sampled_at if stale else standing.unknown_since or standing.since
+    return _words(placed, threshold, level=level, value=state.value, why=why) | {"since": iso(since)}
+
+
+def _words(placed: Placed, threshold: Threshold, *, level: Level, value: float | None, why: str) -> dict[str, Any]:
+    return {
+        "check": placed.name,
+        "target": placed.target.id,
+        "metric": threshold.metric,
+        "state": level.value,
+        "value": value,
+        "spoken": None if value is None else threshold.unit.spoken(value),
+        "bounds": threshold.spoken(),
+        "why": why,
+    }
+
+
+check_command = command_of(app)

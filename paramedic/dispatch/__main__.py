@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from paramedic import library, settings
+from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.dispatch.registration import register
@@ -43,6 +44,8 @@ def main() -> None:
             stop.wait(0.5)
     auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
     prefect = PrefectRuns(chosen.prefect_api_url, auth=auth)
+    events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth)
+    threading.Thread(target=events.run, args=(stop,), daemon=True).start()  # runs never wait for events
     Dispatch(Store(chosen.store()), prefect, deploy).run(stop)
 
 

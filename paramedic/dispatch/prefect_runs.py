@@ -17,6 +17,17 @@ class NotDeployed(TryAgain):
     """Prefect knows no such deployment: it is new, or was replaced. Deploy, then ask again."""
 
 
+def client(api_url: str, *, auth: str | None, timeout: timedelta) -> httpx.Client:
+    """Plain HTTP to a Prefect API. `auth` is the server's auth string, `user:password`."""
+    user, _, password = (auth or "").partition(":")
+    return httpx.Client(
+        base_url=api_url,
+        auth=httpx.BasicAuth(user, password) if auth else None,
+        timeout=timeout.total_seconds(),
+        trust_env=False,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class CreatedRun:
     """The run that stands under the key: new, or there already."""
@@ -33,13 +44,7 @@ class PrefectRuns:
 
     def __init__(self, api_url: str, *, auth: str | None = None, timeout: timedelta = timedelta(seconds=10)) -> None:
         """`auth` is the server's auth string, `user:password`."""
-        user, _, password = (auth or "").partition(":")
-        self._http = httpx.Client(
-            base_url=api_url,
-            auth=httpx.BasicAuth(user, password) if auth else None,
-            timeout=timeout.total_seconds(),
-            trust_env=False,
-        )
+        self._http = client(api_url, auth=auth, timeout=timeout)
         self._deployments: dict[str, str] = {}
 
     def create_run(

@@ -402,6 +402,14 @@ trail = Table(
     Index("trail_incident", "incident"),
 )
 
+#: How far down the trail who listens to it has heard.
+told = Table(
+    "told",
+    metadata,
+    Column("listener", String(32), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
 #: What can be erased lives beside the chain, which holds its salted digest alone.
 trail_contents = Table(
     "trail_contents",

@@ -1,0 +1,150 @@
+"""Each entry of the trail as a Prefect event, so that an operator's automations can react to what Paramedic does."""
+
+import logging
+import re
+import threading
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from paramedic.dispatch.prefect_runs import client
+from paramedic.error import TryAgain, Useless
+from paramedic.incident import Incident, parse_ref
+from paramedic.secret import redact
+from paramedic.store import Store, incidents, told, trail
+from paramedic.trail import Entry
+from paramedic.visible import one_line
+
+log = logging.getLogger(__name__)
+
+#: How many entries are told with one request.
+BATCH = 100
+
+#: How much of a text an event carries; the trail has it whole.
+_LONGEST = 500
+
+#: How long to wait after the first, second, … time on end that Prefect did not take them.
+_BACKOFF_SECONDS = (0.5, 1, 2, 5, 10, 30)
+
+_FLOW_RUN = re.compile(r"run:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+
+class Events:
+    """Tells the trail to Prefect, in its order. What Prefect got twice it keeps once: an entry's event has one id.
+
+    Several may run on one store. Prefect REST API reference: "Create Events".
+    """
+
+    def __init__(
+        self, store: Store, api_url: str, *, auth: str | None = None, timeout: timedelta = timedelta(seconds=10)
+    ) -> None:
+        """`auth` is the server's auth string, `user:password`."""
+        self._store = store
+        self._http = client(api_url, auth=auth, timeout=timeout)
+
+    def run(self, stop: threading.Event, *, poll_seconds: float = 0.5) -> None:
+        """Tell until `stop`. A Prefect that is away delays the events and nothing else."""
+        failed = 0
+        pause = poll_seconds
+        while not stop.wait(pause):
+            try:
+                busy = self.work() == BATCH
+            except (TryAgain, Useless) as error:
+                pause = _BACKOFF_SECONDS[min(failed, len(_BACKOFF_SECONDS) - 1)]
+                failed += 1
+                log.warning("events wait %s s: %s", pause, error)
+            else:
+                failed = 0
+                pause = 0 if busy else poll_seconds
+
+    def work(self) -> int:
+        """Tell the next batch; how many entries it had. Raises TryAgain, StoreUnavailable, or Useless for a denied login."""
+        with self._store.read() as tx:
+            batch = list(trail.entries(tx, after=told.heard(tx), limit=BATCH))
+            about = {entry.incident: _incident(tx, entry.incident) for entry in batch if entry.incident}
+        if not batch:
+            return 0
+        self._post([event(self._store.uuid, entry, about.get(entry.incident or "")) for entry in batch])
+        with self._store.record() as tx:
+            told.hears(tx, batch[-1].seq)
+        return len(batch)
+
+    def _post(self, events: list[dict[str, Any]]) -> None:
+        try:
+            answer = self._http.post("/events", json=events)
+        except httpx.HTTPError as error:
+            raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
+        if answer.status_code == 422 and len(events) > 1:
+            for one in events:  # one that Prefect refuses keeps no other from it
+                self._post([one])
+        elif answer.status_code == 422:
+            log.error("Prefect refuses the event %s: %s", events[0]["event"], answer.text[:_LONGEST])
+        elif answer.status_code in (401, 403):
+            raise Useless(f"Prefect answers {answer.status_code}: prefect_api_auth is not what it expects")
+        elif not answer.is_success:
+            raise TryAgain(f"Prefect answers {answer.status_code}")
+
+
+def event(store: str, entry: Entry, incident: Incident | None) -> dict[str, Any]:
+    """The entry as Prefect's API takes it: ids and words of ours. No label, no output, no note."""
+    listed = incident is not None and incident.runbook is not None  # else its target and service are an alert's labels
+    run = entry.data.get("flow_run") or next(iter(_FLOW_RUN.findall(entry.actor)), None)
+    return {
+        "id": str(uuid.uuid5(uuid.UUID(store), entry.hash)),  # the chain's hash: a restored store tells another story
+        "occurred": entry.at,
+        "event": f"paramedic.{called(entry)}",
+        "resource": _resource(store, incident),
+        "related": [
+            {"prefect.resource.id": f"prefect.flow-run.{run}", "prefect.resource.role": "flow-run"},
+        ]
+        if run
+        else [],
+        "payload": {
+            "store": store,
+            "seq": entry.seq,
+            "incident": entry.incident,
+            "attempt": entry.data.get("attempt"),
+            "target": _short(entry.target) if listed else None,
+            "actor": _short(entry.actor),
+            "phase": entry.phase,
+            "what": entry.what,
+            "reason": _short(entry.reason),
+        },
+    }
+
+
+def called(entry: Entry) -> str:
+    """The event's name: the entry's own words, and `act.…` for whatever is done to a target, whichever remedy it is."""
+    subject, _, result = entry.what.partition(".")
+    if entry.phase == "intent":
+        return "act.intended"
+    if subject != "incident" and result and entry.data.keys() & {"act", "guardrail"}:
+        return f"act.{result}"
+    return entry.what
+
+
+def _resource(store: str, incident: Incident | None) -> Mapping[str, str]:
+    if incident is None:
+        return {"prefect.resource.id": f"paramedic.store.{store}", "prefect.resource.name": "Paramedic"}
+    labels = {
+        "prefect.resource.id": f"paramedic.incident.{store}.{incident.id}",
+        "prefect.resource.name": incident.id,
+        "paramedic.severity": incident.severity.value,
+    }
+    if incident.runbook is None:
+        return labels
+    return labels | {"paramedic.service": incident.service, "paramedic.runbook": incident.runbook}
+
+
+def _incident(tx: Any, ref: str) -> Incident | None:
+    try:
+        return incidents.get(tx, parse_ref(ref)[1])
+    except incidents.NoSuchIncident:
+        return None
+
+
+def _short(text: str | None) -> str | None:
+    return None if text is None else one_line(redact(text))[:_LONGEST]

@@ -1,0 +1,21 @@
+"""How far down the trail Prefect has heard: what comes after is told again until it answers."""
+
+from sqlalchemy import insert, select, update
+
+from paramedic.store import Tx
+from paramedic.store.tables import told
+
+_PREFECT = "prefect"
+
+
+def heard(tx: Tx) -> int:
+    """The number of the last entry that was told; 0 on a new store."""
+    return tx.conn.execute(select(told.c.seq).where(told.c.listener == _PREFECT)).scalar_one_or_none() or 0
+
+
+def hears(tx: Tx, seq: int) -> None:
+    """All up to this entry was told. Never goes back, whoever else has told more. `tx` must come from `Store.record`."""
+    if heard(tx) == 0:
+        tx.conn.execute(insert(told).values(listener=_PREFECT, seq=seq))
+    else:
+        tx.conn.execute(update(told).where(told.c.listener == _PREFECT, told.c.seq < seq).values(seq=seq))

@@ -1,0 +1,166 @@
+"""The trail as events of a real Prefect server: each entry once, whoever dies or is away, and never an outside word."""
+
+import threading
+
+import pytest
+from conftest import Prefect
+from store.opened import ALIVE, DEADLINE, FREE, alert, claimed, intended, opened
+
+from paramedic.dispatch.events import BATCH, Events
+from paramedic.error import TryAgain, Useless
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import Store, StoreUnavailable, acts, incidents, pauses, trail
+from paramedic.store import told as position
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("prefect")]
+
+RUN = "0f3f1c52-9a3e-4f43-8f0c-0d9f6f6f4b11"
+
+
+def _all_of(events: Events) -> None:
+    while events.work():
+        pass
+
+
+def _story(store: Store) -> None:
+    with store.record() as tx:
+        number = opened(tx)
+        incidents.begin_attempt(tx, number, 1, flow_run=RUN)
+        claim = claimed(tx, number, run=RUN)
+        acts.close(tx, intended(tx, claim), result="done", why="it answered", actor=f"run:{RUN}")
+        acts.intend(
+            tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE
+        )  # refused: its grant is spent
+        incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "still failing"), actor=f"run:{RUN}")
+        incidents.acknowledge(tx, number, by="ada", reason="by the link in a message")
+        pauses.pause(tx, by="ada", reason="enough for tonight")
+
+
+NAMES = [
+    "paramedic.incident.opened",
+    "paramedic.attempt.raised",
+    "paramedic.attempt.began",
+    "paramedic.claim.taken",
+    "paramedic.act.intended",
+    "paramedic.act.done",
+    "paramedic.act.refused",
+    "paramedic.incident.handed_over",
+    "paramedic.incident.acknowledged",
+    "paramedic.acts.paused",
+]
+
+
+def test_an_incident_is_told_from_its_opening_to_its_person(prefect: Prefect, store: Store) -> None:
+    _story(store)
+    _all_of(Events(store, prefect.api))
+    kept = prefect.events(store.uuid, at_least=len(NAMES))
+    with store.read() as tx:
+        entries = list(trail.entries(tx))
+    assert [one["event"] for one in kept] == NAMES
+    assert [one["payload"]["seq"] for one in kept] == [entry.seq for entry in entries]
+    over = kept[NAMES.index("paramedic.incident.handed_over")]
+    assert over["resource"] == {
+        "prefect.resource.id": f"paramedic.incident.{store.uuid}.INC-1",
+        "prefect.resource.name": "INC-1",
+        "paramedic.severity": "critical",
+        "paramedic.service": "tracking",
+        "paramedic.runbook": "tracking-api-memory",
+    }
+    assert over["related"] == [{"prefect.resource.id": f"prefect.flow-run.{RUN}", "prefect.resource.role": "flow-run"}]
+    assert over["payload"] == {
+        "store": store.uuid,
+        "seq": 8,
+        "incident": "INC-1",
+        "attempt": None,
+        "target": "web-1/tracking-api",
+        "actor": f"run:{RUN}",
+        "phase": "outcome",
+        "what": "incident.handed_over",
+        "reason": "still failing",
+    }
+    assert kept[-1]["resource"]["prefect.resource.id"] == f"paramedic.store.{store.uuid}"
+
+
+def test_a_crash_between_telling_and_noting_it_doubles_no_event(
+    prefect: Prefect, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _story(store)
+
+    def dies(*_: object) -> None:
+        raise StoreUnavailable("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(position, "hears", dies)
+        with pytest.raises(StoreUnavailable):
+            Events(store, prefect.api).work()
+    prefect.events(store.uuid, at_least=len(NAMES))
+    with store.read() as tx:
+        assert position.heard(tx) == 0
+    with store.record() as tx:
+        pauses.resume(tx, by="ada", reason="go on")
+    _all_of(Events(store, prefect.api))
+    assert [one["event"] for one in prefect.events(store.uuid, at_least=len(NAMES) + 1)] == [
+        *NAMES,
+        "paramedic.acts.resumed",
+    ]
+
+
+def test_two_that_tell_one_trail_tell_it_once(prefect: Prefect, store: Store, store_url: str) -> None:
+    _story(store)
+    both = Store(store_url), Store(store_url)
+    threads = [threading.Thread(target=_all_of, args=(Events(one, prefect.api),)) for one in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for one in both:
+        one.close()
+    with store.record() as tx:
+        pauses.resume(tx, by="ada", reason="go on")
+    _all_of(Events(store, prefect.api))
+    assert len(prefect.events(store.uuid, at_least=len(NAMES) + 1)) == len(NAMES) + 1
+
+
+def test_a_prefect_that_is_away_gets_all_of_it_later(prefect: Prefect, store: Store) -> None:
+    _story(store)
+    with pytest.raises(TryAgain, match="does not answer"):
+        Events(store, "http://127.0.0.1:9/api").work()
+    with store.read() as tx:
+        assert position.heard(tx) == 0
+    _all_of(Events(store, prefect.api))
+    assert [one["event"] for one in prefect.events(store.uuid, at_least=len(NAMES))] == NAMES
+
+
+def test_a_prefect_that_wants_a_login_is_told_nothing_and_loses_nothing(store: Store, closed_door: str) -> None:
+    _story(store)
+    with pytest.raises(Useless, match="prefect_api_auth"):
+        Events(store, closed_door).work()
+    with store.read() as tx:
+        assert position.heard(tx) == 0
+
+
+def test_a_long_trail_goes_in_bounded_batches(prefect: Prefect, store: Store) -> None:
+    with store.record() as tx:
+        number = opened(tx)
+        for count in range(BATCH):
+            incidents.note(tx, number, by="ada", text=f"note {count}")
+    events = Events(store, prefect.api)
+    assert events.work() == BATCH
+    assert events.work() == 2
+    assert events.work() == 0
+
+
+def test_no_word_of_an_alert_is_in_an_event(prefect: Prefect, store: Store) -> None:
+    with store.record() as tx:
+        number = opened(tx, target="unlisted:{{ 7*7 }}", plan=False, said=alert(summary="<b>psst</b>"))
+        incidents.note(tx, number, by="ada", text="psst, a note")
+        incidents.tell_timeline(
+            tx, number, actor="x", what="seen", reason="a\x1b[31m\nb password=hunter2hunter2 " + "z" * 9000
+        )
+    _all_of(Events(store, prefect.api))
+    kept = prefect.events(store.uuid, at_least=3)
+    for outside in ("psst", "7*7", "hunter2"):
+        assert outside not in str(kept)
+    reason = kept[-1]["payload"]["reason"]
+    assert reason.startswith("a\\x1b[31m b password=[secret] zzz")
+    assert len(reason) == 500

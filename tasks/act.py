@@ -18,7 +18,7 @@ def restart(intent: Intent) -> Identity:
 def roll_back(intent: Intent) -> Identity:
     """Make the last healthy release the current one, and restart the target into it."""
     bad = intent.identity.revision or reading.releases(intent.target).current().id
-    good = releases(intent.target, intent.within).roll_back(bad, intent.last_look, approved=False)
+    good = releases(intent.target, intent.within).roll_back(bad, intent.last_look, approved=intent.approved)
     try:
         return changer(intent.target, intent.within).restart(intent.identity, intent.last_look)
     except (Refused, TryAgain) as error:  # of the restart nothing was sent; the roll-back stands

@@ -7,8 +7,10 @@ from paramedic.boundary import reached
 from paramedic.evidence import Evidence
 from paramedic.incident import Incident, State
 from paramedic.outcome import Ending, Outcome
+from paramedic.paging import Pager
 from paramedic.store import incidents
 from tasks.kinds import tells
+from tasks.scheduled import Round
 from tasks.work import at_hand
 
 
@@ -26,3 +28,10 @@ def hand_over(
     work.pager.deliver_due(incident.number)
     reached("told", incident.target)
     return outcome
+
+
+def tell_what_is_due(this: Round) -> str:
+    """End the acknowledgements that have lasted long enough, and tell whoever is due to be told. Raises StoreUnavailable."""
+    pager = Pager(this.store, this.settings, this.library)
+    pager.end_acknowledgements()
+    return f"{pager.deliver_due()} messages left"

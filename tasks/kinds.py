@@ -4,7 +4,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -16,6 +16,8 @@ from prefect.concurrency._asyncio import ConcurrencySlotAcquisitionError
 from prefect.states import get_state_exception
 from prefect.tasks import Task
 
+from paramedic.alert import Severity
+from paramedic.approval import Answer
 from paramedic.boundary import reached
 from paramedic.clock import boottime
 from paramedic.doors import reading
@@ -23,8 +25,8 @@ from paramedic.error import Refused, TryAgain, Unknown, Useless
 from paramedic.guardrail import Refusal
 from paramedic.health import Sight
 from paramedic.hold import Hold
-from paramedic.remedy import RESTART, Remedy
-from paramedic.store import StoreUnavailable, acts
+from paramedic.remedy import RESTART, Remedy, Verb
+from paramedic.store import StoreUnavailable, acts, approvals
 from paramedic.store.acts import Act, Limits
 from paramedic.store.trail import append
 from paramedic.target import Identity, Target
@@ -70,6 +72,7 @@ class Intent:
 
     target: Target
     remedy: Remedy
+    approved: bool  # a person has approved this very change
     identity: Identity
     last_look: Callable[[], None]
     within: timedelta
@@ -103,7 +106,7 @@ def changes(step: Callable[[Intent], Identity]) -> Change:
         work = at_hand()
         work.may_change()  # asked here too: a tagged task stalls for minutes where Prefect is gone
         if work.hold is not None:  # before the task: a task cannot suspend its run
-            ask_if_needed(work, work.hold.claim, remedy, Limits.of(work.runbook, remedy))
+            ask_if_needed(work, work.hold.claim, remedy, _limits(work, remedy))
         try:
             change(target, remedy)
         except ConcurrencySlotAcquisitionError as error:
@@ -147,7 +150,7 @@ def _change(name: str, step: Callable[[Intent], Identity], target: str, remedy: 
 
     within = timedelta(seconds=max(0.1, until - boottime()))
     try:
-        after = step(Intent(work.target, remedy, identity, last_look, within))
+        after = step(Intent(work.target, remedy, _approved(work, remedy), identity, last_look, within))
     except (Refused, TryAgain) as error:
         _write_outcome(work, act, result="not_sent", why=f"nothing was sent: {error}", identity=None)
         raise
@@ -172,6 +175,14 @@ def _change(name: str, step: Callable[[Intent], Identity], target: str, remedy: 
     reached("outcome_written", target)
 
 
+def _limits(work: Work, remedy: Remedy) -> Limits:
+    """What the runbook asks to be kept; a release that nobody marked as reversible is crossed only with a person's word."""
+    limits = Limits.of(work.runbook, remedy)
+    if remedy.verb is Verb.ROLL_BACK and reading.releases(work.target).current().reversible is None:
+        return replace(limits, asks_from=Severity.WARNING)
+    return limits
+
+
 def _intend(work: Work, hold: Hold, name: str, remedy: Remedy, identity: Identity) -> Act:
     with work.store.record() as tx:
         judged = acts.intend(
@@ -181,11 +192,17 @@ def _intend(work: Work, hold: Hold, name: str, remedy: Remedy, identity: Identit
             remedy=name,
             identity=identity,
             deadline=work.settings.act_deadline,
-            limits=Limits.of(work.runbook, remedy),
+            limits=_limits(work, remedy),
         )
     if isinstance(judged, Refusal):
         raise Refused(f"{name} of {work.target.id}: {judged.reason} ({judged.guardrail})", by_hand=judged.by_hand)
     return judged
+
+
+def _approved(work: Work, remedy: Remedy) -> bool:
+    with work.store.read() as tx:
+        known = approvals.of(tx, work.incident.number, work.attempt, remedy.rung, work.target.id)
+    return known is not None and known.state is Answer.GRANTED
 
 
 def _last_look(hold: Hold, until: float) -> None:

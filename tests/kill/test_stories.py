@@ -17,11 +17,12 @@ import psutil
 import pytest
 from kill.driver import TOKEN, Ward, wait_for
 
+from paramedic.approval import Approval
 from paramedic.clock import iso, utc_now
 from paramedic.demo.world import Service, text_of
 from paramedic.incident import Incident, State
 from paramedic.outcome import Ending
-from paramedic.store import incidents, pauses
+from paramedic.store import approvals, incidents, pauses
 from paramedic.store import trail as kept
 from paramedic.store.tables import inbox
 
@@ -454,12 +455,22 @@ def test_a_roll_back_that_died_half_done_is_not_repeated_and_a_person_hears_what
     assert "Nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0])
 
 
-def test_a_release_that_nobody_marked_as_reversible_is_not_crossed(whole: Ward) -> None:
+def test_a_release_that_nobody_marked_as_reversible_is_crossed_only_with_a_persons_word(whole: Ward) -> None:
     service = _has_a_bad_release(whole, "unmarked-release", reversible=None)
     whole.send(whole.alert(service, env="rollback"))
+    waiting: list[Approval] = []
+
+    def asked() -> bool:
+        with whole.store.read() as tx:
+            waiting[:] = [known for one in whole.incidents_on(service) if (known := approvals.asked(tx, one.number))]
+        return bool(waiting)
+
+    wait_for("the question", asked, whole.stack.tick, seconds=60)
+    assert service.release == "v2", "it asked, and did not wait for the answer"
+    with whole.store.record() as tx:
+        approvals.decide(tx, waiting[0].id, granted=True, by="ada", how="command line")
     incident = whole.ended(service)
-    assert (incident.ending, service.release, service.starts) == (Ending.REFUSED, "v2", 2), incident.because
-    assert [act.result for act in whole.acts_of(incident)] == ["not_sent"]
+    assert (incident.ending, service.release, service.starts) == (Ending.REMEDIATED, "v1", 3), incident.because
 
 
 def test_nothing_is_rolled_back_without_a_deployment_to_blame(whole: Ward) -> None:

@@ -1,0 +1,13 @@
+"""The scheduled flow that removes what is old enough."""
+
+from tasks.keep import remove_what_is_old
+from tasks.scheduled import Round, scheduled
+
+
+@scheduled
+def prune(this: Round) -> str:
+    """Remove what is older than its `keep_*` setting, in small bites; what an open incident needs stays.
+
+    The trail tells how much went. Its own old entries leave only by `paramedic audit seal`.
+    """
+    return remove_what_is_old(this)

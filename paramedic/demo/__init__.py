@@ -1,1 +1,1 @@
-"""The main job, once, for real: a service breaks, is healed, and a second one that cannot be healed finds its person."""
+"""The main job, four times, for real: a service hangs, leaks, gets a bad release, and is beyond help."""

@@ -16,63 +16,14 @@ from rich.markup import escape
 
 from paramedic import checkpoints, settings, trail
 from paramedic.clock import from_iso, spoken
-from paramedic.demo.story import LIMIT_MB, Scenario, Stage, beyond_help, leak
-from paramedic.demo.world import Mailbox, Service, World
-from paramedic.doors import reading
-from paramedic.error import TryAgain, Useless
+from paramedic.demo.folder import LIMIT_MB, write
+from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang, leak
+from paramedic.demo.world import Mailbox, PagerSink, World
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store import trail as kept
 from paramedic.up import Stack
 from paramedic.visible import one_line
-
-_RUNBOOK = f"""\
----
-runbook: tracking-api-memory
-service: tracking-api
-when:
-  - alert: TrackingApiMemory{{env="demo"}}
-mode: act
-playbook: restart-service
-with:
-  target: {{supervisord: tracking-api, host: "{{instance}}"}}
-  evidence: [process-tree, memory, log-tail]
-  verify: {{health: ok, memory_below: {LIMIT_MB}MB, stable: 3s, within: 12s}}
-guardrails: {{budget: 3 per hour, cooldown: 10m}}
-settle: 10m
-escalate: {{policy: default}}
----
-# The tracking API needs too much memory
-
-**Meaning.** A process of tracking-api holds more than {LIMIT_MB} MB of resident memory.
-
-**Impact.** Customers do not see where their dinner is; soon the machine swaps and everything on it is slow.
-
-## Diagnosis
-
-1. Does the memory grow with the traffic (a leak), or is it there from the start (too much data)?
-2. Was there a deployment in the last half hour?
-
-## Mitigation
-
-1. Restart it: a leak begins anew from nothing.
-2. If it is back at once, start it with less data, or give it a machine with more memory.
-"""
-
-_ONCALL = """\
-people:
-  ada: {name: Ada on call, email: ada@example.org}
-rotation:
-  zone: UTC
-  starts: 2026-01-05 09:00
-  every: 1 week
-  people: [ada]
-policies:
-  default:
-    rungs:
-      - tell: oncall
-    repeat: 10m
-"""
 
 
 class _Interrupted(Exception):
@@ -80,7 +31,7 @@ class _Interrupted(Exception):
 
 
 def run(*, json_file: Path | None = None, data: Path | None = None, keep: bool = False) -> int:
-    """Play both stories; 0 if everything came out as promised, else 1. `data` keeps what was written."""
+    """Play the four stories; 0 if everything came out as promised, else 1. `data` keeps what was written."""
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="paramedic-demo-"))  # short: a Unix socket's path lives in it
     where = data if data is not None else folder / "data"
@@ -95,19 +46,17 @@ def run(*, json_file: Path | None = None, data: Path | None = None, keep: bool =
 
 
 def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *, keep: bool) -> int:
-    world = World(
-        folder / "world",
-        [("tracking-api", "web-1", "--leaks"), ("tracking-api", "web-2", f"--starts-full {LIMIT_MB + 30}")],
-    )
-    with world, Mailbox() as mailbox:
-        chosen = _settings(data, world, mailbox)
+    faults = {"web-1": "", "web-2": "--leaks", "web-3": "", "web-4": f"--starts-full {LIMIT_MB + 30}"}
+    world = World(folder / "world", [("tracking-api", host, wrong) for host, wrong in faults.items()])
+    with world, Mailbox() as mailbox, PagerSink() as pager:
+        chosen = _settings(data, world, mailbox, pager)
         stack = Stack(chosen)
         console.print("starting the Prefect server, the gateway, dispatch, the responder and the watchdog …")
         stack.start()
         try:
             stack.wait_ready(120)
             console.print(f"gateway {stack.gateway_url} · Prefect UI {_ui(stack)}")
-            scenarios = _tell(console, chosen, stack, world, mailbox)
+            scenarios = _tell(console, chosen, stack, world, mailbox, pager)
             verified = _verify(console, chosen)
             ok = verified["verified"] is True and not any(one.faults for one in scenarios)
             if json_file is not None:
@@ -121,16 +70,15 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
     return 0 if ok else 1
 
 
-def _settings(data: Path, world: World, mailbox: Mailbox) -> Settings:
+def _settings(data: Path, world: World, mailbox: Mailbox, pager: PagerSink) -> Settings:
     runbooks = data / "runbooks"
-    runbooks.mkdir(parents=True, exist_ok=True)
-    (runbooks / "tracking-api-memory.md").write_text(_RUNBOOK)
-    (runbooks / "services.yaml").write_text(world.services_yaml("tracking-api"))
-    (runbooks / "oncall.yaml").write_text(_ONCALL)
+    write(runbooks, world.services_yaml("tracking-api"))
     os.environ.update(
         {
             "PARAMEDIC_DATA": str(data),
             "PARAMEDIC_RUNBOOKS": str(runbooks),
+            "PARAMEDIC_CHECKS_EVERY": "20s",
+            "PARAMEDIC_CHANNELS": json.dumps({"pager": {"url": pager.url, "secret": pager.secret}}),
             "PARAMEDIC_SMTP_URL": mailbox.url,
             "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
             "PARAMEDIC_GATEWAY_TOKENS": json.dumps({"alertmanager": secrets.token_urlsafe(24)}),
@@ -139,24 +87,13 @@ def _settings(data: Path, world: World, mailbox: Mailbox) -> Settings:
     return settings.load()
 
 
-def _tell(console: Console, chosen: Settings, stack: Stack, world: World, mailbox: Mailbox) -> list[Scenario]:
+def _tell(  # noqa: PLR0917 - what the stage is made of
+    console: Console, chosen: Settings, stack: Stack, world: World, mailbox: Mailbox, pager: PagerSink
+) -> list[Scenario]:
     store = Store(chosen.store())
     token = next(iter(chosen.gateway_tokens.values())).get_secret_value()
     scenarios = []
-    leaking, full = world.services
-
-    def memory_of(service: Service) -> int:
-        target = f"{service.host}/{service.name}"
-        listed = stack.library.services.by_id(target)
-        if listed is None:
-            return 0
-        try:
-            pid = reading.reader(listed).identity().pid
-            return reading.resident_memory(pid) if pid else 0
-        except (TryAgain, Useless):
-            return 0
-
-    for play, service in ((leak, leaking), (beyond_help, full)):
+    for play, service in zip((hang, leak, bad_release, beyond_help), world.services, strict=True):
         with console.status("…") as status:
 
             def say(words: str) -> None:
@@ -164,8 +101,19 @@ def _tell(console: Console, chosen: Settings, stack: Stack, world: World, mailbo
                 console.print(f"  {escape(one_line(words))}")
 
             console.rule(play.__name__.replace("_", " "))
-            stage = Stage(store, stack.gateway_url, token, stack.prefect_url, mailbox, stack.tick, say)
-            scenario = play(stage, service, memory_of)
+            stage = Stage(
+                store=store,
+                services=stack.library.services,
+                gateway=stack.gateway_url,
+                token=token,
+                prefect=stack.prefect_url,
+                world=world,
+                mailbox=mailbox,
+                pager=pager,
+                tick=stack.tick,
+                say=say,
+            )
+            scenario = play(stage, service)
         scenarios.append(scenario)
         _timeline(console, store, scenario)
         for run_id in scenario.flow_runs:

@@ -1,4 +1,4 @@
-"""The two stories of the demo, told by what really happened: the store, the Prefect API, the mailbox, the service."""
+"""The stories of the demo, told by what really happened: the store, the Prefect API, the mailbox, the service."""
 
 import json
 import re
@@ -11,12 +11,13 @@ from typing import Any
 import httpx
 
 from paramedic.clock import iso, utc_now
-from paramedic.demo.world import Mailbox, Service, text_of
+from paramedic.demo.folder import LIMIT_MB
+from paramedic.demo.world import Mailbox, PagerSink, Service, World, text_of
+from paramedic.doors import reading
+from paramedic.error import TryAgain, Useless
 from paramedic.incident import Incident, State
+from paramedic.services import Services
 from paramedic.store import Store, incidents, trail
-
-#: The memory at which the demo's service is in trouble, as its runbook says.
-LIMIT_MB = 120
 
 Tick = Callable[[], None]
 
@@ -60,12 +61,30 @@ class Stage:
     """What a story is played on."""
 
     store: Store
+    services: Services
     gateway: str
     token: str
     prefect: str
+    world: World
     mailbox: Mailbox
+    pager: PagerSink
     tick: Tick
     say: Callable[[str], None]
+
+    def memory_of(self, service: Service) -> int:
+        """The resident memory of its process, in bytes; 0 while it has none."""
+        listed = self.services.by_id(f"{service.host}/{service.name}")
+        if listed is None:
+            return 0
+        try:
+            pid = reading.reader(listed).identity().pid
+            return reading.resident_memory(pid) if pid else 0
+        except (TryAgain, Useless):
+            return 0
+
+    def messages_about(self, incident: Incident) -> int:
+        """How many messages about it arrived, by mail and by webhook."""
+        return len(self.mailbox.about(incident.id)) + len(self.pager.about(incident.id))
 
 
 def webhook(service: Service, *, status: str, since: datetime) -> dict[str, Any]:
@@ -122,35 +141,58 @@ def wait_for(stage: Stage, what: str, holds: Callable[[], bool], *, seconds: flo
         time.sleep(0.1)
 
 
-def leak(stage: Stage, service: Service, memory_of: Callable[[Service], int]) -> Scenario:
+def hang(stage: Stage, service: Service) -> Scenario:
+    """The service stops answering; nobody sends an alert, Paramedic's own check sees it; one restart heals it."""
+    told = Scenario("hang")
+    stage.say(f"tracking-api on {service.host} stops answering, and nobody says so: our own check has to see it")
+    began = utc_now()
+    httpx.get(f"{service.url}/hang", timeout=5, trust_env=False)
+    incident = _ended(stage, service, told, {State.RESOLVED})
+    stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
+    _healed(stage, told, incident, began)
+    told.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
+    return told
+
+
+def leak(stage: Stage, service: Service) -> Scenario:
     """The service leaks until its memory is critical; one restart heals it."""
     told = Scenario("leak")
     stage.say(f"customers track their dinner, and tracking-api on {service.host} forgets nothing")
-    while memory_of(service) < LIMIT_MB * 1_000_000:
+    while stage.memory_of(service) < LIMIT_MB * 1_000_000:
         httpx.get(f"{service.url}/track/dinner", timeout=5, trust_env=False)
         stage.tick()
-    stage.say(
-        f"its memory is at {memory_of(service) / 1_000_000:.0f} MB, past {LIMIT_MB} MB: Alertmanager says so, three times"
-    )
+    megabytes = stage.memory_of(service) / 1_000_000
+    stage.say(f"its memory is at {megabytes:.0f} MB, past {LIMIT_MB} MB: Alertmanager says so, three times")
     began = utc_now()
     for _ in range(3):
         send(stage, webhook(service, status="firing", since=began))
     incident = _ended(stage, service, told, {State.RESOLVED})
     stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
     send(stage, webhook(service, status="resolved", since=began))
-    wait_for(stage, "its news", lambda: len(stage.mailbox.about(incident.id)) >= 1, seconds=20)
-    _account(stage, told, incident, began)
-    told.healed_ms = _since(began, incident.ended_at)
-    told.expect(told.outcome == "remediated", f"the outcome is {told.outcome}, not remediated")
+    _healed(stage, told, incident, began)
     told.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
-    told.expect(told.notifications == 1, f"{told.notifications} messages were sent, not one")
     return told
 
 
-def beyond_help(stage: Stage, service: Service, memory_of: Callable[[Service], int]) -> Scenario:
-    """A restart does not help: the page reaches a person with the evidence, and the person takes it."""
+def bad_release(stage: Stage, service: Service) -> Scenario:
+    """A new release answers with errors; a restart does not help, the next rung goes back to the last healthy release."""
+    told = Scenario("bad-release")
+    stage.say(f"release v2 is deployed on {service.host}: half of its answers are errors, and all of them are slow")
+    service.deploy("v2", errors=0.5, slow_ms=350)
+    stage.world.restart(service)
+    began = utc_now()
+    incident = _ended(stage, service, told, {State.RESOLVED})
+    stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
+    _healed(stage, told, incident, began)
+    told.expect(service.release == "v1", f"release {service.release} is current, not v1")
+    told.expect(service.starts == 4, f"the service was started {service.starts} times, not four")
+    return told
+
+
+def beyond_help(stage: Stage, service: Service) -> Scenario:
+    """Nothing helps: the rungs climb from mail to pager until a person takes it, with the evidence and the checklist."""
     told = Scenario("beyond-help")
-    wait_for(stage, "the second service", lambda: memory_of(service) > LIMIT_MB * 1_000_000, seconds=30)
+    wait_for(stage, "the fourth service", lambda: stage.memory_of(service) > LIMIT_MB * 1_000_000, seconds=30)
     stage.say(f"tracking-api on {service.host} is past {LIMIT_MB} MB from its first second on: no restart helps there")
     began = utc_now()
     for _ in range(3):
@@ -160,6 +202,10 @@ def beyond_help(stage: Stage, service: Service, memory_of: Callable[[Service], i
     wait_for(stage, "the page", lambda: len(stage.mailbox.about(incident.id)) >= 1, seconds=20)
     page = text_of(stage.mailbox.about(incident.id)[0])
     told.expect("resident memory" in page, "the page does not show the evidence")
+    told.expect("give it a machine with more memory" in page, "the page does not show the checklist")
+    stage.say("ada was told by mail, and does not answer: the next rung is due in 3 s")
+    wait_for(stage, "the second rung", lambda: len(stage.pager.about(incident.id)) >= 1, seconds=30)
+    stage.say("ben was told through his pager's webhook")
     link = re.search(r"https?://\S+/ack/\S+", page)
     if link is None:
         told.faults.append("the page has no link to acknowledge it")
@@ -173,8 +219,17 @@ def beyond_help(stage: Stage, service: Service, memory_of: Callable[[Service], i
     stage.say(f"{incident.id}: acknowledged by {after.acknowledged_by}, through the link in the message")
     _account(stage, told, incident, began)
     told.expect(told.outcome == "handed_over", f"the outcome is {told.outcome}, not handed_over")
+    told.expect(told.notifications == 2, f"{told.notifications} messages were sent, not two")
     told.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
     return told
+
+
+def _healed(stage: Stage, told: Scenario, incident: Incident, began: datetime) -> None:
+    wait_for(stage, "its news", lambda: stage.messages_about(incident) >= 1, seconds=20)
+    _account(stage, told, incident, began)
+    told.healed_ms = _since(began, incident.ended_at)
+    told.expect(told.outcome == "remediated", f"the outcome is {told.outcome}, not remediated")
+    told.expect(told.notifications == 1, f"{told.notifications} messages were sent, not one")
 
 
 def _ended(stage: Stage, service: Service, told: Scenario, states: set[State]) -> Incident:
@@ -184,7 +239,7 @@ def _ended(stage: Stage, service: Service, told: Scenario, states: set[State]) -
         with stage.store.read() as tx:
             return next((one for one in incidents.listed(tx, limit=10) if one.target == target), None)
 
-    wait_for(stage, "the incident", lambda: newest() is not None, seconds=20)
+    wait_for(stage, "the incident", lambda: newest() is not None, seconds=60)
     opened = newest()
     stage.say(f"{opened.id if opened else '?'}: opened; evidence, restart, verification follow")
 
@@ -208,7 +263,7 @@ def _account(stage: Stage, told: Scenario, incident: Incident, began: datetime) 
         whats = [entry.what for entry in trail.entries(tx, incident=incident.number)]
     told.detected_ms = _since(began, incident.opened_at)
     told.first_step_ms = _since(began, attempts[0].began_at)
-    told.notifications = len(stage.mailbox.about(incident.id))
+    told.notifications = stage.messages_about(incident)
     answer = httpx.post(
         f"{stage.prefect}/flow_runs/filter",
         json={"flow_runs": {"tags": {"all_": [incident.id]}}},

@@ -1,14 +1,19 @@
 """What the demo puts Paramedic in front of: a real supervisord with real services, and a real mailbox."""
 
+import base64
 import email
 import email.policy
+import hashlib
+import hmac
 import json
+import secrets
 import socket
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -206,6 +211,61 @@ class Mailbox:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._controller.stop()
+
+
+class PagerSink:
+    """A real HTTP server that takes what a webhook posts, if it is signed as Standard Webhooks has it. A context manager."""
+
+    def __init__(self) -> None:
+        self._kept: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._key = secrets.token_bytes(32)
+        sink = self
+
+        class Answer(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                self.send_response(204 if sink.keep(self.headers, body) else 401)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+
+    @property
+    def url(self) -> str:
+        """Where it takes posts."""
+        return f"http://127.0.0.1:{self._server.server_port}/page"
+
+    @property
+    def secret(self) -> str:
+        """What its posts are signed with."""
+        return f"whsec_{base64.b64encode(self._key).decode()}"
+
+    def keep(self, headers: Message, body: bytes) -> bool:
+        """Keep it, if its signature is right."""
+        signed = f"{headers.get('webhook-id')}.{headers.get('webhook-timestamp')}.".encode() + body
+        right = base64.b64encode(hmac.new(self._key, signed, hashlib.sha256).digest()).decode()
+        if headers.get("webhook-signature") != f"v1,{right}":
+            return False
+        with self._lock:
+            self._kept.append(json.loads(body))
+        return True
+
+    def about(self, incident: str) -> list[dict[str, Any]]:
+        """What was posted about the incident, oldest first."""
+        with self._lock:
+            return [one for one in self._kept if one["data"].get("incident") == incident]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def text_of(message: EmailMessage) -> str:

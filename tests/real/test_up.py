@@ -143,7 +143,9 @@ def test_the_demo_does_what_it_says(tmp_path: Path) -> None:
     assert told["ok"] is True
     assert told["trail"]["verified"] is True
     assert [(one["name"], one["outcome"]) for one in told["scenarios"]] == [
+        ("hang", "remediated"),
         ("leak", "remediated"),
+        ("bad-release", "remediated"),
         ("beyond-help", "handed_over"),
     ]
     assert all(len(one["flow_runs"]) == 1 for one in told["scenarios"])

@@ -1,0 +1,118 @@
+"""What the demo's authors have written: four runbooks for one service, and who is on call."""
+
+from pathlib import Path
+
+#: The memory at which the demo's service is in trouble.
+LIMIT_MB = 120
+
+_PROSE = """\
+**Impact.** Customers do not see where their dinner is.
+
+## Diagnosis
+
+1. What does the log say?
+2. Was there a deployment in the last half hour?
+
+## Mitigation
+
+"""
+
+_HANG = f"""\
+---
+runbook: tracking-api-hang
+service: tracking-api
+when:
+  - check: health # measured by Paramedic itself
+    error_rate: {{critical: 50%, for: 2s}}
+    every: 1s
+    timeout: 1s
+    window: 3s
+mode: act
+playbook: restart-service
+with:
+  target: {{supervisord: tracking-api, host: web-1}}
+  evidence: [process-tree, log-tail]
+  verify: {{health: ok, stable: 3s, within: 15s}}
+guardrails: {{budget: 3 per hour, cooldown: 10m}}
+---
+# The tracking API does not answer
+
+**Meaning.** Its health address has given no answer for some seconds.
+
+{_PROSE}1. Restart it.
+"""
+
+_MEMORY = f"""\
+---
+runbook: tracking-api-memory
+service: tracking-api
+when:
+  - alert: TrackingApiMemory{{env="demo"}}
+mode: act
+playbook: restart-service
+with:
+  target: {{supervisord: tracking-api, host: "{{instance}}"}}
+  evidence: [process-tree, memory, log-tail]
+  verify: {{health: ok, memory_below: {LIMIT_MB}MB, stable: 3s, within: 12s}}
+guardrails: {{budget: 3 per hour, cooldown: 10m}}
+---
+# The tracking API needs too much memory
+
+**Meaning.** A process of tracking-api holds more than {LIMIT_MB} MB of resident memory.
+
+{_PROSE}1. Restart it: a leak begins anew from nothing.
+2. If it is back at once, start it with less data, or give it a machine with more memory.
+"""
+
+_ERRORS = f"""\
+---
+runbook: tracking-api-errors
+service: tracking-api
+when:
+  - check: health
+    error_rate: {{warning: 1%, critical: 3%, for: 2s}}
+    every: 1s
+    timeout: 2s
+    window: 6s
+mode: act
+playbook: restore-service
+with:
+  target: {{supervisord: tracking-api, host: web-3}}
+  evidence: [process-tree, log-tail]
+  remedies: [restart, rollback-if-deployed-within: 30m]
+  verify: {{check: error_rate, stable: 4s, within: 8s}}
+guardrails: {{budget: 3 per hour, cooldown: 10m}}
+---
+# The tracking API answers with errors
+
+**Meaning.** More than 3% of its answers are errors.
+
+{_PROSE}1. Restart it.
+2. Go back to the last healthy release.
+"""
+
+_ONCALL = """\
+people:
+  ada: {name: Ada on call, email: ada@example.org}
+  ben: {name: Ben on call, ways: ["webhook:pager"]}
+rotation:
+  zone: UTC
+  starts: 2026-01-05 09:00
+  every: 1 week
+  people: [ada]
+policies:
+  default:
+    critical: [{tell: oncall}, {tell: ben, after: 3s}]
+    warning: [{tell: oncall}]
+    repeat: 10m
+"""
+
+
+def write(folder: Path, services: str) -> None:
+    """Write it all into the folder, beside the services that there are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tracking-api-hang.md").write_text(_HANG)
+    (folder / "tracking-api-memory.md").write_text(_MEMORY)
+    (folder / "tracking-api-errors.md").write_text(_ERRORS)
+    (folder / "services.yaml").write_text(services)
+    (folder / "oncall.yaml").write_text(_ONCALL)

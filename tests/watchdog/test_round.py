@@ -6,14 +6,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kennel import Kennel
 from patients import begun, dispatched, handed_over, ordered, unwritable
 from postbox import text_of
 from sqlalchemy import create_engine, text, update
 from sqlalchemy.engine import make_url
 
-from paramedic import checkpoints, settings
+from paramedic import checkpoints, segment, settings
 from paramedic.incident import State
+from paramedic.outcome import Ending, Outcome
 from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, inbox, incidents, tables
 from paramedic.store.messages import queue_trouble
@@ -341,6 +343,26 @@ def test_a_store_of_a_later_generation_than_its_last_checkpoint_was_restored_and
     kennel.after(5, looks=3)
     assert kennel.postbox.subjects[1:] == ["[Paramedic] The store was restored from a backup"]
     assert [mark.generation for mark in checkpoints.read(chosen.checkpoints())] == [0, 1]
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_what_left_for_a_sealed_segment_is_missed_only_where_nobody_signed_for_it(
+    kennel: Kennel, chosen: Settings, tmp_path: Path, signed: bool
+) -> None:
+    incident = handed_over(kennel.store)
+    with kennel.store.record() as tx:
+        incidents.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+    kennel.after(61)
+    before = len(kennel.postbox.subjects)
+    [last] = checkpoints.read(chosen.checkpoints())
+    key = settings.signing_key(chosen) if signed else Ed25519PrivateKey.generate()
+    sealed = segment.seal(kennel.store, key, tmp_path / "segment", before=kennel.clock.now())
+    assert sealed is not None
+    assert sealed.seq == last.seq
+    kennel.after(61, looks=2)
+    missed = ["[Paramedic] The trail is not what its last checkpoint saw"]
+    assert kennel.postbox.subjects[before:] == ([] if signed else missed)
+    assert len(checkpoints.read(chosen.checkpoints())) == (2 if signed else 1)
 
 
 def test_a_checkpoint_that_cannot_be_written_is_told(kennel: Kennel, chosen: Settings) -> None:

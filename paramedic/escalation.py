@@ -11,7 +11,7 @@ from whenever import PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
 from paramedic.alert import Severity
 from paramedic.document import BadDocument, Problem, read
 from paramedic.duration import duration
-from paramedic.rotation import Person, Rotation
+from paramedic.rotation import Override, Person, Rotation
 from paramedic.way import Way, parse_way
 
 #: A rung that tells whoever has the shift.
@@ -54,14 +54,25 @@ class Oncall:
     people: Mapping[str, Person]
     rotation: Rotation
     policies: Mapping[str, Mapping[Severity, Policy]]
+    overrides: tuple[Override, ...] = ()  # the newest last; kept in the store, not in the file
 
     def policy(self, name: str, severity: Severity = Severity.CRITICAL) -> Policy:
         """The policy of this name for this severity; the default where it is gone: somebody is always told."""
         return self.policies.get(name, self.policies["default"])[severity]
 
+    def override(self, at: datetime) -> Override | None:
+        """Who stands in at this moment: the newest word counts. Whom the file does not know stands in for nobody."""
+        found = [one for one in self.overrides if one.begins <= at < one.ends and one.person in self.people]
+        return found[-1] if found else None
+
+    def who(self, at: datetime) -> str | None:
+        """The id of whoever is on call at this moment, or None."""
+        override = self.override(at)
+        return self.rotation.who(at) if override is None else override.person
+
     def person(self, tell: str, at: datetime) -> Person | None:
         """Whom a rung means at this moment."""
-        found = self.rotation.who(at) if tell == ONCALL else tell
+        found = self.who(at) if tell == ONCALL else tell
         return None if found is None else self.people.get(found)
 
 

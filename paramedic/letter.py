@@ -145,6 +145,14 @@ def trouble(subject: str, body: str, *, now: datetime) -> Letter:
     )
 
 
+def test(person: Person, *, by: str, now: datetime) -> Letter:
+    """A page in all but its meaning."""
+    words = (
+        f"This is a test, for {_short(person.name)}, sent by {_short(by)}. Nothing is wrong, and nothing is to be done."
+    )
+    return _letter("[Paramedic] this is a test", [words, f"Sent {iso(now)} by Paramedic."], {"kind": "test"})
+
+
 def mitigation_of(runbook: str) -> str:
     """The checklist under a runbook's heading Mitigation, or nothing."""
     return part_of(runbook, "Mitigation")

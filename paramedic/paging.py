@@ -2,12 +2,12 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from paramedic import letter, settings
+from paramedic import letter, overrides, settings
 from paramedic.approval import code
 from paramedic.clock import boottime, utc_now
 from paramedic.doors.telling import teller
@@ -16,9 +16,10 @@ from paramedic.escalation import ONCALL, Oncall, Policy
 from paramedic.incident import Incident, State, name
 from paramedic.letter import Letter
 from paramedic.link import Acknowledgement, Approving, sign, sign_approval
-from paramedic.rotation import Person
+from paramedic.rotation import Override, Person
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, acts, approvals, incidents, messages, trail
+from paramedic.store import overrides as kept_overrides
 from paramedic.store.messages import Message
 from paramedic.way import Way, parse_way
 
@@ -75,12 +76,13 @@ class Pager:
         self._said: dict[str, float] = {}
         self._unrecorded: dict[int, _Sent] = {}
         self._writable = True
+        self._overrides = overrides.kept(chosen.data)
         self._tired: set[str | None] = set()  # channels that said "later" in this round
 
     @property
     def repeat(self) -> timedelta:
         """After how long something that lasts is said again: the default policy's `repeat`."""
-        return self._shelf.oncall.policy("default").repeat
+        return self._oncall.policy("default").repeat
 
     def deliver_due(self, incident: int | None = None) -> int:
         """Send what is due, of all incidents, or to the people of one; how many left.
@@ -97,6 +99,7 @@ class Pager:
         }
         with self._store.read() as tx:
             due, now = messages.due(tx, incident=incident, limit=50 + len(self._unrecorded)), tx.now
+            self._stand_in(kept_overrides.current(tx))
         self._writable = True
         self._tired.clear()
         left = 0
@@ -121,11 +124,30 @@ class Pager:
             kept, now = incidents.acknowledged(tx), tx.now
         ended = 0
         for incident in kept:
-            lasts = self._shelf.oncall.policy(incident.policy, incident.severity).acknowledged_for
+            lasts = self._oncall.policy(incident.policy, incident.severity).acknowledged_for
             if incident.acknowledged_at is not None and now - incident.acknowledged_at >= lasts:
                 with self._store.record() as tx:
                     ended += incidents.end_acknowledgement(tx, incident.number, after=lasts)
         return ended
+
+    def test(self, person: Person, by: str) -> Iterator[tuple[Way, str | None]]:
+        """Send the person a page that says it is a test, by every way; of each what it answered, None if it left."""
+        left = []
+        for way in person.ways:
+            try:
+                written = letter.test(person, by=by, now=utc_now())
+                self._send(way, person.id, written, message_id=_id("test", str(uuid.uuid4())))
+            except (TryAgain, Useless) as error:
+                yield way, str(error)
+            else:
+                left.append(way.spoken)
+                yield way, None
+        reason = f"{by} had a test sent to {person.id}; it left by {', '.join(left) or 'no way'}"
+
+        def write(tx: Tx) -> None:
+            trail.append(tx, actor="pager", phase="outcome", what="person.tested", reason=reason)
+
+        self._write(write)
 
     def page_directly(self, subject: str, text: str) -> bool:
         """Tell somebody about Paramedic itself, without the store: on call first. The same subject once in 5 minutes.
@@ -282,10 +304,22 @@ class Pager:
             due_at=tx.now + wait,
         )
 
+    # --- who is on call -----------------------------------------------------------------------------------------------
+
+    @property
+    def _oncall(self) -> Oncall:
+        return replace(self._shelf.oncall, overrides=self._overrides)
+
+    def _stand_in(self, current: tuple[Override, ...]) -> None:
+        """Know the store's overrides, and keep their copy on disk for who comes when the store is away."""
+        if current != self._overrides:
+            self._overrides = current
+            overrides.keep(self._settings.data, current)
+
     # --- to whom ------------------------------------------------------------------------------------------------------
 
     def _policy(self, message: Message) -> Policy:
-        return self._shelf.oncall.policy(message.policy, message.severity)
+        return self._oncall.policy(message.policy, message.severity)
 
     def _tell(self, message: Message) -> str:
         if message.kind != "rung":
@@ -307,12 +341,12 @@ class Pager:
 
     def _anybody(self, now: datetime) -> list[Person]:
         """Whoever is on call, then the default policy's people, then everybody: one of them hears of our trouble."""
-        oncall = self._shelf.oncall
+        oncall = self._oncall
         rungs = oncall.policy("default").rungs
         return self._reachable([ONCALL, *(rung.tell for rung in rungs), *oncall.people], now)
 
     def _reachable(self, tells: Sequence[str], now: datetime) -> list[Person]:
-        found = [self._shelf.oncall.person(tell, now) for tell in tells]
+        found = [self._oncall.person(tell, now) for tell in tells]
         return list(dict.fromkeys(person for person in found if person is not None and person.ways))
 
     # --- what ---------------------------------------------------------------------------------------------------------

@@ -18,6 +18,16 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """Somebody is on call whose turn it is not, because `by` said so. The end is no part of it."""
+
+    person: str
+    begins: datetime
+    ends: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rotation:
     """Turns of `every` (whole days), beginning at a local time of `zone`, in the order of `people`."""
 
@@ -33,11 +43,29 @@ class Rotation:
         """
         if not self.people:
             return None
+        turn = self._turn(at)
+        return None if turn < 0 else self.people[turn % len(self.people)]
+
+    def turns(self, begins: datetime, ends: datetime) -> list[datetime]:
+        """Every moment between the two at which the turn changes."""
+        number = max(self._turn(begins) + 1, 0)
+        found = []
+        while (at := self._begins(number)) < ends:
+            found.append(at)
+            number += 1
+        return found
+
+    def _turn(self, at: datetime) -> int:
+        """The number of the turn at the moment, counted from 0; below 0 before the rotation starts."""
         local = Instant(at.astimezone(UTC)).to_tz(self.zone).to_plain()
-        begins = PlainDateTime.parse_iso(self.starts.replace(" ", "T"))
-        if local < begins:
-            return None
-        days = (local.date().to_stdlib() - begins.date().to_stdlib()).days
-        if local.time() < begins.time():
-            days -= 1
-        return self.people[(days // self.every.days) % len(self.people)]
+        number: int = (local.date().to_stdlib() - self._first.date().to_stdlib()).days // self.every.days
+        return number if self._begins(number) <= at else number - 1
+
+    def _begins(self, number: int) -> datetime:
+        """When a turn begins. A local time that comes twice is its first, one that does not come is an hour later."""
+        day = self._first.date().add(days=number * self.every.days)
+        return day.at(self._first.time()).assume_tz(self.zone, disambiguate="compatible").to_instant().to_stdlib()
+
+    @property
+    def _first(self) -> PlainDateTime:
+        return PlainDateTime.parse_iso(self.starts.replace(" ", "T"))

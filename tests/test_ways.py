@@ -112,7 +112,7 @@ def test_a_way_that_says_no_is_left_for_the_next_at_once(
     [(what, reason)] = told(timed)
     assert what == "person.told"
     assert reason.startswith(
-        "ada was told by apprise:chat, after webhook:ops: the webhook answered 410: ; email: the mail"
+        "ada was told by apprise:chat, after webhook:ops: the webhook answered 410; email: the mail"
     )
     assert "ada@example.org" not in reason, "people appear by id"
 
@@ -149,7 +149,7 @@ def test_a_way_that_says_later_is_waited_for_a_few_times_and_then_the_next_is_tr
     assert len({headers["webhook-id"] for _, headers, _ in hooks.posted}) == 1, "a repeat is known by its id"
     clock.advance(timedelta(minutes=9))
     assert pager.deliver_due() == 0
-    assert told(timed) == [("person.told", "ada was told by email, after webhook:ops: the webhook answered 503: ")]
+    assert told(timed) == [("person.told", "ada was told by email, after webhook:ops: the webhook answered 503")]
 
 
 def test_a_way_that_asks_for_a_long_wait_is_not_waited_for(

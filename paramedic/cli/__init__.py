@@ -19,6 +19,7 @@ COMMANDS = {
     "config": ("config", "Show every setting and where it comes from."),
     "alert": ("alert", "Send an alert, list what came in."),
     "incident": ("incident", "List, show, acknowledge, resolve, note, report."),
+    "oncall": ("oncall", "Who is on call, the schedule and its gaps, overrides, a test page."),
     "runbook": ("runbook", "List, show, lint, test, new."),
     "check": ("check", "List what Paramedic measures, measure once now."),
     "audit": ("audit", "Show, verify, export and seal the trail."),

@@ -124,7 +124,8 @@ def _judge(answer: HTTPResponse) -> None:
     if 300 <= answer.status < 400:
         raise Useless(f"{words}, and redirects are not followed")
     with suppress(OSError, HTTPException):  # the status alone says enough
-        words += f": {one_line(answer.read(_ANSWER_LIMIT).decode('utf-8', 'backslashreplace'))}"
+        said = one_line(answer.read(_ANSWER_LIMIT).decode("utf-8", "backslashreplace"))
+        words += f": {said}" if said else ""
     if answer.status in _LATER or answer.status >= 500:
         raise TryAgain(words, after=_asked_to_wait(answer.headers.get("Retry-After", "")))
     raise Useless(words)

@@ -307,6 +307,19 @@ messages = Table(
     sqlite_autoincrement=True,
 )
 
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("person", Words, nullable=False),
+    Column("begins_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("written_at", Moment, nullable=False),
+    Index("overrides_end", "ends_at"),
+    sqlite_autoincrement=True,
+)
+
 pauses = Table(
     "pauses",
     metadata,

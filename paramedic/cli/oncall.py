@@ -1,0 +1,196 @@
+"""`paramedic oncall`: who has the shift, who stands in, and whether a page would arrive."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from whenever import Instant, PlainDateTime
+
+from paramedic import overrides as copy
+from paramedic.cli.answer import AsJson, By, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.clock import iso, utc_now
+from paramedic.escalation import Oncall
+from paramedic.paging import Pager
+from paramedic.rotation import Override, Person
+from paramedic.settings import Settings
+from paramedic.shift import Shift, shifts, uncovered
+from paramedic.store import StoreUnavailable, StoreUnknown, overrides
+from paramedic.watchdog.oncall import OncallFile
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Who is on call, and when.")
+
+Days = Annotated[int, typer.Option(min=1, max=366, help="How far to look.")]
+
+_WRITTEN = "2026-12-24 18:00 in the rotation's zone, or with its own: 2026-12-24T18:00Z."
+
+
+@app.command()
+def who(
+    at: Annotated[str | None, typer.Option(help=f"Another moment than now: {_WRITTEN}", metavar="TIME")] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who is on call."""
+    oncall = _known(data)
+    moment = _moment(at, oncall) if at else utc_now()
+    shift = next(one for one in shifts(oncall, moment, moment + timedelta(days=366)) if one.ends > moment)
+    missing = uncovered(oncall, shift)
+    if as_json:
+        say_json(_as_json(shift, oncall) | {"at": iso(moment)})
+    elif missing is None:
+        console.print(f"{_named(shift, oncall)} until {_local(shift.ends, oncall)}{_because(shift)}")
+    else:
+        console.print(f"nobody who can be told: {safe(missing)}")
+    if missing is not None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def schedule(days: Days = 14, data: Data = None, as_json: AsJson = False) -> None:
+    """The shifts to come."""
+    oncall = _known(data)
+    _list(_to_come(oncall, days), oncall, as_json=as_json)
+
+
+@app.command()
+def gaps(days: Days = 30, data: Data = None, as_json: AsJson = False) -> None:
+    """When a page to whoever is on call would reach nobody; 1 if ever."""
+    oncall = _known(data)
+    found = [one for one in _to_come(oncall, days) if uncovered(oncall, one) is not None]
+    _list(found, oncall, as_json=as_json)
+    if found:
+        raise typer.Exit(1)
+    if not as_json:
+        console.print(f"somebody can be told at every moment of the next {days} days")
+
+
+@app.command()
+def override(  # noqa: PLR0917 - a command's options
+    person: Annotated[str, typer.Option(help="Who stands in.", metavar="PERSON")],
+    begins: Annotated[str, typer.Option("--from", help=_WRITTEN, metavar="TIME")],
+    ends: Annotated[str, typer.Option("--to", help="The same.", metavar="TIME")],
+    by: By,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Somebody else than the rotation says has a shift. A later override counts before an older one."""
+    picked, store = opened(data)
+    oncall = _known(data)
+    _person(person, oncall)
+    said = Override(person, _moment(begins, oncall), _moment(ends, oncall), by)
+    if not said.begins < said.ends:
+        raise typer.BadParameter(f"--to {ends} is not after --from {begins}")
+    if said.ends <= utc_now():
+        raise typer.BadParameter(f"--to {ends} is over already")
+    with store.record() as tx:
+        overrides.add(tx, said)
+        current = overrides.current(tx)
+    copy.keep(picked.data, current)
+    shift = Shift(said.begins, said.ends, said.person, said.by)
+    if as_json:
+        say_json(_as_json(shift, oncall))
+        return
+    console.print(f"{_named(shift, oncall)} from {_local(said.begins, oncall)} to {_local(said.ends, oncall)}")
+
+
+@app.command("test")
+def send_test(person: str, by: By, data: Data = None, as_json: AsJson = False) -> None:
+    """Send a page that says it is a test, by every way; 1 if none left."""
+    picked, store = opened(data)
+    file = _file(picked)
+    pager = Pager(store, picked, file)
+    answers = []
+    for way, complaint in pager.test(_person(person, file.oncall), by):
+        answers.append({"way": str(way), "left": complaint is None, "answer": complaint})
+        if not as_json:
+            console.print(f"{safe(way)}: {'it left' if complaint is None else safe(complaint)}")
+    if as_json:
+        say_json(answers)
+    if not any(one["left"] for one in answers):
+        raise Negative(f"no page to {person} left" if answers else f"{person} has no way to be told")
+
+
+def _file(picked: Settings) -> OncallFile:
+    return OncallFile(picked.runbooks / "oncall.yaml")
+
+
+def _known(data: Path | None) -> Oncall:
+    """oncall.yaml with the overrides: the store's, or those of their copy where it cannot be asked."""
+    picked = chosen(data)
+    oncall = _file(picked).oncall
+    try:
+        with opened(data)[1].read() as tx:
+            known = overrides.current(tx)
+    except (typer.BadParameter, StoreUnavailable, StoreUnknown) as error:
+        known = copy.kept(picked.data)
+        typer.echo(f"by the copy on disk, which has {len(known)} overrides: {error}", err=True)
+    return replace(oncall, overrides=known)
+
+
+def _person(name: str, oncall: Oncall) -> Person:
+    if name not in oncall.people:
+        raise typer.BadParameter(f"oncall.yaml knows no {name!r}; there are {', '.join(oncall.people)}")
+    return oncall.people[name]
+
+
+def _moment(text: str, oncall: Oncall) -> datetime:
+    """Without a zone it is the rotation's; a local time that comes twice is its first, one that does not, an hour later."""
+    try:
+        said = datetime.fromisoformat(text.strip())
+        if said.tzinfo is not None:
+            return said.astimezone(UTC)
+        zoned = PlainDateTime(said).assume_tz(oncall.rotation.zone, disambiguate="compatible")
+        return zoned.to_instant().to_stdlib()
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"{text!r} is no moment; write {_WRITTEN}") from error
+
+
+def _to_come(oncall: Oncall, days: int) -> list[Shift]:
+    now = utc_now()
+    return shifts(oncall, now, now + timedelta(days=days))
+
+
+def _local(moment: datetime, oncall: Oncall) -> str:
+    there = Instant(moment).to_tz(oncall.rotation.zone).to_stdlib()
+    return f"{there:%a %Y-%m-%d %H:%M} ({there:%z})"
+
+
+def _named(shift: Shift, oncall: Oncall) -> str:
+    person = oncall.people.get(shift.person or "")
+    return "nobody" if person is None else f"{safe(person.id)} ({safe(person.name)})"
+
+
+def _because(shift: Shift) -> str:
+    return "" if shift.by is None else f", because {safe(shift.by)} said so"
+
+
+def _list(found: list[Shift], oncall: Oncall, *, as_json: bool) -> None:
+    if as_json:
+        say_json([_as_json(one, oncall) for one in found])
+        return
+    rows = table("from", "to", "person", "because of", "gap")
+    for one in found:
+        rows.add_row(
+            _local(one.begins, oncall),
+            _local(one.ends, oncall),
+            _named(one, oncall),
+            "the rotation" if one.by is None else f"{safe(one.by)}'s word",
+            safe(uncovered(oncall, one) or ""),
+        )
+    if found:
+        console.print(rows)
+
+
+def _as_json(shift: Shift, oncall: Oncall) -> dict[str, Any]:
+    return {
+        "begins": iso(shift.begins),
+        "ends": iso(shift.ends),
+        "person": shift.person,
+        "overridden_by": shift.by,
+        "gap": uncovered(oncall, shift),
+    }
+
+
+oncall_command = command_of(app)

@@ -215,7 +215,7 @@ def test_what_a_runbook_names_is_what_hears(timed: Store, paging: Paging, hooks:
     shutil.copytree(ROOT / "runbooks", folder)
     book = folder / "tracking-api-memory.md"
     book.write_text(book.read_text().replace("settle:", 'notify: ["webhook:ops"]\nsettle:'))
-    labels = {"alertname": "TrackingApiMemory", "instance": "web-1:9100"}
+    labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
     said = dataclasses.replace(alert(), labels=labels)
     inbox.receive(timed, [said], source="alertmanager", sender="am")
     assert Intake(timed, lambda: library.load(folder)).work() == 1

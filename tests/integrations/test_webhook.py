@@ -120,6 +120,7 @@ def test_who_limits_the_rate_is_left_in_peace_for_so_long(hooks: Hooks) -> None:
         "120": timedelta(seconds=120),
         format_datetime(utc_now() + timedelta(hours=1), usegmt=False): timedelta(hours=1),
         format_datetime(utc_now() - timedelta(hours=1)): timedelta(0),
+        "Wed, 25 Nov 2026 18:00:00 -0000": None,  # a date without a zone
         "soon": None,
         "-1": None,
         "٣": None,

@@ -57,6 +57,18 @@ def test_a_flood_is_cut_while_it_runs(tmp_path: Path) -> None:
     assert len(ended.output) <= KEPT
 
 
+def test_the_end_is_kept_though_it_was_just_cut_off() -> None:
+    words = program._Words("words")
+    os.write(words.file, b"line\n" * 300_000 + b"before the cut\n")
+    words.bound()
+    assert os.fstat(words.file).st_size == 0
+    assert words.text().endswith("line\nbefore the cut\n")
+    os.write(words.file, b"after it\n")
+    assert words.text().endswith("line\nbefore the cut\nafter it\n")
+    assert len(words.text()) <= KEPT
+    words.close()
+
+
 def test_what_would_move_a_terminal_is_visible() -> None:
     assert run(["printf", "\\033[31mred\\377"], long_from_now()).output == "\\x1b[31mred\\xff"
 

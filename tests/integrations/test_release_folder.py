@@ -198,6 +198,13 @@ def test_with_nothing_healthy_before_it_there_is_no_way_back(deployed: Deployed)
         reading.releases(deployed.target).before()
 
 
+def test_an_earlier_deployment_of_the_same_release_is_no_way_back(deployed: Deployed) -> None:
+    deployed.deploy("1", healthy=True, reversible=True)
+    deployed.deploy("2", healthy=False, reversible=True)
+    deployed.deploy("1", healthy=True, reversible=True)
+    deployed.refuses("1", "no release of here/app before 1 is marked healthy")
+
+
 def test_another_release_than_the_judged_one_is_not_touched(two: Deployed) -> None:
     two.refuses("1", "runs release 2 now, and 1 was judged")
 
@@ -430,7 +437,9 @@ def test_a_line_that_cannot_be_understood_stops_every_roll_back(two: Deployed, l
 def test_a_log_that_is_none_is_refused(two: Deployed) -> None:
     two.log.unlink()
     two.log.symlink_to("/etc/passwd")
-    two.refuses("2", r"releases\.log cannot be ")
+    two.refuses("2", r"releases\.log cannot be written")
+    with pytest.raises(Useless, match=r"releases\.log cannot be read"):
+        reading.releases(two.target).current()
     two.log.unlink()
     two.log.write_bytes(b"\n" * (integration.LOG_LIMIT + 1))
     with pytest.raises(Useless, match="no regular file of at most"):

@@ -22,6 +22,7 @@ mount -t tmpfs tmpfs /sys/fs/cgroup
 mkdir /sys/fs/cgroup/systemd
 mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
 mount --bind "$folder/console" /dev/console
+[ ! -e "$folder/rules.d" ] || mount --bind "$folder/rules.d" /etc/polkit-1/rules.d
 exec env -i PATH="$PATH" container=test SYSTEMD_UNIT_PATH="$folder/units" "$2" --system --log-target=console --unit=basic.target
 """
 
@@ -59,6 +60,14 @@ ExecStart=/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile 
 Type=notify
 NotifyAccess=main
 """,
+    "polkit.service": """
+[Unit]
+DefaultDependencies=no
+[Service]
+ExecStart=/usr/lib/polkit-1/polkitd --no-debug
+Type=dbus
+BusName=org.freedesktop.PolicyKit1
+""",
 }
 
 NAMESPACES = ("--pid", "--mount", "--uts", "--ipc", "--cgroup")
@@ -69,7 +78,10 @@ class CannotRun(Exception):
 
 
 class PidOne:
-    """The running systemd. `via` stands before a command that is to reach it."""
+    """The running systemd. `via` stands before a command that is to reach it.
+
+    A folder `rules.d` in its folder gives it polkit, with these rules.
+    """
 
     def __init__(self, require: Callable[[str], str], folder: Path) -> None:
         for program in ("systemctl", "journalctl", "nsenter", "dbus-daemon", "mount", "timeout"):
@@ -77,7 +89,10 @@ class PidOne:
         self.folder = folder
         (folder / "units").mkdir()
         (folder / "console").touch()
+        with_polkit = (folder / "rules.d").exists()
         for name, text in UNITS.items():
+            if name == "polkit.service" and not with_polkit:
+                continue
             (folder / "units" / name).write_text(text.replace("{journald}", "/lib/systemd/systemd-journald"))
         self._outside = subprocess.Popen(
             [

@@ -1,6 +1,8 @@
 """The systemd integration against a real systemd, whose services write down every start."""
 
 import os
+import pwd
+import re
 import shutil
 import signal
 import socket
@@ -10,6 +12,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +29,9 @@ from paramedic.integrations.systemd import Changer, Reader
 from paramedic.target import Identity, Target
 
 pytestmark = pytest.mark.real
+
+
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 
 
 class Units:
@@ -76,10 +82,13 @@ class Units:
             self.systemd.run("systemctl", "stop", "--no-block", f"{name}.service")
 
 
-@pytest.fixture(scope="module")
-def pid_one(require: Callable[[str], str]) -> Iterator[PidOne]:
+@contextmanager
+def systemd(require: Callable[[str], str], rule: str | None = None) -> Iterator[PidOne]:
     folder = Path(tempfile.mkdtemp(prefix="sd"))
     folder.chmod(0o755)
+    if rule is not None:
+        (folder / "rules.d").mkdir()
+        (folder / "rules.d" / "50-paramedic.rules").write_text(rule)
     try:
         running = PidOne(require, folder)
     except CannotRun as no:
@@ -90,6 +99,12 @@ def pid_one(require: Callable[[str], str]) -> Iterator[PidOne]:
     finally:
         running.end()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def pid_one(require: Callable[[str], str]) -> Iterator[PidOne]:
+    with systemd(require) as running:
+        yield running
 
 
 @pytest.fixture
@@ -376,13 +391,31 @@ def test_another_name_of_a_unit_is_no_second_target(units: Units) -> None:
 
 def test_who_has_no_right_is_told_so_and_nothing_is_done(units: Units) -> None:
     app = units.running("rights")
-    nobody = (*units.via, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+    nobody = (*units.via, *NOBODY)
     before = Reader(app, timedelta(seconds=60), via=nobody).identity()  # looking is free
     assert before == units.identity(app)
     with pytest.raises(Useless, match=r"did not restart .*(Access denied|authentication required)"):
         Changer(app, timedelta(seconds=60), via=nobody).restart(before, agree)
     assert units.identity(app) == before
     assert units.starts("rights") == 1
+
+
+def test_the_polkit_rule_in_the_docs_gives_the_right_to_restart_one_unit_and_nothing_else(
+    require: Callable[[str], str],
+) -> None:
+    require("pkaction")  # who has it has polkitd
+    page = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
+    (rule,) = re.findall(r"```js\n(.*?)```", page, re.DOTALL)
+    with systemd(require, rule.replace('"paramedic"', f'"{pwd.getpwuid(65534).pw_name}"')) as running:
+        units = Units(running)
+        nobody = (*running.via, *NOBODY)
+        named, other = units.running("tracking-api"), units.running("other")
+        assert Changer(named, timedelta(seconds=60), via=nobody).restart(units.identity(named), agree).running
+        with pytest.raises(Useless, match="authentication required"):
+            Changer(other, timedelta(seconds=60), via=nobody).restart(units.identity(other), agree)
+        stop = running.run(*NOBODY, "systemctl", "stop", "--no-ask-password", named.name)
+        assert "authentication required" in stop.stderr
+        assert (units.starts("tracking-api"), units.starts("other")) == (2, 1)
 
 
 def test_a_systemd_that_hangs_is_asked_no_longer_than_the_time_out(units: Units) -> None:

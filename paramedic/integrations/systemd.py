@@ -34,7 +34,7 @@ _SAID_NO = (4, 5)
 _FAILED = re.compile(
     r"^Job for \S+ (failed|canceled|timed out)"
     r"|Access denied|authentication required|is masked|not found|is destructive|is not loaded properly"
-    r"|Failed to connect to bus",
+    r"|Failed to connect to bus|not been booted with systemd",
     re.MULTILINE,
 )
 
@@ -106,7 +106,7 @@ class Reader:
         if ended.code == 0:
             return ended.output
         words = f"{self._target.id}: {_words(ended)}"
-        if _no_systemd(ended) or ended.code in _SAID_NO or re.search(r"[Pp]ermission|Access denied", ended.errors):
+        if ended.code in _SAID_NO or re.search(r"not been booted|[Pp]ermission|Access denied", ended.errors):
             raise Useless(words)
         raise TryAgain(words)
 
@@ -147,21 +147,18 @@ class Changer:
                 raise Unknown(
                     f"systemd was given the restart of {target.id} and has not ended it after {spoken(self._total)}"
                 ) from error
-        if (
-            ended.code != 0
-            and ended.code not in _SAID_NO
-            and not _FAILED.search(ended.errors)
-            and not _no_systemd(ended)
-        ):
+        return self._told(ended, expected, reader)
+
+    def _told(self, ended: Ended, expected: Identity, reader: Reader) -> Identity:
+        target = self._target
+        if ended.code != 0 and not _said_no(ended):
             raise Unknown(f"the restart of {target.id} was sent, and its outcome is open: {_words(ended)}")
         try:
             after = reader.identity()
         except (TryAgain, Useless) as error:
             if ended.code != 0:
                 raise Useless(f"systemd did not restart {target.id}: {_words(ended)}") from error
-            raise Unknown(
-                f"systemd says that it restarted {target.id}, and not which life it is in: {error}"
-            ) from error
+            raise Unknown(f"systemd restarted {target.id}, and does not say which life it is in: {error}") from error
         if ended.code != 0:
             raise Useless(f"systemd did not restart {target.id}: {_words(ended)}; it is {after.state} now")
         if not after.running or after.invocation == expected.invocation:
@@ -214,8 +211,8 @@ def _moment(text: str) -> float | None:
         raise TryAgain(f"systemd told a time that is none: {one_line(text):.40}") from error
 
 
-def _no_systemd(ended: Ended) -> bool:
-    return "not been booted with systemd" in ended.errors
+def _said_no(ended: Ended) -> bool:
+    return ended.code in _SAID_NO or _FAILED.search(ended.errors) is not None
 
 
 def _words(ended: Ended) -> str:

@@ -258,6 +258,13 @@ def test_a_unit_whose_condition_does_not_hold_did_not_come_up(units: Units) -> N
     assert units.starts("condition") == 0
 
 
+def test_a_unit_that_has_ended_when_systemd_says_done_is_not_up(units: Units) -> None:
+    app = units.make("ends", start="exit 0", more="Type=oneshot")
+    with pytest.raises(Useless, match="did not come up: it is inactive/dead now"):
+        units.changer(app).restart(units.identity(app), agree)
+    assert units.starts("ends") == 1
+
+
 def test_a_unit_that_somebody_is_stopping_is_left_to_them(units: Units) -> None:
     app = units.running(
         "slow", start="trap '' TERM; while :; do sleep 0.1; done", more="TimeoutStopSec=infinity\nKillMode=process"
@@ -357,7 +364,7 @@ def test_an_unknown_unit_is_useless(units: Units) -> None:
 def test_a_masked_unit_is_useless(units: Units) -> None:
     (units.systemd.folder / "units" / "masked.service").symlink_to("/dev/null")
     units.systemd.run("systemctl", "daemon-reload")
-    with pytest.raises(Useless, match=r"masked\.service is masked"):
+    with pytest.raises(Useless, match=r"masked\.service is masked: .*`systemctl unmask` is a person's"):
         units.identity(target("masked.service"))
 
 

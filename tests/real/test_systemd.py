@@ -258,11 +258,14 @@ def test_a_unit_whose_condition_does_not_hold_did_not_come_up(units: Units) -> N
     assert units.starts("condition") == 0
 
 
-def test_a_unit_that_has_ended_when_systemd_says_done_is_not_up(units: Units) -> None:
-    app = units.make("ends", start="exit 0", more="Type=oneshot")
+def test_a_running_unit_whose_condition_holds_no_more_was_stopped_and_did_not_come_up(units: Units) -> None:
+    holds = units.systemd.folder / "holds"
+    holds.touch()
+    app = units.running("stops", start="exec sleep infinity", top=f"ConditionPathExists={holds}")
+    holds.unlink()
     with pytest.raises(Useless, match="did not come up: it is inactive/dead now"):
         units.changer(app).restart(units.identity(app), agree)
-    assert units.starts("ends") == 1
+    assert units.starts("stops") == 1
 
 
 def test_a_unit_that_somebody_is_stopping_is_left_to_them(units: Units) -> None:

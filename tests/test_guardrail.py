@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,3 +213,9 @@ def test_a_person_who_goes_on_by_hand_is_told_the_command(guardrail: str) -> Non
     refusal = judge(replace(FINE, **change))
     assert refusal is not None
     assert "`paramedic incident resolve INC-7`" in refusal.by_hand
+
+
+def test_the_page_about_guardrails_has_each_of_them_in_the_order_of_asking() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "guardrails.md").read_text()
+    listed = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert listed == list(dict.fromkeys(guardrail for guardrail, _, _ in NO))

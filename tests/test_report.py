@@ -83,6 +83,11 @@ def structure(text: str) -> list[str]:
     return found
 
 
+def read_title(text: str) -> str:
+    title = next(token for token in MarkdownIt("commonmark").parse(text) if token.type == "inline")
+    return "".join(child.content for child in title.children or []).replace("@\u2060", "@")
+
+
 PLAIN = structure(markdown(written("word")))
 
 HOSTILE = [
@@ -110,7 +115,31 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_words_change_nothing_of_the_report_s_structure(text: str) -> None:
-    assert structure(markdown(written(text))) == PLAIN
+    said = markdown(written(text))
+    assert structure(said) == PLAIN
+    assert read_title(said) == f"INC-7: {one_line(text)} on {one_line(text)}"
+
+
+def test_the_runbook_s_prose_makes_no_block_of_its_own() -> None:
+    def with_impact(*lines: str) -> list[str]:
+        return structure(markdown(replace(written("word"), runbook=RUNBOOK.format(impact="\n".join(lines)))))
+
+    hostile = [
+        "It is bad.",
+        "===",
+        "- one",
+        "+ one",
+        "1. one",
+        "12) one",
+        "a | b",
+        "---|---",
+        "> quote",
+        "```",
+        "# c",
+        "```",
+        ": b",
+    ]
+    assert with_impact(*hostile) == with_impact(*["It is bad."] * len(hostile))
 
 
 words = st.text(max_size=30) | st.lists(st.sampled_from([*"\\`*_[]()<>#+-=.!|~&:/$^@\n\r\t 1a\"'"]), max_size=20).map(
@@ -123,10 +152,8 @@ words = st.text(max_size=30) | st.lists(st.sampled_from([*"\\`*_[]()<>#+-=.!|~&:
 def test_no_words_change_the_report_s_structure_and_all_are_there_to_read(text: str) -> None:
     said = markdown(written(text))
     assert structure(said) == PLAIN
-    title = next(token for token in MarkdownIt("commonmark").parse(said) if token.type == "inline")
-    read = "".join(child.content for child in title.children or []).replace("@\u2060", "@")
     shown = one_line(text) or "(nothing)"
-    assert read == f"INC-7: {shown} on {shown}".strip()
+    assert read_title(said) == f"INC-7: {shown} on {shown}"
 
 
 @pytest.mark.parametrize(
@@ -137,6 +164,8 @@ def test_nothing_becomes_a_link_in_a_reader_that_makes_links_of_plain_text(text:
     said = markdown(written(text))
     for sign in ("s://", "www.", "WWW.", "a@e", "evil.example"):
         assert sign not in said.split("## Evidence")[0]
+    shown = "".join(token.content for one in MarkdownIt("commonmark").parse(said) for token in one.children or [])
+    assert "a@e" not in shown
 
 
 def test_control_characters_are_shown_and_secrets_are_not_cut_in_half() -> None:

@@ -131,6 +131,8 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
     console.print(safe(_to_stop(one, acting, stopped, window)))
     console.print(f"\n{one.id}  {one.state}  {one.ending or ''}  {one.severity}", markup=False)
     console.print(f"{safe(one.title)} on {safe(one.target)}, service {safe(one.service)}, since {iso(one.opened_at)}")
+    if one.reopened_at is not None:
+        console.print(f"opened again {iso(one.reopened_at)}: the cure did not last")
     if one.because:
         console.print(f"because: {safe(one.because)}")
     if one.acknowledged_by:

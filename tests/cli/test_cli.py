@@ -56,7 +56,21 @@ def test_help_loads_neither_prefect_nor_the_store() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "demo", "doctor", "config", "alert", "incident", "runbook", "audit", "pause"]
+    "command",
+    [
+        "up",
+        "demo",
+        "doctor",
+        "config",
+        "alert",
+        "incident",
+        "runbook",
+        "audit",
+        "maintenance",
+        "pause",
+        "resume",
+        "pauses",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     assert "Usage" in _say(command, "--help")

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from databases import Postgres, at_once
 from sqlalchemy import select, text
 
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, connect, trail
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, connect, migrations, pauses, trail
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import meta, metadata
 
@@ -32,6 +34,24 @@ def test_migrating_twice_keeps_the_identity(empty_url: str) -> None:
     again = Store(empty_url)
     assert again.uuid == before
     again.close()
+
+
+def test_what_was_paused_before_a_service_could_be_is_paused_after(empty_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = connect(empty_url)
+    with engine.execution_options(paramedic_writes=True).begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0001")
+        conn.execute(text("INSERT INTO pauses (scope, by, reason, since) VALUES ('all', 'ada', 'a look', 0)"))
+    engine.dispose()
+    migrate(empty_url)
+    store = Store(empty_url)
+    with store.record() as tx:
+        pauses.pause(tx, by="ada", reason="long", scope=f"service:{'x' * 200}")
+        pauses.pause(tx, by="bob", reason="again")
+        assert [(one.scope[:9], one.by) for one in pauses.standing(tx)] == [("all", "ada"), ("service:x", "ada")]
+    store.close()
 
 
 def _migrate(url: str, number: int) -> str:

@@ -1,5 +1,7 @@
 """Much at once: when checks break together, or when it is we who are blind, nothing acts and one page says so."""
 
+from typing import Any
+
 from sqlalchemy import Select, delete, func, insert, select
 
 from paramedic.store import Tx
@@ -66,5 +68,5 @@ def _many(tx: Tx, limit: int) -> str | None:
     return None
 
 
-def _count(tx: Tx, query: Select[*tuple[str, ...]]) -> int:
+def _count(tx: Tx, query: Select[Any]) -> int:
     return tx.conn.execute(select(func.count()).select_from(query.subquery())).scalar_one()

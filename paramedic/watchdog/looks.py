@@ -1,5 +1,7 @@
 """Looks at the store, each alone: orders that wait, incidents without anybody, alerts without their decision."""
 
+from typing import Any
+
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
 from paramedic.clock import spoken
@@ -90,7 +92,7 @@ class Looks:
                 )
 
 
-def _worked_on() -> Select[int]:
+def _worked_on() -> Select[Any]:
     """Incidents with an open attempt that somebody has, or will get: begun, in Prefect, or ordered."""
     ordered = exists().where(
         outbox.c.state == "waiting",

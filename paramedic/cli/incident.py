@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -31,11 +31,13 @@ from paramedic.outcome import Ending, Outcome
 from paramedic.pause import Pause
 from paramedic.report import as_json as as_json_of
 from paramedic.report import markdown
-from paramedic.store import acts, approvals, claims, incidents, maintenance, messages, pauses, seals
+from paramedic.store import Tx, acts, approvals, claims, incidents, maintenance, messages, pauses, seals
 from paramedic.store import trail as kept
 from paramedic.store.acts import Act
-from paramedic.store.incidents import NoSuchIncident
+from paramedic.store.incidents import Attempt, NoSuchIncident
+from paramedic.store.messages import Message
 from paramedic.store.story import story
+from paramedic.trail import Entry
 from paramedic.visible import visible
 
 app = typer.Typer(
@@ -83,52 +85,81 @@ def list_(
         console.print(f"more: --before {found[-1].id}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """All that the store has about one incident, read at one moment."""
+
+    incident: Incident
+    acting: str | None
+    entries: list[Entry]
+    alerts: list[dict[str, Any]]
+    evidence: list[dict[str, Any]]
+    told: list[Message]
+    acted: list[Act]
+    questions: list[Approval]
+    attempts: list[Attempt]
+    paused: tuple[Pause, ...]
+    window: Window | None
+    segments: list[str]  # sealed parts of the trail in which its timeline begins
+
+
 @app.command()
 def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
     """Everything about one: is anything acting now, how to stop it, then its story."""
     _, store = opened(data)
     number = number_of(incident)
     with store.read() as tx:
-        one = _got(tx, number)
-        entries = list(kept.entries(tx, incident=number))
-        alerts = incidents.alerts_of(tx, number)
-        evidence = incidents.evidence_of(tx, number)
-        told = messages.of(tx, number)
-        acted = acts.of(tx, number)
-        questions = approvals.listed(tx, number)
-        claim = claims.current(tx, one.target)
-        runs = incidents.attempts_of(tx, number)
-        stopped = pauses.stopping(tx, service=one.service, runbook=one.runbook)
-        window = maintenance.covering(tx, service=one.service, target=one.target)
-        whole = any(entry.what == "incident.opened" for entry in entries)
-        segments = [] if whole else seals.since(tx, one.opened_at)
-    acting = claim[0].holder if claim is not None and claim[1] and claim[0].incident == number else None
+        seen = _seen(tx, _got(tx, number))
     if as_json:
-        say_json(
-            _as_json(one)
-            | {
-                "acting": acting,
-                "paused": [{"words": pause.words, "resume": pause.resume} for pause in stopped],
-                "maintenance": None if window is None else {"words": window.words, "end": window.end},
-                "attempts": [{"attempt": run.attempt, "state": run.state, "flow_run": run.flow_run} for run in runs],
-                "acts": [{"what": act.words, "result": act.result} for act in acted],
-                "approvals": [asdict(question) for question in questions],
-                "alerts": alerts,
-                "evidence": evidence,
-                "messages": [
-                    {"kind": m.kind, "state": m.state, "person": m.person, "sent_at": m.sent_at} for m in told
-                ],
-                "timeline": [
-                    {"at": e.at, "actor": e.actor, "phase": e.phase, "what": e.what, "reason": e.reason}
-                    for e in entries
-                ],
-                "segments": segments,
-            }
-        )
-        return
-    unsettled = next((act for act in acted if act.result is None), None)
-    console.print(f"acting now: {safe(_acting(acting, unsettled))}")
-    console.print(safe(_to_stop(one, acting, stopped, window)))
+        say_json(_document(seen))
+    else:
+        _say(seen)
+
+
+def _seen(tx: Tx, one: Incident) -> _Seen:
+    claim = claims.current(tx, one.target)
+    entries = list(kept.entries(tx, incident=one.number))
+    whole = any(entry.what == "incident.opened" for entry in entries)
+    return _Seen(
+        incident=one,
+        acting=claim[0].holder if claim is not None and claim[1] and claim[0].incident == one.number else None,
+        entries=entries,
+        alerts=incidents.alerts_of(tx, one.number),
+        evidence=incidents.evidence_of(tx, one.number),
+        told=messages.of(tx, one.number),
+        acted=acts.of(tx, one.number),
+        questions=approvals.listed(tx, one.number),
+        attempts=incidents.attempts_of(tx, one.number),
+        paused=pauses.stopping(tx, service=one.service, runbook=one.runbook),
+        window=maintenance.covering(tx, service=one.service, target=one.target),
+        segments=[] if whole else seals.since(tx, one.opened_at),
+    )
+
+
+def _document(seen: _Seen) -> dict[str, Any]:
+    window = seen.window
+    return _as_json(seen.incident) | {
+        "acting": seen.acting,
+        "paused": [{"words": pause.words, "resume": pause.resume} for pause in seen.paused],
+        "maintenance": None if window is None else {"words": window.words, "end": window.end},
+        "attempts": [{"attempt": run.attempt, "state": run.state, "flow_run": run.flow_run} for run in seen.attempts],
+        "acts": [{"what": act.words, "result": act.result} for act in seen.acted],
+        "approvals": [asdict(question) for question in seen.questions],
+        "alerts": seen.alerts,
+        "evidence": seen.evidence,
+        "messages": [{"kind": m.kind, "state": m.state, "person": m.person, "sent_at": m.sent_at} for m in seen.told],
+        "timeline": [
+            {"at": e.at, "actor": e.actor, "phase": e.phase, "what": e.what, "reason": e.reason} for e in seen.entries
+        ],
+        "segments": seen.segments,
+    }
+
+
+def _say(seen: _Seen) -> None:
+    one = seen.incident
+    unsettled = [act for act in seen.acted if act.result is None]
+    console.print(f"acting now: {safe(_acting(seen.acting, next(iter(unsettled), None)))}")
+    console.print(safe(_to_stop(one, seen.acting, seen.paused, seen.window)))
     console.print(f"\n{one.id}  {one.state}  {one.ending or ''}  {one.severity}", markup=False)
     console.print(f"{safe(one.title)} on {safe(one.target)}, service {safe(one.service)}, since {iso(one.opened_at)}")
     if one.reopened_at is not None:
@@ -137,19 +168,22 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
         console.print(f"because: {safe(one.because)}")
     if one.acknowledged_by:
         console.print(f"it belongs to {safe(one.acknowledged_by)}")
-    _say_waiting(one, questions)
-    for act in acted:
-        if act.result is None:
-            console.print(f"OPEN: {safe(act.words)}; whether it happened is not known")
+    _say_waiting(one, seen.questions)
+    for act in unsettled:
+        console.print(f"OPEN: {safe(act.words)}; whether it happened is not known")
+    _say_story(seen)
+
+
+def _say_story(seen: _Seen) -> None:
     console.print("\ntimeline")
-    for file in segments:
+    for file in seen.segments:
         console.print(f"  it begins in a sealed segment of the trail: {safe(file)}")
-    for entry in entries:
-        after = spoken(from_iso(entry.at) - from_iso(entries[0].at))
+    for entry in seen.entries:
+        after = spoken(from_iso(entry.at) - from_iso(seen.entries[0].at))
         console.print(f"  {after:>8}  {entry.phase:<8}  {entry.what:<24}  {safe(entry.reason)}")
-    for alert in alerts:
+    for alert in seen.alerts:
         console.print(f"\nalert {safe(alert['name'])}: {alert['status']}, said {alert['count']} times")
-    for piece in evidence:
+    for piece in seen.evidence:
         console.print(f"\n{piece['kind']}, {iso(piece['taken_at'])}")
         console.print(visible(piece["body"]), markup=False, highlight=False)
 

@@ -3,7 +3,6 @@
 import logging
 import signal
 import threading
-from pathlib import Path
 
 from paramedic import library, settings
 from paramedic.dispatch.events import Events
@@ -13,8 +12,8 @@ from paramedic.dispatch.registration import register
 from paramedic.document import BadDocument
 from paramedic.error import TryAgain
 from paramedic.secret import hush_logging
-from paramedic.settings import ROOT
-from paramedic.store import Store
+from paramedic.settings import ROOT, Settings
+from paramedic.store import Store, StoreUnavailable, checks
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +25,13 @@ def main() -> None:
     chosen = settings.load()
     if chosen.prefect_api_url is None:
         raise SystemExit("prefect_api_url is not set; `paramedic up` starts a Prefect server of its own")
+    store = Store(chosen.store())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
     def deploy() -> None:
-        groups = _groups(chosen.runbooks, chosen.flows)
+        groups = _expected(store, chosen)
         pool, kind = chosen.work_pool, chosen.work_pool_type
         register(ROOT, pool, kind, groups=groups, every=chosen.checks_every, flows=chosen.flows)
 
@@ -46,16 +46,26 @@ def main() -> None:
     prefect = PrefectRuns(chosen.prefect_api_url, auth=auth)
     events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth)
     threading.Thread(target=events.run, args=(stop,), daemon=True).start()  # runs never wait for events
-    Dispatch(Store(chosen.store()), prefect, deploy).run(stop)
+    Dispatch(store, prefect, deploy).run(stop)
 
 
-def _groups(runbooks: Path, flows: Path | None) -> list[str]:
-    """The groups that are measured. A folder that cannot be read now keeps no order from Prefect; its rounds say why."""
+def _expected(store: Store, chosen: Settings) -> list[str]:
+    """The groups that are measured from now on, and the store knows what to expect.
+
+    A folder that cannot be read now, or a store that is away, keeps no order from Prefect.
+    """
     try:
-        return library.load(runbooks, flows).groups()
+        shelf = library.load(chosen.runbooks, chosen.flows)
     except BadDocument as error:
         log.error("only the default group is scheduled: %s", error)  # noqa: TRY400 - its words say it
         return ["default"]
+    try:
+        with store.record() as tx:
+            for _, placed in shelf.placed():
+                checks.expect(tx, placed)
+    except StoreUnavailable as error:
+        log.warning("the store does not know yet which checks to expect: %s", error)
+    return shelf.groups()
 
 
 if __name__ == "__main__":

@@ -94,6 +94,34 @@ def broken_at(tx: Tx, target: str) -> list[State]:
     return [one for one in listed(tx) if one.target == target and one.standing.breached]
 
 
+def expect(tx: Tx, placed: Placed) -> None:
+    """From now on it is to be sampled: if nobody does, its states go stale, and the watchdog tells a person."""
+    stale_at = tx.now + _gap(placed)
+    for threshold in placed.check.thresholds:
+        if _row(tx, placed, threshold.metric) is None:
+            first = begin(tx.now)
+            tx.conn.execute(
+                insert(states).values(
+                    **_key(placed),
+                    metric=threshold.metric,
+                    service=placed.target.service,
+                    known=first.known,
+                    since=first.since,
+                    sampled_at=first.sampled_at,
+                    unknown_since=first.unknown_since,
+                    why="not measured yet",
+                    stale_at=stale_at,
+                )
+            )
+        late = (states.c.metric == threshold.metric, states.c.stale_at < stale_at)
+        tx.conn.execute(update(states).where(*_of(states, placed), *late).values(stale_at=stale_at))
+
+
+def untaken(tx: Tx) -> list[State]:
+    """What should have been sampled long ago."""
+    return [one for one in listed(tx) if one.stale_at <= tx.now]
+
+
 def retire(tx: Tx, placed: Sequence[Placed]) -> None:
     """Forget the states of checks that are no longer among these: nobody looks there any more. From `Store.record`."""
     known = {
@@ -113,7 +141,7 @@ def _stand(tx: Tx, placed: Placed, threshold: Threshold, value: float | None, wh
     check = placed.check
     row = _row(tx, placed, threshold.metric)
     before = begin(tx.now) if row is None else _state(row).standing
-    gap = max(check.unknown_after, 3 * check.every)
+    gap = _gap(placed)
     now = after(threshold, before, tx.now, value, gap=gap)
     over = now.over or {}
     stands: dict[str, Any] = {
@@ -185,6 +213,11 @@ def _tell_unknown(tx: Tx, placed: Placed, one: State) -> None:
             "No playbook is started for that. Look whether the check, or what it looks at, is at fault.",
             same_within_minutes=60,
         )
+
+
+def _gap(placed: Placed) -> timedelta:
+    """Without a sample for longer than this, nothing is known."""
+    return max(placed.check.unknown_after, 3 * placed.check.every)
 
 
 def _said(threshold: Threshold, value: float | None) -> str:

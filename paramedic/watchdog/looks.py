@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
-from paramedic.clock import spoken
+from paramedic.clock import boottime, spoken
 from paramedic.incident import State
 from paramedic.settings import Settings
-from paramedic.store import Store, approvals, incidents, messages
+from paramedic.store import Store, approvals, checks, incidents, messages
 from paramedic.store.tables import attempts, inbox, outbox
 from paramedic.store.tables import incidents as table
 from paramedic.store.tables import messages as letters
@@ -22,6 +22,7 @@ class Looks:
     def __init__(self, store: Store, chosen: Settings) -> None:
         self._store = store
         self._settings = chosen
+        self._began_at = boottime()
 
     def orders(self) -> None:
         """A run that Prefect could not be asked for goes to a person; the order is withdrawn with it."""
@@ -89,6 +90,26 @@ class Looks:
                     body=f"{count} alerts have had no decision for {spoken(self._settings.silent_after)} or longer. "
                     "Nothing is done about them, and no incident is open for them. Is the gateway up? What says its log?",
                     same_within_minutes=30,
+                )
+
+    def untaken_checks(self) -> None:
+        """Checks that nobody samples, whatever the reason: what they should see is seen by nobody.
+
+        After a start their first round is waited for.
+        """
+        if boottime() - self._began_at < (3 * self._settings.checks_every).total_seconds():
+            return
+        with self._store.read() as tx:
+            untaken = checks.untaken(tx)
+        if untaken:
+            named = "\n".join(sorted({f"{one.runbook}/{one.name} at {one.target}" for one in untaken})[:50])
+            with self._store.write() as tx:
+                messages.queue_trouble(
+                    tx,
+                    subject="Checks are not taken",
+                    body=f"Nobody has sampled these for too long:\n{named}\n\n"
+                    "Does Prefect plan runs of health-check, and does a responder take them?",
+                    same_within_minutes=60,
                 )
 
 

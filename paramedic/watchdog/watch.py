@@ -83,6 +83,7 @@ class Watchdog:
             looks.untold,
             looks.waiting_alerts,
             pager.end_acknowledgements,
+            looks.untaken_checks,
             pager.deliver_due,
             self.checkpoint,
             self.heartbeat,

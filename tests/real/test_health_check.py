@@ -20,7 +20,7 @@ from paramedic.up import Running, running
 
 __all__ = ["service"]
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(540)]
 
 PARAMEDIC = str(Path(sys.executable).parent / "paramedic")
 
@@ -79,7 +79,7 @@ def up(tmp_path: Path, env: dict[str, str]) -> Iterator[Running]:
             process.wait()
 
 
-def until(found: Callable[[], Any], seconds: float = 120) -> Any:
+def until(found: Callable[[], Any], seconds: float = 180) -> Any:
     ends = time.monotonic() + seconds
     while not (it := found()):
         assert time.monotonic() < ends, "it never came"

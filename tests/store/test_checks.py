@@ -270,3 +270,20 @@ def test_a_heartbeat_is_missed_for_as_long_as_it_was_not_heard(
         assert heartbeats.missing_for(tx, "backup") == timedelta(0)
         with pytest.raises(Exception, match="one more"):
             heartbeats.beat(tx, "another", sender="cron")
+
+
+def test_a_check_that_nobody_samples_goes_stale_and_one_that_is_sampled_does_not(
+    timed: Store, clock: Clock, see: Any
+) -> None:
+    with timed.record() as tx:
+        for name in ("taken", "untaken"):
+            checks.expect(tx, placed(name))
+        assert [one.standing.level for one in checks.listed(tx)] == [Level.UNKNOWN] * 2
+    see(0, 1, placed("taken"))
+    clock.advance(5 * MINUTE - 15 * SECOND)
+    with timed.record() as tx:
+        assert [one.name for one in checks.untaken(tx)] == ["untaken"]
+        checks.expect(tx, placed("untaken"))
+        assert checks.untaken(tx) == [], "after a restart it has its time again"
+        checks.expect(tx, placed("taken"))
+        assert standing(timed, placed("taken")) is Level.OK, "what is known stands"

@@ -64,7 +64,7 @@ def _first(tx: Tx, those: ColumnElement[bool]) -> int | None:
     return seq
 
 
-def _open_ids() -> Select[str]:
+def _open_ids() -> Select[tuple[str]]:
     named = literal("INC-").concat(cast(incidents.c.number, String))
     return select(named).where(incidents.c.state != State.RESOLVED)
 

@@ -26,7 +26,7 @@ from paramedic.store import trail as kept
 from paramedic.store.claims import Claim
 from paramedic.store.tables import approvals as table
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
 HOST = "web-2"
 
@@ -73,7 +73,7 @@ def _asked(up: Ward, service: Service, *, attempt: int = 1) -> Approval:
             found[:] = [one for got in up.incidents_on(service) if (one := approvals.asked(tx, got.number))]
         return bool(found) and found[0].attempt == attempt
 
-    wait_for(f"the question about {service.name}", written, up.stack.tick, seconds=60)
+    wait_for(f"the question about {service.name}", written, up.stack.tick, seconds=150)
     return found[0]
 
 
@@ -82,8 +82,8 @@ def _waits(up: Ward, name: str) -> tuple[Service, Incident, Approval]:
     service = _begins(up, name)
     asked = _asked(up, service)
     incident = up.incidents_on(service)[0]
-    wait_for("the suspended run", lambda: _state(up, incident) == "PAUSED", up.stack.tick, seconds=60)
-    wait_for("the message", lambda: bool(up.mailbox.about(incident.id)), up.stack.tick, seconds=60)
+    wait_for("the suspended run", lambda: _state(up, incident) == "PAUSED", up.stack.tick, seconds=150)
+    wait_for("the message", lambda: bool(up.mailbox.about(incident.id)), up.stack.tick, seconds=150)
     return service, incident, asked
 
 
@@ -113,12 +113,24 @@ def _whats(up: Ward, incident: Incident) -> list[str]:
         return [entry.what for entry in kept.entries(tx, incident=incident.number)]
 
 
+def _over(up: Ward, service: Service) -> Incident:
+    """Its incident, once nobody works on it any more; its timeline where that does not come."""
+    try:
+        return up.ended(service, seconds=240)
+    except AssertionError as late:
+        incident = up.incidents_on(service)[0]
+        with up.store.read() as tx:
+            said = [f"{one.at} {one.what}: {one.reason}" for one in kept.entries(tx, incident=incident.number)]
+        state = _state(up, incident)
+        raise AssertionError("\n".join([f"{late}; its run is {state}", *said])) from late
+
+
 def _ends(up: Ward, incident: Incident, *names: str) -> None:
     wait_for(
         f"a run that is {' or '.join(names)}",
         lambda: up.flow_runs(incident)[-1]["state_name"] in names,
         up.stack.tick,
-        seconds=60,
+        seconds=150,
     )
 
 
@@ -141,7 +153,7 @@ def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(up: Wa
     assert service.starts == 1
     right = httpx.post(link, data={"decision": "approve", "code": code}, timeout=10, trust_env=False)
     assert (right.status_code, "ada approved" in right.text) == (200, True)
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
     what = _whats(up, incident)
     assert what.index("approval.asked") < what.index("approval.granted") < what.index("restart")
@@ -170,7 +182,7 @@ def _resume(up: Ward, incident: Incident, **said: Any) -> dict[str, Any]:
 def test_approved_in_prefects_form_it_is_done_and_stands_under_that_name(up: Ward) -> None:
     service, incident, asked = _waits(up, "by-form")
     assert _resume(up, incident, run_input={"decision": "approve", "by": "Bob"})["status"] == "ACCEPT"
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
     with up.store.read() as tx:
         now = approvals.get(tx, asked.id)
@@ -190,7 +202,7 @@ def test_resume_without_an_answer_is_no_approval(up: Ward) -> None:
     assert _state(up, incident) == "PAUSED"
     run = up.flow_runs(incident)[0]["id"]
     up.ask_prefect("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "name": "Resuming"}})
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, service.starts) == (Ending.REFUSED, 1)
     assert "nobody has approved the restart" in (ended.because or "")
 
@@ -198,7 +210,7 @@ def test_resume_without_an_answer_is_no_approval(up: Ward) -> None:
 def test_denied_it_is_refused_and_says_by_whom(up: Ward) -> None:
     service, _, asked = _waits(up, "denied")
     assert not isinstance(_decide(up, asked, granted=False), str)
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.REFUSED, 1, 1)
     assert "ada denied the restart of web-2/denied" in (ended.because or "")
 
@@ -212,7 +224,7 @@ def test_where_nobody_answers_the_time_out_escalates_and_a_late_approval_says_so
             .where(table.c.id == asked.id)
             .values(asked_at=tx.now - timedelta(minutes=15), expires_at=tx.now)
         )
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, service.starts) == (Ending.HANDED_OVER, 1)
     assert ended.because == "nobody approved the restart of web-2/nobody-answers within 15m"
     late = httpx.post(link, data={"decision": "approve", "code": code}, timeout=10, trust_env=False)
@@ -225,7 +237,7 @@ def test_cancelled_in_the_ui_while_it_waits_a_person_gets_it_at_once(up: Ward) -
     service, incident, asked = _waits(up, "cancelled")
     run = up.flow_runs(incident)[0]["id"]
     up.ask_prefect("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "CANCELLING", "name": "Cancelling"}})
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.HANDED_OVER, 1, 1)
     assert "an operator cancelled" in (ended.because or "")
     assert "void" in str(_decide(up, asked))
@@ -245,7 +257,7 @@ def test_killed_while_it_waits_the_answer_is_not_lost(up: Ward, victim: str) -> 
     service, _, asked = _waits(up, f"{victim}-killed")
     kill(up.stack.pids()[victim])
     assert not isinstance(_decide(up, asked), str)
-    ended = up.ended(service, seconds=120)
+    ended = _over(up, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
     up.is_whole_again()
 
@@ -263,7 +275,7 @@ def test_the_process_killed_before_its_run_waits_another_attempt_asks_anew(up: W
     assert "void" in str(_decide(up, first)), "an answer to a question of a given-up attempt counted"
     assert service.starts == 1
     assert not isinstance(_decide(up, again), str)
-    ended = up.ended(service, seconds=120)
+    ended = _over(up, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 2, 2), ended.because
 
 
@@ -286,7 +298,7 @@ def test_the_gateway_killed_as_it_answers_the_decision_stands(up: Ward) -> None:
     thread.join(60)
     up.boundaries.release("approval_decided")
     assert errors
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, service.starts) == (Ending.REMEDIATED, 2), ended.because
     up.is_whole_again()
 
@@ -309,7 +321,7 @@ def test_two_people_at_once_are_one_answer_and_one_act(up: Ward) -> None:
     for thread in threads:
         thread.join(60)
     assert sorted(isinstance(one, str) for one in said.values()) == [False, True]
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, service.starts) == (Ending.REMEDIATED, 2), ended.because
     what = _whats(up, incident)
     assert (what.count("approval.granted"), what.count("restart")) == (1, 1)
@@ -324,7 +336,7 @@ def test_approved_while_another_incident_works_on_the_target_it_waits_for_its_tu
         )
     assert isinstance(taken, Claim)
     assert not isinstance(_decide(up, asked), str)
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, service.starts) == (Ending.REFUSED, 1), ended.because
     assert "INC-999 (attempt 1, run:other) has the claim" in (ended.because or "")
 
@@ -335,9 +347,9 @@ def test_another_life_than_the_approved_one_is_not_touched(up: Ward) -> None:
     before = service.starts
     with contextlib.suppress(psutil.NoSuchProcess):
         os.kill(asked.identity.pid, 9)
-    wait_for("supervisord's own restart", lambda: service.starts == before + 1, up.stack.tick, seconds=60)
+    wait_for("supervisord's own restart", lambda: service.starts == before + 1, up.stack.tick, seconds=150)
     assert not isinstance(_decide(up, asked), str)
-    ended = up.ended(service)
+    ended = _over(up, service)
     assert (ended.ending, service.starts) == (Ending.REFUSED, before + 1), ended.because
     assert f"approved it for pid {asked.identity.pid}" in (ended.because or "")
 

@@ -1,12 +1,7 @@
 """What was there to see before anything was touched?"""
 
-import logging
 from collections.abc import Callable
 from datetime import timedelta
-
-import httpx
-from prefect.artifacts import create_markdown_artifact
-from prefect.exceptions import PrefectException
 
 from paramedic.boundary import reached
 from paramedic.chart import Chart
@@ -21,9 +16,8 @@ from paramedic.secret import redact
 from paramedic.store import checks, incidents
 from paramedic.target import Target
 from tasks.kinds import reads
+from tasks.view import quoted, show
 from tasks.work import Work, at_hand
-
-log = logging.getLogger(__name__)
 
 #: How far back a check's values are evidence.
 _CHARTED = timedelta(hours=1)
@@ -51,7 +45,7 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
             what="evidence.taken",
             reason=f"seen before anything is touched: {', '.join(piece.kind for piece in seen) or 'nothing asked for'}",
         )
-    _show(incident, seen, charts)
+    show(f"evidence-{incident.id.lower()}", _page(incident, seen, charts), flow_run=work.flow_run)
     reached("evidence_taken", incident.target)
     return seen
 
@@ -113,18 +107,7 @@ def values(work: Work) -> list[Chart]:
     return charts
 
 
-def _show(incident: Incident, seen: list[Evidence], charts: list[Chart]) -> None:
-    """In the Prefect UI too. The store has it already: a UI that is away costs nothing but the view."""
-    parts = [f"## {piece.kind}\n\n{_fenced(piece.body)}" for piece in seen]
+def _page(incident: Incident, seen: list[Evidence], charts: list[Chart]) -> str:
+    parts = [f"## {piece.kind}\n\n{quoted(piece.body)}" for piece in seen]
     pieces = "\n\n".join([*(chart.markdown() for chart in charts), *parts])
-    try:
-        create_markdown_artifact(
-            f"# {incident.id}: before anything was touched\n\n{pieces}", key=f"evidence-{incident.id.lower()}"
-        )
-    except (httpx.HTTPError, PrefectException) as error:
-        log.warning("the evidence is in the store, and not in the Prefect UI: %s", error)
-
-
-def _fenced(body: str) -> str:
-    """As an indented block: no run of characters inside can end it (P7)."""
-    return "\n".join(f"    {line}" for line in body.splitlines())
+    return f"# {incident.id}: before anything was touched\n\n{pieces}"

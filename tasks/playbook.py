@@ -27,6 +27,7 @@ from tasks.escalate import hand_over
 from tasks.guard import AlreadyActed, claimed, happened
 from tasks.notify import resolved
 from tasks.verify import stays_healthy
+from tasks.view import show_incident
 from tasks.work import Cancelled, GivenUp, Work
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         except Cancelled:
             return CancelledState(message="cancelled by an operator; a person has the incident")
         finally:
+            show_incident(work.store, work.incident.number, flow_run=work.flow_run)
             hand.end(work)
 
     # Prefect builds the run form from the signature, which wraps() hides behind the story's.

@@ -106,9 +106,21 @@ def own_state(flow_run: str, *, patience: float = 0.0) -> str | None:
 
 
 def _own_state(flow_run: str, timeout: float) -> str | None:
+    try:
+        with prefect_api(timeout=timeout) as api:
+            answer = api.get(f"/flow_runs/{flow_run}")
+        answer.raise_for_status()
+        state: str | None = answer.json().get("state_type")
+    except (httpx.HTTPError, ValueError, LookupError):
+        return None
+    return state
+
+
+def prefect_api(*, timeout: float) -> httpx.Client:
+    """Plain HTTP to the Prefect that runs us, no retries. Raises LookupError where there is none."""
     prefect = get_current_settings()
     if prefect.api.url is None:
-        return None
+        raise LookupError("no Prefect API is named (PREFECT_API_URL)")
     headers = {}
     if prefect.api.key is not None:
         headers["Authorization"] = f"Bearer {prefect.api.key.get_secret_value()}"
@@ -116,19 +128,7 @@ def _own_state(flow_run: str, timeout: float) -> str | None:
     if prefect.api.auth_string is not None:
         user, _, password = prefect.api.auth_string.get_secret_value().partition(":")
         auth = httpx.BasicAuth(user, password)
-    try:
-        answer = httpx.get(
-            f"{prefect.api.url}/flow_runs/{flow_run}",
-            headers=headers,
-            auth=auth,
-            timeout=timeout,
-            trust_env=False,
-        )
-        answer.raise_for_status()
-        state: str | None = answer.json().get("state_type")
-    except (httpx.HTTPError, ValueError):
-        return None
-    return state
+    return httpx.Client(base_url=prefect.api.url, headers=headers, auth=auth, timeout=timeout, trust_env=False)
 
 
 _at_hand: list[Work] = []

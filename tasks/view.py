@@ -1,0 +1,105 @@
+"""What an operator sees of it in the Prefect UI. The store has it all: a UI that is away costs nothing but the view."""
+
+import logging
+
+import httpx
+from prefect.runtime import task_run
+
+from paramedic.clock import from_iso, iso, spoken
+from paramedic.incident import Incident, State, name
+from paramedic.secret import redact
+from paramedic.store import Store, Tx, incidents, trail
+from paramedic.trail import Entry
+from paramedic.visible import one_line, visible
+from tasks.work import prefect_api
+
+log = logging.getLogger(__name__)
+
+#: How long the UI's server may take for each part of an answer. It is asked once.
+PATIENCE_SECONDS = 2.0
+
+#: A page shows so many lines of the timeline, the last ones; `paramedic incident show` has them all.
+_LINES = 200
+
+
+def show(key: str, markdown: str, *, flow_run: str) -> None:
+    """Put a page beside the run. Plain HTTP: Prefect's client would repeat for minutes while a target is down."""
+    body = {
+        "key": key,
+        "type": "markdown",
+        "data": redact(markdown),
+        "flow_run_id": flow_run,
+        "task_run_id": task_run.id,
+    }
+    try:
+        with prefect_api(timeout=PATIENCE_SECONDS) as api:
+            api.post("/artifacts/", json=body).raise_for_status()
+    except (httpx.HTTPError, LookupError) as error:
+        log.warning("%s is in the store, and not in the Prefect UI: %s", key, error)
+
+
+def show_incident(store: Store, number: int, *, flow_run: str) -> None:
+    """How the incident stands as this run ends. Raises nothing: how the run ends is decided."""
+    try:
+        with store.read() as tx:
+            text = page(tx, incidents.get(tx, number))
+        show(f"incident-{name(number).lower()}", text, flow_run=flow_run)
+    except Exception:  # a fault of the view must not become the run's
+        log.exception("%s is not shown in the Prefect UI", name(number))
+
+
+def page(tx: Tx, incident: Incident) -> str:
+    """What was wrong, what was done and when, how it stands, how to go on: Markdown of ours, the rest quoted (P7)."""
+    entries = list(trail.entries(tx, incident=incident.number))
+    wrong = [
+        f"{incident.title} on {incident.target}",
+        f"service {incident.service}, {incident.severity}, runbook {incident.runbook or 'none'}",
+        f"since {iso(incident.opened_at)}",
+    ]
+    ended = [incident.because or "it has not ended"]
+    if incident.ended_at is not None:
+        ended.append(f"after {spoken(incident.ended_at - incident.opened_at)}")
+    return "\n\n".join(
+        [
+            f"# {incident.id}: {(incident.ending or incident.state).replace('_', ' ')}",
+            f"As it stood at {iso(tx.now)[:19]}Z. How it stands now: `paramedic incident show {incident.id}`.",
+            "## What was wrong",
+            quoted("\n".join(map(one_line, wrong))),
+            "## How it ended",
+            quoted("\n".join(map(one_line, ended))),
+            "## How to go on",
+            _how_to_go_on(incident),
+            "## What was done",
+            quoted("\n".join(_timeline(entries))),
+        ]
+    )
+
+
+def quoted(text: str) -> str:
+    """As an indented block: no run of characters inside can end it, and none of it is markup (P7)."""
+    return "\n".join(f"    {line}" for line in visible(text).splitlines())
+
+
+def _timeline(entries: list[Entry]) -> list[str]:
+    left_out = len(entries) - _LINES
+    lines = [f"({left_out} lines before these)"] if left_out > 0 else []
+    for entry in entries[-_LINES:]:
+        after = spoken(from_iso(entry.at) - from_iso(entries[0].at))
+        lines.append(f"{after:>8}  {entry.phase:<8}  {one_line(entry.what):<24}  {one_line(entry.reason)[:300]}")
+    return lines
+
+
+def _how_to_go_on(incident: Incident) -> str:
+    ack, end = (f"`paramedic incident {verb} {incident.id} --by NAME`" for verb in ("ack", "resolve"))
+    match incident.state:
+        case State.RESOLVED:
+            return "It is over: nothing is left to do."
+        case State.HANDED_OVER:
+            return (
+                "A person is being told, rung by rung, until somebody takes it: by the link in their message, or with "
+                f"{ack}. Paramedic changes nothing more. When it is over: {end}."
+            )
+        case State.ACKNOWLEDGED:
+            return f"Somebody has it, and Paramedic changes nothing more. When it is over: {end}."
+        case _:
+            return f"Paramedic goes on with attempt {incident.attempt}, in a run of its own. To take it: {ack}."

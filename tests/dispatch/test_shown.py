@@ -1,0 +1,122 @@
+"""A playbook's page beside its run in a real Prefect server: whichever way the run ends, it is there."""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Prefect
+from patients import alert
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from paramedic import library
+from paramedic.error import Refused
+from paramedic.incident import Incident
+from paramedic.outcome import Outcome
+from paramedic.runbook import Runbook
+from paramedic.store import Store, incidents
+from paramedic.store.incidents import Plan
+from tasks.notify import recovered
+from tasks.playbook import Run, playbook
+from tasks.work import Cancelled, GivenUp, at_hand
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("prefect")]
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def backend() -> str:
+    return "sqlite"  # a run opens the store by its settings
+
+
+@pytest.fixture
+def home(prefect: Prefect, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is a responder's."""
+    monkeypatch.setenv("PARAMEDIC_DATA", str(tmp_path))
+    monkeypatch.setenv("PARAMEDIC_STORE_URL", store_url)
+    monkeypatch.setenv("PARAMEDIC_RUNBOOKS", str(ROOT / "runbooks"))
+    with temporary_settings({PREFECT_API_URL: prefect.api, PREFECT_HOME: prefect.home / "client"}):
+        yield
+    logging.setLogRecordFactory(logging.LogRecord)
+
+
+def _well(incident: Incident, _: Runbook) -> Outcome:
+    return recovered(incident)
+
+
+def _refused(*_: Any) -> Outcome:
+    raise Refused("two restarts an hour are enough", by_hand="look at it")
+
+
+def _cancelled(*_: Any) -> Outcome:
+    raise Cancelled("an operator cancelled the run in Prefect")
+
+
+def _given_up(incident: Incident, _: Runbook) -> Outcome:
+    with at_hand().store.record() as tx:
+        incidents.raise_attempt(tx, incident.number, after=1, rungs=1, reason="it was silent")
+    raise GivenUp("attempt 2 has it")
+
+
+def _buggy(*_: Any) -> Outcome:
+    raise ValueError("<b>a bug in a flow</b>")
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("story", "state", "heading", "says"),
+    [
+        (_well, "Recovered", "recovered", "seen well before anything was done"),
+        (_refused, "Refused", "refused", "two restarts an hour are enough. By hand: look at it"),
+        (_cancelled, "Cancelled", "handed over", "an operator cancelled the run in Prefect"),
+        (_given_up, "GivenUp", "working", "Paramedic goes on with attempt 2, in a run of its own"),
+        (_buggy, "HandedOver", "handed over", "    the playbook failed: ValueError: <b>a bug in a flow</b>"),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_every_ending_leaves_its_page_beside_the_run(
+    prefect: Prefect, store: Store, story: Callable[..., Outcome], state: str, heading: str, says: str
+) -> None:
+    ran = playbook(story)(run=_run(store), return_state=True)
+    assert ran.name == state
+    (page,) = _pages(prefect, str(ran.state_details.flow_run_id))
+    assert page["key"] == "incident-inc-1"
+    assert page["data"].startswith(f"# INC-1: {heading}\n")
+    assert says in page["data"]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_run_that_cannot_read_the_store_any_more_ends_as_it_would(prefect: Prefect, store: Store) -> None:
+    def gone(*_: Any) -> Outcome:
+        with sqlite3.connect(str(at_hand().settings.store()).removeprefix("sqlite:///")) as broken:
+            broken.execute("ALTER TABLE incidents RENAME TO gone")
+        raise GivenUp("the store went away")
+
+    ran = playbook(gone)(run=_run(store), return_state=True)
+    assert ran.name == "GivenUp"
+    assert _pages(prefect, str(ran.state_details.flow_run_id)) == []
+
+
+def _run(store: Store) -> Run:
+    (one,) = library.load(ROOT / "runbooks").runbooks.values()
+    plan = Plan(one.name, one.version, one.text, 1)
+    with store.record() as tx:
+        incident = incidents.open_incident(
+            tx,
+            alert(),
+            service="tracking-api",
+            target="web-1/tracking-api",
+            policy="default",
+            reason="it is new",
+            plan=plan,
+        )
+    return Run(incident=incident.ref, attempt=1)
+
+
+def _pages(prefect: Prefect, flow_run: str) -> list[dict[str, Any]]:
+    body = {"artifacts": {"flow_run_id": {"any_": [flow_run]}}}
+    found: list[dict[str, Any]] = prefect.ask("POST", "/artifacts/filter", json=body)
+    return found

@@ -36,12 +36,26 @@ Story = Callable[[Incident, Runbook], Outcome]
 
 
 class Run(BaseModel):
-    """What Prefect is told of a run: ids, and nothing that it could take for a template."""
+    """Paramedic starts its runs itself. A run for an incident or attempt that it does not offer does nothing, and says why."""
 
+    # Ids, and nothing that Prefect could take for a template. The form shows the docstring and the descriptions.
     model_config = ConfigDict(extra="forbid")
 
-    incident: str = Field(pattern=r"^[0-9a-f-]{36}/INC-[1-9][0-9]{0,17}$", description="store UUID / incident")
-    attempt: int = Field(ge=1, description="which attempt at the incident this run is")
+    incident: str = Field(
+        pattern=r"^[0-9a-f-]{36}/INC-[1-9][0-9]{0,17}$",
+        description="The store's UUID and the incident, as another run of the incident has it under Parameters: UUID/INC-42",
+    )
+    attempt: int = Field(ge=1, description="Which attempt at the incident, from 1: only the newest one works on it")
+
+
+#: What everybody who looks at a playbook in the UI may want to know; docs/operators.md says it whole.
+_OPERATORS = """\
+**Cancel** a run: reads stop, no further change is begun, and a person gets the incident. \
+**Retry** a finished run: it does nothing, whatever it did before. \
+**Quick run**: does nothing unless Paramedic has raised that attempt. \
+A concurrency limit of **0 on the tag `changes`** stops every change, of every playbook; delete the limit to go on.
+
+What is true of an incident is in its page beside the run (Artifacts) and in `paramedic incident show`."""
 
 
 def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
@@ -77,7 +91,13 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
     )
     run_story.__annotations__ = {"run": Run, "return": PrefectState[Any]}
     del run_story.__wrapped__
-    decorate = flow(name=story.__name__.replace("_", "-"), retries=0, persist_result=False, validate_parameters=True)
+    decorate = flow(
+        name=story.__name__.replace("_", "-"),
+        description=f"{inspect.getdoc(story) or ''}\n\n{_OPERATORS}".lstrip(),
+        retries=0,
+        persist_result=False,
+        validate_parameters=True,
+    )
     return decorate(run_story)
 
 

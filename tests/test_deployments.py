@@ -22,6 +22,6 @@ def test_a_deployment_says_what_it_is_and_is_pulled_from_nowhere(one: dict) -> N
     flow = getattr(import_module(module), function)
     assert isinstance(flow, Flow)
     assert flow.name == one["name"]
-    assert one["description"]
+    assert one.get("description") or flow.description
     assert one["pull"] == []
     assert "paramedic" in one["tags"]

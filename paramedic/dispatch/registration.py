@@ -54,8 +54,9 @@ def register(
 
 def _deploy_own(client: Any, module: str, pool: str) -> None:
     entrypoint = f"flows.{module}.{module}"
+    one = {"name": module.replace("_", "-"), "entrypoint": entrypoint, "tags": ["paramedic", "playbook"]}
     try:
-        _deploy(client, {"name": module.replace("_", "-"), "entrypoint": entrypoint, "tags": ["paramedic"]}, pool, [])
+        _deploy(client, one, pool, [])
     except httpx.HTTPError:
         raise
     except Exception:  # somebody's flow: the others must be deployed

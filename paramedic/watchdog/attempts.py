@@ -89,7 +89,9 @@ def _judge_unbegun(suspect: Suspect, state: str, chosen: Settings) -> tuple[Fate
                 f"nobody resumed the run for {spoken(silent)} after a person's answer: is dispatch up?",
             )
         return Fate.HAND_OVER, f"nobody took the run for {spoken(silent)}: is the responder up?"
-    if state in ("PENDING", "RUNNING") and silent <= 2 * chosen.claim_within:
+    # Another attempt would ask its person again: who has answered already gets as much patience as a late run.
+    patience = unclaimed_after(chosen) if suspect.stand is Stand.DECIDED else 2 * chosen.claim_within
+    if state in ("PENDING", "RUNNING") and silent <= patience:
         return Fate.WAIT, "a stock worker may need so long to start it"
     said = "is unknown to Prefect" if state == GONE else f"is {state}"
     never = "never began here" if suspect.stand is Stand.UNBEGUN else "did not come back after a person's answer"

@@ -303,7 +303,7 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             stack = Stack(chosen)
             stack.start()
         try:
-            stack.wait_ready(120)
+            stack.wait_ready(300)
             yield Ward(
                 folder=folder,
                 world=world,

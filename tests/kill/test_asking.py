@@ -48,10 +48,14 @@ STORIES = (
 )
 
 
+#: Another attempt asks anew, and nobody would answer it here: a busy machine gets its time.
+PATIENT = {"PARAMEDIC_CLAIM_WITHIN": "40s", "PARAMEDIC_SILENT_AFTER": "120s"}
+
+
 @pytest.fixture(scope="module")
 def up() -> Iterator[Ward]:
     services = [(name, HOST, "") for name in STORIES] + [("another-life", HOST, "--starts-broken")]
-    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as started:
+    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services, **PATIENT) as started:
         yield started
 
 
@@ -258,7 +262,10 @@ def test_killed_while_it_waits_the_answer_is_not_lost(up: Ward, victim: str) -> 
     kill(up.stack.pids()[victim])
     assert not isinstance(_decide(up, asked), str)
     ended = _over(up, service)
-    assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
+    right = [(Ending.REMEDIATED, 1, 2)]
+    if victim == "prefect":  # silence is no permission to change; a Prefect that is back in time may give it
+        right += [(Ending.REFUSED, 1, 1)]
+    assert (ended.ending, ended.attempt, service.starts) in right, ended.because
     up.is_whole_again()
 
 

@@ -172,6 +172,17 @@ def test_an_attempt_that_waits_for_a_person_is_not_suspected_until_its_time_is_o
     assert f"[{incident.id}]" in kennel.postbox.subjects[-1]
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_who_has_answered_is_not_asked_again_because_the_run_is_late(timed: Store) -> None:
+    incident = dispatched(timed)
+    with timed.read() as tx:
+        attempt = incidents.attempt_of(tx, incident.number, 1)
+    assert attempt is not None
+    quick = Settings(claim_within=timedelta(seconds=15))
+    for stand, right in ((Stand.UNBEGUN, Fate.RAISE), (Stand.DECIDED, Fate.WAIT)):
+        assert judge(Suspect(attempt, incident, stand, timedelta(seconds=45)), "PENDING", quick)[0] is right
+
+
 def test_a_cancel_while_a_person_is_asked_hands_over_at_once(kennel: Kennel) -> None:
     incident, _ = asking(kennel.store)
     kennel.outside.runs["run-1"] = "CANCELLED"

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kill.driver import Ward, play, verify, ward
+from kill.driver import Ward, play, verify, wait_for, ward
 from kill.table import SENTINELS, Row
+
+from paramedic.outcome import Ending
+from paramedic.store import approvals
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300), pytest.mark.xdist_group("kill-stock")]
 
@@ -20,7 +23,7 @@ STOCK = {
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[Ward]:
-    services = [(row.id, "web-1", "") for row in SENTINELS]
+    services = [(row.id, "web-1", "") for row in SENTINELS] + [("asked", "web-1", "")]
     with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services, **STOCK) as started:
         yield started
 
@@ -28,6 +31,25 @@ def up() -> Iterator[Ward]:
 @pytest.mark.parametrize("row", SENTINELS, ids=lambda row: row.id)
 def test_killed_on_a_stock_worker(up: Ward, row: Row) -> None:
     play(up, row)
+
+
+def test_on_a_stock_worker_a_change_waits_for_its_person_and_is_made_once(up: Ward) -> None:
+    service = up.service("asked")
+    up.break_it(service)
+    up.send(up.alert(service, env="ask"))
+
+    def suspended() -> bool:
+        found = up.incidents_on(service)
+        return bool(found) and [run["state_type"] for run in up.flow_runs(found[0])] == ["PAUSED"]
+
+    wait_for("the suspended run", suspended, up.stack.tick, seconds=120)
+    assert service.starts == 1
+    with up.store.record() as tx:
+        asked = approvals.asked(tx, up.incidents_on(service)[0].number)
+        assert asked is not None
+        assert not isinstance(approvals.decide(tx, asked.id, granted=True, by="ada", how="command line"), str)
+    incident = up.ended(service, seconds=180)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), incident.because
 
 
 def test_on_a_stock_worker_the_trail_verifies_and_nothing_was_lost(up: Ward) -> None:

@@ -1,10 +1,22 @@
 """SIGKILL of everybody, at every boundary: the right outcome stands in table.py."""
 
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
-from kill.driver import Ward, play, verify
+from kill.driver import Ward, play, verify, ward
 from kill.table import TABLE, Row
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240), pytest.mark.xdist_group("kill-table")]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[Ward]:
+    """One whole Paramedic for all rows: what one leaves behind is the next one's burden, as in life."""
+    services = [(row.id, "web-1", "") for row in TABLE]
+    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
+        yield up
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)

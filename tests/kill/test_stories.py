@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from kill.driver import TOKEN, Ward, wait_for
+from kill.driver import TOKEN, Ward, wait_for, ward
 
 from paramedic.approval import Approval
 from paramedic.clock import iso, utc_now
@@ -27,6 +28,49 @@ from paramedic.store import trail as kept
 from paramedic.store.tables import inbox
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240), pytest.mark.xdist_group("kill-stories")]
+
+#: name -> what is wrong with the service from its start.
+STORIES = {
+    "stopped-before-intent": "",
+    "stopped-after-intent": "",
+    "retried": "",
+    "fifty": "",
+    "two-names": "",
+    "hostile": "",
+    "planted": "",
+    "beyond-help": "--starts-broken",
+    "window": "",
+    "third-cure": "",
+    "paused": "",
+    "tag-limit": "",
+    "no-trail": "",
+    "dead-key": "",
+    "locked": "",
+    "acknowledged": "",
+    "frozen-prefect": "",
+    "frozen-after-act": "",
+    "observed": "",
+    "ours": "",
+    "bad-release": "",
+    "bad-release-dies": "",
+    "bad-release-half": "",
+    "unmarked-release": "",
+    "old-release": "",
+    "unwanted": "",
+    "undeployed": "",
+    "frozen-supervisord": "",
+    **{
+        f"cancelled-at-{point}": "" for point in ("claimed", "evidence_taken", "intent_written", "act_sent", "verified")
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[Ward]:
+    """One whole Paramedic for all stories: what one leaves behind is the next one's burden, as in life."""
+    services = [(name, "web-2", faults) for name, faults in STORIES.items()]
+    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
+        yield up
 
 
 def _target(name: str) -> str:

@@ -209,7 +209,7 @@ def test_a_test_page_arrives_by_every_way_and_says_what_it_is(
     hooks.says = 404
     assert say("test", "ada", "--by", "ben") == [
         {"way": "email:ada@example.org", "left": True, "answer": None},
-        {"way": "webhook:ops", "left": False, "answer": "the webhook answered 404: "},
+        {"way": "webhook:ops", "left": False, "answer": "the webhook answered 404"},
     ]
     store = Store(f"sqlite:///{data}/paramedic.db")
     with store.read() as tx:

@@ -116,7 +116,7 @@ def _spawn(postgres: str, folder: Path, port: int, user: str | None) -> subproce
 def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
     import psycopg
 
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
         try:
             psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", connect_timeout=5).close()

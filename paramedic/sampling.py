@@ -16,7 +16,7 @@ _JITTER = 0.05
 #: The longest wait between two looks at whether to go on.
 _LOOK_SECONDS = 1.0
 
-#: How long, at the end, looks that have begun are waited for beyond their own time-out.
+#: How long looks that have begun are waited for beyond their own time-out.
 _GRACE_SECONDS = 1.0
 
 
@@ -81,8 +81,8 @@ class Sampling:
         """Sample until the moment of `boottime()`; how many samples were recorded.
 
         With each check stands how long ago it was sampled last, if ever: whoever goes on where another ended keeps the
-        rhythm. A look that does not come back before the next is due is recorded as one that saw nothing, and its thread is
-        waited for no longer.
+        rhythm. A look that has not come back when the next is due, and its time-out has passed, is recorded as one that
+        saw nothing, and its thread is waited for no longer.
         """
         now = boottime()
         lanes = [_Lane(one, now + _first_wait(one, ago)) for one, ago in placed]
@@ -99,6 +99,10 @@ class Sampling:
         check = lane.placed.check
         lane.due = now + check.every.total_seconds() * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         if lane.begun_at is not None:
+            patience = lane.begun_at + check.timeout.total_seconds() + _GRACE_SECONDS
+            if now < patience:  # `timeout` may be as long as `every`
+                lane.due = patience
+                return
             lane.given_up = True
             stuck = spoken(timedelta(seconds=now - lane.begun_at))
             sample = Sample(utc_now(), None, f"a look that began {stuck} ago has not come back")

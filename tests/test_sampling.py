@@ -94,6 +94,17 @@ def test_what_a_look_brings_after_it_was_given_up_says_nothing(gate: threading.E
     assert GOOD in desk.of("one")
 
 
+def test_a_look_that_takes_its_whole_time_is_no_look_that_hangs() -> None:
+    def look(_: Placed) -> Seen:
+        threading.Event().wait(0.2)  # four times as long as from one look to the next
+        return GOOD
+
+    desk = Desk({"slow": 3})
+    with pytest.raises(StopIteration):
+        Sampling(look, desk.record, go_on=desk.go_on).run([(placed("slow"), None)], until=boottime() + 60)
+    assert all(seen is GOOD for seen in desk.of("slow"))
+
+
 def test_who_goes_on_where_another_ended_keeps_the_rhythm() -> None:
     desk = Desk({"due": 1})
     hour = placed("early", every="4m")

@@ -29,9 +29,7 @@ def main(deployment: str) -> None:
         trigger=EventTrigger(
             posture=Posture.Reactive,
             expect={"paramedic.incident.handed_over", "paramedic.incident.refused"},
-            match={
-                "prefect.resource.id": "paramedic.incident.*"
-            },  # add "paramedic.severity": "critical" for those alone
+            match={"prefect.resource.id": "paramedic.incident.*"},  # and "paramedic.severity": "critical", if you like
             for_each={"prefect.resource.id"},
             threshold=1,
             within=timedelta(0),

@@ -52,10 +52,11 @@ class Events:
         while not stop.wait(pause):
             try:
                 busy = self.work() == BATCH
-            except (TryAgain, Useless) as error:
+            except Exception as error:
                 pause = _BACKOFF_SECONDS[min(failed, len(_BACKOFF_SECONDS) - 1)]
                 failed += 1
-                log.warning("events wait %s s: %s", pause, error)
+                known = isinstance(error, (TryAgain, Useless))
+                log.warning("events wait %s s: %s", pause, error, exc_info=None if known else error)
             else:
                 failed = 0
                 pause = 0 if busy else poll_seconds

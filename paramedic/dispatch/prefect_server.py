@@ -38,5 +38,6 @@ def server_env(home: Path) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_UI_API_URL": "/api",  # of wherever the page came from: through a tunnel too
         "PREFECT_CLI_WRAP_LINES": "false",
     }

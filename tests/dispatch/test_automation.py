@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,8 @@ def _runs_of(prefect: Prefect, deployment: str) -> list[dict[str, Any]]:
             return found
         assert time.monotonic() < until, "the automation started nothing"
         time.sleep(0.2)
+
+
+def test_the_page_shows_the_automation_as_it_is() -> None:
+    code = (SCRIPT.with_name("operators.md").read_text()).partition("```python\n")[2].partition("\n```")[0]
+    assert textwrap.indent(code, "    ") in SCRIPT.read_text()

@@ -6,6 +6,7 @@ import pytest
 from conftest import Prefect
 from store.opened import ALIVE, DEADLINE, FREE, alert, claimed, intended, opened
 
+from paramedic.dispatch import events as loop
 from paramedic.dispatch.events import BATCH, Events
 from paramedic.error import TryAgain, Useless
 from paramedic.outcome import Ending, Outcome
@@ -129,6 +130,34 @@ def test_a_prefect_that_is_away_gets_all_of_it_later(prefect: Prefect, store: St
         assert position.heard(tx) == 0
     _all_of(Events(store, prefect.api))
     assert [one["event"] for one in prefect.events(store.uuid, at_least=len(NAMES))] == NAMES
+
+
+class _Troubled(Events):
+    """Its looks at the trail come out as listed; after the last it is told to stop."""
+
+    def __init__(self, store: Store, looks: list[Exception | int], stop: threading.Event) -> None:
+        super().__init__(store, "http://127.0.0.1:9/api")
+        self.looks, self.stop = looks, stop
+
+    def work(self) -> int:
+        look = self.looks.pop(0)
+        if not self.looks:
+            self.stop.set()
+        if isinstance(look, Exception):
+            raise look
+        return look
+
+
+def test_no_fault_ends_the_telling(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loop, "_BACKOFF_SECONDS", (0,))
+    stop = threading.Event()
+    faults = [TryAgain("away"), Useless("no login"), StoreUnavailable("locked"), ValueError("a bug")]
+    troubled = _Troubled(store, [*faults, BATCH, 0], stop)
+    troubled.run(stop, poll_seconds=0)
+    assert troubled.looks == []
+    assert [str(fault) in caplog.text for fault in faults] == [True] * 4
 
 
 def test_a_prefect_that_wants_a_login_is_told_nothing_and_loses_nothing(store: Store, closed_door: str) -> None:

@@ -65,3 +65,8 @@ def _asked(prefect: Prefect, deployment: str, run: dict[str, Any]) -> int:
         timeout=30,
         trust_env=False,
     ).status_code
+
+
+def test_the_ui_asks_the_server_that_its_page_came_from(prefect: Prefect) -> None:
+    settings = httpx.get(f"{prefect.api.removesuffix('/api')}/ui-settings", timeout=30, trust_env=False).json()
+    assert settings["api_url"] == "/api"

@@ -1,0 +1,152 @@
+"""The pictures of docs/operators.md: the demo as it runs, seen in the real Prefect UI by the machine's own Chromium.
+
+`make pictures` runs it. It needs Chromium (Debian's package `chromium`; or name another: CHROMIUM=/path/to/it).
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.sync_api import Page, sync_playwright
+
+from paramedic import link, settings
+from paramedic.alert import Alert, Severity, Status, fingerprint
+from paramedic.clock import utc_now
+from paramedic.incident import State, parse_ref
+from paramedic.link import Acknowledgement
+from paramedic.settings import Settings
+from paramedic.store import Store, inbox, incidents
+from paramedic.up import Running, running
+
+PICTURES = Path(__file__).parent / "pictures"
+
+#: A browser that asks nothing of the network but the page it is shown.
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+#: Where the checkout lies is nobody's business.
+_WITHOUT_OUR_FOLDER = """folder => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(folder, "/opt/paramedic")
+}"""
+
+
+def main() -> None:
+    """Play the demo, look at it, end it."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        raise SystemExit("this machine has no Chromium; install Debian's package chromium, or name one: CHROMIUM=…")
+    with tempfile.TemporaryDirectory(prefix="paramedic-pictures-") as folder:
+        told, data = Path(folder) / "told.json", Path(folder) / "data"
+        paramedic = Path(sys.executable).with_name("paramedic")
+        demo = subprocess.Popen([paramedic, "demo", "--keep", "--json", told, "--data", data])
+        try:
+            _until("the demo's end", lambda: told.exists() or demo.poll() is not None, seconds=600)
+            where = running(data)
+            if where is None:
+                raise SystemExit("the demo has ended before it could be looked at")
+            chosen = Settings(data=data)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+                page = browser.new_page()
+                page.set_default_timeout(60_000)
+                _look(page, json.loads(told.read_text())["scenarios"], where, chosen)
+                browser.close()
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.wait(60)
+
+
+def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, chosen: Settings) -> None:
+    ui = where.prefect.removesuffix("/api")
+    healed = next(one for one in scenarios if one["outcome"] == "remediated")
+    given = next(one for one in scenarios if one["outcome"] == "handed_over")
+
+    page.set_viewport_size({"width": 1280, "height": 960})
+    _take(page, "runs", f"{ui}/runs", given["incident"])
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for name, one, word in (("healed", healed, "Remediated"), ("handed-over", given, "HandedOver")):
+        _take(page, name, f"{ui}/runs/flow-run/{one['flow_runs'][0]}", word)
+    for name, one, kind in (
+        ("incident", healed, "incident"),
+        ("evidence", given, "evidence"),
+    ):
+        key = f"{kind}-{one['incident'].lower()}"
+        _take(page, name, f"{ui}/artifacts/artifact/{_artifact(where, key)}", one["incident"])
+    deployment = httpx.get(f"{where.prefect}/deployments/name/restart-service/restart-service", trust_env=False).json()
+    _take(page, "form", f"{ui}/deployments/deployment/{deployment['id']}/run", "attempt")
+    resource = f"paramedic.incident.{Store(chosen.store()).uuid}.{given['incident']}"
+    _take(page, "events", f"{ui}/events?resource={resource}", "handed")
+    page.set_viewport_size({"width": 720, "height": 640})
+    _take(page, "acknowledgement", _ask(where, chosen), "is it yours?")
+
+
+def _take(page: Page, name: str, address: str, word: str) -> None:
+    """The page once the word is on it and nothing loads any more."""
+    page.goto(address)
+    page.get_by_text(word).first.wait_for()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1500)  # charts fade in
+    page.evaluate(_WITHOUT_OUR_FOLDER, str(settings.ROOT))
+    file = PICTURES / f"{name}.png"
+    page.screenshot(path=file)
+    print(f"{file}  {file.stat().st_size:,} B", flush=True)  # noqa: T201 - a script's answer
+
+
+def _artifact(where: Running, key: str) -> str:
+    body = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC", "limit": 1}
+    found = httpx.post(f"{where.prefect}/artifacts/filter", json=body, trust_env=False).raise_for_status().json()
+    return str(found[0]["id"])
+
+
+def _ask(where: Running, chosen: Settings) -> str:
+    """The link in the message about an alert that no runbook wants: a person has it from the first moment."""
+    store = Store(chosen.store())
+    labels = {"alertname": "DiskAlmostFull", "instance": "web-3", "service": "tracking-api"}
+    said = Alert(
+        "alertmanager",
+        labels["alertname"],
+        Severity.CRITICAL,
+        Status.FIRING,
+        utc_now(),
+        fingerprint("alertmanager", labels),
+        labels,
+    )
+    inbox.receive(store, [said], source="alertmanager", sender="pictures")
+
+    def newest() -> Any:
+        with store.read() as tx:
+            return incidents.listed(tx, limit=1)[0]
+
+    _until("the incident", lambda: newest().state is State.HANDED_OVER and newest().title == labels["alertname"])
+    token = link.sign(settings.link_key(chosen), Acknowledgement(store.uuid, parse_ref(newest().id)[1], "ada"))
+    store.close()
+    return f"{where.gateway}/ack/{token}"
+
+
+def _until(what: str, holds: Callable[[], bool], *, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            raise SystemExit(f"{what}: not within {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    main()

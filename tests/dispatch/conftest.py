@@ -39,7 +39,7 @@ class Prefect:
         env = dict(os.environ) | server_env(self.home) | quick
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(command(server_command(self.port)), env=env, stdout=log, stderr=log)
-        until = time.monotonic() + 120
+        until = time.monotonic() + 240  # a busy machine needs more than a minute
         while not self._answers():
             assert time.monotonic() < until, (self.home / "log").read_text()[-2000:]
             time.sleep(0.1)

@@ -47,7 +47,7 @@ _LOOK_AT_LOGS_SECONDS = 5.0
 _LOCK = "up.lock"
 
 #: The last one that dispatch registers: flow and deployment.
-_DEPLOYMENT = "restart-service/restart-service"
+_DEPLOYMENT = "prune/prune"
 
 
 class NotReady(TryAgain):

@@ -7,8 +7,15 @@ import pytest
 from prefect import Flow
 from ruamel.yaml import YAML
 
+from paramedic import up
+
 ROOT = Path(__file__).parents[1]
 DEPLOYMENTS = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text())["deployments"]
+
+
+def test_up_waits_for_the_deployment_that_is_registered_last() -> None:
+    name = DEPLOYMENTS[-1]["name"]
+    assert f"{name}/{name}" == up._DEPLOYMENT
 
 
 def test_every_flow_has_its_deployment_and_every_deployment_its_flow() -> None:

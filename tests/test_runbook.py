@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from paramedic import library
 from paramedic.alert import Alert, Severity, Status
+from paramedic.demo.folder import write
+from paramedic.demo.world import World
 from paramedic.document import BadDocument
 from paramedic.remedy import Verb
 from paramedic.runbook import AtOnce, Budget, Mode, Runbook, parse
@@ -29,6 +31,14 @@ def test_the_shipped_runbooks_have_nothing_wrong() -> None:
     shelf = library.load(ROOT / "runbooks")
     assert shelf.problems == ()
     assert shelf.runbooks
+
+
+def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:
+    world = World(tmp_path / "world", [("tracking-api", f"web-{number}", "") for number in range(1, 5)])
+    write(tmp_path / "runbooks", world.services_yaml("tracking-api"))
+    shelf = library.load(tmp_path / "runbooks")
+    assert shelf.problems == ()
+    assert len(shelf.runbooks) == 3
 
 
 def test_a_runbook_is_read_whole() -> None:

@@ -72,7 +72,7 @@ when:
   - check: health
     error_rate: {{warning: 1%, critical: 3%, for: 2s}}
     every: 1s
-    timeout: 2s
+    timeout: 1s
     window: 6s
 mode: act
 playbook: restore-service

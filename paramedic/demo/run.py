@@ -113,9 +113,13 @@ def _tell(  # noqa: PLR0917 - what the stage is made of
                 tick=stack.tick,
                 say=say,
             )
-            scenario = play(stage, service)
+            try:
+                scenario = play(stage, service)
+            except TimeoutError as error:
+                scenario = Scenario(play.__name__.replace("_", "-"), faults=[str(error)])
         scenarios.append(scenario)
-        _timeline(console, store, scenario)
+        if scenario.number:
+            _timeline(console, store, scenario)
         for run_id in scenario.flow_runs:
             console.print(f"  flow run {_ui(stack)}/runs/flow-run/{run_id}")
         for fault in scenario.faults:

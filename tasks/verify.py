@@ -26,14 +26,13 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     pause = min(1.0, verify.stable.total_seconds() / 5)
     ends_at = boottime() + verify.within.total_seconds()
     well_since: float | None = None
-    why = "no sample was taken"
+    why = "it was over too soon to tell"  # what the last sample that was not well saw
     while boottime() < ends_at:
         work.go_on()
         taken_at = boottime()
         health = measure(work)
-        why = health.why
         if health.sight is not Sight.WELL:
-            well_since = None
+            well_since, why = None, health.why
         elif well_since is None:
             well_since = taken_at
         elif taken_at - well_since >= verify.stable.total_seconds():

@@ -148,7 +148,7 @@ def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
     assert f"Your code there: {digits}\n" in text
     with timed.read() as tx:
         assert digits not in str([(entry.reason, entry.data) for entry in kept.entries(tx)])
-    assert told(timed) == [("approver.told", "ada was told")]
+    assert told(timed) == [("approver.told", "ada was told by email")]
     assert [row.state for row in rows(timed, incident)] == ["sent"], "nothing climbs while it waits"
 
 

@@ -1,81 +1,17 @@
 """A real Prefect server, empty at the start of the session."""
 
-import os
-import subprocess
 import threading
-import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
+from prefect_server import Prefect
 from sqlalchemy import update
 
 from paramedic.demo.world import free_port
-from paramedic.dispatch.prefect_server import server_command, server_env
-from paramedic.lifeline import command
 from paramedic.store import Store, connect
 from paramedic.store.tables import meta
-
-
-@dataclass
-class Prefect:
-    """The server of this session, and how it is started again on the same data."""
-
-    home: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def api(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api"
-
-    def start(self) -> None:
-        quick = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5"}
-        env = dict(os.environ) | server_env(self.home) | quick
-        with (self.home / "log").open("ab") as log:
-            self.process = subprocess.Popen(command(server_command(self.port)), env=env, stdout=log, stderr=log)
-        until = time.monotonic() + 240  # a busy machine needs more than a minute
-        while not self._answers():
-            assert time.monotonic() < until, (self.home / "log").read_text()[-2000:]
-            time.sleep(0.1)
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.api}/health", timeout=5, trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
-
-    def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def ask(self, method: str, path: str, **content: Any) -> Any:
-        """The answer's JSON; what is no success fails the test."""
-        answer = httpx.request(method, f"{self.api}{path}", timeout=30, trust_env=False, **content)
-        assert answer.is_success, f"{answer.status_code}: {answer.text[:2000]}"
-        return answer.json() if answer.content else None
-
-    def events(self, store: str, *, at_least: int) -> list[dict[str, Any]]:
-        """All events of the store, oldest first, once so many are there."""
-        mine = {"id_prefix": [f"paramedic.incident.{store}", f"paramedic.store.{store}"]}
-        body = {"filter": {"resource": mine, "order": "ASC"}, "limit": 50}
-        until = time.monotonic() + 60
-        while True:
-            found: list[dict[str, Any]] = self.ask("POST", "/events/filter", json=body)["events"]
-            if len(found) >= at_least:
-                return found
-            assert time.monotonic() < until, f"{len(found)} events, not {at_least}: {[one['event'] for one in found]}"
-            time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Prefect
-from store.opened import opened
+from opened import opened
+from prefect_server import Prefect
 
 from paramedic.dispatch.events import Events
 from paramedic.outcome import Ending, Outcome

@@ -3,8 +3,8 @@
 import threading
 
 import pytest
-from conftest import Prefect
-from store.opened import ALIVE, DEADLINE, FREE, alert, claimed, intended, opened
+from opened import ALIVE, DEADLINE, FREE, alert, claimed, intended, opened
+from prefect_server import Prefect
 
 from paramedic.dispatch import events as loop
 from paramedic.dispatch.events import BATCH, Events

@@ -1,11 +1,12 @@
 """What an operator reads at a deployment in the Prefect UI, as its API hands it to the form."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from conftest import Prefect
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect_server import Prefect
 
 from paramedic.dispatch.registration import register
 from paramedic.settings import ROOT
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("prefect")]
 @pytest.fixture(scope="module")
 def deployed(prefect: Prefect) -> Prefect:
     with temporary_settings({PREFECT_API_URL: prefect.api, PREFECT_HOME: prefect.home / "client"}):
-        register(ROOT, "paramedic", "paramedic")
+        register(ROOT, "paramedic", "paramedic", groups=[], every=timedelta(minutes=1))
     return prefect
 
 

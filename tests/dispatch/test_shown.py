@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Prefect
 from patients import alert
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect_server import Prefect
 
 from paramedic import library
 from paramedic.error import Refused

@@ -176,7 +176,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
     assert set(before["trail"]) < set(after["trail"])
     store = opened(life)
     with store.record() as tx:
-        assert "restored from a backup" in (pauses.current(tx) or "")
+        assert "restored from a backup" in pauses.standing(tx)[0].reason
         assert outbox.waiting(tx) == []
         assert incidents.open_attempts(tx) == []
         states = {one.target: one.state for one in incidents.listed(tx)}
@@ -481,7 +481,7 @@ def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(
     if point == "store_put":
         store = opened(life)
         with store.read() as tx:
-            assert "restored" in (pauses.current(tx) or "")
+            assert "restored" in pauses.standing(tx)[0].reason
             assert tx.conn.execute(select(meta.c.generation)).scalar_one() == 2
         store.close()
     else:

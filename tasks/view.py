@@ -5,21 +5,18 @@ import logging
 import httpx
 from prefect.runtime import task_run
 
-from paramedic.clock import from_iso, iso, spoken
+from paramedic import report
 from paramedic.incident import Incident, State, name
 from paramedic.secret import redact
-from paramedic.store import Store, Tx, incidents, trail
-from paramedic.trail import Entry
-from paramedic.visible import one_line, visible
+from paramedic.store import Store, Tx, incidents
+from paramedic.store.story import story
+from paramedic.visible import visible
 from tasks.work import prefect_api
 
 log = logging.getLogger(__name__)
 
 #: How long the UI's server may take for each part of an answer. It is asked once.
 PATIENCE_SECONDS = 2.0
-
-#: A page shows so many lines of the timeline, the last ones; `paramedic incident show` has them all.
-_LINES = 200
 
 
 def show(key: str, markdown: str, *, flow_run: str) -> None:
@@ -49,44 +46,14 @@ def show_incident(store: Store, number: int, *, flow_run: str) -> None:
 
 
 def page(tx: Tx, incident: Incident) -> str:
-    """What was wrong, what was done and when, how it stands, how to go on: Markdown of ours, the rest quoted (P7)."""
-    entries = list(trail.entries(tx, incident=incident.number))
-    wrong = [
-        f"{incident.title} on {incident.target}",
-        f"service {incident.service}, {incident.severity}, runbook {incident.runbook or 'none'}",
-        f"since {iso(incident.opened_at)}",
-    ]
-    ended = [incident.because or "it has not ended"]
-    if incident.ended_at is not None:
-        ended.append(f"after {spoken(incident.ended_at - incident.opened_at)}")
-    return "\n\n".join(
-        [
-            f"# {incident.id}: {(incident.ending or incident.state).replace('_', ' ')}",
-            f"As it stood at {iso(tx.now)[:19]}Z. How it stands now: `paramedic incident show {incident.id}`.",
-            "## What was wrong",
-            quoted("\n".join(map(one_line, wrong))),
-            "## How it ended",
-            quoted("\n".join(map(one_line, ended))),
-            "## How to go on",
-            _how_to_go_on(incident),
-            "## What was done",
-            quoted("\n".join(_timeline(entries))),
-        ]
-    )
+    """The incident's report as it stands, and how to go on: Markdown of ours, whatever is in it (P7)."""
+    said = report.markdown(story(tx, incident.number))
+    return f"{said}\n## How to go on\n\n{_how_to_go_on(incident)}\n"
 
 
 def quoted(text: str) -> str:
     """As an indented block: no run of characters inside can end it, and none of it is markup (P7)."""
     return "\n".join(f"    {line}" for line in visible(text).splitlines())
-
-
-def _timeline(entries: list[Entry]) -> list[str]:
-    left_out = len(entries) - _LINES
-    lines = [f"({left_out} lines before these)"] if left_out > 0 else []
-    for entry in entries[-_LINES:]:
-        after = spoken(from_iso(entry.at) - from_iso(entries[0].at))
-        lines.append(f"{after:>8}  {entry.phase:<8}  {one_line(entry.what):<24}  {one_line(entry.reason)[:300]}")
-    return lines
 
 
 def _how_to_go_on(incident: Incident) -> str:

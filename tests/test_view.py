@@ -7,7 +7,7 @@ from typing import Self
 
 import pytest
 from markdown_it import MarkdownIt
-from patients import acting, begun, handed_over, ordered
+from patients import acting, begun, handed_over
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from paramedic.outcome import Ending, Outcome
@@ -66,20 +66,9 @@ def test_the_page_says_what_was_wrong_what_was_done_and_how_it_ended(store: Stor
         outcome = Outcome(Ending.REMEDIATED, "the restart helped, verified")
         incidents.resolve(tx, incident.number, outcome, actor="run:run-1")
     said = _page(store, incident.number)
-    assert said.startswith("# INC-1: remediated\n")
-    for part in ("TrackingApiMemory on web-1/tracking-api", "the restart helped, verified", "nothing is left to do"):
+    assert said.startswith("# INC-1: TrackingApiMemory on web-1/tracking-api\n")
+    for part in ("## What was done", "the restart helped, verified", "it answered", "nothing is left to do"):
         assert part in said
-    done = [line.split()[2] for line in said[said.index("## What was done") :].splitlines()[2:]]
-    assert done == [
-        "incident.opened",
-        "attempt.raised",
-        "run.created",
-        "attempt.began",
-        "claim.taken",
-        "restart",
-        "restart.done",
-        "incident.remediated",
-    ]
 
 
 def test_the_page_says_how_to_go_on_in_every_state(store: Store) -> None:
@@ -89,17 +78,6 @@ def test_the_page_says_how_to_go_on_in_every_state(store: Store) -> None:
         incidents.acknowledge(tx, given.number, by="ada", reason="by the link in a message")
     assert "Somebody has it" in _page(store, given.number)
     assert "attempt 1, in a run of its own" in _page(store, begun(store, "web-2/tracking-api").number)
-
-
-def test_a_long_story_is_shown_by_its_end(store: Store) -> None:
-    number = ordered(store).number
-    with store.record() as tx:
-        for count in range(300):
-            incidents.tell_timeline(tx, number, actor="x", what="seen", reason=f"look {count}")
-    said = _page(store, number)
-    assert "(102 lines before these)" in said
-    assert "look 299" in said
-    assert "look 99\n" not in said
 
 
 @pytest.fixture

@@ -211,7 +211,7 @@ def _share(said: object) -> object:
     return percent(said) / 100 if isinstance(said, str) else said
 
 
-_Span = Annotated[timedelta, BeforeValidator(_positive)]
+_Span = Annotated[timedelta, BeforeValidator(_positive, json_schema_input_type=str)]
 
 
 class Bounds(BaseModel):
@@ -220,8 +220,10 @@ class Bounds(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     warning: str | None = None
     critical: str | None = None
-    for_: Annotated[timedelta, BeforeValidator(_not_negative)] | None = Field(default=None, alias="for")
-    hysteresis: Annotated[float, BeforeValidator(_share)] = Field(default=0.1, ge=0, lt=1)
+    for_: Annotated[timedelta, BeforeValidator(_not_negative, json_schema_input_type=str)] | None = Field(
+        default=None, alias="for"
+    )
+    hysteresis: Annotated[float, Field(ge=0, lt=1), BeforeValidator(_share, json_schema_input_type=str)] = 0.1
 
     def threshold(self, metric: str) -> Threshold:
         """The threshold that these bounds are. Raises ValueError, saying what is allowed."""

@@ -151,7 +151,7 @@ def _filled(template: str, labels: Mapping[str, str]) -> str:
 
 EVIDENCE = ("process-tree", "memory", "log-tail", "journal")
 
-_Span = Annotated[timedelta, BeforeValidator(duration)]
+_Span = Annotated[timedelta, BeforeValidator(duration, json_schema_input_type=str)]
 
 
 def _matcher(text: Any) -> AlertMatcher:
@@ -205,7 +205,7 @@ class _Strict(BaseModel):
 class _When(CheckWords):
     """`- alert: …`, or `- check: …` with the check's own keys."""
 
-    alert: Annotated[AlertMatcher, BeforeValidator(_matcher)] | None = None
+    alert: Annotated[AlertMatcher, BeforeValidator(_matcher, json_schema_input_type=str)] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "_When":
@@ -237,8 +237,8 @@ class _Target(_Strict):
 
 class _Verify(_Strict):
     health: Literal["ok"] | None = None
-    memory_below: Annotated[int, BeforeValidator(size)] | None = None
-    check: Annotated[list[str], BeforeValidator(_one_or_many)] = []
+    memory_below: Annotated[int, BeforeValidator(size, json_schema_input_type=str)] | None = None
+    check: Annotated[list[str], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])] = []
     stable: _Span
     within: _Span
 
@@ -251,18 +251,22 @@ class _Verify(_Strict):
         return self
 
 
+_Written = Literal["restart", "rollback"] | dict[Literal["rollback-if-deployed-within", "run"], str]
+_Rung = Annotated[Remedy, BeforeValidator(_remedy, json_schema_input_type=_Written)]
+
+
 class _With(_Strict):
     target: _Target
-    remedies: list[Annotated[Remedy, BeforeValidator(_remedy)]] = Field(default=[RESTART], min_length=1, max_length=20)
+    remedies: list[_Rung] = Field(default=[RESTART], min_length=1, max_length=20)
     evidence: list[Literal["process-tree", "memory", "log-tail", "journal"]] = []
     verify: _Verify
 
 
 class _Guardrails(_Strict):
-    budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
-    service_budget: Annotated[Budget, BeforeValidator(_budget)] | None = None
+    budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
+    service_budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
     cooldown: _Span | None = None
-    at_once: Annotated[AtOnce, BeforeValidator(_at_once)] | None = None
+    at_once: Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=str)] | None = None
     approval: dict[str, Severity] = {}
 
 
@@ -286,7 +290,7 @@ class _Front(_Strict):
     guardrails: _Guardrails = _Guardrails()
     settle: _Span = timedelta(minutes=10)
     escalate: _Escalate = _Escalate(policy="default")
-    notify: list[Annotated[Way, BeforeValidator(parse_way)]] = []
+    notify: list[Annotated[Way, BeforeValidator(parse_way, json_schema_input_type=str)]] = []
     group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"
 
     @model_validator(mode="after")
@@ -300,6 +304,21 @@ class _Front(_Strict):
             allowed = f"allowed: {', '.join(known)}" if known else "there is no `check` under `when`"
             raise ValueError(f"with.verify.check: no check under `when` measures {strange[0]!r:.80}; {allowed}")
         return self
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the front matter, for an editor to complete and check it by; `parse` asks for more."""
+    said = _Front.model_json_schema(by_alias=True)
+    said |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A runbook of Paramedic"}
+    cleaned: dict[str, Any] = _without_defaults(said)
+    return cleaned
+
+
+def _without_defaults(said: Any) -> Any:
+    """Defaults are values of ours, not what an author would write."""
+    if isinstance(said, dict):
+        return {key: _without_defaults(one) for key, one in said.items() if key != "default"}
+    return [_without_defaults(one) for one in said] if isinstance(said, list) else said
 
 
 def _nearest(name: str, known: list[str]) -> str:

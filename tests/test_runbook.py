@@ -3,10 +3,13 @@
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from paramedic import library
 from paramedic.alert import Alert, Severity, Status
@@ -14,7 +17,7 @@ from paramedic.demo.folder import write
 from paramedic.demo.world import World
 from paramedic.document import BadDocument
 from paramedic.remedy import Verb
-from paramedic.runbook import AtOnce, Budget, Mode, Runbook, parse
+from paramedic.runbook import AtOnce, Budget, Mode, Runbook, parse, schema
 from paramedic.services import Services, parse_services
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +81,36 @@ def test_an_address_that_is_nobody_s_hears_nothing(tmp_path: Path) -> None:
 def test_without_a_mode_it_observes() -> None:
     without = "\n".join(line for line in GOOD.split("\n") if not line.startswith("mode:"))
     assert parse(without, "r.md").mode is Mode.OBSERVE
+
+
+def _front(text: str) -> Any:
+    return YAML(typ="safe").load(text.split("---")[1])
+
+
+@pytest.mark.parametrize("text", [GOOD, *(GOOD.replace(*one) for one in (
+    ("playbook: restart-service", "playbook: restore-service\ngroup: slow"),
+    ("settle: 10m", "notify: ['webhook:ops']"),
+    ("health: ok, memory_below: 1500MB", "check: [latency_p95, error_rate]"),
+    ("  - alert:", "  - {check: health, latency_p95: {critical: 300ms, for: 1m, hysteresis: 5%}}\n  - alert:"),
+    ("budget: 3 per hour", "service_budget: 5 per 30m, at_once: 1 of 4, approval: {restart: critical}"),
+    ("  verify:", "  remedies: [rollback-if-deployed-within: 30m, {run: x}, restart]\n  verify:"),
+))])  # fmt: skip
+def test_the_schema_that_an_editor_completes_by_takes_what_lint_takes(text: str) -> None:
+    Draft202012Validator(schema()).validate(_front(text))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("settle:", "setle:"),
+        ("mode: observe", "mode: maybe"),
+        ("stable: 1m", "stable: 60"),
+        ("supervisord:", "superd:"),
+        ("  verify:", "  remedies: [reboot]\n  verify:"),
+    ],
+)
+def test_the_schema_shows_what_lint_refuses(change: tuple[str, str]) -> None:
+    assert not Draft202012Validator(schema()).is_valid(_front(GOOD.replace(*change)))
 
 
 def _with_remedies(said: str) -> str:

@@ -20,7 +20,7 @@ COMMANDS = {
     "alert": ("alert", "Send an alert, list what came in."),
     "incident": ("incident", "List, show, acknowledge, resolve, note, report."),
     "oncall": ("oncall", "Who is on call, the schedule and its gaps, overrides, a test page."),
-    "runbook": ("runbook", "List, show, lint, test, new."),
+    "runbook": ("runbook", "List, show, lint, test, new, schema."),
     "check": ("check", "List what Paramedic measures, measure once now."),
     "audit": ("audit", "Show, verify, export and seal the trail."),
     "pause": ("switch", "Stop every act, or those of one service or runbook; and no page."),

@@ -12,7 +12,7 @@ from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, con
 from paramedic.document import BadDocument
 from paramedic.library import Library
 from paramedic.rehearsal import rehearse
-from paramedic.runbook import Runbook
+from paramedic.runbook import Runbook, schema
 from paramedic.sources import BadPayload, alertmanager
 from paramedic.store import Store
 from paramedic.visible import visible
@@ -71,6 +71,12 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
         typer.echo("\n".join(visible(str(problem)) for problem in problems) or words)
     if problems:
         raise typer.Exit(1)
+
+
+@app.command("schema")
+def schema_() -> None:
+    """The JSON Schema of a runbook's front matter, for editors (docs/runbooks.md)."""
+    say_json(schema())
 
 
 @app.command("test")

@@ -85,7 +85,7 @@ BREAKS = (
     Break("a-lapsed-claim-is-nobodys-business", (_NOBODY_LOOKS,), ("process", "responder"), POINTS[4:10]),
     Break(
         "an-earlier-act-is-forgotten",
-        (("tasks/guard.py", "        _look_back(at_hand(), target)\n", ""),),
+        (("tasks/guard.py", "if not at_hand().looked_back:", "if False:"),),
         ("process", "responder"),
         POINTS[6:10],
     ),

@@ -11,7 +11,7 @@ demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
 
 test: lint
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: .venv/ready
 	@$(BIN)/ruff check -q .

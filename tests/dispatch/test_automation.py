@@ -16,7 +16,7 @@ from paramedic.dispatch.events import Events
 from paramedic.outcome import Ending, Outcome
 from paramedic.store import Store, incidents
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.real]
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "automation.py"
 

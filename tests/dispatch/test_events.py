@@ -13,7 +13,7 @@ from paramedic.outcome import Ending, Outcome
 from paramedic.store import Store, StoreUnavailable, acts, incidents, pauses, trail
 from paramedic.store import told as position
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.real]
 
 RUN = "0f3f1c52-9a3e-4f43-8f0c-0d9f6f6f4b11"
 

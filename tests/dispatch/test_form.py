@@ -11,7 +11,7 @@ from prefect_server import Prefect
 from paramedic.dispatch.registration import register
 from paramedic.settings import ROOT
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.real]
 
 
 @pytest.fixture(scope="module")

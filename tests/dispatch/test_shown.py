@@ -22,7 +22,7 @@ from tasks.notify import recovered
 from tasks.playbook import Run, playbook
 from tasks.work import Cancelled, GivenUp, at_hand
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.real]
 
 ROOT = Path(__file__).parents[2]
 

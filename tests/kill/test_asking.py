@@ -26,7 +26,7 @@ from paramedic.store import trail as kept
 from paramedic.store.claims import Claim
 from paramedic.store.tables import approvals as table
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600), pytest.mark.xdist_group("kill-asking")]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
 HOST = "web-2"
 

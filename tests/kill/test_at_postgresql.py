@@ -9,7 +9,7 @@ from databases import Postgres
 from kill.driver import Ward, play, verify, ward
 from kill.table import SENTINELS, Row
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300), pytest.mark.xdist_group("kill-postgresql")]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

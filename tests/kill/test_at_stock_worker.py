@@ -11,7 +11,7 @@ from kill.table import SENTINELS, Row
 from paramedic.outcome import Ending
 from paramedic.store import approvals
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300), pytest.mark.xdist_group("kill-stock")]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300)]
 
 #: A stock worker needs its seconds before a run's first line.
 STOCK = {

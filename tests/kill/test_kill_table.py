@@ -8,7 +8,7 @@ import pytest
 from kill.driver import Ward, play, verify, ward
 from kill.table import TABLE, Row
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240), pytest.mark.xdist_group("kill-table")]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from paramedic.store import approvals, incidents, pauses
 from paramedic.store import trail as kept
 from paramedic.store.tables import inbox
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240), pytest.mark.xdist_group("kill-stories")]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
 
 #: name -> what is wrong with the service from its start.
 STORIES = {

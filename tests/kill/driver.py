@@ -213,6 +213,23 @@ class Ward:
         wait_for(f"the end of {service.name}", over, self.stack.tick, seconds=seconds)
         return self.incidents_on(service)[0]
 
+    def stands_at(self, point: str, service: Service) -> int:
+        """Until somebody stands at the boundary; who. Where nobody comes, it says how far the incident came."""
+        try:
+            return self.boundaries.wait(point, self.stack.tick, seconds=120)
+        except AssertionError as nobody:
+            raise AssertionError(f"{nobody}\n{self.told_of(service)}") from nobody
+
+    def told_of(self, service: Service) -> str:
+        """Its incidents' timelines, and what Prefect says of their runs."""
+        lines = []
+        for one in self.incidents_on(service):
+            with self.store.read() as tx:
+                lines += [f"{entry.at} {entry.what}: {entry.reason}" for entry in kept.entries(tx, incident=one.number)]
+            lines += [f"run {run['id']} of {run['created']}: {run['state']}" for run in self.flow_runs(one)]
+        log = (self.folder / "data" / "logs" / "responder.log").read_text(errors="replace").splitlines()
+        return "\n".join(lines + [line for line in log[-400:] if " | " in line][-60:])
+
     def acts_of(self, incident: Incident) -> list[acts.Act]:
         with self.store.read() as tx:
             return acts.of(tx, incident.number)
@@ -345,7 +362,7 @@ def play(up: Ward, row: Row, host: str = "web-1", *, seconds: float = 150) -> No
     subject = alert["labels"]["alertname"] if row.point == "alert_committed" else f"{host}/{row.id}"
     up.boundaries.arm(row.point, subject)
     up.send_meanwhile(alert)
-    stands = up.boundaries.wait(row.point, up.stack.tick)
+    stands = up.stands_at(row.point, service)
 
     doomed = stands in _engines(up) and row.victim in ("process", "responder")
     for pid in _victims(up, row.victim, stands):

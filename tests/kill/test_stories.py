@@ -84,7 +84,7 @@ def _stands(whole: Ward, name: str, point: str) -> int:
     whole.break_it(service)
     whole.boundaries.arm(point, _target(name))
     assert whole.send(whole.alert(service)).status_code == 202
-    return whole.boundaries.wait(point, whole.stack.tick)
+    return whole.stands_at(point, service)
 
 
 def _gone(pid: int) -> bool:

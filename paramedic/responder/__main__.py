@@ -1,6 +1,7 @@
 """`python -m paramedic.responder`: the worker with a SIGTERM that drains. `prefect worker start --type paramedic` works too."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -13,8 +14,12 @@ from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
 
 from paramedic import library, settings
+from paramedic.document import BadDocument
 from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
 from paramedic.secret import hush_logging
+from paramedic.settings import Settings
+
+log = logging.getLogger(__name__)
 
 #: How long runs may take to end after SIGTERM.
 DRAIN = timedelta(seconds=5)
@@ -29,7 +34,7 @@ async def serve() -> None:
         loop.add_signal_handler(number, stop.set)
     await _prefect_answers(stop)
     # Of each group one round is at work and the next may wait for it; other schedules have room for as many again.
-    rounds = 2 * (len(library.load(chosen.runbooks, chosen.flows).groups()) + 2)
+    rounds = 2 * (_groups(chosen) + 2)
     worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=PLAYBOOKS + rounds, prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
     async with worker:
@@ -50,6 +55,15 @@ async def serve() -> None:
                 await anyio.sleep(0.1)
         if worker.limiter.borrowed_tokens:
             raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on
+
+
+def _groups(chosen: Settings) -> int:
+    """How many groups of checks there are. A folder that cannot be read now keeps no playbook from its process."""
+    try:
+        return len(library.load(chosen.runbooks, chosen.flows).groups())
+    except BadDocument as error:
+        log.error("room is kept for one group alone: %s", error)  # noqa: TRY400 - its words say it
+        return 1
 
 
 async def _prefect_answers(stop: anyio.Event) -> None:

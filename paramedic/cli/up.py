@@ -30,7 +30,7 @@ def up(data: Data = None) -> None:
     try:
         stack.start()
         console.print("starting …")
-        stack.wait_ready(120)
+        stack.wait_ready(240)
         console.print(f"gateway    {stack.gateway_url}/alerts/alertmanager", markup=False)
         if stack.token_file.exists():
             console.print(f"its token  {stack.token_file}", markup=False)

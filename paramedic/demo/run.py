@@ -54,7 +54,7 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
         console.print("starting the Prefect server, the gateway, dispatch, the responder and the watchdog …")
         stack.start()
         try:
-            stack.wait_ready(120)
+            stack.wait_ready(240)
             console.print(f"gateway {stack.gateway_url} · Prefect UI {_ui(stack)}")
             scenarios = _tell(console, chosen, stack, world, mailbox, pager)
             verified = _verify(console, chosen)

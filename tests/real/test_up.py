@@ -1,7 +1,6 @@
 """`paramedic up` and the demo: nothing is left behind, whoever is killed."""
 
 import contextlib
-import functools
 import json
 import os
 import signal
@@ -17,7 +16,7 @@ import pytest
 
 from paramedic.demo.world import free_port
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(500)]
 
 PARAMEDIC = str(Path(sys.executable).parent / "paramedic")
 
@@ -97,16 +96,24 @@ def test_a_child_that_is_killed_comes_back_and_leaves_nothing(up: subprocess.Pop
                 found[one.cmdline()[2]] = one
         return found
 
-    def back(name: str, before: int) -> bool:
-        return name in children() and children()[name].pid != before
+    def child(name: str, *, not_pid: int = 0) -> psutil.Process:
+        met: list[psutil.Process] = []
+
+        def there() -> bool:
+            found = children().get(name)
+            if found is not None and found.pid != not_pid:
+                met.append(found)
+            return bool(met)
+
+        _until(f"{name} is there", there)
+        return met[0]
 
     for name in ("paramedic.gateway", "paramedic.dispatch", "paramedic.watchdog", "paramedic.responder", "uvicorn"):
-        _until(name, functools.partial(back, name, 0))
-        victim = children()[name]
+        victim = child(name)
         below = victim.children(recursive=True)
         victim.kill()
         _all_gone(below)
-        _until(f"{name} is back", functools.partial(back, name, victim.pid))
+        child(name, not_pid=victim.pid)
 
 
 def test_a_port_that_is_asked_for_and_taken_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from paramedic.lifeline import command
 
 @dataclass
 class Prefect:
-    """The server of this session, and how it is started again on the same data."""
+    """One server: where it keeps its data, and how it is started on them and stopped."""
 
     home: Path
     port: int

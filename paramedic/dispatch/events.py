@@ -52,7 +52,7 @@ class Events:
         while not stop.wait(pause):
             try:
                 busy = self.work() == BATCH
-            except Exception as error:
+            except Exception as error:  # the thread's edge: whatever it was, the next entries are to be told too
                 pause = _BACKOFF_SECONDS[min(failed, len(_BACKOFF_SECONDS) - 1)]
                 failed += 1
                 known = isinstance(error, (TryAgain, Useless))

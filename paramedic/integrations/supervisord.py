@@ -185,7 +185,7 @@ def _connect(target: Target, deadline: float) -> socket.socket:
         try:
             line.settimeout(left)
             line.connect(unquote(parts.path))
-        except BaseException:
+        except BaseException:  # raised again: no socket is left open, whatever ends us
             line.close()
             raise
         return line  # noqa: TRY300 - the socket is closed only on the way out

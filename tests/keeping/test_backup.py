@@ -424,9 +424,8 @@ def test_checkpoints_of_another_store_and_another_key_are_not_mixed(life: Settin
         restore(life, tmp_path / "backup", by="ada", replace=True)
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])  # SQLite is watched over by the data folder's lock
 def test_a_restore_waits_for_the_last_session_to_end(life: Settings, tmp_path: Path) -> None:
-    if life.store().startswith("sqlite"):
-        pytest.skip("SQLite is watched over by the data folder's lock")
     handed_over(store := opened(life))
     back_up(life, tmp_path / "backup")
     with pytest.raises(Refused, match="1 other sessions use this database"):

@@ -197,8 +197,7 @@ def reopen(tx: Tx, number: int, alert: Alert, *, reason: str) -> Incident:
     )
     _note_alert(tx, number, alert)
     _judge_severity(tx, number)
-    rungs = tx.conn.execute(select(func.max(grants.c.rung)).where(grants.c.incident == number)).scalar_one()
-    raise_attempt(tx, number, after=incident.attempt, rungs=rungs or 0, reason=reason, actor="triage")
+    raise_attempt(tx, number, after=incident.attempt, rungs=rungs_of(tx, number), reason=reason, actor="triage")
     return get(tx, number)
 
 

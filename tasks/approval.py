@@ -78,6 +78,7 @@ def _asked(work: Work, claim: Claim, remedy: Remedy, identity: Identity) -> Appr
             within=work.settings.approve_within,
             flow_run=work.flow_run,
             policy=work.incident.policy,
+            severity=work.incident.severity,
         )
     reached("approval_asked", claim.target)
     return asked

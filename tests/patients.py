@@ -81,9 +81,9 @@ def ordered(store: Store, target: str = "web-1/tracking-api", **said: Any) -> In
         )
 
 
-def dispatched(store: Store, target: str = "web-1/tracking-api") -> Incident:
+def dispatched(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
     """Prefect has its run, `run-1`."""
-    incident = ordered(store, target)
+    incident = ordered(store, target, **said)
     with store.record() as tx:
         send(tx, incident, 1)
     return incident
@@ -96,17 +96,17 @@ def send(tx: incidents.Tx, incident: Incident, attempt: int) -> None:
     incidents.dispatched(tx, incident.number, attempt, flow_run=f"run-{attempt}")
 
 
-def begun(store: Store, target: str = "web-1/tracking-api") -> Incident:
+def begun(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
     """Its run works on it, and has no claim."""
-    incident = dispatched(store, target)
+    incident = dispatched(store, target, **said)
     with store.record() as tx:
         assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
     return incident
 
 
-def holding(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, Claim]:
+def holding(store: Store, target: str = "web-1/tracking-api", **said: Any) -> tuple[Incident, Claim]:
     """Its run has the claim, for ten seconds."""
-    incident = begun(store, target)
+    incident = begun(store, target, **said)
     lease = timedelta(seconds=10)
     with store.record() as tx:
         claim = claims.take(tx, target=target, incident=incident.number, attempt=1, holder="run:run-1", lease=lease)
@@ -131,9 +131,9 @@ def acting(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, 
     return incident, act
 
 
-def asking(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, Approval]:
+def asking(store: Store, target: str = "web-1/tracking-api", **said: Any) -> tuple[Incident, Approval]:
     """Its run asked a person before its first rung, gave its claim back, and is suspended."""
-    incident, claim = holding(store, target)
+    incident, claim = holding(store, target, **said)
     with store.record() as tx:
         asked = approvals.ask(
             tx,
@@ -146,6 +146,7 @@ def asking(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, 
             within=timedelta(minutes=15),
             flow_run="run-1",
             policy="default",
+            severity=incident.severity,
         )
         claims.release(tx, claim)
     return incident, asked

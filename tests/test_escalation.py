@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from databases import Clock
-from patients import alert, handed_over, on_call, unwritable
+from patients import alert, asking, handed_over, on_call, unwritable
 from postbox import Postbox, text_of
 from pydantic import SecretStr
 
@@ -90,6 +90,13 @@ def test_a_warning_climbs_its_own_rungs(timed: Store, paging: Paging, postbox: P
     assert postbox.told == [ADA]
     minutes_pass(clock, pager, 1)
     assert postbox.told == [ADA, BOB]
+
+
+def test_an_approval_is_asked_of_the_people_for_its_severity(timed: Store, paging: Paging, postbox: Postbox) -> None:
+    asking(timed, severity=Severity.WARNING)
+    postbox.says = {ADA: "550 nobody here", BOB: "550 nobody here"}
+    assert paging().deliver_due() == 0
+    assert postbox.told == [], "who climbs for what is critical was asked about a warning"
 
 
 def test_what_is_critical_climbs_the_rungs_for_critical(

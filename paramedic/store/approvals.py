@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select, update
 
+from paramedic.alert import Severity
 from paramedic.approval import Answer, Approval, life
 from paramedic.clock import iso
 from paramedic.store import Tx, messages
@@ -27,6 +28,7 @@ def ask(
     within: timedelta,
     flow_run: str,
     policy: str,
+    severity: Severity,
 ) -> Approval:
     """Ask, and have whoever is on call told. Asked once for a rung of an attempt, it stays as it is."""
     known = of(tx, incident, attempt, rung, target)
@@ -56,7 +58,7 @@ def ask(
         actor=f"run:{flow_run}",
         reason=f"{asked.what} needs a person's approval until {iso(asked.expires_at)}",
     )
-    messages.queue_approval(tx, incident=incident, policy=policy)
+    messages.queue_approval(tx, incident=incident, policy=policy, severity=severity)
     return asked
 
 

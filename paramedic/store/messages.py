@@ -63,9 +63,9 @@ def queue_news(tx: Tx, *, incident: int, policy: str) -> None:
     _queue(tx, kind="news", incident=incident, policy=policy, rung=0, due_at=tx.now)
 
 
-def queue_approval(tx: Tx, *, incident: int, policy: str) -> None:
+def queue_approval(tx: Tx, *, incident: int, policy: str, severity: Severity) -> None:
     """Have whoever is on call asked for the approval that the incident waits for. Once."""
-    _queue(tx, kind="approval", incident=incident, policy=policy, rung=0, due_at=tx.now)
+    _queue(tx, kind="approval", incident=incident, policy=policy, severity=severity, rung=0, due_at=tx.now)
 
 
 def queue_notice(tx: Tx, *, incident: int, policy: str, way: str, happened: str) -> None:

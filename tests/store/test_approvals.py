@@ -90,6 +90,7 @@ def test_what_is_asked_is_on_the_trail_whole_and_told_once(timed: Store, clock: 
             within=timedelta(hours=9),
             flow_run="run-1",
             policy="default",
+            severity=incident.severity,
         )
     assert again == asked
     assert of(timed, incident) == [("approval", "due")]

@@ -11,6 +11,7 @@ from paramedic import runbook
 from paramedic.approval import Answer
 from paramedic.boundary import reached
 from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, PrefectRuns
+from paramedic.document import BadDocument
 from paramedic.error import TryAgain, Useless
 from paramedic.incident import Incident
 from paramedic.outcome import Ending, Outcome
@@ -32,7 +33,8 @@ class Wanted:
 
     order: Order
     incident: Incident
-    deployment: str
+    runbook: str
+    """The text that was pinned when the incident opened."""
 
 
 class Dispatch:
@@ -59,9 +61,7 @@ class Dispatch:
             due = []
             for order in outbox.waiting(tx):
                 incident = incidents.get(tx, order.incident)
-                text = incidents.runbook_text(tx, incident.runbook_version or "")
-                playbook = runbook.parse(text, f"{incident.runbook}.md").playbook
-                due.append(Wanted(order, incident, f"{playbook}/{playbook}"))
+                due.append(Wanted(order, incident, incidents.runbook_text(tx, incident.runbook_version or "")))
         for wanted in due:
             self._ask(wanted)
         return len(due)
@@ -92,12 +92,13 @@ class Dispatch:
         order, incident = wanted.order, wanted.incident
         reached("outbox_written", incident.target)
         try:
+            playbook = runbook.parse(wanted.runbook, f"{incident.runbook}.md").playbook
             created = self._prefect.create_run(
-                wanted.deployment,
+                f"{playbook}/{playbook}",
                 incident_ref=incident.ref,
                 attempt=order.attempt,
                 idempotency_key=order.key,
-                name=_run_name(wanted),
+                name=_run_name(playbook, incident),
                 tags=[incident.id, incident.service],
             )
         except TryAgain as error:
@@ -109,14 +110,19 @@ class Dispatch:
             with self._store.write() as tx:
                 outbox.put_off(tx, order.incident, order.attempt, error=str(error), until=tx.now + pause)
             return
+        except BadDocument as error:
+            self._hand_over(order, f"this version cannot read the runbook that it opened with: {error}")
+            return
         except Useless as error:
-            with self._store.record() as tx:
-                if incidents.get(tx, order.incident).attempt == order.attempt:
-                    outcome = Outcome(Ending.HANDED_OVER, f"Prefect refuses the run: {error}")
-                    incidents.hand_over(tx, order.incident, outcome, actor="dispatch")
+            self._hand_over(order, f"Prefect refuses the run: {error}")
             return
         reached("run_created", incident.target)
         self._settle(order, created)
+
+    def _hand_over(self, order: Order, because: str) -> None:
+        with self._store.record() as tx:
+            if incidents.get(tx, order.incident).attempt == order.attempt:
+                incidents.hand_over(tx, order.incident, Outcome(Ending.HANDED_OVER, because), actor="dispatch")
 
     def _settle(self, order: Order, created: CreatedRun) -> None:
         with self._store.record() as tx:
@@ -135,7 +141,6 @@ class Dispatch:
                 )
 
 
-def _run_name(wanted: Wanted) -> str:
-    host = wanted.incident.target.split("/", 1)[0]
-    playbook = wanted.deployment.split("/", 1)[0]
-    return f"{playbook} · {wanted.incident.service} @ {host} · {wanted.incident.id}"
+def _run_name(playbook: str, incident: Incident) -> str:
+    host = incident.target.split("/", 1)[0]
+    return f"{playbook} · {incident.service} @ {host} · {incident.id}"

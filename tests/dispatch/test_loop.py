@@ -1,0 +1,43 @@
+"""What the outbox holds goes to Prefect, each order by itself."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from databases import Clock
+from patients import alert
+
+from paramedic.demo.world import free_port
+from paramedic.dispatch.loop import Dispatch
+from paramedic.dispatch.prefect_runs import PrefectRuns
+from paramedic.incident import State
+from paramedic.store import Store, incidents, outbox
+from paramedic.store.incidents import Plan
+
+READABLE = (Path(__file__).parents[2] / "runbooks" / "tracking-api-memory.md").read_text()
+#: As an older version may have read it.
+UNREADABLE = READABLE.replace("mode:", "manner:")
+
+
+def _opened(store: Store, target: str, version: str, text: str) -> int:
+    plan = Plan("tracking-api-memory", version, text, 1)
+    with store.record() as tx:
+        one = incidents.open_incident(
+            tx, alert(), service="tracking-api", target=target, policy="default", reason="it is new", plan=plan
+        )
+    return one.number
+
+
+def test_a_pinned_runbook_that_cannot_be_read_is_a_persons_and_stops_nobody_elses_run(
+    timed: Store, clock: Clock
+) -> None:
+    unreadable = _opened(timed, "web-1/tracking-api", "v0", UNREADABLE)
+    readable = _opened(timed, "web-2/tracking-api", "v1", READABLE)
+    assert Dispatch(timed, PrefectRuns(f"http://127.0.0.1:{free_port()}/api"), lambda: None).work() == 2
+    clock.advance(timedelta(minutes=1))
+    with timed.read() as tx:
+        given = incidents.get(tx, unreadable)
+        waiting = outbox.waiting(tx)
+    assert given.state is State.HANDED_OVER
+    assert "this version cannot read the runbook" in (given.because or "")
+    assert "manner" in (given.because or "")
+    assert [(order.incident, order.tries) for order in waiting] == [(readable, 1)]

@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
 from paramedic import library, lifeline, runbook, settings
-from paramedic.error import Refused
+from paramedic.error import Refused, TryAgain, Useless
 from paramedic.incident import Incident, parse_ref
 from paramedic.outcome import Ending, Outcome
 from paramedic.paging import Pager
@@ -156,6 +156,8 @@ def _told(story: Story, work: Work) -> Outcome:
     except Refused as error:
         by_hand = f". By hand: {error.by_hand}" if error.by_hand else ""
         return hand_over(incident, because=f"{error.reason}{by_hand}", ending=Ending.REFUSED)
+    except (TryAgain, Useless) as error:  # written for people
+        return hand_over(incident, because=f"the playbook cannot go on: {error}")
     except Exception as error:  # the process's edge: a bug in a flow must not end in silence (P5)
         log.exception("the playbook failed")
         return hand_over(incident, because=f"the playbook failed: {type(error).__name__}: {error}")

@@ -7,7 +7,8 @@
 
 `python -m paramedic.demo.service PORT FOLDER [--release FOLDER] [--leaks] [--starts-full MB] [--starts-broken]`.
 Every start appends a line to FOLDER/starts. What is deployed is a folder with `release.json`: `{"errors": 0.2,
-"slow_ms": 400}` is a bad release, which answers every fifth request with 500 and takes its time for all.
+"slow_ms": 400}` is a bad release, which answers every fifth request with 500 and takes its time for all; one with
+`{"crashes": true}` ends as soon as it has started.
 """
 
 import argparse
@@ -108,6 +109,8 @@ def main() -> None:
     server = TrackingServer(asked.port)
     if asked.release is not None:
         release = json.loads((asked.release / "release.json").read_text())
+        if release.get("crashes"):
+            sys.exit("this release cannot start")
         server.errors, server.slow_ms = release.get("errors", 0.0), release.get("slow_ms", 0)
     server.leaks = asked.leaks
     server.broken = asked.starts_broken

@@ -54,6 +54,9 @@ STORIES = {
     "bad-release": "",
     "bad-release-dies": "",
     "bad-release-half": "",
+    "crashing": "",
+    "crashing-release": "",
+    "crashing-for-good": "",
     "unmarked-release": "",
     "old-release": "",
     "unwanted": "",
@@ -474,6 +477,43 @@ def test_where_a_restart_does_not_help_the_next_rung_goes_back_to_the_last_healt
         ("restart", 1, "done"),
         ("roll_back", 2, "cured"),
     ]
+
+
+def test_where_the_release_crashes_the_restart_fails_and_the_next_rung_goes_back(whole: Ward) -> None:
+    service = whole.service("crashing-release")
+    service.deploy("v2", crashes=True)
+    whole.world.restart(service)
+    whole.send(whole.alert(service, env="ladder"))
+    incident = whole.ended(service)
+    assert incident.ending is Ending.REMEDIATED, incident.because
+    assert service.release == "v1"
+    assert [(act.remedy, act.rung, act.result) for act in whole.acts_of(incident)] == [
+        ("restart", 1, "failed"),
+        ("roll_back", 2, "cured"),
+    ]
+
+
+def test_where_the_only_remedy_fails_its_person_hears_why_in_words(whole: Ward) -> None:
+    service = whole.service("crashing")
+    service.deploy("v2", crashes=True)
+    whole.world.restart(service)
+    whole.send(whole.alert(service))
+    incident = whole.ended(service)
+    assert incident.ending is Ending.HANDED_OVER
+    assert [act.result for act in whole.acts_of(incident)] == ["failed"]
+    assert (incident.because or "").startswith("the playbook cannot go on: supervisord"), incident.because
+
+
+def test_where_every_rung_fails_a_person_hears_of_it(whole: Ward) -> None:
+    service = whole.service("crashing-for-good")
+    (service.folder / "releases" / "v1" / "release.json").write_text('{"crashes": true}')
+    service.deploy("v2", crashes=True)
+    whole.world.restart(service)
+    whole.send(whole.alert(service, env="ladder"))
+    incident = whole.ended(service)
+    assert (incident.ending, service.release) == (Ending.HANDED_OVER, "v1"), incident.because
+    assert (incident.because or "").startswith("no remedy of the ladder is left, still failing")
+    assert [act.result for act in whole.acts_of(incident)] == ["failed", "failed"]
 
 
 def test_a_run_that_dies_between_two_rungs_is_followed_by_one_that_takes_the_second(whole: Ward) -> None:

@@ -283,10 +283,7 @@ def load(**given: Any) -> Settings:
         chosen = Settings(**(from_file | given))
     except ValidationError as error:
         for one in error.errors(include_input=False, include_url=False):
-            place = (
-                [origins.get(str(one["loc"][0]), "default"), ".".join(map(str, one["loc"][:3]))] if one["loc"] else []
-            )
-            problems.append(": ".join([*place, one["msg"].removeprefix("Value error, ")]))
+            problems.append(": ".join([*_place(one["loc"], origins), one["msg"].removeprefix("Value error, ")]))
         raise BadSettings("\n".join(problems)) from None  # pydantic's own text would repeat the values
     if problems:
         raise BadSettings("\n".join(problems))
@@ -294,6 +291,16 @@ def load(**given: Any) -> Settings:
     for _, value in chosen:
         _remember(value)
     return chosen
+
+
+def _place(at: tuple[int | str, ...], origins: dict[str, str]) -> list[str]:
+    """Where the fault stands, and the setting as it is written there."""
+    if not at:
+        return []
+    setting = str(at[0])
+    origin = origins.get(setting, "default")
+    written = f"{_PREFIX}{setting.upper()}" if origin == "environment" else setting
+    return [origin, ".".join([written, *map(str, at[1:3])])]
 
 
 def _file(file: Path, problems: list[str]) -> dict[str, Any]:

@@ -68,8 +68,8 @@ def test_every_problem_is_named_at_once_with_its_place(monkeypatch: pytest.Monke
         "ours.toml: watchdog_evry: no such setting; did you mean watchdog_every?",
     ]
     assert {": ".join(line.split(": ")[:2]) for line in said[3:]} == {
-        "environment: port",
-        "environment: lease",
+        "environment: PARAMEDIC_PORT",
+        "environment: PARAMEDIC_LEASE",
         "ours.toml: probe_timeout",
     }
     assert "5s, 10m" in next(line for line in said if "probe_timeout" in line), "a bare number has no unit"
@@ -89,8 +89,12 @@ def test_names_that_are_no_settings_are_known(monkeypatch: pytest.MonkeyPatch, t
         ("PARAMEDIC_GATEWAY_TOKENS", f'["{PASSWORD}"]', "dictionary"),
         ("PARAMEDIC_GATEWAY_TOKENS", '{"alertmanager": "short"}', "too short"),
         ("PARAMEDIC_CHANNELS", PASSWORD, "write JSON"),
-        ("PARAMEDIC_CHANNELS", f'{{"ops": {{"secret": "{PASSWORD}"}}}}', "channels.ops.url: Field required"),
-        ("PARAMEDIC_CHANNELS", f'{{"ops": {{"url": "http://here", "key": "{PASSWORD}"}}}}', "channels.ops.key: Extra"),
+        ("PARAMEDIC_CHANNELS", f'{{"ops": {{"secret": "{PASSWORD}"}}}}', "PARAMEDIC_CHANNELS.ops.url: Field required"),
+        (
+            "PARAMEDIC_CHANNELS",
+            f'{{"ops": {{"url": "http://here", "key": "{PASSWORD}"}}}}',
+            "PARAMEDIC_CHANNELS.ops.key: Extra",
+        ),
         ("PARAMEDIC_CHANNELS", f'{{"o p": {{"url": "http://here/{PASSWORD}"}}}}', "'o p' is no name for a channel"),
         ("PARAMEDIC_SMTP_URL", f"http://me:{PASSWORD}@mail", "smtp://"),
         ("PARAMEDIC_STORE_URL", f"mysql://me:{PASSWORD}@db", "postgresql://"),

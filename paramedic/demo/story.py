@@ -177,8 +177,8 @@ def leak(stage: Stage, service: Service) -> Scenario:
 def bad_release(stage: Stage, service: Service) -> Scenario:
     """A new release answers with errors; a restart does not help, the next rung goes back to the last healthy release."""
     told = Scenario("bad-release")
-    stage.say(f"release v2 is deployed on {service.host}: half of its answers are errors, and all of them are slow")
-    service.deploy("v2", errors=0.5, slow_ms=350)
+    stage.say(f"release v2 is deployed on {service.host}: most of its answers are errors, and all of them are slow")
+    service.deploy("v2", errors=0.8, slow_ms=350)
     stage.world.restart(service)
     began = utc_now()
     incident = _ended(stage, service, told, {State.RESOLVED})

@@ -263,7 +263,8 @@ def test_a_program_in_backoff_is_started_once(supervised: Supervised) -> None:
 def test_a_program_that_does_not_stay_up_is_useless_to_restart_and_says_its_state(supervised: Supervised) -> None:
     before = supervised.comes_to("FATAL", "broken-for-good")
     with pytest.raises(
-        Useless, match=r"did not start here/broken-for-good: (SPAWN_ERROR|ABNORMAL_TERMINATION).* (BACKOFF|FATAL) now"
+        Useless,
+        match=r"did not start here/broken-for-good: (SPAWN_ERROR|ABNORMAL_TERMINATION).* (BACKOFF|EXITED|FATAL) now",
     ):
         Changer(supervised.target("broken-for-good")).restart(before, agree)
     assert supervised.starts("broken-for-good") == 2

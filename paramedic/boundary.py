@@ -21,6 +21,9 @@ POINTS = (
     "outcome_written",
     "verified",
     "told",
+    # Of each message, whoever sends it; the subject is its incident's name.
+    "message_taken",
+    "message_left",
     # Of keeping: which no alert meets.
     "restore_staged",
     "store_emptied",

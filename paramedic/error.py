@@ -24,5 +24,9 @@ class Refused(Exception):
         self.by_hand = by_hand
 
 
+class Overtaken(Refused):
+    """The target is no longer the one that was judged: whoever keeps it running was faster. Look anew before anything else."""
+
+
 class Unknown(Exception):
     """It was sent, and whether it happened is open: never to be repeated blindly (design P4)."""

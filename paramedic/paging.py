@@ -9,6 +9,7 @@ from typing import Protocol
 
 from paramedic import letter, overrides, settings
 from paramedic.approval import code
+from paramedic.boundary import reached
 from paramedic.clock import boottime, utc_now
 from paramedic.doors.telling import teller
 from paramedic.error import TryAgain, Useless
@@ -177,6 +178,7 @@ class Pager:
     def _deliver(self, message: Message, now: datetime) -> bool:
         if not self._take(message):
             return False
+        reached("message_taken", _about(message))
         refusals = []
         for person in self._people(message, now):
             try:
@@ -193,6 +195,7 @@ class Pager:
             else:
                 if how is None:
                     return False
+                reached("message_left", _about(message))
                 self._unrecorded[message.id] = _Sent(self._steady(), person.id, how)
                 self._record(message, person.id, how)
                 return True
@@ -466,6 +469,10 @@ class Pager:
 def _id(what: object, store: str) -> str:
     """A Message-ID: the same for a repeated message. Short enough to stand on its header's own line."""
     return f"<{what}.{store}@paramedic.invalid>"
+
+
+def _about(message: Message) -> str:
+    return name(message.incident) if message.incident is not None else message.kind
 
 
 def _pause(message: Message) -> timedelta:

@@ -4,7 +4,7 @@ import logging
 
 from paramedic.doors import reading
 from paramedic.doors.changing import changer, command, releases
-from paramedic.error import Refused, TryAgain, Useless
+from paramedic.error import Overtaken, Refused, TryAgain, Useless
 from paramedic.remedy import Remedy, Verb
 from paramedic.target import Identity
 from tasks.kinds import Change, Intent, changes
@@ -40,11 +40,11 @@ _STEPS: dict[Verb, Change] = {Verb.RESTART: restart, Verb.ROLL_BACK: roll_back, 
 
 
 def apply(remedy: Remedy, target: str) -> None:
-    """Carry out one rung of the ladder. One that fails returns too: what the target shows next decides.
+    """Carry out one rung of the ladder. One that fails, or that a crash loop overtakes, returns: the next look decides.
 
     Else it raises as every change does (`tasks.kinds.changes`).
     """
     try:
         _STEPS[remedy.verb](target, remedy)
-    except Useless as error:  # its outcome stands on the trail, and the next rung may heal what this one could not
+    except (Useless, Overtaken) as error:  # its outcome is on the trail; the next rung may heal what this one did not
         log.warning("%s failed: %s", remedy.name, error)

@@ -6,6 +6,7 @@ import email.policy
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import socket
 import subprocess
@@ -195,9 +196,10 @@ class Mailbox:
         return f"smtp://127.0.0.1:{self.port}"
 
     def about(self, word: str) -> list[EmailMessage]:
-        """The messages whose subject holds the word, oldest first."""
+        """The messages whose subject holds the word, oldest first; INC-1 is not in INC-12."""
+        whole = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
         with self._lock:
-            return [message for message in self._kept if word in str(message["Subject"])]
+            return [message for message in self._kept if whole.search(str(message["Subject"]))]
 
     @property
     def messages(self) -> list[EmailMessage]:

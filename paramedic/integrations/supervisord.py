@@ -14,7 +14,7 @@ from xml.parsers.expat import ExpatError
 
 from paramedic.boundary import reached
 from paramedic.clock import boottime, spoken
-from paramedic.error import Refused, TryAgain, Unknown, Useless
+from paramedic.error import Overtaken, Refused, TryAgain, Unknown, Useless
 from paramedic.target import Identity, Target
 from paramedic.visible import one_line
 
@@ -106,7 +106,7 @@ class Changer:
 
     def _check(self, expected: Identity, now: Identity) -> None:
         if (now.pid, now.started_at) != (expected.pid, expected.started_at):
-            raise Refused(
+            raise Overtaken(
                 f"{self._target.id} is no longer the one that was judged: "
                 f"pid {expected.pid} since {expected.started_at} then, pid {now.pid} since {now.started_at} now"
             )

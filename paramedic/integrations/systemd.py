@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from paramedic.boundary import reached
 from paramedic.clock import boottime, spoken
-from paramedic.error import Refused, TryAgain, Unknown, Useless
+from paramedic.error import Overtaken, Refused, TryAgain, Unknown, Useless
 from paramedic.program import Ended, OutOfTime, Program, run
 from paramedic.target import Identity, Target
 from paramedic.visible import one_line
@@ -168,7 +168,7 @@ class Changer:
     def _check(self, expected: Identity, said: dict[str, str]) -> None:
         now = _identity(said)
         if (now.invocation, now.pid, now.started_at) != (expected.invocation, expected.pid, expected.started_at):
-            raise Refused(
+            raise Overtaken(
                 f"{self._target.id} is no longer the one that was judged: "
                 f"invocation {expected.invocation}, pid {expected.pid} then, {now.invocation}, pid {now.pid} now"
             )

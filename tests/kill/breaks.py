@@ -1,6 +1,6 @@
 """The kill table, seen red: Paramedic is broken in one place, in a copy, and the rows that the break concerns are played.
 
-`make break-kill-table` plays them all, each on a Paramedic of its own, in an hour and a half or so;
+`make break-kill-table` plays them all, each on a Paramedic of its own, in two hours or so;
 `ARGS="--break NAME"` and `ARGS="--row ID"` choose. A row that stays green shows that its test cannot fail: exit code 1.
 """
 
@@ -10,11 +10,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kill.driver import play, verify, ward
-from kill.table import POINTS, TABLE, VICTIMS
+from kill.driver import verify, ward
+from kill.play import play
+from kill.table import POINTS, TABLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,12 +33,11 @@ class Break:
 
     name: str
     edits: tuple[tuple[str, str, str], ...]
-    victims: tuple[str, ...]
-    points: tuple[str, ...]
+    rows: tuple[str, ...]
 
-    @property
-    def rows(self) -> list[str]:
-        return [f"{victim}-at-{point}" for point in self.points for victim in self.victims]
+
+def _rows(victims: Sequence[str], points: Sequence[str], called: str = "") -> tuple[str, ...]:
+    return tuple(f"{called}{victim}-at-{point}" for point in points for victim in victims)
 
 
 _NOBODY_LOOKS = (
@@ -45,12 +46,21 @@ _NOBODY_LOOKS = (
     "            suspects: list[Suspect] = []",
 )
 
+_AT_WORK = ("process", "responder")
+_ASKED = ("approval_asked", "suspended", "approval_decided")
+
 BREAKS = (
     Break(
         "the-dead-stay-dead",
         (("paramedic/up.py", "if now >= child.start_again_at:", "if now >= child.start_again_at + 3600:"),),
-        ("gateway", "responder", "prefect"),
-        POINTS,
+        (
+            *_rows(("gateway", "responder", "prefect"), POINTS),
+            "ladder-prefect-at-verified",
+            *_rows(("prefect",), POINTS[6:10], "rollback-"),
+            *_rows(("gateway", "responder", "prefect"), _ASKED, "asked-"),
+            *_rows(("watchdog", "responder"), ("message_taken", "message_left"), "first-rung-"),
+            *_rows(("gateway", "prefect"), ("message_taken",), "first-rung-"),
+        ),
     ),
     Break(
         "a-dead-process-gets-the-run-and-nobody-looks",
@@ -67,8 +77,7 @@ BREAKS = (
             ),
             _NOBODY_LOOKS,
         ),
-        ("process",),
-        POINTS[:4],
+        (*_rows(("process",), POINTS[:4]), "asked-process-at-approval_decided"),
     ),
     Break(
         "a-killed-process-is-no-crash",
@@ -79,15 +88,46 @@ BREAKS = (
                 "ParamedicWorkerResult(status_code=0,",
             ),
         ),
-        ("process",),
-        POINTS[4:],
+        _rows(("process",), POINTS[4:]),
     ),
-    Break("a-lapsed-claim-is-nobodys-business", (_NOBODY_LOOKS,), ("process", "responder"), POINTS[4:10]),
+    Break(
+        "a-lapsed-claim-is-nobodys-business",
+        (_NOBODY_LOOKS,),
+        (
+            *_rows(_AT_WORK, POINTS[4:10]),
+            *_rows(_AT_WORK, POINTS[6:8], "rollback-"),
+            *_rows(("process",), _ASKED[:2], "asked-"),
+        ),
+    ),
     Break(
         "an-earlier-act-is-forgotten",
         (("tasks/guard.py", "if not at_hand().looked_back:", "if False:"),),
-        ("process", "responder"),
-        POINTS[6:10],
+        (*_rows(_AT_WORK, POINTS[6:10]), *_rows(_AT_WORK, POINTS[8:10], "rollback-")),
+    ),
+    Break(
+        "a-rung-that-was-tried-suits-again",
+        (
+            (
+                "tasks/guard.py",
+                "if not incidents.is_granted(tx, incident.number, work.attempt, remedy.rung):",
+                "if False:",
+            ),
+        ),
+        _rows(_AT_WORK, ("verified",), "ladder-"),
+    ),
+    Break(
+        "what-a-dead-teller-took-is-never-told",
+        (
+            (
+                "paramedic/store/messages.py",
+                'messages.c.state == "sending", messages.c.sending_until <= tx.now',
+                'messages.c.state == "nowhere", messages.c.sending_until <= tx.now',
+            ),
+        ),
+        (
+            *_rows(("teller",), ("message_taken", "message_left"), "first-rung-"),
+            *_rows(("teller",), ("message_taken", "message_left"), "second-rung-"),
+        ),
     ),
 )
 
@@ -156,7 +196,5 @@ def _play(row_id: str) -> int:
 
 
 if __name__ == "__main__":
-    assert {row for one in BREAKS for row in one.rows} == {
-        f"{victim}-at-{point}" for victim in VICTIMS for point in POINTS
-    }
+    assert {row for one in BREAKS for row in one.rows} == {row.id for row in TABLE}
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Drives the kill table: one whole Paramedic, one target a row, barriers instead of sleeps."""
+"""A whole Paramedic for the kill table and the stories: one target each, barriers instead of sleeps."""
 
 import contextlib
 import functools
@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import psutil
 from boundaries import Boundaries
-from kill.table import Row
 
 from paramedic import settings, trail
 from paramedic.clock import iso, utc_now
@@ -64,6 +63,7 @@ escalate: {policy: default}
 ONCALL = """\
 people:
   ada: {name: Ada, email: ada@example.org}
+  ben: {name: Ben, email: ben@example.org}
 rotation:
   zone: UTC
   starts: 2026-01-05 09:00
@@ -73,6 +73,11 @@ policies:
   default:
     rungs:
       - tell: oncall
+    repeat: 10m
+  climbing:
+    rungs:
+      - tell: oncall
+      - {tell: ben, after: 1s}
     repeat: 10m
 """
 
@@ -258,7 +263,7 @@ class Ward:
         return runs
 
     def prefect_is_well(self) -> None:
-        wait_for("Prefect", lambda: _answers(f"{self.prefect}/health"), self.stack.tick, seconds=60)
+        wait_for("Prefect", lambda: _answers(f"{self.prefect}/health"), self.stack.tick, seconds=120)
 
     def is_whole_again(self) -> None:
         """Who was killed is back, so that the next alert finds everybody."""
@@ -266,9 +271,19 @@ class Ward:
             "every process": lambda: set(self.stack.pids()) == PROCESSES,
             "the gateway": lambda: _answers(f"{self.gateway}/healthz"),
             "Prefect": lambda: _answers(f"{self.prefect}/health"),
-            "the warm processes": lambda: len(_engines(self)) >= self.warm,
+            "the warm processes": lambda: len(self.engines()) >= self.warm,
         }.items():
-            wait_for(what, there, self.stack.tick, seconds=60)
+            wait_for(what, there, self.stack.tick, seconds=120)
+
+    def engines(self) -> list[int]:
+        """The processes of the responder that run flows, or wait for one."""
+        found = []
+        with contextlib.suppress(psutil.Error, KeyError):  # it may just be starting again
+            for child in psutil.Process(self.stack.pids()["responder"]).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if "engine" in " ".join(child.cmdline()):
+                        found.append(child.pid)
+        return found
 
     @property
     def warm(self) -> int:
@@ -290,6 +305,8 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
         (folder / "runbooks" / "observed-service.md").write_text(
             observing.replace("broken-service", "observed-service")
         )
+        climbing = observing.replace('env="observe"', 'env="climb"').replace("policy: default", "policy: climbing")
+        (folder / "runbooks" / "climbing.md").write_text(climbing.replace("broken-service", "climbing"))
         for name, remedies in LADDERS.items():
             ladder = RUNBOOK.replace("restart-service", "restore-service").replace('env="kill"', f'env="{name}"')
             ladder = ladder.replace("  verify:", f"  remedies: {remedies}\n  verify:").replace("broken-service", name)
@@ -351,68 +368,6 @@ def _environment(ours: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def play(up: Ward, row: Row, host: str = "web-1", *, seconds: float = 150) -> None:
-    """One row of the kill table: hold somebody at the boundary, kill the victim, and look at what became of it.
-
-    `seconds` is how long the incident may take to its end.
-    """
-    service = up.service(row.id)
-    up.break_it(service)
-    alert = up.alert(service)
-    subject = alert["labels"]["alertname"] if row.point == "alert_committed" else f"{host}/{row.id}"
-    up.boundaries.arm(row.point, subject)
-    up.send_meanwhile(alert)
-    stands = up.stands_at(row.point, service)
-
-    doomed = stands in _engines(up) and row.victim in ("process", "responder")
-    for pid in _victims(up, row.victim, stands):
-        kill(pid)
-    until = time.monotonic() + 5  # a stock worker's process may live on: then it is fenced, not dead
-    while doomed and not _gone(stands) and time.monotonic() < until:
-        time.sleep(0.01)  # the kernel takes it a few milliseconds after its parent: it must not win them
-    up.boundaries.release(row.point)
-
-    incident = up.ended(service, seconds=seconds)
-    came = (incident.ending, service.starts - 1)
-    assert came in row.right, f"{came}: {incident.because} (right would be {row.right}: {row.because})"
-    assert len(up.acts_of(incident)) <= 1
-    assert up.mailbox.about(incident.id), "nobody was told"
-    up.is_whole_again()
-    if row.victim == "process" and up.warm:
-        wait_for("the end of its runs in Prefect", lambda: _all_ended(up, incident), up.stack.tick)
-
-
-def _victims(up: Ward, victim: str, stands: int) -> list[int]:
-    """The processes to kill. Before a run is claimed nobody of the responder is at work: then its idle ones go."""
-    if victim != "process":
-        return [up.stack.pids()[victim]]
-    engines = _engines(up)
-    return [stands] if stands in engines else engines
-
-
-def _engines(up: Ward) -> list[int]:
-    """The processes of the responder that run flows, or wait for one."""
-    found = []
-    with contextlib.suppress(psutil.Error, KeyError):  # it may just be starting again
-        for child in psutil.Process(up.stack.pids()["responder"]).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                if "engine" in " ".join(child.cmdline()):
-                    found.append(child.pid)
-    return found
-
-
-def _all_ended(up: Ward, incident: Incident) -> bool:
-    ends = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
-    return all(run["state_type"] in ends for run in up.flow_runs(incident))
-
-
-def _gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def verify(up: Ward) -> None:
     """The trail is whole, and every alert that got its 202 has its decision."""
     with up.store.read() as tx:
@@ -438,6 +393,13 @@ def wait_for(what: str, holds: Callable[[], bool], tick: Callable[[], None], *, 
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _answers(url: str) -> bool:

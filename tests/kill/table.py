@@ -1,12 +1,23 @@
 """The kill table: who is killed at which boundary, and what must be true afterwards. Written before the code it judges.
 
-`restarts` counts real starts of the supervised process beyond its first. In every row the alert that got its 202 has its
-incident, the incident has an end, a person was told of it, and the trail verifies.
+In every row the alert that got its 202 has its incident, the incident has an end, a person was told of it, and the trail
+verifies. What else is looked at depends on the story that the kill falls into:
+
+    restart   a service that says no, and the one remedy that helps: (ending, restarts)
+    ladder    a bad release: the restart does not help, the roll-back does: (ending, restarts, the release that runs)
+    asking    as `restart`, and a person is asked before: (ending, restarts)
+    telling   nobody acts, two people are told one after the other: (ending, who was told, in this order)
+
+`restarts` counts real starts of the supervised process beyond those that the story itself makes.
 """
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-#: The boundaries of the slice, in the order in which an alert meets them.
+Outcome = tuple[str | int, ...]
+
+#: The boundaries of a restart, in the order in which an alert meets them.
 POINTS = (
     "alert_committed",
     "triaged",
@@ -23,39 +34,89 @@ POINTS = (
 
 VICTIMS = ("gateway", "process", "responder", "prefect")
 
-
-#: An ending and the number of restarts that go with it.
-Outcome = tuple[str, int]
-
-HEALED: Outcome = ("remediated", 1)
-REFUSED: Outcome = ("refused", 0)
-HANDED_OVER: Outcome = ("handed_over", 0)
+#: Those who can die in the middle of a run.
+_AT_WORK = ("process", "responder")
 
 
 @dataclass(frozen=True)
 class Row:
     """One kill, and the right outcome: one, or two where a race decides that either side may win rightly."""
 
+    story: str
     point: str
     victim: str
     right: tuple[Outcome, ...]
     because: str
+    via: tuple[str, ...] = ()  # the boundaries that are passed before: the second rung's act comes after a first
+    called: str = ""
 
     @property
     def id(self) -> str:
-        return f"{self.victim}-at-{self.point}"
+        return "-".join(filter(None, (self.called, f"{self.victim}-at-{self.point}")))
 
 
-def right_outcome(point: str, victim: str) -> tuple[tuple[Outcome, ...], str]:
-    """What is right, and why."""
+_SILENCE = "silence is no permission to change; a Prefect that is back in time may give it"
+_OPEN = "the act is open: whether it happened is not known, so nothing is repeated"
+_WHOEVER = "healed once, by whoever was left or came back"
+
+HEALED: Outcome = ("remediated", 1)
+REFUSED: Outcome = ("refused", 0)
+HANDED_OVER: Outcome = ("handed_over", 0)
+
+
+def _restart(point: str, victim: str) -> Row:
+    right, because = (HEALED,), _WHOEVER
     if victim == "prefect" and point in ("claimed", "evidence_taken"):
-        return (REFUSED, HEALED), "silence is no permission to change; a Prefect that is back in time may give it"
-    if victim in ("process", "responder") and point == "intent_written":
-        return (HANDED_OVER,), "the act is open: whether it happened is not known, so nothing is repeated"
-    return (HEALED,), "healed once, by whoever was left or came back"
+        right, because = (REFUSED, HEALED), _SILENCE
+    elif victim in _AT_WORK and point == "intent_written":
+        right, because = (HANDED_OVER,), _OPEN
+    return Row("restart", point, victim, right, because)
 
 
-TABLE = tuple(Row(point, victim, *right_outcome(point, victim)) for point in POINTS for victim in VICTIMS)
+def _ladder() -> Iterator[Row]:
+    """The first rung has not helped: who dies then, and at the second."""
+    cured: Outcome = ("remediated", 2, "v1")
+    for victim in ("process", "responder", "prefect"):
+        at_work = victim in _AT_WORK
+        between = (cured,) if at_work else (("refused", 1, "v2"), cured)
+        yield Row("ladder", "verified", victim, between, _WHOEVER if at_work else _SILENCE, called="ladder")
+        for point, half_done in (("intent_written", "v2"), ("act_sent", "v1"), ("outcome_written", "")):
+            is_open = at_work and half_done
+            right: Outcome = ("handed_over", 1, half_done) if is_open else cured
+            yield Row("ladder", point, victim, (right,), _OPEN if is_open else _WHOEVER, ("verified",), "rollback")
+        yield Row("ladder", "verified", victim, (cured,), _WHOEVER, ("verified", "intent_written"), "rollback")
+
+
+def _asking() -> Iterator[Row]:
+    for point in ("approval_asked", "suspended", "approval_decided"):
+        for victim in VICTIMS:
+            right, because = ((REFUSED, HEALED), _SILENCE) if victim == "prefect" else ((HEALED,), _WHOEVER)
+            yield Row("asking", point, victim, right, because, called="asked")
+
+
+def _telling() -> Iterator[Row]:
+    """`teller` is whoever has the message in hand: the run's process or the watchdog."""
+    told: Outcome = ("refused", "ada", "ben")
+    twice: Outcome = ("refused", "ada", "ada", "ben")
+    for victim in ("teller", "watchdog", "responder", "gateway", "prefect"):
+        yield Row("telling", "message_taken", victim, (told,), "told once, by whoever is left", called="first-rung")
+    yield Row("telling", "message_left", "teller", (twice,), "nobody knows whether it went: again", called="first-rung")
+    for victim in ("watchdog", "responder"):
+        right = (told, twice)
+        yield Row("telling", "message_left", victim, right, "again if it was the teller who died", called="first-rung")
+    via = ("message_left",)
+    yield Row("telling", "message_taken", "teller", (told,), "told once, by whoever comes back", via, "second-rung")
+    via = ("message_left", "message_taken")
+    twice = ("refused", "ada", "ben", "ben")
+    yield Row("telling", "message_left", "teller", (twice,), "nobody knows whether it went: again", via, "second-rung")
+
+
+TABLE = (
+    *(_restart(point, victim) for point in POINTS for victim in VICTIMS),
+    *_ladder(),
+    *_asking(),
+    *_telling(),
+)
 
 #: One row for each kind of death that matters: before the intent, after it, after the act, and on either side of the run.
 SENTINELS = tuple(
@@ -72,3 +133,25 @@ SENTINELS = tuple(
         "responder-at-outcome_written",
     )
 )
+
+#: What `make test` plays: the one who dies most often at every boundary, everybody else where it matters most.
+#: `make kill-table` (PARAMEDIC_LONG=1) plays all.
+BRIEF = tuple(
+    row
+    for row in TABLE
+    if row in SENTINELS
+    or (row.victim == "process" and row.story in ("restart", "ladder"))
+    or row.victim == "teller"
+    or row.id
+    in (
+        "prefect-at-claimed",
+        "prefect-at-evidence_taken",
+        "ladder-prefect-at-verified",
+        "asked-process-at-approval_asked",
+        "asked-responder-at-suspended",
+        "asked-prefect-at-suspended",
+        "asked-gateway-at-approval_decided",
+        "first-rung-watchdog-at-message_taken",
+    )
+)
+PLAYED = TABLE if os.environ.get("PARAMEDIC_LONG") == "1" else BRIEF

@@ -1,4 +1,4 @@
-"""A person is asked before the change: whoever dies, comes late or comes twice, it is done once or not at all."""
+"""A person is asked before the change: whoever comes late or comes twice, it is done once or not at all."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from kill.driver import Ward, kill, verify, wait_for, ward
+from kill.driver import Ward, verify, wait_for, ward
 from sqlalchemy import update
 
 from paramedic.approval import Answer, Approval
@@ -38,11 +38,6 @@ STORIES = (
     "nobody-answers",
     "cancelled",
     "acknowledged",
-    "responder-killed",
-    "prefect-killed",
-    "killed-at-approval_asked",
-    "killed-at-suspended",
-    "killed-at-approval_decided",
     "two-people",
     "claim-taken",
 )
@@ -68,14 +63,14 @@ def _begins(up: Ward, name: str) -> Service:
     return service
 
 
-def _asked(up: Ward, service: Service, *, attempt: int = 1) -> Approval:
+def _asked(up: Ward, service: Service) -> Approval:
     """Once the question is written."""
     found: list[Approval] = []
 
     def written() -> bool:
         with up.store.read() as tx:
             found[:] = [one for got in up.incidents_on(service) if (one := approvals.asked(tx, got.number))]
-        return bool(found) and found[0].attempt == attempt
+        return bool(found)
 
     wait_for(f"the question about {service.name}", written, up.stack.tick, seconds=150)
     return found[0]
@@ -117,19 +112,9 @@ def _whats(up: Ward, incident: Incident) -> list[str]:
         return [entry.what for entry in kept.entries(tx, incident=incident.number)]
 
 
-def _over(up: Ward, service: Service, *, approving: bool = False) -> Incident:
-    """Its incident, once nobody works on it any more; its timeline where that does not come.
-
-    `approving`: a run that was lost is followed by another attempt, which asks anew, and its person says yes again.
-    """
+def _over(up: Ward, service: Service) -> Incident:
+    """Its incident, once nobody works on it any more; its timeline where that does not come."""
     try:
-        if approving:
-            wait_for(
-                "an end, or a run that asks for none",
-                lambda: _approved_until_over(up, service),
-                up.stack.tick,
-                seconds=300,
-            )
         return up.ended(service, seconds=240)
     except AssertionError as late:
         incident = up.incidents_on(service)[0]
@@ -137,20 +122,6 @@ def _over(up: Ward, service: Service, *, approving: bool = False) -> Incident:
             said = [f"{one.at} {one.what}: {one.reason}" for one in kept.entries(tx, incident=incident.number)]
         state = _state(up, incident)
         raise AssertionError("\n".join([f"{late}; its run is {state}", *said])) from late
-
-
-def _approved_until_over(up: Ward, service: Service) -> bool:
-    incident = up.incidents_on(service)[0]
-    with up.store.record() as tx:
-        asked = approvals.asked(tx, incident.number)
-        if asked is not None:
-            approvals.decide(tx, asked.id, granted=True, by="ada", how="command line")
-    return incident.state in (State.RESOLVED, State.HANDED_OVER)
-
-
-def _healed_or_refused(ended: Incident, service: Service) -> None:
-    """Silence of Prefect is no permission to change; a Prefect that is back in time may give it."""
-    assert (ended.ending, service.starts) in ((Ending.REMEDIATED, 2), (Ending.REFUSED, 1)), ended.because
 
 
 def _ends(up: Ward, incident: Incident, *names: str) -> None:
@@ -278,57 +249,6 @@ def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(up: Ward
     assert "void" in str(_decide(up, asked, by="bob"))
     _ends(up, incident, "NothingToDo")
     assert (up.incidents_on(service)[0].state, service.starts) == (State.ACKNOWLEDGED, 1)
-
-
-@pytest.mark.parametrize("victim", ["responder", "prefect"])
-def test_killed_while_it_waits_the_answer_is_not_lost(up: Ward, victim: str) -> None:
-    service, _, asked = _waits(up, f"{victim}-killed")
-    kill(up.stack.pids()[victim])
-    assert not isinstance(_decide(up, asked), str)
-    ended = _over(up, service, approving=True)
-    _healed_or_refused(ended, service)
-    up.is_whole_again()
-
-
-@pytest.mark.parametrize("point", ["approval_asked", "suspended"])
-def test_the_process_killed_before_its_run_waits_another_attempt_asks_anew(up: Ward, point: str) -> None:
-    name = f"killed-at-{point}"
-    up.boundaries.arm(point, f"{HOST}/{name}")
-    service = _begins(up, name)
-    pid = up.boundaries.wait(point, up.stack.tick)
-    first = _asked(up, service)
-    kill(pid)
-    up.boundaries.release(point)
-    again = _asked(up, service, attempt=2)
-    assert "void" in str(_decide(up, first)), "an answer to a question of a given-up attempt counted"
-    assert service.starts == 1
-    assert not isinstance(_decide(up, again), str)
-    ended = _over(up, service, approving=True)
-    _healed_or_refused(ended, service)
-
-
-def test_the_gateway_killed_as_it_answers_the_decision_stands(up: Ward) -> None:
-    name = "killed-at-approval_decided"
-    service, incident, _ = _waits(up, name)
-    link, code = _link(up.mailbox.about(incident.id)[0])
-    up.boundaries.arm("approval_decided", f"{HOST}/{name}")
-    errors: list[httpx.HTTPError] = []
-
-    def press() -> None:
-        try:
-            httpx.post(link, data={"decision": "approve", "code": code}, timeout=60, trust_env=False)
-        except httpx.HTTPError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=press, daemon=True)
-    thread.start()
-    kill(up.boundaries.wait("approval_decided", up.stack.tick))
-    thread.join(60)
-    up.boundaries.release("approval_decided")
-    assert errors
-    ended = _over(up, service)
-    assert (ended.ending, service.starts) == (Ending.REMEDIATED, 2), ended.because
-    up.is_whole_again()
 
 
 def test_two_people_at_once_are_one_answer_and_one_act(up: Ward) -> None:

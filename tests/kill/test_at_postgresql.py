@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from databases import Postgres
-from kill.driver import Ward, play, verify, ward
+from kill.driver import Ward, verify, ward
+from kill.play import play
 from kill.table import SENTINELS, Row
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300)]

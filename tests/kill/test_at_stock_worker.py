@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kill.driver import Ward, play, verify, wait_for, ward
+from kill.driver import Ward, verify, wait_for, ward
+from kill.play import play
 from kill.table import SENTINELS, Row
 
 from paramedic.outcome import Ending

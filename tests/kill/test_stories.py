@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from kill.driver import TOKEN, Ward, wait_for, ward
+from kill.driver import TOKEN, Ward, gone, wait_for, ward
 
 from paramedic.approval import Approval
 from paramedic.clock import iso, utc_now
@@ -52,6 +52,8 @@ STORIES = {
     "observed": "",
     "ours": "",
     "bad-release": "",
+    "overtaken": "",
+    "faster": "",
     "bad-release-dies": "",
     "bad-release-half": "",
     "crashing": "",
@@ -90,14 +92,10 @@ def _stands(whole: Ward, name: str, point: str) -> int:
     return whole.stands_at(point, service)
 
 
-def _gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
 def _wakes_and_ends(whole: Ward, pid: int, point: str) -> None:
     whole.boundaries.release(point)
     os.kill(pid, signal.SIGCONT)
-    wait_for("the woken run's end", lambda: _gone(pid), whole.stack.tick, seconds=60)
+    wait_for("the woken run's end", lambda: gone(pid), whole.stack.tick, seconds=60)
 
 
 def _set_state(whole: Ward, flow_run: str, **state: Any) -> None:
@@ -479,41 +477,91 @@ def test_where_a_restart_does_not_help_the_next_rung_goes_back_to_the_last_healt
     ]
 
 
-def test_where_the_release_crashes_the_restart_fails_and_the_next_rung_goes_back(whole: Ward) -> None:
-    service = whole.service("crashing-release")
+def _has_a_crashing_release(whole: Ward, name: str) -> Service:
+    """v2 ends as soon as it has started; supervisord starts it again and again, or has given it up."""
+    service = whole.service(name)
     service.deploy("v2", crashes=True)
     whole.world.restart(service)
+    return service
+
+
+#: What becomes of a restart in a crash loop: it fails, or finds another process than it had judged.
+_VAIN = ("failed", "not_sent")
+
+
+def test_where_the_release_crashes_the_restart_is_in_vain_and_the_next_rung_goes_back(whole: Ward) -> None:
+    service = _has_a_crashing_release(whole, "crashing-release")
     whole.send(whole.alert(service, env="ladder"))
     incident = whole.ended(service)
     assert incident.ending is Ending.REMEDIATED, incident.because
     assert service.release == "v1"
-    assert [(act.remedy, act.rung, act.result) for act in whole.acts_of(incident)] == [
-        ("restart", 1, "failed"),
-        ("roll_back", 2, "cured"),
-    ]
+    first, second = whole.acts_of(incident)
+    assert (first.remedy, second.remedy, second.result) == ("restart", "roll_back", "cured")
+    assert first.result in _VAIN
 
 
 def test_where_the_only_remedy_fails_its_person_hears_why_in_words(whole: Ward) -> None:
-    service = whole.service("crashing")
-    service.deploy("v2", crashes=True)
-    whole.world.restart(service)
+    service = _has_a_crashing_release(whole, "crashing")
     whole.send(whole.alert(service))
     incident = whole.ended(service)
-    assert incident.ending is Ending.HANDED_OVER
-    assert [act.result for act in whole.acts_of(incident)] == ["failed"]
-    assert (incident.because or "").startswith("the playbook cannot go on: supervisord"), incident.because
+    why = {
+        "failed": (Ending.HANDED_OVER, "the playbook cannot go on: supervisord"),
+        "not_sent": (Ending.REFUSED, "web-2/crashing is no longer the one that was judged"),
+    }
+    (act,) = whole.acts_of(incident)
+    ending, words = why[act.result or ""]
+    assert incident.ending is ending
+    assert (incident.because or "").startswith(words), incident.because
 
 
 def test_where_every_rung_fails_a_person_hears_of_it(whole: Ward) -> None:
-    service = whole.service("crashing-for-good")
+    service = _has_a_crashing_release(whole, "crashing-for-good")
     (service.folder / "releases" / "v1" / "release.json").write_text('{"crashes": true}')
-    service.deploy("v2", crashes=True)
-    whole.world.restart(service)
     whole.send(whole.alert(service, env="ladder"))
     incident = whole.ended(service)
     assert (incident.ending, service.release) == (Ending.HANDED_OVER, "v1"), incident.because
     assert (incident.because or "").startswith("no remedy of the ladder is left, still failing")
-    assert [act.result for act in whole.acts_of(incident)] == ["failed", "failed"]
+    assert {act.result for act in whole.acts_of(incident)} <= set(_VAIN)
+
+
+def test_where_a_crash_loop_overtakes_the_restart_the_next_rung_goes_back(whole: Ward) -> None:
+    service = _has_a_bad_release(whole, "overtaken")
+    whole.boundaries.arm("intent_written", _target(service.name))
+    whole.send(whole.alert(service, env="ladder"))
+    whole.stands_at("intent_written", service)
+    before = service.starts
+    os.kill(_judged(whole, service), signal.SIGKILL)
+    wait_for("supervisord's own restart", lambda: service.starts == before + 1, whole.stack.tick, seconds=60)
+    whole.boundaries.release("intent_written")
+    incident = whole.ended(service)
+    assert incident.ending is Ending.REMEDIATED, incident.because
+    assert service.release == "v1"
+    assert [(act.remedy, act.result) for act in whole.acts_of(incident)] == [
+        ("restart", "not_sent"),
+        ("roll_back", "cured"),
+    ]
+
+
+def _judged(whole: Ward, service: Service) -> int:
+    """The process that the act is about."""
+    pid = whole.acts_of(whole.incidents_on(service)[0])[0].identity.pid
+    assert pid is not None
+    return pid
+
+
+def test_what_comes_back_by_itself_before_its_restart_has_recovered(whole: Ward) -> None:
+    service = whole.service("faster")
+    whole.break_it(service)
+    whole.boundaries.arm("intent_written", _target(service.name))
+    whole.send(whole.alert(service, env="ladder"))
+    whole.stands_at("intent_written", service)
+    os.kill(_judged(whole, service), signal.SIGKILL)
+    wait_for("supervisord's own restart", lambda: service.starts == 2, whole.stack.tick, seconds=60)
+    whole.boundaries.release("intent_written")
+    wait_for("its end", lambda: whole.incidents_on(service)[0].ended_at is not None, whole.stack.tick, seconds=90)
+    incident = whole.incidents_on(service)[0]
+    assert (incident.ending, service.starts) == (Ending.RECOVERED, 2), incident.because
+    assert [act.result for act in whole.acts_of(incident)] == ["not_sent"]
 
 
 def test_a_run_that_dies_between_two_rungs_is_followed_by_one_that_takes_the_second(whole: Ward) -> None:

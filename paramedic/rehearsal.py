@@ -1,11 +1,14 @@
 """What would happen about an alert, said without anything happening: which runbook, on what, and what would stop it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from paramedic.alert import Alert, Severity
+from paramedic.check import SOURCE
 from paramedic.intake import place
 from paramedic.library import Library
 from paramedic.runbook import Runbook
+from paramedic.services import Services
 from paramedic.store import Store, acts, incidents
 from paramedic.store.acts import Limits
 
@@ -21,6 +24,16 @@ class Rehearsal:
     lines: tuple[str, ...]
 
 
+def of_its_checks(runbook: Runbook, services: Services, at: datetime) -> tuple[Alert, ...]:
+    """The alerts that its own checks would raise: one for each check, target and metric, at the worst level that it has."""
+    return tuple(
+        placed.alert(threshold, level, value=bound, began_at=at, ended_at=None)
+        for placed in runbook.placed(services)
+        for threshold in placed.check.thresholds
+        for level, bound in [threshold.worst]
+    )
+
+
 def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | None) -> Rehearsal:
     """What the runbook would do about the alert now. `store` is read for what was done before; None: as if nothing was.
 
@@ -34,7 +47,7 @@ def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | No
     if isinstance(target, str):
         told = (f"it is wanted, and {target}", f"a person would get it, by policy {runbook.policy}")
         return Rehearsal(alert.name, wanted=True, target=None, acts=False, lines=told)
-    lines = [f"it is wanted, and means {target.id}"]
+    lines = [*_measured(alert), f"it is wanted, and means {target.id}"]
     chosen = place(alert, library).runbook
     if chosen is not None and chosen.name != runbook.name:
         lines.append(f"runbook {chosen.name} wants it too, comes first by its name, and would get it")
@@ -52,6 +65,13 @@ def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | No
     )
     lines.append(f"whatever is not verified well goes to a person, by policy {runbook.policy}")
     return Rehearsal(alert.name, wanted=True, target=target.id, acts=refusal is None, lines=tuple(lines))
+
+
+def _measured(alert: Alert) -> list[str]:
+    if alert.source != SOURCE:
+        return []
+    name = f"{alert.labels['runbook']}/{alert.labels['check']}"
+    return [f"check {name} would raise it, {alert.severity}, on finding that {alert.annotations['summary']}"]
 
 
 def _live(store: Store, service: str, target: str) -> str | None:

@@ -108,6 +108,11 @@ class Threshold:
             raise AssertionError("a threshold has a bound")
         return bound
 
+    @property
+    def worst(self) -> tuple[Level, float]:
+        """The level that is reached last, and its bound."""
+        return (Level.WARNING, self.mildest) if self.critical is None else (Level.CRITICAL, self.critical)
+
     def holds(self, value: float) -> bool:
         """Whether the value is inside every bound."""
         return not self._passes(value, self.mildest)

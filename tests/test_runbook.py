@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from paramedic import library
 from paramedic.alert import Alert, Severity, Status
+from paramedic.check import CheckWords
 from paramedic.demo.folder import write
 from paramedic.demo.world import World
 from paramedic.document import BadDocument
@@ -30,10 +31,27 @@ def _problems(text: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_the_shipped_runbooks_have_nothing_wrong() -> None:
+def _shelved(folder: Path, text: str) -> Path:
+    """The text as the only runbook of the folder, beside the shipped services and people."""
+    for file in ("services.yaml", "oncall.yaml"):
+        (folder / file).write_text((ROOT / "runbooks" / file).read_text())
+    file = folder / "tracking-api-memory.md"
+    file.write_text(text)
+    return file
+
+
+def test_the_shipped_runbooks_have_nothing_wrong_and_observe() -> None:
     shelf = library.load(ROOT / "runbooks")
     assert shelf.problems == ()
-    assert shelf.runbooks
+    assert [(one.name, one.mode) for one in shelf.runbooks.values()] == [
+        ("tracking-api-memory", Mode.OBSERVE),
+        ("tracking-api-slow", Mode.OBSERVE),
+    ]
+
+
+def test_the_shipped_check_writes_out_the_bounds_that_hold_where_none_are_written() -> None:
+    [check] = library.load(ROOT / "runbooks").runbooks["tracking-api-slow"].checks
+    assert check == CheckWords(check="health").made()
 
 
 def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:
@@ -70,9 +88,7 @@ def test_the_channels_it_names_are_told_once_each() -> None:
 
 
 def test_an_address_that_is_nobody_s_hears_nothing(tmp_path: Path) -> None:
-    for file in (ROOT / "runbooks").iterdir():
-        text = file.read_text()
-        (tmp_path / file.name).write_text(text.replace("settle:", "notify: ['email:eve@example.org']\nsettle:"))
+    _shelved(tmp_path, GOOD.replace("settle:", "notify: ['email:eve@example.org']\nsettle:"))
     [problem] = library.load(tmp_path).problems
     assert "notify: email:eve@example.org is nobody's address in oncall.yaml" in str(problem)
     assert "email:ada@example.org" in problem.allowed
@@ -189,10 +205,7 @@ def test_an_approval_of_what_is_no_remedy_of_the_ladder_is_refused_at_its_place(
 
 
 def test_restart_service_knows_one_remedy(tmp_path: Path) -> None:
-    for file in ("services.yaml", "oncall.yaml"):
-        (tmp_path / file).write_text((ROOT / "runbooks" / file).read_text())
-    file = tmp_path / "tracking-api-memory.md"
-    file.write_text(_with_remedies("[restart, restart]"))
+    file = _shelved(tmp_path, _with_remedies("[restart, restart]"))
     assert library.load(tmp_path).problems == ()
     file.write_text(file.read_text().replace("restore-service", "restart-service"))
     problem = library.load(tmp_path).problems[0]
@@ -201,18 +214,16 @@ def test_restart_service_knows_one_remedy(tmp_path: Path) -> None:
 
 
 def test_a_remedy_that_the_targets_cannot_have_is_refused(tmp_path: Path) -> None:
-    for file in ("services.yaml", "oncall.yaml"):
-        (tmp_path / file).write_text((ROOT / "runbooks" / file).read_text())
-    (tmp_path / "tracking-api-memory.md").write_text(_with_remedies("[{run: clear-cache}, rollback]"))
+    _shelved(tmp_path, _with_remedies("[{run: clear-cache}, rollback]"))
+    services = tmp_path / "services.yaml"
+    services.write_text(re.sub("(?m)^ *releases: .*\n", "", services.read_text()))
     problems = [str(problem) for problem in library.load(tmp_path).problems]
     assert "no command 'clear-cache' for web-1/tracking-api; there are: none" in problems[0]
     assert "web-1/tracking-api has no releases to roll back; services.yaml: releases: /folder" in problems[1]
 
 
 def test_a_runbook_may_name_a_playbook_of_ones_own_folder(tmp_path: Path) -> None:
-    for file in ("services.yaml", "oncall.yaml"):
-        (tmp_path / file).write_text((ROOT / "runbooks" / file).read_text())
-    (tmp_path / "tracking-api-memory.md").write_text(GOOD.replace("restart-service", "our-restart"))
+    _shelved(tmp_path, GOOD.replace("restart-service", "our-restart"))
     flows = tmp_path / "flows"
     flows.mkdir()
     assert "there is no 'our-restart'; restart-service, restore-service" in str(
@@ -347,8 +358,7 @@ def test_a_missing_label_is_said(one: Runbook, services: Services) -> None:
 
 
 def test_a_broken_runbook_is_refused_alone_and_aloud(tmp_path: Path) -> None:
-    for file in (ROOT / "runbooks").iterdir():
-        (tmp_path / file.name).write_text(file.read_text())
+    _shelved(tmp_path, GOOD)
     (tmp_path / "broken.md").write_text("nothing")
     (tmp_path / "misnamed.md").write_text(GOOD)
     shelf = library.load(tmp_path)
@@ -357,12 +367,10 @@ def test_a_broken_runbook_is_refused_alone_and_aloud(tmp_path: Path) -> None:
 
 
 def test_a_blast_radius_over_another_number_of_targets_than_are_listed_is_refused(tmp_path: Path) -> None:
-    for file in (ROOT / "runbooks").iterdir():
-        (tmp_path / file.name).write_text(file.read_text().replace("budget: 3 per hour", "at_once: 1 of 4"))
+    runbook = _shelved(tmp_path, GOOD.replace("budget: 3 per hour", "at_once: 1 of 4"))
     problems = [str(problem) for problem in library.load(tmp_path).problems]
     assert len(problems) == 1
     assert "at_once: says 4 targets, and services.yaml lists 1 of tracking-api; write 1 of 1" in problems[0]
-    runbook = tmp_path / "tracking-api-memory.md"
     runbook.write_text(runbook.read_text().replace("1 of 4", "1 of 1"))
     assert library.load(tmp_path).problems == ()
 

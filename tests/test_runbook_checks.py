@@ -1,7 +1,9 @@
 """A runbook that measures: its checks under `when`, the proof under `verify`, and which targets are meant."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from paramedic.runbook import Runbook, parse
 from paramedic.services import Services, parse_services
 from paramedic.threshold import Level
 
+ROOT = Path(__file__).parents[1]
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 
 TEXT = """\
@@ -60,6 +63,12 @@ def one() -> Runbook:
 @pytest.fixture
 def services() -> Services:
     return parse_services(SERVICES, "services.yaml")
+
+
+def test_the_checks_that_the_documentation_shows_are_ones() -> None:
+    [shown] = re.findall(r"```yaml\n(when:.*?)```", (ROOT / "docs" / "runbooks.md").read_text(), re.DOTALL)
+    text = TEXT[: TEXT.index("when:")] + shown + TEXT[TEXT.index("group:") :]
+    assert [check.name for check in parse(text, "r.md").checks] == ["http", "process", "leak"]
 
 
 def test_its_checks_stand_beside_its_alerts(one: Runbook) -> None:

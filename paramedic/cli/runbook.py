@@ -9,11 +9,12 @@ import typer
 
 from paramedic import library
 from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.clock import utc_now
 from paramedic.document import BadDocument
 from paramedic.library import Library
-from paramedic.rehearsal import rehearse
+from paramedic.rehearsal import of_its_checks, rehearse
 from paramedic.runbook import Runbook, schema
-from paramedic.sources import BadPayload, alertmanager
+from paramedic.sources import BadPayload, Reading, alertmanager
 from paramedic.store import Store
 from paramedic.visible import visible
 
@@ -83,8 +84,14 @@ def schema_() -> None:
 def tried(  # noqa: PLR0917 - one parameter an option
     name: str,
     alert: Annotated[
-        Path, typer.Option("--alert", exists=True, dir_okay=False, help="A body, as its sender would post it.")
-    ],
+        Path | None,
+        typer.Option(
+            "--alert",
+            exists=True,
+            dir_okay=False,
+            help="A body, as its sender would post it; without it, what the runbook's own checks would raise.",
+        ),
+    ] = None,
     source: Annotated[str, typer.Option(help="The kind of sender.")] = "alertmanager",
     folder: Folder = None,
     data: Data = None,
@@ -99,10 +106,7 @@ def tried(  # noqa: PLR0917 - one parameter an option
         raise typer.BadParameter(f"there is no source {source!r}; there is alertmanager")
     shelf = _shelf(folder, data)
     one = _named(shelf, name)
-    try:
-        reading = alertmanager.read(alert.read_bytes())
-    except BadPayload as error:
-        raise typer.BadParameter(f"{alert}: {error}") from error
+    reading = _measured(one, shelf) if alert is None else _posted(alert)
     store = _store(data)
     found = [rehearse(said, one, shelf, store) for said in reading.alerts]
     if as_json:
@@ -142,6 +146,22 @@ def new(
     except OSError as error:
         raise Negative(f"{file} could not be written: {error.strerror}") from error
     typer.echo(f"{visible(str(file))}: fill in what is in capitals, then `paramedic runbook lint`")
+
+
+def _measured(one: Runbook, shelf: Library) -> Reading:
+    if not one.checks:
+        raise typer.BadParameter(f"runbook {one.name} has no check: name an alert to rehearse it with, --alert FILE")
+    raised = of_its_checks(one, shelf.services, utc_now())
+    if not raised:
+        raise Negative(f"the checks of {one.name} measure nothing: its `with.target` can mean no listed target")
+    return Reading(raised)
+
+
+def _posted(alert: Path) -> Reading:
+    try:
+        return alertmanager.read(alert.read_bytes())
+    except BadPayload as error:
+        raise typer.BadParameter(f"{alert}: {error}") from error
 
 
 _SKELETON = """\

@@ -107,6 +107,44 @@ def test_what_was_done_before_counts(data: Path) -> None:
     store.close()
 
 
+@pytest.fixture
+def slow(data: Path) -> Path:
+    """The shipped runbook with a check, as one that acts, for two targets."""
+    services = data / "runbooks" / "services.yaml"
+    target = '      - {host: web-2, supervisord: {program: tracking-api, address: "unix:///s"}, releases: /srv/api}\n'
+    services.write_text(services.read_text() + target)
+    file = data / "runbooks" / "tracking-api-slow.md"
+    file.write_text((ROOT / "runbooks" / file.name).read_text().replace("mode: observe", "mode: act"))
+    return file
+
+
+def test_without_an_alert_it_says_what_would_be_done_about_its_own_checks(data: Path, slow: Path) -> None:
+    text = slow.read_text()
+    assert "error_rate: {warning: 1%, critical: 3%" in text
+    slow.write_text(text.replace("error_rate: {warning: 1%, critical: 3%", "error_rate: {warning: 1%"))
+    said = _say("test", slow.stem, "--data", str(data))
+    for host in ("web-1", "web-2"):
+        raised, at = "check tracking-api-slow/health would raise it", f"{host}/tracking-api"
+        assert f"{raised}, critical, on finding that latency_p95 of {at} is 300ms" in said
+        assert f"{raised}, warning, on finding that error_rate of {at} is 1%" in said
+        assert f"it is wanted, and means {at}" in said
+    assert "each verified before the next: restart, rollback-if-deployed-within: 30m" in said
+    found = json.loads(_say("test", slow.stem, "--data", str(data), "--json"))
+    assert [(one["alert"], one["target"], one["acts"]) for one in found] == [
+        (f"tracking-api-slow {metric}", f"{host}/tracking-api", True)
+        for host in ("web-1", "web-2")
+        for metric in ("latency_p95", "error_rate")
+    ]
+
+
+def test_without_an_alert_and_without_a_check_there_is_nothing_to_rehearse(data: Path, slow: Path) -> None:
+    said = _say("test", NAME, "--data", str(data), code=2)
+    assert f"runbook {NAME} has no check: name an alert to rehearse it with, --alert FILE" in said
+    slow.write_text(slow.read_text().replace("supervisord: tracking-api", "systemd: tracking-api.service"))
+    said = _say("test", slow.stem, "--data", str(data), code=1)
+    assert "the checks of tracking-api-slow measure nothing" in said
+
+
 def test_a_body_that_cannot_be_read_is_said(data: Path) -> None:
     (data / "bad.json").write_text('{"version": "4"}')
     said = _say("test", NAME, "--alert", str(data / "bad.json"), "--data", str(data), code=2)

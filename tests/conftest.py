@@ -2,10 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from postbox import Postbox
 
 pytest_plugins = ["databases"]
 
@@ -30,3 +31,12 @@ def require() -> Callable[[str], str]:
         pytest.skip(reason)
 
     return find
+
+
+@pytest.fixture
+def postbox() -> Iterator[Postbox]:
+    """A mail server, open."""
+    box = Postbox()
+    box.open()
+    yield box
+    box.close()

@@ -1,6 +1,6 @@
 """Incidents at every stage of their way, made by the store's own moves; and who is on call for them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,11 +11,15 @@ from paramedic.approval import Approval
 from paramedic.escalation import Oncall, parse_oncall
 from paramedic.incident import Incident
 from paramedic.outcome import Ending, Outcome
+from paramedic.paging import Pager
 from paramedic.store import Store, acts, approvals, claims, incidents
+from paramedic.store import trail as kept
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.incidents import Plan
 from paramedic.target import Identity
+
+Paging = Callable[..., Pager]
 
 RUNBOOK = """\
 ---
@@ -186,3 +190,9 @@ def unwritable(url: str) -> Iterator[None]:
         finally:
             conn.execute(text(f"ALTER DATABASE {parsed.database} RESET default_transaction_read_only"))
     engine.dispose()
+
+
+def told(store: Store) -> list[tuple[str, str]]:
+    """What the trail says of messages, and why."""
+    with store.read() as tx:
+        return [(entry.what, entry.reason) for entry in kept.entries(tx) if entry.actor == "pager"]

@@ -1,12 +1,11 @@
 """Whom is told of a warning, of what became critical, and of what somebody took and did not end."""
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from databases import Clock
-from patients import alert, asking, handed_over, on_call, unwritable
+from patients import Paging, alert, asking, handed_over, on_call, unwritable
 from postbox import Postbox, text_of
 from pydantic import SecretStr
 
@@ -36,16 +35,6 @@ policies:
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ADA, BOB, CYD = "ada@example.org", "bob@example.org", "cyd@example.org"
-
-Paging = Callable[..., Pager]
-
-
-@pytest.fixture
-def postbox() -> Iterator[Postbox]:
-    box = Postbox()
-    box.open()
-    yield box
-    box.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Who stands in is told, also by who cannot ask the store."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,14 +19,6 @@ from paramedic.store import Store, overrides, trail
 pytestmark = pytest.mark.real
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def postbox() -> Iterator[Postbox]:
-    box = Postbox()
-    box.open()
-    yield box
-    box.close()
 
 
 @pytest.fixture

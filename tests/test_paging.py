@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from databases import Clock, processes
-from patients import PEOPLE, OnCall, acting, asking, handed_over, on_call, unwritable
+from patients import PEOPLE, OnCall, Paging, acting, asking, handed_over, on_call, told, unwritable
 from postbox import Postbox, free_port, text_of
 from pydantic import SecretStr
 
@@ -28,16 +28,6 @@ from paramedic.store import trail as kept
 from paramedic.store.messages import Message
 
 pytestmark = pytest.mark.real
-
-Paging = Callable[..., Pager]
-
-
-@pytest.fixture
-def postbox() -> Iterator[Postbox]:
-    box = Postbox()
-    box.open()
-    yield box
-    box.close()
 
 
 @pytest.fixture
@@ -62,12 +52,6 @@ def seconds(clock: Clock) -> Callable[[], float]:
 def rows(store: Store, incident: Incident) -> list[Message]:
     with store.read() as tx:
         return messages.of(tx, incident.number)
-
-
-def told(store: Store) -> list[tuple[str, str]]:
-    """What the trail says of messages, and why."""
-    with store.read() as tx:
-        return [(entry.what, entry.reason) for entry in kept.entries(tx) if entry.actor == "pager"]
 
 
 def test_a_page_reaches_whoever_is_on_call_with_all_that_a_person_needs(

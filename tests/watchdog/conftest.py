@@ -26,14 +26,6 @@ def outside() -> Iterator[Outside]:
 
 
 @pytest.fixture
-def postbox() -> Iterator[Postbox]:
-    box = Postbox()
-    box.open()
-    yield box
-    box.close()
-
-
-@pytest.fixture
 def chosen(tmp_path: Path, outside: Outside, postbox: Postbox) -> Settings:
     return Settings(
         data=tmp_path / "data",

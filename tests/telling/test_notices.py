@@ -2,26 +2,20 @@
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from databases import Clock
-from hooks import SECRET, Hooks
-from patients import RUNBOOK, alert, on_call
+from hooks import Hooks
+from patients import RUNBOOK, Paging, alert, told
 from postbox import Postbox
-from pydantic import SecretStr
 
 from paramedic import library
 from paramedic.incident import Incident
 from paramedic.intake import Intake
 from paramedic.outcome import Ending, Outcome
-from paramedic.paging import Pager
-from paramedic.settings import Channel, Settings
 from paramedic.store import Store, inbox, incidents, messages
-from paramedic.store import trail as kept
 from paramedic.store.incidents import Plan
 
 pytestmark = pytest.mark.real
@@ -35,57 +29,7 @@ policies:
   default: {rungs: [{tell: oncall}, {tell: bob, after: 10m}], repeat: 30m}
 """
 
-ROOT = Path(__file__).parents[1]
-
-Paging = Callable[..., Pager]
-
-
-@pytest.fixture
-def postbox() -> Iterator[Postbox]:
-    box = Postbox()
-    box.open()
-    yield box
-    box.close()
-
-
-@pytest.fixture
-def hooks() -> Iterator[Hooks]:
-    one = Hooks()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def chat() -> Iterator[Hooks]:
-    one = Hooks()
-    one.says = 200
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def paging(timed: Store, tmp_path: Path, postbox: Postbox, hooks: Hooks, chat: Hooks, clock: Clock) -> Paging:
-    """A Pager of its own, as each process has."""
-    chosen = Settings(
-        data=tmp_path,
-        smtp_url=SecretStr(postbox.url),
-        mail_from="paramedic@example.org",
-        channels={
-            "ops": Channel(url=SecretStr(hooks.url), secret=SecretStr(SECRET)),
-            "chat": Channel(url=SecretStr(f"json://{chat.at}/")),
-        },
-    )
-
-    def make(said: str = PEOPLE, **instead: Any) -> Pager:
-        return Pager(timed, chosen.model_copy(update=instead), on_call(said), steady=lambda: clock.now().timestamp())
-
-    return make
-
-
-def told(store: Store) -> list[tuple[str, str]]:
-    with store.read() as tx:
-        return [(entry.what, entry.reason) for entry in kept.entries(tx) if entry.actor == "pager"]
-
+ROOT = Path(__file__).parents[2]
 
 NAMED = ("webhook:ops", "apprise:chat", "email:bob@example.org")
 

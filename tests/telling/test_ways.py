@@ -1,21 +1,16 @@
 """By which way a person is told: the first that takes it, and what became of the others is on the trail."""
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from databases import Clock
-from hooks import SECRET, Hooks, is_signed
-from patients import handed_over, on_call, unwritable
+from hooks import Hooks, is_signed
+from patients import Paging, handed_over, told, unwritable
 from postbox import Postbox
 from pydantic import SecretStr
 
-from paramedic.paging import Pager
-from paramedic.settings import Channel, Settings
+from paramedic.settings import Channel
 from paramedic.store import Store, incidents, messages
-from paramedic.store import trail as kept
 
 pytestmark = pytest.mark.real
 
@@ -27,55 +22,6 @@ rotation: {zone: UTC, starts: 2026-01-05 09:00, every: 1 week, people: [ada]}
 policies:
   default: {rungs: [{tell: oncall}, {tell: bob, after: 10m}], repeat: 30m}
 """
-
-Paging = Callable[..., Pager]
-
-
-@pytest.fixture
-def postbox() -> Iterator[Postbox]:
-    box = Postbox()
-    box.open()
-    yield box
-    box.close()
-
-
-@pytest.fixture
-def hooks() -> Iterator[Hooks]:
-    one = Hooks()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def chat() -> Iterator[Hooks]:
-    one = Hooks()
-    one.says = 200
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def paging(timed: Store, tmp_path: Path, postbox: Postbox, hooks: Hooks, chat: Hooks, clock: Clock) -> Paging:
-    """A Pager of its own, as each process has."""
-    chosen = Settings(
-        data=tmp_path,
-        smtp_url=SecretStr(postbox.url),
-        mail_from="paramedic@example.org",
-        channels={
-            "ops": Channel(url=SecretStr(hooks.url), secret=SecretStr(SECRET)),
-            "chat": Channel(url=SecretStr(f"json://{chat.at}/")),
-        },
-    )
-
-    def make(said: str = PEOPLE, **instead: Any) -> Pager:
-        return Pager(timed, chosen.model_copy(update=instead), on_call(said), steady=lambda: clock.now().timestamp())
-
-    return make
-
-
-def told(store: Store) -> list[tuple[str, str]]:
-    with store.read() as tx:
-        return [(entry.what, entry.reason) for entry in kept.entries(tx) if entry.actor == "pager"]
 
 
 def test_the_first_way_that_takes_it_is_the_only_one(

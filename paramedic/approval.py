@@ -12,6 +12,9 @@ from paramedic.target import Identity
 #: After so many wrong codes no link of the approval works any more; the command line does.
 WRONG_CODES = 5
 
+#: How a question ends that waited in a backup: what was answered since is lost with the life that it was asked in.
+RESTORE = "restore"
+
 
 class Answer(StrEnum):
     """What became of the question."""
@@ -38,7 +41,7 @@ class Approval:
     state: Answer
     decided_by: str | None
     decided_at: datetime | None
-    how: str | None  # prefect, link, command line
+    how: str | None  # prefect, link, command line; RESTORE
     flow_run: str
     resumed_at: datetime | None
     wrong_codes: int
@@ -65,6 +68,8 @@ class Approval:
         match self.state:
             case Answer.ASKED:
                 return f"nobody has approved {self.what} yet"
+            case Answer.EXPIRED if self.how == RESTORE:
+                return f"the question about {self.what} is void: the store was restored from a backup{when}"
             case Answer.EXPIRED if self.decided_at is not None and self.decided_at < self.expires_at:
                 return f"the question about {self.what} is void since {iso(self.decided_at)}: the incident went on"
             case Answer.EXPIRED:

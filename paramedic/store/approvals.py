@@ -106,12 +106,12 @@ def wrong_code(tx: Tx, approval: Approval, *, person: str) -> None:
     )
 
 
-def expire(tx: Tx, approval: int, *, actor: str) -> Approval | None:
+def expire(tx: Tx, approval: int, *, actor: str, how: str | None = None) -> Approval | None:
     """Its time is over, or nobody needs it any more: no answer counts, and its message need not leave. None: it is decided."""
     changed = tx.conn.execute(
         update(approvals)
         .where(approvals.c.id == approval, approvals.c.state == Answer.ASKED)
-        .values(state=Answer.EXPIRED, decided_at=tx.now, resume_at=tx.now)
+        .values(state=Answer.EXPIRED, decided_at=tx.now, how=how, resume_at=tx.now)
     )
     if changed.rowcount != 1:
         return None

@@ -62,14 +62,14 @@ def counters(conn: Connection) -> dict[str, int]:
     if conn.dialect.name == "sqlite":
         return {row.name: row.seq for row in conn.execute(text("SELECT name, seq FROM sqlite_sequence"))}
     given = {}
-    for table, sequence in _sequences(conn):
+    for table, _, sequence in _sequences(conn):
         row = conn.execute(text(f"SELECT last_value, is_called FROM {sequence}")).one()  # noqa: S608 - PostgreSQL's own word
         given[table] = row.last_value if row.is_called else 0
     return given
 
 
 def count_on(conn: Connection, given: Mapping[str, int]) -> None:
-    """Have each table go on after this number."""
+    """Have each table go on after this number, and after all that are there."""
     if conn.dialect.name == "sqlite":
         for name, last in given.items():
             conn.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": name})
@@ -77,22 +77,24 @@ def count_on(conn: Connection, given: Mapping[str, int]) -> None:
                 text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), {"name": name, "last": last}
             )
         return
-    for table, sequence in _sequences(conn):
-        last = given.get(table, 0)
+    for table, column, sequence in _sequences(conn):
+        # SQLite keeps no count of a table whose removed numbers may come again.
+        there = conn.execute(text(f"SELECT coalesce(max({column}), 0) FROM {table}")).scalar_one()  # noqa: S608 - ours
+        last = max(given.get(table, 0), there)
         conn.execute(
             text("SELECT setval(CAST(:sequence AS regclass), :last, :called)"),
             {"sequence": sequence, "last": max(last, 1), "called": last > 0},
         )
 
 
-def _sequences(conn: Connection) -> list[tuple[str, str]]:
-    """Tables whose rows PostgreSQL counts, with the sequence that counts them."""
+def _sequences(conn: Connection) -> list[tuple[str, str, str]]:
+    """Tables whose rows PostgreSQL counts, with the column that has the number and the sequence that counts."""
     query = text(
-        "SELECT c.relname, pg_get_serial_sequence(quote_ident(c.relname), a.attname) AS counts "
+        "SELECT c.relname, a.attname, pg_get_serial_sequence(quote_ident(c.relname), a.attname) AS counts "
         "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
         "WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped"
     )
-    return [(row.relname, row.counts) for row in conn.execute(query) if row.counts is not None]
+    return [(row.relname, row.attname, row.counts) for row in conn.execute(query) if row.counts is not None]
 
 
 def _copy(here: Connection, url: str) -> None:

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import case, select, update
+from sqlalchemy import case, delete, select, update
 
+from paramedic.approval import RESTORE
 from paramedic.clock import iso
 from paramedic.incident import State, name
 from paramedic.outcome import Ending, Outcome
-from paramedic.store import Tx, acts, generation, incidents, messages, pauses
+from paramedic.store import Tx, acts, approvals, generation, incidents, messages, pauses
 from paramedic.store.claims import first_token
 from paramedic.store.copy import count_on, counters
-from paramedic.store.tables import claims, meta, metadata
+from paramedic.store.tables import claims, leases, meta, metadata
 from paramedic.store.tables import incidents as table
 from paramedic.store.trail import append
 from paramedic.trail import RESTORED
@@ -27,10 +28,11 @@ def begin_again(tx: Tx, *, new_generation: int, taken_at: datetime, by: str, cou
     """Make a store of the past the one that goes on from now; the incidents that are handed over with it.
 
     `tx` must come from `Store.record`. Table by table: claims are released, and their tokens go on above all that
-    were ever given. Incidents that automation had go to a person, and with it their attempts and grants end and their
-    orders are withdrawn. Those that a person was being told of climb again from the first rung. An act without its
-    outcome stays open and blocks its target. Alerts without a decision get one as ever. Acts wait for `resume`.
-    `counted` is how far the life that is lost is known to have numbered its rows.
+    were ever given; leases are given back. Incidents that automation had go to a person, and with it their attempts
+    and grants end, their orders are withdrawn, and what they asked a person is void. Those that a person was being told
+    of climb again from the first rung. An act without its outcome stays open and blocks its target. Alerts without a
+    decision get one as ever. Overrides, maintenance and pauses stand. Acts wait for `resume`. `counted` is how far the
+    life that is lost is known to have numbered its rows.
     """
     before = generation(tx)
     tx.conn.execute(update(meta).values(generation=new_generation))
@@ -48,9 +50,13 @@ def begin_again(tx: Tx, *, new_generation: int, taken_at: datetime, by: str, cou
     tx.conn.execute(
         update(claims).values(released=True, token=case((claims.c.token < token, token), else_=claims.c.token))
     )
+    tx.conn.execute(delete(leases))
     climbing = _numbers(tx, State.HANDED_OVER)
     at_work = _numbers(tx, State.OPEN, State.WORKING)
     for number in at_work:
+        waits = approvals.asked(tx, number)
+        if waits is not None:
+            approvals.expire(tx, waits.id, actor="restore", how=RESTORE)
         incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, _because(tx, number, words)), actor="restore")
     for number in climbing:
         messages.withdraw(tx, number)

@@ -260,7 +260,7 @@ approvals = Table(
     Column("state", String(16), nullable=False),  # asked, granted, denied, expired
     Column("decided_by", Words),
     Column("decided_at", Moment),
-    Column("how", String(16)),  # prefect, link, command line
+    Column("how", String(16)),  # prefect, link, command line; restore: nobody's answer counts any more
     Column("flow_run", String(36), nullable=False),
     Column("resume_at", Moment),  # when Prefect is asked (again) to resume the run; null: it need not be
     Column("resumed_at", Moment),

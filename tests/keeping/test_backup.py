@@ -16,23 +16,45 @@ import pytest
 from boundaries import Boundaries
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from databases import Postgres
-from patients import acting, alert, begun, handed_over, holding, ordered
-from sqlalchemy import select, text, update
+from patients import acting, alert, asking, begun, handed_over, holding, ordered
+from sqlalchemy import insert, select, text, update
 
 from paramedic import checkpoints, settings, up
+from paramedic.alert import Severity
+from paramedic.approval import Answer, Approval
 from paramedic.backup import BadBackup, back_up, restore
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun
 from paramedic.error import Refused, Useless
+from paramedic.guardrail import Refusal
 from paramedic.incident import State
+from paramedic.rotation import Override
 from paramedic.settings import Settings
-from paramedic.store import Store, acts, claims, inbox, incidents, messages, outbox, pauses
+from paramedic.store import (
+    Store,
+    acts,
+    approvals,
+    claims,
+    inbox,
+    incidents,
+    leases,
+    maintenance,
+    messages,
+    outbox,
+    overrides,
+    pauses,
+)
 from paramedic.store import trail as kept
+from paramedic.store.acts import Limits
 from paramedic.store.claims import Claim
 from paramedic.store.copy import put, snapshot
 from paramedic.store.migrations import migrate
-from paramedic.store.tables import meta, metadata
+from paramedic.store.tables import check_samples, meta, metadata
 from paramedic.trail import verify
+
+LEASE = timedelta(seconds=10)
+HOUR = timedelta(hours=1)
+ASKS = Limits("act", None, None, asks_from=Severity.WARNING)
 
 
 @pytest.fixture
@@ -216,6 +238,78 @@ def handed_over_in(tx: incidents.Tx, target: str) -> int:
     ).number
 
 
+def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Settings, tmp_path: Path) -> None:
+    store = opened(life)
+    (_, waits), (allowed, granted) = asking(store, "a/1"), asking(store, "a/2")
+    with store.record() as tx:
+        assert isinstance(approvals.decide(tx, granted.id, granted=True, by="eve", how="link"), Approval)
+    store.close()
+    back_up(life, tmp_path / "backup")
+    restore(life, tmp_path / "backup", by="ada", replace=True)
+    store = opened(life)
+    with store.record() as tx:
+        pauses.resume(tx, by="ada", reason="all is looked at")
+        void = approvals.get(tx, waits.id)
+        assert (void.state, void.how) == (Answer.EXPIRED, "restore")
+        assert approvals.decide(tx, waits.id, granted=True, by="eve", how="link") == f"too late: {void.decision}"
+        assert void.decision.startswith("the question about the restart of a/1 is void: the store was restored from a")
+        assert [one.kind for one in messages.due(tx, incident=waits.incident)] == ["rung"], "nobody is asked any more"
+        assert [one.id for one in approvals.to_resume(tx)] == [granted.id, waits.id], "Prefect lets their runs go"
+        for asked in (waits, granted):
+            assert "is over (closed)" in (incidents.begin_attempt(tx, asked.incident, 1, flow_run="run-1") or "")
+            claim = claims.take(
+                tx, target=asked.target, incident=asked.incident, attempt=1, holder="run:run-1", lease=LEASE
+            )
+            assert isinstance(claim, Claim)
+            said = acts.intend(
+                tx, claim, rung=1, remedy="restart", identity=asked.identity, deadline=LEASE, limits=ASKS
+            )
+            assert isinstance(said, Refusal)
+            assert "handed_over" in said.reason
+        (entry,) = (one for one in kept.entries(tx, incident=waits.incident) if one.what == "approval.expired")
+        assert (entry.actor, entry.reason) == ("restore", void.decision)
+        assert [one.what for one in kept.entries(tx, incident=allowed.number)].count("approval.expired") == 0
+    store.close()
+
+
+def test_who_stands_in_what_is_paused_and_what_is_in_maintenance_stays_so(life: Settings, tmp_path: Path) -> None:
+    store = opened(life)
+    with store.record() as tx:
+        overrides.add(tx, Override("eve", tx.now - LEASE, tx.now + HOUR, "ada"))
+        window = maintenance.add(
+            tx, service="s", target="a/1", starts_at=tx.now, ends_at=tx.now + HOUR, by="ada", reason="a new disk"
+        )
+        pauses.pause(tx, by="eve", reason="a look", scope="service:s")
+    before = rows(life)
+    store.close()
+    back_up(life, tmp_path / "backup")
+    restore(life, tmp_path / "backup", by="ada", replace=True)
+    after = rows(life)
+    assert (after["overrides"], after["maintenance"]) == (before["overrides"], before["maintenance"])
+    store = opened(life)
+    with store.record() as tx:
+        assert [one.person for one in overrides.current(tx)] == ["eve"]
+        assert maintenance.covering(tx, service="s", target="a/1") == window
+        assert [(one.scope, one.by) for one in pauses.standing(tx)] == [("service:s", "eve"), ("all", "ada")]
+        pauses.resume(tx, by="ada", reason="all is looked at")
+        assert pauses.stopping(tx, service="s", runbook=None), "whose pause it was, says when it ends"
+    store.close()
+
+
+def test_a_round_of_the_past_keeps_no_other_from_its_lease(life: Settings, tmp_path: Path) -> None:
+    store = opened(life)
+    with store.write() as tx:
+        assert leases.take(tx, "health-check/s", holder="run:then", lease=HOUR)
+    store.close()
+    back_up(life, tmp_path / "backup")
+    restore(life, tmp_path / "backup", by="ada", replace=True)
+    store = opened(life)
+    with store.write() as tx:
+        assert not leases.held(tx, "health-check/s", holder="run:then")
+        assert leases.take(tx, "health-check/s", holder="run:now", lease=LEASE)
+    store.close()
+
+
 class OnePrefect:
     """Gives the same run for the same key, as Prefect does."""
 
@@ -382,11 +476,18 @@ def replace_data(chosen: Settings, data: Path) -> Settings:
     return Settings(data=data)
 
 
+def measured(store: Store) -> None:
+    seen = {"runbook": "r", "name": "health", "target": "a/1", "values": None, "why": "no answer"}
+    with store.write() as tx:
+        tx.conn.execute(insert(check_samples).values(at=tx.now, **seen))
+
+
 def test_a_backup_of_either_database_makes_a_store_in_the_other(
     life: Settings, tmp_path: Path, postgres: Postgres
 ) -> None:
     handed_over(store := opened(life))
     begun(store, "a/2")
+    measured(store)
     store.close()
     signed(life)
     back_up(life, tmp_path / "backup", keys=True)
@@ -404,6 +505,7 @@ def test_a_backup_of_either_database_makes_a_store_in_the_other(
     store = opened(other)
     with store.record() as tx:
         assert handed_over_in(tx, "a/9") > 2, "it goes on counting"
+    measured(store)
     store.close()
     if life.store().startswith("sqlite"):
         postgres.run("DROP DATABASE other WITH (FORCE)")

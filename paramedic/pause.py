@@ -10,6 +10,9 @@ from paramedic.clock import iso
 ALL = "all"
 MASS = "mass"
 
+#: The one Prefect tag, that of every change: a limit of 0 on it is the operator's kill switch in Prefect.
+TAG = "changes"
+
 _SERVICE = "service:"
 _RUNBOOK = "runbook:"
 

@@ -25,6 +25,7 @@ from paramedic.error import Refused, TryAgain, Unknown, Useless
 from paramedic.guardrail import Refusal
 from paramedic.health import Sight
 from paramedic.hold import Hold
+from paramedic.pause import TAG
 from paramedic.remedy import RESTART, Remedy, Verb
 from paramedic.store import StoreUnavailable, acts, approvals
 from paramedic.store.acts import Act, Limits
@@ -38,9 +39,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 log = logging.getLogger(__name__)
-
-#: The one Prefect tag: a limit of 0 on it is an operator's kill switch.
-TAG = "changes"
 
 
 def reads(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Callable[P, R]]:

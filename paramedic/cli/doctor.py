@@ -3,10 +3,11 @@
 import importlib.metadata
 import importlib.util
 import smtplib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,14 +15,27 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
-from paramedic import library, settings
+from paramedic import library, settings, up
 from paramedic.cli.answer import AsJson, Data, chosen, command_of, console, safe, say_json
+from paramedic.clock import spoken, utc_now
 from paramedic.document import BadDocument
 from paramedic.doors import reading
-from paramedic.error import TryAgain, Useless
+from paramedic.error import Refused, TryAgain, Useless
+from paramedic.pause import TAG
+from paramedic.secret import redact
 from paramedic.settings import ROOT, Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, pauses
+from paramedic.target import Target
 from paramedic.way import Way
+
+#: Clocks that are further apart than this are mended.
+_APART = timedelta(seconds=5)
+
+#: So many targets are looked at together.
+_AT_ONCE = 16
+
+#: What the answer of something else than Prefect's API raises.
+_NO_API = (ValueError, KeyError, TypeError)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -37,14 +51,14 @@ class Finding:
 
 @app.command()
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
-    """Check configuration, store, runbooks, targets, mail, Prefect, clock, versions, module names."""
+    """Look at versions, store, clocks, keys, runbooks, targets, releases, channels, mail, Prefect, what is stopped."""
     picked = chosen(data)
     findings = [look(picked) for look in LOOKS]
     if as_json:
-        say_json([{"what": one.what, "well": one.well, "words": one.words} for one in findings])
+        say_json([{"what": one.what, "well": one.well, "words": redact(one.words)} for one in findings])
     else:
         for one in findings:
-            console.print(f"{'well' if one.well else 'MEND':<5} {one.what:<12} {safe(one.words)}")
+            console.print(f"{'well' if one.well else 'MEND':<5} {one.what:<12} {safe(redact(one.words))}")
     if not all(one.well for one in findings):
         raise typer.Exit(1)
 
@@ -72,19 +86,43 @@ def _modules(_picked: Settings) -> Finding:
 
 
 def _store(picked: Settings) -> Finding:
-    if picked.store_url is None and not (picked.data / "paramedic.db").exists():
+    store = _there(picked)
+    if store is None:
         return Finding("store", well=True, words=f"`paramedic up` makes one in {picked.data}")
     try:
-        store = Store(picked.store())
-        with store.read() as tx:
+        with closing(store), store.read() as tx:
             words = f"store {tx.store} on {tx.conn.dialect.name}"
             if tx.conn.dialect.name == "postgresql":
                 query = "SELECT has_table_privilege(current_user, 'trail', 'UPDATE')"
                 if tx.conn.exec_driver_sql(query).scalar_one():
                     words += "; this role may alter the trail: migrate as another (store_owner_url)"
-    except (StoreUnavailable, StoreUnknown) as error:
+    except StoreUnknown as error:
         return Finding("store", well=False, words=str(error))
+    except StoreUnavailable as error:
+        return Finding("store", well=False, words=f"{error}: look at the database, or set PARAMEDIC_STORE_URL")
     return Finding("store", well=True, words=words)
+
+
+def _there(picked: Settings) -> Store | None:
+    """The store, if there is one: a look makes none."""
+    if picked.store_url is None and not (picked.data / "paramedic.db").exists():
+        return None
+    return Store(picked.store())
+
+
+def _clock(picked: Settings) -> Finding:
+    """Leases, cooldowns and what is due go by the store's clock; what is shown and compared, by ours too."""
+    store = _there(picked)
+    if store is None:
+        return Finding("clock", well=True, words="there is no store yet to compare it with")
+    try:
+        with closing(store), store.read() as tx:
+            apart = abs(utc_now() - tx.now)
+    except (StoreUnavailable, StoreUnknown):
+        return Finding("clock", well=False, words="the store does not tell its time: mend that first")
+    if apart > _APART:
+        return Finding("clock", well=False, words=f"the store's and ours are {spoken(apart)} apart: mend NTP")
+    return Finding("clock", well=True, words="the store's and ours agree")
 
 
 def _runbooks(picked: Settings) -> Finding:
@@ -94,7 +132,7 @@ def _runbooks(picked: Settings) -> Finding:
         return Finding("runbooks", well=False, words=str(error))
     words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets in {picked.runbooks}"
     if shelf.problems:
-        return Finding("runbooks", well=False, words=f"{words}; {shelf.problems[0]}")
+        return Finding("runbooks", well=False, words=f"{words}; {shelf.problems[0]}; all: `paramedic runbook lint`")
     return Finding("runbooks", well=True, words=words)
 
 
@@ -102,13 +140,48 @@ def _targets(picked: Settings) -> Finding:
     try:
         targets = list(library.load(picked.runbooks, picked.flows).services)
     except BadDocument:
-        return Finding("targets", well=False, words="services.yaml cannot be read")
-    for target in targets:
-        try:
-            reading.reader(target).identity()
-        except (TryAgain, Useless) as error:
-            return Finding("targets", well=False, words=str(error))
+        return Finding("targets", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
+    with ThreadPoolExecutor(_AT_ONCE) as looks:
+        wrong = [one for found in looks.map(lambda target: _silent(target, picked), targets) for one in found]
+    if wrong:
+        return Finding("targets", well=False, words=f"{'; '.join(wrong)}: start what is down, or mend services.yaml")
     return Finding("targets", well=True, words=f"{len(targets)} answer")
+
+
+def _silent(target: Target, picked: Settings) -> list[str]:
+    """What does not answer of the target: its owner, its health address."""
+    wrong = []
+    try:
+        reading.reader(target).identity()
+    except (TryAgain, Useless) as error:
+        wrong.append(f"{target.id}: {error}")
+    if target.health is not None:
+        try:
+            seen = reading.probe(target.health, picked.probe_timeout)
+        except Useless as error:
+            wrong.append(f"{target.id}: its health {target.health}: {error}")
+        else:
+            wrong += [] if seen.ok else [f"{target.id}: its health {target.health}: {seen.why}"]
+    return wrong
+
+
+def _releases(picked: Settings) -> Finding:
+    try:
+        targets = [one for one in library.load(picked.runbooks, picked.flows).services if one.releases is not None]
+    except BadDocument:
+        return Finding("releases", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
+    wrong = []
+    for target in targets:
+        look = reading.releases(target)
+        try:
+            look.all()
+            look.before()
+        except Refused as no:
+            wrong.append(f"{no}: {no.by_hand}")
+        except (TryAgain, Useless) as error:
+            wrong.append(f"{target.id}: {error}: lay it out as docs/targets.md says")
+    words = f"{len(targets)} can be rolled back" if targets else "no target has a release folder"
+    return Finding("releases", well=not wrong, words="; ".join(wrong) or words)
 
 
 def _ways(picked: Settings) -> list[Way]:
@@ -122,14 +195,16 @@ def _channels(picked: Settings) -> Finding:
     try:
         ways = _ways(picked)
     except BadDocument:
-        return Finding("channels", well=False, words="oncall.yaml cannot be read")
+        return Finding("channels", well=False, words="oncall.yaml cannot be read: `paramedic runbook lint`")
+    wrong = []
     for way in ways:
         channel = picked.channels.get(way.to)
         if way.kind != "email" and channel is None:
-            return Finding("channels", well=False, words=f"{way} leads nowhere: set PARAMEDIC_CHANNELS for {way.to}")
+            wrong.append(f"{way} leads nowhere: set PARAMEDIC_CHANNELS for {way.to}")
         if way.kind == "webhook" and channel is not None and channel.secret is None:
-            return Finding("channels", well=False, words=f"{way} has no secret to sign with: set PARAMEDIC_CHANNELS")
-    return Finding("channels", well=True, words="every way that somebody is told by leads somewhere")
+            wrong.append(f"{way} has no secret to sign with: set PARAMEDIC_CHANNELS")
+    words = "every way that somebody is told by leads somewhere"
+    return Finding("channels", well=not wrong, words="; ".join(wrong) or words)
 
 
 def _mail(picked: Settings) -> Finding:
@@ -144,32 +219,93 @@ def _mail(picked: Settings) -> Finding:
         with smtp(parts.hostname or "", parts.port or port, timeout=5) as mail:
             mail.noop()
     except (OSError, ValueError, smtplib.SMTPException) as error:
-        return Finding("mail", well=False, words=f"the mail server does not answer: {error}")
+        return Finding("mail", well=False, words=f"the mail server does not answer: {error}: set PARAMEDIC_SMTP_URL")
     return Finding("mail", well=True, words=f"{parts.hostname} answers")
 
 
 def _prefect(picked: Settings) -> Finding:
-    if picked.prefect_api_url is None:
+    api = _api(picked)
+    if api is None:
         return Finding("prefect", well=True, words="`paramedic up` starts a server of its own")
-    auth = picked.prefect_api_auth.get_secret_value().partition(":") if picked.prefect_api_auth else None
-    url = picked.prefect_api_url.rstrip("/")
     try:
-        with httpx.Client(auth=(auth[0], auth[2]) if auth else None, timeout=5, trust_env=False) as prefect:
-            answer = prefect.get(f"{url}/health").raise_for_status()
-            pool = prefect.get(f"{url}/work_pools/{picked.work_pool}")
+        with api:
+            there = api.get("/health").raise_for_status().headers.get("date")
+            apart = abs(utc_now() - parsedate_to_datetime(there)) if there else timedelta(0)
+            wrong = list(_pool(api, picked))
     except httpx.HTTPError as error:
-        return Finding("prefect", well=False, words=f"{url} does not answer: {error}")
-    if pool.status_code in (401, 403):
-        return Finding("prefect", well=False, words=f"{url} refuses our login: set PARAMEDIC_PREFECT_API_AUTH")
-    if pool.status_code == 404:
-        return Finding(
-            "prefect", well=False, words=f"there is no work pool {picked.work_pool}: `paramedic up` makes it"
+        words = f"{api.base_url} does not answer: {error}: start it, or set PARAMEDIC_PREFECT_API_URL"
+        return Finding("prefect", well=False, words=words)
+    except _NO_API:
+        words = f"{api.base_url} answers, and not as Prefect's API: set PARAMEDIC_PREFECT_API_URL, http://HOST:4200/api"
+        return Finding("prefect", well=False, words=words)
+    if apart > _APART:
+        wrong.append(f"its clock and ours are {spoken(apart)} apart: mend NTP")
+    words = f"answers, and a worker of the pool {picked.work_pool} is online"
+    return Finding("prefect", well=not wrong, words="; ".join(wrong) or words)
+
+
+def _api(picked: Settings) -> httpx.Client | None:
+    """Prefect's API, where the settings or the `paramedic up` in this folder say that there is one."""
+    here = up.running(picked.data)
+    url = picked.prefect_api_url or (here.prefect if here else None)
+    if url is None:
+        return None
+    auth = picked.prefect_api_auth.get_secret_value().partition(":") if picked.prefect_api_auth else None
+    return httpx.Client(base_url=url, auth=(auth[0], auth[2]) if auth else None, timeout=5, trust_env=False)
+
+
+def _pool(api: httpx.Client, picked: Settings) -> Iterator[str]:
+    """What keeps the pool's runs from beginning. Raises httpx.HTTPError."""
+    name = picked.work_pool
+    answer = api.get(f"/work_pools/{name}")
+    if answer.status_code in (401, 403):
+        yield "it refuses our login: set PARAMEDIC_PREFECT_API_AUTH"
+        return
+    if answer.status_code == 404:
+        yield f"there is no work pool {name}: `paramedic up` makes it"
+        return
+    pool = answer.raise_for_status().json()
+    if pool["is_paused"]:
+        yield f"an operator paused the pool {name}, and no run begins: `prefect work-pool resume {name}`"
+    if pool["concurrency_limit"] == 0:
+        yield (
+            f"an operator's limit of 0 on the pool {name} keeps every run from beginning: "
+            f"`prefect work-pool clear-concurrency-limit {name}`"
         )
-    there = answer.headers.get("date")
-    skew = abs((datetime.now(UTC) - parsedate_to_datetime(there)).total_seconds()) if there else 0.0
-    if skew > 5:
-        return Finding("prefect", well=False, words=f"its clock and ours are {skew:.0f} s apart: mend NTP")
-    return Finding("prefect", well=True, words=f"answers, pool {picked.work_pool} is there")
+    workers = api.post(f"/work_pools/{name}/workers/filter", json={}).raise_for_status().json()
+    if all(one["status"] != "ONLINE" for one in workers):
+        heard = max((one["last_heartbeat_time"] for one in workers), default="never")
+        start = f"prefect worker start --type {picked.work_pool_type} --pool {name}"
+        yield f"no worker of the pool {name} is online (last heard: {heard}): `paramedic up`, or `{start}`"
+
+
+def _acting(picked: Settings) -> Finding:
+    """What an operator stopped is named, so that nobody waits for it."""
+    stops, store, api = [], _there(picked), _api(picked)
+    if store is not None:
+        try:
+            with closing(store), store.read() as tx:
+                stops = [f"paused: {one.words} (`{one.resume}`)" for one in pauses.standing(tx)]
+        except (StoreUnavailable, StoreUnknown):
+            stops = ["the store does not say what is paused: mend that first"]
+    if api is not None:
+        stops += _limit(api)
+    return Finding("acting", well=not stops, words="; ".join(stops) or "nothing stops it")
+
+
+def _limit(api: httpx.Client) -> list[str]:
+    try:
+        with api:
+            answer = api.get(f"/concurrency_limits/tag/{TAG}")
+            if answer.status_code == 404:
+                return []
+            limit: int = answer.raise_for_status().json()["concurrency_limit"]
+    except (httpx.HTTPError, *_NO_API):
+        return [f"Prefect does not say whether a limit on the tag `{TAG}` stops every change: mend that first"]
+    if limit > 0:
+        return []
+    lift = f"prefect concurrency-limit delete {TAG}"
+    return [f"an operator's limit of 0 on the tag `{TAG}` in Prefect stops every change (`{lift}`)"]
 
 
 def _senders(picked: Settings) -> Finding:
@@ -189,11 +325,22 @@ def _links(picked: Settings) -> Finding:
 
 
 def _keys(picked: Settings) -> Finding:
+    """Whoever looks makes none: it would be theirs, and not the one's who needs it."""
+    private, public, link = (
+        at(picked) for at in (settings.signing_key_file, settings.public_key_file, settings.link_key_file)
+    )
+    if public.exists() and not private.exists():
+        return Finding("keys", well=False, words=f"{public} is there, and {private} is not: bring it back")
     try:
-        settings.signing_key(picked)
-        settings.link_key(picked)
+        if private.exists():
+            settings.signing_key(picked)
+        if link.exists():
+            settings.link_key(picked)
     except (OSError, ValueError, Useless) as error:
         return Finding("keys", well=False, words=str(error))
+    missing = [str(one) for one in (private, link) if not one.exists()]
+    if missing:
+        return Finding("keys", well=True, words=f"`paramedic up` makes {' and '.join(missing)}")
     return Finding("keys", well=True, words="the trail and the links can be signed")
 
 
@@ -201,14 +348,17 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _versions,
     _modules,
     _store,
+    _clock,
     _keys,
     _runbooks,
     _targets,
+    _releases,
     _senders,
     _links,
     _channels,
     _mail,
     _prefect,
+    _acting,
 )
 
 doctor_command = command_of(app)

@@ -164,9 +164,7 @@ def _identity(conn: Connection) -> str:
         uuid: str | None = conn.execute(select(tables.meta.c.store)).scalar_one_or_none()
     except DBAPIError as error:
         if "no such table" in str(error.orig) or "does not exist" in str(error.orig):
-            raise StoreUnknown(
-                "the database has no tables yet; `paramedic up` or `paramedic doctor` makes them"
-            ) from error
+            raise StoreUnknown("the database has no tables yet; `paramedic up` makes them") from error
         raise
     if uuid is None:
         raise StoreUnknown("the database has tables and no identity; it was not made by Paramedic's migrations")

@@ -46,6 +46,12 @@ def books(folder: Path, ways: str) -> None:
     [
         ("", 'ways: ["webhook:ops"]', "webhook:ops leads nowhere", "nobody is told by mail"),
         (
+            "",
+            'ways: ["webhook:ops", "apprise:all"]',
+            "apprise:all leads nowhere: set PARAMEDIC_CHANNELS for all; webhook:ops leads nowhere",
+            "nobody is told by mail",
+        ),
+        (
             '{"ops": {"url": "http://h/"}}',
             'ways: ["webhook:ops"]',
             "webhook:ops has no secret",

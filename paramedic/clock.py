@@ -1,7 +1,10 @@
 """Time: the wall's, and a clock that goes on while the machine sleeps."""
 
+import functools
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 
 def utc_now() -> datetime:
@@ -12,6 +15,15 @@ def utc_now() -> datetime:
 def boottime() -> float:
     """Seconds on a clock that never jumps and goes on in suspend (CLOCK_BOOTTIME; the monotonic clock elsewhere)."""
     return time.clock_gettime(_STEADY)
+
+
+@functools.cache
+def boot() -> str:
+    """Which start of the machine `boottime` counts from; where it has no name, one of this process's own."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return str(uuid.uuid4())
 
 
 _STEADY: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

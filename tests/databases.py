@@ -36,12 +36,22 @@ class Clock:
 
     def __init__(self) -> None:
         self._now = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+        self._jumped = timedelta()
 
     def now(self) -> datetime:
         return self._now
 
+    def steady(self) -> float:
+        """Seconds of the clock that never jumps."""
+        return (self._now - self._jumped).timestamp()
+
     def advance(self, by: timedelta) -> None:
         self._now += by
+
+    def jump(self, by: timedelta) -> None:
+        """Somebody sets the clock."""
+        self._now += by
+        self._jumped += by
 
 
 @dataclass(frozen=True)

@@ -396,6 +396,14 @@ leases = Table(
     Column("until", Moment, nullable=False),
 )
 
+#: When each machine was started, by the database's clock: one that goes back is seen by it.
+clocks = Table(
+    "clocks",
+    metadata,
+    Column("boot", String(36), primary_key=True),
+    Column("started_at", Moment, nullable=False),
+)
+
 trail = Table(
     "trail",
     metadata,

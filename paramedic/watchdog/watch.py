@@ -12,11 +12,11 @@ from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic import checkpoints, settings
-from paramedic.clock import boottime, spoken
+from paramedic.clock import boot, boottime, spoken
 from paramedic.error import TryAgain, Useless
 from paramedic.paging import Pager
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, generation, seals
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, generation, seals, timers
 from paramedic.store import trail as kept
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import meta
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 #: A checkpoint after so many entries, and after so many seconds if there is a new one at all.
 _CHECKPOINT_ENTRIES = 100
 _CHECKPOINT_SECONDS = 60.0
+
+#: Two clocks that were read within this time were read at once.
+_AT_ONCE_SECONDS = 1.0
 
 _STORE, _PREFECT, _GATEWAY = "the store", "the Prefect server", "the gateway"
 
@@ -73,6 +76,7 @@ class Watchdog:
         self._http = httpx.Client(timeout=2.0, trust_env=False)
         looks = Looks(store, chosen)
         self._looks: list[Callable[[], object]] = [
+            self.keep_pace,
             self.listen_to_the_store,
             self.listen_to_prefect,
             self.listen_to_the_gateway,
@@ -105,6 +109,24 @@ class Watchdog:
                     self._pager.page_directly(subject, words)
                 else:
                     self._tell(subject, words, once_in=self._pager.repeat)
+
+    def keep_pace(self) -> None:
+        """A clock that goes back keeps nobody waiting: what is due comes when it would have come. A person is told."""
+        began = self._steady()
+        with self._store.read() as tx:
+            if timers.in_step(tx, boot(), self._steady()):
+                return
+        with self._store.record() as tx:
+            steady = self._steady()
+            if steady - began > _AT_ONCE_SECONDS:  # it slept meanwhile: these may be two moments
+                return
+            back = timers.keep_pace(tx, boot(), steady)
+        if back:
+            self._tell(
+                "The clock went back",
+                f"The store's clock went back by {spoken(back)}. What waits for a moment goes back with it: pages, "
+                "leases, approvals and acknowledgements come when they would have come.",
+            )
 
     # --- does it answer? ----------------------------------------------------------------------------------------------
 

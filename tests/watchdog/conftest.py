@@ -40,10 +40,7 @@ def chosen(tmp_path: Path, outside: Outside, postbox: Postbox) -> Settings:
 
 @pytest.fixture
 def kennel(store_url: str, timed: Store, clock: Clock, chosen: Settings, outside: Outside, postbox: Postbox) -> Kennel:
-    def steady() -> float:
-        return clock.now().timestamp()
-
-    pager = Pager(timed, chosen, on_call(), steady=steady)
+    pager = Pager(timed, chosen, on_call(), steady=clock.steady)
     probe = Store(store_url, now=clock.now)
-    watchdog = Watchdog(chosen, timed, probe, pager, PrefectEyes(chosen), steady=steady)
+    watchdog = Watchdog(chosen, timed, probe, pager, PrefectEyes(chosen), steady=clock.steady)
     return Kennel(watchdog, timed, clock, outside, postbox)

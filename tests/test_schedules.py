@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import anyio
 import pytest
+from groups import write
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import WorkerFlowRunResponse
 from prefect.workers.base import BaseWorker
@@ -14,7 +16,9 @@ from ruamel.yaml import YAML
 
 from paramedic.clock import utc_now
 from paramedic.dispatch.registration import schedules
+from paramedic.responder.__main__ import make_room
 from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
+from paramedic.settings import Settings
 
 SAID = YAML(typ="safe").load((Path(__file__).parents[1] / "prefect.yaml").read_text())["deployments"]
 MINUTE = timedelta(minutes=1)
@@ -85,8 +89,6 @@ def test_rounds_that_were_missed_end_without_a_process_and_late_playbooks_do_not
 
 def test_rounds_never_take_the_room_of_playbooks(begun: list[Any]) -> None:
     async def polled() -> None:
-        import anyio
-
         worker = ParamedicWorker(work_pool_name="p", limit=PLAYBOOKS + 2)
         worker._limiter = anyio.CapacityLimiter(PLAYBOOKS + 2)
         rounds = [entry() for _ in range(5)]
@@ -100,3 +102,17 @@ def test_rounds_never_take_the_room_of_playbooks(begun: list[Any]) -> None:
         assert len(begun) == 4
 
     asyncio.run(polled())
+
+
+def test_the_rounds_of_a_group_that_is_new_get_room_and_no_fault_in_a_file_takes_it_away(tmp_path: Path) -> None:
+    async def grown() -> None:
+        worker, chosen = ParamedicWorker(work_pool_name="p"), Settings(runbooks=tmp_path)
+        worker._limiter = anyio.CapacityLimiter(PLAYBOOKS + 4)
+        write(tmp_path, "default", "web")
+        await make_room(worker, chosen)
+        assert worker.limiter.total_tokens == PLAYBOOKS + 8
+        (tmp_path / "services.yaml").write_text("services: [")
+        await make_room(worker, chosen)
+        assert worker.limiter.total_tokens == PLAYBOOKS + 8
+
+    asyncio.run(grown())

@@ -1,19 +1,17 @@
-"""`python -m paramedic.dispatch`: registers the deployments, then works the outbox until SIGTERM."""
+"""`python -m paramedic.dispatch`: registers the deployments and keeps them so, and works the outbox, until SIGTERM."""
 
 import logging
 import signal
 import threading
 
-from paramedic import library, settings
+from paramedic import settings
+from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
-from paramedic.dispatch.registration import register
-from paramedic.document import BadDocument
 from paramedic.error import TryAgain
 from paramedic.secret import hush_logging
-from paramedic.settings import ROOT, Settings
-from paramedic.store import Store, StoreUnavailable, checks
+from paramedic.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +28,10 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
-    def deploy() -> None:
-        groups = _expected(store, chosen)
-        pool, kind = chosen.work_pool, chosen.work_pool_type
-        register(ROOT, pool, kind, groups=groups, every=chosen.checks_every, flows=chosen.flows)
-
+    deployments = Deployments(store, chosen)
     while not stop.is_set():
         try:
-            deploy()
+            deployments.register()
             break
         except TryAgain as error:
             log.warning("the deployments wait: %s", error)
@@ -45,27 +39,9 @@ def main() -> None:
     auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
     prefect = PrefectRuns(chosen.prefect_api_url, auth=auth)
     events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth)
-    threading.Thread(target=events.run, args=(stop,), daemon=True).start()  # runs never wait for events
-    Dispatch(store, prefect, deploy).run(stop)
-
-
-def _expected(store: Store, chosen: Settings) -> list[str]:
-    """The groups that are measured from now on, and the store knows what to expect.
-
-    A folder that cannot be read now, or a store that is away, keeps no order from Prefect.
-    """
-    try:
-        shelf = library.load(chosen.runbooks, chosen.flows)
-    except BadDocument as error:
-        log.error("only the default group is scheduled: %s", error)  # noqa: TRY400 - its words say it
-        return ["default"]
-    try:
-        with store.record() as tx:
-            for _, placed in shelf.placed():
-                checks.expect(tx, placed)
-    except StoreUnavailable as error:
-        log.warning("the store does not know yet which checks to expect: %s", error)
-    return shelf.groups()
+    for beside in (events, deployments):  # runs never wait for them
+        threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
+    Dispatch(store, prefect, deployments.register).run(stop)
 
 
 if __name__ == "__main__":

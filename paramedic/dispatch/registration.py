@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -11,10 +11,11 @@ from zlib import crc32
 
 import httpx
 from prefect import Flow
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.base import BaseWorker
 from ruamel.yaml import YAML
@@ -26,33 +27,79 @@ log = logging.getLogger(__name__)
 
 
 def register(
-    root: Path, pool: str, pool_type: str, *, groups: Sequence[str], every: timedelta, flows: Path | None = None
+    root: Path,
+    pool: str,
+    pool_type: str,
+    *,
+    groups: Sequence[str],
+    every: timedelta,
+    flows: Path | None = None,
+    only: Collection[str] | None = None,
 ) -> None:
-    """The pool and every deployment, made or brought up to date. Idempotent. Raises TryAgain while Prefect is away.
+    """The pool and every deployment, or `only` those, made or brought up to date. Raises TryAgain while Prefect is away.
 
-    A pool that is there already keeps its type: the same deployments run on a stock worker. A schedule that names a group
-    is made once for each of the `groups`, `every` so often. Prefect replaces a deployment's schedules, and the runs that
-    they have planned, as a whole. Each file of `flows`, a team's own folder, is one playbook with a deployment of its
-    name; one that cannot be imported stops no other.
+    Idempotent. A pool that is there already keeps its type: the same deployments run on a stock worker. A schedule that
+    names a group is made once for each of the `groups`, `every` so often. Prefect replaces a deployment's schedules, and
+    the runs that they have planned, as a whole; what an operator has paused stays so. Each file of `flows`, a team's own
+    folder, is one playbook with a deployment of its name; one that cannot be imported stops no other.
     """
-    said = YAML(typ="safe").load((root / "prefect.yaml").read_text())
     worker = BaseWorker.get_worker_class_from_type(pool_type)
     if worker is None:
         raise Useless(f"work_pool_type: Prefect knows no worker type {pool_type!r}")
     template = worker.get_default_base_job_template()
+    with _prefect() as client:
+        with contextlib.suppress(ObjectAlreadyExists):
+            client.create_work_pool(WorkPoolCreate(name=pool, type=pool_type, base_job_template=template))
+        for one in _declared(root):
+            if only is None or one["name"] in only:
+                _deploy(client, one, pool, schedules(one.get("schedules", []), groups=groups, every=every))
+        for path in own_flows(flows) if only is None else ():
+            _deploy_own(client, path.stem, pool)
+
+
+def amiss(root: Path, *, groups: Sequence[str], every: timedelta) -> list[str]:
+    """The deployments of prefect.yaml that Prefect lacks, or that have other schedules than `register` makes.
+
+    `prefect deploy` knows only the group `default`, and Prefect 3.8.8 forgets a schedule's parameters when somebody
+    pauses or resumes it: its rounds would be another group's. Raises TryAgain while Prefect is away.
+    """
+    names = []
+    with _prefect() as client:
+        for one in _declared(root):
+            there = _scheduled(client, one)
+            meant = schedules(one.get("schedules", []), groups=groups, every=every)
+            if there is None or _by_slug(there) != _by_slug(meant):
+                names.append(one["name"])
+    return names
+
+
+def _by_slug(made: Sequence[DeploymentSchedule | DeploymentScheduleCreate]) -> dict[str | None, Any]:
+    return {one.slug: (one.schedule, one.parameters) for one in made}
+
+
+def _scheduled(client: SyncPrefectClient, one: dict[str, Any]) -> list[DeploymentSchedule] | None:
+    """What Prefect has planned of the deployment; None where it knows no such deployment."""
+    try:
+        return client.read_deployment_by_name(f"{one['name']}/{one['name']}").schedules
+    except ObjectNotFound:
+        return None
+
+
+@contextlib.contextmanager
+def _prefect() -> Iterator[SyncPrefectClient]:
     try:
         with get_client(sync_client=True) as client:
-            with contextlib.suppress(ObjectAlreadyExists):
-                client.create_work_pool(WorkPoolCreate(name=pool, type=pool_type, base_job_template=template))
-            for one in said["deployments"]:
-                _deploy(client, one, pool, schedules(one.get("schedules", []), groups=groups, every=every))
-            for path in own_flows(flows):
-                _deploy_own(client, path.stem, pool)
+            yield client
     except httpx.HTTPError as error:
         raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
 
 
-def _deploy_own(client: Any, module: str, pool: str) -> None:
+def _declared(root: Path) -> list[dict[str, Any]]:
+    said: list[dict[str, Any]] = YAML(typ="safe").load((root / "prefect.yaml").read_text())["deployments"]
+    return said
+
+
+def _deploy_own(client: SyncPrefectClient, module: str, pool: str) -> None:
     entrypoint = f"flows.{module}.{module}"
     one = {"name": module.replace("_", "-"), "entrypoint": entrypoint, "tags": ["paramedic", "playbook"]}
     try:
@@ -90,9 +137,14 @@ def _schedule(slug: str, every: timedelta, run: dict[str, Any]) -> DeploymentSch
     )
 
 
-def _deploy(client: Any, one: dict[str, Any], pool: str, schedules: list[DeploymentScheduleCreate]) -> None:
+def _deploy(
+    client: SyncPrefectClient, one: dict[str, Any], pool: str, schedules: list[DeploymentScheduleCreate]
+) -> None:
     module, _, function = one["entrypoint"].rpartition(".")
     flow: Flow[..., Any] = getattr(import_module(module), function)
+    paused = {made.slug for made in _scheduled(client, one) or [] if not made.active}
+    for made in schedules:
+        made.active = made.slug not in paused
     client.create_deployment(
         flow_id=client.create_flow(flow),
         name=one["name"],

@@ -5,16 +5,17 @@ import logging
 import signal
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
 
 from paramedic import library, settings
-from paramedic.document import BadDocument
 from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
 from paramedic.secret import hush_logging
 from paramedic.settings import Settings
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 #: How long runs may take to end after SIGTERM.
 DRAIN = timedelta(seconds=5)
+
+#: How often the runbooks are looked through for new groups of checks.
+_LOOK_SECONDS = 20.0
 
 
 async def serve() -> None:
@@ -33,9 +37,7 @@ async def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await _prefect_answers(stop)
-    # Of each group one round is at work and the next may wait for it; other schedules have room for as many again.
-    rounds = 2 * (_groups(chosen) + 2)
-    worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=PLAYBOOKS + rounds, prefetch_seconds=0)
+    worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=_limit(chosen), prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
     async with worker:
         await _prefect_knows(worker, stop)
@@ -48,6 +50,7 @@ async def serve() -> None:
 
             loops.start_soon(keep, worker.get_and_submit_flow_runs, poll)
             loops.start_soon(keep, worker.sync_with_backend, worker.heartbeat_interval_seconds)
+            loops.start_soon(keep, partial(make_room, worker, chosen), _LOOK_SECONDS)
             await stop.wait()
             loops.cancel_scope.cancel()
         with anyio.move_on_after(DRAIN.total_seconds()):
@@ -57,12 +60,23 @@ async def serve() -> None:
             raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on
 
 
+async def make_room(worker: ParamedicWorker, chosen: Settings) -> None:
+    """For the groups of checks that are new since the start. Room that is there stays."""
+    limit = await anyio.to_thread.run_sync(_limit, chosen)
+    worker.limiter.total_tokens = max(worker.limiter.total_tokens, limit)
+
+
+def _limit(chosen: Settings) -> int:
+    """Of each group one round is at work and the next may wait for it; other schedules have room for as many again."""
+    return PLAYBOOKS + 2 * (_groups(chosen) + 2)
+
+
 def _groups(chosen: Settings) -> int:
     """How many groups of checks there are. A folder that cannot be read now keeps no playbook from its process."""
     try:
         return len(library.load(chosen.runbooks, chosen.flows).groups())
-    except BadDocument as error:
-        log.error("room is kept for one group alone: %s", error)  # noqa: TRY400 - its words say it
+    except Exception:  # whatever it was: the responder ends over no file of an author
+        log.exception("room is kept for one group alone")
         return 1
 
 

@@ -1,0 +1,78 @@
+"""What Prefect is to know of us: the deployments, with a schedule for each group of checks, for as long as we run."""
+
+import logging
+import threading
+
+from paramedic import library
+from paramedic.dispatch.registration import amiss, register
+from paramedic.document import BadDocument
+from paramedic.error import TryAgain
+from paramedic.settings import ROOT, Settings
+from paramedic.store import Store, StoreUnavailable, checks
+
+log = logging.getLogger(__name__)
+
+
+class Deployments:
+    """Registered at the start, and again where Prefect or the runbooks have changed. Threads may share it."""
+
+    def __init__(self, store: Store, chosen: Settings) -> None:
+        self._store = store
+        self._settings = chosen
+        self._known: set[str] = set()  # the groups that the store expects samples of
+        self._lock = threading.Lock()
+
+    def register(self) -> None:
+        """Tell Prefect of all of them. Raises TryAgain while that is not possible."""
+        with self._lock:
+            self._register(self._groups())
+
+    def mend(self) -> list[str]:
+        """Register again what is gone from Prefect, or is scheduled otherwise than it should be; the names of it.
+
+        What is right is left alone. Raises TryAgain.
+        """
+        with self._lock:
+            groups = self._groups()
+            names = amiss(ROOT, groups=groups, every=self._settings.checks_every)
+            if names:
+                self._register(groups, only=names)
+        return names
+
+    def run(self, stop: threading.Event, *, every_seconds: float = 20.0) -> None:
+        """Mend until `stop`."""
+        while not stop.wait(every_seconds):
+            try:
+                for name in self.mend():
+                    log.info("%s was not scheduled as it should be, and is registered again", name)
+            except TryAgain as error:
+                log.warning("the schedules are looked at again in %.0f s: %s", every_seconds, error)
+            except Exception:  # the thread's edge: whatever it was, the next look may see better
+                log.exception("the schedules are looked at again in %.0f s", every_seconds)
+
+    def _register(self, groups: list[str], only: list[str] | None = None) -> None:
+        chosen = self._settings
+        pool, kind, every = chosen.work_pool, chosen.work_pool_type, chosen.checks_every
+        register(ROOT, pool, kind, groups=groups, every=every, flows=chosen.flows, only=only)
+
+    def _groups(self) -> list[str]:
+        """The groups that are measured from now on; what to expect of a new one, the store knows.
+
+        What cannot be read now takes no group away, and a store that is away keeps none from Prefect.
+        """
+        try:
+            shelf = library.load(self._settings.runbooks, self._settings.flows)
+        except BadDocument as error:
+            log.error("the groups of checks stay as they are: %s", error)  # noqa: TRY400 - its words say it
+            return sorted(self._known) or ["default"]
+        groups = set(shelf.groups()) | (self._known if shelf.problems else set())
+        new = [placed for group, placed in shelf.placed() if group not in self._known]
+        try:
+            if new:
+                with self._store.record() as tx:
+                    for placed in new:
+                        checks.expect(tx, placed)
+            self._known = groups
+        except StoreUnavailable as error:
+            log.warning("the store does not know yet which checks to expect: %s", error)
+        return sorted(groups)

@@ -1,0 +1,202 @@
+"""What Prefect was told stays so: whoever deploys, pauses or deletes, and whichever group a runbook brings."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from groups import write
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect_server import Prefect
+from sqlalchemy import select
+
+from paramedic.clock import from_iso, utc_now
+from paramedic.dispatch.deployments import Deployments
+from paramedic.settings import ROOT, Settings
+from paramedic.store import Store
+from paramedic.store.tables import check_states
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(540)]
+
+
+@pytest.fixture
+def backend() -> str:
+    return "sqlite"
+
+
+@pytest.fixture
+def chosen(tmp_path: Path, store_url: str) -> Settings:
+    every = timedelta(seconds=30)
+    return Settings(data=tmp_path, store_url=store_url, runbooks=tmp_path / "runbooks", checks_every=every)
+
+
+@pytest.fixture
+def deployments(prefect: Prefect, store: Store, chosen: Settings) -> Iterator[Deployments]:
+    """Of the groups `default` and `web`, registered."""
+    write(chosen.runbooks, "default", "web")
+    with temporary_settings({PREFECT_API_URL: prefect.api, PREFECT_HOME: prefect.home / "client"}):
+        one = Deployments(store, chosen)
+        one.register()
+        yield one
+
+
+def health_check(prefect: Prefect) -> dict[str, Any]:
+    found: dict[str, Any] = prefect.ask("GET", "/deployments/name/health-check/health-check")
+    return found
+
+
+def scheduled(prefect: Prefect) -> dict[str, dict[str, Any]]:
+    """The schedules of the health check by their slug; none before it is deployed."""
+    wanted = {"deployments": {"name": {"any_": ["health-check"]}}}
+    found = prefect.ask("POST", "/deployments/filter", json=wanted)
+    return {one["slug"]: one for deployment in found for one in deployment["schedules"]}
+
+
+def rounds(prefect: Prefect) -> list[dict[str, Any]]:
+    """The runs of the health check that are planned, the next one first."""
+    wanted = {
+        "deployments": {"id": {"any_": [health_check(prefect)["id"]]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        "sort": "EXPECTED_START_TIME_ASC",
+    }
+    found: list[dict[str, Any]] = prefect.ask("POST", "/flow_runs/filter", json=wanted)
+    return found
+
+
+def group_of(planned: dict[str, Any]) -> str:
+    group: str = planned["parameters"]["run"]["group"]
+    return group
+
+
+def both_planned(prefect: Prefect) -> bool:
+    return {group_of(one) for one in rounds(prefect)} == {"default", "web"}
+
+
+def until(holds: Callable[[], Any], seconds: float = 120) -> Any:
+    ends = time.monotonic() + seconds
+    while not (it := holds()):
+        assert time.monotonic() < ends, "it never came"
+        time.sleep(0.1)
+    return it
+
+
+def set_active(prefect: Prefect, slug: str, *, active: bool) -> None:
+    """As the switch in the Prefect UI does."""
+    deployment = health_check(prefect)["id"]
+    schedule = scheduled(prefect)[slug]["id"]
+    prefect.ask("PATCH", f"/deployments/{deployment}/schedules/{schedule}", json={"active": active})
+
+
+def deploy(prefect: Prefect) -> None:
+    """As an operator does who follows Prefect's own pages."""
+    env = dict(os.environ) | {"PREFECT_API_URL": prefect.api, "PREFECT_HOME": str(prefect.home / "client")}
+    argv = [str(Path(sys.executable).parent / "prefect"), "deploy", "--all", "--no-prompt"]
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(
+    prefect: Prefect, store: Store, chosen: Settings
+) -> None:
+    write(chosen.runbooks, "default")
+    env = dict(os.environ) | chosen.as_env() | {"PREFECT_API_URL": prefect.api, "PREFECT_HOME": str(prefect.home / "d")}
+    env |= {"PARAMEDIC_RUNBOOKS": str(chosen.runbooks), "PARAMEDIC_PREFECT_API_URL": prefect.api}
+    process = subprocess.Popen([sys.executable, "-m", "paramedic.dispatch"], env=env, cwd=ROOT)
+    try:
+        until(lambda: expected(store) == {"of-default"})
+        until(lambda: set(scheduled(prefect)) == {"default"})
+        write(chosen.runbooks, "late")
+        until(lambda: set(scheduled(prefect)) == {"default", "late"}, seconds=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert expected(store) == {"of-default", "of-late"}
+
+
+def expected(store: Store) -> set[str]:
+    with store.read() as tx:
+        return set(tx.conn.execute(select(check_states.c.runbook)).scalars())
+
+
+def test_what_is_right_is_left_alone_with_the_rounds_that_it_has_planned(
+    prefect: Prefect, deployments: Deployments
+) -> None:
+    until(lambda: both_planned(prefect))
+    before, planned = health_check(prefect)["updated"], [one["id"] for one in rounds(prefect)]
+    assert deployments.mend() == []
+    assert health_check(prefect)["updated"] == before
+    assert [one["id"] for one in rounds(prefect)] == planned
+
+
+def test_after_prefects_own_deploy_each_group_is_scheduled_again_and_nothing_is_made_up_for(
+    prefect: Prefect, deployments: Deployments
+) -> None:
+    prefect.ask("DELETE", f"/deployments/{health_check(prefect)['id']}")
+    deploy(prefect)
+    first = health_check(prefect)
+    assert [one["slug"] for one in first["schedules"]] == ["default"]
+    deploy(prefect)
+    second = health_check(prefect)
+    assert (second["id"], second["schedules"][0]["id"]) == (first["id"], first["schedules"][0]["id"])
+    assert len(second["schedules"]) == 1, "twice is as once"
+
+    now = utc_now()
+    assert "health-check" in deployments.mend()
+    assert {slug: one["parameters"] for slug, one in scheduled(prefect).items()} == {
+        group: {"run": {"group": group, "every": 30}} for group in ("default", "web")
+    }
+    assert health_check(prefect)["id"] == first["id"]
+    assert deployments.mend() == []
+    until(lambda: both_planned(prefect))
+    assert all(from_iso(one["expected_start_time"]) > now for one in rounds(prefect) if group_of(one) == "web")
+
+
+def test_what_an_operator_has_paused_stays_so_and_goes_on_as_its_own_groups(
+    prefect: Prefect, deployments: Deployments
+) -> None:
+    def standing() -> dict[str, tuple[bool, str | None]]:
+        """Of each schedule whether it is active, and whose rounds it plans."""
+        found = scheduled(prefect).items()
+        return {slug: (one["active"], one["parameters"].get("run", {}).get("group")) for slug, one in found}
+
+    set_active(prefect, "web", active=False)
+    deployments.mend()
+    assert standing() == {"default": (True, "default"), "web": (False, "web")}
+    deployments.register()
+    assert standing() == {"default": (True, "default"), "web": (False, "web")}
+    assert deployments.mend() == []
+    set_active(prefect, "web", active=True)
+    deployments.mend()
+    assert standing() == {"default": (True, "default"), "web": (True, "web")}
+
+    prefect.ask("POST", f"/deployments/{health_check(prefect)['id']}/pause_deployment")
+    deployments.register()
+    assert health_check(prefect)["paused"] is True
+    prefect.ask("POST", f"/deployments/{health_check(prefect)['id']}/resume_deployment")
+
+
+def test_a_group_that_is_gone_is_scheduled_no_more_and_one_that_cannot_be_read_is(
+    prefect: Prefect, deployments: Deployments, chosen: Settings
+) -> None:
+    web = chosen.runbooks / "of-web.md"
+    web.write_text(web.read_text().replace("check: health", "check: helth"))
+    assert deployments.mend() == [], "its author may be at work"
+    services = (chosen.runbooks / "services.yaml").read_text()
+    (chosen.runbooks / "services.yaml").write_text("services: [")
+    assert deployments.mend() == []
+    (chosen.runbooks / "services.yaml").write_text(services)
+    web.unlink()
+    assert deployments.mend() == ["health-check"]
+    assert set(scheduled(prefect)) == {"default"}
+
+
+def test_a_deployment_that_somebody_deleted_is_made_anew(prefect: Prefect, deployments: Deployments) -> None:
+    prefect.ask("DELETE", f"/deployments/{health_check(prefect)['id']}")
+    prefect.ask("DELETE", f"/deployments/{prefect.ask('GET', '/deployments/name/prune/prune')['id']}")
+    assert deployments.mend() == ["health-check", "prune"]
+    assert set(scheduled(prefect)) == {"default", "web"}

@@ -30,6 +30,7 @@ POINTS = (
     "store_put",
     "segment_written",
     "entries_removed",
+    "rows_removed",
 )
 
 

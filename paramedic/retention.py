@@ -8,6 +8,7 @@ from datetime import datetime
 import httpx
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, or_, select, tuple_
 
+from paramedic.boundary import reached
 from paramedic.clock import iso
 from paramedic.incident import State
 from paramedic.settings import Settings
@@ -54,6 +55,7 @@ def prune(store: Store, chosen: Settings) -> Pruned:
             gone = {table.name: _bite(tx, table, old) for table, old in _old(tx, chosen)}
             gone = {name: count for name, count in gone.items() if count}
             if gone:
+                reached("rows_removed", ", ".join(gone))
                 _tell(tx, gone)
         for name, count in gone.items():
             removed[name] = removed.get(name, 0) + count

@@ -12,19 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boundaries import Boundaries
 from databases import Clock
-from patients import alert, handed_over, ordered
+from patients import alert, begun, handed_over, ordered
+from rounds import begin
 from sqlalchemy import func, select
 
-from paramedic import retention
+from paramedic import checkpoints, retention, settings
 from paramedic.clock import from_iso, iso
 from paramedic.incident import Incident
 from paramedic.outcome import Ending, Outcome
-from paramedic.retention import prune
-from paramedic.settings import Settings
+from paramedic.retention import BITE, prune
+from paramedic.settings import ROOT, Settings
 from paramedic.store import Store, inbox, incidents, messages, trail
 from paramedic.store.inbox import Unreadable
 from paramedic.store.tables import metadata
+from paramedic.trail import verify
 
 DAY = timedelta(days=1)
 
@@ -244,6 +247,59 @@ def test_prefects_runs_are_bounded_a_round_and_its_refusal_is_said(
     pruned = prune(timed, chosen)
     assert "503" in (pruned.complaint or "")
     assert pruned.removed["inbox"] == 1, "what is ours goes all the same"
+
+
+@pytest.mark.real
+@pytest.mark.timeout(240)
+def test_killed_in_mid_removal_it_has_told_what_went_and_the_next_round_goes_on(
+    store_url: str, tmp_path: Path, history: tuple[History, str]
+) -> None:
+    prefect, url = history
+    clock = Clock()
+    store = Store(store_url, now=clock.now)
+    incident = begun(store)
+    seen(store, incident)
+    many = [alert(host=str(number)) for number in range(BITE + 100)]
+    inbox.receive(store, [*many, alert()], source="alertmanager", sender="x", bad=[Unreadable("??", "no JSON")])
+    with store.record() as tx:
+        *dropped, joined = inbox.waiting(tx, limit=BITE + 200)
+        for one in dropped:
+            inbox.decided(tx, one, verdict="drop", reason="r", incident=None, look_again_at=None)
+        inbox.decided(tx, joined, verdict="join", reason="r", incident=incident.number, look_again_at=None)
+    store.close()
+    for run in ("run-1", "old"):
+        prefect.add(run, clock.now())
+    (tmp_path / "boundaries").mkdir()
+    boundaries = Boundaries(tmp_path / "boundaries")
+    quick = {"lease": timedelta(seconds=2), "renew": timedelta(seconds=0.5)}
+    chosen = Settings(data=tmp_path, store_url=store_url, prefect_api_url=url, runbooks=ROOT / "runbooks", **quick)
+    store = Store(store_url)
+    checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+
+    boundaries.arm("rows_removed", "inbox")  # the second bite: in the first there is more
+    first = begin("prune", chosen, PARAMEDIC_BOUNDARIES=str(boundaries.folder))
+    boundaries.wait("rows_removed", lambda: None, seconds=120)
+    first.kill()
+    first.wait()
+    assert removed(store) == [BITE], "the bite that was not told is not gone"
+    assert counts(store)["inbox"] == 101
+
+    second = begin("prune", chosen)
+    assert second.communicate(timeout=120)[0] == "Done\n"
+    assert removed(store) == [BITE, 100]
+    assert counts(store) == {"inbox": 1, "quarantine": 0, "fingerprints": 0, "evidence": 1, "messages": 1}
+    assert [run["id"] for run in prefect.runs] == ["run-1"], "what the open incident needs"
+    with store.read() as tx:
+        key, marks = settings.public_key(chosen), checkpoints.read(chosen.checkpoints())
+        assert verify(trail.entries(tx), lambda seq: trail.content(tx, seq), marks, key, tx.store).verified
+    store.close()
+
+
+def removed(store: Store) -> list[int]:
+    """What the trail says of each bite of the inbox."""
+    with store.read() as tx:
+        told = [entry.data for entry in trail.entries(tx) if entry.what == "store.pruned"]
+    return [said["inbox"] for said in told if "inbox" in said]
 
 
 def test_the_command_line_says_what_went(store_url: str, tmp_path: Path, history: tuple[History, str]) -> None:

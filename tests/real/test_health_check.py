@@ -13,9 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 from ward import Service, service
 
 from paramedic.demo.world import free_port
+from paramedic.settings import Settings
+from paramedic.store import Store, Tx, checks, leases, trail
+from paramedic.store.tables import check_samples, inbox
+from paramedic.threshold import Level
 from paramedic.up import Running, running
 
 __all__ = ["service"]
@@ -106,6 +111,15 @@ def deployed(here: Running) -> dict[str, Any]:
     return found
 
 
+@contextmanager
+def kept(tmp_path: Path) -> Iterator[Tx]:
+    """What is in the store now."""
+    store = Store(Settings(data=tmp_path / "data").store())
+    with store.read() as tx:
+        yield tx
+    store.close()
+
+
 def told(env: dict[str, str], tmp_path: Path, *command: str) -> Any:
     done = subprocess.run([PARAMEDIC, *command, "--json"], env=env, cwd=tmp_path, capture_output=True, check=False)
     return json.loads(done.stdout) if done.returncode == 0 else None
@@ -129,3 +143,34 @@ def test_what_hangs_is_found_by_the_schedule_and_a_restart_makes_no_second_one(
         assert after["id"] == before["id"]
         assert [[one["slug"] for one in each["schedules"]] for each in (before, after)] == [["default"], ["default"]]
         assert len(at_work(here)) <= 2, "one in its round, and at most the next that waits for it"
+
+
+def test_a_round_that_is_killed_in_mid_sampling_is_followed_by_one_that_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, env: dict[str, str], service: Service
+) -> None:
+    service.status = 500
+    with up(tmp_path, env | {"PARAMEDIC_CHECKS_EVERY": "20s"}) as here:
+        until(lambda: told(env, tmp_path, "incident", "list"))
+        [first] = until(lambda: [run for run in at_work(here) if run["infrastructure_pid"] and works(run, tmp_path)])
+        os.kill(int(first["infrastructure_pid"]), signal.SIGKILL)
+        before = samples(tmp_path)
+        until(lambda: (ask(here, "GET", f"/flow_runs/{first['id']}") or {}).get("state_name") == "Crashed")
+        until(lambda: samples(tmp_path) >= before + 6)  # the next round, and into the one after it
+    with kept(tmp_path) as tx:
+        happened = [entry.what for entry in trail.entries(tx)]
+        [one] = checks.listed(tx)
+        receipts = tx.conn.execute(select(inbox.c.position)).all()
+    assert [what for what in happened if what.startswith("check.")] == ["check.critical"], "it never was unknown"
+    assert happened.count("incident.opened") == len(receipts) == 1
+    assert one.standing.level is Level.CRITICAL
+
+
+def works(run: dict[str, Any], tmp_path: Path) -> bool:
+    """Whether it is this run that takes the samples."""
+    with kept(tmp_path) as tx:
+        return leases.held(tx, "health-check/default", holder=f"run:{run['id']}")
+
+
+def samples(tmp_path: Path) -> int:
+    with kept(tmp_path) as tx:
+        return tx.conn.execute(select(func.count()).select_from(check_samples)).scalar_one()

@@ -223,6 +223,14 @@ def test_a_service_that_hangs_becomes_an_alert_in_the_inbox(
     assert one.why == "no whole answer within 90ms"
 
 
+def test_a_round_goes_on_in_the_rhythm_of_the_one_before_however_that_ended(
+    measured: Callable[..., Any], chosen: Settings
+) -> None:
+    (chosen.runbooks / "tracking-api-hangs.md").write_text(RUNBOOK.replace("every: 100ms", "every: 10s"))
+    assert measured(every=2).message == "1 samples of 1 checks"
+    assert measured(every=2).message == "0 samples of 1 checks", "the next is due ten seconds after the last"
+
+
 def test_a_group_without_checks_has_nothing_to_do(measured: Callable[..., Any]) -> None:
     assert measured(group="other").message == "no runbook of the group other has a check with a listed target"
 

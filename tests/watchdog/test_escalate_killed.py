@@ -1,0 +1,64 @@
+"""A run of the flow `escalate` that is killed, and the watchdog that tells whom it did not."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from boundaries import Boundaries
+from kennel import Kennel
+from patients import PEOPLE, handed_over
+from postbox import Postbox
+from rounds import begin
+
+from paramedic.clock import utc_now
+from paramedic.settings import ROOT, Settings
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def backend() -> str:
+    return "sqlite"
+
+
+@pytest.fixture
+def boundaries(tmp_path: Path) -> Boundaries:
+    (tmp_path / "boundaries").mkdir()
+    return Boundaries(tmp_path / "boundaries")
+
+
+@pytest.fixture
+def shared(tmp_path: Path, chosen: Settings, store_url: str) -> Settings:
+    """What a run has, to work on the watchdog's store with the watchdog's people."""
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "runbooks" / "oncall.yaml").write_text(PEOPLE)
+    shutil.copy(ROOT / "runbooks" / "services.yaml", tmp_path / "runbooks")
+    return chosen.model_copy(update={"store_url": store_url, "runbooks": tmp_path / "runbooks"})
+
+
+@pytest.mark.parametrize(("point", "copies"), [("message_taken", 1), ("message_left", 2)])
+def test_a_rung_whose_run_is_killed_before_or_right_after_sending_is_told_by_the_watchdog(
+    kennel: Kennel, postbox: Postbox, shared: Settings, boundaries: Boundaries, point: str, copies: int
+) -> None:
+    to_now(kennel)
+    incident = handed_over(kennel.store)
+    boundaries.arm(point, incident.id)
+    run = begin("escalate", shared, PARAMEDIC_BOUNDARIES=str(boundaries.folder))
+    boundaries.wait(point, lambda: None, seconds=120)
+    run.kill()
+    run.wait()
+    assert kennel.rungs(incident) == [(0, "sending")]
+    assert len(postbox.letters) == copies - 1
+
+    to_now(kennel)
+    kennel.watchdog.look()
+    assert len(postbox.letters) == copies - 1, "it is still held"
+    kennel.after(31, looks=2)
+    assert postbox.told == ["ada@example.org"] * copies
+    assert len({letter["Message-ID"] for letter in postbox.letters}) == 1
+    assert kennel.rungs(incident) == [(0, "sent"), (1, "due")]
+
+
+def to_now(kennel: Kennel) -> None:
+    """The run goes by the database's own clock."""
+    kennel.clock.advance(utc_now() - kennel.clock.now())

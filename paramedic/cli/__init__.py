@@ -1,4 +1,8 @@
-"""The command line: plain words for people, `--json` for programs; 0 done, 1 a negative answer, 2 wrong use."""
+"""The command line: plain words for people, `--json` for programs; 0 done, 1 a negative answer, 2 wrong use.
+
+Without `--json` are `up`, which stays, and `runbook schema` and `audit export`, which are JSON already. Errors are words on
+standard error.
+"""
 
 import sys
 from importlib import import_module
@@ -53,15 +57,17 @@ class _Lazy(TyperGroup):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 
+app = _Lazy(
+    name="paramedic",
+    help="Paramedic, the first responder of production systems.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
 def main(argv: list[str] | None = None) -> None:
     """The entry point."""
     hush_logging()
-    app = _Lazy(
-        name="paramedic",
-        help="Paramedic, the first responder of production systems.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
     try:
         app.main(args=argv, prog_name="paramedic")
     except (TryAgain, Refused) as error:

@@ -3,15 +3,16 @@
 import base64
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import typer
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, tuple_
 
 from paramedic.cli.answer import (
     AsJson,
     Data,
+    Limit,
     Negative,
     chosen,
     command_of,
@@ -24,7 +25,7 @@ from paramedic.cli.answer import (
 )
 from paramedic.clock import iso
 from paramedic.settings import Settings, gateway_token, gateway_token_file
-from paramedic.store import as_dict
+from paramedic.store import Tx, as_dict
 from paramedic.store.tables import inbox, quarantine
 from paramedic.up import running
 from paramedic.visible import visible
@@ -48,6 +49,7 @@ def send(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The body, as its sender would post it.")],
     source: Annotated[str, typer.Option(help="The kind of sender.")] = "alertmanager",
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Post a body to the gateway, as its sender would."""
     if source != "alertmanager":
@@ -65,9 +67,21 @@ def send(
         )
     except httpx.HTTPError as error:
         raise Negative(f"the gateway at {gateway} does not answer: {error}") from error
-    typer.echo(visible(answer.text))
+    if as_json:
+        say_json(_as_json(answer))
+    else:
+        typer.echo(visible(answer.text))
     if answer.status_code != 202:
         raise Negative(f"the gateway answers {answer.status_code}")
+
+
+def _as_json(answer: httpx.Response) -> dict[str, Any]:
+    """What the gateway says, and its status. What is no object, as the page of a proxy before it, is the `answer`."""
+    try:
+        said = answer.json()
+    except ValueError:
+        said = answer.text
+    return (said if isinstance(said, dict) else {"answer": said}) | {"status": answer.status_code}
 
 
 def _authorization(picked: Settings) -> str:
@@ -88,7 +102,7 @@ def list_(
     *,
     state: Annotated[list[Waiting] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
     incident: Annotated[str | None, typer.Option(help="Only of this incident, e.g. INC-1.")] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Limit = 50,
     before: Annotated[int | None, typer.Option(help="Page on from this position.")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -120,14 +134,17 @@ def list_(
 
 @app.command()
 def refused(
-    limit: Annotated[int, typer.Option(min=1)] = 20,
+    limit: Limit = 20,
+    before: Annotated[str | None, typer.Option(help="Page on from this one.", metavar="ID")] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """What came in and could not be read, the newest first, with the reason and the body."""
     _, store = opened(data)
-    query = select(quarantine).order_by(quarantine.c.received_at.desc()).limit(limit)
+    query = select(quarantine).order_by(quarantine.c.received_at.desc(), quarantine.c.id.desc()).limit(limit)
     with store.read() as tx:
+        if before is not None:
+            query = query.where(_older(tx, before))
         rows = [as_dict(row) for row in tx.conn.execute(query)]
     if as_json:
         say_json(rows)
@@ -135,6 +152,16 @@ def refused(
     for row in rows:
         console.print(f"{row['id']}  {iso(row['received_at'])[:19]}  {safe(row['sender'])}: {safe(row['error'])}")
         console.print(f"  {safe(row['body'])}")
+    if len(rows) == limit:
+        console.print(f"more: --before {rows[-1]['id']}")
+
+
+def _older(tx: Tx, known: str) -> ColumnElement[bool]:
+    """What came before the body of this id; those of one post came at one moment."""
+    came = tx.conn.execute(select(quarantine.c.received_at).where(quarantine.c.id == known)).scalar_one_or_none()
+    if came is None:
+        raise Negative(f"no body {known} is kept")
+    return tuple_(quarantine.c.received_at, quarantine.c.id) < (came, known)
 
 
 alert_command = command_of(app)

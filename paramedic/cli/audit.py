@@ -11,6 +11,7 @@ from paramedic import checkpoints, segment, settings, trail
 from paramedic.cli.answer import (
     AsJson,
     Data,
+    Limit,
     Negative,
     chosen,
     command_of,
@@ -36,7 +37,7 @@ app = typer.Typer(
 def show(
     incident: Annotated[str | None, typer.Option(help="Only of this incident, e.g. INC-1.")] = None,
     after: Annotated[int, typer.Option(help="Only after this entry.", min=0)] = 0,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 200,
+    limit: Limit = 200,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -178,9 +179,13 @@ def _day(said: str) -> datetime:
 
 
 @app.command()
-def key(data: Data = None) -> None:
+def key(data: Data = None, as_json: AsJson = False) -> None:
     """The public key (PEM) that checkpoints are verified with. Keep it where nobody who could edit the store writes."""
-    typer.echo(settings.pem(settings.public_key(chosen(data))).decode(), nl=False)
+    pem = settings.pem(settings.public_key(chosen(data))).decode()
+    if as_json:
+        say_json({"public_key": pem})
+        return
+    typer.echo(pem, nl=False)
 
 
 def _checkpoints(picked: Settings) -> list[Checkpoint]:

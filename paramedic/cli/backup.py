@@ -92,6 +92,7 @@ def upgrade(
         typer.Option(help="Where the backup of before goes; in the data folder unless named.", metavar="FILE"),
     ] = None,
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Bring the store to this version's schema, with a backup before. Processes of the version before may go on."""
     picked, _ = opened(data)
@@ -100,6 +101,9 @@ def upgrade(
         before, after = keeping.upgrade(picked, file)
     except OSError as error:
         raise Useless(f"{file} could not be written, and nothing was changed: {error.strerror or error}") from error
+    if as_json:
+        say_json({"from": before, "to": after, "backup": None if before == after else str(file)})
+        return
     if before == after:
         console.print(f"the store is at revision {after}: there is nothing to do")
         return

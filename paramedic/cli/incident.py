@@ -14,6 +14,7 @@ from paramedic.cli.answer import (
     AsJson,
     By,
     Data,
+    Limit,
     Negative,
     command_of,
     console,
@@ -56,7 +57,7 @@ def list_(
     since: Annotated[
         str | None, typer.Option(help="Only opened since: -2h, 2026-01-31T22:00+01:00.", metavar="TIME")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Limit = 50,
     before: Annotated[str | None, typer.Option(help="Page on from this one.", metavar="ID")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -203,13 +204,16 @@ def report(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def ack(incident: Id, by: By, data: Data = None) -> None:
+def ack(incident: Id, by: By, data: Data = None, as_json: AsJson = False) -> None:
     """It is yours: pages stop, and so does every further change."""
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
         _got(tx, number)
         one = _moved(lambda: incidents.acknowledge(tx, number, by=by, reason="on the command line"))
+    if as_json:
+        say_json(_as_json(one))
+        return
     console.print(f"{one.id} is yours, {safe(by)}")
 
 
@@ -219,6 +223,7 @@ def approve(
     by: By,
     deny: Annotated[bool, typer.Option("--deny", help="It must not be done.")] = False,
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """May the change be made that it asks for? Yes; with --deny, no."""
     _, store = opened(data)
@@ -231,6 +236,9 @@ def approve(
         done = approvals.decide(tx, asked.id, granted=not deny, by=by, how="command line")
     if isinstance(done, str):
         raise Negative(done)
+    if as_json:
+        say_json(asdict(done))
+        return
     console.print(safe(done.decision))
 
 
@@ -240,6 +248,7 @@ def resolve(
     by: By,
     because: Annotated[str, typer.Option(help="What you know.")] = "a person says it is over",
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """It is over. This also decides an act whose outcome was open, and frees its target."""
     _, store = opened(data)
@@ -247,18 +256,24 @@ def resolve(
     with store.record() as tx:
         one = _got(tx, number)
         ending = one.ending or Ending.HANDED_OVER
-        _moved(lambda: incidents.resolve(tx, number, Outcome(ending, because), actor=f"person:{by}"))
+        one = _moved(lambda: incidents.resolve(tx, number, Outcome(ending, because), actor=f"person:{by}"))
+    if as_json:
+        say_json(_as_json(one))
+        return
     console.print(f"{one.id} is over")
 
 
 @app.command()
-def note(incident: Id, text: str, by: By, data: Data = None) -> None:
+def note(incident: Id, text: str, by: By, data: Data = None, as_json: AsJson = False) -> None:
     """A few words on its timeline."""
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        _got(tx, number)
+        one = _got(tx, number)
         incidents.note(tx, number, by=by, text=text)
+    if as_json:
+        say_json(_as_json(one))
+        return
     console.print("noted")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from paramedic import library
-from paramedic.cli.answer import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
+from paramedic.cli.answer import AsJson, By, Data, Limit, Negative, command_of, console, opened, safe, say_json, table
 from paramedic.clock import iso
 from paramedic.duration import moment
 from paramedic.maintenance import Window
@@ -34,6 +34,7 @@ def add(
     because: Annotated[str, typer.Option(help="What is done.")],
     by: By,
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Plan a window, or begin one now."""
     picked, store = opened(data)
@@ -52,6 +53,9 @@ def add(
             )
         except ValueError as error:
             raise typer.BadParameter(f"a window like that cannot be meant: {error}") from error
+    if as_json:
+        say_json(_as_json(window, tx.now))
+        return
     console.print(f"{window.id}: {safe(window.where)} is in maintenance {_when(window)}")
     console.print(f"`{window.end}` ends it before")
 
@@ -61,7 +65,7 @@ def list_(
     *,
     service: Annotated[str | None, typer.Option(help="Only of this service.", metavar="NAME")] = None,
     past: Annotated[bool, typer.Option("--past", help="With those that are over.")] = False,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    limit: Limit = 50,
     before: Annotated[int | None, typer.Option(help="Page on from this number.")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -90,6 +94,7 @@ def end(
     by: By,
     because: Annotated[str, typer.Option(help="Why.")] = "the work is done",
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """It is over now, or never begins. The alerts that waited for its end are looked at."""
     _, store = opened(data)
@@ -98,6 +103,9 @@ def end(
             window = maintenance.end(tx, number, by=by, reason=because)
     except NoSuchWindow as error:
         raise Negative(str(error)) from error
+    if as_json:
+        say_json(_as_json(window, tx.now))
+        return
     console.print(f"{window.id} is over; {safe(window.where)} is watched and healed again")
 
 

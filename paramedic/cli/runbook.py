@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,18 +28,7 @@ def list_(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> 
     """Every runbook that can be used, and how many cannot."""
     shelf = _shelf(folder, data)
     if as_json:
-        say_json(
-            [
-                {
-                    "name": one.name,
-                    "service": one.service,
-                    "mode": one.mode,
-                    "playbook": one.playbook,
-                    "version": one.version,
-                }
-                for one in shelf.runbooks.values()
-            ]
-        )
+        say_json([_as_json(one) for one in shelf.runbooks.values()])
         return
     rows = table("runbook", "service", "mode", "playbook", "version")
     for one in shelf.runbooks.values():
@@ -50,9 +39,13 @@ def list_(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> 
 
 
 @app.command()
-def show(name: str, folder: Folder = None, data: Data = None) -> None:
+def show(name: str, folder: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
     """One runbook, as it is written."""
-    typer.echo(visible(_named(_shelf(folder, data), name).text))
+    one = _named(_shelf(folder, data), name)
+    if as_json:
+        say_json(_as_json(one) | {"text": one.text})
+        return
+    typer.echo(visible(one.text))
 
 
 @app.command()
@@ -128,6 +121,7 @@ def new(
     service: Annotated[str, typer.Option(help="A service of services.yaml.")],
     folder: Folder = None,
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a runbook to begin with. It observes; `lint` has nothing against it."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
@@ -145,6 +139,9 @@ def new(
         raise Negative(f"{file} exists already; nothing was written") from error
     except OSError as error:
         raise Negative(f"{file} could not be written: {error.strerror}") from error
+    if as_json:
+        say_json({"name": name, "service": service, "file": str(file)})
+        return
     typer.echo(f"{visible(str(file))}: fill in what is in capitals, then `paramedic runbook lint`")
 
 
@@ -192,6 +189,16 @@ guardrails: {{budget: 3 per hour, cooldown: 10m}}
 
 1. WHAT TO DO BY HAND WHEN PARAMEDIC COULD NOT.
 """
+
+
+def _as_json(one: Runbook) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "service": one.service,
+        "mode": one.mode,
+        "playbook": one.playbook,
+        "version": one.version,
+    }
 
 
 def _named(shelf: Library, name: str) -> Runbook:

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import select
@@ -12,10 +12,11 @@ from paramedic import library
 from paramedic.cli.answer import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
 from paramedic.clock import iso
 from paramedic.document import BadDocument
-from paramedic.pause import scope_of
+from paramedic.pause import Pause, scope_of
 from paramedic.settings import Settings
 from paramedic.store import Tx, pauses
 from paramedic.store.tables import incidents
+from paramedic.visible import visible
 
 pause_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 resume_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -34,17 +35,21 @@ def pause(
     because: Annotated[str, typer.Option(help="Why.")] = "no reason was given",
     list_: Annotated[bool, typer.Option("--list", help="Show what is paused, and pause nothing.")] = False,
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Stop every act from now on, or those on one service or by one runbook. Alerts are taken, people are told."""
     picked, store = opened(data)
     if list_:
-        _list(data, as_json=False)
+        _list(data, as_json=as_json)
         return
     scope = _scope(service=service, runbook=runbook)
     with store.record() as tx:
         _known(tx, picked, service=service, runbook=runbook)
         pauses.pause(tx, by=by, reason=because, scope=scope)
         stands = next(one for one in pauses.standing(tx) if one.scope == scope)
+    if as_json:
+        say_json(_as_json(stands))
+        return
     console.print(f"acting is paused: {safe(stands.words)}\n`{safe(stands.resume)}` allows it again")
 
 
@@ -57,14 +62,18 @@ def resume(
     mass: Annotated[bool, typer.Option("--mass", help="What the checks paused: many breaches at once.")] = False,
     because: Annotated[str, typer.Option(help="Why.")] = "no reason was given",
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Allow acts again: of everything, or of what was paused by itself."""
     _, store = opened(data)
     scope = _scope(service=service, runbook=runbook, mass=mass)
     with store.record() as tx:
-        was_paused = pauses.resume(tx, by=by, reason=because, scope=scope)
+        lifted = pauses.resume(tx, by=by, reason=because, scope=scope)
         left = pauses.standing(tx)
-    if not was_paused:
+    if as_json:
+        say_json({"lifted": None if lifted is None else _as_json(lifted), "left": [_as_json(one) for one in left]})
+        return
+    if lifted is None:
         console.print("that was not paused")
     elif not left:
         console.print("acting is allowed")
@@ -83,7 +92,7 @@ def _list(data: Data, *, as_json: bool) -> None:
     with store.read() as tx:
         found = pauses.standing(tx)
     if as_json:
-        say_json([asdict(one) | {"since": iso(one.since), "resume": one.resume} for one in found])
+        say_json([_as_json(one) for one in found])
         return
     if not found:
         console.print("nothing is paused")
@@ -108,7 +117,7 @@ def _known(tx: Tx, picked: Settings, *, service: str | None, runbook: str | None
     try:
         shelf = library.load(picked.runbooks, picked.flows)
     except BadDocument as error:
-        console.print(f"not compared with the runbooks, which cannot be read: {safe(error)}")
+        typer.echo(f"not compared with the runbooks, which cannot be read: {visible(str(error))}", err=True)
         return
     if service is not None:
         listed = {target.service for target in shelf.services}
@@ -125,6 +134,10 @@ def _one_of(kind: str, name: str, known: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:20]) or 'none'}"
         raise Negative(f"there is no {kind} {name!r}, so that nothing is paused; {meant}")
+
+
+def _as_json(one: Pause) -> dict[str, Any]:
+    return asdict(one) | {"since": iso(one.since), "resume": one.resume}
 
 
 pause_command = command_of(pause_app)

@@ -1,6 +1,6 @@
 """The kill switch: it stops acts, never pages."""
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Row, delete, insert, select
 
 from paramedic.pause import ALL, Pause
 from paramedic.store import Tx
@@ -16,20 +16,25 @@ def pause(tx: Tx, *, by: str, reason: str, scope: str = ALL) -> None:
         append(tx, actor=f"person:{by}", phase="decision", what="acts.paused", reason=reason, data={"scope": scope})
 
 
-def resume(tx: Tx, *, by: str, reason: str, scope: str = ALL) -> bool:
-    """Allow acts in the scope again. Idempotent: False where it was not paused."""
-    gone = tx.conn.execute(delete(pauses).where(pauses.c.scope == scope))
-    if gone.rowcount:
-        append(tx, actor=f"person:{by}", phase="decision", what="acts.resumed", reason=reason, data={"scope": scope})
-    return gone.rowcount == 1
+def resume(tx: Tx, *, by: str, reason: str, scope: str = ALL) -> Pause | None:
+    """Allow acts in the scope again; the pause that stood. Idempotent: None where it was not paused."""
+    row = tx.conn.execute(delete(pauses).where(pauses.c.scope == scope).returning(pauses)).one_or_none()
+    if row is None:
+        return None
+    append(tx, actor=f"person:{by}", phase="decision", what="acts.resumed", reason=reason, data={"scope": scope})
+    return _pause(row)
 
 
 def standing(tx: Tx) -> list[Pause]:
     """Every pause that stands, the oldest first."""
     query = select(pauses).order_by(pauses.c.since, pauses.c.scope)
-    return [Pause(row.scope, row.by, row.reason, row.since) for row in tx.conn.execute(query)]
+    return [_pause(row) for row in tx.conn.execute(query)]
 
 
 def stopping(tx: Tx, *, service: str, runbook: str | None) -> tuple[Pause, ...]:
     """The pauses that stop acts for this service by this runbook; none if they are allowed."""
     return tuple(one for one in standing(tx) if one.stops(service=service, runbook=runbook))
+
+
+def _pause(row: Row[tuple[object, ...]]) -> Pause:
+    return Pause(row.scope, row.by, row.reason, row.since)

@@ -10,10 +10,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperCommand, TyperGroup
 
 from paramedic import settings
 from paramedic.alert import Alert, Severity, Status
-from paramedic.cli import main
+from paramedic.cli import app, main
 from paramedic.store import Store, inbox
 from paramedic.store.inbox import Unreadable
 
@@ -54,6 +56,22 @@ def _run(*argv: str) -> int:
     return int(ended.value.code or 0)
 
 
+def _commands(group: TyperGroup, above: str = "") -> Iterator[tuple[str, TyperCommand]]:
+    context = typer.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, f"{above}{name} ")
+        else:
+            assert isinstance(command, TyperCommand)
+            yield f"{above}{name}", command
+
+
+def test_every_command_answers_a_program_but_one_that_stays_and_two_that_are_json_already() -> None:
+    silent = {name for name, command in _commands(app) if not any("--json" in one.opts for one in command.params)}
+    assert silent == {"up", "runbook schema", "audit export"}
+
+
 def test_alerts_are_filtered_and_paged(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def names(*argv: str) -> list[str]:
         assert _run("alert", "list", "--json", "--data", str(data), *argv) == 0
@@ -66,6 +84,29 @@ def test_alerts_are_filtered_and_paged(data: Path, capsys: pytest.CaptureFixture
     assert names("--limit", "1", "--before", "2") == [HOSTILE]
     assert _run("alert", "list", "--limit", "1", "--data", str(data)) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "more: --before 2"
+
+
+def test_what_could_not_be_read_is_paged_though_it_came_at_one_moment(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(f"sqlite:///{data}/paramedic.db")
+    bad = [Unreadable(body=str(number), error="not JSON") for number in range(3)]
+    inbox.receive(store, [], source="alertmanager", sender="am", bad=bad)
+    store.close()
+
+    def read(*argv: str) -> list[dict[str, str]]:
+        assert _run("alert", "refused", "--json", "--data", str(data), *argv) == 0
+        found: list[dict[str, str]] = json.loads(capsys.readouterr().out)
+        return found
+
+    whole = read()
+    assert len(whole) == 4
+    assert HOSTILE in whole[-1]["body"], "the oldest comes last"
+    assert [read("--limit", "1", "--before", one["id"]) for one in whole] == [*([one] for one in whole[1:]), []]
+    assert _run("alert", "refused", "--limit", "2", "--data", str(data)) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"more: --before {whole[1]['id']}"
+    assert _run("alert", "refused", "--before", "9", "--data", str(data)) == 1
+    assert "no body 9 is kept" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["list", "refused"])
@@ -88,6 +129,7 @@ def test_what_an_error_repeats_is_data_too(capsys: pytest.CaptureFixture[str], m
 
 class _Gateway(HTTPServer):
     heard: list[tuple[str, str, bytes]]
+    says = b'{"receipts": ["\x1b[2J"]}'
 
 
 class _Desk(BaseHTTPRequestHandler):
@@ -98,7 +140,7 @@ class _Desk(BaseHTTPRequestHandler):
         self.server.heard.append((self.path, self.headers["Authorization"], body))
         self.send_response(202 if body == b"good" else 400)
         self.end_headers()
-        self.wfile.write(b'{"receipts": ["\x1b[2J"]}')
+        self.wfile.write(self.server.says)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         pass
@@ -116,12 +158,16 @@ def gateway() -> Iterator[_Gateway]:
     thread.join()
 
 
-def test_an_alert_goes_where_up_listens_with_the_token_that_it_made(
-    data: Path, gateway: _Gateway, capsys: pytest.CaptureFixture[str]
-) -> None:
+def _up(data: Path, gateway: _Gateway) -> None:
     (data / "up.lock").write_text(
         json.dumps({"pid": 1, "gateway": f"http://127.0.0.1:{gateway.server_port}", "prefect": ""})
     )
+
+
+def test_an_alert_goes_where_up_listens_with_the_token_that_it_made(
+    data: Path, gateway: _Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _up(data, gateway)
     token = settings.gateway_token(settings.load(data=data))
     for body, code in ((b"good", 0), (b"bad", 1)):
         (data / "body").write_bytes(body)
@@ -133,6 +179,43 @@ def test_an_alert_goes_where_up_listens_with_the_token_that_it_made(
     told = capsys.readouterr()
     assert "\x1b" not in told.out
     assert "the gateway answers 400" in told.err
+
+
+@pytest.mark.parametrize(
+    ("body", "says", "answer"),
+    [
+        (b"good", b'{"receipts": ["r"], "quarantined": 0}', {"status": 202, "receipts": ["r"], "quarantined": 0}),
+        (b"bad", b'{"error": {"what": "cut off"}}', {"status": 400, "error": {"what": "cut off"}}),
+        (b"bad", b"<html>\x1b[2J", {"status": 400, "answer": "<html>\x1b[2J"}),
+        (b"bad", b"[]", {"status": 400, "answer": []}),
+    ],
+)
+def test_what_the_gateway_answers_is_said_to_a_program_with_its_status(
+    data: Path,
+    gateway: _Gateway,
+    capsys: pytest.CaptureFixture[str],
+    body: bytes,
+    says: bytes,
+    answer: dict[str, object],
+) -> None:
+    gateway.says = says
+    _up(data, gateway)
+    settings.gateway_token(settings.load(data=data))
+    (data / "body").write_bytes(body)
+    assert _run("alert", "send", str(data / "body"), "--json", "--data", str(data)) == (body == b"bad")
+    told = capsys.readouterr()
+    assert json.loads(told.out) == answer
+    assert told.err == ("the gateway answers 400\n" if body == b"bad" else "")
+    assert "\x1b" not in told.out
+
+
+def test_the_public_key_is_the_same_to_a_program(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings.signing_key(settings.load(data=data))
+    assert _run("audit", "key", "--data", str(data)) == 0
+    pem = capsys.readouterr().out
+    assert pem.startswith("-----BEGIN PUBLIC KEY-----\n")
+    assert _run("audit", "key", "--json", "--data", str(data)) == 0
+    assert json.loads(capsys.readouterr().out) == {"public_key": pem}
 
 
 def test_without_a_token_or_a_gateway_it_says_what_is_missing(

@@ -5,12 +5,14 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from patients import RUNBOOK
 
 from paramedic import settings
 from paramedic.alert import Alert, Severity, Status
+from paramedic.cli import main
 from paramedic.outcome import Ending, Outcome
 from paramedic.store import Store, acts, claims, incidents, pauses
 from paramedic.store.acts import Act, Limits
@@ -162,3 +164,19 @@ def test_a_new_runbook_is_one_that_lint_has_nothing_against(data: Path) -> None:
     assert "exists already; nothing was written" in again
     assert "lists no target of 'payments'" in _say("new", "x", "--service", "payments", "--data", str(data), code=1)
     assert "small letters" in _say("new", "../x", "--service", "tracking-api", "--data", str(data), code=2)
+
+
+def test_a_program_is_told_where_a_new_runbook_is_and_what_one_says(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*argv: str) -> Any:
+        with pytest.raises(SystemExit) as ended:
+            main(["runbook", *argv, "--json", "--data", str(data)])
+        assert ended.value.code == 0
+        return json.loads(capsys.readouterr().out)
+
+    file = data / "runbooks" / "tracking-api-slow.md"
+    made = told("new", file.stem, "--service", "tracking-api")
+    assert made == {"name": file.stem, "service": "tracking-api", "file": str(file)}
+    listed = next(one for one in told("list") if one["name"] == file.stem)
+    assert told("show", file.stem) == listed | {"text": file.read_text()}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from opened import PLAN, TARGET, alert, claimed, intended
+from patients import asking
 
 from paramedic.cli import main
 from paramedic.store import Store, claims, incidents
@@ -76,6 +77,35 @@ def test_one_service_is_paused_listed_and_resumed(say: Said) -> None:
     assert "nothing is paused" in say("pauses")
 
 
+def test_a_pause_and_its_end_are_said_to_a_program_as_pauses_lists_it(say: Said) -> None:
+    everything = json.loads(say("pause", "--json"))
+    service = json.loads(say("pause", "--service", "tracking-api", "--because", "a look", "--json"))
+    assert [everything, service] == json.loads(say("pauses", "--json")) == json.loads(say("pause", "--list", "--json"))
+    asked = ("resume", "--service", "tracking-api", "--json")
+    assert json.loads(say(*asked)) == {"lifted": service, "left": [everything]}
+    assert json.loads(say(*asked)) == {"lifted": None, "left": [everything]}
+
+
+def test_what_a_person_does_with_an_incident_is_said_to_a_program_as_show_begins_it(say: Said) -> None:
+    for *done, state in (
+        ("note", "INC-1", "a word", "working"),
+        ("ack", "INC-1", "acknowledged"),
+        ("resolve", "INC-1", "resolved"),
+    ):
+        told = json.loads(say("incident", *done, "--json"))
+        assert (told["id"], told["state"]) == ("INC-1", state)
+        shown = json.loads(say("incident", "show", "1", "--json"))
+        assert list(shown.items())[: len(told)] == list(told.items())
+    assert "allowed: nothing" in say("incident", "ack", "1", "--json", code=1)
+
+
+def test_an_answer_is_said_to_a_program_as_show_has_it(say: Said, data: Path) -> None:
+    incident, asked = asking(_store(data), "web-2/tracking-api")
+    told = json.loads(say("incident", "approve", incident.id, "--deny", "--json"))
+    assert (told["id"], told["state"], told["decided_by"]) == (asked.id, "denied", "ada")
+    assert json.loads(say("incident", "show", incident.id, "--json"))["approvals"] == [told]
+
+
 def test_a_misspelt_name_pauses_nothing_and_says_what_was_meant(say: Said) -> None:
     assert "did you mean tracking-api?" in say("pause", "--service", "traking-api", code=1)
     assert "did you mean tracking-api-memory?" in say("pause", "--runbook", "tracking-api-memroy", code=1)
@@ -92,6 +122,17 @@ def test_where_the_folder_cannot_be_read_a_pause_is_taken_at_its_word(say: Said,
     (data / "runbooks" / "services.yaml").write_text("services: [")
     assert "acting is paused" in say("pause", "--service", "tracking-api")
     assert "acting is paused" in say("pause")
+
+
+def test_what_a_pause_was_not_compared_with_is_no_part_of_its_answer(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "runbooks" / "services.yaml").write_text("services: [")
+    with pytest.raises(SystemExit):
+        main(["pause", "--service", "tracking-api", "--json", "--data", str(data)])
+    told = capsys.readouterr()
+    assert json.loads(told.out)["scope"] == "service:tracking-api"
+    assert told.err.startswith("not compared with the runbooks, which cannot be read: ")
 
 
 def test_an_incident_s_first_two_lines_say_what_acts_and_how_to_stop_it(say: Said, data: Path) -> None:
@@ -134,6 +175,17 @@ def test_a_window_is_planned_listed_shown_and_ended(say: Said) -> None:
     assert "watched and healed again" in say("maintenance", "end", "1")
     assert [one["stands"] for one in json.loads(say("maintenance", "list", "--past", "--json"))] == ["planned", "over"]
     assert "no maintenance window 9" in say("maintenance", "end", "9", code=1)
+
+
+def test_a_window_is_said_to_a_program_as_the_list_has_it(say: Said) -> None:
+    added = json.loads(
+        say("maintenance", "add", "--service", "tracking-api", "--to", "+2h", "--because", "a disk", "--json")
+    )
+    assert added["stands"] == "in it"
+    assert json.loads(say("maintenance", "list", "--json")) == [added]
+    ended = json.loads(say("maintenance", "end", "1", "--json"))
+    assert ended["stands"] == "over"
+    assert json.loads(say("maintenance", "list", "--past", "--json")) == [ended]
 
 
 @pytest.mark.parametrize(

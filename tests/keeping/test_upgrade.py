@@ -1,5 +1,6 @@
 """A store of an older version: refused in words, copied, then brought to this version's schema."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from paramedic.backup import restore, upgrade
+from paramedic.cli import main
 from paramedic.error import Useless
 from paramedic.settings import Settings
 from paramedic.store import REVISIONS, Store, StoreUnknown, connect, migrations
@@ -95,3 +97,18 @@ def test_without_a_place_for_the_backup_nothing_is_changed(old: Settings, tmp_pa
     assert len(list(old.data.glob("before-upgrade-*.backup"))) == 1
     done = subprocess.run([paramedic, "upgrade"], env=env, capture_output=True, text=True, check=True, timeout=60)
     assert "nothing to do" in done.stdout
+
+
+def test_a_program_is_told_from_where_to_where_and_where_the_backup_is(
+    old: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in old.as_env().items():
+        monkeypatch.setenv(name, value)
+    file = tmp_path / "before"
+    for answer in ({"from": OLD, "to": NEW, "backup": str(file)}, {"from": NEW, "to": NEW, "backup": None}):
+        with pytest.raises(SystemExit) as ended:
+            main(["upgrade", "--backup", str(file), "--json"])
+        told = capsys.readouterr()
+        assert ended.value.code == 0, told
+        assert json.loads(told.out) == answer
+    assert file.exists()

@@ -13,7 +13,7 @@ demo: .venv/ready
 test: lint
 ifeq ($(ARGS),)
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore=tests/kill
-	@$(BIN)/pytest tests/kill # alone: a whole Paramedic at a time has the machine to itself
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill # after the others: a whole Paramedic each needs its core
 else
 	@$(BIN)/pytest $(ARGS)
 endif

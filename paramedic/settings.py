@@ -190,7 +190,7 @@ class Settings(BaseSettings):
     renew: Span = timedelta(seconds=3)
     act_deadline: Span = timedelta(seconds=30)
     probe_timeout: Span = timedelta(seconds=2)
-    prefect_timeout: Span = timedelta(seconds=2)
+    prefect_timeout: Span = timedelta(seconds=10)
     clock_skew: Span = timedelta(seconds=5)
     watchdog_every: Span = timedelta(seconds=5)
     claim_within: Span = timedelta(seconds=30)

@@ -118,7 +118,6 @@ PACE = {
     "PARAMEDIC_CLAIM_WITHIN": "15s",
     "PARAMEDIC_SILENT_AFTER": "60s",
     "PARAMEDIC_ACT_DEADLINE": "20s",
-    "PARAMEDIC_PREFECT_TIMEOUT": "6s",
     "PARAMEDIC_REOPEN_WITHIN": "100ms",  # what begins again is another incident in these stories
 }
 
@@ -215,8 +214,15 @@ class Ward:
                 sent = [one for one in messages.of(tx, found[0].number) if one.state == "sent"]
             return bool(sent)
 
-        wait_for(f"the end of {service.name}", over, self.stack.tick, seconds=seconds)
+        self.until(f"the end of {service.name}", over, service, seconds=seconds)
         return self.incidents_on(service)[0]
+
+    def until(self, what: str, holds: Callable[[], bool], service: Service, *, seconds: float) -> None:
+        """Wait for it; where it does not come, say how far the service's incident came."""
+        try:
+            wait_for(what, holds, self.stack.tick, seconds=seconds)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.told_of(service)}") from late
 
     def stands_at(self, point: str, service: Service) -> int:
         """Until somebody stands at the boundary; who. Where nobody comes, it says how far the incident came."""

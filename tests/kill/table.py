@@ -140,17 +140,20 @@ BRIEF = tuple(
     row
     for row in TABLE
     if row in SENTINELS
-    or (row.victim == "process" and row.story in ("restart", "ladder"))
-    or row.victim == "teller"
+    or (row.victim == "process" and row.story == "restart")
     or row.id
     in (
         "prefect-at-claimed",
         "prefect-at-evidence_taken",
+        "ladder-process-at-verified",
         "ladder-prefect-at-verified",
+        "rollback-process-at-intent_written",
+        "rollback-process-at-act_sent",
         "asked-process-at-approval_asked",
         "asked-responder-at-suspended",
-        "asked-prefect-at-suspended",
         "asked-gateway-at-approval_decided",
+        "first-rung-teller-at-message_taken",
+        "first-rung-teller-at-message_left",
         "first-rung-watchdog-at-message_taken",
     )
 )

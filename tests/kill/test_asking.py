@@ -44,7 +44,7 @@ STORIES = (
 
 
 #: Another attempt asks anew, and nobody would answer it here: a busy machine gets its time.
-PATIENT = {"PARAMEDIC_CLAIM_WITHIN": "40s", "PARAMEDIC_SILENT_AFTER": "120s"}
+PATIENT = {"PARAMEDIC_CLAIM_WITHIN": "40s", "PARAMEDIC_SILENT_AFTER": "120s", "PARAMEDIC_PREFECT_TIMEOUT": "30s"}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def _asked(up: Ward, service: Service) -> Approval:
             found[:] = [one for got in up.incidents_on(service) if (one := approvals.asked(tx, got.number))]
         return bool(found)
 
-    wait_for(f"the question about {service.name}", written, up.stack.tick, seconds=150)
+    up.until(f"the question about {service.name}", written, service, seconds=150)
     return found[0]
 
 
@@ -113,15 +113,8 @@ def _whats(up: Ward, incident: Incident) -> list[str]:
 
 
 def _over(up: Ward, service: Service) -> Incident:
-    """Its incident, once nobody works on it any more; its timeline where that does not come."""
-    try:
-        return up.ended(service, seconds=240)
-    except AssertionError as late:
-        incident = up.incidents_on(service)[0]
-        with up.store.read() as tx:
-            said = [f"{one.at} {one.what}: {one.reason}" for one in kept.entries(tx, incident=incident.number)]
-        state = _state(up, incident)
-        raise AssertionError("\n".join([f"{late}; its run is {state}", *said])) from late
+    """Its incident, once nobody works on it any more."""
+    return up.ended(service, seconds=240)
 
 
 def _ends(up: Ward, incident: Incident, *names: str) -> None:

@@ -227,7 +227,7 @@ class AnyStory(RuleBasedStateMachine):
                 if one.state in ours:
                     assert [attempt.state for attempt in incidents.attempts_of(tx, one.number)][-1:] == ["open"]
                 if one.state is State.HANDED_OVER:
-                    assert [message.state for message in messages.of(tx, one.number)] == ["due"]
+                    assert [message.state for message in messages.of(tx, one.number)].count("due") == 1
 
 
 def test_any_story_keeps_the_promises(tmp_path: Path, sqlite_template: Path) -> None:

@@ -246,6 +246,7 @@ class Stack:
             "PARAMEDIC_WARM_PROCESSES": str(chosen.warm_processes),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_CLIENT_MAX_RETRIES": "3",
+            "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up
             "PYTHONPATH": os.pathsep.join(filter(None, [str(settings.ROOT), os.environ.get("PYTHONPATH", "")])),
         }
         if not chosen.gateway_tokens and not chosen.gateway_users:

@@ -1,8 +1,17 @@
 """How the embedded Prefect server is started: the command and the environment that `prefect server start` would use."""
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
+
+#: How long a call may wait for SQLite's lock. Prefect 3.8.8 fixes it to a minute: where those who wait hold every
+#: connection, nobody is answered for as long.
+LOCK_SECONDS = 10
 
 
 def server_command(port: int) -> list[str]:
@@ -17,7 +26,7 @@ def server_command(port: int) -> list[str]:
         "--app-dir",
         str(Path(spec.origin).parent),
         "--factory",
-        "prefect.server.api.server:create_app",
+        f"{__name__}:create_app",
         "--host",
         "127.0.0.1",
         "--port",
@@ -27,6 +36,23 @@ def server_command(port: int) -> list[str]:
         "--log-level",
         "warning",
     ]
+
+
+def create_app() -> Any:
+    """Prefect's own application; a call that waits too long for SQLite's lock gets its 503, and is made again."""
+    server = importlib.import_module(
+        "prefect.server.api.server"
+    )  # by name: it takes seconds, and the server alone needs it
+    event.listen(Pool, "checkout", _wait_less)
+    return server.create_app()
+
+
+def _wait_less(connection: Any, record: Any, _proxy: object) -> None:
+    if "aiosqlite" in type(connection).__module__ and "waits less" not in record.info:
+        record.info["waits less"] = True
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS}")
+        cursor.close()
 
 
 def server_env(home: Path) -> dict[str, str]:

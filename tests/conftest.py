@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from postbox import Postbox
+from postbox import Postbox, free_port
+from prefect_server import Prefect
 
 pytest_plugins = ["databases"]
 
@@ -40,3 +41,21 @@ def postbox() -> Iterator[Postbox]:
     box.open()
     yield box
     box.close()
+
+
+@pytest.fixture
+def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests, and a folder without a file of settings."""
+    for name in list(os.environ):
+        if name.upper().startswith("PARAMEDIC_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
+    """A real Prefect server, empty at the start of the session."""
+    server = Prefect(tmp_path_factory.mktemp("prefect"), free_port())
+    server.start()
+    yield server
+    server.stop()

@@ -186,14 +186,6 @@ def test_a_log_that_grew_too_long_is_kept_once_and_begins_anew(
 
 
 @pytest.fixture
-def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("PARAMEDIC_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
 def taken() -> Iterator[int]:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -1,7 +1,6 @@
 """Settings: read from three places, all problems named at once, secrets known, keys made whole."""
 
 import json
-import os
 import re
 import stat
 from datetime import timedelta
@@ -17,13 +16,7 @@ from paramedic.settings import BadSettings, Settings, load
 ROOT = Path(__file__).parents[1]
 PASSWORD = "p@ss/w0rd-of-the-store"
 
-
-@pytest.fixture(autouse=True)
-def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.upper().startswith("PARAMEDIC_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("_nothing_set")
 
 
 def test_without_anything_set_there_are_defaults(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What the commands promise beyond their words: where they send, what they filter, and that data stays data."""
 
 import json
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -19,15 +18,9 @@ from paramedic.cli import app, main
 from paramedic.store import Store, inbox
 from paramedic.store.inbox import Unreadable
 
+pytestmark = pytest.mark.usefixtures("_nothing_set")
+
 HOSTILE = "Slow\x1b]0;mine\x07 [red]:bomb:[/red] \u202ereversed"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("PARAMEDIC_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """`paramedic doctor`: everything that is missing or stopped is named, with how to mend it, and nothing is touched."""
 
 import json
-import os
 import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from datetime import timedelta
@@ -25,17 +24,9 @@ from paramedic.demo.world import Service, World, free_port
 from paramedic.store import Store, pauses
 from paramedic.up import Running
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("_nothing_set")]
 
 Look = Callable[[str], dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("PARAMEDIC_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -138,14 +129,6 @@ def test_releases_that_nobody_can_go_back_from_are_named(look: Look, app: Servic
     assert not found["well"]
     assert words in found["words"]
     assert ("docs/targets.md" in found["words"]) == (gone != "releases/v1"), "how to mend it"
-
-
-@pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
-    server = Prefect(tmp_path_factory.mktemp("prefect"), free_port())
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`paramedic oncall`, and what doctor says of the ways that people are told by."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,13 +16,7 @@ from paramedic import secret, settings
 from paramedic.cli import main
 from paramedic.store import Store, trail
 
-
-@pytest.fixture(autouse=True)
-def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("PARAMEDIC_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("_nothing_set")
 
 
 def _run(*argv: str) -> int:

@@ -1,7 +1,6 @@
 """Pauses, maintenance windows and reports, as a person on call uses them."""
 
 import json
-import os
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +16,8 @@ SHIPPED = Path(__file__).parents[2] / "runbooks"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("PARAMEDIC_"):
-            monkeypatch.delenv(name)
+def _ada(_nothing_set: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USER", "ada")
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real Prefect server, empty at the start of the session."""
+"""A store of its own for each test, and Prefects that behave badly."""
 
 import threading
 import uuid
@@ -6,20 +6,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from prefect_server import Prefect
 from sqlalchemy import update
 
-from paramedic.demo.world import free_port
 from paramedic.store import Store, connect
 from paramedic.store.tables import meta
-
-
-@pytest.fixture(scope="session")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
-    server = Prefect(tmp_path_factory.mktemp("prefect"), free_port())
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """SIGKILL of everybody, at every boundary: the right outcome stands in table.py."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from kill.driver import Ward, verify, ward
+from kill.driver import Ward, verify
 from kill.play import play
 from kill.table import PLAYED, Row
 
@@ -13,14 +9,6 @@ pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
 
 
 ROWS = [row for row in PLAYED if row.story == "restart"]
-
-
-@pytest.fixture(scope="module")
-def whole() -> Iterator[Ward]:
-    """One whole Paramedic for all rows: what one leaves behind is the next one's burden, as in life."""
-    services = [(row.id, "web-1", "") for row in ROWS]
-    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
-        yield up
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)

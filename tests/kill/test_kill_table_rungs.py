@@ -1,24 +1,13 @@
 """SIGKILL between the rungs of a ladder, while a person is asked, and while people are told: as test_kill_table.py."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from kill.driver import Ward, verify, ward
+from kill.driver import Ward, verify
 from kill.play import play
 from kill.table import PLAYED, Row
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300)]
 
 ROWS = [row for row in PLAYED if row.story != "restart"]
-
-
-@pytest.fixture(scope="module")
-def whole() -> Iterator[Ward]:
-    services = [(row.id, "web-1", "") for row in ROWS]
-    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
-        yield up
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)

@@ -28,19 +28,21 @@ def recovered(incident: Incident) -> Outcome:
 def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
     """End it: our change helped and was verified. Whoever is on call hears of it.
 
-    A target that came back by itself before the change was sent has recovered: nobody claims that cure. The third cure of
+    A target that came back by itself before any change was sent has recovered: nobody claims that cure. The third cure of
     a target in a day goes to a person although it helped: a cure that is needed so often hides a fault.
     """
     work = at_hand()
     day = timedelta(days=1)
     with work.store.record() as tx:
         now = work.still_ours(tx)
-        act = acts.of(tx, incident.number)[-1]
-        if act.result == "not_sent":
-            outcome = Outcome(Ending.RECOVERED, f"seen well, and the {act.remedy} was not sent")
+        since = now.reopened_at or now.opened_at
+        sent = [one for one in acts.of(tx, incident.number) if one.result != "not_sent" and one.written_at >= since]
+        if not sent:
+            outcome = Outcome(Ending.RECOVERED, "seen well before any change was sent")
             if now.state is State.WORKING:
                 incidents.resolve(tx, incident.number, outcome, actor=work.holder)
             return outcome
+        act = sent[-1]
         acts.close(tx, act, result="cured", why="verified well after it", actor=work.holder)
         cures = incidents.cures(tx, incident.target, day)
         if now.state is not State.WORKING:

@@ -86,6 +86,7 @@ LADDERS = {
     "ladder": "[restart, rollback-if-deployed-within: 1h]",
     "on-cause": "[rollback-if-deployed-within: 1ms, restart]",
     "rollback": "[rollback]",
+    "back-first": "[rollback, restart]",
 }
 
 #: A team's own playbook, as its author writes it: `our_restart.py` in the folder that PARAMEDIC_FLOWS names.

@@ -54,6 +54,7 @@ STORIES = {
     "bad-release": "",
     "overtaken": "",
     "faster": "",
+    "faster-than-second": "",
     "bad-release-dies": "",
     "bad-release-half": "",
     "crashing": "",
@@ -543,8 +544,8 @@ def test_where_a_crash_loop_overtakes_the_restart_the_next_rung_goes_back(whole:
 
 
 def _judged(whole: Ward, service: Service) -> int:
-    """The process that the act is about."""
-    pid = whole.acts_of(whole.incidents_on(service)[0])[0].identity.pid
+    """The process that the last act is about."""
+    pid = whole.acts_of(whole.incidents_on(service)[0])[-1].identity.pid
     assert pid is not None
     return pid
 
@@ -562,6 +563,29 @@ def test_what_comes_back_by_itself_before_its_restart_has_recovered(whole: Ward)
     incident = whole.incidents_on(service)[0]
     assert (incident.ending, service.starts) == (Ending.RECOVERED, 2), incident.because
     assert [act.result for act in whole.acts_of(incident)] == ["not_sent"]
+
+
+def test_what_was_changed_before_it_came_back_by_itself_is_told_to_a_person(whole: Ward) -> None:
+    service = _has_a_bad_release(whole, "faster-than-second")
+    before = service.folder / "releases" / "v1" / "release.json"
+    before.write_text('{"errors": 1.0}')
+    whole.boundaries.arm("verified", _target(service.name))
+    whole.send(whole.alert(service, env="back-first"))
+    whole.stands_at("verified", service)
+    whole.boundaries.arm("intent_written", _target(service.name))
+    whole.boundaries.release("verified")
+    whole.stands_at("intent_written", service)
+    before.write_text("{}")  # somebody mends it by hand
+    starts = service.starts
+    os.kill(_judged(whole, service), signal.SIGKILL)
+    wait_for("supervisord's own restart", lambda: service.starts == starts + 1, whole.stack.tick, seconds=60)
+    whole.boundaries.release("intent_written")
+    incident = whole.ended(service)
+    assert incident.ending is Ending.REMEDIATED, incident.because
+    assert [(act.remedy, act.result) for act in whole.acts_of(incident)] == [
+        ("roll_back", "cured"),
+        ("restart", "not_sent"),
+    ]
 
 
 def test_a_run_that_dies_between_two_rungs_is_followed_by_one_that_takes_the_second(whole: Ward) -> None:

@@ -52,12 +52,21 @@ class Intake:
     """The loop that gives every receipt its decision. Several may run on one store: the first to decide wins."""
 
     def __init__(
-        self, store: Store, load_library: Callable[[], Library], *, reopen_within: timedelta = timedelta(minutes=30)
+        self,
+        store: Store,
+        load_library: Callable[[], Library],
+        *,
+        reopen_within: timedelta = timedelta(minutes=30),
+        decided: Callable[[], None] = lambda: None,
     ) -> None:
-        """What begins again within `reopen_within` after a playbook ended it well is the same incident."""
+        """What begins again within `reopen_within` after a playbook ended it well is the same incident.
+
+        `decided` is called after each decision that opened one.
+        """
         self._store = store
         self._reopen_within = reopen_within
         self._load_library = load_library
+        self._decided = decided
         self._library: Library | None = None
 
     def run(self, stop: threading.Event, wake: threading.Event, *, poll_seconds: float = 1.0) -> None:
@@ -87,6 +96,7 @@ class Intake:
             else:
                 if opened is not None:
                     reached("triaged", opened)
+                    self._decided()
         return len(waiting)
 
     def _give_up(self, receipt: Receipt, error: Exception) -> None:

@@ -15,6 +15,10 @@ _PR_SET_PDEATHSIG = 1
 VARIABLE = "PARAMEDIC_LIFELINE"
 
 
+#: Asks a run's process to stop what it reads, because an operator cancels the run. Who changes something goes on.
+STOP_READING = signal.SIGUSR1
+
+
 def die_with_parent(parent: int | None = None) -> None:
     """From now on this process is killed when its parent dies.
 

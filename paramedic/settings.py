@@ -176,7 +176,8 @@ class Settings(BaseSettings):
     prefect_api_auth: SecretStr | None = None
     work_pool: str = "paramedic"
     work_pool_type: Literal["paramedic", "process"] = "paramedic"
-    warm_processes: int = Field(default=2, ge=1, le=64)
+    warm_processes: int = Field(default=4, ge=1, le=64)
+    run_memory: Bytes = Field(default=1024 * 1024 * 1024, ge=64 * 1024 * 1024)
     smtp_url: Mail = None
     mail_from: str = "paramedic@localhost"
     channels: Channels = {}

@@ -206,6 +206,7 @@ class Stack:
         prefect_port = 0
         if chosen.prefect_api_url is None:
             prefect_port = _prefect_port()
+            env["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"  # ours has none, and each client would ask first
             self.prefect_url = f"http://127.0.0.1:{prefect_port}/api"
         else:
             self.prefect_url = chosen.prefect_api_url.rstrip("/")
@@ -246,6 +247,7 @@ class Stack:
             "PARAMEDIC_WARM_PROCESSES": str(chosen.warm_processes),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_CLIENT_MAX_RETRIES": "3",
+            "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
             "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up
             "PYTHONPATH": os.pathsep.join(filter(None, [str(settings.ROOT), os.environ.get("PYTHONPATH", "")])),
         }

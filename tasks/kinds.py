@@ -47,8 +47,8 @@ def reads(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Cal
     def decorate(look: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(look)
         def looking(*args: P.args, **kwargs: P.kwargs) -> R:
-            at_hand().go_on()
-            return look(*args, **kwargs)
+            with at_hand().reading():
+                return look(*args, **kwargs)
 
         return _step(looking, retries=retries, timeout=timeout, delay_seconds=[0.5, 1, 2])
 

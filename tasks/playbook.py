@@ -4,6 +4,8 @@ import functools
 import inspect
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,14 +16,15 @@ from prefect.states import Cancelled as CancelledState
 from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
-from paramedic import library, lifeline, runbook, settings
+from paramedic import lifeline
 from paramedic.error import Refused, TryAgain, Useless
 from paramedic.incident import Incident, parse_ref
 from paramedic.outcome import Ending, Outcome
 from paramedic.paging import Pager
 from paramedic.runbook import Runbook
 from paramedic.secret import hush_logging
-from paramedic.store import Store, StoreUnavailable, incidents
+from paramedic.store import StoreUnavailable, incidents
+from tasks import standing
 from tasks import work as hand
 from tasks.escalate import hand_over
 from tasks.guard import AlreadyActed, claimed, happened
@@ -75,6 +78,8 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         if isinstance(work, str):
             return Completed(name="NothingToDo", message=work)
         hand.begin(work)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(lifeline.STOP_READING, work.stop_reading)
         try:
             return _state(_told(story, work))
         except GivenUp as error:
@@ -96,6 +101,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         description=f"{inspect.getdoc(story) or ''}\n\n{_OPERATORS}".lstrip(),
         retries=0,
         persist_result=False,
+        result_storage=standing.results(),
         validate_parameters=True,
     )
     return decorate(run_story)
@@ -103,12 +109,12 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
 
 def _load(run: Run) -> Work | str:
     """The nouns of this run, or the reason in words why there is nothing for it to do."""
-    chosen = settings.load()
-    store = Store(chosen.store())
+    chosen = standing.chosen()
+    store = standing.store(chosen.store())
     named_store, number = parse_ref(run.incident)
     if named_store != store.uuid:
         return f"this run belongs to store {named_store}, and this is store {store.uuid}: nothing is done"
-    shelf = library.load(chosen.runbooks, chosen.flows)
+    shelf = standing.shelf(chosen)
     run_id = str(flow_run.id)
     with store.record() as tx:
         refusal = incidents.begin_attempt(tx, number, run.attempt, flow_run=run_id)
@@ -133,7 +139,7 @@ def _load(run: Run) -> Work | str:
         store=store,
         pager=pager,
         incident=incident,
-        runbook=runbook.parse(pinned, f"{incident.runbook}.md"),
+        runbook=standing.parsed(pinned, f"{incident.runbook}.md"),
         target=target,
         attempt=run.attempt,
         flow_run=run_id,

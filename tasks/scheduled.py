@@ -17,13 +17,14 @@ from prefect.states import Cancelled as CancelledState
 from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
-from paramedic import library, lifeline, settings
+from paramedic import lifeline
 from paramedic.clock import boottime, spoken, utc_now
 from paramedic.error import TryAgain, Useless
 from paramedic.library import Library
 from paramedic.secret import hush_logging
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, Tx, leases
+from tasks import standing
 from tasks.work import STOPPED, Cancelled, GivenUp, own_state
 
 log = logging.getLogger(__name__)
@@ -113,16 +114,18 @@ def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
     run_story.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter("run", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Period)]
     )
-    return flow(name=name, retries=0, persist_result=False, validate_parameters=True)(run_story)
+    return flow(
+        name=name, retries=0, persist_result=False, result_storage=standing.results(), validate_parameters=True
+    )(run_story)
 
 
 def _load(name: str, run: Period, remains: timedelta) -> Round:
     ends_at = boottime() + remains.total_seconds()
-    chosen = settings.load()
+    chosen = standing.chosen()
     return Round(
         settings=chosen,
-        store=Store(chosen.store()),
-        library=library.load(chosen.runbooks, chosen.flows),
+        store=standing.store(chosen.store()),
+        library=standing.shelf(chosen),
         group=run.group,
         flow_run=str(flow_run.id),
         lease=f"{name}/{run.group}",

@@ -1,6 +1,8 @@
 """The work at hand: the incident and target that this process's run is about, and whether it may go on."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -22,6 +24,9 @@ STOPPED = ("CANCELLED", "CANCELLING")
 
 #: How long a read waits to hear whether its run was cancelled: a silent Prefect stops no read.
 _LOOK_SECONDS = 2.0
+
+#: Prefect has said Running when a run begins: for so long no read asks whether it still is.
+_JUST_BEGUN_SECONDS = 0.5
 
 #: How soon a Prefect that gave no answer is asked again, where a change depends on it.
 _ASK_AGAIN_SECONDS = 0.1
@@ -50,7 +55,9 @@ class Work:
     hold: Hold | None = None
     waited: bool = False  # for a claim, and the target has not been looked at since
     looked_back: bool = False  # what earlier attempts did is settled, and what is left of the ladder may be tried
+    began_at: float = field(default_factory=boottime, init=False)  # Prefect has just said Running
     stopped: bool = field(default=False, init=False)
+    _reads: bool = field(default=False, init=False)
     samples: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of the runbook's checks, by their name
     fresh: bool = field(default=False, init=False)  # only samples that this run takes from now on count
 
@@ -71,8 +78,27 @@ class Work:
         self.samples.clear()
         self.fresh = True
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While nothing is touched: a cancel ends it at once. Raises Cancelled."""
+        self.go_on()
+        self._reads = True
+        try:
+            yield
+        finally:
+            self._reads = False
+
+    def stop_reading(self, *_: object) -> None:
+        """The responder says that an operator cancels the run. Raises Cancelled in the midst of a read, and only there."""
+        self.stopped = True
+        if self._reads:
+            self._reads = False
+            raise Cancelled("an operator cancelled the run in Prefect")
+
     def go_on(self) -> None:
         """Between two reads. Raises Cancelled if an operator stopped the run; a Prefect that is silent stops no read."""
+        if not self.stopped and boottime() - self.began_at < _JUST_BEGUN_SECONDS:
+            return
         if self.stopped or own_state(self.flow_run) in STOPPED:
             self.stopped = True
             raise Cancelled("an operator cancelled the run in Prefect")
@@ -128,7 +154,10 @@ def prefect_api(*, timeout: float) -> httpx.Client:
     if prefect.api.auth_string is not None:
         user, _, password = prefect.api.auth_string.get_secret_value().partition(":")
         auth = httpx.BasicAuth(user, password)
-    return httpx.Client(base_url=prefect.api.url, headers=headers, auth=auth, timeout=timeout, trust_env=False)
+    verify = prefect.api.url.startswith("https:")  # certificates that nobody needs take 30 ms to read
+    return httpx.Client(
+        base_url=prefect.api.url, headers=headers, auth=auth, timeout=timeout, trust_env=False, verify=verify
+    )
 
 
 _at_hand: list[Work] = []

@@ -61,6 +61,9 @@ class Outside:
                 status, said = 200, {"id": run, "state_type": self.runs[run]}
             case ["GET", "api", "flow_runs", _]:
                 status, said = 404, {"detail": "Flow run not found"}
+            case ["POST", "api", "flow_runs", run, "set_state"] if run in self.runs:
+                self.runs[run] = body["state"]["type"]
+                status, said = 201, {"status": "ACCEPT"}
             case ["GET", "healthz"]:
                 status, said = 200, "ok"
             case ["POST", "heart"]:

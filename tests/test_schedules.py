@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -11,13 +12,12 @@ import pytest
 from groups import write
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import WorkerFlowRunResponse
-from prefect.workers.base import BaseWorker
 from ruamel.yaml import YAML
 
 from paramedic.clock import utc_now
 from paramedic.dispatch.registration import schedules
 from paramedic.responder.__main__ import make_room
-from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
+from paramedic.responder.worker import PLAYBOOKS, RESERVED, ParamedicWorker
 from paramedic.settings import Settings
 
 SAID = YAML(typ="safe").load((Path(__file__).parents[1] / "prefect.yaml").read_text())["deployments"]
@@ -62,15 +62,23 @@ class Client:
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Which runs the worker hands on to Prefect's own base."""
+    """Which runs the worker begins: none of them gets a process."""
     found: list[Any] = []
-
-    async def submit(_: Any, entries: list[WorkerFlowRunResponse]) -> list[FlowRun]:
-        found.extend(one.flow_run.id for one in entries)
-        return []
-
-    monkeypatch.setattr(BaseWorker, "_submit_scheduled_flow_runs", submit)
+    monkeypatch.setattr(ParamedicWorker, "_submit_run", lambda _, run: run)
+    monkeypatch.setattr(
+        ParamedicWorker,
+        "_runs_task_group",
+        SimpleNamespace(start_soon=lambda _, run: found.append(run.id)),
+        raising=False,
+    )
     return found
+
+
+def _worker(limit: int) -> ParamedicWorker:
+    worker = ParamedicWorker(work_pool_name="p", limit=limit)
+    worker._runs_task_group = ParamedicWorker._runs_task_group
+    worker._limiter = anyio.CapacityLimiter(limit)
+    return worker
 
 
 def poll(worker: ParamedicWorker, *entries: WorkerFlowRunResponse) -> Client:
@@ -82,24 +90,52 @@ def poll(worker: ParamedicWorker, *entries: WorkerFlowRunResponse) -> Client:
 def test_rounds_that_were_missed_end_without_a_process_and_late_playbooks_do_not(begun: list[Any]) -> None:
     missed = [entry(late=number * MINUTE) for number in range(1, 100)]
     due, playbook = entry(late=timedelta(seconds=30)), entry(late=10 * MINUTE, scheduled=False, incident="x", attempt=1)
-    client = poll(ParamedicWorker(work_pool_name="p"), *missed, due, playbook)
+    client = poll(_worker(PLAYBOOKS + 2), *missed, due, playbook)
     assert client.ended == [(one.flow_run.id, "Skipped") for one in missed]
     assert begun == [playbook.flow_run.id, due.flow_run.id], "and a playbook goes first"
 
 
 def test_rounds_never_take_the_room_of_playbooks(begun: list[Any]) -> None:
     async def polled() -> None:
-        worker = ParamedicWorker(work_pool_name="p", limit=PLAYBOOKS + 2)
-        worker._limiter = anyio.CapacityLimiter(PLAYBOOKS + 2)
+        worker = _worker(PLAYBOOKS + 2)
         rounds = [entry() for _ in range(5)]
         await worker._submit_scheduled_flow_runs(rounds)
         assert begun == [one.flow_run.id for one in rounds[:2]]
-        worker._at_work |= set(begun)
-        await worker._submit_scheduled_flow_runs(rounds[2:])
+        await worker._submit_scheduled_flow_runs(rounds)
         assert len(begun) == 2, "both are still at work"
-        worker._at_work.clear()
+        playbooks = [entry(scheduled=False) for _ in range(PLAYBOOKS - RESERVED)]
+        await worker._submit_scheduled_flow_runs(playbooks)
+        assert len(begun) == 2 + len(playbooks)
+        for one in rounds[:2]:
+            worker._end(one.flow_run.id)
         await worker._submit_scheduled_flow_runs(rounds[2:])
-        assert len(begun) == 4
+        assert len(begun) == 4 + len(playbooks)
+
+    asyncio.run(polled())
+
+
+def test_of_the_room_of_playbooks_some_is_kept_for_what_is_critical(begun: list[Any]) -> None:
+    async def polled() -> None:
+        worker = _worker(PLAYBOOKS + 2)
+        warnings = [entry(scheduled=False) for _ in range(PLAYBOOKS)]
+        await worker._submit_scheduled_flow_runs(warnings)
+        assert len(begun) == PLAYBOOKS - RESERVED
+        critical = [entry(scheduled=False) for _ in range(PLAYBOOKS)]
+        for one in critical:
+            one.flow_run.work_queue_name = "critical"
+        await worker._submit_scheduled_flow_runs([*warnings, *critical])
+        assert begun[PLAYBOOKS - RESERVED :] == [one.flow_run.id for one in critical[: RESERVED + 2]]
+
+    asyncio.run(polled())
+
+
+def test_a_run_that_is_at_work_is_not_begun_again(begun: list[Any]) -> None:
+    async def polled() -> None:
+        worker = _worker(PLAYBOOKS + 2)
+        one = entry(scheduled=False)
+        await worker._submit_scheduled_flow_runs([one, one])
+        await worker._submit_scheduled_flow_runs([one])
+        assert begun == [one.flow_run.id]
 
     asyncio.run(polled())
 

@@ -41,7 +41,7 @@ def main() -> None:
     events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth)
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
-    Dispatch(store, prefect, deployments.register).run(stop)
+    Dispatch(store, prefect, deployments.register, pool=chosen.work_pool).run(stop)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """From the outbox to Prefect: every order becomes exactly one flow run, whatever is killed or silent in between."""
 
 import contextlib
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -8,7 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from paramedic import runbook
+from paramedic.alert import Severity
 from paramedic.approval import Answer
+from paramedic.bell import DISPATCH, RESPONDER, hang, ring
 from paramedic.boundary import reached
 from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, PrefectRuns
 from paramedic.document import BadDocument
@@ -40,15 +43,20 @@ class Wanted:
 class Dispatch:
     """Works the outbox. Several may run on one store: the idempotency key makes their runs one."""
 
-    def __init__(self, store: Store, prefect: PrefectRuns, deploy: Callable[[], None]) -> None:
-        """`deploy` tells Prefect of the deployments; it raises TryAgain while that is not possible."""
+    def __init__(
+        self, store: Store, prefect: PrefectRuns, deploy: Callable[[], None], *, pool: str = "paramedic"
+    ) -> None:
+        """`deploy` tells Prefect of the deployments, in `pool`; it raises TryAgain while that is not possible."""
         self._store = store
         self._prefect = prefect
         self._deploy = deploy
+        self._pool = pool
 
-    def run(self, stop: threading.Event, *, poll_seconds: float = 0.2) -> None:
-        """Work until `stop`."""
-        while not stop.wait(poll_seconds):
+    def run(self, stop: threading.Event, *, poll_seconds: float = 0.5) -> None:
+        """Work until `stop`: when somebody rings, and at the latest when it is time to look."""
+        bell = hang(self._store, DISPATCH)
+        while not stop.is_set():
+            bell.wait(poll_seconds)
             try:
                 self.work()
                 self.resume()
@@ -62,8 +70,10 @@ class Dispatch:
             for order in outbox.waiting(tx):
                 incident = incidents.get(tx, order.incident)
                 due.append(Wanted(order, incident, incidents.runbook_text(tx, incident.runbook_version or "")))
-        for wanted in due:
-            self._ask(wanted)
+        due.sort(key=lambda wanted: wanted.incident.severity is not Severity.CRITICAL)
+        created = [(wanted.order, run) for wanted in due if (run := self._ask(wanted)) is not None]
+        for order, run in created:  # written down only now: who takes a run needs the store meanwhile
+            self._settle(order, run)
         return len(due)
 
     def resume(self) -> int:
@@ -88,11 +98,12 @@ class Dispatch:
                 approvals.resumed(tx, one.id)
         return len(due)
 
-    def _ask(self, wanted: Wanted) -> None:
+    def _ask(self, wanted: Wanted) -> CreatedRun | None:
+        """The run that Prefect has now, told to the responders; None where it has none."""
         order, incident = wanted.order, wanted.incident
         reached("outbox_written", incident.target)
         try:
-            playbook = runbook.parse(wanted.runbook, f"{incident.runbook}.md").playbook
+            playbook = _playbook(wanted.runbook, f"{incident.runbook}.md")
             created = self._prefect.create_run(
                 f"{playbook}/{playbook}",
                 incident_ref=incident.ref,
@@ -100,6 +111,7 @@ class Dispatch:
                 idempotency_key=order.key,
                 name=_run_name(playbook, incident),
                 tags=[incident.id, incident.service],
+                queue=incident.severity.value,
             )
         except TryAgain as error:
             if isinstance(error, NotDeployed):  # a new Prefect, or another than the one that we knew
@@ -109,15 +121,16 @@ class Dispatch:
             log.warning("%s: Prefect did not take the run, asked again in %s: %s", incident.id, pause, error)
             with self._store.write() as tx:
                 outbox.put_off(tx, order.incident, order.attempt, error=str(error), until=tx.now + pause)
-            return
+            return None
         except BadDocument as error:
             self._hand_over(order, f"this version cannot read the runbook that it opened with: {error}")
-            return
+            return None
         except Useless as error:
             self._hand_over(order, f"Prefect refuses the run: {error}")
-            return
+            return None
         reached("run_created", incident.target)
-        self._settle(order, created)
+        ring(self._store, RESPONDER, {"pool": self._pool, "queue": incident.severity.value, "run": created.said})
+        return created
 
     def _hand_over(self, order: Order, because: str) -> None:
         with self._store.record() as tx:
@@ -139,6 +152,12 @@ class Dispatch:
                     rungs=incidents.rungs_of(tx, order.incident),
                     reason=f"Prefect's run for attempt {order.attempt} is {created.state_type} and never began here",
                 )
+
+
+@functools.lru_cache(maxsize=64)
+def _playbook(text: str, name: str) -> str:
+    """What the runbook names. Raises BadDocument."""
+    return runbook.parse(text, name).playbook
 
 
 def _run_name(playbook: str, incident: Incident) -> str:

@@ -1,7 +1,8 @@
 """Asking Prefect for a flow run, by its REST API. Whether a run exists that we got no answer about, the key decides."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,9 @@ from paramedic.error import TryAgain, Useless
 
 #: Prefect's state types that no run comes back from.
 FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+
+#: A Prefect on SQLite says 503 while it is written to: asked again after these pauses.
+_AGAIN_SECONDS = (0.02, 0.04, 0.08)
 
 
 class NotDeployed(TryAgain):
@@ -24,6 +28,7 @@ def client(api_url: str, *, auth: str | None, timeout: timedelta) -> httpx.Clien
         base_url=api_url,
         auth=httpx.BasicAuth(user, password) if auth else None,
         timeout=timeout.total_seconds(),
+        limits=httpx.Limits(keepalive_expiry=2.0),  # a server closes idle connections after 5 s: we do it first
         trust_env=False,
     )
 
@@ -34,6 +39,8 @@ class CreatedRun:
 
     id: str
     state_type: str
+    said: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The whole run, as Prefect gave it."""
 
 
 class PrefectRuns:
@@ -56,8 +63,9 @@ class PrefectRuns:
         idempotency_key: str,
         name: str,
         tags: Sequence[str],
+        queue: str,
     ) -> CreatedRun:
-        """The run under the key. `deployment` is `flow/deployment`.
+        """The run under the key, in that work queue. `deployment` is `flow/deployment`.
 
         Raises NotDeployed where this Prefect knows no such deployment, TryAgain where it is open whether the run exists
         (503, time-out, cut connection), Useless where Prefect refuses it, in Prefect's words.
@@ -71,13 +79,14 @@ class PrefectRuns:
             "tags": list(tags),
             "enforce_parameter_schema": True,
             "state": {"type": "SCHEDULED"},
+            "work_queue_name": queue,
         }
         try:
             said = self._asked("POST", f"/deployments/{self._deployments[deployment]}/create_flow_run", json=body)
         except NotDeployed:
             del self._deployments[deployment]  # it may be deployed anew, under another id
             raise
-        return CreatedRun(said["id"], said["state_type"] or "PENDING")
+        return CreatedRun(said["id"], said["state_type"] or "PENDING", said)
 
     def resume(self, flow_run: str, *, run_input: Mapping[str, str]) -> None:
         """Have a suspended run go on; one that is gone, or has ended, needs nothing. What it may do, the store says.
@@ -102,6 +111,11 @@ class PrefectRuns:
     def _asked(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         try:
             answer = self._http.request(method, path, **content)
+            for pause in _AGAIN_SECONDS:
+                if answer.status_code != 503:
+                    break
+                time.sleep(pause)
+                answer = self._http.request(method, path, **content)
         except httpx.HTTPError as error:
             raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
         if answer.status_code == 404:

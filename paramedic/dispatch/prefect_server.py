@@ -1,12 +1,16 @@
 """How the embedded Prefect server is started: the command and the environment that `prefect server start` would use."""
 
+import asyncio
+import heapq
 import importlib
 import importlib.util
+import itertools
 import sys
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool
 
 #: How long a call may wait for SQLite's lock. Prefect 3.8.8 fixes it to a minute: where those who wait hold every
@@ -44,7 +48,18 @@ def create_app() -> Any:
         "prefect.server.api.server"
     )  # by name: it takes seconds, and the server alone needs it
     event.listen(Pool, "checkout", _wait_less)
-    return server.create_app()
+    event.listen(Engine, "before_cursor_execute", _lock_first, retval=True)
+    app = server.create_app()
+    app.add_middleware(Turnstile)
+    return app
+
+
+def _lock_first(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: object) -> tuple[str, Any]:
+    """A transaction that Prefect begins is one that writes: it locks before it reads, and waits.
+
+    One that reads first, and then writes what another has changed meanwhile, is refused by SQLite without a wait.
+    """
+    return ("BEGIN IMMEDIATE" if statement == "BEGIN DEFERRED" else statement), parameters
 
 
 def _wait_less(connection: Any, record: Any, _proxy: object) -> None:
@@ -53,6 +68,52 @@ def _wait_less(connection: Any, record: Any, _proxy: object) -> None:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {1000 * LOCK_SECONDS}")
         cursor.close()
+
+
+class Turnstile:
+    """Lets few calls write at a time, and first those that an outage waits for: a run's creation and its states.
+
+    Calls that meet in SQLite wait for its lock by sleeping, and twenty of them sleep for seconds. A call that has waited for
+    a second goes through whoever is inside: a client that stands still keeps nobody out.
+    """
+
+    def __init__(self, app: "_App") -> None:
+        self._app = app
+        self._inside = 0
+        self._waiting: list[tuple[bool, int, asyncio.Event]] = []
+        self._count = itertools.count()
+
+    async def __call__(self, scope: "_Scope", receive: Callable[[], Awaitable[Any]], send: "_Send") -> None:
+        """One call, in its turn."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        if self._inside >= _AT_ONCE:
+            later = not scope["path"].endswith(("/create_flow_run", "/set_state"))
+            turn = asyncio.Event()
+            waiting = (later, next(self._count), turn)
+            heapq.heappush(self._waiting, waiting)
+            try:
+                await asyncio.wait_for(turn.wait(), _PATIENCE_SECONDS)
+            except TimeoutError:
+                if waiting in self._waiting:
+                    self._waiting.remove(waiting)
+                    heapq.heapify(self._waiting)
+        self._inside += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._inside -= 1
+            if self._waiting and self._inside < _AT_ONCE:
+                heapq.heappop(self._waiting)[2].set()
+
+
+_Scope = MutableMapping[str, Any]
+_Send = Callable[[Any], Awaitable[None]]
+_App = Callable[[_Scope, Callable[[], Awaitable[Any]], _Send], Awaitable[None]]
+
+_AT_ONCE = 2
+_PATIENCE_SECONDS = 1.0
 
 
 def server_env(home: Path) -> dict[str, str]:

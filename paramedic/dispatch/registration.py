@@ -20,6 +20,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.base import BaseWorker
 from ruamel.yaml import YAML
 
+from paramedic.alert import Severity
 from paramedic.error import TryAgain, Useless
 from paramedic.library import own_flows
 
@@ -38,6 +39,8 @@ def register(
 ) -> None:
     """The pool and every deployment, or `only` those, made or brought up to date. Raises TryAgain while Prefect is away.
 
+    The pool has a work queue for each severity: what is critical comes first.
+
     Idempotent. A pool that is there already keeps its type: the same deployments run on a stock worker. A schedule that
     names a group is made once for each of the `groups`, `every` so often. Prefect replaces a deployment's schedules, and
     the runs that they have planned, as a whole; what an operator has paused stays so. Each file of `flows`, a team's own
@@ -50,6 +53,9 @@ def register(
     with _prefect() as client:
         with contextlib.suppress(ObjectAlreadyExists):
             client.create_work_pool(WorkPoolCreate(name=pool, type=pool_type, base_job_template=template))
+        for priority, severity in enumerate((Severity.CRITICAL, Severity.WARNING), start=1):
+            with contextlib.suppress(ObjectAlreadyExists):
+                client.create_work_queue(severity.value, work_pool_name=pool, priority=priority)
         for one in _declared(root):
             if only is None or one["name"] in only:
                 _deploy(client, one, pool, schedules(one.get("schedules", []), groups=groups, every=every))

@@ -9,6 +9,7 @@ import threading
 import uvicorn
 
 from paramedic import library, settings
+from paramedic.bell import DISPATCH, ring
 from paramedic.gateway.app import make_app
 from paramedic.intake import Intake
 from paramedic.secret import hush_logging
@@ -25,7 +26,12 @@ def main() -> None:
     chosen = settings.load()
     store = Store(chosen.store())
     stop, wake = threading.Event(), threading.Event()
-    intake = Intake(store, lambda: library.load(chosen.runbooks, chosen.flows), reopen_within=chosen.reopen_within)
+    intake = Intake(
+        store,
+        lambda: library.load(chosen.runbooks, chosen.flows),
+        reopen_within=chosen.reopen_within,
+        decided=lambda: ring(store, DISPATCH),
+    )
 
     def triage() -> None:
         try:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 #: How long runs may take to end after SIGTERM.
 DRAIN = timedelta(seconds=5)
 
+#: A Prefect that does not answer is polled so seldom in the end.
+_LONGEST_PAUSE_SECONDS = 5.0
+
 #: How often the runbooks are looked through for new groups of checks.
 _LOOK_SECONDS = 20.0
 
@@ -48,16 +51,32 @@ async def serve() -> None:
                     workload, interval, jitter_range=0.3, backoff=2, memory=1000, consecutive=1000
                 )
 
-            loops.start_soon(keep, worker.get_and_submit_flow_runs, poll)
+            loops.start_soon(_poll, worker, poll)
             loops.start_soon(keep, worker.sync_with_backend, worker.heartbeat_interval_seconds)
             loops.start_soon(keep, partial(make_room, worker, chosen), _LOOK_SECONDS)
             await stop.wait()
+            worker.take_no_more()
             loops.cancel_scope.cancel()
         with anyio.move_on_after(DRAIN.total_seconds()):
             while worker.limiter.borrowed_tokens:  # noqa: ASYNC110 - a limiter has no event
                 await anyio.sleep(0.1)
         if worker.limiter.borrowed_tokens:
             raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on
+
+
+async def _poll(worker: ParamedicWorker, seconds: float) -> None:
+    """Prefect's poll, sooner where somebody says that there is something to see."""
+    failed = 0
+    while True:
+        try:
+            await worker.get_and_submit_flow_runs()
+        except Exception:  # Prefect's edge: a poll that fails keeps no later one from being made
+            failed += 1
+            log.warning("Prefect could not be polled", exc_info=failed in (1, 10, 100))
+        else:
+            failed = 0
+        with anyio.move_on_after(min(seconds * 2**failed, _LONGEST_PAUSE_SECONDS)):
+            await worker.look.wait()
 
 
 async def make_room(worker: ParamedicWorker, chosen: Settings) -> None:
@@ -105,4 +124,5 @@ async def _prefect_knows(worker: ParamedicWorker, stop: anyio.Event) -> None:
 
 if __name__ == "__main__":
     hush_logging()
+    logging.getLogger("paramedic").setLevel(logging.INFO)  # Prefect's handlers write it
     asyncio.run(serve())

@@ -1,61 +1,73 @@
-"""One warm process: imports everything, then waits for one flow run, runs it as Prefect's engine does, and ends."""
+"""A warm process: opened its ways to Prefect and the store already, waits for one flow run, runs it, and ends."""
 
 import asyncio
 import importlib
 import inspect
 import json
 import os
-import pkgutil
-import sys
+import select
+import socket
+from typing import Any
 from uuid import UUID
 
-from prefect.context import refresh_global_settings_context
+import httpx
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import SyncClientContext, refresh_global_settings_context
 from prefect.engine import handle_engine_signals
-from prefect.flow_engine import load_flow, load_flow_run, run_flow
+from prefect.flow_engine import load_flow, run_flow
+from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
 
-from paramedic.secret import hush_logging
-from paramedic.settings import ROOT
+from paramedic.responder.start import WarmEngine, client_settings
 
 
-def main() -> None:
-    """Wait on standard input for one line of JSON, `{"flow_run": id, "env": {...}}`; end of input means go home."""
-    hush_logging()
-    _warm()
-    line = sys.stdin.readline()
-    if not line.strip():
-        return
-    told = json.loads(line)
-    os.environ.update(told["env"])
-    refresh_global_settings_context()  # Prefect read its settings when it was imported
-    run(UUID(told["flow_run"]))
+def serve(channel: socket.socket) -> None:
+    """Run what comes down the channel: one JSON object, `{"flow_run": {...}, "env": {...}}`. Its end without one: go home.
+
+    A run that ends red is no fault of its process, which ends with 0.
+    """
+    known, settings = client_settings()
+    with SyncClientContext(httpx_settings=settings) as prefect:
+        if not select.select([channel], [], [], 0)[0]:  # nobody waits yet
+            _open(prefect)
+        importlib.import_module("tasks.standing").open_ways()
+        with channel:
+            said = b"".join(iter(lambda: channel.recv(65536), b""))
+        if not said:
+            return
+        told = json.loads(said)
+        os.environ.update(told["env"])
+        if any(name.startswith("PREFECT_") and not name.startswith("PREFECT__") for name in told["env"]):
+            refresh_global_settings_context()  # Prefect read its settings when it was imported
+        if known is not None:
+            known.told(told["flow_run"])
+        run(FlowRun.model_validate(told["flow_run"]))
 
 
-def run(run_id: UUID) -> None:
-    """Run it as `python -m prefect.engine` does; a run that ends red is no fault of its process, which ends with 0."""
-    with handle_engine_signals(run_id):
-        flow_run = load_flow_run(flow_run_id=run_id)
+def run(flow_run: FlowRun) -> None:
+    """Run it as `python -m prefect.engine` does."""
+    with handle_engine_signals(flow_run.id):
         logger = flow_run_logger(flow_run)
         try:
-            flow = load_flow(flow_run)
+            flow: Flow[..., Any] = load_flow(flow_run)
         except Exception:
             logger.exception("The flow cannot be loaded")  # on the run's own page, where its reader looks
             raise
-        running = run_flow(flow, flow_run=flow_run, return_type="state")
-        if inspect.iscoroutine(running):
-            asyncio.run(running)
+        if flow.isasync or flow.isgenerator:
+            running = run_flow(flow, flow_run=flow_run, return_type="state")
+            if inspect.iscoroutine(running):
+                asyncio.run(running)
+            return
+        engine = WarmEngine[..., Any](flow=flow, flow_run=flow_run, parameters=flow_run.parameters)
+        with engine.start():
+            while engine.is_running():
+                with engine.run_context():
+                    engine.call_flow_fn()
 
 
-def _warm() -> None:
-    """What costs seconds, before anybody waits for it. A flow that cannot be imported fails when it is run, aloud."""
-    sys.path.insert(0, str(ROOT))
-    flows = importlib.import_module("flows")  # by name: the rooms above us are data here
-    for module in sorted(found.name for found in pkgutil.iter_modules(flows.__path__)):
-        try:
-            importlib.import_module(f"flows.{module}")
-        except Exception as error:  # noqa: BLE001 - somebody's flow: the others must run
-            sys.stderr.write(f"flows/{module}.py cannot be imported: {type(error).__name__}: {error}\n")
-
-
-if __name__ == "__main__":
-    main()
+def _open(prefect: SyncClientContext) -> None:
+    """Connect, and learn what the client asks first, while nobody waits. A Prefect that is away is found away by the run."""
+    try:
+        prefect.client.request("POST", "/flow_runs/count", json={"flow_runs": {"id": {"any_": [str(UUID(int=0))]}}})
+    except httpx.HTTPError:
+        return

@@ -1,11 +1,11 @@
 """The `paramedic` worker type: a Prefect worker whose processes are warm before a run comes."""
 
 import asyncio
-import collections
 import contextlib
-import json
-import os
-import sys
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,24 +13,39 @@ from uuid import UUID
 import anyio
 import anyio.abc
 import httpx
+import psutil
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.client.schemas.responses import WorkerFlowRunResponse
+from prefect.client.schemas.responses import DeploymentResponse, WorkerFlowRunResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Completed
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from paramedic import settings
+from paramedic.alert import Severity
+from paramedic.bell import RESPONDER, hang, listen
 from paramedic.clock import utc_now
-from paramedic.lifeline import command
-
-#: How long a process that was asked to end may take before it is killed.
-_TERM_SECONDS = 5.0
+from paramedic.lifeline import STOP_READING
+from paramedic.responder.taken import Taken
+from paramedic.responder.warm import Warm, WarmProcess
+from paramedic.settings import ROOT
+from paramedic.store import Store
 
 #: So many runs at once are never scheduled rounds, however many of those wait: an outage must not wait for a measurement.
-PLAYBOOKS = 8
+PLAYBOOKS = 24
 
-#: How often the state of a run at work is read.
+#: And of these so many are of the queue `critical` alone: they are not stuck behind warnings.
+RESERVED = 4
+
+#: How often the state and the size of a run at work are read.
 _LOOK_EVERY_SECONDS = 2.0
+
+#: For so long what Prefect has said of a deployment, a pool or a queue is believed.
+_BELIEVED_SECONDS = 30.0
+
+#: What a run's page wants to know of its worker is told when the run has begun.
+_TELL_AFTER_SECONDS = 5.0
 
 _GRACE = Field(
     default=60.0,
@@ -62,6 +77,9 @@ class ParamedicWorkerResult(BaseWorkerResult):
 class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, ParamedicWorkerResult]):
     """Takes each run with a process that has already imported Prefect and the flows; a process serves one run.
 
+    Dispatch tells it of a new run (`hear`); Prefect's poll lies underneath. Either way a run is taken by a lease in the
+    store, and its process asks Prefect for Running at once.
+
     Prefect's own base cancels only runs that have not started. This one lets a cancelled run end by itself, because
     killing it could cut a change in half, and ends it when it takes longer than `cancel_grace_seconds`.
     """
@@ -75,49 +93,141 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._wanted = int(os.environ.get("PARAMEDIC_WARM_PROCESSES", "2"))
-        self._warm: collections.deque[asyncio.subprocess.Process] = collections.deque()
-        self._at_work: set[UUID] = set()
-        self._rounds: set[UUID] = set()  # of what is at work or on its way there, the scheduled ones
+        self._chosen = settings.load()
+        self._store = Store(self._chosen.store())
+        self._taken = Taken(self._store)
+        folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", self._chosen.runbooks]
+        self._warm = Warm(self._chosen.warm_processes, [*folders, *filter(None, [self._chosen.flows])])
+        self._at_work: dict[UUID, WarmProcess | None] = {}
+        self._stopped: dict[UUID, asyncio.Event] = {}
+        self._rounds: set[UUID] = set()  # of what is at work, the scheduled ones
+        self._uncritical: set[UUID] = set()  # and the playbooks that leave RESERVED alone
+        self._deployments: dict[UUID, tuple[float, DeploymentResponse]] = {}
+        self._open_queues: set[str] = set()
+        self._beside: list[asyncio.Task[None]] = []
+        self._deaf = threading.Event()
+        self.look = asyncio.Event()
 
     async def setup(self) -> None:
         """Warm up before the first run is taken."""
         await super().setup()
-        await self._refill()
+        await self._warm.start()
+        self._beside = [
+            asyncio.create_task(self._again(self._look_at_queues, _LOOK_EVERY_SECONDS)),
+            asyncio.create_task(self._again(self._look_at_deployments, _BELIEVED_SECONDS / 2)),
+        ]
+        loop = asyncio.get_running_loop()
+        words: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._beside.append(asyncio.create_task(self._hear(words)))
+
+        def heard(word: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(words.put_nowait, word)
+
+        listen(hang(self._store, RESPONDER), heard, self._deaf)
+
+    def take_no_more(self) -> None:
+        """Those at work go on."""
+        self._deaf.set()
 
     async def teardown(self, *exc_info: Any) -> None:
         """Idle processes go home; those with a run end it first."""
-        for process in self._warm:
-            _go_home(process)
-        self._warm.clear()
+        self.take_no_more()
+        for task in self._beside:
+            task.cancel()
+        self._warm.stop()
         await super().teardown(*exc_info)
+
+    async def _again(self, look: Callable[[], Awaitable[None]], seconds: float) -> None:
+        while True:
+            with contextlib.suppress(httpx.HTTPError, ObjectNotFound):  # what was known is believed until the next look
+                await look()
+            await asyncio.sleep(seconds)
+
+    async def _hear(self, words: asyncio.Queue[dict[str, Any]]) -> None:
+        while True:
+            await self.hear(await words.get())
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Prefect's poll; a warm process that was killed meanwhile is replaced."""
-        await self._refill()
+        self.look.clear()
+        await self._warm.keep()
+        await self._taken.keep()
         return await super().get_and_submit_flow_runs()
+
+    async def _look_at_queues(self) -> None:
+        """What an operator has paused takes no run: a poll is told so by the server, a word of dispatch is not."""
+        pool = await self.client.read_work_pool(self._work_pool_name)
+        queues = [] if pool.is_paused else await self.client.read_work_queues(work_pool_name=self._work_pool_name)
+        self._open_queues = {queue.name for queue in queues if not queue.is_paused}
+
+    async def hear(self, word: dict[str, Any]) -> None:
+        """Dispatch has made a run: take it now, if there is room for it. Whatever else was said, look."""
+        run = word.get("run")
+        if not isinstance(run, dict) or word.get("pool") != self._work_pool_name:
+            self.look.set()
+            return
+        if not self._has_successfully_synced or word.get("queue") not in self._open_queues:
+            return  # the poll knows better
+        try:
+            flow_run = FlowRun.model_validate(run | {"work_queue_name": word["queue"]})
+        except ValidationError:
+            self.look.set()
+            return
+        nobody = UUID(int=0)
+        await self._submit_scheduled_flow_runs(
+            [WorkerFlowRunResponse(work_pool_id=nobody, work_queue_id=nobody, flow_run=flow_run)]
+        )
 
     async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
         """A run that is asked for again before its process has ended waits for the next poll.
 
         Prefect's own falls over it: whoever presses Retry at once would end the worker, and every run with it.
         """
-        free = [entry for entry in flow_run_response if entry.flow_run.id not in self._at_work]
-        missed = [entry.flow_run for entry in free if _missed(entry.flow_run)]
-        for flow_run in missed:
-            await self._skip(flow_run)
-        rounds = [entry for entry in free if entry.flow_run.auto_scheduled and entry.flow_run not in missed]
-        others = [entry for entry in free if not entry.flow_run.auto_scheduled]
-        return await super()._submit_scheduled_flow_runs(others + rounds[: self._room_for(rounds)])
+        begun = []
+        for flow_run in sorted((entry.flow_run for entry in flow_run_response), key=lambda one: one.auto_scheduled):
+            if flow_run.id in self._at_work:
+                continue
+            if _missed(flow_run):
+                await self._skip(flow_run)
+            elif self._has_room(flow_run) and self._runs_task_group is not None:
+                self._begin(flow_run)
+                self._runs_task_group.start_soon(self._submit_run, flow_run)
+                begun.append(flow_run)
+        return begun
 
-    def _room_for(self, rounds: list[WorkerFlowRunResponse]) -> int:
-        """How many of these scheduled rounds may begin: of what the limit allows, PLAYBOOKS are never theirs."""
+    def _has_room(self, flow_run: FlowRun) -> bool:
+        """Of what the limit allows, PLAYBOOKS are never scheduled rounds, and RESERVED of those only critical."""
+        if self._deaf.is_set():
+            return False
         if self._limiter is None:
-            return len(rounds)
-        self._rounds &= self._at_work | self._submitting_flow_run_ids
-        room = max(0, round(self._limiter.total_tokens) - PLAYBOOKS - len(self._rounds))
-        self._rounds |= {entry.flow_run.id for entry in rounds[:room]}
-        return room
+            return True
+        if self._limiter.available_tokens < 1:
+            return False
+        if flow_run.auto_scheduled:
+            return len(self._rounds) < self._limiter.total_tokens - PLAYBOOKS
+        return flow_run.work_queue_name == Severity.CRITICAL or len(self._uncritical) < PLAYBOOKS - RESERVED
+
+    def _begin(self, flow_run: FlowRun) -> None:
+        if self._limiter is not None:
+            self._limiter.acquire_on_behalf_of_nowait(flow_run.id)
+        self._at_work[flow_run.id] = None
+        self._stopped[flow_run.id] = asyncio.Event()
+        if flow_run.auto_scheduled:
+            self._rounds.add(flow_run.id)
+        elif flow_run.work_queue_name != Severity.CRITICAL:
+            self._uncritical.add(flow_run.id)
+        if self._cancelling_observer is not None:
+            self._cancelling_observer.add_in_flight_flow_run_id(flow_run.id)
+
+    def _end(self, flow_run: UUID) -> None:
+        self._release_limit_slot(flow_run)
+        self._at_work.pop(flow_run, None)
+        self._stopped.pop(flow_run, None)
+        self._rounds.discard(flow_run)
+        self._uncritical.discard(flow_run)
+        if self._cancelling_observer is not None:
+            self._cancelling_observer.remove_in_flight_flow_run_id(flow_run)
+        self.look.set()  # who waits for room
 
     async def _skip(self, flow_run: FlowRun) -> None:
         """A round whose next has been due since ends without a process: after a stop there may be hundreds."""
@@ -125,52 +235,136 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             message = "a whole period late: the next round has been due since"
             await self.client.set_flow_run_state(flow_run.id, Completed(name="Skipped", message=message), force=True)
 
+    async def _submit_run(self, flow_run: FlowRun) -> None:
+        """Take it and run it, unless another responder has it."""
+        try:
+            if not await self._taken.take(str(flow_run.id)):
+                return
+            try:
+                await self._run_taken(flow_run)
+            finally:
+                await self._taken.give_back(str(flow_run.id))
+        except Exception:  # one run's edge: the others go on
+            self._logger.exception("flow run %s was lost on the way to its process", flow_run.id)
+        finally:
+            self._end(flow_run.id)
+
+    async def _run_taken(self, flow_run: FlowRun) -> None:
+        deployment = await self._deployment(flow_run)
+        if deployment is None:
+            message = f"Deployment {flow_run.deployment_id} no longer exists, cancelled run."
+            await self._mark_flow_run_as_cancelled(flow_run, state_updates={"message": message})
+            return
+        if (deployment.concurrency_limit or deployment.global_concurrency_limit) and not (
+            await self._propose_pending_state(flow_run)
+        ):
+            return  # a limit on the deployment: Prefect gives the slot with Pending
+        result = await self.run(flow_run, await self._configuration(flow_run, deployment))
+        if result.status_code != 0:
+            await self._propose_crashed_state(flow_run, _crash(result.status_code))
+
+    async def _deployment(self, flow_run: FlowRun) -> DeploymentResponse | None:
+        """The run's deployment, as Prefect has said it lately; None for one that is gone."""
+        number = flow_run.deployment_id
+        if number is None:
+            return None
+        at, known = self._deployments.get(number, (0.0, None))
+        if known is None or time.monotonic() - at > _BELIEVED_SECONDS:
+            try:
+                known = await self.client.read_deployment(number)
+            except ObjectNotFound:
+                return None
+            self._deployments[number] = (time.monotonic(), known)
+        return known
+
+    async def _look_at_deployments(self) -> None:
+        """All that lie in the pool, before a run is in a hurry."""
+        pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
+        found = await self.client.read_deployments(work_pool_filter=pool, limit=200)
+        self._deployments = {one.id: (time.monotonic(), one) for one in found}
+
+    async def _configuration(self, flow_run: FlowRun, deployment: DeploymentResponse) -> ParamedicJobConfiguration:
+        """The pool's template with what deployment and run say of it: as Prefect's base does, with nothing to be asked."""
+        variables = dict(deployment.job_variables or {})
+        own = dict(flow_run.job_variables or {})
+        env = {**variables.get("env", {}), **own.get("env", {})}
+        variables |= own | ({"env": env} if env else {})
+        configuration: ParamedicJobConfiguration = await ParamedicJobConfiguration.from_template_and_values(
+            base_job_template=self.work_pool.base_job_template, values=variables, client=self.client
+        )
+        if not deployment.pull_steps and deployment.entrypoint and ":" not in deployment.entrypoint:
+            configuration.env["PREFECT__FLOW_ENTRYPOINT"] = deployment.entrypoint  # a module: no need to ask again
+        configuration.env["PREFECT__FLOW_RUN_ID"] = str(flow_run.id)
+        return configuration
+
     async def run(
         self,
         flow_run: FlowRun,
         configuration: ParamedicJobConfiguration,
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ParamedicWorkerResult:
-        """Give the run to a warm process and wait for its end; of a code that is not 0 Prefect's base says Crashed."""
-        self._at_work.add(flow_run.id)
+        """Give the run to a warm process and wait for its end."""
+        process = self._warm.take()
+        env = {key: value for key, value in configuration.env.items() if value is not None}
+        process.tell({"flow_run": flow_run.model_dump(mode="json"), "env": env})
+        self._at_work[flow_run.id] = process
+        await process.born.wait()
+        if task_status is not None:
+            task_status.started(process.pid or 0)
+        beside = [
+            asyncio.create_task(self._tell_of_process(flow_run.id, process)),
+            asyncio.create_task(self._keep_small(flow_run, process)),
+        ]
+        watch = asyncio.create_task(self._end_if_cancelled(process, flow_run.id, configuration))
         try:
-            process = await self._take()
-            if task_status is not None:
-                task_status.started(process.pid)
-            env = {key: value for key, value in configuration.env.items() if value is not None}
-            if process.stdin is not None:
-                with contextlib.suppress(ConnectionError):  # it died just now: its exit code tells
-                    process.stdin.write(json.dumps({"flow_run": str(flow_run.id), "env": env}).encode() + b"\n")
-                    await process.stdin.drain()
-            await self._refill()
-            watch = asyncio.create_task(self._end_if_cancelled(process, flow_run.id, configuration))
-            try:
-                code = await process.wait()
-            finally:
-                watch.cancel()
-            if watch.done() and not watch.cancelled():
-                await self._cancelled(flow_run.id, "ended by the responder: it went on for too long after its cancel")
-                code = 0
-            elif await self._told_to_stop(flow_run.id):
-                await self._cancelled(flow_run.id, "cancelled; its process has ended")
-                code = 0
-            return ParamedicWorkerResult(status_code=code, identifier=str(process.pid))
+            code = await process.wait()
         finally:
-            self._at_work.discard(flow_run.id)
+            for task in (*beside, watch):
+                task.cancel()
+        if watch.done() and not watch.cancelled():
+            await self._cancelled(flow_run.id, "ended by the responder: it went on for too long after its cancel")
+            code = 0
+        elif code != 0 and await self._told_to_stop(flow_run.id):
+            await self._cancelled(flow_run.id, "cancelled; its process has ended")
+            code = 0
+        return ParamedicWorkerResult(status_code=code, identifier=str(process.pid))
+
+    async def _tell_of_process(self, flow_run: UUID, process: WarmProcess) -> None:
+        """What the run's page shows of its worker."""
+        await asyncio.sleep(_TELL_AFTER_SECONDS)
+        with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
+            await self.client.update_flow_run(flow_run_id=flow_run, infrastructure_pid=str(process.pid))
+            await self._give_worker_labels_to_flow_run(flow_run)
+
+    async def _keep_small(self, flow_run: FlowRun, process: WarmProcess) -> None:
+        """A run that leaks takes its own process down and nothing else."""
+        limit = self._chosen.run_memory
+        while (size := _resident(process.pid)) <= limit:  # noqa: ASYNC110 - the size is the kernel's, not ours
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        self.get_flow_run_logger(flow_run).error(
+            "Its process grew to %d MiB and was ended: run_memory allows %d MiB", size >> 20, limit >> 20
+        )
+        process.signal(signal.SIGKILL)
 
     async def _end_if_cancelled(
-        self, process: asyncio.subprocess.Process, flow_run: UUID, configuration: ParamedicJobConfiguration
+        self, process: WarmProcess, flow_run: UUID, configuration: ParamedicJobConfiguration
     ) -> None:
         """Returns once it has ended the process of a cancelled run that did not end by itself in time."""
-        while not await self._told_to_stop(flow_run):  # noqa: ASYNC110 - the state is Prefect's, not ours
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
-        await asyncio.sleep(configuration.cancel_grace_seconds)
-        for end in (process.terminate, process.kill):
-            with contextlib.suppress(ProcessLookupError):
-                end()
+        stopped = self._stopped[flow_run]
+        while not stopped.is_set() and not await self._told_to_stop(flow_run):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _TERM_SECONDS)
-                return
+                await asyncio.wait_for(stopped.wait(), _LOOK_EVERY_SECONDS)
+        process.signal(STOP_READING)
+        await asyncio.sleep(configuration.cancel_grace_seconds)
+        process.signal(signal.SIGKILL)  # of a SIGTERM Prefect's engine would say that it crashed
+        await process.wait()
+
+    async def _cancel_run(self, flow_run_id: UUID) -> None:
+        """Prefect's own observer has seen that an operator cancels it."""
+        if flow_run_id in self._stopped:
+            self._stopped[flow_run_id].set()
+        else:
+            await super()._cancel_run(flow_run_id)
 
     async def _told_to_stop(self, flow_run: UUID) -> bool:
         try:
@@ -184,18 +378,6 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
             await self.client.set_flow_run_state(flow_run, Cancelled(message=why), force=True)
 
-    async def _take(self) -> asyncio.subprocess.Process:
-        while self._warm:
-            process = self._warm.popleft()
-            if process.returncode is None:
-                return process
-        return await _start()
-
-    async def _refill(self) -> None:
-        self._warm = collections.deque(process for process in self._warm if process.returncode is None)
-        while len(self._warm) < self._wanted:
-            self._warm.append(await _start())
-
 
 def _missed(flow_run: FlowRun) -> bool:
     """Whether a scheduled round comes so late that the next one has been due since. It says itself how often they come."""
@@ -207,13 +389,15 @@ def _missed(flow_run: FlowRun) -> bool:
     return utc_now() - due >= timedelta(seconds=every)
 
 
-async def _start() -> asyncio.subprocess.Process:
-    argv = command([sys.executable, "-m", "paramedic.responder.engine"])
-    return await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.PIPE)
+def _resident(pid: int | None) -> int:
+    """The process's own memory in bytes; 0 where that cannot be read."""
+    try:
+        said = psutil.Process(pid).memory_info()
+    except (psutil.Error, ValueError):
+        return 0
+    return int(said.rss - getattr(said, "shared", 0))
 
 
-def _go_home(process: asyncio.subprocess.Process) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+def _crash(code: int) -> str:
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return f"Its process ended by {how} before the run had ended; another one takes the next run."

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
@@ -64,6 +64,13 @@ class Store:
         self._now = now
         self._engine: Engine | None = None
         self._uuid: str | None = None
+
+    @classmethod
+    def on(cls, engine: Engine, *, uuid: str) -> Self:
+        """The store that this engine leads to, whose UUID is known."""
+        store = cls(engine.url.render_as_string(hide_password=False))
+        store._engine, store._uuid = engine, uuid
+        return store
 
     @property
     def engine(self) -> Engine:

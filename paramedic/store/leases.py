@@ -8,6 +8,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from paramedic.store import Tx
 from paramedic.store.tables import leases
 
+#: What the lease of a flow run begins with, that a responder has: its id follows. A claim's holder is called so, too.
+RUN = "run:"
+
 
 def take(tx: Tx, name: str, *, holder: str, lease: timedelta) -> bool:
     """Have it, or have it longer: for `lease` from now. False: somebody else has it."""
@@ -27,3 +30,16 @@ def held(tx: Tx, name: str, *, holder: str) -> bool:
 def release(tx: Tx, name: str, *, holder: str) -> None:
     """Give it back. What somebody else has meanwhile stays theirs."""
     tx.conn.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))
+
+
+def renew(tx: Tx, holder: str, lease: timedelta) -> set[str]:
+    """Have everything longer that the holder has; what that is. What ran out meanwhile is not taken back."""
+    mine = (leases.c.holder == holder) & (leases.c.until > tx.now)
+    tx.conn.execute(update(leases).where(mine).values(until=tx.now + lease))
+    return set(tx.conn.execute(select(leases.c.name).where(mine)).scalars())
+
+
+def run_out(tx: Tx, prefix: str) -> list[tuple[str, str]]:
+    """Name and holder of the leases of this kind that ended without being given back."""
+    query = select(leases.c.name, leases.c.holder).where(leases.c.name.startswith(prefix), leases.c.until <= tx.now)
+    return [(row.name, row.holder) for row in tx.conn.execute(query)]

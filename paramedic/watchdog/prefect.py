@@ -2,6 +2,7 @@
 
 import httpx
 
+from paramedic.error import TryAgain
 from paramedic.settings import Settings
 
 #: What `state` says of a run that this Prefect does not know.
@@ -11,7 +12,7 @@ GONE = "GONE"
 class PrefectEyes:
     """Looks at Prefect, for at most two seconds a look; a Prefect that let one look wait is not looked at again.
 
-    Prefect REST API reference: "Health Check", "Read Flow Run".
+    Prefect REST API reference: "Health Check", "Read Flow Run", "Set Flow Run State".
     """
 
     def __init__(self, chosen: Settings) -> None:
@@ -47,6 +48,23 @@ class PrefectEyes:
         except (httpx.HTTPStatusError, ValueError, KeyError, TypeError):
             return None
         return said or "PENDING"
+
+    def crash(self, flow_run: str, why: str) -> None:
+        """Have the run end as Crashed, or as Cancelled where an operator was about to cancel it, if it has not ended.
+
+        Raises TryAgain where Prefect does not say that it is so. Prefect REST API reference: "Set Flow Run State".
+        """
+        state = self.state(flow_run)
+        if state is None:
+            raise TryAgain("Prefect does not say how the run stands")
+        if state not in ("RUNNING", "PENDING", "CANCELLING"):
+            return
+        body = {"type": "CANCELLED" if state == "CANCELLING" else "CRASHED", "message": why}
+        try:
+            answer = self._http.post(f"{self._url}/flow_runs/{flow_run}/set_state", json={"state": body, "force": True})
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise TryAgain(f"Prefect does not take the run's end: {type(error).__name__}") from error
 
     def _asked(self, address: str) -> httpx.Response:
         """On SQLite Prefect says 503 now and then: one such word among three is no silence."""

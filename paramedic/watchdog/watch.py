@@ -24,6 +24,7 @@ from paramedic.trail import Seal
 from paramedic.watchdog.attempts import Attempts
 from paramedic.watchdog.looks import Looks
 from paramedic.watchdog.prefect import PrefectEyes
+from paramedic.watchdog.runs import Runs
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Watchdog:
             self.listen_to_the_gateway,
             looks.unapproved,
             Attempts(store, chosen, prefect).look,
+            Runs(store, prefect).look,
             looks.orders,
             looks.orphans,
             looks.untold,

@@ -11,13 +11,13 @@ import pytest
 from ward import Service, service
 
 from flows.health_check import health_check
-from paramedic import settings
 from paramedic.clock import boottime, utc_now
 from paramedic.settings import Settings
 from paramedic.store import Store, checks, inbox, leases, mass
 from paramedic.store.migrations import migrate
 from paramedic.threshold import Level
 from tasks import scheduled as module
+from tasks import standing
 from tasks.scheduled import Period, Round, scheduled
 
 __all__ = ["service"]
@@ -58,7 +58,7 @@ def chosen(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) ->
     (books / "tracking-api-hangs.md").write_text(RUNBOOK)
     made = Settings(data=tmp_path, runbooks=books, lease=timedelta(seconds=5), renew=timedelta(seconds=1))
     migrate(made.store())
-    monkeypatch.setattr(settings, "load", lambda: made)
+    monkeypatch.setattr(standing, "chosen", lambda: made)
     return made
 
 
@@ -255,7 +255,7 @@ def test_when_no_control_probe_answers_it_is_we_who_are_blind(
 ) -> None:
     service.status = 500
     blind = chosen.model_copy(update={"control_probes": ("tcp://127.0.0.1:1",)})
-    monkeypatch.setattr(settings, "load", lambda: blind)
+    monkeypatch.setattr(standing, "chosen", lambda: blind)
     measured()
     assert said(store) == []
     with store.read() as tx:
@@ -263,7 +263,7 @@ def test_when_no_control_probe_answers_it_is_we_who_are_blind(
     seeing = chosen.model_copy(
         update={"control_probes": ("tcp://127.0.0.1:1", f"tcp://127.0.0.1:{service.server_address[1]}")}
     )
-    monkeypatch.setattr(settings, "load", lambda: seeing)
+    monkeypatch.setattr(standing, "chosen", lambda: seeing)
     measured()
     with store.read() as tx:
         assert mass.current(tx) is None

@@ -1,0 +1,87 @@
+"""What stands from run to run: settings, library, runbooks as they were read last. Read anew where something has changed."""
+
+import functools
+import os
+from pathlib import Path
+
+from prefect.settings import get_current_settings
+
+from paramedic import library, runbook, settings
+from paramedic.document import BadDocument
+from paramedic.library import Library
+from paramedic.runbook import Runbook
+from paramedic.settings import Settings
+from paramedic.store import Store, StoreUnavailable, StoreUnknown
+from paramedic.store.rehearsal import rehearse
+
+
+def chosen() -> Settings:
+    """The settings as environment and file are now. Raises BadSettings."""
+    said = frozenset((name, value) for name, value in os.environ.items() if name.upper().startswith("PARAMEDIC_"))
+    file = Path(os.environ.get("PARAMEDIC_CONFIG") or "paramedic.toml").absolute()
+    stamp = (file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else None
+    return _settings(said, file, stamp)
+
+
+@functools.lru_cache(maxsize=1)
+def _settings(_said: frozenset[tuple[str, str]], _file: Path, _stamp: tuple[int, int] | None) -> Settings:
+    return settings.load()
+
+
+def shelf(picked: Settings) -> Library:
+    """The library as its folders are now. Raises BadDocument where it cannot be used at all."""
+    return _library(picked.runbooks, picked.flows, _stamps(picked.runbooks, picked.flows))
+
+
+@functools.lru_cache(maxsize=1)
+def _library(folder: Path, flows: Path | None, _stamps: frozenset[tuple[str, int, int]]) -> Library:
+    return library.load(folder, flows)
+
+
+def _stamps(*folders: Path | None) -> frozenset[tuple[str, int, int]]:
+    """Of every file in these folders its name, when it was changed, and its size."""
+    found = []
+    for folder in folders:
+        if folder is not None and folder.is_dir():
+            with os.scandir(folder) as entries:
+                found += [(one.path, (said := one.stat()).st_mtime_ns, said.st_size) for one in entries]
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=64)
+def parsed(text: str, name: str) -> Runbook:
+    """The runbook that an incident opened with. Raises BadDocument."""
+    return runbook.parse(text, name)
+
+
+@functools.lru_cache(maxsize=1)
+def store(url: str) -> Store:
+    """The store, opened once in this process."""
+    return Store(url)
+
+
+def results() -> Path:
+    """Where Prefect keeps results by default. Said by the flow, so that no run has to ask the server; ours keep none."""
+    return get_current_settings().results.local_storage_path
+
+
+def read_ahead() -> None:
+    """What a process may read before it is copied: no connection is opened. What cannot be read now is the run's to say."""
+    try:
+        picked = chosen()
+        known = shelf(picked)
+    except (settings.BadSettings, BadDocument, OSError):
+        return
+    for name in known.runbooks:
+        path = picked.runbooks / f"{name}.md"
+        parsed(path.read_text(encoding="utf-8"), path.name)
+    rehearse(store(picked.store()))
+
+
+def open_ways() -> None:
+    """What a process opens after it was copied, before its run comes. What is away now is the run's to find."""
+    try:
+        with store(chosen().store()).read():
+            pass
+    except (settings.BadSettings, StoreUnavailable, StoreUnknown):
+        return

@@ -1,0 +1,233 @@
+"""A work pool with its flows, and the responders that serve it: processes of their own."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect_server import Prefect
+
+from paramedic.bell import RESPONDER, ring
+from paramedic.lifeline import command
+from paramedic.responder.worker import ParamedicWorker
+from paramedic.settings import ROOT
+from paramedic.store import Store
+from paramedic.store.migrations import migrate
+
+MARK = """
+import os, time
+from pathlib import Path
+from prefect import flow
+
+VERSION = 1
+
+
+@flow
+def mark(file: str, seconds: float = 0.0):
+    with open(file, "a") as written:
+        written.write(f"{os.getpid()} {VERSION}\\n")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not Path(file + ".go").exists():
+        time.sleep(0.05)
+"""
+
+LEAVE = """
+import os, signal, time
+from prefect import flow
+
+
+@flow
+def leave(how: str):
+    if how == "exit":
+        os._exit(3)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "leak":
+        kept = []
+        while True:
+            kept.append(bytearray(8 * 1024 * 1024))
+            time.sleep(0.01)
+    time.sleep(600)
+"""
+
+FEATURES = """
+import time
+from datetime import timedelta
+
+from prefect import flow, get_run_logger, suspend_flow_run, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import deployment, flow_run
+
+
+@task(retries=1, retry_delay_seconds=0)
+def shaky(tries: list):
+    tries.append(1)
+    if len(tries) < 2:
+        raise ValueError("not yet")
+    return len(tries)
+
+
+@flow(retries=2, retry_delay_seconds=0)
+def again():
+    if flow_run.run_count < 2:
+        raise ValueError("not yet")
+    return flow_run.run_count
+
+
+@flow(log_prints=True)
+def features(what: str, number: int = 7):
+    get_run_logger().info("a logged line")
+    print("a printed line")
+    if what == "fails":
+        raise ValueError("as asked")
+    if what == "artifact":
+        create_markdown_artifact("# seen", key="seen-by-a-run")
+    if what == "tasks":
+        assert shaky([]) == 2
+    if what == "context":
+        assert deployment.name == "features" and flow_run.name and flow_run.tags and number == 7
+    if what == "suspends":
+        suspend_flow_run(timeout=600)
+
+
+@flow(timeout_seconds=1)
+def slow():
+    time.sleep(30)
+"""
+
+FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+
+
+def until(what: str, holds: Callable[[], Any], seconds: float = 60) -> Any:
+    """What it says once it says something, looked at often."""
+    ends = time.monotonic() + seconds
+    while not (said := holds()):
+        assert time.monotonic() < ends, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
+    return said
+
+
+class Pool:
+    """A pool with its deployments, and the responders that serve it."""
+
+    def __init__(self, prefect: Prefect, folder: Path, kind: str = "paramedic") -> None:
+        self.prefect, self.folder, self.kind = prefect, folder, kind
+        self.name = f"pool-{uuid.uuid4().hex[:8]}"
+        self.flows = folder / "flows"
+        self.flows.mkdir()
+        self.store_url = f"sqlite:///{folder}/paramedic.db"
+        migrate(self.store_url)
+        self.store = Store(self.store_url)
+        self.deployments: dict[str, str] = {}
+        self._started: list[subprocess.Popen[bytes]] = []
+        (self.flows / "mark.py").write_text(MARK)
+        (self.flows / "leave.py").write_text(LEAVE)
+        (self.flows / "features.py").write_text(FEATURES)
+        template = ParamedicWorker.get_default_base_job_template() if kind == "paramedic" else {}
+        body = {"name": self.name, "type": kind} | ({"base_job_template": template} if template else {})
+        prefect.ask("POST", "/work_pools/", json=body)
+        for priority, queue in enumerate(("critical", "warning"), start=1):
+            prefect.ask("POST", f"/work_pools/{self.name}/queues", json={"name": queue, "priority": priority})
+        for entrypoint in ("mark.mark", "leave.leave", "features.features", "features.again", "features.slow"):
+            self.deploy(entrypoint)
+
+    def deploy(self, entrypoint: str, **said: Any) -> None:
+        name = entrypoint.split(".")[1]
+        with temporary_settings({PREFECT_API_URL: self.prefect.api}), get_client(sync_client=True) as client:
+            made = client.create_deployment(
+                flow_id=client.create_flow_from_name(name),
+                name=name if self.kind == "paramedic" else f"{name}",
+                entrypoint=f"flows.{entrypoint}",
+                pull_steps=[],
+                work_pool_name=self.name,
+                enforce_parameter_schema=False,
+                tags=["tried"],
+                **said,
+            )
+        self.deployments[name] = str(made)
+
+    def start(self, **env: str) -> subprocess.Popen[bytes]:
+        """A responder, once Prefect knows it."""
+        known = len(self._online())
+        given = {
+            "PARAMEDIC_DATA": str(self.folder),
+            "PARAMEDIC_STORE_URL": self.store_url,
+            "PARAMEDIC_RUNBOOKS": str(ROOT / "runbooks"),
+            "PARAMEDIC_FLOWS": str(self.flows),
+            "PARAMEDIC_WORK_POOL": self.name,
+            "PARAMEDIC_LIFELINE": "1",
+            "PREFECT_API_URL": self.prefect.api,
+            "PREFECT_HOME": str(self.prefect.home),
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_LOGGING_TO_API_BATCH_INTERVAL": "0.3",
+            "PYTHONPATH": str(ROOT),
+        }
+        argv = [sys.executable, "-m", "paramedic.responder"]
+        if self.kind == "process":
+            argv = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process", "--pool", self.name]
+        with (self.folder / "responder.log").open("ab") as log:
+            one = subprocess.Popen(command(argv), env=dict(os.environ) | given | env, stdout=log, stderr=log)
+        self._started.append(one)
+        until("the responder is online", lambda: len(self._online()) > known, 120)
+        return one
+
+    def _online(self) -> list[Any]:
+        found = self.prefect.ask("POST", f"/work_pools/{self.name}/workers/filter", json={})
+        return [one for one in found if one["status"] == "ONLINE"]
+
+    def create(self, flow: str, *, told: bool = False, queue: str = "default", **parameters: Any) -> str:
+        """A run, and with `told` the word of it that dispatch would send."""
+        body = {
+            "parameters": parameters,
+            "work_queue_name": queue,
+            "state": {"type": "SCHEDULED"},
+            "tags": ["of-a-test"],
+        }
+        run = self.prefect.ask("POST", f"/deployments/{self.deployments[flow]}/create_flow_run", json=body)
+        if told:
+            ring(self.store, RESPONDER, {"pool": self.name, "queue": queue, "run": run})
+        return str(run["id"])
+
+    def read(self, run: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.prefect.ask("GET", f"/flow_runs/{run}")
+        return found
+
+    def state(self, run: str) -> str:
+        return str(self.read(run)["state_type"])
+
+    def ends(self, run: str, seconds: float = 60) -> dict[str, Any]:
+        """The run, once it has ended."""
+        found: dict[str, Any] = until(
+            f"run {run} ends", lambda: (one := self.read(run))["state_type"] in FINAL and one, seconds
+        )
+        return found
+
+    def runs(self, run: str, seconds: float = 60) -> None:
+        until(f"run {run} runs", lambda: self.state(run) == "RUNNING", seconds)
+
+    def log(self) -> str:
+        return (self.folder / "responder.log").read_text(errors="replace")
+
+    def close(self) -> None:
+        for one in self._started:
+            if one.poll() is None:
+                one.kill()
+            one.wait()
+
+
+def warm(responder: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The processes that the responder's template has forked, oldest first."""
+    family = psutil.Process(responder.pid).children(recursive=True)
+    forked = [one for one in family if one.is_running() and one.ppid() != responder.pid]
+    return sorted(forked, key=lambda one: one.create_time())
+
+
+def lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []

@@ -135,7 +135,9 @@ class Pool:
         prefect.ask("POST", "/work_pools/", json=body)
         for priority, queue in enumerate(("critical", "warning"), start=1):
             prefect.ask("POST", f"/work_pools/{self.name}/queues", json={"name": queue, "priority": priority})
-        for entrypoint in ("mark.mark", "leave.leave", "features.features", "features.again", "features.slow"):
+        grace = {"job_variables": {"cancel_grace_seconds": 1}} if kind == "paramedic" else {}
+        self.deploy("leave.leave", **grace)
+        for entrypoint in ("mark.mark", "features.features", "features.again", "features.slow"):
             self.deploy(entrypoint)
 
     def deploy(self, entrypoint: str, **said: Any) -> None:
@@ -143,7 +145,7 @@ class Pool:
         with temporary_settings({PREFECT_API_URL: self.prefect.api}), get_client(sync_client=True) as client:
             made = client.create_deployment(
                 flow_id=client.create_flow_from_name(name),
-                name=name if self.kind == "paramedic" else f"{name}",
+                name=name,
                 entrypoint=f"flows.{entrypoint}",
                 pull_steps=[],
                 work_pool_name=self.name,

@@ -89,23 +89,36 @@ class Turnstile:
             await self._app(scope, receive, send)
             return
         if self._inside >= _AT_ONCE:
-            later = not scope["path"].endswith(("/create_flow_run", "/set_state"))
-            turn = asyncio.Event()
-            waiting = (later, next(self._count), turn)
-            heapq.heappush(self._waiting, waiting)
-            try:
-                await asyncio.wait_for(turn.wait(), _PATIENCE_SECONDS)
-            except TimeoutError:
-                if waiting in self._waiting:
-                    self._waiting.remove(waiting)
-                    heapq.heapify(self._waiting)
+            await self._turn(later=not scope["path"].endswith(("/create_flow_run", "/set_state")))
         self._inside += 1
         try:
             await self._app(scope, receive, send)
         finally:
             self._inside -= 1
-            if self._waiting and self._inside < _AT_ONCE:
-                heapq.heappop(self._waiting)[2].set()
+            self._let_in()
+
+    async def _turn(self, *, later: bool) -> None:
+        turn = asyncio.Event()
+        waiting = (later, next(self._count), turn)
+        heapq.heappush(self._waiting, waiting)
+        try:
+            await asyncio.wait_for(turn.wait(), _PATIENCE_SECONDS)
+        except TimeoutError:
+            self._forget(waiting)
+        except asyncio.CancelledError:  # its client went away
+            self._forget(waiting)
+            if turn.is_set():
+                self._let_in()
+            raise
+
+    def _let_in(self) -> None:
+        if self._waiting and self._inside < _AT_ONCE:
+            heapq.heappop(self._waiting)[2].set()
+
+    def _forget(self, waiting: tuple[bool, int, asyncio.Event]) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+            heapq.heapify(self._waiting)
 
 
 _Scope = MutableMapping[str, Any]

@@ -78,7 +78,7 @@ class KnownRun(httpx.HTTPTransport):
             answer.read()
             said = answer.json()
             if said["status"] == "ACCEPT":
-                self._started = _running(self._run, said["state"])
+                self._started = self._run = _running(self._run, said["state"])
         return answer
 
     def _sent(self, request: httpx.Request) -> httpx.Response:

@@ -66,14 +66,14 @@ BREAKS = (
         "a-dead-process-gets-the-run-and-nobody-looks",
         (
             (
-                "paramedic/responder/worker.py",
-                "            if process.returncode is None:\n                return process",
-                "            return process",
+                "paramedic/responder/warm.py",
+                "next((one for one in self._drain() if one.alive), None)",
+                "next(iter(self._drain()), None)",
             ),
             (
-                "paramedic/responder/worker.py",
-                "        await self._refill()\n        return await super().get",
-                "        return await super().get",
+                "paramedic/responder/warm.py",
+                "deque(one for one in self._waiting if one.alive)",
+                "deque(self._waiting)",
             ),
             _NOBODY_LOOKS,
         ),

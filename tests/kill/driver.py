@@ -286,9 +286,12 @@ class Ward:
         """The processes of the responder that run flows, or wait for one."""
         found = []
         with contextlib.suppress(psutil.Error, KeyError):  # it may just be starting again
-            for child in psutil.Process(self.stack.pids()["responder"]).children(recursive=True):
+            responder = self.stack.pids()["responder"]
+            for child in psutil.Process(responder).children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    if "engine" in " ".join(child.cmdline()):
+                    said = " ".join(child.cmdline())
+                    copied = "paramedic.responder.template" in said and child.ppid() != responder
+                    if copied or "prefect.engine" in said:
                         found.append(child.pid)
         return found
 

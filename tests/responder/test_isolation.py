@@ -29,7 +29,6 @@ def test_a_run_that_takes_its_process_down_is_crashed_and_a_warm_one_takes_its_p
 
 
 def test_a_run_that_hangs_is_ended_when_its_cancel_has_waited_long_enough(pool: Pool, tmp_path: Path) -> None:
-    pool.deploy("leave.leave", job_variables={"cancel_grace_seconds": 1})
     pool.start()
     hangs = pool.create("leave", told=True, how="hang")
     pool.runs(hangs)

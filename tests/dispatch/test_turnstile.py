@@ -1,0 +1,109 @@
+"""The embedded server lets few calls write at a time, and first those that an outage waits for."""
+
+import asyncio
+from typing import Any
+
+from paramedic.dispatch import prefect_server
+from paramedic.dispatch.prefect_server import Turnstile
+
+
+class Server:
+    """An application whose calls end when the test says so."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.go: dict[str, asyncio.Event] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.began.append(scope["path"])
+        await self.go.setdefault(scope["path"], asyncio.Event()).wait()
+
+    def end(self, path: str) -> None:
+        self.go.setdefault(path, asyncio.Event()).set()
+
+
+async def _settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def _calls(turnstile: Turnstile, *paths: str, method: str = "POST") -> list[asyncio.Task[None]]:
+    async def nothing(*_: Any) -> None: ...
+
+    made = []
+    for path in paths:
+        scope = {"type": "http", "method": method, "path": path}
+        made.append(asyncio.create_task(turnstile(scope, nothing, nothing)))
+    return made
+
+
+def test_two_write_at_a_time_and_a_runs_state_goes_before_logs() -> None:
+    async def tried() -> None:
+        server = Server()
+        turnstile = Turnstile(server)
+        calls = _calls(turnstile, "/a", "/b", "/logs/", "/x/set_state", "/y/create_flow_run")
+        await _settle()
+        assert server.began == ["/a", "/b"]
+        for path in ("/a", "/x/set_state", "/b", "/y/create_flow_run", "/logs/"):
+            server.end(path)
+            await _settle()
+        await asyncio.gather(*calls)
+        assert server.began == ["/a", "/b", "/x/set_state", "/y/create_flow_run", "/logs/"]
+
+    asyncio.run(tried())
+
+
+def test_who_only_reads_waits_for_nobody() -> None:
+    async def tried() -> None:
+        server = Server()
+        turnstile = Turnstile(server)
+        calls = _calls(turnstile, "/a", "/b", "/c") + _calls(turnstile, "/read", method="GET")
+        await _settle()
+        assert server.began == ["/a", "/b", "/read"]
+        for path in ("/a", "/b", "/c", "/read"):
+            server.end(path)
+        await asyncio.gather(*calls)
+
+    asyncio.run(tried())
+
+
+def test_clients_that_stand_still_keep_nobody_out_and_no_turn_is_lost(monkeypatch: Any) -> None:
+    monkeypatch.setattr(prefect_server, "_PATIENCE_SECONDS", 0.05)
+
+    async def tried() -> None:
+        server = Server()
+        turnstile = Turnstile(server)
+        stuck = _calls(turnstile, "/stuck-1", "/stuck-2")
+        await _settle()
+        late = _calls(turnstile, "/late")
+        await asyncio.sleep(0.2)
+        assert server.began == ["/stuck-1", "/stuck-2", "/late"]
+        for path in ("/stuck-1", "/stuck-2", "/late"):
+            server.end(path)
+        await asyncio.gather(*stuck, *late)
+        after = _calls(turnstile, "/after")
+        server.end("/after")
+        await asyncio.wait_for(asyncio.gather(*after), 1)
+
+    asyncio.run(tried())
+
+
+def test_a_client_that_goes_away_while_it_waits_leaves_the_way_free() -> None:
+    async def tried() -> None:
+        server = Server()
+        turnstile = Turnstile(server)
+        inside = _calls(turnstile, "/a", "/b")
+        await _settle()
+        (gone,) = _calls(turnstile, "/gone")
+        (waits,) = _calls(turnstile, "/waits")
+        await _settle()
+        gone.cancel()
+        await _settle()
+        server.end("/a")
+        server.end("/waits")
+        await asyncio.wait_for(waits, 1)
+        server.end("/b")
+        await asyncio.gather(*inside)
+        assert server.began == ["/a", "/b", "/waits"]
+
+    asyncio.run(tried())

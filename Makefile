@@ -1,11 +1,11 @@
-# make demo | test | lint | bench-window | kill-table | break-kill-table | pictures: each sets up what it needs in .venv first.
+# make demo | test | lint | bench-window | bench-latency | kill-table | break-kill-table | pictures: each sets up what it needs in .venv first.
 
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint bench-window kill-table break-kill-table pictures clean
+.PHONY: demo test lint bench-window bench-latency kill-table break-kill-table pictures clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
@@ -32,6 +32,9 @@ lint: .venv/ready
 
 bench-window: .venv/ready
 	@$(BIN)/python benchmarks/window.py $(ARGS)
+
+bench-latency: .venv/ready
+	@$(BIN)/python benchmarks/latency.py $(ARGS)
 
 kill-table: .venv/ready
 	@PARAMEDIC_LONG=1 $(BIN)/pytest tests/kill $(ARGS)

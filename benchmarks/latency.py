@@ -125,6 +125,9 @@ policies:
 #: What restarts are measured with.
 _RESTARTS = 10
 
+#: After each sample, ours and the yardstick's: what the last run left to do is done by then.
+_PAUSE_SECONDS = 2.0
+
 
 def main() -> None:
     """Measure, print, and write what was asked for."""
@@ -133,7 +136,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few samples")
     asked = parser.parse_args()
     ours, theirs = (10, 3) if asked.quick else (100, 10)
-    with contextlib.nullcontext(tempfile.mkdtemp(prefix="pl-")) as folder:
+    with tempfile.TemporaryDirectory(prefix="pl-") as folder:
         told = _measured(Path(folder), ours, theirs, quiet_seconds=5 if asked.quick else 30)
     _print(told)
     if asked.json:
@@ -146,13 +149,9 @@ def _measured(folder: Path, ours: int, theirs: int, *, quiet_seconds: float) -> 
     with World(folder / "world", services) as world, Mailbox() as mailbox:
         with _up(folder / "ours", world, mailbox, PARAMEDIC_WARM_PROCESSES="4") as bench:
             told["paramedic"] = _summary(bench.first_steps(ours))
-            print(told, flush=True)
             told["yardstick"] = _summary(_yardstick(bench, ours))
-            print(told, flush=True)
             told["storm20_last_ms"] = bench.storm(20)
-            print(told, flush=True)
             told["restart_p50_ms"] = round(statistics.median(bench.restarts(world)), 1)
-            print(told, flush=True)
             told |= bench.idle(quiet_seconds)
             told["serve"] = _summary(_serve(bench, folder, theirs))
         began = time.monotonic()
@@ -189,6 +188,7 @@ class Bench:
         posted = self._post("stamp", target, "stamp")
         taken = self._stamp(target) - posted
         _until(lambda: self._ended(f"{target}/stamp"), self.stack.tick)
+        time.sleep(_PAUSE_SECONDS)
         return 1000 * taken
 
     def storm(self, count: int) -> float:
@@ -318,6 +318,7 @@ def _yardstick(bench: Bench, count: int) -> list[float]:
         bench.asked(f"/flow_runs/{run}/set_state", {"state": {"type": "RUNNING"}, "force": True})
         took.append(1000 * (time.perf_counter() - began))
         bench.asked(f"/flow_runs/{run}/set_state", {"state": {"type": "COMPLETED"}, "force": True})
+        time.sleep(_PAUSE_SECONDS)
     return took
 
 
@@ -341,8 +342,7 @@ def _serve(bench: Bench, folder: Path, count: int) -> list[float]:
         for number in range(count):
             stamp = folder / f"served-{number}"
             posted = time.time()
-            body = {"parameters": {"stamp": str(stamp)}}
-            bench.prefect.post(f"/deployments/{found[0]}/create_flow_run", json=body).raise_for_status()
+            bench.asked(f"/deployments/{found[0]}/create_flow_run", {"parameters": {"stamp": str(stamp)}})
             _until(lambda at=stamp: at.exists() and bool(at.read_text()), bench.stack.tick, seconds=120)
             took.append(1000 * (float(stamp.read_text()) - posted))
         return took

@@ -1,0 +1,121 @@
+"""What Prefect's engine says before the first line reaches the server all the same: later, and nothing of it is lost."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from paramedic.responder.start import KnownRun
+
+RUN = "5e0f5b4e-0000-4000-8000-000000000001"
+OTHER = "5e0f5b4e-0000-4000-8000-000000000002"
+
+
+class Server:
+    """A Prefect that writes down what it is asked, and says 503 as often as it is told."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.busy = 0
+        server = self
+
+        class Answers(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                said = json.loads(body) if body else {}
+                server.asked.append(
+                    " ".join([self.command, self.path, *([said["state"]["type"]] if "state" in said else [])])
+                )
+                status, answer = 200, {"id": self.path.split("/")[-1], "from": "server"}
+                if server.busy:
+                    server.busy, status = server.busy - 1, 503
+                elif "state" in said:
+                    state = {"id": "s", "name": "Running", "timestamp": "2026-11-26T00:00:00Z"} | said["state"]
+                    answer = {"status": "ACCEPT", "state": state}
+                told = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(told)))
+                self.end_headers()
+                self.wfile.write(told)
+
+            do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - http.server's names
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    one = Server()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def prefect(server: Server) -> Iterator[httpx.Client]:
+    known = KnownRun()
+    known.told({"id": RUN, "run_count": 0, "name": "a run"})
+    with httpx.Client(base_url=server.url, transport=known) as client:
+        yield client
+
+
+def _state(prefect: httpx.Client, kind: str, run: str = RUN) -> httpx.Response:
+    return prefect.post(f"/flow_runs/{run}/set_state", json={"state": {"type": kind}})
+
+
+def test_the_policy_is_told_before_the_next_state_and_once(server: Server, prefect: httpx.Client) -> None:
+    assert prefect.patch(f"/flow_runs/{RUN}", json={"empirical_policy": {"retries": 2}}).status_code == 204
+    _state(prefect, "RUNNING")
+    assert server.asked == [f"POST /flow_runs/{RUN}/set_state RUNNING"]
+    _state(prefect, "FAILED")
+    _state(prefect, "RUNNING")
+    assert server.asked[1:] == [
+        f"PATCH /flow_runs/{RUN}",
+        f"POST /flow_runs/{RUN}/set_state FAILED",
+        f"POST /flow_runs/{RUN}/set_state RUNNING",
+    ]
+
+
+def test_the_run_as_it_stands_after_its_start_is_what_the_server_said(server: Server, prefect: httpx.Client) -> None:
+    prefect.patch(f"/flow_runs/{RUN}", json={"empirical_policy": {"retries": 2}})
+    _state(prefect, "RUNNING")
+    run: dict[str, Any] = prefect.get(f"/flow_runs/{RUN}").json()
+    assert (run["state_type"], run["run_count"], run["start_time"]) == ("RUNNING", 1, "2026-11-26T00:00:00Z")
+    assert run["empirical_policy"] == {"retries": 2}
+    assert prefect.get(f"/flow_runs/{RUN}").json()["from"] == "server", "only what was just said is answered here"
+    _state(prefect, "RUNNING")
+    assert prefect.get(f"/flow_runs/{RUN}").json()["run_count"] == 2
+    assert server.asked.count(f"GET /flow_runs/{RUN}") == 1
+
+
+def test_what_is_said_of_another_run_goes_its_way(server: Server, prefect: httpx.Client) -> None:
+    prefect.patch(f"/flow_runs/{OTHER}", json={})
+    _state(prefect, "RUNNING", OTHER)
+    prefect.get(f"/flow_runs/{OTHER}")
+    assert server.asked == [
+        f"PATCH /flow_runs/{OTHER}",
+        f"POST /flow_runs/{OTHER}/set_state RUNNING",
+        f"GET /flow_runs/{OTHER}",
+    ]
+
+
+def test_a_server_that_is_busy_is_asked_again_and_not_for_ever(server: Server, prefect: httpx.Client) -> None:
+    server.busy = 2
+    assert _state(prefect, "RUNNING").status_code == 200
+    assert len(server.asked) == 3
+    server.busy = 100
+    assert _state(prefect, "COMPLETED").status_code == 503

@@ -1,0 +1,54 @@
+"""A cancel ends a step that reads at once, and no step that changes."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from paramedic.lifeline import STOP_READING
+from tasks import work as module
+from tasks.work import Cancelled, Work
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
+    """A run that has just begun, and hears its responder."""
+    monkeypatch.setattr(module, "own_state", lambda *_, **__: "RUNNING")
+    nothing = cast("Any", None)
+    one = Work(nothing, nothing, nothing, nothing, nothing, nothing, 1, "run-1")
+    before = signal.signal(STOP_READING, one.stop_reading)
+    yield one
+    signal.signal(STOP_READING, before)
+
+
+def _cancelled_meanwhile() -> None:
+    os.kill(os.getpid(), STOP_READING)
+    time.sleep(60)
+
+
+def test_a_read_ends_at_once(work: Work) -> None:
+    began = time.monotonic()
+    with pytest.raises(Cancelled), work.reading():
+        _cancelled_meanwhile()
+    assert time.monotonic() - began < 30
+    with pytest.raises(Cancelled), work.reading():
+        pytest.fail("a later read begins")
+
+
+def test_what_is_not_a_read_goes_on_and_the_next_read_does_not_begin(work: Work) -> None:
+    os.kill(os.getpid(), STOP_READING)
+    time.sleep(0.01)  # a change: its deadline ends it
+    with pytest.raises(Cancelled), work.reading():
+        pytest.fail("a read begins after a cancel")
+
+
+def test_a_run_that_has_just_begun_asks_nobody_and_later_it_does(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "own_state", lambda *_, **__: "CANCELLING")
+    with work.reading():
+        pass
+    work.began_at -= 1
+    with pytest.raises(Cancelled), work.reading():
+        pytest.fail("a read begins after a cancel")

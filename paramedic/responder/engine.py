@@ -1,6 +1,7 @@
 """A warm process: opened its ways to Prefect and the store already, waits for one flow run, runs it, and ends."""
 
 import asyncio
+import contextlib
 import importlib
 import inspect
 import json
@@ -17,6 +18,7 @@ from prefect.engine import handle_engine_signals
 from prefect.flow_engine import load_flow, run_flow
 from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
+from prefect.settings import get_current_settings
 
 from paramedic.responder.start import WarmEngine, client_settings
 
@@ -28,8 +30,8 @@ def serve(channel: socket.socket) -> None:
     """
     known, settings = client_settings()
     with SyncClientContext(httpx_settings=settings) as prefect:
-        if not select.select([channel], [], [], 0)[0]:  # nobody waits yet
-            _open(prefect)
+        if get_current_settings().client.csrf_support_enabled and not select.select([channel], [], [], 0)[0]:
+            _learn_token(prefect)  # nobody waits yet
         importlib.import_module("tasks.standing").open_ways()
         with channel:
             said = b"".join(iter(lambda: channel.recv(65536), b""))
@@ -65,9 +67,7 @@ def run(flow_run: FlowRun) -> None:
                     engine.call_flow_fn()
 
 
-def _open(prefect: SyncClientContext) -> None:
-    """Connect, and learn what the client asks first, while nobody waits. A Prefect that is away is found away by the run."""
-    try:
+def _learn_token(prefect: SyncClientContext) -> None:
+    """The client asks before its first change whether the server wants a token with it. One that is away, the run finds."""
+    with contextlib.suppress(httpx.HTTPError):
         prefect.client.request("POST", "/flow_runs/count", json={"flow_runs": {"id": {"any_": [str(UUID(int=0))]}}})
-    except httpx.HTTPError:
-        return

@@ -161,30 +161,31 @@ class Warm:
         self._template: _Template | None = None
         self._stamps: frozenset[tuple[str, int, int]] = frozenset()
         self._waiting: deque[WarmProcess] = deque()
-        self._renewing = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """The first template. Raises RuntimeError where it cannot import what it must."""
-        await self._renew()
-        if self._template is None:
+        """A template, where there is none. Raises RuntimeError where it cannot import what it must."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self._renew())
+        await asyncio.shield(self._renewal)
+        if self._dead():
             raise RuntimeError("the template did not become ready; what it could not import is in the log")
 
     async def keep(self) -> None:
         """Replace what has died or is out of date; no run is dropped for it. To be called every second or two."""
-        if self._renewing.locked():
+        if self._renewal is not None and not self._renewal.done():
             return
-        dead = self._template is None or self._template.dead.is_set()
-        if dead or await asyncio.to_thread(_stamps, self._folders) != self._stamps:
-            await self._renew()
+        if self._dead() or await asyncio.to_thread(_stamps, self._folders) != self._stamps:
+            self._renewal = asyncio.create_task(self._renew())
         self._refill()
 
-    def take(self) -> WarmProcess:
-        """One for a run. Raises ProcessLookupError while there is no template."""
+    async def take(self) -> WarmProcess:
+        """One for a run. Where the template has died, the next one is waited for. Raises RuntimeError if it does not come."""
         process = next((one for one in self._drain() if one.alive), None)
         if process is None:
-            if self._template is None or self._template.dead.is_set():
-                raise ProcessLookupError("there is no template")
-            process = self._template.fork()
+            if self._dead():
+                await self.start()
+            process = self._fork()
         asyncio.get_running_loop().call_later(_REFILL_AFTER_SECONDS, self._refill)
         return process
 
@@ -199,30 +200,37 @@ class Warm:
         while self._waiting:
             yield self._waiting.popleft()
 
+    def _dead(self) -> bool:
+        return self._template is None or self._template.dead.is_set()
+
+    def _fork(self) -> WarmProcess:
+        if self._template is None:
+            raise RuntimeError("there is no template")
+        return self._template.fork()
+
     def _refill(self) -> None:
         self._waiting = deque(one for one in self._waiting if one.alive)
-        if self._template is not None and not self._template.dead.is_set():
-            while len(self._waiting) < self._wanted:
-                self._waiting.append(self._template.fork())
+        while len(self._waiting) < self._wanted and not self._dead():
+            self._waiting.append(self._fork())
 
     async def _renew(self) -> None:
-        async with self._renewing:
-            stamps = await asyncio.to_thread(_stamps, self._folders)
-            fresh = await _Template.start(_VERSIONS_AGREE | os.environ | _quick_tls())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(fresh.ready.wait(), _READY_SECONDS)
-            self._stamps = stamps
-            if fresh.dead.is_set() or not fresh.ready.is_set():
-                log.error("the changed code cannot be imported: runs go on with what was there before")
-                fresh.retire()
-                return
-            before, self._template = self._template, fresh
-            for one in self._drain():
-                one.tell({})
-            if before is not None:
-                before.retire()
-                log.info("the code has changed: new runs have it, those at work end with what they began with")
-            self._refill()
+        stamps = await asyncio.to_thread(_stamps, self._folders)
+        fresh = await _Template.start(_VERSIONS_AGREE | os.environ | _quick_tls())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(fresh.ready.wait(), _READY_SECONDS)
+        self._stamps = stamps
+        if fresh.dead.is_set() or not fresh.ready.is_set():
+            log.error("the code cannot be imported: runs go on with what was there before, if anything")
+            fresh.retire()
+            return
+        before, self._template = self._template, fresh
+        for one in self._drain():
+            one.tell({})
+        if before is not None:
+            why = "the template has died" if before.dead.is_set() else "the code has changed"
+            log.info("%s: new runs have a new one, those at work end with what they began with", why)
+            before.retire()
+        self._refill()
 
 
 #: Whether client and server suit each other, the responder has asked for all.

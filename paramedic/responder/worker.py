@@ -255,11 +255,15 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             message = f"Deployment {flow_run.deployment_id} no longer exists, cancelled run."
             await self._mark_flow_run_as_cancelled(flow_run, state_updates={"message": message})
             return
-        if (deployment.concurrency_limit or deployment.global_concurrency_limit) and not (
-            await self._propose_pending_state(flow_run)
-        ):
-            return  # a limit on the deployment: Prefect gives the slot with Pending
-        result = await self.run(flow_run, await self._configuration(flow_run, deployment))
+        limited = deployment.concurrency_limit or deployment.global_concurrency_limit
+        if limited and not await self._propose_pending_state(flow_run):  # Prefect gives the slot with Pending
+            return
+        try:
+            result = await self.run(flow_run, await self._configuration(flow_run, deployment))
+        except RuntimeError as error:
+            if limited:  # nobody polls for what is Pending
+                await self._propose_crashed_state(flow_run, f"no process could be had for it: {error}")
+            raise
         if result.status_code != 0:
             await self._propose_crashed_state(flow_run, _crash(result.status_code))
 
@@ -304,7 +308,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ParamedicWorkerResult:
         """Give the run to a warm process and wait for its end."""
-        process = self._warm.take()
+        process = await self._warm.take()
         env = {key: value for key, value in configuration.env.items() if value is not None}
         process.tell({"flow_run": flow_run.model_dump(mode="json"), "env": env})
         self._at_work[flow_run.id] = process

@@ -328,7 +328,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         if watch.done() and not watch.cancelled():
             await self._cancelled(flow_run.id, "ended by the responder: it went on for too long after its cancel")
             code = 0
-        elif code != 0 and await self._told_to_stop(flow_run.id):
+        elif await self._told_to_stop(flow_run.id):
             await self._cancelled(flow_run.id, "cancelled; its process has ended")
             code = 0
         return ParamedicWorkerResult(status_code=code, identifier=str(process.pid))

@@ -12,6 +12,7 @@ import socket
 import stat
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,11 +82,10 @@ class _Socket:
     """A datagram socket of this user's alone, in the store's folder."""
 
     def __init__(self, folder: Path, room: str) -> None:
-        self._path = folder / f".{room}.{os.getpid()}.bell"
+        self._path = folder / f".{room}.{os.getpid()}-{uuid.uuid4().hex[:8]}.bell"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
-            self._path.unlink(missing_ok=True)
             before = os.umask(0o177)
             try:
                 with _address(self._path) as address:

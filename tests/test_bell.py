@@ -31,8 +31,6 @@ def _heard(bell: Any, seconds: float = 5) -> list[dict[str, Any]]:
 
 
 def test_everybody_who_listens_for_the_room_hears_it(store: Store) -> None:
-    if store.engine.dialect.name == "sqlite":
-        pytest.skip("one process has one bell for a room there: the test below rings two processes")
     first, second, other = hang(store, RESPONDER), hang(store, RESPONDER), hang(store, DISPATCH)
     for bell in (first, second, other):
         bell.wait(0)
@@ -84,7 +82,7 @@ def test_a_folder_with_a_long_name_and_a_listener_that_died(tmp_path: Path) -> N
     ring(store, RESPONDER, {"run": 1})
     assert bell.wait(5) == [{"run": 1}]
     assert not dead.exists()
-    mine = folder / f".{RESPONDER}.{os.getpid()}.bell"
+    (mine,) = folder.glob(".responder.*.bell")
     assert mine.stat().st_mode & 0o077 == 0, "nobody else may ring"
     bell.close()
     assert not mine.exists()
@@ -95,7 +93,7 @@ def test_what_is_no_word_is_a_reason_to_look(tmp_path: Path) -> None:
     bell = hang(store, RESPONDER)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
         for said in (b"\xff", b"[1]", b"{}"):
-            ours.sendto(said, str(tmp_path / f".{RESPONDER}.{os.getpid()}.bell"))
+            ours.sendto(said, str(next(tmp_path.glob(".responder.*.bell"))))
     assert bell.wait(5) == [{}, {}, {}]
     bell.close()
 

@@ -126,7 +126,7 @@ policies:
 _RESTARTS = 10
 
 #: After each sample, ours and the yardstick's: what the last run left to do is done by then.
-_PAUSE_SECONDS = 2.0
+_PAUSE_SECONDS = 1.0
 
 
 def main() -> None:

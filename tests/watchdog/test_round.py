@@ -235,7 +235,7 @@ def test_a_held_alert_is_late_only_after_its_hold(kennel: Kennel) -> None:
 # --- no look stands in another's way ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(15))
+@pytest.mark.parametrize("number", range(16))
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_look_that_fails_stops_no_other_and_is_told(
     kennel: Kennel, number: int, monkeypatch: pytest.MonkeyPatch
@@ -246,7 +246,7 @@ def test_a_look_that_fails_stops_no_other_and_is_told(
     with kennel.store.write() as tx:
         tx.conn.execute(update(tables.attempts).values(state="closed"))
     looks = kennel.watchdog._looks
-    assert len(looks) == 15
+    assert len(looks) == 16
     name = looks[number].__name__
 
     def fault() -> None:

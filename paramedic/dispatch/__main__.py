@@ -4,6 +4,8 @@ import logging
 import signal
 import threading
 
+import httpx
+
 from paramedic import settings
 from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
@@ -29,6 +31,8 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
 
     deployments = Deployments(store, chosen)
+    while not stop.is_set() and not _answers(chosen.prefect_api_url):  # its client would wait whole seconds
+        stop.wait(0.2)
     while not stop.is_set():
         try:
             deployments.register()
@@ -42,6 +46,15 @@ def main() -> None:
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
     Dispatch(store, prefect, deployments.register, pool=chosen.work_pool).run(stop)
+
+
+def _answers(api_url: str) -> bool:
+    """Whether anybody is there; what it says is the client's to judge."""
+    try:
+        httpx.get(f"{api_url}/health", timeout=2, trust_env=False, verify=False)  # noqa: S501 - a knock: nothing is said
+    except httpx.HTTPError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ RESERVED = 4
 #: How often the state and the size of a run at work are read.
 _LOOK_EVERY_SECONDS = 2.0
 
+#: A run that was seen waiting so short a time ago cannot have been run by another responder meanwhile.
+_FRESH_SECONDS = 0.1
+
 #: For so long what Prefect has said of a deployment, a pool or a queue is believed.
 _BELIEVED_SECONDS = 30.0
 
@@ -227,7 +230,6 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._uncritical.discard(flow_run)
         if self._cancelling_observer is not None:
             self._cancelling_observer.remove_in_flight_flow_run_id(flow_run)
-        self.look.set()  # who waits for room
 
     async def _skip(self, flow_run: FlowRun) -> None:
         """A round whose next has been due since ends without a process: after a stop there may be hundreds."""
@@ -237,17 +239,25 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     async def _submit_run(self, flow_run: FlowRun) -> None:
         """Take it and run it, unless another responder has it."""
+        seen_at = time.monotonic()
         try:
             if not await self._taken.take(str(flow_run.id)):
                 return
             try:
-                await self._run_taken(flow_run)
+                if time.monotonic() - seen_at < _FRESH_SECONDS or await self._still_waits(flow_run):
+                    await self._run_taken(flow_run)
             finally:
                 await self._taken.give_back(str(flow_run.id))
+                self.look.set()  # who waits for room
         except Exception:  # one run's edge: the others go on
             self._logger.exception("flow run %s was lost on the way to its process", flow_run.id)
         finally:
             self._end(flow_run.id)
+
+    async def _still_waits(self, flow_run: FlowRun) -> bool:
+        """Whether nobody has had it meanwhile: another responder may have taken it, run it, and given it back."""
+        now = await self.client.read_flow_run(flow_run.id)
+        return now.state_type is StateType.SCHEDULED
 
     async def _run_taken(self, flow_run: FlowRun) -> None:
         deployment = await self._deployment(flow_run)

@@ -60,7 +60,7 @@ def test_a_run_that_another_responder_has_is_left_to_it(pool: Pool, tmp_path: Pa
 def test_what_an_operator_has_paused_takes_no_run_until_it_goes_on(pool: Pool, tmp_path: Path) -> None:
     pool.start()
     pool.prefect.ask("PATCH", f"/work_pools/{pool.name}", json={"is_paused": True})
-    time.sleep(3)  # the responder looks every two seconds whether it is paused
+    time.sleep(8)  # the responder looks every two seconds whether it is paused
     run = pool.create("mark", told=True, file=str(tmp_path / "file"))
     time.sleep(2)
     assert pool.state(run) == "SCHEDULED"

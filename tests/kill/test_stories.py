@@ -530,9 +530,7 @@ def test_where_a_crash_loop_overtakes_the_restart_the_next_rung_goes_back(whole:
     whole.boundaries.arm("intent_written", _target(service.name))
     whole.send(whole.alert(service, env="ladder"))
     whole.stands_at("intent_written", service)
-    before = service.starts
-    os.kill(_judged(whole, service), signal.SIGKILL)
-    wait_for("supervisord's own restart", lambda: service.starts == before + 1, whole.stack.tick, seconds=60)
+    _is_overtaken(whole, service)
     whole.boundaries.release("intent_written")
     incident = whole.ended(service)
     assert incident.ending is Ending.REMEDIATED, incident.because
@@ -543,11 +541,14 @@ def test_where_a_crash_loop_overtakes_the_restart_the_next_rung_goes_back(whole:
     ]
 
 
-def _judged(whole: Ward, service: Service) -> int:
-    """The process that the last act is about."""
-    pid = whole.acts_of(whole.incidents_on(service)[0])[-1].identity.pid
-    assert pid is not None
-    return pid
+def _is_overtaken(whole: Ward, service: Service) -> None:
+    """supervisord starts another process than the last act is about, which waits for its first byte."""
+    act = whole.acts_of(whole.incidents_on(service)[0])[-1]
+    before = service.starts
+    if act.identity.pid is None:  # it was judged between two processes: whatever runs next is another
+        return
+    os.kill(act.identity.pid, signal.SIGKILL)
+    wait_for("supervisord's own restart", lambda: service.starts == before + 1, whole.stack.tick, seconds=60)
 
 
 def test_what_comes_back_by_itself_before_its_restart_has_recovered(whole: Ward) -> None:
@@ -556,8 +557,7 @@ def test_what_comes_back_by_itself_before_its_restart_has_recovered(whole: Ward)
     whole.boundaries.arm("intent_written", _target(service.name))
     whole.send(whole.alert(service, env="ladder"))
     whole.stands_at("intent_written", service)
-    os.kill(_judged(whole, service), signal.SIGKILL)
-    wait_for("supervisord's own restart", lambda: service.starts == 2, whole.stack.tick, seconds=60)
+    _is_overtaken(whole, service)
     whole.boundaries.release("intent_written")
     wait_for("its end", lambda: whole.incidents_on(service)[0].ended_at is not None, whole.stack.tick, seconds=90)
     incident = whole.incidents_on(service)[0]
@@ -576,9 +576,7 @@ def test_what_was_changed_before_it_came_back_by_itself_is_told_to_a_person(whol
     whole.boundaries.release("verified")
     whole.stands_at("intent_written", service)
     before.write_text("{}")  # somebody mends it by hand
-    starts = service.starts
-    os.kill(_judged(whole, service), signal.SIGKILL)
-    wait_for("supervisord's own restart", lambda: service.starts == starts + 1, whole.stack.tick, seconds=60)
+    _is_overtaken(whole, service)
     whole.boundaries.release("intent_written")
     incident = whole.ended(service)
     assert incident.ending is Ending.REMEDIATED, incident.because

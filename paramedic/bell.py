@@ -12,20 +12,28 @@ import socket
 import stat
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy.engine import make_url
-
-from paramedic.store import Store, StoreUnavailable
+from paramedic.error import TryAgain, Useless
+from paramedic.store import Store
 
 #: Who listens: dispatch, for orders; the responders, for runs.
 DISPATCH, RESPONDER = "dispatch", "responder"
 
 #: What one ring may carry, in bytes: PostgreSQL's NOTIFY allows 8000.
 _LONGEST = {"sqlite": 60_000, "postgresql": 7_900}
+
+#: A listener's connection: who waits on it must not miss a poll for it, nor listen for ever to a server that is gone.
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 
 #: How soon a listener that lost its database listens again.
 _AGAIN_SECONDS = 1.0
@@ -50,11 +58,12 @@ def ring(store: Store, room: str, word: dict[str, Any] | None = None) -> None:
     said = json.dumps(word or {}).encode()
     if len(said) > _LONGEST[kind]:
         said = b"{}"
-    if kind == "sqlite":
-        _ring_sockets(_folder(store), room, said)
-        return
-    with contextlib.suppress(StoreUnavailable), store.write() as tx:
-        tx.conn.exec_driver_sql("SELECT pg_notify(%s, %s)", (_channel(room), said.decode()))
+    with contextlib.suppress(TryAgain, Useless, OSError):
+        if kind == "sqlite":
+            _ring_sockets(_folder(store), room, said)
+        else:
+            with store.write() as tx:
+                tx.conn.exec_driver_sql("SELECT pg_notify(%s, %s)", (_channel(room), said.decode()))
 
 
 def hang(store: Store, room: str) -> Bell:
@@ -156,9 +165,9 @@ class _Notified:
                 self._raw = self._listening()
                 return [{}]  # what was rung while nobody listened
             return [_word(one.payload.encode()) for one in self._raw.notifies(timeout=seconds, stop_after=1)]
-        except (psycopg.Error, StoreUnavailable, OSError):
+        except (psycopg.Error, OSError):
             self.close()
-            threading.Event().wait(min(seconds, _AGAIN_SECONDS))
+            time.sleep(min(seconds, _AGAIN_SECONDS))
             return []
 
     def close(self) -> None:
@@ -170,8 +179,8 @@ class _Notified:
     def _listening(self) -> Any:
         import psycopg
 
-        url = make_url(str(self._store.engine.url.render_as_string(hide_password=False)))
-        raw = psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True)
+        url = self._store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        raw = psycopg.connect(url, autocommit=True, **_PATIENCE)
         raw.execute(f'LISTEN "{_channel(self._room)}"')
         return raw
 

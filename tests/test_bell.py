@@ -107,3 +107,31 @@ def test_a_flood_of_rings_neither_blocks_nor_fails(tmp_path: Path) -> None:
     assert time.monotonic() - began < 30
     assert bell.wait(1)[0] == {"n": 0}
     bell.close()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_listener_whose_connection_is_cut_listens_again_and_looks(store: Store) -> None:
+    bell = hang(store, DISPATCH)
+    assert bell.wait(1) == [{}]
+    with store.engine.begin() as conn:
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'"
+        assert conn.exec_driver_sql(cut).scalar_one() is True
+    ends = time.monotonic() + 10
+    words: list[dict[str, Any]] = []
+    while not words and time.monotonic() < ends:
+        words = bell.wait(0.2)
+    assert words == [{}], "what was rung meanwhile is looked for"
+    ring(store, DISPATCH, {"n": 1})
+    assert _heard(bell) == [{"n": 1}]
+    bell.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "postgresql://nobody@127.0.0.1:9/none"])
+def test_whatever_the_store_is_like_nobody_who_rings_falls_over_it(url: str) -> None:
+    store = Store(url)
+    ring(store, DISPATCH, {"n": 1})
+    bell = hang(store, DISPATCH)
+    began = time.monotonic()
+    assert bell.wait(0.2) == []
+    assert time.monotonic() - began < 10
+    bell.close()

@@ -54,14 +54,14 @@ class Dispatch:
 
     def run(self, stop: threading.Event, *, poll_seconds: float = 0.5) -> None:
         """Work until `stop`: when somebody rings, and at the latest when it is time to look."""
-        bell = hang(self._store, DISPATCH)
-        while not stop.is_set():
-            bell.wait(poll_seconds)
-            try:
-                self.work()
-                self.resume()
-            except StoreUnavailable as error:
-                log.warning("dispatch waits: %s", error)
+        with contextlib.closing(hang(self._store, DISPATCH)) as bell:
+            while not stop.is_set():
+                bell.wait(poll_seconds)
+                try:
+                    self.work()
+                    self.resume()
+                except StoreUnavailable as error:
+                    log.warning("dispatch waits: %s", error)
 
     def work(self) -> int:
         """Ask for what is due now; how many orders were looked at. Raises StoreUnavailable."""

@@ -1,8 +1,6 @@
-"""A usual story, told once to a scratch database: SQLAlchemy keeps the statements that it has compiled; a fork shares them."""
+"""A usual story, told once to a scratch in memory: SQLAlchemy keeps the statements that it has compiled; a fork shares them."""
 
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, insert
@@ -25,22 +23,21 @@ def rehearse(store: Store) -> None:
     engine = store.engine
     if engine.dialect.name != "sqlite":
         return
-    with tempfile.TemporaryDirectory(prefix="paramedic-") as folder:
 
-        def elsewhere(_dialect: Any, _record: Any, arguments: list[Any], _given: dict[str, Any]) -> None:
-            arguments[0] = str(Path(folder) / "scratch.db")
+    def elsewhere(_dialect: Any, _record: Any, arguments: list[Any], _given: dict[str, Any]) -> None:
+        arguments[0] = ":memory:"
 
-        event.listen(engine, "do_connect", elsewhere)
-        try:
-            tables.metadata.create_all(engine)
-            scratch = Store.on(engine, uuid="scratch")
-            with scratch.write() as tx:
-                tx.conn.execute(insert(tables.meta).values(id=1, store="scratch", generation=1))
-            with scratch.record() as tx:
-                _tell(tx)
-        finally:
-            event.remove(engine, "do_connect", elsewhere)
-            engine.dispose()
+    event.listen(engine, "do_connect", elsewhere)
+    try:
+        tables.metadata.create_all(engine)
+        scratch = Store.on(engine, uuid="scratch")
+        with scratch.write() as tx:
+            tx.conn.execute(insert(tables.meta).values(id=1, store="scratch", generation=1))
+        with scratch.record() as tx:
+            _tell(tx)
+    finally:
+        event.remove(engine, "do_connect", elsewhere)
+        engine.dispose()
 
 
 def _tell(tx: Tx) -> None:

@@ -11,6 +11,7 @@ from paramedic.document import BadDocument
 from paramedic.library import Library
 from paramedic.runbook import Runbook
 from paramedic.settings import Settings
+from paramedic.stamp import Stamps, stamps
 from paramedic.store import Store, StoreUnavailable, StoreUnknown
 from paramedic.store.rehearsal import rehearse
 
@@ -30,22 +31,12 @@ def _settings(_said: frozenset[tuple[str, str]], _file: Path, _stamp: tuple[int,
 
 def shelf(picked: Settings) -> Library:
     """The library as its folders are now. Raises BadDocument where it cannot be used at all."""
-    return _library(picked.runbooks, picked.flows, _stamps(picked.runbooks, picked.flows))
+    return _library(picked.runbooks, picked.flows, stamps(filter(None, [picked.runbooks, picked.flows])))
 
 
 @functools.lru_cache(maxsize=1)
-def _library(folder: Path, flows: Path | None, _stamps: frozenset[tuple[str, int, int]]) -> Library:
+def _library(folder: Path, flows: Path | None, _read: Stamps) -> Library:
     return library.load(folder, flows)
-
-
-def _stamps(*folders: Path | None) -> frozenset[tuple[str, int, int]]:
-    """Of every file in these folders its name, when it was changed, and its size."""
-    found = []
-    for folder in folders:
-        if folder is not None and folder.is_dir():
-            with os.scandir(folder) as entries:
-                found += [(one.path, (said := one.stat()).st_mtime_ns, said.st_size) for one in entries]
-    return frozenset(found)
 
 
 @functools.lru_cache(maxsize=64)

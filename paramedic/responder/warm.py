@@ -9,11 +9,13 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from paramedic.lifeline import command
 from paramedic.responder.template import FORK
+from paramedic.stamp import Stamps, stamps
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +161,7 @@ class Warm:
         self._wanted = wanted
         self._folders = folders
         self._template: _Template | None = None
-        self._stamps: frozenset[tuple[str, int, int]] = frozenset()
+        self._read: Stamps = frozenset()
         self._waiting: deque[WarmProcess] = deque()
         self._renewal: asyncio.Task[None] | None = None
 
@@ -175,7 +177,7 @@ class Warm:
         """Replace what has died or is out of date; no run is dropped for it. To be called every second or two."""
         if self._renewal is not None and not self._renewal.done():
             return
-        if self._dead() or await asyncio.to_thread(_stamps, self._folders) != self._stamps:
+        if self._dead() or await asyncio.to_thread(stamps, self._folders) != self._read:
             self._renewal = asyncio.create_task(self._renew())
         self._refill()
 
@@ -196,7 +198,7 @@ class Warm:
         if self._template is not None:
             self._template.retire()
 
-    def _drain(self) -> Any:
+    def _drain(self) -> Iterator[WarmProcess]:
         while self._waiting:
             yield self._waiting.popleft()
 
@@ -214,11 +216,11 @@ class Warm:
             self._waiting.append(self._fork())
 
     async def _renew(self) -> None:
-        stamps = await asyncio.to_thread(_stamps, self._folders)
+        read = await asyncio.to_thread(stamps, self._folders)
         fresh = await _Template.start(_VERSIONS_AGREE | os.environ | _quick_tls())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(fresh.ready.wait(), _READY_SECONDS)
-        self._stamps = stamps
+        self._read = read
         if fresh.dead.is_set() or not fresh.ready.is_set():
             log.error("the code cannot be imported: runs go on with what was there before, if anything")
             fresh.retire()
@@ -238,21 +240,6 @@ _VERSIONS_AGREE = {"PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false"}
 
 #: New copies are made when the run has begun: the machine has something better to do before.
 _REFILL_AFTER_SECONDS = 0.25
-
-
-def _stamps(folders: list[Path]) -> frozenset[tuple[str, int, int]]:
-    """Of every file of ours its name, when it was changed, and its size."""
-    found = []
-    for folder in folders:
-        for inside, below, names in os.walk(folder):
-            below[:] = [one for one in below if not one.startswith((".", "__pycache__"))]
-            for name in names:
-                if name.endswith((".py", ".md", ".yaml")):
-                    path = os.path.join(inside, name)  # noqa: PTH118 - a Path for each file of each look is slow
-                    with contextlib.suppress(OSError):
-                        said = os.stat(path)  # noqa: PTH116
-                        found.append((path, said.st_mtime_ns, said.st_size))
-    return frozenset(found)
 
 
 def _quick_tls() -> dict[str, str]:

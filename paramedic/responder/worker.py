@@ -44,7 +44,7 @@ _LOOK_EVERY_SECONDS = 2.0
 #: A run that was seen waiting so short a time ago cannot have been run by another responder meanwhile.
 _FRESH_SECONDS = 0.1
 
-#: For so long what Prefect has said of a deployment, a pool or a queue is believed.
+#: For so long what Prefect has said of a deployment is believed.
 _BELIEVED_SECONDS = 30.0
 
 #: What a run's page wants to know of its worker is told when the run has begun.
@@ -101,11 +101,10 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._taken = Taken(self._store)
         folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", self._chosen.runbooks]
         self._warm = Warm(self._chosen.warm_processes, [*folders, *filter(None, [self._chosen.flows])])
-        self._at_work: dict[UUID, WarmProcess | None] = {}
-        self._stopped: dict[UUID, asyncio.Event] = {}
+        self._at_work: dict[UUID, asyncio.Event] = {}  # set when an operator cancels the run
         self._rounds: set[UUID] = set()  # of what is at work, the scheduled ones
         self._uncritical: set[UUID] = set()  # and the playbooks that leave RESERVED alone
-        self._deployments: dict[UUID, tuple[float, DeploymentResponse]] = {}
+        self._deployments: dict[UUID, DeploymentResponse] = {}
         self._open_queues: set[str] = set()
         self._beside: list[asyncio.Task[None]] = []
         self._deaf = threading.Event()
@@ -117,7 +116,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         await self._warm.start()
         self._beside = [
             asyncio.create_task(self._again(self._look_at_queues, _LOOK_EVERY_SECONDS)),
-            asyncio.create_task(self._again(self._look_at_deployments, _BELIEVED_SECONDS / 2)),
+            asyncio.create_task(self._again(self._look_at_deployments, _BELIEVED_SECONDS)),
         ]
         loop = asyncio.get_running_loop()
         words: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -176,18 +175,16 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         except ValidationError:
             self.look.set()
             return
-        nobody = UUID(int=0)
-        await self._submit_scheduled_flow_runs(
-            [WorkerFlowRunResponse(work_pool_id=nobody, work_queue_id=nobody, flow_run=flow_run)]
-        )
+        await self._take_up([flow_run])
 
     async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
-        """A run that is asked for again before its process has ended waits for the next poll.
+        """What a poll has found, in place of Prefect's own way."""
+        return await self._take_up([entry.flow_run for entry in flow_run_response])
 
-        Prefect's own falls over it: whoever presses Retry at once would end the worker, and every run with it.
-        """
+    async def _take_up(self, flow_runs: list[FlowRun]) -> list[FlowRun]:
+        """Begin those that there is room for; which those are. One whose process has not ended yet waits for the next poll."""
         begun = []
-        for flow_run in sorted((entry.flow_run for entry in flow_run_response), key=lambda one: one.auto_scheduled):
+        for flow_run in sorted(flow_runs, key=lambda one: one.auto_scheduled):
             if flow_run.id in self._at_work:
                 continue
             if _missed(flow_run):
@@ -213,8 +210,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
     def _begin(self, flow_run: FlowRun) -> None:
         if self._limiter is not None:
             self._limiter.acquire_on_behalf_of_nowait(flow_run.id)
-        self._at_work[flow_run.id] = None
-        self._stopped[flow_run.id] = asyncio.Event()
+        self._at_work[flow_run.id] = asyncio.Event()
         if flow_run.auto_scheduled:
             self._rounds.add(flow_run.id)
         elif flow_run.work_queue_name != Severity.CRITICAL:
@@ -225,7 +221,6 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
     def _end(self, flow_run: UUID) -> None:
         self._release_limit_slot(flow_run)
         self._at_work.pop(flow_run, None)
-        self._stopped.pop(flow_run, None)
         self._rounds.discard(flow_run)
         self._uncritical.discard(flow_run)
         if self._cancelling_observer is not None:
@@ -282,20 +277,18 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         number = flow_run.deployment_id
         if number is None:
             return None
-        at, known = self._deployments.get(number, (0.0, None))
-        if known is None or time.monotonic() - at > _BELIEVED_SECONDS:
+        if number not in self._deployments:
             try:
-                known = await self.client.read_deployment(number)
+                self._deployments[number] = await self.client.read_deployment(number)
             except ObjectNotFound:
                 return None
-            self._deployments[number] = (time.monotonic(), known)
-        return known
+        return self._deployments[number]
 
     async def _look_at_deployments(self) -> None:
         """All that lie in the pool, before a run is in a hurry."""
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
         found = await self.client.read_deployments(work_pool_filter=pool, limit=200)
-        self._deployments = {one.id: (time.monotonic(), one) for one in found}
+        self._deployments = {one.id: one for one in found}
 
     async def _configuration(self, flow_run: FlowRun, deployment: DeploymentResponse) -> ParamedicJobConfiguration:
         """The pool's template with what deployment and run say of it: as Prefect's base does, with nothing to be asked."""
@@ -321,7 +314,6 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         process = await self._warm.take()
         env = {key: value for key, value in configuration.env.items() if value is not None}
         process.tell({"flow_run": flow_run.model_dump(mode="json"), "env": env})
-        self._at_work[flow_run.id] = process
         await process.born.wait()
         if task_status is not None:
             task_status.started(process.pid or 0)
@@ -364,7 +356,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self, process: WarmProcess, flow_run: UUID, configuration: ParamedicJobConfiguration
     ) -> None:
         """Returns once it has ended the process of a cancelled run that did not end by itself in time."""
-        stopped = self._stopped[flow_run]
+        stopped = self._at_work[flow_run]
         while not stopped.is_set() and not await self._told_to_stop(flow_run):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopped.wait(), _LOOK_EVERY_SECONDS)
@@ -375,8 +367,8 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     async def _cancel_run(self, flow_run_id: UUID) -> None:
         """Prefect's own observer has seen that an operator cancels it."""
-        if flow_run_id in self._stopped:
-            self._stopped[flow_run_id].set()
+        if flow_run_id in self._at_work:
+            self._at_work[flow_run_id].set()
         else:
             await super()._cancel_run(flow_run_id)
 

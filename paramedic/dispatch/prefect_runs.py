@@ -1,6 +1,5 @@
 """Asking Prefect for a flow run, by its REST API. Whether a run exists that we got no answer about, the key decides."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,12 +8,10 @@ from typing import Any
 import httpx
 
 from paramedic.error import TryAgain, Useless
+from paramedic.patient import Patient
 
 #: Prefect's state types that no run comes back from.
 FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
-
-#: A Prefect on SQLite says 503 while it is written to: asked again after these pauses.
-_AGAIN_SECONDS = (0.02, 0.04, 0.08)
 
 
 class NotDeployed(TryAgain):
@@ -28,7 +25,10 @@ def client(api_url: str, *, auth: str | None, timeout: timedelta) -> httpx.Clien
         base_url=api_url,
         auth=httpx.BasicAuth(user, password) if auth else None,
         timeout=timeout.total_seconds(),
-        limits=httpx.Limits(keepalive_expiry=2.0),  # a server closes idle connections after 5 s: we do it first
+        transport=Patient(
+            limits=httpx.Limits(keepalive_expiry=2.0),  # a server closes idle connections after 5 s: we do it first
+            trust_env=False,
+        ),
         trust_env=False,
     )
 
@@ -111,11 +111,6 @@ class PrefectRuns:
     def _asked(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         try:
             answer = self._http.request(method, path, **content)
-            for pause in _AGAIN_SECONDS:
-                if answer.status_code != 503:
-                    break
-                time.sleep(pause)
-                answer = self._http.request(method, path, **content)
         except httpx.HTTPError as error:
             raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
         if answer.status_code == 404:

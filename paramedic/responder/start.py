@@ -10,7 +10,6 @@ import json
 import re
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any, ParamSpec, TypeVar
 from urllib.request import getproxies, proxy_bypass
@@ -25,16 +24,15 @@ from prefect._flow_run_suspension import (
 from prefect.flow_engine import FlowRunEngine
 from prefect.settings import get_current_settings
 
+from paramedic.patient import Patient
+
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: A 503 is asked again after these pauses, before Prefect's client hears of it: it would wait for whole seconds.
-_AGAIN_SECONDS = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 _RUN = re.compile(r".*/flow_runs/(?P<id>[0-9a-f-]{36})(?P<rest>/set_state)?$")
 
 
-class KnownRun(httpx.HTTPTransport):
+class KnownRun(Patient):
     """A process's way to Prefect, which knows the run that the process was given.
 
     The engine tells the run's retry policy before it asks to start it, and reads the run again when it has started. The
@@ -56,7 +54,7 @@ class KnownRun(httpx.HTTPTransport):
         """Send it, or not yet. Raises what httpx raises."""
         about = _RUN.match(request.url.path)
         if about is None or about["id"] != self._run.get("id"):
-            return self._sent(request)
+            return super().handle_request(request)
         if request.method == "PATCH" and self._started is None and self._later is None:
             self._later = request
             self._run |= json.loads(request.content)
@@ -66,29 +64,20 @@ class KnownRun(httpx.HTTPTransport):
             return httpx.Response(200, json=run, request=request)
         if about["rest"]:
             return self._set_state(request)
-        return self._sent(request)
+        return super().handle_request(request)
 
     def _set_state(self, request: httpx.Request) -> httpx.Response:
         starts = json.loads(request.content)["state"]["type"] == "RUNNING"
         if not starts and self._later is not None:
             later, self._later = self._later, None
-            self._sent(later).close()
-        answer = self._sent(request)
+            super().handle_request(later).close()
+        answer = super().handle_request(request)
         if starts and answer.is_success:
             answer.read()
             said = answer.json()
             if said["status"] == "ACCEPT":
                 self._started = self._run = _running(self._run, said["state"])
         return answer
-
-    def _sent(self, request: httpx.Request) -> httpx.Response:
-        for pause in _AGAIN_SECONDS:
-            answer = super().handle_request(request)
-            if answer.status_code != 503:
-                return answer
-            answer.close()
-            time.sleep(pause)
-        return super().handle_request(request)
 
 
 @functools.cache

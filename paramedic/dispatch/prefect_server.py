@@ -5,13 +5,17 @@ import heapq
 import importlib
 import importlib.util
 import itertools
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
+from sqlalchemy.util import await_only
 
 #: How long a call may wait for SQLite's lock. Prefect 3.8.8 fixes it to a minute: where those who wait hold every
 #: connection, nobody is answered for as long.
@@ -47,19 +51,47 @@ def create_app() -> Any:
     server = importlib.import_module(
         "prefect.server.api.server"
     )  # by name: it takes seconds, and the server alone needs it
-    event.listen(Pool, "checkout", _wait_less)
-    event.listen(Engine, "before_cursor_execute", _lock_first, retval=True)
+    in_turn(Engine, Pool)
     app = server.create_app()
     app.add_middleware(Turnstile)
     return app
 
 
-def _lock_first(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: object) -> tuple[str, Any]:
-    """A transaction that Prefect begins is one that writes: it locks before it reads, and waits.
+def in_turn(engine: Any, pool: Any) -> None:
+    """Whoever writes to SQLite through them waits in one line: first come, first served.
 
-    One that reads first, and then writes what another has changed meanwhile, is refused by SQLite without a wait.
+    A transaction that Prefect begins is one that writes. One that reads first, and then writes what another has changed
+    meanwhile, SQLite refuses without a wait; and where several wait for its lock, each sleeps and tries again, and one that
+    is unlucky is refused after LOCK_SECONDS of it.
     """
-    return ("BEGIN IMMEDIATE" if statement == "BEGIN DEFERRED" else statement), parameters
+    event.listen(pool, "checkout", _wait_less)
+    event.listen(pool, "checkin", _end_turn)
+    event.listen(engine, "before_cursor_execute", _begin_turn, retval=True)
+
+
+def _begin_turn(conn: Any, _cursor: Any, statement: str, parameters: Any, *_: object) -> tuple[str, Any]:
+    if statement not in ("BEGIN DEFERRED", "BEGIN IMMEDIATE"):
+        return statement, parameters
+    held = conn.connection.record_info
+    if _TURN not in held:  # migrations begin more than once on one connection
+        await_only(_wait_in_line(held))
+    return "BEGIN IMMEDIATE", parameters
+
+
+async def _wait_in_line(held: dict[str, Any]) -> None:
+    line = _lines.setdefault(asyncio.get_running_loop(), asyncio.Lock())  # it is fair
+    try:
+        async with asyncio.timeout(LOCK_SECONDS):
+            await line.acquire()
+            held[_TURN] = line
+    except TimeoutError as error:  # as SQLite itself would say it: Prefect answers 503
+        raise OperationalError("BEGIN", None, sqlite3.OperationalError("database is locked")) from error
+
+
+def _end_turn(_connection: Any, record: Any) -> None:
+    line = record.record_info.pop(_TURN, None)
+    if line is not None:
+        line.release()
 
 
 def _wait_less(connection: Any, record: Any, _proxy: object) -> None:
@@ -70,11 +102,15 @@ def _wait_less(connection: Any, record: Any, _proxy: object) -> None:
         cursor.close()
 
 
-class Turnstile:
-    """Lets few calls write at a time, and first those that an outage waits for: a run's creation and its states.
+_TURN = "its turn to write"
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
-    Calls that meet in SQLite wait for its lock by sleeping, and twenty of them sleep for seconds. A call that has waited for
-    a second goes through whoever is inside: a client that stands still keeps nobody out.
+
+class Turnstile:
+    """Lets few calls that may write in at a time, and first those that an outage waits for: a run's creation and its states.
+
+    The others wait before they hold a connection, so that reads find one. A call that has waited for a second goes through
+    whoever is inside: a client that stands still keeps nobody out.
     """
 
     def __init__(self, app: "_App") -> None:
@@ -125,7 +161,7 @@ _Scope = MutableMapping[str, Any]
 _Send = Callable[[Any], Awaitable[None]]
 _App = Callable[[_Scope, Callable[[], Awaitable[Any]], _Send], Awaitable[None]]
 
-_AT_ONCE = 2
+_AT_ONCE = 4
 _PATIENCE_SECONDS = 1.0
 
 

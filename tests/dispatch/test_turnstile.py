@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from paramedic.dispatch import prefect_server
 from paramedic.dispatch.prefect_server import Turnstile
 
@@ -37,7 +39,12 @@ def _calls(turnstile: Turnstile, *paths: str, method: str = "POST") -> list[asyn
     return made
 
 
-def test_two_write_at_a_time_and_a_runs_state_goes_before_logs() -> None:
+@pytest.fixture(autouse=True)
+def two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefect_server, "_AT_ONCE", 2)
+
+
+def test_few_write_at_a_time_and_a_runs_state_goes_before_logs() -> None:
     async def tried() -> None:
         server = Server()
         turnstile = Turnstile(server)
@@ -67,7 +74,7 @@ def test_who_only_reads_waits_for_nobody() -> None:
     asyncio.run(tried())
 
 
-def test_clients_that_stand_still_keep_nobody_out_and_no_turn_is_lost(monkeypatch: Any) -> None:
+def test_clients_that_stand_still_keep_nobody_out_and_no_turn_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefect_server, "_PATIENCE_SECONDS", 0.05)
 
     async def tried() -> None:

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from datetime import timedelta
 
 import httpx
 
@@ -16,6 +17,9 @@ from paramedic.secret import hush_logging
 from paramedic.store import Store
 
 log = logging.getLogger(__name__)
+
+#: What an outage waits for has the server first; its events come after.
+_EVENTS_REST = timedelta(seconds=1)
 
 
 def main() -> None:
@@ -42,7 +46,7 @@ def main() -> None:
             stop.wait(0.5)
     auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
     prefect = PrefectRuns(chosen.prefect_api_url, auth=auth)
-    events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth)
+    events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth, rest=_EVENTS_REST)
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
     Dispatch(store, prefect, deployments.register, pool=chosen.work_pool).run(stop)

@@ -5,7 +5,8 @@ import re
 import threading
 import uuid
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import httpx
@@ -39,10 +40,17 @@ class Events:
     """
 
     def __init__(
-        self, store: Store, api_url: str, *, auth: str | None = None, timeout: timedelta = timedelta(seconds=10)
+        self,
+        store: Store,
+        api_url: str,
+        *,
+        auth: str | None = None,
+        timeout: timedelta = timedelta(seconds=10),
+        rest: timedelta = timedelta(),
     ) -> None:
-        """`auth` is the server's auth string, `user:password`."""
+        """`auth` is the server's auth string, `user:password`. An entry is told once it is `rest` old."""
         self._store = store
+        self._rest = rest
         self._http = client(api_url, auth=auth, timeout=timeout)
 
     def run(self, stop: threading.Event, *, poll_seconds: float = 0.5) -> None:
@@ -64,7 +72,8 @@ class Events:
     def work(self) -> int:
         """Tell the next batch; how many entries it had. Raises TryAgain, StoreUnavailable, or Useless for a denied login."""
         with self._store.read() as tx:
-            batch = list(trail.entries(tx, after=told.heard(tx), limit=BATCH))
+            found = trail.entries(tx, after=told.heard(tx), limit=BATCH)
+            batch = list(takewhile(lambda entry: not self._is_fresh(entry, tx.now), found))
             about = {entry.incident: _incident(tx, entry.incident) for entry in batch if entry.incident}
         if not batch:
             return 0
@@ -72,6 +81,10 @@ class Events:
         with self._store.record() as tx:
             told.hears(tx, batch[-1].seq)
         return len(batch)
+
+    def _is_fresh(self, entry: Entry, now: datetime) -> bool:
+        """Not if its clock ran ahead: then nobody knows."""
+        return timedelta() <= now - datetime.fromisoformat(entry.at) < self._rest
 
     def _post(self, events: list[dict[str, Any]]) -> None:
         try:

@@ -1,10 +1,11 @@
-"""A warm process: opened its ways to Prefect and the store already, waits for one flow run, runs it, and ends."""
+"""A warm process: has opened its ways to Prefect and the store, has rehearsed, waits for one flow run, runs it, and ends."""
 
 import asyncio
 import contextlib
 import importlib
 import inspect
 import json
+import logging
 import os
 import select
 import socket
@@ -15,23 +16,31 @@ import httpx
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import SyncClientContext, refresh_global_settings_context
 from prefect.engine import handle_engine_signals
+from prefect.events.worker import EventsWorker
 from prefect.flow_engine import load_flow, run_flow
 from prefect.flows import Flow
+from prefect.logging.handlers import APILogWorker
 from prefect.logging.loggers import flow_run_logger
 from prefect.settings import get_current_settings
 
-from paramedic.responder.start import WarmEngine, client_settings
+from paramedic.responder.rehearsal import rehearse
+from paramedic.responder.start import WarmEngine, client_context, client_settings, know_related
+
+log = logging.getLogger(__name__)
+
+#: Whoever has no run after so long is no part of a storm, and has time to prepare.
+_IDLE_SECONDS = 0.3
 
 
 def serve(channel: socket.socket) -> None:
-    """Run what comes down the channel: one JSON object, `{"flow_run": {...}, "env": {...}}`. Its end without one: go home.
+    """Run what comes down the channel: one JSON object, `{"flow_run", "env", "related"}`. Its end without one: go home.
 
     A run that ends red is no fault of its process, which ends with 0.
     """
     known, settings = client_settings()
-    with SyncClientContext(httpx_settings=settings) as prefect:
-        if get_current_settings().client.csrf_support_enabled and not select.select([channel], [], [], 0)[0]:
-            _learn_token(prefect)  # nobody waits yet
+    with client_context(settings) as prefect:
+        if not select.select([channel], [], [], _IDLE_SECONDS)[0]:  # nobody waits
+            _prepare(prefect)
         importlib.import_module("tasks.standing").open_ways()
         with channel:
             said = b"".join(iter(lambda: channel.recv(65536), b""))
@@ -43,6 +52,7 @@ def serve(channel: socket.socket) -> None:
             refresh_global_settings_context()  # Prefect read its settings when it was imported
         if known is not None:
             known.told(told["flow_run"])
+        know_related(told["related"])
         run(FlowRun.model_validate(told["flow_run"]))
 
 
@@ -55,6 +65,7 @@ def run(flow_run: FlowRun) -> None:
         except Exception:
             logger.exception("The flow cannot be loaded")  # on the run's own page, where its reader looks
             raise
+        know_related({f"flow.{flow_run.flow_id}": {"id": str(flow_run.flow_id), "name": flow.name}})
         if flow.isasync or flow.isgenerator:
             running = run_flow(flow, flow_run=flow_run, return_type="state")
             if inspect.iscoroutine(running):
@@ -65,6 +76,19 @@ def run(flow_run: FlowRun) -> None:
             while engine.is_running():
                 with engine.run_context():
                     engine.call_flow_fn()
+
+
+def _prepare(prefect: SyncClientContext) -> None:
+    """What the run would wait for otherwise: the threads that tell its events and logs, and the first time of everything."""
+    if get_current_settings().client.csrf_support_enabled:
+        _learn_token(prefect)
+    EventsWorker.instance()
+    if get_current_settings().logging.to_api.enabled:
+        APILogWorker.instance()
+    try:
+        rehearse()
+    except Exception:  # another version of Prefect asks for something else: the run goes on as if there had been none
+        log.warning("the rehearsal failed; runs begin a little later for it", exc_info=True)
 
 
 def _learn_token(prefect: SyncClientContext) -> None:

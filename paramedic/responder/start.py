@@ -10,8 +10,9 @@ import json
 import re
 import ssl
 import threading
-from collections.abc import Iterator
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, ParamSpec, Self, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
@@ -21,8 +22,11 @@ from prefect._flow_run_suspension import (
     observe_flow_run_suspension,
     register_flow_run_suspension_request,
 )
+from prefect.context import SyncClientContext
+from prefect.events.related import RESOURCE_CACHE
 from prefect.flow_engine import FlowRunEngine
 from prefect.settings import get_current_settings
+from prefect.types._datetime import now
 
 from paramedic.patient import Patient
 
@@ -100,6 +104,24 @@ def client_settings() -> tuple[KnownRun | None, dict[str, Any]]:
     return known, {"transport": known, "verify": tls()}
 
 
+def client_context(settings: dict[str, Any]) -> SyncClientContext:
+    """Prefect's client for the whole process. Who asks Prefect for a client without settings gets this one, too."""
+    context = SyncClientContext(httpx_settings=settings)
+    context._httpx_settings = None  # noqa: SLF001 - else each result store, each artifact makes a client: 10 ms
+    return context
+
+
+def know_related(related: dict[str, dict[str, Any]]) -> None:
+    """What an event of the run names besides it, by Prefect's own key `KIND.ID`: `id`, `name`, `tags` of each.
+
+    Prefect's events ask the server for each of them otherwise, in every process, while the first step begins.
+    """
+    for key, said in related.items():
+        kind = key.split(".", 1)[0]
+        entry = {"kind": kind, "object": SimpleNamespace(**said)}
+        RESOURCE_CACHE[key] = (entry, now("UTC"))  # type: ignore[assignment] # of the object it reads these fields alone
+
+
 def _running(run: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
     """The run as it stands once the server has accepted that it is Running."""
     return run | {
@@ -113,11 +135,31 @@ def _running(run: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
 
 
 class WarmEngine(FlowRunEngine[P, R]):
-    """Prefect's engine, which does not wait until somebody watches whether the run is suspended from outside.
+    """Prefect's engine, which begins beside the run what need not be there before it: the watch and the heartbeats.
 
-    The watch begins beside the run. A suspension before that is in the answer to the request to start, or in the watch's
-    own first look.
+    The watch sees whether the run is suspended from outside. A suspension before that is in the answer to the request to
+    start, or in the watch's own first look. Heartbeats come as often as Prefect's, and their end is not waited for: Prefect
+    joins a thread that sleeps for a second.
     """
+
+    heartbeat_seconds = None
+
+    @contextlib.contextmanager
+    def run_context(self) -> Iterator[Self]:
+        """As Prefect's, with our heartbeats."""
+        with super().run_context():
+            beats = _Beside(self._beat)
+            try:
+                yield self
+            finally:
+                beats.end()
+
+    def _beat(self, done: threading.Event) -> None:
+        every = get_current_settings().flows.heartbeat_frequency
+        while every is not None:
+            self._emit_flow_run_heartbeat()
+            if done.wait(every):
+                return
 
     @contextlib.contextmanager
     def setup_flow_run_suspension_request(self) -> Iterator[FlowRunSuspensionRequest]:
@@ -129,7 +171,7 @@ class WarmEngine(FlowRunEngine[P, R]):
             if self.flow_run.deployment_id is None:
                 yield request
                 return
-            watch = _Beside(observe_flow_run_suspension(self.flow_run.id, request))
+            watch = _Beside(functools.partial(_watch, observe_flow_run_suspension(self.flow_run.id, request)))
             try:
                 request.raise_if_requested()
                 yield request
@@ -137,25 +179,28 @@ class WarmEngine(FlowRunEngine[P, R]):
                 watch.end()
 
 
-class _Beside:
-    """Enters a context manager in a thread, and leaves it there."""
+def _watch(observer: contextlib.AbstractContextManager[None], done: threading.Event) -> None:
+    with observer:
+        done.wait()
 
-    def __init__(self, manager: contextlib.AbstractContextManager[None]) -> None:
-        self._manager = manager
+
+class _Beside:
+    """Does something in a thread of its own, from _BESIDE_AFTER_SECONDS on, until it is over."""
+
+    def __init__(self, work: Callable[[threading.Event], None]) -> None:
         self._done = threading.Event()
         context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._watch,), name="suspension", daemon=True)
+        self._thread = threading.Thread(target=context.run, args=(self._work, work), daemon=True)
         self._thread.start()
 
-    def _watch(self) -> None:
-        if not self._done.wait(_WATCH_AFTER_SECONDS):
-            with self._manager:
-                self._done.wait()
+    def _work(self, work: Callable[[threading.Event], None]) -> None:
+        if not self._done.wait(_BESIDE_AFTER_SECONDS):
+            work(self._done)
 
     def end(self) -> None:
         self._done.set()
         self._thread.join(timeout=3)
 
 
-#: A run that is over sooner needs no watch, and in a storm the calls with which one begins come after all first steps.
-_WATCH_AFTER_SECONDS = 5.0
+#: A run that is over sooner needs neither, and in a storm the calls with which one begins come after all first steps.
+_BESIDE_AFTER_SECONDS = 5.0

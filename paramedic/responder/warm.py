@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,6 +165,7 @@ class Warm:
         self._read: Stamps = frozenset()
         self._waiting: deque[WarmProcess] = deque()
         self._renewal: asyncio.Task[None] | None = None
+        self._taken_at = -_REFILL_AFTER_SECONDS
 
     async def start(self) -> None:
         """A template, where there is none. Raises RuntimeError where it cannot import what it must."""
@@ -188,6 +190,7 @@ class Warm:
             if self._dead():
                 await self.start()
             process = self._fork()
+        self._taken_at = time.monotonic()
         asyncio.get_running_loop().call_later(_REFILL_AFTER_SECONDS, self._refill)
         return process
 
@@ -211,6 +214,8 @@ class Warm:
         return self._template.fork()
 
     def _refill(self) -> None:
+        if time.monotonic() - self._taken_at < _REFILL_AFTER_SECONDS:
+            return
         self._waiting = deque(one for one in self._waiting if one.alive)
         while len(self._waiting) < self._wanted and not self._dead():
             self._waiting.append(self._fork())
@@ -238,8 +243,8 @@ class Warm:
 #: Whether client and server suit each other, the responder has asked for all.
 _VERSIONS_AGREE = {"PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false"}
 
-#: New copies are made when the run has begun: the machine has something better to do before.
-_REFILL_AFTER_SECONDS = 0.25
+#: New copies are made and prepare when no run has come for so long: the machine has something better to do before.
+_REFILL_AFTER_SECONDS = 1.0
 
 
 def _quick_tls() -> dict[str, str]:

@@ -15,7 +15,7 @@ import anyio.abc
 import httpx
 import psutil
 from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, StateType, WorkPool, WorkQueue
 from prefect.client.schemas.responses import DeploymentResponse, WorkerFlowRunResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Completed
@@ -105,7 +105,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._rounds: set[UUID] = set()  # of what is at work, the scheduled ones
         self._uncritical: set[UUID] = set()  # and the playbooks that leave RESERVED alone
         self._deployments: dict[UUID, DeploymentResponse] = {}
-        self._open_queues: set[str] = set()
+        self._queues: dict[str, WorkQueue] = {}  # that are not paused
         self._beside: list[asyncio.Task[None]] = []
         self._deaf = threading.Event()
         self.look = asyncio.Event()
@@ -160,7 +160,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         """What an operator has paused takes no run: a poll is told so by the server, a word of dispatch is not."""
         pool = await self.client.read_work_pool(self._work_pool_name)
         queues = [] if pool.is_paused else await self.client.read_work_queues(work_pool_name=self._work_pool_name)
-        self._open_queues = {queue.name for queue in queues if not queue.is_paused}
+        self._queues = {queue.name: queue for queue in queues if not queue.is_paused}
 
     async def hear(self, word: dict[str, Any]) -> None:
         """Dispatch has made a run: take it now, if there is room for it. Whatever else was said, look."""
@@ -168,7 +168,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         if not isinstance(run, dict) or word.get("pool") != self._work_pool_name:
             self.look.set()
             return
-        if not self._has_successfully_synced or word.get("queue") not in self._open_queues:
+        if not self._has_successfully_synced or word.get("queue") not in self._queues:
             return  # the poll knows better
         try:
             flow_run = FlowRun.model_validate(run | {"work_queue_name": word["queue"]})
@@ -313,7 +313,8 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         """Give the run to a warm process and wait for its end."""
         process = await self._warm.take()
         env = {key: value for key, value in configuration.env.items() if value is not None}
-        process.tell({"flow_run": flow_run.model_dump(mode="json"), "env": env})
+        run = flow_run.model_dump(mode="json") | {"work_pool_name": self._work_pool_name}  # a poll does not say it
+        process.tell({"flow_run": run, "env": env, "related": self._related(flow_run)})
         await process.born.wait()
         if task_status is not None:
             task_status.started(process.pid or 0)
@@ -334,6 +335,17 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             await self._cancelled(flow_run.id, "cancelled; its process has ended")
             code = 0
         return ParamedicWorkerResult(status_code=code, identifier=str(process.pid))
+
+    def _related(self, flow_run: FlowRun) -> dict[str, dict[str, Any]]:
+        """What the run's events name besides it, as far as it is known, by Prefect's own keys."""
+        pool, queue = self._work_pool, self._queues.get(flow_run.work_queue_name or "")
+        deployment = self._deployments.get(flow_run.deployment_id) if flow_run.deployment_id else None
+        related = {f"work-pool.{pool.name}": _named(pool)} if pool else {}
+        if queue is not None:
+            related[f"work-queue.{queue.id}"] = _named(queue)
+        if deployment is not None and not (deployment.branch or deployment.base):  # Prefect names these, too
+            related[f"deployment.{deployment.id}"] = _named(deployment) | {"tags": deployment.tags}
+        return related
 
     async def _tell_of_process(self, flow_run: UUID, process: WarmProcess) -> None:
         """What the run's page shows of its worker."""
@@ -357,9 +369,11 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
     ) -> None:
         """Returns once it has ended the process of a cancelled run that did not end by itself in time."""
         stopped = self._at_work[flow_run]
-        while not stopped.is_set() and not await self._told_to_stop(flow_run):
+        while not stopped.is_set():  # one that was cancelled before, Prefect does not let begin
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopped.wait(), _LOOK_EVERY_SECONDS)
+            if await self._told_to_stop(flow_run):
+                break
         process.signal(STOP_READING)
         await asyncio.sleep(configuration.cancel_grace_seconds)
         process.signal(signal.SIGKILL)  # of a SIGTERM Prefect's engine would say that it crashed
@@ -383,6 +397,10 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         """Cancelling is no end, and Prefect refuses every other than Cancelled."""
         with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
             await self.client.set_flow_run_state(flow_run, Cancelled(message=why), force=True)
+
+
+def _named(one: WorkPool | WorkQueue | DeploymentResponse) -> dict[str, Any]:
+    return {"id": str(one.id), "name": one.name}
 
 
 def _missed(flow_run: FlowRun) -> bool:

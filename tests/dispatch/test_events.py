@@ -1,6 +1,7 @@
 """The trail as events of a real Prefect server: each entry once, whoever dies or is away, and never an outside word."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from opened import ALIVE, DEADLINE, FREE, alert, claimed, intended, opened
@@ -130,6 +131,18 @@ def test_a_prefect_that_is_away_gets_all_of_it_later(prefect: Prefect, store: St
         assert position.heard(tx) == 0
     _all_of(Events(store, prefect.api))
     assert [one["event"] for one in prefect.events(store.uuid, at_least=len(NAMES))] == NAMES
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(0, 0), (5, 0), (10, len(NAMES)), (-5, len(NAMES))])
+def test_a_fresh_entry_rests_and_one_of_a_clock_that_ran_ahead_does_not(
+    prefect: Prefect, store: Store, store_url: str, minutes: int, told: int
+) -> None:
+    _story(store)
+    with store.read() as tx:
+        wrote_at = tx.now
+    later = Store(store_url, now=lambda: wrote_at + timedelta(minutes=minutes))
+    assert Events(later, prefect.api, rest=timedelta(minutes=10)).work() == told
+    later.close()
 
 
 class _Troubled(Events):

@@ -1,6 +1,7 @@
 """What Prefect's engine says before the first line reaches the server all the same: later, and nothing of it is lost."""
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,8 +9,18 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.context import SyncClientContext
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    get_current_settings,
+    temporary_settings,
+)
 
-from paramedic.responder.start import KnownRun
+from paramedic.responder.rehearsal import rehearse
+from paramedic.responder.start import KnownRun, client_context, client_settings
 
 RUN = "5e0f5b4e-0000-4000-8000-000000000001"
 OTHER = "5e0f5b4e-0000-4000-8000-000000000002"
@@ -119,3 +130,29 @@ def test_a_server_that_is_busy_is_asked_again_and_not_for_ever(server: Server, p
     assert len(server.asked) == 3
     server.busy = 100
     assert _state(prefect, "COMPLETED").status_code == 503
+
+
+def test_nothing_of_the_rehearsal_reaches_prefect_and_it_leaves_nothing(server: Server) -> None:
+    before = get_current_settings()
+    with temporary_settings(_as_a_warm_process(server)):
+        rehearse()
+        assert get_current_settings().api.url == server.url
+    assert server.asked == []
+    assert get_current_settings() == before
+    assert SyncClientContext.get() is None
+    assert logging.getLogger("prefect.flow_runs").isEnabledFor(logging.INFO)
+
+
+def test_whoever_asks_for_a_client_gets_the_processs_own(server: Server) -> None:
+    with temporary_settings(_as_a_warm_process(server)):
+        _, settings = client_settings()
+        with client_context(settings) as context:
+            assert get_client(sync_client=True) is context.client
+
+
+def _as_a_warm_process(server: Server) -> dict[Any, Any]:
+    return {
+        PREFECT_API_URL: server.url,
+        PREFECT_LOGGING_TO_API_ENABLED: True,
+        PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False,
+    }

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pool import Pool, lines, until
+from pool import Pool, lines, until, warm
 
 from paramedic.bell import RESPONDER, ring
 from paramedic.responder.worker import PLAYBOOKS, RESERVED
@@ -33,6 +33,25 @@ def test_a_word_that_makes_no_sense_is_a_reason_to_look(pool: Pool, tmp_path: Pa
     pool.start()
     ring(pool.store, RESPONDER, {"pool": pool.name, **word})
     assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "file")))["state_type"] == "COMPLETED"
+
+
+def test_a_prefect_that_was_away_meanwhile_hears_all_of_the_run(pool: Pool) -> None:
+    responder = pool.start(PARAMEDIC_WARM_PROCESSES="1")
+
+    def prepared() -> bool:
+        return any(len(one.net_connections()) > 1 for one in warm(responder))
+
+    until("a warm process has opened its ways", prepared)
+    pool.prefect.stop()
+    pool.prefect.start()
+    (process,) = warm(responder)
+    run = pool.create("features", what="tasks")
+    assert pool.ends(run)["state_type"] == "COMPLETED"
+    until("the one that had opened its ways before has had it", lambda: not process.is_running())
+    logs = {"logs": {"flow_run_id": {"any_": [run]}}}
+    tasks = {"flow_runs": {"id": {"any_": [run]}}}
+    until("its log is there", lambda: pool.prefect.ask("POST", "/logs/filter", json=logs))
+    until("its step is there", lambda: pool.prefect.ask("POST", "/task_runs/filter", json=tasks))
 
 
 def test_two_responders_never_take_a_run_twice(pool: Pool, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ import heapq
 import importlib
 import importlib.util
 import itertools
+import math
 import sqlite3
 import sys
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -107,10 +109,11 @@ _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 
 
 class Turnstile:
-    """Lets few calls that may write in at a time, and first those that an outage waits for: a run's creation and its states.
+    """What an outage waits for comes first: the creation of runs, then their states, then everything else that writes.
 
-    The others wait before they hold a connection, so that reads find one. A call that has waited for a second goes through
-    whoever is inside: a client that stands still keeps nobody out.
+    Few calls that may write are let in at a time. The others wait before they hold a connection, so that reads find one. A
+    call that has waited for a second goes through whoever is inside: a client that stands still keeps nobody out. While runs
+    are created in a storm, what is no run's state waits, events too, but for no more than _LULL_AT_MOST_SECONDS.
     """
 
     def __init__(self, app: "_App") -> None:
@@ -118,20 +121,52 @@ class Turnstile:
         self._inside = 0
         self._waiting: list[tuple[bool, int, asyncio.Event]] = []
         self._count = itertools.count()
+        self._created_at = self._creating_since = -math.inf
 
-    async def __call__(self, scope: "_Scope", receive: Callable[[], Awaitable[Any]], send: "_Send") -> None:
-        """One call, in its turn."""
+    async def __call__(self, scope: "_Scope", receive: "_Receive", send: "_Send") -> None:
+        """One call, in its turn; each event that comes over a socket, too."""
+        if scope["type"] == "websocket" and scope["path"].endswith("/events/in"):
+            await self._lull()
+            receive = self._in_a_lull(receive)
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
+        creates = scope["path"].endswith("/create_flow_run")
+        later = not creates and not scope["path"].endswith("/set_state")
+        if creates:
+            self._note_creation()
+        if later:
+            await self._lull()
         if self._inside >= _AT_ONCE:
-            await self._turn(later=not scope["path"].endswith(("/create_flow_run", "/set_state")))
+            await self._turn(later=later)
         self._inside += 1
         try:
             await self._app(scope, receive, send)
         finally:
             self._inside -= 1
             self._let_in()
+
+    def _note_creation(self) -> None:
+        now = time.monotonic()
+        if now - self._created_at >= _LULL_SECONDS:
+            self._creating_since = now
+        self._created_at = now
+
+    async def _lull(self) -> None:
+        while self._is_creating():  # noqa: ASYNC110 - that no run comes is no event
+            await asyncio.sleep(_LULL_SECONDS / 2)
+
+    def _is_creating(self) -> bool:
+        now = time.monotonic()
+        return now - self._created_at < _LULL_SECONDS and now - self._creating_since < _LULL_AT_MOST_SECONDS
+
+    def _in_a_lull(self, receive: "_Receive") -> "_Receive":
+        async def received() -> Any:
+            message = await receive()
+            await self._lull()
+            return message
+
+        return received
 
     async def _turn(self, *, later: bool) -> None:
         turn = asyncio.Event()
@@ -158,11 +193,14 @@ class Turnstile:
 
 
 _Scope = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[Any]]
 _Send = Callable[[Any], Awaitable[None]]
-_App = Callable[[_Scope, Callable[[], Awaitable[Any]], _Send], Awaitable[None]]
+_App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _AT_ONCE = 4
 _PATIENCE_SECONDS = 1.0
+_LULL_SECONDS = 0.1
+_LULL_AT_MOST_SECONDS = 3.0
 
 
 def server_env(home: Path) -> dict[str, str]:

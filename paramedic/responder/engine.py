@@ -5,7 +5,6 @@ import contextlib
 import importlib
 import inspect
 import json
-import logging
 import os
 import select
 import socket
@@ -26,10 +25,8 @@ from prefect.settings import get_current_settings
 from paramedic.responder.rehearsal import rehearse
 from paramedic.responder.start import WarmEngine, client_context, client_settings, know_related
 
-log = logging.getLogger(__name__)
-
-#: Whoever has no run after so long is no part of a storm, and has time to prepare.
-_IDLE_SECONDS = 0.3
+#: Whoever has no run after so long was not made for one, and has time to prepare.
+_IDLE_SECONDS = 0.05
 
 
 def serve(channel: socket.socket) -> None:
@@ -85,10 +82,7 @@ def _prepare(prefect: SyncClientContext) -> None:
     EventsWorker.instance()
     if get_current_settings().logging.to_api.enabled:
         APILogWorker.instance()
-    try:
-        rehearse()
-    except Exception:  # another version of Prefect asks for something else: the run goes on as if there had been none
-        log.warning("the rehearsal failed; runs begin a little later for it", exc_info=True)
+    rehearse()
 
 
 def _learn_token(prefect: SyncClientContext) -> None:

@@ -244,7 +244,7 @@ class Warm:
 _VERSIONS_AGREE = {"PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false"}
 
 #: New copies are made and prepare when no run has come for so long: the machine has something better to do before.
-_REFILL_AFTER_SECONDS = 1.0
+_REFILL_AFTER_SECONDS = 0.5
 
 
 def _quick_tls() -> dict[str, str]:

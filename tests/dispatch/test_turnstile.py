@@ -1,6 +1,7 @@
 """The embedded server lets few calls write at a time, and first those that an outage waits for."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -112,5 +113,67 @@ def test_a_client_that_goes_away_while_it_waits_leaves_the_way_free() -> None:
         server.end("/b")
         await asyncio.gather(*inside)
         assert server.began == ["/a", "/b", "/waits"]
+
+    asyncio.run(tried())
+
+
+def test_while_runs_are_created_nothing_else_is_written_but_their_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.3)
+
+    async def tried() -> None:
+        server = Server()
+        turnstile = Turnstile(server)
+        for path in ("/y/create_flow_run", "/x/set_state", "/artifacts/"):
+            server.end(path)
+        await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
+        calls = _calls(turnstile, "/artifacts/", "/x/set_state")
+        await _settle()
+        assert server.began == ["/y/create_flow_run", "/x/set_state"]
+        await asyncio.wait_for(asyncio.gather(*calls), 5)
+        assert server.began[-1] == "/artifacts/"
+
+    asyncio.run(tried())
+
+
+def test_runs_that_are_created_without_end_keep_nobody_out_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefect_server, "_LULL_AT_MOST_SECONDS", 0.2)
+
+    async def tried() -> None:
+        server = Server()
+        turnstile = Turnstile(server)
+        for path in ("/y/create_flow_run", "/artifacts/"):
+            server.end(path)
+        await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
+        (waits,) = _calls(turnstile, "/artifacts/")
+        until = time.monotonic() + 5
+        while not waits.done():
+            assert time.monotonic() < until
+            await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
+            await asyncio.sleep(0.01)
+
+    asyncio.run(tried())
+
+
+def test_an_event_waits_while_runs_are_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.3)
+    heard = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            heard.set()
+
+    async def message() -> Any:
+        return {"type": "websocket.receive"}
+
+    async def tried() -> None:
+        turnstile = Turnstile(app)
+        await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
+        scope = {"type": "websocket", "path": "/api/events/in"}
+        socket = asyncio.create_task(turnstile(scope, message, message))
+        await _settle()
+        assert not heard.is_set()
+        await asyncio.wait_for(socket, 5)
+        assert heard.is_set()
 
     asyncio.run(tried())

@@ -105,7 +105,7 @@ def client_settings() -> tuple[KnownRun | None, dict[str, Any]]:
 
 
 def client_context(settings: dict[str, Any]) -> SyncClientContext:
-    """Prefect's client for the whole process. Who asks Prefect for a client without settings gets this one, too."""
+    """Prefect's client for the whole process: who asks Prefect for one, without settings, gets this."""
     context = SyncClientContext(httpx_settings=settings)
     context._httpx_settings = None  # noqa: SLF001 - else each result store, each artifact makes a client: 10 ms
     return context
@@ -157,7 +157,8 @@ class WarmEngine(FlowRunEngine[P, R]):
     def _beat(self, done: threading.Event) -> None:
         every = get_current_settings().flows.heartbeat_frequency
         while every is not None:
-            self._emit_flow_run_heartbeat()
+            with contextlib.suppress(Exception):  # as Prefect: the next one may come through
+                self._emit_flow_run_heartbeat()
             if done.wait(every):
                 return
 

@@ -154,26 +154,33 @@ def test_runs_that_are_created_without_end_keep_nobody_out_for_ever(monkeypatch:
     asyncio.run(tried())
 
 
-def test_an_event_waits_while_runs_are_created(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_event_waits_while_runs_are_created(monkeypatch: pytest.MonkeyPatch, is_open: bool) -> None:
+    """Over a socket that is open already; and one that is not opens later."""
     monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.3)
-    heard = asyncio.Event()
+    heard, sent = asyncio.Event(), asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
-            await receive()
+            if is_open:
+                await receive()
             heard.set()
 
     async def message() -> Any:
+        await sent.wait()
         return {"type": "websocket.receive"}
 
     async def tried() -> None:
         turnstile = Turnstile(app)
+        socket = turnstile({"type": "websocket", "path": "/api/events/in"}, message, message)
+        before = asyncio.create_task(socket) if is_open else None
+        await _settle()
         await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
-        scope = {"type": "websocket", "path": "/api/events/in"}
-        socket = asyncio.create_task(turnstile(scope, message, message))
+        told = before or asyncio.create_task(socket)
+        sent.set()
         await _settle()
         assert not heard.is_set()
-        await asyncio.wait_for(socket, 5)
+        await asyncio.wait_for(told, 5)
         assert heard.is_set()
 
     asyncio.run(tried())

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.context import SyncClientContext
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
@@ -137,6 +139,8 @@ def test_nothing_of_the_rehearsal_reaches_prefect_and_it_leaves_nothing(server: 
     with temporary_settings(_as_a_warm_process(server)):
         rehearse()
         assert get_current_settings().api.url == server.url
+        for tells in (EventsWorker, APILogWorker):  # in threads of their own
+            tells.drain_all(timeout=30)
     assert server.asked == []
     assert get_current_settings() == before
     assert SyncClientContext.get() is None

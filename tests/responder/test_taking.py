@@ -52,6 +52,7 @@ def test_a_prefect_that_was_away_meanwhile_hears_all_of_the_run(pool: Pool) -> N
     tasks = {"flow_runs": {"id": {"any_": [run]}}}
     until("its log is there", lambda: pool.prefect.ask("POST", "/logs/filter", json=logs))
     until("its step is there", lambda: pool.prefect.ask("POST", "/task_runs/filter", json=tasks))
+    assert "rehearsal" not in pool.log()
 
 
 def test_two_responders_never_take_a_run_twice(pool: Pool, tmp_path: Path) -> None:

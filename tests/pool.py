@@ -226,9 +226,15 @@ class Pool:
 
 def warm(responder: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The processes that the responder's template has forked, oldest first."""
-    family = psutil.Process(responder.pid).children(recursive=True)
-    forked = [one for one in family if one.is_running() and one.ppid() != responder.pid]
+    forked = [one for one in psutil.Process(responder.pid).children(recursive=True) if _is_forked(one, responder.pid)]
     return sorted(forked, key=lambda one: one.create_time())
+
+
+def _is_forked(process: psutil.Process, responder: int) -> bool:
+    try:
+        return process.is_running() and process.ppid() != responder
+    except psutil.NoSuchProcess:  # it ended meanwhile
+        return False
 
 
 def lines(file: Path) -> list[str]:

@@ -59,7 +59,7 @@ def create_app() -> Any:
     return app
 
 
-def in_turn(engine: Any, pool: Any) -> None:
+def in_turn(engine: Engine | type[Engine], pool: Pool | type[Pool]) -> None:
     """Whoever writes to SQLite through them waits in one line: first come, first served.
 
     A transaction that Prefect begins is one that writes. One that reads first, and then writes what another has changed

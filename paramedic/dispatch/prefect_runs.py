@@ -77,7 +77,7 @@ class PrefectRuns:
             "parameters": {"run": {"incident": incident_ref, "attempt": attempt}},
             "idempotency_key": idempotency_key,
             "tags": list(tags),
-            "enforce_parameter_schema": True,
+            "enforce_parameter_schema": False,  # they are our own words, and the flow itself validates them
             "state": {"type": "SCHEDULED"},
             "work_queue_name": queue,
         }

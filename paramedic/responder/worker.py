@@ -94,6 +94,14 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
     _description = "Runs Paramedic's playbooks in warm processes on this machine."
     _display_name = "Paramedic"
 
+    @classmethod
+    def get_default_base_job_template(cls) -> dict[str, Any]:
+        """Prefect's, but offers only what a warm process heeds: its server checks all that is offered, for each run."""
+        template = super().get_default_base_job_template()
+        for unused in ("name", "labels", "command"):
+            del template["variables"]["properties"][unused], template["job_configuration"][unused]
+        return template
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._chosen = settings.load()

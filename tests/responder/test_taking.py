@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from pool import Pool, lines, until, warm
 
@@ -53,6 +54,15 @@ def test_a_prefect_that_was_away_meanwhile_hears_all_of_the_run(pool: Pool) -> N
     until("its log is there", lambda: pool.prefect.ask("POST", "/logs/filter", json=logs))
     until("its step is there", lambda: pool.prefect.ask("POST", "/task_runs/filter", json=tasks))
     assert "rehearsal" not in pool.log()
+
+
+def test_a_pool_offers_what_its_responders_heed_and_prefect_refuses_the_rest(pool: Pool) -> None:
+    offered = pool.prefect.ask("GET", f"/work_pools/{pool.name}")["base_job_template"]["variables"]["properties"]
+    assert set(offered) == {"env", "cancel_grace_seconds"}
+    wrong = {"parameters": {}, "job_variables": {"cancel_grace_seconds": "long"}}
+    path = f"/deployments/{pool.deployments['mark']}/create_flow_run"
+    answer = httpx.post(pool.prefect.api + path, json=wrong, timeout=30, trust_env=False)
+    assert (answer.status_code, "cancel_grace_seconds" in answer.text) == (422, True)
 
 
 def test_two_responders_never_take_a_run_twice(pool: Pool, tmp_path: Path) -> None:

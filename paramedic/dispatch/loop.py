@@ -65,16 +65,24 @@ class Dispatch:
 
     def work(self) -> int:
         """Ask for what is due now; how many orders were looked at. Raises StoreUnavailable."""
+        asked: dict[str, tuple[Order, CreatedRun | None]] = {}
+        while due := [wanted for wanted in self._due() if wanted.order.key not in asked]:
+            for wanted in due:
+                asked[wanted.order.key] = wanted.order, self._ask(wanted)
+        # Written down only now: who takes a run needs the store meanwhile, and so does what brings the next order.
+        for order, run in asked.values():
+            if run is not None:
+                self._settle(order, run)
+        return len(asked)
+
+    def _due(self) -> list[Wanted]:
+        """What is critical comes first."""
         with self._store.read() as tx:
             due = []
             for order in outbox.waiting(tx):
                 incident = incidents.get(tx, order.incident)
                 due.append(Wanted(order, incident, incidents.runbook_text(tx, incident.runbook_version or "")))
-        due.sort(key=lambda wanted: wanted.incident.severity is not Severity.CRITICAL)
-        created = [(wanted.order, run) for wanted in due if (run := self._ask(wanted)) is not None]
-        for order, run in created:  # written down only now: who takes a run needs the store meanwhile
-            self._settle(order, run)
-        return len(due)
+        return sorted(due, key=lambda wanted: wanted.incident.severity is not Severity.CRITICAL)
 
     def resume(self) -> int:
         """Have every run go on whose approval is decided; how many were looked at. Raises StoreUnavailable."""

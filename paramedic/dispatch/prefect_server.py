@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import itertools
 import math
+import re
 import sqlite3
 import sys
 import time
@@ -109,11 +110,12 @@ _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 
 
 class Turnstile:
-    """What an outage waits for comes first: the creation of runs, then their states, then everything else that writes.
+    """What an outage waits for comes first: that runs are created and begin. Then everything else that writes.
 
     Few calls that may write are let in at a time. The others wait before they hold a connection, so that reads find one. A
     call that has waited for a second goes through whoever is inside: a client that stands still keeps nobody out. While runs
-    are created in a storm, what is no run's state waits, events too, but for no more than _LULL_AT_MOST_SECONDS.
+    begin in a storm, whatever else they have to say waits, their ends and events too, but for no more than
+    _LULL_AT_MOST_SECONDS.
     """
 
     def __init__(self, app: "_App") -> None:
@@ -121,7 +123,7 @@ class Turnstile:
         self._inside = 0
         self._waiting: list[tuple[bool, int, asyncio.Event]] = []
         self._count = itertools.count()
-        self._created_at = self._creating_since = -math.inf
+        self._began_at = self._beginning_since = -math.inf
 
     async def __call__(self, scope: "_Scope", receive: "_Receive", send: "_Send") -> None:
         """One call, in its turn; each event that comes over a socket, too."""
@@ -131,34 +133,38 @@ class Turnstile:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        creates = scope["path"].endswith("/create_flow_run")
-        later = not creates and not scope["path"].endswith("/set_state")
-        if creates:
-            self._note_creation()
-        if later:
+        begins = scope["path"].endswith("/create_flow_run")
+        if _STATE.search(scope["path"]):
+            body, receive = await _peeked(receive)
+            begins = _BEGINS.search(body) is not None
+        if begins:
+            self._note_beginning()
+        else:
             await self._lull()
         if self._inside >= _AT_ONCE:
-            await self._turn(later=later)
+            await self._turn(later=not begins)
         self._inside += 1
         try:
             await self._app(scope, receive, send)
         finally:
             self._inside -= 1
             self._let_in()
+            if begins:  # its process is about to say that it runs, or the next one is created
+                self._note_beginning()
 
-    def _note_creation(self) -> None:
+    def _note_beginning(self) -> None:
         now = time.monotonic()
-        if now - self._created_at >= _LULL_SECONDS:
-            self._creating_since = now
-        self._created_at = now
+        if now - self._began_at >= _LULL_SECONDS:
+            self._beginning_since = now
+        self._began_at = now
 
     async def _lull(self) -> None:
-        while self._is_creating():  # noqa: ASYNC110 - that no run comes is no event
+        while self._runs_begin():  # noqa: ASYNC110 - that no run comes is no event
             await asyncio.sleep(_LULL_SECONDS / 2)
 
-    def _is_creating(self) -> bool:
+    def _runs_begin(self) -> bool:
         now = time.monotonic()
-        return now - self._created_at < _LULL_SECONDS and now - self._creating_since < _LULL_AT_MOST_SECONDS
+        return now - self._began_at < _LULL_SECONDS and now - self._beginning_since < _LULL_AT_MOST_SECONDS
 
     def _in_a_lull(self, receive: "_Receive") -> "_Receive":
         async def received() -> Any:
@@ -192,6 +198,22 @@ class Turnstile:
             heapq.heapify(self._waiting)
 
 
+async def _peeked(receive: "_Receive") -> tuple[bytes, "_Receive"]:
+    """A call's body, and how to receive it once more."""
+    said = [await receive()]
+    while said[-1].get("more_body"):
+        said.append(await receive())
+    left = iter(said)
+
+    async def again() -> Any:
+        return next(left, None) or await receive()
+
+    return b"".join(one.get("body", b"") for one in said), again
+
+
+_STATE = re.compile(r"/flow_runs/[0-9a-f-]{36}/set_state$")
+_BEGINS = re.compile(rb'"type"\s*:\s*"(?:PENDING|RUNNING)"')
+
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[Any]]
 _Send = Callable[[Any], Awaitable[None]]
@@ -199,7 +221,7 @@ _App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _AT_ONCE = 4
 _PATIENCE_SECONDS = 1.0
-_LULL_SECONDS = 0.1
+_LULL_SECONDS = 0.25
 _LULL_AT_MOST_SECONDS = 3.0
 
 

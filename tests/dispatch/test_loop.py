@@ -1,14 +1,16 @@
 """What the outbox holds goes to Prefect, each order by itself."""
 
+import uuid
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from databases import Clock
 from patients import alert
 
 from paramedic.demo.world import free_port
 from paramedic.dispatch.loop import Dispatch
-from paramedic.dispatch.prefect_runs import PrefectRuns
+from paramedic.dispatch.prefect_runs import CreatedRun, PrefectRuns
 from paramedic.incident import State
 from paramedic.store import Store, incidents, outbox
 from paramedic.store.incidents import Plan
@@ -41,3 +43,24 @@ def test_a_pinned_runbook_that_cannot_be_read_is_a_persons_and_stops_nobody_else
     assert "this version cannot read the runbook" in (given.because or "")
     assert "manner" in (given.because or "")
     assert [(order.incident, order.tries) for order in waiting] == [(readable, 1)]
+
+
+def test_what_comes_while_prefect_is_asked_does_not_wait_until_the_first_is_written_down(timed: Store) -> None:
+    waiting: list[list[int]] = []
+
+    class Prefect(PrefectRuns):
+        """While the first run is created, the second incident opens."""
+
+        def create_run(self, *_: Any, **__: Any) -> CreatedRun:
+            if not waiting:
+                _opened(timed, "web-2/tracking-api", "v1", READABLE)
+            with timed.read() as tx:
+                waiting.append([order.incident for order in outbox.waiting(tx)])
+            return CreatedRun(str(uuid.uuid4()), "SCHEDULED")
+
+    first = _opened(timed, "web-1/tracking-api", "v1", READABLE)
+    assert Dispatch(timed, Prefect("http://127.0.0.1:9/api"), lambda: None).work() == 2
+    assert waiting == [[first, first + 1], [first, first + 1]]
+    with timed.read() as tx:
+        assert outbox.waiting(tx) == []
+        assert incidents.attempt_of(tx, first + 1, 1) is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,16 +10,24 @@ import pytest
 from paramedic.dispatch import prefect_server
 from paramedic.dispatch.prefect_server import Turnstile
 
+STATE = "/flow_runs/0a0a0a0a-0000-0000-0000-000000000000/set_state"
+RUNNING = b'{"state": {"type": "RUNNING"}}'
+COMPLETED = b'{"state": {"type": "COMPLETED"}}'
+
 
 class Server:
     """An application whose calls end when the test says so."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
+        self.told: list[bytes] = []
         self.go: dict[str, asyncio.Event] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.began.append(scope["path"])
+        if scope["path"] == STATE:
+            parts = [await receive(), await receive()]
+            self.told.append(b"".join(part["body"] for part in parts))
         await self.go.setdefault(scope["path"], asyncio.Event()).wait()
 
     def end(self, path: str) -> None:
@@ -30,13 +39,21 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-def _calls(turnstile: Turnstile, *paths: str, method: str = "POST") -> list[asyncio.Task[None]]:
+def _calls(turnstile: Turnstile, *paths: str, method: str = "POST", body: bytes = RUNNING) -> list[asyncio.Task[None]]:
+    """Each with the body, in two parts."""
+
     async def nothing(*_: Any) -> None: ...
 
     made = []
     for path in paths:
+        parts = iter([(body[:20], True), (body[20:], False)])
+
+        async def receive(parts: Iterator[tuple[bytes, bool]] = parts) -> Any:
+            part, more = next(parts)
+            return {"type": "http.request", "body": part, "more_body": more}
+
         scope = {"type": "http", "method": method, "path": path}
-        made.append(asyncio.create_task(turnstile(scope, nothing, nothing)))
+        made.append(asyncio.create_task(turnstile(scope, receive, nothing)))
     return made
 
 
@@ -45,18 +62,20 @@ def two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefect_server, "_AT_ONCE", 2)
 
 
-def test_few_write_at_a_time_and_a_runs_state_goes_before_logs() -> None:
+def test_few_write_at_a_time_and_who_begins_goes_before_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.0)
+
     async def tried() -> None:
         server = Server()
         turnstile = Turnstile(server)
-        calls = _calls(turnstile, "/a", "/b", "/logs/", "/x/set_state", "/y/create_flow_run")
+        calls = _calls(turnstile, "/a", "/b", "/logs/", STATE, "/y/create_flow_run")
         await _settle()
         assert server.began == ["/a", "/b"]
-        for path in ("/a", "/x/set_state", "/b", "/y/create_flow_run", "/logs/"):
+        for path in ("/a", STATE, "/b", "/y/create_flow_run", "/logs/"):
             server.end(path)
             await _settle()
         await asyncio.gather(*calls)
-        assert server.began == ["/a", "/b", "/x/set_state", "/y/create_flow_run", "/logs/"]
+        assert server.began == ["/a", "/b", STATE, "/y/create_flow_run", "/logs/"]
 
     asyncio.run(tried())
 
@@ -117,20 +136,40 @@ def test_a_client_that_goes_away_while_it_waits_leaves_the_way_free() -> None:
     asyncio.run(tried())
 
 
-def test_while_runs_are_created_nothing_else_is_written_but_their_states(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_runs_begin_nothing_else_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.3)
 
     async def tried() -> None:
         server = Server()
         turnstile = Turnstile(server)
-        for path in ("/y/create_flow_run", "/x/set_state", "/artifacts/"):
+        for path in ("/y/create_flow_run", STATE, "/artifacts/"):
             server.end(path)
         await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
-        calls = _calls(turnstile, "/artifacts/", "/x/set_state")
-        await _settle()
-        assert server.began == ["/y/create_flow_run", "/x/set_state"]
+        calls = _calls(turnstile, "/artifacts/") + _calls(turnstile, STATE, body=COMPLETED)
+        await asyncio.gather(*_calls(turnstile, STATE))
+        assert (server.began, server.told) == (["/y/create_flow_run", STATE], [RUNNING])
         await asyncio.wait_for(asyncio.gather(*calls), 5)
-        assert server.began[-1] == "/artifacts/"
+        assert (sorted(server.began[2:]), server.told[1:]) == (["/artifacts/", STATE], [COMPLETED])
+
+    asyncio.run(tried())
+
+
+def test_a_lull_lasts_from_the_end_of_a_creation_however_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only then its process can say that it runs."""
+    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.2)
+
+    async def tried() -> None:
+        server = Server()
+        turnstile = Turnstile(server)
+        server.end("/artifacts/")
+        creation = _calls(turnstile, "/y/create_flow_run")
+        await asyncio.sleep(0.25)  # longer than the lull
+        server.end("/y/create_flow_run")
+        await asyncio.gather(*creation)
+        calls = _calls(turnstile, "/artifacts/")
+        await _settle()
+        assert server.began == ["/y/create_flow_run"]
+        await asyncio.wait_for(asyncio.gather(*calls), 5)
 
     asyncio.run(tried())
 

@@ -110,7 +110,7 @@ _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 
 
 class Turnstile:
-    """What an outage waits for comes first: that runs are created and begin. Then everything else that writes.
+    """What an outage waits for comes first: that runs are created, begin, go on, are cancelled. Then everything else.
 
     Few calls that may write are let in at a time. The others wait before they hold a connection, so that reads find one. A
     call that has waited for a second goes through whoever is inside: a client that stands still keeps nobody out. While runs
@@ -133,23 +133,23 @@ class Turnstile:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        begins = scope["path"].endswith("/create_flow_run")
+        first = scope["path"].endswith(("/create_flow_run", "/resume"))
         if _STATE.search(scope["path"]):
             body, receive = await _peeked(receive)
-            begins = _BEGINS.search(body) is not None
-        if begins:
+            first = _FIRST.search(body) is not None
+        if first:
             self._note_beginning()
         else:
             await self._lull()
         if self._inside >= _AT_ONCE:
-            await self._turn(later=not begins)
+            await self._turn(later=not first)
         self._inside += 1
         try:
             await self._app(scope, receive, send)
         finally:
             self._inside -= 1
             self._let_in()
-            if begins:  # its process is about to say that it runs, or the next one is created
+            if first:  # its process is about to say that it runs, or the next one is created
                 self._note_beginning()
 
     def _note_beginning(self) -> None:
@@ -212,7 +212,7 @@ async def _peeked(receive: "_Receive") -> tuple[bytes, "_Receive"]:
 
 
 _STATE = re.compile(r"/flow_runs/[0-9a-f-]{36}/set_state$")
-_BEGINS = re.compile(rb'"type"\s*:\s*"(?:PENDING|RUNNING)"')
+_FIRST = re.compile(rb'"type"\s*:\s*"(?:PENDING|RUNNING|CANCELLING)"')
 
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[Any]]

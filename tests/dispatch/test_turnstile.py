@@ -154,6 +154,22 @@ def test_while_runs_begin_nothing_else_is_written(monkeypatch: pytest.MonkeyPatc
     asyncio.run(tried())
 
 
+@pytest.mark.parametrize("path", [STATE, "/flow_runs/0a/resume"])
+def test_an_operator_who_cancels_or_approves_waits_for_no_storm(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 60)
+
+    async def tried() -> None:
+        server = Server()
+        turnstile = Turnstile(server)
+        server.end("/y/create_flow_run")
+        server.end(path)
+        await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
+        calls = _calls(turnstile, path, body=b'{"state": {"name": "Cancelling", "type": "CANCELLING"}}')
+        await asyncio.wait_for(asyncio.gather(*calls), 5)
+
+    asyncio.run(tried())
+
+
 def test_a_lull_lasts_from_the_end_of_a_creation_however_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only then its process can say that it runs."""
     monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.2)

@@ -3,7 +3,8 @@
 All of it in one go on one machine, on embedded defaults:
 
     paramedic     POST /alerts/alertmanager to the first line of the first `@reads` step of a playbook, on the warm responder
-    stock_worker  the same, on Prefect's own `process` worker
+    stock_worker  the same, on Prefect's own `process` worker with its default poll, every ten seconds
+    stock_worker_1s  the same, polling every second, as `paramedic up` has it
     serve         Prefect alone, no Paramedic: `create_flow_run` to the first line of a flow that `flow.serve` waits with
     yardstick     two bare calls on one kept connection, one after the other: `create_flow_run`, `set_state` Running
 
@@ -128,6 +129,9 @@ _RESTARTS = 10
 #: After each sample, ours and the yardstick's: what the last run left to do is done by then.
 _PAUSE_SECONDS = 1.0
 
+#: How often a worker of Prefect's asks for runs, unless it is told otherwise.
+_POLL_SECONDS = 10
+
 
 def main() -> None:
     """Measure, print, and write what was asked for."""
@@ -157,8 +161,11 @@ def _measured(folder: Path, ours: int, theirs: int, *, quiet_seconds: float) -> 
         began = time.monotonic()
         with _up(folder / "ours", world, mailbox):
             told["up_ready_s"] = round(time.monotonic() - began, 2)
-        with _up(folder / "stock", world, mailbox, PARAMEDIC_WORK_POOL_TYPE="process") as bench:
-            told["stock_worker"] = _summary(bench.first_steps(theirs))
+        stock = {"PARAMEDIC_WORK_POOL_TYPE": "process"}
+        with _up(folder / "stock", world, mailbox, **stock, PREFECT_WORKER_QUERY_SECONDS=str(_POLL_SECONDS)) as bench:
+            told["stock_worker"] = _summary(bench.first_steps(theirs, spread_seconds=_POLL_SECONDS))
+        with _up(folder / "stock-1s", world, mailbox, **stock) as bench:
+            told["stock_worker_1s"] = _summary(bench.first_steps(theirs))
     return told
 
 
@@ -179,9 +186,17 @@ class Bench:
         said: dict[str, Any] = answer.raise_for_status().json()
         return said
 
-    def first_steps(self, count: int) -> list[float]:
-        """One alert after the other, each when the one before has ended: milliseconds to its first step."""
-        return [self._first_step() for _ in range(count)]
+    def first_steps(self, count: int, *, spread_seconds: float = 0) -> list[float]:
+        """One alert after the other, each when the one before has ended: milliseconds to its first step.
+
+        A worker that polls meets the next alert always at the same moment of its period: `spread_seconds` is that period,
+        and the alerts come at all of its moments.
+        """
+        took = []
+        for number in range(count):
+            time.sleep(spread_seconds * number / count)
+            took.append(self._first_step())
+        return took
 
     def _first_step(self) -> float:
         target = self._target()
@@ -408,11 +423,11 @@ def _summary(took: list[float]) -> dict[str, float]:
 
 def _print(told: dict[str, Any]) -> None:
     ours = told["paramedic"]["p50_ms"]
-    print(f"{'':14}{'p50':>10}{'p95':>10}{'p99':>10}{'n':>6}   ms, and the median against ours")
-    for name in ("paramedic", "yardstick", "serve", "stock_worker"):
+    print(f"{'':16}{'p50':>10}{'p95':>10}{'p99':>10}{'n':>6}   ms, and the median against ours")
+    for name in ("paramedic", "yardstick", "serve", "stock_worker", "stock_worker_1s"):
         one = told[name]
         ratio = one["p50_ms"] / ours
-        print(f"{name:14}{one['p50_ms']:>10}{one['p95_ms']:>10}{one['p99_ms']:>10}{one['n']:>6}   {ratio:.2f}x")
+        print(f"{name:16}{one['p50_ms']:>10}{one['p95_ms']:>10}{one['p99_ms']:>10}{one['n']:>6}   {ratio:.2f}x")
     for name in ("storm20_last_ms", "restart_p50_ms", "idle_rss_mb", "idle_cpu_percent", "up_ready_s"):
         print(f"{name:18}{told[name]:>10}")
 

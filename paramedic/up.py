@@ -245,7 +245,7 @@ class Stack:
             "PARAMEDIC_PORT": str(port),
             lifeline.VARIABLE: "1",
             "PARAMEDIC_WARM_PROCESSES": str(chosen.warm_processes),
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "1"),  # of Prefect: 10
             "PREFECT_CLIENT_MAX_RETRIES": "3",
             "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
             "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up

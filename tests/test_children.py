@@ -249,6 +249,7 @@ def test_children_have_the_settings_and_nothing_of_another_prefect(
 ) -> None:
     monkeypatch.setenv("PREFECT_API_KEY", "of-a-cloud")
     monkeypatch.setenv("PREFECT_API_URL", "https://a-cloud.invalid/api")
+    monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", "30")
     stack = Stack(load(data=tmp_path / "data", prefect_api_auth="admin:a-login-for-all", lease="20s"))
     stack.start()
     try:
@@ -262,6 +263,7 @@ def test_children_have_the_settings_and_nothing_of_another_prefect(
     assert env["PREFECT_HOME"] == str(tmp_path / "data" / "prefect")
     assert json.loads(env["PARAMEDIC_GATEWAY_TOKENS"]) == {"local": settings.gateway_token(stack.settings)}
     assert env["PARAMEDIC_LEASE"] == "20.000000s"
+    assert env["PREFECT_WORKER_QUERY_SECONDS"] == "30"
     assert env[lifeline.VARIABLE] == "1"
     assert "PREFECT_API_KEY" not in env
 

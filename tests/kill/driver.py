@@ -348,7 +348,7 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             stack.start()
         try:
             stack.wait_ready(300)
-            yield Ward(
+            up = Ward(
                 folder=folder,
                 world=world,
                 mailbox=mailbox,
@@ -359,6 +359,8 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
                 gateway=stack.gateway_url,
                 prefect=stack.prefect_url,
             )
+            up.is_whole_again()  # `up` is ready before its warm processes are: a row would kill nobody
+            yield up
         finally:
             stack.stop()
 

@@ -69,6 +69,8 @@ class Dispatch:
         while due := [wanted for wanted in self._due() if wanted.order.key not in asked]:
             for wanted in due:
                 asked[wanted.order.key] = wanted.order, self._ask(wanted)
+            if any(asked[wanted.order.key][1] is None for wanted in due):
+                break  # each may have waited for a Prefect that does not answer: what else there is to do comes first
         # Written down only now: who takes a run needs the store meanwhile, and so does what brings the next order.
         for order, run in asked.values():
             if run is not None:

@@ -11,6 +11,7 @@ from patients import alert
 from paramedic.demo.world import free_port
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun, PrefectRuns
+from paramedic.error import TryAgain
 from paramedic.incident import State
 from paramedic.store import Store, incidents, outbox
 from paramedic.store.incidents import Plan
@@ -64,3 +65,15 @@ def test_what_comes_while_prefect_is_asked_does_not_wait_until_the_first_is_writ
     with timed.read() as tx:
         assert outbox.waiting(tx) == []
         assert incidents.attempt_of(tx, first + 1, 1) is not None
+
+
+def test_a_prefect_that_is_away_is_not_asked_for_what_comes_meanwhile(timed: Store) -> None:
+    class Away(PrefectRuns):
+        """While it is asked for the first run, the second incident opens."""
+
+        def create_run(self, *_: Any, **__: Any) -> CreatedRun:
+            _opened(timed, "web-2/tracking-api", "v1", READABLE)
+            raise TryAgain("no answer")
+
+    _opened(timed, "web-1/tracking-api", "v1", READABLE)
+    assert Dispatch(timed, Away("http://127.0.0.1:9/api"), lambda: None).work() == 1

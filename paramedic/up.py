@@ -155,6 +155,18 @@ def _keep_short(path: Path) -> None:
             os.truncate(path, 0)
 
 
+def _poll_seconds() -> str:
+    """How often the worker asks Prefect for runs: every second, unless somebody has set what Prefect reads."""
+    said = os.environ.get(_POLL, "1")
+    with contextlib.suppress(ValueError):
+        if 0 < float(said) < float("inf"):
+            return said
+    raise settings.BadSettings(f"{_POLL}, in the environment: {said!r} is not a number of seconds above 0")
+
+
+_POLL = "PREFECT_WORKER_QUERY_SECONDS"
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """Where a `paramedic up` listens."""
@@ -245,7 +257,7 @@ class Stack:
             "PARAMEDIC_PORT": str(port),
             lifeline.VARIABLE: "1",
             "PARAMEDIC_WARM_PROCESSES": str(chosen.warm_processes),
-            "PREFECT_WORKER_QUERY_SECONDS": os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "1"),  # of Prefect: 10
+            _POLL: _poll_seconds(),
             "PREFECT_CLIENT_MAX_RETRIES": "3",
             "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
             "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up

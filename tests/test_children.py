@@ -17,7 +17,7 @@ import pytest
 from paramedic import lifeline, settings, up
 from paramedic.demo.world import free_port
 from paramedic.error import Useless
-from paramedic.settings import load
+from paramedic.settings import BadSettings, load
 from paramedic.up import Child, Children, PortTaken, Stack, running
 
 #: Writes `start` when it runs, waits for ever. With SIGTERM it writes `end` and goes.
@@ -241,6 +241,19 @@ def test_a_second_up_on_one_folder_is_refused_and_changes_nothing(tmp_path: Path
     third = Stack(load(data=tmp_path / "data"))
     third.start()
     third.stop()
+
+
+@pytest.mark.usefixtures("_nothing_set", "small")
+@pytest.mark.parametrize("said", ["often", "0", "inf", "nan", ""])
+def test_a_poll_that_is_no_time_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", said)
+    stack = Stack(load(data=tmp_path / "data"))
+    with pytest.raises(BadSettings, match="PREFECT_WORKER_QUERY_SECONDS.*above 0"):
+        stack.start()
+    assert not stack.pids()
+    stack.stop()
 
 
 @pytest.mark.usefixtures("_nothing_set", "small")

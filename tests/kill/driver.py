@@ -274,8 +274,9 @@ class Ward:
 
     def is_whole_again(self) -> None:
         """Who was killed is back, so that the next alert finds everybody."""
+        ours = PROCESSES - ({"prefect"} if self.chosen.prefect_api_url else set())
         for what, there in {
-            "every process": lambda: set(self.stack.pids()) == PROCESSES,
+            "every process": lambda: set(self.stack.pids()) == ours,
             "the gateway": lambda: _answers(f"{self.gateway}/healthz"),
             "Prefect": lambda: _answers(f"{self.prefect}/health"),
             "the warm processes": lambda: len(self.engines()) >= self.warm,

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
+from prefect.utilities.schema_tools.validation import CircularSchemaRefError, ValidationError, validate
 
 from paramedic.error import TryAgain, Useless
 from paramedic.patient import Patient
@@ -70,14 +71,15 @@ class PrefectRuns:
         Raises NotDeployed where this Prefect knows no such deployment, TryAgain where it is open whether the run exists
         (503, time-out, cut connection), Useless where Prefect refuses it, in Prefect's words.
         """
+        parameters = {"run": {"incident": incident_ref, "attempt": attempt}}
         if deployment not in self._deployments:
-            self._deployments[deployment] = self._asked("GET", f"/deployments/name/{deployment}")["id"]
+            self._deployments[deployment] = self._suiting(deployment, parameters)
         body = {
             "name": name,
-            "parameters": {"run": {"incident": incident_ref, "attempt": attempt}},
+            "parameters": parameters,
             "idempotency_key": idempotency_key,
             "tags": list(tags),
-            "enforce_parameter_schema": False,  # they are our own words, and the flow itself validates them
+            "enforce_parameter_schema": False,  # looked at once, above: Prefect would do it for each run
             "state": {"type": "SCHEDULED"},
             "work_queue_name": queue,
         }
@@ -87,6 +89,15 @@ class PrefectRuns:
             del self._deployments[deployment]  # it may be deployed anew, under another id
             raise
         return CreatedRun(said["id"], said["state_type"] or "PENDING", said)
+
+    def _suiting(self, deployment: str, parameters: dict[str, Any]) -> str:
+        """Its id. Raises Useless where its flow does not take such parameters."""
+        said = self._asked("GET", f"/deployments/name/{deployment}")
+        try:
+            validate(parameters, said["parameter_openapi_schema"] or {}, raise_on_error=True)
+        except (ValidationError, CircularSchemaRefError) as error:
+            raise Useless(f"{deployment} is no playbook, which takes `run` and nothing else: {error}") from error
+        return str(said["id"])
 
     def resume(self, flow_run: str, *, run_input: Mapping[str, str]) -> None:
         """Have a suspended run go on; one that is gone, or has ended, needs nothing. What it may do, the store says.

@@ -1,0 +1,85 @@
+"""What dispatch asks a real Prefect for: runs of playbooks, and of nothing else that stands under a playbook's name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from patients import alert
+from prefect import Flow, flow
+from prefect.utilities.callables import parameter_schema
+from prefect_server import Prefect
+
+from paramedic.dispatch.loop import Dispatch
+from paramedic.dispatch.prefect_runs import PrefectRuns
+from paramedic.incident import Incident, State
+from paramedic.outcome import Ending, Outcome
+from paramedic.runbook import Runbook
+from paramedic.store import Store, incidents
+from paramedic.store.incidents import Plan
+from tasks.playbook import playbook
+
+pytestmark = [pytest.mark.real]
+
+RUNBOOK = (Path(__file__).parents[2] / "runbooks" / "tracking-api-memory.md").read_text()
+
+
+@pytest.fixture
+def backend() -> str:
+    return "sqlite"  # what Prefect is asked for hangs on no store
+
+
+@playbook
+def well_made(incident: Incident, runbook: Runbook) -> Outcome:
+    """Never run here."""
+    return Outcome(Ending.RECOVERED, "never run here")
+
+
+@flow
+def well_meant(ticket: str) -> None:
+    """A flow as somebody may have deployed it under a playbook's name."""
+
+
+def _deployed(prefect: Prefect, one: Flow[..., Any]) -> None:
+    made = prefect.ask("POST", "/flows/", json={"name": one.name})
+    prefect.ask("POST", "/work_pools/", json={"name": one.name, "type": "process"})
+    prefect.ask("POST", f"/work_pools/{one.name}/queues", json={"name": "critical"})
+    schema = parameter_schema(one).model_dump_for_openapi()
+    said = {"flow_id": made["id"], "parameter_openapi_schema": schema, "entrypoint": "nobody.runs"}
+    prefect.ask("POST", "/deployments/", json=said | {"name": one.name, "work_pool_name": one.name})
+
+
+def _given_to(store: Store, prefect: Prefect, one: Flow[..., Any]) -> Incident:
+    """A new incident whose runbook names the flow, after dispatch has worked."""
+    plan = Plan("r", one.name, RUNBOOK.replace("playbook: restart-service", f"playbook: {one.name}"), 1)
+    with store.record() as tx:
+        opened = incidents.open_incident(
+            tx, alert(), service="tracking-api", target="web-1/tracking-api", policy="default", reason="new", plan=plan
+        )
+    assert Dispatch(store, PrefectRuns(prefect.api), lambda: None).work() == 1
+    with store.read() as tx:
+        return incidents.get(tx, opened.number)
+
+
+def _runs(prefect: Prefect, incident: Incident) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = prefect.ask(
+        "POST", "/flow_runs/filter", json={"flow_runs": {"tags": {"all_": [incident.id]}}}
+    )
+    return [one for one in found if incident.ref in str(one["parameters"])]
+
+
+def test_a_playbook_gets_the_incident_and_the_attempt(store: Store, prefect: Prefect) -> None:
+    _deployed(prefect, well_made)
+    incident = _given_to(store, prefect, well_made)
+    assert incident.state is State.OPEN
+    assert [one["parameters"] for one in _runs(prefect, incident)] == [
+        {"run": {"incident": incident.ref, "attempt": 1}}
+    ]
+
+
+def test_a_flow_that_takes_something_else_gets_no_run_and_a_person_the_incident(store: Store, prefect: Prefect) -> None:
+    _deployed(prefect, well_meant)
+    incident = _given_to(store, prefect, well_meant)
+    assert incident.state is State.HANDED_OVER
+    assert "well-meant/well-meant is no playbook, which takes `run` and nothing else" in (incident.because or "")
+    assert "ticket" in (incident.because or "")
+    assert _runs(prefect, incident) == []

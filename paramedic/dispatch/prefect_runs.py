@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-from prefect.utilities.schema_tools.validation import CircularSchemaRefError, ValidationError, validate
 
 from paramedic.error import TryAgain, Useless
 from paramedic.patient import Patient
@@ -92,6 +91,9 @@ class PrefectRuns:
 
     def _suiting(self, deployment: str, parameters: dict[str, Any]) -> str:
         """Its id. Raises Useless where its flow does not take such parameters."""
+        # Here, because it is seconds to import: who does not ask for runs need not have it.
+        from prefect.utilities.schema_tools.validation import CircularSchemaRefError, ValidationError, validate
+
         said = self._asked("GET", f"/deployments/name/{deployment}")
         try:
             validate(parameters, said["parameter_openapi_schema"] or {}, raise_on_error=True)

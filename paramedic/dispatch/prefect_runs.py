@@ -68,7 +68,7 @@ class PrefectRuns:
         """The run under the key, in that work queue. `deployment` is `flow/deployment`.
 
         Raises NotDeployed where this Prefect knows no such deployment, TryAgain where it is open whether the run exists
-        (503, time-out, cut connection), Useless where Prefect refuses it, in Prefect's words.
+        (503, time-out, cut connection), Useless where the flow is no playbook, or Prefect refuses it, in its words.
         """
         parameters = {"run": {"incident": incident_ref, "attempt": attempt}}
         if deployment not in self._deployments:

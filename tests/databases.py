@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from paramedic.demo.world import free_port
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import metadata
@@ -88,20 +88,13 @@ def start_postgres(initdb: str, folder: Path, port: int = 0) -> tuple["Postgres"
         )
         assert made.returncode == 0, made.stderr
     for _ in range(3):  # somebody else may take the free port before PostgreSQL does
-        chosen = port or _free_port()
+        chosen = port or free_port()
         process = _spawn(str(Path(initdb).with_name("postgres")), folder, chosen, user)
         if _answers(chosen, process):
             return Postgres(chosen, process.pid), process
         process.kill()
         process.wait()
     pytest.fail(f"PostgreSQL did not start:\n{(folder / 'log').read_text()[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _spawn(postgres: str, folder: Path, port: int, user: str | None) -> subprocess.Popen[bytes]:

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from databases import Clock, processes
 from patients import PEOPLE, OnCall, Paging, acting, asking, handed_over, on_call, told, unwritable
-from postbox import Postbox, free_port, text_of
+from postbox import Postbox, text_of
 from pydantic import SecretStr
 
 from paramedic import link, secret, settings, trail
 from paramedic.approval import code
+from paramedic.demo.world import free_port
 from paramedic.incident import Incident
 from paramedic.outcome import Ending, Outcome
 from paramedic.paging import Pager

@@ -47,11 +47,24 @@ stdout_logfile={folder}/{name}.log
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on now.
+
+    On Linux it stays ours until this process ends: whoever of our family listens there may die and come back, and nobody
+    else is given it meanwhile. A socket that is bound and does not listen lets one with SO_REUSEADDR in (man 7 socket).
+    """
+    holder = socket.socket()
+    if sys.platform == "linux":
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    port: int = holder.getsockname()[1]
+    if sys.platform == "linux":
+        _held.append(holder)
+    else:
+        holder.close()
+    return port
+
+
+_held: list[socket.socket] = []
 
 
 @dataclass

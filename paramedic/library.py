@@ -1,5 +1,6 @@
 """The folder that authors write: runbooks, services.yaml, oncall.yaml. A broken runbook is refused alone, and said aloud."""
 
+import functools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from paramedic.remedy import RESTART, Verb
 from paramedic.runbook import Runbook
 from paramedic.secret import remember
 from paramedic.services import Services, parse_services
+from paramedic.stamp import Stamps, stamps
 from paramedic.target import Target
 
 #: The playbooks that Paramedic ships.
@@ -70,6 +72,16 @@ def load(folder: Path, flows: Path | None = None) -> Library:
         else:
             runbooks[one.name] = one
     return Library(runbooks, services, oncall, tuple(problems))
+
+
+def current(folder: Path, flows: Path | None = None) -> Library:
+    """As `load`, for whoever looks again and again: the folder is read anew only where one of its files has changed."""
+    return _as_of(folder, flows, stamps(filter(None, [folder, flows])))
+
+
+@functools.lru_cache(maxsize=1)
+def _as_of(folder: Path, flows: Path | None, _read: Stamps) -> Library:
+    return load(folder, flows)
 
 
 def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:

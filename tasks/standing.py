@@ -11,7 +11,6 @@ from paramedic.document import BadDocument
 from paramedic.library import Library
 from paramedic.runbook import Runbook
 from paramedic.settings import Settings
-from paramedic.stamp import Stamps, stamps
 from paramedic.store import Store, StoreUnavailable, StoreUnknown
 from paramedic.store.rehearsal import rehearse
 
@@ -31,12 +30,7 @@ def _settings(_said: frozenset[tuple[str, str]], _file: Path, _stamp: tuple[int,
 
 def shelf(picked: Settings) -> Library:
     """The library as its folders are now. Raises BadDocument where it cannot be used at all."""
-    return _library(picked.runbooks, picked.flows, stamps(filter(None, [picked.runbooks, picked.flows])))
-
-
-@functools.lru_cache(maxsize=1)
-def _library(folder: Path, flows: Path | None, _read: Stamps) -> Library:
-    return library.load(folder, flows)
+    return library.current(picked.runbooks, picked.flows)
 
 
 @functools.lru_cache(maxsize=64)

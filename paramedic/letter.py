@@ -88,6 +88,17 @@ def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime) -> Let
     return _letter(f"{_about(incident)}: {_spoken(incident)}", parts, _marks("news", incident))
 
 
+def update(incident: Incident, *, subject: str, body: str, timeline: Sequence[Entry], now: datetime) -> Letter:
+    """Something changed about an incident that goes on: for whoever holds it."""
+    parts = [
+        f"{_short(incident.title)} on {_short(incident.target)} ({incident.severity}): {_short(subject)}.",
+        *([_data(body, first=_BODY_LIMIT)] if body else []),
+        _done(timeline),
+        f"Sent {iso(now)} by Paramedic.",
+    ]
+    return _letter(f"{_about(incident)}: {_short(subject)}", parts, _marks("update", incident))
+
+
 def approval(
     incident: Incident,
     asked: Approval,

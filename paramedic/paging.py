@@ -39,7 +39,14 @@ _SAME_WORD_SECONDS = 300.0
 _ROUND_SECONDS = 30.0
 
 #: What the trail calls a message of each kind.
-_CALLED = {"rung": "person", "news": "news", "trouble": "trouble", "approval": "approver", "notice": "notice"}
+_CALLED = {
+    "rung": "person",
+    "news": "news",
+    "trouble": "trouble",
+    "approval": "approver",
+    "notice": "notice",
+    "update": "update",
+}
 
 #: A channel that takes no notice is asked for some eight hours; then the notice is old.
 _TRIES_OF_A_NOTICE = 100
@@ -334,6 +341,9 @@ class Pager:
             return self._anybody(now)
         if message.kind == "approval":  # the first of the policy's people who can be told
             return self._reachable([rung.tell for rung in self._policy(message).rungs], now)
+        if message.kind == "update":  # its holder; else on call, then the policy's people
+            holder = [message.recipient] if message.recipient else []
+            return self._reachable([*holder, ONCALL, *(rung.tell for rung in self._policy(message).rungs)], now)
         if message.kind == "notice":
             way = parse_way(message.recipient)
             return [Person(way.spoken, way.spoken, (way,))]
@@ -495,6 +505,8 @@ def _written(  # noqa: PLR0917 - what a letter is made of
     timeline = list(trail.entries(tx, incident=incident.number))
     if message.kind == "notice":
         return letter.notice(incident, happened=message.subject, timeline=timeline, now=tx.now)
+    if message.kind == "update":
+        return letter.update(incident, subject=message.subject, body=message.body, timeline=timeline, now=tx.now)
     if message.kind == "news":
         return letter.news(incident, timeline=timeline, now=tx.now)
     blocking = acts.open_on(tx, incident.target)

@@ -135,13 +135,30 @@ def test_a_warning_that_becomes_critical_while_its_page_is_on_its_way_climbs_one
     assert rungs == [("warning", 0, "sent"), ("critical", 0, "due")]
 
 
-def test_what_is_worse_pages_nobody_while_somebody_has_it_or_a_playbook_works(timed: Store) -> None:
+def test_a_warning_that_somebody_acknowledged_and_that_becomes_critical_is_escalated_and_its_holder_told(
+    timed: Store, paging: Paging, postbox: Postbox, clock: Clock
+) -> None:
     incident = handed_over(timed, severity=Severity.WARNING)
+    taken(timed, incident, by="cyd")
+    for _ in range(3):  # said again and again, it is told once
+        with timed.record() as tx:
+            incidents.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
+    assert now(timed, incident).state is State.HANDED_OVER
+    pager = paging()
+    pager.deliver_due()
+    assert sorted(postbox.told) == [ADA, CYD]
+    assert f"[{incident.id}] tracking-api on web-1: critical now, escalated again" in postbox.subjects
+    minutes_pass(clock, pager, 5)
+    assert postbox.told[2:] == [BOB]
+
+
+def test_a_critical_that_somebody_acknowledged_stays_theirs(timed: Store) -> None:
+    incident = handed_over(timed)
     taken(timed, incident)
     with timed.record() as tx:
-        incidents.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
+        incidents.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="again")
         assert messages.due(tx) == []
-        assert incidents.get(tx, incident.number).severity is Severity.CRITICAL
+    assert now(timed, incident).state is State.ACKNOWLEDGED
 
 
 def test_an_acknowledgement_ends_and_who_gave_it_is_told_first(
@@ -179,20 +196,6 @@ def test_an_acknowledgement_before_any_page_ends_as_well(
     assert postbox.told == [CYD]
     minutes_pass(clock, pager, 1)
     assert postbox.told == [CYD, ADA], "the first rung has not been told yet"
-
-
-def test_what_became_critical_while_somebody_had_it_climbs_the_rungs_for_critical_from_the_first(
-    timed: Store, paging: Paging, postbox: Postbox, clock: Clock
-) -> None:
-    incident = handed_over(timed, severity=Severity.WARNING)
-    pager = paging()
-    pager.deliver_due()
-    minutes_pass(clock, pager, 20)
-    taken(timed, incident, by="cyd")
-    with timed.record() as tx:
-        incidents.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
-    minutes_pass(clock, pager, 125)
-    assert postbox.told == [ADA, BOB, CYD, ADA]
 
 
 @pytest.mark.parametrize("who", ["root", "dan"])  # nobody's name, and somebody without an address

@@ -18,6 +18,7 @@ from postbox import Postbox, text_of
 from pydantic import SecretStr
 
 from paramedic import link, secret, settings, trail
+from paramedic.alert import Severity
 from paramedic.approval import code
 from paramedic.demo.world import free_port
 from paramedic.incident import Incident
@@ -493,3 +494,31 @@ def test_after_all_that_the_trail_verifies(timed: Store, paging: Paging, chosen:
         found = trail.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), [], key, tx.store)
     assert found.verified, found.faults
     assert dataclasses.asdict(found)["entries"] == found.entries
+
+
+@pytest.mark.parametrize(
+    ("recipient", "to"), [("bob", "bob@example.org"), (None, "ada@example.org"), ("eve", "ada@example.org")]
+)
+def test_what_changed_about_an_incident_is_told_to_its_holder_else_to_whoever_is_on_call(
+    timed: Store, paging: Paging, postbox: Postbox, recipient: str | None, to: str
+) -> None:
+    incident = handed_over(timed)
+    with timed.record() as tx:
+        incidents.acknowledge(tx, incident.number, by="bob", reason="on the command line")
+        for _ in range(2):  # the same change, said twice before it left, is one message
+            messages.queue_update(
+                tx,
+                incident=incident.number,
+                policy=incident.policy,
+                severity=Severity.CRITICAL,
+                subject="ShopDiskFull joined it",
+                body="ShopDiskFull (critical)\n**Take it**",
+                recipient=recipient,
+            )
+    assert paging().deliver_due() == 1
+    [letter] = postbox.letters
+    assert letter["To"] == to
+    assert letter["Subject"] == f"[{incident.id}] tracking-api on web-1: ShopDiskFull joined it"
+    assert "    ShopDiskFull (critical)\n    **Take it**\n" in text_of(letter)
+    assert letter["X-Paramedic-Kind"] == "update"
+    assert told(timed)[-1][0] == "update.told"

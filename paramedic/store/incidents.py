@@ -248,13 +248,27 @@ def _judge_severity(tx: Tx, number: int) -> None:
         reason=f"the worst alert that fires is {worst}, it was {incident.severity}",
         data={"severity": worst.value, "before": incident.severity.value},
     )
-    if worst is Severity.CRITICAL and incident.state is State.HANDED_OVER:
+    if worst is Severity.CRITICAL and incident.state in (State.HANDED_OVER, State.ACKNOWLEDGED):
         _begin_anew(tx, get(tx, number))
 
 
 def _begin_anew(tx: Tx, incident: Incident) -> None:
-    """Where rungs for a warning climb, those for critical begin in their place."""
+    """Where rungs for a warning climb, those for critical begin in their place.
+
+    Who acknowledged a warning did not acknowledge this: they hear of it, and so do the rungs for critical.
+    """
     messages.withdraw(tx, incident.number)
+    if incident.state is State.ACKNOWLEDGED:
+        _set_state(tx, incident, State.HANDED_OVER)
+        messages.queue_update(
+            tx,
+            incident=incident.number,
+            policy=incident.policy,
+            severity=incident.severity,
+            subject="critical now, escalated again",
+            body="",
+            recipient=incident.acknowledged_by,
+        )
     climb(tx, incident)
     append(
         tx,

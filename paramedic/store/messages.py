@@ -1,4 +1,4 @@
-"""What people are told, and when: rungs of an escalation, news of an ending, trouble about Paramedic itself."""
+"""What people are told, and when: rungs of an escalation, updates, news of an ending, trouble about Paramedic itself."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -61,6 +61,42 @@ def queue_rung(
 def queue_news(tx: Tx, *, incident: int, policy: str) -> None:
     """Have whoever is on call told how the incident ended. Once."""
     _queue(tx, kind="news", incident=incident, policy=policy, rung=0, due_at=tx.now)
+
+
+def queue_update(
+    tx: Tx,
+    *,
+    incident: int,
+    policy: str,
+    severity: Severity,
+    subject: str,
+    body: str,
+    recipient: str | None,
+) -> None:
+    """Have `recipient` (a person's id; None: whoever is on call) told what changed about an incident that goes on.
+
+    `severity` is the incident's after the change. The same subject to the same recipient is queued once while it waits.
+    """
+    waiting = select(messages.c.id).where(
+        messages.c.incident == incident,
+        messages.c.kind == "update",
+        messages.c.subject == subject,
+        messages.c.recipient.is_(None) if recipient is None else messages.c.recipient == recipient,
+        messages.c.state == "due",
+    )
+    if tx.conn.execute(waiting.limit(1)).one_or_none() is None:
+        _queue(
+            tx,
+            kind="update",
+            incident=incident,
+            policy=policy,
+            severity=severity,
+            rung=0,
+            due_at=tx.now,
+            recipient=recipient,
+            subject=subject,
+            body=body,
+        )
 
 
 def queue_approval(tx: Tx, *, incident: int, policy: str, severity: Severity) -> None:

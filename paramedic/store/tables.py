@@ -288,7 +288,7 @@ messages = Table(
     "messages",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("kind", String(16), nullable=False),  # rung, news, trouble, approval, notice
+    Column("kind", String(16), nullable=False),  # rung, update, news, trouble, approval, notice
     Column("incident", BigInteger),
     Column("policy", Words, nullable=False),
     Column("rung", Integer, nullable=False),

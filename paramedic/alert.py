@@ -40,6 +40,16 @@ class Alert:
     ends_at: datetime | None = None
     value: str | None = None
 
+    @property
+    def effective_at(self) -> datetime:
+        """The moment by which alerts of one fingerprint are ordered: the start of what fires, the end of what is over.
+
+        An end that is missing, or lies before the start, counts as the start.
+        """
+        if self.status is Status.FIRING or self.ends_at is None:
+            return self.starts_at
+        return max(self.starts_at, self.ends_at)
+
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` reads them back."""
         return {

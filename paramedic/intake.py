@@ -122,7 +122,7 @@ class Intake:
     def _decide(self, tx: Tx, receipt: Receipt) -> str | None:
         if not inbox.still_waits(tx, receipt):
             return None
-        alert = receipt.alert
+        alert = triage.bounded(receipt.alert, receipt.received_at)
         at = place(alert, self.library)
         live = incidents.live(tx, at.service, at.target)
         known = Known(

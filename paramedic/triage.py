@@ -1,6 +1,6 @@
 """What to do with an alert, given what is known now. Pure: the same question gets the same answer, with its reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -11,6 +11,9 @@ from paramedic.maintenance import Window
 
 #: An alert with this label is Paramedic's own message on its way back; its value is the store's UUID.
 MARK = "paramedic_store"
+
+#: How far the clock of a sender may be ahead of ours: an end later than that would silence what has not yet begun.
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 class Verdict(StrEnum):
@@ -36,10 +39,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The last thing its sender said under this fingerprint."""
+    """The last thing its sender said under this fingerprint: when what fires began, or when what is over ended."""
 
     status: Status
-    starts_at: datetime
+    at: datetime  # the alert's `effective_at`
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +61,47 @@ class Known:
     window: Window | None = None  # the maintenance that the target is in
 
 
+def bounded(alert: Alert, received_at: datetime) -> Alert:
+    """The alert with an end that lies no more than CLOCK_SKEW after its receipt."""
+    latest = received_at + CLOCK_SKEW
+    return alert if alert.ends_at is None or alert.ends_at <= latest else replace(alert, ends_at=latest)
+
+
+def is_newer(alert: Alert, last: Said | None) -> bool:
+    """Whether the alert is the last word under its fingerprint, in whatever order the words arrive.
+
+    What began after the last known end is live; what began at or before it is over. Several Prometheus servers behind
+    one Alertmanager give one alert several starts, and its end counts for all of them that lie before it.
+    """
+    if last is None or alert.effective_at != last.at:
+        return last is None or alert.effective_at > last.at
+    return alert.status is Status.RESOLVED or last.status is Status.FIRING
+
+
 def decide(alert: Alert, known: Known) -> Decision:
     """The verdict on one alert. Order is by what the alert says, not by arrival."""
     if MARK in alert.labels:
         return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", news=False)
     last = known.last
-    stale = last is not None and alert.starts_at < last.starts_at
+    newer = is_newer(alert, last)
     if alert.status is Status.RESOLVED:
-        if stale:
+        if last is not None and last.status is Status.FIRING and not newer:
             return Decision(
-                Verdict.DROP, f"what began at {iso(alert.starts_at)} is over; a later one began since", news=False
+                Verdict.DROP, f"what was over at {iso(alert.effective_at)} began again at {iso(last.at)}", news=False
             )
         if known.live is None:
-            return Decision(Verdict.DROP, "its sender says it is over, and no incident is open for it")
+            return Decision(Verdict.DROP, "its sender says it is over, and no incident is open for it", news=newer)
         number, state = known.live
         return Decision(
             Verdict.MARK_RESOLVED,
             f"its sender says it is over; {name(number)} is {state} and ends by its own verification or its person",
+            news=newer,
         )
-    if last is not None and last.status is Status.RESOLVED and alert.starts_at <= last.starts_at:
-        return Decision(Verdict.DROP, "it arrived after the message that it is over", news=False)
-    return _of_firing(alert, known, news=not stale)
+    if last is not None and last.status is Status.RESOLVED and not newer:
+        return Decision(
+            Verdict.DROP, f"it began before {iso(last.at)}, when its sender says that it was over", news=False
+        )
+    return _of_firing(alert, known, news=newer)
 
 
 def _of_firing(alert: Alert, known: Known, *, news: bool) -> Decision:

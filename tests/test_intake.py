@@ -39,11 +39,18 @@ def say(store: Store, clock: Clock) -> Callable[..., Any]:
     """Take an alert in and decide on it; the inbox's newest row."""
 
     def taken(
-        *, status: Status = Status.FIRING, began: datetime | None = None, name: str = "TrackingApiMemory", **labels: str
+        *,
+        status: Status = Status.FIRING,
+        began: datetime | None = None,
+        ended: datetime | None = None,
+        severity: Severity = Severity.CRITICAL,
+        name: str = "TrackingApiMemory",
+        **labels: str,
     ) -> Any:
         said = {"alertname": name, "env": "prod", "instance": "web-1:9100"} | labels
         at = began or clock.now()
-        alert = Alert("alertmanager", name, Severity.CRITICAL, status, at, fingerprint("alertmanager", said), said)
+        known_by = fingerprint("alertmanager", said)
+        alert = Alert("alertmanager", name, severity, status, at, known_by, said, ends_at=ended)
         inbox.receive(store, [alert], source="alertmanager", sender="test")
         Intake(store, lambda: SHELF).work()
         return rows(store)[-1]
@@ -77,7 +84,7 @@ def test_a_wanted_alert_on_a_listed_target_opens_an_incident_and_orders_a_run(
 def test_a_repeat_and_another_name_on_the_same_target_join(store: Store, say: Callable[..., Any]) -> None:
     say()
     assert say().verdict == "join"
-    assert say(severity="warning").incident == 1
+    assert say(replica="b").incident == 1
     with store.read() as tx:
         assert sorted(alert["count"] for alert in incidents.alerts_of(tx, 1)) == [1, 2]
 
@@ -108,6 +115,23 @@ def test_resolved_marks_the_alert_and_ends_nothing(store: Store, clock: Clock, s
     with store.read() as tx:
         assert incidents.get(tx, 1).state is State.OPEN
         assert incidents.alerts_of(tx, 1)[0]["status"] == "resolved"
+
+
+def test_the_end_of_an_alert_of_two_servers_counts_for_the_start_that_each_of_them_said(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    merged = clock.now()
+    say(began=merged + timedelta(minutes=2))
+    clock.advance(timedelta(minutes=30))
+    say(began=merged)
+    assert say(began=merged, ended=clock.now(), status=Status.RESOLVED).verdict == "mark_resolved"
+    with store.read() as tx:
+        assert incidents.alerts_of(tx, 1)[0]["status"] == "resolved"
+    assert say(began=merged + timedelta(minutes=2)).verdict == "drop"
+    clock.advance(timedelta(minutes=1))
+    assert say().verdict == "join"
+    with store.read() as tx:
+        assert incidents.alerts_of(tx, 1)[0]["status"] == "firing"
 
 
 def test_what_began_before_the_cure_is_held_and_looked_at_again(
@@ -147,7 +171,7 @@ def test_what_begins_again_soon_after_its_cure_reopens_its_incident(
     clock.advance(timedelta(minutes=1))
     _ends_well(store, 1)
     clock.advance(timedelta(minutes=29))
-    again = say(severity="warning")
+    again = say(replica="b")
     assert (again.verdict, again.incident) == ("reopen", 1)
     with store.read() as tx:
         assert incidents.get(tx, 1).state is State.OPEN

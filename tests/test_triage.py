@@ -1,6 +1,7 @@
 """Triage answers every question with a reason, opens nothing twice, and believes what is said, not when it arrives."""
 
 import itertools
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from paramedic.alert import Alert, Severity, Status
 from paramedic.incident import State
 from paramedic.maintenance import Window
-from paramedic.triage import MARK, Known, Said, Verdict, decide
+from paramedic.triage import MARK, Known, Said, Verdict, bounded, decide
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 UNENDED = [state for state in State if state is not State.RESOLVED]
@@ -21,8 +22,9 @@ def at(minute: float) -> datetime:
     return NINE + timedelta(minutes=minute)
 
 
-def alert(status: Status = Status.FIRING, starts: float = 0, **labels: str) -> Alert:
-    return Alert("alertmanager", "Slow", Severity.CRITICAL, status, at(starts), "f", labels)
+def alert(status: Status = Status.FIRING, starts: float = 0, *, ends: float | None = None, **labels: str) -> Alert:
+    ended = None if ends is None else at(ends)
+    return Alert("alertmanager", "Slow", Severity.CRITICAL, status, at(starts), "f", labels, ends_at=ended)
 
 
 def in_maintenance(ends: float) -> Window:
@@ -38,6 +40,7 @@ alerts = st.builds(
     status=st.sampled_from(Status),
     starts_at=minutes,
     fingerprint=st.just("f"),
+    ends_at=st.none() | minutes,
     labels=st.sampled_from([{}, {"a": "b"}, {MARK: "3f0c"}]),
 )
 knowns = st.builds(
@@ -88,7 +91,7 @@ def test_a_firing_alert_is_dropped_only_if_its_sender_has_said_that_it_is_over(s
     if said.status is Status.FIRING and MARK not in said.labels and decide(said, known).verdict is Verdict.DROP:
         assert known.last is not None
         assert known.last.status is Status.RESOLVED
-        assert known.last.starts_at >= said.starts_at
+        assert known.last.at >= said.starts_at
 
 
 def told(order: tuple[Alert, ...], live: tuple[int, State] | None) -> tuple[Said | None, bool]:
@@ -99,7 +102,7 @@ def told(order: tuple[Alert, ...], live: tuple[int, State] | None) -> tuple[Said
         if decision.verdict is Verdict.OPEN:
             live = (1, State.OPEN)
         if decision.news:
-            last = Said(one.status, one.starts_at)
+            last = Said(one.status, one.effective_at)
     return last, live is not None
 
 
@@ -114,6 +117,48 @@ def test_an_alert_that_still_fires_is_open_in_whatever_order_the_words_arrive(sa
     for order in itertools.permutations(said):
         last, is_open = told(order, None)
         assert is_open or last is None or last.status is Status.RESOLVED
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=3),  # when each server's rule began to fire
+    st.integers(0, 40),
+    st.sampled_from([0, 1, 60]),
+    st.integers(0, 2),
+    st.randoms(),
+)
+def test_what_ended_after_every_start_is_over_and_what_began_since_is_live(
+    starts: list[int], ended: int, gap: int, repeats: int, shuffle: random.Random
+) -> None:
+    """Alertmanager merges the alerts of several Prometheus servers to their earliest start, at any moment."""
+    end = max([*starts, ended])
+    words = [alert(starts=start) for start in (*starts, min(starts))]
+    words += [alert(Status.RESOLVED, starts=start, ends=end) for start in {min(starts), starts[0]}]
+    words += words[:repeats]
+    shuffle.shuffle(words)
+    last, _ = told(tuple(words), None)
+    assert last == Said(Status.RESOLVED, at(end))
+    words += [alert(starts=end + gap)]
+    shuffle.shuffle(words)
+    last, is_open = told(tuple(words), None)
+    assert last == (Said(Status.FIRING, at(end + gap)) if gap else Said(Status.RESOLVED, at(end)))
+    assert is_open or not gap
+
+
+def test_two_prometheus_servers_behind_one_alertmanager_are_over_when_it_says_so() -> None:
+    posts = (alert(starts=2), alert(starts=0), alert(Status.RESOLVED, starts=0, ends=30))
+    for order in itertools.permutations(posts):
+        assert told(order, None)[0] == Said(Status.RESOLVED, at(30))
+    over = decide(posts[2], Known(now=at(31), live=(1, State.ACKNOWLEDGED), last=Said(Status.FIRING, at(2))))
+    assert over.verdict is Verdict.MARK_RESOLVED
+    assert over.news
+
+
+@pytest.mark.parametrize(("ends", "counts_as"), [(None, None), (3, 3), (10, 10), (11, 10), (1_000_000, 10)])
+def test_an_end_far_ahead_of_our_clock_silences_nothing_that_has_not_begun(
+    ends: float | None, counts_as: float | None
+) -> None:
+    said = bounded(alert(Status.RESOLVED, ends=ends), at(5))
+    assert said.ends_at == (None if counts_as is None else at(counts_as))
 
 
 def test_a_late_firing_does_not_open_what_is_over() -> None:

@@ -120,7 +120,7 @@ def last_said(tx: Tx, fingerprint: str) -> Said | None:
 
 def said(tx: Tx, alert: Alert) -> None:
     """Remember the newest word under the alert's fingerprint."""
-    values = {"status": alert.status, "starts_at": alert.starts_at}
+    values = {"status": alert.status, "starts_at": alert.effective_at}
     dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(fingerprints).values(fingerprint=alert.fingerprint, **values)
     tx.conn.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=values))
@@ -300,11 +300,11 @@ def _note_alert(tx: Tx, number: int, alert: Alert) -> None:
         "last_seen": tx.now,
     }
     counted = {"count": incident_alerts.c.count + 1, "last_seen": tx.now}
-    again = tx.conn.execute(update(incident_alerts).where(known).values(counted))
-    if again.rowcount == 1:
-        # What began earlier than what was said last arrived late: it is counted, and changes nothing.
-        newer = incident_alerts.c.starts_at <= alert.starts_at
-        tx.conn.execute(update(incident_alerts).where(known, newer).values(now_said))
+    before = tx.conn.execute(select(incident_alerts).where(known)).one_or_none()
+    if before is not None:
+        # What is older than what was said last arrived late: it is counted, and changes nothing.
+        newer = _effective_at(before) <= alert.effective_at
+        tx.conn.execute(update(incident_alerts).where(known).values(counted | (now_said if newer else {})))
     else:
         tx.conn.execute(
             insert(incident_alerts).values(
@@ -316,6 +316,13 @@ def _note_alert(tx: Tx, number: int, alert: Alert) -> None:
                 **now_said,
             )
         )
+
+
+def _effective_at(row: Row[Any]) -> datetime:
+    """`Alert.effective_at` of the alert that the row holds."""
+    over = row.status == Status.RESOLVED and row.ends_at is not None
+    moment: datetime = max(row.starts_at, row.ends_at) if over else row.starts_at
+    return moment
 
 
 def alerts_of(tx: Tx, number: int) -> list[dict[str, Any]]:

@@ -102,7 +102,7 @@ fingerprints = Table(
     metadata,
     Column("fingerprint", String(64), primary_key=True),
     Column("status", String(16), nullable=False),
-    Column("starts_at", Moment, nullable=False),
+    Column("starts_at", Moment, nullable=False),  # of what fires; of what is over, when it ended
 )
 
 runbook_versions = Table(

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from paramedic.demo.world import free_port
 from paramedic.lifeline import command
-from paramedic.store import Store
+from paramedic.store import Store, incidents
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox
 
@@ -105,3 +106,29 @@ def test_what_a_real_alertmanager_says_is_taken_repeated_and_resolved(alertmanag
     rows = _rows(store)
     assert {row.alert["fingerprint"] for row in rows} == {rows[0].alert["fingerprint"]}
     assert {row.incident for row in rows if row.verdict != "drop"} == {1}
+
+
+def test_what_two_prometheus_servers_say_through_a_real_alertmanager_is_over_at_its_end(
+    alertmanager: str, store: Store
+) -> None:
+    now = datetime.now(UTC)
+    labels = {"alertname": "TrackingApiMemory", "instance": "web-9", "severity": "critical", "env": "prod"}
+
+    def post(*, began: timedelta, ended: timedelta) -> None:
+        alert = {"labels": labels, "startsAt": (now + began).isoformat(), "endsAt": (now + ended).isoformat()}
+        httpx.post(f"{alertmanager}/api/v2/alerts", json=[alert], timeout=5, trust_env=False).raise_for_status()
+
+    def starts() -> set[str]:
+        return {row.alert["starts_at"] for row in _rows(store)}
+
+    later, merged, hour = timedelta(minutes=-8), timedelta(minutes=-10), timedelta(hours=1)
+    post(began=later, ended=hour)
+    _until("the later start", lambda: len(starts()) == 1)
+    post(began=merged, ended=hour)
+    _until("the merged start", lambda: len(starts()) == 2)
+    post(began=merged, ended=timedelta(seconds=-1))
+    _until("its end", lambda: _rows(store)[-1].alert["status"] == "resolved")
+    _until("every decision", lambda: all(row.state == "triaged" for row in _rows(store)))
+    assert _rows(store)[-1].verdict == "mark_resolved"
+    with store.read() as tx:
+        assert [one["status"] for one in incidents.alerts_of(tx, 1)] == ["resolved"]

@@ -9,6 +9,7 @@ from datetime import timedelta
 from paramedic import triage
 from paramedic.alert import Alert
 from paramedic.boundary import reached
+from paramedic.document import BadDocument
 from paramedic.library import Library
 from paramedic.outcome import Ending, Outcome
 from paramedic.runbook import Runbook
@@ -45,7 +46,9 @@ def place(alert: Alert, library: Library) -> Place:
         reasons.append(f"runbook {runbook.name} wants it, but {target}")
     service = alert.labels.get("service") or alert.labels.get("job") or "unlisted"
     said = alert.labels.get("instance") or alert.name
-    return Place(service[:256], f"unlisted:{said[:256]}", None, "; ".join(reasons) or "no runbook wants it")
+    reasons = reasons or ["no runbook wants it"]
+    reasons += [f"not asked, because it cannot be used: {one!s:.300}" for one in library.problems[:3]]
+    return Place(service[:256], f"unlisted:{said[:256]}", None, "; ".join(reasons))
 
 
 class Intake:
@@ -61,13 +64,14 @@ class Intake:
     ) -> None:
         """What begins again within `reopen_within` after a playbook ended it well is the same incident.
 
+        `load_library` is asked before each round of decisions, outside their transactions.
+
         `decided` is called after each decision that opened one.
         """
         self._store = store
         self._reopen_within = reopen_within
         self._load_library = load_library
         self._decided = decided
-        self._library: Library | None = None
 
     def run(self, stop: threading.Event, wake: threading.Event, *, poll_seconds: float = 1.0) -> None:
         """Work until `stop`. A store that does not answer is waited for; nothing is lost meanwhile."""
@@ -85,10 +89,11 @@ class Intake:
         """Decide on what waits now; how many decisions were made. Raises StoreUnavailable."""
         with self._store.read() as tx:
             waiting = inbox.waiting(tx)
+        library = self._read_library() if waiting else Library.unusable(())
         for receipt in waiting:
             try:
                 with self._store.record() as tx:
-                    opened = self._decide(tx, receipt)
+                    opened = self._decide(tx, receipt, library)
             except StoreUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - a fault about one alert keeps no other from its decision (P5)
@@ -112,18 +117,19 @@ class Intake:
                 same_within_minutes=10,
             )
 
-    @property
-    def library(self) -> Library:
-        """The runbooks, loaded at first use."""
-        if self._library is None:
-            self._library = self._load_library()
-        return self._library
+    def _read_library(self) -> Library:
+        """The library as it is now. One that cannot be used keeps no alert from a person: nobody's runbook wants it."""
+        try:
+            return self._load_library()
+        except BadDocument as error:
+            log.error("every alert goes to a person: %s", error)  # noqa: TRY400 - its words say it
+            return Library.unusable(error.problems)
 
-    def _decide(self, tx: Tx, receipt: Receipt) -> str | None:
+    def _decide(self, tx: Tx, receipt: Receipt, library: Library) -> str | None:
         if not inbox.still_waits(tx, receipt):
             return None
         alert = triage.bounded(receipt.alert, receipt.received_at)
-        at = place(alert, self.library)
+        at = place(alert, library)
         live = incidents.live(tx, at.service, at.target)
         known = Known(
             now=tx.now,

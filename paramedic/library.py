@@ -3,18 +3,22 @@
 import functools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from paramedic import runbook
+from paramedic.authored import LastGood, last_good, parsed, text_of
 from paramedic.check import Placed
 from paramedic.document import BadDocument, Problem
 from paramedic.escalation import Oncall, parse_oncall
 from paramedic.remedy import RESTART, Verb
+from paramedic.rotation import Rotation
 from paramedic.runbook import Runbook
 from paramedic.secret import remember
 from paramedic.services import Services, parse_services
-from paramedic.stamp import Stamps, stamps
+from paramedic.settings import Settings
 from paramedic.target import Target
 
 #: The playbooks that Paramedic ships.
@@ -29,6 +33,11 @@ class Library:
     services: Services
     oncall: Oncall
     problems: tuple[Problem, ...]
+
+    @classmethod
+    def unusable(cls, problems: tuple[Problem, ...]) -> "Library":
+        """That of a folder in which nothing can be used: it wants no alert, and lists no target."""
+        return cls({}, Services(), Oncall({}, Rotation("UTC", "2026-01-05 09:00", timedelta(days=7), ()), {}), problems)
 
     def placed(self) -> list[tuple[str, Placed]]:
         """Every check at every target that it measures, with the group that it is run with."""
@@ -49,39 +58,80 @@ def own_flows(flows: Path | None) -> list[Path]:
     return sorted(flows.glob("[a-z]*.py")) if flows is not None else []
 
 
+class _File(NamedTuple):
+    """A runbook's file: its path, and its text or why it has none."""
+
+    path: Path
+    text: str | Problem
+
+
+def opened(chosen: Settings, folder: Path | None = None) -> Library:
+    """The library as its files are at this moment, of `folder` where another than the settings' is meant.
+
+    Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing may act by such a library.
+    """
+    return load(folder or chosen.runbooks, chosen.flows)
+
+
+def in_force(chosen: Settings) -> Library:
+    """As `opened`, for services that go on whatever an author writes: what is decided, measured and told goes by it.
+
+    For a services.yaml or oncall.yaml that cannot be used its last good copy stands in, and `problems` says so. A runbook
+    that cannot be used is missing. No act goes by it: before an act the library is `opened`. Raises BadDocument where
+    there is no good copy either.
+    """
+    folder, copies = chosen.runbooks, chosen.last_good()
+    services = last_good(folder / "services.yaml", copies, parse_services)
+    oncall = last_good(folder / "oncall.yaml", copies, parse_oncall)
+    return _made(folder, services, oncall, _runbooks(folder), playbooks(chosen.flows))
+
+
 def load(folder: Path, flows: Path | None = None) -> Library:
-    """Read the folder, whose runbooks may name the shipped playbooks and those in `flows`.
+    """Read the folder, whose runbooks may name the shipped playbooks and those in `flows`; `opened` is the way to it.
 
     Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing works without.
     """
-    known = playbooks(flows)
-    services = parse_services(_text(folder / "services.yaml"), str(folder / "services.yaml"))
+    services = LastGood(text_of(folder / "services.yaml"), ())
+    oncall = LastGood(text_of(folder / "oncall.yaml"), ())
+    return _made(folder, services, oncall, _runbooks(folder), playbooks(flows))
+
+
+def _runbooks(folder: Path) -> tuple[_File, ...]:
+    """The folder's runbooks; an editor's hidden files are none."""
+    paths = sorted(path for path in folder.glob("*.md") if path.name != "README.md" and not path.name.startswith("."))
+    return tuple(_File(path, _text(path)) for path in paths)
+
+
+def _text(path: Path) -> str | Problem:
+    try:
+        return text_of(path)
+    except BadDocument as error:
+        return error.problems[0]
+
+
+@functools.lru_cache(maxsize=4)
+def _made(
+    folder: Path, services_file: LastGood, oncall_file: LastGood, files: tuple[_File, ...], known: tuple[str, ...]
+) -> Library:
+    """Made once of the same texts, for whoever looks again and again."""
+    services = parsed(parse_services, services_file.text, str(folder / "services.yaml"))
     for target in services:
         remember(urlsplit(target.address).password or "")
-    oncall = parse_oncall(_text(folder / "oncall.yaml"), str(folder / "oncall.yaml"))
+    oncall = parsed(parse_oncall, oncall_file.text, str(folder / "oncall.yaml"))
     runbooks: dict[str, Runbook] = {}
-    problems: list[Problem] = []
-    for path in sorted(folder.glob("*.md")):
-        if path.name == "README.md":
+    problems = [*services_file.problems, *oncall_file.problems]
+    for path, text in files:
+        if isinstance(text, Problem):
+            problems.append(text)
             continue
         try:
-            one = runbook.parse(_text(path), str(path))
+            one = parsed(runbook.parse, text, str(path))
             _check(one, path, services, oncall, known)
         except BadDocument as error:
             problems += error.problems
         else:
             runbooks[one.name] = one
     return Library(runbooks, services, oncall, tuple(problems))
-
-
-def current(folder: Path, flows: Path | None = None) -> Library:
-    """As `load`, for whoever looks again and again: the folder is read anew only where one of its files has changed."""
-    return _as_of(folder, flows, stamps(filter(None, [folder, flows])))
-
-
-@functools.lru_cache(maxsize=1)
-def _as_of(folder: Path, flows: Path | None, _read: Stamps) -> Library:
-    return load(folder, flows)
 
 
 def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:
@@ -132,10 +182,3 @@ def _untold(one: Runbook, oncall: Oncall) -> Iterator[tuple[str, str]]:
     for way in one.notify:
         if way.kind == "email" and way not in addresses:
             yield f"notify: {way} is nobody's address in oncall.yaml", ", ".join(sorted(map(str, addresses)))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadDocument([Problem(str(path), 1, 1, f"cannot be read: {error}")]) from error

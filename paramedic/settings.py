@@ -240,6 +240,10 @@ class Settings(BaseSettings):
         """Where signed checkpoints go."""
         return self.checkpoint_file or self.data / "checkpoints.jsonl"
 
+    def last_good(self) -> Path:
+        """Where services.yaml and oncall.yaml are kept as they were last fit to be used."""
+        return self.data / "last-good"
+
     def links_at(self) -> str:
         """What a link in a message begins with."""
         return (self.public_url or web_address(self.host, self.port)).rstrip("/")

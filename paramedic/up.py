@@ -182,7 +182,7 @@ class Stack:
     def __init__(self, chosen: Settings) -> None:
         """Raises BadDocument for runbooks that cannot be used at all."""
         self.settings = chosen
-        self.library: Library = library.load(chosen.runbooks, chosen.flows)
+        self.library: Library = library.in_force(chosen)
         self.token_file = settings.gateway_token_file(chosen)
         self.gateway_url = ""
         self.prefect_url = ""

@@ -6,32 +6,48 @@ from datetime import timedelta
 from paramedic import measurement
 from paramedic.check import Placed, Sample
 from paramedic.clock import boottime, utc_now
+from paramedic.document import BadDocument
 from paramedic.sampling import Eyes, Sampling, Seen
-from paramedic.store import StoreUnavailable, checks, heartbeats, mass, messages
+from paramedic.store import StoreUnavailable, checks, heartbeats, mass
+from tasks import standing
 from tasks.scheduled import Round
 
 log = logging.getLogger(__name__)
 
+#: How often a round looks whether its checks have been edited.
+_LIBRARY_SECONDS = 10.0
+
 
 def checks_of(this: Round) -> list[Placed]:
-    """The group's checks, each at each of its targets. A person hears of runbooks whose checks cannot be taken."""
+    """The group's checks, each at each of its targets; of runbooks that are refused, the gateway tells a person."""
     everything = this.library.placed()
     with this.store.record() as tx:
         this.still_ours(tx)
         if not this.library.problems:  # else what is missing may be back in a minute
             checks.retire(tx, [one for _, one in everything])
-        else:
-            messages.queue_trouble(
-                tx,
-                subject="Runbooks are refused, and their checks are not taken",
-                body="\n".join(map(str, this.library.problems)),
-                same_within_minutes=60,
-            )
     return [one for group, one in everything if group == this.group]
 
 
+class _Edited(Exception):
+    """What the group measures is written otherwise than when the sampling began."""
+
+
 def measure_until_the_next_round(this: Round, placed: list[Placed]) -> str:
-    """Take every check as often as its runbook says, record what it saw, and raise its alert where it breaks."""
+    """Take every check as often as its runbook says, record what it saw, and raise its alert where it breaks.
+
+    A round may last for a day: what authors change meanwhile is in force within seconds.
+    """
+    count = 0
+    while True:
+        try:
+            return f"{count + _measure(this, placed)} samples of {len(placed)} checks"
+        except _Edited as edited:
+            count += edited.args[0]
+            placed = checks_of(this)
+
+
+def _measure(this: Round, placed: list[Placed]) -> int:
+    """Until the round ends; how many samples were taken. Raises _Edited with that number."""
     with this.store.read() as tx:
         last = [(one, checks.sampled_at(tx, one)) for one in placed]
         ages = [(one, tx.now - at if at else None) for one, at in last]
@@ -57,8 +73,35 @@ def measure_until_the_next_round(this: Round, placed: list[Placed]) -> str:
         except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
             log.warning("a sample of %s at %s could not be kept: %s", one.name, one.target.id, error)
 
-    count = Sampling(look, record, go_on=this.go_on).run(ages, until=this.ends_at)
-    return f"{count} samples of {len(placed)} checks"
+    taken = 0
+    looked_at = boottime()
+
+    def keep(one: Placed, seen: Seen) -> None:
+        nonlocal taken
+        taken += 1
+        record(one, seen)
+
+    def go_on() -> None:
+        nonlocal looked_at
+        this.go_on()
+        if boottime() - looked_at >= _LIBRARY_SECONDS:
+            looked_at = boottime()
+            if _edited(this, placed):
+                raise _Edited(taken)
+
+    return Sampling(look, keep, go_on=go_on).run(ages, until=this.ends_at)
+
+
+def _edited(this: Round, placed: list[Placed]) -> bool:
+    """Whether the group's checks have changed; the round's library is then today's."""
+    try:
+        now = standing.shelf(this.settings)
+    except BadDocument:
+        return False  # nothing that could be measured instead; the gateway tells a person
+    if [one for group, one in now.placed() if group == this.group] == placed:
+        return False
+    this.library = now
+    return True
 
 
 def _well(one: Placed, sample: Sample) -> bool:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from paramedic.boundary import reached
 from paramedic.evidence import Evidence
 from paramedic.incident import Incident, State
+from paramedic.oncall_file import OncallFile
 from paramedic.outcome import Ending, Outcome
 from paramedic.paging import Pager
 from paramedic.store import incidents
@@ -32,6 +33,6 @@ def hand_over(
 
 def tell_what_is_due(this: Round) -> str:
     """End the acknowledgements that have lasted long enough, and tell whoever is due to be told. Raises StoreUnavailable."""
-    pager = Pager(this.store, this.settings, this.library)
+    pager = Pager(this.store, this.settings, OncallFile(this.settings))
     pager.end_acknowledgements()
     return f"{pager.deliver_due()} messages left"

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from paramedic import lifeline
 from paramedic.error import Refused, TryAgain, Useless
 from paramedic.incident import Incident, parse_ref
+from paramedic.oncall_file import OncallFile
 from paramedic.outcome import Ending, Outcome
 from paramedic.paging import Pager
 from paramedic.runbook import Runbook
@@ -122,7 +123,7 @@ def _load(run: Run) -> Work | str:
             return refusal
         incident = incidents.get(tx, number)
         pinned = incidents.runbook_text(tx, incident.runbook_version or "")
-    pager = Pager(store, chosen, shelf)
+    pager = Pager(store, chosen, OncallFile(chosen))
     target = shelf.services.by_id(incident.target)
     if target is None:
         with store.record() as tx:

@@ -1,5 +1,6 @@
 """What stands from run to run: settings, library, runbooks as they were read last. Read anew where something has changed."""
 
+import contextlib
 import functools
 import os
 from pathlib import Path
@@ -19,18 +20,20 @@ def chosen() -> Settings:
     """The settings as environment and file are now. Raises BadSettings."""
     said = frozenset((name, value) for name, value in os.environ.items() if name.upper().startswith("PARAMEDIC_"))
     file = Path(os.environ.get("PARAMEDIC_CONFIG") or "paramedic.toml").absolute()
-    stamp = (file.stat().st_mtime_ns, file.stat().st_size) if file.exists() else None
-    return _settings(said, file, stamp)
+    written = None
+    with contextlib.suppress(OSError):  # whether it may be missing, and why it cannot be read, `load` says
+        written = file.read_bytes()
+    return _settings(said, file, written)
 
 
 @functools.lru_cache(maxsize=1)
-def _settings(_said: frozenset[tuple[str, str]], _file: Path, _stamp: tuple[int, int] | None) -> Settings:
+def _settings(_said: frozenset[tuple[str, str]], _file: Path, _written: bytes | None) -> Settings:
     return settings.load()
 
 
 def shelf(picked: Settings) -> Library:
     """The library as its folders are now. Raises BadDocument where it cannot be used at all."""
-    return library.current(picked.runbooks, picked.flows)
+    return library.in_force(picked)
 
 
 @functools.lru_cache(maxsize=64)

@@ -222,18 +222,6 @@ def test_a_remedy_that_the_targets_cannot_have_is_refused(tmp_path: Path) -> Non
     assert "web-1/tracking-api has no releases to roll back; services.yaml: releases: /folder" in problems[1]
 
 
-def test_whoever_looks_again_and_again_reads_what_has_changed_and_nothing_else(tmp_path: Path) -> None:
-    file = _shelved(tmp_path, GOOD)
-    before = library.current(tmp_path)
-    assert library.current(tmp_path) is before
-    file.write_text(GOOD.replace("cooldown: 10m", "cooldown: 11m"))
-    assert library.current(tmp_path).runbooks["tracking-api-memory"].guardrails.cooldown == timedelta(minutes=11)
-    file.write_text("no runbook any more")
-    assert library.current(tmp_path).problems != ()
-    file.unlink()
-    assert library.current(tmp_path).runbooks == {}
-
-
 def test_a_runbook_may_name_a_playbook_of_ones_own_folder(tmp_path: Path) -> None:
     _shelved(tmp_path, GOOD.replace("restart-service", "our-restart"))
     flows = tmp_path / "flows"

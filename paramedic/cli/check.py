@@ -25,7 +25,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
         now = tx.now
         states = {(one.runbook, one.name, one.target, one.metric): one for one in checks.listed(tx)}
     rows = []
-    for placed, threshold in _metrics(library.load(picked.runbooks)):
+    for placed, threshold in _metrics(library.opened(picked)):
         state = states.get((placed.runbook, placed.check.name, placed.target.id, threshold.metric))
         rows.append(_row(placed, threshold, state, stale=state is not None and state.stale_at <= now))
     if as_json:
@@ -45,7 +45,7 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
     Answers with 1 where a value passes a bound, or where nothing is seen.
     """
     picked = chosen(data)
-    shelf = library.load(picked.runbooks)
+    shelf = library.opened(picked)
     places = [placed for _, placed in shelf.placed() if name in (placed.name, placed.check.name)]
     if not places:
         known = sorted({placed.name for _, placed in shelf.placed()})

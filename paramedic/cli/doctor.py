@@ -127,7 +127,7 @@ def _clock(picked: Settings) -> Finding:
 
 def _runbooks(picked: Settings) -> Finding:
     try:
-        shelf = library.load(picked.runbooks, picked.flows)
+        shelf = library.opened(picked)
     except BadDocument as error:
         return Finding("runbooks", well=False, words=str(error))
     words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets in {picked.runbooks}"
@@ -138,7 +138,7 @@ def _runbooks(picked: Settings) -> Finding:
 
 def _targets(picked: Settings) -> Finding:
     try:
-        targets = list(library.load(picked.runbooks, picked.flows).services)
+        targets = list(library.opened(picked).services)
     except BadDocument:
         return Finding("targets", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
     with ThreadPoolExecutor(_AT_ONCE) as looks:
@@ -167,7 +167,7 @@ def _silent(target: Target, picked: Settings) -> list[str]:
 
 def _releases(picked: Settings) -> Finding:
     try:
-        targets = [one for one in library.load(picked.runbooks, picked.flows).services if one.releases is not None]
+        targets = [one for one in library.opened(picked).services if one.releases is not None]
     except BadDocument:
         return Finding("releases", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
     wrong = []
@@ -186,7 +186,7 @@ def _releases(picked: Settings) -> Finding:
 
 def _ways(picked: Settings) -> list[Way]:
     """Every way that a person or a channel is told by. Raises BadDocument."""
-    shelf = library.load(picked.runbooks)
+    shelf = library.opened(picked)
     ways = {way for person in shelf.oncall.people.values() for way in person.ways}
     return sorted(ways.union(*(one.notify for one in shelf.runbooks.values())), key=str)
 

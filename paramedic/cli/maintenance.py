@@ -38,7 +38,7 @@ def add(
 ) -> None:
     """Plan a window, or begin one now."""
     picked, store = opened(data)
-    _check_listed(library.load(picked.runbooks, picked.flows).services, service, target)
+    _check_listed(library.opened(picked).services, service, target)
     with store.record() as tx:
         starts_at = _moment("--from", from_, tx.now)
         try:

@@ -12,12 +12,12 @@ from paramedic import overrides as copy
 from paramedic.cli.answer import AsJson, By, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
 from paramedic.clock import iso, utc_now
 from paramedic.escalation import Oncall
+from paramedic.oncall_file import OncallFile
 from paramedic.paging import Pager
 from paramedic.rotation import Override, Person
 from paramedic.settings import Settings
 from paramedic.shift import Shift, shifts, uncovered
 from paramedic.store import StoreUnavailable, StoreUnknown, overrides
-from paramedic.watchdog.oncall import OncallFile
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Who is on call, and when.")
 
@@ -113,7 +113,7 @@ def send_test(person: str, by: By, data: Data = None, as_json: AsJson = False) -
 
 
 def _file(picked: Settings) -> OncallFile:
-    return OncallFile(picked.runbooks / "oncall.yaml")
+    return OncallFile(picked)
 
 
 def _known(data: Path | None) -> Oncall:

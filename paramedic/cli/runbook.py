@@ -53,7 +53,7 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
     """Every problem with its file, line and column, and what is allowed there."""
     picked = _folder(folder, data)
     try:
-        shelf = library.load(picked, chosen(data).flows)
+        shelf = library.opened(chosen(data), picked)
     except BadDocument as error:
         problems, words = error.problems, ""
     else:
@@ -127,7 +127,7 @@ def new(
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
         raise typer.BadParameter(f"{name!r}: a runbook's name is small letters, digits and -")
     where = _folder(folder, data)
-    targets = [one for one in library.load(where, chosen(data).flows).services if one.service == service]
+    targets = [one for one in library.opened(chosen(data), where).services if one.service == service]
     if not targets:
         raise Negative(f"services.yaml lists no target of {service!r}: list it first")
     file = where / f"{name}.md"
@@ -215,7 +215,7 @@ def _store(data: Path | None) -> Store | None:
 
 
 def _shelf(folder: Path | None, data: Path | None) -> Library:
-    return library.load(_folder(folder, data), chosen(data).flows)
+    return library.opened(chosen(data), folder)
 
 
 def _folder(folder: Path | None, data: Path | None) -> Path:

@@ -115,7 +115,7 @@ def _known(tx: Tx, picked: Settings, *, service: str | None, runbook: str | None
     if service is None and runbook is None:
         return
     try:
-        shelf = library.load(picked.runbooks, picked.flows)
+        shelf = library.opened(picked)
     except BadDocument as error:
         typer.echo(f"not compared with the runbooks, which cannot be read: {visible(str(error))}", err=True)
         return

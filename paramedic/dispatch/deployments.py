@@ -61,7 +61,7 @@ class Deployments:
         What cannot be read now takes no group away, and a store that is away keeps none from Prefect.
         """
         try:
-            shelf = library.current(self._settings.runbooks, self._settings.flows)
+            shelf = library.in_force(self._settings)
         except BadDocument as error:
             log.error("the groups of checks stay as they are: %s", error)  # noqa: TRY400 - its words say it
             return sorted(self._known) or ["default"]

@@ -12,6 +12,7 @@ from paramedic import library, settings
 from paramedic.bell import DISPATCH, ring
 from paramedic.gateway.app import make_app
 from paramedic.intake import Intake
+from paramedic.library_watch import LibraryWatch
 from paramedic.secret import hush_logging
 from paramedic.store import Store
 
@@ -28,7 +29,7 @@ def main() -> None:
     stop, wake = threading.Event(), threading.Event()
     intake = Intake(
         store,
-        lambda: library.load(chosen.runbooks, chosen.flows),
+        lambda: library.in_force(chosen),
         reopen_within=chosen.reopen_within,
         decided=lambda: ring(store, DISPATCH),
     )
@@ -44,6 +45,7 @@ def main() -> None:
     # uvicorn raises the signal again when the last request is answered; Python's own way would end us there.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
+    threading.Thread(target=LibraryWatch(store, chosen).run, args=(stop,), name="library", daemon=True).start()
     try:
         uvicorn.run(
             make_app(chosen, store, wake=wake, alive=worker.is_alive),

@@ -93,7 +93,7 @@ def _limit(chosen: Settings) -> int:
 def _groups(chosen: Settings) -> int:
     """How many groups of checks there are. A folder that cannot be read now keeps no playbook from its process."""
     try:
-        return len(library.current(chosen.runbooks, chosen.flows).groups())
+        return len(library.in_force(chosen).groups())
     except Exception:  # whatever it was: the responder ends over no file of an author
         log.exception("room is kept for one group alone")
         return 1

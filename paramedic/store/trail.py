@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import rfc8785
@@ -76,6 +76,13 @@ _FIELDS = (
 def head(tx: Tx) -> trail.Entry | None:
     """The newest entry, or None on an empty trail."""
     row = tx.conn.execute(select(table).order_by(table.c.seq.desc()).limit(1)).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def newest(tx: Tx, whats: Collection[str]) -> trail.Entry | None:
+    """The newest entry that records one of these; None if there is none."""
+    query = select(table).where(table.c.what.in_(whats)).order_by(table.c.seq.desc()).limit(1)
+    row = tx.conn.execute(query).one_or_none()
     return None if row is None else _entry(row)
 
 

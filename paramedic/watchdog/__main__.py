@@ -5,10 +5,10 @@ import signal
 import threading
 
 from paramedic import settings
+from paramedic.oncall_file import OncallFile
 from paramedic.paging import Pager
 from paramedic.secret import hush_logging
 from paramedic.store import Store
-from paramedic.watchdog.oncall import OncallFile
 from paramedic.watchdog.prefect import PrefectEyes
 from paramedic.watchdog.watch import Watchdog
 
@@ -20,7 +20,7 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     chosen = settings.load()
     store, probe = Store(chosen.store()), Store(chosen.store())
-    pager = Pager(store, chosen, OncallFile(chosen.runbooks / "oncall.yaml"))
+    pager = Pager(store, chosen, OncallFile(chosen))
     watchdog = Watchdog(chosen, store, probe, pager, PrefectEyes(chosen))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -140,9 +140,9 @@ def _utf8_matchers(text: str) -> Iterator[Matcher]:
     if braces := text.startswith("{"):
         rest = rest[1:].lstrip(_SPACE)
     while rest and not rest.startswith("}"):
-        name, rest = _next(_TOKEN, rest, "a label's name")
-        operator, rest = _next(_OPERATOR, rest, "=, !=, =~ or !~")
-        value, rest = _next(_TOKEN, rest, 'a value, in quotes: label="value"')
+        name, rest = _next(_TOKEN, rest)
+        operator, rest = _next(_OPERATOR, rest)
+        value, rest = _next(_TOKEN, rest)
         yield _matcher(_unquoted(name), operator, _unquoted(value))
         if rest and not rest.startswith((",", "}")):
             raise ValueError(f"at {rest[:40]!r}: matchers are separated by commas")
@@ -151,10 +151,10 @@ def _utf8_matchers(text: str) -> Iterator[Matcher]:
         raise ValueError(f"{text!r:.120}: its braces are not closed, or something follows them")
 
 
-def _next(token: "re2._Regexp", text: str, expected: str) -> tuple[str, str]:
+def _next(token: "re2._Regexp", text: str) -> tuple[str, str]:
     found = token.match(text)
     if found is None:
-        raise ValueError(f"at {text[:40]!r}: expected {expected}")
+        raise ValueError(f'at {text[:40]!r}: write label="value", with =, !=, =~ or !~, and the value in quotes')
     return found.group(), text[found.end() :].lstrip(_SPACE)
 
 

@@ -1,7 +1,7 @@
 """Alertmanager's matcher syntax: `Name{env=~"prod|canary", team!="search"}` (Alertmanager documentation, "Matchers").
 
 Both of Alertmanager's parsers are here, in its default order: the classic one where it can read the text, else the UTF-8 one.
-Regular expressions are RE2's, the dialect of Alertmanager itself: their time is linear in the value, whatever a sender puts into it.
+Regular expressions are RE2's, the dialect of Alertmanager itself: linear in the value, whatever a sender puts into it.
 """
 
 import re

@@ -20,6 +20,7 @@ from paramedic.secret import remember
 from paramedic.services import Services, parse_services
 from paramedic.settings import Settings
 from paramedic.target import Target
+from paramedic.transaction import must_be_closed
 
 #: The playbooks that Paramedic ships.
 PLAYBOOKS = ("restart-service", "restore-service")
@@ -103,6 +104,7 @@ def _runbooks(folder: Path) -> tuple[_File, ...]:
 
 
 def _text(path: Path) -> str | Problem:
+    must_be_closed(f"{path} is read")
     try:
         return text_of(path)
     except BadDocument as error:

@@ -13,6 +13,7 @@ from typing import Self
 
 from paramedic.clock import boottime
 from paramedic.error import TryAgain, Useless
+from paramedic.transaction import must_be_closed
 from paramedic.visible import visible
 
 #: The end of what a program says is kept, so many bytes each of its output and its errors.
@@ -72,6 +73,7 @@ class Program:
 
     def start(self) -> None:
         """Start it. Raises TryAgain if the machine gives no process just now, Useless if it never will; nothing ran."""
+        must_be_closed("a program is started")
         try:
             self._process = subprocess.Popen(
                 self._arguments,

@@ -67,6 +67,10 @@ def _measure(this: Round, placed: list[Placed]) -> int:
 
     def record(one: Placed, seen: Seen) -> None:
         try:
+            with this.store.write() as tx:
+                this.still_ours(tx)
+                if checks.keep(tx, one, seen.sample, blind=seen.blind):
+                    return
             with this.store.record() as tx:
                 this.still_ours(tx)
                 checks.record(tx, one, seen.sample, blind=seen.blind, mass_limit=this.settings.mass_breach)

@@ -11,6 +11,7 @@ from paramedic.doors import reading
 from paramedic.error import Refused, TryAgain, Useless
 from paramedic.hold import Hold
 from paramedic.incident import Incident, name
+from paramedic.release import Release
 from paramedic.remedy import Remedy
 from paramedic.store import acts, claims, incidents
 from paramedic.store.acts import TOUCHED, Act
@@ -60,25 +61,34 @@ def claimed(target: str) -> Iterator[None]:
 def suits(incident: Incident, remedy: Remedy) -> bool:
     """Whether this rung is worth a try: still granted to this attempt, and its condition holds. The timeline says why not."""
     work = at_hand()
+    release = _release(work.target, remedy)  # read before the transaction: a disk that hangs must not hold it open
     with work.store.record() as tx:
         if not incidents.is_granted(tx, incident.number, work.attempt, remedy.rung):
             why_not = "it was tried before, and no rung is tried twice"
         else:
-            why_not = _no_cause(work.target, remedy, tx.now, work.settings.clock_skew)
+            why_not = _no_cause(remedy, release, tx.now, work.settings.clock_skew)
         if why_not:
             reason = f"{remedy.name}: {why_not}"
             incidents.tell_timeline(tx, incident.number, actor=work.holder, what="rung.skipped", reason=reason)
     return not why_not
 
 
-def _no_cause(target: Target, remedy: Remedy, now: datetime, skew: timedelta) -> str:
-    """Why a roll-back on cause has none: the release is too old, or nobody can say how old it is."""
+def _release(target: Target, remedy: Remedy) -> Release | str | None:
+    """The release that a roll-back on cause is about, or why it cannot be read; None where the remedy asks for none."""
     if remedy.deployed_within is None:
-        return ""
+        return None
     try:
-        release = reading.releases(target).current()
+        return reading.releases(target).current()
     except Useless as error:
         return str(error)
+
+
+def _no_cause(remedy: Remedy, release: Release | str | None, now: datetime, skew: timedelta) -> str:
+    """Why a roll-back on cause has none: the release is too old, or nobody can say how old it is."""
+    if remedy.deployed_within is None or release is None:
+        return ""
+    if isinstance(release, str):
+        return release
     if release.deployed_at is None:
         return f"nobody knows when release {release.id} was deployed"
     age = now - release.deployed_at

@@ -182,6 +182,9 @@ def _limits(work: Work, remedy: Remedy) -> Limits:
 
 
 def _intend(work: Work, hold: Hold, name: str, remedy: Remedy, identity: Identity) -> Act:
+    limits = _limits(
+        work, remedy
+    )  # may read the release folder: a disk that hangs must not hold the store's writer lock
     with work.store.record() as tx:
         judged = acts.intend(
             tx,
@@ -190,7 +193,7 @@ def _intend(work: Work, hold: Hold, name: str, remedy: Remedy, identity: Identit
             remedy=name,
             identity=identity,
             deadline=work.settings.act_deadline,
-            limits=_limits(work, remedy),
+            limits=limits,
         )
     if isinstance(judged, Refusal):
         raise Refused(f"{name} of {work.target.id}: {judged.reason} ({judged.guardrail})", by_hand=judged.by_hand)

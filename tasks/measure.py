@@ -76,7 +76,7 @@ def _look(work: Work, check: Check) -> Health:
         check = replace(check, window=min(check.window, work.runbook.verify.stable))
     elif check.name not in work.samples:
         with work.store.read() as tx:
-            work.samples[check.name] = checks.recent(tx, placed, since=tx.now - check.window)
+            work.samples[check.name] = checks.evidence(tx, placed)
     taken = measurement.sample(check, work.target, now=utc_now, last_heard=lambda name: _last_heard(work, name))
     samples = work.samples.setdefault(check.name, [])
     samples.append(taken)

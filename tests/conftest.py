@@ -9,7 +9,7 @@ import pytest
 from postbox import Postbox, free_port
 from prefect_server import Prefect
 
-pytest_plugins = ["databases"]
+pytest_plugins = ["databases", "held_transactions"]
 
 #: Where Debian keeps servers that are not on everybody's PATH.
 PLACES = ("/usr/sbin", *(str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))

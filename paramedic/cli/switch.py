@@ -14,7 +14,7 @@ from paramedic.clock import iso
 from paramedic.document import BadDocument
 from paramedic.pause import Pause, scope_of
 from paramedic.settings import Settings
-from paramedic.store import Tx, pauses
+from paramedic.store import Store, pauses
 from paramedic.store.tables import incidents
 from paramedic.visible import visible
 
@@ -43,8 +43,8 @@ def pause(
         _list(data, as_json=as_json)
         return
     scope = _scope(service=service, runbook=runbook)
+    _known(store, picked, service=service, runbook=runbook)
     with store.record() as tx:
-        _known(tx, picked, service=service, runbook=runbook)
         pauses.pause(tx, by=by, reason=because, scope=scope)
         stands = next(one for one in pauses.standing(tx) if one.scope == scope)
     if as_json:
@@ -110,7 +110,7 @@ def _scope(*, service: str | None, runbook: str | None, mass: bool = False) -> s
         raise typer.BadParameter(str(error)) from error
 
 
-def _known(tx: Tx, picked: Settings, *, service: str | None, runbook: str | None) -> None:
+def _known(store: Store, picked: Settings, *, service: str | None, runbook: str | None) -> None:
     """A pause of a misspelt name would stop nothing. Where the folder cannot be read, a pause is taken at its word."""
     if service is None and runbook is None:
         return
@@ -119,13 +119,17 @@ def _known(tx: Tx, picked: Settings, *, service: str | None, runbook: str | None
     except BadDocument as error:
         typer.echo(f"not compared with the runbooks, which cannot be read: {visible(str(error))}", err=True)
         return
+    with store.read() as tx:
+        at_work = {
+            column.name: set(tx.conn.execute(select(column).where(column.is_not(None)).distinct()).scalars())
+            for column in (incidents.c.service, incidents.c.runbook)
+        }
     if service is not None:
         listed = {target.service for target in shelf.services}
-        _one_of("service", service, listed | set(tx.conn.execute(select(incidents.c.service).distinct()).scalars()))
+        _one_of("service", service, listed | at_work["service"])
     if runbook is not None:
         files = {path.stem for path in picked.runbooks.glob("*.md")}  # one that is broken may still be at work
-        at_work = tx.conn.execute(select(incidents.c.runbook).where(incidents.c.runbook.is_not(None)).distinct())
-        _one_of("runbook", runbook, files | set(at_work.scalars()))
+        _one_of("runbook", runbook, files | at_work["runbook"])
 
 
 def _one_of(kind: str, name: str, known: Iterable[str]) -> None:

@@ -6,14 +6,16 @@ from typing import Any
 
 from paramedic import integrations
 from paramedic.error import Useless
+from paramedic.transaction import must_be_closed
 
 
 def integration(kind: str, role: str) -> Any:
     """The class `role` (Reader, Changer, Teller) of paramedic/integrations/<kind>.
 
     A kind is data: only the name of a module that lies there is ever imported. Raises Useless on any other, and on one
-    that does not play the role.
+    that does not play the role, InsideTransaction where this thread holds a transaction of the store.
     """
+    must_be_closed(f"the integration {kind!r:.80} is asked for")
     known = sorted(module.name for module in iter_modules(integrations.__path__))
     if kind not in known:
         raise Useless(f"there is no integration {kind!r:.80}; there are {', '.join(known)}")

@@ -10,6 +10,7 @@ from paramedic.doors import integration
 from paramedic.error import TryAgain, Useless
 from paramedic.release import Release
 from paramedic.target import Identity, Target
+from paramedic.transaction import must_be_closed
 
 if TYPE_CHECKING:
     from paramedic.integrations.host import HostRow
@@ -70,6 +71,7 @@ def releases(target: Target) -> Releases:
 
 def probe(url: str, timeout: timedelta) -> "Probe":
     """Ask a health URL once; see `paramedic.integrations.http_probe`."""
+    must_be_closed("a target is looked at")
     from paramedic.integrations import http_probe
 
     return http_probe.probe(url, timeout)
@@ -77,6 +79,7 @@ def probe(url: str, timeout: timedelta) -> "Probe":
 
 def connect(host: str, port: int, timeout: timedelta) -> "Connection":
     """Try one TCP connection; see `paramedic.integrations.tcp_probe`."""
+    must_be_closed("a target is looked at")
     from paramedic.integrations import tcp_probe
 
     return tcp_probe.connect(host, port, timeout)
@@ -84,6 +87,7 @@ def connect(host: str, port: int, timeout: timedelta) -> "Connection":
 
 def certificate_expires_at(host: str, port: int, timeout: timedelta) -> datetime:
     """Until when a TLS server's certificate is good; see `paramedic.integrations.tls_certificate`."""
+    must_be_closed("a target is looked at")
     from paramedic.integrations import tls_certificate
 
     return tls_certificate.expires_at(host, port, timeout)
@@ -91,6 +95,7 @@ def certificate_expires_at(host: str, port: int, timeout: timedelta) -> datetime
 
 def host_use(path: str) -> "HostRow":
     """How much of this machine is used; see `paramedic.integrations.host`."""
+    must_be_closed("a target is looked at")
     from paramedic.integrations import host
 
     return host.used(path)
@@ -98,6 +103,7 @@ def host_use(path: str) -> "HostRow":
 
 def process_use(pid: int) -> "Use":
     """What a process of this machine uses; see `paramedic.integrations.process`."""
+    must_be_closed("a target is looked at")
     from paramedic.integrations import process
 
     return process.used(pid)
@@ -105,6 +111,7 @@ def process_use(pid: int) -> "Use":
 
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
     """The end of a log file; see `paramedic.integrations.log_file`."""
+    must_be_closed("a target is looked at")
     from paramedic.integrations import log_file
 
     return log_file.tail(path, max_bytes, max_lines)
@@ -112,6 +119,7 @@ def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str
 
 def resident_memory(pid: int) -> int:
     """Bytes that a process of this machine holds; see `paramedic.integrations.process`."""
+    must_be_closed("a target is looked at")
     from paramedic.integrations import process
 
     return process.resident_memory(pid)
@@ -119,6 +127,7 @@ def resident_memory(pid: int) -> int:
 
 def process_tree(pid: int) -> "list[ProcessRow]":
     """A process of this machine and its descendants; see `paramedic.integrations.process`."""
+    must_be_closed("a target is looked at")
     from paramedic.integrations import process
 
     return process.tree(pid)
@@ -126,6 +135,7 @@ def process_tree(pid: int) -> "list[ProcessRow]":
 
 def alive(pid: int, started_at: float) -> bool:
     """Whether that very process still runs on this machine; see `paramedic.integrations.process`."""
+    must_be_closed("a target is looked at")
     from paramedic.integrations import process
 
     return process.alive(pid, started_at)

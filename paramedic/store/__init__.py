@@ -14,6 +14,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedEr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from paramedic import transaction
 from paramedic.error import TryAgain, Useless
 from paramedic.store import silence, tables
 
@@ -37,6 +38,12 @@ _TRAIL_LOCK = 0x7061_7261_6D65_6469  # "paramedi"
 REVISIONS = sorted(file.name[:4] for file in (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py"))
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: What a read begins with, so that all of it is one moment. SQLite's moment is that of the first row it reads.
+_ONE_MOMENT = {
+    "sqlite": "SELECT 1 FROM meta",
+    "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+}
 
 _CLOCK = {
     "sqlite": text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"),
@@ -95,16 +102,19 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        """A consistent look. Raises StoreUnavailable."""
+        """One moment of the store, whatever others commit meanwhile; writes are refused. Raises StoreUnavailable."""
         uuid = self.uuid
-        with translated(), self.engine.connect() as conn:
-            yield Tx(conn, self._clock(conn), uuid)
+        with translated(), self.engine.execution_options(paramedic_reads=True).connect() as conn:
+            conn.exec_driver_sql(_ONE_MOMENT[conn.dialect.name])
+            with transaction.entered(transaction.Kind.READ):
+                yield Tx(conn, self._clock(conn), uuid)
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
         """Rows that the trail does not tell of: durable when the block ends. Raises StoreUnavailable."""
         uuid = self.uuid
-        with translated(), self.engine.execution_options(paramedic_writes=True).begin() as conn:
+        engine = self.engine.execution_options(paramedic_writes=True)
+        with translated(), engine.begin() as conn, transaction.entered(transaction.Kind.WRITE):
             yield Tx(conn, self._clock(conn), uuid)
 
     @contextmanager
@@ -163,6 +173,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
 
 def _begin_sqlite(conn: Connection) -> None:
     writes = conn.get_execution_options().get("paramedic_writes", False)
+    reads = conn.get_execution_options().get("paramedic_reads", False)
+    conn.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
     conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -11,7 +11,7 @@ from paramedic.alert import Severity
 from paramedic.chart import Point
 from paramedic.check import SOURCE, Placed, Sample
 from paramedic.clock import spoken
-from paramedic.store import Tx, inbox, mass
+from paramedic.store import Tx, inbox, incidents, mass
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import check_samples as samples
 from paramedic.store.tables import check_states as states
@@ -40,28 +40,47 @@ class State:
     stale_at: datetime
 
 
+def keep(tx: Tx, placed: Placed, seen: Sample, *, blind: bool) -> bool:
+    """As `record`, from `Store.write`, where the trail has nothing to tell of it: nobody waits for the trail's lock.
+
+    False: it has, or may have; then nothing was written, and `record` is called.
+    """
+    found = _judged(tx, placed, seen, blind=blind)
+    if blind or mass.current(tx) is not None or any(one.is_news for one in found.steps):
+        return False
+    _write(tx, placed, found)
+    for step in found.steps:
+        _speak(tx, placed, step.threshold, held_back=False)
+    return True
+
+
 def record(tx: Tx, placed: Placed, seen: Sample, *, blind: bool, mass_limit: int) -> None:
     """Keep the sample and what follows from it: each metric's state, and its alert in the inbox. From `Store.record`.
 
-    It counts as taken now, by the database's clock. While we are `blind` no sample says anything. What is broken is said
-    when it begins, when it gets worse or better, and again every SAY_AGAIN; while much is broken at once it is not said at
-    all (`mass`), and told afterwards if it is still broken.
+    It counts as taken now, by the database's clock. While we are `blind` no sample says anything. What was seen before an
+    incident on the target ended counts for nothing: the check's window and its `for` time start afresh there. What is broken
+    is said when it begins, when it gets worse or better, and again every SAY_AGAIN; while much is broken at once it is not
+    said at all (`mass`), and told afterwards if it is still broken.
     """
-    seen = Sample(tx.now, None, mass.BLIND) if blind else replace(seen, at=tx.now)
-    check = placed.check
-    metrics = check.metrics([*recent(tx, placed, since=tx.now - check.window), seen])
-    values = None if seen.values is None else {**seen.values, **metrics}
-    tx.conn.execute(insert(samples).values(**_key(placed), at=tx.now, values=values, why=seen.why))
-    _trim(tx, placed)
-    for threshold in check.thresholds:
-        _stand(tx, placed, threshold, metrics.get(threshold.metric), seen.why)
+    found = _judged(tx, placed, seen, blind=blind)
+    _write(tx, placed, found)
+    for step in found.steps:
+        if step.now.known is not step.before.known:
+            _tell_trail(tx, placed, step)
     held_back = mass.judge(tx, blind=blind, limit=mass_limit) is not None
-    for threshold in check.thresholds:
-        _speak(tx, placed, threshold, held_back=held_back)
+    for step in found.steps:
+        _speak(tx, placed, step.threshold, held_back=held_back)
 
 
-def recent(tx: Tx, placed: Placed, *, since: datetime) -> list[Sample]:
-    """What was seen after the moment, oldest first."""
+def evidence(tx: Tx, placed: Placed) -> list[Sample]:
+    """What counts for the check now, oldest first: its window, but nothing from before an incident on the target ended."""
+    ended_at = incidents.last_ended_at(tx, placed.target.id)
+    return recent(tx, placed, since=tx.now - placed.check.window, ended_at=ended_at)
+
+
+def recent(tx: Tx, placed: Placed, *, since: datetime, ended_at: datetime | None = None) -> list[Sample]:
+    """What was seen after both moments, oldest first."""
+    since = since if ended_at is None else max(since, ended_at)
     query = select(samples).where(*_of(samples, placed), samples.c.at > since).order_by(samples.c.at, samples.c.id)
     return [Sample(row.at, row.values, row.why) for row in tx.conn.execute(query)]
 
@@ -137,42 +156,86 @@ def retire(tx: Tx, placed: Sequence[Placed]) -> None:
 # --- one metric -------------------------------------------------------------------------------------------------------
 
 
-def _stand(tx: Tx, placed: Placed, threshold: Threshold, value: float | None, why: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one more sample makes of one metric."""
+
+    threshold: Threshold
+    value: float | None
+    row: Row[Any] | None
+    before: Standing
+    now: Standing
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it stands elsewhere than before, to the trail or to whoever counts what is broken at once."""
+        seen, saw = self.now.unknown_since is None, self.before.unknown_since is None
+        return self.now.known is not self.before.known or seen is not saw
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One more sample, and what it makes of each metric."""
+
+    sample: Sample
+    values: Mapping[str, float] | None
+    steps: Sequence[_Step]
+
+
+def _judged(tx: Tx, placed: Placed, seen: Sample, *, blind: bool) -> _Judged:
+    seen = Sample(tx.now, None, mass.BLIND) if blind else replace(seen, at=tx.now)
     check = placed.check
-    row = _row(tx, placed, threshold.metric)
-    before = begin(tx.now) if row is None else _state(row).standing
-    gap = _gap(placed)
-    now = after(threshold, before, tx.now, value, gap=gap)
-    over = now.over or {}
-    stands: dict[str, Any] = {
-        "service": placed.target.service,
-        "known": now.known,
-        "since": now.since,
-        "sampled_at": now.sampled_at,
-        "unknown_since": now.unknown_since,
-        "warning_since": over.get(Level.WARNING),
-        "critical_since": over.get(Level.CRITICAL),
-        "why": why,
-        "stale_at": tx.now + gap,
-    }
-    if value is not None:
-        stands["value"] = value
-    if row is None:
-        tx.conn.execute(insert(states).values(**_key(placed), metric=threshold.metric, **stands))
-    else:
-        tx.conn.execute(
-            update(states).where(*_of(states, placed), states.c.metric == threshold.metric).values(**stands)
-        )
-    if now.known is not before.known:
-        append(
-            tx,
-            actor="checks",
-            phase="decision",
-            what=f"check.{now.known}",
-            target=placed.target.id,
-            reason=f"{_said(threshold, value)} ({threshold.spoken()}, for {spoken(threshold.held_for) or '0s'})",
-            data={"runbook": placed.runbook, "check": check.name, "metric": threshold.metric},
-        )
+    ended_at = incidents.last_ended_at(tx, placed.target.id)
+    metrics = check.metrics([*recent(tx, placed, since=tx.now - check.window, ended_at=ended_at), seen])
+    values = None if seen.values is None else {**seen.values, **metrics}
+    steps = []
+    for threshold in check.thresholds:
+        row = _row(tx, placed, threshold.metric)
+        before = begin(tx.now) if row is None else _state(row).standing
+        if ended_at is not None and before.sampled_at < ended_at:
+            before = begin(ended_at)
+        value = metrics.get(threshold.metric)
+        steps.append(_Step(threshold, value, row, before, after(threshold, before, tx.now, value, gap=_gap(placed))))
+    return _Judged(seen, values, steps)
+
+
+def _write(tx: Tx, placed: Placed, found: _Judged) -> None:
+    seen = found.sample
+    tx.conn.execute(insert(samples).values(**_key(placed), at=tx.now, values=found.values, why=seen.why))
+    _trim(tx, placed)
+    for step in found.steps:
+        over = step.now.over or {}
+        stands: dict[str, Any] = {
+            "service": placed.target.service,
+            "known": step.now.known,
+            "since": step.now.since,
+            "sampled_at": step.now.sampled_at,
+            "unknown_since": step.now.unknown_since,
+            "warning_since": over.get(Level.WARNING),
+            "critical_since": over.get(Level.CRITICAL),
+            "why": seen.why,
+            "stale_at": tx.now + _gap(placed),
+        }
+        if step.value is not None:
+            stands["value"] = step.value
+        metric = step.threshold.metric
+        if step.row is None:
+            tx.conn.execute(insert(states).values(**_key(placed), metric=metric, **stands))
+        else:
+            tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == metric).values(**stands))
+
+
+def _tell_trail(tx: Tx, placed: Placed, step: _Step) -> None:
+    threshold = step.threshold
+    append(
+        tx,
+        actor="checks",
+        phase="decision",
+        what=f"check.{step.now.known}",
+        target=placed.target.id,
+        reason=f"{_said(threshold, step.value)} ({threshold.spoken()}, for {spoken(threshold.held_for) or '0s'})",
+        data={"runbook": placed.runbook, "check": placed.check.name, "metric": threshold.metric},
+    )
 
 
 def _speak(tx: Tx, placed: Placed, threshold: Threshold, *, held_back: bool) -> None:

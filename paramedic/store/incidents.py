@@ -95,6 +95,15 @@ def well_at(tx: Tx, target: str) -> datetime | None:
     return moment
 
 
+def last_ended_at(tx: Tx, target: str) -> datetime | None:
+    """When an incident on this target last ended, whoever ended it. What was seen before proves nothing about the time after."""
+    query = select(func.max(incidents.c.ended_at)).where(
+        incidents.c.target == target, incidents.c.state == State.RESOLVED
+    )
+    moment: datetime | None = tx.conn.execute(query).scalar_one_or_none()
+    return moment
+
+
 def cured(tx: Tx, service: str, target: str) -> tuple[int, datetime] | None:
     """The last incident of this service and target and when it ended, if a playbook ended it well."""
     query = select(incidents).where(incidents.c.service == service, incidents.c.target == target)

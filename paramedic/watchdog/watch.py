@@ -114,15 +114,15 @@ class Watchdog:
 
     def keep_pace(self) -> None:
         """A clock that goes back keeps nobody waiting: what is due comes when it would have come. A person is told."""
-        began = self._steady()
+        began, started = self._steady(), boot()
         with self._store.read() as tx:
-            if timers.in_step(tx, boot(), self._steady()):
+            if timers.in_step(tx, started, self._steady()):
                 return
         with self._store.record() as tx:
             steady = self._steady()
             if steady - began > _AT_ONCE_SECONDS:  # it slept meanwhile: these may be two moments
                 return
-            back = timers.keep_pace(tx, boot(), steady)
+            back = timers.keep_pace(tx, started, steady)
         if back:
             self._tell(
                 "The clock went back",

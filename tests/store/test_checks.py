@@ -287,3 +287,47 @@ def test_a_check_that_nobody_samples_goes_stale_and_one_that_is_sampled_does_not
         assert checks.untaken(tx) == [], "after a restart it has its time again"
         checks.expect(tx, placed("taken"))
         assert standing(timed, placed("taken")) is Level.OK, "what is known stands"
+
+
+def test_a_sample_that_changes_nothing_is_kept_without_the_lock_of_the_trail(
+    timed: Store, clock: Clock, see: Any
+) -> None:
+    see(0.0, 3)
+    for error in (0.0, 0.0):
+        clock.advance(15 * SECOND)
+        with timed.write() as tx:
+            assert checks.keep(
+                tx, placed(), Sample(clock.now(), {"latency": 0.1, "error": error}, "as ever"), blind=False
+            )
+    with timed.read() as tx:
+        assert len(checks.recent(tx, placed(), since=clock.now() - 10 * MINUTE)) == 5
+        assert checks.sampled_at(tx, placed()) == clock.now()
+
+
+@pytest.mark.parametrize(
+    ("error", "blind"), [(1.0, False), (None, False), (0.0, True)], ids=["broken", "unseen", "blind"]
+)
+def test_a_sample_with_something_for_the_trail_is_left_for_record_whole(
+    timed: Store, clock: Clock, see: Any, error: float | None, blind: bool
+) -> None:
+    """Here one broken sample changes the state at once; one that sees nothing changes what counts as broken at once."""
+    at_once = placed(error_rate={"critical": "3%", "for": "0s"})
+    see(0.0, 3, at_once)
+    before = clock.now()
+    clock.advance(15 * SECOND)
+    values = None if error is None else {"latency": 0.1, "error": error}
+    with timed.write() as tx:
+        assert not checks.keep(tx, at_once, Sample(clock.now(), values, "now"), blind=blind)
+        assert checks.sampled_at(tx, at_once) == before  # nothing was written
+
+
+def test_the_trail_is_not_waited_for_by_samples_that_change_nothing(store_url: str, see: Any, timed: Store) -> None:
+    """On PostgreSQL somebody holds the trail's lock; on SQLite every writer has the only one anyway."""
+    see(0.0, 3)
+    if store_url.startswith("sqlite"):
+        return
+    other = Store(store_url)
+    with other.record(), timed.write() as tx:
+        sample = Sample(tx.now, {"latency": 0.1, "error": 0.0}, "as ever")
+        assert checks.keep(tx, placed(), sample, blind=False)
+    other.close()

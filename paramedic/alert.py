@@ -27,7 +27,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One sentence of one sender. Labels and annotations are data and nothing else (design P7)."""
+    """One sentence of one sender. Labels and annotations are data and nothing else (design P7).
+
+    `notes` say what had to be changed for the alert to be read: a text that was cut, a time that was missing.
+    """
 
     source: str
     name: str
@@ -39,6 +42,7 @@ class Alert:
     annotations: Mapping[str, str] = field(default_factory=dict)
     ends_at: datetime | None = None
     value: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def effective_at(self) -> datetime:
@@ -63,6 +67,7 @@ class Alert:
             "labels": dict(self.labels),
             "annotations": dict(self.annotations),
             "value": self.value,
+            "notes": list(self.notes),
         }
 
     @classmethod
@@ -79,6 +84,7 @@ class Alert:
             labels=said["labels"],
             annotations=said["annotations"],
             value=said["value"],
+            notes=tuple(said.get("notes", ())),
         )
 
 

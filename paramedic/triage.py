@@ -79,7 +79,14 @@ def is_newer(alert: Alert, last: Said | None) -> bool:
 
 
 def decide(alert: Alert, known: Known) -> Decision:
-    """The verdict on one alert. Order is by what the alert says, not by arrival."""
+    """The verdict on one alert. Order is by what the alert says, not by arrival. How it had to be read is in the reason."""
+    decision = _decide(alert, known)
+    if not alert.notes:
+        return decision
+    return replace(decision, reason=f"{decision.reason}; read with changes: {'; '.join(alert.notes)}")
+
+
+def _decide(alert: Alert, known: Known) -> Decision:
     if MARK in alert.labels:
         return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", news=False)
     last = known.last

@@ -25,7 +25,8 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a body says: its alerts, and what could not be read among them."""
+    """What a body says: its alerts, what could not be read among them, and how many its sender says it left out."""
 
     alerts: tuple[Alert, ...]
     bad: tuple[Bad, ...] = ()
+    truncated: int = 0

@@ -1,12 +1,12 @@
 """Prometheus Alertmanager's webhook (Alertmanager documentation, "webhook_config"): a group of N is N alerts."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from paramedic.alert import Alert, Severity, Status, fingerprint
 from paramedic.clock import utc_now
+from paramedic.fitting import Number, bounded, fit, texts
 from paramedic.sources import Bad, BadPayload, Reading
 
 NAME = "alertmanager"
@@ -14,8 +14,9 @@ NAME = "alertmanager"
 #: What people write for "somebody must look now". Everything else, and nothing, is a warning.
 _CRITICAL = {"critical", "page", "major", "emergency", "fatal", "high", "error", "disaster", "p1", "sev1"}
 
-#: How many labels an alert may have, and how many characters in a name, in a value, and in all of them.
-_LABELS, _NAME_LENGTH, _VALUE_LENGTH, _LENGTH = 128, 256, 16_384, 65_536
+#: Labels that runbooks and services.yaml go by, and annotations that people need: kept before the others.
+_FIRST_LABELS = ("alertname", "severity", "service", "job", "instance", "namespace", "cluster", "env")
+_FIRST_ANNOTATIONS = ("summary", "description", "runbook_url", "value")
 
 #: So many bad alerts of a group are kept one by one, the others together: a flood of them must not hold the store.
 _ONE_BY_ONE = 20
@@ -30,11 +31,12 @@ _AHEAD = timedelta(days=1)
 def read(body: bytes) -> Reading:
     """The alerts of the body, versions 3 and 4, or one bare alert. Raises BadPayload if it is none of these.
 
+    What is half fit becomes an alert with what could be read, and `notes` on it; bad is what has no name or is no object.
     The sender's own fingerprint is not used: two alerts are the same if their labels are, whatever somebody claims.
-    Errors name a field and repeat no value: a secret that was cut would no longer be known for one.
+    Errors and notes name a field and repeat no value: a secret that was cut would no longer be known for one.
     """
     try:
-        said = json.loads(body)
+        said = json.loads(body, parse_int=Number, parse_float=Number, parse_constant=Number)
     except (ValueError, RecursionError) as error:
         raise BadPayload("body", f"is no JSON: {error}", "Alertmanager's webhook JSON", readable=False) from error
     if not isinstance(said, dict):
@@ -42,90 +44,119 @@ def read(body: bytes) -> Reading:
     group = said.get("alerts", [said] if "labels" in said else None)
     if not isinstance(group, list):
         raise BadPayload("alerts", "is missing or no list", "a list of alerts", readable=True)
+    truncated = _count(said.get("truncatedAlerts"))
+    notes = [f"its sender left {truncated} more alerts of this group out (truncatedAlerts)"] if truncated else []
+    now = utc_now()
     alerts: list[Alert] = []
     bad: list[Bad] = []
     flood: list[Any] = []
     for number, one in enumerate(group):
         try:
-            alerts.append(_alert(one, f"alerts[{number}]", said.get("status")))
+            alerts.append(_alert(one, f"alerts[{number}]", said.get("status"), now, notes))
         except ValueError as error:
             if len(bad) < _ONE_BY_ONE:
-                bad.append(Bad(json.dumps(one), str(error)))
+                bad.append(Bad(_written(one), str(error)))
             else:
                 flood.append(one)
     if flood:
-        bad.append(Bad(json.dumps(flood), f"alerts: {len(flood)} more of them cannot be read", len(flood)))
-    return Reading(tuple(alerts), tuple(bad))
+        bad.append(Bad(_written(flood), f"alerts: {len(flood)} more of them cannot be read", len(flood)))
+    return Reading(tuple(alerts), tuple(bad), truncated)
 
 
-def _alert(said: Any, at: str, group_status: Any) -> Alert:
+def _alert(said: Any, at: str, group_status: Any, now: datetime, group_notes: list[str]) -> Alert:
     if not isinstance(said, dict):
         raise ValueError(f"{at}: is no object")  # noqa: TRY004 - the reader collects ValueErrors
-    labels = _texts(said.get("labels"), f"{at}.labels")
-    name = labels.get("alertname")
-    if not name:
+    if not isinstance(said.get("labels"), dict):
+        raise ValueError(f"{at}.labels: is missing or no object")  # noqa: TRY004
+    labels, notes = texts(said["labels"], "labels")
+    if not labels.get("alertname"):
         raise ValueError(f"{at}.labels.alertname: is missing; every alert has a name")
-    status = said.get("status", group_status)
-    if status not in ("firing", "resolved"):
-        raise ValueError(f"{at}.status: is neither; allowed: firing, resolved")
-    severity = Severity.CRITICAL if labels.get("severity", "").lower() in _CRITICAL else Severity.WARNING
-    annotations = _texts(said.get("annotations") or {}, f"{at}.annotations")
+    annotations, odd = _annotations(said.get("annotations"))
+    ends_at = _end(said.get("endsAt"), odd)
+    status = _status(said.get("status", group_status), ends_at, now, odd)
+    starts_at = _start(said.get("startsAt"), now, odd)
+    kept, cut = fit(labels, "labels", first=_FIRST_LABELS)
     return Alert(
         source=NAME,
-        name=name,
-        severity=severity,
-        status=Status(status),
-        starts_at=_start(said.get("startsAt"), f"{at}.startsAt"),
-        ends_at=_end(said.get("endsAt"), f"{at}.endsAt"),
-        fingerprint=fingerprint(NAME, labels),
-        labels=labels,
+        name=kept["alertname"] or "[cut]",
+        severity=Severity.CRITICAL if labels.get("severity", "").strip().lower() in _CRITICAL else Severity.WARNING,
+        status=status,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        fingerprint=fingerprint(NAME, labels),  # of all labels, whole: what is cut off still tells two alerts apart
+        labels=kept,
         annotations=annotations,
         value=annotations.get("value"),
+        notes=bounded([*group_notes, *notes, *cut, *odd]),
     )
 
 
-def _texts(said: Any, at: str) -> Mapping[str, str]:
+def _annotations(said: Any) -> tuple[dict[str, str], list[str]]:
+    if said is None:
+        return {}, []
     if not isinstance(said, dict):
-        raise ValueError(f"{at}: is missing or no object")  # noqa: TRY004
-    if len(said) > _LABELS:
-        raise ValueError(f"{at}: {len(said)} of them; allowed: {_LABELS}")
-    if any(len(key) > _NAME_LENGTH for key in said):
-        raise ValueError(f"{at}: a name is too long; allowed: {_NAME_LENGTH} characters")
-    for key, value in said.items():
-        if not isinstance(value, str):
-            raise ValueError(f"{at}.{key}: is no text")  # noqa: TRY004
-        if len(value) > _VALUE_LENGTH:
-            raise ValueError(f"{at}.{key}: too long; allowed: {_VALUE_LENGTH} characters")
-    if sum(len(key) + len(value) for key, value in said.items()) > _LENGTH:
-        raise ValueError(f"{at}: too long together; allowed: {_LENGTH} characters")
-    return said
+        said = {"annotations": said}  # whatever it is, a person may make sense of it
+    made, notes = texts(said, "annotations")
+    kept, cut = fit(made, "annotations", first=_FIRST_ANNOTATIONS)
+    return kept, [*notes, *cut]
 
 
-def _start(said: Any, at: str) -> datetime:
-    if isinstance(said, str) and said.startswith(_ZERO):
-        raise ValueError(f"{at}: is the zero time; order is by the start, so every alert has one")
-    moment = _moment(said, at)
-    if moment > utc_now() + _AHEAD:
-        raise ValueError(f"{at}: lies in the future; is its sender's clock right?")
+def _status(said: Any, ends_at: datetime | None, now: datetime, notes: list[str]) -> Status:
+    word = said.strip().lower() if isinstance(said, str) else None
+    if word in ("firing", "resolved"):
+        return Status(word)
+    status = Status.RESOLVED if ends_at is not None and ends_at <= now else Status.FIRING
+    notes.append(f"status: neither firing nor resolved, taken as {status}")
+    return status
+
+
+def _start(said: Any, now: datetime, notes: list[str]) -> datetime:
+    """When it began. Order is by the start, so every alert has one: without one that can be right, the time of receipt."""
+    moment = _moment(said, "startsAt", notes)
+    if moment is None:
+        notes.append("startsAt: no time, taken as the time of receipt")
+    elif moment > now + _AHEAD:
+        notes.append("startsAt: lies in the future, taken as the time of receipt; is its sender's clock right?")
+    else:
+        return moment
+    return now
+
+
+def _end(said: Any, notes: list[str]) -> datetime | None:
+    moment = _moment(said, "endsAt", notes)
+    if moment is None and not _is_unknown(said):
+        notes.append("endsAt: no time, left out")
     return moment
 
 
-def _moment(said: Any, at: str) -> datetime:
-    if not isinstance(said, str):
-        raise ValueError(f"{at}: is missing or no text; write RFC 3339, 2026-01-31T09:30:00Z")  # noqa: TRY004
+def _is_unknown(said: Any) -> bool:
+    return said is None or (isinstance(said, str) and (not said or said.startswith(_ZERO)))
+
+
+def _moment(said: Any, at: str, notes: list[str]) -> datetime | None:
+    """The moment in UTC, or None where the text is none (RFC 3339) or its sender does not know."""
+    if not isinstance(said, str) or isinstance(said, Number) or _is_unknown(said):
+        return None
     try:
         moment = datetime.fromisoformat(said)
-    except ValueError as error:
-        raise ValueError(f"{at}: is no time; write RFC 3339, 2026-01-31T09:30:00Z") from error
-    if moment.tzinfo is None:
-        raise ValueError(f"{at}: names no time zone; write RFC 3339, 2026-01-31T09:30:00Z")
-    try:
+        if moment.tzinfo is None:
+            notes.append(f"{at}: names no time zone, taken as UTC")
+            moment = moment.replace(tzinfo=UTC)
         return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError(f"{at}: is no time in this age") from error
-
-
-def _end(said: Any, at: str) -> datetime | None:
-    if said is None or (isinstance(said, str) and said.startswith(_ZERO)):
+    except (ValueError, OverflowError):
         return None
-    return _moment(said, at)
+
+
+def _count(said: Any) -> int:
+    """How many; what is no count is none."""
+    try:
+        return max(int(float(said)), 0) if isinstance(said, Number) else 0
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _written(said: Any) -> str:
+    try:
+        return json.dumps(said)
+    except RecursionError:
+        return "[nested too deep to be kept]"

@@ -100,7 +100,7 @@ def _keep(tx: Tx, one: Unreadable, *, source: str, sender: str, keep: int) -> No
 def _clean(alert: Alert) -> dict[str, Any]:
     """The alert as JSON, secrets taken out of what its sender wrote; our own words in it (severity, status) stay."""
     said = alert.as_json()
-    return said | {key: redacted(said[key]) for key in ("name", "labels", "annotations", "value")}
+    return said | {key: redacted(said[key]) for key in ("name", "labels", "annotations", "value", "notes")}
 
 
 def waiting(tx: Tx, limit: int = 100) -> list[Receipt]:

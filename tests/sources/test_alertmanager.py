@@ -9,9 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramedic.alert import Severity, Status
+from paramedic import triage
+from paramedic.alert import Alert, Severity, Status
+from paramedic.clock import utc_now
+from paramedic.fitting import LENGTH, MOST, NAME_LENGTH, VALUE_LENGTH
+from paramedic.secret import forget_all, remember
 from paramedic.sources import BadPayload
 from paramedic.sources.alertmanager import read
+from paramedic.triage import Known
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "alertmanager"
 
@@ -83,8 +88,9 @@ def test_what_people_write_for_now_is_critical_and_all_else_a_warning(said: str,
 
 def test_no_value_stands_in_an_error_where_its_cut_end_would_no_longer_be_known_for_a_secret() -> None:
     secret = "a-secret-that-is-longer-than-what-an-error-would-show-" * 3
-    for changes in ({"startsAt": secret}, {"status": secret}, {"labels": {secret * 3: "x"}}):
-        assert "a-secret" not in read(_group(**changes)).bad[0].error
+    for changes in ({"startsAt": secret}, {"status": secret}, {"labels": {"alertname": "X", secret * 5: "x"}}):
+        [alert] = [one for one in read(_group(**changes)).alerts if one.notes]
+        assert "a-secret" not in "".join(alert.notes)
 
 
 def test_a_flood_of_bad_alerts_is_a_few_bodies_and_every_one_is_counted() -> None:
@@ -106,26 +112,207 @@ def _group(**changes: Any) -> bytes:
     ("changes", "field"),
     [
         ({"labels": {"severity": "critical"}}, "alerts[1].labels.alertname"),
-        ({"labels": {"alertname": "X", "n": 3}}, "alerts[1].labels.n"),
+        ({"labels": {"alertname": ""}}, "alerts[1].labels.alertname"),
+        ({"labels": {"alertname": None}}, "alerts[1].labels.alertname"),
         ({"labels": None}, "alerts[1].labels"),
-        ({"labels": {"alertname": "X", "big": "x" * 20_000}}, "alerts[1].labels.big"),
-        ({"startsAt": "yesterday"}, "alerts[1].startsAt"),
-        ({"startsAt": "2026-01-31T09:30:00"}, "alerts[1].startsAt"),
-        ({"startsAt": None}, "alerts[1].startsAt"),
-        ({"startsAt": "0001-01-01T00:00:00Z"}, "alerts[1].startsAt"),
-        ({"startsAt": "9999-12-31T23:59:59Z"}, "alerts[1].startsAt"),
-        ({"labels": {"alertname": "X"} | {f"l{n}": "x" * 16_000 for n in range(5)}}, "alerts[1].labels"),
-        ({"labels": {"alertname": "X", "n" * 300: "x"}}, "alerts[1].labels"),
-        ({"status": "pending"}, "alerts[1].status"),
-        ({"annotations": {"a": []}}, "alerts[1].annotations.a"),
+        ({"labels": []}, "alerts[1].labels"),
     ],
 )
-def test_of_a_group_with_one_bad_alert_the_good_one_is_read_and_the_field_is_named(
+def test_what_has_no_name_is_no_alert_and_the_good_one_of_its_group_is_read(
     changes: dict[str, Any], field: str
 ) -> None:
     reading = read(_group(**changes))
     assert [alert.labels["instance"] for alert in reading.alerts] == ["localhost:8081"]
     assert [one.error.split(":")[0] for one in reading.bad] == [field]
+
+
+CRITICAL = {"alertname": "X", "severity": "critical"}
+
+
+def _one(**changes: Any) -> Alert:
+    """The second alert of the group, which cannot be read as it is; the first is as good as ever."""
+    reading = read(_group(**changes))
+    assert reading.bad == ()
+    assert reading.alerts[0].notes == ()
+    return reading.alerts[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (8080, "8080"),
+        (-0.50, "-0.5"),
+        (float("nan"), "NaN"),
+        (10**400, "1" + "0" * 400),
+        (True, "true"),
+        (False, "false"),
+        (None, ""),
+        ({"a": [1, None]}, '{"a":["1",null]}'),
+        (["é", {}], '["é",{}]'),
+        ([[[]]], "[[[]]]"),
+    ],
+)
+@pytest.mark.parametrize("field", ["labels", "annotations"])
+def test_whatever_a_label_or_an_annotation_holds_is_text_and_the_alert_is_as_critical(
+    field: str, value: Any, text: str
+) -> None:
+    alert = _one(**({"labels": CRITICAL} | {field: CRITICAL | {"k": value}}))
+    assert getattr(alert, field)["k"] == text
+    assert alert.severity == "critical"
+    assert f"{field}.k" in alert.notes[0]
+
+
+def test_a_number_keeps_every_digit_that_was_written() -> None:
+    body = _group(labels=CRITICAL | {"n": 0}).replace(b'"n": 0', b'"n": 1.10000000000000000000001E+3')
+    assert read(body).alerts[1].labels["n"] == "1.10000000000000000000001E+3"
+
+
+def test_a_long_annotation_is_cut_and_its_alert_counts() -> None:
+    alert = _one(labels=CRITICAL, annotations={"summary": "x", "description": "log line\n" * 2300, "runbook_url": "u"})
+    assert (alert.severity, len(alert.annotations["description"])) == ("critical", VALUE_LENGTH)
+    assert alert.annotations["description"].startswith("log line\nlog line\n")
+    assert (alert.annotations["summary"], alert.annotations["runbook_url"]) == ("x", "u")
+    assert alert.notes == ("annotations.description: 20700 characters, cut",)
+
+
+def test_of_too_many_labels_the_ones_that_runbooks_go_by_are_kept_whatever_their_place() -> None:
+    many = {f"l{number}": "x" for number in range(300)}
+    alert = _one(labels=many | CRITICAL | {"instance": "h", "service": "s"})
+    assert len(alert.labels) == MOST
+    assert alert.labels.items() >= (CRITICAL | {"instance": "h", "service": "s", "l0": "x"}).items()
+    assert alert.notes == ("labels: 176 of 304 left out",)
+
+
+def test_labels_that_are_too_long_together_are_kept_as_far_as_they_fit() -> None:
+    alert = _one(labels={f"l{n}": "x" * 16_000 for n in range(9)} | CRITICAL)
+    assert (alert.name, alert.severity) == ("X", "critical")
+    assert sum(len(key) + len(value) for key, value in alert.labels.items()) <= LENGTH
+    assert len(alert.labels) >= 6
+
+
+def test_two_names_that_begin_alike_stay_two_where_they_are_cut() -> None:
+    alert = _one(labels=CRITICAL | {"n" * 300 + "a": "1", "n" * 300 + "b": "2"})
+    assert sorted(value for key, value in alert.labels.items() if key.startswith("nnn")) == ["1", "2"]
+    assert all(len(key) <= NAME_LENGTH for key in alert.labels)
+
+
+def test_alerts_that_differ_only_in_what_was_cut_off_are_two() -> None:
+    one, other = (_one(labels=CRITICAL | {"k": "x" * 20_000 + end}) for end in "ab")
+    assert one.labels == other.labels
+    assert one.fingerprint != other.fingerprint
+
+
+def test_no_secret_is_cut_in_two_and_then_no_longer_known() -> None:
+    secret = "Tr0ub4dor&3/horse+staple"
+    remember(secret)
+    try:
+        for before in range(VALUE_LENGTH - 30, VALUE_LENGTH + 5):
+            alert = _one(labels=CRITICAL | {"k": "." * before + secret + "." * 50_000})
+            assert "Tr0u" not in alert.labels["k"]
+    finally:
+        forget_all()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "yesterday",
+        None,
+        "",
+        1_700_000_000,
+        [],
+        {},
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-12:00",
+    ],
+)
+def test_without_a_start_that_can_be_right_it_began_when_it_came(said: Any) -> None:
+    before = utc_now()
+    alert = _one(labels=CRITICAL, startsAt=said)
+    assert before <= alert.starts_at <= utc_now()
+    assert alert.severity == "critical"
+    assert alert.notes[0].startswith("startsAt: ")
+    assert "time of receipt" in alert.notes[0]
+
+
+def test_a_start_without_a_zone_is_utc_and_noted() -> None:
+    alert = _one(startsAt="2026-01-31T09:30:00")
+    assert alert.starts_at == datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+    assert alert.notes == ("startsAt: names no time zone, taken as UTC",)
+
+
+@pytest.mark.parametrize(
+    ("said", "ends", "means"),
+    [
+        ("Resolved", None, "resolved"),
+        (" FIRING ", None, "firing"),
+        ("pending", None, "firing"),
+        ("pending", "2026-01-31T09:30:00Z", "resolved"),
+        ({"state": "active"}, "0001-01-01T00:00:00Z", "firing"),
+        (3, "soon", "firing"),
+        ([], "9999-01-01T00:00:00Z", "firing"),
+    ],
+)
+def test_a_status_that_nobody_knows_is_firing_unless_it_has_ended(said: Any, ends: str | None, means: str) -> None:
+    alert = _one(status=said, endsAt=ends)
+    assert alert.status == means
+    assert any(note.startswith("status") for note in alert.notes) is (
+        str(said).strip().lower() not in ("resolved", "firing")
+    )
+
+
+@pytest.mark.parametrize("said", [None, "", "0001-01-01T00:00:00Z"])
+def test_an_end_that_its_sender_does_not_know_is_none(said: Any) -> None:
+    alert = _one(endsAt=said)
+    assert (alert.ends_at, alert.notes) == (None, ())
+
+
+@pytest.mark.parametrize("said", ["soon", 3, [], "99999-01-01T00:00:00Z"])
+def test_an_end_that_is_no_time_is_left_out_and_noted(said: Any) -> None:
+    alert = _one(endsAt=said)
+    assert (alert.ends_at, alert.notes) == (None, ("endsAt: no time, left out",))
+
+
+@pytest.mark.parametrize("said", ["a text", ["one", "two"], 7])
+def test_annotations_that_are_none_are_kept_for_a_person(said: Any) -> None:
+    alert = _one(labels=CRITICAL, annotations=said)
+    assert list(alert.annotations) == ["annotations"]
+
+
+def test_how_many_alerts_its_sender_left_out_is_known_and_noted_on_those_that_came() -> None:
+    said = json.loads(_group()) | {"truncatedAlerts": 37}
+    reading = read(json.dumps(said).encode())
+    assert reading.truncated == 37
+    assert all("37 more alerts" in alert.notes[0] for alert in reading.alerts)
+
+
+@pytest.mark.parametrize("said", [0, 0.0, -1, None, "many", float("nan"), float("inf"), [], True])
+def test_what_is_no_count_left_nothing_out(said: Any) -> None:
+    reading = read(json.dumps(json.loads(_group()) | {"truncatedAlerts": said}).encode())
+    assert (reading.truncated, reading.alerts[0].notes) == (0, ())
+
+
+def test_notes_are_few() -> None:
+    alert = _one(labels=CRITICAL | {f"l{number}": number for number in range(100)})
+    assert len(alert.notes) <= 9
+    assert alert.notes[-1] == "92 more changes like these"
+
+
+def test_notes_are_in_the_reason_of_the_decision_and_outlive_the_inbox() -> None:
+    alert = Alert.from_json(json.loads(json.dumps(_one(labels=CRITICAL | {"port": 8080}).as_json())))
+    reason = triage.decide(alert, Known(now=utc_now())).reason
+    assert "read with changes: labels.port: a number, read as text" in reason
+
+
+def test_deep_nesting_is_named_or_noted_and_ends() -> None:
+    for depth in (100, 900, 1_200, 5_000, 100_000):
+        nested = "[" * depth + "]" * depth
+        body = _group(labels=CRITICAL | {"k": 0}).replace(b'"k": 0', b'"k": ' + nested.encode())
+        try:
+            assert read(body).alerts[1].severity == "critical"
+        except BadPayload as error:
+            assert error.field == "body"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import IO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from paramedic import data_folder
 from paramedic.clock import iso
 from paramedic.store import Store, generation
 from paramedic.store.trail import head
@@ -29,9 +30,9 @@ def write(store: Store, key: Ed25519PrivateKey, path: Path) -> Checkpoint | None
         now = tx.now
     if newest is None:
         return None
-    path.parent.mkdir(parents=True, exist_ok=True)
+    data_folder.make(path.parent)
     new = not path.exists()
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         last = _last(file, path)
         if last is not None and (last.store, last.generation) == (store.uuid, life) and last.seq >= newest.seq:
@@ -86,7 +87,7 @@ def keep(path: Path, older: Sequence[Checkpoint]) -> None:
     lines = [*older, *(mark for mark in there if mark not in known)]
     if lines == there:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    data_folder.make(path.parent)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         file.writelines(f"{mark.as_line()}\n" for mark in lines)
         file.flush()

@@ -48,7 +48,12 @@ def command(argv: Sequence[str]) -> list[str]:
     On Linux the kernel keeps the promise across exec, though not for a program that changes its user (setuid, file
     capabilities). Elsewhere exec ends the thread that looks: there only our own processes hang on the lifeline.
     """
-    return [sys.executable, "-m", "paramedic.lifeline", str(os.getpid()), *argv]
+    return module("paramedic.lifeline", str(os.getpid()), *argv)
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    """How a module of ours is run: what lies in the folder that somebody starts us in is never imported (`-P`)."""
+    return [sys.executable, "-P", "-m", name, *arguments]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from paramedic import data_folder
 from paramedic.clock import from_iso, iso
 from paramedic.rotation import Override
 
@@ -18,9 +19,10 @@ def keep(folder: Path, overrides: Sequence[Override]) -> None:
     """Replace the copy, whole. A disk that takes none costs a line in the log: the store has them."""
     said = [{"person": one.person, "begins": iso(one.begins), "ends": iso(one.ends), "by": one.by} for one in overrides]
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_folder.make(folder)
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".{FILE}.") as aside:
             fresh = Path(aside) / FILE
+            fresh.touch(mode=0o600)
             fresh.write_text(json.dumps(said, indent=2), encoding="utf-8")
             fresh.replace(folder / FILE)
     except OSError as error:

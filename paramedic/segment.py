@@ -80,7 +80,9 @@ def _write(store: Store, key: Ed25519PrivateKey, file: Path, *, before: datetime
         previous = seals.newest(tx)
         generation = previous.generation if previous is not None else 1
         last: Entry | None = None
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as out:
+        with os.fdopen(
+            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="ascii"
+        ) as out:
             out.writelines(map(_line, _opening(tx)))
             for last in kept.entries(tx, limit=span.last - span.first + 1):
                 generation = trail.begins(last) or generation

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import stat
 import tempfile
 import tomllib
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from paramedic import data_folder, ownership
 from paramedic.duration import duration, size
 from paramedic.error import Useless
 from paramedic.secret import SHORTEST, remember
@@ -134,6 +136,14 @@ def _one_of(*schemes: str) -> Callable[[SecretStr | str | None], SecretStr | str
     return check
 
 
+def _placed(said: SecretStr | None) -> SecretStr | None:
+    """SQLite's file by its absolute path: processes that are started elsewhere mean the same one."""
+    scheme, _, path = said.get_secret_value().partition("sqlite:///") if said is not None else ("", "", "")
+    if scheme or not path or path.startswith((":", "file:", "/")):
+        return said
+    return SecretStr(f"sqlite:///{Path(path).absolute()}")
+
+
 Span = Annotated[timedelta, BeforeValidator(_span)]
 Place = Annotated[Path, AfterValidator(_absolute)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]
@@ -149,7 +159,11 @@ Channels = Annotated[
 Web = Annotated[str | None, AfterValidator(_one_of("http://", "https://"))]
 SecretWeb = Annotated[SecretStr | None, AfterValidator(_one_of("http://", "https://"))]
 Mail = Annotated[SecretStr | None, AfterValidator(_one_of("smtp://", "smtps://"))]
-Database = Annotated[SecretStr | None, AfterValidator(_one_of("sqlite:///", "postgresql://", "postgresql+psycopg://"))]
+Database = Annotated[
+    SecretStr | None,
+    AfterValidator(_one_of("sqlite:///", "postgresql://", "postgresql+psycopg://")),
+    AfterValidator(_placed),
+]
 
 
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_askable)]
@@ -298,6 +312,15 @@ def load(**given: Any) -> Settings:
     return chosen
 
 
+def authored(chosen: Settings) -> list[Path]:
+    """What people write and Paramedic runs or goes by: runbooks and services, playbooks, our own code."""
+    ends = (("runbooks", ("*.md", "*.yaml")), ("flows", ("*.py",)))
+    folders = {"runbooks": chosen.runbooks, "flows": chosen.flows}
+    files = [file for name, globs in ends if (folder := folders[name]) for glob in globs for file in folder.glob(glob)]
+    shipped = [ROOT / name for name in ("paramedic", "flows", "tasks", "prefect.yaml")]
+    return [one for one in (*filter(None, folders.values()), *files, *shipped) if one.exists()]
+
+
 def _place(at: tuple[int | str, ...], origins: dict[str, str]) -> list[str]:
     """Where the fault stands, and the setting as it is written there."""
     if not at:
@@ -311,6 +334,11 @@ def _place(at: tuple[int | str, ...], origins: dict[str, str]) -> list[str]:
 def _file(file: Path, problems: list[str]) -> dict[str, Any]:
     if not file.exists() and not os.environ.get("PARAMEDIC_CONFIG"):
         return {}
+    with contextlib.suppress(OSError):  # one that cannot be looked at cannot be read either
+        untrusted = ownership.complaint(file)
+        if untrusted is not None:
+            problems.append(f"{file}: is not read: {untrusted}")
+            return {}
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -441,7 +469,7 @@ def kept(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
 
     Raises OSError where the file or its folder cannot be read or written, BadKey where the file holds no whole key.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_folder.make(path.parent)
     if not path.exists():
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as fresh:
             fresh.write(make())
@@ -450,6 +478,12 @@ def kept(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
             os.fchmod(fresh.fileno(), mode)
             with contextlib.suppress(FileExistsError):
                 os.link(fresh.name, path)
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or ownership.foreign(found) or ownership.writable_by_others(found):
+        owner, bits = ownership.user(found.st_uid), ownership.mode(found)
+        raise BadKey(
+            f"{path}: other users could have written it (owner {owner}, mode {bits}): a key is a file of ours alone"
+        )
     content = path.read_bytes()
     if len(content) < _SHORTEST_KEY:
         raise BadKey(f"{path}: is no key: it has {len(content)} bytes; remove it, and a new one is made")

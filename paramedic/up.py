@@ -1,27 +1,24 @@
 """Everything on this machine: starts Paramedic's processes, restarts those that die, and leaves none behind."""
 
 import contextlib
-import errno
-import fcntl
 import json
 import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import httpx
 
-from paramedic import checkpoints, library, lifeline, settings
+from paramedic import checkpoints, data_folder, instance, library, lifeline, ownership, ports, settings
 from paramedic.dispatch.prefect_server import server_command, server_env
 from paramedic.error import TryAgain, Useless
+from paramedic.instance import Running
 from paramedic.library import Library
 from paramedic.settings import Settings, web_address
 from paramedic.store import Store
@@ -43,8 +40,8 @@ _LOG_BYTES = 10 * 1024 * 1024
 
 _LOOK_AT_LOGS_SECONDS = 5.0
 
-#: Held while `up` works in a data folder; in it, where it listens.
-_LOCK = "up.lock"
+#: Where Prefect's own server listens unless somebody says otherwise.
+_PREFECT_PORT = 4200
 
 #: The last one that dispatch registers: flow and deployment.
 _DEPLOYMENT = "prune/prune"
@@ -52,10 +49,6 @@ _DEPLOYMENT = "prune/prune"
 
 class NotReady(TryAgain):
     """Something did not answer in time; the message names it and where its log is."""
-
-
-class PortTaken(Useless):
-    """The port that was asked for cannot be had; the message names it and what to do."""
 
 
 @dataclass
@@ -81,6 +74,7 @@ class Children:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
+        self._folder = logs.parent
         self._children: list[Child] = []
         self._logs_looked_at = 0.0
 
@@ -127,10 +121,11 @@ class Children:
         self._children.clear()
 
     def _spawn(self, child: Child) -> None:
-        with self._log_of(child).open("ab") as written:
+        with _appended(self._log_of(child)) as written:
             child.process = subprocess.Popen(
                 lifeline.command(child.argv),
                 env=child.env,
+                cwd=self._folder,  # Prefect reads .env, prefect.toml and pyproject.toml of where it is started
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=written,
@@ -142,6 +137,12 @@ class Children:
         return self._logs / f"{child.name}.log"
 
 
+def _appended(path: Path) -> IO[bytes]:
+    """For whoever appends: of this user alone, whatever the umask; never what a symlink leads to."""
+    how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, how, 0o600), "ab")
+
+
 def _kill_group(head: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody left, or on macOS only zombies
         os.killpg(head.pid, signal.SIGKILL)
@@ -151,7 +152,9 @@ def _keep_short(path: Path) -> None:
     """Its writers append, so they go on at the beginning; a line written meanwhile may be lost."""
     with contextlib.suppress(OSError):  # a full disk: the next look tries again
         if path.stat().st_size > _LOG_BYTES:
-            shutil.copyfile(path, path.with_suffix(".log.1"))
+            with path.open("rb") as grown, _appended(path.with_suffix(".log.1")) as kept:
+                kept.truncate(0)
+                shutil.copyfileobj(grown, kept)
             os.truncate(path, 0)
 
 
@@ -167,15 +170,6 @@ def _poll_seconds() -> str:
 _POLL = "PREFECT_WORKER_QUERY_SECONDS"
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """Where a `paramedic up` listens."""
-
-    pid: int
-    gateway: str
-    prefect: str
-
-
 class Stack:
     """Paramedic's processes on this machine, as its settings say. Use it from the main thread."""
 
@@ -186,53 +180,51 @@ class Stack:
         self.token_file = settings.gateway_token_file(chosen)
         self.gateway_url = ""
         self.prefect_url = ""
-        self._children = Children(chosen.data / "logs")
+        self._children = Children(chosen.data / data_folder.LOGS)
         self._lock: IO[str] | None = None
+        self._migrated = False
         auth = chosen.prefect_api_auth.get_secret_value().partition(":") if chosen.prefect_api_auth else None
         self._prefect = httpx.Client(auth=(auth[0], auth[2]) if auth else None, timeout=3, trust_env=False)
 
     def start(self) -> None:
         """Start everything.
 
-        Raises PortTaken, StoreUnavailable, StoreUnknown, BadSettings, or Useless for a data folder that is in use.
+        Raises PortTaken, BadDataFolder, StoreUnavailable, StoreUnknown, BadSettings, or Useless for a folder in use.
         """
         chosen, data = self.settings, self.settings.data
         try:
-            data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (data / "logs").mkdir(exist_ok=True)
-            self._lock = _taken(data)
+            for said in data_folder.prepare(data):
+                log.warning("%s", said)
+            self._lock = instance.lock(data)
             settings.signing_key(chosen)
             settings.link_key(chosen)
         except OSError as error:
             raise Useless(f"what is kept in {data} cannot be used: {error}") from error
+        untrusted = ownership.complaints(settings.authored(chosen))
+        if untrusted:
+            raise Useless("\n".join(untrusted))
+        port = ports.demand(chosen.host, chosen.port, who="the gateway", setting="PARAMEDIC_PORT")
+        prefect_port = _prefect_port() if chosen.prefect_api_url is None else 0
         migrate(chosen.owner(), runtime_role=chosen.runtime_role())
-        port = _free(
-            chosen.host,
-            chosen.port,
-            given="port" in chosen.model_fields_set,
-            who="the gateway",
-            setting="PARAMEDIC_PORT",
-        )
+        self._migrated = True
         self.gateway_url = web_address(chosen.host, port)
         env = self._env(port)
-        prefect_port = 0
         if chosen.prefect_api_url is None:
-            prefect_port = _prefect_port()
             env["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"  # ours has none, and each client would ask first
             self.prefect_url = f"http://127.0.0.1:{prefect_port}/api"
         else:
             self.prefect_url = chosen.prefect_api_url.rstrip("/")
         env |= {"PREFECT_API_URL": self.prefect_url, "PARAMEDIC_PREFECT_API_URL": self.prefect_url}
-        _say(self._lock, Running(os.getpid(), self.gateway_url, self.prefect_url))
+        instance.announce(self._lock, Running(os.getpid(), self.gateway_url, self.prefect_url))
         if prefect_port:
             self._children.start(Child("prefect", server_command(prefect_port), env, serves=True))
         for name in ("gateway", "dispatch", "watchdog"):
-            self._children.start(Child(name, [sys.executable, "-m", f"paramedic.{name}"], env))
+            self._children.start(Child(name, lifeline.module(f"paramedic.{name}"), env))
         self._children.start(Child("responder", self._responder(), env))
 
     def _responder(self) -> list[str]:
         if self.settings.work_pool_type == "paramedic":
-            return [sys.executable, "-m", "paramedic.responder"]
+            return lifeline.module("paramedic.responder")
         stock = [
             "worker",
             "start",
@@ -242,7 +234,7 @@ class Stack:
             self.settings.work_pool,
             "--create-pool-if-not-found",
         ]
-        return [sys.executable, "-m", "prefect", *stock]
+        return lifeline.module("prefect", *stock)
 
     def _env(self, port: int) -> dict[str, str]:
         chosen = self.settings
@@ -261,8 +253,10 @@ class Stack:
             "PREFECT_CLIENT_MAX_RETRIES": "3",
             "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
             "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(settings.ROOT), os.environ.get("PYTHONPATH", "")])),
+            "PYTHONPATH": os.pathsep.join([str(settings.ROOT), *_absolute(os.environ.get("PYTHONPATH", ""))]),
+            "PYTHONSAFEPATH": "1",
         }
+        env.pop("PARAMEDIC_CONFIG", None)  # what it says is in the environment now
         if not chosen.gateway_tokens and not chosen.gateway_users:
             env["PARAMEDIC_GATEWAY_TOKENS"] = json.dumps({"local": settings.gateway_token(chosen)})
         if chosen.prefect_api_auth is not None:
@@ -313,49 +307,19 @@ class Stack:
         self._prefect.close()
         if self._lock is None:  # the folder was never ours
             return
-        store = Store(self.settings.store())
-        with contextlib.suppress(TryAgain, Useless, OSError):
-            checkpoints.write(store, settings.signing_key(self.settings), self.settings.checkpoints())
-        store.close()
-        _say(self._lock, None)
+        if self._migrated:
+            store = Store(self.settings.store())
+            with contextlib.suppress(TryAgain, Useless, OSError):
+                checkpoints.write(store, settings.signing_key(self.settings), self.settings.checkpoints())
+            store.close()
+        instance.announce(self._lock, None)
         self._lock.close()
         self._lock = None
 
 
-def running(data: Path) -> Running | None:
-    """Where the `paramedic up` on this folder listens, as it said when it started; None if it ended, or never was."""
-    try:
-        return Running(**json.loads((data / _LOCK).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-@contextlib.contextmanager
-def alone(data: Path) -> Iterator[None]:
-    """No `paramedic up` works in the folder meanwhile. Raises Useless where one does, OSError for no such folder."""
-    with _taken(data):
-        yield
-
-
-def _taken(data: Path) -> IO[str]:
-    lock = (data / _LOCK).open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        other = running(data)
-        who = f" (process {other.pid}, gateway {other.gateway})" if other else ""
-        raise Useless(
-            f"another `paramedic up`{who} works in {data}; stop it, or give this one its own --data"
-        ) from error
-    return lock
-
-
-def _say(lock: IO[str], what: Running | None) -> None:
-    lock.truncate(0)
-    if what is not None:
-        json.dump(asdict(what), lock)
-    lock.flush()
+def _absolute(path: str) -> list[str]:
+    """Without the entries that mean wherever a process is started: an empty one does."""
+    return [one for one in path.split(os.pathsep) if Path(one).is_absolute()]
 
 
 def _prefect_port() -> int:
@@ -364,33 +328,7 @@ def _prefect_port() -> int:
     said = os.environ.get(setting)
     if said and not said.isdigit():
         raise Useless(f"{setting}: {said!r:.40} is no port")
-    return _free("127.0.0.1", int(said or 4200), given=bool(said), who="the Prefect server", setting=setting)
-
-
-def _free(host: str, port: int, *, given: bool, who: str, setting: str) -> int:
-    """The port, if it is free; another where nobody insisted on it. Raises PortTaken."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise PortTaken(
-            f"{host!r} is no address of this machine ({error.strerror}); choose another: PARAMEDIC_HOST"
-        ) from error
-    for wanted in (port, 0):
-        with socket.socket(family) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((address[0], wanted))
-            except OSError as error:
-                if given or error.errno != errno.EADDRINUSE:
-                    raise PortTaken(
-                        f"{who} cannot have port {port} on {host} ({error.strerror}); choose another: {setting}"
-                    ) from error
-                continue
-            found: int = listener.getsockname()[1]
-        if found != port != 0:
-            log.warning("port %s on %s is taken: %s listens on %s", port, host, who, found)
-        return found
-    raise PortTaken(f"no free port on {host}")
+    return ports.demand("127.0.0.1", int(said or _PREFECT_PORT), who="the Prefect server", setting=setting)
 
 
 def _answers(ready: Callable[[], bool]) -> bool:

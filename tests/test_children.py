@@ -17,8 +17,10 @@ import pytest
 from paramedic import lifeline, settings, up
 from paramedic.demo.world import free_port
 from paramedic.error import Useless
+from paramedic.instance import running
+from paramedic.ports import PortTaken
 from paramedic.settings import BadSettings, load
-from paramedic.up import Child, Children, PortTaken, Stack, running
+from paramedic.up import Child, Children, Stack
 
 #: Writes `start` when it runs, waits for ever. With SIGTERM it writes `end` and goes.
 POLITE = """
@@ -202,11 +204,24 @@ def test_a_port_that_was_asked_for_and_is_taken_is_named(tmp_path: Path, taken: 
     assert stack.pids() == {}
 
 
-def test_a_default_port_that_is_taken_is_chosen_anew_and_said(taken: int, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        found = up._free("127.0.0.1", taken, given=False, who="the gateway", setting="PARAMEDIC_PORT")
-    assert found != taken
-    assert f"port {taken} on 127.0.0.1 is taken: the gateway listens on {found}" in caplog.text
+@pytest.mark.usefixtures("_nothing_set")
+@pytest.mark.parametrize("whose", ["gateway", "prefect"])
+def test_a_default_port_that_is_taken_is_refused_and_nothing_is_started(
+    tmp_path: Path, taken: int, whose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders would post to a stranger, and links in mails lead to one."""
+    chosen = load(data=tmp_path / "data")
+    monkeypatch.setattr(up, "_PREFECT_PORT", taken if whose == "prefect" else free_port())
+    chosen.port = taken if whose == "gateway" else free_port()  # as a default: nobody has set it
+    chosen.model_fields_set.discard("port")
+    stack = Stack(chosen)
+    setting = "PARAMEDIC_PORT" if whose == "gateway" else "PREFECT_SERVER_API_PORT"
+    with pytest.raises(PortTaken, match=rf"port {taken} on 127.0.0.1 .*process {os.getpid()}.*{setting}"):
+        stack.start()
+    assert stack.pids() == {}
+    stack.stop()
+    assert not (tmp_path / "data" / "paramedic.db").exists()
+    assert running(tmp_path / "data") is None
 
 
 @pytest.fixture
@@ -214,6 +229,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack whose processes do nothing but show their environment."""
     shows = "import json, os, sys, time; open(sys.argv[1], 'w').write(json.dumps(dict(os.environ))); time.sleep(600)"
     start = Children.start
+    monkeypatch.setenv("PARAMEDIC_PORT", "0")
+    monkeypatch.setenv("PREFECT_SERVER_API_PORT", "0")
 
     def instead(self: Children, child: Child) -> None:
         child.argv = [sys.executable, "-c", shows, str(self._logs / f"{child.name}.env")]

@@ -24,10 +24,10 @@ from paramedic.cli.answer import (
     table,
 )
 from paramedic.clock import iso
+from paramedic.instance import running
 from paramedic.settings import Settings, gateway_token, gateway_token_file
 from paramedic.store import Tx, as_dict
 from paramedic.store.tables import inbox, quarantine
-from paramedic.up import running
 from paramedic.visible import visible
 
 

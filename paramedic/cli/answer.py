@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from paramedic import settings
+from paramedic import data_folder, settings
+from paramedic.data_folder import BadDataFolder
 from paramedic.error import Refused
 from paramedic.incident import parse_ref
 from paramedic.settings import Settings
@@ -32,6 +33,20 @@ By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", met
 
 
 def chosen(data: Path | None, *, may_be_new: bool = False) -> Settings:
+    """As `picked`, for who uses what is in the data folder: it is made sure that nobody else has a hand in it.
+
+    Raises BadDataFolder too.
+    """
+    found = picked(data, may_be_new=may_be_new)
+    if found.data.exists():
+        try:
+            data_folder.protect(found.data)
+        except OSError as error:
+            raise BadDataFolder(f"{found.data} cannot be used: {error}") from error
+    return found
+
+
+def picked(data: Path | None, *, may_be_new: bool = False) -> Settings:
     """The settings, on the data folder that was named. Raises BadSettings, or BadParameter if there is no such folder.
 
     A folder with runbooks of its own, as the demo's, is read with them, unless a setting names others.
@@ -40,19 +55,19 @@ def chosen(data: Path | None, *, may_be_new: bool = False) -> Settings:
         return settings.load()
     if not data.is_dir() and not may_be_new:
         raise typer.BadParameter(f"--data {data}: there is no such folder")
-    picked = settings.load(data=data)
-    if "runbooks" not in picked.model_fields_set and (picked.data / "runbooks").is_dir():
-        return settings.load(data=data, runbooks=picked.data / "runbooks")
-    return picked
+    found = settings.load(data=data)
+    if "runbooks" not in found.model_fields_set and (found.data / "runbooks").is_dir():
+        return settings.load(data=data, runbooks=found.data / "runbooks")
+    return found
 
 
 def opened(data: Path | None) -> tuple[Settings, Store]:
     """The settings and their store. Raises StoreUnavailable, StoreUnknown, or BadParameter where there is none yet."""
-    picked = chosen(data)
-    url = picked.store()
+    found = chosen(data)
+    url = found.store()
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        raise typer.BadParameter(f"there is no store in {picked.data}; `paramedic up` makes one")
-    return picked, Store(url)
+        raise typer.BadParameter(f"there is no store in {found.data}; `paramedic up` makes one")
+    return found, Store(url)
 
 
 def number_of(text: str) -> int:

@@ -121,7 +121,8 @@ def export(
                 typer.echo(line, nl=False)
             return
         try:
-            with file.open("x", encoding="ascii") as out:
+            file.touch(mode=0o600, exist_ok=False)  # what came in with an alert is nobody else's to read
+            with file.open("w", encoding="ascii") as out:
                 out.writelines(lines)
         except FileExistsError as error:
             raise typer.BadParameter(f"{file} exists already; nothing was written") from error

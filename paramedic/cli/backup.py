@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from paramedic import backup as keeping
-from paramedic import up
+from paramedic import data_folder, instance
 from paramedic.cli.answer import AsJson, By, Data, chosen, command_of, console, opened, safe, say_json
 from paramedic.clock import utc_now
 from paramedic.error import Useless
@@ -58,8 +58,8 @@ def restore(
     """Make a store of a backup again. Nothing acts until `paramedic resume`; a person hears of all that was open."""
     picked = chosen(data, may_be_new=True)
     try:
-        picked.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with up.alone(picked.data):
+        data_folder.prepare(picked.data)
+        with instance.alone(picked.data):
             made = keeping.restore(picked, file, by=by, replace=replace, despite_faults=despite_faults)
     except OSError as error:
         raise Useless(f"what is kept in {picked.data} cannot be used: {error}") from error

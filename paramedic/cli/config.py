@@ -5,7 +5,7 @@ from datetime import timedelta
 import typer
 from pydantic import SecretStr
 
-from paramedic.cli.answer import AsJson, Data, chosen, command_of, console, safe, say_json, table
+from paramedic.cli.answer import AsJson, Data, command_of, console, picked, safe, say_json, table
 from paramedic.clock import spoken
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -14,10 +14,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def config(data: Data = None, as_json: AsJson = False) -> None:
     """Every setting, its value (secrets hidden) and where it comes from."""
-    picked = chosen(data)
+    known = picked(data)
     rows = []
-    for name, value in picked:
-        rows.append({"setting": name, "value": _shown(value), "origin": picked.origin(name)})
+    for name, value in known:
+        rows.append({"setting": name, "value": _shown(value), "origin": known.origin(name)})
     if as_json:
         say_json(rows)
         return

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import os
 import smtplib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,15 +16,17 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
-from paramedic import library, settings, up
-from paramedic.cli.answer import AsJson, Data, chosen, command_of, console, safe, say_json
+from paramedic import data_folder, library, ownership, settings
+from paramedic.cli.answer import AsJson, Data, command_of, console, safe, say_json
+from paramedic.cli.answer import picked as settings_of
 from paramedic.clock import spoken, utc_now
 from paramedic.document import BadDocument
 from paramedic.doors import reading
 from paramedic.error import Refused, TryAgain, Useless
+from paramedic.instance import running
 from paramedic.pause import TAG
 from paramedic.secret import redact
-from paramedic.settings import ROOT, Settings
+from paramedic.settings import ROOT, Settings, authored
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, pauses
 from paramedic.target import Target
 from paramedic.way import Way
@@ -52,8 +55,8 @@ class Finding:
 @app.command()
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
     """Look at versions, store, clocks, keys, runbooks, targets, releases, channels, mail, Prefect, what is stopped."""
-    picked = chosen(data)
-    findings = [look(picked) for look in LOOKS]
+    known = settings_of(data)
+    findings = [look(known) for look in LOOKS]
     if as_json:
         say_json([{"what": one.what, "well": one.well, "words": redact(one.words)} for one in findings])
     else:
@@ -83,6 +86,27 @@ def _modules(_picked: Settings) -> Finding:
                 "modules", well=False, words=f"`{name}` is {places or 'not there'}, not ours: run in the checkout"
             )
     return Finding("modules", well=True, words="flows and tasks are ours")
+
+
+def _data_folder(picked: Settings) -> Finding:
+    """Every other command closes what is too open, and refuses what may be another user's; this one only says so."""
+    folder = picked.data
+    if not os.path.lexists(folder):
+        return Finding("data folder", well=True, words=f"`paramedic up` makes {folder}")
+    try:
+        found = data_folder.inspect(folder)
+    except OSError as error:
+        return Finding("data folder", well=False, words=f"{folder} cannot be used: {error}")
+    open_to_others = [f"`chmod go-rwx {path}`" for path in found.too_open]
+    words = "; ".join([*found.problems, *open_to_others])
+    return Finding("data folder", well=not words, words=words or f"{folder} is this user's alone")
+
+
+def _trust(picked: Settings) -> Finding:
+    """Code and settings that other users can change are theirs to run."""
+    wrong = ownership.complaints(authored(picked))
+    words = "; ".join(wrong) or "nobody else can change the runbooks, the playbooks and the code"
+    return Finding("trust", well=not wrong, words=words)
 
 
 def _store(picked: Settings) -> Finding:
@@ -246,7 +270,7 @@ def _prefect(picked: Settings) -> Finding:
 
 def _api(picked: Settings) -> httpx.Client | None:
     """Prefect's API, where the settings or the `paramedic up` in this folder say that there is one."""
-    here = up.running(picked.data)
+    here = running(picked.data)
     url = picked.prefect_api_url or (here.prefect if here else None)
     if url is None:
         return None
@@ -347,6 +371,8 @@ def _keys(picked: Settings) -> Finding:
 LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _versions,
     _modules,
+    _data_folder,
+    _trust,
     _store,
     _clock,
     _keys,

@@ -4,7 +4,7 @@ import typer
 
 from paramedic import retention
 from paramedic.cli.answer import AsJson, Data, command_of, console, opened, safe, say_json
-from paramedic.up import running
+from paramedic.instance import running
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

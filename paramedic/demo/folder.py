@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from paramedic import data_folder
+
 #: The memory at which the demo's service is in trouble.
 LIMIT_MB = 120
 
@@ -110,7 +112,8 @@ policies:
 
 def write(folder: Path, services: str) -> None:
     """Write it all into the folder, beside the services that there are."""
-    folder.mkdir(parents=True, exist_ok=True)
+    for one in (folder.parent, folder):  # the data folder, and the runbooks in it
+        data_folder.make(one)
     (folder / "tracking-api-hang.md").write_text(_HANG)
     (folder / "tracking-api-memory.md").write_text(_MEMORY)
     (folder / "tracking-api-errors.md").write_text(_ERRORS)

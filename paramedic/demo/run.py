@@ -14,7 +14,7 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from paramedic import checkpoints, settings, trail
+from paramedic import checkpoints, ports, settings, trail
 from paramedic.clock import from_iso, spoken
 from paramedic.demo.folder import LIMIT_MB, write
 from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang, leak
@@ -82,6 +82,10 @@ def _settings(data: Path, world: World, mailbox: Mailbox, pager: PagerSink) -> S
             "PARAMEDIC_SMTP_URL": mailbox.url,
             "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
             "PARAMEDIC_GATEWAY_TOKENS": json.dumps({"alertmanager": secrets.token_urlsafe(24)}),
+            # Nobody sends to a demo: one may run beside what listens on the usual ports.
+            "PARAMEDIC_PORT": os.environ.get("PARAMEDIC_PORT") or str(ports.available("127.0.0.1", 8650)),
+            "PREFECT_SERVER_API_PORT": os.environ.get("PREFECT_SERVER_API_PORT")
+            or str(ports.available("127.0.0.1", 4200)),
         }
     )
     return settings.load()

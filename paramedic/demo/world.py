@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from paramedic.clock import iso, utc_now
-from paramedic.lifeline import command
+from paramedic.lifeline import command, module
 
 _SUPERVISORD = """\
 [supervisord]
@@ -36,7 +36,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 _PROGRAM = """\
 [program:{name}]
-command={python} -m paramedic.demo.service {port} {folder} --release {folder}/current {faults}
+command={python} -P -m paramedic.demo.service {port} {folder} --release {folder}/current {faults}
 autostart=true
 autorestart=true
 startsecs=1
@@ -146,7 +146,7 @@ class World:
             path = self.folder / host / "supervisord.conf"
             path.write_text("".join(config))
             self._processes[host] = subprocess.Popen(
-                command([sys.executable, "-m", "supervisor.supervisord", "-c", str(path)]),
+                command(module("supervisor.supervisord", "-c", str(path))),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
@@ -164,7 +164,7 @@ class World:
 
     def restart(self, service: Service) -> None:
         """By hand, as whoever deploys does; whether it comes up, it shows itself."""
-        ctl = [sys.executable, "-m", "supervisor.supervisorctl", "-s", self.address(service.host)]
+        ctl = module("supervisor.supervisorctl", "-s", self.address(service.host))
         subprocess.run([*ctl, "restart", service.name], check=False, stdout=subprocess.DEVNULL, timeout=60)
 
     def pid(self, host: str) -> int:

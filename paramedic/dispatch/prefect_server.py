@@ -4,12 +4,10 @@ import asyncio
 import gc
 import heapq
 import importlib
-import importlib.util
 import itertools
 import math
 import re
 import sqlite3
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -22,6 +20,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import await_only
 
+from paramedic.lifeline import module
+from paramedic.settings import ROOT
+
 #: How long a call may wait for SQLite's lock. Prefect 3.8.8 fixes it to a minute: where those who wait hold every
 #: connection, nobody is answered for as long.
 LOCK_SECONDS = 10
@@ -29,15 +30,10 @@ LOCK_SECONDS = 10
 
 def server_command(port: int) -> list[str]:
     """One process, on loopback."""
-    spec = importlib.util.find_spec("prefect")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("Prefect is not installed")
     return [
-        sys.executable,
-        "-m",
-        "uvicorn",
+        *module("uvicorn"),
         "--app-dir",
-        str(Path(spec.origin).parent),
+        str(ROOT),  # without it uvicorn imports from where it is started
         "--factory",
         f"{__name__}:create_app",
         "--host",

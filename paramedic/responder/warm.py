@@ -7,14 +7,13 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from paramedic.lifeline import command
+from paramedic.lifeline import command, module
 from paramedic.responder.template import FORK
 from paramedic.stamp import Stamps, stamps
 
@@ -82,7 +81,7 @@ class _Template:
         ours.setblocking(False)
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *command([sys.executable, "-m", "paramedic.responder.template", str(theirs.fileno())]),
+                *command(module("paramedic.responder.template", str(theirs.fileno()))),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env=env,

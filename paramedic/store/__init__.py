@@ -1,8 +1,9 @@
 """The store: one database, opened lazily, once per process, never before a fork."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -148,6 +149,7 @@ def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
     match parsed.get_backend_name():
         case "sqlite":
             engine = create_engine(parsed, connect_args={"timeout": lock_wait.total_seconds()}, pool_timeout=5)
+            event.listen(engine, "do_connect", _keep_private)
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
@@ -162,6 +164,12 @@ def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
             return engine
         case other:
             raise Useless(f"store_url names {other!r}; allowed: sqlite:///FILE, postgresql://USER@HOST/DATABASE")
+
+
+def _keep_private(_dialect: object, _entry: object, args: list[Any], _kwargs: object) -> None:
+    """A new database is its owner's alone; what SQLite writes beside it gets the same mode."""
+    with suppress(OSError):  # it is there, or SQLite says what is wrong
+        os.close(os.open(args[0], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:

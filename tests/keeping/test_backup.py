@@ -19,7 +19,7 @@ from databases import Postgres
 from patients import acting, alert, asking, begun, handed_over, holding, ordered
 from sqlalchemy import insert, select, text, update
 
-from paramedic import checkpoints, settings, up
+from paramedic import checkpoints, instance, settings
 from paramedic.alert import Severity
 from paramedic.approval import Answer, Approval
 from paramedic.backup import BadBackup, back_up, restore
@@ -610,7 +610,7 @@ def test_the_command_line_backs_up_and_restores_and_stays_out_of_a_running_one(t
     told = json.loads(say("backup", str(tmp_path / "backup"), "--json", "--data", str(data)))
     assert told["generation"] == 1
     assert "exists already" in say("backup", str(tmp_path / "backup"), "--data", str(data), code=1)
-    with up.alone(data):
+    with instance.alone(data):
         refused = say("restore", str(tmp_path / "backup"), "--by", "ada", "--replace", "--data", str(data), code=2)
     assert "another `paramedic up`" in refused
     assert "would be lost" in say("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(data), code=1)

@@ -59,8 +59,20 @@ def _all_gone(family: list[psutil.Process]) -> None:
     assert [(one.pid, one.cmdline()) for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
 
 
+#: What somebody may have left in the folder that `up` is started in: modules of the standard library, settings of Prefect's.
+EVIL = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch(); raise SystemExit('evil')\n"
+
+
+def _plant(folder: Path) -> None:
+    for name in ("ctypes", "json", "asyncio", "sqlite3", "uvicorn", "prefect", "paramedic", "sitecustomize", "yaml"):
+        (folder / f"{name}.py").write_text(EVIL)
+    (folder / ".env").write_text("PREFECT_SERVER_API_BASE_PATH=/evil\n")
+    (folder / "prefect.toml").write_text('[server.api]\nbase_path = "/evil"\n')
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    _plant(tmp_path)
     process = _start(tmp_path, "up", "--data", _folder(tmp_path))
     try:
         _says(process, "logs")
@@ -71,6 +83,7 @@ def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+        assert not list(tmp_path.glob("*.ran")), "no process imports from there"
 
 
 def _folder(tmp_path: Path) -> str:

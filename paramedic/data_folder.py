@@ -17,6 +17,22 @@ LOGS = "logs"
 _READ_ONLY = ("runbooks",)
 
 
+#: What Paramedic keeps in it, and in it alone.
+_OURS = (
+    "up.lock",
+    "paramedic.db",
+    "paramedic.db-wal",
+    "paramedic.db-shm",
+    "link.key",
+    "signing.key",
+    "gateway-token",
+    "checkpoints.jsonl",
+    "oncall-overrides.json",
+    LOGS,
+    "prefect",
+)
+
+
 class BadDataFolder(Useless):
     """The data folder, or something in it, may be another user's; one line a problem, with the command that mends it."""
 
@@ -42,6 +58,11 @@ def prepare(folder: Path) -> list[str]:
         with contextlib.suppress(FileExistsError):
             logs.mkdir(mode=0o700)
     return said
+
+
+def is_one(folder: Path) -> bool:
+    """Whether Paramedic has kept something in the folder."""
+    return any(os.path.lexists(folder / name) for name in _OURS)
 
 
 def make(folder: Path) -> None:
@@ -120,7 +141,7 @@ def _judge(path: Path, entry: os.stat_result, folder: Path, found: Inspection, *
             f"{path}: other users could write to it (mode {mode(entry)}), so what it says may be theirs; look at it, then "
             f"`chmod go-rwx {path}`"
         )
-    elif ours and entry.st_mode & 0o077 and path.suffix != ".pub" and entry.st_uid == os.geteuid():
+    elif ours and inside[0] in _OURS and entry.st_mode & 0o077 and entry.st_uid == os.geteuid():
         found.too_open.append(path)
 
 

@@ -4,18 +4,23 @@ import time
 
 import httpx
 
+from paramedic.http_deadline import Deadline, over
+
 #: After each 503. Prefect's own client waits whole seconds.
 _AGAIN_SECONDS = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 
-class Patient(httpx.HTTPTransport):
-    """As httpx's own; the last of several 503 is the answer. What is sent again is whole: no stream."""
+class Patient(Deadline):
+    """As httpx's own, each call with one deadline for all its tries; the last of several 503 is the answer.
+
+    What is sent again is whole: no stream.
+    """
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The answer. Raises what httpx raises, without another try."""
         for pause in _AGAIN_SECONDS:
             answer = super().handle_request(request)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or over(request, within=pause):
                 return answer
             answer.close()
             time.sleep(pause)

@@ -5,7 +5,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-@contextmanager
-def showing(folder: Path, until: datetime) -> Iterator[int]:
-    """A server on loopback whose certificate is good until then; its port."""
+def own_certificate(folder: Path, until: datetime | None = None) -> ssl.SSLContext:
+    """What a server shows that has signed its certificate itself, which is good until then, or for a while."""
+    until = until or datetime.now(UTC) + timedelta(days=30)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody.else.example")])
     certificate = (
@@ -36,6 +36,13 @@ def showing(folder: Path, until: datetime) -> Iterator[int]:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
+    return context
+
+
+@contextmanager
+def showing(folder: Path, until: datetime) -> Iterator[int]:
+    """A server on loopback whose certificate is good until then; its port."""
+    context = own_certificate(folder, until)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)
 

@@ -1,6 +1,7 @@
 """`paramedic alert`."""
 
 import base64
+import secrets
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ import httpx
 import typer
 from sqlalchemy import ColumnElement, select, tuple_
 
+from paramedic import http_deadline, identity
 from paramedic.cli.answer import (
     AsJson,
     Data,
@@ -25,7 +27,7 @@ from paramedic.cli.answer import (
 )
 from paramedic.clock import iso
 from paramedic.instance import running
-from paramedic.settings import Settings, gateway_token, gateway_token_file
+from paramedic.settings import Settings, gateway_token, gateway_token_file, link_key, link_key_file
 from paramedic.store import Tx, as_dict
 from paramedic.store.tables import inbox, quarantine
 from paramedic.visible import visible
@@ -57,14 +59,16 @@ def send(
     picked = chosen(data)
     here = running(picked.data)
     gateway = here.gateway if here else picked.links_at()
+    authorization = _authorization(picked)
+    if not gateway.startswith("https://"):  # there its certificate proves it
+        identity.demand(gateway, _key(picked))
     try:
-        answer = httpx.post(
-            f"{gateway}/alerts/{source}",
-            content=file.read_bytes(),
-            headers={"Authorization": _authorization(picked), "Content-Type": "application/json"},
-            timeout=10,
-            trust_env=False,
-        )
+        with http_deadline.client(seconds=10) as client:
+            answer = client.post(
+                f"{gateway}/alerts/{source}",
+                content=file.read_bytes(),
+                headers={"Authorization": authorization, "Content-Type": "application/json"},
+            )
     except httpx.HTTPError as error:
         raise Negative(f"the gateway at {gateway} does not answer: {error}") from error
     if as_json:
@@ -73,6 +77,14 @@ def send(
         typer.echo(visible(answer.text))
     if answer.status_code != 202:
         raise Negative(f"the gateway answers {answer.status_code}")
+
+
+def _key(picked: Settings) -> bytes:
+    """What the gateway proves itself with. Without a key nobody can: one that is made for the moment is nobody's."""
+    try:
+        return link_key(picked) if link_key_file(picked).exists() else secrets.token_bytes()
+    except OSError as error:
+        raise Negative(f"the key that the gateway proves itself with cannot be read: {error}") from error
 
 
 def _as_json(answer: httpx.Response) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def chosen(data: Path | None, *, may_be_new: bool = False) -> Settings:
     Raises BadDataFolder too.
     """
     found = picked(data, may_be_new=may_be_new)
-    if found.data.exists():
+    if data_folder.is_one(found.data):  # in another there is nothing of ours yet
         try:
             data_folder.protect(found.data)
         except OSError as error:

@@ -15,13 +15,14 @@ from prometheus_client import generate_latest
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from paramedic import identity
 from paramedic.boundary import reached
 from paramedic.error import Refused
 from paramedic.gateway import metrics
 from paramedic.gateway.acknowledgement import AcknowledgementDesk
 from paramedic.gateway.approving import ApprovalDesk
 from paramedic.gateway.auth import sender
-from paramedic.settings import Settings
+from paramedic.settings import Settings, link_key, web_address
 from paramedic.sources import BadPayload, alertmanager
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, heartbeats, inbox
 from paramedic.store.inbox import Unreadable
@@ -86,6 +87,7 @@ def make_app(
         status_code=202,
         responses={**{code: _SAID[code] for code in (401, 422, 503)}, 202: {"description": "It is on disk."}},
     )
+    app.add_api_route(identity.PATH, IdentityDesk(chosen).prove, methods=["GET"], include_in_schema=False)
     health = HealthDesk(store, alive)
     app.add_api_route("/healthz", health.healthz, methods=["GET"])
     app.add_api_route("/readyz", health.readyz, methods=["GET"])
@@ -186,6 +188,24 @@ class HeartbeatDesk:
             log.warning("a heartbeat was not taken: %s", error)
             return _refused(503, "store", what="the heartbeat could not be written", allowed="send it again")
         return JSONResponse({"heard": name}, status_code=202)
+
+
+class IdentityDesk:
+    """Proves to who has the data folder's key that this is its gateway."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._chosen = chosen
+        self._addresses = {web_address(chosen.host, chosen.port), chosen.links_at()}
+
+    def prove(self, nonce: str = "", address: str = "") -> PlainTextResponse:
+        """See `paramedic.identity`."""
+        if not identity.NONCE.fullmatch(nonce) or address not in self._addresses:
+            return PlainTextResponse("not an address of this gateway\n", status_code=404)
+        try:
+            return PlainTextResponse(identity.proof(link_key(self._chosen), nonce, address))
+        except OSError as error:
+            log.warning("no proof: %s", error)
+            return PlainTextResponse("no key\n", status_code=503)
 
 
 class HealthDesk:

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from paramedic import settings
+from paramedic import identity, instance, settings
 from paramedic.alert import Alert, Severity, Status
 from paramedic.cli import app, main
+from paramedic.instance import Running
 from paramedic.store import Store, inbox
 from paramedic.store.inbox import Unreadable
 
@@ -122,11 +124,18 @@ def test_what_an_error_repeats_is_data_too(capsys: pytest.CaptureFixture[str], m
 
 class _Gateway(HTTPServer):
     heard: list[tuple[str, str, bytes]]
+    key: bytes = b""
     says = b'{"receipts": ["\x1b[2J"]}'
 
 
 class _Desk(BaseHTTPRequestHandler):
     server: _Gateway
+
+    def do_GET(self) -> None:
+        asked = dict(parse_qsl(urlsplit(self.path).query))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(identity.proof(self.server.key, asked["nonce"], asked["address"]).encode())
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -151,16 +160,19 @@ def gateway() -> Iterator[_Gateway]:
     thread.join()
 
 
-def _up(data: Path, gateway: _Gateway) -> None:
-    (data / "up.lock").write_text(
-        json.dumps({"pid": 1, "gateway": f"http://127.0.0.1:{gateway.server_port}", "prefect": ""})
-    )
+@pytest.fixture
+def _up(data: Path, gateway: _Gateway) -> Iterator[None]:
+    """As one that runs here, with the gateway."""
+    gateway.key = settings.link_key(settings.load(data=data))
+    with instance.lock(data) as held:
+        instance.announce(held, Running(1, f"http://127.0.0.1:{gateway.server_port}", ""))
+        yield
 
 
+@pytest.mark.usefixtures("_up")
 def test_an_alert_goes_where_up_listens_with_the_token_that_it_made(
     data: Path, gateway: _Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _up(data, gateway)
     token = settings.gateway_token(settings.load(data=data))
     for body, code in ((b"good", 0), (b"bad", 1)):
         (data / "body").write_bytes(body)
@@ -174,6 +186,27 @@ def test_an_alert_goes_where_up_listens_with_the_token_that_it_made(
     assert "the gateway answers 400" in told.err
 
 
+@pytest.mark.parametrize("how", ["killed", "the port of the settings"])
+def test_a_stranger_at_the_address_is_sent_no_token(
+    data: Path, gateway: _Gateway, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """After a SIGKILL of `up` its lock file is left, and its port is anybody's; so is that of the settings."""
+    (data / "body").write_bytes(b"good")
+    monkeypatch.setenv("PARAMEDIC_PORT", "1")
+    known = settings.load(data=data)
+    settings.gateway_token(known)
+    address = f"http://127.0.0.1:{gateway.server_port}"
+    (data / "up.lock").write_text(json.dumps({"pid": 1, "gateway": address, "prefect": address}))
+    settings.link_key(known)
+    if how != "killed":
+        monkeypatch.setenv("PARAMEDIC_PORT", str(gateway.server_port))
+    assert _run("alert", "send", str(data / "body"), "--data", str(data)) == 1
+    assert gateway.heard == []
+    said = capsys.readouterr().err
+    assert "nothing" in said or "does not answer" in said
+
+
+@pytest.mark.usefixtures("_up")
 @pytest.mark.parametrize(
     ("body", "says", "answer"),
     [
@@ -192,7 +225,6 @@ def test_what_the_gateway_answers_is_said_to_a_program_with_its_status(
     answer: dict[str, object],
 ) -> None:
     gateway.says = says
-    _up(data, gateway)
     settings.gateway_token(settings.load(data=data))
     (data / "body").write_bytes(body)
     assert _run("alert", "send", str(data / "body"), "--json", "--data", str(data)) == (body == b"bad")

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ import time_machine
 from prefect_server import Prefect
 from ward import serving
 
-from paramedic import settings
+from paramedic import instance, settings
 from paramedic.cli import main
 from paramedic.clock import utc_now
 from paramedic.demo.world import Service, World, free_port
+from paramedic.instance import Running
 from paramedic.store import Store, pauses
-from paramedic.up import Running
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("_nothing_set")]
 
@@ -202,9 +201,10 @@ def test_a_limit_of_0_on_the_tag_of_changes_is_named_and_no_other_limit(
 
 def test_the_prefect_that_up_started_is_looked_at(look: Look, prefect: Prefect, data: Path) -> None:
     assert "starts a server of its own" in look("prefect")["words"]
-    running = Running(pid=1, gateway="http://127.0.0.1:1", prefect=prefect.api)
-    (data / "up.lock").write_text(json.dumps(asdict(running)))
-    assert "there is no work pool paramedic: `paramedic up` makes it" in look("prefect")["words"]
+    with instance.lock(data) as held:
+        instance.announce(held, Running(pid=1, gateway="http://127.0.0.1:1", prefect=prefect.api))
+        assert "there is no work pool paramedic: `paramedic up` makes it" in look("prefect")["words"]
+    assert "starts a server of its own" in look("prefect")["words"], "what a killed one has left is nobody's address"
 
 
 def test_what_answers_in_prefects_place_is_not_taken_for_it(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,118 @@
+"""HTTP calls with one deadline for the whole of each: httpx's own time-outs begin anew with every byte that arrives."""
+
+import ssl
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+#: No answer that we ask for is longer.
+_LONGEST_BYTES = 64 * 1024 * 1024
+
+#: In a request's `extensions`: when it is over, by the monotonic clock.
+_UNTIL = "paramedic_until"
+
+
+class Deadline(httpx.HTTPTransport):
+    """As httpx's own, and the longest of a request's time-outs counts for all of it: connect, send, headers, body.
+
+    A request that is sent again keeps its deadline. Raises what httpx raises; a look-up of the name is the system's, and
+    lasts as long as its resolver waits.
+    """
+
+    def __init__(self, **how: Any) -> None:
+        """`how`: as httpx.HTTPTransport takes it, without a proxy."""
+        super().__init__(**how)
+        self._backend = _Backend()
+        self._pool._network_backend = self._backend  # type: ignore[attr-defined] # noqa: SLF001 - httpx has no way to give one
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer, whose body has the same deadline."""
+        if _UNTIL not in request.extensions:
+            limits = [one for one in request.extensions.get("timeout", {}).values() if one is not None]
+            if limits:
+                request.extensions[_UNTIL] = time.monotonic() + max(limits)
+        self._backend.begin(request.extensions.get(_UNTIL))
+        return super().handle_request(request)
+
+
+def over(request: httpx.Request, *, within: float = 0.0) -> bool:
+    """Whether the request's deadline has passed, or will have in so many seconds."""
+    until = request.extensions.get(_UNTIL)
+    return until is not None and time.monotonic() + within >= until
+
+
+def client(*, seconds: float, auth: str | None = None, base_url: str = "", verify: bool = True) -> httpx.Client:
+    """A client whose calls last no longer than `seconds` each; `auth` is `user:password`. The environment's proxies count not."""
+    user, _, password = (auth or "").partition(":")
+    return httpx.Client(
+        base_url=base_url,
+        auth=httpx.BasicAuth(user, password) if auth else None,
+        timeout=seconds,
+        transport=Deadline(trust_env=False, verify=verify),
+        trust_env=False,
+    )
+
+
+class _Backend(httpcore.SyncBackend):
+    """Makes streams that know the deadline of the request that their thread is at."""
+
+    def __init__(self) -> None:
+        self._at = threading.local()
+
+    def begin(self, until: float | None) -> None:
+        self._at.until, self._at.bytes = until, 0
+
+    def left(self, timeout: float | None, late: type[Exception]) -> float | None:
+        until = getattr(self._at, "until", None)
+        if until is None:
+            return timeout
+        left = until - time.monotonic()
+        if left <= 0:
+            raise late("the call's whole time is over")
+        return left if timeout is None else min(left, timeout)
+
+    def count(self, received: bytes) -> bytes:
+        self._at.bytes = getattr(self._at, "bytes", 0) + len(received)
+        if self._at.bytes > _LONGEST_BYTES:
+            raise httpcore.ReadError(f"the answer is longer than {_LONGEST_BYTES} bytes")
+        return received
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self.left(timeout, httpcore.ConnectTimeout)
+        return _Stream(super().connect_tcp(host, port, left, local_address, socket_options), self)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream, backend: _Backend) -> None:
+        self._stream = stream
+        self._backend = backend
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = self._backend.left(timeout, httpcore.ReadTimeout)
+        return self._backend.count(self._stream.read(max_bytes, left))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._backend.left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = self._backend.left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, left), self._backend)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)

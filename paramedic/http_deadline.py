@@ -27,7 +27,7 @@ class Deadline(httpx.HTTPTransport):
         """`how`: as httpx.HTTPTransport takes it, without a proxy."""
         super().__init__(**how)
         self._backend = _Backend()
-        self._pool._network_backend = self._backend  # type: ignore[attr-defined] # noqa: SLF001 - httpx has no way to give one
+        self._pool._network_backend = self._backend  # noqa: SLF001 - httpx has no way to give one
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The answer, whose body has the same deadline."""
@@ -41,7 +41,7 @@ class Deadline(httpx.HTTPTransport):
 
 def over(request: httpx.Request, *, within: float = 0.0) -> bool:
     """Whether the request's deadline has passed, or will have in so many seconds."""
-    until = request.extensions.get(_UNTIL)
+    until: float | None = request.extensions.get(_UNTIL)
     return until is not None and time.monotonic() + within >= until
 
 
@@ -67,7 +67,7 @@ class _Backend(httpcore.SyncBackend):
         self._at.until, self._at.bytes = until, 0
 
     def left(self, timeout: float | None, late: type[Exception]) -> float | None:
-        until = getattr(self._at, "until", None)
+        until: float | None = getattr(self._at, "until", None)
         if until is None:
             return timeout
         left = until - time.monotonic()

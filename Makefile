@@ -1,11 +1,11 @@
-# make demo | test | lint | bench-window | bench-latency | kill-table | break-kill-table | pictures: each sets up what it needs in .venv first.
+# make demo | test | lint | bench-window | bench-latency | bench-ingest | kill-table | break-kill-table | pictures: each sets up what it needs in .venv first.
 
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint bench-window bench-latency kill-table break-kill-table pictures clean
+.PHONY: demo test lint bench-window bench-latency bench-ingest kill-table break-kill-table pictures clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
@@ -35,6 +35,9 @@ bench-window: .venv/ready
 
 bench-latency: .venv/ready
 	@$(BIN)/python benchmarks/latency.py $(ARGS)
+
+bench-ingest: .venv/ready
+	@$(BIN)/python benchmarks/ingest.py $(ARGS)
 
 kill-table: .venv/ready
 	@PARAMEDIC_LONG=1 $(BIN)/pytest tests/kill $(ARGS)

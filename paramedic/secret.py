@@ -7,6 +7,7 @@ import logging
 import re
 import threading
 import traceback
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -17,26 +18,26 @@ REPLACEMENT = "[secret]"
 SHORTEST = 6
 
 _lock = threading.Lock()
-_known: set[str] = set()
+_known: tuple[str, ...] = ()
 _pattern: re.Pattern[str] | None = None
 
 
 def remember(value: str) -> None:
     """From now on this value leaves the process in no form: plain, in a URL, in JSON, in HTML, in base64."""
-    global _pattern  # noqa: PLW0603 - one process, one set of secrets
+    global _known, _pattern  # noqa: PLW0603 - one process, one set of secrets
     if len(value) < SHORTEST or value in REPLACEMENT:
         return
     with _lock:
-        _known.update(_forms(value))
-        alternatives = sorted(_known, key=len, reverse=True)
+        alternatives = sorted(set(_known) | _forms(value), key=len, reverse=True)
+        _known = tuple(alternatives)
         _pattern = re.compile("|".join(map(re.escape, alternatives)))
 
 
 def forget_all() -> None:
     """For tests: know nothing."""
-    global _pattern  # noqa: PLW0603
+    global _known, _pattern  # noqa: PLW0603
     with _lock:
-        _known.clear()
+        _known = ()
         _pattern = None
 
 
@@ -52,32 +53,105 @@ def _forms(value: str) -> set[str]:
     return {form for form in forms if len(form) >= SHORTEST}
 
 
-#: What secrets look like that we were never told of. Every repetition is bounded: hostile text costs linear time.
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a secret that we were never told of looks like.
+
+    `any_of` and `all_of` are cheap to look for: a text (case-folded) without one of the first and all of the second holds
+    no match of the pattern. Regular expressions cost a hundred times more, and nearly no text needs them.
+    """
+
+    pattern: re.Pattern[str]
+    instead: str
+    any_of: tuple[str, ...]
+    all_of: tuple[str, ...] = ()
+
+    def may_be_in(self, folded: str) -> bool:
+        """False: it certainly is not there."""
+        return any(one in folded for one in self.any_of) and all(one in folded for one in self.all_of)
+
+
+#: Every repetition is bounded: hostile text costs linear time.
 _SHAPES = (
-    (re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s/:@]{0,128}:)[^\s/@]{1,256}(?=@)"), rf"\1{REPLACEMENT}"),
-    (re.compile(r"(?i)\b(bearer|basic)\s{1,4}[a-z0-9+/=._~-]{8,4096}"), rf"\1 {REPLACEMENT}"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{8,1024}"), REPLACEMENT),
-    (re.compile(r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,256}"), REPLACEMENT),
-    (re.compile(r"\b(?:ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{10,256}"), REPLACEMENT),
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), REPLACEMENT),
-    (
+    _Shape(
+        re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s/:@]{0,128}:)[^\s/@]{1,256}(?=@)"),
+        rf"\1{REPLACEMENT}",
+        any_of=("://",),
+        all_of=("@",),
+    ),
+    _Shape(
+        re.compile(r"(?i)\b(bearer|basic)\s{1,4}[a-z0-9+/=._~-]{8,4096}"),
+        rf"\1 {REPLACEMENT}",
+        any_of=("bearer", "basic"),
+    ),
+    _Shape(
+        re.compile(r"\beyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{8,1024}"),
+        REPLACEMENT,
+        any_of=("eyj",),
+    ),
+    _Shape(
+        re.compile(r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,256}"),
+        REPLACEMENT,
+        any_of=("sk-", "sk_", "pk-", "pk_", "rk-", "rk_"),
+    ),
+    _Shape(
+        re.compile(r"\b(?:ghp|gho|ghu|ghs|ghr|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{10,256}"),
+        REPLACEMENT,
+        any_of=("ghp", "gho", "ghu", "ghs", "ghr", "github_pat", "glpat", "xox"),
+    ),
+    _Shape(re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), REPLACEMENT, any_of=("akia", "asia")),
+    _Shape(
         re.compile(
             r"(?i)\b((?:[a-z0-9]{1,32}[_-]){0,3}(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key))"
             r"(\"?\s{0,2}[=:]\s{0,2}\"?)(?!\[secret\])[^\s\"'&,;}{]{3,512}"
         ),
         rf"\1\2{REPLACEMENT}",
+        any_of=(
+            *("password", "passwd", "pwd", "secret", "token"),
+            *(f"{word}{joint}key" for word in ("api", "access") for joint in ("", "_", "-")),
+        ),
     ),
 )
 
 
 def redact(text: str) -> str:
     """The text without any secret."""
-    pattern = _pattern
-    if pattern is not None:
+    pattern, known = _pattern, _known
+    if pattern is not None and any(form in text for form in known):
         text = pattern.sub(REPLACEMENT, text)
-    for shape, instead in _SHAPES:
-        text = shape.sub(instead, text)
-    return _without_private_keys(text)
+    folded = _folded(text)
+    for shape in _SHAPES:
+        if shape.may_be_in(folded):
+            text = shape.pattern.sub(shape.instead, text)
+    return _without_private_keys(text) if "-----" in text else text
+
+
+def redact_start(text: str, limit: int) -> str:
+    """The first `limit` characters of the text, redacted; the work is bounded, however long the text is.
+
+    What lies just behind them is read as well, so that no secret is cut in two and then not known for one.
+    """
+    behind = 2 * max(_LONGEST_SHAPE, max(map(len, _known), default=0))
+    if len(text) <= limit + behind:
+        return redact(text)[:limit]
+    # A secret that the cut goes through lies at the very end: what is dropped there is longer than any of them.
+    return redact(text[: limit + behind])[:-behind][:limit]
+
+
+#: No match of a shape is longer.
+_LONGEST_SHAPE = 16_384
+
+#: What `re` takes for an i without regard to case, and `casefold` does not.
+_LETTERS_I = (("\N{LATIN SMALL LETTER DOTLESS I}", "i"), ("i\N{COMBINING DOT ABOVE}", "i"))
+
+
+def _folded(text: str) -> str:
+    """The text as a pattern that ignores case reads it."""
+    folded = text.casefold()
+    if not folded.isascii():
+        for letter, plain in _LETTERS_I:
+            folded = folded.replace(letter, plain)
+    return folded
 
 
 _KEY_EDGE = re.compile(r"-----(BEGIN|END) [A-Z ]{0,30}PRIVATE KEY-----")
@@ -97,12 +171,42 @@ def _without_private_keys(text: str) -> str:
 
 def redacted(value: Any) -> Any:
     """The same through lists and mappings, keys included."""
+    texts: list[str] = []
+    plain = _gathered(value, texts)
+    # All of them are looked at as one text: what is in one of them is in all of them together.
+    return _redacted(value) if _may_hold_a_secret("\0".join(texts)) else plain
+
+
+def _may_hold_a_secret(text: str) -> bool:
+    """False: `redact` would leave it, and each part of it that ends at a null character, as it is."""
+    folded = _folded(text)
+    return (
+        any(form in text for form in _known)
+        or any(shape.may_be_in(folded) and shape.pattern.search(text) for shape in _SHAPES)
+        or "-----" in text
+    )
+
+
+def _gathered(value: Any, texts: list[str]) -> Any:
+    """A copy of the value, its texts added to `texts`."""
+    if isinstance(value, str):
+        texts.append(value)
+        return value
+    if isinstance(value, dict):
+        texts.extend(key for key in value if isinstance(key, str))
+        return {key: _gathered(one, texts) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_gathered(one, texts) for one in value]
+    return value
+
+
+def _redacted(value: Any) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {redact(key) if isinstance(key, str) else key: redacted(one) for key, one in value.items()}
+        return {redact(key) if isinstance(key, str) else key: _redacted(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [redacted(one) for one in value]
+        return [_redacted(one) for one in value]
     return value
 
 

@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramedic.secret import REPLACEMENT, forget_all, hush_logging, redact, redacted, remember
+from paramedic import secret
+from paramedic.secret import REPLACEMENT, forget_all, hush_logging, redact, redact_start, redacted, remember
 
 VALUE = 'p4ss/w&rd+ü<">x'
 
@@ -86,6 +88,103 @@ def test_a_megabyte_of_hostile_text_takes_linear_time() -> None:
         began = time.perf_counter()
         redact(hostile)
         assert time.perf_counter() - began < 5, "a bound for a hang, not a figure"
+
+
+_PIECES = st.one_of(
+    st.text(max_size=6),
+    st.sampled_from(
+        [
+            *(
+                "password",
+                "PASSWD",
+                "pwd=",
+                "ſecret:",
+                "to\N{KELVIN SIGN}en",
+                "api-key",
+                "acceß_key",
+                "=",
+                ": ",
+                '"',
+                "[secret]",
+            ),
+            *(
+                "basıc ",
+                "BASİC ",
+                "Bearer  ",
+                "abcdefgh12345",
+                "eyJ",
+                "abcdefghi",
+                ".",
+                "sk-",
+                "gho_",
+                "AKIA",
+                "\0",
+                "@",
+            ),
+            *(
+                "ABCDEFGHIJKLMNOP",
+                "a://b:",
+                "-----BEGIN PRIVATE KEY-----",
+                "-----END PRIVATE KEY-----",
+                VALUE,
+                VALUE[:-1],
+            ),
+        ]
+    ),
+)
+_TEXTS = st.lists(_PIECES, max_size=8).map("".join)
+
+
+def _by_every_pattern(text: str) -> str:
+    """What `redact` promises, without its short cuts."""
+    assert secret._pattern is not None
+    text = secret._pattern.sub(REPLACEMENT, text)
+    for shape in secret._SHAPES:
+        text = shape.pattern.sub(shape.instead, text)
+    return secret._without_private_keys(text)
+
+
+@given(text=_TEXTS)
+def test_what_is_looked_for_first_never_saves_a_pattern_that_would_have_matched(text: str) -> None:
+    remember(VALUE)
+    assert redact(text) == _by_every_pattern(text)
+
+
+@given(texts=st.dictionaries(_TEXTS, _TEXTS, max_size=4))
+def test_a_mapping_that_is_looked_at_as_a_whole_is_as_clean_as_one_by_one(texts: dict[str, str]) -> None:
+    remember(VALUE)
+    one_by_one = {_by_every_pattern(key): _by_every_pattern(value) for key, value in texts.items()}
+    assert redacted(texts) == one_by_one
+
+
+@pytest.mark.parametrize("letter", "abceikoprstw")
+def test_every_letter_that_a_pattern_takes_for_another_is_looked_for(letter: str) -> None:
+    everything = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    for found in re.findall(f"(?i){letter}", everything):
+        assert letter in secret._folded(found)
+
+
+@pytest.mark.parametrize("known", [VALUE, "k" * 9000])
+@pytest.mark.parametrize("shift", [-9000, -12, -1, 0, 1, 9000])
+def test_the_start_of_a_long_text_is_redacted_as_the_whole_is_and_shows_no_part_of_a_secret(
+    known: str, shift: int
+) -> None:
+    remember(known)
+    limit = 10_000
+    for at in (limit, limit + 2 * 16_384, limit + 2 * len(known)):
+        text = ("short? " + known) * 3 + "x" * (at + shift) + known + "y" * 200_000
+        start = redact_start(text, limit)
+        assert redact(text).startswith(start)
+        assert known[:8] not in start
+
+
+def test_how_much_of_a_long_text_is_looked_at_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    monkeypatch.setattr(secret, "redact", lambda text: looked_at.append(len(text)) or text)
+    for length in (1_000, 1_000_000, 50_000_000):
+        secret.redact_start("x" * length, 65_536)
+    assert looked_at == [1_000, *[looked_at[1]] * 2]
+    assert looked_at[1] < 200_000
 
 
 def test_no_logger_prints_it_not_even_in_a_traceback(caplog: pytest.LogCaptureFixture) -> None:

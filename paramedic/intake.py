@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 #: An alert that no runbook wants is escalated by this policy.
 DEFAULT_POLICY = "default"
+
+#: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it.
+_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.05, 50, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +81,63 @@ class Intake:
         """Work until `stop`. A store that does not answer is waited for; nothing is lost meanwhile."""
         while not stop.is_set():
             try:
-                busy = self.work() > 0
+                busy = self.decide_some() > 0
             except StoreUnavailable as error:
                 log.warning("triage waits: %s", error)
                 busy = False
-            if not busy:
+            if busy:
+                stop.wait(_PAUSE_SECONDS)
+            else:
                 wake.wait(poll_seconds)
                 wake.clear()
 
     def work(self) -> int:
-        """Decide on what waits now; how many decisions were made. Raises StoreUnavailable."""
+        """Decide until nothing waits; how many decisions were made. Raises StoreUnavailable."""
+        count = 0
+        while some := self.decide_some():
+            count += some
+        return count
+
+    def decide_some(self) -> int:
+        """Decide on a part of what waits, the worst of it; how many decisions were made. Raises StoreUnavailable."""
+        with self._store.read() as tx:
+            if not inbox.any_waiting(tx):
+                return 0
+        library = self._read_library()
+        try:
+            return self._decide_many(library)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # The transaction is undone, whosever fault it was: now one by one, so that only that one is given up.
+            log.exception("a batch of decisions could not be made; each is made alone")
+            return self._decide_one_by_one(library)
+
+    def _decide_many(self, library: Library) -> int:
+        """One transaction for many decisions, and not for long: others need the store. All critical ones come first."""
+        opened: list[str] = []
+        count, until = 0, time.monotonic() + _LONGEST_SECONDS
+        with self._store.record() as tx:
+            receipts = inbox.waiting(tx, limit=_MOST)
+            for receipt in receipts:
+                if count and (receipt.is_critical != receipts[0].is_critical or time.monotonic() > until):
+                    break
+                target = self._decide(tx, receipt, library)
+                opened += [target] if target is not None else []
+                count += 1
+        for target in opened:
+            reached("triaged", target)
+        if opened:
+            self._decided()
+        return count
+
+    def _decide_one_by_one(self, library: Library) -> int:
         with self._store.read() as tx:
             waiting = inbox.waiting(tx)
-        library = self._read_library() if waiting else Library.unusable(())
         for receipt in waiting:
             try:
                 with self._store.record() as tx:
-                    opened = self._decide(tx, receipt, library)
+                    opened = self._decide(tx, receipt, library) if inbox.still_waits(tx, receipt) else None
             except StoreUnavailable:
                 raise
             except Exception as error:  # noqa: BLE001 - a fault about one alert keeps no other from its decision (P5)
@@ -126,8 +170,7 @@ class Intake:
             return Library.unusable(error.problems)
 
     def _decide(self, tx: Tx, receipt: Receipt, library: Library) -> str | None:
-        if not inbox.still_waits(tx, receipt):
-            return None
+        """The target where an incident opened. `receipt` still waits, as this transaction sees it."""
         alert = triage.bounded(receipt.alert, receipt.received_at)
         at = place(alert, library)
         live = incidents.live(tx, at.service, at.target)

@@ -126,16 +126,22 @@ def redact(text: str) -> str:
     return _without_private_keys(text) if "-----" in text else text
 
 
-def redact_start(text: str, limit: int) -> str:
+class Redacted(str):
+    """A text that went through `redact` and need not again."""
+
+    __slots__ = ()
+
+
+def redact_start(text: str, limit: int) -> Redacted:
     """The first `limit` characters of the text, redacted; the work is bounded, however long the text is.
 
     What lies just behind them is read as well, so that no secret is cut in two and then not known for one.
     """
     behind = 2 * max(_LONGEST_SHAPE, max(map(len, _known), default=0))
     if len(text) <= limit + behind:
-        return redact(text)[:limit]
+        return Redacted(redact(text)[:limit])
     # A secret that the cut goes through lies at the very end: what is dropped there is longer than any of them.
-    return redact(text[: limit + behind])[:-behind][:limit]
+    return Redacted(redact(text[: limit + behind])[:-behind][:limit])
 
 
 #: No match of a shape is longer.

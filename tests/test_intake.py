@@ -1,14 +1,17 @@
 """Every alert gets its decision, and the decision its consequence."""
 
+import itertools
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from databases import Clock
+from sqlalchemy import event
 
+from paramedic import intake as intake_module
 from paramedic import library
 from paramedic.alert import Alert, Severity, Status, fingerprint
 from paramedic.incident import State
@@ -285,3 +288,126 @@ def test_it_stops_when_told(store: Store) -> None:
     wake.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+
+def _took_in(store: Store, *said: tuple[str, Severity], **labels: str) -> None:
+    """So many alerts, each of a target of its own."""
+    began = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+    alerts = []
+    for name, severity in said:
+        given = {"alertname": name, "instance": name} | labels
+        alerts.append(
+            Alert("alertmanager", name, severity, Status.FIRING, began, fingerprint("alertmanager", given), given)
+        )
+    inbox.receive(store, alerts, source="alertmanager", sender="test")
+
+
+def test_a_critical_alert_is_decided_before_five_thousand_warnings_and_its_decision_waits_for_none_of_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _took_in(store, *((f"W{number}", Severity.WARNING) for number in range(3000)))
+    _took_in(store, ("Critical", Severity.CRITICAL))
+    _took_in(store, *((f"V{number}", Severity.WARNING) for number in range(2021)))
+    rang: list[int] = []
+    intake = Intake(store, lambda: SHELF, decided=lambda: rang.append(len(_decisions(store))))
+    assert intake.decide_some() == 1
+    assert _decisions(store) == ["Critical"]
+    assert rang == [1], "dispatch hears of it before the next decision"
+    _took_in(store, ("Critical too", Severity.CRITICAL))
+    assert intake.decide_some() == 1
+    monkeypatch.setattr("paramedic.intake._LONGEST_SECONDS", 0)
+    assert intake.decide_some() == 1
+    assert _decisions(store) == ["Critical", "Critical too", "W0"]
+
+
+def _decisions(store: Store) -> list[str]:
+    """What was decided, in its order."""
+    with store.read() as tx:
+        rows = tx.conn.execute(table.select().where(table.c.state == "triaged").order_by(table.c.incident))
+        return [row.alert["name"] for row in rows]
+
+
+def test_many_decisions_are_one_transaction(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paramedic.intake._LONGEST_SECONDS", 60)
+    _took_in(store, *((f"W{number}", Severity.WARNING) for number in range(100)))
+    written: list[int] = []
+    event.listen(
+        store.engine, "commit", lambda conn: conn.get_execution_options().get("paramedic_writes") and written.append(1)
+    )
+    Intake(store, lambda: SHELF).work()
+    assert len(_decisions(store)) == 100
+    assert sum(written) == 2
+
+
+def test_one_that_cannot_be_decided_costs_none_of_its_batch_its_decision(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _took_in(store, ("Before", Severity.WARNING), ("Poison", Severity.WARNING), ("After", Severity.WARNING))
+    place = intake_module.place
+
+    def poisoned(alert: Alert, shelf: library.Library) -> intake_module.Place:
+        if alert.name == "Poison":
+            raise RuntimeError("a bug")
+        return place(alert, shelf)
+
+    monkeypatch.setattr(intake_module, "place", poisoned)
+    Intake(store, lambda: SHELF).work()
+    assert [(row.alert["name"], row.verdict) for row in rows(store)] == [
+        ("Before", "open"),
+        ("Poison", "given up"),
+        ("After", "open"),
+    ]
+    with store.read() as tx:
+        assert len(incidents.listed(tx)) == 2
+        assert [one.kind for one in tx.conn.execute(messages.select())].count("trouble") == 1
+
+
+def test_what_a_batch_had_not_committed_is_decided_afterwards_and_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill leaves it: the connection goes away with the transaction open."""
+    _took_in(store, *((f"W{number}", Severity.WARNING) for number in range(20)))
+    monkeypatch.setattr("paramedic.intake._LONGEST_SECONDS", 60)
+    decided = inbox.decided
+
+    def dies(*given: Any, **named: Any) -> None:
+        if given[1].alert.name == "W10":
+            raise KeyboardInterrupt  # nothing of ours catches it
+        decided(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inbox, "decided", dies)
+        with pytest.raises(KeyboardInterrupt):
+            Intake(store, lambda: SHELF).decide_some()
+    assert _decisions(store) == []
+    Intake(store, lambda: SHELF).work()
+    assert _decisions(store) == [f"W{number}" for number in range(20)]
+    with store.read() as tx:
+        assert len(incidents.listed(tx, limit=100)) == 20
+
+
+@pytest.mark.parametrize("severities", list(itertools.product(Severity, repeat=3)))
+def test_whatever_severities_one_alert_went_through_it_ends_as_its_last_word_says(
+    store: Store, clock: Clock, severities: tuple[Severity, ...]
+) -> None:
+    """A check's alert changes its severity under one fingerprint; the worst first must not leave it firing for ever."""
+    began = clock.now() - timedelta(minutes=5)
+    labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
+    statuses = (Status.FIRING, Status.FIRING, Status.RESOLVED)
+    alerts = [
+        Alert("checks", "TrackingApiMemory", severity, status, began, "f", labels)
+        for severity, status in zip(severities, statuses, strict=True)
+    ]
+    inbox.receive(store, alerts, source="checks", sender="checks")
+    Intake(store, lambda: SHELF).work()
+    with store.read() as tx:
+        assert [one["status"] for number in incidents.listed(tx) for one in incidents.alerts_of(tx, number.number)] in (
+            [],
+            ["resolved"],
+        )
+        said = incidents.last_said(tx, "f")
+        assert said is not None
+        assert said.status is Status.RESOLVED

@@ -5,10 +5,13 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import generate_latest
@@ -16,16 +19,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from paramedic import identity
+from paramedic.alert import Status
 from paramedic.boundary import reached
 from paramedic.error import Refused
 from paramedic.gateway import metrics
 from paramedic.gateway.acknowledgement import AcknowledgementDesk
 from paramedic.gateway.approving import ApprovalDesk
 from paramedic.gateway.auth import sender
+from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.settings import Settings, link_key, web_address
 from paramedic.sources import BadPayload, alertmanager
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, heartbeats, inbox
-from paramedic.store.inbox import Unreadable
+from paramedic.store.inbox import Delivery, Unreadable
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +56,10 @@ _HEADERS = {401: {"WWW-Authenticate": 'Bearer, Basic realm="paramedic"'}, 503: {
 
 
 _HEARTBEAT = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+#: A body of so many bytes is read at once. A larger one is read in a thread, one at a time: others are answered meanwhile.
+_QUICK = 128 * 1024
 
 
 class _TooLarge(Exception):
@@ -109,6 +118,8 @@ class AlertDesk:
         self._store = store
         self._wake = wake
         self._patience = patience
+        self._commits = GroupCommit(store, _committed)
+        self._reading = CapacityLimiter(1)
 
     async def take(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
         """An Alertmanager webhook, version 3 or 4. The sender is known before a byte of the body is read."""
@@ -125,10 +136,35 @@ class AlertDesk:
             return _refused(400, "went away", field="body", what="was cut off", allowed="a whole body")
         except _TooLarge:
             return _refused(413, "too large", field="body", what="too large", allowed=f"{limit} bytes")
-        return await run_in_threadpool(self._keep, body, who)
+        return await self._keep(body, who)
 
-    def _keep(self, body: bytes, who: str) -> Response:
+    async def _keep(self, body: bytes, who: str) -> Response:
         began = time.perf_counter()
+        if len(body) <= _QUICK:
+            taken = self._read(body, who)
+        else:
+            taken = await to_thread.run_sync(self._read, body, who, limiter=self._reading)
+        try:
+            await self._commits.commit(taken.delivery)
+        except QueueFull:
+            return _refused(503, "busy", what="too much waits for its commit", allowed="send them again")
+        except (StoreUnavailable, StoreUnknown) as error:
+            log.warning("not taken: %s", error)
+            return _refused(503, "store", what="the alerts could not be written", allowed="send them again")
+        metrics.TOOK.observe(time.perf_counter() - began)
+        metrics.QUARANTINED.labels(alertmanager.NAME).inc(taken.quarantined)
+        for status, count in taken.statuses.items():
+            metrics.ALERTS.labels(alertmanager.NAME, status.value).inc(count)
+        self._wake.set()
+        problem = taken.problem
+        if problem is not None:
+            status_code = 422 if problem.readable else 400
+            return _refused(status_code, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
+        said = {"receipts": taken.delivery.receipts, "quarantined": taken.quarantined}
+        return JSONResponse(said, status_code=202)
+
+    def _read(self, body: bytes, who: str) -> "_Taken":
+        """All that is to be done before a transaction begins."""
         problem: BadPayload | None = None
         try:
             reading = alertmanager.read(body)
@@ -137,29 +173,25 @@ class AlertDesk:
         except BadPayload as error:
             problem, alerts, quarantined = error, (), 1
             bad = [Unreadable(body.decode("utf-8", "backslashreplace"), str(error))]
-        try:
-            receipts = inbox.receive(
-                self._store,
-                alerts,
-                source=alertmanager.NAME,
-                sender=who,
-                bad=bad,
-                keep=self._chosen.quarantine_limit,
-            )
-        except (StoreUnavailable, StoreUnknown) as error:
-            log.warning("not taken: %s", error)
-            return _refused(503, "store", what="the alerts could not be written", allowed="send them again")
-        if alerts:
-            reached("alert_committed", alerts[0].name)
-        metrics.TOOK.observe(time.perf_counter() - began)
-        metrics.QUARANTINED.labels(alertmanager.NAME).inc(quarantined)
-        for alert in alerts:
-            metrics.ALERTS.labels(alertmanager.NAME, alert.status.value).inc()
-        self._wake.set()
-        if problem is not None:
-            status = 422 if problem.readable else 400
-            return _refused(status, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
-        return JSONResponse({"receipts": receipts, "quarantined": quarantined}, status_code=202)
+        delivery = inbox.prepare(
+            alerts, source=alertmanager.NAME, sender=who, bad=bad, keep=self._chosen.quarantine_limit
+        )
+        return _Taken(delivery, problem, quarantined, Counter(alert.status for alert in alerts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """One body, read."""
+
+    delivery: Delivery
+    problem: BadPayload | None
+    quarantined: int
+    statuses: Mapping[Status, int]
+
+
+def _committed(delivery: Delivery) -> None:
+    if delivery.first is not None:
+        reached("alert_committed", delivery.first)
 
 
 class HeartbeatDesk:

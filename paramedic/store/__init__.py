@@ -1,11 +1,14 @@
 """The store: one database, opened lazily, once per process, never before a fork."""
 
+import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -148,15 +151,21 @@ def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
     parsed = make_url(url)
     match parsed.get_backend_name():
         case "sqlite":
-            engine = create_engine(parsed, connect_args={"timeout": lock_wait.total_seconds()}, pool_timeout=5)
+            engine = create_engine(
+                parsed,
+                connect_args={"timeout": lock_wait.total_seconds()},
+                pool_timeout=5,
+                json_serializer=_as_json,
+            )
             event.listen(engine, "do_connect", _keep_private)
             event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
+            event.listen(engine, "begin", partial(_begin_sqlite, lock_wait=lock_wait))
             return engine
         case "postgresql":
             engine = create_engine(
                 parsed.set(drivername="postgresql+psycopg"),
                 pool_pre_ping=True,
+                json_serializer=_as_json,
                 pool_timeout=5,
                 connect_args={"connect_timeout": 3, "options": "-c statement_timeout=10000 -c lock_timeout=5000"},
             )
@@ -179,11 +188,47 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-def _begin_sqlite(conn: Connection) -> None:
-    writes = conn.get_execution_options().get("paramedic_writes", False)
-    reads = conn.get_execution_options().get("paramedic_reads", False)
-    conn.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
-    conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+#: How often a writer looks whether SQLite's one write lock is free.
+_LOOK_SECONDS = 0.002
+
+
+def _begin_sqlite(conn: Connection, *, lock_wait: timedelta) -> None:
+    """BEGIN. Whoever writes waits for the lock at an even pace.
+
+    SQLite's own wait sleeps ever longer, up to 0.1 s: whoever has waited longest comes last, and beside others that write
+    one short transaction after the other, never.
+    """
+    own: Any = conn.connection.dbapi_connection
+    options = conn.get_execution_options()
+    own.execute(f"PRAGMA query_only = {'ON' if options.get('paramedic_reads', False) else 'OFF'}")
+    if not options.get("paramedic_writes", False):
+        conn.exec_driver_sql("BEGIN")
+        return
+    until = time.monotonic() + lock_wait.total_seconds()
+    own.execute("PRAGMA busy_timeout = 0")
+    try:
+        while time.monotonic() < until:
+            try:
+                own.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+                time.sleep(_LOOK_SECONDS)
+            else:
+                return
+        conn.exec_driver_sql("BEGIN IMMEDIATE")  # SQLAlchemy wraps what this raises
+    finally:
+        own.execute(f"PRAGMA busy_timeout = {int(lock_wait / timedelta(milliseconds=1))}")
+
+
+class Serialized(str):
+    """A JSON column's value that is JSON already."""
+
+    __slots__ = ()
+
+
+def _as_json(value: Any) -> str:
+    return str(value) if isinstance(value, Serialized) else json.dumps(value)
 
 
 def _identity(conn: Connection) -> str:

@@ -275,6 +275,7 @@ def _tell_unknown(tx: Tx, placed: Placed, one: State) -> None:
             body=f"For {spoken(tx.now - since)} it has been neither well nor broken: {one.why}\n\n"
             "No playbook is started for that. Look whether the check, or what it looks at, is at fault.",
             same_within_minutes=60,
+            times=0,
         )
 
 

@@ -1,16 +1,18 @@
 """The inbox: an alert is here, on disk, before its sender hears 202 (P1)."""
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, TextClause, and_, delete, func, insert, or_, select, text, update
 
-from paramedic.alert import Alert
-from paramedic.secret import redact, redacted
-from paramedic.store import Store, Tx
+from paramedic.alert import Alert, Severity
+from paramedic.secret import redact_start, redacted
+from paramedic.store import Serialized, Store, Tx
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import inbox, quarantine
 
@@ -26,6 +28,7 @@ class Receipt:
     id: str
     received_at: datetime
     said: Mapping[str, Any]
+    is_critical: bool = False
 
     @property
     def alert(self) -> Alert:
@@ -41,6 +44,68 @@ class Unreadable:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one request brings: redacted and serialized, so that the transaction that writes it does nothing else."""
+
+    source: str
+    sender: str
+    rows: tuple[Mapping[str, Any], ...]
+    bad: tuple[Unreadable, ...]
+    keep: int
+    first: str | None
+    """The name of its first alert."""
+
+    @property
+    def receipts(self) -> list[str]:
+        """The receipt ids, in the alerts' order."""
+        return [row["receipt"] for row in self.rows]
+
+    @property
+    def is_critical(self) -> bool:
+        """Whether one of its alerts is."""
+        return any(row["severity"] == Severity.CRITICAL for row in self.rows)
+
+    @property
+    def size(self) -> int:
+        """About how many characters it is."""
+        return sum(len(row["alert"]) for row in self.rows) + sum(len(one.body) for one in self.bad)
+
+
+def prepare(
+    alerts: Sequence[Alert], *, source: str, sender: str, bad: Sequence[Unreadable] = (), keep: int = 1000
+) -> Delivery:
+    """Do the work that needs no transaction. `keep` is how many bodies the quarantine keeps."""
+    rows = tuple(
+        {
+            "receipt": str(uuid.uuid4()),
+            "source": source,
+            "sender": sender,
+            "alert": Serialized(json.dumps(_clean(alert))),
+            "state": "new",
+            "severity": alert.severity.value,
+        }
+        for alert in alerts
+    )
+    kept = tuple(Unreadable(redact_start(one.body, BODY_LIMIT), one.error) for one in bad)
+    return Delivery(source, sender, rows, kept, keep, alerts[0].name if alerts else None)
+
+
+def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
+    """Write what many requests brought; a person is told, in one message a sender, of what could not be read."""
+    rows = [{**row, "received_at": tx.now} for one in deliveries for row in one.rows]
+    if rows:
+        tx.conn.execute(insert(inbox), rows)
+    unread = [one for one in deliveries if one.bad]
+    if not unread:
+        return
+    for _, group in groupby(sorted(unread, key=_origin), key=_origin):
+        _quarantine(tx, list(group))
+    keep = min(one.keep for one in unread)
+    kept = select(quarantine.c.id).order_by(quarantine.c.received_at.desc(), quarantine.c.id).limit(keep)
+    tx.conn.execute(delete(quarantine).where(quarantine.c.id.not_in(kept)))
+
+
 def receive(
     store: Store, alerts: Sequence[Alert], *, source: str, sender: str, bad: Sequence[Unreadable] = (), keep: int = 1000
 ) -> list[str]:
@@ -49,64 +114,92 @@ def receive(
     Raises StoreUnavailable, and then they are to be sent again. A person is told of what could not be read; the quarantine
     keeps the newest `keep` bodies.
     """
+    delivery = prepare(alerts, source=source, sender=sender, bad=bad, keep=keep)
     with store.write() as tx:
-        receipts = put(tx, alerts, source=source, sender=sender)
-        for one in bad:
-            _keep(tx, one, source=source, sender=sender, keep=keep)
-    return receipts
+        write(tx, [delivery])
+    return delivery.receipts
 
 
 def put(tx: Tx, alerts: Sequence[Alert], *, source: str, sender: str) -> list[str]:
     """Write the alerts in a transaction that does more than that; the receipt ids, in the alerts' order."""
-    receipts = [str(uuid.uuid4()) for _ in alerts]
+    delivery = prepare(alerts, source=source, sender=sender)
+    write(tx, [delivery])
+    return delivery.receipts
+
+
+def _origin(one: Delivery) -> tuple[str, str]:
+    return one.source, one.sender
+
+
+def _quarantine(tx: Tx, deliveries: Sequence[Delivery]) -> None:
+    """Keep what one sender's requests held that could not be read, and have a person told of it."""
+    source, sender = _origin(deliveries[0])
+    bad = [one for delivery in deliveries for one in delivery.bad]
     rows = [
         {
-            "receipt": receipt,
+            "id": str(uuid.uuid4()),
             "source": source,
             "sender": sender,
             "received_at": tx.now,
-            "alert": _clean(alert),
-            "state": "new",
+            "error": one.error,
+            "body": one.body,
         }
-        for receipt, alert in zip(receipts, alerts, strict=True)
+        for one in bad
     ]
-    if rows:
-        tx.conn.execute(insert(inbox), rows)
-    return receipts
-
-
-def _keep(tx: Tx, one: Unreadable, *, source: str, sender: str, keep: int) -> None:
-    known = str(uuid.uuid4())
-    tx.conn.execute(
-        insert(quarantine).values(
-            id=known,
-            source=source,
-            sender=sender,
-            received_at=tx.now,
-            error=one.error,
-            body=redact(one.body)[:BODY_LIMIT],
-        )
-    )
-    kept = select(quarantine.c.id).order_by(quarantine.c.received_at.desc(), quarantine.c.id).limit(keep)
-    tx.conn.execute(delete(quarantine).where(quarantine.c.id.not_in(kept)))
+    tx.conn.execute(insert(quarantine), rows)
     queue_trouble(
         tx,
         subject=f"An alert from {source} could not be read",
-        body=f"{one.error}\n\nIt was sent by {sender} and is kept as {known}. It opened no incident: look at it.",
+        body=f"{bad[0].error}\n\nIt was sent by {sender} and is kept as {rows[0]['id']}. It opened no incident: "
+        "look at it.",
         same_within_minutes=10,
+        times=len(bad),
     )
 
 
 def _clean(alert: Alert) -> dict[str, Any]:
     """The alert as JSON, secrets taken out of what its sender wrote; our own words in it (severity, status) stay."""
     said = alert.as_json()
-    return said | {key: redacted(said[key]) for key in ("name", "labels", "annotations", "value", "notes")}
+    texts = {key: said[key] for key in ("name", "labels", "annotations", "value", "notes")}
+    clean: dict[str, Any] = redacted(texts)
+    return said | clean
 
 
 def waiting(tx: Tx, limit: int = 100) -> list[Receipt]:
-    """What has no decision yet, in the order of arrival, and what was held back until now."""
-    query = select(inbox).where(_waits(tx)).order_by(inbox.c.position).limit(limit)
-    return [Receipt(row.position, row.receipt, row.received_at, row.alert) for row in tx.conn.execute(query)]
+    """What has no decision yet, and what was held back until now: critical ones first, each kind in order of arrival.
+
+    Alerts with one fingerprint and one severity keep their order. Where the severity changed in between, an earlier word
+    may come later, and triage takes it for the earlier one that it is.
+    """
+    now = or_(inbox.c.state != "held", inbox.c.look_again_at <= tx.now)
+    found = _found(tx, _CRITICAL, now, limit=limit)
+    if len(found) < limit:
+        others = or_(inbox.c.severity.is_(None), inbox.c.severity != Severity.CRITICAL)
+        held = and_(_HELD, inbox.c.look_again_at <= tx.now)
+        # Two queries, each by its own index: one with `or` would sort the whole backlog for every batch.
+        new = _found(tx, inbox.c.state == "new", others, limit=limit)
+        rest = [*new, *_found(tx, held, others, limit=limit, first=inbox.c.look_again_at)]
+        found += sorted(rest, key=lambda one: one.position)
+    return found[:limit]
+
+
+#: As the partial indexes say it: a bound parameter would hide from SQLite that they fit.
+_CRITICAL, _HELD = text("severity = 'critical' AND inbox.state <> 'triaged'"), text("inbox.state = 'held'")
+
+
+def _found(
+    tx: Tx, *where: ColumnElement[bool] | TextClause, limit: int, first: ColumnElement[Any] = inbox.c.position
+) -> list[Receipt]:
+    query = select(inbox).where(*where).order_by(first, inbox.c.position).limit(limit)
+    return [
+        Receipt(row.position, row.receipt, row.received_at, row.alert, row.severity == Severity.CRITICAL)
+        for row in tx.conn.execute(query)
+    ]
+
+
+def any_waiting(tx: Tx) -> bool:
+    """Whether there is anything to decide on now."""
+    return tx.conn.execute(select(inbox.c.position).where(_waits(tx)).limit(1)).first() is not None
 
 
 def still_waits(tx: Tx, receipt: Receipt) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
 
 from paramedic.alert import Severity
+from paramedic.clock import iso
 from paramedic.store import Tx
 from paramedic.store.tables import messages
 
@@ -118,14 +119,45 @@ def queue_notice(tx: Tx, *, incident: int, policy: str, way: str, happened: str)
     )
 
 
-def queue_trouble(tx: Tx, *, subject: str, body: str, same_within_minutes: int) -> None:
-    """Have whoever is on call told about Paramedic itself; the same subject once in so many minutes."""
-    since = tx.now - timedelta(minutes=same_within_minutes)
-    known = select(messages.c.id).where(
-        messages.c.kind == "trouble", messages.c.subject == subject, messages.c.due_at > since
+def queue_trouble(tx: Tx, *, subject: str, body: str, same_within_minutes: int, times: int = 1) -> None:
+    """Have whoever is on call told about Paramedic itself: at once, then once in so many minutes with the count since.
+
+    `times` is how many new cases this is. 0 is for who looks again and again at one condition that lasts: that is told once
+    in so many minutes, and no look is counted.
+    """
+    window = timedelta(minutes=same_within_minutes)
+    same = (messages.c.kind == "trouble", messages.c.subject == subject, messages.c.due_at > tx.now - window)
+    known = tx.conn.execute(select(messages).where(*same).order_by(messages.c.due_at.desc()).limit(1)).one_or_none()
+    if known is None:
+        more = f"\n\nThere are {times - 1} more of the same." if times > 1 else ""
+        _queue_trouble(tx, subject, f"{body}{more}", due_at=tx.now)
+    elif times and known.repeats and known.state == "due":
+        count = known.repeats + times
+        tx.conn.execute(
+            update(messages)
+            .where(messages.c.id == known.id)
+            .values(repeats=count, body=_counted(body, count, known.due_at - window))
+        )
+    elif times:
+        _queue_trouble(tx, subject, _counted(body, times, known.due_at), due_at=known.due_at + window, repeats=times)
+
+
+def _queue_trouble(tx: Tx, subject: str, body: str, *, due_at: datetime, repeats: int = 0) -> None:
+    _queue(
+        tx,
+        kind="trouble",
+        incident=None,
+        policy="default",
+        rung=0,
+        subject=subject,
+        body=body,
+        due_at=due_at,
+        repeats=repeats,
     )
-    if tx.conn.execute(known.limit(1)).one_or_none() is None:
-        _queue(tx, kind="trouble", incident=None, policy="default", rung=0, due_at=tx.now, subject=subject, body=body)
+
+
+def _counted(body: str, count: int, since: datetime) -> str:
+    return f"{body}\n\nThis is one of {count} since {iso(since)}."
 
 
 def _queue(
@@ -140,6 +172,7 @@ def _queue(
     recipient: str | None = None,
     subject: str = "",
     body: str = "",
+    repeats: int = 0,
 ) -> None:
     tx.conn.execute(
         insert(messages).values(
@@ -149,6 +182,7 @@ def _queue(
             rung=rung,
             subject=subject,
             body=body,
+            repeats=repeats,
             due_at=due_at,
             state="due",
             tries=0,

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from paramedic.secret import redact
+from paramedic.secret import Redacted, redact
 from paramedic.trail import whole
 
 metadata = MetaData()
@@ -53,7 +53,10 @@ class Words(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """To the database."""
-        return None if value is None else whole(redact(value))
+        if value is None:
+            return None
+        clean: str = whole(value if isinstance(value, Redacted) else redact(value))
+        return clean
 
 
 #: SQLite counts up only a column that is exactly INTEGER.
@@ -82,7 +85,22 @@ inbox = Table(
     Column("reason", Words),
     Column("incident", BigInteger),
     Column("triaged_at", Moment),
+    Column("severity", String(16)),  # null: an older version's gateway wrote it
     Index("inbox_waiting", "state", "position"),
+    Index(
+        "inbox_critical",
+        "severity",
+        "position",
+        sqlite_where=text("severity = 'critical' AND state <> 'triaged'"),
+        postgresql_where=text("severity = 'critical' AND state <> 'triaged'"),
+    ),
+    Index(
+        "inbox_held",
+        "state",
+        "look_again_at",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -303,6 +321,7 @@ messages = Table(
     Column("sent_at", Moment),
     Column("severity", String(16), nullable=False, server_default="critical"),  # whose rungs are climbed
     Column("recipient", Words),  # whom it means, where that is not the rung's own person
+    Column("repeats", Integer, nullable=False, server_default="0"),  # how many more of the same it stands for
     Index("messages_due", "state", "due_at"),
     sqlite_autoincrement=True,
 )

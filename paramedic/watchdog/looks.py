@@ -90,6 +90,7 @@ class Looks:
                     body=f"{count} alerts have had no decision for {spoken(self._settings.silent_after)} or longer. "
                     "Nothing is done about them, and no incident is open for them. Is the gateway up? What says its log?",
                     same_within_minutes=30,
+                    times=0,
                 )
 
     def untaken_checks(self) -> None:
@@ -110,6 +111,7 @@ class Looks:
                     body=f"Nobody has sampled these for too long:\n{named}\n\n"
                     "Does Prefect plan runs of health-check, and does a responder take them?",
                     same_within_minutes=60,
+                    times=0,
                 )
 
 

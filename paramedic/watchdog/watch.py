@@ -193,7 +193,7 @@ class Watchdog:
             try:
                 with self._store.write() as tx:
                     minutes = math.ceil(once_in / timedelta(minutes=1))
-                    queue_trouble(tx, subject=subject, body=body, same_within_minutes=minutes)
+                    queue_trouble(tx, subject=subject, body=body, same_within_minutes=minutes, times=0)
             except Exception:  # whatever keeps the word from the store, the person hears it
                 log.exception("told without the store: %s", subject)
             else:

@@ -7,8 +7,9 @@ from multiprocessing.connection import Connection
 
 from databases import Clock, at_once, processes
 from opened import alert
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 
+from paramedic.alert import Severity, Status
 from paramedic.store import Store, inbox, messages
 from paramedic.store.inbox import BODY_LIMIT, Unreadable
 from paramedic.store.tables import quarantine
@@ -140,3 +141,69 @@ def test_a_group_of_bad_ones_is_bounded_too(timed: Store) -> None:
     receive(timed, bad=tuple(Unreadable("{}", f"bad {n}") for n in range(20)), keep=5)
     with timed.read() as tx:
         assert tx.conn.execute(select(func.count()).select_from(quarantine)).scalar_one() == 5
+
+
+def test_what_is_critical_waits_behind_nothing_whether_it_is_new_or_was_held(timed: Store, clock: Clock) -> None:
+    def say(name: str, severity: Severity) -> None:
+        inbox.receive(timed, [alert(name, severity=severity)], source="alertmanager", sender="a")
+
+    for number in range(30):
+        say(f"W{number}", Severity.WARNING)
+    say("Held warning", Severity.WARNING)
+    say("Held critical", Severity.CRITICAL)
+    with timed.write() as tx:
+        for one in inbox.waiting(tx):
+            if one.alert.name.startswith("Held"):
+                until = tx.now + timedelta(minutes=1)
+                inbox.decided(tx, one, verdict="hold", reason="r", incident=None, look_again_at=until)
+    say("W30", Severity.WARNING)
+    say("Critical", Severity.CRITICAL)
+    with timed.read() as tx:
+        assert [one.alert.name for one in inbox.waiting(tx, limit=3)] == ["Critical", "W0", "W1"]
+    clock.advance(timedelta(minutes=1))
+    with timed.read() as tx:
+        found = [one.alert.name for one in inbox.waiting(tx)]
+    assert found == ["Held critical", "Critical", *(f"W{n}" for n in range(30)), "Held warning", "W30"]
+
+
+def test_alerts_with_one_fingerprint_keep_their_order(timed: Store) -> None:
+    for status in (Status.FIRING, Status.RESOLVED):
+        for severity in (Severity.WARNING, Severity.CRITICAL):
+            said = alert(severity.value, severity=severity, status=status)
+            inbox.receive(timed, [said], source="alertmanager", sender="a")
+    with timed.read() as tx:
+        found = [(one.alert.name, one.alert.status) for one in inbox.waiting(tx)]
+    firing, resolved = Status.FIRING, Status.RESOLVED
+    assert found == [("critical", firing), ("critical", resolved), ("warning", firing), ("warning", resolved)]
+
+
+def test_every_query_for_the_next_batch_reads_what_it_returns_and_not_the_backlog(timed: Store, backend: str) -> None:
+    """By the query plan, which a backlog of any size shares."""
+    if backend != "sqlite":
+        return
+    asked: list[tuple[str, object]] = []
+    event.listen(timed.engine, "before_cursor_execute", lambda _c, _k, said, given, _x, _m: asked.append((said, given)))
+    with timed.read() as tx:
+        inbox.waiting(tx)
+        queries = [one for one in asked if "FROM inbox" in one[0]]
+        plans = [tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", given).all() for said, given in queries]
+    assert [plan[0].detail.split(" (")[0] for plan in plans] == [
+        f"SEARCH inbox USING INDEX inbox_{name}" for name in ("critical", "waiting", "held")
+    ]
+    assert [len(plan) for plan in plans] == [1, 1, 1], "nothing is sorted"
+
+
+def test_what_an_older_version_wrote_is_decided_too(timed: Store) -> None:
+    receive(timed, "Old")
+    with timed.write() as tx:
+        tx.conn.execute(text("UPDATE inbox SET severity = NULL"))
+    receive(timed, "New")
+    with timed.read() as tx:
+        assert [one.alert.name for one in inbox.waiting(tx)] == ["New", "Old"]
+
+
+def test_bad_bodies_of_one_moment_are_one_message_that_counts_them(timed: Store) -> None:
+    receive(timed, bad=tuple(Unreadable("{}", f"bad {n}") for n in range(20)))
+    with timed.read() as tx:
+        [message] = messages.due(tx)
+    assert "19 more" in message.body

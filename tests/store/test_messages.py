@@ -145,3 +145,56 @@ def test_an_order_is_asked_for_until_it_is_sent_or_nobody_wants_it(timed: Store,
         assert outbox.waiting(tx) == []
         assert outbox.oldest_waiting(tx) is None
         assert not outbox.sent(tx, one, 1)
+
+
+def _troubles(store: Store) -> list[str]:
+    """The bodies of what is due now, which is taken and sent."""
+    with store.write() as tx:
+        due = [message for message in messages.due(tx) if message.kind == "trouble"]
+        for message in due:
+            messages.take(tx, message.id)
+            messages.sent(tx, message.id, person="ada")
+    return [message.body for message in due]
+
+
+def test_what_comes_while_the_same_is_not_told_is_counted_and_told_when_the_time_has_passed(
+    timed: Store, clock: Clock
+) -> None:
+    def trouble(body: str, times: int = 1) -> None:
+        with timed.write() as tx:
+            messages.queue_trouble(tx, subject="It broke", body=body, same_within_minutes=10, times=times)
+
+    trouble("the first")
+    assert _troubles(timed) == ["the first"]
+    for number in range(500):
+        trouble(f"number {number}")
+    trouble("many at once", times=3_224)
+    assert _troubles(timed) == []
+    clock.advance(10 * MINUTE)
+    [told] = _troubles(timed)
+    assert "many at once" in told
+    assert "one of 3724 since 2026-01-31T09:30:00" in told
+    assert _troubles(timed) == []
+    trouble("again")  # within the second window: told at its end
+    clock.advance(10 * MINUTE)
+    [told] = _troubles(timed)
+    assert told.startswith("again")
+    clock.advance(20 * MINUTE)
+    trouble("much later")
+    assert _troubles(timed) == ["much later"]
+
+
+def test_looking_again_at_a_condition_that_lasts_counts_nothing(timed: Store, clock: Clock) -> None:
+    told = []
+    for _ in range(25):
+        with timed.write() as tx:
+            messages.queue_trouble(tx, subject="It is down", body="b", same_within_minutes=10, times=0)
+        told += _troubles(timed)
+        clock.advance(MINUTE)
+    assert told == ["b"] * 3
+
+
+def test_many_at_once_are_one_message_with_their_count(timed: Store) -> None:
+    with timed.write() as tx:
+        messages.queue_trouble(tx, subject="It broke", body="the first", same_within_minutes=10, times=20)
+    assert _troubles(timed) == ["the first\n\nThere are 19 more of the same."]

@@ -1,0 +1,132 @@
+"""Group commit: what many requests bring is written in one transaction, and each is answered after it."""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
+from paramedic.store.inbox import Delivery
+
+#: How many alerts one transaction writes, and about how many characters may wait for one.
+_ROWS, _QUEUE_CHARACTERS = 2000, 64 * 1024 * 1024
+
+#: From one transaction's end to the next one's start: somebody else who waits for SQLite's write lock finds it free.
+_PAUSE_SECONDS = 0.004
+
+
+class QueueFull(Exception):
+    """More waits for its commit than we hold; the sender is to send it again."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    delivery: Delivery
+    loop: asyncio.AbstractEventLoop
+    written: "asyncio.Future[None]"
+
+    def answer(self, error: Exception | None) -> None:
+        """Wake its request, in its own event loop. A request that went away is not there to be woken."""
+        if self.written.done():
+            return
+        if error is None:
+            self.written.set_result(None)
+        else:
+            self.written.set_exception(error)
+
+
+class GroupCommit:
+    """One writer for all requests of a gateway."""
+
+    def __init__(
+        self,
+        store: Store,
+        committed: Callable[[Delivery], None] = lambda _: None,
+        *,
+        characters: int = _QUEUE_CHARACTERS,
+    ) -> None:
+        """`committed` is called, in the writer's thread, after each delivery's commit and before its answer.
+
+        `characters` is about how much may wait.
+        """
+        self._store = store
+        self._committed = committed
+        self._room = characters
+        self._changed = threading.Condition()
+        self._critical: deque[_Waiting] = deque()
+        self._others: deque[_Waiting] = deque()
+        self._writer: threading.Thread | None = None
+
+    async def commit(self, delivery: Delivery) -> None:
+        """Return when it is on disk.
+
+        Raises StoreUnavailable or StoreUnknown where nothing of it was written, and QueueFull. What could be written of
+        others does not depend on it, nor it on theirs.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(delivery, loop, loop.create_future())
+        with self._changed:
+            if delivery.size > self._room:
+                raise QueueFull
+            self._room -= delivery.size
+            (self._critical if delivery.is_critical else self._others).append(waiting)
+            if self._writer is None or not self._writer.is_alive():
+                self._writer = threading.Thread(target=self._write_for_ever, name="gateway-writer", daemon=True)
+                self._writer.start()
+            self._changed.notify()
+        await waiting.written
+
+    def _write_for_ever(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._critical or self._others)
+                batch = self._next()
+            self._write(batch)
+            with self._changed:
+                self._room += sum(one.delivery.size for one in batch)
+            time.sleep(_PAUSE_SECONDS)
+
+    def _next(self) -> list[_Waiting]:
+        """What is critical first; at least one, however large it is."""
+        batch: list[_Waiting] = []
+        rows = 0
+        while queue := self._critical or self._others:
+            rows += len(queue[0].delivery.rows) + len(queue[0].delivery.bad)
+            if batch and rows > _ROWS:
+                break
+            batch.append(queue.popleft())
+        return batch
+
+    def _write(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            with self._store.write() as tx:
+                inbox.write(tx, [one.delivery for one in batch])
+        except (StoreUnavailable, StoreUnknown) as error:
+            self._answer(batch, error)
+        except Exception as error:  # noqa: BLE001 - what the database refuses of one fails none of the others
+            if len(batch) > 1:
+                for one in batch:
+                    self._write([one])
+            else:
+                self._answer(batch, error)
+        else:
+            try:
+                for one in batch:
+                    self._committed(one.delivery)
+            finally:
+                self._answer(batch, None)
+
+    def _answer(self, batch: Sequence[_Waiting], error: Exception | None) -> None:
+        for loop in {one.loop for one in batch}:
+            theirs = [one for one in batch if one.loop is loop]
+            try:
+                loop.call_soon_threadsafe(_answer_all, theirs, error)
+            except RuntimeError:  # the loop is closed: nobody waits for the answer
+                continue
+
+
+def _answer_all(batch: Sequence[_Waiting], error: Exception | None) -> None:
+    for one in batch:
+        one.answer(error)

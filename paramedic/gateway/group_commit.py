@@ -84,8 +84,6 @@ class GroupCommit:
                 self._changed.wait_for(lambda: self._critical or self._others)
                 batch = self._next()
             self._write(batch)
-            with self._changed:
-                self._room += sum(one.delivery.size for one in batch)
             time.sleep(_PAUSE_SECONDS)
 
     def _next(self) -> list[_Waiting]:
@@ -119,6 +117,8 @@ class GroupCommit:
                 self._answer(batch, None)
 
     def _answer(self, batch: Sequence[_Waiting], error: Exception | None) -> None:
+        with self._changed:
+            self._room += sum(one.delivery.size for one in batch)
         for loop in {one.loop for one in batch}:
             theirs = [one for one in batch if one.loop is loop]
             try:

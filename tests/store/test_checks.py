@@ -53,7 +53,7 @@ def standing(store: Store, where: Placed | None = None, metric: str = "error_rat
 
 def said(store: Store) -> list[Alert]:
     with store.read() as tx:
-        return [receipt.alert for receipt in inbox.waiting(tx)]
+        return [receipt.alert for receipt in sorted(inbox.waiting(tx), key=lambda one: one.position)]
 
 
 def pages(store: Store) -> list[str]:

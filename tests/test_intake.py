@@ -263,8 +263,8 @@ def test_a_fault_about_one_alert_goes_to_a_person_and_stops_no_other(
 
 def test_a_row_that_cannot_be_read_goes_to_a_person_and_stops_no_other(store: Store, say: Callable[..., Any]) -> None:
     say()
+    spoilt = rows(store)[0].alert | {"severity": "[secret]"}
     with store.write() as tx:
-        spoilt = rows(store)[0].alert | {"severity": "[secret]"}
         tx.conn.execute(table.update().values(alert=spoilt, state="new"))
     assert say(env="dev").verdict == "open"
     assert rows(store)[0].verdict == "given up"

@@ -176,7 +176,7 @@ class Bench:
         self.stack, self._store = stack, store
         self._stamps = folder / "stamps"
         self._gateway = httpx.Client(trust_env=False, timeout=30)
-        self.prefect = httpx.Client(trust_env=False, timeout=30, base_url=stack.prefect_url)
+        self.prefect = httpx.Client(trust_env=False, timeout=30, base_url=stack.prefect_url, auth=stack.prefect_auth)
         self._next = 0
 
     def asked(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -341,7 +341,9 @@ def _serve(bench: Bench, folder: Path, count: int) -> list[float]:
     """`flow.serve`, as Prefect's own quick way has it."""
     script, log = folder / "served.py", folder / "served.log"
     script.write_text(SERVED)
+    login = ":".join(bench.stack.prefect_auth or ())
     env = dict(os.environ) | {"PREFECT_API_URL": bench.stack.prefect_url, "PREFECT_HOME": str(folder / "home")}
+    env |= {"PREFECT_API_AUTH_STRING": login} if login else {}
     with log.open("wb") as written:
         process = subprocess.Popen([sys.executable, script], env=env, stdout=written, stderr=written)
     try:

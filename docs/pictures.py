@@ -23,6 +23,7 @@ from paramedic.alert import Alert, Severity, Status, fingerprint
 from paramedic.clock import utc_now
 from paramedic.incident import State, parse_ref
 from paramedic.link import Acknowledgement
+from paramedic.prefect_login import clickable, credentials, with_embedded_login
 from paramedic.settings import Settings
 from paramedic.store import Store, inbox, incidents
 from paramedic.up import Running, running
@@ -65,7 +66,7 @@ def main() -> None:
             where = running(data)
             if where is None:
                 raise SystemExit("the demo has ended before it could be looked at")
-            chosen = Settings(data=data)
+            chosen = with_embedded_login(Settings(data=data), where.prefect)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
                 page = browser.new_page()
@@ -82,6 +83,9 @@ def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, chosen: S
     healed = next(one for one in scenarios if one["outcome"] == "remediated")
     given = next(one for one in scenarios if one["outcome"] == "handed_over")
 
+    if chosen.prefect_api_auth is not None:
+        page.goto(clickable(ui, chosen.prefect_api_auth.get_secret_value()))
+        page.wait_for_url(f"{ui}/dashboard**")
     page.set_viewport_size({"width": 1280, "height": 960})
     _take(page, "runs", f"{ui}/runs", given["incident"])
     page.set_viewport_size({"width": 1280, "height": 720})
@@ -92,8 +96,11 @@ def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, chosen: S
         ("evidence", given, "evidence"),
     ):
         key = f"{kind}-{one['incident'].lower()}"
-        _take(page, name, f"{ui}/artifacts/artifact/{_artifact(where, key)}", one["incident"])
-    deployment = httpx.get(f"{where.prefect}/deployments/name/restart-service/restart-service", trust_env=False).json()
+        _take(page, name, f"{ui}/artifacts/artifact/{_artifact(where, chosen, key)}", one["incident"])
+    path = "/deployments/name/restart-service/restart-service"
+    deployment = (
+        httpx.get(f"{where.prefect}{path}", auth=credentials(chosen), trust_env=False).raise_for_status().json()
+    )
     _take(page, "form", f"{ui}/deployments/deployment/{deployment['id']}/run", "attempt")
     resource = f"paramedic.incident.{Store(chosen.store()).uuid}.{given['incident']}"
     _take(page, "events", f"{ui}/events?resource={resource}", "handed")
@@ -114,10 +121,10 @@ def _take(page: Page, name: str, address: str, word: str) -> None:
     print(f"{file}  {file.stat().st_size:,} B", flush=True)  # noqa: T201 - a script's answer
 
 
-def _artifact(where: Running, key: str) -> str:
+def _artifact(where: Running, chosen: Settings, key: str) -> str:
     body = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC", "limit": 1}
-    found = httpx.post(f"{where.prefect}/artifacts/filter", json=body, trust_env=False).raise_for_status().json()
-    return str(found[0]["id"])
+    answer = httpx.post(f"{where.prefect}/artifacts/filter", json=body, auth=credentials(chosen), trust_env=False)
+    return str(answer.raise_for_status().json()[0]["id"])
 
 
 def _ask(where: Running, chosen: Settings) -> str:

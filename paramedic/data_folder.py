@@ -26,6 +26,7 @@ _OURS = (
     "link.key",
     "signing.key",
     "gateway-token",
+    "prefect-login",
     "checkpoints.jsonl",
     "oncall-overrides.json",
     LOGS,

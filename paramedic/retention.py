@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Table, and_, delete, exists, or_, select, 
 from paramedic.boundary import reached
 from paramedic.clock import iso
 from paramedic.incident import State
+from paramedic.prefect_login import credentials
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, seals
 from paramedic.store.tables import (
@@ -126,7 +127,6 @@ def _prune_prefect(chosen: Settings, before: datetime, needed: set[str]) -> tupl
     """
     if chosen.prefect_api_url is None:
         return 0, None
-    auth = chosen.prefect_api_auth.get_secret_value().partition(":") if chosen.prefect_api_auth else None
     wanted = {
         "flow_runs": {
             "operator": "and_",
@@ -139,9 +139,8 @@ def _prune_prefect(chosen: Settings, before: datetime, needed: set[str]) -> tupl
     }
     gone, kept = 0, 0
     base = f"{chosen.prefect_api_url.rstrip('/')}/"
-    login = (auth[0], auth[2]) if auth else None
     try:
-        with httpx.Client(base_url=base, auth=login, timeout=10, trust_env=False) as prefect:
+        with httpx.Client(base_url=base, auth=credentials(chosen), timeout=10, trust_env=False) as prefect:
             while gone + kept < BITE:
                 page = prefect.post("flow_runs/filter", json=wanted | {"offset": kept}).raise_for_status().json()
                 if not page:

@@ -144,6 +144,14 @@ def _placed(said: SecretStr | None) -> SecretStr | None:
     return SecretStr(f"sqlite:///{Path(path).absolute()}")
 
 
+def _login(said: SecretStr | None) -> SecretStr | None:
+    if said is not None:
+        user, _, password = (login := said.get_secret_value()).partition(":")
+        if not user or not password or not login.isascii() or not login.isprintable():
+            raise ValueError("write user:password, in ASCII, as the server's PREFECT_SERVER_API_AUTH_STRING has it")
+    return said
+
+
 Span = Annotated[timedelta, BeforeValidator(_span)]
 Place = Annotated[Path, AfterValidator(_absolute)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]
@@ -158,6 +166,7 @@ Channels = Annotated[
 ]
 Web = Annotated[str | None, AfterValidator(_one_of("http://", "https://"))]
 SecretWeb = Annotated[SecretStr | None, AfterValidator(_one_of("http://", "https://"))]
+Login = Annotated[SecretStr | None, AfterValidator(_login)]
 Mail = Annotated[SecretStr | None, AfterValidator(_one_of("smtp://", "smtps://"))]
 Database = Annotated[
     SecretStr | None,
@@ -187,7 +196,8 @@ class Settings(BaseSettings):
     body_limit: Bytes = Field(default=1024 * 1024, ge=1024)
     quarantine_limit: int = Field(default=1000, ge=1)
     prefect_api_url: Web = None
-    prefect_api_auth: SecretStr | None = None
+    prefect_api_auth: Login = None
+    prefect_ui_url: Web = None
     work_pool: str = "paramedic"
     work_pool_type: Literal["paramedic", "process"] = "paramedic"
     warm_processes: int = Field(default=4, ge=1, le=64)

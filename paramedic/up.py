@@ -15,7 +15,7 @@ from typing import IO
 
 import httpx
 
-from paramedic import checkpoints, data_folder, instance, library, lifeline, ownership, ports, settings
+from paramedic import checkpoints, data_folder, instance, library, lifeline, ownership, ports, prefect_login, settings
 from paramedic.dispatch.prefect_server import server_command, server_env
 from paramedic.error import TryAgain, Useless
 from paramedic.instance import Running
@@ -180,11 +180,11 @@ class Stack:
         self.token_file = settings.gateway_token_file(chosen)
         self.gateway_url = ""
         self.prefect_url = ""
+        self._embedded = chosen.prefect_api_url is None
         self._children = Children(chosen.data / data_folder.LOGS)
         self._lock: IO[str] | None = None
         self._migrated = False
-        auth = chosen.prefect_api_auth.get_secret_value().partition(":") if chosen.prefect_api_auth else None
-        self._prefect = httpx.Client(auth=(auth[0], auth[2]) if auth else None, timeout=3, trust_env=False)
+        self._prefect = httpx.Client(timeout=3, trust_env=False)
 
     def start(self) -> None:
         """Start everything.
@@ -198,6 +198,8 @@ class Stack:
             self._lock = instance.lock(data)
             settings.signing_key(chosen)
             settings.link_key(chosen)
+            if chosen.prefect_api_url is None:
+                chosen = self.settings = prefect_login.with_login_made(chosen)
         except OSError as error:
             raise Useless(f"what is kept in {data} cannot be used: {error}") from error
         untrusted = ownership.complaints(settings.authored(chosen))
@@ -205,6 +207,8 @@ class Stack:
             raise Useless("\n".join(untrusted))
         port = ports.demand(chosen.host, chosen.port, who="the gateway", setting="PARAMEDIC_PORT")
         prefect_port = _prefect_port() if chosen.prefect_api_url is None else 0
+        if self.prefect_auth is not None:
+            self._prefect.auth = httpx.BasicAuth(*self.prefect_auth)
         migrate(chosen.owner(), runtime_role=chosen.runtime_role())
         self._migrated = True
         self.gateway_url = web_address(chosen.host, port)
@@ -263,6 +267,21 @@ class Stack:
             auth = chosen.prefect_api_auth.get_secret_value()
             env |= {"PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
         return env
+
+    @property
+    def prefect_auth(self) -> tuple[str, str] | None:
+        """User and password for the Prefect API, once it is started; None where none is set."""
+        return prefect_login.credentials(self.settings)
+
+    def ui(self, shown_on: IO[str]) -> str:
+        """Where the Prefect UI is; of the embedded server the address that logs in, if only who started us reads it."""
+        ui_url = self.settings.prefect_ui_url or self.prefect_url.removesuffix("/api")
+        login = self.settings.prefect_api_auth
+        if login is None or not self._embedded:
+            return ui_url
+        if not prefect_login.may_be_shown(shown_on):
+            return f"{ui_url} (`paramedic ui --data {self.settings.data}` prints the address that logs you in)"
+        return prefect_login.clickable(ui_url, login.get_secret_value())
 
     def tick(self) -> None:
         """Start again what has died. To be called a few times a second."""

@@ -1,8 +1,10 @@
 """What `up` does with its processes, shown on small ones: tests/real/test_up.py has the real ones."""
 
+import base64
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,6 +21,7 @@ from paramedic.demo.world import free_port
 from paramedic.error import Useless
 from paramedic.instance import running
 from paramedic.ports import PortTaken
+from paramedic.secret import redact
 from paramedic.settings import BadSettings, load
 from paramedic.up import Child, Children, Stack
 
@@ -296,6 +299,74 @@ def test_children_have_the_settings_and_nothing_of_another_prefect(
     assert env["PREFECT_WORKER_QUERY_SECONDS"] == "30"
     assert env[lifeline.VARIABLE] == "1"
     assert "PREFECT_API_KEY" not in env
+
+
+@pytest.mark.usefixtures("_nothing_set", "small")
+def test_the_embedded_prefect_has_a_login_from_the_first_start_that_every_child_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for of_another in ("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"):
+        monkeypatch.setenv(of_another, "admin:of-another-prefect")
+    logins = []
+    for _ in range(2):
+        stack = Stack(load(data=tmp_path / "data"))
+        stack.start()
+        try:
+            kept = stack.settings.data / "prefect-login"
+            logins.append(kept.read_text())
+            assert kept.stat().st_mode & 0o777 == 0o600
+            assert stack.prefect_auth == ("paramedic", logins[-1].partition(":")[2])
+            for name in ("prefect", "gateway", "dispatch", "watchdog", "responder"):
+                shown = stack.settings.data / "logs" / f"{name}.env"
+                _until(lambda shown=shown: shown.exists() and shown.read_text().endswith("}"))
+                env = json.loads(shown.read_text())
+                for known in (
+                    "PREFECT_API_AUTH_STRING",
+                    "PREFECT_SERVER_API_AUTH_STRING",
+                    "PARAMEDIC_PREFECT_API_AUTH",
+                ):
+                    assert env[known] == logins[-1], (name, known)
+                shown.unlink()
+        finally:
+            stack.stop()
+    assert logins[0] == logins[1], "kept, so that browsers stay logged in"
+    assert len(logins[0]) > 40
+    header = base64.b64encode(logins[0].encode()).decode()
+    for leak in (logins[0], logins[0].partition(":")[2], header, header.rstrip("=")):
+        assert leak not in redact(f"failed: {leak}, refused")
+
+
+@pytest.mark.usefixtures("_nothing_set", "small")
+def test_a_login_that_is_damaged_is_named_before_anything_starts(tmp_path: Path) -> None:
+    for damaged in ("x" * 40, "", "paramedic:\n\0" + "y" * 40):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / "prefect-login").write_text(damaged)
+        stack = Stack(load(data=tmp_path / "data"))
+        with pytest.raises(Useless, match="prefect-login: is no"):
+            stack.start()
+        assert not stack.pids()
+        stack.stop()
+
+
+@pytest.mark.usefixtures("_nothing_set", "small")
+def test_the_address_that_logs_in_is_shown_where_only_who_started_us_reads_it(tmp_path: Path) -> None:
+    stack = Stack(load(data=tmp_path / "data"))
+    stack.start()
+    read, write = os.pipe()
+    ours, theirs = socket.socketpair()
+    with os.fdopen(read), os.fdopen(write, "w") as pipe, ours, theirs, ours.makefile("w") as service_log:
+        private, public = (tmp_path / "private").open("w"), (tmp_path / "public").open("w")
+        os.fchmod(private.fileno(), 0o600)
+        os.fchmod(public.fileno(), 0o644)
+        with private, public:
+            try:
+                for shown_on in (pipe, private):
+                    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/paramedic/login#\S{40,}", stack.ui(shown_on))
+                for shown_on in (service_log, public):
+                    assert "#" not in stack.ui(shown_on)
+                    assert f"`paramedic ui --data {tmp_path}/data`" in stack.ui(shown_on)
+            finally:
+                stack.stop()
 
 
 @pytest.mark.usefixtures("_nothing_set")

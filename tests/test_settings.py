@@ -224,3 +224,14 @@ def test_a_public_half_of_another_key_is_named(tmp_path: Path) -> None:
 def test_what_is_written_for_children_is_json_where_it_is_many() -> None:
     env = load(gateway_users={"one": "a long one"}).as_env()
     assert json.loads(env["PARAMEDIC_GATEWAY_USERS"]) == {"one": "a long one"}
+
+
+@pytest.mark.usefixtures("_nothing_set")
+@pytest.mark.parametrize(
+    "said", ["admin", "admin:", ":password", "admin:pässword", "admin:pass\x07word", "admin:pass\nword"]
+)
+def test_a_login_that_no_client_could_send_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("PARAMEDIC_PREFECT_API_AUTH", said)
+    with pytest.raises(BadSettings, match="PARAMEDIC_PREFECT_API_AUTH: write user:password, in ASCII") as refused:
+        load()
+    assert "pass" not in str(refused.value).replace("user:password", "")

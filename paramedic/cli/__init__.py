@@ -19,6 +19,7 @@ from paramedic.visible import visible
 COMMANDS = {
     "up": ("up", "Start everything on this machine; Ctrl-C ends it whole."),
     "demo": ("demo", "Break a real service, heal it, show the trail; ends by itself."),
+    "ui": ("ui", "Print the address that opens the Prefect UI, logged in."),
     "doctor": ("doctor", "Check what Paramedic needs, and say what to mend."),
     "config": ("config", "Show every setting and where it comes from."),
     "alert": ("alert", "Send an alert, list what came in."),

@@ -25,6 +25,7 @@ from paramedic.doors import reading
 from paramedic.error import Refused, TryAgain, Useless
 from paramedic.instance import running
 from paramedic.pause import TAG
+from paramedic.prefect_login import credentials, with_embedded_login
 from paramedic.secret import redact
 from paramedic.settings import ROOT, Settings, authored
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, pauses
@@ -271,11 +272,11 @@ def _prefect(picked: Settings) -> Finding:
 def _api(picked: Settings) -> httpx.Client | None:
     """Prefect's API, where the settings or the `paramedic up` in this folder say that there is one."""
     here = running(picked.data)
-    url = picked.prefect_api_url or (here.prefect if here else None)
-    if url is None:
+    if picked.prefect_api_url is None and here is not None:
+        picked = with_embedded_login(picked, here.prefect)
+    if picked.prefect_api_url is None:
         return None
-    auth = picked.prefect_api_auth.get_secret_value().partition(":") if picked.prefect_api_auth else None
-    return httpx.Client(base_url=url, auth=(auth[0], auth[2]) if auth else None, timeout=5, trust_env=False)
+    return httpx.Client(base_url=picked.prefect_api_url, auth=credentials(picked), timeout=5, trust_env=False)
 
 
 def _pool(api: httpx.Client, picked: Settings) -> Iterator[str]:

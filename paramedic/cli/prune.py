@@ -5,6 +5,7 @@ import typer
 from paramedic import retention
 from paramedic.cli.answer import AsJson, Data, command_of, console, opened, safe, say_json
 from paramedic.instance import running
+from paramedic.prefect_login import with_embedded_login
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -15,7 +16,7 @@ def prune(data: Data = None, as_json: AsJson = False) -> None:
     picked, store = opened(data)
     here = running(picked.data)
     if picked.prefect_api_url is None and here is not None:
-        picked = picked.model_copy(update={"prefect_api_url": here.prefect})
+        picked = with_embedded_login(picked, here.prefect)
     pruned = retention.prune(store, picked)
     if as_json:
         say_json({"removed": pruned.removed, "sealable": pruned.sealable, "complaint": pruned.complaint})

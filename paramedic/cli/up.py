@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 from types import FrameType
 
 import typer
@@ -34,7 +35,7 @@ def up(data: Data = None) -> None:
         console.print(f"gateway    {stack.gateway_url}/alerts/alertmanager", markup=False)
         if stack.token_file.exists():
             console.print(f"its token  {stack.token_file}", markup=False)
-        console.print(f"Prefect UI {stack.prefect_url.removesuffix('/api')}", markup=False)
+        console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
         console.print(f"logs       {stack.settings.data / 'logs'}", markup=False)
         for problem in stack.library.problems:
             console.print(f"refused    {safe(problem)}")

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,8 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
         stack.start()
         try:
             stack.wait_ready(240)
-            console.print(f"gateway {stack.gateway_url} · Prefect UI {_ui(stack)}")
+            console.print(f"gateway    {stack.gateway_url}")
+            console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
             scenarios = _tell(console, chosen, stack, world, mailbox, pager)
             verified = _verify(console, chosen)
             ok = verified["verified"] is True and not any(one.faults for one in scenarios)
@@ -111,6 +113,7 @@ def _tell(  # noqa: PLR0917 - what the stage is made of
                 gateway=stack.gateway_url,
                 token=token,
                 prefect=stack.prefect_url,
+                prefect_auth=stack.prefect_auth,
                 world=world,
                 mailbox=mailbox,
                 pager=pager,

@@ -65,6 +65,7 @@ class Stage:
     gateway: str
     token: str
     prefect: str
+    prefect_auth: tuple[str, str] | None
     world: World
     mailbox: Mailbox
     pager: PagerSink
@@ -267,6 +268,7 @@ def _account(stage: Stage, told: Scenario, incident: Incident, began: datetime) 
     answer = httpx.post(
         f"{stage.prefect}/flow_runs/filter",
         json={"flow_runs": {"tags": {"all_": [incident.id]}}},
+        auth=stage.prefect_auth,
         timeout=10,
         trust_env=False,
     )

@@ -6,6 +6,7 @@ import heapq
 import importlib
 import itertools
 import math
+import os
 import re
 import sqlite3
 import time
@@ -20,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import await_only
 
+from paramedic.dispatch.prefect_edge import SETTING, Edge
 from paramedic.lifeline import module
 from paramedic.settings import ROOT
 
@@ -56,6 +58,8 @@ def create_app() -> Any:
     in_turn(Engine, Pool)
     app = server.create_app()
     app.add_middleware(Turnstile)
+    login, ui_url = os.environ.get("PREFECT_SERVER_API_AUTH_STRING"), os.environ.get(SETTING)
+    app.add_middleware(Edge, login=login or None, ui_url=ui_url or None)  # the last one added is asked first
     app.router.lifespan_context = _uncollected(app.router.lifespan_context)
     return app
 
@@ -258,4 +262,5 @@ def server_env(home: Path) -> dict[str, str]:
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_UI_API_URL": "/api",  # of wherever the page came from: through a tunnel too
         "PREFECT_CLI_WRAP_LINES": "false",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": "https://none.invalid",  # Prefect's default is every origin
     }

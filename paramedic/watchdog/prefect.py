@@ -3,6 +3,7 @@
 import httpx
 
 from paramedic.error import TryAgain
+from paramedic.prefect_login import credentials
 from paramedic.settings import Settings
 
 #: What `state` says of a run that this Prefect does not know.
@@ -16,9 +17,8 @@ class PrefectEyes:
     """
 
     def __init__(self, chosen: Settings) -> None:
-        auth = chosen.prefect_api_auth.get_secret_value().partition(":") if chosen.prefect_api_auth else None
         self._url = chosen.prefect_api_url
-        self._http = httpx.Client(auth=(auth[0], auth[2]) if auth else None, timeout=2.0, trust_env=False)
+        self._http = httpx.Client(auth=credentials(chosen), timeout=2.0, trust_env=False)
         self._answers = True
 
     def complaint(self) -> str | None:

@@ -252,7 +252,7 @@ class Ward:
 
         def answered() -> bool:
             try:
-                answers.append(httpx.request(method, f"{self.prefect}{path}", timeout=10, trust_env=False, **content))
+                answers.append(self.call_prefect(method, path, **content))
             except httpx.TransportError:
                 return False
             return answers[-1].status_code < 500
@@ -260,6 +260,17 @@ class Ward:
         wait_for("Prefect's answer", answered, self.stack.tick)
         assert answers[-1].is_success, answers[-1].text
         return answers[-1].json() if answers[-1].content else None
+
+    def call_prefect(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """One call of Prefect's API, with the login."""
+        auth = self.stack.prefect_auth
+        return httpx.request(method, f"{self.prefect}{path}", timeout=10, trust_env=False, auth=auth, **content)
+
+    @property
+    def prefect_env(self) -> dict[str, str]:
+        """What Prefect's own client needs to speak to it."""
+        login = ":".join(self.stack.prefect_auth or ())
+        return {"PREFECT_API_URL": self.prefect} | ({"PREFECT_API_AUTH_STRING": login} if login else {})
 
     def flow_runs(self, incident: Incident) -> list[dict[str, Any]]:
         runs: list[dict[str, Any]] = self.ask_prefect(

@@ -675,12 +675,8 @@ def test_a_prefect_that_no_longer_knows_the_deployments_is_told_of_them_again(wh
 
 def test_a_typo_in_a_runs_parameters_is_refused_when_it_is_created(whole: Ward) -> None:
     deployment = whole.ask_prefect("GET", "/deployments/name/restart-service/restart-service")["id"]
-    answer = httpx.post(
-        f"{whole.prefect}/deployments/{deployment}/create_flow_run",
-        json={"parameters": {"run": {"incident": f"{whole.store.uuid}/INC-1", "attempt": 1, "atempt": 2}}},
-        timeout=10,
-        trust_env=False,
-    )
+    run = {"incident": f"{whole.store.uuid}/INC-1", "attempt": 1, "atempt": 2}
+    answer = whole.call_prefect("POST", f"/deployments/{deployment}/create_flow_run", json={"parameters": {"run": run}})
     assert answer.status_code in (409, 422), answer.text
 
 
@@ -688,7 +684,7 @@ def test_prefect_deploy_makes_the_same_of_prefect_yaml(whole: Ward) -> None:
     path = "/deployments/name/restart-service/restart-service"
     before = whole.ask_prefect("GET", path)
     root = Path(__file__).parents[2]
-    env = dict(os.environ) | {"PREFECT_API_URL": whole.prefect, "PREFECT_HOME": str(whole.folder / "home")}
+    env = dict(os.environ) | whole.prefect_env | {"PREFECT_HOME": str(whole.folder / "home")}
     for _ in range(2):
         subprocess.run(
             [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],

@@ -27,6 +27,8 @@ __all__ = ["service"]
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(540)]
 
+LOGIN = "paramedic:a-login-that-only-this-test-knows"
+
 PARAMEDIC = str(Path(sys.executable).parent / "paramedic")
 
 RUNBOOK = """\
@@ -65,7 +67,12 @@ def env(tmp_path: Path, service: Service) -> dict[str, str]:
     }
     (books / "services.yaml").write_text(json.dumps({"services": {"tracking-api": {"targets": [target]}}}))
     (tmp_path / "data").mkdir()
-    chosen = {"RUNBOOKS": str(books), "DATA": str(tmp_path / "data"), "PORT": str(free_port())}
+    chosen = {
+        "RUNBOOKS": str(books),
+        "DATA": str(tmp_path / "data"),
+        "PORT": str(free_port()),
+        "PREFECT_API_AUTH": LOGIN,
+    }
     return dict(os.environ) | {f"PARAMEDIC_{name}": value for name, value in chosen.items()}
 
 
@@ -94,7 +101,8 @@ def until(found: Callable[[], Any], seconds: float = 180) -> Any:
 
 def ask(here: Running, method: str, path: str, **body: Any) -> Any:
     try:
-        answer = httpx.request(method, f"{here.prefect}{path}", timeout=10, trust_env=False, **body)
+        auth = ("paramedic", LOGIN.partition(":")[2])
+        answer = httpx.request(method, f"{here.prefect}{path}", timeout=10, trust_env=False, auth=auth, **body)
         return answer.json() if answer.is_success else None
     except httpx.HTTPError:
         return None

@@ -1,0 +1,30 @@
+"""`paramedic ui`."""
+
+import typer
+
+from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, say_json
+from paramedic.prefect_login import clickable, with_embedded_login
+from paramedic.instance import running
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def ui(data: Data = None, as_json: AsJson = False) -> None:
+    """Print the address that opens the Prefect UI logged in; whoever has it can do what you can. `up` must be running."""
+    picked = chosen(data)
+    here = running(picked.data)
+    if here is None:
+        raise Negative(f"no `paramedic up` runs on {picked.data}: start it, or name its folder with --data")
+    address = picked.prefect_ui_url or here.prefect.removesuffix("/api")
+    if picked.prefect_api_url is None:
+        login = with_embedded_login(picked, here.prefect).prefect_api_auth
+        address = clickable(address, login.get_secret_value()) if login is not None else address
+    # Not redacted: the login is what was asked for, by somebody who may read it in the data folder.
+    if as_json:
+        say_json({"address": address})
+    else:
+        typer.echo(address)
+
+
+ui_command = command_of(app)

@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from paramedic.dispatch.prefect_server import create_app
 
 app = create_app()
-with TestClient(app, client=("127.0.0.1", 1)) as client:
+with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 1)) as client:
     ok = client.get("/api/health").json()
     said = {"ok": ok, "collects": gc.isenabled(), "kept": gc.get_freeze_count(), "seen": len(gc.get_objects())}
     print(json.dumps(said), flush=True)

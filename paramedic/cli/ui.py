@@ -3,8 +3,8 @@
 import typer
 
 from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, say_json
-from paramedic.prefect_login import clickable, with_embedded_login
 from paramedic.instance import running
+from paramedic.prefect_login import clickable, with_embedded_login
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

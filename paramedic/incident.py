@@ -37,7 +37,8 @@ def move(before: State, after: State) -> State:
 
     Handed over stays handed over: nothing leads back to OPEN or WORKING, so automation acts again only on a new
     incident, which a person has to end first. What a playbook has ended has one way back: `reopen`. From ACKNOWLEDGED
-    back to HANDED_OVER leads time alone: an acknowledgement that has lasted long enough, and the incident is not over.
+    back to HANDED_OVER leads time, where an acknowledgement has lasted long enough and the incident is not over, and an
+    incident that is worse than what was acknowledged.
     """
     if after not in _MOVES[before]:
         allowed = ", ".join(sorted(_MOVES[before])) or "nothing: it has ended"
@@ -77,6 +78,7 @@ class Incident:
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     reopened_at: datetime | None = None
+    acknowledged_severity: Severity | None = None
 
     @property
     def id(self) -> str:

@@ -4,17 +4,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from paramedic import triage
-from paramedic.alert import Alert
+from paramedic import alert_object, triage
+from paramedic.alert import Alert, Status
 from paramedic.boundary import reached
 from paramedic.document import BadDocument
+from paramedic.incident import Incident
 from paramedic.library import Library
 from paramedic.outcome import Ending, Outcome
 from paramedic.runbook import Runbook
-from paramedic.store import Store, StoreUnavailable, Tx, inbox, incidents, maintenance, messages
+from paramedic.store import Store, StoreUnavailable, Tx, alerts, inbox, incidents, maintenance, messages
 from paramedic.store.inbox import Receipt
 from paramedic.store.incidents import Plan
 from paramedic.triage import Known, Verdict
@@ -26,6 +27,12 @@ DEFAULT_POLICY = "default"
 
 #: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it.
 _LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.05, 50, 0.01
+
+#: The target of an alert that names no listed one begins so.
+UNLISTED = "unlisted:"
+
+#: So many incidents of one unlisted alert may go on at once; whatever else it fires for is one incident more.
+CROWD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,13 @@ def place(alert: Alert, library: Library) -> Place:
         if not isinstance(target, str):
             return Place(target.service, target.id, runbook, f"runbook {runbook.name} wants it")
         reasons.append(f"runbook {runbook.name} wants it, but {target}")
-    service = alert.labels.get("service") or alert.labels.get("job") or "unlisted"
-    said = alert.labels.get("instance") or alert.name
-    reasons = reasons or ["no runbook wants it"]
-    reasons += [f"not asked, because it cannot be used: {one!s:.300}" for one in library.problems[:3]]
-    return Place(service[:256], f"unlisted:{said[:256]}", None, "; ".join(reasons))
+    why = "; ".join(
+        [
+            *(reasons or ["no runbook wants it"]),
+            *(f"not asked, because it cannot be used: {one!s:.300}" for one in library.problems[:3]),
+        ]
+    )
+    return Place(alert_object.service_of(alert), f"{UNLISTED}{alert_object.place_of(alert)}", None, why)
 
 
 class Intake:
@@ -172,19 +181,22 @@ class Intake:
     def _decide(self, tx: Tx, receipt: Receipt, library: Library) -> str | None:
         """The target where an incident opened. `receipt` still waits, as this transaction sees it."""
         alert = triage.bounded(receipt.alert, receipt.received_at)
-        at = place(alert, library)
-        live = incidents.live(tx, at.service, at.target)
+        at, live = _placed(tx, alert, library)
         known = Known(
             now=tx.now,
             live=(live.number, live.state) if live else None,
             last=incidents.last_said(tx, alert.fingerprint),
             well_at=incidents.well_at(tx, at.target),
-            cured=incidents.cured(tx, at.service, at.target),
+            cured=incidents.cured(
+                tx, alert, service=at.service, target=at.target, runbook=at.runbook.name if at.runbook else None
+            ),
             reopen_within=self._reopen_within,
             window=maintenance.covering(tx, service=at.service, target=at.target),
             **({"settle": at.runbook.settle} if at.runbook else {}),
         )
         decision = triage.decide(alert, known)
+        if live is not None and at.runbook is not None and at.runbook.name != live.runbook:
+            decision = replace(decision, reason=f"{at.why}; {decision.reason}")
         number = live.number if live else None
         hold = decision.until if decision.verdict is Verdict.HOLD else None
         if decision.verdict is Verdict.OPEN:
@@ -192,7 +204,7 @@ class Intake:
         elif decision.verdict is Verdict.REOPEN and known.cured is not None:
             number = incidents.reopen(tx, known.cured[0], alert, reason=decision.reason).number
         elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
-            incidents.join(tx, live.number, alert, reason=decision.reason)
+            incidents.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
         if decision.news:
             incidents.said(tx, alert)
         inbox.decided(
@@ -201,16 +213,39 @@ class Intake:
         return at.target if decision.verdict in (Verdict.OPEN, Verdict.REOPEN) else None
 
 
+def _placed(tx: Tx, alert: Alert, library: Library) -> tuple[Place, Incident | None]:
+    """Where the alert belongs, and the incident that goes on there.
+
+    What nobody lists stays in the incident that it is part of. Of one that fires for very many objects the rest is one.
+    """
+    at = place(alert, library)
+    live = incidents.live(tx, at.service, at.target)
+    if live is not None or at.runbook is not None:
+        return at, live
+    number = alerts.holder(tx, alert.fingerprint)
+    if number is not None:
+        live = incidents.get(tx, number)
+        return replace(at, service=live.service, target=live.target), live
+    if alert.status is Status.FIRING and incidents.alike(tx, alert, at.service, UNLISTED) >= CROWD:
+        at = replace(at, target=f"{UNLISTED}{alert_object.crowd_of(alert)}")
+        live = incidents.live(tx, at.service, at.target)
+    return at, live
+
+
+def _plan(runbook: Runbook | None) -> Plan | None:
+    if runbook is None:
+        return None
+    return Plan(
+        runbook.name,
+        runbook.version,
+        runbook.text,
+        rungs=len(runbook.remedies),
+        notify=tuple(map(str, runbook.notify)),
+    )
+
+
 def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
-    plan = None
-    if at.runbook is not None:
-        plan = Plan(
-            at.runbook.name,
-            at.runbook.version,
-            at.runbook.text,
-            rungs=len(at.runbook.remedies),
-            notify=tuple(map(str, at.runbook.notify)),
-        )
+    plan = _plan(at.runbook)
     incident = incidents.open_incident(
         tx,
         alert,

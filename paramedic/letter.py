@@ -169,6 +169,15 @@ def mitigation_of(runbook: str) -> str:
     return part_of(runbook, "Mitigation")
 
 
+def mitigations(runbook: str, others: Mapping[str, tuple[str, Sequence[str]]]) -> str:
+    """The checklist of the incident's runbook, then of each other that wants one of its alerts (its text, their names)."""
+    parts = [mitigation_of(runbook)]
+    for called, (text, alerts) in others.items():
+        wanted = f"{', '.join(alerts)} joined it, which runbook {called} wants. What that says:"
+        parts.append(f"{wanted}\n{mitigation_of(text)}")
+    return "\n\n".join(part for part in parts if part)
+
+
 def part_of(runbook: str, heading: str) -> str:
     """What stands under one of a runbook's headings, or nothing. A `#` in a code block is no heading."""
     begins = re.compile(rf"#{{1,6}} {heading}\b|\*\*{heading}\b")

@@ -19,7 +19,18 @@ from paramedic.letter import Letter
 from paramedic.link import Acknowledgement, Approving, sign, sign_approval
 from paramedic.rotation import Override, Person
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, acts, approvals, incidents, messages, trail
+from paramedic.store import (
+    Store,
+    StoreUnavailable,
+    StoreUnknown,
+    Tx,
+    acts,
+    alerts,
+    approvals,
+    incidents,
+    messages,
+    trail,
+)
 from paramedic.store import overrides as kept_overrides
 from paramedic.store.messages import Message
 from paramedic.way import Way, parse_way
@@ -520,7 +531,7 @@ def _written(  # noqa: PLR0917 - what a letter is made of
         timeline=timeline,
         evidence=incidents.evidence_of(tx, incident.number),
         open_acts=[(act.words, act.incident) for act in open_acts],
-        mitigation=letter.mitigation_of(runbook),
+        mitigation=letter.mitigations(runbook, alerts.other_runbooks(tx, incident)),
         link=link,
         lasts=lasts,
         now=tx.now,

@@ -1,21 +1,23 @@
 """Whom is told of a warning, of what became critical, and of what somebody took and did not end."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from databases import Clock
-from patients import Paging, alert, asking, handed_over, on_call, unwritable
+from patients import Paging, alert, asking, handed_over, on_call, ordered, unwritable
 from postbox import Postbox, text_of
 from pydantic import SecretStr
 
-from paramedic.alert import Severity
+from paramedic.alert import Alert, Severity, Status
 from paramedic.incident import IllegalMove, Incident, State
 from paramedic.outcome import Ending, Outcome
 from paramedic.paging import Pager
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, incidents, messages
 from paramedic.store import trail as kept
+from paramedic.store.incidents import Plan
 
 pytestmark = pytest.mark.real
 
@@ -159,6 +161,92 @@ def test_a_critical_that_somebody_acknowledged_stays_theirs(timed: Store) -> Non
         incidents.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="again")
         assert messages.due(tx) == []
     assert now(timed, incident).state is State.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize(
+    ("joins", "told"),
+    [
+        ([alert("ShopDiskFull")], ["ShopDiskFull joined it (critical)"]),
+        ([alert("ShopSlow", Severity.WARNING)], ["ShopSlow joined it (warning)"]),
+        ([alert(mountpoint="/var")], ["TrackingApiMemory joined it (critical)"]),
+        ([alert(mountpoint="/var"), alert(mountpoint="/")], ["TrackingApiMemory joined it (critical)"]),
+        ([alert("ShopDiskFull")] * 9, ["ShopDiskFull joined it (critical)"]),
+        ([alert("ShopDiskFull"), alert("ShopSlow")], ["ShopDiskFull joined it", "ShopSlow joined it"]),
+        ([alert(), alert(replica="b"), alert(prometheus="monitoring/k8s")], []),
+        ([replace(alert("ShopDiskFull"), status=Status.RESOLVED)], []),
+        ([replace(alert(), status=Status.RESOLVED), alert()], []),
+    ],
+)
+def test_what_joins_with_news_is_told_to_whoever_has_acknowledged(
+    timed: Store, paging: Paging, postbox: Postbox, joins: list[Alert], told: list[str]
+) -> None:
+    incident = handed_over(timed)
+    taken(timed, incident, by="cyd")
+    for one in joins:
+        with timed.record() as tx:
+            incidents.join(tx, incident.number, one, reason="a test")
+    paging().deliver_due()
+    assert postbox.told == [CYD] * len(told)
+    for words, subject in zip(told, postbox.subjects, strict=True):
+        assert words in subject
+    assert now(timed, incident).state is State.ACKNOWLEDGED
+
+
+def test_what_joins_with_news_after_a_page_is_told_and_before_it_stands_in_it(
+    timed: Store, paging: Paging, postbox: Postbox
+) -> None:
+    incident = handed_over(timed)
+    with timed.record() as tx:
+        incidents.join(tx, incident.number, alert("ShopSlow"), reason="before any page")
+    paging().deliver_due()
+    with timed.record() as tx:
+        incidents.join(tx, incident.number, alert("ShopDiskFull", mountpoint="/var"), reason="after it")
+    paging().deliver_due()
+    assert postbox.told == [ADA, ADA]
+    assert "ShopDiskFull joined it (critical)" in postbox.subjects[1]
+    assert 'mountpoint="/var"' in text_of(postbox.letters[1])
+
+
+def test_an_acknowledgement_covers_what_was_acknowledged(timed: Store, paging: Paging, postbox: Postbox) -> None:
+    incident = handed_over(timed)
+    taken(timed, incident, by="cyd")
+    with timed.record() as tx:
+        incidents.join(tx, incident.number, alert(severity=Severity.WARNING), reason="it fell")
+        incidents.join(tx, incident.number, alert(), reason="it rose again")
+    paging().deliver_due()
+    assert (postbox.told, now(timed, incident).state) == ([CYD], State.ACKNOWLEDGED)
+    assert "critical again, as when it was acknowledged" in postbox.subjects[0]
+
+
+def test_a_critical_that_joins_an_acknowledged_warning_is_named_to_its_holder(
+    timed: Store, paging: Paging, postbox: Postbox
+) -> None:
+    incident = handed_over(timed, severity=Severity.WARNING)
+    taken(timed, incident, by="cyd")
+    with timed.record() as tx:
+        incidents.join(tx, incident.number, alert("ShopDiskFull"), reason="another")
+    paging().deliver_due()
+    assert sorted(postbox.told) == [ADA, CYD]
+    update = postbox.letters[postbox.told.index(CYD)]
+    assert "ShopDiskFull (critical)" in text_of(update)
+    taken(timed, incident, by="ada")
+    with timed.record() as tx:
+        incidents.join(tx, incident.number, alert("ShopSlow"), reason="a third")
+    assert now(timed, incident).state is State.ACKNOWLEDGED, "critical was acknowledged this time"
+
+
+def test_the_page_has_the_checklist_of_each_runbook_that_wants_one_of_its_alerts(
+    timed: Store, paging: Paging, postbox: Postbox
+) -> None:
+    incident = ordered(timed)
+    with timed.record() as tx:
+        other = Plan("shop-down", "b" * 64, "---\n---\n## Mitigation\nAsk the network team.\n", rungs=1)
+        incidents.join(tx, incident.number, alert("ShopDown"), reason="a test", plan=other)
+        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "failed"), actor="run:run-1")
+    paging().deliver_due()
+    text = text_of(postbox.letters[0])
+    assert "ShopDown joined it, which runbook shop-down wants. What that says:" in text
+    assert "Ask the network team." in text
 
 
 def test_an_acknowledgement_ends_and_who_gave_it_is_told_first(

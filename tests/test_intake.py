@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from databases import Clock
 from sqlalchemy import event
 
 from paramedic import intake as intake_module
-from paramedic import library
+from paramedic import library, runbook
 from paramedic.alert import Alert, Severity, Status, fingerprint
 from paramedic.incident import State
-from paramedic.intake import Intake
+from paramedic.intake import CROWD, Intake
 from paramedic.outcome import Ending, Outcome
 from paramedic.runbook import Runbook
 from paramedic.secret import forget_all, remember
@@ -25,6 +26,17 @@ from paramedic.store.tables import messages
 from paramedic.triage import MARK
 
 SHELF = library.load(Path(__file__).parents[1] / "runbooks")
+
+#: Another runbook, which works on the same target.
+DOWN = runbook.parse(
+    SHELF.runbooks["tracking-api-memory"]
+    .text.replace("runbook: tracking-api-memory", "runbook: tracking-api-down")
+    .replace('alert: TrackingApiMemory{env=~"prod|canary"}', "alert: TrackingApiDown")
+    .replace("1. Restart it", "1. Ask the network team"),
+    "tracking-api-down.md",
+)
+BOTH = replace(SHELF, runbooks={**SHELF.runbooks, DOWN.name: DOWN})
+KSM = {"job": "kube-state-metrics", "service": "kube-state-metrics", "instance": "10.1.2.3:8080"}
 
 
 @pytest.fixture
@@ -55,7 +67,7 @@ def say(store: Store, clock: Clock) -> Callable[..., Any]:
         known_by = fingerprint("alertmanager", said)
         alert = Alert("alertmanager", name, severity, status, at, known_by, said, ends_at=ended)
         inbox.receive(store, [alert], source="alertmanager", sender="test")
-        Intake(store, lambda: SHELF).work()
+        Intake(store, lambda: BOTH).work()
         return rows(store)[-1]
 
     return taken
@@ -180,6 +192,105 @@ def test_what_begins_again_soon_after_its_cure_reopens_its_incident(
         assert incidents.get(tx, 1).state is State.OPEN
         assert [order.attempt for order in outbox.waiting(tx)] == [2]
     assert say().verdict == "join"
+
+
+def test_another_fault_soon_after_a_cure_is_another_incident_of_the_runbook_that_wants_it(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    say()
+    clock.advance(timedelta(minutes=1))
+    _ends_well(store, 1)
+    clock.advance(timedelta(minutes=11))
+    assert (say(name="TrackingApiDown").verdict, rows(store)[-1].incident) == ("open", 2)
+    with store.read() as tx:
+        assert incidents.get(tx, 1).state is State.RESOLVED
+        assert incidents.get(tx, 2).runbook == "tracking-api-down"
+        assert incidents.runbook_text(tx, incidents.get(tx, 2).runbook_version or "") == DOWN.text
+    clock.advance(timedelta(minutes=1))
+    _ends_well(store, 2)
+    clock.advance(timedelta(minutes=1))
+    assert (say().verdict, rows(store)[-1].incident) == ("reopen", 1), "what came back is the first of the two"
+
+
+@pytest.mark.parametrize(("over", "verdict"), [(False, "open"), (True, "drop")])
+def test_what_joined_and_another_runbook_wants_has_its_turn_when_the_playbook_has_ended(
+    store: Store, clock: Clock, say: Callable[..., Any], over: bool, verdict: str
+) -> None:
+    say()
+    clock.advance(timedelta(minutes=1))
+    began = clock.now()
+    joined = say(name="TrackingApiDown", began=began)
+    assert (joined.verdict, joined.incident) == ("join", 1)
+    assert "runbook tracking-api-down wants it" in joined.reason
+    clock.advance(timedelta(minutes=1))
+    _ends_well(store, 1)
+    Intake(store, lambda: BOTH).work()
+    assert [(row.verdict, row.state) for row in rows(store)[2:]] == [("hold", "held")]
+    if over:
+        say(name="TrackingApiDown", began=began, ended=clock.now(), status=Status.RESOLVED)
+    clock.advance(timedelta(minutes=11))
+    Intake(store, lambda: BOTH).work()
+    assert rows(store)[2].verdict == verdict
+    with store.read() as tx:
+        assert [one.runbook for one in incidents.listed(tx)] == ["tracking-api-down"] * (not over) + [
+            "tracking-api-memory"
+        ]
+
+
+def test_what_a_person_has_or_has_ended_gives_no_other_runbook_a_turn(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    say()
+    say(name="TrackingApiDown")
+    with store.record() as tx:
+        incidents.hand_over(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="run:run")
+    clock.advance(timedelta(minutes=1))
+    assert say(name="TrackingApiDown", replica="b").verdict == "join"
+    with store.record() as tx:
+        incidents.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
+    assert Intake(store, lambda: BOTH).work() == 0
+    assert say(name="TrackingApiDown", began=clock.now()).verdict == "open"
+
+
+def test_things_that_nobody_lists_are_told_apart_by_what_they_are_not_by_who_measured_them(
+    store: Store, say: Callable[..., Any]
+) -> None:
+    say(name="KubePodCrashLooping", severity=Severity.WARNING, namespace="sandbox", pod="demo-1", **KSM)
+    with store.record() as tx:
+        incidents.acknowledge(tx, 1, by="ada", reason="a test")
+    assert say(name="KubeNodeNotReady", node="db-7", **KSM).incident == 2
+    assert say(name="KubeDeploymentReplicasMismatch", namespace="checkout", deployment="payments", **KSM).incident == 3
+    assert say(name="KubePodNotReady", namespace="sandbox", pod="demo-1", **KSM).incident == 1
+    assert say(name="DatasourceNoData", rulename="Room temperature", grafana_folder="Office").incident == 4
+    assert say(name="DatasourceNoData", rulename="Payments", grafana_folder="Checkout").incident == 5
+    with store.read() as tx:
+        assert incidents.get(tx, 2).target == 'unlisted:{env="prod", node="db-7"}'
+        assert incidents.get(tx, 5).title == "Payments (DatasourceNoData)"
+
+
+def test_an_alert_that_fires_for_very_many_objects_is_not_as_many_incidents(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    said = [alert_about(f"queue-{n}", clock.now()) for n in range(3 * CROWD)]
+    inbox.receive(store, said, source="alertmanager", sender="test")
+    Intake(store, lambda: SHELF).work()
+    with store.read() as tx:
+        found = incidents.listed(tx, limit=100)
+        assert len(found) == CROWD + 1
+        assert found[0].target == "unlisted:QueueFull: many objects"
+        assert len(incidents.alerts_of(tx, found[0].number)) == 2 * CROWD
+    with store.record() as tx:
+        incidents.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
+    clock.advance(timedelta(minutes=1))
+    inbox.receive(store, said[-1:], source="alertmanager", sender="test")
+    Intake(store, lambda: SHELF).work()
+    assert rows(store)[-1].incident == found[0].number, "what is part of one stays there"
+
+
+def alert_about(queue: str, at: datetime) -> Alert:
+    said = {"alertname": "QueueFull", "instance": "rabbit:9419", "queue": queue}
+    known_by = fingerprint("alertmanager", said)
+    return Alert("alertmanager", "QueueFull", Severity.WARNING, Status.FIRING, at, known_by, said)
 
 
 def test_what_begins_again_later_is_another_incident(store: Store, clock: Clock, say: Callable[..., Any]) -> None:

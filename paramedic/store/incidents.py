@@ -9,12 +9,13 @@ from sqlalchemy import Row, Select, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.alert import Alert, Severity, Status
+from paramedic.alert_object import shown_name
 from paramedic.clock import spoken
 from paramedic.incident import IllegalMove, Incident, State, move, name
 from paramedic.incident import reopen as reopened
 from paramedic.outcome import Ending, Outcome
-from paramedic.secret import redacted
-from paramedic.store import Tx, approvals, messages, outbox
+from paramedic.store import Tx, alerts, approvals, inbox, messages, outbox
+from paramedic.store.alerts import Noted, Wanted
 from paramedic.store.tables import (
     acts,
     attempts,
@@ -43,6 +44,11 @@ class Plan:
     rungs: int  # how many remedies the ladder has
     notify: tuple[str, ...] = ()  # ways of the channels that hear of it
 
+    @property
+    def wanted(self) -> Wanted:
+        """Which runbook wants the alert."""
+        return Wanted(self.runbook, self.version)
+
 
 def get(tx: Tx, number: int) -> Incident:
     """The incident as it stands. Raises NoSuchIncident."""
@@ -59,6 +65,17 @@ def live(tx: Tx, service: str, target: str) -> Incident | None:
     )
     row = tx.conn.execute(query).one_or_none()
     return None if row is None else _incident(tx, row)
+
+
+def alike(tx: Tx, alert: Alert, service: str, prefix: str) -> int:
+    """How many incidents of this service, opened by an alert of this name, go on at targets that begin with `prefix`."""
+    query = select(func.count()).where(
+        incidents.c.service == service,
+        incidents.c.state != State.RESOLVED,
+        incidents.c.title == shown_name(alert),
+        incidents.c.target.startswith(prefix, autoescape=True),
+    )
+    return tx.conn.execute(query).scalar_one()
 
 
 def listed(
@@ -104,13 +121,18 @@ def last_ended_at(tx: Tx, target: str) -> datetime | None:
     return moment
 
 
-def cured(tx: Tx, service: str, target: str) -> tuple[int, datetime] | None:
-    """The last incident of this service and target and when it ended, if a playbook ended it well."""
-    query = select(incidents).where(incidents.c.service == service, incidents.c.target == target)
-    row = tx.conn.execute(query.order_by(incidents.c.number.desc()).limit(1)).one_or_none()
-    if row is None or row.ending not in (Ending.RECOVERED, Ending.REMEDIATED) or row.ended_at is None:
+def cured(tx: Tx, alert: Alert, *, service: str, target: str, runbook: str | None) -> tuple[int, datetime] | None:
+    """The last incident of the same fault and when it ended, if a playbook ended it well.
+
+    The same fault: the same place and runbook, and this alert or one of its name. Another fault is another incident.
+    """
+    number = None if runbook is None else alerts.last_of(tx, alert, service=service, target=target, runbook=runbook)
+    if number is None:
         return None
-    return row.number, row.ended_at
+    last = get(tx, number)
+    if last.ending not in (Ending.RECOVERED, Ending.REMEDIATED) or last.ended_at is None:
+        return None
+    return number, last.ended_at
 
 
 def cures(tx: Tx, target: str, within: timedelta) -> int:
@@ -146,7 +168,7 @@ def open_incident(
         .values(
             service=service,
             target=target,
-            title=alert.name,
+            title=shown_name(alert),
             severity=alert.severity,
             state=State.OPEN,
             attempt=0,
@@ -173,7 +195,7 @@ def open_incident(
         },
         content={"alert": alert.as_json()},
     )
-    _note_alert(tx, number, alert)
+    alerts.note(tx, number, alert, plan.wanted if plan else None)
     _give_notice(tx, number, "opened")
     if plan is not None:
         raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason, actor="triage")
@@ -204,21 +226,24 @@ def reopen(tx: Tx, number: int, alert: Alert, *, reason: str) -> Incident:
         data={"severity": alert.severity.value, "fingerprint": alert.fingerprint, "ended": str(incident.ending)},
         content={"alert": alert.as_json()},
     )
-    _note_alert(tx, number, alert)
+    known = incident.runbook is not None and incident.runbook_version is not None
+    alerts.note(tx, number, alert, Wanted(incident.runbook or "", incident.runbook_version or "") if known else None)
     _judge_severity(tx, number)
     raise_attempt(tx, number, after=incident.attempt, rungs=rungs_of(tx, number), reason=reason, actor="triage")
     return get(tx, number)
 
 
-def join(tx: Tx, number: int, alert: Alert, *, reason: str) -> None:
-    """The alert is part of this incident: counted if it is known, told on the trail if it is new or worse."""
-    before = tx.conn.execute(
-        select(incident_alerts.c.status, incident_alerts.c.severity).where(
-            incident_alerts.c.incident == number, incident_alerts.c.fingerprint == alert.fingerprint
-        )
-    ).one_or_none()
-    _note_alert(tx, number, alert)
-    if before is None or (before.status, before.severity) != (alert.status, alert.severity):
+def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = None) -> None:
+    """The alert is part of this incident: counted if it is known, told on the trail if it is new or worse.
+
+    `plan` is that of the runbook that wants it. Whoever has been told of the incident hears of an alert of another name,
+    of another object, and of one that is worse than what they acknowledged.
+    """
+    if plan is not None:
+        _pin(tx, plan)
+    wanted = plan.wanted if plan else None
+    noted = alerts.note(tx, number, alert, wanted)
+    if noted.changed:
         append(
             tx,
             actor="triage",
@@ -229,23 +254,50 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str) -> None:
             data={"fingerprint": alert.fingerprint, "severity": alert.severity.value},
             content={"alert": alert.as_json()},
         )
-    _judge_severity(tx, number)
+    body = alerts.joined(alert, wanted, number)
+    if not _judge_severity(tx, number, body):
+        _tell_joined(tx, get(tx, number), alert, noted, body)
 
 
-def _judge_severity(tx: Tx, number: int) -> None:
-    """The worst of what fires since the incident was last opened; what fires no longer leaves it as it was."""
+def _tell_joined(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body: str) -> None:
+    """Whoever has the incident, or was paged for it, does not know of this alert. While a playbook works nobody does."""
+    paged = incident.state is State.HANDED_OVER and any(
+        messages.climbed(tx, incident.number, severity) is not None for severity in Severity
+    )
+    if noted.is_news and (paged or incident.state is State.ACKNOWLEDGED):
+        _queue_update(tx, incident, subject=f"{shown_name(alert)} joined it ({alert.severity})", body=body)
+
+
+def _queue_update(tx: Tx, incident: Incident, *, subject: str, body: str) -> None:
+    holder = incident.acknowledged_by if incident.state is State.ACKNOWLEDGED else None
+    messages.queue_update(
+        tx,
+        incident=incident.number,
+        policy=incident.policy,
+        severity=incident.severity,
+        subject=subject,
+        body=body,
+        recipient=holder,
+    )
+
+
+def _judge_severity(tx: Tx, number: int, body: str = "") -> bool:
+    """The worst of what fires since the incident was last opened; what fires no longer leaves it as it was.
+
+    True if people were told that it rose; `body` says what made it rise.
+    """
     incident = get(tx, number)
     firing = select(incident_alerts.c.severity).where(
         incident_alerts.c.incident == number,
         incident_alerts.c.status == Status.FIRING,
         incident_alerts.c.last_seen >= (incident.reopened_at or incident.opened_at),
     )
-    said = set(tx.conn.execute(firing).scalars())
+    said = set(tx.conn.execute(firing.distinct()).scalars())
     if not said:
-        return
+        return False
     worst = Severity.CRITICAL if Severity.CRITICAL in said else Severity.WARNING
     if worst is incident.severity:
-        return
+        return False
     tx.conn.execute(update(incidents).where(incidents.c.number == number).values(severity=worst))
     append(
         tx,
@@ -257,27 +309,25 @@ def _judge_severity(tx: Tx, number: int) -> None:
         reason=f"the worst alert that fires is {worst}, it was {incident.severity}",
         data={"severity": worst.value, "before": incident.severity.value},
     )
-    if worst is Severity.CRITICAL and incident.state in (State.HANDED_OVER, State.ACKNOWLEDGED):
-        _begin_anew(tx, get(tx, number))
+    if worst is not Severity.CRITICAL or incident.state not in (State.HANDED_OVER, State.ACKNOWLEDGED):
+        return False
+    risen = get(tx, number)
+    if risen.state is State.ACKNOWLEDGED and risen.acknowledged_severity is Severity.CRITICAL:
+        _queue_update(tx, risen, subject="critical again, as when it was acknowledged", body=body)
+    else:
+        _begin_anew(tx, risen, body)
+    return True
 
 
-def _begin_anew(tx: Tx, incident: Incident) -> None:
+def _begin_anew(tx: Tx, incident: Incident, body: str) -> None:
     """Where rungs for a warning climb, those for critical begin in their place.
 
     Who acknowledged a warning did not acknowledge this: they hear of it, and so do the rungs for critical.
     """
     messages.withdraw(tx, incident.number)
     if incident.state is State.ACKNOWLEDGED:
+        _queue_update(tx, incident, subject="critical now, escalated again", body=body)
         _set_state(tx, incident, State.HANDED_OVER)
-        messages.queue_update(
-            tx,
-            incident=incident.number,
-            policy=incident.policy,
-            severity=incident.severity,
-            subject="critical now, escalated again",
-            body="",
-            recipient=incident.acknowledged_by,
-        )
     climb(tx, incident)
     append(
         tx,
@@ -297,48 +347,9 @@ def climb(tx: Tx, incident: Incident) -> None:
     )
 
 
-def _note_alert(tx: Tx, number: int, alert: Alert) -> None:
-    known = (incident_alerts.c.incident == number) & (incident_alerts.c.fingerprint == alert.fingerprint)
-    now_said = {
-        "severity": alert.severity,
-        "status": alert.status,
-        "starts_at": alert.starts_at,
-        "ends_at": alert.ends_at,
-        "labels": redacted(dict(alert.labels)),
-        "annotations": redacted(dict(alert.annotations)),
-        "last_seen": tx.now,
-    }
-    counted = {"count": incident_alerts.c.count + 1, "last_seen": tx.now}
-    before = tx.conn.execute(select(incident_alerts).where(known)).one_or_none()
-    if before is not None:
-        # What is older than what was said last arrived late: it is counted, and changes nothing.
-        newer = _effective_at(before) <= alert.effective_at
-        tx.conn.execute(update(incident_alerts).where(known).values(counted | (now_said if newer else {})))
-    else:
-        tx.conn.execute(
-            insert(incident_alerts).values(
-                incident=number,
-                fingerprint=alert.fingerprint,
-                name=alert.name,
-                first_seen=tx.now,
-                count=1,
-                **now_said,
-            )
-        )
-
-
-def _effective_at(row: Row[Any]) -> datetime:
-    """`Alert.effective_at` of the alert that the row holds."""
-    over = row.status == Status.RESOLVED and row.ends_at is not None
-    moment: datetime = max(row.starts_at, row.ends_at) if over else row.starts_at
-    return moment
-
-
 def alerts_of(tx: Tx, number: int) -> list[dict[str, Any]]:
     """The incident's alerts, each with how often it was said."""
-    query = select(incident_alerts).where(incident_alerts.c.incident == number)
-    query = query.order_by(incident_alerts.c.first_seen, incident_alerts.c.name, incident_alerts.c.fingerprint)
-    return [dict(row._mapping) for row in tx.conn.execute(query)]  # noqa: SLF001 - SQLAlchemy's documented way
+    return alerts.of(tx, number)
 
 
 def _pin(tx: Tx, plan: Plan) -> None:
@@ -546,7 +557,18 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
     )
     by_a_person = outcome.ending in (Ending.HANDED_OVER, Ending.REFUSED)  # what a playbook ends well is named so
     _give_notice(tx, number, "resolved" if by_a_person else outcome.ending)
+    if not by_a_person:
+        _ask_again(tx, incident)
     return get(tx, number)
+
+
+def _ask_again(tx: Tx, incident: Incident) -> None:
+    """What joined while a playbook worked, and another runbook wants, gets its own decision if it still fires.
+
+    It waits for that runbook's settle time, as whatever began before a verified cure. A person's end covers all of it.
+    """
+    for alert in alerts.firing_for_others(tx, incident):
+        inbox.put(tx, [alert], source=alert.source, sender=f"paramedic: {incident.id} ended")
 
 
 def _give_notice(tx: Tx, number: int, happened: str) -> None:
@@ -594,7 +616,7 @@ def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
     _end_attempts(tx, number, "closed")
     messages.withdraw(tx, number)
     ending = incident.ending or Ending.HANDED_OVER
-    _set_state(tx, incident, State.ACKNOWLEDGED, acknowledged_by=by, acknowledged_at=tx.now, ending=ending)
+    _set_state(tx, incident, State.ACKNOWLEDGED, **_taken(tx, incident, by), ending=ending)
     append(
         tx,
         actor=f"person:{by}",
@@ -605,6 +627,10 @@ def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
         reason=reason,
     )
     return get(tx, number)
+
+
+def _taken(tx: Tx, incident: Incident, by: str) -> dict[str, Any]:
+    return {"acknowledged_by": by, "acknowledged_at": tx.now, "acknowledged_severity": incident.severity}
 
 
 def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:
@@ -718,6 +744,7 @@ def _incident(tx: Tx, row: Row[Any]) -> Incident:
         acknowledged_by=row.acknowledged_by,
         acknowledged_at=row.acknowledged_at,
         reopened_at=row.reopened_at,
+        acknowledged_severity=Severity(row.acknowledged_severity) if row.acknowledged_severity else None,
     )
 
 

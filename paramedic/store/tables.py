@@ -150,6 +150,7 @@ incidents = Table(
     Column("ended_at", Moment),
     Column("acknowledged_by", Words),
     Column("acknowledged_at", Moment),
+    Column("acknowledged_severity", String(16)),  # how bad it was then: what is worse is not covered
     Column("reopened_at", Moment),
     Column("notify", JSON(none_as_null=True)),  # ways of the channels that hear of it, as its runbook named them
     # One thing wrong is one incident, whatever races: the database itself refuses a second.
@@ -180,6 +181,11 @@ incident_alerts = Table(
     Column("first_seen", Moment, nullable=False),
     Column("last_seen", Moment, nullable=False),
     Column("count", Integer, nullable=False),
+    Column("source", String(64)),
+    Column("object", Words),  # what it is about, by `alert_object.object_of`
+    Column("runbook", Words),  # which wants it, and in which version; null: none does
+    Column("runbook_version", String(64)),
+    Index("incident_alerts_fingerprint", "fingerprint"),
 )
 
 attempts = Table(

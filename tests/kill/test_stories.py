@@ -654,7 +654,8 @@ def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(w
 
     def told() -> bool:
         with whole.store.read() as tx:
-            found[:] = [one for one in incidents.listed(tx, limit=50) if one.target == "unlisted:db-7"]
+            place = 'unlisted:db-7{program="unwanted"}'
+            found[:] = [one for one in incidents.listed(tx, limit=50) if one.target == place]
         return bool(found) and bool(whole.mailbox.about(found[0].id))
 
     wait_for("the page", told, whole.stack.tick)

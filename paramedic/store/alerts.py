@@ -1,0 +1,171 @@
+"""The alerts of an incident: how often each was said, what it is about, and which runbook wants it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, insert, select, update
+
+from paramedic.alert import Alert, Severity, Status
+from paramedic.alert_object import object_of, shown_name
+from paramedic.incident import Incident, State, name
+from paramedic.secret import redacted
+from paramedic.store import Tx
+from paramedic.store.tables import incident_alerts, incidents, runbook_versions
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The runbook that wants an alert, in the version that it had then."""
+
+    runbook: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What an alert changed about its incident's alerts."""
+
+    changed: bool  # it is new here, or its status or severity is another than before
+    is_news: bool  # it fires, and nothing of this name about this object was part of the incident
+
+
+def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
+    """Count the alert. What is older than what was said last under its fingerprint is counted and changes nothing."""
+    known = (incident_alerts.c.incident == number) & (incident_alerts.c.fingerprint == alert.fingerprint)
+    before = tx.conn.execute(select(incident_alerts).where(known)).one_or_none()
+    now_said: dict[str, Any] = {
+        "severity": alert.severity,
+        "status": alert.status,
+        "starts_at": alert.starts_at,
+        "ends_at": alert.ends_at,
+        "labels": redacted(dict(alert.labels)),
+        "annotations": redacted(dict(alert.annotations)),
+        "runbook": wanted.runbook if wanted else None,
+        "runbook_version": wanted.version if wanted else None,
+    }
+    if before is not None:
+        said = now_said if _effective_at(before) <= alert.effective_at else {}
+        counted = {"count": incident_alerts.c.count + 1, "last_seen": tx.now}
+        tx.conn.execute(update(incident_alerts).where(known).values(counted | said))
+        return Noted((before.status, before.severity) != (alert.status, alert.severity), is_news=False)
+    about = object_of(alert)
+    is_news = alert.status is Status.FIRING and not _knows(tx, number, alert.name, about)
+    tx.conn.execute(
+        insert(incident_alerts).values(
+            incident=number,
+            fingerprint=alert.fingerprint,
+            name=alert.name,
+            first_seen=tx.now,
+            last_seen=tx.now,
+            count=1,
+            source=alert.source,
+            object=about,
+            **now_said,
+        )
+    )
+    return Noted(changed=True, is_news=is_news)
+
+
+def _knows(tx: Tx, number: int, called: str, about: str) -> bool:
+    same = (incident_alerts.c.name == called) & (incident_alerts.c.object == about)
+    query = select(incident_alerts.c.incident).where(incident_alerts.c.incident == number, same)
+    return tx.conn.execute(query.limit(1)).one_or_none() is not None
+
+
+def _effective_at(row: Row[Any]) -> datetime:
+    """`Alert.effective_at` of the alert that the row holds."""
+    over = row.status == Status.RESOLVED and row.ends_at is not None
+    moment: datetime = max(row.starts_at, row.ends_at) if over else row.starts_at
+    return moment
+
+
+def of(tx: Tx, number: int) -> list[dict[str, Any]]:
+    """The incident's alerts, each with how often it was said."""
+    query = select(incident_alerts).where(incident_alerts.c.incident == number)
+    query = query.order_by(incident_alerts.c.first_seen, incident_alerts.c.name, incident_alerts.c.fingerprint)
+    return [dict(row._mapping) for row in tx.conn.execute(query)]  # noqa: SLF001 - SQLAlchemy's documented way
+
+
+def joined(alert: Alert, wanted: Wanted | None, number: int) -> str:
+    """In words, one fact a line: which alert joined the incident, and where the others stand."""
+    lines = [f"{shown_name(alert)} ({alert.severity})"]
+    if about := object_of(alert):
+        lines.append(f"about {about}")
+    if summary := alert.annotations.get("summary"):
+        lines.append(f"it says: {summary}")
+    if wanted is not None:
+        lines.append(f"runbook {wanted.runbook} wants it")
+    return "\n".join([*lines, f"All of its alerts: paramedic incident show {name(number)}"])
+
+
+def holder(tx: Tx, fingerprint: str) -> int | None:
+    """The newest incident that goes on and has an alert of this fingerprint."""
+    query = (
+        select(incidents.c.number)
+        .join(incident_alerts, incident_alerts.c.incident == incidents.c.number)
+        .where(incident_alerts.c.fingerprint == fingerprint, incidents.c.state != State.RESOLVED)
+        .order_by(incidents.c.number.desc())
+    )
+    number: int | None = tx.conn.execute(query.limit(1)).scalar_one_or_none()
+    return number
+
+
+def last_of(tx: Tx, alert: Alert, *, service: str, target: str, runbook: str) -> int | None:
+    """The last incident of this place and runbook that this alert, or one of its name, was a part of."""
+    query: Select[Any] = (
+        select(incidents.c.number)
+        .join(incident_alerts, incident_alerts.c.incident == incidents.c.number)
+        .where(
+            incidents.c.service == service,
+            incidents.c.target == target,
+            incidents.c.runbook == runbook,
+            (incident_alerts.c.name == alert.name) | (incident_alerts.c.fingerprint == alert.fingerprint),
+            incident_alerts.c.runbook.is_(None) | (incident_alerts.c.runbook == runbook),
+        )
+        .order_by(incidents.c.number.desc())
+    )
+    number: int | None = tx.conn.execute(query.limit(1)).scalar_one_or_none()
+    return number
+
+
+def firing_for_others(tx: Tx, incident: Incident) -> list[Alert]:
+    """What joined since the incident was last opened, still fires, and is wanted by another runbook than its own."""
+    query = select(incident_alerts).where(
+        incident_alerts.c.incident == incident.number,
+        incident_alerts.c.status == Status.FIRING,
+        incident_alerts.c.runbook.is_not(None),
+        incident_alerts.c.runbook != incident.runbook,
+        incident_alerts.c.source.is_not(None),
+        incident_alerts.c.last_seen >= (incident.reopened_at or incident.opened_at),
+    )
+    return [
+        Alert(
+            source=row.source,
+            name=row.name,
+            severity=Severity(row.severity),
+            status=Status(row.status),
+            starts_at=row.starts_at,
+            fingerprint=row.fingerprint,
+            labels=row.labels,
+            annotations=row.annotations,
+        )
+        for row in tx.conn.execute(query.order_by(incident_alerts.c.first_seen))
+    ]
+
+
+def other_runbooks(tx: Tx, incident: Incident) -> Mapping[str, tuple[str, tuple[str, ...]]]:
+    """By name each other runbook that wants one of its alerts: its text, and the names of these alerts."""
+    query = (
+        select(incident_alerts.c.runbook, incident_alerts.c.name, runbook_versions.c.text)
+        .join(runbook_versions, runbook_versions.c.version == incident_alerts.c.runbook_version)
+        .where(incident_alerts.c.incident == incident.number, incident_alerts.c.runbook != (incident.runbook or ""))
+        .order_by(incident_alerts.c.runbook, incident_alerts.c.name)
+        .distinct()
+    )
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for runbook, called, text in tx.conn.execute(query):
+        _, names = found.get(runbook, (text, ()))
+        found[runbook] = (text, (*names, called))
+    return found

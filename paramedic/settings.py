@@ -99,6 +99,15 @@ def _askable(said: tuple[str, ...]) -> tuple[str, ...]:
     return said
 
 
+def _host_names(said: tuple[str, ...]) -> tuple[str, ...]:
+    for one in said:
+        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?\.?", one):
+            raise ValueError(
+                f"{one!r:.80} is no host name; write NAME or NAME.DOMAIN without scheme and port, commas between"
+            )
+    return said
+
+
 def _long_enough(said: dict[str, SecretStr]) -> dict[str, SecretStr]:
     for name, secret in said.items():
         if len(secret.get_secret_value()) < SHORTEST:
@@ -175,6 +184,7 @@ Database = Annotated[
 ]
 
 
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_host_names)]
 Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_askable)]
 
 
@@ -191,6 +201,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8650, ge=0, le=65535)
     public_url: Web = None
+    gateway_hosts: Names = ()
     gateway_tokens: Secrets = {}
     gateway_users: Secrets = {}
     body_limit: Bytes = Field(default=1024 * 1024, ge=1024)

@@ -6,18 +6,17 @@ import signal
 import sys
 import threading
 
-import uvicorn
-
 from paramedic import library, settings
 from paramedic.bell import DISPATCH, ring
 from paramedic.gateway.app import make_app
+from paramedic.gateway.server import server
 from paramedic.intake import Intake
 from paramedic.library_watch import LibraryWatch
 from paramedic.secret import hush_logging
 from paramedic.store import Store
 
-#: How long a stop waits for requests, then for triage: together less than `paramedic up` gives its children.
-_REQUESTS_SECONDS, _TRIAGE_SECONDS = 4, 1.5
+#: How long a stop waits for triage, after the requests: together less than `paramedic up` gives its children.
+_TRIAGE_SECONDS = 1.5
 
 
 def main() -> None:
@@ -47,14 +46,10 @@ def main() -> None:
     worker.start()
     threading.Thread(target=LibraryWatch(store, chosen).run, args=(stop,), name="library", daemon=True).start()
     try:
-        uvicorn.run(
-            make_app(chosen, store, wake=wake, alive=worker.is_alive),
-            host=chosen.host,
-            port=chosen.port,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=_REQUESTS_SECONDS,
-        )
+        serving = server(make_app(chosen, store, wake=wake, alive=worker.is_alive), chosen)
+        serving.run()
+        if not serving.started:
+            sys.exit(1)
     finally:
         stop.set()
         wake.set()

@@ -1,11 +1,12 @@
 """Who may hold a connection to the gateway, how long, and what must be HTTP to the letter.
 
-A connection is *proven* once a request on it had a valid token or password. Those that are not are bounded in number and, until the
+A connection is *proven* once a request on it had a valid token or password. The others are bounded in number and, until the
 head of a request is whole, in time: however many of them somebody opens, those who send alerts get in.
 """
 
 import asyncio
 import ipaddress
+import re
 import resource
 from collections import defaultdict
 from collections.abc import Callable
@@ -19,6 +20,8 @@ HEAD_SECONDS = 10.0
 
 #: A head that is not whole after so many bytes is refused: nobody's headers fill the memory.
 LARGEST_HEAD = 65_536
+
+_REQUEST_LINE = re.compile(rb"(?:\r\n)?[A-Z]{1,20} [!-~]+ HTTP/1\.[01]\r\n")
 
 #: How many connections wait to be accepted; asyncio accepts as many at once before any of them is bounded.
 BACKLOG = 128
@@ -100,8 +103,11 @@ class StrictProtocol(HttpToolsProtocol):
     door: Door
     address = ""
     head_until: float | None = None
+    _between = True  # a request line is next, of which this much is here:
+    _line = b""
     _in_head = False
     _head_size = 0
+    _repeated = False  # the parser is shown a head that it has seen before
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Bounded from the first moment on."""
@@ -123,7 +129,7 @@ class StrictProtocol(HttpToolsProtocol):
     def late(self) -> None:
         """The head of a request did not come in time; where none has begun, nobody waits for an answer."""
         self.head_until = None
-        if self._in_head and (self.cycle is None or self.cycle.response_complete):
+        if (self._in_head or self._line) and (self.cycle is None or self.cycle.response_complete):
             self._refuse(
                 "408 Request Timeout", "too slow", f"The head of a request is whole within {HEAD_SECONDS:.0f} s."
             )
@@ -133,11 +139,17 @@ class StrictProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on; what is not HTTP to the letter is 400, and the connection ends."""
         self._unset_keepalive_if_required()
+        if self._between:
+            self._line += data
+            if b"\n" not in self._line and len(self._line) <= LARGEST_HEAD:
+                return
+            data, self._line, self._between = self._line, b"", False
+            if not _REQUEST_LINE.match(data):
+                self._refuse("400 Bad Request", "no HTTP", "This is no HTTP request: malformed request line.")
+                return
         went_on = self._in_head
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # answered as what it is without the upgrade; nothing more is read
-            self.cycle.keep_alive = False
+            self._feed(data)
         except httptools.HttpParserError as error:
             reason = getattr(error.__context__, "args", ()) or error.args
             self._refuse(
@@ -150,19 +162,50 @@ class StrictProtocol(HttpToolsProtocol):
                 allowed = f"The head of a request has {LARGEST_HEAD} bytes at most."
                 self._refuse("431 Request Header Fields Too Large", "too large", allowed)
 
+    def _feed(self, data: bytes) -> None:
+        """Parse on. An upgrade is ignored, as RFC 9110 allows: the parser would leave the body out, and another goes on with it."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            framing = [
+                (name, value) for name, value in self.headers if name in (b"content-length", b"transfer-encoding")
+            ]
+            head = b"".join(b"%s: %s\r\n" % field for field in framing)
+            self.parser = httptools.HttpRequestParser(self)
+            self._repeated = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % head)
+            self._feed(data[upgrade.args[0] :])
+
     def on_message_begin(self) -> None:
         """A head begins."""
-        super().on_message_begin()
-        self._in_head, self._head_size = True, 0
+        if not self._repeated:
+            super().on_message_begin()
+            self._in_head, self._head_size = True, 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request's target."""
+        if not self._repeated:
+            super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field. After the head it is a trailer, which nothing here reads."""
+        if self._repeated:
+            return
         if not self._in_head:
             raise ValueError("a trailer field")
         super().on_header(name, value)
 
+    def on_message_complete(self) -> None:
+        """What comes next begins with a request line; the body that comes after an upgrade's head is still to come."""
+        if not self.parser.should_upgrade():
+            self._between = True
+            super().on_message_complete()
+
     def on_headers_complete(self) -> None:
         """The head is whole: the body has its own deadline."""
+        if self._repeated:
+            self._repeated = False
+            return
         self._check_head()
         self._in_head = False
         self.head_until = None

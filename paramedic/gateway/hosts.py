@@ -13,7 +13,7 @@ from paramedic.settings import Settings
 
 def own_hosts(chosen: Settings) -> frozenset[str]:
     """The names in small letters: loopback's, the machine's, the bound one, the public one, and those of `gateway_hosts`."""
-    names = {"localhost", socket.gethostname(), socket.getfqdn(), chosen.host, *chosen.gateway_hosts}
+    names = {"localhost", socket.gethostname(), chosen.host, *chosen.gateway_hosts}
     if chosen.public_url:
         names.add(urlsplit(chosen.public_url).hostname or "")
     return frozenset(name.lower().rstrip(".") for name in names) - {""}

@@ -22,7 +22,6 @@ def server(app: ASGIApp, chosen: Settings) -> uvicorn.Server:
             port=chosen.port,
             http=protocol(door),
             ws="none",
-            lifespan="off",
             backlog=BACKLOG,
             proxy_headers=False,  # whoever connects is whom the log names and the bounds are for
             server_header=False,

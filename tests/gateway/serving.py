@@ -1,0 +1,61 @@
+"""A gateway on a real socket inside the test's process, and what is sent to it byte by byte."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from paramedic.gateway.app import make_app
+from paramedic.gateway.server import server
+from paramedic.settings import Settings
+from paramedic.store import Store
+from paramedic.store.migrations import migrate
+
+TOKEN = "a-token-of-this-test"
+AUTH = f"Authorization: Bearer {TOKEN}"
+
+
+@contextlib.contextmanager
+def serving(folder: Path, **more: object) -> Iterator[tuple[int, Store, Settings]]:
+    """Its port, its store and its settings."""
+    chosen = Settings(data=folder, gateway_tokens={"prometheus": SecretStr(TOKEN)}, **more)
+    migrate(chosen.store())
+    store = Store(chosen.store())
+    app = make_app(chosen, store, wake=threading.Event(), alive=lambda: True)
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
+        running = server(app, chosen)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield listening.getsockname()[1], store, chosen
+        finally:
+            running.should_exit = True
+            thread.join(20)
+    store.close()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=20)
+
+
+def exchange(port: int, *parts: bytes) -> bytes:
+    """Everything that is answered to these bytes until the other end closes."""
+    with connect(port) as connection:
+        for part in parts:
+            connection.sendall(part)
+        return read_all(connection)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65_536):
+            answer += part
+    return answer
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/") else 0

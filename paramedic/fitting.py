@@ -6,16 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from paramedic.secret import redact
+from paramedic.secret import redact_start
 
 #: How many labels an alert may have, and how many characters in a name, in a value, and in all of them.
 MOST, NAME_LENGTH, VALUE_LENGTH, LENGTH = 128, 256, 16_384, 65_536
 
 #: So many notes are kept word for word, the others as their number.
 _NOTES = 8
-
-#: No secret is longer: what is cut is redacted first, and a secret that lies across the cut goes with what is cut off.
-_LONGEST_SECRET = 10_000
 
 
 _USUAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,63}")
@@ -67,11 +64,7 @@ def fit(said: Mapping[str, str], at: str, *, first: Iterable[str] = ()) -> Fitte
 
 def cut(text: str, length: int) -> str:
     """The first `length` characters at most, without half a secret at their end."""
-    if len(text) <= length:
-        return text
-    window = redact(text[: length + _LONGEST_SECRET])
-    whole = len(text) <= length + _LONGEST_SECRET
-    return window[: length if whole else min(length, max(len(window) - _LONGEST_SECRET, 0))]
+    return text if len(text) <= length else str(redact_start(text, length))
 
 
 def bounded(notes: list[str]) -> tuple[str, ...]:

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI, Header, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import generate_latest
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from paramedic import identity
@@ -26,7 +27,10 @@ from paramedic.gateway import metrics
 from paramedic.gateway.acknowledgement import AcknowledgementDesk
 from paramedic.gateway.approving import ApprovalDesk
 from paramedic.gateway.auth import sender
+from paramedic.gateway.connections import prove
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
+from paramedic.gateway.headers import SafeHeaders
+from paramedic.gateway.refusal import RefusalLog, refused
 from paramedic.settings import Settings, link_key, web_address
 from paramedic.sources import BadPayload, alertmanager
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, heartbeats, inbox
@@ -52,9 +56,6 @@ _BODY = {
     }
 }
 
-_HEADERS = {401: {"WWW-Authenticate": 'Bearer, Basic realm="paramedic"'}, 503: {"Retry-After": "5"}}
-
-
 _HEARTBEAT = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -78,8 +79,12 @@ def make_app(
 
     `wake` is set after each commit; `alive` says whether triage works; `patience` is how long a body may take to come.
     """
-    app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None)
-    alerts = AlertDesk(chosen, store, wake, patience)
+    # No redirect: its Location would be made of the Host header.
+    app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_middleware(SafeHeaders)
+    app.add_exception_handler(StarletteHTTPException, _no_address)
+    senders = Senders(chosen)
+    alerts = AlertDesk(chosen, store, senders, wake, patience)
     app.add_api_route(
         "/alerts/alertmanager",
         alerts.take,
@@ -88,7 +93,7 @@ def make_app(
         responses=_SAID,
         openapi_extra=_BODY,
     )
-    beats = HeartbeatDesk(chosen, store)
+    beats = HeartbeatDesk(senders, store)
     app.add_api_route(
         "/heartbeats/{name}",
         beats.take,
@@ -110,32 +115,63 @@ def make_app(
     return app
 
 
+async def _no_address(_: Request, error: Exception) -> Response:
+    """No such address, or not by this method."""
+    if not isinstance(error, StarletteHTTPException):
+        raise error
+    what = "is no address of this gateway" if error.status_code == 404 else str(error.detail)
+    allowed = (error.headers or {}).get("Allow") or "POST /alerts/alertmanager, POST /heartbeats/NAME, GET /healthz"
+    answer = refused(error.status_code, "no address", field="path", what=what, allowed=allowed)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+class Senders:
+    """Knows who sends, and logs who is refused."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._chosen = chosen
+        self._log = RefusalLog()
+
+    def known(self, request: Request) -> str | None:
+        """The sender's name, or None; the connection of one who is known gives way to no stranger's."""
+        header = request.headers.get("authorization")
+        who = sender(header, self._chosen.gateway_tokens, self._chosen.gateway_users)
+        if who is None:
+            self._log.note(request)
+        else:
+            prove(request.scope)
+        return who
+
+
 class AlertDesk:
     """Takes alerts in."""
 
-    def __init__(self, chosen: Settings, store: Store, wake: threading.Event, patience: timedelta) -> None:
+    def __init__(
+        self, chosen: Settings, store: Store, senders: Senders, wake: threading.Event, patience: timedelta
+    ) -> None:
         self._chosen = chosen
-        self._store = store
+        self._senders = senders
         self._wake = wake
         self._patience = patience
         self._commits = GroupCommit(store, _committed)
         self._reading = CapacityLimiter(1)
 
-    async def take(self, request: Request, authorization: Annotated[str | None, Header()] = None) -> Response:
+    async def take(self, request: Request) -> Response:
         """An Alertmanager webhook, version 3 or 4. The sender is known before a byte of the body is read."""
-        who = sender(authorization, self._chosen.gateway_tokens, self._chosen.gateway_users)
+        who = self._senders.known(request)
         if who is None:
-            return _refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
+            return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
         limit = self._chosen.body_limit
         try:
             async with asyncio.timeout(self._patience.total_seconds()):
                 body = await _body(request, limit)
         except TimeoutError:
-            return _refused(408, "too slow", field="body", what="did not come in time", allowed=f"{self._patience}")
+            return refused(408, "too slow", field="body", what="did not come in time", allowed=f"{self._patience}")
         except ClientDisconnect:
-            return _refused(400, "went away", field="body", what="was cut off", allowed="a whole body")
+            return refused(400, "went away", field="body", what="was cut off", allowed="a whole body")
         except _TooLarge:
-            return _refused(413, "too large", field="body", what="too large", allowed=f"{limit} bytes")
+            return refused(413, "too large", field="body", what="too large", allowed=f"{limit} bytes")
         return await self._keep(body, who)
 
     async def _keep(self, body: bytes, who: str) -> Response:
@@ -147,10 +183,10 @@ class AlertDesk:
         try:
             await self._commits.commit(taken.delivery)
         except QueueFull:
-            return _refused(503, "busy", what="too much waits for its commit", allowed="send them again")
+            return refused(503, "busy", what="too much waits for its commit", allowed="send them again")
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("not taken: %s", error)
-            return _refused(503, "store", what="the alerts could not be written", allowed="send them again")
+            return refused(503, "store", what="the alerts could not be written", allowed="send them again")
         metrics.TOOK.observe(time.perf_counter() - began)
         metrics.QUARANTINED.labels(alertmanager.NAME).inc(taken.quarantined)
         for status, count in taken.statuses.items():
@@ -159,7 +195,7 @@ class AlertDesk:
         problem = taken.problem
         if problem is not None:
             status_code = 422 if problem.readable else 400
-            return _refused(status_code, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
+            return refused(status_code, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
         said = {"receipts": taken.delivery.receipts, "quarantined": taken.quarantined}
         return JSONResponse(said, status_code=202)
 
@@ -197,17 +233,17 @@ def _committed(delivery: Delivery) -> None:
 class HeartbeatDesk:
     """Hears that somebody else is well."""
 
-    def __init__(self, chosen: Settings, store: Store) -> None:
-        self._chosen = chosen
+    def __init__(self, senders: Senders, store: Store) -> None:
+        self._senders = senders
         self._store = store
 
-    async def take(self, name: str, authorization: Annotated[str | None, Header()] = None) -> Response:
+    async def take(self, name: str, request: Request) -> Response:
         """One heartbeat, from a sender that may send alerts too. Its body, if it has one, is not looked at."""
-        who = sender(authorization, self._chosen.gateway_tokens, self._chosen.gateway_users)
+        who = self._senders.known(request)
         if who is None:
-            return _refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
+            return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
         if not _HEARTBEAT.fullmatch(name):
-            return _refused(422, "unreadable", field="name", what="no name", allowed="up to 100 letters, digits, . _ -")
+            return refused(422, "unreadable", field="name", what="no name", allowed="up to 100 letters, digits, . _ -")
         return await run_in_threadpool(self._keep, name, who)
 
     def _keep(self, name: str, who: str) -> Response:
@@ -215,10 +251,10 @@ class HeartbeatDesk:
             with self._store.write() as tx:
                 heartbeats.beat(tx, name, sender=who)
         except Refused as error:
-            return _refused(422, "too many", field="name", what=error.reason, allowed="a name that is known already")
+            return refused(422, "too many", field="name", what=error.reason, allowed="a name that is known already")
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("a heartbeat was not taken: %s", error)
-            return _refused(503, "store", what="the heartbeat could not be written", allowed="send it again")
+            return refused(503, "store", what="the heartbeat could not be written", allowed="send it again")
         return JSONResponse({"heard": name}, status_code=202)
 
 
@@ -271,11 +307,6 @@ class HealthDesk:
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("the inbox cannot be counted: %s", error)
         return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
-
-
-def _refused(status: int, reason: str, **error: str) -> JSONResponse:
-    metrics.REFUSED.labels(reason).inc()
-    return JSONResponse({"error": error}, status_code=status, headers=_HEADERS.get(status))
 
 
 async def _body(request: Request, limit: int) -> bytes:

@@ -141,7 +141,7 @@ class StrictProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._between:
             self._line += data
-            if b"\n" not in self._line and len(self._line) <= LARGEST_HEAD:
+            if b"\n" not in self._line.removeprefix(b"\r\n") and len(self._line) <= LARGEST_HEAD:
                 return
             data, self._line, self._between = self._line, b"", False
             if not _REQUEST_LINE.match(data):
@@ -163,7 +163,7 @@ class StrictProtocol(HttpToolsProtocol):
                 self._refuse("431 Request Header Fields Too Large", "too large", allowed)
 
     def _feed(self, data: bytes) -> None:
-        """Parse on. An upgrade is ignored, as RFC 9110 allows: the parser would leave the body out, and another goes on with it."""
+        """Parse on. An upgrade is ignored (RFC 9110): the parser would leave the body out, and another goes on with it."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:

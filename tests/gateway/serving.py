@@ -57,5 +57,20 @@ def read_all(connection: socket.socket) -> bytes:
     return answer
 
 
+def read_one(connection: socket.socket) -> bytes:
+    """One answer, to the end of its body."""
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        part = connection.recv(65_536)
+        if not part:
+            return answer
+        answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    [length] = [int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    while len(body) < length:
+        body += connection.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
 def status(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/") else 0

@@ -108,7 +108,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 def _begin(port: int, *more: str, auth: str = f"Bearer {TOKEN}") -> socket.socket:
     """A request whose body has yet to come."""
-    lines = ["POST /alerts/alertmanager HTTP/1.1", "Host: x", f"Authorization: {auth}", *more, "", ""]
+    lines = ["POST /alerts/alertmanager HTTP/1.1", "Host: localhost", f"Authorization: {auth}", *more, "", ""]
     connection = socket.create_connection(("127.0.0.1", port), timeout=10)
     connection.sendall("\r\n".join(lines).encode())
     return connection

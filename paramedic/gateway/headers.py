@@ -1,0 +1,33 @@
+"""Headers that every answer has, whichever page or error it is."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: For answers that are no pages: a browser loads, frames, guesses and remembers nothing of them.
+PLAIN = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class SafeHeaders:
+    """Adds those that an answer does not have itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._raw = [(name.lower().encode(), value.encode()) for name, value in PLAIN.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and its answer back."""
+
+        async def send_with(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                known = {name.lower() for name, _ in headers}
+                message["headers"] = [*headers, *(one for one in self._raw if one[0] not in known)]
+            await send(message)
+
+        await self._app(scope, receive, send_with if scope["type"] == "http" else send)

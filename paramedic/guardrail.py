@@ -67,6 +67,7 @@ class Facts:
     asks: bool  # whether a person must approve it
     approval: Approval | None  # what was asked for exactly this incident, attempt, rung and target
     identity: Identity  # the life of the target that is to be changed
+    withdrawn: str | None = None  # why the runbook, as it is now, no longer allows this change
 
     @property
     def by_hand(self) -> str:
@@ -149,6 +150,8 @@ def _no_right(facts: Facts) -> Refusal | None:
             f"the one permission for this change is {facts.grant or 'missing: the incident has used it up'}",
             facts.by_hand,
         )
+    if facts.withdrawn is not None:
+        return Refusal("runbook", facts.withdrawn, facts.by_hand)
     if facts.mode not in ("act", "ask"):
         return Refusal(
             "mode", f"the runbook's mode is {facts.mode}: it says what it would do and does nothing", facts.by_hand

@@ -38,7 +38,7 @@ class Decision(RunInput):
     )
 
 
-def ask_if_needed(work: Work, claim: Claim, remedy: Remedy, limits: Limits) -> None:
+def ask_if_needed(work: Work, claim: Claim, remedy: Remedy, limits: Limits, today: Limits) -> None:
     """Returns where no person need be asked, or one has answered: what the answer is worth, the intent judges (P9).
 
     Nobody is asked about a change that another guardrail refuses. Else the question is written, the run is suspended
@@ -46,11 +46,11 @@ def ask_if_needed(work: Work, claim: Claim, remedy: Remedy, limits: Limits) -> N
     the story's first line. Raises Refused where Prefect does not suspend it, Cancelled where an operator cancelled,
     TryAgain or Useless where the target cannot be seen.
     """
-    if limits.asks_from is None:
+    if limits.asks_from is None and today.asks_from is None:
         return
     identity = reading.identity(work.target)
     with work.store.read() as tx:
-        refusal = acts.would_refuse(tx, claim, rung=remedy.rung, identity=identity, limits=limits)
+        refusal = acts.would_refuse(tx, claim, rung=remedy.rung, identity=identity, limits=limits, today=today)
         known = approvals.of(tx, claim.incident, claim.attempt, remedy.rung, claim.target)
     if refusal is None or refusal.guardrail != APPROVAL:
         return

@@ -33,6 +33,7 @@ from paramedic.store.trail import append
 from paramedic.target import Identity, Target
 from tasks.approval import ask_if_needed
 from tasks.measure import measure
+from tasks.today import today
 from tasks.work import Work, at_hand
 
 P = ParamSpec("P")
@@ -104,7 +105,7 @@ def changes(step: Callable[[Intent], Identity]) -> Change:
         work = at_hand()
         work.may_change()  # asked here too: a tagged task stalls for minutes where Prefect is gone
         if work.hold is not None:  # before the task: a task cannot suspend its run
-            ask_if_needed(work, work.hold.claim, remedy, _limits(work, remedy))
+            ask_if_needed(work, work.hold.claim, remedy, *_limits(work, remedy))
         try:
             change(target, remedy)
         except ConcurrencySlotAcquisitionError as error:
@@ -173,18 +174,19 @@ def _change(name: str, step: Callable[[Intent], Identity], target: str, remedy: 
     reached("outcome_written", target)
 
 
-def _limits(work: Work, remedy: Remedy) -> Limits:
-    """What the runbook asks to be kept; a release that nobody marked as reversible is crossed only with a person's word."""
-    limits = Limits.of(work.runbook, remedy)
+def _limits(work: Work, remedy: Remedy) -> tuple[Limits, Limits]:
+    """What the incident's own runbook asks to be kept, and what its file asks at this moment.
+
+    A release that nobody marked as reversible is crossed only with a person's word.
+    """
+    limits, now = Limits.of(work.runbook, remedy), today(work, remedy)
     if remedy.verb is Verb.ROLL_BACK and reading.releases(work.target).current().reversible is None:
-        return replace(limits, asks_from=Severity.WARNING)
-    return limits
+        return replace(limits, asks_from=Severity.WARNING), now
+    return limits, now
 
 
 def _intend(work: Work, hold: Hold, name: str, remedy: Remedy, identity: Identity) -> Act:
-    limits = _limits(
-        work, remedy
-    )  # may read the release folder: a disk that hangs must not hold the store's writer lock
+    limits, now = _limits(work, remedy)  # before the transaction: a disk that hangs must hold no lock of the store
     with work.store.record() as tx:
         judged = acts.intend(
             tx,
@@ -194,6 +196,7 @@ def _intend(work: Work, hold: Hold, name: str, remedy: Remedy, identity: Identit
             identity=identity,
             deadline=work.settings.act_deadline,
             limits=limits,
+            today=now,
         )
     if isinstance(judged, Refusal):
         raise Refused(f"{name} of {work.target.id}: {judged.reason} ({judged.guardrail})", by_hand=judged.by_hand)

@@ -9,6 +9,7 @@ from paramedic.health import Sight
 from paramedic.incident import Incident
 from paramedic.runbook import Runbook
 from paramedic.store import incidents
+from paramedic.withdrawal import stricter
 from tasks.kinds import reads
 from tasks.measure import measure
 from tasks.work import at_hand
@@ -22,7 +23,7 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     """
     work = at_hand()
     work.forget_samples()
-    verify = runbook.verify
+    verify = stricter(runbook.verify, work.runbook.verify)  # an author may have raised it before the act
     pause = min(1.0, verify.stable.total_seconds() / 5)
     ends_at = boottime() + verify.within.total_seconds()
     well_since: float | None = None

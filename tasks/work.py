@@ -60,6 +60,10 @@ class Work:
     _reads: bool = field(default=False, init=False)
     samples: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of the runbook's checks, by their name
     fresh: bool = field(default=False, init=False)  # only samples that this run takes from now on count
+    own: Runbook = field(init=False)  # as the incident began with it; `runbook` may ask for more proof
+
+    def __post_init__(self) -> None:
+        self.own = self.runbook
 
     @property
     def holder(self) -> str:

@@ -1,6 +1,6 @@
 """Changes to production: the intent before, with every guardrail read in its transaction (P9), the outcome after."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -54,6 +54,7 @@ class Limits:
     at_once: tuple[int, int] | None = None  # targets of the service, of so many listed
 
     asks_from: Severity | None = None  # from which severity on a person must approve it
+    withdrawn: str | None = None  # why the runbook no longer allows this change at all
 
     @classmethod
     def of(cls, runbook: Runbook, remedy: Remedy) -> Self:
@@ -68,22 +69,54 @@ class Limits:
             asks_from=runbook.asks_from(remedy),
         )
 
+    @classmethod
+    def nothing(cls, why: str) -> Self:
+        """Those of a runbook that allows nothing any more."""
+        return cls("observe", None, None, withdrawn=why)
+
 
 #: Results that say the target was touched, or may have been.
 TOUCHED = ("done", "cured", "failed", "unknown", "decided")
 
 
-def would_refuse(tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Limits) -> Refusal | None:
+def would_refuse(
+    tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Limits, today: Limits | None = None
+) -> Refusal | None:
     """What `intend` would say now. Advice, and no permission: nothing is written."""
-    return judge(_facts(tx, claim, rung=rung, identity=identity, limits=limits))
+    return _judged(tx, claim, rung=rung, identity=identity, limits=limits, today=today)[0]
+
+
+def _judged(
+    tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Limits, today: Limits | None
+) -> tuple[Refusal | None, list[str]]:
+    """The first no of either version of the runbook; without one, what agreed."""
+    facts = _facts(tx, claim, rung=rung, identity=identity, limits=limits)
+    refusal, words = judge(facts), agreed(facts)
+    if refusal is not None or today is None or today == limits:
+        return refusal, words
+    now = _facts(tx, claim, rung=rung, identity=identity, limits=today)
+    refusal = judge(now)
+    if refusal is not None and today.withdrawn is None:
+        refusal = replace(refusal, reason=f"by the runbook as it is now, not as it was: {refusal.reason}")
+    return refusal, words + [f"as it is now: {one}" for one in agreed(now) if one not in words]
 
 
 def intend(
-    tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, deadline: timedelta, limits: Limits
+    tx: Tx,
+    claim: Claim,
+    *,
+    rung: int,
+    remedy: str,
+    identity: Identity,
+    deadline: timedelta,
+    limits: Limits,
+    today: Limits | None = None,
 ) -> Act | Refusal:
-    """Write the intent and spend the grant, or write the refusal: one transaction, from `Store.record`."""
-    facts = _facts(tx, claim, rung=rung, identity=identity, limits=limits)
-    refusal = judge(facts)
+    """Write the intent and spend the grant, or write the refusal: one transaction, from `Store.record`.
+
+    `limits` are those of the incident's own runbook, `today` those of its file as it is now: both must agree.
+    """
+    refusal, words = _judged(tx, claim, rung=rung, identity=identity, limits=limits, today=today)
     if refusal is not None:
         append(
             tx,
@@ -128,7 +161,7 @@ def intend(
             "token": claim.token,
             "deadline": iso(tx.now + deadline),
             "identity": _identity_json(identity),
-            "guardrails": agreed(facts),
+            "guardrails": words,
         },
     )
     return get(tx, act)
@@ -179,6 +212,7 @@ def _facts(tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Limit
         asks=asks(incident.severity, limits.asks_from),
         approval=approvals.of(tx, claim.incident, claim.attempt, rung, claim.target),
         identity=identity,
+        withdrawn=limits.withdrawn,
     )
 
 

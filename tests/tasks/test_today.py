@@ -1,0 +1,173 @@
+"""At the act the runbook's file counts as it is at that moment: lowered, narrowed, broken or gone, it acts no more."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from opened import ALIVE, claimed, told
+from patients import on_call
+
+from paramedic import library
+from paramedic.alert import Alert, Severity, Status, fingerprint
+from paramedic.clock import utc_now
+from paramedic.error import Refused
+from paramedic.paging import Pager
+from paramedic.remedy import RESTART
+from paramedic.settings import Settings
+from paramedic.store import Store, acts, incidents
+from paramedic.store.incidents import Plan
+from tasks.kinds import _intend
+from tasks.work import Work
+
+ROOT = Path(__file__).parents[2]
+NAME = "tracking-api-memory"
+
+
+@pytest.fixture
+def chosen(tmp_path: Path) -> Settings:
+    books = tmp_path / "runbooks"
+    shutil.copytree(ROOT / "runbooks", books)
+    file = books / f"{NAME}.md"
+    file.write_text(file.read_text().replace("mode: observe", "mode: act"))
+    return Settings(data=tmp_path, runbooks=books)
+
+
+@pytest.fixture
+def act(store: Store, chosen: Settings) -> Callable[..., str | None]:
+    """Have the incident's run come to its intent; the refusal, if it is refused."""
+    shelf = library.opened(chosen)
+    one = shelf.runbooks[NAME]
+    target = shelf.services.targets["web-1/tracking-api"]
+    labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
+    sent = fingerprint("alertmanager", labels)
+    alert = Alert("alertmanager", "TrackingApiMemory", Severity.CRITICAL, Status.FIRING, utc_now(), sent, labels)
+    with store.record() as tx:
+        incident = incidents.open_incident(
+            tx,
+            alert,
+            service=target.service,
+            target=target.id,
+            policy="default",
+            reason="it is new",
+            plan=Plan(one.name, one.version, one.text, rungs=1),
+        )
+        assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
+        claim = claimed(tx, incident.number)
+    work = Work(chosen, store, Pager(store, chosen, on_call()), incident, one, target, 1, "run-1")
+    hold = cast("Any", type("Held", (), {"claim": claim}))
+
+    def tried() -> str | None:
+        try:
+            _intend(work, hold, "restart", RESTART, ALIVE)
+        except Refused as no:
+            return no.reason
+        return None
+
+    return tried
+
+
+def _file(chosen: Settings) -> Path:
+    return chosen.runbooks / f"{NAME}.md"
+
+
+def _replace(file: str, before: str, after: str) -> Callable[[Settings], object]:
+    def edit(chosen: Settings) -> None:
+        text = (chosen.runbooks / file).read_text()
+        assert before in text
+        (chosen.runbooks / file).write_text(text.replace(before, after))
+
+    return edit
+
+
+def _a_directory(chosen: Settings) -> None:
+    _file(chosen).unlink()
+    _file(chosen).mkdir()
+
+
+MD = f"{NAME}.md"
+WITHDRAWN: dict[str, tuple[Callable[[Settings], object], str]] = {
+    "lowered": (
+        _replace(MD, "mode: act", "mode: observe"),
+        "by the runbook as it is now, not as it was: the runbook's",
+    ),
+    "asks": (_replace(MD, "mode: act", "mode: ask"), "as it is now, not as it was: it needs a person's approval"),
+    "narrowed": (_replace(MD, "alert: TrackingApiMemory", "alert: Other"), "`when` no longer wants"),
+    "another playbook": (_replace(MD, "playbook: restart-service", "playbook: restore-service"), "`playbook` was"),
+    "unlisted": (_replace("services.yaml", "host: web-1", "host: web-7"), "no longer lists web-1/tracking-api"),
+    "elsewhere": (_replace("services.yaml", "unix:///", "unix:///moved/"), "another address"),
+    "unparsable": (lambda one: _file(one).write_text("---\n{"), "the runbook cannot be used since"),
+    "gone": (lambda one: _file(one).unlink(), "the runbook was withdrawn"),
+    "renamed": (lambda one: _file(one).rename(one.runbooks / "other.md"), "the runbook was withdrawn"),
+    "a directory": (_a_directory, "the runbook cannot be used since"),
+    "unreadable services": (lambda one: (one.runbooks / "services.yaml").write_text("{"), "nothing acts until"),
+    "no on-call": (lambda one: (one.runbooks / "oncall.yaml").unlink(), "nothing acts until this is mended"),
+    "unmounted": (lambda one: shutil.rmtree(one.runbooks), "nothing acts until this is mended"),
+    "emptied": (lambda one: [path.unlink() for path in one.runbooks.iterdir()], "nothing acts until this is mended"),
+}
+
+
+@pytest.mark.parametrize("how", WITHDRAWN)
+def test_what_was_withdrawn_meanwhile_is_refused_in_words_on_the_trail(
+    chosen: Settings, store: Store, act: Callable[..., str | None], how: str
+) -> None:
+    library.in_force(chosen)  # what this process has read before is no excuse
+    edit, words = WITHDRAWN[how]
+    edit(chosen)
+    assert words in (act() or "it acted")
+    with store.read() as tx:
+        assert acts.of(tx, 1) == []
+    assert told(store, 1)[-1] == "restart.refused"
+
+
+def test_what_nobody_withdrew_is_done(act: Callable[..., str | None], store: Store) -> None:
+    assert act() is None
+    with store.read() as tx:
+        assert len(acts.of(tx, 1)) == 1
+
+
+def test_what_was_only_widened_or_explained_is_done(chosen: Settings, act: Callable[..., str | None]) -> None:
+    _file(chosen).write_text(_file(chosen).read_text() + "\nMore to read.\n")
+    _replace("services.yaml", "host: web-1", "host: web-1")(chosen)
+    assert act() is None
+
+
+def test_a_runbook_that_was_raised_does_not_make_a_running_incident_act(
+    chosen: Settings, store: Store, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    _replace(MD, "mode: act", "mode: observe")(chosen)
+    tried = request.getfixturevalue("act")
+    _replace(MD, "mode: observe", "mode: act")(chosen)
+    assert "the runbook's mode is observe" in (tried() or "it acted")
+
+
+def test_the_file_is_read_outside_the_store_s_transaction(
+    chosen: Settings, act: Callable[..., str | None], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside: list[bool] = []
+    record = store.record
+    opened = library.opened
+
+    def watched(*args: Any) -> Any:
+        inside.append(recording[0] > 0)
+        return opened(*args)
+
+    recording = [0]
+
+    class Recording:
+        def __init__(self) -> None:
+            self._inner = record()
+
+        def __enter__(self) -> Any:
+            recording[0] += 1
+            return self._inner.__enter__()
+
+        def __exit__(self, *args: object) -> Any:
+            recording[0] -= 1
+            return self._inner.__exit__(*args)
+
+    monkeypatch.setattr(library, "opened", watched)
+    monkeypatch.setattr(store, "record", Recording)
+    assert act() is None
+    assert inside == [False]

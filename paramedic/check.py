@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from paramedic.alert import Alert, Severity, Status, fingerprint
-from paramedic.duration import duration
+from paramedic.duration import between
 from paramedic.target import Target
 from paramedic.threshold import Level, Threshold, Unit, percent, quantity
 
@@ -188,30 +188,34 @@ _SHIPPED: dict[str, tuple[str, str]] = {
 
 _BELOW = ("expires_in",)
 
+#: The largest bound that a value can reach: shares of a whole end at 100%, and who sees no answer waits no longer.
+_MOST: dict[str, str] = {
+    "error_rate": "100%",
+    "disk": "100%",
+    "cpu": "100000%",
+    "memory": "100%",
+    "expires_in": "36500d",
+    "missing_for": "365d",
+} | dict.fromkeys(("latency_p50", "latency_p90", "latency_p95", "latency_p99"), "5m")
+
 _MINUTE = timedelta(minutes=1)
 
 #: How long a bound must be passed, unless the author says: what ebbs and flows needs time, a date does not.
 _HELD_FOR: dict[str, timedelta] = {"expires_in": timedelta(0), "missing_for": timedelta(0)}
 
 
-def _positive(said: object) -> object:
-    span = duration(said) if isinstance(said, str) else said
-    if not isinstance(span, timedelta):
-        raise ValueError("write a duration: 250ms, 5s, 10m")  # noqa: TRY004 - pydantic reports ValueError
-    if span <= timedelta(0):
-        raise ValueError("it must be longer than nothing")
-    return span
-
-
-def _not_negative(said: object) -> object:
-    return timedelta(0) if said in ("0s", "0") else _positive(said)
-
-
 def _share(said: object) -> object:
     return percent(said) / 100 if isinstance(said, str) else said
 
 
-_Span = Annotated[timedelta, BeforeValidator(_positive, json_schema_input_type=str)]
+_Every = Annotated[timedelta, BeforeValidator(between("50ms", "1d"), json_schema_input_type=str)]
+_Timeout = Annotated[timedelta, BeforeValidator(between("10ms", "5m"), json_schema_input_type=str)]
+_Window = Annotated[timedelta, BeforeValidator(between("50ms", "7d"), json_schema_input_type=str)]
+_UnknownAfter = Annotated[timedelta, BeforeValidator(between("50ms", "7d"), json_schema_input_type=str)]
+_HeldFor = Annotated[timedelta, BeforeValidator(between("0s", "7d"), json_schema_input_type=str)]
+
+#: The store keeps so many samples of a check (`paramedic.store.checks.KEEP`), with some to spare.
+_SAMPLES_IN_A_WINDOW = 1900
 
 
 class Bounds(BaseModel):
@@ -220,15 +224,19 @@ class Bounds(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     warning: str | None = None
     critical: str | None = None
-    for_: Annotated[timedelta, BeforeValidator(_not_negative, json_schema_input_type=str)] | None = Field(
-        default=None, alias="for"
-    )
+    for_: _HeldFor | None = Field(default=None, alias="for")
     hysteresis: Annotated[float, Field(ge=0, lt=1), BeforeValidator(_share, json_schema_input_type=str)] = 0.1
 
     def threshold(self, metric: str) -> Threshold:
         """The threshold that these bounds are. Raises ValueError, saying what is allowed."""
         units = (Unit.SECONDS,) if metric in _LATENCIES else _UNITS[metric]
-        read = {name: quantity(text, units) for name in ("warning", "critical") if (text := getattr(self, name))}
+        read = {
+            name: quantity(text, units, at_most=_MOST.get(metric))
+            for name in ("warning", "critical")
+            if (text := getattr(self, name)) is not None
+        }
+        if metric not in _BELOW and any(value <= 0 for value, _ in read.values()):
+            raise ValueError("a bound of nothing is always passed; write more than 0")
         if len({unit for _, unit in read.values()}) > 1:
             raise ValueError("`warning` and `critical` are of one unit")
         return Threshold(
@@ -248,10 +256,10 @@ class CheckWords(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     check: str | None = None
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._{}-]{1,100}$")
-    every: _Span = timedelta(seconds=15)
-    timeout: _Span = timedelta(seconds=2)
-    window: _Span = _MINUTE
-    unknown_after: _Span = timedelta(minutes=5)
+    every: _Every = timedelta(seconds=15)
+    timeout: _Timeout = timedelta(seconds=2)
+    window: _Window = _MINUTE
+    unknown_after: _UnknownAfter = timedelta(minutes=5)
     path: str | None = Field(default=None, pattern=r"^/")
     latency_p50: Bounds | None = None
     latency_p90: Bounds | None = None
@@ -269,6 +277,10 @@ class CheckWords(BaseModel):
         kind, where = self._subject()
         if self.timeout > self.every:
             raise ValueError("`timeout` is at most `every`: one sample ends before the next begins")
+        if self.window > _SAMPLES_IN_A_WINDOW * self.every:
+            raise ValueError(
+                f"`window` is at most {_SAMPLES_IN_A_WINDOW} times `every`: no more samples of a check are kept"
+            )
         if self.every > self.unknown_after:
             raise ValueError("`every` is at most `unknown_after`: between two samples nobody is blind")
         named = {metric: bounds for metric in _ALL if (bounds := getattr(self, metric)) is not None}
@@ -287,7 +299,7 @@ class CheckWords(BaseModel):
             name=self.name or kind,
             kind=kind,
             where=where,
-            thresholds=tuple(bounds.threshold(metric) for metric, bounds in named.items()),
+            thresholds=tuple(_threshold(metric, bounds) for metric, bounds in named.items()),
             every=self.every,
             timeout=self.timeout,
             window=max(self.window, self.every),
@@ -318,6 +330,13 @@ class CheckWords(BaseModel):
         return kind, said
 
 
+def _threshold(metric: str, bounds: Bounds) -> Threshold:
+    try:
+        return bounds.threshold(metric)
+    except ValueError as error:
+        raise ValueError(f"{metric}: {error}") from error
+
+
 _ALL = tuple(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
 
 
@@ -328,6 +347,6 @@ def host_and_port(address: str, *, needs_port: bool = True) -> tuple[str, int]:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ValueError(f"{address!r:.120} is no address: {error}") from error
-    if not host or (needs_port and port is None):
+    if not host or port == 0 or (needs_port and port is None):
         raise ValueError(f"{address!r:.120} is no address; write {parts.scheme}://HOST:PORT")
     return host, port or 0

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from whenever import PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
 
 from paramedic.alert import Severity
 from paramedic.document import BadDocument, Problem, read
-from paramedic.duration import duration
+from paramedic.duration import between, within_reach
 from paramedic.rotation import Override, Person, Rotation
 from paramedic.way import Way, parse_way
 
@@ -76,22 +76,16 @@ class Oncall:
         return None if found is None else self.people.get(found)
 
 
-def _lasting(span: timedelta) -> timedelta:
-    if span <= timedelta(0):
-        raise ValueError("it must be longer than nothing")
-    return span
-
-
-_Span = Annotated[timedelta, BeforeValidator(duration)]
-_Lasting = Annotated[_Span, AfterValidator(_lasting)]
-
-
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+#: Names stand in messages and in keys of the store's tables, which hold so much.
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class _Person(_Strict):
-    name: str
+    name: _Name
     email: str | None = Field(default=None, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")
     ways: list[Annotated[Way, BeforeValidator(parse_way)]] = []
 
@@ -121,7 +115,7 @@ class _Rotation(_Strict):
 
 class _Rung(_Strict):
     tell: str
-    after: _Span = timedelta(0)
+    after: Annotated[timedelta, BeforeValidator(between("0s", "7d"))] = timedelta(0)
 
 
 class _Policy(_Strict):
@@ -130,8 +124,8 @@ class _Policy(_Strict):
     rungs: list[_Rung] | None = Field(default=None, min_length=1)
     critical: list[_Rung] | None = Field(default=None, min_length=1)
     warning: list[_Rung] | None = Field(default=None, min_length=1)
-    repeat: _Lasting = timedelta(minutes=30)
-    acknowledged_for: _Lasting = timedelta(hours=4)
+    repeat: Annotated[timedelta, BeforeValidator(between("1s", "7d"))] = timedelta(minutes=30)
+    acknowledged_for: Annotated[timedelta, BeforeValidator(between("1s", "30d"))] = timedelta(hours=4)
 
     @model_validator(mode="after")
     def _for_both(self) -> Self:
@@ -149,9 +143,9 @@ class _Policy(_Strict):
 
 
 class _File(_Strict):
-    people: dict[str, _Person] = Field(min_length=1)
+    people: dict[_Name, _Person] = Field(min_length=1)
     rotation: _Rotation
-    policies: dict[str, _Policy]
+    policies: dict[_Name, _Policy]
 
 
 def parse_oncall(text: str, file: str) -> Oncall:
@@ -169,11 +163,13 @@ def parse_oncall(text: str, file: str) -> Oncall:
     starts = said.rotation.starts[:16]
     try:
         ZonedDateTime.now(said.rotation.zone)
-        PlainDateTime.parse_iso(starts.replace(" ", "T"))
+        within_reach(PlainDateTime.parse_iso(starts.replace(" ", "T")).to_stdlib())
     except TimeZoneNotFoundError:
         problems.append(Problem(file, 1, 1, f"rotation.zone: there is no zone {said.rotation.zone!r}", "Europe/Berlin"))
-    except ValueError:
-        problems.append(Problem(file, 1, 1, f"rotation.starts: {said.rotation.starts!r}", "write 2026-01-05 09:00"))
+    except ValueError as error:
+        problems.append(
+            Problem(file, 1, 1, f"rotation.starts: {said.rotation.starts!r:.80}: {error}", "write 2026-01-05 09:00")
+        )
     if problems:
         raise BadDocument(problems)
     return Oncall(

@@ -15,7 +15,7 @@ from paramedic import matcher
 from paramedic.alert import Alert, Severity
 from paramedic.check import SOURCE, Check, CheckWords, Placed, labels_of
 from paramedic.document import BadDocument, Problem, place, read
-from paramedic.duration import duration, size
+from paramedic.duration import SizeBetween, between
 from paramedic.matcher import AlertMatcher
 from paramedic.remedy import RESTART, Remedy, Verb
 from paramedic.services import Services
@@ -151,7 +151,16 @@ def _filled(template: str, labels: Mapping[str, str]) -> str:
 
 EVIDENCE = ("process-tree", "memory", "log-tail", "journal")
 
-_Span = Annotated[timedelta, BeforeValidator(duration, json_schema_input_type=str)]
+#: What can be carried out: a verification is one step of a playbook, which ends after an hour whatever it does.
+_Stable = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
+_Within = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
+_Cooldown = Annotated[timedelta, BeforeValidator(between("0s", "365d"), json_schema_input_type=str)]
+_Settle = Annotated[timedelta, BeforeValidator(between("0s", "7d"), json_schema_input_type=str)]
+_BUDGETED, _DEPLOYED = between("1s", "365d"), between("1ms", "365d")
+_MEMORY = SizeBetween(1000, 10**15)
+
+#: Names stand in keys of the store's tables, which hold so much.
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 def _matcher(text: Any) -> AlertMatcher:
@@ -165,8 +174,8 @@ def _budget(text: Any) -> Budget:
     if said is None:
         raise ValueError("write `3 per hour` or `2 per 30m`")
     words = {"hour": "1h", "day": "1d", "minute": "1m", "week": "1w"}
-    budget = Budget(int(said[1]), duration(words.get(said[2], said[2])))
-    if budget.count == 0 or not budget.per:
+    budget = Budget(int(said[1]), _BUDGETED(words.get(said[2], said[2])))
+    if budget.count == 0:
         raise ValueError("a budget of nothing allows nothing; write `mode: observe` for that")
     return budget
 
@@ -186,7 +195,7 @@ def _remedy(said: Any) -> Remedy:
         case "rollback":
             return Remedy(1, Verb.ROLL_BACK)
         case {"rollback-if-deployed-within": within} if len(said) == 1:
-            return Remedy(1, Verb.ROLL_BACK, deployed_within=duration(within))
+            return Remedy(1, Verb.ROLL_BACK, deployed_within=_DEPLOYED(within))
         case {"run": str(command)} if len(said) == 1 and command.strip():
             return Remedy(1, Verb.RUN, command=command)
     raise ValueError(
@@ -219,9 +228,9 @@ class _When(CheckWords):
 
 
 class _Target(_Strict):
-    supervisord: Annotated[str, Field(min_length=1)] | None = None
-    systemd: Annotated[str, Field(min_length=1)] | None = None
-    host: str = Field(min_length=1)
+    supervisord: _Name | None = None
+    systemd: _Name | None = None
+    host: _Name
 
     @model_validator(mode="after")
     def _one(self) -> "_Target":
@@ -237,10 +246,10 @@ class _Target(_Strict):
 
 class _Verify(_Strict):
     health: Literal["ok"] | None = None
-    memory_below: Annotated[int, BeforeValidator(size, json_schema_input_type=str)] | None = None
+    memory_below: Annotated[int, BeforeValidator(_MEMORY, json_schema_input_type=str)] | None = None
     check: Annotated[list[str], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])] = []
-    stable: _Span
-    within: _Span
+    stable: _Stable
+    within: _Within
 
     @model_validator(mode="after")
     def _sound(self) -> "_Verify":
@@ -265,7 +274,7 @@ class _With(_Strict):
 class _Guardrails(_Strict):
     budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
     service_budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
-    cooldown: _Span | None = None
+    cooldown: _Cooldown | None = None
     at_once: Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=str)] | None = None
     approval: dict[str, Severity] = {}
 
@@ -281,14 +290,14 @@ def _not_blank(text: str) -> str:
 
 
 class _Front(_Strict):
-    runbook: Annotated[str, AfterValidator(_not_blank)]
-    service: Annotated[str, AfterValidator(_not_blank)]
+    runbook: Annotated[_Name, AfterValidator(_not_blank)]
+    service: Annotated[_Name, AfterValidator(_not_blank)]
     when: list[_When] = Field(min_length=1)
     mode: Mode = Mode.OBSERVE
     playbook: str
     with_: _With = Field(alias="with")
     guardrails: _Guardrails = _Guardrails()
-    settle: _Span = timedelta(minutes=10)
+    settle: _Settle = timedelta(minutes=10)
     escalate: _Escalate = _Escalate(policy="default")
     notify: list[Annotated[Way, BeforeValidator(parse_way, json_schema_input_type=str)]] = []
     group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"

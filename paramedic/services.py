@@ -11,14 +11,30 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from paramedic.document import BadDocument, Problem, read
-from paramedic.duration import duration
+from paramedic.duration import between
 from paramedic.target import Command, Target
+
+
+def _address(said: str) -> str:
+    """Raises ValueError for a URL without a host, or with a port that is none."""
+    parts = urlsplit(said)
+    try:
+        fit = parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        fit = False
+    if not fit:
+        raise ValueError(f"{said!r:.120} is no address: it names a host, and a port, if any, from 1 to 65535")
+    return said
+
+
+#: Names stand in keys of the store's tables, which hold so much.
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Program(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    program: str = Field(min_length=1)
-    address: str = Field(pattern=r"^(unix:///|http://)")
+    program: _Name
+    address: Annotated[str, Field(pattern=r"^(unix:///|http://)"), AfterValidator(_address)]
 
 
 def _unit(name: str) -> str:
@@ -45,30 +61,24 @@ def _variable(name: str) -> str:
     return name
 
 
-def _more_than_nothing(span: timedelta) -> timedelta:
-    if span <= timedelta(0):
-        raise ValueError("write more than nothing")
-    return span
-
-
 class _Command(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     run: Annotated[list[str], BeforeValidator(_arguments)]
-    timeout: Annotated[timedelta, BeforeValidator(duration), AfterValidator(_more_than_nothing)]
+    timeout: Annotated[timedelta, BeforeValidator(between("10ms", "1h"))]
     cwd: str | None = Field(default=None, pattern=r"^/")
     environment: list[Annotated[str, AfterValidator(_variable)]] = []
 
 
 class _Listed(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    host: str = Field(pattern=r"^[^/\s]+$")
+    host: str = Field(pattern=r"^[^/\s]+$", max_length=200)
     supervisord: _Program | None = None
     systemd: Annotated[str, AfterValidator(_unit)] | None = None
-    health: str | None = Field(default=None, pattern=r"^https?://")
+    health: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_address)] | None = None
     log: str | None = Field(default=None, pattern=r"^/")
     releases: str | None = Field(default=None, pattern=r"^/[^\x00]+$")
     commands: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")], _Command] = {}
-    also: list[str] = []
+    also: list[_Name] = []
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -101,13 +111,13 @@ def _of_this_machine(address: str) -> bool:
 
 class _Service(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    owner: str | None = None
+    owner: _Name | None = None
     targets: list[_Listed] = Field(min_length=1)
 
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    services: dict[str, _Service]
+    services: dict[_Name, _Service]
 
 
 @dataclass(frozen=True)

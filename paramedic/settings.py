@@ -31,7 +31,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from paramedic import data_folder, ownership
-from paramedic.duration import duration, size
+from paramedic.duration import SizeBetween, between
 from paramedic.error import Useless
 from paramedic.secret import SHORTEST, remember
 from paramedic.way import CHANNEL_NAME
@@ -56,17 +56,15 @@ _PREFIX = "PARAMEDIC_"
 _OTHERS = {"PARAMEDIC_LIFELINE", "PARAMEDIC_CONFIG", "PARAMEDIC_BOUNDARIES", "PARAMEDIC_REQUIRE_REAL"}
 
 
-def _span(said: object) -> object:
-    span = duration(said) if isinstance(said, str) else said
-    if not isinstance(span, timedelta):
-        raise ValueError("a duration has a unit; write 250ms, 5s, 10m, 1h 30m, 2d, in quotes")  # noqa: TRY004 - pydantic's word
-    if span <= timedelta(0):
-        raise ValueError("it must be longer than nothing")
-    return span
+def _span(least: str, most: str) -> BeforeValidator:
+    return BeforeValidator(between(least, most))
+
+
+_SIZE = SizeBetween(0, 10**15)
 
 
 def _bytes(said: object) -> object:
-    return size(said) if isinstance(said, str) and not said.isdigit() else said
+    return _SIZE(said) if isinstance(said, str) and not said.isdigit() else said
 
 
 def _by_name(example: str) -> Callable[[object], object]:
@@ -135,11 +133,21 @@ def _absolute(said: Path) -> Path:
     return Path(os.path.expanduser(said)).absolute()  # noqa: PTH111 - Path's own raises where there is no home
 
 
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _one_of(*schemes: str) -> Callable[[SecretStr | str | None], SecretStr | str | None]:
     def check(said: SecretStr | str | None) -> SecretStr | str | None:
         url = said.get_secret_value() if isinstance(said, SecretStr) else said
         if url is not None and not url.startswith(schemes):
             raise ValueError(f"it begins with {' or '.join(schemes)}")
+        if url is not None and schemes[0] in ("http://", "smtp://") and not _has_host(url):
+            raise ValueError("it names a host, and a port, if any, from 1 to 65535; in a password, / is written %2F")
         return said
 
     return check
@@ -161,7 +169,6 @@ def _login(said: SecretStr | None) -> SecretStr | None:
     return said
 
 
-Span = Annotated[timedelta, BeforeValidator(_span)]
 Place = Annotated[Path, AfterValidator(_absolute)]
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 Secrets = Annotated[
@@ -204,44 +211,45 @@ class Settings(BaseSettings):
     gateway_hosts: Names = ()
     gateway_tokens: Secrets = {}
     gateway_users: Secrets = {}
-    body_limit: Bytes = Field(default=1024 * 1024, ge=1024)
-    quarantine_limit: int = Field(default=1000, ge=1)
+    body_limit: Bytes = Field(default=1024 * 1024, ge=1024, le=2**30)
+    quarantine_limit: int = Field(default=1000, ge=1, le=1_000_000)
     prefect_api_url: Web = None
     prefect_api_auth: Login = None
     prefect_ui_url: Web = None
     work_pool: str = "paramedic"
     work_pool_type: Literal["paramedic", "process"] = "paramedic"
     warm_processes: int = Field(default=4, ge=1, le=64)
-    run_memory: Bytes = Field(default=1024 * 1024 * 1024, ge=64 * 1024 * 1024)
+    run_memory: Bytes = Field(default=1024 * 1024 * 1024, ge=64 * 1024 * 1024, le=2**42)
     smtp_url: Mail = None
     mail_from: str = "paramedic@localhost"
     channels: Channels = {}
     heartbeat_url: SecretWeb = None
-    heartbeat_every: Span = timedelta(seconds=60)
+    heartbeat_every: Annotated[timedelta, _span("1s", "1d")] = timedelta(seconds=60)
     checkpoint_file: Place | None = None
     signing_key_file: Place | None = None
     link_key_file: Place | None = None
-    link_expires: Span = timedelta(hours=24)
-    lease: Span = timedelta(seconds=10)
-    renew: Span = timedelta(seconds=3)
-    act_deadline: Span = timedelta(seconds=30)
-    probe_timeout: Span = timedelta(seconds=2)
-    prefect_timeout: Span = timedelta(seconds=10)
-    clock_skew: Span = timedelta(seconds=5)
-    watchdog_every: Span = timedelta(seconds=5)
-    claim_within: Span = timedelta(seconds=30)
-    silent_after: Span = timedelta(seconds=60)
-    approve_within: Span = timedelta(minutes=15)
-    max_attempts: int = Field(default=3, ge=1)
-    cures_per_day: int = Field(default=3, ge=1)
-    reopen_within: Span = timedelta(minutes=30)
-    checks_every: Span = timedelta(seconds=60)
+    link_expires: Annotated[timedelta, _span("1m", "30d")] = timedelta(hours=24)
+    lease: Annotated[timedelta, _span("1s", "1d")] = timedelta(seconds=10)
+    renew: Annotated[timedelta, _span("10ms", "12h")] = timedelta(seconds=3)
+    act_deadline: Annotated[timedelta, _span("100ms", "1h")] = timedelta(seconds=30)
+    probe_timeout: Annotated[timedelta, _span("10ms", "1m")] = timedelta(seconds=2)
+    prefect_timeout: Annotated[timedelta, _span("100ms", "5m")] = timedelta(seconds=10)
+    clock_skew: Annotated[timedelta, _span("1ms", "1h")] = timedelta(seconds=5)
+    watchdog_every: Annotated[timedelta, _span("50ms", "5m")] = timedelta(seconds=5)
+    claim_within: Annotated[timedelta, _span("100ms", "1h")] = timedelta(seconds=30)
+    silent_after: Annotated[timedelta, _span("100ms", "1h")] = timedelta(seconds=60)
+    approve_within: Annotated[timedelta, _span("1s", "7d")] = timedelta(minutes=15)
+    max_attempts: int = Field(default=3, ge=1, le=1000)
+    cures_per_day: int = Field(default=3, ge=1, le=1000)
+    reopen_within: Annotated[timedelta, _span("1ms", "30d")] = timedelta(minutes=30)
+    # a run takes seconds to begin, and samples inside as often as told
+    checks_every: Annotated[timedelta, _span("10s", "1d")] = timedelta(seconds=60)
     control_probes: Addresses = ()
-    mass_breach: int = Field(default=5, ge=2)
-    keep_inbox: Span = timedelta(days=30)
-    keep_evidence: Span = timedelta(days=90)
-    keep_trail: Span = timedelta(days=365)
-    keep_prefect_runs: Span = timedelta(days=30)
+    mass_breach: int = Field(default=5, ge=2, le=1_000_000)
+    keep_inbox: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=30)
+    keep_evidence: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=90)
+    keep_trail: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=365)
+    keep_prefect_runs: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=30)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -249,14 +257,6 @@ class Settings(BaseSettings):
     def _renewed_in_time(self) -> Self:
         if 2 * self.renew >= self.lease:
             raise ValueError("renew must be under half of lease: a holder stops at half its lease")
-        return self
-
-    @model_validator(mode="after")
-    def _seldom_enough(self) -> Self:
-        if not timedelta(seconds=10) <= self.checks_every <= timedelta(days=1):
-            raise ValueError(
-                "checks_every is from 10s to 1d: a run takes seconds to begin, and samples inside as often as told"
-            )
         return self
 
     def store(self) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from paramedic.clock import spoken
-from paramedic.duration import duration, size
+from paramedic.duration import SIZE, SPAN, SizeBetween, between
 
 
 class Level(StrEnum):
@@ -56,22 +56,36 @@ def percent(text: str) -> float:
     return float(said[1])
 
 
-def quantity(text: object, units: tuple[Unit, ...]) -> tuple[float, Unit]:
-    """What an author wrote, in the first unit that it fits. Raises ValueError, saying what is allowed."""
+#: Spans and sizes that a value can be compared with; each metric has its own largest bound.
+_WRITTEN = {Unit.SECONDS: SPAN, Unit.PERCENT: _PERCENT, Unit.BYTES: SIZE}
+_SPAN, _SIZE = between("0s", "36500d"), SizeBetween(0, 10**15)
+
+
+def quantity(text: object, units: tuple[Unit, ...], *, at_most: str | None = None) -> tuple[float, Unit]:
+    """What an author wrote, in the first unit that it fits, and not more than `at_most` where that is of the same unit.
+
+    Raises ValueError, saying what is allowed.
+    """
     if not isinstance(text, str):
         raise ValueError(f"{text!r:.80} has no unit; {_ALLOWED[units[0]]}")  # noqa: TRY004 - pydantic reports ValueError
     for unit in units:
-        try:
-            match unit:
-                case Unit.SECONDS:
-                    return duration(text).total_seconds(), unit
-                case Unit.PERCENT:
-                    return percent(text), unit
-                case Unit.BYTES:
-                    return float(size(text)), unit
-        except ValueError:
+        if not _WRITTEN[unit].fullmatch(text):
             continue
+        value = _value(text, unit)
+        if at_most is not None and _WRITTEN[unit].fullmatch(at_most) and value > _value(at_most, unit):
+            raise ValueError(f"{text!r:.80} is too much; allowed: at most {at_most}")
+        return value, unit
     raise ValueError(f"{text!r:.80}: {' or '.join(_ALLOWED[unit] for unit in units)}")
+
+
+def _value(text: str, unit: Unit) -> float:
+    match unit:
+        case Unit.SECONDS:
+            return _SPAN(text).total_seconds()
+        case Unit.PERCENT:
+            return percent(text)
+        case Unit.BYTES:
+            return float(_SIZE(text))
 
 
 _ALLOWED = {

@@ -64,7 +64,7 @@ def test_what_is_a_date_needs_no_time_to_be_believed() -> None:
         ({"check": "process", "memory": {"warning": "1GB", "critical": "90%"}}, "of one unit"),
         ({"check": "health", "every": "1s"}, "`timeout` is at most `every`"),
         ({"check": "health", "every": "1h"}, "`every` is at most `unknown_after`"),
-        ({"check": "health", "every": "0s"}, "longer than nothing"),
+        ({"check": "health", "every": "0s"}, "too short; allowed: from 50ms to 1d"),
         ({"check": "health", "path": "/var"}, "`path` belongs to `check: host`"),
         ({"check": "heartbeat"}, "`name` the heartbeat"),
         ({"check": "heartbeat", "name": "backup"}, "name a bound for missing_for"),

@@ -83,6 +83,7 @@ NO: list[tuple[str, dict[str, Any], str]] = [
     ("grant", {"grant": "spent"}, "is spent"),
     ("grant", {"grant": "revoked"}, "is revoked"),
     ("grant", {"grant": None}, "is missing"),
+    ("runbook", {"withdrawn": "the runbook was withdrawn: it is gone"}, "it is gone"),
     ("mode", {"mode": "observe"}, "observe"),
     ("mode", {"mode": ""}, "mode"),
     ("cooldown", {"last_act_at": NOW - timedelta(minutes=9, seconds=59)}, "2026-01-31T09:20:01.000000Z"),

@@ -115,8 +115,8 @@ def test_a_policy_that_is_gone_is_the_default(oncall: Oncall) -> None:
         ("starts: 2026-01-05 09:00", "starts: Monday", "rotation.starts"),
         ("email: ada@example.org", "email: ada@example.org>,<eve@example.org", "people.ada.email"),
         ("repeat: 30m", "repat: 30m", "did you mean repeat?"),
-        ("repeat: 30m", "repeat: 0s", "policies.default.repeat: it must be longer than nothing"),
-        ("repeat: 30m", "acknowledged_for: 0h", "acknowledged_for: it must be longer than nothing"),
+        ("repeat: 30m", "repeat: 0s", "policies.default.repeat: '0s' is too short; allowed: from 1s to 7d"),
+        ("repeat: 30m", "acknowledged_for: 0h", "acknowledged_for: '0h' is too short; allowed: from 1s to 30d"),
     ],
 )
 def test_what_is_wrong_is_said(before: str, after: str, says: str) -> None:

@@ -92,7 +92,7 @@ def test_names_that_are_no_settings_are_known(monkeypatch: pytest.MonkeyPatch, t
         ("PARAMEDIC_SMTP_URL", f"http://me:{PASSWORD}@mail", "smtp://"),
         ("PARAMEDIC_STORE_URL", f"mysql://me:{PASSWORD}@db", "postgresql://"),
         ("PARAMEDIC_RENEW", "5s", "half"),
-        ("PARAMEDIC_WATCHDOG_EVERY", "0s", "longer than nothing"),
+        ("PARAMEDIC_WATCHDOG_EVERY", "0s", "too short; allowed: from 50ms to 5m"),
     ],
 )
 def test_a_bad_value_is_refused_in_words_that_do_not_repeat_a_secret(

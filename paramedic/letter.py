@@ -35,6 +35,31 @@ class Letter:
     marks: Mapping[str, str] = field(default_factory=dict)  # what a program sorts it by
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What an incident's alerts say at the moment when somebody is told of it."""
+
+    firing: int = 0  # how many of them fire
+    of: int = 0
+    said_at: datetime | None = None  # when one that fires was last said
+    ended_at: datetime | None = None  # when the last of them ended, if none fires
+
+    @property
+    def words(self) -> str:
+        """In a sentence; nothing where there is no alert."""
+        if self.ended_at is not None:
+            which = "its alert has" if self.of == 1 else f"all {self.of} alerts have"
+            return f"Now: {which} ended, at {iso(self.ended_at)}, by its sender's word."
+        if self.said_at is not None:
+            which = "its alert fires" if self.of == 1 else f"{self.firing} of {self.of} alerts fire"
+            return f"Now: {which}, last said at {iso(self.said_at)}."
+        return ""
+
+
+#: Nothing is known of its alerts.
+UNKNOWN = Condition()
+
+
 def page(
     incident: Incident,
     *,
@@ -46,57 +71,71 @@ def page(
     link: str,
     lasts: timedelta,
     now: datetime,
+    condition: Condition = UNKNOWN,
 ) -> Letter:
     """It is yours: what is wrong, why, what to do, what was done and seen, and the link that stops the climbing.
 
     `open_acts` are acts without an outcome, in words, each with the number of its incident. Our own words stand at the
     margin; what came from outside is on one line, or indented. `lasts` is how long an acknowledgement stops the climbing.
     """
-    wrong = f"{_short(incident.title)} on {_short(incident.target)}"
+    over = condition.ended_at is not None
+    wrong = f"{short(incident.title)} on {short(incident.target)}"
     parts = [
-        f"{wrong} ({incident.severity}), since {iso(incident.opened_at)}.",
-        f"It is yours because: {_short(incident.because or 'nobody else has it')}",
+        f"{wrong} ({incident.severity}), {'begun' if over else 'since'} {iso(incident.opened_at)}.",
+        *_now(condition),
+        f"It is yours because: {short(incident.because or 'nobody else has it')}",
         *_taken_before(incident, person, now),
         _take_it(incident.number, person, link, lasts),
         *[
-            f"OPEN: {_short(words)}. Nobody knows whether it happened; nothing else is done to its target meanwhile.\n"
+            f"OPEN: {short(words)}. Nobody knows whether it happened; nothing else is done to its target meanwhile.\n"
             f"Look at the target before you act. Once you know, and it is over:\n"
             f"paramedic incident resolve {name(number)} --by {person.id}"
             for words, number in open_acts
         ],
     ]
     if mitigation:
-        parts.append(f"What to do:\n{_data(mitigation, first=_BODY_LIMIT)}")
+        what_to_do = "What to do, if it is not well" if over else "What to do"
+        parts.append(f"{what_to_do}:\n{_data(mitigation, first=_BODY_LIMIT)}")
     parts.append(_done(timeline))
     if len(evidence) > _PIECES_LIMIT:
         parts.append(f"{len(evidence) - _PIECES_LIMIT} older pieces of evidence are in `paramedic incident show`.")
     parts += [
-        f"{_short(piece['kind'])}, {iso(piece['taken_at'])}:\n{_data(piece['body'], last=EVIDENCE_LIMIT)}"
+        f"{short(piece['kind'])}, {iso(piece['taken_at'])}:\n{_data(piece['body'], last=EVIDENCE_LIMIT)}"
         for piece in evidence[-_PIECES_LIMIT:]
     ]
     parts.append(f"Sent {iso(now)} by Paramedic.")
-    return _letter(f"{_about(incident)}: {_spoken(incident)}", parts, _marks("page", incident))
+    return compose(f"{_about(incident)}: {ending(incident)}{_over(condition)}", parts, _marks("page", incident))
 
 
-def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime) -> Letter:
+def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN) -> Letter:
     """It is over, and this is how."""
     parts = [
-        f"{_short(incident.title)} on {_short(incident.target)}: {_spoken(incident)}. {_short(incident.because or '')}",
+        f"{short(incident.title)} on {short(incident.target)}: {ending(incident)}. {short(incident.because or '')}",
+        *_now(condition),
         _done(timeline),
         f"Nothing is left to do. Sent {iso(now)} by Paramedic.",
     ]
-    return _letter(f"{_about(incident)}: {_spoken(incident)}", parts, _marks("news", incident))
+    return compose(f"{_about(incident)}: {ending(incident)}", parts, _marks("news", incident))
 
 
-def update(incident: Incident, *, subject: str, body: str, timeline: Sequence[Entry], now: datetime) -> Letter:
+def update(
+    incident: Incident,
+    *,
+    subject: str,
+    body: str,
+    timeline: Sequence[Entry],
+    now: datetime,
+    condition: Condition = UNKNOWN,
+) -> Letter:
     """Something changed about an incident that goes on: for whoever holds it."""
     parts = [
-        f"{_short(incident.title)} on {_short(incident.target)} ({incident.severity}): {_short(subject)}.",
+        f"{short(incident.title)} on {short(incident.target)} ({incident.severity}): {short(subject)}.",
         *([_data(body, first=_BODY_LIMIT)] if body else []),
+        *_now(condition),
         _done(timeline),
         f"Sent {iso(now)} by Paramedic.",
     ]
-    return _letter(f"{_about(incident)}: {_short(subject)}", parts, _marks("update", incident))
+    return compose(f"{_about(incident)}: {short(subject)}", parts, _marks("update", incident))
 
 
 def approval(
@@ -108,6 +147,7 @@ def approval(
     code: str,
     timeline: Sequence[Entry],
     now: datetime,
+    condition: Condition = UNKNOWN,
 ) -> Letter:
     """May it be done? Which change, in which life of which target, until when, and the ways to answer."""
     by_hand = f"paramedic incident approve {incident.id} --by {person.id}"
@@ -115,53 +155,57 @@ def approval(
     if link:
         ways = [link, f"Your code there: {code}", f"or: {ways[0]}", f"or: {ways[1]}"]
     parts = [
-        f"Paramedic asks you before it does this: {_short(asked.remedy)}",
-        f"On {_short(asked.target)} ({_short(life(asked.identity))}),\nuntil {iso(asked.expires_at)}.",
-        f"For {incident.id}: {_short(incident.title)} ({incident.severity}), since {iso(incident.opened_at)}.",
+        f"Paramedic asks you before it does this: {short(asked.remedy)}",
+        f"On {short(asked.target)} ({short(life(asked.identity))}),\nuntil {iso(asked.expires_at)}.",
+        f"For {incident.id}: {short(incident.title)} ({incident.severity}), since {iso(incident.opened_at)}.",
+        *_now(condition),
         "Without an approval nothing is done, and the incident goes to a person.",
         "\n".join(["Approve or deny it:", *ways]),
         _done(timeline),
         f"Sent {iso(now)} by Paramedic.",
     ]
-    return _letter(f"{_about(incident)}: approve {_short(asked.remedy)}?", parts, _marks("approval", incident))
+    return compose(f"{_about(incident)}: approve {short(asked.remedy)}?", parts, _marks("approval", incident))
 
 
-def notice(incident: Incident, *, happened: str, timeline: Sequence[Entry], now: datetime) -> Letter:
+def notice(
+    incident: Incident, *, happened: str, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN
+) -> Letter:
     """For a channel that listens: what happened, and that it is not asked to do anything."""
     parts = [
-        f"{_short(incident.title)} on {_short(incident.target)} ({incident.severity}): {_short(happened)}.",
-        *([_short(incident.because)] if incident.because and happened != "opened" else []),
+        f"{short(incident.title)} on {short(incident.target)} ({incident.severity}): {short(happened)}.",
+        *([short(incident.because)] if incident.because and happened != "opened" else []),
+        *_now(condition),
         _done(timeline),
         f"Whoever is on call is told apart from this. Sent {iso(now)} by Paramedic.",
     ]
-    return _letter(f"{_about(incident)}: {_short(happened)}", parts, _marks("news", incident))
+    return compose(f"{_about(incident)}: {short(happened)}", parts, _marks("news", incident))
 
 
 def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Letter:
     """All that can be said of an incident whose message could not be composed."""
     parts = [
-        f"{name(number)} needs a look. Its message could not be composed: {_short(because)}",
+        f"{name(number)} needs a look. Its message could not be composed: {short(because)}",
         f"What is known: paramedic incident show {name(number)}",
         _take_it(number, person, link, lasts),
         f"Sent {iso(now)} by Paramedic.",
     ]
-    return _letter(f"[{name(number)}] needs a look", parts, {"kind": "page", "incident": name(number)})
+    return compose(f"[{name(number)}] needs a look", parts, {"kind": "page", "incident": name(number)})
 
 
 def trouble(subject: str, body: str, *, now: datetime) -> Letter:
     """About Paramedic itself."""
     words = visible(redact(body))[:_BODY_LIMIT]
-    return _letter(
-        f"[Paramedic] {_short(subject)}", [words, f"Sent {iso(now)} by Paramedic, about itself."], {"kind": "trouble"}
+    return compose(
+        f"[Paramedic] {short(subject)}", [words, f"Sent {iso(now)} by Paramedic, about itself."], {"kind": "trouble"}
     )
 
 
 def test(person: Person, *, by: str, now: datetime) -> Letter:
     """A page in all but its meaning."""
     words = (
-        f"This is a test, for {_short(person.name)}, sent by {_short(by)}. Nothing is wrong, and nothing is to be done."
+        f"This is a test, for {short(person.name)}, sent by {short(by)}. Nothing is wrong, and nothing is to be done."
     )
-    return _letter("[Paramedic] this is a test", [words, f"Sent {iso(now)} by Paramedic."], {"kind": "test"})
+    return compose("[Paramedic] this is a test", [words, f"Sent {iso(now)} by Paramedic."], {"kind": "test"})
 
 
 def mitigation_of(runbook: str) -> str:
@@ -200,10 +244,19 @@ def part_of(runbook: str, heading: str) -> str:
 def _about(incident: Incident) -> str:
     host, _, rest = incident.target.partition("/")
     where = host if rest == incident.service else incident.target
-    return f"[{incident.id}] {_short(incident.service)} on {_short(where)}"
+    return f"[{incident.id}] {short(incident.service)} on {short(where)}"
 
 
-def _spoken(incident: Incident) -> str:
+def _now(condition: Condition) -> list[str]:
+    return [condition.words] if condition.words else []
+
+
+def _over(condition: Condition) -> str:
+    return "" if condition.ended_at is None else ", its alert has ended"
+
+
+def ending(incident: Incident) -> str:
+    """How it ended, or was handed over, in words."""
     return str(incident.ending or "handed over").replace("_", " ")
 
 
@@ -211,7 +264,7 @@ def _taken_before(incident: Incident, person: Person, now: datetime) -> list[str
     """That somebody had it, for who is told again, and for who is told after them."""
     if incident.acknowledged_by is None or incident.acknowledged_at is None:
         return []
-    who = "You have" if incident.acknowledged_by == person.id else f"{_short(incident.acknowledged_by)} has"
+    who = "You have" if incident.acknowledged_by == person.id else f"{short(incident.acknowledged_by)} has"
     return [
         f"{who} had it since {iso(incident.acknowledged_at)}, for {spoken(now - incident.acknowledged_at)}: not over."
     ]
@@ -227,14 +280,17 @@ def _take_it(number: int, person: Person, link: str, lasts: timedelta) -> str:
 
 
 def _done(timeline: Sequence[Entry]) -> str:
-    lines = [f"{entry.at[11:19]}  {entry.what}: {_short(entry.reason)}" for entry in timeline[-_LINES_LIMIT:]]
+    lines = [f"{entry.at[11:19]}  {entry.what}: {short(entry.reason)}" for entry in timeline[-_LINES_LIMIT:]]
     if len(timeline) > _LINES_LIMIT:
         lines.insert(0, f"… {len(timeline) - _LINES_LIMIT} earlier entries are in `paramedic incident show`")
     return "\n".join(["What was done and found (times in UTC):", *lines])
 
 
-def _short(text: str) -> str:
-    """On one line and bounded. Secrets go before anything is cut: half a secret is known to nobody as one."""
+def short(text: str) -> str:
+    """What came from outside, on one line and bounded.
+
+    Secrets go before anything is cut: half a secret is known to nobody as one.
+    """
     words = one_line(redact(text[:65_536])[: 4 * _WORDS_LIMIT])
     return words if len(words) <= _WORDS_LIMIT else f"{words[:_WORDS_LIMIT]} …"
 
@@ -252,8 +308,9 @@ def _data(body: str, *, first: int | None = None, last: int | None = None) -> st
 def _marks(kind: str, incident: Incident) -> dict[str, str]:
     said = {"service": incident.service, "target": incident.target}
     marks = {"kind": kind, "incident": incident.id, "severity": incident.severity.value}
-    return marks | {key: _short(value) for key, value in said.items()}
+    return marks | {key: short(value) for key, value in said.items()}
 
 
-def _letter(subject: str, parts: Sequence[str], marks: Mapping[str, str]) -> Letter:
+def compose(subject: str, parts: Sequence[str], marks: Mapping[str, str]) -> Letter:
+    """A letter of these parts; all that came from outside is visible and bounded already."""
     return Letter(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n", marks)

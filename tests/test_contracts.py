@@ -18,7 +18,7 @@ SINS = {
     "prefect-in-two-rooms": ("paramedic/watchdog/__init__.py", "import prefect"),
     "integrations-apart": ("paramedic/integrations/process.py", "import paramedic.integrations.supervisord"),
     "sources-apart": ("paramedic/sources/other.py", "import paramedic.sources.alertmanager"),
-    "integrations-behind-doors": ("paramedic/paging.py", "import paramedic.integrations.supervisord"),
+    "integrations-behind-doors": ("paramedic/paging/pager.py", "import paramedic.integrations.supervisord"),
     "one-hand-on-production": ("tasks/verify.py", "import paramedic.doors.changing"),
     "one-voice": ("tasks/notify.py", "import paramedic.doors.telling"),
     "rooms": ("paramedic/store/claims.py", "import paramedic.intake"),

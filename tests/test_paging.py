@@ -24,6 +24,7 @@ from paramedic.demo.world import free_port
 from paramedic.incident import Incident
 from paramedic.outcome import Ending, Outcome
 from paramedic.paging import Pager
+from paramedic.paging.recipients import Recipients
 from paramedic.settings import Settings
 from paramedic.store import Store, approvals, incidents, messages
 from paramedic.store import trail as kept
@@ -377,14 +378,14 @@ def test_a_fault_in_one_message_keeps_no_other_from_its_person(
     with timed.write() as tx:
         for subject in ("first", "second"):
             messages.queue_trouble(tx, subject=subject, body="", same_within_minutes=1)
-    whole = Pager._people
+    whole = Recipients.of
 
-    def fault(self: Pager, message: Message, now: datetime) -> Any:
+    def fault(self: Recipients, message: Message, now: datetime, **how: bool) -> Any:
         if message.subject == "first":
             raise KeyError("what nobody thought of")
-        return whole(self, message, now)
+        return whole(self, message, now, **how)
 
-    monkeypatch.setattr(Pager, "_people", fault)
+    monkeypatch.setattr(Recipients, "of", fault)
     assert paging().deliver_due() == 1
     assert postbox.subjects == ["[Paramedic] second"]
 

@@ -1,4 +1,4 @@
-"""What speaks to people. Only `paramedic/paging.py` may come through here."""
+"""What speaks to people. Only `paramedic/paging` may come through here."""
 
 from collections.abc import Mapping
 from typing import Protocol, cast

@@ -328,7 +328,9 @@ messages = Table(
     Column("severity", String(16), nullable=False, server_default="critical"),  # whose rungs are climbed
     Column("recipient", Words),  # whom it means, where that is not the rung's own person
     Column("repeats", Integer, nullable=False, server_default="0"),  # how many more of the same it stands for
+    Column("digest", BigInteger),  # the first of the messages that left together with it as one
     Index("messages_due", "state", "due_at"),
+    Index("messages_person", "person", "sent_at"),
     sqlite_autoincrement=True,
 )
 

@@ -73,10 +73,10 @@ def test_a_channel_hears_of_an_incident_s_opening_hand_over_and_end_each_once(
     assert "restarted, still failing" in hooks.said[1]["data"]["text"]
     assert [said["title"] for said in chat.said] == subjects(hooks)
     assert [to for to in postbox.told if to == "bob@example.org"] == ["bob@example.org"] * 3
-    assert told(timed)[:3] == [
-        ("notice.told", "webhook:ops was told: opened"),
+    assert sorted(told(timed)[:3]) == [  # a slow channel keeps no other waiting: in any order
         ("notice.told", "apprise:chat was told: opened"),
         ("notice.told", "email was told: opened"),
+        ("notice.told", "webhook:ops was told: opened"),
     ]
 
 

@@ -79,26 +79,36 @@ def test_a_person_whose_every_way_says_no_is_passed_over_and_the_trail_says_of_e
         assert words in reason
 
 
-def test_a_way_that_says_later_is_waited_for_a_few_times_and_then_the_next_is_tried(
-    timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks, clock: Clock
+def test_a_way_that_says_later_is_left_for_the_next_at_once(
+    timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks
 ) -> None:
     handed_over(timed)
     hooks.says = 503
-    pager = paging()
-    assert pager.deliver_due() == 0
-    clock.advance(timedelta(seconds=5))
-    assert pager.deliver_due() == 0
-    assert postbox.letters == []
-    clock.advance(timedelta(seconds=15))
-    assert pager.deliver_due() == 1
+    assert paging().deliver_due() == 1
     assert postbox.told == ["ada@example.org"]
-    assert len({headers["webhook-id"] for _, headers, _ in hooks.posted}) == 1, "a repeat is known by its id"
-    clock.advance(timedelta(minutes=9))
-    assert pager.deliver_due() == 0
     assert told(timed) == [("person.told", "ada was told by email, after webhook:ops: the webhook answered 503")]
 
 
-def test_a_way_that_asks_for_a_long_wait_is_not_waited_for(
+def test_ways_that_all_say_later_are_tried_again_each_with_the_message_s_own_id(
+    timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks, chat: Hooks, clock: Clock
+) -> None:
+    handed_over(timed)
+    hooks.says = chat.says = 503
+    postbox.says["*"] = "451 4.7.1 later"
+    pager = paging()
+    for pause in (5, 15, 60):
+        assert pager.deliver_due() == 0
+        clock.advance(timedelta(seconds=pause))
+    postbox.says = {"ada@example.org": "451 4.7.1 later"}
+    assert pager.deliver_due() == 1
+    assert postbox.told == ["bob@example.org"], "after three tries the next rung is told as well"
+    assert len({headers["webhook-id"] for _, headers, _ in hooks.posted}) == 1, "a repeat is known by its id"
+    hooks.says = 204
+    clock.advance(timedelta(minutes=2))
+    assert pager.deliver_due() == 1, "and the first is still told"
+
+
+def test_a_way_that_asks_for_a_long_wait_keeps_no_other_waiting(
     timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks
 ) -> None:
     handed_over(timed)

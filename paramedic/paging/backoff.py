@@ -1,0 +1,40 @@
+"""How long a message waits after a try that failed, and how many messages one person gets."""
+
+from datetime import timedelta
+
+from paramedic.alert import Severity
+from paramedic.error import TryAgain
+from paramedic.store.messages import Message
+
+#: How long a message waits after its first, second, … failed try.
+_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 120, 300))
+
+#: After so many failed tries the next rung is told as well.
+TRIES_BEFORE_NEXT_RUNG = 3
+
+#: A channel that takes no notice is asked for some eight hours; then the notice is old.
+TRIES_OF_A_NOTICE = 100
+
+#: Of a message's class, how many a person gets singly and how many at all within a minute; what goes beyond is a digest.
+#: What can wait leaves the last one of a minute to what cannot.
+_URGENT, _CAN_WAIT, _NOTICE, _FOR_A_PROGRAM = (4, 5), (2, 4), (9, 10), (1_000_000, 1_000_000)
+
+
+def pause(message: Message, error: TryAgain) -> timedelta:
+    """How long it waits now: longer with each try, and as long as the other side asks for, within bounds."""
+    own = _PAUSES[min(message.tries, len(_PAUSES) - 1)]
+    return max(own, min(error.after or timedelta(0), _PAUSES[-1]))
+
+
+def urgent(message: Message) -> bool:
+    """Whether somebody is woken by it: critical, a question, or trouble about Paramedic itself."""
+    critical = message.kind in ("rung", "update") and message.severity is Severity.CRITICAL
+    return critical or message.kind in ("approval", "trouble")
+
+
+def limits(message: Message) -> tuple[int, int]:
+    """How many like this one person, or one channel that listens, gets within a minute: singly, and at all."""
+    if message.kind == "notice" and not (message.recipient or "").startswith("email:"):
+        # A program that takes webhooks counts on one for each event.
+        return _FOR_A_PROGRAM if (message.recipient or "").startswith("webhook:") else _NOTICE
+    return _URGENT if urgent(message) else _CAN_WAIT

@@ -1,0 +1,173 @@
+"""What became of a message, written down: in the store, on the trail, and as the rung that comes next."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+from paramedic.error import TryAgain
+from paramedic.escalation import Policy
+from paramedic.incident import State
+from paramedic.paging.backoff import TRIES_BEFORE_NEXT_RUNG, TRIES_OF_A_NOTICE, pause
+from paramedic.paging.recipients import Recipients
+from paramedic.rotation import Person
+from paramedic.store import Store, StoreUnavailable, Tx, incidents, messages, trail
+from paramedic.store.messages import Message
+
+log = logging.getLogger(__name__)
+
+#: What the trail calls a message of each kind.
+_CALLED = {
+    "rung": "person",
+    "update": "update",
+    "news": "news",
+    "trouble": "trouble",
+    "approval": "approver",
+    "notice": "notice",
+}
+
+#: So many messages are written down in one transaction: others write meanwhile.
+_AT_ONCE = 50
+
+#: A question that reached nobody is asked again after this time: it must not expire unasked.
+_ASKED_AGAIN = timedelta(minutes=1)
+
+
+class Outcomes:
+    """Writes down what became of messages. A store that cannot be written stops nothing, and is asked once a round."""
+
+    def __init__(self, store: Store, recipients: Recipients) -> None:
+        self._store = store
+        self._recipients = recipients
+        self.writable = True
+
+    def left(
+        self, sent: Sequence[Message], person: Person, how: str, later: Mapping[int, Sequence[Person]] | None = None
+    ) -> bool:
+        """They left, to this person. False: it could not be written. `later`: of a message, who is still to be asked."""
+        together = f", as one of {len(sent)} in one message" if len(sent) > 1 else ""
+
+        def write(tx: Tx) -> None:
+            for message in part:
+                self._left(tx, message, person, how + together, (later or {}).get(message.id, ()))
+
+        for begin in range(0, len(sent), _AT_ONCE):
+            part = sent[begin : begin + _AT_ONCE]
+            if not self.write(write):
+                return False
+        return True
+
+    def _left(self, tx: Tx, message: Message, person: Person, how: str, later: Sequence[Person]) -> None:
+        if not messages.sent(tx, message.id, person=person.id):
+            return
+        notice = message.kind == "notice"
+        shown = person.name if notice else person.id  # an address is on no trail
+        self._tell_trail(
+            tx, message, f"{shown} was told: {message.subject}" if notice else f"{shown} was told {how}", shown
+        )
+        # Who had acknowledged before any rung was told gets as much time as the first rung's person.
+        wait = self._recipients.policy(message).wait_after(max(message.rung, 0))
+        self._queue_next(tx, message, rung=message.rung + 1, wait=wait)
+        if message.kind == "approval" and message.recipient is None and message.incident is not None:
+            for one in later:
+                messages.queue_approval(
+                    tx,
+                    incident=message.incident,
+                    policy=message.policy,
+                    severity=message.severity,
+                    recipient=one.id,
+                    due_at=tx.now + pause(message, TryAgain()),
+                )
+
+    def put_off(self, message: Message, error: TryAgain) -> None:
+        """Everybody who may get it said "later": it is tried again, and after a few tries the next rung is told as well."""
+        if message.kind == "notice" and message.tries + 1 >= TRIES_OF_A_NOTICE:
+            self.unreachable(message, str(error))
+            return
+        log.warning("message %s did not leave: %s", message.id, error)
+        policy = self._recipients.policy(message)
+
+        def write(tx: Tx) -> None:
+            messages.put_off(tx, message.id, error=str(error), until=tx.now + pause(message, error))
+            # The last rung has no next: it goes on trying, and climbs no pile of its own repeats.
+            if message.tries + 1 >= TRIES_BEFORE_NEXT_RUNG and not _is_last(policy, message):
+                self._queue_next(tx, message, rung=message.rung + 1, wait=timedelta(0))
+
+        self.write(write)
+
+    def unreachable(self, message: Message, error: str) -> None:
+        """Everybody who may get it said no: the next rung at once."""
+        log.error("message %s reaches nobody: %s", message.id, error)
+        policy = self._recipients.policy(message)
+        last = _is_last(policy, message)
+        # Trouble and a question have no rung above: everybody was asked, and is asked again.
+        asked_again = {"trouble": policy.repeat} | ({"approval": _ASKED_AGAIN} if message.recipient is None else {})
+
+        def write(tx: Tx) -> None:
+            if message.kind != "approval" or message.last_error != error:  # said once, however often it is tried
+                self._tell_trail(tx, message, error)
+            if message.kind in asked_again:
+                messages.put_off(tx, message.id, error=error, until=tx.now + asked_again[message.kind])
+                return
+            messages.unreachable(tx, message.id, error=error)
+            if last:  # nobody is left: after a while the whole policy again
+                self._queue_next(tx, message, rung=0, wait=policy.repeat)
+            else:
+                self._queue_next(tx, message, rung=message.rung + 1, wait=timedelta(0))
+
+        self.write(write)
+
+    def needless(self, gone: Sequence[Message]) -> None:
+        """Nobody needs to hear these any more."""
+
+        def write(tx: Tx) -> None:
+            for message in gone:
+                messages.withdraw_one(tx, message.id)
+
+        self.write(write)
+
+    def write(self, write: Callable[[Tx], None]) -> bool:
+        """In one transaction with the trail. False: the store cannot be written, and is not asked again this round."""
+        if not self.writable:
+            return False
+        try:
+            with self._store.record() as tx:
+                write(tx)
+        except StoreUnavailable as error:
+            log.warning("what became of a message could not be written: %s", error)
+            self.writable = False
+            return False
+        return True
+
+    @staticmethod
+    def _tell_trail(tx: Tx, message: Message, reason: str, person: str | None = None) -> None:
+        trail.append(
+            tx,
+            actor="pager",
+            phase="outcome",
+            what=f"{_CALLED[message.kind]}.{'told' if person else 'unreachable'}",
+            incident=message.incident,
+            reason=reason,
+            data={"message": message.id, "rung": message.rung, "person": person},
+        )
+
+    @staticmethod
+    def _queue_next(tx: Tx, message: Message, *, rung: int, wait: timedelta) -> None:
+        """Climb, unless somebody has it meanwhile or the climbing has gone on already."""
+        number = message.incident
+        if message.kind != "rung" or number is None or incidents.get(tx, number).state is not State.HANDED_OVER:
+            return
+        if any(other.kind == "rung" and other.id > message.id for other in messages.of(tx, number)):
+            return
+        messages.queue_rung(
+            tx,
+            incident=number,
+            policy=message.policy,
+            severity=message.severity,
+            rung=rung,
+            due_at=tx.now + wait,
+        )
+
+
+def _is_last(policy: Policy, message: Message) -> bool:
+    """After somebody who is told in a rung's place the rungs climb on, however high they are."""
+    return message.recipient is None and message.rung + 1 >= len(policy.rungs)

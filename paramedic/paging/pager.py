@@ -1,0 +1,148 @@
+"""Tells people: what is due, by the store; and trouble about Paramedic itself, without it."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from paramedic import digest, letter
+from paramedic.clock import boottime, utc_now
+from paramedic.error import TryAgain, Useless
+from paramedic.letter import Letter
+from paramedic.paging.delivery import SAME_WORD_SECONDS, Delivery, Memory
+from paramedic.paging.outcome import Outcomes
+from paramedic.paging.recipients import Recipients, Shelf
+from paramedic.paging.sending import Round, message_id_of, send
+from paramedic.rotation import Person
+from paramedic.settings import Settings
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, incidents, trail
+from paramedic.way import Way
+
+log = logging.getLogger(__name__)
+
+#: By then a direct page has left or failed, whatever the channels do.
+_DIRECT_SECONDS = 35.0
+
+#: So many direct pages a minute go singly; then one digest, and no more within the minute.
+_SINGLE_DIRECT_PAGES, _DIRECT_PAGES = 4, 5
+
+#: What waits for the next direct page.
+_DIRECT_WAITING = 100
+
+
+class Pager:
+    """Delivers what is due, by the store; and straight to whoever is on call, without it.
+
+    Each message tries every way of its person, and trouble, questions and news the next person, at once: a "later" of one
+    is waited for by nobody else. Nobody gets more than five messages within a minute: what goes beyond is one digest.
+    """
+
+    def __init__(self, store: Store, chosen: Settings, shelf: Shelf, *, steady: Callable[[], float] = boottime) -> None:
+        """`steady` is a clock in seconds that never jumps."""
+        self._store = store
+        self._settings = chosen
+        self._steady = steady
+        self._said: dict[str, float] = {}
+        self._memory = Memory(steady)
+        self._recipients = Recipients(shelf, chosen.data)
+        self._direct: dict[str, str] = {}  # what could not be said yet, by its subject
+
+    @property
+    def repeat(self) -> timedelta:
+        """After how long something that lasts is said again: the default policy's `repeat`."""
+        return self._recipients.oncall.policy("default").repeat
+
+    def deliver_due(self, incident: int | None = None) -> int:
+        """Send what is due, the worst first: of all incidents, or to the people of one; how many left.
+
+        Returns within 40 seconds, whatever the channels do. Raises StoreUnavailable if nothing can be read.
+
+        Sending comes before recording and waits for no trail: a store that can be read and not written stops no
+        message. What could not be recorded is not repeated within five minutes by this process, and recorded once
+        that works again. Who dies in between repeats the message: better than to lose it.
+        """
+        self._memory.forget_old()
+        return Delivery(self._store, self._settings, self._recipients, self._memory, incident).run()
+
+    def end_acknowledgements(self) -> int:
+        """Have it climb on where an acknowledgement has lasted its policy's `acknowledged_for`; how many did.
+
+        Raises StoreUnavailable.
+        """
+        with self._store.read() as tx:
+            kept, now = incidents.acknowledged(tx), tx.now
+        ended = 0
+        for incident in kept:
+            lasts = self._recipients.oncall.policy(incident.policy, incident.severity).acknowledged_for
+            if incident.acknowledged_at is not None and now - incident.acknowledged_at >= lasts:
+                with self._store.record() as tx:
+                    ended += incidents.end_acknowledgement(tx, incident.number, after=lasts)
+        return ended
+
+    def test(self, person: Person, by: str) -> Iterator[tuple[Way, str | None]]:
+        """Send the person a page that says it is a test, by every way; of each what it answered, None if it left."""
+        left = []
+        for way in person.ways:
+            try:
+                written = letter.test(person, by=by, now=utc_now())
+                self._send(Round(_DIRECT_SECONDS), way, person, written, what="test")
+            except (TryAgain, Useless) as error:
+                yield way, str(error)
+            else:
+                left.append(way.spoken)
+                yield way, None
+        reason = f"{by} had a test sent to {person.id}; it left by {', '.join(left) or 'no way'}"
+
+        def write(tx: Tx) -> None:
+            trail.append(tx, actor="pager", phase="outcome", what="person.tested", reason=reason)
+
+        Outcomes(self._store, self._recipients).write(write)
+
+    def page_directly(self, subject: str, text: str) -> bool:
+        """Tell somebody about Paramedic itself, without the store: on call first. The same subject once in 5 minutes.
+
+        True if it left, now or within those 5 minutes. Whoever cannot be told now, by any way, is passed over for the next
+        person at once. It returns within 40 seconds. What finds that the person got enough messages within this minute
+        waits for the next call.
+        """
+        said = self._said.get(subject)
+        if said is not None and self._steady() - said < SAME_WORD_SECONDS:
+            return True
+        if subject in self._direct or len(self._direct) < _DIRECT_WAITING:
+            self._direct[subject] = text
+        now, within = utc_now(), Round(_DIRECT_SECONDS)
+        for person in self._recipients.anybody(now):
+            had = self._memory.told_lately(person.id)
+            if had >= _DIRECT_PAGES:
+                return False  # who got so many knows that something is wrong
+            words = {subject: text} if had < _SINGLE_DIRECT_PAGES else self._direct
+            if self._reach_directly(within, person, words):
+                self._memory.tell(person.id)
+                for left in list(words):
+                    self._said[left] = self._steady()
+                    self._direct.pop(left, None)
+                return subject in self._said
+        return False
+
+    def _reach_directly(self, within: Round, person: Person, words: dict[str, str]) -> bool:
+        now = utc_now()
+        if len(words) == 1:
+            [(subject, text)] = words.items()
+            written = letter.trouble(subject, text, now=now)
+        else:
+            written = digest.digest([digest.trouble(*one) for one in words.items()], person=person, now=now)
+        for way in person.ways:
+            try:
+                self._send(within, way, person, written, what="direct")
+            except (TryAgain, Useless) as error:
+                log.error("%s cannot be told of %r by %s: %s", person.id, list(words), way.spoken, error)  # noqa: TRY400 - its words say it
+            else:
+                return True
+        return False
+
+    def _send(self, within: Round, way: Way, person: Person, written: Letter, *, what: str) -> None:
+        try:
+            mark = self._store.uuid
+        except (StoreUnavailable, StoreUnknown):  # a store that never answered cannot say whose message it is
+            mark = "unknown"
+        send(self._settings, within, way, person.id, written, mark, message_id_of(what, str(uuid.uuid4())))

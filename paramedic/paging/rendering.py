@@ -1,0 +1,177 @@
+"""What a message says at the moment when it leaves: one letter for one message, or one for many."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from paramedic import digest, letter, settings
+from paramedic.alert import Status
+from paramedic.approval import code
+from paramedic.clock import utc_now
+from paramedic.incident import Incident, State, name
+from paramedic.letter import Condition, Letter
+from paramedic.link import Acknowledgement, Approving, sign, sign_approval
+from paramedic.paging.recipients import Recipients
+from paramedic.rotation import Person
+from paramedic.settings import Settings
+from paramedic.store import Store, Tx, acts, alerts, approvals, incidents, trail
+from paramedic.store.messages import Message
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A letter, and which of the messages it does not carry, because nobody needs them any more."""
+
+    letter: Letter | None
+    needless: tuple[Message, ...] = ()
+
+
+class Rendering:
+    """Composes letters from the store as it is now. A fault in composing is told in a bare letter (P5)."""
+
+    def __init__(self, store: Store, chosen: Settings, recipients: Recipients) -> None:
+        self._store = store
+        self._settings = chosen
+        self._recipients = recipients
+
+    def render(self, messages: Sequence[Message], person: Person) -> Rendered:
+        """One letter with all these messages for this person. Raises StoreUnavailable."""
+        if all(message.incident is None for message in messages) and len(messages) == 1:
+            return Rendered(letter.trouble(messages[0].subject, messages[0].body, now=utc_now()))
+        with self._store.read() as tx:
+            needed = [message for message in messages if self._is_needed(tx, message)]
+            needless = tuple(message for message in messages if message not in needed)
+            if not needed:
+                return Rendered(None, needless)
+            if len(needed) == 1:
+                return Rendered(self._whole(tx, needed[0], person), needless)
+            items = [self._item(tx, message, person) for message in needed]
+            return Rendered(digest.digest(items, person=person, now=tx.now), needless)
+
+    def _is_needed(self, tx: Tx, message: Message) -> bool:
+        if message.incident is None:
+            return True
+        if message.kind == "rung":
+            return incidents.get(tx, message.incident).state is State.HANDED_OVER
+        if message.kind == "approval":
+            asked = approvals.asked(tx, message.incident)
+            return asked is not None and asked.expires_at > tx.now
+        return True
+
+    def _whole(self, tx: Tx, message: Message, person: Person) -> Letter:
+        if message.incident is None:
+            return letter.trouble(message.subject, message.body, now=tx.now)
+        incident = incidents.get(tx, message.incident)
+        link = self._link(incident, person) if message.kind == "rung" else ""
+        lasts = self._recipients.policy(message).acknowledged_for
+        try:
+            return self._letter(tx, message, incident, person, link=link, lasts=lasts)
+        except Exception as error:  # a page that is bare beats one that is not sent (P5)
+            log.exception("the message about %s could not be composed", incident.id)
+            because = f"{type(error).__name__}: {error}"
+            return letter.bare(message.incident, person=person, link=link, lasts=lasts, because=because, now=tx.now)
+
+    def _letter(
+        self, tx: Tx, message: Message, incident: Incident, person: Person, *, link: str, lasts: timedelta
+    ) -> Letter:
+        timeline = list(trail.entries(tx, incident=incident.number))
+        now = condition(tx, incident)
+        match message.kind:
+            case "approval":
+                return self._approval(tx, incident, person)
+            case "notice":
+                return letter.notice(incident, happened=message.subject, timeline=timeline, condition=now, now=tx.now)
+            case "update":
+                said = {"subject": message.subject, "body": message.body}
+                return letter.update(incident, **said, timeline=timeline, condition=now, now=tx.now)
+            case "news":
+                return letter.news(incident, timeline=timeline, condition=now, now=tx.now)
+        blocking = acts.open_on(tx, incident.target)
+        open_acts = [act for act in acts.of(tx, incident.number) if act.result is None]
+        if blocking is not None and blocking not in open_acts:
+            open_acts.append(blocking)
+        runbook = incidents.runbook_text(tx, incident.runbook_version) if incident.runbook_version else ""
+        return letter.page(
+            incident,
+            person=person,
+            timeline=timeline,
+            evidence=incidents.evidence_of(tx, incident.number),
+            open_acts=[(act.words, act.incident) for act in open_acts],
+            mitigation=letter.mitigations(runbook, alerts.other_runbooks(tx, incident)),
+            condition=now,
+            link=link,
+            lasts=lasts,
+            now=tx.now,
+        )
+
+    def _item(self, tx: Tx, message: Message, person: Person) -> digest.Item:
+        """The same message in short, as one of many."""
+        if message.incident is None:
+            return digest.trouble(message.subject, message.body)
+        try:
+            incident = incidents.get(tx, message.incident)
+            ways = {"link": "", "code": ""}
+            if message.kind == "rung":
+                ways["link"] = self._link(incident, person)
+            elif message.kind == "approval":
+                ways = self._answers(tx, incident, person)
+            now = condition(tx, incident)
+            return digest.item(incident, kind=message.kind, subject=message.subject, condition=now, **ways)
+        except Exception as error:  # a line that is bare beats one that is not sent (P5)
+            log.exception("the line about %s could not be composed", name(message.incident))
+            return digest.bare(message.incident, because=f"{type(error).__name__}: {error}")
+
+    def _link(self, incident: Incident, person: Person) -> str:
+        try:
+            key = settings.link_key(self._settings)
+        except OSError as error:
+            log.warning("%s is paged without a link, by which nobody can acknowledge: %s", person.id, error)
+            return ""
+        token = sign(key, Acknowledgement(incident.store, incident.number, person.id))
+        return f"{self._settings.links_at()}/ack/{token}"
+
+    def _answers(self, tx: Tx, incident: Incident, person: Person) -> dict[str, str]:
+        asked = approvals.asked(tx, incident.number)
+        if asked is None:
+            return {"link": "", "code": ""}
+        try:
+            key = settings.link_key(self._settings)
+        except OSError as error:
+            log.warning("%s is asked without a link, and can answer on the command line: %s", person.id, error)
+            return {"link": "", "code": ""}
+        token = sign_approval(key, Approving(incident.store, asked.id, person.id))
+        return {
+            "link": f"{self._settings.links_at()}/approve/{token}",
+            "code": code(key, incident.store, asked.id, person.id),
+        }
+
+    def _approval(self, tx: Tx, incident: Incident, person: Person) -> Letter:
+        asked = approvals.asked(tx, incident.number)
+        if asked is None:
+            raise LookupError("the question is answered")
+        return letter.approval(
+            incident,
+            asked,
+            person=person,
+            **self._answers(tx, incident, person),
+            timeline=list(trail.entries(tx, incident=incident.number)),
+            condition=condition(tx, incident),
+            now=tx.now,
+        )
+
+
+def condition(tx: Tx, incident: Incident) -> Condition:
+    """What its alerts say now, of those that were said since it was last opened."""
+    since = incident.reopened_at or incident.opened_at
+    said = [one for one in alerts.of(tx, incident.number) if one["last_seen"] >= since]
+    firing = [one for one in said if one["status"] == Status.FIRING]
+    ended = [min(one["ends_at"] or one["last_seen"], one["last_seen"]) for one in said]
+    return Condition(
+        firing=len(firing),
+        of=len(said),
+        said_at=max((one["last_seen"] for one in firing), default=None),
+        ended_at=max(ended) if ended and not firing else None,
+    )

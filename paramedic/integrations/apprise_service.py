@@ -2,23 +2,34 @@
 
 import logging
 import re
+import threading
 from collections.abc import Mapping
-from io import StringIO
 
+from paramedic import markup
 from paramedic.error import TryAgain, Useless
 from paramedic.visible import one_line, visible
 
 #: What apprise says of an HTTP status: "error=404". A "no" that another try does not change is one of 4xx but these.
 _NO = re.compile(r"\berror=4(?!08|25|29)\d\d\b")
 
-_MOOD = {"page": "failure", "trouble": "warning"}  # of a message's kind, in apprise's words; all else informs
+#: Of a message's kind, in apprise's words; all else informs.
+_MOOD = {"page": "failure", "digest": "failure", "trouble": "warning"}
 
-#: Where a chat would see a call to all who are there, or a link by another name: a label wakes nobody, and hides nothing.
-#: (`<!channel>`, `<@U123|ben>`, `<https://evil|safe>`: apprise's Slack lets them through, with or without their `<`.)
-_MARKUP = re.compile(
-    r"(?<=@)(?=(?:everyone|here|channel|all)\b)|(?<=[!@])(?=[^| \n]{1,200}[ \t]*[|>])|(?<=:)(?=//[^| \n]{1,2000}[ \t]*[|>])",
-    re.IGNORECASE,
-)
+#: What hands the text on to a program of the operator's own, which reads it as it is. All else may be a chat.
+_PROGRAMS = ("json", "jsons", "xml", "xmls", "form", "forms")
+
+
+class _Heard(logging.Handler):
+    """What apprise's log says in this thread: other threads send through it at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._thread = threading.get_ident()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.lines.append(record.getMessage())
 
 
 class Teller:
@@ -37,6 +48,8 @@ class Teller:
             raise Useless("the channel's url is none that apprise knows")  # its words would repeat the url
         if service.overflow_mode is apprise.OverflowMode.UPSTREAM:
             service.overflow_mode = apprise.OverflowMode.TRUNCATE  # a page that is cut beats one that is refused
+        schema = settings.get("url", "").partition("://")[0].strip().lower()
+        self._written = markup.uncalled if schema in _PROGRAMS else markup.plain
         self._speaker = apprise.Apprise(asset=asset)
         self._speaker.add(service)
 
@@ -53,15 +66,19 @@ class Teller:
         import apprise
 
         kind = headers.get("X-Paramedic-Kind", "")
-        with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:  # type: ignore[no-untyped-call]
+        heard, log = _Heard(), logging.getLogger("apprise")
+        log.addHandler(heard)
+        try:
             left = self._speaker.notify(
-                body=_MARKUP.sub("\u200b", visible(text)),
-                title=_MARKUP.sub("\u200b", one_line(subject)),
+                body=self._written(visible(text)),
+                title=self._written(one_line(subject)),
                 notify_type=apprise.NotifyType(_MOOD.get(kind, "info")),
                 body_format=apprise.NotifyFormat.TEXT,
                 interpret_escapes=False,
             )
-            words = one_line(said.getvalue().strip()) if isinstance(said, StringIO) else ""
+        finally:
+            log.removeHandler(heard)
+        words = one_line("\n".join(heard.lines).strip())
         if not left:
             refused = Useless if _NO.search(words) else TryAgain
             raise refused(words or "the service did not take it, and apprise does not say why")

@@ -308,3 +308,14 @@ def test_what_authors_write_is_opened_in_one_way() -> None:
                 where = str(file.relative_to(ROOT))
                 strays += [] if where in _WAYS[name] else [f"{where}:{node.lineno}: {name}"]
     assert strays == []
+
+
+def test_who_is_told_is_asked_of_the_file_each_time() -> None:
+    pagers = [
+        (str(file.relative_to(ROOT)), ast.unparse(node.args[2]))
+        for file in [path for room in ("paramedic", "tasks", "flows") for path in (ROOT / room).rglob("*.py")]
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Pager"
+    ]
+    assert pagers
+    assert [where for where, shelf in pagers if not (shelf == "file" or shelf.startswith("OncallFile("))] == []

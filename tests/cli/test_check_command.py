@@ -106,6 +106,20 @@ def test_the_list_has_every_check_of_the_runbooks_measured_or_not(
     assert "hostile\\x1b" in said
 
 
+def test_a_runbook_with_a_playbook_of_ones_own_is_as_good_as_any(
+    data: Path, store: Store, service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "flows").mkdir()
+    (data / "flows" / "our_restart.py").touch()
+    book = data / "runbooks" / "tracking-api-slow.md"
+    book.write_text(book.read_text().replace("restart-service", "our-restart"))
+    monkeypatch.setenv("PARAMEDIC_FLOWS", str(data / "flows"))
+    _, found = rows(capsys, data, "list")
+    assert [row["check"] for row in found] == ["tracking-api-slow/health", "tracking-api-slow/backup"]
+    code, found = rows(capsys, data, "run", "health")
+    assert (code, found[0]["check"], found[0]["state"]) == (0, "tracking-api-slow/health", "ok")
+
+
 def test_what_nobody_has_looked_at_for_long_is_unknown(
     data: Path, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,6 +50,7 @@ STORIES = {
     "frozen-prefect": "",
     "frozen-after-act": "",
     "observed": "",
+    "lowered": "",
     "ours": "",
     "bad-release": "",
     "overtaken": "",
@@ -456,6 +457,26 @@ def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: W
     assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
     assert "restart of web-2/observed" in (incident.because or "")
     assert "mode is observe" in text_of(whole.mailbox.about(incident.id)[0])
+
+
+def test_a_runbook_that_is_written_while_we_run_is_in_force_and_one_that_is_lowered_before_its_act_does_nothing(
+    whole: Ward,
+) -> None:
+    service = whole.service("lowered")
+    books = whole.folder / "runbooks"
+    text = (books / "observed-service.md").read_text().replace("observed-service", "lowered-service")
+    book = books / "lowered-service.md"
+    book.write_text(text.replace('env="observe"', 'env="lowered"').replace("mode: observe", "mode: act"))
+    whole.break_it(service)
+    whole.boundaries.arm("evidence_taken", _target("lowered"))
+    whole.send(whole.alert(service, env="lowered"))
+    pid = whole.stands_at("evidence_taken", service)
+    book.write_text(book.read_text().replace("mode: act", "mode: observe"))
+    _wakes_and_ends(whole, pid, "evidence_taken")
+    incident = whole.ended(service)
+    assert (incident.runbook, incident.ending, service.starts) == ("lowered-service", Ending.REFUSED, 1)
+    assert "by the runbook as it is now, not as it was: the runbook's mode is observe" in (incident.because or "")
+    assert whole.acts_of(incident) == []
 
 
 def _has_a_bad_release(whole: Ward, name: str, *, reversible: bool | None = True) -> Service:

@@ -16,8 +16,8 @@ from paramedic.settings import Settings
 from paramedic.store import Store, checks, inbox, leases, mass
 from paramedic.store.migrations import migrate
 from paramedic.threshold import Level
+from tasks import check, standing
 from tasks import scheduled as module
-from tasks import standing
 from tasks.scheduled import Period, Round, scheduled
 
 __all__ = ["service"]
@@ -233,6 +233,28 @@ def test_a_round_goes_on_in_the_rhythm_of_the_one_before_however_that_ended(
 
 def test_a_group_without_checks_has_nothing_to_do(measured: Callable[..., Any]) -> None:
     assert measured(group="other").message == "no runbook of the group other has a check with a listed target"
+
+
+def test_an_edit_in_mid_round_is_measured_at_once_and_what_was_withdrawn_no_more(
+    measured: Callable[..., Any],
+    store: Store,
+    chosen: Settings,
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check, "_LIBRARY_SECONDS", 0.1)
+    book = chosen.runbooks / "tracking-api-hangs.md"
+    book.write_text(RUNBOOK.replace("every: 100ms", "every: 10s"))
+    keep = checks.keep
+
+    def edit(*args: Any, **more: Any) -> Any:
+        book.write_text(RUNBOOK.replace("check: health", "check: health\n    name: renamed"))
+        return keep(*args, **more)
+
+    monkeypatch.setattr(checks, "keep", edit)
+    assert measured(every=6).name == "Done"
+    with store.read() as tx:
+        assert [one.name for one in checks.listed(tx)] == ["renamed"]
 
 
 def test_what_is_gone_from_the_runbooks_is_forgotten_and_a_refused_one_keeps_its_states(

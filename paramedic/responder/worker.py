@@ -44,6 +44,9 @@ _LOOK_EVERY_SECONDS = 2.0
 #: A run that was seen waiting so short a time ago cannot have been run by another responder meanwhile.
 _FRESH_SECONDS = 0.1
 
+#: How often a warm process that died, or whose code has changed, is looked for.
+_KEEP_WARM_SECONDS = 1.0
+
 #: For so long what Prefect has said of a deployment is believed.
 _BELIEVED_SECONDS = 30.0
 
@@ -122,7 +125,9 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         """Warm up before the first run is taken."""
         await super().setup()
         await self._warm.start()
+        self._taken.start()
         self._beside = [
+            asyncio.create_task(self._again(self._warm.keep, _KEEP_WARM_SECONDS)),
             asyncio.create_task(self._again(self._look_at_queues, _LOOK_EVERY_SECONDS)),
             asyncio.create_task(self._again(self._look_at_deployments, _BELIEVED_SECONDS)),
         ]
@@ -145,12 +150,17 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         for task in self._beside:
             task.cancel()
         self._warm.stop()
+        self._taken.stop()
         await super().teardown(*exc_info)
 
     async def _again(self, look: Callable[[], Awaitable[None]], seconds: float) -> None:
         while True:
-            with contextlib.suppress(httpx.HTTPError, ObjectNotFound):  # what was known is believed until the next look
+            try:
                 await look()
+            except (httpx.HTTPError, ObjectNotFound):
+                pass  # what was known is believed until the next look
+            except Exception:  # the loop's edge: one look that fails keeps no later one from being made
+                self._logger.exception("a look failed")
             await asyncio.sleep(seconds)
 
     async def _hear(self, words: asyncio.Queue[dict[str, Any]]) -> None:
@@ -158,10 +168,8 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             await self.hear(await words.get())
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Prefect's poll; a warm process that was killed meanwhile is replaced."""
+        """Prefect's poll. It may hang for a minute: nothing that must go on meanwhile is done here."""
         self.look.clear()
-        await self._warm.keep()
-        await self._taken.keep()
         return await super().get_and_submit_flow_runs()
 
     async def _look_at_queues(self) -> None:

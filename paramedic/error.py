@@ -15,6 +15,10 @@ class Useless(Exception):
     """Trying again changes nothing: a bad setting, a missing program, a denied login."""
 
 
+class CannotSee(Useless):
+    """Whether the target is well could not be seen for as long as was allowed: neither a cure is begun nor one believed (P11)."""
+
+
 class Refused(Exception):
     """A guardrail said no. A "no" is not a failure: it carries its reason, and how to go on by hand."""
 

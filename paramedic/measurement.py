@@ -3,17 +3,36 @@
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from paramedic.check import ERROR, LATENCY, Check, Kind, Sample, host_and_port
 from paramedic.clock import spoken
 from paramedic.doors import reading
 from paramedic.error import TryAgain, Useless
+from paramedic.health import Sight
 from paramedic.target import Target
 
 log = logging.getLogger(__name__)
 
 #: How long ago a heartbeat was last heard, by the clock that wrote it down; None if never.
 LastHeard = Callable[[str], timedelta | None]
+
+
+class Exchange(Protocol):
+    """One try to have an answer from somebody."""
+
+    @property
+    def sight(self) -> Sight:
+        """What it showed."""
+
+    @property
+    def took_ms(self) -> float:
+        """How long it took."""
+
+    @property
+    def why(self) -> str:
+        """What was seen, in words."""
+
 
 Seen = tuple[Mapping[str, float], str]
 
@@ -53,13 +72,18 @@ def _health(check: Check, target: Target, _at: datetime, _heard: LastHeard) -> S
 
 
 def _probed(url: str, timeout: timedelta) -> Seen:
-    seen = reading.probe(url, timeout)
-    return {LATENCY: seen.took_ms / 1000, ERROR: float(not seen.ok)}, seen.why
+    return _exchanged(reading.probe(url, timeout))
 
 
 def _tcp(check: Check, target: Target, _at: datetime, _heard: LastHeard) -> Seen:
-    seen = reading.connect(*host_and_port(check.at(target)), check.timeout)
-    return {LATENCY: seen.took_ms / 1000, ERROR: float(not seen.ok)}, seen.why
+    return _exchanged(reading.connect(*host_and_port(check.at(target)), check.timeout))
+
+
+def _exchanged(seen: Exchange) -> Seen:
+    """What an exchange tells. One in which we could not see has no values: it is neither slow nor an error."""
+    if seen.sight is Sight.UNKNOWN:
+        raise Useless(seen.why)
+    return {LATENCY: seen.took_ms / 1000, ERROR: float(seen.sight is Sight.FAILING)}, seen.why
 
 
 def _tls(check: Check, target: Target, at: datetime, _heard: LastHeard) -> Seen:

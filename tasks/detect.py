@@ -1,21 +1,35 @@
 """Is it still broken?"""
 
+import time
 from datetime import timedelta
 
-from paramedic.error import TryAgain
+from paramedic.clock import boottime, spoken
+from paramedic.error import CannotSee
 from paramedic.health import Sight
 from paramedic.incident import Incident
 from tasks.kinds import reads
 from tasks.measure import measure
 from tasks.work import at_hand
 
+#: For so long a target that cannot be seen is looked at again, and so often, before a person gets it.
+_PATIENCE = timedelta(seconds=15)
+_LOOK_AGAIN_SECONDS = 1.0
 
-@reads(retries=2, timeout=timedelta(seconds=30))
+
+@reads(retries=2, timeout=timedelta(minutes=2))
 def still_failing(incident: Incident) -> bool:
-    """Whether any condition of the runbook is seen broken now. Raises TryAgain while nothing can be seen at all."""
+    """Whether any condition of the runbook is seen broken now, by a fresh look at the target.
+
+    While nothing can be seen it looks again for 15 s; then it raises CannotSee, which hands the incident over.
+    """
     work = at_hand()
-    health = measure(work)
-    if health.sight is Sight.UNKNOWN:
-        raise TryAgain(f"we cannot see whether {incident.target} is broken: {health.why}")
+    ends_at = boottime() + _PATIENCE.total_seconds()
+    while (health := measure(work)).sight is Sight.UNKNOWN:
+        if boottime() >= ends_at:
+            raise CannotSee(
+                f"for {spoken(_PATIENCE)} we could not see whether {incident.target} is well, and nothing was done: {health.why}"
+            )
+        work.go_on()
+        time.sleep(_LOOK_AGAIN_SECONDS)
     work.waited = False
     return health.sight is Sight.FAILING

@@ -5,41 +5,60 @@ from dataclasses import replace
 from datetime import timedelta
 
 from paramedic import measurement
-from paramedic.check import Check, Placed
+from paramedic.check import Check, Placed, Sample
 from paramedic.clock import utc_now
 from paramedic.doors import reading
 from paramedic.error import TryAgain, Useless
 from paramedic.health import Health, Sight
 from paramedic.store import checks, heartbeats, incidents, mass
+from paramedic.threshold import Threshold
 from tasks.work import Work
+
+#: So many fresh samples in a row that are all well say that a window's breach is over.
+_FRESH_LOOKS = 5
 
 
 def measure(work: Work) -> Health:
     """Well only if all conditions were seen to hold; unknown if the one who should know does not answer, or we are blind."""
-    verify = work.runbook.verify
     with work.store.read() as tx:
         if mass.current(tx) == mass.BLIND:
             return Health(Sight.UNKNOWN, mass.BLIND)
+    return _process(work) or _address(work) or _checked(work)
+
+
+def _process(work: Work) -> Health | None:
+    """What its owner and its memory say against it; None: nothing."""
     try:
         identity = reading.reader(work.target).identity()
     except (TryAgain, Useless) as error:
         return Health(Sight.UNKNOWN, f"its {work.target.kind} does not say how it is: {error}")
+    if identity.unclear:
+        return Health(Sight.UNKNOWN, f"its {work.target.kind} does not know how it is: {identity.state}")
     if identity.pid is None or not identity.running:
         return Health(Sight.FAILING, f"its {work.target.kind} says {identity.state}")
-    if verify.memory_below is not None:
-        try:
-            resident = reading.resident_memory(identity.pid)
-        except (TryAgain, Useless) as error:
-            return Health(Sight.UNKNOWN, f"its memory cannot be read: {error}")
-        if resident >= verify.memory_below:
-            return Health(Sight.FAILING, f"resident memory {resident:,} B, and the limit is {verify.memory_below:,} B")
-    if verify.health:
-        if work.target.health is None:
-            return Health(Sight.UNKNOWN, "services.yaml names no health address for it")
+    limit = work.runbook.verify.memory_below
+    if limit is None:
+        return None
+    try:
+        resident = reading.resident_memory(identity.pid)
+    except (TryAgain, Useless) as error:
+        return Health(Sight.UNKNOWN, f"its memory cannot be read: {error}")
+    if resident >= limit:
+        return Health(Sight.FAILING, f"resident memory {resident:,} B, and the limit is {limit:,} B")
+    return None
+
+
+def _address(work: Work) -> Health | None:
+    """What its health address says against it; None: nothing, or nobody asks there."""
+    if not work.runbook.verify.health:
+        return None
+    if work.target.health is None:
+        return Health(Sight.UNKNOWN, "services.yaml names no health address for it")
+    try:
         probe = reading.probe(work.target.health, work.settings.probe_timeout)
-        if not probe.ok:
-            return Health(Sight.FAILING, f"its health address: {probe.why}")
-    return _checked(work)
+    except Useless as error:
+        return Health(Sight.UNKNOWN, f"its health address: {error}")
+    return None if probe.sight is Sight.WELL else Health(probe.sight, f"its health address: {probe.why}")
 
 
 def _checked(work: Work) -> Health:
@@ -70,7 +89,11 @@ def _conditions(work: Work) -> Iterator[Check]:
 
 
 def _look(work: Work, check: Check) -> Health:
-    """One more sample. Before an act it counts with what was measured in the window; after it only fresh ones count."""
+    """One more sample. After an act only fresh samples count.
+
+    Before an act it counts with what was measured in the window, and a breach of the window must be seen in a sample that
+    this run has taken itself: what is over may fill a window for a while. So many fresh looks that are well end it.
+    """
     placed = Placed(work.runbook.name, check, work.target)
     if work.fresh:
         check = replace(check, window=min(check.window, work.runbook.verify.stable))
@@ -82,17 +105,27 @@ def _look(work: Work, check: Check) -> Health:
     samples.append(taken)
     if taken.values is None:
         return Health(Sight.UNKNOWN, f"{placed.name} sees nothing: {taken.why}")
+    ours = work.looks.setdefault(check.name, [])
+    ours.append(taken)
     metrics = check.metrics(samples)
     for threshold in check.thresholds:
         value = metrics.get(threshold.metric)
         if value is None:
             return Health(Sight.UNKNOWN, f"{placed.name} does not tell its {threshold.metric}")
-        if not threshold.holds(value):
-            return Health(
-                Sight.FAILING,
-                f"{threshold.metric} is {threshold.unit.spoken(value)} ({threshold.spoken()}): {taken.why}",
-            )
+        if threshold.holds(value):
+            continue
+        said = f"{threshold.metric} is {threshold.unit.spoken(value)} ({threshold.spoken()})"
+        if work.fresh or any(_breaks(check, threshold, one) for one in ours):
+            return Health(Sight.FAILING, f"{said}: {taken.why}")
+        if len(ours) < _FRESH_LOOKS:
+            return Health(Sight.UNKNOWN, f"over its window {said}, and a fresh look is well: {taken.why}")
     return Health(Sight.WELL, f"{placed.name} holds")
+
+
+def _breaks(check: Check, threshold: Threshold, one: Sample) -> bool:
+    """Whether the sample alone passes the bound."""
+    value = check.metrics([one]).get(threshold.metric)
+    return value is not None and not threshold.holds(value)
 
 
 def _last_heard(work: Work, name: str) -> timedelta | None:

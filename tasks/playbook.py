@@ -17,7 +17,7 @@ from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
 from paramedic import lifeline
-from paramedic.error import Refused, TryAgain, Useless
+from paramedic.error import CannotSee, Refused, TryAgain, Useless
 from paramedic.incident import Incident, parse_ref
 from paramedic.oncall_file import OncallFile
 from paramedic.outcome import Ending, Outcome
@@ -163,6 +163,8 @@ def _told(story: Story, work: Work) -> Outcome:
     except Refused as error:
         by_hand = f". By hand: {error.by_hand}" if error.by_hand else ""
         return hand_over(incident, because=f"{error.reason}{by_hand}", ending=Ending.REFUSED)
+    except CannotSee as error:
+        return hand_over(incident, because=str(error))
     except (TryAgain, Useless) as error:  # written for people
         return hand_over(incident, because=f"the playbook cannot go on: {error}")
     except Exception as error:  # the process's edge: a bug in a flow must not end in silence (P5)
@@ -177,7 +179,10 @@ def _settle(work: Work, before: AlreadyActed) -> Outcome | None:
     """
     with claimed(work.incident.target):
         took_place = happened(before.act)
-        healthy = stays_healthy(work.incident, work.runbook)
+        try:
+            healthy = stays_healthy(work.incident, work.runbook)
+        except CannotSee as error:
+            return hand_over(work.incident, because=f"{before.act.words} was not repeated; {error}")
     if healthy and took_place:
         return resolved(work.incident, ())
     if not healthy and before.act.result is not None and _rungs_left(work):

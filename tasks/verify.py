@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from paramedic.boundary import reached
 from paramedic.clock import boottime, spoken
+from paramedic.error import CannotSee
 from paramedic.health import Sight
 from paramedic.incident import Incident
 from paramedic.runbook import Runbook
@@ -19,7 +20,8 @@ from tasks.work import at_hand
 def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     """Whether all conditions of the breach hold, for `stable` without a break, within `within` from now.
 
-    Fresh samples of the target itself; one that sees nothing proves nothing and begins the stretch anew.
+    Fresh samples of the target itself; one that sees nothing proves nothing and begins the stretch anew. Raises CannotSee
+    where the last look that was not well saw nothing: that the remedy did not help is not known either.
     """
     work = at_hand()
     work.forget_samples()
@@ -28,12 +30,13 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     ends_at = boottime() + verify.within.total_seconds()
     well_since: float | None = None
     why = "it was over too soon to tell"  # what the last sample that was not well saw
+    last = Sight.FAILING  # what that sample was
     while boottime() < ends_at:
         work.go_on()
         taken_at = boottime()
         health = measure(work)
         if health.sight is not Sight.WELL:
-            well_since, why = None, health.why
+            well_since, why, last = None, health.why, health.sight
         elif well_since is None:
             well_since = taken_at
         elif taken_at - well_since >= verify.stable.total_seconds():
@@ -41,6 +44,10 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
             reached("verified", incident.target)
             return True
         time.sleep(pause)
+    if last is Sight.UNKNOWN:
+        words = f"for {spoken(verify.within)} we could not see whether {incident.target} is well: {why}"
+        _tell(incident, what="verification.blind", reason=words)
+        raise CannotSee(f"{words}. No other remedy is tried")
     _tell(incident, what="verification.failed", reason=f"not well for {spoken(verify.stable)} on end: {why}")
     reached("verified", incident.target)
     return False

@@ -59,6 +59,7 @@ class Work:
     stopped: bool = field(default=False, init=False)
     _reads: bool = field(default=False, init=False)
     samples: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of the runbook's checks, by their name
+    looks: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of those, what this run saw itself
     fresh: bool = field(default=False, init=False)  # only samples that this run takes from now on count
     own: Runbook = field(init=False)  # as the incident began with it; `runbook` may ask for more proof
 
@@ -80,6 +81,7 @@ class Work:
     def forget_samples(self) -> None:
         """From here on only fresh samples count: what was seen before an act proves nothing about the time after it."""
         self.samples.clear()
+        self.looks.clear()
         self.fresh = True
 
     @contextmanager

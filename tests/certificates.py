@@ -56,3 +56,64 @@ def showing(folder: Path, until: datetime) -> Iterator[int]:
 
         threading.Thread(target=serve, daemon=True).start()
         yield server.getsockname()[1]
+
+
+class Authority:
+    """A certificate authority of our own, and servers that show what it has signed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An Authority")])
+        self.file = folder / "authority.pem"
+        made = self._signed(self._name, self._key.public_key(), datetime.now(UTC) + timedelta(days=300), authority=True)
+        self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+
+    def _signed(
+        self,
+        name: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        until: datetime,
+        *,
+        authority: bool = False,
+        host: str = "x",
+    ) -> x509.Certificate:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(until - timedelta(days=400))
+            .not_valid_after(until)
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    @contextmanager
+    def serving(self, host: str, until: datetime) -> Iterator[int]:
+        """A server on loopback that answers 200, with a certificate for the host that is good until then; its port."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        file = self._folder / "served.pem"
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        signed = self._signed(name, key.public_key(), until, host=host)
+        file.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def serve() -> None:
+                with suppress(OSError):
+                    while True:
+                        line, _ = server.accept()
+                        line.settimeout(5)
+                        with line, suppress(OSError), context.wrap_socket(line, server_side=True) as secured:
+                            secured.recv(65_536)
+                            secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+            threading.Thread(target=serve, daemon=True).start()
+            yield server.getsockname()[1]

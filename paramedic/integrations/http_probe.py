@@ -1,103 +1,141 @@
-"""One GET that asks a target whether it is well."""
+"""One GET that asks a target whether it is well, read as curl reads it: by libcurl."""
 
-import socket
+import os
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
 
 import httpx
+import pycurl
 
+from paramedic import verdict
 from paramedic.clock import spoken
 from paramedic.error import Useless
+from paramedic.health import Sight
 from paramedic.visible import one_line
 
 BODY_LIMIT = 65_536  # bytes; more of a health page says nothing more
 
+#: libcurl's error codes that say of the other side that it broke off; all others, a time-out apart, say that we cannot see.
+_BROKE_OFF = (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR)
+
+_CANNOT = (pycurl.E_URL_MALFORMAT, pycurl.E_FAILED_INIT, pycurl.E_NOT_BUILT_IN)
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one look saw: well or not, the HTTP status if one came, how long it took, and why in words."""
+    """What one look saw: well, failing or nothing, the HTTP status if one came, how long it took, and why in words."""
 
-    ok: bool
+    sight: Sight
     status: int | None
     took_ms: float
     why: str
 
+    @property
+    def ok(self) -> bool:
+        """Whether it was seen to be well."""
+        return self.sight is Sight.WELL
+
 
 def probe(url: str, timeout: timedelta) -> Probe:
-    """Ask once. Only a whole 2xx answer within `timeout` is ok; no answer is an answer too, never an exception.
+    """Ask once. Only a whole 2xx answer within `timeout`, from the name to the last byte, is well.
 
-    Follows no redirect, uses no proxy, reads at most 64 KiB. Raises Useless on a URL that cannot be asked.
+    No answer is an answer too, never an exception; which of them are failing, and which say that we cannot see,
+    `paramedic.verdict` decides. Follows no redirect, uses no proxy, reads at most 64 KiB, believes the machine's own
+    certificate authorities. Raises Useless on a URL that cannot be asked.
     """
-    limit = timeout.total_seconds()
-    late = f"no whole answer within {spoken(timeout)}"
-    begun = time.perf_counter()
-
-    def seen(status: int | None, why: str = "", *, ok: bool = False) -> Probe:
-        took = time.perf_counter() - begun
-        in_time = took < limit
-        return Probe(ok and in_time, status, took * 1000, why if in_time else late)
-
-    status = None
-    with httpx.Client(trust_env=False, follow_redirects=False, timeout=limit, verify=_trust()) as client:
-        begun = time.perf_counter()
-        try:
-            with _cut_after(limit) as trace:
-                headers = {"User-Agent": "paramedic", "Connection": "close"}
-                with client.stream("GET", url, headers=headers, extensions={"trace": trace}) as response:
-                    status = response.status_code
-                    _read(response)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
-            raise Useless(f"this URL cannot be probed: {one_line(str(error))}") from error
-        except httpx.TimeoutException:
-            return seen(status, late)
-        except httpx.ConnectError as error:
-            return seen(status, f"could not connect: {one_line(str(error))}")
-        except httpx.HTTPError as error:
-            return seen(status, f"the answer broke off: {one_line(str(error))}")
-    if 300 <= status < 400:
-        return seen(status, f"answered {status}, and redirects are not followed")
-    return seen(status, f"answered {status}", ok=200 <= status < 300)
-
-
-def _read(response: httpx.Response) -> None:
-    size = 0
-    for chunk in response.iter_raw():
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            return
-
-
-@contextmanager
-def _cut_after(seconds: float) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
-    """Shut the connection when the time is up: httpx's own time-outs begin anew with every byte that drips in."""
-    connected: list[socket.socket] = []
-
-    def trace(event: str, info: Mapping[str, Any]) -> None:
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            connected.append(info["return_value"].get_extra_info("socket"))
-
-    def cut() -> None:
-        for line in connected:
-            with suppress(OSError):
-                socket.socket.shutdown(line, socket.SHUT_RDWR)  # of the socket, below any TLS that is being read
-
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
+    asked = _address(url)
+    curl = pycurl.Curl()
     try:
-        yield trace
+        body = _Body()
+        _prepare(curl, asked, timeout, body)
+        begun = time.perf_counter()
+        fault: tuple[int, str] | None = None
+        try:
+            curl.perform()
+        except pycurl.error as error:
+            fault = (error.args[0], curl.errstr() or str(error.args[1]))
+        took_ms = (time.perf_counter() - begun) * 1000
+        status = int(curl.getinfo(pycurl.RESPONSE_CODE)) or None
+        if fault is not None and fault[0] == pycurl.E_WRITE_ERROR and body.full:
+            fault = None  # enough of it was read, and by us it was broken off
+        sight, why = _seen(curl, status, fault, timeout)
     finally:
-        timer.cancel()
+        curl.close()
+    return Probe(sight, status, took_ms, why)
+
+
+class _Body:
+    """Takes in so much of a body as is worth reading."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self.full = False
+
+    def __call__(self, chunk: bytes) -> int | None:
+        self._size += len(chunk)
+        self.full = self._size > BODY_LIMIT
+        return -1 if self.full else None
+
+
+def _address(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+        host, text = parsed.host, str(parsed)
+    except (httpx.InvalidURL, UnicodeError, ValueError) as error:
+        raise Useless(f"this URL cannot be probed: {one_line(str(error))}") from error
+    if parsed.scheme not in ("http", "https") or not host:
+        raise Useless(f"this URL cannot be probed: {one_line(url)!r:.200}; write http://HOST/… or https://HOST/…")
+    return text
+
+
+def _prepare(curl: pycurl.Curl, url: str, timeout: timedelta, body: _Body) -> None:
+    curl.setopt(pycurl.URL, url)
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    curl.setopt(pycurl.NOSIGNAL, 1)  # a look is taken in a thread
+    curl.setopt(pycurl.TIMEOUT_MS, max(1, round(timeout.total_seconds() * 1000)))
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(timeout.total_seconds() * 1000)))
+    curl.setopt(pycurl.PROXY, "")
+    curl.setopt(pycurl.NOPROXY, "*")
+    curl.setopt(pycurl.FOLLOWLOCATION, 0)
+    curl.setopt(pycurl.FORBID_REUSE, 1)
+    curl.setopt(pycurl.USERAGENT, "paramedic")
+    curl.setopt(pycurl.HTTPHEADER, ["Connection: close"])
+    curl.setopt(pycurl.WRITEFUNCTION, body)
+    for option, path in _trust():
+        curl.setopt(option, path)
 
 
 @cache
-def _trust() -> ssl.SSLContext:
-    """The machine's own certificate authorities; loading them takes longer than a probe."""
-    return ssl.create_default_context()
+def _trust() -> list[tuple[int, str]]:
+    """The machine's own certificate authorities, where Python finds them: libcurl would look where it was built."""
+    paths = ssl.get_default_verify_paths()
+    return [(option, path) for option, path in ((pycurl.CAINFO, paths.cafile), (pycurl.CAPATH, paths.capath)) if path]
+
+
+def _seen(
+    curl: pycurl.Curl, status: int | None, fault: tuple[int, str] | None, timeout: timedelta
+) -> tuple[Sight, str]:
+    if fault is None:
+        return verdict.of_status(status or 0)
+    code, words = fault[0], one_line(fault[1])
+    if code in _CANNOT:
+        raise Useless(f"this URL cannot be probed: {words}")
+    connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        late = f"no whole answer within {spoken(timeout)}"
+        return verdict.of_silence(connected=connected), late if connected else f"{late}, and no connection: {words}"
+    if code == pycurl.E_COULDNT_CONNECT:
+        number = int(curl.getinfo(pycurl.OS_ERRNO))
+        return verdict.of_errno(number), f"could not connect: {os.strerror(number) if number else words}"
+    if code == pycurl.E_OUT_OF_MEMORY:
+        return Sight.UNKNOWN, "could not connect: this process has no file descriptor or memory left"
+    if not connected:
+        return Sight.UNKNOWN, f"could not connect: {words}"
+    if status is not None and verdict.of_status(status)[0] is not Sight.WELL:
+        return verdict.of_status(status)  # whatever became of the rest, that much was said
+    if code in _BROKE_OFF and status is None:
+        return Sight.FAILING, f"the answer broke off: {words}"
+    return Sight.UNKNOWN, f"no whole answer can be read: {words}"

@@ -5,36 +5,46 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
+from paramedic import verdict
 from paramedic.clock import spoken
 from paramedic.error import Useless
+from paramedic.health import Sight
 from paramedic.visible import one_line
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What one try saw: accepted or not, how long it took, and why in words."""
+    """What one try saw: accepted, refused or nothing, how long it took, and why in words."""
 
-    ok: bool
+    sight: Sight
     took_ms: float
     why: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether somebody accepted."""
+        return self.sight is Sight.WELL
 
 
 def connect(host: str, port: int, timeout: timedelta) -> Connection:
     """Try once; the connection is closed at once, and nothing is sent. No answer is an answer too, never an exception.
 
-    Raises Useless on an address that cannot be asked. A name is looked up for as long as the machine's resolver takes.
+    Which of them are failing, and which say that we cannot see, `paramedic.verdict` decides. Raises Useless
+    on an address that cannot be asked. A name is looked up for as long as the machine's resolver takes.
     """
     begun = time.perf_counter()
 
-    def seen(why: str, *, ok: bool = False) -> Connection:
-        return Connection(ok, (time.perf_counter() - begun) * 1000, why)
+    def seen(sight: Sight, why: str) -> Connection:
+        return Connection(sight, (time.perf_counter() - begun) * 1000, why)
 
     try:
         socket.create_connection((host, port), timeout.total_seconds()).close()
     except TimeoutError:
-        return seen(f"no connection within {spoken(timeout)}")
+        return seen(verdict.of_silence(connected=False), f"no connection within {spoken(timeout)}")
+    except socket.gaierror as error:
+        return seen(Sight.UNKNOWN, f"the name {one_line(host)} does not resolve: {one_line(str(error.strerror))}")
     except OSError as error:
-        return seen(f"could not connect: {one_line(str(error))}")
+        return seen(verdict.of_errno(error.errno or 0), f"could not connect: {one_line(str(error))}")
     except (UnicodeError, OverflowError, ValueError) as error:
         raise Useless(f"this address cannot be asked: {one_line(str(error))}") from error
-    return seen("connected", ok=True)
+    return seen(Sight.WELL, "connected")

@@ -13,6 +13,7 @@ from paramedic.check import Placed, Sample
 from paramedic.clock import utc_now
 from paramedic.doors import reading
 from paramedic.health import Sight
+from paramedic.outcome import Ending, Outcome
 from paramedic.paging import Pager
 from paramedic.runbook import Runbook, parse
 from paramedic.settings import Settings
@@ -83,15 +84,40 @@ def _saw(store: Store, work: Work, error: float, times: int) -> None:
             checks.record(tx, placed, seen, blind=False, mass_limit=99)
 
 
-def test_what_the_check_measured_before_counts_before_an_act_and_not_after_it(
+def test_a_breach_of_the_window_is_seen_in_a_fresh_sample_before_an_act_and_counts_for_nothing_after_it(
+    at_work: Callable[..., Work], store: Store, service: Service
+) -> None:
+    work = at_work()
+    _saw(store, work, 1, 3)
+    service.status = 500
+    before = measure(work)
+    assert before.sight is Sight.FAILING
+    assert before.why.startswith("error_rate is 100% (critical 3%)")
+    service.status = 200
+    again = measure(work)
+    assert again.sight is Sight.FAILING, "one fresh look of two has seen it"
+    work.forget_samples()
+    assert measure(work).sight is Sight.WELL
+
+
+def test_a_breach_that_only_the_window_remembers_is_not_seen_and_fresh_looks_end_it(
+    at_work: Callable[..., Work], store: Store
+) -> None:
+    """A repair by hand: the target answers, and its check's window is still full of errors."""
+    work = at_work()
+    _saw(store, work, 1, 3)
+    looks = [measure(work) for _ in range(5)]
+    assert [look.sight for look in looks] == [Sight.UNKNOWN] * 4 + [Sight.WELL]
+    assert looks[0].why.startswith("over its window error_rate is 75% (critical 3%), and a fresh look is well")
+
+
+def test_what_was_seen_before_the_last_incident_ended_counts_for_nothing(
     at_work: Callable[..., Work], store: Store
 ) -> None:
     work = at_work()
     _saw(store, work, 1, 3)
-    before = measure(work)
-    assert before.sight is Sight.FAILING, "one good answer among four is no health"
-    assert before.why.startswith("error_rate is 75% (critical 3%)")
-    work.forget_samples()
+    with store.record() as tx:
+        incidents.resolve(tx, work.incident.number, Outcome(Ending.HANDED_OVER, "mended by hand"), actor="person:ada")
     assert measure(work).sight is Sight.WELL
 
 
@@ -116,7 +142,7 @@ def test_the_breach_is_a_condition_though_verify_does_not_name_it(
     service.late = 0.15
     health = measure(work)
     assert health.sight is Sight.FAILING
-    assert health.why.startswith("latency_p95 is 1")
+    assert health.why.startswith("latency_p95 is ")
 
 
 def test_what_is_neither_named_nor_broken_is_no_condition(at_work: Callable[..., Work], service: Service) -> None:

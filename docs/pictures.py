@@ -22,11 +22,11 @@ from paramedic import link, settings
 from paramedic.alert import Alert, Severity, Status, fingerprint
 from paramedic.clock import utc_now
 from paramedic.incident import State, parse_ref
+from paramedic.instance import Running, running
 from paramedic.link import Acknowledgement
 from paramedic.prefect_login import clickable, credentials, with_embedded_login
 from paramedic.settings import Settings
 from paramedic.store import Store, inbox, incidents
-from paramedic.up import Running, running
 
 PICTURES = Path(__file__).parent / "pictures"
 

@@ -17,11 +17,11 @@ from sqlalchemy import func, select
 from ward import Service, service
 
 from paramedic.demo.world import free_port
+from paramedic.instance import Running, running
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, checks, leases, trail
 from paramedic.store.tables import check_samples, inbox
 from paramedic.threshold import Level
-from paramedic.up import Running, running
 
 __all__ = ["service"]
 

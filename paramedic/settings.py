@@ -211,7 +211,7 @@ class Settings(BaseSettings):
     gateway_hosts: Names = ()
     gateway_tokens: Secrets = {}
     gateway_users: Secrets = {}
-    body_limit: Bytes = Field(default=1024 * 1024, ge=1024, le=2**30)
+    body_limit: Bytes = Field(default=16 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
     quarantine_limit: int = Field(default=1000, ge=1, le=1_000_000)
     prefect_api_url: Web = None
     prefect_api_auth: Login = None

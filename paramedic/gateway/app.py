@@ -1,6 +1,5 @@
 """The gateway's addresses. A 202 means: on disk."""
 
-import asyncio
 import logging
 import re
 import threading
@@ -17,7 +16,6 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import generate_latest
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.requests import ClientDisconnect
 
 from paramedic import identity
 from paramedic.alert import Status
@@ -27,13 +25,15 @@ from paramedic.gateway import metrics
 from paramedic.gateway.acknowledgement import AcknowledgementDesk
 from paramedic.gateway.approving import ApprovalDesk
 from paramedic.gateway.auth import sender
+from paramedic.gateway.body import Bodies, BodyRefused, NoRoom
 from paramedic.gateway.connections import prove
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.gateway.headers import SafeHeaders
 from paramedic.gateway.refusal import RefusalLog, refused
+from paramedic.secret import redact
 from paramedic.settings import Settings, link_key, web_address
 from paramedic.sources import BadPayload, alertmanager
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, heartbeats, inbox
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, heartbeats, inbox, messages
 from paramedic.store.inbox import Delivery, Unreadable
 
 log = logging.getLogger(__name__)
@@ -42,8 +42,9 @@ _SAID: dict[int | str, dict[str, Any]] = {
     202: {"description": "Every alert is on disk; the receipts are in the alerts' order."},
     400: {"description": "The body is no JSON. It is kept, and a person is told."},
     401: {"description": "Nobody we know."},
-    408: {"description": "The body did not come in time."},
-    413: {"description": "The body is larger than body_limit."},
+    408: {"description": "The body did not come in time. What came is kept in brief, and a person is told."},
+    413: {"description": "The body is larger than body_limit. Its beginning is kept, and a person is told."},
+    415: {"description": "The body is compressed otherwise than by gzip."},
     422: {"description": "JSON of another shape. It is kept, and a person is told."},
     503: {"description": "It could not be written. Send it again."},
 }
@@ -61,10 +62,6 @@ _HEARTBEAT = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 #: A body of so many bytes is read at once. A larger one is read in a thread, one at a time: others are answered meanwhile.
 _QUICK = 128 * 1024
-
-
-class _TooLarge(Exception):
-    """The body goes past the limit."""
 
 
 def make_app(
@@ -153,7 +150,7 @@ class AlertDesk:
         self._chosen = chosen
         self._senders = senders
         self._wake = wake
-        self._patience = patience
+        self._bodies = Bodies(chosen.body_limit, patience)
         self._commits = GroupCommit(store, _committed)
         self._reading = CapacityLimiter(1)
 
@@ -162,17 +159,25 @@ class AlertDesk:
         who = self._senders.known(request)
         if who is None:
             return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
-        limit = self._chosen.body_limit
         try:
-            async with asyncio.timeout(self._patience.total_seconds()):
-                body = await _body(request, limit)
-        except TimeoutError:
-            return refused(408, "too slow", field="body", what="did not come in time", allowed=f"{self._patience}")
-        except ClientDisconnect:
-            return refused(400, "went away", field="body", what="was cut off", allowed="a whole body")
-        except _TooLarge:
-            return refused(413, "too large", field="body", what="too large", allowed=f"{limit} bytes")
-        return await self._keep(body, who)
+            async with self._bodies.receive(request, who) as body:
+                return await self._keep(body, who)
+        except NoRoom:
+            return refused(503, "busy", what="too many large bodies are under way", allowed="send it again")
+        except BodyRefused as error:
+            return await self._refuse(error, who)
+
+    async def _refuse(self, error: BodyRefused, who: str) -> Response:
+        """What a known sender could not bring in is kept in brief, and a person is told."""
+        log.warning("not taken from %s: %s", who, error)
+        bad = [Unreadable(error.beginning, str(error))]
+        kept = inbox.prepare((), source=alertmanager.NAME, sender=who, bad=bad, keep=self._chosen.quarantine_limit)
+        try:
+            await self._commits.commit(kept)
+            metrics.QUARANTINED.labels(alertmanager.NAME).inc()
+        except (StoreUnavailable, StoreUnknown, QueueFull) as trouble:
+            log.warning("nor could it be kept: %s", trouble)
+        return refused(error.status, error.reason, field="body", what=error.what, allowed=error.allowed)
 
     async def _keep(self, body: bytes, who: str) -> Response:
         began = time.perf_counter()
@@ -189,6 +194,7 @@ class AlertDesk:
             return refused(503, "store", what="the alerts could not be written", allowed="send them again")
         metrics.TOOK.observe(time.perf_counter() - began)
         metrics.QUARANTINED.labels(alertmanager.NAME).inc(taken.quarantined)
+        metrics.TRUNCATED.labels(alertmanager.NAME).inc(taken.delivery.truncated)
         for status, count in taken.statuses.items():
             metrics.ALERTS.labels(alertmanager.NAME, status.value).inc(count)
         self._wake.set()
@@ -202,15 +208,22 @@ class AlertDesk:
     def _read(self, body: bytes, who: str) -> "_Taken":
         """All that is to be done before a transaction begins."""
         problem: BadPayload | None = None
+        truncated = 0
         try:
             reading = alertmanager.read(body)
+            truncated = reading.truncated
             alerts, bad = reading.alerts, [Unreadable(one.body, one.error) for one in reading.bad]
             quarantined = sum(one.count for one in reading.bad)
         except BadPayload as error:
             problem, alerts, quarantined = error, (), 1
             bad = [Unreadable(body.decode("utf-8", "backslashreplace"), str(error))]
         delivery = inbox.prepare(
-            alerts, source=alertmanager.NAME, sender=who, bad=bad, keep=self._chosen.quarantine_limit
+            alerts,
+            source=alertmanager.NAME,
+            sender=who,
+            bad=bad,
+            keep=self._chosen.quarantine_limit,
+            truncated=truncated,
         )
         return _Taken(delivery, problem, quarantined, Counter(alert.status for alert in alerts))
 
@@ -243,6 +256,7 @@ class HeartbeatDesk:
         if who is None:
             return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
         if not _HEARTBEAT.fullmatch(name):
+            await run_in_threadpool(self._tell, f"{name!r:.120} is no name", who)
             return refused(422, "unreadable", field="name", what="no name", allowed="up to 100 letters, digits, . _ -")
         return await run_in_threadpool(self._keep, name, who)
 
@@ -251,11 +265,25 @@ class HeartbeatDesk:
             with self._store.write() as tx:
                 heartbeats.beat(tx, name, sender=who)
         except Refused as error:
+            self._tell(f"{name}: {error.reason}", who)
             return refused(422, "too many", field="name", what=error.reason, allowed="a name that is known already")
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("a heartbeat was not taken: %s", error)
             return refused(503, "store", what="the heartbeat could not be written", allowed="send it again")
         return JSONResponse({"heard": name}, status_code=202)
+
+    def _tell(self, why: str, who: str) -> None:
+        """A job that believes it is watched, and is not, is a person's to mend."""
+        try:
+            with self._store.write() as tx:
+                messages.queue_trouble(
+                    tx,
+                    subject="A heartbeat was refused",
+                    body=f"{redact(why)}\n\nIt was sent by {who}. Nobody will miss it when it stays away.",
+                    same_within_minutes=60,
+                )
+        except (StoreUnavailable, StoreUnknown) as error:
+            log.warning("a refused heartbeat could not be told: %s", error)
 
 
 class IdentityDesk:
@@ -307,15 +335,3 @@ class HealthDesk:
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("the inbox cannot be counted: %s", error)
         return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > limit:
-        raise _TooLarge
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _TooLarge
-    return bytes(body)

@@ -7,6 +7,9 @@ registry = CollectorRegistry()
 ALERTS = Counter("paramedic_alerts_total", "Alerts taken in.", ["source", "status"], registry=registry)
 REFUSED = Counter("paramedic_refused_requests_total", "Requests answered with an error.", ["reason"], registry=registry)
 QUARANTINED = Counter("paramedic_quarantined_total", "Bodies that could not be read.", ["source"], registry=registry)
+TRUNCATED = Counter(
+    "paramedic_truncated_alerts_total", "Alerts that their sender left out of a group.", ["source"], registry=registry
+)
 INBOX = Gauge("paramedic_inbox_alerts", "Alerts that wait for their decision.", registry=registry)
 INBOX_AGE = Gauge("paramedic_inbox_oldest_seconds", "How long the oldest of them has waited.", registry=registry)
 TOOK = Histogram(

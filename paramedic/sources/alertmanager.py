@@ -21,6 +21,9 @@ _FIRST_ANNOTATIONS = ("summary", "description", "runbook_url", "value")
 #: So many bad alerts of a group are kept one by one, the others together: a flood of them must not hold the store.
 _ONE_BY_ONE = 20
 
+#: A body with more values than this is refused: each of them is many times as large in memory as in the body.
+_VALUES = 1_000_000
+
 #: Go's zero time: the sender does not know.
 _ZERO = "0001-01-01"
 
@@ -35,6 +38,8 @@ def read(body: bytes) -> Reading:
     The sender's own fingerprint is not used: two alerts are the same if their labels are, whatever somebody claims.
     Errors and notes name a field and repeat no value: a secret that was cut would no longer be known for one.
     """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > _VALUES:
+        raise BadPayload("body", "has too many values", f"{_VALUES} commas and brackets", readable=False)
     try:
         said = json.loads(body, parse_int=Number, parse_float=Number, parse_constant=Number)
     except (ValueError, RecursionError) as error:

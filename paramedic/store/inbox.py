@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, TextClause, and_, delete, func, insert, or_, select, text, update
 
 from paramedic.alert import Alert, Severity
-from paramedic.secret import redact_start, redacted
+from paramedic.secret import redact, redact_start, redacted
 from paramedic.store import Serialized, Store, Tx
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import inbox, quarantine
@@ -55,6 +55,8 @@ class Delivery:
     keep: int
     first: str | None
     """The name of its first alert."""
+    truncated: int = 0
+    """How many alerts its sender says it left out."""
 
     @property
     def receipts(self) -> list[str]:
@@ -73,7 +75,13 @@ class Delivery:
 
 
 def prepare(
-    alerts: Sequence[Alert], *, source: str, sender: str, bad: Sequence[Unreadable] = (), keep: int = 1000
+    alerts: Sequence[Alert],
+    *,
+    source: str,
+    sender: str,
+    bad: Sequence[Unreadable] = (),
+    keep: int = 1000,
+    truncated: int = 0,
 ) -> Delivery:
     """Do the work that needs no transaction. `keep` is how many bodies the quarantine keeps."""
     rows = tuple(
@@ -88,7 +96,7 @@ def prepare(
         for alert in alerts
     )
     kept = tuple(Unreadable(redact_start(one.body, BODY_LIMIT), one.error) for one in bad)
-    return Delivery(source, sender, rows, kept, keep, alerts[0].name if alerts else None)
+    return Delivery(source, sender, rows, kept, keep, alerts[0].name if alerts else None, truncated)
 
 
 def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
@@ -96,6 +104,7 @@ def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
     rows = [{**row, "received_at": tx.now} for one in deliveries for row in one.rows]
     if rows:
         tx.conn.execute(insert(inbox), rows)
+    _tell_truncated(tx, deliveries)
     unread = [one for one in deliveries if one.bad]
     if not unread:
         return
@@ -125,6 +134,20 @@ def put(tx: Tx, alerts: Sequence[Alert], *, source: str, sender: str) -> list[st
     delivery = prepare(alerts, source=source, sender=sender)
     write(tx, [delivery])
     return delivery.receipts
+
+
+def _tell_truncated(tx: Tx, deliveries: Sequence[Delivery]) -> None:
+    """A person is told of alerts that exist and were not sent: nothing else will ever show them."""
+    for one in deliveries:
+        if one.truncated:
+            queue_trouble(
+                tx,
+                subject=f"{one.sender} left alerts out of what it sent",
+                body=f"{one.truncated} alerts of one group were not sent to Paramedic ({one.source}: truncatedAlerts), "
+                f"the first of those that came is {redact(one.first or 'none')}. Look at the sender itself; raise or remove "
+                "`max_alerts` in its webhook_config.",
+                same_within_minutes=10,
+            )
 
 
 def _origin(one: Delivery) -> tuple[str, str]:

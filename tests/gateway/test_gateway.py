@@ -141,7 +141,7 @@ def test_a_body_past_the_limit_is_413_whether_it_says_its_length_or_not(client: 
     chunks = (b"x" * 1000 for _ in range(20))
     streamed = client.post("/alerts/alertmanager", content=chunks, headers={"Authorization": f"Bearer {TOKEN}"})
     assert streamed.status_code == 413
-    assert _rows(store, quarantine) == []
+    assert [row.body[:9] for row in _rows(store, quarantine)] == ["x" * 9] * 2
 
 
 def test_a_store_that_cannot_be_written_is_503_and_never_a_false_202(

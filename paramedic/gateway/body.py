@@ -50,11 +50,11 @@ class Bodies:
         reader = _Reader(request, self._limit)
         until = asyncio.get_running_loop().time() + self._patience.total_seconds()
         if await self._read(reader, _SMALL, until):
-            yield bytes(reader.came)
+            yield reader.take()
             return
         async with self._share(sender, reader.expected, until):
             await self._read(reader, self._limit, until)
-            yield bytes(reader.came)
+            yield reader.take()
 
     async def _read(self, reader: "_Reader", size: int, until: float) -> bool:
         try:
@@ -105,6 +105,12 @@ class _Reader:
     def expected(self) -> int:
         """How large it may become."""
         return self._limit if self._declared is None or self._inflate is not None else min(self._declared, self._limit)
+
+    def take(self) -> bytes:
+        """What came; it is not held twice."""
+        body = bytes(self.came)
+        self.came.clear()
+        return body
 
     async def read_past(self, size: int) -> bool:
         """Read until there is more than so much; whether the body ended before. Raises BodyRefused."""

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -19,12 +20,14 @@ AUTH = f"Authorization: Bearer {TOKEN}"
 
 
 @contextlib.contextmanager
-def serving(folder: Path, **more: object) -> Iterator[tuple[int, Store, Settings]]:
+def serving(
+    folder: Path, *, patience: timedelta = timedelta(seconds=30), **more: object
+) -> Iterator[tuple[int, Store, Settings]]:
     """Its port, its store and its settings."""
     chosen = Settings(data=folder, gateway_tokens={"prometheus": SecretStr(TOKEN)}, **more)
     migrate(chosen.store())
     store = Store(chosen.store())
-    app = make_app(chosen, store, wake=threading.Event(), alive=lambda: True)
+    app = make_app(chosen, store, wake=threading.Event(), alive=lambda: True, patience=patience)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
         running = server(app, chosen)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})

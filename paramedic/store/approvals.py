@@ -11,7 +11,7 @@ from paramedic.alert import Severity
 from paramedic.approval import Answer, Approval, life
 from paramedic.clock import iso
 from paramedic.store import Tx, messages
-from paramedic.store.tables import approvals
+from paramedic.store.tables import approvals, incidents
 from paramedic.store.trail import append
 from paramedic.target import Identity
 
@@ -172,8 +172,14 @@ def overdue(tx: Tx) -> list[Approval]:
 
 
 def to_resume(tx: Tx, limit: int = 20) -> list[Approval]:
-    """Those whose run waits in Prefect for nothing any more, and is due to be resumed."""
-    query = select(approvals).where(approvals.c.resume_at <= tx.now).order_by(approvals.c.resume_at).limit(limit)
+    """Those whose run waits in Prefect for nothing any more, and is due to be resumed: of critical incidents first."""
+    query = (
+        select(approvals)
+        .join(incidents, incidents.c.number == approvals.c.incident)
+        .where(approvals.c.resume_at <= tx.now)
+        .order_by(incidents.c.severity != Severity.CRITICAL, approvals.c.resume_at)
+        .limit(limit)
+    )
     return _all(tx.conn.execute(query).all())
 
 

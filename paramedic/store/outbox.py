@@ -5,8 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, update
 
+from paramedic.alert import Severity
 from paramedic.store import Tx, generation
-from paramedic.store.tables import outbox
+from paramedic.store.tables import incidents, outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,12 @@ def put(tx: Tx, *, incident: int, attempt: int) -> None:
 
 
 def waiting(tx: Tx, limit: int = 20) -> list[Order]:
-    """What is due to be asked for, oldest first."""
+    """What is due to be asked for: of critical incidents first, each kind oldest first."""
     query = (
         select(outbox)
+        .join(incidents, incidents.c.number == outbox.c.incident)
         .where(outbox.c.state == "waiting", outbox.c.due_at <= tx.now)
-        .order_by(outbox.c.written_at, outbox.c.incident)
+        .order_by(incidents.c.severity != Severity.CRITICAL, outbox.c.written_at, outbox.c.incident)
         .limit(limit)
     )
     return [Order(**{field: getattr(row, field) for field in Order.__slots__}) for row in tx.conn.execute(query)]

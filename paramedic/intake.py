@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 #: An alert that no runbook wants is escalated by this policy.
 DEFAULT_POLICY = "default"
 
-#: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it.
-_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.05, 50, 0.01
+#: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it;
+#: while alerts come in, longer: a quarter of the time is left to decide in, however many come.
+_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS, _YIELD_SECONDS = 0.05, 100, 0.01, 0.15
 
 #: The target of an alert that names no listed one begins so.
 UNLISTED = "unlisted:"
@@ -85,6 +86,7 @@ class Intake:
         self._reopen_within = reopen_within
         self._load_library = load_library
         self._decided = decided
+        self._size = 10
 
     def run(self, stop: threading.Event, wake: threading.Event, *, poll_seconds: float = 1.0) -> None:
         """Work until `stop`. A store that does not answer is waited for; nothing is lost meanwhile."""
@@ -94,7 +96,10 @@ class Intake:
             except StoreUnavailable as error:
                 log.warning("triage waits: %s", error)
                 busy = False
-            if busy:
+            if busy and wake.is_set():  # alerts come in: their senders wait now, and what is decided can catch up later
+                wake.clear()
+                stop.wait(_YIELD_SECONDS)
+            elif busy:
                 stop.wait(_PAUSE_SECONDS)
             else:
                 wake.wait(poll_seconds)
@@ -127,13 +132,14 @@ class Intake:
         opened: list[str] = []
         count, until = 0, time.monotonic() + _LONGEST_SECONDS
         with self._store.record() as tx:
-            receipts = inbox.waiting(tx, limit=_MOST)
+            receipts = inbox.waiting(tx, limit=self._size)
             for receipt in receipts:
                 if count and (receipt.is_critical != receipts[0].is_critical or time.monotonic() > until):
                     break
                 target = self._decide(tx, receipt, library)
                 opened += [target] if target is not None else []
                 count += 1
+        self._size = min(_MOST, 2 * count)  # what is read and then not decided on is read again
         for target in opened:
             reached("triaged", target)
         if opened:

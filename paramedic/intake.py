@@ -18,7 +18,7 @@ from paramedic.runbook import Runbook
 from paramedic.store import Store, StoreUnavailable, Tx, alerts, inbox, incidents, maintenance, messages
 from paramedic.store.inbox import Receipt
 from paramedic.store.incidents import Plan
-from paramedic.triage import Known, Verdict
+from paramedic.triage import Known, Said, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Intake:
         self._reopen_within = reopen_within
         self._load_library = load_library
         self._decided = decided
-        self._size = 10
+        self._size = _MOST
 
     def run(self, stop: threading.Event, wake: threading.Event, *, poll_seconds: float = 1.0) -> None:
         """Work until `stop`. A store that does not answer is waited for; nothing is lost meanwhile."""
@@ -188,18 +188,7 @@ class Intake:
         """The target where an incident opened. `receipt` still waits, as this transaction sees it."""
         alert = triage.bounded(receipt.alert, receipt.received_at)
         at, live = _placed(tx, alert, library)
-        known = Known(
-            now=tx.now,
-            live=(live.number, live.state) if live else None,
-            last=incidents.last_said(tx, alert.fingerprint),
-            well_at=incidents.well_at(tx, at.target),
-            cured=incidents.cured(
-                tx, alert, service=at.service, target=at.target, runbook=at.runbook.name if at.runbook else None
-            ),
-            reopen_within=self._reopen_within,
-            window=maintenance.covering(tx, service=at.service, target=at.target),
-            **({"settle": at.runbook.settle} if at.runbook else {}),
-        )
+        known = self._known(tx, alert, at, live)
         decision = triage.decide(alert, known)
         if live is not None and at.runbook is not None and at.runbook.name != live.runbook:
             decision = replace(decision, reason=f"{at.why}; {decision.reason}")
@@ -211,12 +200,33 @@ class Intake:
             number = incidents.reopen(tx, known.cured[0], alert, reason=decision.reason).number
         elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
             incidents.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
-        if decision.news:
+        if decision.news and known.last != Said(alert.status, alert.effective_at):
             incidents.said(tx, alert)
         inbox.decided(
             tx, receipt, verdict=decision.verdict, reason=decision.reason, incident=number, look_again_at=hold
         )
         return at.target if decision.verdict in (Verdict.OPEN, Verdict.REOPEN) else None
+
+    def _known(self, tx: Tx, alert: Alert, at: Place, live: Incident | None) -> Known:
+        """What `triage.decide` needs; where an incident is live, how it was before plays no part and is not looked up."""
+        known = Known(
+            now=tx.now,
+            live=(live.number, live.state) if live else None,
+            last=incidents.last_said(tx, alert.fingerprint),
+            reopen_within=self._reopen_within,
+        )
+        if at.runbook is not None:
+            known = replace(known, settle=at.runbook.settle)
+        if live is not None:
+            return known
+        return replace(
+            known,
+            well_at=incidents.well_at(tx, at.target),
+            cured=incidents.cured(
+                tx, alert, service=at.service, target=at.target, runbook=at.runbook.name if at.runbook else None
+            ),
+            window=maintenance.covering(tx, service=at.service, target=at.target),
+        )
 
 
 def _placed(tx: Tx, alert: Alert, library: Library) -> tuple[Place, Incident | None]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, TextClause, and_, bindparam, delete, func, insert, or_, select, text, update
 
 from paramedic.alert import Alert, Severity
 from paramedic.secret import redact, redact_start, redacted
@@ -235,22 +235,32 @@ def _waits(tx: Tx) -> ColumnElement[bool]:
     return or_(inbox.c.state == "new", and_(inbox.c.state == "held", inbox.c.look_again_at <= tx.now))
 
 
+_DECIDED = (
+    update(inbox)
+    .where(inbox.c.position == bindparam("at"))
+    .values(
+        {
+            column: bindparam(column)
+            for column in ("state", "look_again_at", "verdict", "reason", "incident", "triaged_at")
+        }
+    )
+)
+
+
 def decided(
     tx: Tx, receipt: Receipt, *, verdict: str, reason: str, incident: int | None, look_again_at: datetime | None
 ) -> None:
     """Write the decision beside the receipt; a held one is looked at again at `look_again_at`."""
-    tx.conn.execute(
-        update(inbox)
-        .where(inbox.c.position == receipt.position)
-        .values(
-            state="held" if look_again_at else "triaged",
-            look_again_at=look_again_at,
-            verdict=verdict,
-            reason=reason,
-            incident=incident,
-            triaged_at=tx.now,
-        )
-    )
+    written = {
+        "at": receipt.position,
+        "state": "held" if look_again_at else "triaged",
+        "look_again_at": look_again_at,
+        "verdict": verdict,
+        "reason": reason,
+        "incident": incident,
+        "triaged_at": tx.now,
+    }
+    tx.conn.execute(_DECIDED, written)
 
 
 def look_again(tx: Tx) -> None:

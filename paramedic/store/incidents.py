@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.alert import Alert, Severity, Status
@@ -52,7 +52,7 @@ class Plan:
 
 def get(tx: Tx, number: int) -> Incident:
     """The incident as it stands. Raises NoSuchIncident."""
-    row = tx.conn.execute(select(incidents).where(incidents.c.number == number)).one_or_none()
+    row = tx.conn.execute(_GET, {"at_number": number}).one_or_none()
     if row is None:
         raise NoSuchIncident(f"there is no {name(number)} in this store")
     return _incident(tx, row)
@@ -60,11 +60,18 @@ def get(tx: Tx, number: int) -> Incident:
 
 def live(tx: Tx, service: str, target: str) -> Incident | None:
     """The one incident of this service and target that has not ended."""
-    query = select(incidents).where(
-        incidents.c.service == service, incidents.c.target == target, incidents.c.state != State.RESOLVED
-    )
-    row = tx.conn.execute(query).one_or_none()
+    row = tx.conn.execute(_LIVE, {"at_service": service, "at_target": target}).one_or_none()
     return None if row is None else _incident(tx, row)
+
+
+#: What every alert asks is built once: building a statement costs more than running it.
+_LIVE = select(incidents).where(
+    incidents.c.service == bindparam("at_service"),
+    incidents.c.target == bindparam("at_target"),
+    incidents.c.state != State.RESOLVED,
+)
+_GET = select(incidents).where(incidents.c.number == bindparam("at_number"))
+_LAST_SAID = select(fingerprints).where(fingerprints.c.fingerprint == bindparam("of"))
 
 
 def alike(tx: Tx, alert: Alert, service: str, prefix: str) -> int:
@@ -145,7 +152,7 @@ def cures(tx: Tx, target: str, within: timedelta) -> int:
 
 def last_said(tx: Tx, fingerprint: str) -> Said | None:
     """The last thing that was said under this fingerprint."""
-    row = tx.conn.execute(select(fingerprints).where(fingerprints.c.fingerprint == fingerprint)).one_or_none()
+    row = tx.conn.execute(_LAST_SAID, {"of": fingerprint}).one_or_none()
     return None if row is None else Said(Status(row.status), row.starts_at)
 
 
@@ -255,8 +262,12 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = 
             content={"alert": alert.as_json()},
         )
     body = alerts.joined(alert, wanted, number)
-    if not _judge_severity(tx, number, body):
-        _tell_joined(tx, get(tx, number), alert, noted, body)
+    incident = get(tx, number)
+    # One more that fires as badly as the incident is leaves it so. To look at all the others would take the longer, the more
+    # of them there are.
+    as_before = alert.status is Status.FIRING and alert.severity is incident.severity
+    if as_before or not _judge_severity(tx, number, body):
+        _tell_joined(tx, incident if as_before else get(tx, number), alert, noted, body)
 
 
 def _tell_joined(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body: str) -> None:

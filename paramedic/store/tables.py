@@ -163,6 +163,7 @@ incidents = Table(
         postgresql_where=text("state <> 'resolved'"),
     ),
     Index("incidents_state", "state"),
+    Index("incidents_target", "target", "ended_at"),
     sqlite_autoincrement=True,
 )
 

@@ -51,9 +51,9 @@ def append(
         salt=salt,
     )
     row = {field: getattr(entry, field) for field in _FIELDS}
-    tx.conn.execute(insert(table).values(**row, data=rfc8785.dumps(dict(entry.data)).decode()))
+    tx.conn.execute(insert(table), {**row, "data": rfc8785.dumps(dict(entry.data)).decode()})
     if clean_content is not None:
-        tx.conn.execute(insert(contents).values(seq=entry.seq, salt=salt, content=json.dumps(clean_content)))
+        tx.conn.execute(insert(contents), {"seq": entry.seq, "salt": salt, "content": json.dumps(clean_content)})
     return entry.seq
 
 
@@ -73,9 +73,12 @@ _FIELDS = (
 )
 
 
+_HEAD = select(table).order_by(table.c.seq.desc()).limit(1)
+
+
 def head(tx: Tx) -> trail.Entry | None:
     """The newest entry, or None on an empty trail."""
-    row = tx.conn.execute(select(table).order_by(table.c.seq.desc()).limit(1)).one_or_none()
+    row = tx.conn.execute(_HEAD).one_or_none()
     return None if row is None else _entry(row)
 
 

@@ -19,12 +19,14 @@ def upgrade() -> None:
         ("inbox_held", ["state", "look_again_at"], "state = 'held'"),
     ):
         op.create_index(name, "inbox", columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    op.create_index("incidents_target", "incidents", ["target", "ended_at"])
     op.add_column("messages", sa.Column("repeats", sa.Integer(), nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
     """Alerts are decided in the order of their arrival, and repeated trouble is not counted."""
     op.drop_column("messages", "repeats")
+    op.drop_index("incidents_target", "incidents")
     op.drop_index("inbox_held", "inbox")
     op.drop_index("inbox_critical", "inbox")
     op.drop_column("inbox", "severity")

@@ -16,6 +16,10 @@ WRONG_CODES = 5
 RESTORE = "restore"
 
 
+#: How an answer came: by the form in the Prefect UI. Its name is what somebody typed who may use Prefect.
+FORM = "prefect"
+
+
 class Answer(StrEnum):
     """What became of the question."""
 
@@ -41,7 +45,7 @@ class Approval:
     state: Answer
     decided_by: str | None
     decided_at: datetime | None
-    how: str | None  # prefect, link, command line; RESTORE
+    how: str | None  # FORM, link, command line; RESTORE
     flow_run: str
     resumed_at: datetime | None
     wrong_codes: int
@@ -74,7 +78,14 @@ class Approval:
                 return f"the question about {self.what} is void since {iso(self.decided_at)}: the incident went on"
             case Answer.EXPIRED:
                 return self.nobody
-        return f"{self.decided_by} {'approved' if self.state is Answer.GRANTED else 'denied'} {self.what}{when}"
+        return f"{self.decider} {'approved' if self.state is Answer.GRANTED else 'denied'} {self.what}{when}"
+
+    @property
+    def decider(self) -> str:
+        """For people: who answered, and how far that is proven."""
+        if self.how == FORM:
+            return f"somebody with Prefect's form, who said to be {self.decided_by},"
+        return self.decided_by or "nobody"
 
     @property
     def nobody(self) -> str:

@@ -210,7 +210,7 @@ def _unapproved(facts: Facts) -> Refusal | None:
         case Answer.GRANTED:
             return Refusal(
                 APPROVAL,
-                f"{approval.decided_by} approved it for {life(approval.identity)}, and now it is {life(facts.identity)}",
+                f"{approval.decider} approved it for {life(approval.identity)}, and now it is {life(facts.identity)}",
                 "look why the target changed meanwhile, then do it by hand",
             )
         case Answer.EXPIRED if approval.state is Answer.ASKED:

@@ -4,9 +4,11 @@ import base64
 import os
 import secrets
 import stat
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
+import httpx
 from pydantic import SecretStr
 
 from paramedic.secret import remember
@@ -65,6 +67,20 @@ def credentials(chosen: Settings) -> tuple[str, str] | None:
         return None
     user, _, password = chosen.prefect_api_auth.get_secret_value().partition(":")
     return user, password
+
+
+def asks_for_login(api_url: str, *, timeout: timedelta) -> bool | None:
+    """Whether the Prefect API refuses a call that shows no login; None where it does not say.
+
+    Prefect REST API reference: "Read Version" (admin), which needs whatever login there is, and changes nothing.
+    """
+    try:
+        answer = httpx.get(f"{api_url.rstrip('/')}/admin/version", timeout=timeout.total_seconds(), trust_env=False)
+    except httpx.HTTPError:
+        return None
+    if answer.status_code in (401, 403):
+        return True
+    return False if answer.is_success else None
 
 
 def clickable(ui_url: str, login: str) -> str:

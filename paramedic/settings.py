@@ -239,6 +239,7 @@ class Settings(BaseSettings):
     claim_within: Annotated[timedelta, _span("100ms", "1h")] = timedelta(seconds=30)
     silent_after: Annotated[timedelta, _span("100ms", "1h")] = timedelta(seconds=60)
     approve_within: Annotated[timedelta, _span("1s", "7d")] = timedelta(minutes=15)
+    approve_by_form: bool = True
     max_attempts: int = Field(default=3, ge=1, le=1000)
     cures_per_day: int = Field(default=3, ge=1, le=1000)
     reopen_within: Annotated[timedelta, _span("1ms", "30d")] = timedelta(minutes=30)

@@ -8,16 +8,19 @@ import httpx
 from prefect import suspend_flow_run
 from prefect.exceptions import Pause
 from prefect.input import RunInput
+from prefect.settings import get_current_settings
 from pydantic import Field, ValidationError
 
-from paramedic.approval import Answer, Approval, life
+from paramedic.approval import FORM, Answer, Approval, life
 from paramedic.boundary import reached
 from paramedic.clock import iso
 from paramedic.doors import reading
 from paramedic.error import Refused
 from paramedic.guardrail import APPROVAL
+from paramedic.prefect_login import asks_for_login
 from paramedic.remedy import Remedy
 from paramedic.secret import redact
+from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, acts, approvals
 from paramedic.store.acts import Limits
 from paramedic.store.claims import Claim
@@ -27,6 +30,9 @@ from tasks.work import Work
 
 #: Prefect's own time-out is a little later than ours: the store's word counts, and it comes first.
 _LATER = timedelta(minutes=1)
+
+#: After so many approvals by a form that does not count, nobody is asked any more: a person gets the incident.
+_FORMS = 5
 
 
 class Decision(RunInput):
@@ -56,12 +62,41 @@ def ask_if_needed(work: Work, claim: Claim, remedy: Remedy, limits: Limits, toda
         return
     if known is None:
         known = _asked(work, claim, remedy, identity)
-    if known.state is not Answer.ASKED:
-        return
-    said = _suspended(work, known)
-    if said is not None:
+    if known.state is Answer.ASKED:
+        _asked_by_form(work, known)
+
+
+def _asked_by_form(work: Work, asked: Approval) -> None:
+    """Suspend the run until somebody answers. An approval by a form that proves nothing is refused, and asked again.
+
+    Each time has a form of its own: a run that begins again from its first line meets the earlier answers first.
+    """
+    useless = form_proves_nothing(work.settings, get_current_settings().api.url or "")
+    for question in range(_FORMS):
+        said = _suspended(work, asked, question, useless)
+        if said is None:
+            return
+        granted, by = said.decision == "approve", said.by.strip()
         with work.store.record() as tx:
-            approvals.decide(tx, known.id, granted=said.decision == "approve", by=said.by.strip(), how="prefect")
+            if not granted or useless is None:
+                approvals.decide(tx, asked.id, granted=granted, by=by, how=FORM)
+                return
+            approvals.refuse_form(tx, asked, by=by, question=question, because=useless)
+
+
+def form_proves_nothing(chosen: Settings, api_url: str) -> str | None:
+    """Why an approval by Prefect's form does not count; None where it comes from somebody with the login to Prefect."""
+    if not chosen.approve_by_form:
+        return "approve_by_form is off: approve by the link with its code, or on the command line"
+    match asks_for_login(api_url, timeout=chosen.prefect_timeout):
+        case True:
+            return None
+        case False:
+            return (
+                "this Prefect answers everybody without a login (`paramedic doctor`): "
+                "approve by the link with its code, or on the command line"
+            )
+    return "Prefect did not say whether it asks for a login: approve by the link with its code, or on the command line"
 
 
 def _asked(work: Work, claim: Claim, remedy: Remedy, identity: Identity) -> Approval:
@@ -84,15 +119,15 @@ def _asked(work: Work, claim: Claim, remedy: Remedy, identity: Identity) -> Appr
     return asked
 
 
-def _suspended(work: Work, asked: Approval) -> Decision | None:
+def _suspended(work: Work, asked: Approval, question: int, useless: str | None) -> Decision | None:
     """The form's answer, where the run was resumed with one; None where it was resumed without. Raises Pause."""
     with work.store.read() as tx:
         left = asked.expires_at - tx.now
     try:
         return suspend_flow_run(
-            wait_for_input=Decision.with_initial_data(description=_described(work, asked)),
+            wait_for_input=Decision.with_initial_data(description=_described(work, asked, useless)),
             timeout=int((max(left, timedelta(0)) + _LATER).total_seconds()),
-            key=f"approval-{asked.attempt}-{asked.rung}",
+            key=f"approval-{asked.attempt}-{asked.rung}" + (f"-{question}" if question else ""),
         )
     except Pause:
         reached("suspended", asked.target)
@@ -108,7 +143,7 @@ def _suspended(work: Work, asked: Approval) -> Decision | None:
         ) from error
 
 
-def _described(work: Work, asked: Approval) -> str:
+def _described(work: Work, asked: Approval, useless: str | None) -> str:
     """What the form shows above its fields: our words at the margin, and theirs indented, which is no markup (P7)."""
     facts = [
         f"change: {asked.remedy}",
@@ -118,4 +153,8 @@ def _described(work: Work, asked: Approval) -> str:
         f"until: {iso(asked.expires_at)}",
     ]
     block = "\n".join(f"    {one_line(redact(fact))}" for fact in facts)
-    return f"Paramedic asks before it changes this:\n\n{block}\n\nWithout an approval nothing is done, and a person gets it."
+    here = f"Here you can only deny: {useless}." if useless else "Whoever may use this form may approve."
+    return (
+        f"Paramedic asks before it changes this:\n\n{block}\n\n{here} "
+        "Without an approval nothing is done, and a person gets it."
+    )

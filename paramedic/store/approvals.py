@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 
 from paramedic.alert import Severity
-from paramedic.approval import Answer, Approval, life
+from paramedic.approval import FORM, Answer, Approval, life
 from paramedic.clock import iso
-from paramedic.store import Tx, messages
+from paramedic.store import Tx, messages, trail
 from paramedic.store.tables import approvals, incidents
 from paramedic.store.trail import append
 from paramedic.target import Identity
@@ -65,7 +65,8 @@ def ask(
 def decide(tx: Tx, approval: int, *, granted: bool, by: str, how: str) -> Approval | str:
     """A person's answer, or in words why it comes too late. The same answer of the same person is given once.
 
-    `how` is `prefect`, `link` or `command line`; who answers through Prefect has resumed the run already.
+    `how` is FORM, `link` or `command line`; who answers through Prefect has resumed the run already, and is on the trail as
+    the form, with the name that they gave.
     """
     answer = Answer.GRANTED if granted else Answer.DENIED
     changed = tx.conn.execute(
@@ -76,17 +77,41 @@ def decide(tx: Tx, approval: int, *, granted: bool, by: str, how: str) -> Approv
             decided_by=by,
             decided_at=tx.now,
             how=how,
-            resumed_at=tx.now if how == "prefect" else None,
-            resume_at=None if how == "prefect" else tx.now,
+            resumed_at=tx.now if how == FORM else None,
+            resume_at=None if how == FORM else tx.now,
         )
     )
     now = get(tx, approval)
     if changed.rowcount == 1:
-        _tell(tx, now, actor=f"person:{by}", reason=f"{now.decision} ({how})")
+        _tell(tx, now, actor=_FORM_ACTOR if how == FORM else f"person:{by}", reason=f"{now.decision} ({how})")
         return now
     if (now.state, now.decided_by) == (answer, by):
         return now
     return f"too late: {now.nobody if now.state is Answer.ASKED else now.decision}"
+
+
+def refuse_form(tx: Tx, approval: Approval, *, by: str, question: int, because: str) -> None:
+    """The form approved, and here that proves nothing: the question stands. `question` counts how often it was shown.
+
+    Idempotent: a run that begins again meets its earlier answers again.
+    """
+    said = {"approval": approval.id, "question": question}
+    if any((one.what, one.data) == (_REFUSED, said) for one in trail.entries(tx, incident=approval.incident)):
+        return
+    append(
+        tx,
+        actor=_FORM_ACTOR,
+        phase="decision",
+        what=_REFUSED,
+        incident=approval.incident,
+        target=approval.target,
+        reason=f"the form's approval, by somebody who said to be {by}, does not count: {because}; it is asked again",
+        data=said,
+    )
+
+
+_FORM_ACTOR = "prefect-form"
+_REFUSED = "approval.form_refused"
 
 
 def wrong_code(tx: Tx, approval: Approval, *, person: str) -> None:

@@ -171,7 +171,7 @@ def _resume(up: Ward, incident: Incident, **said: Any) -> dict[str, Any]:
     return answer
 
 
-def test_approved_in_prefects_form_it_is_done_and_stands_under_that_name(up: Ward) -> None:
+def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_to_be(up: Ward) -> None:
     service, incident, asked = _waits(up, "by-form")
     assert _resume(up, incident, run_input={"decision": "approve", "by": "Bob"})["status"] == "ACCEPT"
     ended = _over(up, service)
@@ -179,7 +179,7 @@ def test_approved_in_prefects_form_it_is_done_and_stands_under_that_name(up: War
     with up.store.read() as tx:
         now = approvals.get(tx, asked.id)
         actors = [one.actor for one in kept.entries(tx, incident=incident.number) if one.what == "approval.granted"]
-    assert (now.state, now.decided_by, now.how, actors) == (Answer.GRANTED, "Bob", "prefect", ["person:Bob"])
+    assert (now.state, now.decided_by, now.how, actors) == (Answer.GRANTED, "Bob", "prefect", ["prefect-form"])
 
 
 def test_resume_without_an_answer_is_no_approval(up: Ward) -> None:

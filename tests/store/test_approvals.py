@@ -105,7 +105,7 @@ def test_a_granted_change_may_be_made_and_once(timed: Store, how: str) -> None:
     with timed.read() as tx:
         entry = trail.head(tx)
     assert entry is not None
-    assert (entry.actor, entry.what) == ("person:ada", "approval.granted")
+    assert (entry.actor, entry.what) == ("prefect-form" if how == "prefect" else "person:ada", "approval.granted")
     claim = back(timed, incident)
     act = intend(timed, claim)
     assert isinstance(act, Act)
@@ -303,3 +303,29 @@ def test_twenty_answers_at_once_are_one(store_url: str, store: Store) -> None:
     what = told(store, incident.number)
     assert what.count("approval.granted") + what.count("approval.denied") == 1
     assert look_at_the_trail(store).verified
+
+
+def test_a_name_that_was_typed_into_prefects_form_is_nobodys_signature(timed: Store) -> None:
+    for granted, word in ((True, "approved"), (False, "denied")):
+        incident, asked = asking(timed, f"web-{granted:d}/tracking-api")
+        done = decide(timed, asked, granted=granted, by="ada", how="prefect")
+        assert isinstance(done, Approval)
+        assert f"somebody with Prefect's form, who said to be ada, {word} " in done.decision
+        assert f"somebody with Prefect's form, who said to be ada, {word} " in str(decide(timed, asked, by="bob"))
+        with timed.read() as tx:
+            told = list(trail.entries(tx, incident=incident.number))[-1]
+        assert (told.actor, told.what) == ("prefect-form", f"approval.{done.state}")
+        assert "who said to be ada" in told.reason
+
+
+def test_what_the_form_approved_and_may_not_is_told_once_and_the_question_stands(timed: Store) -> None:
+    incident, asked = asking(timed)
+    for question in (0, 0, 1, 0, 1):  # a run that begins again meets its earlier answers
+        with timed.record() as tx:
+            approvals.refuse_form(tx, asked, by="ada", question=question, because="it proves nothing")
+    with timed.read() as tx:
+        told = [one for one in trail.entries(tx, incident=incident.number) if one.what == "approval.form_refused"]
+    assert [(one.actor, one.data["question"]) for one in told] == [("prefect-form", 0), ("prefect-form", 1)]
+    assert "who said to be ada, does not count: it proves nothing" in told[0].reason
+    assert now(timed, asked).state is Answer.ASKED
+    assert isinstance(decide(timed, asked), Approval)

@@ -1,0 +1,80 @@
+"""A Prefect that answers everybody: whoever fills its form in has proven nothing, and the link with its code has."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from kill.driver import Ward, verify, wait_for, ward
+from prefect_server import Prefect
+
+from paramedic.approval import Answer
+from paramedic.demo.world import text_of
+from paramedic.outcome import Ending
+from paramedic.store import approvals
+from paramedic.store import trail as kept
+
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
+
+PATIENT = {"PARAMEDIC_CLAIM_WITHIN": "40s", "PARAMEDIC_SILENT_AFTER": "120s", "PARAMEDIC_PREFECT_TIMEOUT": "30s"}
+
+
+@pytest.fixture
+def up(prefect: Prefect) -> Iterator[Ward]:
+    env = PATIENT | {"PARAMEDIC_PREFECT_API_URL": prefect.api}
+    with (
+        tempfile.TemporaryDirectory(prefix="pk-") as folder,
+        ward(Path(folder), [("forged", "web-2", "")], **env) as one,
+    ):
+        yield one
+
+
+def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked_again(up: Ward) -> None:
+    service = up.service("forged")
+    up.break_it(service)
+    assert up.send(up.alert(service, env="ask")).status_code == 202
+
+    def suspended() -> bool:
+        return any(run["state_type"] == "PAUSED" for got in up.incidents_on(service) for run in up.flow_runs(got))
+
+    def whats() -> list[str]:
+        with up.store.read() as tx:
+            return [one.what for one in kept.entries(tx, incident=incident.number)]
+
+    wait_for("the suspended run", suspended, up.stack.tick, seconds=150)
+    incident = up.incidents_on(service)[0]
+    run = up.flow_runs(incident)[0]["id"]
+    wait_for("the message", lambda: bool(up.mailbox.about(incident.id)), up.stack.tick, seconds=60)
+    for times in (1, 2):  # each form that is filled in
+        answer = up.ask_prefect(
+            "POST", f"/flow_runs/{run}/resume", json={"run_input": {"decision": "approve", "by": "ada"}}
+        )
+        assert answer["status"] == "ACCEPT"
+        wait_for(
+            "the refusal",
+            lambda times=times: whats().count("approval.form_refused") == times,
+            up.stack.tick,
+            seconds=150,
+        )
+        wait_for("the suspended run", suspended, up.stack.tick, seconds=150)
+    assert service.starts == 1
+    with up.store.read() as tx:
+        asked = approvals.newest(tx, incident.number)
+        told = [one for one in kept.entries(tx, incident=incident.number) if one.what == "approval.form_refused"]
+    assert asked is not None
+    assert (asked.state, asked.decided_by) == (Answer.ASKED, None)
+    assert {one.actor for one in told} == {"prefect-form"}
+    assert "who said to be ada, does not count: this Prefect answers everybody without a login" in told[0].reason
+    text = text_of(up.mailbox.about(incident.id)[0]).replace("\r\n", "\n")
+    link = re.search(r"^http\S+/approve/\S+$", text, re.MULTILINE)
+    code = re.search(r"code there: (\d{8})$", text, re.MULTILINE)
+    assert link is not None
+    assert code is not None
+    right = httpx.post(link[0], data={"decision": "approve", "code": code[1]}, timeout=10, trust_env=False)
+    assert right.status_code == 200
+    ended = up.ended(service, seconds=240)
+    assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
+    assert whats().count("approval.form_refused") == 2, "an earlier answer is told once"
+    verify(up)

@@ -74,13 +74,6 @@ def shaky(tries: list):
     return len(tries)
 
 
-@flow(retries=2, retry_delay_seconds=0)
-def again():
-    if flow_run.run_count < 2:
-        raise ValueError("not yet")
-    return flow_run.run_count
-
-
 @flow(log_prints=True)
 def features(what: str, number: int = 7):
     get_run_logger().info("a logged line")
@@ -95,6 +88,23 @@ def features(what: str, number: int = 7):
         assert deployment.name == "features" and flow_run.name and flow_run.tags and number == 7
     if what == "suspends":
         suspend_flow_run(timeout=600)
+"""
+
+AGAIN = """
+from prefect import flow
+from prefect.runtime import flow_run
+
+
+@flow(retries=2, retry_delay_seconds=0)
+def again():
+    if flow_run.run_count < 2:
+        raise ValueError("not yet")
+    return flow_run.run_count
+"""
+
+SLOW = """
+import time
+from prefect import flow
 
 
 @flow(timeout_seconds=1)
@@ -130,6 +140,8 @@ class Pool:
         (self.flows / "mark.py").write_text(MARK)
         (self.flows / "leave.py").write_text(LEAVE)
         (self.flows / "features.py").write_text(FEATURES)
+        (self.flows / "again.py").write_text(AGAIN)
+        (self.flows / "slow.py").write_text(SLOW)
         template = ParamedicWorker.get_default_base_job_template() if kind == "paramedic" else {}
         body = {"name": self.name, "type": kind} | ({"base_job_template": template} if template else {})
         prefect.ask("POST", "/work_pools/", json=body)
@@ -137,7 +149,7 @@ class Pool:
             prefect.ask("POST", f"/work_pools/{self.name}/queues", json={"name": queue, "priority": priority})
         grace = {"job_variables": {"cancel_grace_seconds": 1}} if kind == "paramedic" else {}
         self.deploy("leave.leave", **grace)
-        for entrypoint in ("mark.mark", "features.features", "features.again", "features.slow"):
+        for entrypoint in ("mark.mark", "features.features", "again.again", "slow.slow"):
             self.deploy(entrypoint)
 
     def deploy(self, entrypoint: str, **said: Any) -> None:

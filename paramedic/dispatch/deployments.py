@@ -34,7 +34,8 @@ class Deployments:
         """
         with self._lock:
             groups = self._groups()
-            names = amiss(ROOT, groups=groups, every=self._settings.checks_every)
+            chosen = self._settings
+            names = amiss(ROOT, groups=groups, every=chosen.checks_every, flows=chosen.flows)
             if names:
                 self._register(groups, only=names)
         return names
@@ -44,7 +45,7 @@ class Deployments:
         while not stop.wait(every_seconds):
             try:
                 for name in self.mend():
-                    log.info("%s was not scheduled as it should be, and is registered again", name)
+                    log.info("%s was not as it should be in Prefect, and is registered again", name)
             except TryAgain as error:
                 log.warning("the schedules are looked at again in %.0f s: %s", every_seconds, error)
             except Exception:  # the thread's edge: whatever it was, the next look may see better

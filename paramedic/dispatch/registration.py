@@ -14,15 +14,16 @@ from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.objects import DeploymentSchedule
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.base import BaseWorker
-from ruamel.yaml import YAML
 
 from paramedic.alert import Severity
-from paramedic.error import TryAgain, Useless
-from paramedic.library import own_flows
+from paramedic.error import Refused, TryAgain, Useless
+from paramedic.registered import declared, own_deployments
+from paramedic.responder import admission
 
 log = logging.getLogger(__name__)
 
@@ -56,37 +57,52 @@ def register(
         for priority, severity in enumerate((Severity.CRITICAL, Severity.WARNING), start=1):
             with contextlib.suppress(ObjectAlreadyExists):
                 client.create_work_queue(severity.value, work_pool_name=pool, priority=priority)
-        for one in _declared(root):
+        for one in declared(root):
             if only is None or one["name"] in only:
                 _deploy(client, one, pool, schedules(one.get("schedules", []), groups=groups, every=every))
-        for path in own_flows(flows) if only is None else ():
-            _deploy_own(client, path.stem, pool)
+        for one in own_deployments(flows):
+            if only is None or one["name"] in only:
+                _deploy_own(client, one, pool)
 
 
-def amiss(root: Path, *, groups: Sequence[str], every: timedelta) -> list[str]:
-    """The deployments of prefect.yaml that Prefect lacks, or that have other schedules than `register` makes.
+def amiss(root: Path, *, groups: Sequence[str], every: timedelta, flows: Path | None = None) -> list[str]:
+    """The deployments that Prefect lacks, or has otherwise than `register` makes them: their schedules, or what they run.
 
     `prefect deploy` knows only the group `default`, and Prefect 3.8.8 forgets a schedule's parameters when somebody
-    pauses or resumes it: its rounds would be another group's. Raises TryAgain while Prefect is away.
+    pauses or resumes it: its rounds would be another group's. Of a team's own folder, only what is there and runs
+    something else. Raises TryAgain while Prefect is away.
     """
     names = []
     with _prefect() as client:
-        for one in _declared(root):
-            there = _scheduled(client, one)
+        for one in declared(root):
+            there = _there(client, one)
             meant = schedules(one.get("schedules", []), groups=groups, every=every)
-            if there is None or _by_slug(there) != _by_slug(meant):
+            if there is None or _by_slug(there.schedules) != _by_slug(meant) or _runs_something_else(there, one):
+                names.append(one["name"])
+        for one in own_deployments(flows):
+            there = _there(client, one)
+            if there is not None and _runs_something_else(there, one):
                 names.append(one["name"])
     return names
+
+
+def _runs_something_else(there: DeploymentResponse, one: dict[str, Any]) -> bool:
+    """By the worker's own rule. What an operator may choose, such as cancel_grace_seconds, stays."""
+    try:
+        admission.admit(there, {}, entrypoints=[one["entrypoint"]])
+    except Refused:
+        return True
+    return False
 
 
 def _by_slug(made: Sequence[DeploymentSchedule | DeploymentScheduleCreate]) -> dict[str | None, Any]:
     return {one.slug: (one.schedule, one.parameters) for one in made}
 
 
-def _scheduled(client: SyncPrefectClient, one: dict[str, Any]) -> list[DeploymentSchedule] | None:
-    """What Prefect has planned of the deployment; None where it knows no such deployment."""
+def _there(client: SyncPrefectClient, one: dict[str, Any]) -> DeploymentResponse | None:
+    """The deployment as Prefect has it; None where it knows no such deployment."""
     try:
-        return client.read_deployment_by_name(f"{one['name']}/{one['name']}").schedules
+        return client.read_deployment_by_name(f"{one['name']}/{one['name']}")
     except ObjectNotFound:
         return None
 
@@ -100,20 +116,13 @@ def _prefect() -> Iterator[SyncPrefectClient]:
         raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
 
 
-def _declared(root: Path) -> list[dict[str, Any]]:
-    said: list[dict[str, Any]] = YAML(typ="safe").load((root / "prefect.yaml").read_text())["deployments"]
-    return said
-
-
-def _deploy_own(client: SyncPrefectClient, module: str, pool: str) -> None:
-    entrypoint = f"flows.{module}.{module}"
-    one = {"name": module.replace("_", "-"), "entrypoint": entrypoint, "tags": ["paramedic", "playbook"]}
+def _deploy_own(client: SyncPrefectClient, one: dict[str, Any], pool: str) -> None:
     try:
         _deploy(client, one, pool, [])
     except httpx.HTTPError:
         raise
     except Exception:  # somebody's flow: the others must be deployed
-        log.exception("%s cannot be deployed", entrypoint)
+        log.exception("%s cannot be deployed", one["entrypoint"])
 
 
 def schedules(
@@ -148,7 +157,8 @@ def _deploy(
 ) -> None:
     module, _, function = one["entrypoint"].rpartition(".")
     flow: Flow[..., Any] = getattr(import_module(module), function)
-    paused = {made.slug for made in _scheduled(client, one) or [] if not made.active}
+    there = _there(client, one)
+    paused = {made.slug for made in (there.schedules if there else []) if not made.active}
     for made in schedules:
         made.active = made.slug not in paused
     client.create_deployment(

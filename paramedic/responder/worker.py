@@ -18,19 +18,23 @@ from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.objects import FlowRun, StateType, WorkPool, WorkQueue
 from prefect.client.schemas.responses import DeploymentResponse, WorkerFlowRunResponse
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Completed
+from prefect.states import Cancelled, Completed, Crashed
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from pydantic import Field, ValidationError
 
-from paramedic import settings
+from paramedic import registered, settings
 from paramedic.alert import Severity
 from paramedic.bell import RESPONDER, hang, listen
 from paramedic.clock import utc_now
+from paramedic.error import Refused
 from paramedic.lifeline import STOP_READING
+from paramedic.responder import admission
 from paramedic.responder.taken import Taken
 from paramedic.responder.warm import Warm, WarmProcess
+from paramedic.secret import redact
 from paramedic.settings import ROOT
 from paramedic.store import Store
+from paramedic.visible import one_line
 
 #: So many runs at once are never scheduled rounds, however many of those wait: an outage must not wait for a measurement.
 PLAYBOOKS = 24
@@ -116,6 +120,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._rounds: set[UUID] = set()  # of what is at work, the scheduled ones
         self._uncritical: set[UUID] = set()  # and the playbooks that leave RESERVED alone
         self._deployments: dict[UUID, DeploymentResponse] = {}
+        self._entrypoints = registered.entrypoints(self._chosen.flows)  # that runs may have
         self._queues: dict[str, WorkQueue] = {}  # that are not paused
         self._beside: list[asyncio.Task[None]] = []
         self._deaf = threading.Event()
@@ -276,11 +281,16 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             message = f"Deployment {flow_run.deployment_id} no longer exists, cancelled run."
             await self._mark_flow_run_as_cancelled(flow_run, state_updates={"message": message})
             return
+        try:
+            configuration = await self._admitted(flow_run, deployment)
+        except Refused as no:
+            await self._refuse(flow_run, str(no))
+            return
         limited = deployment.concurrency_limit or deployment.global_concurrency_limit
         if limited and not await self._propose_pending_state(flow_run):  # Prefect gives the slot with Pending
             return
         try:
-            result = await self.run(flow_run, await self._configuration(flow_run, deployment))
+            result = await self.run(flow_run, configuration)
         except RuntimeError as error:
             if limited:  # nobody polls for what is Pending
                 await self._propose_crashed_state(flow_run, f"no process could be had for it: {error}")
@@ -301,10 +311,27 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         return self._deployments[number]
 
     async def _look_at_deployments(self) -> None:
-        """All that lie in the pool, before a run is in a hurry."""
+        """All that lie in the pool, and what they may run, before a run is in a hurry."""
+        self._entrypoints = await asyncio.to_thread(registered.entrypoints, self._chosen.flows)
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
         found = await self.client.read_deployments(work_pool_filter=pool, limit=200)
         self._deployments = {one.id: one for one in found}
+
+    async def _admitted(self, flow_run: FlowRun, deployment: DeploymentResponse) -> ParamedicJobConfiguration:
+        """How the run is to be run. Raises Refused for what dispatch has not registered, or not like that."""
+        if deployment.entrypoint not in self._entrypoints:  # a playbook may be new
+            self._entrypoints = await asyncio.to_thread(registered.entrypoints, self._chosen.flows)
+        admission.admit(deployment, flow_run.job_variables or {}, entrypoints=self._entrypoints)
+        configuration = await self._configuration(flow_run, deployment)
+        admission.admit_environment(configuration.env, command=configuration.command)
+        return self._with_entrypoint(configuration, flow_run, deployment)
+
+    async def _refuse(self, flow_run: FlowRun, why: str) -> None:
+        """It ends without a process. The watchdog hands its incident on, as after any crash."""
+        words = redact(one_line(f"not run: {why}; allowed is what dispatch registers (docs/security.md)"))
+        self._logger.error("flow run %s: %s", flow_run.id, words)
+        with contextlib.suppress(httpx.HTTPError, ObjectNotFound):  # then the next poll meets it again
+            await self.client.set_flow_run_state(flow_run.id, Crashed(message=words), force=True)
 
     async def _configuration(self, flow_run: FlowRun, deployment: DeploymentResponse) -> ParamedicJobConfiguration:
         """The pool's template with what deployment and run say of it: as Prefect's base does, with nothing to be asked."""
@@ -315,9 +342,16 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         configuration: ParamedicJobConfiguration = await ParamedicJobConfiguration.from_template_and_values(
             base_job_template=self.work_pool.base_job_template, values=variables, client=self.client
         )
-        if not deployment.pull_steps and deployment.entrypoint and ":" not in deployment.entrypoint:
-            configuration.env["PREFECT__FLOW_ENTRYPOINT"] = deployment.entrypoint  # a module: no need to ask again
-        configuration.env["PREFECT__FLOW_RUN_ID"] = str(flow_run.id)
+        return configuration
+
+    def _with_entrypoint(
+        self, configuration: ParamedicJobConfiguration, flow_run: FlowRun, deployment: DeploymentResponse
+    ) -> ParamedicJobConfiguration:
+        """Its process loads the module that was looked at, and asks nobody again which one it is."""
+        configuration.env |= {
+            "PREFECT__FLOW_ENTRYPOINT": deployment.entrypoint,
+            "PREFECT__FLOW_RUN_ID": str(flow_run.id),
+        }
         return configuration
 
     async def run(

@@ -203,3 +203,27 @@ def test_a_deployment_that_somebody_deleted_is_made_anew(prefect: Prefect, deplo
     prefect.ask("DELETE", f"/deployments/{prefect.ask('GET', '/deployments/name/prune/prune')['id']}")
     assert deployments.mend() == ["health-check", "prune"]
     assert set(scheduled(prefect)) == {"default", "web"}
+
+
+def test_a_deployment_that_somebody_made_run_something_else_is_put_right(
+    prefect: Prefect, deployments: Deployments
+) -> None:
+    path = "/deployments/name/restart-service/restart-service"
+    before = prefect.ask("GET", path)
+    script = {"prefect.deployments.steps.run_shell_script": {"script": "true"}}
+    for evil in (
+        {"entrypoint": "/tmp/evil.py:flow"},
+        {"pull_steps": [script]},
+        {"path": "/tmp/evil"},
+        {"job_variables": {"env": {"LD_PRELOAD": "/tmp/evil.so"}}},
+    ):
+        body = {"name": "restart-service", "flow_id": before["flow_id"], "entrypoint": before["entrypoint"]}
+        prefect.ask("POST", "/deployments/", json=body | {"pull_steps": [], "work_pool_name": "paramedic"} | evil)
+        assert deployments.mend() == ["restart-service"], evil
+        after = prefect.ask("GET", path)
+        for key in ("id", "entrypoint", "pull_steps", "path", "job_variables", "work_pool_name"):
+            assert after[key] == before[key], key
+    chosen = {"job_variables": {"cancel_grace_seconds": 5}}
+    prefect.ask("PATCH", f"/deployments/{before['id']}", json=chosen)
+    assert deployments.mend() == [], "what an operator may choose stays"
+    prefect.ask("PATCH", f"/deployments/{before['id']}", json={"job_variables": {}})

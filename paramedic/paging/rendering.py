@@ -16,7 +16,7 @@ from paramedic.paging.recipients import Recipients
 from paramedic.rotation import Person
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, acts, alerts, approvals, incidents, trail
-from paramedic.store.messages import Message
+from paramedic.store.messages import AGAIN, ENDED, Message
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,9 @@ class Rendering:
         if message.kind == "approval":
             asked = approvals.asked(tx, message.incident)
             return asked is not None and asked.expires_at > tx.now
+        if message.subject in (ENDED, AGAIN):  # it may have turned once more since then
+            fires = alerts.firing(tx, incidents.get(tx, message.incident), at_most=1) > 0
+            return fires is (message.subject == AGAIN)
         return True
 
     def _whole(self, tx: Tx, message: Message, person: Person) -> Letter:

@@ -29,6 +29,7 @@ class Noted:
 
     changed: bool  # it is new here, or its status or severity is another than before
     is_news: bool  # it fires, and nothing of this name about this object was part of the incident
+    turned: Status | None = None  # what it says now, if the incident held another word of it, or none and it fires
 
 
 def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
@@ -49,7 +50,8 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
         said = now_said if _effective_at(before) <= alert.effective_at else {}
         counted = {"count": incident_alerts.c.count + 1, "last_seen": tx.now}
         tx.conn.execute(update(incident_alerts).where(known).values(counted | said))
-        return Noted((before.status, before.severity) != (alert.status, alert.severity), is_news=False)
+        turned = alert.status if said and before.status != alert.status else None
+        return Noted((before.status, before.severity) != (alert.status, alert.severity), is_news=False, turned=turned)
     about = object_of(alert)
     is_news = alert.status is Status.FIRING and not _knows(tx, number, alert.name, about)
     tx.conn.execute(
@@ -65,7 +67,7 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
             **now_said,
         )
     )
-    return Noted(changed=True, is_news=is_news)
+    return Noted(changed=True, is_news=is_news, turned=alert.status if alert.status is Status.FIRING else None)
 
 
 def _knows(tx: Tx, number: int, called: str, about: str) -> bool:
@@ -86,6 +88,16 @@ def of(tx: Tx, number: int) -> list[dict[str, Any]]:
     query = select(incident_alerts).where(incident_alerts.c.incident == number)
     query = query.order_by(incident_alerts.c.first_seen, incident_alerts.c.name, incident_alerts.c.fingerprint)
     return [dict(row._mapping) for row in tx.conn.execute(query)]  # noqa: SLF001 - SQLAlchemy's documented way
+
+
+def firing(tx: Tx, incident: Incident, *, at_most: int) -> int:
+    """How many of its alerts fire, of those that were said since it was last opened; counted no further than `at_most`."""
+    query = select(incident_alerts.c.fingerprint).where(
+        incident_alerts.c.incident == incident.number,
+        incident_alerts.c.status == Status.FIRING,
+        incident_alerts.c.last_seen >= (incident.reopened_at or incident.opened_at),
+    )
+    return len(tx.conn.execute(query.limit(at_most)).all())
 
 
 def joined(alert: Alert, wanted: Wanted | None, number: int) -> str:

@@ -268,6 +268,32 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = 
     as_before = alert.status is Status.FIRING and alert.severity is incident.severity
     if as_before or not _judge_severity(tx, number, body):
         _tell_joined(tx, incident if as_before else get(tx, number), alert, noted, body)
+    if noted.turned is not None and not noted.is_news:
+        _tell_turn(tx, get(tx, number), noted.turned)
+
+
+def _tell_turn(tx: Tx, incident: Incident, turned: Status) -> None:
+    """Whoever has it, or was paged for it, hears when the last of its alerts ended, and when one fires again."""
+    if incident.state not in (State.ACKNOWLEDGED, State.HANDED_OVER):
+        return
+    fire = alerts.firing(tx, incident, at_most=2)
+    subject = {(Status.RESOLVED, 0): messages.ENDED, (Status.FIRING, 1): messages.AGAIN}.get((turned, fire))
+    if subject is None:
+        return
+    by_acknowledgement = [incident.acknowledged_by] if incident.state is State.ACKNOWLEDGED else []
+    for holder in by_acknowledgement or messages.paged(tx, incident.number):
+        if messages.untold(tx, incident.number, holder, subject={messages.ENDED, messages.AGAIN} - {subject}):
+            continue  # the turn before was not heard of: there is none
+        messages.queue_update(
+            tx,
+            incident=incident.number,
+            policy=incident.policy,
+            # That it ended wakes nobody.
+            severity=Severity.WARNING if subject == messages.ENDED else incident.severity,
+            subject=subject,
+            body="",
+            recipient=holder,
+        )
 
 
 def _tell_joined(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body: str) -> None:

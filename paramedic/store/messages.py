@@ -22,6 +22,11 @@ PER = timedelta(minutes=1)
 _COUNT_LOCK = 0x7061_6765_7263_6F75  # "pagercou"
 
 
+#: What the holder of an incident hears when the last of its alerts ended, and when one fires again.
+ENDED = "none of its alerts fires any more"
+AGAIN = "it fires again"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message to one person, not yet or already sent."""
@@ -264,6 +269,22 @@ def of(tx: Tx, incident: int) -> list[Message]:
     return [_message(row) for row in tx.conn.execute(query)]
 
 
+def paged(tx: Tx, incident: int) -> list[str]:
+    """Who was told a rung of the incident, each once."""
+    query = (
+        select(messages.c.person)
+        .where(
+            messages.c.incident == incident,
+            messages.c.kind == "rung",
+            messages.c.state == "sent",
+            messages.c.person.is_not(None),
+        )
+        .distinct()
+        .order_by(messages.c.person)
+    )
+    return list(tx.conn.execute(query).scalars())
+
+
 def climbed(tx: Tx, incident: int, severity: Severity) -> int | None:
     """The highest rung for this severity of which somebody was told; None if nobody was."""
     query = select(func.max(messages.c.rung)).where(
@@ -364,6 +385,22 @@ def withdraw_one(tx: Tx, message: int) -> None:
         .where(messages.c.id == message, messages.c.state.in_(("due", "sending")))
         .values(state="withdrawn", person=None, digest=None)
     )
+
+
+def untold(tx: Tx, incident: int, recipient: str | None, *, subject: Collection[str]) -> bool:
+    """Take back an update of one of these subjects that has not left. False: there is none."""
+    taken = tx.conn.execute(
+        update(messages)
+        .where(
+            messages.c.incident == incident,
+            messages.c.kind == "update",
+            messages.c.recipient == recipient,
+            messages.c.subject.in_(subject),
+            messages.c.state == "due",
+        )
+        .values(state="withdrawn")
+    )
+    return taken.rowcount > 0
 
 
 def _sendable(tx: Tx) -> ColumnElement[bool]:

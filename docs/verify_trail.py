@@ -8,6 +8,8 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +43,24 @@ def entry_faults(line: Line, seq: int, previous: str) -> Iterator[str]:
 def is_signed(mark: Line, key: Any) -> bool:
     try:
         key.verify(bytes.fromhex(mark["signature"]), without("signature", mark))
-    except (InvalidSignature, ValueError):
+    except (InvalidSignature, ValueError, TypeError, AttributeError):
         return False
     return True
+
+
+def life_faults(lives: list[tuple[int, int]], signed: int) -> Iterator[str]:
+    """A later generation counts only where the key has signed its first entry, or one after it."""
+    for (_, before), (begins, life) in pairwise(lives):
+        if life <= before:
+            yield f"entry {begins} begins generation {life} after generation {before}"
+        if begins > signed:
+            yield f"entry {begins} begins generation {life}, and this key has signed neither it nor any entry since"
+
+
+def is_old(times: list[str]) -> bool:
+    """A checkpoint is signed every minute: entries that span ten without one have lost theirs."""
+    moments = [datetime.fromisoformat(at) for at in times]
+    return bool(moments) and moments[-1] - moments[0] > timedelta(minutes=10)
 
 
 def checkpoint_faults(mark: Line, hashes: dict[int, str], lives: list[tuple[int, int]]) -> Iterator[str]:
@@ -56,43 +73,50 @@ def checkpoint_faults(mark: Line, hashes: dict[int, str], lives: list[tuple[int,
         yield f"the checkpoint at entry {seq} is of generation {generation}, and no entry tells of that restore"
 
 
-def seal_faults(seal: Line, key: Any, segment: tuple[int, str] | None) -> Iterator[str]:
-    """A seal before the entries says where they go on; one after them, that they are the whole segment."""
-    if not is_signed(seal, key):
-        yield f"the seal at entry {seal['seq']} is not signed by this key"
-    if segment is not None and segment != (seal["seq"], seal["hash"]):
+def seal_faults(seal: Line, segment: tuple[int, str]) -> Iterator[str]:
+    """A seal after the entries says that they are the whole segment; one before them, where they go on."""
+    if segment != (seal["seq"], seal["hash"]):
         yield f"the seal at entry {seal['seq']} is of another segment"
+
+
+def unsigned_faults(lives: list[tuple[int, int]], signed: list[int], times: list[str]) -> Iterator[str]:
+    yield from life_faults(lives, max(signed, default=0))
+    if not signed and is_old(times):
+        yield "the trail has no checkpoint at all"
 
 
 def faults(export: Path, public_key: Path) -> Iterator[str]:
     key = load_pem_public_key(public_key.read_bytes())
-    lives, marks = [(0, 1)], []
+    lives, marks, times, signed = [(0, 1)], [], [], []
     with export.open(encoding="ascii") as lines:
+        store = json.loads(next(lines))["store"]
+        seq, previous = 0, sha256(f"paramedic trail {store}".encode())
+        hashes = {seq: previous}
         for line in map(json.loads, lines):
             said = line.get(line["kind"], {})
-            if line["kind"] == "trail":
-                store, seq, previous = line["store"], 0, sha256(f"paramedic trail {line['store']}".encode())
-                hashes = {seq: previous}
-            elif line["kind"] == "entry":
+            if line["kind"] == "entry":
                 seq += 1
                 yield from entry_faults(line, seq, previous)
                 hashes[said["seq"]] = previous = said["hash"]
+                times = [*times[:1], said["at"]]
                 if said["what"] == "store.restored":
                     lives.append((said["seq"], said["data"]["generation"]))
-            elif said["store"] != store:
-                yield f"the {line['kind']} at entry {said['seq']} is of another store"
-            elif line["kind"] == "seal":
-                entries = len(hashes) > 1
-                yield from seal_faults(said, key, (seq, previous) if entries else None)
-                if not entries:
-                    seq, previous, lives = said["seq"], said["hash"], [(0, said["generation"])]
-                    hashes = {seq: previous}
-            elif is_signed(said, key):
+            elif said.get("store") != store:
+                yield f"the {line['kind']} at entry {said.get('seq')} is of another store"
+            elif not is_signed(said, key):
+                yield f"the {line['kind']} at entry {said['seq']} is not signed by this key"
+            elif line["kind"] == "checkpoint":
                 marks.append(said)
+            elif len(hashes) > 1:
+                yield from seal_faults(said, (seq, previous))
+                signed.append(said["seq"])
             else:
-                yield f"the checkpoint at entry {said['seq']} is not signed by this key"
+                seq, previous, lives = said["seq"], said["hash"], [(0, said["generation"])]
+                hashes, signed = {seq: previous}, [seq]
     for mark in marks:
         yield from checkpoint_faults(mark, hashes, lives)
+    signed += [mark["seq"] for mark in marks if hashes.get(mark["seq"]) == mark["hash"]]
+    yield from unsigned_faults(lives, signed, times)
 
 
 found = list(faults(*map(Path, sys.argv[1:])))

@@ -156,7 +156,7 @@ def restore(chosen: Settings, file: Path, *, by: str, replace: bool = False, des
             taken_at = from_iso(manifest.taken_at)
             with store.record() as tx:
                 handed = begin_again(tx, new_generation=new, taken_at=taken_at, by=by, counted=lost.counted)
-            found = _verified(store, marks, key)
+            found = _verified(store, marks, key, signed_later=new)
         finally:
             store.close()
         if not found.verified and not despite_faults:
@@ -313,10 +313,17 @@ def _key(folder: Path, chosen: Settings, *, needed: bool) -> Ed25519PublicKey:
     return key
 
 
-def _verified(store: Store, marks: list[Checkpoint], key: Ed25519PublicKey) -> Verification:
+def _verified(store: Store, marks: list[Checkpoint], key: Ed25519PublicKey, *, signed_later: int) -> Verification:
     with store.read() as tx:
-        sealed = seals.newest(tx)
-        return trail.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store, seal=sealed)
+        return trail.verify(
+            kept.entries(tx),
+            lambda seq: kept.content(tx, seq),
+            marks,
+            key,
+            tx.store,
+            seal=seals.newest(tx),
+            signed_later=signed_later,
+        )
 
 
 def _keep_keys(folder: Path, chosen: Settings) -> None:
@@ -331,12 +338,12 @@ def _keep_keys(folder: Path, chosen: Settings) -> None:
 
 
 def _sign(chosen: Settings, url: str) -> bool:
-    """The new generation's first checkpoint, where the key is here: it vouches for the restore."""
+    """The new generation's first checkpoint, where the key is here: without it the generation does not count."""
     if not settings.signing_key_file(chosen).exists():
         return False
     store = Store(url)
     try:
-        checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+        checkpoints.sign(store, chosen, vouched=True)
     finally:
         store.close()
     return True

@@ -1,53 +1,142 @@
 """Signed checkpoints of the trail, in a file outside the database."""
 
 import fcntl
+import logging
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from paramedic import data_folder
+from paramedic import data_folder, settings
 from paramedic.clock import iso
-from paramedic.store import Store, generation
-from paramedic.store.trail import head
-from paramedic.trail import Checkpoint, sign_checkpoint
+from paramedic.error import Useless
+from paramedic.settings import Settings
+from paramedic.store import Store, Tx, generation, seals
+from paramedic.store.trail import entries, head
+from paramedic.trail import Checkpoint, begins, sign_checkpoint
+
+log = logging.getLogger(__name__)
 
 #: More than the longest line, so that the end of the file is enough to know the newest one.
 _TAIL_BYTES = 65_536
 
 
-def write(store: Store, key: Ed25519PrivateKey, path: Path) -> Checkpoint | None:
+class Unproven(Useless):
+    """The trail does not follow from what was signed last, and nothing is signed. The message says where and why."""
+
+
+def sign(store: Store, chosen: Settings, *, vouched: bool = False) -> Checkpoint | None:
+    """`write`, with the key, the file and the witness that the settings name. Raises as it does, and BadSettings."""
+    key, witness = settings.signing_key(chosen), settings.signing_witness(chosen)
+    return write(store, key, chosen.checkpoints(), witness=witness, vouched=vouched)
+
+
+def write(
+    store: Store, key: Ed25519PrivateKey, path: Path, *, witness: Path | None = None, vouched: bool = False
+) -> Checkpoint | None:
     """One more line, if the trail has grown since the last; on disk when this returns. The file is its owner's alone.
 
-    Several may write at once. Raises StoreUnavailable, OSError, and ValueError where the file's last line is none.
+    What is signed follows, entry by entry, from the newest checkpoint in the file or in `witness`, which holds the newest
+    once more. `vouched`: it need not; a person, or a restore, answers for it. Several may write at once. Raises Unproven,
+    StoreUnavailable, OSError, and ValueError where the file's last line is none.
     """
     with store.read() as tx:
-        newest = head(tx)
-        life = generation(tx)
-        now = tx.now
-    if newest is None:
-        return None
+        if head(tx) is None and not path.exists():
+            return None
     data_folder.make(path.parent)
     new = not path.exists()
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        last = _last(file, path)
-        if last is not None and (last.store, last.generation) == (store.uuid, life) and last.seq >= newest.seq:
+        last = _later(_last(file, path), newest(witness) if witness is not None else None)
+        with store.read() as tx:
+            if not vouched:
+                prove(tx, last, key.public_key(), path)
+            mark = _next(tx, key, None if vouched else last)
+        if mark is None:
             return None
-        mark = sign_checkpoint(key, store=store.uuid, seq=newest.seq, at_hash=newest.hash, at=iso(now), generation=life)
         file.truncate(_whole(file))  # a line that a crash cut off: the next one begins on its own
         file.seek(0, os.SEEK_END)
         file.write(mark.as_line().encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+        if witness is not None:
+            _remember(witness, mark)
     if new:
         folder = os.open(path.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
     return mark
+
+
+def _next(tx: Tx, key: Ed25519PrivateKey, last: Checkpoint | None) -> Checkpoint | None:
+    entry, life = head(tx), generation(tx)
+    if entry is None or (
+        last is not None and (last.store, last.generation) == (tx.store, life) and last.seq >= entry.seq
+    ):
+        return None
+    return sign_checkpoint(key, store=tx.store, seq=entry.seq, at_hash=entry.hash, at=iso(tx.now), generation=life)
+
+
+def prove(tx: Tx, last: Checkpoint | None, key: Ed25519PublicKey, path: Path) -> None:
+    """Return where the trail follows, entry by entry, from its last checkpoint or seal. Raises Unproven.
+
+    Without a checkpoint there is nothing that it could contradict.
+    """
+    if last is None:
+        return
+    if not last.is_signed_by(key):
+        raise Unproven(f"the last checkpoint in {path}, at entry {last.seq}, is not signed by our key")
+    if last.store != tx.store:
+        raise Unproven(
+            f"{path} holds the checkpoints of another store, {last.store}: move it, and the key's witness, away "
+            "if this store is a new one"
+        )
+    if last.generation != generation(tx):
+        raise Unproven(
+            f"the store says that it is generation {generation(tx)}, and the last checkpoint is of generation "
+            f"{last.generation}: no restore was signed"
+        )
+    seq, known = _standing(tx, last, key)
+    for entry in entries(tx, after=seq):
+        if (entry.seq, entry.previous, entry.computed_hash()) != (seq + 1, known, entry.hash):
+            raise Unproven(f"Entry {entry.seq} does not follow from entry {seq}")
+        begun = begins(entry)
+        if begun is not None:
+            raise Unproven(f"Entry {entry.seq} begins generation {begun}, and no restore of ours signed it")
+        seq, known = entry.seq, entry.hash
+
+
+def _standing(tx: Tx, last: Checkpoint, key: Ed25519PublicKey) -> tuple[int, str]:
+    """The last entry that is signed and its hash: the checkpoint's, or the seal's where what it saw has left."""
+    sealed = seals.newest(tx)
+    if sealed is not None and last.seq <= sealed.seq:
+        if sealed.store != tx.store or not sealed.is_signed_by(key):
+            raise Unproven(f"Entry {last.seq} is gone: the seal at entry {sealed.seq} is not signed by our key")
+        return sealed.seq, sealed.hash
+    seen = next(entries(tx, after=last.seq - 1, limit=1), None)
+    if seen is None or (seen.seq, seen.hash, seen.computed_hash()) != (last.seq, last.hash, last.hash):
+        raise Unproven(f"Entry {last.seq} is gone or was changed")
+    return last.seq, last.hash
+
+
+def _later(one: Checkpoint | None, other: Checkpoint | None) -> Checkpoint | None:
+    both = [mark for mark in (one, other) if mark is not None]
+    return max(both, key=lambda mark: (mark.generation, mark.seq), default=None)
+
+
+def _remember(witness: Path, mark: Checkpoint) -> None:
+    """Best effort: the key's folder may be one that is only read from."""
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=witness.parent, prefix=f".{witness.name}.", delete=False) as file:
+            file.write(f"{mark.as_line()}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(witness)
+    except OSError as error:
+        log.debug("the newest checkpoint is not kept beside the key: %s", error)
 
 
 def newest(path: Path) -> Checkpoint | None:

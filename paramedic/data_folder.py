@@ -25,6 +25,7 @@ _OURS = (
     "paramedic.db-shm",
     "link.key",
     "signing.key",
+    "signing.witness",
     "gateway-token",
     "prefect-login",
     "checkpoints.jsonl",

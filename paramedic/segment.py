@@ -131,7 +131,9 @@ class _Reading:
         said = json.loads(second)
         begins = Seal(**said["seal"]) if said["kind"] == "seal" else None
         self._lines = self._lines if begins else chain([second], self._lines)
-        found = trail.verify(self._entries(), lambda _: self._beside, [], self._key, self._store, seal=begins)
+        found = trail.verify(
+            self._entries(), lambda _: self._beside, [], self._key, self._store, seal=begins, signed_later=1
+        )
         if found.faults:
             raise ValueError(f"entry {found.faults[0].seq} {found.faults[0].what}")
         if self._seal is None or self._last is None:

@@ -417,6 +417,11 @@ def _remember(value: object) -> None:
             remember(unquote(token))
 
 
+def signing_witness(chosen: Settings) -> Path:
+    """Beside the signing key: the newest checkpoint once more, for the day when somebody has taken the others away."""
+    return signing_key_file(chosen).with_suffix(".witness")
+
+
 def signing_key(chosen: Settings) -> Ed25519PrivateKey:
     """The key that signs checkpoints, made at first use (0600), its public half beside it.
 

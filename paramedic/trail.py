@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import rfc8785
@@ -117,6 +118,10 @@ class Checkpoint:
         """What the signature covers."""
         return rfc8785.dumps({name: getattr(self, name) for name in self.__slots__ if name != "signature"})
 
+    def is_signed_by(self, key: Ed25519PublicKey) -> bool:
+        """Whether the key's owner said so."""
+        return _signed(self, key)
+
     def as_line(self) -> str:
         """One line of JSON."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True)
@@ -157,11 +162,15 @@ class Seal:
 
     def is_signed_by(self, key: Ed25519PublicKey) -> bool:
         """Whether the key's owner said so."""
-        try:
-            key.verify(bytes.fromhex(self.signature), self.signed_bytes())
-        except (InvalidSignature, ValueError):
-            return False
-        return True
+        return _signed(self, key)
+
+
+def _signed(word: Checkpoint | Seal, key: Ed25519PublicKey) -> bool:
+    try:
+        key.verify(bytes.fromhex(word.signature), word.signed_bytes())
+    except (InvalidSignature, ValueError, TypeError, AttributeError, rfc8785.CanonicalizationError):
+        return False
+    return True
 
 
 def sign_seal(key: Ed25519PrivateKey, draft: Seal) -> Seal:
@@ -199,11 +208,16 @@ class Verification:
     sealed: int = 0  # the last entry that left for a sealed segment
     restores: tuple[tuple[int, int], ...] = ()  # the entry at which each later generation began, and which
     left_behind: int = 0  # checkpoints of lives that a restore left behind: what they saw is not in this trail
+    reached: int = 0  # the last entry
 
     @property
     def verified(self) -> bool:
         """Whether no fault was found."""
         return not self.faults
+
+
+#: A trail whose entries span more time than this has a checkpoint: the watchdog signs one every minute.
+UNSIGNED_AT_MOST = timedelta(minutes=10)
 
 
 @dataclass
@@ -217,6 +231,8 @@ class _Look:
     hashes: dict[int, str] = field(default_factory=dict)  # of the entries that a checkpoint saw
     entries: int = 0
     reached: int = 0
+    first_at: str = ""
+    last_at: str = ""
 
     def fault(self, seq: int, what: str) -> None:
         self.faults.append(Fault(seq, what))
@@ -233,11 +249,15 @@ def verify(
     store: str,
     *,
     seal: Seal | None = None,
+    signed_later: int | None = None,
+    needs_checkpoint: bool = False,
 ) -> Verification:
     """Walk the chain in the order it is given and name every entry that is not as it was written.
 
     `contents` gives an entry's erasable content with its salt; None skips that look. `seal` says where a chain goes on
-    whose beginning has left. Memory does not grow with the trail.
+    whose beginning has left. A generation counts only where the key has signed its first entry or a later one;
+    `signed_later` is the first generation that is signed after this look. `needs_checkpoint`: a trail that is older than
+    UNSIGNED_AT_MOST and has no signature at all is a fault. Memory does not grow with the trail.
     """
     look = _Look(frozenset(mark.seq for mark in checkpoints), [(0, 1)])
     marks = _trusted(checkpoints, public_key, store, look)
@@ -256,12 +276,19 @@ def verify(
         _content(entry, contents, look)
         begun = begins(entry)
         if begun is not None:
+            if begun <= look.lives[-1][1]:
+                look.fault(entry.seq, f"begins generation {begun} after generation {look.lives[-1][1]}")
             look.lives.append((entry.seq, begun))
+        look.first_at, look.last_at = look.first_at or entry.at, entry.at
         if entry.seq in look.marked:
             look.hashes[entry.seq] = entry.hash
         expected, previous, look.reached = entry.seq + 1, entry.hash, max(look.reached, entry.seq)
     sealed = seal.seq if seal is not None else 0
-    last, left = _vouched(marks, sealed, look)
+    last, left = _vouched(marks, sealed, look, signed_later)
+    if needs_checkpoint and not marks and seal is None and _is_old(look):
+        look.fault(
+            look.reached, "has no checkpoint, and none before it has: somebody took them away, or no watchdog ever ran"
+        )
     return Verification(
         look.entries,
         tuple(look.faults),
@@ -271,12 +298,21 @@ def verify(
         sealed,
         tuple(look.lives[1:]),
         left,
+        look.reached,
     )
 
 
-def _vouched(marks: Sequence[Checkpoint], sealed: int, look: _Look) -> tuple[int, int]:
+def _is_old(look: _Look) -> bool:
+    try:
+        span = datetime.fromisoformat(look.last_at) - datetime.fromisoformat(look.first_at)
+    except (ValueError, TypeError):
+        return look.entries > 0  # what says no time was not written by us
+    return span > UNSIGNED_AT_MOST
+
+
+def _vouched(marks: Sequence[Checkpoint], sealed: int, look: _Look, signed_later: int | None) -> tuple[int, int]:
     """The last entry that a checkpoint vouches for, and how many vouch for a life that was left behind."""
-    last, left = sealed, 0
+    last, left, signed = sealed, 0, sealed
     for mark in marks:
         if mark.seq < sealed:
             continue  # it saw what has left: the segment is verified with it
@@ -284,8 +320,17 @@ def _vouched(marks: Sequence[Checkpoint], sealed: int, look: _Look) -> tuple[int
             left += 1
         else:
             last = max(last, mark.seq)
+            if look.hashes.get(mark.seq) == mark.hash:
+                signed = max(signed, mark.seq)
     if look.reached < last:
         look.fault(look.reached + 1, f"is missing: the trail was cut off; a signed checkpoint saw entry {last}")
+    for since, generation in look.lives[1:]:
+        if since > signed and (signed_later is None or generation < signed_later):
+            look.fault(
+                since,
+                f"begins generation {generation}, and our key has signed neither it nor any entry since: it is a forgery, "
+                "or a restore whose signature is missing (docs/trail.md)",
+            )
     return last, left
 
 
@@ -334,9 +379,7 @@ def _trusted(
 ) -> list[Checkpoint]:
     trusted = []
     for mark in checkpoints:
-        try:
-            public_key.verify(bytes.fromhex(mark.signature), mark.signed_bytes())
-        except (InvalidSignature, ValueError):
+        if not mark.is_signed_by(public_key):
             look.fault(mark.seq, "has a checkpoint whose signature is not ours: the checkpoint was changed or forged")
             continue
         if mark.store != store:

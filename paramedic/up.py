@@ -329,7 +329,7 @@ class Stack:
         if self._migrated:
             store = Store(self.settings.store())
             with contextlib.suppress(TryAgain, Useless, OSError):
-                checkpoints.write(store, settings.signing_key(self.settings), self.settings.checkpoints())
+                checkpoints.sign(store, self.settings)
             store.close()
         instance.announce(self._lock, None)
         self._lock.close()

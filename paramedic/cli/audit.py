@@ -1,6 +1,6 @@
 """`paramedic audit`: the trail."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ import typer
 from paramedic import checkpoints, segment, settings, trail
 from paramedic.cli.answer import (
     AsJson,
+    By,
     Data,
     Limit,
     Negative,
@@ -24,9 +25,9 @@ from paramedic.cli.answer import (
 )
 from paramedic.clock import utc_now
 from paramedic.settings import Settings
-from paramedic.store import Store, seals
+from paramedic.store import Store, incidents, seals
 from paramedic.store import trail as kept
-from paramedic.trail import Checkpoint
+from paramedic.trail import Checkpoint, Fault, Verification
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Show, verify, export and seal the trail."
@@ -65,10 +66,7 @@ def show(
 def verify(data: Data = None, as_json: AsJson = False) -> None:
     """Walk the whole chain; name every entry that is not as it was written."""
     picked, store = opened(data)
-    key, marks = settings.public_key(picked), _checkpoints(picked)
-    with store.read() as tx:
-        sealed = seals.newest(tx)
-        found = trail.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store, seal=sealed)
+    found = _looked(picked, store)
     if as_json:
         say_json(
             {
@@ -101,6 +99,32 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
             f"{found.uncovered} entries after the last one could be cut off unseen"
         )
         console.print(f"trail {'verified' if found.verified else 'NOT verified'}: {found.entries} entries")
+    if not found.verified:
+        raise typer.Exit(1)
+
+
+@app.command()
+def vouch(
+    by: By,
+    *,
+    because: Annotated[str, typer.Option(help="How you know that nobody forged it; it goes on the trail.")],
+    data: Data = None,
+) -> None:
+    """Sign the trail as it stands now, on your word: a restore without the key, checkpoints that were lost.
+
+    Faults that no signature mends stay faults. Acts that the watchdog paused wait for `paramedic resume`.
+    """
+    picked, store = opened(data)
+    with store.record() as tx:
+        kept.append(tx, actor=f"person:{by}", phase="decision", what="trail.vouched", reason=because)
+    try:
+        checkpoints.sign(store, picked, vouched=True)
+    except (OSError, ValueError) as error:
+        raise Negative(f"nothing was signed: {error}") from error
+    found = _looked(picked, store)
+    for fault in found.faults:
+        console.print(f"entry {fault.seq} {safe(fault.what)}")
+    console.print(f"signed up to entry {found.reached}, on the word of {safe(by)}")
     if not found.verified:
         raise typer.Exit(1)
 
@@ -151,10 +175,11 @@ def seal(
     key = settings.signing_key(picked)
     try:
         until = utc_now() - picked.keep_trail if before is None else _day(before)
+        checkpoints.sign(store, picked)  # what cannot be shown to be ours is not sealed either
         sealed = segment.seal(store, key, file, before=until, contents=contents)
         with store.read() as tx:
             more = seals.removable(tx, until, segment.MOST)
-        checkpoints.write(store, key, picked.checkpoints())
+        checkpoints.sign(store, picked)
     except OSError as error:
         raise Negative(f"{file} could not be written whole, and nothing was removed: {error.strerror}") from error
     finally:
@@ -187,6 +212,39 @@ def key(data: Data = None, as_json: AsJson = False) -> None:
         say_json({"public_key": pem})
         return
     typer.echo(pem, nl=False)
+
+
+def _looked(picked: Settings, store: Store) -> Verification:
+    """What a look at the whole trail finds, with every signed word that is known about it."""
+    if settings.signing_key_file(picked).exists():
+        settings.signing_key(picked)  # raises where the public key is not its half: it was exchanged
+    marks, faults = _checkpoints(picked), []
+    witness = _witness(picked)
+    if witness is not None and witness not in marks:
+        marks.append(witness)
+        faults.append(
+            Fault(witness.seq, f"was seen by a signed checkpoint that {picked.checkpoints()} no longer holds")
+        )
+    with store.read() as tx:
+        found = trail.verify(
+            kept.entries(tx),
+            lambda seq: kept.content(tx, seq),
+            marks,
+            settings.public_key(picked),
+            tx.store,
+            seal=seals.newest(tx),
+            needs_checkpoint=True,
+        )
+        if not found.entries and not found.sealed and incidents.listed(tx, limit=1):
+            faults.append(Fault(1, "is missing: the store has incidents, and the trail tells of none"))
+    return replace(found, faults=(*faults, *found.faults))
+
+
+def _witness(picked: Settings) -> Checkpoint | None:
+    try:
+        return checkpoints.newest(settings.signing_witness(picked))
+    except (ValueError, OSError) as error:
+        raise Negative(f"the newest checkpoint, kept beside the key, cannot be read: {error}") from error
 
 
 def _checkpoints(picked: Settings) -> list[Checkpoint]:

@@ -82,6 +82,7 @@ def restore(
     console.print(f"it is generation {made.generation} now; {len(made.handed_over)} incidents were handed over")
     if not made.can_sign:
         console.print("the signing key is not here: put it back before `paramedic up`, which signs with no other")
+        console.print("and say `paramedic audit vouch`: until it is signed, `audit verify` calls it a fault")
     console.print("acting is paused; look at what is open, then `paramedic resume`")
 
 

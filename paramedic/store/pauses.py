@@ -8,12 +8,16 @@ from paramedic.store.tables import pauses
 from paramedic.store.trail import append
 
 
-def pause(tx: Tx, *, by: str, reason: str, scope: str = ALL) -> None:
-    """Stop every act in the scope until `resume`. Idempotent: the first reason stands. `tx` from `Store.record`."""
+def pause(tx: Tx, *, by: str, reason: str, scope: str = ALL, actor: str | None = None) -> None:
+    """Stop every act in the scope until `resume`. Idempotent: the first reason stands. `tx` from `Store.record`.
+
+    `actor` is who does it where that is no person.
+    """
     known = select(pauses.c.scope).where(pauses.c.scope == scope)
     if tx.conn.execute(known).one_or_none() is None:
         tx.conn.execute(insert(pauses).values(scope=scope, by=by, reason=reason, since=tx.now))
-        append(tx, actor=f"person:{by}", phase="decision", what="acts.paused", reason=reason, data={"scope": scope})
+        said_by = actor or f"person:{by}"
+        append(tx, actor=said_by, phase="decision", what="acts.paused", reason=reason, data={"scope": scope})
 
 
 def resume(tx: Tx, *, by: str, reason: str, scope: str = ALL) -> Pause | None:

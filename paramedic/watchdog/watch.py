@@ -16,11 +16,11 @@ from paramedic.clock import boot, boottime, spoken
 from paramedic.error import TryAgain, Useless
 from paramedic.paging import Pager
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, generation, seals, timers
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, generation, pauses, timers
 from paramedic.store import trail as kept
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import meta
-from paramedic.trail import Seal
+from paramedic.trail import Checkpoint
 from paramedic.watchdog.attempts import Attempts
 from paramedic.watchdog.looks import Looks
 from paramedic.watchdog.prefect import PrefectEyes
@@ -203,38 +203,44 @@ class Watchdog:
     # --- what it leaves outside ---------------------------------------------------------------------------------------
 
     def checkpoint(self) -> None:
-        """The trail's head, signed, outside the database; and whether the last one still stands in the trail."""
+        """The trail's head, signed, outside the database; and whether it follows from what was signed last.
+
+        Where it does not, nothing is signed, acts are paused, and a person hears of it until somebody has answered for it.
+        """
         path = self._settings.checkpoints()
         last = checkpoints.newest(path)
         with self._store.read() as tx:
-            newest = kept.head(tx)
-            seen = next(kept.entries(tx, after=last.seq - 1, limit=1), None) if last is not None else None
+            entry = kept.head(tx)
             ours = last is not None and last.store == tx.store
-            sealed = seals.newest(tx)
-            restored = ours and last is not None and last.generation != generation(tx)
-        if restored:  # which checkpoints of the life before may still stand in it, `audit verify` says
-            self._tell("The store was restored from a backup", "Acts wait for `paramedic resume`: see what is open.")
-            self._sign_checkpoint(path)
-            return
-        left = last is not None and sealed is not None and last.seq <= sealed.seq and self._is_ours(sealed)
-        if last is not None and ours and not left and (seen is None or (seen.seq, seen.hash) != (last.seq, last.hash)):
-            self._tell(
-                "The trail is not what its last checkpoint saw",
-                f"Entry {last.seq} is gone or was changed. Run `paramedic audit verify`; who could edit the store?",
-                once_in=self._pager.repeat,
-            )
-            return
-        grown = (newest.seq if newest is not None else 0) - (last.seq if last is not None and ours else 0)
+            again = last is not None and last.generation != generation(tx)
+        grown = (entry.seq if entry is not None else 0) - (last.seq if last is not None and ours else 0)
         waited = self._steady() - self._checkpoint_at
-        if grown >= _CHECKPOINT_ENTRIES or (grown and waited >= _CHECKPOINT_SECONDS):
-            self._sign_checkpoint(path)
+        try:
+            if again or grown < 0 or grown >= _CHECKPOINT_ENTRIES or (grown and waited >= _CHECKPOINT_SECONDS):
+                checkpoints.sign(self._store, self._settings)
+                self._checkpoint_at = self._steady()
+            else:
+                self._still_stands(last, path)
+        except checkpoints.Unproven as error:
+            self._distrust(str(error))
 
-    def _is_ours(self, sealed: Seal) -> bool:
-        return sealed.is_signed_by(settings.public_key(self._settings))
+    def _still_stands(self, last: Checkpoint | None, path: Path) -> None:
+        if last is not None:
+            key = settings.public_key(self._settings)
+            with self._store.read() as tx:
+                checkpoints.prove(tx, last, key, path)
 
-    def _sign_checkpoint(self, path: Path) -> None:
-        checkpoints.write(self._store, settings.signing_key(self._settings), path)
-        self._checkpoint_at = self._steady()
+    def _distrust(self, why: str) -> None:
+        """What cannot be shown to be our trail is no ground to act on."""
+        self._tell(
+            "The trail is not what its last checkpoint saw",
+            f"{why}. Nothing is signed, and acts are paused. Run `paramedic audit verify`; who could edit the store? Where "
+            "you know why, `paramedic audit vouch` signs the trail as it stands now, and `paramedic resume` allows acts.",
+            once_in=self._pager.repeat,
+        )
+        with self._store.record() as tx:
+            reason = "the trail is not what its last checkpoint saw"
+            pauses.pause(tx, by="watchdog", reason=reason, actor="watchdog")
 
     def heartbeat(self) -> None:
         """Out to an address that the operator named: when it stops, somebody outside knows that nobody is told here.

@@ -375,8 +375,10 @@ def test_the_checkpoints_of_the_lost_life_are_said_to_be_left_behind_and_no_othe
         tx.conn.execute(update(meta).values(generation=9))
     store.close()
     noted(life, "a generation that no restore made")
-    signed(life)
-    assert "tells of no such restore" in found(life).faults[0].what
+    before = checkpoints.read(life.checkpoints())
+    with pytest.raises(checkpoints.Unproven, match="generation 9"):
+        signed(life)
+    assert checkpoints.read(life.checkpoints()) == before
 
 
 def test_an_older_store_that_was_put_there_without_a_restore_is_named(life: Settings, tmp_path: Path) -> None:
@@ -584,6 +586,8 @@ def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(
         with store.read() as tx:
             assert "restored" in pauses.standing(tx)[0].reason
             assert tx.conn.execute(select(meta.c.generation)).scalar_one() == 2
+        assert ["begins generation 2" in fault.what for fault in found(life).faults] == [True], "nobody signed it"
+        checkpoints.sign(store, life, vouched=True)
         store.close()
     else:
         assert rows(life) == before
@@ -619,8 +623,17 @@ def test_the_command_line_backs_up_and_restores_and_stays_out_of_a_running_one(t
     assert "generation 2" in said
     assert "the signing key is not here" in said
     assert "acting is paused" in said
-    verified = say("audit", "verify", "--data", str(fresh))
-    assert "a restore from a backup: generation 2 begins with it" in verified
+    unsigned = say("audit", "verify", "--data", str(fresh), code=1)
+    assert "a restore from a backup: generation 2 begins with it" in unsigned
+    assert "our key has signed neither it nor any entry since" in unsigned
+    for name in ("signing.key", "signing.pub"):
+        (fresh / name).write_bytes((data / name).read_bytes())
+        (fresh / name).chmod(0o600)
+    assert "signed up to entry" in say("audit", "vouch", "--by", "ada", "--because", "it was me", "--data", str(fresh))
+    assert "trail verified" in say("audit", "verify", "--data", str(fresh))
+    lines = (fresh / "checkpoints.jsonl").read_text().splitlines(keepends=True)
+    (fresh / "checkpoints.jsonl").write_text("".join(lines[:-1]))
+    assert "no longer holds" in say("audit", "verify", "--data", str(fresh), code=1)
 
 
 def test_the_verifier_outside_knows_what_a_restore_left_behind(life: Settings, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from paramedic import checkpoints, segment, settings
 from paramedic.incident import State
 from paramedic.outcome import Ending, Outcome
 from paramedic.settings import Settings
-from paramedic.store import StoreUnavailable, inbox, incidents, tables
+from paramedic.store import StoreUnavailable, inbox, incidents, pauses, tables
+from paramedic.store import trail as kept
 from paramedic.store.messages import queue_trouble
-from paramedic.trail import sign_checkpoint
+from paramedic.trail import RESTORED
 
 pytestmark = pytest.mark.real
 
@@ -332,17 +333,78 @@ def test_an_entry_that_a_checkpoint_saw_and_that_changed_is_told(kennel: Kennel,
     assert kennel.postbox.subjects[1:] == ["[Paramedic] The trail is not what its last checkpoint saw"]
 
 
-def test_a_store_of_a_later_generation_than_its_last_checkpoint_was_restored_and_is_no_forgery(
-    kennel: Kennel, chosen: Settings
+def _as_who_edits_the_database(kennel: Kennel, backend: str, *statements: str) -> None:
+    with kennel.store.write() as tx:
+        if backend == "sqlite":
+            for (trigger,) in tx.conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
+                tx.conn.execute(text(f"DROP TRIGGER {trigger}"))
+        else:
+            tx.conn.execute(text("ALTER TABLE trail DISABLE TRIGGER ALL"))
+            tx.conn.execute(text("ALTER TABLE trail_contents DISABLE TRIGGER ALL"))
+        for one in (*statements, "DELETE FROM trail_contents WHERE seq NOT IN (SELECT seq FROM trail)"):
+            tx.conn.execute(text(one))
+
+
+def _restored_by_nobody(kennel: Kennel) -> None:
+    with kennel.store.record() as tx:
+        kept.append(tx, actor="person:ada", phase="decision", what=RESTORED, reason="-", data={"generation": 2})
+
+
+_CUT = "DELETE FROM trail WHERE seq > 1"
+_ALL = "DELETE FROM trail"
+_GENERATION = "UPDATE meta SET generation = 2"
+
+
+@pytest.mark.parametrize("statements", [(), (_GENERATION,), (_CUT,), (_CUT, _GENERATION), (_ALL, _GENERATION)])
+def test_a_generation_that_nobody_signed_is_not_signed_by_the_watchdog_and_stops_all_acts(
+    kennel: Kennel, chosen: Settings, backend: str, statements: tuple[str, ...]
 ) -> None:
-    handed_over(kennel.store)
-    before = sign_checkpoint(
-        settings.signing_key(chosen), store=kennel.store.uuid, seq=99, at_hash="f" * 64, at="then", generation=0
-    )
-    checkpoints.keep(chosen.checkpoints(), [before])
-    kennel.after(5, looks=3)
-    assert kennel.postbox.subjects[1:] == ["[Paramedic] The store was restored from a backup"]
-    assert [mark.generation for mark in checkpoints.read(chosen.checkpoints())] == [0, 1]
+    incident = handed_over(kennel.store)
+    kennel.after(61)
+    before = checkpoints.read(chosen.checkpoints())
+    _as_who_edits_the_database(kennel, backend, *statements)
+    _restored_by_nobody(kennel)
+    kennel.after(61, looks=3)
+    assert kennel.postbox.subjects[1:] == ["[Paramedic] The trail is not what its last checkpoint saw"]
+    assert checkpoints.read(chosen.checkpoints()) == before
+    with kennel.store.read() as tx:
+        assert [(one.scope, one.by) for one in pauses.standing(tx)] == [(pauses.ALL, "watchdog")]
+    with pytest.raises(checkpoints.Unproven):
+        checkpoints.sign(kennel.store, chosen)
+    checkpoints.sign(kennel.store, chosen, vouched=True)  # a person answers for it
+    with kennel.store.record() as tx:
+        incidents.note(tx, incident.number, by="ada", text="I looked at it.")
+    kennel.after(61)
+    assert len(checkpoints.read(chosen.checkpoints())) > len(before) + 1
+
+
+@pytest.mark.parametrize("taken", [(_ALL,), (_CUT,), ("UPDATE trail SET reason = 'x'",)])
+def test_checkpoints_that_are_taken_away_with_what_they_saw_are_missed_by_the_witness_beside_the_key(
+    kennel: Kennel, chosen: Settings, backend: str, taken: tuple[str, ...]
+) -> None:
+    incident = handed_over(kennel.store)
+    kennel.after(61)
+    chosen.checkpoints().unlink()
+    _as_who_edits_the_database(kennel, backend, *taken)
+    with kennel.store.record() as tx:
+        incidents.note(tx, incident.number, by="ada", text="It goes on.")
+    kennel.after(61, looks=2)
+    assert "[Paramedic] The trail is not what its last checkpoint saw" in kennel.postbox.subjects
+    assert checkpoints.read(chosen.checkpoints()) == []
+    assert stat.S_IMODE(settings.signing_witness(chosen).stat().st_mode) == 0o600
+
+
+def test_a_store_that_gives_itself_another_name_is_not_signed(kennel: Kennel, chosen: Settings, backend: str) -> None:
+    incident = handed_over(kennel.store)
+    kennel.after(61)
+    before = checkpoints.read(chosen.checkpoints())
+    named = "UPDATE meta SET store = '11111111-0000-4000-8000-000000000000'"
+    _as_who_edits_the_database(kennel, backend, _ALL, named)
+    with kennel.store.record() as tx:
+        incidents.note(tx, incident.number, by="ada", text="It goes on.")
+    kennel.after(61, looks=2)
+    assert "[Paramedic] The trail is not what its last checkpoint saw" in kennel.postbox.subjects
+    assert checkpoints.read(chosen.checkpoints()) == before
 
 
 @pytest.mark.parametrize("signed", [True, False])

@@ -34,6 +34,7 @@ _FORBIDDEN = {
 _ONCE = (".py", ".pyc", ".so", "tzdata.zi", "/zoneinfo")
 
 _TESTS = str(Path(__file__).parent)
+_STORE = str(Path(__file__).parents[1] / "paramedic" / "store" / "__init__.py")
 _OURS = tuple(str(Path(__file__).parents[1] / room) for room in ("paramedic", "tasks", "flows", "tests"))
 
 _found: list[str] = []
@@ -50,7 +51,10 @@ def _hook(event: str, args: tuple[object, ...]) -> None:
     _busy.now = True
     try:
         ours = [frame for frame in traceback.extract_stack() if frame.filename.startswith(_OURS)][:-1]
-        if ours and not ours[-1].filename.startswith(_TESTS):  # what a test does there itself is its own business
+        by = ours[-1].filename if ours else _TESTS
+        if not by.startswith(
+            (_TESTS, _STORE)
+        ):  # what a test does there, and how the store is opened, is their business
             called = "".join(traceback.format_list(ours[-6:]))
             _found.append(f"{event}{args[:2]!r:.200} inside a {held.name} transaction at\n{called}")
     finally:

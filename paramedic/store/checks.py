@@ -192,7 +192,7 @@ def _judged(tx: Tx, placed: Placed, seen: Sample, *, blind: bool) -> _Judged:
     for threshold in check.thresholds:
         row = _row(tx, placed, threshold.metric)
         before = begin(tx.now) if row is None else _state(row).standing
-        if ended_at is not None and before.sampled_at < ended_at:
+        if ended_at is not None and before.sampled_at <= ended_at:
             before = begin(ended_at)
         value = metrics.get(threshold.metric)
         steps.append(_Step(threshold, value, row, before, after(threshold, before, tx.now, value, gap=_gap(placed))))

@@ -11,7 +11,8 @@ from ward import target
 
 from paramedic.alert import Alert, Severity, Status
 from paramedic.check import CheckWords, Placed, Sample
-from paramedic.store import Store, checks, heartbeats, inbox, leases, mass, pauses
+from paramedic.outcome import Ending, Outcome
+from paramedic.store import Store, checks, heartbeats, inbox, incidents, leases, mass, pauses
 from paramedic.store.tables import check_samples, messages
 from paramedic.target import Target
 from paramedic.threshold import Level
@@ -331,3 +332,52 @@ def test_the_trail_is_not_waited_for_by_samples_that_change_nothing(store_url: s
         sample = Sample(tx.now, {"latency": 0.1, "error": 0.0}, "as ever")
         assert checks.keep(tx, placed(), sample, blind=False)
     other.close()
+
+
+def _incident(store: Store) -> int:
+    with store.record() as tx:
+        (receipt, *_) = inbox.waiting(tx)
+        opened = incidents.open_incident(
+            tx,
+            receipt.alert,
+            service="tracking-api",
+            target=placed().target.id,
+            policy="default",
+            reason="it is new",
+            plan=None,
+        )
+        for one in inbox.waiting(tx):
+            inbox.decided(tx, one, verdict="open", reason="", incident=opened.number, look_again_at=None)
+        return opened.number
+
+
+@pytest.mark.parametrize("by", ["person:ada", "run:1"])
+def test_what_was_seen_before_an_incident_ended_counts_for_nothing(
+    timed: Store, clock: Clock, see: Any, by: str
+) -> None:
+    """Repaired by hand and resolved: the errors of the minute before are over, and open no new incident."""
+    see(1.0, 6)
+    number = _incident(timed)
+    ending = Ending.HANDED_OVER if by.startswith("person") else Ending.REMEDIATED
+    with timed.record() as tx:
+        incidents.resolve(tx, number, Outcome(ending, "mended"), actor=by)
+    clock.advance(SECOND)
+    see(0.0)
+    assert standing(timed) is Level.OK
+    assert [one.status for one in said(timed)] == [Status.RESOLVED]
+    with timed.read() as tx:
+        assert len(checks.evidence(tx, placed())) == 1
+
+
+def test_what_goes_on_being_broken_after_the_end_must_last_for_its_time_again(
+    timed: Store, clock: Clock, see: Any
+) -> None:
+    see(1.0, 6)
+    number = _incident(timed)
+    with timed.record() as tx:
+        incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, "mended, they said"), actor="person:ada")
+    clock.advance(SECOND)
+    see(1.0, 4)
+    assert Status.FIRING not in [one.status for one in said(timed)], "not yet a whole minute"
+    see(1.0, 2)
+    assert [one.status for one in said(timed)][-1] is Status.FIRING

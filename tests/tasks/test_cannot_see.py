@@ -1,0 +1,171 @@
+"""What cannot be seen starts no cure and verifies none: it is looked at again, and then a person gets it, with the reason."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from patients import alert, on_call
+from ward import Service, service, target
+
+from paramedic.doors import reading
+from paramedic.error import CannotSee, TryAgain, Useless
+from paramedic.health import Health, Sight
+from paramedic.paging import Pager
+from paramedic.runbook import parse
+from paramedic.settings import Settings
+from paramedic.store import Store, incidents, trail
+from paramedic.store.incidents import Plan
+from paramedic.target import Identity
+from tasks import detect, verify
+from tasks import work as hand
+from tasks.detect import still_failing
+from tasks.measure import measure
+from tasks.verify import stays_healthy
+from tasks.work import Work
+
+__all__ = ["service"]
+
+TEXT = """\
+---
+runbook: shop-down
+service: tracking-api
+when: [{alert: ShopDown}]
+playbook: restart-service
+with:
+  target: {supervisord: tracking-api, host: "{instance}"}
+  verify: {health: ok, stable: 100ms, within: 1s}
+---
+## Meaning
+Down.
+## Impact
+All.
+## Diagnosis
+Look.
+## Mitigation
+Mend.
+"""
+
+
+class Owner:
+    """Says of the program what a test says."""
+
+    says: Identity | Exception = Identity(4711, 1.0, "RUNNING")
+
+    def identity(self) -> Identity:
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+
+@pytest.fixture
+def owner(monkeypatch: pytest.MonkeyPatch) -> Owner:
+    one = Owner()
+    monkeypatch.setattr(reading, "reader", lambda _: one)
+    return one
+
+
+@pytest.fixture
+def work(
+    store: Store, service: Service, owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Work]:
+    """A run at work on a target that is well, whose operator does nothing."""
+    monkeypatch.setattr(hand, "own_state", lambda *_, **__: "RUNNING")
+    monkeypatch.setattr(detect, "_PATIENCE", timedelta(milliseconds=300))
+    monkeypatch.setattr(detect, "_LOOK_AGAIN_SECONDS", 0.02)
+    runbook = parse(TEXT, "shop-down.md")
+    at = target(service.url)
+    chosen = Settings(data=tmp_path)
+
+    with store.record() as tx:
+        plan = Plan(runbook.name, runbook.version, runbook.text, rungs=1)
+        incident = incidents.open_incident(
+            tx, alert(), service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
+        )
+    one = Work(chosen, store, Pager(store, chosen, on_call()), incident, runbook, at, 1, "run-1")
+    hand.begin(one)
+    yield one
+    hand.end(one)
+
+
+def _failing(work: Work) -> bool:
+    return still_failing.fn(work.incident)
+
+
+def _healthy(work: Work) -> bool:
+    return stays_healthy.fn(work.incident, work.runbook)
+
+
+#: Each keeps us from seeing, by a real way to the target.
+BLIND: dict[str, Callable[[Work, Owner, Service], None]] = {
+    "name": lambda work, _o, _s: _at(work, "http://web.invalid/health"),
+    "tls": lambda work, _o, service: _at(work, service.url.replace("http:", "https:")),
+    "no-url": lambda work, _o, _s: _at(work, "ftp://web/health"),
+    "login": lambda _w, _o, service: setattr(service, "status", 401),
+    "forbidden": lambda _w, _o, service: setattr(service, "status", 403),
+    "too-often": lambda _w, _o, service: setattr(service, "status", 429),
+    "redirect": lambda _w, _o, service: setattr(service, "status", 302),
+    "owner-away": lambda _w, owner, _s: setattr(owner, "says", TryAgain("supervisord does not answer")),
+    "owner-denies": lambda _w, owner, _s: setattr(owner, "says", Useless("permission denied")),
+    "owner-unsure": lambda _w, owner, _s: setattr(owner, "says", Identity(None, None, "UNKNOWN")),
+}
+
+
+def _at(work: Work, health: str) -> None:
+    work.target = replace(work.target, health=health)
+
+
+@pytest.mark.parametrize("way", BLIND)
+def test_no_way_of_not_seeing_is_failing(work: Work, owner: Owner, service: Service, way: str) -> None:
+    assert measure(work).sight is Sight.WELL
+    BLIND[way](work, owner, service)
+    assert measure(work).sight is Sight.UNKNOWN
+
+
+@pytest.mark.parametrize("way", ["login", "owner-away", "name"])
+def test_what_cannot_be_seen_is_looked_at_again_and_then_handed_over_and_no_cure_begins(
+    work: Work, owner: Owner, service: Service, way: str
+) -> None:
+    BLIND[way](work, owner, service)
+    with pytest.raises(CannotSee, match="nothing was done") as error:
+        _failing(work)
+    assert measure(work).why in str(error.value)
+
+
+def test_what_is_seen_again_in_time_goes_on(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = itertools.chain([Sight.UNKNOWN] * 3, itertools.repeat(Sight.FAILING))
+    monkeypatch.setattr(detect, "measure", lambda _: Health(next(seen), "as the test says"))
+    assert _failing(work)
+
+
+def test_a_verification_that_cannot_see_verifies_nothing_and_tries_no_other_remedy(
+    work: Work, service: Service, store: Store
+) -> None:
+    service.status = 403
+    with pytest.raises(CannotSee, match=r"could not see whether .*answered 403.*No other remedy is tried"):
+        _healthy(work)
+    with store.read() as tx:
+        assert [one.what for one in trail.entries(tx)][-1] == "verification.blind"
+
+
+def test_a_verification_that_sees_it_fail_says_so(work: Work, service: Service) -> None:
+    service.status = 500
+    assert not _healthy(work)
+    service.status = 200
+    assert _healthy(work)
+
+
+def test_a_blind_moment_begins_the_stretch_anew(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Sight] = []
+
+    def look(_: Work) -> Health:
+        looks.append(Sight.UNKNOWN if len(looks) % 3 == 2 else Sight.WELL)
+        return Health(looks[-1], "as the test says")
+
+    monkeypatch.setattr(verify, "measure", look)
+    work.runbook = replace(work.runbook, verify=replace(work.runbook.verify, stable=timedelta(milliseconds=200)))
+    with pytest.raises(CannotSee):
+        _healthy(work)
+    assert Sight.WELL in looks

@@ -211,10 +211,12 @@ def beyond_help(stage: Stage, service: Service) -> Scenario:
     if link is None:
         told.faults.append("the page has no link to acknowledge it")
         return told
-    shown = httpx.get(link[0], timeout=10, trust_env=False)
-    told.expect(shown.status_code == 200, f"the link shows {shown.status_code}")
-    told.expect(_read(stage, incident.number).state is State.HANDED_OVER, "looking at the link acknowledged it")
-    httpx.post(link[0], timeout=10, trust_env=False).raise_for_status()
+    with httpx.Client(timeout=10, trust_env=False) as browser:  # it keeps the page's cookie
+        shown = browser.get(link[0])
+        told.expect(shown.status_code == 200, f"the link shows {shown.status_code}")
+        told.expect(_read(stage, incident.number).state is State.HANDED_OVER, "looking at the link acknowledged it")
+        form = re.search(r'name="form" value="([^"]+)"', shown.text)
+        browser.post(link[0], data={"form": form[1] if form else ""}).raise_for_status()
     after = _read(stage, incident.number)
     told.expect(after.state is State.ACKNOWLEDGED, f"after the link it is {after.state}")
     stage.say(f"{incident.id}: acknowledged by {after.acknowledged_by}, through the link in the message")

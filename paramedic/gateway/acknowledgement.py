@@ -1,11 +1,15 @@
 """The link in a message: a page with a button, because mail scanners follow links; the button acknowledges."""
 
 import logging
+from collections.abc import Mapping
 
-from fastapi import Response
+from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from paramedic import link, settings
 from paramedic.gateway import pages
+from paramedic.gateway.form import Forms, NotThisForm
+from paramedic.gateway.form import read as read_form
 from paramedic.incident import IllegalMove
 from paramedic.link import Acknowledgement, BadLink
 from paramedic.settings import Settings
@@ -18,37 +22,58 @@ log = logging.getLogger(__name__)
 class AcknowledgementDesk:
     """Shows the incident on GET and acts on POST, for the one recipient that the link was written for."""
 
-    def __init__(self, chosen: Settings, store: Store) -> None:
+    def __init__(self, chosen: Settings, store: Store, forms: Forms) -> None:
         self._chosen = chosen
         self._store = store
+        self._forms = forms
 
-    def show(self, token: str) -> Response:
+    def show(self, token: str, request: Request) -> Response:
         """Looking at a link does nothing."""
+        return self._page(token, request)
+
+    def _page(self, token: str, request: Request, *, wrong: str = "") -> Response:
         said = self._read(token)
         if isinstance(said, Response):
             return said
         try:
             with self._store.read() as tx:
                 incident = incidents.get(tx, said.incident)
+            issued = self._forms.issue(request)
         except NoSuchIncident as error:
             return pages.page("say", 410, title="It is gone", words=str(error))
-        except StoreUnavailable as error:
+        except (StoreUnavailable, OSError) as error:  # OSError: the key that signs
             return _not_now(error)
-        return pages.page("ask", title=f"{incident.id}: is it yours?", incident=incident, person=said.person)
+        title = f"{incident.id}: is it yours?"
+        status = 403 if wrong else 200
+        answer = pages.page(
+            "ask", status, title=title, incident=incident, person=said.person, form=issued.field, wrong=wrong
+        )
+        self._forms.set_cookie(answer, request, issued)
+        return answer
 
-    def acknowledge(self, token: str) -> Response:
-        """The person has it."""
+    async def acknowledge(self, token: str, request: Request) -> Response:
+        """The person pressed the button."""
+        try:
+            form = await read_form(request)
+        except NotThisForm as error:
+            return pages.page("say", 413, title="That is not the form", words=str(error))
+        return await run_in_threadpool(self._acknowledge, token, request, form)
+
+    def _acknowledge(self, token: str, request: Request, form: Mapping[str, str]) -> Response:
         said = self._read(token)
         if isinstance(said, Response):
             return said
         try:
+            self._forms.use(request, form)
             with self._store.record() as tx:
                 incident = incidents.acknowledge(tx, said.incident, by=said.person, reason="by the link in a message")
+        except NotThisForm as error:
+            return self._page(token, request, wrong=f"Nothing was done. {error}")
         except IllegalMove as error:
             return pages.page("say", 409, title="It is over", words=str(error))
         except NoSuchIncident as error:
             return pages.page("say", 410, title="It is gone", words=str(error))
-        except StoreUnavailable as error:
+        except (StoreUnavailable, OSError) as error:
             return _not_now(error)
         return pages.page("say", title=f"{incident.id} is yours", words=f"{said.person} has it. Further pages stop.")
 

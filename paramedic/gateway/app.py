@@ -28,6 +28,7 @@ from paramedic.gateway.approving import ApprovalDesk
 from paramedic.gateway.auth import sender
 from paramedic.gateway.body import Bodies, BodyRefused, NoRoom
 from paramedic.gateway.connections import prove
+from paramedic.gateway.form import Forms
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.gateway.headers import SafeHeaders
 from paramedic.gateway.refusal import RefusalLog, refused
@@ -105,10 +106,11 @@ def make_app(
     app.add_api_route("/healthz", health.healthz, methods=["GET"])
     app.add_api_route("/readyz", health.readyz, methods=["GET"])
     app.add_api_route("/metrics", health.metrics, methods=["GET"])
-    links = AcknowledgementDesk(chosen, store)
+    forms = Forms(chosen)
+    links = AcknowledgementDesk(chosen, store, forms)
     app.add_api_route("/ack/{token}", links.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/ack/{token}", links.acknowledge, methods=["POST"], include_in_schema=False)
-    approvals = ApprovalDesk(chosen, store)
+    approvals = ApprovalDesk(chosen, store, forms)
     app.add_api_route("/approve/{token}", approvals.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/approve/{token}", approvals.decide, methods=["POST"], include_in_schema=False)
     return app

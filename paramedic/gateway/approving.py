@@ -2,7 +2,7 @@
 
 import hmac
 import logging
-from urllib.parse import parse_qs
+from collections.abc import Mapping
 
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -12,59 +12,71 @@ from paramedic.approval import WRONG_CODES, Answer, Approval, code, life
 from paramedic.boundary import reached
 from paramedic.clock import iso
 from paramedic.gateway import pages
+from paramedic.gateway.form import Forms, Issued, NotThisForm, check_origin
+from paramedic.gateway.form import read as read_form
 from paramedic.link import Approving, BadLink
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, approvals, incidents
 
 log = logging.getLogger(__name__)
 
-#: The form has two short fields.
-_FORM_LIMIT = 1024
-
 
 class ApprovalDesk:
     """Shows what is asked and takes the answer, from the one recipient that the link was written for."""
 
-    def __init__(self, chosen: Settings, store: Store) -> None:
+    def __init__(self, chosen: Settings, store: Store, forms: Forms) -> None:
         self._chosen = chosen
         self._store = store
+        self._forms = forms
 
-    def show(self, token: str) -> Response:
+    def show(self, token: str, request: Request) -> Response:
         """Looking at a link does nothing."""
         try:
             said = self._read(token)
+            form = self._forms.issue(request)
             with self._store.read() as tx:
-                return _page(tx, said)
+                page = _page(tx, said, form)
         except BadLink as error:
             return pages.page("say", 410, title="This link does not work", words=str(error))
         except (StoreUnavailable, StoreUnknown, OSError) as error:  # OSError: the key that signs links
             return _not_now(error)
+        self._forms.set_cookie(page, request, form)
+        return page
 
     async def decide(self, token: str, request: Request) -> Response:
         """The person's answer."""
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _FORM_LIMIT:
-                return pages.page("say", 413, title="That is not the form", words="The form has a code and a button.")
-        form = {name: values[0] for name, values in parse_qs(body.decode("ascii", "replace")).items()}
-        return await run_in_threadpool(self._decide, token, form.get("decision", ""), form.get("code", ""))
+        try:
+            form = await read_form(request)
+        except NotThisForm as error:
+            return pages.page("say", 413, title="That is not the form", words=str(error))
+        return await run_in_threadpool(self._decide, token, request, form)
 
-    def _decide(self, token: str, decision: str, digits: str) -> Response:
+    def _decide(self, token: str, request: Request, form: Mapping[str, str]) -> Response:
+        decision, digits = form.get("decision", ""), form.get("code", "")
         if decision not in ("approve", "deny"):
             return pages.page("say", 422, title="No answer", words="Press one of the two buttons: approve, or deny.")
         try:
             said = self._read(token)
             key = settings.link_key(self._chosen)
+            wrong = self._shown(request, form)
+            fresh = self._forms.issue(request)
             with self._store.record() as tx:
                 asked = _asked(tx, said)
-                if asked.answer(tx.now) is Answer.ASKED and asked.wrong_codes >= WRONG_CODES:
-                    return _dead(tx, asked)
-                if decision == "approve" and asked.answer(tx.now) is Answer.ASKED:
+                if asked.answer(tx.now) is Answer.ASKED:
+                    if asked.wrong_codes >= WRONG_CODES:
+                        return _dead(tx, asked)
                     right = code(key, said.store, said.approval, said.person)
-                    if not hmac.compare_digest(digits.strip().encode(), right.encode()):
+                    if (
+                        not wrong
+                        and decision == "approve"
+                        and not hmac.compare_digest(digits.strip().encode(), right.encode())
+                    ):
                         approvals.wrong_code(tx, asked, person=said.person)
-                        return _page(tx, said, wrong="That is not the code of this message.")
+                        wrong = "That is not the code of this message."
+                    if wrong:
+                        page = _page(tx, said, fresh, wrong=wrong)
+                        self._forms.set_cookie(page, request, fresh)
+                        return page
                 done = approvals.decide(tx, asked.id, granted=decision == "approve", by=said.person, how="link")
         except BadLink as error:
             return pages.page("say", 410, title="This link does not work", words=str(error))
@@ -74,6 +86,17 @@ class ApprovalDesk:
             return pages.page("say", 409, title="Too late", words=done)
         reached("approval_decided", done.target)
         return pages.page("say", title="It is decided", words=done.decision)
+
+    def _shown(self, request: Request, form: Mapping[str, str]) -> str:
+        """Why the answer comes from no page that we showed, or nothing. The code of the message stands for the page."""
+        try:
+            if form.get("decision") == "approve":
+                check_origin(request, self._chosen)
+            else:
+                self._forms.use(request, form)
+        except NotThisForm as error:
+            return f"Nothing was done. {error}"
+        return ""
 
     def _read(self, token: str) -> Approving:
         said = link.read_approval(settings.link_key(self._chosen), token, self._chosen.link_expires)
@@ -89,25 +112,25 @@ def _asked(tx: Tx, said: Approving) -> Approval:
     return asked
 
 
-def _page(tx: Tx, said: Approving, *, wrong: str = "") -> Response:
+def _page(tx: Tx, said: Approving, form: Issued, *, wrong: str = "") -> Response:
     asked = _asked(tx, said)
-    match asked.answer(tx.now):
-        case Answer.ASKED if asked.wrong_codes >= WRONG_CODES:
-            return _dead(tx, asked)
-        case Answer.ASKED:
-            return pages.page(
-                "approve",
-                403 if wrong else 200,
-                title=f"Approve {asked.what}?",
-                approval=asked,
-                incident=incidents.get(tx, asked.incident),
-                life=life(asked.identity),
-                person=said.person,
-                until=iso(asked.expires_at),
-                wrong=wrong,
-            )
-    words = asked.nobody if asked.state is Answer.ASKED else asked.decision
-    return pages.page("say", 409, title="It is decided", words=words)
+    if asked.answer(tx.now) is not Answer.ASKED:
+        words = asked.nobody if asked.state is Answer.ASKED else asked.decision
+        return pages.page("say", 409, title="It is decided", words=words)
+    if asked.wrong_codes >= WRONG_CODES:
+        return _dead(tx, asked)
+    return pages.page(
+        "approve",
+        403 if wrong else 200,
+        title=f"Approve {asked.what}?",
+        approval=asked,
+        incident=incidents.get(tx, asked.incident),
+        life=life(asked.identity),
+        person=said.person,
+        until=iso(asked.expires_at),
+        wrong=wrong,
+        form=form.field,
+    )
 
 
 def _dead(tx: Tx, asked: Approval) -> Response:

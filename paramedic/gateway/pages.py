@@ -14,16 +14,17 @@ button,input{font:inherit;padding:.7rem 1.4rem}dt{color:#555}dd{margin:0 0 .7rem
 
 _TEMPLATES = {
     "page": _PAGE,
-    "ask": """{% extends "page" %}{% block body %}<dl><dt>What is wrong</dt><dd>{{ incident.title }} on {{ incident.target }}</dd>
+    "ask": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
+<dl><dt>What is wrong</dt><dd>{{ incident.title }} on {{ incident.target }}</dd>
 <dt>Service</dt><dd>{{ incident.service }}</dd><dt>State</dt><dd>{{ incident.state }}</dd>
 <dt>Why it is yours</dt><dd>{{ incident.because or "" }}</dd></dl>
-<form method="post"><button>I have it: {{ person }}</button></form>
+<form method="post"><input type="hidden" name="form" value="{{ form }}"><button>I have it: {{ person }}</button></form>
 <p>Nothing has happened yet. The button stops further pages and every further change by Paramedic.</p>{% endblock %}""",
     "approve": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
 <dl><dt>Change</dt><dd>{{ approval.remedy }}</dd><dt>Target</dt><dd>{{ approval.target }}: {{ life }}</dd>
 <dt>Incident</dt><dd>{{ incident.id }}, {{ incident.title }}, {{ incident.severity }}</dd>
 <dt>Who decides</dt><dd>{{ person }}</dd><dt>Until</dt><dd>{{ until }}</dd></dl>
-<form method="post"><p><label>The code that stands in the message
+<form method="post"><input type="hidden" name="form" value="{{ form }}"><p><label>The code that stands in the message
 <input name="code" inputmode="numeric" pattern="[0-9]{8}" maxlength="8" autocomplete="off" autofocus></label></p>
 <button name="decision" value="approve">Approve it</button>
 <button name="decision" value="deny">Deny it</button></form>

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from databases import Clock
+from forms import press as press_button
 from patients import asking
 from starlette.testclient import TestClient
 
@@ -47,8 +48,7 @@ def code_of(chosen: Settings, store: Store, asked: Approval, person: str = "ada"
 
 
 def press(client: TestClient, link: str, decision: str, digits: str = "") -> httpx.Response:
-    answer: httpx.Response = client.post(link, data={"decision": decision, "code": digits})
-    return answer
+    return press_button(client, link, decision=decision, code=digits)
 
 
 def now(store: Store, asked: Approval) -> Approval:

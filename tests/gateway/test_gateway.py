@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from forms import press
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
@@ -230,8 +231,8 @@ def test_looking_at_the_link_does_nothing_and_the_button_acknowledges(
     assert _state(store, number) is State.HANDED_OVER
     assert client.head(link).status_code == 405
     assert _state(store, number) is State.HANDED_OVER
-    assert "is yours" in client.post(link).text
-    assert client.post(link).status_code == 200, "twice is as good as once"
+    assert "is yours" in press(client, link).text
+    assert press(client, link).status_code == 200, "twice is as good as once"
     with store.read() as tx:
         assert incidents.get(tx, number).acknowledged_by == "ada"
 
@@ -241,9 +242,9 @@ def test_an_expired_a_forged_and_a_strange_link_say_so_and_do_nothing(
 ) -> None:
     link = _link(chosen, store, number)
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=25)):
-        assert "expired" in client.post(link).text
-    assert client.post(f"{link}x").status_code == 410
-    assert client.post(_link(chosen, store, number, of="another")).status_code == 410
+        assert "expired" in press(client, link).text
+    assert press(client, f"{link}x").status_code == 410
+    assert press(client, _link(chosen, store, number, of="another")).status_code == 410
     assert _state(store, number) is State.HANDED_OVER
 
 
@@ -252,14 +253,14 @@ def test_a_link_of_an_incident_that_is_over_says_so(
 ) -> None:
     with store.record() as tx:
         incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ben")
-    assert client.post(_link(chosen, store, number)).status_code == 409
+    assert press(client, _link(chosen, store, number)).status_code == 409
 
 
 def test_a_link_of_an_incident_that_this_store_does_not_know_is_gone(
     client: TestClient, chosen: Settings, store: Store
 ) -> None:
     link = _link(chosen, store, 77)
-    assert (client.get(link).status_code, client.post(link).status_code) == (410, 410)
+    assert (client.get(link).status_code, press(client, link).status_code) == (410, 410)
 
 
 def test_without_its_key_a_link_is_answered_in_words(

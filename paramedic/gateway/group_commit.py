@@ -53,7 +53,7 @@ class GroupCommit:
         """
         self._store = store
         self._committed = committed
-        self._room = characters
+        self._whole = self._room = characters
         self._changed = threading.Condition()
         self._critical: deque[_Waiting] = deque()
         self._others: deque[_Waiting] = deque()
@@ -68,7 +68,7 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(delivery, loop, loop.create_future())
         with self._changed:
-            if delivery.size > self._room:
+            if delivery.size > self._room < self._whole:  # where nothing waits, one has room however large it is
                 raise QueueFull
             self._room -= delivery.size
             (self._critical if delivery.is_critical else self._others).append(waiting)

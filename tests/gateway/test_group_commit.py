@@ -145,6 +145,8 @@ def test_more_than_is_held_is_refused_until_there_is_room_again(engine: Engine, 
         told = _commit(commits, [delivery(f"A{number}") for number in range(5)])
     assert [type(one) for one in told] == [StoreUnavailable] * 3 + [QueueFull] * 2
     assert _commit(commits, [delivery("B0"), delivery("B1"), delivery("B2")]) == [None] * 3
+    assert _commit(commits, [delivery(*(f"C{number}" for number in range(50)))]) == [None], "larger than all the room"
+    assert _commit(commits, [delivery("D0"), delivery("D1"), delivery("D2")]) == [None] * 3
 
 
 def test_in_the_transaction_nothing_is_redacted_that_a_sender_makes_long(

@@ -46,6 +46,9 @@ _STORM, _GROUP = 10_000, 100
 #: Which group of the storm holds the critical alert, and after which one the gateway is killed.
 _CRITICAL_AT, _KILL_AT = 30, 60
 
+#: After a start, before anything is measured.
+_SETTLE_SECONDS = 10
+
 SERVICES = """\
 services:
   stamps:
@@ -229,6 +232,7 @@ def _up(folder: Path) -> Iterator[tuple[Stack, int]]:
         stack.start()
         try:
             stack.wait_ready(240)
+            time.sleep(_SETTLE_SECONDS)  # warm processes are made after that
             yield stack, port
         finally:
             stack.stop()

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -120,6 +121,12 @@ def test_a_sender_that_went_away_keeps_nobody_from_an_answer(engine: Engine, sto
     assert sorted(names(store)) == ["Gone", "Stays"]
 
 
+def _until_taken(commits: GroupCommit) -> None:
+    """Until the writer has what was queued."""
+    while commits._others:
+        time.sleep(0.001)
+
+
 def test_what_is_critical_is_written_first_where_not_all_fits_into_one_transaction(
     engine: Engine, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +136,8 @@ def test_what_is_critical_is_written_first_where_not_all_fits_into_one_transacti
     async def behind_another() -> None:
         with locked(engine):
             waiting = [asyncio.create_task(commits.commit(delivery("Begun")))]
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0)
+            await asyncio.to_thread(_until_taken, commits)
             waiting += [asyncio.create_task(commits.commit(delivery(f"W{number}"))) for number in range(40)]
             waiting.append(asyncio.create_task(commits.commit(delivery("Critical", severity=Severity.CRITICAL))))
             await asyncio.sleep(0.02)

@@ -2,9 +2,11 @@
 
 import io
 import json
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from paramedic import cli
 from paramedic.alert import Severity
 from paramedic.document import BadDocument
 from paramedic.duration import Between, SizeBetween, between, moment
@@ -305,3 +308,35 @@ def test_the_range_is_said_as_people_write_it() -> None:
 def test_a_moment_that_nobody_means_is_none(text: str) -> None:
     with pytest.raises(ValueError, match="is no moment"):
         moment(text, after=NOW)
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def _numbers(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    for one in getattr(command, "commands", {}).values():
+        yield from _numbers(one, f"{path} {one.name}")
+    for one in command.params:
+        if one.bare_type() in ("int", "float"):
+            yield f"{path} {one.name}", one.max
+
+
+def test_every_number_of_the_command_line_has_a_largest_value() -> None:
+    found = {}
+    for module in pkgutil.iter_modules(cli.__path__):
+        for name, command in vars(import_module(f"paramedic.cli.{module.name}")).items():
+            if name.endswith("_command") and hasattr(command, "params"):
+                found |= dict(_numbers(command, module.name))
+    assert len(found) > 5
+    assert [name for name, most in found.items() if most is None] == []
+
+
+@pytest.mark.parametrize("at", ["0001-01-01", "9999-12-31", "9999-12-31T23:59+00:00"])
+def test_nobody_is_on_call_in_a_year_that_nobody_means(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["oncall", "who", "--at", at, "--data", str(tmp_path)])
+    assert ended.value.code == 2
+    assert f"'{at}' is no moment; write 2026-12-24" in capsys.readouterr().err

@@ -115,7 +115,7 @@ def list_(
     state: Annotated[list[Waiting] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
     incident: Annotated[str | None, typer.Option(help="Only of this incident, e.g. INC-1.")] = None,
     limit: Limit = 50,
-    before: Annotated[int | None, typer.Option(help="Page on from this position.")] = None,
+    before: Annotated[int | None, typer.Option(help="Page on from this position.", min=0, max=2**63 - 1)] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:

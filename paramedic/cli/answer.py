@@ -28,7 +28,7 @@ class Negative(Refused):
 
 Data = Annotated[Path | None, typer.Option("--data", help="The data folder to work on.", metavar="DIR")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
-Limit = Annotated[int, typer.Option(help="At most so many.", min=1)]
+Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=100_000)]
 By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", metavar="PERSON")]
 
 

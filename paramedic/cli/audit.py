@@ -37,7 +37,7 @@ app = typer.Typer(
 @app.command()
 def show(
     incident: Annotated[str | None, typer.Option(help="Only of this incident, e.g. INC-1.")] = None,
-    after: Annotated[int, typer.Option(help="Only after this entry.", min=0)] = 0,
+    after: Annotated[int, typer.Option(help="Only after this entry.", min=0, max=2**63 - 1)] = 0,
     limit: Limit = 200,
     data: Data = None,
     as_json: AsJson = False,

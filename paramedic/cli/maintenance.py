@@ -66,7 +66,7 @@ def list_(
     service: Annotated[str | None, typer.Option(help="Only of this service.", metavar="NAME")] = None,
     past: Annotated[bool, typer.Option("--past", help="With those that are over.")] = False,
     limit: Limit = 50,
-    before: Annotated[int | None, typer.Option(help="Page on from this number.")] = None,
+    before: Annotated[int | None, typer.Option(help="Page on from this number.", min=0, max=2**63 - 1)] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -90,7 +90,7 @@ def list_(
 
 @app.command()
 def end(
-    number: int,
+    number: Annotated[int, typer.Argument(min=1, max=2**63 - 1)],
     by: By,
     because: Annotated[str, typer.Option(help="Why.")] = "the work is done",
     data: Data = None,

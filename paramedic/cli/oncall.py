@@ -11,6 +11,7 @@ from whenever import Instant, PlainDateTime
 from paramedic import overrides as copy
 from paramedic.cli.answer import AsJson, By, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
 from paramedic.clock import iso, utc_now
+from paramedic.duration import within_reach
 from paramedic.escalation import Oncall
 from paramedic.oncall_file import OncallFile
 from paramedic.paging import Pager
@@ -139,6 +140,7 @@ def _moment(text: str, oncall: Oncall) -> datetime:
     """Without a zone it is the rotation's; a local time that comes twice is its first, one that does not, an hour later."""
     try:
         said = datetime.fromisoformat(text.strip())
+        within_reach(said)
         if said.tzinfo is not None:
             return said.astimezone(UTC)
         zoned = PlainDateTime(said).assume_tz(oncall.rotation.zone, disambiguate="compatible")

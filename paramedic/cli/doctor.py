@@ -23,7 +23,9 @@ from paramedic.clock import spoken, utc_now
 from paramedic.document import BadDocument
 from paramedic.doors import reading
 from paramedic.error import Refused, TryAgain, Useless
+from paramedic.http_deadline import Deadline
 from paramedic.instance import running
+from paramedic.paging.sending import Round
 from paramedic.pause import TAG
 from paramedic.prefect_login import credentials, with_embedded_login
 from paramedic.secret import redact
@@ -34,6 +36,9 @@ from paramedic.way import Way
 
 #: Clocks that are further apart than this are mended.
 _APART = timedelta(seconds=5)
+
+#: A mail server has so long to answer, whatever it drips meanwhile.
+_MAIL_SECONDS = 8.0
 
 #: So many targets are looked at together.
 _AT_ONCE = 16
@@ -240,10 +245,14 @@ def _mail(picked: Settings) -> Finding:
         return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
     parts = urlsplit(picked.smtp_url.get_secret_value())
     smtp, port = (smtplib.SMTP_SSL, 465) if parts.scheme == "smtps" else (smtplib.SMTP, 25)
-    try:
+
+    def knock() -> None:
         with smtp(parts.hostname or "", parts.port or port, timeout=5) as mail:
             mail.noop()
-    except (OSError, ValueError, smtplib.SMTPException) as error:
+
+    try:
+        Round(_MAIL_SECONDS).run("mail", knock)
+    except (OSError, ValueError, smtplib.SMTPException, TryAgain) as error:
         return Finding("mail", well=False, words=f"the mail server does not answer: {error}: set PARAMEDIC_SMTP_URL")
     return Finding("mail", well=True, words=f"{parts.hostname} answers")
 
@@ -276,7 +285,13 @@ def _api(picked: Settings) -> httpx.Client | None:
         picked = with_embedded_login(picked, here.prefect)
     if picked.prefect_api_url is None:
         return None
-    return httpx.Client(base_url=picked.prefect_api_url, auth=credentials(picked), timeout=5, trust_env=False)
+    return httpx.Client(
+        base_url=picked.prefect_api_url,
+        auth=credentials(picked),
+        timeout=5,
+        transport=Deadline(trust_env=False),
+        trust_env=False,
+    )
 
 
 def _pool(api: httpx.Client, picked: Settings) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from dripping import dripping
 from prefect_server import Prefect
 from ward import serving
 
@@ -221,6 +222,24 @@ def test_where_prefect_does_not_answer_it_is_open_whether_changes_are_stopped(
     assert "does not answer" in look("prefect")["words"]
     assert "does not say whether a limit on the tag `changes`" in look("acting")["words"]
     assert not look("acting")["well"]
+
+
+@pytest.mark.parametrize(
+    ("what", "setting", "said"),
+    [
+        ("mail", "PARAMEDIC_SMTP_URL=smtp://127.0.0.1:{port}", "smtp"),
+        ("prefect", "PARAMEDIC_PREFECT_API_URL=http://127.0.0.1:{port}/api", "http head"),
+    ],
+)
+def test_a_server_that_drips_its_answer_holds_no_doctor(
+    look: Look, monkeypatch: pytest.MonkeyPatch, what: str, setting: str, said: str
+) -> None:
+    with dripping(said) as port:
+        name, _, value = setting.format(port=port).partition("=")
+        monkeypatch.setenv(name, value)
+        began = time.monotonic()
+        assert "does not answer" in look(what)["words"]
+        assert time.monotonic() - began < 40
 
 
 def test_what_is_paused_is_named_with_the_command_that_ends_it(look: Look, data: Path, sqlite_template: Path) -> None:

@@ -16,7 +16,7 @@ from paramedic.watchdog.watch import Watchdog
 
 
 class Outside:
-    """Prefect's REST API (`/api`), the gateway (`/healthz`) and a heartbeat's receiver (`/heart`), on one port.
+    """Prefect's REST API (`/api`), the gateway (`/healthz`, `/readyz`) and a heartbeat's receiver (`/heart`), on one port.
 
     `silent` names who cuts every connection (`api`, `healthz`, `heart`), `broken` who answers 503. Whatever is asked
     that none of them knows is in `strange`.
@@ -64,7 +64,7 @@ class Outside:
             case ["POST", "api", "flow_runs", run, "set_state"] if run in self.runs:
                 self.runs[run] = body["state"]["type"]
                 status, said = 201, {"status": "ACCEPT"}
-            case ["GET", "healthz"]:
+            case ["GET", "healthz" | "readyz"]:
                 status, said = 200, "ok"
             case ["POST", "heart"]:
                 self.heartbeats.append(body)

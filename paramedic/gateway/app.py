@@ -31,6 +31,7 @@ from paramedic.gateway.connections import prove
 from paramedic.gateway.form import Forms
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.gateway.headers import SafeHeaders
+from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import RefusalLog, refused
 from paramedic.secret import redact
 from paramedic.settings import Settings, link_key, web_address
@@ -83,7 +84,8 @@ def make_app(
     # No redirect: its Location would be made of the Host header.
     app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None, redirect_slashes=False)
     senders = Senders(chosen)
-    alerts = AlertDesk(chosen, store, senders, wake, patience)
+    readiness = Readiness(store, alive)
+    alerts = AlertDesk(chosen, store, senders, wake, patience, readiness)
     app.add_middleware(Shortcut, take=alerts.take)
     app.add_middleware(SafeHeaders)  # the last one is the first to be met
     app.add_exception_handler(StarletteHTTPException, _no_address)
@@ -95,7 +97,7 @@ def make_app(
         responses=_SAID,
         openapi_extra=_BODY,
     )
-    beats = HeartbeatDesk(senders, store)
+    beats = HeartbeatDesk(senders, store, readiness)
     app.add_api_route(
         "/heartbeats/{name}",
         beats.take,
@@ -104,7 +106,7 @@ def make_app(
         responses={**{code: _SAID[code] for code in (401, 422, 503)}, 202: {"description": "It is on disk."}},
     )
     app.add_api_route(identity.PATH, IdentityDesk(chosen).prove, methods=["GET"], include_in_schema=False)
-    health = HealthDesk(store, alive)
+    health = HealthDesk(store, readiness)
     app.add_api_route("/healthz", health.healthz, methods=["GET"])
     app.add_api_route("/readyz", health.readyz, methods=["GET"])
     app.add_api_route("/metrics", health.metrics, methods=["GET"])
@@ -170,10 +172,17 @@ class Senders:
 class AlertDesk:
     """Takes alerts in."""
 
-    def __init__(
-        self, chosen: Settings, store: Store, senders: Senders, wake: threading.Event, patience: timedelta
+    def __init__(  # noqa: PLR0917 - what it takes alerts with
+        self,
+        chosen: Settings,
+        store: Store,
+        senders: Senders,
+        wake: threading.Event,
+        patience: timedelta,
+        readiness: Readiness,
     ) -> None:
         self._chosen = chosen
+        self._readiness = readiness
         self._senders = senders
         self._wake = wake
         self._bodies = Bodies(chosen.body_limit, patience)
@@ -217,7 +226,9 @@ class AlertDesk:
             return refused(503, "busy", what="too much waits for its commit", allowed="send them again")
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("not taken: %s", error)
+            self._readiness.refused()
             return refused(503, "store", what="the alerts could not be written", allowed="send them again")
+        self._readiness.taken()
         metrics.TOOK.observe(time.perf_counter() - began)
         metrics.QUARANTINED.labels(alertmanager.NAME).inc(taken.quarantined)
         metrics.TRUNCATED.labels(alertmanager.NAME).inc(taken.delivery.truncated)
@@ -272,8 +283,9 @@ def _committed(delivery: Delivery) -> None:
 class HeartbeatDesk:
     """Hears that somebody else is well."""
 
-    def __init__(self, senders: Senders, store: Store) -> None:
+    def __init__(self, senders: Senders, store: Store, readiness: Readiness) -> None:
         self._senders = senders
+        self._readiness = readiness
         self._store = store
 
     async def take(self, name: str, request: Request) -> Response:
@@ -295,6 +307,7 @@ class HeartbeatDesk:
             return refused(422, "too many", field="name", what=error.reason, allowed="a name that is known already")
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("a heartbeat was not taken: %s", error)
+            self._readiness.refused()
             return refused(503, "store", what="the heartbeat could not be written", allowed="send it again")
         return JSONResponse({"heard": name}, status_code=202)
 
@@ -333,23 +346,18 @@ class IdentityDesk:
 class HealthDesk:
     """Says how the gateway is."""
 
-    def __init__(self, store: Store, alive: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, readiness: Readiness) -> None:
         self._store = store
-        self._alive = alive
+        self._readiness = readiness
 
     async def healthz(self) -> PlainTextResponse:
         """The process answers, even while every thread waits for the store."""
         return PlainTextResponse("ok\n")
 
     def readyz(self) -> PlainTextResponse:
-        """Alerts can be taken and are worked on."""
-        try:
-            with self._store.read():
-                pass
-        except (StoreUnavailable, StoreUnknown) as error:
-            log.warning("not ready: %s", error)  # whoever asks is nobody we know: no host or user of the database
-            return PlainTextResponse("the store does not answer\n", status_code=503)
-        return PlainTextResponse("ok\n") if self._alive() else PlainTextResponse("triage has stopped\n", 503)
+        """Alerts can be taken, which a commit has shown, and are worked on."""
+        complaint = self._readiness.complaint()
+        return PlainTextResponse("ok\n") if complaint is None else PlainTextResponse(f"{complaint}\n", 503)
 
     def metrics(self) -> Response:
         """For Prometheus."""

@@ -407,6 +407,14 @@ check_samples = Table(
     Index("check_samples_of", "runbook", "name", "target", "at"),
 )
 
+#: What `paramedic.store.probe` writes.
+probes = Table(
+    "probes",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("content", Words, nullable=False),
+)
+
 heartbeats = Table(
     "heartbeats",
     metadata,

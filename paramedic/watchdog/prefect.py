@@ -2,6 +2,7 @@
 
 import httpx
 
+from paramedic import http_deadline, prefect_api
 from paramedic.error import TryAgain
 from paramedic.prefect_login import credentials
 from paramedic.settings import Settings
@@ -18,7 +19,7 @@ class PrefectEyes:
 
     def __init__(self, chosen: Settings) -> None:
         self._url = chosen.prefect_api_url
-        self._http = httpx.Client(auth=credentials(chosen), timeout=2.0, trust_env=False)
+        self._http = http_deadline.client(seconds=2.0, auth=credentials(chosen))
         self._answers = True
 
     def complaint(self) -> str | None:
@@ -26,12 +27,9 @@ class PrefectEyes:
         self._answers = True
         if self._url is None:
             return None
-        try:
-            answer = self._http.get(f"{self._url}/health")
-        except httpx.HTTPError as error:
-            self._answers = False
-            return type(error).__name__
-        return None if answer.is_success else f"HTTP {answer.status_code}"
+        found = prefect_api.complaint(self._http, self._url)
+        self._answers = found is None
+        return found
 
     def state(self, flow_run: str) -> str | None:
         """The run's state type (`RUNNING`, `CANCELLED`, …), GONE, or None where Prefect does not say."""

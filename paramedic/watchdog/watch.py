@@ -5,23 +5,24 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
-from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
-from paramedic import checkpoints, settings
+from paramedic import checkpoints, http_deadline, settings
 from paramedic.clock import boot, boottime, spoken
 from paramedic.error import TryAgain, Useless
 from paramedic.paging import Pager
-from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, generation, pauses, timers
+from paramedic.settings import Settings, web_address
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, generation, pauses, probe, timers
 from paramedic.store import trail as kept
 from paramedic.store.messages import queue_trouble
-from paramedic.store.tables import meta
 from paramedic.trail import Checkpoint
+from paramedic.visible import one_line
 from paramedic.watchdog.attempts import Attempts
+from paramedic.watchdog.look import Look
 from paramedic.watchdog.looks import Looks
 from paramedic.watchdog.prefect import PrefectEyes
 from paramedic.watchdog.runs import Runs
@@ -34,6 +35,10 @@ _CHECKPOINT_SECONDS = 60.0
 
 #: Two clocks that were read within this time were read at once.
 _AT_ONCE_SECONDS = 1.0
+
+#: So long the next look waits for the one before (a store that is locked takes 5 s to say so), and a round for all of them: then
+#: they go on without it.
+_LOOK_SECONDS, _ROUND_SECONDS = 12.0, 30.0
 
 _STORE, _PREFECT, _GATEWAY = "the store", "the Prefect server", "the gateway"
 
@@ -74,7 +79,7 @@ class Watchdog:
         self._refused: str | None = None
         self._checkpoint_at = steady()
         self._heartbeat_at: float | None = None
-        self._http = httpx.Client(timeout=2.0, trust_env=False)
+        self._http = http_deadline.client(seconds=2.0)
         looks = Looks(store, chosen)
         self._looks: list[Callable[[], object]] = [
             self.keep_pace,
@@ -94,23 +99,49 @@ class Watchdog:
             self.checkpoint,
             self.heartbeat,
         ]
+        self._threads = [Look() for _ in self._looks]
+        self._listening = {_name(self.listen_to_the_store): _STORE, _name(self.listen_to_prefect): _PREFECT}
+        self._listening[_name(self.listen_to_the_gateway)] = _GATEWAY
+        self._telling = Look()
 
     def look(self) -> None:
-        """One round: every look is taken, whatever became of the others."""
-        for one in self._looks:
-            name = getattr(one, "__qualname__", repr(one))
-            try:
-                one()
-            except (StoreUnavailable, StoreUnknown) as error:
-                log.warning("%s waits: %s", name, error)
-                self._refused = str(error)  # the next look at the store tells somebody
-            except Exception as error:  # a fault in one look keeps no other from being taken, and is told (P5)
-                log.exception("%s failed", name)
-                subject, words = f"The watchdog fails at {name}", f"{type(error).__name__}: {error}"
-                if one == self._pager.deliver_due:  # what is queued would not leave
-                    self._pager.page_directly(subject, words)
-                else:
-                    self._tell(subject, words, once_in=self._pager.repeat)
+        """One round: every look is taken in its turn, whatever became of the others.
+
+        One that does not come back is left behind: the next ones begin without it, and it is not begun again before it is
+        back. A round waits for at most _ROUND_SECONDS in all.
+        """
+        patience = _ROUND_SECONDS
+        for one, thread in zip(self._looks, self._threads, strict=True):
+            patience -= thread.take(partial(self._guarded, one), min(patience, _LOOK_SECONDS))
+        self._telling.take(partial(self._guarded, self.tell_of_stuck), min(patience, _LOOK_SECONDS))
+
+    def _guarded(self, one: Callable[[], object]) -> None:
+        name = _name(one)
+        try:
+            one()
+        except (StoreUnavailable, StoreUnknown) as error:
+            log.warning("%s waits: %s", name, error)
+            self._refused = str(error)  # the next look at the store tells somebody
+        except Exception as error:  # a fault in one look keeps no other from being taken, and is told (P5)
+            log.exception("%s failed", name)
+            subject, words = f"The watchdog fails at {name}", f"{type(error).__name__}: {error}"
+            if one == self._pager.deliver_due:  # what is queued would not leave
+                self._pager.page_directly(subject, words)
+            else:
+                self._tell(subject, words, once_in=self._pager.repeat)
+
+    def tell_of_stuck(self) -> None:
+        """A look that does not come back is told: what it waits for does not answer, or it is at fault itself."""
+        for one, thread in zip(self._looks, self._threads, strict=True):
+            name, stuck = _name(one), thread.stuck_seconds()
+            if stuck is None:
+                continue
+            if name in self._listening:  # as if it did not answer
+                self._listen(self._listening[name], f"a look at it has not come back for {stuck:.0f} s")
+            elif stuck >= self._settings.silent_after.total_seconds() / 2 and not thread.told:
+                words = f"{name} has not come back for {stuck:.0f} s. The other looks go on without it."
+                log.error("%s", words)
+                thread.told = self._tell("A look of the watchdog stands still", words, once_in=self._pager.repeat)
 
     def keep_pace(self) -> None:
         """A clock that goes back keeps nobody waiting: what is due comes when it would have come. A person is told."""
@@ -135,7 +166,7 @@ class Watchdog:
     def listen_to_the_store(self) -> None:
         """A store that cannot be written is as good as gone: nothing acts, and no alert is taken.
 
-        What it refused to a look of the last round counts: a full disk still has room for a small write.
+        What it refused to a look of the last round counts too: a full disk may still have room for some write.
         """
         complaint, self._refused = self._refused, None
         try:
@@ -150,22 +181,21 @@ class Watchdog:
 
     def _write_something(self) -> None:
         self._uuid = self._uuid or self._probe.uuid
-        with self._probe.write() as tx:
-            same = tx.conn.execute(update(meta).where(meta.c.store == self._uuid).values(generation=meta.c.generation))
-        if same.rowcount != 1:
-            raise StoreUnknown(f"another store stands where store {self._uuid} was")
+        probe.write(self._probe, "watchdog", expected=self._uuid)
 
     def listen_to_prefect(self) -> None:
         """Without Prefect no playbook runs."""
         self._listen(_PREFECT, self._prefect.complaint())
 
     def listen_to_the_gateway(self) -> None:
-        """Without the gateway no alert is taken."""
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        """Without the gateway no alert is taken, nor where it says that it can take none. A store that is away is told once."""
+        address = web_address(self._settings.host, self._settings.port)
         complaint = None
         try:
-            answer = self._http.get(f"http://{host}:{self._settings.port}/healthz")
-            complaint = None if answer.is_success else f"HTTP {answer.status_code}"
+            answer = self._http.get(f"{address}/healthz")
+            if answer.is_success and self._silences[_STORE].since is None:
+                answer = self._http.get(f"{address}/readyz")
+            complaint = None if answer.is_success else f"HTTP {answer.status_code}: {one_line(answer.text)[:100]}"
         except httpx.HTTPError as error:
             complaint = type(error).__name__
         self._listen(_GATEWAY, complaint)
@@ -262,3 +292,7 @@ class Watchdog:
             answer.raise_for_status()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             log.warning("the heartbeat did not leave: %s", type(error).__name__)  # its words may hold the address
+
+
+def _name(one: Callable[[], object]) -> str:
+    return getattr(one, "__qualname__", repr(one))

@@ -5,17 +5,26 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from databases import Clock
+from kennel import Outside
+from patients import on_call
+from postbox import Postbox, text_of
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from paramedic.gateway.app import make_app
+from paramedic.gateway.readiness import Readiness
+from paramedic.paging import Pager
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox
+from paramedic.watchdog.prefect import PrefectEyes
+from paramedic.watchdog.watch import Watchdog
 
 pytestmark = [pytest.mark.real]
 
@@ -70,8 +79,41 @@ def test_a_full_disk_is_503_and_every_202_is_there_afterwards(small_disk: Path) 
     assert set(answers) <= {202, 503}
     assert answers[-1] == 503
     assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 503
     ballast.unlink()
     assert post() == 202
+    assert client.get("/readyz").status_code == 200
     store.close()
     with Store(chosen.store()).read() as tx:
         assert [row.receipt for row in tx.conn.execute(inbox.select().order_by(inbox.c.position))] == promised
+
+
+def test_a_full_disk_is_seen_where_no_alert_comes_and_told_by_the_way_that_needs_no_store(
+    small_disk: Path, postbox: Postbox
+) -> None:
+    outside, clock = Outside(), Clock()
+    chosen = Settings(
+        data=small_disk, port=outside.port, smtp_url=SecretStr(postbox.url), mail_from="paramedic@example.org"
+    )
+    migrate(chosen.store())
+    store, seen = Store(chosen.store(), now=clock.now), Store(chosen.store(), now=clock.now)
+    pager = Pager(store, chosen, on_call(), steady=clock.steady)
+    watchdog = Watchdog(chosen, store, seen, pager, PrefectEyes(chosen), steady=clock.steady)
+    watchdog.look()
+    ready = Readiness(store, lambda: True, steady=clock.steady)
+    assert ready.complaint() is None
+    ballast = _fill(small_disk)
+    for _ in range(3):
+        clock.advance(timedelta(seconds=61))
+        watchdog.look()
+    assert ready.complaint() == "the store takes no writes"
+    assert postbox.subjects == ["[Paramedic] the store does not answer"]
+    assert "full" in text_of(postbox.letters[0])
+    ballast.unlink()
+    clock.advance(timedelta(seconds=6))
+    watchdog.look()
+    watchdog.look()
+    assert ready.complaint() is None
+    assert "[Paramedic] the store answers again" in postbox.subjects
+    store.close()
+    outside.close()

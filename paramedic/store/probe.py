@@ -1,0 +1,28 @@
+"""Does the store take writes? A commit that needs room, as an alert's does: reads, and unchanged pages, need none."""
+
+import secrets
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from paramedic.store import Store, StoreUnknown
+from paramedic.store.tables import meta, probes
+
+#: What is written, in characters. SQLite overwrites what it has of its log, so that a few bytes find room on a full disk;
+#: PostgreSQL appends, and would keep every version of a large row for a while.
+_LENGTH = {"sqlite": 32_768, "postgresql": 32}
+
+
+def write(store: Store, name: str, *, expected: str | None = None) -> None:
+    """Commit a new row for the probe `name` in place of its last one. `expected` is the UUID that the store must have.
+
+    Raises StoreUnavailable, or StoreUnknown where it is another store, or one of another version.
+    """
+    with store.write() as tx:
+        if expected is not None and tx.conn.execute(select(meta.c.store)).scalar_one_or_none() != expected:
+            raise StoreUnknown(f"another store stands where store {expected} was")
+        kind = tx.conn.dialect.name
+        dialect = postgresql if kind == "postgresql" else sqlite
+        content = secrets.token_hex(_LENGTH[kind] // 2)
+        statement = dialect.insert(probes).values(name=name, content=content)
+        tx.conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"content": content}))

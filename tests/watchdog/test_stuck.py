@@ -1,0 +1,169 @@
+"""What hangs, drips or answers garbage holds up no other look, and is told."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from kennel import Kennel
+from postbox import text_of
+from test_http_deadline import server
+
+from paramedic import http_deadline, prefect_api
+from paramedic.settings import Settings
+from paramedic.watchdog import watch
+from paramedic.watchdog.prefect import PrefectEyes
+
+pytestmark = pytest.mark.usefixtures("_quick")
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(watch, "_ROUND_SECONDS", 2.0)
+
+
+@contextmanager
+def _stuck(kennel: Kennel, name: str) -> Iterator[None]:
+    """The look of this name hangs until the end."""
+    end = threading.Event()
+    looks = kennel.watchdog._looks
+    (number,) = (at for at, one in enumerate(looks) if one.__name__ == name)
+    before = looks[number]
+
+    def hang() -> None:
+        end.wait()
+
+    hang.__qualname__ = before.__qualname__
+    looks[number] = hang
+    try:
+        yield
+    finally:
+        end.set()
+        thread = kennel.watchdog._threads[number]._thread
+        if thread is not None:
+            thread.join(5)
+        looks[number] = before
+
+
+LOOKS = [
+    "keep_pace",
+    "listen_to_the_store",
+    "listen_to_prefect",
+    "listen_to_the_gateway",
+    "unapproved",
+    "orders",
+    "waiting_alerts",
+    "end_acknowledgements",
+    "deliver_due",
+    "checkpoint",
+]
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_look_that_hangs_holds_up_no_other(kennel: Kennel, name: str) -> None:
+    with _stuck(kennel, name):
+        kennel.after(61)
+        began = time.monotonic()
+        kennel.after(61, looks=2)
+        assert time.monotonic() - began < 1.5, "it is not waited for again"
+        assert len(kennel.outside.heartbeats) == 2
+        if name != "listen_to_prefect":
+            assert "GET /api/health" in kennel.outside.asked
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("listen_to_the_store", "the store does not answer"),
+        ("listen_to_prefect", "the Prefect server does not answer"),
+        ("listen_to_the_gateway", "the gateway does not answer"),
+    ],
+)
+def test_what_lets_the_look_at_it_hang_is_told_as_not_answering(kennel: Kennel, name: str, subject: str) -> None:
+    with _stuck(kennel, name):
+        kennel.after(5)
+        kennel.after(61)
+        kennel.after(61)
+        assert kennel.postbox.subjects == [f"[Paramedic] {subject}"]
+        assert "has not come back" in text_of(kennel.postbox.letters[0])
+    kennel.after(5, looks=2)
+    assert f"[Paramedic] {subject.removesuffix('does not answer')}answers again" in kennel.postbox.subjects
+
+
+def test_a_look_that_stands_still_is_told_once(kennel: Kennel) -> None:
+    with _stuck(kennel, "waiting_alerts"):
+        kennel.after(5)
+        (stuck,) = (one for one in kennel.watchdog._threads if one.stuck_seconds() is not None)
+        stuck._began_at -= 31
+        kennel.after(5, looks=2)
+    assert kennel.postbox.subjects == ["[Paramedic] A look of the watchdog stands still"]
+    assert "waiting_alerts" in text_of(kennel.postbox.letters[0])
+
+
+def test_a_frozen_prefect_is_told_while_paging_by_mail_hangs(kennel: Kennel) -> None:
+    kennel.outside.silent.add("api")
+    with _stuck(kennel, "deliver_due"):
+        for _ in range(3):
+            kennel.after(61)
+        with kennel.store.read() as tx:
+            queued = [row.subject for row in tx.conn.exec_driver_sql("SELECT subject FROM messages")]
+        assert any("the Prefect server does not answer" in one for one in queued), "it leaves by whatever way works"
+
+
+def _answers(*said: str) -> Callable[[socket.socket], None]:
+    def say(line: socket.socket) -> None:
+        left = list(said)
+        while line.recv(65536):
+            status, _, body = (left.pop(0) if len(left) > 1 else left[0]).partition(" ")
+            line.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    return say
+
+
+NOT_FOUND = '404 {"detail": "Flow run not found"}'
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        (("200 true", NOT_FOUND), None),
+        (("200 <html>hello</html>",), "not as Prefect's API"),
+        (("200 false",), "not as Prefect's API"),
+        (('200 "ok"',), "not as Prefect's API"),
+        (("200 true", "404 <html>"), "not as Prefect's API"),
+        (("200 true", "200 true"), "not as Prefect's API"),
+        (("401 no",), "refuses our login"),
+        (("200 true", '401 {"exception_message": "Unauthorized"}'), "refuses our login"),
+        (("503 busy",), "HTTP 503"),
+        (("200 true", "500 broken"), "HTTP 500"),
+        (("302 elsewhere",), "HTTP 302"),
+    ],
+)
+def test_an_answer_is_prefects_only_where_it_says_what_prefect_says(
+    said: tuple[str, ...], complaint: str | None
+) -> None:
+    """An address that answers is no sign of life: it may be another server, and Prefect may refuse our login or its data."""
+    with server(_answers(*said)) as url, http_deadline.client(seconds=5) as client:
+        found = prefect_api.complaint(client, url)
+    assert (found is None) if complaint is None else complaint in str(found)
+
+
+def test_a_prefect_that_drips_holds_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drip(line: socket.socket) -> None:
+        line.recv(65536)
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        while True:
+            time.sleep(0.05)
+            line.sendall(b" ")
+            line.recv(0)
+
+    with server(drip) as url:
+        eyes = PrefectEyes(Settings(prefect_api_url=f"{url}/api"))
+        eyes._http.timeout = 0.3
+        began = time.monotonic()
+        assert eyes.complaint() is not None
+        assert eyes.state("0" * 36) is None
+        assert time.monotonic() - began < 1.5

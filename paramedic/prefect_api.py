@@ -1,6 +1,22 @@
 """Is there a Prefect API at the address that answers us? By plain HTTP: Prefect's client is part of what may be broken."""
 
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
 import httpx
+
+from paramedic import http_deadline
+
+log = logging.getLogger(__name__)
+
+#: How long to wait before Prefect is asked again; the last for ever.
+_BACKOFF_SECONDS = (0.2, 0.2, 0.5, 0.5, 1.0, 2.0, 5.0)
+
+#: How often it is said what is waited for, while it stays the same.
+_SAY_AGAIN_SECONDS = 60.0
 
 #: A run that no Prefect has: to say so, the server needs our login and its database.
 _NO_RUN = "00000000-0000-0000-0000-000000000000"
@@ -24,6 +40,27 @@ def complaint(http: httpx.Client, url: str) -> str | None:
     if run.status_code == httpx.codes.NOT_FOUND:
         return None if _is_error(_json(run)) else _NO_API
     return _refusal(run) or _NO_API
+
+
+def wait_for_prefect(url: str, auth: str | None, stop: threading.Event) -> None:
+    """Until the API can be worked with, or `stop`; what is waited for is logged. `auth` is `user:password`."""
+    said, said_at = None, 0.0
+    with http_deadline.client(seconds=3.0, auth=auth) as http:
+        for pause in backoff():
+            found = complaint(http, url)
+            if found is None or stop.is_set():
+                break
+            if found != said or time.monotonic() - said_at >= _SAY_AGAIN_SECONDS:
+                log.warning("Prefect at %s is waited for: %s", url, found)
+                said, said_at = found, time.monotonic()
+            stop.wait(pause)
+    if said is not None and not stop.is_set():
+        log.warning("Prefect at %s answers", url)
+
+
+def backoff() -> Iterator[float]:
+    """Seconds to wait after the first, second, … failure."""
+    return itertools.chain(_BACKOFF_SECONDS, itertools.repeat(_BACKOFF_SECONDS[-1]))
 
 
 _NO_API = "it answers, and not as Prefect's API (PARAMEDIC_PREFECT_API_URL: http://HOST:4200/api)"

@@ -5,14 +5,13 @@ import signal
 import threading
 from datetime import timedelta
 
-import httpx
-
 from paramedic import settings
 from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.error import TryAgain
+from paramedic.prefect_api import backoff, wait_for_prefect
 from paramedic.secret import hush_logging
 from paramedic.store import Store
 
@@ -35,30 +34,21 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
 
     deployments = Deployments(store, chosen)
-    while not stop.is_set() and not _answers(chosen.prefect_api_url):  # its client would wait whole seconds
-        stop.wait(0.2)
+    auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
+    wait_for_prefect(chosen.prefect_api_url, auth, stop)  # its own client would wait whole seconds
+    pauses = backoff()
     while not stop.is_set():
         try:
             deployments.register()
             break
         except TryAgain as error:
             log.warning("the deployments wait: %s", error)
-            stop.wait(0.5)
-    auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
+            stop.wait(next(pauses))
     prefect = PrefectRuns(chosen.prefect_api_url, auth=auth)
     events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth, rest=_EVENTS_REST)
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
     Dispatch(store, prefect, deployments.register, pool=chosen.work_pool).run(stop)
-
-
-def _answers(api_url: str) -> bool:
-    """Whether anybody is there; what it says is the client's to judge."""
-    try:
-        httpx.get(f"{api_url}/health", timeout=2, trust_env=False, verify=False)  # noqa: S501 - a knock: nothing is said
-    except httpx.HTTPError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ from paramedic.patient import Patient
 FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 
+#: A refusal that ends: it is busy, or our login is being changed.
+_LATER = (401, 403, 408, 425, 429)
+
+
 class NotDeployed(TryAgain):
     """Prefect knows no such deployment: it is new, or was replaced. Deploy, then ask again."""
 
@@ -126,14 +130,23 @@ class PrefectRuns:
             answer = self._http.request(method, path, **content)
         except httpx.HTTPError as error:
             raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
+        if answer.status_code in _LATER or answer.status_code >= 500:
+            raise TryAgain(f"Prefect answers {answer.status_code}")
+        try:
+            said = answer.json()
+        except ValueError:
+            said = None
+        if not isinstance(said, dict):  # another server, or a proxy before it: what it says is no refusal
+            raise TryAgain(f"what answers {answer.status_code} is not Prefect's API")
         if answer.status_code == 404:
             raise NotDeployed(f"Prefect knows no {path}")
-        if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
-            raise TryAgain(f"Prefect answers {answer.status_code}")
-        if answer.is_error:
+        if not answer.is_success:
             raise Useless(f"Prefect answers {answer.status_code}: {answer.text[:500]}")
-        try:
-            said: dict[str, Any] = answer.json()
-        except ValueError as error:
-            raise TryAgain("Prefect's answer is no JSON") from error
-        return said
+        return _Said(said)
+
+
+class _Said(dict[str, Any]):
+    """What Prefect says of something."""
+
+    def __missing__(self, name: str) -> Any:
+        raise TryAgain(f"the answer has no {name!r}: it is not Prefect's API")

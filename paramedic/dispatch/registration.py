@@ -5,6 +5,7 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -16,9 +17,10 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCre
 from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.base import BaseWorker
+from pydantic import ValidationError
 
 from paramedic.alert import Severity
 from paramedic.error import Refused, TryAgain, Useless
@@ -112,8 +114,9 @@ def _prefect() -> Iterator[SyncPrefectClient]:
     try:
         with get_client(sync_client=True) as client:
             yield client
-    except httpx.HTTPError as error:
-        raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
+    except (httpx.HTTPError, PrefectException, JSONDecodeError, ValidationError) as error:
+        words = " ".join(str(error).split())[:300]
+        raise TryAgain(f"Prefect does not answer as it should: {type(error).__name__}: {words}") from error
 
 
 def _deploy_own(client: SyncPrefectClient, one: dict[str, Any], pool: str) -> None:

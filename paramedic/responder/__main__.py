@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import threading
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from functools import partial
@@ -10,12 +11,11 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-import httpx
-from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
 
 from paramedic import library, settings
+from paramedic.prefect_api import backoff, wait_for_prefect
 from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
 from paramedic.secret import hush_logging
 from paramedic.settings import Settings
@@ -48,7 +48,7 @@ async def serve() -> None:
 
             async def keep(workload: Callable[..., Coroutine[Any, Any, Any]], interval: float) -> None:
                 await critical_service_loop(
-                    workload, interval, jitter_range=0.3, backoff=2, memory=1000, consecutive=1000
+                    partial(_tolerant, workload), interval, jitter_range=0.3, backoff=2, memory=1000, consecutive=1000
                 )
 
             loops.start_soon(_poll, worker, poll)
@@ -79,6 +79,14 @@ async def _poll(worker: ParamedicWorker, seconds: float) -> None:
             await worker.look.wait()
 
 
+async def _tolerant(workload: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+    """What Prefect says now ends no responder: the runs at work would end with it."""
+    try:
+        await workload()
+    except Exception as error:  # noqa: BLE001 - Prefect's edge: the next one may go well
+        log.warning("%s: %s", type(error).__name__, str(error)[:300])
+
+
 async def make_room(worker: ParamedicWorker, chosen: Settings) -> None:
     """For the groups of checks that are new since the start. Room that is there stays."""
     limit = await anyio.to_thread.run_sync(_limit, chosen)
@@ -100,24 +108,33 @@ def _groups(chosen: Settings) -> int:
 
 
 async def _prefect_answers(stop: anyio.Event) -> None:
-    """Until Prefect is there."""
-    while not stop.is_set():
-        try:
-            async with get_client() as client:
-                if await client.api_healthcheck() is None:
-                    return
-        except httpx.HTTPError:
-            pass
-        await anyio.sleep(0.3)
+    """Until Prefect is there; what is waited for is logged."""
+    api = get_current_settings().api
+    if api.url is None:
+        raise SystemExit("PREFECT_API_URL is not set; `paramedic up` starts a Prefect server of its own")
+    auth = api.auth_string.get_secret_value() if api.auth_string else None
+    end = threading.Event()
+    async with anyio.create_task_group() as both:
+        both.start_soon(_when, stop, end)
+        await anyio.to_thread.run_sync(wait_for_prefect, api.url, auth, end)
+        both.cancel_scope.cancel()
+
+
+async def _when(stop: anyio.Event, end: threading.Event) -> None:
+    await stop.wait()
+    end.set()
 
 
 async def _prefect_knows(worker: ParamedicWorker, stop: anyio.Event) -> None:
     """Until Prefect has heard of the worker: its loops would say again only after half a minute what got lost."""
-    while not stop.is_set():
+    for pause in backoff():
+        if stop.is_set():
+            return
         try:
             await worker.sync_with_backend()
-        except httpx.HTTPError:
-            await anyio.sleep(0.3)
+        except Exception as error:  # noqa: BLE001 - Prefect's edge: whatever it says, it is asked again
+            log.warning("Prefect does not know of this worker yet: %s: %s", type(error).__name__, str(error)[:300])
+            await anyio.sleep(pause)
         else:
             return
 

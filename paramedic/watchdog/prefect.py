@@ -37,7 +37,7 @@ class PrefectEyes:
             return None
         try:
             answer = self._asked(f"{self._url}/flow_runs/{flow_run}")
-            if answer.status_code == 404:
+            if answer.status_code == 404 and "detail" in answer.json():  # and not of any other server
                 return GONE
             said: str | None = answer.raise_for_status().json()["state_type"]
         except httpx.TransportError:

@@ -138,7 +138,7 @@ class Watchdog:
                 continue
             if name in self._listening:  # as if it did not answer
                 self._listen(self._listening[name], f"a look at it has not come back for {stuck:.0f} s")
-            elif stuck >= self._settings.silent_after.total_seconds() / 2 and not thread.told:
+            elif stuck >= self._settings.silent_after.total_seconds() and not thread.told:
                 words = f"{name} has not come back for {stuck:.0f} s. The other looks go on without it."
                 log.error("%s", words)
                 thread.told = self._tell("A look of the watchdog stands still", words, once_in=self._pager.repeat)

@@ -97,7 +97,7 @@ def test_a_look_that_stands_still_is_told_once(kennel: Kennel) -> None:
     with _stuck(kennel, "waiting_alerts"):
         kennel.after(5)
         (stuck,) = (one for one in kennel.watchdog._threads if one.stuck_seconds() is not None)
-        stuck._began_at -= 31
+        stuck._began_at -= 61
         kennel.after(5, looks=2)
     assert kennel.postbox.subjects == ["[Paramedic] A look of the watchdog stands still"]
     assert "waiting_alerts" in text_of(kennel.postbox.letters[0])

@@ -28,6 +28,7 @@ _OURS = (
     "signing.witness",
     "gateway-token",
     "prefect-login",
+    "prefect-login",
     "checkpoints.jsonl",
     "oncall-overrides.json",
     LOGS,

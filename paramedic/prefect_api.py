@@ -42,8 +42,8 @@ def complaint(http: httpx.Client, url: str) -> str | None:
     return _refusal(run) or _NO_API
 
 
-def wait_for_prefect(url: str, auth: str | None, stop: threading.Event) -> None:
-    """Until the API can be worked with, or `stop`; what is waited for is logged. `auth` is `user:password`."""
+def wait_for_prefect(url: str, auth: tuple[str, str] | None, stop: threading.Event) -> None:
+    """Until the API can be worked with, or `stop`; what is waited for is logged."""
     said, said_at = None, 0.0
     with http_deadline.client(seconds=3.0, auth=auth) as http:
         for pause in backoff():

@@ -1,44 +1,39 @@
-"""Everything on this machine: starts Paramedic's processes, restarts those that die, and leaves none behind."""
+"""Everything on this machine: starts Paramedic's processes, in what order, and says what is waited for."""
 
 import contextlib
 import json
 import logging
 import os
-import shutil
-import signal
-import subprocess
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import httpx
-
-from paramedic import checkpoints, data_folder, instance, library, lifeline, ownership, ports, prefect_login, settings
+from paramedic import (
+    checkpoints,
+    data_folder,
+    http_deadline,
+    identity,
+    instance,
+    library,
+    lifeline,
+    ownership,
+    ports,
+    prefect_login,
+    settings,
+)
+from paramedic.children import Child, Children
 from paramedic.dispatch.prefect_server import server_command, server_env
 from paramedic.error import TryAgain, Useless
 from paramedic.instance import Running
 from paramedic.library import Library
+from paramedic.prefect_api import complaint
+from paramedic.progress import Progress, Step
 from paramedic.settings import Settings, web_address
-from paramedic.store import Store
-from paramedic.store.migrations import migrate
+from paramedic.store import Store, messages
+from paramedic.waiting import Acting, Migration
 
 log = logging.getLogger(__name__)
-
-#: How soon a child that died is started again, by how often it died on end.
-_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
-
-#: A child that lived this long starts its backoff anew.
-_SETTLED_SECONDS = 10.0
-
-#: How long children may take to end after SIGTERM: those that work, then the one that they work with.
-_STOP_SECONDS = (6.0, 2.0)
-
-#: A log that grew to this size is kept once, as `.log.1`, and begins anew.
-_LOG_BYTES = 10 * 1024 * 1024
-
-_LOOK_AT_LOGS_SECONDS = 5.0
 
 #: Where Prefect's own server listens unless somebody says otherwise.
 _PREFECT_PORT = 4200
@@ -47,115 +42,15 @@ _PREFECT_PORT = 4200
 _DEPLOYMENT = "prune/prune"
 
 
+#: A process that gave no sign of life for so long stands still. Each gives one every few seconds, and where it waits for
+#: Prefect or the store after its time-outs of 10 s.
+_SILENT_SECONDS = 60.0
+
+_GATEWAY = "the gateway"
+
+
 class NotReady(TryAgain):
     """Something did not answer in time; the message names it and where its log is."""
-
-
-@dataclass
-class Child:
-    """One process: how it is started, and how it is doing."""
-
-    name: str
-    argv: list[str]
-    env: dict[str, str]
-    serves: bool = False  # the others work with it: it ends after them
-    process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    deaths: int = 0
-    start_again_at: float = 0.0
-
-
-class Children:
-    """Processes that are kept running, each the head of its own group.
-
-    Use it from the main thread: the lifeline hangs on it, which kills them when we are killed. Ctrl-C on the terminal
-    reaches only us, and we end them in order; what a child that died leaves behind in its group is killed.
-    """
-
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
-        self._folder = logs.parent
-        self._children: list[Child] = []
-        self._logs_looked_at = 0.0
-
-    def start(self, child: Child) -> None:
-        """From now on it runs. Raises OSError where the log cannot be written."""
-        self._children.append(child)
-        self._spawn(child)
-
-    def pids(self) -> dict[str, int]:
-        """The process of each child that runs now."""
-        return {child.name: child.process.pid for child in self._children if child.process is not None}
-
-    def tick(self) -> None:
-        """Start again what has died. To be called a few times a second."""
-        now = time.monotonic()
-        for child in self._children:
-            if child.process is None:
-                if now >= child.start_again_at:
-                    self._spawn(child)
-            elif child.process.poll() is not None:
-                _kill_group(child.process)
-                child.deaths = 0 if now - child.started_at > _SETTLED_SECONDS else child.deaths + 1
-                pause = _BACKOFF_SECONDS[min(child.deaths, len(_BACKOFF_SECONDS) - 1)]
-                log.warning("%s ended with %s; started again in %s s", child.name, child.process.returncode, pause)
-                child.process = None
-                child.start_again_at = now + pause
-        if now - self._logs_looked_at > _LOOK_AT_LOGS_SECONDS:
-            self._logs_looked_at = now
-            for child in self._children:
-                _keep_short(self._log_of(child))
-
-    def stop(self) -> None:
-        """End everything: asked first, killed after a while, those that serve the others last."""
-        for serves, seconds in zip((False, True), _STOP_SECONDS, strict=True):
-            running = [child.process for child in self._children if child.process and child.serves is serves]
-            for process in running:
-                process.terminate()
-            until = time.monotonic() + seconds
-            for process in running:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(max(0.0, until - time.monotonic()))
-                _kill_group(process)
-                process.wait()
-        self._children.clear()
-
-    def _spawn(self, child: Child) -> None:
-        with _appended(self._log_of(child)) as written:
-            child.process = subprocess.Popen(
-                lifeline.command(child.argv),
-                env=child.env,
-                cwd=self._folder,  # Prefect reads .env, prefect.toml and pyproject.toml of where it is started
-                stdin=subprocess.DEVNULL,
-                stdout=written,
-                stderr=written,
-                process_group=0,
-            )
-        child.started_at = time.monotonic()
-
-    def _log_of(self, child: Child) -> Path:
-        return self._logs / f"{child.name}.log"
-
-
-def _appended(path: Path) -> IO[bytes]:
-    """For whoever appends: of this user alone, whatever the umask; never what a symlink leads to."""
-    how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, how, 0o600), "ab")
-
-
-def _kill_group(head: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody left, or on macOS only zombies
-        os.killpg(head.pid, signal.SIGKILL)
-
-
-def _keep_short(path: Path) -> None:
-    """Its writers append, so they go on at the beginning; a line written meanwhile may be lost."""
-    with contextlib.suppress(OSError):  # a full disk: the next look tries again
-        if path.stat().st_size > _LOG_BYTES:
-            with path.open("rb") as grown, _appended(path.with_suffix(".log.1")) as kept:
-                kept.truncate(0)
-                shutil.copyfileobj(grown, kept)
-            os.truncate(path, 0)
 
 
 def _poll_seconds() -> str:
@@ -181,15 +76,18 @@ class Stack:
         self.gateway_url = ""
         self.prefect_url = ""
         self._embedded = chosen.prefect_api_url is None
-        self._children = Children(chosen.data / data_folder.LOGS)
+        self._children = Children(chosen.data / data_folder.LOGS, self._tell)
         self._lock: IO[str] | None = None
-        self._migrated = False
-        self._prefect = httpx.Client(timeout=3, trust_env=False)
+        self._env: dict[str, str] = {}
+        self._migration = Migration(chosen)
+        self._acting = Acting(chosen)
+        self._progress: Progress | None = None
+        self._prefect = http_deadline.client(seconds=3)
 
     def start(self) -> None:
-        """Start everything.
+        """Start everything. A store that is away is waited for: until then only the watchdog runs, which pages a person.
 
-        Raises PortTaken, BadDataFolder, StoreUnavailable, StoreUnknown, BadSettings, or Useless for a folder in use.
+        Raises PortTaken, BadDataFolder, StoreUnknown, BadSettings, or Useless for a folder in use; nothing was started.
         """
         chosen, data = self.settings, self.settings.data
         try:
@@ -208,11 +106,10 @@ class Stack:
         port = ports.demand(chosen.host, chosen.port, who="the gateway", setting="PARAMEDIC_PORT")
         prefect_port = _prefect_port() if chosen.prefect_api_url is None else 0
         if self.prefect_auth is not None:
-            self._prefect.auth = httpx.BasicAuth(*self.prefect_auth)
-        migrate(chosen.owner(), runtime_role=chosen.runtime_role())
-        self._migrated = True
+            self._prefect.auth = self.prefect_auth
+        self._migration.attempt()
         self.gateway_url = web_address(chosen.host, port)
-        env = self._env(port)
+        env = self._env = self._made_env(port)
         if chosen.prefect_api_url is None:
             env["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"  # ours has none, and each client would ask first
             self.prefect_url = f"http://127.0.0.1:{prefect_port}/api"
@@ -221,10 +118,31 @@ class Stack:
         env |= {"PREFECT_API_URL": self.prefect_url, "PARAMEDIC_PREFECT_API_URL": self.prefect_url}
         instance.announce(self._lock, Running(os.getpid(), self.gateway_url, self.prefect_url))
         if prefect_port:
-            self._children.start(Child("prefect", server_command(prefect_port), env, serves=True))
-        for name in ("gateway", "dispatch", "watchdog"):
-            self._children.start(Child(name, lifeline.module(f"paramedic.{name}"), env))
-        self._children.start(Child("responder", self._responder(), env))
+            self._children.start(
+                Child("prefect", server_command(prefect_port), env, serves=True, silent_seconds=_SILENT_SECONDS)
+            )
+        self._start("watchdog")
+        if self._migration.done:
+            self._start_workers()
+        self._progress = Progress(self._steps())
+
+    def _start(self, name: str) -> None:
+        argv = lifeline.module(f"paramedic.{name}")
+        self._children.start(Child(name, argv, self._env, silent_seconds=_SILENT_SECONDS))
+
+    def _start_workers(self) -> None:
+        for name in ("gateway", "dispatch"):
+            self._start(name)
+        ours = self.settings.work_pool_type == "paramedic"
+        self._children.start(
+            Child(
+                "responder",
+                self._responder(),
+                self._env,
+                silent_seconds=_SILENT_SECONDS if ours else None,
+                may_end=self._nothing_acts,
+            )
+        )
 
     def _responder(self) -> list[str]:
         if self.settings.work_pool_type == "paramedic":
@@ -240,7 +158,7 @@ class Stack:
         ]
         return lifeline.module("prefect", *stock)
 
-    def _env(self, port: int) -> dict[str, str]:
+    def _made_env(self, port: int) -> dict[str, str]:
         chosen = self.settings
         env = dict(os.environ) | chosen.as_env() | server_env(chosen.data / "prefect")
         for theirs in ("PREFECT_PROFILE", "PREFECT_API_KEY"):  # of the person who starts us, for another Prefect
@@ -284,26 +202,72 @@ class Stack:
         return prefect_login.clickable(ui_url, login.get_secret_value())
 
     def tick(self) -> None:
-        """Start again what has died. To be called a few times a second."""
+        """Start again what has died or stands still, and go on with the start. To be called a few times a second.
+
+        Raises StoreUnknown where the store that was waited for is not one of ours.
+        """
         self._children.tick()
+        if self._migration.advance():
+            self._start_workers()
+
+    def waits_for(self) -> tuple[str, str] | None:
+        """What of the start is still waited for, and why; None once everything was ready."""
+        return self._progress.waits_for() if self._progress is not None else ("the start", "")
+
+    def takes_alerts(self) -> bool:
+        """Whether the gateway has been ready."""
+        return self._progress is not None and self._progress.passed(_GATEWAY)
 
     def wait_ready(self, seconds: float) -> None:
         """Until the gateway takes alerts and Prefect knows the deployments and a worker. Raises NotReady."""
         until = time.monotonic() + seconds
-        waits: dict[str, Callable[[], bool]] = {
-            "the gateway": lambda: httpx.get(f"{self.gateway_url}/readyz", timeout=3, trust_env=False).is_success,
-            "the Prefect server": lambda: self._prefect.get(f"{self.prefect_url}/health").is_success,
-            "the deployments": lambda: (
-                self._prefect.get(f"{self.prefect_url}/deployments/name/{_DEPLOYMENT}").is_success
-            ),
-            "the responder": self._has_worker,
-        }
-        for what, ready in waits.items():
-            while not _answers(ready):
-                if time.monotonic() > until:
-                    raise NotReady(f"{what}: not ready within {seconds:.0f} s; see {self.settings.data / 'logs'}")
-                self.tick()
-                time.sleep(0.1)
+        while (waited := self.waits_for()) is not None:
+            if time.monotonic() > until:
+                logs = self.settings.data / data_folder.LOGS
+                raise NotReady(f"{waited[0]}: not ready within {seconds:.0f} s: {waited[1]}; see {logs}")
+            self.tick()
+            time.sleep(0.1)
+
+    def _steps(self) -> list[Step]:
+        return [
+            Step("the store", self._migration.complaint),
+            Step(_GATEWAY, self._gateway_complaint),
+            Step(f"the Prefect server at {self.prefect_url}", lambda: complaint(self._prefect, self.prefect_url)),
+            Step("the deployments", self._deployments_complaint),
+            Step("the responder", self._responder_complaint),
+        ]
+
+    def _gateway_complaint(self) -> str | None:
+        identity.demand(self.gateway_url, settings.link_key(self.settings))
+        with http_deadline.client(seconds=3) as http:
+            answer = http.get(f"{self.gateway_url}/readyz")
+        return None if answer.is_success else f"HTTP {answer.status_code}: {answer.text.strip()[:100]}"
+
+    def _deployments_complaint(self) -> str | None:
+        answer = self._prefect.get(f"{self.prefect_url}/deployments/name/{_DEPLOYMENT}")
+        return None if answer.is_success else f"dispatch has not registered them (HTTP {answer.status_code})"
+
+    def _responder_complaint(self) -> str | None:
+        return None if self._has_worker() else f"no worker of the pool {self.settings.work_pool} is online"
+
+    def _nothing_acts(self) -> bool:
+        """Whether a responder can be ended: no run holds a claim on a target. A store that does not say so is a no."""
+        return self._acting.nothing()
+
+    def _tell(self, subject: str, words: str) -> None:
+        """By the store, in a thread: whatever it waits for holds up no other child. The watchdog sends it."""
+
+        def write() -> None:
+            store = Store(self.settings.store())
+            try:
+                with store.write() as tx:
+                    messages.queue_trouble(tx, subject=subject, body=words, same_within_minutes=5)
+            except (TryAgain, Useless) as error:
+                log.warning("nobody is told by the store: %s", error)
+            finally:
+                store.close()
+
+        threading.Thread(target=write, name="tell", daemon=True).start()
 
     def _has_worker(self) -> bool:
         pool = f"{self.prefect_url}/work_pools/{self.settings.work_pool}"
@@ -322,11 +286,13 @@ class Stack:
 
     def stop(self) -> None:
         """End everything: asked first, killed after a while; under 10 s. The trail gets its last checkpoint."""
+        if self._progress is not None:
+            self._progress.close()
         self._children.stop()
         self._prefect.close()
         if self._lock is None:  # the folder was never ours
             return
-        if self._migrated:
+        if self._migration.done:
             store = Store(self.settings.store())
             with contextlib.suppress(TryAgain, Useless, OSError):
                 checkpoints.sign(store, self.settings)
@@ -348,10 +314,3 @@ def _prefect_port() -> int:
     if said and not said.isdigit():
         raise Useless(f"{setting}: {said!r:.40} is no port")
     return ports.demand("127.0.0.1", int(said or _PREFECT_PORT), who="the Prefect server", setting=setting)
-
-
-def _answers(ready: Callable[[], bool]) -> bool:
-    try:
-        return ready()
-    except (httpx.HTTPError, ValueError):
-        return False

@@ -16,14 +16,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from paramedic import children as children_module
 from paramedic import lifeline, settings, up
+from paramedic.children import Child, Children
 from paramedic.demo.world import free_port
 from paramedic.error import Useless
 from paramedic.instance import running
 from paramedic.ports import PortTaken
 from paramedic.secret import redact
 from paramedic.settings import BadSettings, load
-from paramedic.up import Child, Children, Stack
+from paramedic.up import Stack
 
 #: Writes `start` when it runs, waits for ever. With SIGTERM it writes `end` and goes.
 POLITE = """
@@ -62,7 +64,7 @@ SICK = 'import sys; open(sys.argv[2] + "/story", "a").write("died\\n")'
 #: What `up` is, with one child.
 OUTER = """
 import os, pathlib, sys, time
-from paramedic.up import Child, Children
+from paramedic.children import Child, Children
 folder = pathlib.Path(sys.argv[1])
 children = Children(folder)
 children.start(Child("inner", [sys.executable, "-c", sys.argv[2], "inner", str(folder)], dict(os.environ)))
@@ -175,8 +177,8 @@ def test_when_up_is_killed_its_children_and_theirs_end(tmp_path: Path) -> None:
 def test_a_log_that_grew_too_long_is_kept_once_and_begins_anew(
     children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(up, "_LOG_BYTES", 1000)
-    monkeypatch.setattr(up, "_LOOK_AT_LOGS_SECONDS", 0.0)
+    monkeypatch.setattr(children_module, "_LOG_BYTES", 1000)
+    monkeypatch.setattr(children_module, "_LOOK_AT_LOGS_SECONDS", 0.0)
     chatty = (
         "import itertools, time\nfor n in itertools.count(): print(f'line {n:0100}', flush=True); time.sleep(0.005)"
     )

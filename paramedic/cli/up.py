@@ -1,16 +1,29 @@
 """`paramedic up`."""
 
+import io
 import logging
 import signal
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import typer
 
+from paramedic.children import appended
 from paramedic.cli.answer import Data, chosen, command_of, console, safe
+from paramedic.data_folder import LOGS
 from paramedic.up import Stack
+from paramedic.visible import visible
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+log = logging.getLogger(__name__)
+
+#: So long a start is left alone; then it is said what it waits for: again where that has changed, or has lasted.
+_PATIENCE_SECONDS, _CHANGED_SECONDS, _AGAIN_SECONDS = 5.0, 10.0, 60.0
 
 
 class _Stop(Exception):
@@ -19,6 +32,56 @@ class _Stop(Exception):
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     raise _Stop
+
+
+def _begin(stack: Stack) -> None:
+    """Until everything has been ready, however long that takes: alerts are taken and people are paged meanwhile."""
+    saying = Saying()
+    announced = False
+    while (waited := stack.waits_for()) is not None:
+        stack.tick()
+        if not announced and stack.takes_alerts():
+            announced = True
+            _announce_gateway(stack)
+        words = saying.about(*waited)
+        if words is not None:
+            log.warning("%s", words)
+        time.sleep(0.2)
+    if not announced:
+        _announce_gateway(stack)
+
+
+def _log_to(file: Path) -> None:
+    """What is said of the processes, on the disk too."""
+    handler = logging.StreamHandler(io.TextIOWrapper(appended(file), line_buffering=True))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger().addHandler(handler)
+
+
+def _announce_gateway(stack: Stack) -> None:
+    console.print(f"gateway    {stack.gateway_url}/alerts/alertmanager", markup=False)
+    if stack.token_file.exists():
+        console.print(f"its token  {stack.token_file}", markup=False)
+
+
+class Saying:
+    """What is waited for is said once it has been for a while, when it changes, and again and again while it stays."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._what: tuple[str, str] | None = None
+        self._since = self._said_at = clock()
+
+    def about(self, what: str, why: str) -> str | None:
+        """What to say of it now; None: nothing."""
+        now = self._clock()
+        if self._what is None or self._what[0] != what:
+            self._what, self._since, self._said_at = (what, ""), now, now - _AGAIN_SECONDS
+        due = now - self._said_at >= (_AGAIN_SECONDS if self._what[1] == why else _CHANGED_SECONDS)
+        if not why or not due or now - self._since < _PATIENCE_SECONDS:
+            return None
+        self._what, self._said_at = (what, why), now
+        return f"waiting for {what}: {visible(why)}"
 
 
 @app.command()
@@ -31,10 +94,8 @@ def up(data: Data = None) -> None:
     try:
         stack.start()
         console.print("starting …")
-        stack.wait_ready(240)
-        console.print(f"gateway    {stack.gateway_url}/alerts/alertmanager", markup=False)
-        if stack.token_file.exists():
-            console.print(f"its token  {stack.token_file}", markup=False)
+        _log_to(stack.settings.data / LOGS / "up.log")
+        _begin(stack)
         console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
         console.print(f"logs       {stack.settings.data / 'logs'}", markup=False)
         for problem in stack.library.problems:

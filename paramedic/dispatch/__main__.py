@@ -5,13 +5,14 @@ import signal
 import threading
 from datetime import timedelta
 
-from paramedic import settings
+from paramedic import heart, settings
 from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.error import TryAgain
 from paramedic.prefect_api import backoff, wait_for_prefect
+from paramedic.prefect_login import credentials
 from paramedic.secret import hush_logging
 from paramedic.store import Store
 
@@ -35,7 +36,7 @@ def main() -> None:
 
     deployments = Deployments(store, chosen)
     auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
-    wait_for_prefect(chosen.prefect_api_url, auth, stop)  # its own client would wait whole seconds
+    wait_for_prefect(chosen.prefect_api_url, credentials(chosen), stop)  # its own client would wait whole seconds
     pauses = backoff()
     while not stop.is_set():
         try:
@@ -48,7 +49,7 @@ def main() -> None:
     events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth, rest=_EVENTS_REST)
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
-    Dispatch(store, prefect, deployments.register, pool=chosen.work_pool).run(stop)
+    Dispatch(store, prefect, deployments.register, pool=chosen.work_pool, beat=heart.mine().beat).run(stop)
 
 
 if __name__ == "__main__":

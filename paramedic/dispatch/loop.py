@@ -44,9 +44,19 @@ class Dispatch:
     """Works the outbox. Several may run on one store: the idempotency key makes their runs one."""
 
     def __init__(
-        self, store: Store, prefect: PrefectRuns, deploy: Callable[[], None], *, pool: str = "paramedic"
+        self,
+        store: Store,
+        prefect: PrefectRuns,
+        deploy: Callable[[], None],
+        *,
+        pool: str = "paramedic",
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`deploy` tells Prefect of the deployments, in `pool`; it raises TryAgain while that is not possible."""
+        """`deploy` tells Prefect of the deployments, in `pool`; it raises TryAgain while that is not possible.
+
+        `beat` is called again and again while the work goes on.
+        """
+        self._beat = beat
         self._store = store
         self._prefect = prefect
         self._deploy = deploy
@@ -56,6 +66,7 @@ class Dispatch:
         """Work until `stop`: when somebody rings, and at the latest when it is time to look."""
         with contextlib.closing(hang(self._store, DISPATCH)) as bell:
             while not stop.is_set():
+                self._beat()
                 bell.wait(poll_seconds)
                 try:
                     self.work()
@@ -91,6 +102,7 @@ class Dispatch:
         with self._store.read() as tx:
             due = approvals.to_resume(tx)
         for one in due:
+            self._beat()
             answer = {
                 "decision": "approve" if one.state is Answer.GRANTED else "deny",
                 "by": one.decided_by or "nobody",
@@ -110,6 +122,7 @@ class Dispatch:
 
     def _ask(self, wanted: Wanted) -> CreatedRun | None:
         """The run that Prefect has now, told to the responders; None where it has none."""
+        self._beat()
         order, incident = wanted.order, wanted.incident
         reached("outbox_written", incident.target)
         try:

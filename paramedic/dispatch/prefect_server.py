@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import await_only
 
+from paramedic import heart
 from paramedic.dispatch.prefect_edge import SETTING, Edge
 from paramedic.lifeline import module
 from paramedic.settings import ROOT
@@ -76,9 +77,18 @@ def _uncollected(lifespan: "_Lifespan") -> "_Lifespan":
             gc.freeze()
             gc.set_threshold(_YOUNG, 10, 10)
             gc.enable()
+            alive = asyncio.create_task(_live(heart.mine()))
             yield state
+            alive.cancel()
 
     return started
+
+
+async def _live(life: heart.Heart) -> None:
+    """Show that the loop goes on, for as long as it does."""
+    while True:
+        life.beat()
+        await asyncio.sleep(1)
 
 
 def in_turn(engine: Engine | type[Engine], pool: Pool | type[Pool]) -> None:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from paramedic import library, settings
+from paramedic import heart, library, settings
 from paramedic.bell import DISPATCH, ring
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
@@ -45,8 +45,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
     threading.Thread(target=LibraryWatch(store, chosen).run, args=(stop,), name="library", daemon=True).start()
+    life = heart.mine()
+
+    async def beat() -> None:
+        life.beat()
+
     try:
         serving = server(make_app(chosen, store, wake=wake, alive=worker.is_alive), chosen)
+        serving.config.callback_notify, serving.config.timeout_notify = beat, 1
         serving.run()
         if not serving.started:
             sys.exit(1)

@@ -14,7 +14,8 @@ import anyio.to_thread
 from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
 
-from paramedic import library, settings
+from paramedic import heart, library, settings
+from paramedic.heart import Heart
 from paramedic.prefect_api import backoff, wait_for_prefect
 from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
 from paramedic.secret import hush_logging
@@ -51,6 +52,7 @@ async def serve() -> None:
                     partial(_tolerant, workload), interval, jitter_range=0.3, backoff=2, memory=1000, consecutive=1000
                 )
 
+            loops.start_soon(_live, heart.mine())
             loops.start_soon(_poll, worker, poll)
             loops.start_soon(keep, worker.sync_with_backend, worker.heartbeat_interval_seconds)
             loops.start_soon(keep, partial(make_room, worker, chosen), _LOOK_SECONDS)
@@ -62,6 +64,13 @@ async def serve() -> None:
                 await anyio.sleep(0.1)
         if worker.limiter.borrowed_tokens:
             raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on
+
+
+async def _live(life: Heart) -> None:
+    """Show that the loop goes on, for as long as it does."""
+    while True:
+        life.beat()
+        await anyio.sleep(1)
 
 
 async def _poll(worker: ParamedicWorker, seconds: float) -> None:
@@ -112,11 +121,11 @@ async def _prefect_answers(stop: anyio.Event) -> None:
     api = get_current_settings().api
     if api.url is None:
         raise SystemExit("PREFECT_API_URL is not set; `paramedic up` starts a Prefect server of its own")
-    auth = api.auth_string.get_secret_value() if api.auth_string else None
+    user, _, password = (api.auth_string.get_secret_value() if api.auth_string else "").partition(":")
     end = threading.Event()
     async with anyio.create_task_group() as both:
         both.start_soon(_when, stop, end)
-        await anyio.to_thread.run_sync(wait_for_prefect, api.url, auth, end)
+        await anyio.to_thread.run_sync(wait_for_prefect, api.url, (user, password) if user else None, end)
         both.cancel_scope.cancel()
 
 

@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 
-from paramedic import settings
+from paramedic import heart, settings
 from paramedic.oncall_file import OncallFile
 from paramedic.paging import Pager
 from paramedic.secret import hush_logging
@@ -25,6 +25,8 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    watchdog.beat = heart.mine().beat
+    watchdog.beat()
     while not stop.wait(chosen.watchdog_every.total_seconds()):
         watchdog.look()
 

@@ -103,6 +103,7 @@ class Watchdog:
         self._listening = {_name(self.listen_to_the_store): _STORE, _name(self.listen_to_prefect): _PREFECT}
         self._listening[_name(self.listen_to_the_gateway)] = _GATEWAY
         self._telling = Look()
+        self.beat: Callable[[], None] = lambda: None  # shows `up` that the rounds go on
 
     def look(self) -> None:
         """One round: every look is taken in its turn, whatever became of the others.
@@ -112,6 +113,7 @@ class Watchdog:
         """
         patience = _ROUND_SECONDS
         for one, thread in zip(self._looks, self._threads, strict=True):
+            self.beat()
             patience -= thread.take(partial(self._guarded, one), min(patience, _LOOK_SECONDS))
         self._telling.take(partial(self._guarded, self.tell_of_stuck), min(patience, _LOOK_SECONDS))
 

@@ -1,0 +1,38 @@
+"""Signs of life: each process of `paramedic up` writes a byte now and then into a pipe that it inherits.
+
+It is written by the loop that the process lives by, so that one that is stopped, hangs or loops is silent although it runs.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+#: The pipe's descriptor, in the environment of a process that is listened to.
+VARIABLE = "PARAMEDIC_HEART"
+
+
+@dataclass(frozen=True, slots=True)
+class Heart:
+    """The process's own end."""
+
+    pipe: int | None
+
+    def beat(self) -> None:
+        """Show that the loop goes on. Never waits, never raises; does nothing where nobody listens."""
+        if self.pipe is not None:
+            with contextlib.suppress(OSError):  # full: enough is there to hear; or `up` is gone
+                os.write(self.pipe, b".")
+
+
+def mine() -> Heart:
+    """The heart of this process. No process that it starts has the same one."""
+    said = os.environ.pop(VARIABLE, "")
+    if not said.isdigit():
+        return Heart(None)
+    pipe = int(said)
+    try:
+        os.set_inheritable(pipe, False)
+        os.set_blocking(pipe, False)
+    except OSError:
+        return Heart(None)
+    return Heart(pipe)

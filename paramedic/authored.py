@@ -76,6 +76,8 @@ def _keep(copy: Path, text: str) -> None:
 
     Another user than the data folder's owner, as root at the command line, leaves it to the owner.
     """
+    if not copy.parent.parent.exists():  # the first `up` makes the data folder
+        return
     try:
         if copy.parent.parent.stat().st_uid != os.geteuid() or (
             copy.exists() and copy.read_text(encoding="utf-8") == text

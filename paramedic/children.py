@@ -140,7 +140,9 @@ class Children:
         ends = child.may_end()
         if not child.told:
             child.told = True
-            what = "It is ended, and started again." if ends else "It is not ended while runs are at work."
+            what = (
+                "It is ended, and started again." if ends else "It is ended, and started again, once no run of it acts."
+            )
             words = f"{child.name} stands still: it has given no sign of life for {silent:.0f} s. {what}"
             log.warning("%s", words)
             self._tell(f"{child.name} stands still", words)

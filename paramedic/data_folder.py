@@ -31,6 +31,7 @@ _OURS = (
     "prefect-login",
     "checkpoints.jsonl",
     "oncall-overrides.json",
+    "last-good",
     LOGS,
     "prefect",
 )

@@ -78,7 +78,7 @@ class Stack:
         self._embedded = chosen.prefect_api_url is None
         self._children = Children(chosen.data / data_folder.LOGS, self._tell)
         self._lock: IO[str] | None = None
-        self._env: dict[str, str] = {}
+        self._child_env: dict[str, str] = {}
         self._migration = Migration(chosen)
         self._acting = Acting(chosen)
         self._progress: Progress | None = None
@@ -109,7 +109,7 @@ class Stack:
             self._prefect.auth = self.prefect_auth
         self._migration.attempt()
         self.gateway_url = web_address(chosen.host, port)
-        env = self._env = self._made_env(port)
+        env = self._child_env = self._env(port)
         if chosen.prefect_api_url is None:
             env["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"  # ours has none, and each client would ask first
             self.prefect_url = f"http://127.0.0.1:{prefect_port}/api"
@@ -128,7 +128,7 @@ class Stack:
 
     def _start(self, name: str) -> None:
         argv = lifeline.module(f"paramedic.{name}")
-        self._children.start(Child(name, argv, self._env, silent_seconds=_SILENT_SECONDS))
+        self._children.start(Child(name, argv, self._child_env, silent_seconds=_SILENT_SECONDS))
 
     def _start_workers(self) -> None:
         for name in ("gateway", "dispatch"):
@@ -138,7 +138,7 @@ class Stack:
             Child(
                 "responder",
                 self._responder(),
-                self._env,
+                self._child_env,
                 silent_seconds=_SILENT_SECONDS if ours else None,
                 may_end=self._nothing_acts,
             )
@@ -158,7 +158,7 @@ class Stack:
         ]
         return lifeline.module("prefect", *stock)
 
-    def _made_env(self, port: int) -> dict[str, str]:
+    def _env(self, port: int) -> dict[str, str]:
         chosen = self.settings
         env = dict(os.environ) | chosen.as_env() | server_env(chosen.data / "prefect")
         for theirs in ("PREFECT_PROFILE", "PREFECT_API_KEY"):  # of the person who starts us, for another Prefect

@@ -5,25 +5,25 @@ import importlib.util
 import os
 import smtplib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import httpx
 import typer
 
-from paramedic import data_folder, library, ownership, settings
+from paramedic import data_folder, http_deadline, library, ownership, settings
 from paramedic.cli.answer import AsJson, Data, command_of, console, safe, say_json
 from paramedic.cli.answer import picked as settings_of
 from paramedic.clock import spoken, utc_now
 from paramedic.document import BadDocument
 from paramedic.doors import reading
 from paramedic.error import Refused, TryAgain, Useless
-from paramedic.http_deadline import Deadline
 from paramedic.instance import running
 from paramedic.paging.sending import Round
 from paramedic.pause import TAG
@@ -39,6 +39,9 @@ _APART = timedelta(seconds=5)
 
 #: A mail server has so long to answer, whatever it drips meanwhile.
 _MAIL_SECONDS = 8.0
+
+#: So long one look may take in all: many targets are slow together.
+_LOOK_SECONDS = 60.0
 
 #: So many targets are looked at together.
 _AT_ONCE = 16
@@ -60,9 +63,9 @@ class Finding:
 
 @app.command()
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
-    """Look at versions, store, clocks, keys, runbooks, targets, releases, channels, mail, Prefect, what is stopped."""
+    """Look at versions, data folder, store, clocks, keys, runbooks, targets, releases, channels, mail, Prefect, what is stopped."""
     known = settings_of(data)
-    findings = [look(known) for look in LOOKS]
+    findings = [_within(_LOOK_SECONDS, look, known) for look in LOOKS]
     if as_json:
         say_json([{"what": one.what, "well": one.well, "words": redact(one.words)} for one in findings])
     else:
@@ -70,6 +73,24 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
             console.print(f"{'well' if one.well else 'MEND':<5} {one.what:<12} {safe(redact(one.words))}")
     if not all(one.well for one in findings):
         raise typer.Exit(1)
+
+
+def _within(seconds: float, look: Callable[[Settings], Finding], picked: Settings) -> Finding:
+    """What it finds; where it does not come back (a server that drips, a disk that hangs), just that."""
+    found: Future[Finding] = Future()
+
+    def take() -> None:
+        try:
+            found.set_result(look(picked))
+        except BaseException as error:  # noqa: BLE001 - raised again where it was waited for
+            found.set_exception(error)
+
+    Thread(target=take, daemon=True).start()
+    try:
+        return found.result(seconds)
+    except TimeoutError:
+        what = look.__name__.strip("_").replace("_", " ")
+        return Finding(what, well=False, words=f"no answer within {seconds:.0f} s: what it looks at hangs, or drips")
 
 
 def _versions(_picked: Settings) -> Finding:
@@ -285,13 +306,7 @@ def _api(picked: Settings) -> httpx.Client | None:
         picked = with_embedded_login(picked, here.prefect)
     if picked.prefect_api_url is None:
         return None
-    return httpx.Client(
-        base_url=picked.prefect_api_url,
-        auth=credentials(picked),
-        timeout=5,
-        transport=Deadline(trust_env=False),
-        trust_env=False,
-    )
+    return http_deadline.client(base_url=picked.prefect_api_url, auth=credentials(picked), seconds=5)
 
 
 def _pool(api: httpx.Client, picked: Settings) -> Iterator[str]:

@@ -40,6 +40,7 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    life = asyncio.create_task(_live(heart.mine()))
     await _prefect_answers(stop)
     worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=_limit(chosen), prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
@@ -52,7 +53,6 @@ async def serve() -> None:
                     partial(_tolerant, workload), interval, jitter_range=0.3, backoff=2, memory=1000, consecutive=1000
                 )
 
-            loops.start_soon(_live, heart.mine())
             loops.start_soon(_poll, worker, poll)
             loops.start_soon(keep, worker.sync_with_backend, worker.heartbeat_interval_seconds)
             loops.start_soon(keep, partial(make_room, worker, chosen), _LOOK_SECONDS)
@@ -62,6 +62,7 @@ async def serve() -> None:
         with anyio.move_on_after(DRAIN.total_seconds()):
             while worker.limiter.borrowed_tokens:  # noqa: ASYNC110 - a limiter has no event
                 await anyio.sleep(0.1)
+        life.cancel()
         if worker.limiter.borrowed_tokens:
             raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on
 

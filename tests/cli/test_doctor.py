@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -18,7 +19,7 @@ from prefect_server import Prefect
 from ward import serving
 
 from paramedic import instance, settings
-from paramedic.cli import main
+from paramedic.cli import doctor, main
 from paramedic.clock import utc_now
 from paramedic.demo.world import Service, World, free_port
 from paramedic.instance import Running
@@ -282,3 +283,23 @@ def test_keys_are_made_by_who_needs_them_and_one_that_is_lost_is_named(look: Loo
     assert not found["well"]
     assert "signing.key is not: bring it back" in found["words"]
     assert not settings.signing_key_file(chosen).exists()
+
+
+def test_a_look_that_does_not_come_back_holds_up_no_other(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mail server that drips its greeting, a disk that hangs."""
+    end = threading.Event()
+
+    def _mail(_picked: settings.Settings) -> doctor.Finding:
+        end.wait()
+        return doctor.Finding("mail", well=True, words="")
+
+    monkeypatch.setattr(doctor, "LOOKS", (_mail, doctor._versions))
+    monkeypatch.setattr(doctor, "_LOOK_SECONDS", 0.2)
+    with pytest.raises(SystemExit):
+        main(["doctor", "--data", str(data)])
+    said = capsys.readouterr().out
+    assert "MEND  mail         no answer within 0 s" in said
+    assert "well  versions" in said
+    end.set()

@@ -12,9 +12,10 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from paramedic.gateway.app import make_app
+from paramedic.gateway.group_commit import GroupCommit
 from paramedic.gateway.readiness import Readiness
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox, probe
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, probe
 
 
 def _rows(store: Store) -> list[str]:
@@ -88,12 +89,12 @@ def test_what_could_not_be_committed_makes_readyz_red(
     auth = {"Authorization": "Bearer a-token-of-this-test"}
     assert client.get("/readyz").status_code == 200
 
-    def full(*_: object, **__: object) -> None:
+    async def full(*_: object, **__: object) -> None:
         raise StoreUnavailable("database or disk is full")
 
     alert = {"labels": {"alertname": "A"}, "status": "firing", "startsAt": "2026-01-31T09:30:00Z"}
     with monkeypatch.context() as patch:
-        patch.setattr(inbox, "receive", full)
+        patch.setattr(GroupCommit, "commit", full)
         assert client.post("/alerts/alertmanager", content=json.dumps(alert), headers=auth).status_code == 503
     answer = client.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "the store takes no writes\n")

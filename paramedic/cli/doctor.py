@@ -63,7 +63,7 @@ class Finding:
 
 @app.command()
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
-    """Look at versions, data folder, store, clocks, keys, runbooks, targets, releases, channels, mail, Prefect, what is stopped."""
+    """Look at versions, data folder, store, clocks, keys, runbooks, targets, releases, mail, Prefect, what is stopped."""
     known = settings_of(data)
     findings = [_within(_LOOK_SECONDS, look, known) for look in LOOKS]
     if as_json:

@@ -49,7 +49,7 @@ _LOOK_EVERY_SECONDS = 2.0
 _FRESH_SECONDS = 0.1
 
 #: How often a warm process that died, or whose code has changed, is looked for.
-_KEEP_WARM_SECONDS = 1.0
+_KEEP_WARM_SECONDS = 2.0
 
 #: For so long what Prefect has said of a deployment is believed.
 _BELIEVED_SECONDS = 30.0

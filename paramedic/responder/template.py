@@ -29,7 +29,7 @@ FORK = b"fork"
 
 _KILL = b"kill "
 
-#: What Prefect and what it needs import only when a flow runs.
+#: What Prefect, what it needs, and a look at a target import only when a flow runs.
 _LATE = (
     "anyio._backends._asyncio",
     "encodings.idna",
@@ -38,6 +38,7 @@ _LATE = (
     "prefect.concurrency._sync",
     "prefect.task_engine",
     "prefect.utilities.visualization",
+    "pycurl",
     "rich._emoji_codes",
     "sqlalchemy.dialects.sqlite",
 )

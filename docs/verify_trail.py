@@ -48,6 +48,12 @@ def is_signed(mark: Line, key: Any) -> bool:
     return True
 
 
+def generation_of(entry: Line) -> int:
+    """The generation that begins with this entry; 0, which none has, where it names none."""
+    generation = entry["data"].get("generation")
+    return generation if isinstance(generation, int) else 0
+
+
 def life_faults(lives: list[tuple[int, int]], signed: int) -> Iterator[str]:
     """A later generation counts only where the key has signed its first entry, or one after it."""
     for (_, before), (begins, life) in pairwise(lives):
@@ -100,7 +106,7 @@ def faults(export: Path, public_key: Path) -> Iterator[str]:
                 hashes[said["seq"]] = previous = said["hash"]
                 times = [*times[:1], said["at"]]
                 if said["what"] == "store.restored":
-                    lives.append((said["seq"], said["data"]["generation"]))
+                    lives.append((said["seq"], generation_of(said)))
             elif said.get("store") != store:
                 yield f"the {line['kind']} at entry {said.get('seq')} is of another store"
             elif not is_signed(said, key):

@@ -130,9 +130,13 @@ class Checkpoint:
     def from_line(cls, line: str) -> Self:
         """The checkpoint of one line. Raises ValueError on anything else."""
         try:
-            return cls(**json.loads(line))
+            found = cls(**json.loads(line))
         except (TypeError, ValueError) as error:
             raise ValueError(f"this is no checkpoint: {line[:80]!r}") from error
+        texts = (found.store, found.hash, found.at, found.signature)
+        if {type(found.generation), type(found.seq)} != {int} or {type(text) for text in texts} != {str}:
+            raise ValueError(f"this is no checkpoint: {line[:80]!r}")
+        return found
 
 
 def sign_checkpoint(
@@ -275,6 +279,8 @@ def verify(
             look.fault(entry.seq, "was changed: its fields do not give its hash")
         _content(entry, contents, look)
         begun = begins(entry)
+        if entry.what == RESTORED and begun is None:
+            look.fault(entry.seq, "tells of a restore and names no generation")
         if begun is not None:
             if begun <= look.lives[-1][1]:
                 look.fault(entry.seq, f"begins generation {begun} after generation {look.lives[-1][1]}")

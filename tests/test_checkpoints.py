@@ -1,6 +1,7 @@
 """The file of signed checkpoints: whole lines, whatever is killed while it is written."""
 
 import fcntl
+import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -104,3 +105,11 @@ def test_the_newest_of_very_many_is_found_without_reading_them_all(store: Store,
     path.write_text(path.read_text() * 5000)
     assert checkpoints.newest(path) == mark
     assert checkpoints.newest(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("field", ["seq", "generation", "store", "hash", "at", "signature"])
+@pytest.mark.parametrize("value", [None, [1], {}, True, 1.5])
+def test_a_line_whose_fields_are_of_another_kind_is_no_checkpoint(field: str, value: object) -> None:
+    said = {"store": "s", "generation": 1, "seq": 1, "hash": "h", "at": "t", "signature": "00"} | {field: value}
+    with pytest.raises(ValueError, match="no checkpoint"):
+        trail.Checkpoint.from_line(json.dumps(said))

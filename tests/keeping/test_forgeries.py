@@ -156,6 +156,7 @@ FORGED = {
     "the same after a sealed beginning": lambda: _sealed(forged=True),
     "a generation that was there before": lambda: _two_restores(second=False, number=2),
     "a generation that goes back": lambda: _two_restores(second=False, number=1),
+    "a restore that names no generation": lambda: _restored(_signed(), "2", at=4, signed=False),  # type: ignore[arg-type]
     "a generation signed by another key": _foreign_generation,
     "a checkpoint of another key": lambda: _by(FOREIGN),
     "a checkpoint of another store": lambda: _by(KEY, OTHER),

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 #: A browser that asks nothing of the network but the page it is shown, and finds every name at this machine.
-_FLAGS = [
+FLAGS = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -22,7 +22,7 @@ def dom_of(chromium: str, address: str, profile: Path, *, budget_ms: int | None 
     done = subprocess.run(
         [
             chromium,
-            *_FLAGS,
+            *FLAGS,
             f"--user-data-dir={profile}",
             *([f"--virtual-time-budget={budget_ms}"] if budget_ms else []),
             "--dump-dom",

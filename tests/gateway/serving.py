@@ -25,6 +25,7 @@ def serving(
 ) -> Iterator[tuple[int, Store, Settings]]:
     """Its port, its store and its settings."""
     chosen = Settings(data=folder, gateway_tokens={"prometheus": SecretStr(TOKEN)}, **more)
+    folder.mkdir(mode=0o700, exist_ok=True)
     migrate(chosen.store())
     store = Store(chosen.store())
     app = make_app(chosen, store, wake=threading.Event(), alive=lambda: True, patience=patience)

@@ -99,6 +99,7 @@ _SHAPES = (
         REPLACEMENT,
         any_of=("ghp", "gho", "ghu", "ghs", "ghr", "github_pat", "glpat", "xox"),
     ),
+    _Shape(re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]{16,256}"), REPLACEMENT, any_of=("whsec_",)),
     _Shape(re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), REPLACEMENT, any_of=("akia", "asia")),
     _Shape(
         re.compile(

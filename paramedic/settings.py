@@ -402,6 +402,10 @@ def _plain(value: object) -> str | dict[str, Any]:
     return str(value)
 
 
+#: A part of a URL's path or query that may be its key: long, or of letters and digits together.
+_URL_TOKEN = re.compile(r"[\w.~%-]{16,}|(?=[\w.~%-]{0,15}\d)(?=[\w.~%-]{0,15}[A-Za-z])[\w.~%-]{8,15}", re.ASCII)
+
+
 def _remember(value: object) -> None:
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
@@ -410,6 +414,11 @@ def _remember(value: object) -> None:
         password = login.partition(":")[2]
         remember(password)
         remember(unquote(password))
+        remember(secret.removeprefix("whsec_"))
+        if secret.startswith(("http://", "https://")):
+            for token in _URL_TOKEN.findall(secret.split("://", 1)[1].partition("/")[2]):
+                remember(token)
+                remember(unquote(token))
     elif isinstance(value, dict):
         for one in value.values():
             _remember(one)

@@ -6,14 +6,14 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramedic import secret
+from paramedic import secret, settings
 from paramedic.secret import REPLACEMENT, forget_all, hush_logging, redact, redact_start, redacted, remember
 
 VALUE = 'p4ss/w&rd+ü<">x'
@@ -72,6 +72,38 @@ def test_a_known_secret_inside_a_longer_encoded_text_is_taken_out(before: str, a
 )
 def test_what_looks_like_a_secret_is_taken_out(text: str, gone: str) -> None:
     assert gone not in redact(text)
+
+
+def test_a_webhooks_secret_is_taken_out_where_it_stands_alone() -> None:
+    assert redact("rotate whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw now") == f"rotate {REPLACEMENT} now"
+
+
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [
+        ("https://hc-ping.com/5f9c0c1e-1111-4222-8333-944455566677", "5f9c0c1e-1111-4222-8333-944455566677"),
+        ("https://kuma.example.org/api/push/aB3dE6gH9k?status=up&msg=OK", "aB3dE6gH9k"),
+        ("https://up.example.org/ping?key=a-long-key-of-letters-alone", "a-long-key-of-letters-alone"),
+        ("https://up.example.org/p/tok%2Fen-0123456789abcdef", "tok/en-0123456789abcdef"),
+    ],
+)
+@pytest.mark.parametrize(
+    "form", [str, lambda one: quote(one, safe=""), lambda one: base64.b64encode(one.encode()).decode()]
+)
+def test_the_token_in_the_heartbeats_url_is_taken_out_where_it_stands_alone(
+    url: str, token: str, form: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARAMEDIC_HEARTBEAT_URL", url)
+    settings.load()
+    assert form(token) not in redact(f"GET /{form(token)} was refused")
+    assert redact("up.example.org/ping status=up api push") == "up.example.org/ping status=up api push"
+
+
+def test_the_key_of_a_webhooks_secret_is_known_without_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = base64.b64encode(b"a key that both sides know").decode()
+    monkeypatch.setenv("PARAMEDIC_CHANNELS", json.dumps({"ops": {"url": "https://here/x", "secret": f"whsec_{key}"}}))
+    settings.load()
+    assert key not in redact(f"the key {key} is wrong")
 
 
 def test_lists_and_mappings_are_cleaned_through_and_through() -> None:

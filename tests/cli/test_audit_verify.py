@@ -1,0 +1,84 @@
+"""`paramedic audit verify` asks every signed word that is known, and misses those that should be there."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from patients import handed_over
+
+from paramedic import checkpoints, settings
+from paramedic.cli.audit import audit_command
+from paramedic.settings import Settings
+from paramedic.store import Store
+from paramedic.store.migrations import migrate
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Settings:
+    """A store with an incident, its trail signed."""
+    chosen = Settings(data=tmp_path)
+    migrate(chosen.store())
+    store = Store(chosen.store())
+    handed_over(store)
+    checkpoints.sign(store, chosen)
+    store.close()
+    return chosen
+
+
+@pytest.fixture
+def verify(life: Settings, capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[int, str]]:
+    def said() -> tuple[int, str]:
+        code = audit_command.main(["verify", "--data", str(life.data)], standalone_mode=False)
+        return code or 0, capsys.readouterr().out
+
+    return said
+
+
+def edited(chosen: Settings, statement: str) -> None:
+    """As somebody does who can edit the database."""
+    with closing(sqlite3.connect(chosen.data / "paramedic.db")) as db:
+        for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {trigger}")
+        db.execute(statement)
+        db.commit()
+
+
+def test_what_was_signed_verifies(verify: Callable[[], tuple[int, str]]) -> None:
+    code, said = verify()
+    assert code == 0
+    assert "trail verified" in said
+
+
+@pytest.mark.parametrize(
+    ("witness", "words"),
+    [(True, "the trail was cut off"), (False, "the store has incidents, and the trail tells of none")],
+)
+def test_a_trail_that_was_emptied_with_its_checkpoints_is_missed(
+    life: Settings, verify: Callable[[], tuple[int, str]], witness: bool, words: str
+) -> None:
+    edited(life, "DELETE FROM trail")
+    life.checkpoints().unlink()
+    if not witness:
+        settings.signing_witness(life).unlink()
+    code, said = verify()
+    assert code == 1
+    assert words in said.replace("\n", " ")
+
+
+def test_checkpoints_that_were_taken_away_are_missed(life: Settings, verify: Callable[[], tuple[int, str]]) -> None:
+    life.checkpoints().write_text("")
+    code, said = verify()
+    assert code == 1
+    assert "no longer holds" in said.replace("\n", " ")
+
+
+def test_a_public_key_that_was_exchanged_verifies_nothing(
+    life: Settings, tmp_path_factory: pytest.TempPathFactory, verify: Callable[[], tuple[int, str]]
+) -> None:
+    other = Settings(data=tmp_path_factory.mktemp("other"))
+    settings.signing_key(other)
+    settings.public_key_file(life).write_bytes(settings.public_key_file(other).read_bytes())
+    with pytest.raises(settings.BadSettings, match="not the public half"):
+        verify()

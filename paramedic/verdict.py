@@ -4,6 +4,7 @@ What we cannot see, or may not ask, is never failing: a restart heals no certifi
 """
 
 import errno
+import ipaddress
 
 from paramedic.health import Sight
 
@@ -46,6 +47,19 @@ def of_errno(number: int) -> Sight:
     return Sight.FAILING if number in _THEIRS else Sight.UNKNOWN
 
 
-def of_silence(*, connected: bool) -> Sight:
-    """What a time-out says: who accepts and does not answer is failing; without a connection the way there may be broken."""
-    return Sight.FAILING if connected else Sight.UNKNOWN
+def of_silence(host: str, *, connected: bool) -> Sight:
+    """What a time-out says of whoever was asked at this host, a name or an address.
+
+    Who accepts and does not answer is failing, and so is who does not even accept on loopback, as with a full backlog: no
+    network lies between. Elsewhere, without a connection, the way there may be what is broken.
+    """
+    return Sight.FAILING if connected or _is_loopback(host) else Sight.UNKNOWN
+
+
+def _is_loopback(host: str) -> bool:
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -58,6 +58,18 @@ def test_an_error_a_slow_answer_and_none_are_seen_and_are_not_unknown(service: S
     assert hung.why == "no whole answer within 300ms"
 
 
+@pytest.mark.parametrize("status", [302, 401, 403, 429])
+def test_who_may_not_be_asked_is_unknown_and_no_error(service: Service, status: int) -> None:
+    service.status = status
+    seen = look(made(check=service.url, error_rate={"critical": "3%"}))
+    assert (seen.values, f"answered {status}" in seen.why) == (None, True)
+
+
+@pytest.mark.parametrize("address", ["http://web.invalid/health", "tcp://web.invalid:80"])
+def test_a_name_that_does_not_resolve_is_unknown_and_no_error(address: str) -> None:
+    assert look(made(check=address, error_rate={"critical": "3%"})).values is None
+
+
 def test_a_port_is_open_or_it_is_not(service: Service) -> None:
     port = service.server_address[1]
     assert look(made(check=f"tcp://127.0.0.1:{port}")).values["error"] == 0  # type: ignore[index]

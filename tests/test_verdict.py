@@ -82,9 +82,25 @@ def test_every_other_error_is_ours_and_says_nothing_of_the_target() -> None:
     } < others
 
 
-def test_who_accepts_and_stays_silent_is_failing_and_without_a_connection_nothing_is_known() -> None:
-    assert verdict.of_silence(connected=True) is FAILING
-    assert verdict.of_silence(connected=False) is UNKNOWN
+@pytest.mark.parametrize(
+    ("host", "sight"),
+    [
+        ("127.0.0.1", FAILING),
+        ("127.9.9.9", FAILING),
+        ("::1", FAILING),
+        ("localhost", FAILING),
+        ("LOCALHOST.", FAILING),
+        ("10.0.0.7", UNKNOWN),
+        ("web-1", UNKNOWN),
+        ("fe80::1", UNKNOWN),
+        ("127.0.0.1.example", UNKNOWN),
+    ],
+)
+def test_who_accepts_and_stays_silent_is_failing_and_without_a_connection_only_on_loopback(
+    host: str, sight: Sight
+) -> None:
+    assert verdict.of_silence(host, connected=True) is FAILING
+    assert verdict.of_silence(host, connected=False) is sight
 
 
 def test_the_page_has_the_same_table() -> None:

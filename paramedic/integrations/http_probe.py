@@ -126,7 +126,8 @@ def _seen(
     connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
     if code == pycurl.E_OPERATION_TIMEDOUT:
         late = f"no whole answer within {spoken(timeout)}"
-        return verdict.of_silence(connected=connected), late if connected else f"{late}, and no connection: {words}"
+        sight = verdict.of_silence(httpx.URL(curl.getinfo(pycurl.EFFECTIVE_URL)).host, connected=connected)
+        return sight, late if connected else f"{late}, and no connection: {words}"
     if code == pycurl.E_COULDNT_CONNECT:
         number = int(curl.getinfo(pycurl.OS_ERRNO))
         return verdict.of_errno(number), f"could not connect: {os.strerror(number) if number else words}"

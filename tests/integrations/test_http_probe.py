@@ -239,6 +239,18 @@ def test_a_name_that_does_not_resolve_says_nothing_of_health(host: str) -> None:
     assert "resolve" in seen.why
 
 
+def test_a_full_backlog_on_loopback_is_failing() -> None:
+    with contextlib.ExitStack() as opened:
+        full = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = full.getsockname()
+        for _ in range(8):  # the queue is full: the kernel answers nobody further
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        seen = probe(f"http://127.0.0.1:{address[1]}/health", timedelta(milliseconds=300))
+    assert (seen.sight, seen.status) == (FAILING, None)
+
+
 def test_without_a_file_descriptor_nothing_is_seen() -> None:
     with answering(b"HTTP/1.1 200 OK\r\n\r\n") as url, no_descriptors():
         seen = probe(url, SECOND)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from paramedic.error import Useless
+from paramedic.health import Sight
 from paramedic.integrations.tcp_probe import connect
 
 SECOND = timedelta(seconds=1)
@@ -22,8 +23,18 @@ def test_nobody_there_is_an_answer() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         seen = connect("127.0.0.1", free.getsockname()[1], SECOND)
-    assert not seen.ok
+    assert seen.sight is Sight.FAILING
     assert "refused" in seen.why
+
+
+def test_a_name_that_does_not_resolve_says_nothing_of_who_listens() -> None:
+    seen = connect("web.invalid", 80, SECOND)
+    assert seen.sight is Sight.UNKNOWN
+    assert "does not resolve" in seen.why
+
+
+def test_where_no_way_leads_nothing_is_seen() -> None:
+    assert connect("255.255.255.255", 80, SECOND).sight is Sight.UNKNOWN
 
 
 def test_silence_is_an_answer_after_the_time_out() -> None:

@@ -331,7 +331,7 @@ messages = Table(
     Column("repeats", Integer, nullable=False, server_default="0"),  # how many more of the same it stands for
     Column("digest", BigInteger),  # the first of the messages that left together with it as one
     Index("messages_due", "state", "due_at"),
-    Index("messages_person", "person", "sent_at"),
+    Index("messages_sent", "sent_at"),
     sqlite_autoincrement=True,
 )
 

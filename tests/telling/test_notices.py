@@ -124,6 +124,16 @@ def test_a_channel_that_is_away_is_asked_once_a_round_and_again_later(
     assert len(chat.posted) == 6
 
 
+def test_a_storm_of_notices_is_a_few_for_people_and_each_of_them_for_a_program(
+    timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks, chat: Hooks
+) -> None:
+    for _ in range(10):
+        ended(timed, opened(timed), Ending.REMEDIATED, over=True)
+    assert paging().deliver_due() == 60
+    assert (len(hooks.posted), len(chat.posted), len(postbox.letters)) == (20, 10, 3)
+    assert "11 messages" in chat.said[-1]["title"]
+
+
 def test_a_channel_that_says_no_or_stays_away_is_given_up_and_the_trail_says_so(
     timed: Store, paging: Paging, hooks: Hooks, postbox: Postbox, clock: Clock
 ) -> None:

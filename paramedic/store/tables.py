@@ -187,6 +187,7 @@ incident_alerts = Table(
     Column("runbook", Words),  # which wants it, and in which version; null: none does
     Column("runbook_version", String(64)),
     Index("incident_alerts_fingerprint", "fingerprint"),
+    Index("incident_alerts_object", "incident", "name", "object"),
 )
 
 attempts = Table(

@@ -16,12 +16,14 @@ def upgrade() -> None:
         op.add_column("incident_alerts", sa.Column(name, sa.Text()))
     op.add_column("incident_alerts", sa.Column("runbook_version", sa.String(length=64)))
     op.create_index("incident_alerts_fingerprint", "incident_alerts", ["fingerprint"])
+    op.create_index("incident_alerts_object", "incident_alerts", ["incident", "name", "object"])
     op.add_column("incidents", sa.Column("acknowledged_severity", sa.String(length=16)))
 
 
 def downgrade() -> None:
     """What joined is no longer told apart."""
     op.drop_column("incidents", "acknowledged_severity")
+    op.drop_index("incident_alerts_object", "incident_alerts")
     op.drop_index("incident_alerts_fingerprint", "incident_alerts")
     for name in ("source", *_TEXTS, "runbook_version"):
         op.drop_column("incident_alerts", name)

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from paramedic import children as children_module
-from paramedic import lifeline, settings, up
+from paramedic import lifeline, settings, up, waiting
 from paramedic.children import Child, Children
 from paramedic.demo.world import free_port
 from paramedic.error import Useless
@@ -25,7 +25,9 @@ from paramedic.instance import running
 from paramedic.ports import PortTaken
 from paramedic.secret import redact
 from paramedic.settings import BadSettings, load
-from paramedic.up import Stack
+from paramedic.store import StoreUnavailable
+from paramedic.store.migrations import migrate
+from paramedic.up import NotReady, Stack
 
 #: Writes `start` when it runs, waits for ever. With SIGTERM it writes `end` and goes.
 POLITE = """
@@ -403,3 +405,33 @@ def test_the_prefect_server_listens_where_prefects_own_variable_says(
     stack.start()
     stack.stop()
     assert stack.prefect_url == f"http://127.0.0.1:{port}/api"
+
+
+@pytest.mark.usefixtures("_nothing_set", "small")
+def test_without_a_store_the_watchdog_runs_and_everything_else_once_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has to page: a database that is away at the start is no reason to start nothing."""
+    away = [StoreUnavailable("connection refused")]
+
+    def moody(url: str, *, runtime_role: str | None = None) -> None:
+        if away:
+            raise away[0]
+        migrate(url, runtime_role=runtime_role)
+
+    monkeypatch.setattr(waiting, "migrate", moody)
+    monkeypatch.setattr(waiting, "_AGAIN_SECONDS", 0.05)
+    stack = Stack(load(data=tmp_path / "data"))
+    stack.start()
+    try:
+        assert stack.pids().keys() == {"prefect", "watchdog"}
+        _until(lambda: stack.waits_for() == ("the store", "connection refused"), stack.tick)
+        assert not stack.takes_alerts()
+        away.clear()
+        _until(lambda: len(stack.pids()) == 5, stack.tick)
+        assert stack.pids().keys() == {"prefect", "watchdog", "gateway", "dispatch", "responder"}
+        _until(lambda: "does not answer" in (stack.waits_for() or ("", ""))[1], stack.tick)
+        with pytest.raises(NotReady, match=r"the gateway: not ready within 0 s: the gateway at .* does not answer"):
+            stack.wait_ready(0)
+    finally:
+        stack.stop()

@@ -77,7 +77,7 @@ class Memory:
     def told_lately(self, person: str) -> int:
         """How many such messages the person got within a minute."""
         since = self.steady() - messages.PER.total_seconds()
-        return sum(at > since for at in self._told.get(person, ()))
+        return sum(at > since for at in tuple(self._told.get(person, ())))  # another thread may add to it
 
 
 @dataclass

@@ -115,7 +115,7 @@ class Pager:
             had = self._memory.told_lately(person.id)
             if had >= _DIRECT_PAGES:
                 return False  # who got so many knows that something is wrong
-            words = {subject: text} if had < _SINGLE_DIRECT_PAGES else self._direct
+            words = {subject: text} if had < _SINGLE_DIRECT_PAGES else dict(self._direct)
             if self._reach_directly(within, person, words):
                 self._memory.tell(person.id)
                 for left in list(words):

@@ -19,6 +19,7 @@ from paramedic import (
     lifeline,
     ownership,
     ports,
+    prefect_claim,
     prefect_login,
     settings,
 )
@@ -78,6 +79,7 @@ class Stack:
         self._embedded = chosen.prefect_api_url is None
         self._children = Children(chosen.data / data_folder.LOGS, self._tell)
         self._lock: IO[str] | None = None
+        self._refused: prefect_claim.AnotherPrefect | None = None
         self._child_env: dict[str, str] = {}
         self._migration = Migration(chosen)
         self._acting = Acting(chosen)
@@ -204,8 +206,11 @@ class Stack:
     def tick(self) -> None:
         """Start again what has died or stands still, and go on with the start. To be called a few times a second.
 
-        Raises StoreUnknown where the store that was waited for is not one of ours.
+        Raises StoreUnknown where the store that was waited for is not one of ours, AnotherPrefect where its runs are in
+        another Prefect.
         """
+        if self._refused is not None:
+            raise self._refused
         self._children.tick()
         if self._migration.advance():
             self._start_workers()
@@ -244,6 +249,11 @@ class Stack:
         return None if answer.is_success else f"HTTP {answer.status_code}: {answer.text.strip()[:100]}"
 
     def _deployments_complaint(self) -> str | None:
+        try:
+            self._check_claim()
+        except prefect_claim.AnotherPrefect as error:
+            self._refused = error  # raised where everything can be ended
+            return str(error)
         answer = self._prefect.get(f"{self.prefect_url}/deployments/name/{_DEPLOYMENT}")
         return None if answer.is_success else f"dispatch has not registered them (HTTP {answer.status_code})"
 
@@ -268,6 +278,13 @@ class Stack:
                 store.close()
 
         threading.Thread(target=write, name="tell", daemon=True).start()
+
+    def _check_claim(self) -> None:
+        """Raises AnotherPrefect where the store is another Prefect's."""
+        known = prefect_claim.look(self._prefect, self.prefect_url)
+        with contextlib.closing(Store(self.settings.store())) as store, store.read() as tx:
+            if known is not None:
+                prefect_claim.check(tx, known)
 
     def _has_worker(self) -> bool:
         pool = f"{self.prefect_url}/work_pools/{self.settings.work_pool}"

@@ -27,7 +27,7 @@ from paramedic.error import Refused, TryAgain, Useless
 from paramedic.instance import running
 from paramedic.paging.sending import Round
 from paramedic.pause import TAG
-from paramedic.prefect_login import credentials, with_embedded_login
+from paramedic.prefect_login import asks_for_login, credentials, with_embedded_login
 from paramedic.secret import redact
 from paramedic.settings import ROOT, Settings, authored
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, pauses
@@ -293,6 +293,11 @@ def _prefect(picked: Settings) -> Finding:
     except _NO_API:
         words = f"{api.base_url} answers, and not as Prefect's API: set PARAMEDIC_PREFECT_API_URL, http://HOST:4200/api"
         return Finding("prefect", well=False, words=words)
+    if asks_for_login(str(api.base_url), timeout=timedelta(seconds=5)) is False:
+        wrong.append(
+            "it answers everybody without a login: start it with PREFECT_SERVER_API_AUTH_STRING=user:password, and set "
+            "PARAMEDIC_PREFECT_API_AUTH to the same (docs/security.md)"
+        )
     if apart > _APART:
         wrong.append(f"its clock and ours are {spoken(apart)} apart: mend NTP")
     words = f"answers, and a worker of the pool {picked.work_pool} is online"

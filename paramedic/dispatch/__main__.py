@@ -5,16 +5,16 @@ import signal
 import threading
 from datetime import timedelta
 
-from paramedic import heart, settings
+from paramedic import heart, prefect_claim, settings
 from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
-from paramedic.dispatch.prefect_runs import PrefectRuns
+from paramedic.dispatch.prefect_runs import PrefectRuns, client
 from paramedic.error import TryAgain
 from paramedic.prefect_api import backoff, wait_for_prefect
 from paramedic.prefect_login import credentials
 from paramedic.secret import hush_logging
-from paramedic.store import Store
+from paramedic.store import Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ def main() -> None:
     deployments = Deployments(store, chosen)
     auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
     wait_for_prefect(chosen.prefect_api_url, credentials(chosen), stop)  # its own client would wait whole seconds
+    installation = _claimed(store, chosen.prefect_api_url, auth, stop)
     pauses = backoff()
     while not stop.is_set():
         try:
@@ -49,7 +50,37 @@ def main() -> None:
     events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth, rest=_EVENTS_REST)
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
+    threading.Thread(target=_keep, args=(Store(chosen.store()), installation, stop), daemon=True).start()
     Dispatch(store, prefect, deployments.register, pool=chosen.work_pool, beat=heart.mine().beat).run(stop)
+
+
+def _claimed(store: Store, api_url: str, auth: str | None, stop: threading.Event) -> str:
+    """The installation of this Prefect, once the store is its; empty where we are to stop. Waits, in words, until then."""
+    with client(api_url, auth=auth, timeout=timedelta(seconds=5)) as api:
+        while not stop.is_set():
+            try:
+                known = prefect_claim.installation(api, api_url)
+                with store.write() as tx:
+                    prefect_claim.claim(tx, known)
+            except (prefect_claim.AnotherPrefect, TryAgain) as error:
+                log.warning("dispatch waits: %s", error)
+                stop.wait(2)
+            else:
+                return known
+    return ""
+
+
+def _keep(store: Store, installation: str, stop: threading.Event) -> None:
+    """Renew the store's claim. Where another Prefect has it meanwhile, we stop: `up` starts us again, and we wait for it."""
+    while not stop.wait(prefect_claim.RENEW.total_seconds()):
+        try:
+            with store.write() as tx:
+                prefect_claim.claim(tx, installation)
+        except prefect_claim.AnotherPrefect as error:
+            log.error("%s", error)  # noqa: TRY400 - its words say it
+            stop.set()
+        except StoreUnavailable as error:
+            log.warning("the store's claim is renewed in %s: %s", prefect_claim.RENEW, error)
 
 
 if __name__ == "__main__":

@@ -127,6 +127,8 @@ class Attempts:
 
     def look(self) -> None:
         """Judge each, and do what follows. Raises StoreUnavailable."""
+        if self._prefect.is_of_another_store(self._store):
+            return  # whose watchdog looks at them
         with self._store.read() as tx:
             suspects = [found for one in incidents.open_attempts(tx) if (found := suspect(tx, one))]
         for one in suspects:

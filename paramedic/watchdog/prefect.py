@@ -1,11 +1,16 @@
 """What Prefect says of itself and of a run, by plain HTTP: its client is part of what may be broken."""
 
+import logging
+
 import httpx
 
-from paramedic import http_deadline, prefect_api
+from paramedic import http_deadline, prefect_api, prefect_claim
 from paramedic.error import TryAgain
 from paramedic.prefect_login import credentials
 from paramedic.settings import Settings
+from paramedic.store import Store
+
+log = logging.getLogger(__name__)
 
 #: What `state` says of a run that this Prefect does not know.
 GONE = "GONE"
@@ -21,6 +26,7 @@ class PrefectEyes:
         self._url = chosen.prefect_api_url
         self._http = http_deadline.client(seconds=2.0, auth=credentials(chosen))
         self._answers = True
+        self._installation: str | None = None
 
     def complaint(self) -> str | None:
         """Why it does not answer, or None. Begins a new round of looks; without an address there is nothing to say."""
@@ -30,6 +36,27 @@ class PrefectEyes:
         found = prefect_api.complaint(self._http, self._url)
         self._answers = found is None
         return found
+
+    def is_of_another_store(self, store: Store) -> bool:
+        """Whether the store's runs are in another Prefect: that this one knows none of them says nothing.
+
+        Raises StoreUnavailable.
+        """
+        if self._url is None:
+            return False
+        with store.read() as tx:
+            if not prefect_claim.is_claimed(tx):
+                return False
+        self._installation = self._installation or prefect_claim.look(self._http, self._url)
+        if self._installation is None:  # it does not answer: that is for the other looks
+            return False
+        try:
+            with store.read() as tx:
+                prefect_claim.check(tx, self._installation)
+        except prefect_claim.AnotherPrefect as error:
+            log.warning("no run is looked at: %s", error)
+            return True
+        return False
 
     def state(self, flow_run: str) -> str | None:
         """The run's state type (`RUNNING`, `CANCELLED`, …), GONE, or None where Prefect does not say."""

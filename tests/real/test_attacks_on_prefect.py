@@ -338,3 +338,23 @@ def test_without_the_login_the_ui_asks_for_it_and_an_old_address_says_so(
     old = dom_of(chromium, f"{up.ui}/paramedic/login#cGFyYW1lZGljOm9sZA==", tmp_path)
     assert "out of date" in old
     assert "not whole" in dom_of(chromium, f"{up.ui}/paramedic/login", tmp_path)
+
+
+def test_another_prefect_on_the_same_store_is_refused_in_words_and_voids_nothing(up: Up, tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PARAMEDIC_", "PREFECT_"))}
+    env |= {"PARAMEDIC_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())}
+    env |= {"PARAMEDIC_STORE_URL": f"sqlite:///{up.data}/paramedic.db"}
+    before = up.inventory()
+    argv = [PARAMEDIC, "up", "--data", str(tmp_path / "another")]
+    second = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert second.returncode == 2, second.stdout + second.stderr
+    assert "one store has one Prefect: stop the other `paramedic up`" in second.stderr
+    assert up.inventory() == before
+
+
+def test_doctor_is_well_with_a_prefect_that_asks_for_its_login(up: Up) -> None:
+    said = subprocess.run(
+        [PARAMEDIC, "doctor", "--json", "--data", str(up.data)], capture_output=True, text=True, check=False
+    )
+    found = next(one for one in json.loads(said.stdout) if one["what"] == "prefect")
+    assert (found["well"], found["words"]) == (True, "answers, and a worker of the pool paramedic is online")

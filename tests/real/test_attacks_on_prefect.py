@@ -67,15 +67,7 @@ class Up:
         """What an attacker would like to make or change, by name."""
         made = {
             kind: sorted(one.get("name") or one["key"] for one in self.ask("POST", f"/{kind}/filter", json={}))
-            for kind in (
-                "flows",
-                "deployments",
-                "variables",
-                "automations",
-                "block_documents",
-                "work_pools",
-                "artifacts",
-            )
+            for kind in ("flows", "deployments", "variables", "automations", "block_documents", "work_pools")
         }
         runs = self.ask("POST", "/flow_runs/filter", json={})
         return made | {

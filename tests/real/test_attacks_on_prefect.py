@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +64,14 @@ class Up:
         answer = httpx.request(method, url, auth=(user, password), timeout=30, trust_env=False, **content)
         return answer.raise_for_status().json()
 
+    def is_whole(self) -> bool:
+        try:
+            workers = self.ask("POST", "/work_pools/paramedic/workers/filter", json={})
+            self.ask("GET", "/deployments/name/prune/prune")
+        except httpx.HTTPError:
+            return False
+        return any(one["status"] == "ONLINE" for one in workers)
+
     def inventory(self) -> dict[str, list[str]]:
         """What an attacker would like to make or change, by name."""
         made = {
@@ -104,7 +113,12 @@ def up() -> Iterator[Up]:
                 said += line
                 if line.startswith("logs"):
                     break
-            yield Up(process.pid, data, port, said)
+            started = Up(process.pid, data, port, said)
+            until = time.monotonic() + 300
+            while not started.is_whole():  # what registers itself meanwhile is no attack
+                assert time.monotonic() < until, "no worker is online"
+                time.sleep(0.5)
+            yield started
         finally:
             process.send_signal(signal.SIGTERM)
             process.stdout.close()

@@ -189,6 +189,7 @@ class Intake:
         alert = triage.bounded(receipt.alert, receipt.received_at)
         at, live = _placed(tx, alert, library)
         known = self._known(tx, alert, at, live)
+        alert = triage.begun_again(alert, known.last, receipt.received_at)
         decision = triage.decide(alert, known)
         if live is not None and at.runbook is not None and at.runbook.name != live.runbook:
             decision = replace(decision, reason=f"{at.why}; {decision.reason}")
@@ -201,7 +202,7 @@ class Intake:
         elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
             incidents.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
         if decision.news and known.last != Said(alert.status, alert.effective_at):
-            incidents.said(tx, alert)
+            incidents.said(tx, alert, heard_at=receipt.received_at)
         inbox.decided(
             tx, receipt, verdict=decision.verdict, reason=decision.reason, incident=number, look_again_at=hold
         )

@@ -1,6 +1,6 @@
 """What to do with an alert, given what is known now. Pure: the same question gets the same answer, with its reason."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -14,6 +14,10 @@ MARK = "paramedic_store"
 
 #: How far the clock of a sender may be ahead of ours: an end later than that would silence what has not yet begun.
 CLOCK_SKEW = timedelta(minutes=5)
+
+#: How long after the word that an alert is over an older word that it fires may still arrive: a retry, or another member of
+#: the sender's cluster.
+LATE = timedelta(minutes=5)
 
 
 class Verdict(StrEnum):
@@ -43,6 +47,7 @@ class Said:
 
     status: Status
     at: datetime  # the alert's `effective_at`
+    heard_at: datetime | None = field(default=None, compare=False)  # when it was received; None: it was not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,20 @@ def bounded(alert: Alert, received_at: datetime) -> Alert:
     """The alert with an end that lies no more than CLOCK_SKEW after its receipt."""
     latest = received_at + CLOCK_SKEW
     return alert if alert.ends_at is None or alert.ends_at <= latest else replace(alert, ends_at=latest)
+
+
+def begun_again(alert: Alert, last: Said | None, received_at: datetime) -> Alert:
+    """The alert; where it fires long after the word that it is over, and still has its old start, as one that begins now.
+
+    Alertmanager resolves what Prometheus does not repeat in time. Where the two had only lost each other, the alert comes
+    back as it was. A late word of before the end comes within LATE.
+    """
+    if last is None or last.heard_at is None or alert.status is Status.RESOLVED or is_newer(alert, last):
+        return alert
+    if last.status is Status.FIRING or received_at - last.heard_at <= LATE:
+        return alert
+    note = f"it began at {iso(alert.starts_at)}, was over at {iso(last.at)}, and fires again"
+    return replace(alert, starts_at=max(received_at, last.at + timedelta(microseconds=1)), notes=(*alert.notes, note))
 
 
 def is_newer(alert: Alert, last: Said | None) -> bool:

@@ -149,6 +149,21 @@ def test_the_end_of_an_alert_of_two_servers_counts_for_the_start_that_each_of_th
         assert incidents.alerts_of(tx, 1)[0]["status"] == "firing"
 
 
+def test_an_alert_that_is_said_again_with_its_old_start_long_after_its_end_is_no_late_word(
+    store: Store, clock: Clock, say: Callable[..., Any]
+) -> None:
+    began = clock.now()
+    say(began=began)
+    clock.advance(timedelta(minutes=10))
+    say(began=began, ended=clock.now(), status=Status.RESOLVED)
+    clock.advance(timedelta(minutes=1))
+    assert say(began=began).verdict == "drop"
+    clock.advance(timedelta(minutes=5))
+    assert say(began=began).verdict == "join"
+    with store.read() as tx:
+        assert incidents.alerts_of(tx, 1)[0]["status"] == "firing"
+
+
 def test_what_began_before_the_cure_is_held_and_looked_at_again(
     store: Store, clock: Clock, say: Callable[..., Any]
 ) -> None:

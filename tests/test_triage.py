@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from paramedic.alert import Alert, Severity, Status
 from paramedic.incident import State
 from paramedic.maintenance import Window
-from paramedic.triage import MARK, Known, Said, Verdict, bounded, decide
+from paramedic.triage import MARK, Known, Said, Verdict, begun_again, bounded, decide
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 UNENDED = [state for state in State if state is not State.RESOLVED]
@@ -165,6 +165,25 @@ def test_a_late_firing_does_not_open_what_is_over() -> None:
     known = Known(now=at(5), last=Said(Status.RESOLVED, at(0)))
     assert decide(alert(), known).verdict is Verdict.DROP
     assert decide(alert(starts=-3), known).verdict is Verdict.DROP
+
+
+@pytest.mark.parametrize(
+    ("received", "status", "verdict"),
+    [
+        (15, Status.RESOLVED, Verdict.DROP),  # a late word
+        (17, Status.RESOLVED, Verdict.OPEN),
+        (17, Status.FIRING, Verdict.OPEN),  # it never ended: nothing is read otherwise
+    ],
+)
+def test_an_old_start_that_comes_long_after_the_end_begins_anew(
+    received: float, status: Status, verdict: Verdict
+) -> None:
+    """Prometheus and Alertmanager had lost each other: the alert was resolved meanwhile, and comes with its old start."""
+    last = Said(status, at(10), heard_at=at(11))
+    again = begun_again(alert(starts=0), last, at(received))
+    assert decide(again, Known(now=at(60), last=last)).verdict is verdict
+    assert (again.starts_at > last.at) is bool(again.notes) is (received == 17 and status is Status.RESOLVED)
+    assert decide(alert(Status.RESOLVED, starts=0, ends=30), Known(now=at(60), last=Said(Status.FIRING, at(17)))).news
 
 
 def test_what_fires_anew_after_it_was_over_opens() -> None:

@@ -153,12 +153,12 @@ def cures(tx: Tx, target: str, within: timedelta) -> int:
 def last_said(tx: Tx, fingerprint: str) -> Said | None:
     """The last thing that was said under this fingerprint."""
     row = tx.conn.execute(_LAST_SAID, {"of": fingerprint}).one_or_none()
-    return None if row is None else Said(Status(row.status), row.starts_at)
+    return None if row is None else Said(Status(row.status), row.starts_at, row.heard_at)
 
 
-def said(tx: Tx, alert: Alert) -> None:
-    """Remember the newest word under the alert's fingerprint."""
-    values = {"status": alert.status, "starts_at": alert.effective_at}
+def said(tx: Tx, alert: Alert, *, heard_at: datetime | None = None) -> None:
+    """Remember the newest word under the alert's fingerprint, and when it was received: now, where nothing else is said."""
+    values = {"status": alert.status, "starts_at": alert.effective_at, "heard_at": heard_at or tx.now}
     dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(fingerprints).values(fingerprint=alert.fingerprint, **values)
     tx.conn.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=values))

@@ -121,6 +121,7 @@ fingerprints = Table(
     Column("fingerprint", String(64), primary_key=True),
     Column("status", String(16), nullable=False),
     Column("starts_at", Moment, nullable=False),  # of what fires; of what is over, when it ended
+    Column("heard_at", Moment),  # when that was received; NULL where it was received before this was kept
 )
 
 runbook_versions = Table(

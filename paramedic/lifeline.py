@@ -53,7 +53,7 @@ def command(argv: Sequence[str]) -> list[str]:
 
 def module(name: str, *arguments: str) -> list[str]:
     """How a module of ours is run: what lies in the folder that somebody starts us in is never imported (`-P`)."""
-    return [sys.executable, "-P", "-m", name, *arguments]
+    return [sys.executable, "-Pm", name, *arguments]
 
 
 if __name__ == "__main__":

@@ -124,9 +124,9 @@ def test_no_process_imports_what_lies_in_the_folder_it_is_started_in(
     assert env["PYTHONPATH"] == f"{settings.ROOT}{os.pathsep}/absolute"
     shows = "import ctypes, json, logging, asyncio, sqlite3, sys; print(json.dumps(sys.path))"
     module = lifeline.module("paramedic.gateway")
-    flags = module[1 : module.index("-m")]
+    assert module[1:] == ["-Pm", "paramedic.gateway"]
     for inherited in (dict(os.environ) | {"PYTHONPATH": ""}, env):  # with what `up` gives, and without
-        argv = lifeline.command([module[0], *flags, "-c", shows])
+        argv = lifeline.command([module[0], "-P", "-c", shows])
         done = subprocess.run(argv, cwd=evil, env=inherited, capture_output=True, text=True, check=True)
         path = json.loads(done.stdout)
         assert "" not in path

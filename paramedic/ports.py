@@ -4,9 +4,12 @@ import contextlib
 import errno
 import os
 import socket
+import sys
+from typing import Any
 
 import psutil
 
+from paramedic import lifeline
 from paramedic.error import Useless
 
 
@@ -14,13 +17,31 @@ class PortTaken(Useless):
     """The port cannot be had; the message says for whom, who has it where that can be seen, and which setting names it."""
 
 
-def demand(host: str, port: int, *, who: str, setting: str) -> int:
-    """The port, which is free now; where it is 0, any that is free. Raises PortTaken.
+class Held:
+    """A port of ours: while nobody of ours listens on it, no other user of the machine can.
+
+    Senders and our own processes show their token or login to whoever listens there. A socket that is bound and does not
+    listen keeps the port; one of the same user with SO_REUSEPORT is let in (man 7 socket). Linux alone keeps users apart so.
+    """
+
+    def __init__(self, port: int, keepers: list[socket.socket]) -> None:
+        self.port = port
+        self._keepers = keepers
+
+    def release(self) -> None:
+        """Give the port back."""
+        for keeper in self._keepers:
+            keeper.close()
+
+
+def demand(host: str, port: int, *, who: str, setting: str) -> Held:
+    """The port, which nobody has now; where it is 0, any that is free. Raises PortTaken.
 
     Never another than the one that was asked for: senders, links and operators go by it, and would meet a stranger.
     """
     try:
-        return _bound(host, port)
+        found = _bound(host, port)
+        return Held(found, _keepers(host, found))
     except socket.gaierror as error:
         raise PortTaken(
             f"{host!r} is no address of this machine ({error.strerror}); choose another: PARAMEDIC_HOST"
@@ -53,10 +74,50 @@ def holding(port: int) -> str | None:
     return None
 
 
+def listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """What a server listens on: the port at each address of the host. Under `up`, which keeps it, beside the keeper.
+
+    Raises OSError where it cannot be had.
+    """
+    kept = lifeline.VARIABLE in os.environ and sys.platform == "linux"
+    return [_socket(family, address, reuse_address=True, reuse_port=kept) for family, address in _addresses(host, port)]
+
+
 def _bound(host: str, port: int) -> int:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address[0], port))
+    family, address = _addresses(host, port)[0]
+    with _socket(family, address, reuse_address=True, reuse_port=False) as listener:
         found: int = listener.getsockname()[1]
         return found
+
+
+def _keepers(host: str, port: int) -> list[socket.socket]:
+    if sys.platform != "linux":
+        return []
+    kept = []
+    for family, address in _addresses(host, port):
+        try:
+            kept.append(_socket(family, address, reuse_address=False, reuse_port=True))
+        except OSError:  # connections of another server's end there still: nobody is kept out, for a minute at most
+            kept.append(_socket(family, address, reuse_address=True, reuse_port=True))
+    return kept
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    """Each address that the host has, with its family; the first one counts where one alone is asked for."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _socket(family: int, address: tuple[Any, ...], *, reuse_address: bool, reuse_port: bool) -> socket.socket:
+    made = socket.socket(family)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse_address)
+        if reuse_port:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, True)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, True)
+        made.bind(address)
+    except BaseException:
+        made.close()
+        raise
+    return made

@@ -79,6 +79,7 @@ class Stack:
         self._embedded = chosen.prefect_api_url is None
         self._children = Children(chosen.data / data_folder.LOGS, self._tell)
         self._lock: IO[str] | None = None
+        self._ports: list[ports.Held] = []
         self._refused: prefect_claim.AnotherPrefect | None = None
         self._child_env: dict[str, str] = {}
         self._migration = Migration(chosen)
@@ -105,8 +106,8 @@ class Stack:
         untrusted = ownership.complaints(settings.authored(chosen))
         if untrusted:
             raise Useless("\n".join(untrusted))
-        port = ports.demand(chosen.host, chosen.port, who="the gateway", setting="PARAMEDIC_PORT")
-        prefect_port = _prefect_port() if chosen.prefect_api_url is None else 0
+        port = self._held(ports.demand(chosen.host, chosen.port, who="the gateway", setting="PARAMEDIC_PORT"))
+        prefect_port = self._held(_prefect_port()) if chosen.prefect_api_url is None else 0
         if self.prefect_auth is not None:
             self._prefect.auth = self.prefect_auth
         self._migration.attempt()
@@ -127,6 +128,11 @@ class Stack:
         if self._migration.done:
             self._start_workers()
         self._progress = Progress(self._steps())
+
+    def _held(self, held: ports.Held) -> int:
+        """The port; nobody else gets it before the end, whichever of our processes dies meanwhile."""
+        self._ports.append(held)
+        return held.port
 
     def _start(self, name: str) -> None:
         argv = lifeline.module(f"paramedic.{name}")
@@ -306,6 +312,8 @@ class Stack:
         if self._progress is not None:
             self._progress.close()
         self._children.stop()
+        for held in self._ports:
+            held.release()
         self._prefect.close()
         if self._lock is None:  # the folder was never ours
             return
@@ -324,7 +332,7 @@ def _absolute(path: str) -> list[str]:
     return [one for one in path.split(os.pathsep) if Path(one).is_absolute()]
 
 
-def _prefect_port() -> int:
+def _prefect_port() -> ports.Held:
     """Prefect's own variable names it, as its users expect."""
     setting = "PREFECT_SERVER_API_PORT"
     said = os.environ.get(setting)

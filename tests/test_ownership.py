@@ -141,4 +141,3 @@ def test_the_prefect_server_imports_from_no_folder_it_is_started_in(evil: Path, 
     env = dict(os.environ) | {"PREFECT_HOME": str(tmp_path), "PYTHONPATH": ""}
     subprocess.run([*argv, "--help"], cwd=evil, env=env, capture_output=True, check=True)
     assert not list(evil.glob("*.ran"))
-    assert Path(argv[argv.index("--app-dir") + 1]) == settings.ROOT

@@ -24,7 +24,6 @@ from sqlalchemy.util import await_only
 from paramedic import heart
 from paramedic.dispatch.prefect_edge import SETTING, Edge
 from paramedic.lifeline import module
-from paramedic.settings import ROOT
 
 #: How long a call may wait for SQLite's lock. Prefect 3.8.8 fixes it to a minute: where those who wait hold every
 #: connection, nobody is answered for as long.
@@ -33,21 +32,7 @@ LOCK_SECONDS = 10
 
 def server_command(port: int) -> list[str]:
     """One process, on loopback."""
-    return [
-        *module("uvicorn"),
-        "--app-dir",
-        str(ROOT),  # without it uvicorn imports from where it is started
-        "--factory",
-        f"{__name__}:create_app",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--timeout-keep-alive",
-        "5",
-        "--log-level",
-        "warning",
-    ]
+    return module("paramedic.dispatch.serve_prefect", str(port))
 
 
 def create_app() -> Any:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from paramedic import heart, library, settings
+from paramedic import heart, library, ports, settings
 from paramedic.bell import DISPATCH, ring
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
@@ -53,7 +53,7 @@ def main() -> None:
     try:
         serving = server(make_app(chosen, store, wake=wake, alive=worker.is_alive), chosen)
         serving.config.callback_notify, serving.config.timeout_notify = beat, 1
-        serving.run()
+        serving.run(sockets=ports.listening_sockets(chosen.host, chosen.port))
         if not serving.started:
             sys.exit(1)
     finally:

@@ -19,6 +19,7 @@ import httpx
 import psutil
 import pytest
 from chromium import dom_of
+from squatter import Squatter
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
@@ -364,3 +365,27 @@ def test_doctor_is_well_with_a_prefect_that_asks_for_its_login(up: Up) -> None:
     )
     found = next(one for one in json.loads(said.stdout) if one["what"] == "prefect")
     assert (found["well"], found["words"]) == (True, "answers, and a worker of the pool paramedic is online")
+
+
+@pytest.mark.parametrize("name", ["paramedic.gateway", "paramedic.dispatch.serve_prefect"])
+def test_no_other_user_gets_the_port_of_a_server_that_was_killed(up: Up, name: str) -> None:
+    """Whoever listens there is shown a token or the login by the next who calls."""
+    [victim] = [one for one in psutil.Process(up.pid).children() if name in one.cmdline()]
+    [port] = {one.laddr[1] for one in victim.net_connections("tcp4") if one.status == psutil.CONN_LISTEN}
+    with Squatter(port) as squatter:
+        victim.kill()
+        until = time.monotonic() + 120
+        while not _listens_again(port, not_by=victim.pid):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    assert not squatter.got_it
+    while not up.is_whole():
+        assert time.monotonic() < until
+        time.sleep(0.5)
+
+
+def _listens_again(port: int, *, not_by: int) -> bool:
+    return any(
+        one.laddr[1] == port and one.status == psutil.CONN_LISTEN and one.pid not in (None, not_by)
+        for one in psutil.net_connections("tcp4")
+    )

@@ -121,7 +121,13 @@ def test_a_child_that_is_killed_comes_back_and_leaves_nothing(up: subprocess.Pop
         _until(f"{name} is there", there)
         return met[0]
 
-    for name in ("paramedic.gateway", "paramedic.dispatch", "paramedic.watchdog", "paramedic.responder", "uvicorn"):
+    for name in (
+        "paramedic.gateway",
+        "paramedic.dispatch",
+        "paramedic.watchdog",
+        "paramedic.responder",
+        "paramedic.dispatch.serve_prefect",
+    ):
         victim = child(name)
         below = victim.children(recursive=True)
         victim.kill()

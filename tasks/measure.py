@@ -1,6 +1,6 @@
 """One look at the target, by every condition that its runbook names and by every condition of the breach."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,8 +14,12 @@ from paramedic.store import checks, heartbeats, incidents, mass
 from paramedic.threshold import Threshold
 from tasks.work import Work
 
-#: So many fresh samples in a row that are all well say that a window's breach is over.
+#: Fewer fresh samples that are all well do not say that a window's breach is over.
 _FRESH_LOOKS = 5
+
+#: Nor do any that would all be well this often, were the target as ill as in its window: of one that answers three
+#: requests in a hundred with an error, five looks say nothing.
+_BY_CHANCE = 0.05
 
 
 def measure(work: Work) -> Health:
@@ -92,7 +96,8 @@ def _look(work: Work, check: Check) -> Health:
     """One more sample. After an act only fresh samples count.
 
     Before an act it counts with what was measured in the window, and a breach of the window must be seen in a sample that
-    this run has taken itself: what is over may fill a window for a while. So many fresh looks that are well end it.
+    this run has taken itself: what is over may fill a window for a while. Fresh looks that are all well end it, where they
+    would not be so by chance.
     """
     placed = Placed(work.runbook.name, check, work.target)
     if work.fresh:
@@ -117,9 +122,16 @@ def _look(work: Work, check: Check) -> Health:
         said = f"{threshold.metric} is {threshold.unit.spoken(value)} ({threshold.spoken()})"
         if work.fresh or any(_breaks(check, threshold, one) for one in ours):
             return Health(Sight.FAILING, f"{said}: {taken.why}")
-        if len(ours) < _FRESH_LOOKS:
-            return Health(Sight.UNKNOWN, f"over its window {said}, and a fresh look is well: {taken.why}")
+        if not _over(check, threshold, samples[: -len(ours)], ours):
+            looks = "a fresh look is" if len(ours) == 1 else f"{len(ours)} fresh looks are"
+            return Health(Sight.UNKNOWN, f"over its window {said}, and {looks} well: {taken.why}")
     return Health(Sight.WELL, f"{placed.name} holds")
+
+
+def _over(check: Check, threshold: Threshold, window: Sequence[Sample], looks: Sequence[Sample]) -> bool:
+    """Whether looks that are all well contradict the window, by the share of its samples that pass the bound."""
+    share = sum(_breaks(check, threshold, one) for one in window) / max(len(window), 1)
+    return len(looks) >= _FRESH_LOOKS and (1 - share) ** len(looks) < _BY_CHANCE
 
 
 def _breaks(check: Check, threshold: Threshold, one: Sample) -> bool:

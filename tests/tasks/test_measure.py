@@ -111,6 +111,18 @@ def test_a_breach_that_only_the_window_remembers_is_not_seen_and_fresh_looks_end
     assert looks[0].why.startswith("over its window error_rate is 75% (critical 3%), and a fresh look is well")
 
 
+def test_a_few_fresh_looks_say_nothing_of_an_error_that_comes_now_and_then(
+    at_work: Callable[..., Work], store: Store
+) -> None:
+    work = at_work()
+    for error in (1, 0, 0, 0, 0, 0, 0, 0, 0, 0):
+        _saw(store, work, error, 1)
+    looks = [measure(work) for _ in range(8)]
+    assert {look.sight for look in looks} == {Sight.UNKNOWN}, "nine in ten requests were answered before, too"
+    assert looks[7].why.startswith("over its window error_rate is 5.")
+    assert "8 fresh looks are well" in looks[7].why
+
+
 def test_what_was_seen_before_the_last_incident_ended_counts_for_nothing(
     at_work: Callable[..., Work], store: Store
 ) -> None:

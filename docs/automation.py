@@ -1,6 +1,7 @@
-"""An automation of yours: when Paramedic gives an incident to a person, Prefect runs a deployment of yours.
+r"""An automation of yours: when Paramedic gives an incident to a person, Prefect runs a deployment of yours.
 
-    PREFECT_API_URL=http://127.0.0.1:4200/api python docs/automation.py YOUR-FLOW/YOUR-DEPLOYMENT
+    PREFECT_API_URL=http://127.0.0.1:4200/api PREFECT_API_AUTH_STRING="$(cat DATA/prefect-login)" \
+        python docs/automation.py YOUR-FLOW/YOUR-DEPLOYMENT
 
 The flow takes the parameters `incident` and `reason`; the reason is for people to read, and nothing to run or to fetch.
 """

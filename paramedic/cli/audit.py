@@ -68,19 +68,7 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
     picked, store = opened(data)
     found = _looked(picked, store)
     if as_json:
-        say_json(
-            {
-                "verified": found.verified,
-                "entries": found.entries,
-                "checkpoints": found.checkpoints,
-                "uncovered": found.uncovered,
-                "erased": list(found.erased),
-                "restores": [{"entry": seq, "generation": life} for seq, life in found.restores],
-                "left_behind": found.left_behind,
-                "sealed": found.sealed,
-                "faults": [{"entry": fault.seq, "what": fault.what} for fault in found.faults],
-            }
-        )
+        _say_found(found)
     else:
         for fault in found.faults:
             console.print(f"entry {fault.seq} {safe(fault.what)}")
@@ -109,6 +97,7 @@ def vouch(
     *,
     because: Annotated[str, typer.Option(help="How you know that nobody forged it; it goes on the trail.")],
     data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Sign the trail as it stands now, on your word: a restore without the key, checkpoints that were lost.
 
@@ -122,11 +111,30 @@ def vouch(
     except (OSError, ValueError) as error:
         raise Negative(f"nothing was signed: {error}") from error
     found = _looked(picked, store)
-    for fault in found.faults:
-        console.print(f"entry {fault.seq} {safe(fault.what)}")
-    console.print(f"signed up to entry {found.reached}, on the word of {safe(by)}")
+    if as_json:
+        _say_found(found)
+    else:
+        for fault in found.faults:
+            console.print(f"entry {fault.seq} {safe(fault.what)}")
+        console.print(f"signed up to entry {found.reached}, on the word of {safe(by)}")
     if not found.verified:
         raise typer.Exit(1)
+
+
+def _say_found(found: Verification) -> None:
+    say_json(
+        {
+            "verified": found.verified,
+            "entries": found.entries,
+            "checkpoints": found.checkpoints,
+            "uncovered": found.uncovered,
+            "erased": list(found.erased),
+            "restores": [{"entry": seq, "generation": life} for seq, life in found.restores],
+            "left_behind": found.left_behind,
+            "sealed": found.sealed,
+            "faults": [{"entry": fault.seq, "what": fault.what} for fault in found.faults],
+        }
+    )
 
 
 @app.command()

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 _PATIENCE_SECONDS, _CHANGED_SECONDS, _AGAIN_SECONDS = 5.0, 10.0, 60.0
 
 
-class _Stop(Exception):
-    """SIGTERM or Ctrl-C."""
+class _Stop(BaseException):
+    """SIGTERM or Ctrl-C. No `except Exception` on its way holds it up: logging has one around each line that it writes."""
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:

@@ -27,7 +27,7 @@ from paramedic.up import Stack
 from paramedic.visible import one_line
 
 
-class _Interrupted(Exception):
+class _Interrupted(BaseException):
     """Somebody asked us to stop."""
 
 

@@ -44,10 +44,10 @@ def create_app() -> Any:
     in_turn(Engine, Pool)
     app = server.create_app()
     app.add_middleware(Turnstile)
-    login, ui_url = os.environ.get("PREFECT_SERVER_API_AUTH_STRING"), os.environ.get(SETTING)
-    app.add_middleware(Edge, login=login or None, ui_url=ui_url or None)  # the last one added is asked first
     app.router.lifespan_context = _uncollected(app.router.lifespan_context)
-    return app
+    login, ui_url = os.environ.get("PREFECT_SERVER_API_AUTH_STRING"), os.environ.get(SETTING)
+    # Around it and not in it: what Prefect's automations do goes to the application itself, by a host that nobody else has.
+    return Edge(app, login=login or None, ui_url=ui_url or None)
 
 
 def _uncollected(lifespan: "_Lifespan") -> "_Lifespan":

@@ -252,6 +252,7 @@ class Settings(BaseSettings):
     # a run takes seconds to begin, and samples inside as often as told
     checks_every: Annotated[timedelta, _span("10s", "1d")] = timedelta(seconds=60)
     control_probes: Addresses = ()
+    messages_a_minute: int = Field(default=5, ge=2, le=1000)
     mass_breach: int = Field(default=5, ge=2, le=1_000_000)
     keep_inbox: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=30)
     keep_evidence: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=90)

@@ -15,9 +15,8 @@ TRIES_BEFORE_NEXT_RUNG = 3
 #: A channel that takes no notice is asked for some eight hours; then the notice is old.
 TRIES_OF_A_NOTICE = 100
 
-#: Of a message's class, how many a person gets singly and how many at all within a minute; what goes beyond is a digest.
-#: What can wait leaves the last one of a minute to what cannot.
-_URGENT, _CAN_WAIT, _NOTICE, _FOR_A_PROGRAM = (4, 5), (2, 4), (9, 10), (1_000_000, 1_000_000)
+#: How many a channel that listens gets within a minute, singly and at all; a program takes one for each event.
+_NOTICE, _FOR_A_PROGRAM = (9, 10), (1_000_000, 1_000_000)
 
 
 def pause(message: Message, error: TryAgain) -> timedelta:
@@ -32,9 +31,13 @@ def urgent(message: Message) -> bool:
     return critical or message.kind in ("approval", "trouble")
 
 
-def limits(message: Message) -> tuple[int, int]:
-    """How many like this one person, or one channel that listens, gets within a minute: singly, and at all."""
+def limits(message: Message, a_minute: int) -> tuple[int, int]:
+    """How many like this one person, or one channel that listens, gets within a minute: singly, and at all.
+
+    A person gets `a_minute` of them, and what goes beyond is a digest. What can wait leaves the last one of a minute to
+    what cannot.
+    """
     if message.kind == "notice" and not (message.recipient or "").startswith("email:"):
         # A program that takes webhooks counts on one for each event.
         return _FOR_A_PROGRAM if (message.recipient or "").startswith("webhook:") else _NOTICE
-    return _URGENT if urgent(message) else _CAN_WAIT
+    return (a_minute - 1, a_minute) if urgent(message) else (a_minute // 2, a_minute - 1)

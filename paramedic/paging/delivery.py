@@ -238,7 +238,7 @@ class Delivery:
             if message.id in at_work or (listens and (not notices or message.recipient in self._tired)):
                 continue
             waiting.setdefault(job.people[0].id, []).append(job)
-        found = [_batch(jobs, told, self._memory) for jobs in waiting.values()]
+        found = [_batch(jobs, told, self._memory, self._settings.messages_a_minute) for jobs in waiting.values()]
         ready = [one for one in found if one is not None and self._is_asked_for(one) and _has_room(one, under_way)]
         return min(ready, key=lambda batch: _order(batch.jobs[0]), default=None)
 
@@ -251,7 +251,9 @@ class Delivery:
         """Hold them, and count them as this person's; None where others have them, or the person has had enough."""
         person, jobs = batch.person, {job.message.id: job for job in batch.jobs}
         held = {number: job.message.tries + 1 for number, job in jobs.items() if job.taken}
-        at_most = limits(batch.jobs[0].message)[1] - self._memory.told_lately(person.id)
+        at_most = limits(batch.jobs[0].message, self._settings.messages_a_minute)[1] - self._memory.told_lately(
+            person.id
+        )
         had = self._held(lambda tx: messages.take_for(tx, jobs, person.id, held=held, at_most=at_most), tuple(jobs))
         for number, job in jobs.items():
             job.taken = job.taken or number in had
@@ -396,10 +398,10 @@ def _order(job: _Job) -> tuple[int, datetime, int]:
     return messages.rank(message), message.due_at, message.id
 
 
-def _batch(jobs: Sequence[_Job], told: Counter[str], memory: Memory) -> _Batch | None:
+def _batch(jobs: Sequence[_Job], told: Counter[str], memory: Memory, a_minute: int) -> _Batch | None:
     """What one person gets next: the worst alone, or all in one where so much has come; None: nothing, for a while."""
     person = jobs[0].people[0]
-    singly, at_all = limits(jobs[0].message)
+    singly, at_all = limits(jobs[0].message, a_minute)
     had = told[person.id] + memory.told_lately(person.id)
     if had >= at_all:
         return None

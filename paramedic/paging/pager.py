@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 #: By then a direct page has left or failed, whatever the channels do.
 _DIRECT_SECONDS = 35.0
 
-#: So many direct pages a minute go singly; then one digest, and no more within the minute.
-_SINGLE_DIRECT_PAGES, _DIRECT_PAGES = 4, 5
-
 #: What waits for the next direct page.
 _DIRECT_WAITING = 100
 
@@ -113,9 +110,9 @@ class Pager:
         now, within = utc_now(), Round(_DIRECT_SECONDS)
         for person in self._recipients.anybody(now):
             had = self._memory.told_lately(person.id)
-            if had >= _DIRECT_PAGES:
+            if had >= self._settings.messages_a_minute:
                 return False  # who got so many knows that something is wrong
-            words = {subject: text} if had < _SINGLE_DIRECT_PAGES else dict(self._direct)
+            words = {subject: text} if had < self._settings.messages_a_minute - 1 else dict(self._direct)
             if self._reach_directly(within, person, words):
                 self._memory.tell(person.id)
                 for left in list(words):

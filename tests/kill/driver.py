@@ -119,6 +119,7 @@ PACE = {
     "PARAMEDIC_CLAIM_WITHIN": "15s",
     "PARAMEDIC_SILENT_AFTER": "60s",
     "PARAMEDIC_ACT_DEADLINE": "20s",
+    "PARAMEDIC_MESSAGES_A_MINUTE": "1000",  # many incidents of these stories come within one, each with its own mails
     "PARAMEDIC_REOPEN_WITHIN": "100ms",  # what begins again is another incident in these stories
 }
 

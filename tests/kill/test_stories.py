@@ -227,7 +227,7 @@ def test_what_comes_in_a_label_is_data_everywhere(whole: Ward) -> None:
     alert = whole.alert(service, **nasty)
     alert["annotations"] = {"summary": "[red]not red[/red] {{ secrets }}"}
     assert whole.send(alert).status_code == 202
-    big = whole.send(whole.alert(service, big="x" * 1_200_000))
+    big = whole.send(whole.alert(service, big="x" * 17_000_000))
     assert big.status_code == 413
     incident = whole.ended(service)
     assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)

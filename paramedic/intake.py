@@ -122,8 +122,7 @@ class Intake:
             return self._decide_many(library)
         except StoreUnavailable:
             raise
-        except Exception:
-            # The transaction is undone, whosever fault it was: now one by one, so that only that one is given up.
+        except Exception:  # the transaction is undone, whosever fault it was: one by one, only that one is given up
             log.exception("a batch of decisions could not be made; each is made alone")
             return self._decide_one_by_one(library)
 

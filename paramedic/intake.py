@@ -25,9 +25,12 @@ log = logging.getLogger(__name__)
 #: An alert that no runbook wants is escalated by this policy.
 DEFAULT_POLICY = "default"
 
-#: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it;
-#: while alerts come in, longer: a quarter of the time is left to decide in, however many come.
-_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS, _YIELD_SECONDS = 0.05, 100, 0.01, 0.15
+#: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it.
+_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.05, 100, 0.01
+
+#: The same while alerts come in: a tenth of the time is left to decide in, however many come, and half where a critical
+#: one is among them.
+_YIELD_SECONDS, _URGENT_SECONDS = 0.45, 0.05
 
 #: The target of an alert that names no listed one begins so.
 UNLISTED = "unlisted:"
@@ -65,6 +68,36 @@ def place(alert: Alert, library: Library) -> Place:
     return Place(alert_object.service_of(alert), f"{UNLISTED}{alert_object.place_of(alert)}", None, why)
 
 
+class Wake:
+    """How triage hears that alerts came in."""
+
+    def __init__(self) -> None:
+        self._any, self._critical = threading.Event(), threading.Event()
+
+    def set(self, *, critical: bool = False) -> None:
+        """Some came in; `critical` says whether one of them is."""
+        if critical:
+            self._critical.set()
+        self._any.set()
+
+    def cleared(self) -> bool:
+        """Whether some came in since the last time it was asked."""
+        came = self._any.is_set()
+        self._any.clear()
+        return came
+
+    def wait(self, seconds: float) -> None:
+        """Return when some come in, or after so long."""
+        self._any.wait(seconds)
+        self._any.clear()
+
+    def wait_critical(self, seconds: float) -> bool:
+        """Return when a critical one comes in, or after so long; whether one came."""
+        came = self._critical.wait(seconds)
+        self._critical.clear()
+        return came
+
+
 class Intake:
     """The loop that gives every receipt its decision. Several may run on one store: the first to decide wins."""
 
@@ -88,7 +121,7 @@ class Intake:
         self._decided = decided
         self._size = _MOST
 
-    def run(self, stop: threading.Event, wake: threading.Event, *, poll_seconds: float = 1.0) -> None:
+    def run(self, stop: threading.Event, wake: Wake, *, poll_seconds: float = 1.0) -> None:
         """Work until `stop`. A store that does not answer is waited for; nothing is lost meanwhile."""
         while not stop.is_set():
             try:
@@ -96,14 +129,13 @@ class Intake:
             except StoreUnavailable as error:
                 log.warning("triage waits: %s", error)
                 busy = False
-            if busy and wake.is_set():  # alerts come in: their senders wait now, and what is decided can catch up later
-                wake.clear()
-                stop.wait(_YIELD_SECONDS)
-            elif busy:
-                stop.wait(_PAUSE_SECONDS)
-            else:
+            if not busy:
                 wake.wait(poll_seconds)
-                wake.clear()
+            elif wake.cleared():  # alerts come in: their senders wait now, and what is decided can catch up later
+                stop.wait(_URGENT_SECONDS)
+                wake.wait_critical(_YIELD_SECONDS - _URGENT_SECONDS)
+            else:
+                stop.wait(_PAUSE_SECONDS)
 
     def work(self) -> int:
         """Decide until nothing waits; how many decisions were made. Raises StoreUnavailable."""

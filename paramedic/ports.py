@@ -109,7 +109,8 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
 
 
 def _socket(family: int, address: tuple[Any, ...], *, reuse_address: bool, reuse_port: bool) -> socket.socket:
-    made = socket.socket(family)
+    # Named TCP in so many words, or asyncio leaves Nagle's algorithm on: an answer in two writes would take 40 ms more.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse_address)
         if reuse_port:

@@ -16,7 +16,7 @@ from paramedic import intake as intake_module
 from paramedic import library, runbook
 from paramedic.alert import Alert, Severity, Status, fingerprint
 from paramedic.incident import State
-from paramedic.intake import CROWD, Intake
+from paramedic.intake import CROWD, Intake, Wake
 from paramedic.outcome import Ending, Outcome
 from paramedic.runbook import Runbook
 from paramedic.secret import forget_all, remember
@@ -407,7 +407,7 @@ def test_a_secret_that_is_one_of_our_own_words_hides_no_severity(store: Store, s
 
 
 def test_it_stops_when_told(store: Store) -> None:
-    stop, wake = threading.Event(), threading.Event()
+    stop, wake = threading.Event(), Wake()
     thread = threading.Thread(target=Intake(store, lambda: SHELF).run, args=(stop, wake))
     thread.start()
     stop.set()
@@ -447,6 +447,51 @@ def test_a_critical_alert_is_decided_before_five_thousand_warnings_and_its_decis
     monkeypatch.setattr("paramedic.intake._LONGEST_SECONDS", 0)
     assert intake.decide_some() == 1
     assert _decisions(store) == ["Critical", "Critical too", "W0"]
+
+
+class _Waits(Wake):
+    """Notes what triage waits for, and waits for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def wait(self, seconds: float) -> None:
+        self.said.append(f"any, {seconds:.2f} s")
+
+    def wait_critical(self, seconds: float) -> bool:
+        self.said.append(f"critical, {seconds:.2f} s")
+        return False
+
+
+def test_while_alerts_come_in_triage_leaves_the_store_to_their_senders(store: Store) -> None:
+    """As a script: two batches while alerts come in, one after they stopped, then nothing waits."""
+    stop, wake = threading.Event(), _Waits()
+    came = iter([True, True, False])
+
+    class Scripted(Intake):
+        def decide_some(self) -> int:
+            try:
+                if next(came):
+                    wake.set()
+            except StopIteration:
+                stop.set()
+                return 0
+            return 1
+
+    Scripted(store, lambda: SHELF).run(stop, wake)
+    assert wake.said == ["critical, 0.40 s", "critical, 0.40 s", "any, 1.00 s"]
+
+
+def test_only_a_critical_alert_ends_that_pause() -> None:
+    wake = Wake()
+    wake.set()
+    assert not wake.wait_critical(0)
+    wake.set(critical=True)
+    assert wake.wait_critical(60)
+    assert not wake.wait_critical(0), "once"
+    assert wake.cleared()
+    assert not wake.cleared()
 
 
 def _decisions(store: Store) -> list[str]:

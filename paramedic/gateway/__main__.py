@@ -1,5 +1,6 @@
 """`python -m paramedic.gateway`: takes alerts in, and gives each its decision, until SIGTERM."""
 
+import gc
 import logging
 import os
 import signal
@@ -10,7 +11,7 @@ from paramedic import heart, library, ports, settings
 from paramedic.bell import DISPATCH, ring
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
-from paramedic.intake import Intake
+from paramedic.intake import Intake, Wake
 from paramedic.library_watch import LibraryWatch
 from paramedic.secret import hush_logging
 from paramedic.store import Store
@@ -25,7 +26,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     chosen = settings.load()
     store = Store(chosen.store())
-    stop, wake = threading.Event(), threading.Event()
+    stop, wake = threading.Event(), Wake()
     intake = Intake(
         store,
         lambda: library.in_force(chosen),
@@ -53,12 +54,13 @@ def main() -> None:
     try:
         serving = server(make_app(chosen, store, wake=wake, alive=worker.is_alive), chosen)
         serving.config.callback_notify, serving.config.timeout_notify = beat, 1
+        gc.freeze()  # what is loaded stays: the garbage collector need not look at it again and again
         serving.run(sockets=ports.listening_sockets(chosen.host, chosen.port))
         if not serving.started:
             sys.exit(1)
     finally:
         stop.set()
-        wake.set()
+        wake.set(critical=True)
         worker.join(_TRIAGE_SECONDS)
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,6 +32,7 @@ from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.gateway.headers import SafeHeaders
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import RefusalLog, refused
+from paramedic.intake import Wake
 from paramedic.secret import redact
 from paramedic.settings import Settings, link_key, web_address
 from paramedic.sources import BadPayload, alertmanager
@@ -73,10 +73,10 @@ def make_app(
     chosen: Settings,
     store: Store,
     *,
-    wake: threading.Event,
+    wake: Wake,
     alive: Callable[[], bool],
     patience: timedelta = timedelta(seconds=30),
-) -> FastAPI:
+) -> ASGIApp:
     """The application.
 
     `wake` is set after each commit; `alive` says whether triage works; `patience` is how long a body may take to come.
@@ -86,8 +86,6 @@ def make_app(
     senders = Senders(chosen)
     readiness = Readiness(store, alive)
     alerts = AlertDesk(chosen, store, senders, wake, patience, readiness)
-    app.add_middleware(Shortcut, take=alerts.take)
-    app.add_middleware(SafeHeaders)  # the last one is the first to be met
     app.add_exception_handler(StarletteHTTPException, _no_address)
     app.add_api_route(
         _ALERTS,
@@ -117,7 +115,7 @@ def make_app(
     approvals = ApprovalDesk(chosen, store, forms)
     app.add_api_route("/approve/{token}", approvals.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/approve/{token}", approvals.decide, methods=["POST"], include_in_schema=False)
-    return app
+    return SafeHeaders(Shortcut(app, alerts.take))
 
 
 class Shortcut:
@@ -177,7 +175,7 @@ class AlertDesk:
         chosen: Settings,
         store: Store,
         senders: Senders,
-        wake: threading.Event,
+        wake: Wake,
         patience: timedelta,
         readiness: Readiness,
     ) -> None:
@@ -188,6 +186,9 @@ class AlertDesk:
         self._bodies = Bodies(chosen.body_limit, patience)
         self._commits = GroupCommit(store, _committed)
         self._reading = CapacityLimiter(1)
+        self._quarantined = metrics.QUARANTINED.labels(alertmanager.NAME)
+        self._truncated = metrics.TRUNCATED.labels(alertmanager.NAME)
+        self._taken = {status: metrics.ALERTS.labels(alertmanager.NAME, status.value) for status in Status}
 
     async def take(self, request: Request) -> Response:
         """An Alertmanager webhook, version 3 or 4. The sender is known before a byte of the body is read."""
@@ -209,7 +210,7 @@ class AlertDesk:
         kept = inbox.prepare((), source=alertmanager.NAME, sender=who, bad=bad, keep=self._chosen.quarantine_limit)
         try:
             await self._commits.commit(kept)
-            metrics.QUARANTINED.labels(alertmanager.NAME).inc()
+            self._quarantined.inc()
         except (StoreUnavailable, StoreUnknown, QueueFull) as trouble:
             log.warning("nor could it be kept: %s", trouble)
         return refused(error.status, error.reason, field="body", what=error.what, allowed=error.allowed)
@@ -230,11 +231,11 @@ class AlertDesk:
             return refused(503, "store", what="the alerts could not be written", allowed="send them again")
         self._readiness.taken()
         metrics.TOOK.observe(time.perf_counter() - began)
-        metrics.QUARANTINED.labels(alertmanager.NAME).inc(taken.quarantined)
-        metrics.TRUNCATED.labels(alertmanager.NAME).inc(taken.delivery.truncated)
+        self._quarantined.inc(taken.quarantined)
+        self._truncated.inc(taken.delivery.truncated)
         for status, count in taken.statuses.items():
-            metrics.ALERTS.labels(alertmanager.NAME, status.value).inc(count)
-        self._wake.set()
+            self._taken[status].inc(count)
+        self._wake.set(critical=taken.delivery.is_critical)
         problem = taken.problem
         if problem is not None:
             status_code = 422 if problem.readable else 400

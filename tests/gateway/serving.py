@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
+from paramedic.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
@@ -28,7 +29,7 @@ def serving(
     folder.mkdir(mode=0o700, exist_ok=True)
     migrate(chosen.store())
     store = Store(chosen.store())
-    app = make_app(chosen, store, wake=threading.Event(), alive=lambda: True, patience=patience)
+    app = make_app(chosen, store, wake=Wake(), alive=lambda: True, patience=patience)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
         running = server(app, chosen)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})

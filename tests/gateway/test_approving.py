@@ -1,6 +1,5 @@
 """An approval by link: looking decides nothing, the code of the message is needed, and five wrong ones end it."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +15,7 @@ from starlette.testclient import TestClient
 from paramedic import settings
 from paramedic.approval import Answer, Approval, code
 from paramedic.gateway.app import make_app
+from paramedic.intake import Wake
 from paramedic.link import Approving, sign_approval
 from paramedic.settings import Settings
 from paramedic.store import Store, approvals, incidents, trail
@@ -34,7 +34,7 @@ def chosen(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def client(chosen: Settings, timed: Store) -> Iterator[TestClient]:
-    with TestClient(make_app(chosen, timed, wake=threading.Event(), alive=lambda: True)) as one:
+    with TestClient(make_app(chosen, timed, wake=Wake(), alive=lambda: True)) as one:
         yield one
 
 

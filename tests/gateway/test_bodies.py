@@ -20,6 +20,7 @@ from serving import AUTH, TOKEN, connect, exchange, read_one, serving, status
 from starlette.testclient import TestClient
 
 from paramedic.gateway.app import make_app
+from paramedic.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
@@ -262,7 +263,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     chosen = Settings(data=tmp_path_factory.mktemp("any"), gateway_tokens={"prometheus": TOKEN})
     migrate(chosen.store())
     store = Store(chosen.store())
-    with TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True)) as one:
+    with TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True)) as one:
         yield one
     store.close()
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import sqlite3
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from paramedic import settings
 from paramedic.alert import Alert, Severity, Status
 from paramedic.gateway.app import make_app
 from paramedic.incident import State
+from paramedic.intake import Wake
 from paramedic.link import Acknowledgement, sign
 from paramedic.outcome import Ending, Outcome
 from paramedic.settings import Settings
@@ -50,7 +50,7 @@ def store(chosen: Settings) -> Iterator[Store]:
 
 @pytest.fixture
 def client(chosen: Settings, store: Store) -> TestClient:
-    return TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+    return TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
 
 
 def _post(client: TestClient, body: bytes = PAYLOAD, auth: str | bytes | None = f"Bearer {TOKEN}") -> Any:
@@ -71,6 +71,15 @@ def test_a_group_of_two_is_two_receipts_on_disk(client: TestClient, store: Store
     assert {row.sender for row in _rows(store, inbox)} == {"prometheus"}
 
 
+def test_triage_hears_of_what_came_and_whether_it_is_critical(chosen: Settings, store: Store) -> None:
+    wake = Wake()
+    client = TestClient(make_app(chosen, store, wake=wake, alive=lambda: True))
+    _post(client, PAYLOAD.replace(b"critical", b"warning"))
+    assert (wake.cleared(), wake.wait_critical(0)) == (True, False)
+    _post(client, PAYLOAD.replace(b"warning", b"critical"))
+    assert (wake.cleared(), wake.wait_critical(0)) == (True, True)
+
+
 def test_basic_auth_is_as_good(client: TestClient, store: Store) -> None:
     said = base64.b64encode(b"grafana:a-password-of-this-test").decode()
     assert _post(client, auth=f"Basic {said}").status_code == 202
@@ -81,7 +90,7 @@ def test_a_secret_may_have_any_letters(tmp_path: Path, store: Store) -> None:
     chosen = Settings(
         data=tmp_path, gateway_tokens={"a": SecretStr("schlüssel")}, gateway_users={"b": SecretStr("пароль")}
     )
-    client = TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+    client = TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
     assert _post(client, auth="Bearer schlüssel").status_code == 202
     assert _post(client, auth=b"Basic " + base64.b64encode("b:пароль".encode())).status_code == 202
 
@@ -110,7 +119,7 @@ def test_nobody_we_know_is_refused_and_nothing_of_theirs_is_kept(
 
 
 def test_without_any_token_everybody_is_refused(tmp_path: Path, store: Store) -> None:
-    app = make_app(Settings(data=tmp_path), store, wake=threading.Event(), alive=lambda: True)
+    app = make_app(Settings(data=tmp_path), store, wake=Wake(), alive=lambda: True)
     assert _post(TestClient(app), auth="Bearer ").status_code == 401
 
 
@@ -162,7 +171,7 @@ def test_a_store_that_cannot_be_written_is_503_and_never_a_false_202(
 
 def test_a_flood_of_bad_alerts_does_not_hold_the_store(chosen: Settings, store: Store) -> None:
     chosen = chosen.model_copy(update={"body_limit": 1_000_000})
-    client = TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+    client = TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
     answer = _post(client, json.dumps({"alerts": [0] * 100_000}).encode())
     assert answer.json() == {"receipts": [], "quarantined": 100_000}
     assert 1 <= len(_rows(store, quarantine)) <= 21
@@ -170,7 +179,7 @@ def test_a_flood_of_bad_alerts_does_not_hold_the_store(chosen: Settings, store: 
 
 def test_a_store_that_has_no_tables_yet_is_said_and_takes_nothing(chosen: Settings, tmp_path: Path) -> None:
     empty = Store(f"sqlite:///{tmp_path}/empty.db")
-    client = TestClient(make_app(chosen, empty, wake=threading.Event(), alive=lambda: True))
+    client = TestClient(make_app(chosen, empty, wake=Wake(), alive=lambda: True))
     assert _post(client).status_code == 503
     assert client.get("/readyz").status_code == 503
     assert client.get("/metrics").status_code == 200
@@ -178,7 +187,7 @@ def test_a_store_that_has_no_tables_yet_is_said_and_takes_nothing(chosen: Settin
 
 
 def test_ready_is_said_only_while_alerts_are_worked_on(chosen: Settings, store: Store) -> None:
-    app = make_app(chosen, store, wake=threading.Event(), alive=lambda: False)
+    app = make_app(chosen, store, wake=Wake(), alive=lambda: False)
     assert TestClient(app).get("/readyz").status_code == 503
     assert TestClient(app).get("/healthz").status_code == 200
 

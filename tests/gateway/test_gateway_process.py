@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from paramedic.demo.world import free_port
 from paramedic.gateway.app import make_app
+from paramedic.intake import Wake
 from paramedic.lifeline import command
 from paramedic.settings import Settings
 from paramedic.store import Store
@@ -199,7 +200,7 @@ def test_a_body_that_does_not_come_is_408(tmp_path: Path) -> None:
     chosen = Settings(data=tmp_path, gateway_tokens={"prometheus": SecretStr(TOKEN)})
     migrate(chosen.store())
     store = Store(chosen.store())
-    app = make_app(chosen, store, wake=threading.Event(), alive=lambda: True, patience=timedelta(milliseconds=300))
+    app = make_app(chosen, store, wake=Wake(), alive=lambda: True, patience=timedelta(milliseconds=300))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -1,6 +1,5 @@
 """A heartbeat is heard from who may send alerts, and is on disk before its 202."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from paramedic.gateway.app import make_app
+from paramedic.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store, heartbeats
 from paramedic.store.migrations import migrate
@@ -33,7 +33,7 @@ def store(chosen: Settings) -> Iterator[Store]:
 
 @pytest.fixture
 def client(chosen: Settings, store: Store) -> TestClient:
-    return TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+    return TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
 
 
 def _heard(store: Store, name: str) -> bool:

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from paramedic import identity, settings
 from paramedic.gateway.app import make_app
 from paramedic.identity import NotOurs, demand, proof
+from paramedic.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store
 
@@ -24,7 +25,7 @@ def chosen(tmp_path: Path) -> Settings:
 
 
 def _client(chosen: Settings) -> TestClient:
-    return TestClient(make_app(chosen, Store(chosen.store()), wake=threading.Event(), alive=lambda: True))
+    return TestClient(make_app(chosen, Store(chosen.store()), wake=Wake(), alive=lambda: True))
 
 
 def test_it_proves_itself_at_its_own_addresses_alone_and_with_its_folders_key(chosen: Settings, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from paramedic.gateway import app as gateway
 from paramedic.gateway.app import make_app
+from paramedic.intake import Wake
 from paramedic.settings import Settings
 from paramedic.sources import Reading, alertmanager
 from paramedic.store import Store
@@ -51,7 +52,7 @@ def test_while_large_bodies_are_read_one_at_a_time_a_small_one_gets_its_202(
 
     monkeypatch.setattr(alertmanager, "read", slow)
     chosen = Settings(data=tmp_path, gateway_tokens={"a": SecretStr(TOKEN)})
-    app = make_app(chosen, store, wake=threading.Event(), alive=lambda: True)
+    app = make_app(chosen, store, wake=Wake(), alive=lambda: True)
 
     async def together() -> list[Any]:
         transport = httpx.ASGITransport(app=app)

@@ -1,7 +1,6 @@
 """A link acts for a person who looks at its page and presses the button; for no other site, scanner or second time."""
 
 import re
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from paramedic import settings
 from paramedic.approval import Answer, code
 from paramedic.gateway.app import make_app
 from paramedic.incident import State
+from paramedic.intake import Wake
 from paramedic.link import Acknowledgement, Approving, sign, sign_approval
 from paramedic.settings import Settings
 from paramedic.store import Store, approvals, incidents
@@ -33,7 +33,7 @@ def chosen(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def client(chosen: Settings, timed: Store) -> Iterator[TestClient]:
-    with TestClient(make_app(chosen, timed, wake=threading.Event(), alive=lambda: True)) as one:
+    with TestClient(make_app(chosen, timed, wake=Wake(), alive=lambda: True)) as one:
         yield one
 
 

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from paramedic.gateway.app import make_app
 from paramedic.gateway.group_commit import GroupCommit
 from paramedic.gateway.readiness import Readiness
+from paramedic.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, probe
 
@@ -85,7 +86,7 @@ def test_what_could_not_be_committed_makes_readyz_red(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = Settings(data=tmp_path, gateway_tokens={"prometheus": SecretStr("a-token-of-this-test")})
-    client = TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+    client = TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
     auth = {"Authorization": "Bearer a-token-of-this-test"}
     assert client.get("/readyz").status_code == 200
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from starlette.testclient import TestClient
 
 from paramedic.gateway.app import make_app
 from paramedic.gateway.readiness import Readiness
+from paramedic.intake import Wake
 from paramedic.paging import Pager
 from paramedic.settings import Settings
 from paramedic.store import Store
@@ -59,7 +59,7 @@ def test_a_full_disk_is_503_and_every_202_is_there_afterwards(small_disk: Path) 
     chosen = Settings(data=small_disk, gateway_tokens={"prometheus": SecretStr(TOKEN)})
     migrate(chosen.store())
     store = Store(chosen.store())
-    client = TestClient(make_app(chosen, store, wake=threading.Event(), alive=lambda: True))
+    client = TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
     labels = {"alertname": "A", "text": "x" * 10_000}
     alert = {"labels": labels, "status": "firing", "startsAt": "2026-01-31T09:30:00Z"}
     promised: list[str] = []

@@ -1,10 +1,11 @@
 """One object is one place, whoever measured it; two objects are two, however alike their exporter makes them."""
 
 import itertools
+import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opened import NINE
 
@@ -111,6 +112,7 @@ labels = st.dictionaries(
 )
 
 
+@example({"a": "x" * 300, "service": "y" * 300}, random.Random(0))
 @given(labels, st.randoms())
 def test_a_place_depends_on_no_order_and_is_bounded(said: dict[str, str], shuffle: Any) -> None:
     pairs = list(said.items())

@@ -69,6 +69,12 @@ def _commit(commits: GroupCommit, deliveries: Sequence[Delivery]) -> list[Any]:
     return asyncio.run(together())
 
 
+def _until_taken(commits: GroupCommit) -> None:
+    """Until the writer has what was queued."""
+    while commits._others:
+        time.sleep(0.001)
+
+
 def test_what_comes_while_another_writes_is_one_transaction(engine: Engine, store: Store) -> None:
     written: list[int] = []
     event.listen(engine, "commit", lambda conn: written.append(1))
@@ -111,20 +117,17 @@ def test_a_sender_that_went_away_keeps_nobody_from_an_answer(engine: Engine, sto
 
     async def one_goes_away() -> None:
         with locked(engine):
+            begun = asyncio.create_task(commits.commit(delivery("Begun")))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(_until_taken, commits)
             gone = asyncio.create_task(commits.commit(delivery("Gone")))
-            stays = asyncio.create_task(commits.commit(delivery("Stays")))
-            await asyncio.sleep(0.02)
+            stays = asyncio.create_task(commits.commit(delivery("Stays")))  # in one transaction with it
+            await asyncio.sleep(0)
             gone.cancel()
-        await stays
+        await asyncio.wait_for(asyncio.gather(begun, stays), 20)
 
     asyncio.run(one_goes_away())
-    assert sorted(names(store)) == ["Gone", "Stays"]
-
-
-def _until_taken(commits: GroupCommit) -> None:
-    """Until the writer has what was queued."""
-    while commits._others:
-        time.sleep(0.001)
+    assert names(store) == ["Begun", "Gone", "Stays"]
 
 
 def test_what_is_critical_is_written_first_where_not_all_fits_into_one_transaction(
@@ -161,10 +164,10 @@ def test_in_the_transaction_nothing_is_redacted_that_a_sender_makes_long(
     engine: Engine, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = "password=hunter22 " * 60_000
-    ready = delivery("A" * 60, bad=[Unreadable(body, "body: is no JSON")])
+    ready = delivery("A" * 2000, bad=[Unreadable(body, "body: is no JSON")])
     read: list[int] = []
     redact = inbox.redacted.__globals__["redact"]
-    for module in ("paramedic.secret", "paramedic.store.tables"):
+    for module in ("paramedic.secret", "paramedic.store.tables", "paramedic.store.inbox"):
         monkeypatch.setattr(f"{module}.redact", lambda text: read.append(len(text)) or redact(text))
     assert _commit(GroupCommit(store), [ready]) == [None]
     assert max(read, default=0) < 1000

@@ -5,6 +5,7 @@ import signal
 from datetime import timedelta
 from multiprocessing.connection import Connection
 
+import pytest
 from databases import Clock, at_once, processes
 from opened import alert
 from sqlalchemy import event, func, select, text
@@ -85,8 +86,9 @@ def test_alerts_wait_in_the_order_they_came_until_they_are_decided(timed: Store)
         assert [one.alert.name for one in inbox.waiting(tx, limit=1)] == ["A"]
 
 
-def test_what_is_held_is_looked_at_again_when_its_time_comes(timed: Store, clock: Clock) -> None:
-    receive(timed, "A")
+@pytest.mark.parametrize("severity", [Severity.WARNING, Severity.CRITICAL])
+def test_what_is_held_is_looked_at_again_when_its_time_comes(timed: Store, clock: Clock, severity: Severity) -> None:
+    inbox.receive(timed, [alert("A", severity=severity)], source="alertmanager", sender="prometheus")
     until = clock.now() + timedelta(minutes=3)
     with timed.write() as tx:
         [held] = inbox.waiting(tx)

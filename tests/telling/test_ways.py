@@ -96,8 +96,9 @@ def test_ways_that_all_say_later_are_tried_again_each_with_the_message_s_own_id(
     hooks.says = chat.says = 503
     postbox.says["*"] = "451 4.7.1 later"
     pager = paging()
-    for pause in (5, 15, 60):
+    for tries, pause in enumerate((5, 15, 60), 1):
         assert pager.deliver_due() == 0
+        assert len(hooks.posted) == tries
         clock.advance(timedelta(seconds=pause))
     postbox.says = {"ada@example.org": "451 4.7.1 later"}
     assert pager.deliver_due() == 1

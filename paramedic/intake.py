@@ -222,7 +222,8 @@ class Intake:
         known = self._known(tx, alert, at, live)
         alert = triage.begun_again(alert, known.last, receipt.received_at)
         decision = triage.decide(alert, known)
-        if live is not None and at.runbook is not None and at.runbook.name != live.runbook:
+        other = live is not None and at.runbook is not None and at.runbook.name != live.runbook
+        if other or decision.verdict is Verdict.OPEN:
             decision = replace(decision, reason=f"{at.why}; {decision.reason}")
         number = live.number if live else None
         hold = decision.until if decision.verdict is Verdict.HOLD else None
@@ -300,7 +301,7 @@ def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
         service=at.service,
         target=at.target,
         policy=at.runbook.policy if at.runbook else DEFAULT_POLICY,
-        reason=f"{at.why}; {reason}",
+        reason=reason,
         plan=plan,
     )
     if plan is None:

@@ -21,6 +21,7 @@ from paramedic.services import Services, parse_services
 from paramedic.settings import Settings
 from paramedic.target import Target
 from paramedic.transaction import must_be_closed
+from paramedic.way import Way
 
 #: The playbooks that Paramedic ships.
 PLAYBOOKS = ("restart-service", "restore-service")
@@ -43,6 +44,11 @@ class Library:
     def placed(self) -> list[tuple[str, Placed]]:
         """Every check at every target that it measures, with the group that it is run with."""
         return [(one.group, placed) for one in self.runbooks.values() for placed in one.placed(self.services)]
+
+    def ways(self) -> list[Way]:
+        """Every way that a person or a channel is told by."""
+        told = {way for person in self.oncall.people.values() for way in person.ways}
+        return sorted(told.union(*(one.notify for one in self.runbooks.values())), key=str)
 
     def groups(self) -> list[str]:
         """The groups that have checks."""
@@ -136,51 +142,65 @@ def _made(
     return Library(runbooks, services, oncall, tuple(problems))
 
 
+class _Fault(NamedTuple):
+    """What of a runbook does not agree with another file: the key, what is wrong with it, and what is allowed."""
+
+    key: str
+    what: str
+    allowed: str = ""
+
+
 def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:
     """What the other files must agree with."""
     found = [*_misnamed(one, path, playbooks), *_unlisted(one, services), *_untold(one, oncall)]
     if found:
-        raise BadDocument([Problem(str(path), 2, 1, what, allowed) for what, allowed in found])
+        raise BadDocument(
+            [
+                Problem(str(path), *runbook.place_of(one.text, *key.split(".")), f"{key}: {what}", allowed)
+                for key, what, allowed in found
+            ]
+        )
 
 
-def _misnamed(one: Runbook, path: Path, playbooks: Collection[str]) -> Iterator[tuple[str, str]]:
+def _misnamed(one: Runbook, path: Path, playbooks: Collection[str]) -> Iterator[_Fault]:
     if one.name != path.stem:
-        yield f"runbook: {one.name!r} is not the file's name", f"write {path.stem}"
+        yield _Fault("runbook", f"{one.name!r} is not the file's name", f"write {path.stem}")
     if one.playbook not in playbooks:
-        yield f"playbook: there is no {one.playbook!r}", ", ".join(playbooks)
+        yield _Fault("playbook", f"there is no {one.playbook!r}", f"there are: {', '.join(playbooks)}")
     if one.playbook == "restart-service" and one.remedies != (RESTART,):
-        what = f"with.remedies: restart-service knows one remedy, restart, and not {one.remedies[-1].name}"
-        yield what, "write `playbook: restore-service` for a ladder"
+        what = f"restart-service knows one remedy, restart, and not {one.remedies[-1].name}"
+        yield _Fault("with.remedies", what, "write `playbook: restore-service` for a ladder")
 
 
-def _unlisted(one: Runbook, services: Services) -> Iterator[tuple[str, str]]:
+def _unlisted(one: Runbook, services: Services) -> Iterator[_Fault]:
     listed = [target for target in services if target.service == one.service]
     if not listed:
-        yield f"service: services.yaml lists no target of {one.service!r}", ""
+        known = ", ".join(sorted({target.service for target in services})) or "none"
+        yield _Fault("service", f"services.yaml lists no target of {one.service!r}", f"it lists: {known}")
         return
     at_once = one.guardrails.at_once
     if at_once is not None and at_once.of != len(listed):
-        what = f"guardrails.at_once: says {at_once.of} targets, and services.yaml lists {len(listed)} of {one.service}"
-        yield what, f"write {min(at_once.count, len(listed))} of {len(listed)}"
+        what = f"says {at_once.of} targets, and services.yaml lists {len(listed)} of {one.service}"
+        yield _Fault("guardrails.at_once", what, f"write {min(at_once.count, len(listed))} of {len(listed)}")
     for target in listed:
         if target.kind == one.target.kind:
             yield from _lacking(one, target)
 
 
-def _lacking(one: Runbook, target: Target) -> Iterator[tuple[str, str]]:
+def _lacking(one: Runbook, target: Target) -> Iterator[_Fault]:
     for remedy in one.remedies:
         if remedy.verb is Verb.ROLL_BACK and target.releases is None:
-            yield f"with.remedies: {target.id} has no releases to roll back", "services.yaml: releases: /folder"
+            yield _Fault("with.remedies", f"{target.id} has no releases to roll back", "services.yaml: releases: /folder")
         if remedy.command is not None and remedy.command not in target.commands:
             there = ", ".join(target.commands) or "none"
-            what = f"with.remedies: services.yaml declares no command {remedy.command!r} for {target.id}"
-            yield what, f"there are: {there}"
+            what = f"services.yaml declares no command {remedy.command!r} for {target.id}"
+            yield _Fault("with.remedies", what, f"there are: {there}")
 
 
-def _untold(one: Runbook, oncall: Oncall) -> Iterator[tuple[str, str]]:
+def _untold(one: Runbook, oncall: Oncall) -> Iterator[_Fault]:
     if one.policy not in oncall.policies:
-        yield f"escalate.policy: there is no {one.policy!r}", ", ".join(oncall.policies)
+        yield _Fault("escalate.policy", f"there is no {one.policy!r}", f"there are: {', '.join(oncall.policies)}")
     addresses = {way for person in oncall.people.values() for way in person.ways if way.kind == "email"}
     for way in one.notify:
         if way.kind == "email" and way not in addresses:
-            yield f"notify: {way} is nobody's address in oncall.yaml", ", ".join(sorted(map(str, addresses)))
+            yield _Fault("notify", f"{way} is nobody's address in oncall.yaml", ", ".join(sorted(map(str, addresses))))

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -335,12 +335,23 @@ def _nearest(name: str, known: list[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
 
 
+def place_of(text: str, *at: str) -> tuple[int, int]:
+    """Line and column in a runbook that `parse` has read: of the key, or of the nearest one above it."""
+    lines = text.split("\n")
+    return place("\n".join(lines[1 : _end(lines)]), at, first_line=2)
+
+
+def _end(lines: Sequence[str]) -> int:
+    """The line, counted from 0, that ends the front matter."""
+    return next(number for number, line in enumerate(lines[1:], 1) if line.strip() == "---")
+
+
 def parse(text: str, file: str) -> Runbook:
     """The runbook that the text is. Raises BadDocument with every problem at once."""
     lines = text.split("\n")
     if lines[0].strip() != "---" or "---" not in (line.strip() for line in lines[1:]):
         raise BadDocument([Problem(file, 1, 1, "no front matter", "begin with a line `---`, keys, and a line `---`")])
-    end = next(number for number, line in enumerate(lines[1:], 1) if line.strip() == "---")
+    end = _end(lines)
     front = read("\n".join(lines[1:end]), file, _Front, first_line=2)
     prose = "\n".join(lines[end + 1 :])
     problems = [
@@ -352,7 +363,7 @@ def parse(text: str, file: str) -> Runbook:
     problems += [
         Problem(
             file,
-            *place("\n".join(lines[1:end]), ("guardrails", "approval", name), first_line=2),
+            *place_of(text, "guardrails", "approval", name),
             f"guardrails.approval.{name}: the ladder has no such remedy",
             _nearest(name, [one.word for one in work.remedies]),
         )

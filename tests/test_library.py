@@ -177,12 +177,13 @@ def _alert(instance: str = "web-1:9100") -> Alert:
 
 
 def _decided(store: Store, intake: Intake, alert: Alert) -> tuple[str | None, str]:
-    """The runbook of the incident that the alert opens, and why a person has it."""
+    """The runbook of the incident that the alert opens, and why a person has it: also in the list of what came in."""
     inbox.receive(store, [alert], source="alertmanager", sender="test")
     intake.work()
     with store.read() as tx:
         row = tx.conn.execute(inbox_rows.select().order_by(inbox_rows.c.position.desc())).first()
         incident = incidents.get(tx, row.incident)
+    assert (incident.because or "") in row.reason
     return incident.runbook, incident.because or ""
 
 

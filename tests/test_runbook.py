@@ -222,11 +222,32 @@ def test_a_remedy_that_the_targets_cannot_have_is_refused(tmp_path: Path) -> Non
     assert "web-1/tracking-api has no releases to roll back; services.yaml: releases: /folder" in problems[1]
 
 
+@pytest.mark.parametrize(
+    ("line", "written", "allowed"),
+    [
+        ("runbook: ", "runbook: anothers-name", "write "),
+        ("service: ", "service: payments", "it lists: tracking-api"),
+        ("playbook: ", "playbook: restart-servce", "there are: restart-service, restore-service"),
+        ("escalate: ", "escalate: {policy: nights}", "there are: default"),
+        ("guardrails: ", "guardrails: {at_once: 1 of 7}", "write 1 of 1"),
+    ],
+)
+def test_what_another_file_does_not_know_is_said_at_its_place_with_what_there_is(
+    tmp_path: Path, line: str, written: str, allowed: str
+) -> None:
+    text = re.sub(f"(?m)^{line}.*$", written, GOOD)
+    file = _shelved(tmp_path, text)
+    [problem] = library.load(tmp_path).problems
+    at = next(number for number, one in enumerate(text.split("\n"), 1) if one == written)
+    assert (problem.file, problem.line) == (str(file), at)
+    assert allowed in problem.allowed
+
+
 def test_a_runbook_may_name_a_playbook_of_ones_own_folder(tmp_path: Path) -> None:
     _shelved(tmp_path, GOOD.replace("restart-service", "our-restart"))
     flows = tmp_path / "flows"
     flows.mkdir()
-    assert "there is no 'our-restart'; restart-service, restore-service" in str(
+    assert "there is no 'our-restart'; there are: restart-service, restore-service" in str(
         library.load(tmp_path, flows).problems[0]
     )
     (flows / "our_restart.py").write_text("")

@@ -19,7 +19,7 @@ def demo(
     data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Keep the run's data there.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up until Ctrl-C.")] = False,
 ) -> None:
-    """Two stories on a real service: one that a restart heals, one that needs a person. Ends by itself."""
+    """Four stories on a real service: three that are healed, one that needs a person. Ends by itself."""
     raise typer.Exit(run(json_file=json_file, data=data, keep=keep))
 
 

@@ -235,16 +235,9 @@ def _releases(picked: Settings) -> Finding:
     return Finding("releases", well=not wrong, words="; ".join(wrong) or words)
 
 
-def _ways(picked: Settings) -> list[Way]:
-    """Every way that a person or a channel is told by. Raises BadDocument."""
-    shelf = library.opened(picked)
-    ways = {way for person in shelf.oncall.people.values() for way in person.ways}
-    return sorted(ways.union(*(one.notify for one in shelf.runbooks.values())), key=str)
-
-
 def _channels(picked: Settings) -> Finding:
     try:
-        ways = _ways(picked)
+        ways = library.opened(picked).ways()
     except BadDocument:
         return Finding("channels", well=False, words="oncall.yaml cannot be read: `paramedic runbook lint`")
     wrong = []
@@ -261,7 +254,7 @@ def _channels(picked: Settings) -> Finding:
 def _mail(picked: Settings) -> Finding:
     if picked.smtp_url is None:
         with suppress(BadDocument):
-            if all(way.kind != "email" for way in _ways(picked)):
+            if all(way.kind != "email" for way in library.opened(picked).ways()):
                 return Finding("mail", well=True, words="nobody is told by mail")
         return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
     parts = urlsplit(picked.smtp_url.get_secret_value())
@@ -274,7 +267,9 @@ def _mail(picked: Settings) -> Finding:
     try:
         Round(_MAIL_SECONDS).run("mail", knock)
     except (OSError, ValueError, smtplib.SMTPException, TryAgain) as error:
-        return Finding("mail", well=False, words=f"the mail server does not answer: {error}: set PARAMEDIC_SMTP_URL")
+        where = f"{parts.hostname}:{parts.port or port}"
+        words = f"the mail server {where} does not answer: {error}: start it, or mend PARAMEDIC_SMTP_URL"
+        return Finding("mail", well=False, words=words)
     return Finding("mail", well=True, words=f"{parts.hostname} answers")
 
 

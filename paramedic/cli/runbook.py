@@ -1,6 +1,7 @@
 """`paramedic runbook`."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import typer
 from paramedic import library
 from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
 from paramedic.clock import utc_now
-from paramedic.document import BadDocument
+from paramedic.document import BadDocument, Problem
 from paramedic.library import Library
 from paramedic.rehearsal import of_its_checks, rehearse
 from paramedic.runbook import Runbook, schema
@@ -57,7 +58,7 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
     except BadDocument as error:
         problems, words = error.problems, ""
     else:
-        problems = shelf.problems
+        problems = (*shelf.problems, *_to_fill_in(shelf, picked))
         words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets: nothing wrong"
     if as_json:
         say_json([asdict(problem) for problem in problems])
@@ -123,7 +124,7 @@ def new(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a runbook to begin with. It observes; `lint` has nothing against it."""
+    """Write a runbook to begin with. It observes; `lint` says what is to be filled in yet."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
         raise typer.BadParameter(f"{name!r}: a runbook's name is small letters, digits and -")
     where = _folder(folder, data)
@@ -143,6 +144,15 @@ def new(
         say_json({"name": name, "service": service, "file": str(file)})
         return
     typer.echo(f"{visible(str(file))}: fill in what is in capitals, then `paramedic runbook lint`")
+
+
+def _to_fill_in(shelf: Library, folder: Path) -> Iterator[Problem]:
+    """What is still as `new` wrote it. It stops nothing: what `new` writes while `up` runs must not be news to a person."""
+    for one in shelf.runbooks.values():
+        for number, line in enumerate(one.text.split("\n"), 1):
+            if line in _TO_FILL_IN:
+                what = f"still as `paramedic runbook new` wrote it: {line.strip()}"
+                yield Problem(str(folder / f"{one.name}.md"), number, 1, what, "fill in what is in capitals")
 
 
 def _measured(one: Runbook, shelf: Library) -> Reading:
@@ -189,6 +199,8 @@ guardrails: {{budget: 3 per hour, cooldown: 10m}}
 
 1. WHAT TO DO BY HAND WHEN PARAMEDIC COULD NOT.
 """
+
+_TO_FILL_IN = frozenset(line for line in _SKELETON.split("\n") if re.search("[A-Z]{4}", line))
 
 
 def _as_json(one: Runbook) -> dict[str, Any]:

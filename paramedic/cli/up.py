@@ -98,6 +98,8 @@ def up(data: Data = None) -> None:
         _begin(stack)
         console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
         console.print(f"logs       {stack.settings.data / 'logs'}", markup=False)
+        if stack.settings.smtp_url is None and any(way.kind == "email" for way in stack.library.ways()):
+            console.print("mail       none can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM", markup=False)
         for problem in stack.library.problems:
             console.print(f"refused    {safe(problem)}")
         stack.run_forever()

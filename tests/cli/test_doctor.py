@@ -227,6 +227,16 @@ def test_where_prefect_does_not_answer_it_is_open_whether_changes_are_stopped(
     assert not look("acting")["well"]
 
 
+def test_a_mail_server_that_is_set_and_not_there_is_named(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert look("mail")["words"] == "no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM"
+    port = free_port()
+    monkeypatch.setenv("PARAMEDIC_SMTP_URL", f"smtp://127.0.0.1:{port}")
+    said = look("mail")
+    assert said["well"] is False
+    assert said["words"].startswith(f"the mail server 127.0.0.1:{port} does not answer: ")
+    assert said["words"].endswith(": start it, or mend PARAMEDIC_SMTP_URL")
+
+
 @pytest.mark.parametrize(
     ("what", "setting", "said"),
     [

@@ -1,6 +1,7 @@
 """`paramedic runbook test · new`: what would happen, said offline; and a runbook to begin with."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from patients import RUNBOOK
 
-from paramedic import settings
+from paramedic import library, settings
 from paramedic.alert import Alert, Severity, Status
 from paramedic.cli import main
 from paramedic.outcome import Ending, Outcome
@@ -156,9 +157,16 @@ def test_a_body_that_cannot_be_read_is_said(data: Path) -> None:
     )
 
 
-def test_a_new_runbook_is_one_that_lint_has_nothing_against(data: Path) -> None:
+def test_of_a_new_runbook_lint_says_what_is_to_be_filled_in_yet_and_nothing_else(data: Path) -> None:
     said = _say("new", "tracking-api-slow", "--service", "tracking-api", "--data", str(data))
     assert "tracking-api-slow.md" in said
+    file = data / "runbooks" / "tracking-api-slow.md"
+    assert library.load(file.parent).problems == (), "nobody is told of it while it is written"
+    said = _say("lint", "--data", str(data), code=1)
+    assert f"{file}:5:1: still as `paramedic runbook new` wrote it: - alert: ALERTNAME; fill in what is in" in said
+    assert "TO DO BY HAND WHEN PARAMEDIC COULD NOT" in said
+    assert said.count("still as") == 6
+    file.write_text(re.sub(r"[A-Z]{2,}.*", "Words.", file.read_text()))
     assert "2 runbooks, 1 targets: nothing wrong" in _say("lint", "--data", str(data))
     again = _say("new", "tracking-api-slow", "--service", "tracking-api", "--data", str(data), code=1)
     assert "exists already; nothing was written" in again

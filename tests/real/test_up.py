@@ -147,6 +147,10 @@ def test_a_port_that_is_asked_for_and_taken_is_named(tmp_path: Path) -> None:
     assert "PARAMEDIC_PORT" in said
 
 
+def test_up_says_where_people_are_told_by_mail_and_none_can_leave(up: subprocess.Popen[str]) -> None:
+    assert "PARAMEDIC_SMTP_URL" in _says(up, "none can leave")
+
+
 def test_two_on_one_folder_are_refused(up: subprocess.Popen[str], tmp_path: Path) -> None:
     process = _start(tmp_path, "up", "--data", str(tmp_path / "data"), PARAMEDIC_PORT=str(free_port()))
     said, _ = process.communicate(timeout=60)

@@ -190,7 +190,9 @@ def _unlisted(one: Runbook, services: Services) -> Iterator[_Fault]:
 def _lacking(one: Runbook, target: Target) -> Iterator[_Fault]:
     for remedy in one.remedies:
         if remedy.verb is Verb.ROLL_BACK and target.releases is None:
-            yield _Fault("with.remedies", f"{target.id} has no releases to roll back", "services.yaml: releases: /folder")
+            yield _Fault(
+                "with.remedies", f"{target.id} has no releases to roll back", "services.yaml: releases: /folder"
+            )
         if remedy.command is not None and remedy.command not in target.commands:
             there = ", ".join(target.commands) or "none"
             what = f"services.yaml declares no command {remedy.command!r} for {target.id}"

@@ -32,7 +32,6 @@ from paramedic.secret import redact
 from paramedic.settings import ROOT, Settings, authored
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, pauses
 from paramedic.target import Target
-from paramedic.way import Way
 
 #: Clocks that are further apart than this are mended.
 _APART = timedelta(seconds=5)

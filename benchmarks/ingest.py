@@ -31,10 +31,10 @@ import load
 from latency import ONCALL, PLAYBOOK, RUNBOOK
 
 from paramedic import settings
-from paramedic.clock import iso, utc_now
 from paramedic.demo.world import Mailbox, free_port
+from paramedic.machine.clock import iso, utc_now
+from paramedic.stack.stack import Stack
 from paramedic.store.migrations import migrate
-from paramedic.up import Stack
 
 TOKEN = "a-token-that-only-this-benchmark-knows"  # noqa: S105 - the secret of a benchmark
 

@@ -32,11 +32,11 @@ import httpx
 import psutil
 
 from paramedic import settings
-from paramedic.clock import iso, utc_now
 from paramedic.demo.world import Mailbox, World, free_port
+from paramedic.machine.clock import iso, utc_now
+from paramedic.stack.stack import Stack
 from paramedic.store import Store, incidents
 from paramedic.store import trail as kept
-from paramedic.up import Stack
 
 TOKEN = "a-token-that-only-this-benchmark-knows"  # noqa: S105 - the secret of a benchmark
 

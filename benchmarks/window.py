@@ -12,11 +12,11 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+from paramedic.catalog.services import parse_services
 from paramedic.demo.world import World
 from paramedic.doors import reading
-from paramedic.error import TryAgain, Useless
-from paramedic.integrations import supervisord
-from paramedic.services import parse_services
+from paramedic.errors import TryAgain, Useless
+from paramedic.integrations.targets import supervisord
 
 
 def main() -> None:

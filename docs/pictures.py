@@ -18,15 +18,16 @@ from typing import Any
 import httpx
 from playwright.sync_api import Page, sync_playwright
 
-from paramedic import link, settings
-from paramedic.alert import Alert, Severity, Status, fingerprint
-from paramedic.clock import utc_now
-from paramedic.incident import State, parse_ref
-from paramedic.instance import Running, running
-from paramedic.link import Acknowledgement
-from paramedic.prefect_login import clickable, credentials, with_embedded_login
+from paramedic import settings
+from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
+from paramedic.incidents.incident import State, parse_ref
+from paramedic.machine.clock import utc_now
+from paramedic.messages import signed_link
+from paramedic.messages.signed_link import Acknowledgement
 from paramedic.settings import Settings
+from paramedic.stack.instance import Running, running
 from paramedic.store import Store, inbox, incidents
+from paramedic.transports.prefect_login import clickable, credentials, with_embedded_login
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -147,7 +148,7 @@ def _ask(where: Running, chosen: Settings) -> str:
             return incidents.listed(tx, limit=1)[0]
 
     _until("the incident", lambda: newest().state is State.HANDED_OVER and newest().title == labels["alertname"])
-    token = link.sign(settings.link_key(chosen), Acknowledgement(store.uuid, parse_ref(newest().id)[1], "ada"))
+    token = signed_link.sign(settings.link_key(chosen), Acknowledgement(store.uuid, parse_ref(newest().id)[1], "ada"))
     store.close()
     return f"{where.gateway}/ack/{token}"
 

@@ -1,6 +1,6 @@
 """The scheduled flow that removes what is old enough."""
 
-from tasks.keep import remove_what_is_old
+from tasks.prune import remove_what_is_old
 from tasks.scheduled import Round, scheduled
 
 

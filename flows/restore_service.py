@@ -1,8 +1,8 @@
 """The playbook for a service that one of several remedies may heal."""
 
-from paramedic.incident import Incident
-from paramedic.outcome import Outcome
-from paramedic.runbook import Runbook
+from paramedic.catalog.runbook import Runbook
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Outcome
 from tasks.act import apply
 from tasks.detect import still_failing
 from tasks.diagnose import gather_evidence

@@ -30,11 +30,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from paramedic import data_folder, ownership
-from paramedic.duration import SizeBetween, between
-from paramedic.error import Useless
-from paramedic.secret import SHORTEST, remember
-from paramedic.way import CHANNEL_NAME
+from paramedic.errors import Useless
+from paramedic.machine import data_folder, file_ownership
+from paramedic.oncall.contact import CHANNEL_NAME
+from paramedic.text.redaction import SHORTEST, remember
+from paramedic.text.units import SizeBetween, between
 
 
 class BadSettings(Useless):
@@ -364,7 +364,7 @@ def _file(file: Path, problems: list[str]) -> dict[str, Any]:
     if not file.exists() and not os.environ.get("PARAMEDIC_CONFIG"):
         return {}
     with contextlib.suppress(OSError):  # one that cannot be looked at cannot be read either
-        untrusted = ownership.complaint(file)
+        untrusted = file_ownership.complaint(file)
         if untrusted is not None:
             problems.append(f"{file}: is not read: {untrusted}")
             return {}
@@ -522,8 +522,8 @@ def kept(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
             with contextlib.suppress(FileExistsError):
                 os.link(fresh.name, path)
     found = path.stat()
-    if not stat.S_ISREG(found.st_mode) or ownership.foreign(found) or ownership.writable_by_others(found):
-        owner, bits = ownership.user(found.st_uid), ownership.mode(found)
+    if not stat.S_ISREG(found.st_mode) or file_ownership.foreign(found) or file_ownership.writable_by_others(found):
+        owner, bits = file_ownership.user(found.st_uid), file_ownership.mode(found)
         raise BadKey(
             f"{path}: other users could have written it (owner {owner}, mode {bits}): a key is a file of ours alone"
         )

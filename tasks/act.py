@@ -4,9 +4,9 @@ import logging
 
 from paramedic.doors import reading
 from paramedic.doors.changing import changer, command, releases
-from paramedic.error import Overtaken, Refused, TryAgain, Useless
-from paramedic.remedy import Remedy, Verb
-from paramedic.target import Identity
+from paramedic.errors import Overtaken, Refused, TryAgain, Useless
+from paramedic.remediation.remedy import Remedy, Verb
+from paramedic.remediation.target import Identity
 from tasks.kinds import Change, Intent, changes
 
 log = logging.getLogger(__name__)

@@ -11,21 +11,21 @@ from prefect.input import RunInput
 from prefect.settings import get_current_settings
 from pydantic import Field, ValidationError
 
-from paramedic.approval import FORM, Answer, Approval, life
-from paramedic.boundary import reached
-from paramedic.clock import iso
 from paramedic.doors import reading
-from paramedic.error import Refused
-from paramedic.guardrail import APPROVAL
-from paramedic.prefect_login import asks_for_login
-from paramedic.remedy import Remedy
-from paramedic.secret import redact
+from paramedic.errors import Refused
+from paramedic.machine.clock import iso
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.approval import FORM, Answer, Approval, life
+from paramedic.remediation.guardrail import APPROVAL
+from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, acts, approvals
 from paramedic.store.acts import Limits
 from paramedic.store.claims import Claim
-from paramedic.target import Identity
-from paramedic.visible import one_line
+from paramedic.text.redaction import redact
+from paramedic.text.sanitize import one_line
+from paramedic.transports.prefect_login import asks_for_login
 from tasks.work import Work
 
 #: Prefect's own time-out is a little later than ours: the store's word counts, and it comes first.

@@ -3,13 +3,13 @@
 import logging
 from datetime import timedelta
 
-from paramedic import measurement
-from paramedic.check import Placed, Sample
-from paramedic.clock import boottime, utc_now
-from paramedic.document import BadDocument
-from paramedic.sampling import Eyes, Sampling, Seen
-from paramedic.store import StoreUnavailable, checks, heartbeats, mass
-from tasks import standing
+from paramedic.checks.check import Placed, Sample
+from paramedic.machine.clock import boottime, utc_now
+from paramedic.sampling import measurement
+from paramedic.sampling.sampler import Eyes, Sampling, Seen
+from paramedic.store import StoreUnavailable, checks, heartbeats, mass_failure
+from paramedic.text.yaml_document import BadDocument
+from tasks import run_cache
 from tasks.scheduled import Round
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def _measure(this: Round, placed: list[Placed]) -> int:
     with this.store.read() as tx:
         last = [(one, checks.sampled_at(tx, one)) for one in placed]
         ages = [(one, tx.now - at if at else None) for one, at in last]
-        was_blind = mass.current(tx) == mass.BLIND
+        was_blind = mass_failure.current(tx) == mass_failure.BLIND
     timeout = this.settings.probe_timeout
     eyes = Eyes(this.settings.control_probes, lambda address: measurement.silent(address, timeout), blind=was_blind)
 
@@ -99,7 +99,7 @@ def _measure(this: Round, placed: list[Placed]) -> int:
 def _edited(this: Round, placed: list[Placed]) -> bool:
     """Whether the group's checks have changed; the round's library is then today's."""
     try:
-        now = standing.shelf(this.settings)
+        now = run_cache.shelf(this.settings)
     except BadDocument:
         return False  # nothing that could be measured instead; the gateway tells a person
     if [one for group, one in now.placed() if group == this.group] == placed:

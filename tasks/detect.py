@@ -3,10 +3,10 @@
 import time
 from datetime import timedelta
 
-from paramedic.clock import boottime, spoken
-from paramedic.error import CannotSee
-from paramedic.health import Sight
-from paramedic.incident import Incident
+from paramedic.errors import CannotSee
+from paramedic.incidents.incident import Incident
+from paramedic.machine.clock import boottime, spoken
+from paramedic.remediation.health import Sight
 from tasks.kinds import reads
 from tasks.measure import measure
 from tasks.work import at_hand

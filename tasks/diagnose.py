@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from paramedic.boundary import reached
-from paramedic.chart import Chart
-from paramedic.check import Placed
-from paramedic.clock import utc_now
+from paramedic.catalog.runbook import Runbook
+from paramedic.checks.chart import Chart
+from paramedic.checks.check import Placed
 from paramedic.doors import reading
-from paramedic.error import TryAgain, Useless
-from paramedic.evidence import Evidence, bounded
-from paramedic.incident import Incident
-from paramedic.runbook import Runbook
-from paramedic.secret import redact
+from paramedic.errors import TryAgain, Useless
+from paramedic.incidents.evidence import Evidence, bounded
+from paramedic.incidents.incident import Incident
+from paramedic.machine.clock import utc_now
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.target import Target
 from paramedic.store import checks, incidents
-from paramedic.target import Target
+from paramedic.text.redaction import redact
 from tasks.kinds import reads
-from tasks.view import quoted, show
+from tasks.prefect_artifacts import quoted, show
 from tasks.work import Work, at_hand
 
 #: How far back a check's values are evidence.

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from paramedic.boundary import reached
-from paramedic.evidence import Evidence
-from paramedic.incident import Incident, State
-from paramedic.oncall_file import OncallFile
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.evidence import Evidence
+from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine.kill_points import reached
+from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
 from paramedic.store import incidents
 from tasks.kinds import tells

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from paramedic.boundary import reached
-from paramedic.clock import boottime, spoken
+from paramedic.change.claim_keeper import Hold
 from paramedic.doors import reading
-from paramedic.error import Refused, TryAgain, Useless
-from paramedic.hold import Hold
-from paramedic.incident import Incident, name
-from paramedic.release import Release
-from paramedic.remedy import Remedy
+from paramedic.errors import Refused, TryAgain, Useless
+from paramedic.incidents.incident import Incident, name
+from paramedic.machine.clock import boottime, spoken
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.release import Release
+from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.target import Target
 from paramedic.store import acts, claims, incidents
 from paramedic.store.acts import TOUCHED, Act
 from paramedic.store.claims import Claim
-from paramedic.target import Target
 from tasks.kinds import reads
 from tasks.work import Work, at_hand
 

@@ -16,21 +16,21 @@ from prefect.concurrency._asyncio import ConcurrencySlotAcquisitionError
 from prefect.states import get_state_exception
 from prefect.tasks import Task
 
-from paramedic.alert import Severity
-from paramedic.approval import Answer
-from paramedic.boundary import reached
-from paramedic.clock import boottime
+from paramedic.alerts.alert import Severity
+from paramedic.change.claim_keeper import Hold
 from paramedic.doors import reading
-from paramedic.error import Refused, TryAgain, Unknown, Useless
-from paramedic.guardrail import Refusal
-from paramedic.health import Sight
-from paramedic.hold import Hold
-from paramedic.pause import TAG
-from paramedic.remedy import RESTART, Remedy, Verb
+from paramedic.errors import Refused, TryAgain, Unknown, Useless
+from paramedic.machine.clock import boottime
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.approval import Answer
+from paramedic.remediation.guardrail import Refusal
+from paramedic.remediation.health import Sight
+from paramedic.remediation.pause import TAG
+from paramedic.remediation.remedy import RESTART, Remedy, Verb
+from paramedic.remediation.target import Identity, Target
 from paramedic.store import StoreUnavailable, acts, approvals
 from paramedic.store.acts import Act, Limits
 from paramedic.store.trail import append
-from paramedic.target import Identity, Target
 from tasks.approval import ask_if_needed
 from tasks.measure import measure
 from tasks.today import today

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from paramedic import measurement
-from paramedic.check import Check, Placed, Sample
-from paramedic.clock import utc_now
+from paramedic.checks.check import Check, Placed, Sample
+from paramedic.checks.threshold import Threshold
 from paramedic.doors import reading
-from paramedic.error import TryAgain, Useless
-from paramedic.health import Health, Sight
-from paramedic.store import checks, heartbeats, incidents, mass
-from paramedic.threshold import Threshold
+from paramedic.errors import TryAgain, Useless
+from paramedic.machine.clock import utc_now
+from paramedic.remediation.health import Health, Sight
+from paramedic.sampling import measurement
+from paramedic.store import checks, heartbeats, incidents, mass_failure
 from tasks.work import Work
 
 #: Fewer fresh samples that are all well do not say that a window's breach is over.
@@ -25,8 +25,8 @@ _BY_CHANCE = 0.05
 def measure(work: Work) -> Health:
     """Well only if all conditions were seen to hold; unknown if the one who should know does not answer, or we are blind."""
     with work.store.read() as tx:
-        if mass.current(tx) == mass.BLIND:
-            return Health(Sight.UNKNOWN, mass.BLIND)
+        if mass_failure.current(tx) == mass_failure.BLIND:
+            return Health(Sight.UNKNOWN, mass_failure.BLIND)
     return _process(work) or _address(work) or _checked(work)
 
 

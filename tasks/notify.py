@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from paramedic.boundary import reached
-from paramedic.clock import spoken
-from paramedic.evidence import Evidence
-from paramedic.incident import Incident, State
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.evidence import Evidence
+from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine.clock import spoken
+from paramedic.machine.kill_points import reached
 from paramedic.store import acts, incidents, messages
 from tasks.kinds import tells
 from tasks.work import at_hand

@@ -16,22 +16,22 @@ from prefect.states import Cancelled as CancelledState
 from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
-from paramedic import lifeline
-from paramedic.error import CannotSee, Refused, TryAgain, Useless
-from paramedic.incident import Incident, parse_ref
-from paramedic.oncall_file import OncallFile
-from paramedic.outcome import Ending, Outcome
+from paramedic.catalog.runbook import Runbook
+from paramedic.errors import CannotSee, Refused, TryAgain, Useless
+from paramedic.incidents.incident import Incident, parse_ref
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine import parent_death
+from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
-from paramedic.runbook import Runbook
-from paramedic.secret import hush_logging
 from paramedic.store import StoreUnavailable, incidents
-from tasks import standing
+from paramedic.text.redaction import hush_logging
+from tasks import run_cache
 from tasks import work as hand
 from tasks.escalate import hand_over
 from tasks.guard import AlreadyActed, claimed, happened
 from tasks.notify import resolved
+from tasks.prefect_artifacts import show_incident
 from tasks.verify import stays_healthy
-from tasks.view import show_incident
 from tasks.work import Cancelled, GivenUp, Work
 
 log = logging.getLogger(__name__)
@@ -73,14 +73,14 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
     @functools.wraps(story)
     def run_story(run: Run) -> PrefectState[Any]:
         hush_logging()
-        if lifeline.VARIABLE in os.environ:
-            lifeline.die_with_parent()
+        if parent_death.VARIABLE in os.environ:
+            parent_death.die_with_parent()
         work = _load(run)
         if isinstance(work, str):
             return Completed(name="NothingToDo", message=work)
         hand.begin(work)
         if threading.current_thread() is threading.main_thread():
-            signal.signal(lifeline.STOP_READING, work.stop_reading)
+            signal.signal(parent_death.STOP_READING, work.stop_reading)
         try:
             return _state(_told(story, work))
         except GivenUp as error:
@@ -102,7 +102,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         description=f"{inspect.getdoc(story) or ''}\n\n{_OPERATORS}".lstrip(),
         retries=0,
         persist_result=False,
-        result_storage=standing.results(),
+        result_storage=run_cache.results(),
         validate_parameters=True,
     )
     return decorate(run_story)
@@ -110,12 +110,12 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
 
 def _load(run: Run) -> Work | str:
     """The nouns of this run, or the reason in words why there is nothing for it to do."""
-    chosen = standing.chosen()
-    store = standing.store(chosen.store())
+    chosen = run_cache.chosen()
+    store = run_cache.store(chosen.store())
     named_store, number = parse_ref(run.incident)
     if named_store != store.uuid:
         return f"this run belongs to store {named_store}, and this is store {store.uuid}: nothing is done"
-    shelf = standing.shelf(chosen)
+    shelf = run_cache.shelf(chosen)
     run_id = str(flow_run.id)
     with store.record() as tx:
         refusal = incidents.begin_attempt(tx, number, run.attempt, flow_run=run_id)
@@ -140,7 +140,7 @@ def _load(run: Run) -> Work | str:
         store=store,
         pager=pager,
         incident=incident,
-        runbook=standing.parsed(pinned, f"{incident.runbook}.md"),
+        runbook=run_cache.parsed(pinned, f"{incident.runbook}.md"),
         target=target,
         attempt=run.attempt,
         flow_run=run_id,

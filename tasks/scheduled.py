@@ -17,14 +17,14 @@ from prefect.states import Cancelled as CancelledState
 from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
-from paramedic import lifeline
-from paramedic.clock import boottime, spoken, utc_now
-from paramedic.error import TryAgain, Useless
-from paramedic.library import Library
-from paramedic.secret import hush_logging
+from paramedic.catalog.library import Library
+from paramedic.errors import TryAgain, Useless
+from paramedic.machine import parent_death
+from paramedic.machine.clock import boottime, spoken, utc_now
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, Tx, leases
-from tasks import standing
+from paramedic.text.redaction import hush_logging
+from tasks import run_cache
 from tasks.work import STOPPED, Cancelled, GivenUp, own_state
 
 log = logging.getLogger(__name__)
@@ -91,8 +91,8 @@ def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
 
     def run_story(run: Period) -> PrefectState[Any]:
         hush_logging()
-        if lifeline.VARIABLE in os.environ:
-            lifeline.die_with_parent()
+        if parent_death.VARIABLE in os.environ:
+            parent_death.die_with_parent()
         due = flow_run.scheduled_start_time
         late = max(timedelta(0), utc_now() - due) if due is not None else timedelta(0)
         if late >= timedelta(seconds=run.every):
@@ -115,17 +115,17 @@ def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
         [inspect.Parameter("run", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Period)]
     )
     return flow(
-        name=name, retries=0, persist_result=False, result_storage=standing.results(), validate_parameters=True
+        name=name, retries=0, persist_result=False, result_storage=run_cache.results(), validate_parameters=True
     )(run_story)
 
 
 def _load(name: str, run: Period, remains: timedelta) -> Round:
     ends_at = boottime() + remains.total_seconds()
-    chosen = standing.chosen()
+    chosen = run_cache.chosen()
     return Round(
         settings=chosen,
-        store=standing.store(chosen.store()),
-        library=standing.shelf(chosen),
+        store=run_cache.store(chosen.store()),
+        library=run_cache.shelf(chosen),
         group=run.group,
         flow_run=str(flow_run.id),
         lease=f"{name}/{run.group}",

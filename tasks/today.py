@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from paramedic import library
-from paramedic.alert import Alert, Severity, Status, fingerprint
-from paramedic.check import SOURCE
-from paramedic.clock import iso
-from paramedic.document import BadDocument
-from paramedic.library import Library
-from paramedic.remedy import Remedy
+from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
+from paramedic.catalog import library
+from paramedic.catalog.library import Library
+from paramedic.catalog.withdrawal import proof_of_both, withdrawn
+from paramedic.checks.check import SOURCE
+from paramedic.machine.clock import iso
+from paramedic.remediation.remedy import Remedy
 from paramedic.store import incidents
 from paramedic.store.acts import Limits
-from paramedic.withdrawal import proof_of_both, withdrawn
+from paramedic.text.yaml_document import BadDocument
 from tasks.work import Work
 
 

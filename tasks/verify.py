@@ -3,14 +3,14 @@
 import time
 from datetime import timedelta
 
-from paramedic.boundary import reached
-from paramedic.clock import boottime, spoken
-from paramedic.error import CannotSee
-from paramedic.health import Sight
-from paramedic.incident import Incident
-from paramedic.runbook import Runbook
+from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.withdrawal import stricter
+from paramedic.errors import CannotSee
+from paramedic.incidents.incident import Incident
+from paramedic.machine.clock import boottime, spoken
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.health import Sight
 from paramedic.store import incidents
-from paramedic.withdrawal import stricter
 from tasks.kinds import reads
 from tasks.measure import measure
 from tasks.work import at_hand

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 import httpx
 from prefect.settings import get_current_settings
 
-from paramedic.check import Sample
-from paramedic.clock import boottime
-from paramedic.error import Refused
-from paramedic.hold import Hold
-from paramedic.incident import Incident
+from paramedic.catalog.runbook import Runbook
+from paramedic.change.claim_keeper import Hold
+from paramedic.checks.check import Sample
+from paramedic.errors import Refused
+from paramedic.incidents.incident import Incident
+from paramedic.machine.clock import boottime
 from paramedic.paging import Pager
-from paramedic.runbook import Runbook
+from paramedic.remediation.target import Target
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, incidents
-from paramedic.target import Target
 
 #: Prefect's words for a run that an operator stopped.
 STOPPED = ("CANCELLED", "CANCELLING")

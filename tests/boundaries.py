@@ -1,4 +1,4 @@
-"""Holds a process of Paramedic at an exact point, so that a test can kill it there. See paramedic/boundary.py."""
+"""Holds a process of Paramedic at an exact point, so that a test can kill it there. See paramedic/machine/kill_points.py."""
 
 import contextlib
 import json

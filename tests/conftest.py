@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from postbox import Postbox, free_port
+from mail_server import Postbox, free_port
 from prefect_server import Prefect
 
 pytest_plugins = ["databases", "held_transactions"]

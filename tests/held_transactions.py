@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.transaction import Kind, strongest
+from paramedic.machine.open_transaction import Kind, strongest
 
 #: What Python itself reports about (`sys.addaudithook`), and which transaction must not be open then. A snapshot may be
 #: written to a file while it is read: it keeps nobody waiting.

@@ -14,12 +14,12 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_server import Prefect
 
-from paramedic.bell import RESPONDER, ring
-from paramedic.lifeline import command
+from paramedic.machine.parent_death import command
 from paramedic.responder.worker import ParamedicWorker
 from paramedic.settings import ROOT
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
+from paramedic.store.wakeups import RESPONDER, ring
 
 MARK = """
 import os, time

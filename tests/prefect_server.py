@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from paramedic.dispatch.prefect_server import server_command, server_env
-from paramedic.lifeline import command
+from paramedic.machine.parent_death import command
+from paramedic.stack.prefect_server import server_command, server_env
 
 
 @dataclass

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from paramedic import cli
-from paramedic.alert import Severity
-from paramedic.document import BadDocument
-from paramedic.duration import Between, SizeBetween, between, moment
-from paramedic.escalation import Oncall, parse_oncall
-from paramedic.runbook import parse
-from paramedic.services import parse_services
+from paramedic.alerts.alert import Severity
+from paramedic.catalog.runbook import parse
+from paramedic.catalog.services import parse_services
+from paramedic.oncall.escalation import Oncall, parse_oncall
+from paramedic.oncall.schedule import shifts
 from paramedic.settings import BadSettings, Settings, load
-from paramedic.shift import shifts
+from paramedic.text.units import Between, SizeBetween, between, moment
+from paramedic.text.yaml_document import BadDocument
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 

@@ -11,17 +11,20 @@ ROOT = Path(__file__).parents[1]
 
 #: contract id -> (file that sins, what it imports)
 SINS = {
-    "story": ("paramedic/incident.py", "import tasks.work"),
+    "story": ("paramedic/incidents/incident.py", "import tasks.work"),
     "flows-apart": ("flows/other_flow.py", "import flows.restart_service"),
     "flows-without-prefect": ("flows/restart_service.py", "import prefect"),
-    "nouns-pure": ("paramedic/triage.py", "import paramedic.store"),
+    "nouns-pure": ("paramedic/intake/triage.py", "import paramedic.store"),
     "prefect-in-two-rooms": ("paramedic/watchdog/__init__.py", "import prefect"),
-    "integrations-apart": ("paramedic/integrations/process.py", "import paramedic.integrations.supervisord"),
+    "integrations-apart": (
+        "paramedic/integrations/probes/process.py",
+        "import paramedic.integrations.targets.supervisord",
+    ),
     "sources-apart": ("paramedic/sources/other.py", "import paramedic.sources.alertmanager"),
-    "integrations-behind-doors": ("paramedic/paging/pager.py", "import paramedic.integrations.supervisord"),
+    "integrations-behind-doors": ("paramedic/paging/pager.py", "import paramedic.integrations.targets.supervisord"),
     "one-hand-on-production": ("tasks/verify.py", "import paramedic.doors.changing"),
     "one-voice": ("tasks/notify.py", "import paramedic.doors.telling"),
-    "rooms": ("paramedic/store/claims.py", "import paramedic.intake"),
+    "rooms": ("paramedic/store/claims.py", "import paramedic.intake.intake"),
 }
 
 

@@ -10,8 +10,9 @@ import pytest
 from databases import at_once
 from pydantic import SecretStr
 
-from paramedic import secret, settings
+from paramedic import settings
 from paramedic.settings import BadSettings, Settings, load
+from paramedic.text import redaction
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "p@ss/w0rd-of-the-store"
@@ -113,15 +114,15 @@ def test_a_file_that_was_named_and_is_not_there_is_a_problem(monkeypatch: pytest
 
 
 def test_secrets_are_known_from_the_moment_they_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    secret.forget_all()
+    redaction.forget_all()
     monkeypatch.setenv("PARAMEDIC_STORE_URL", "postgresql://me:p%40ss%2Fw0rd-of-the-store@db/x")
     monkeypatch.setenv("PARAMEDIC_GATEWAY_TOKENS", '{"alertmanager": "a-token-nobody-may-see"}')
     monkeypatch.setenv("PARAMEDIC_PREFECT_API_AUTH", "admin:a-login-nobody-may-see")
     chosen = load()
     for hidden in (PASSWORD, "p%40ss%2Fw0rd-of-the-store", "a-token-nobody-may-see", "a-login-nobody-may-see"):
-        assert hidden not in secret.redact(f"said: {hidden}.")
+        assert hidden not in redaction.redact(f"said: {hidden}.")
         assert hidden not in repr(chosen)
-    secret.forget_all()
+    redaction.forget_all()
 
 
 def test_another_process_reads_the_same_settings_from_the_environment(
@@ -149,8 +150,8 @@ def test_the_keys_that_a_channel_s_url_carries_are_known_as_secrets(monkeypatch:
     monkeypatch.setenv("PARAMEDIC_CHANNELS", json.dumps(channels))
     load()
     said = "abcdefgh%2Bijklmnopqrstuvw abcdefgh+ijklmnopqrstuvw sesame https://u:sesame@h"
-    assert secret.redact(said) == "[secret] [secret] [secret] [secret]"
-    secret.forget_all()
+    assert redaction.redact(said) == "[secret] [secret] [secret] [secret]"
+    redaction.forget_all()
 
 
 def test_channels_are_read_from_the_file_as_well() -> None:
@@ -197,7 +198,7 @@ def test_keys_are_for_their_owner_alone_and_stay_the_same(tmp_path: Path) -> Non
     assert settings.signing_key(chosen).private_bytes_raw() == key.private_bytes_raw()
     assert settings.public_key(chosen).public_bytes_raw() == key.public_key().public_bytes_raw()
     assert (settings.link_key(chosen), settings.gateway_token(chosen)) == (link, token)
-    assert token not in secret.redact(token)
+    assert token not in redaction.redact(token)
 
 
 @pytest.mark.parametrize("content", [b"", b"no key at all"])

@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[1]
 OUTSIDE = (
     "paramedic.doors",
     "paramedic.integrations",
-    "paramedic.measurement",
-    "paramedic.program",
-    "paramedic.library",
+    "paramedic.sampling.measurement",
+    "paramedic.transports.local",
+    "paramedic.catalog.library",
     "httpx",
     "socket",
     "subprocess",
@@ -45,7 +45,7 @@ ON_DISK = {
 }
 
 #: What has been read already, what touches nothing, and what waits only where a test of crashes says so.
-HARMLESS = ("paramedic.library.Library", "urllib.parse", "paramedic.boundary")
+HARMLESS = ("paramedic.catalog.library.Library", "urllib.parse", "paramedic.machine.kill_points")
 
 
 @dataclass(frozen=True)

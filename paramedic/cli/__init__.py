@@ -11,9 +11,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from paramedic.error import Refused, TryAgain, Useless
-from paramedic.secret import hush_logging, redact
-from paramedic.visible import visible
+from paramedic.errors import Refused, TryAgain, Useless
+from paramedic.text.redaction import hush_logging, redact
+from paramedic.text.sanitize import visible
 
 #: command -> (module that has it, one line of help). Loaded when used: `--help` costs nothing but this list.
 COMMANDS = {

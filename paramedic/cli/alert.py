@@ -10,8 +10,7 @@ import httpx
 import typer
 from sqlalchemy import ColumnElement, select, tuple_
 
-from paramedic import http_deadline, identity
-from paramedic.cli.answer import (
+from paramedic.cli.output import (
     AsJson,
     Data,
     Limit,
@@ -25,12 +24,14 @@ from paramedic.cli.answer import (
     say_json,
     table,
 )
-from paramedic.clock import iso
-from paramedic.instance import running
+from paramedic.gateway import identity
+from paramedic.machine.clock import iso
 from paramedic.settings import Settings, gateway_token, gateway_token_file, link_key, link_key_file
+from paramedic.stack.instance import running
 from paramedic.store import Tx, as_dict
 from paramedic.store.tables import inbox, quarantine
-from paramedic.visible import visible
+from paramedic.text.sanitize import visible
+from paramedic.transports import http_deadline
 
 
 class Waiting(StrEnum):

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from paramedic import checkpoints, segment, settings, trail
-from paramedic.cli.answer import (
+from paramedic import settings
+from paramedic.audit import chain
+from paramedic.audit.chain import Checkpoint, Fault, Verification
+from paramedic.cli.output import (
     AsJson,
     By,
     Data,
@@ -23,11 +25,11 @@ from paramedic.cli.answer import (
     say_json,
     table,
 )
-from paramedic.clock import utc_now
+from paramedic.machine.clock import utc_now
 from paramedic.settings import Settings
 from paramedic.store import Store, incidents, seals
 from paramedic.store import trail as kept
-from paramedic.trail import Checkpoint, Fault, Verification
+from paramedic.upkeep import checkpoints, segment
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Show, verify, export and seal the trail."
@@ -49,7 +51,7 @@ def show(
         entries = list(kept.entries(tx, incident=number, after=after, limit=limit))
         sealed = seals.newest(tx)
     if as_json:
-        say_json([{name: getattr(entry, name) for name in trail.Entry.__slots__} for entry in entries])
+        say_json([{name: getattr(entry, name) for name in chain.Entry.__slots__} for entry in entries])
         return
     rows = table("entry", "at", "actor", "phase", "what", "incident", "reason")
     for entry in entries:
@@ -234,7 +236,7 @@ def _looked(picked: Settings, store: Store) -> Verification:
             Fault(witness.seq, f"was seen by a signed checkpoint that {picked.checkpoints()} no longer holds")
         )
     with store.read() as tx:
-        found = trail.verify(
+        found = chain.verify(
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             marks,

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from paramedic import backup as keeping
-from paramedic import data_folder, instance
-from paramedic.cli.answer import AsJson, By, Data, chosen, command_of, console, opened, safe, say_json
-from paramedic.clock import utc_now
-from paramedic.error import Useless
-from paramedic.incident import name
+from paramedic.cli.output import AsJson, By, Data, chosen, command_of, console, opened, safe, say_json
+from paramedic.errors import Useless
+from paramedic.incidents.incident import name
+from paramedic.machine import data_folder
+from paramedic.machine.clock import utc_now
+from paramedic.stack import instance
+from paramedic.upkeep import backup as keeping
 
 backup_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 upgrade_app = typer.Typer(add_completion=False, rich_markup_mode=None)

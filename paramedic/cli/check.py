@@ -5,14 +5,15 @@ from typing import Any
 
 import typer
 
-from paramedic import library, measurement
-from paramedic.check import Kind, Placed
-from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
-from paramedic.clock import iso, utc_now
-from paramedic.library import Library
+from paramedic.catalog import library
+from paramedic.catalog.library import Library
+from paramedic.checks.check import Kind, Placed
+from paramedic.checks.threshold import Level, Threshold
+from paramedic.cli.output import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.machine.clock import iso, utc_now
+from paramedic.sampling import measurement
 from paramedic.store import checks, heartbeats
 from paramedic.store.checks import State
-from paramedic.threshold import Level, Threshold
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What Paramedic measures.")
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 import typer
 from pydantic import SecretStr
 
-from paramedic.cli.answer import AsJson, Data, command_of, console, picked, safe, say_json, table
-from paramedic.clock import spoken
+from paramedic.cli.output import AsJson, Data, command_of, console, picked, safe, say_json, table
+from paramedic.machine.clock import spoken
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

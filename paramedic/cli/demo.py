@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from paramedic.cli.answer import command_of
+from paramedic.cli.output import command_of
 from paramedic.demo.run import run
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

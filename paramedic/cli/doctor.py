@@ -17,21 +17,24 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
-from paramedic import data_folder, http_deadline, library, ownership, settings
-from paramedic.cli.answer import AsJson, Data, command_of, console, safe, say_json
-from paramedic.cli.answer import picked as settings_of
-from paramedic.clock import spoken, utc_now
-from paramedic.document import BadDocument
+from paramedic import settings
+from paramedic.catalog import library
+from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json
+from paramedic.cli.output import picked as settings_of
 from paramedic.doors import reading
-from paramedic.error import Refused, TryAgain, Useless
-from paramedic.instance import running
+from paramedic.errors import Refused, TryAgain, Useless
+from paramedic.machine import data_folder, file_ownership
+from paramedic.machine.clock import spoken, utc_now
 from paramedic.paging.sending import Round
-from paramedic.pause import TAG
-from paramedic.prefect_login import asks_for_login, credentials, with_embedded_login
-from paramedic.secret import redact
+from paramedic.remediation.pause import TAG
+from paramedic.remediation.target import Target
 from paramedic.settings import ROOT, Settings, authored
+from paramedic.stack.instance import running
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, pauses
-from paramedic.target import Target
+from paramedic.text.redaction import redact
+from paramedic.text.yaml_document import BadDocument
+from paramedic.transports import http_deadline
+from paramedic.transports.prefect_login import asks_for_login, credentials, with_embedded_login
 
 #: Clocks that are further apart than this are mended.
 _APART = timedelta(seconds=5)
@@ -130,7 +133,7 @@ def _data_folder(picked: Settings) -> Finding:
 
 def _trust(picked: Settings) -> Finding:
     """Code and settings that other users can change are theirs to run."""
-    wrong = ownership.complaints(authored(picked))
+    wrong = file_ownership.complaints(authored(picked))
     words = "; ".join(wrong) or "nobody else can change the runbooks, the playbooks and the code"
     return Finding("trust", well=not wrong, words=words)
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from paramedic.alert import Severity
-from paramedic.approval import Answer, Approval
-from paramedic.cli.answer import (
+from paramedic.alerts.alert import Severity
+from paramedic.audit.chain import Entry
+from paramedic.cli.output import (
     AsJson,
     By,
     Data,
@@ -24,22 +24,22 @@ from paramedic.cli.answer import (
     say_json,
     table,
 )
-from paramedic.clock import from_iso, iso, spoken
-from paramedic.duration import moment
-from paramedic.incident import IllegalMove, Incident, State
-from paramedic.maintenance import Window
-from paramedic.outcome import Ending, Outcome
-from paramedic.pause import Pause
-from paramedic.report import as_json as as_json_of
-from paramedic.report import markdown
+from paramedic.incidents.incident import IllegalMove, Incident, State
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.incidents.report import as_json as as_json_of
+from paramedic.incidents.report import markdown
+from paramedic.machine.clock import from_iso, iso, spoken
+from paramedic.remediation.approval import Answer, Approval
+from paramedic.remediation.maintenance import Window
+from paramedic.remediation.pause import Pause
 from paramedic.store import Tx, acts, approvals, claims, incidents, maintenance, messages, pauses, seals
 from paramedic.store import trail as kept
 from paramedic.store.acts import Act
+from paramedic.store.incident_story import story
 from paramedic.store.incidents import Attempt, NoSuchIncident
 from paramedic.store.messages import Message
-from paramedic.store.story import story
-from paramedic.trail import Entry
-from paramedic.visible import visible
+from paramedic.text.sanitize import visible
+from paramedic.text.units import moment
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What is wrong, and whose it is."

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from paramedic import library
-from paramedic.cli.answer import AsJson, By, Data, Limit, Negative, command_of, console, opened, safe, say_json, table
-from paramedic.clock import iso
-from paramedic.duration import moment
-from paramedic.maintenance import Window
-from paramedic.services import Services
+from paramedic.catalog import library
+from paramedic.catalog.services import Services
+from paramedic.cli.output import AsJson, By, Data, Limit, Negative, command_of, console, opened, safe, say_json, table
+from paramedic.machine.clock import iso
+from paramedic.remediation.maintenance import Window
 from paramedic.store import maintenance
 from paramedic.store.maintenance import NoSuchWindow
+from paramedic.text.units import moment
 
 app = typer.Typer(
     add_completion=False,

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 import typer
 from whenever import Instant, PlainDateTime
 
-from paramedic import overrides as copy
-from paramedic.cli.answer import AsJson, By, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
-from paramedic.clock import iso, utc_now
-from paramedic.duration import within_reach
-from paramedic.escalation import Oncall
-from paramedic.oncall_file import OncallFile
+from paramedic.cli.output import AsJson, By, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.machine.clock import iso, utc_now
+from paramedic.oncall import overrides_file as copy
+from paramedic.oncall.escalation import Oncall
+from paramedic.oncall.oncall_reload import OncallFile
+from paramedic.oncall.rotation import Override, Person
+from paramedic.oncall.schedule import Shift, shifts, uncovered
 from paramedic.paging import Pager
-from paramedic.rotation import Override, Person
 from paramedic.settings import Settings
-from paramedic.shift import Shift, shifts, uncovered
-from paramedic.store import StoreUnavailable, StoreUnknown, overrides
+from paramedic.store import StoreUnavailable, StoreUnknown, oncall_overrides
+from paramedic.text.units import within_reach
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Who is on call, and when.")
 
@@ -86,8 +86,8 @@ def override(  # noqa: PLR0917 - a command's options
     if said.ends <= utc_now():
         raise typer.BadParameter(f"--to {ends} is over already")
     with store.record() as tx:
-        overrides.add(tx, said)
-        current = overrides.current(tx)
+        oncall_overrides.add(tx, said)
+        current = oncall_overrides.current(tx)
     copy.keep(picked.data, current)
     shift = Shift(said.begins, said.ends, said.person, said.by)
     if as_json:
@@ -123,7 +123,7 @@ def _known(data: Path | None) -> Oncall:
     oncall = _file(picked).oncall
     try:
         with opened(data)[1].read() as tx:
-            known = overrides.current(tx)
+            known = oncall_overrides.current(tx)
     except (typer.BadParameter, StoreUnavailable, StoreUnknown) as error:
         known = copy.kept(picked.data)
         typer.echo(f"by the copy on disk, which has {len(known)} overrides: {error}", err=True)

@@ -2,10 +2,10 @@
 
 import typer
 
-from paramedic import retention
-from paramedic.cli.answer import AsJson, Data, command_of, console, opened, safe, say_json
-from paramedic.instance import running
-from paramedic.prefect_login import with_embedded_login
+from paramedic.cli.output import AsJson, Data, command_of, console, opened, safe, say_json
+from paramedic.stack.instance import running
+from paramedic.transports.prefect_login import with_embedded_login
+from paramedic.upkeep import retention
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from paramedic import library
-from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
-from paramedic.clock import utc_now
-from paramedic.document import BadDocument, Problem
-from paramedic.library import Library
-from paramedic.rehearsal import of_its_checks, rehearse
-from paramedic.runbook import Runbook, schema
+from paramedic.catalog import library
+from paramedic.catalog.library import Library
+from paramedic.catalog.runbook import Runbook, schema
+from paramedic.cli.output import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.intake.dry_run import of_its_checks, rehearse
+from paramedic.machine.clock import utc_now
 from paramedic.sources import BadPayload, Reading, alertmanager
 from paramedic.store import Store
-from paramedic.visible import visible
+from paramedic.text.sanitize import visible
+from paramedic.text.yaml_document import BadDocument, Problem
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What authors write.")
 

@@ -2,9 +2,9 @@
 
 import typer
 
-from paramedic.cli.answer import AsJson, Data, Negative, chosen, command_of, say_json
-from paramedic.instance import running
-from paramedic.prefect_login import clickable, with_embedded_login
+from paramedic.cli.output import AsJson, Data, Negative, chosen, command_of, say_json
+from paramedic.stack.instance import running
+from paramedic.transports.prefect_login import clickable, with_embedded_login
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

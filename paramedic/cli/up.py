@@ -11,11 +11,11 @@ from types import FrameType
 
 import typer
 
-from paramedic.children import appended
-from paramedic.cli.answer import Data, chosen, command_of, console, safe
-from paramedic.data_folder import LOGS
-from paramedic.up import Stack
-from paramedic.visible import visible
+from paramedic.cli.output import Data, chosen, command_of, console, safe
+from paramedic.machine.data_folder import LOGS
+from paramedic.stack.children import appended
+from paramedic.stack.stack import Stack
+from paramedic.text.sanitize import visible
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from paramedic import data_folder
+from paramedic.machine import data_folder
 
 #: The memory at which the demo's service is in trouble.
 LIMIT_MB = 120

@@ -15,16 +15,19 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from paramedic import checkpoints, ports, settings, trail
-from paramedic.clock import from_iso, spoken
+from paramedic import settings
+from paramedic.audit import chain
 from paramedic.demo.folder import LIMIT_MB, write
 from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang, leak
 from paramedic.demo.world import Mailbox, PagerSink, World
+from paramedic.machine import ports
+from paramedic.machine.clock import from_iso, spoken
 from paramedic.settings import Settings
+from paramedic.stack.stack import Stack
 from paramedic.store import Store
 from paramedic.store import trail as kept
-from paramedic.up import Stack
-from paramedic.visible import one_line
+from paramedic.text.sanitize import one_line
+from paramedic.upkeep import checkpoints
 
 
 class _Interrupted(BaseException):
@@ -153,7 +156,7 @@ def _verify(console: Console, chosen: Settings) -> dict[str, object]:
     store = Store(chosen.store())
     checkpoints.write(store, key, chosen.checkpoints())
     with store.read() as tx:
-        found = trail.verify(
+        found = chain.verify(
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             checkpoints.read(chosen.checkpoints()),

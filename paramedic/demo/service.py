@@ -20,8 +20,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from paramedic.clock import iso, utc_now
-from paramedic.lifeline import die_with_parent
+from paramedic.machine.clock import iso, utc_now
+from paramedic.machine.parent_death import die_with_parent
 
 _MEGABYTE = 1024 * 1024
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 
-from paramedic.clock import iso, utc_now
+from paramedic.catalog.services import Services
 from paramedic.demo.folder import LIMIT_MB
 from paramedic.demo.world import Mailbox, PagerSink, Service, World, text_of
 from paramedic.doors import reading
-from paramedic.error import TryAgain, Useless
-from paramedic.incident import Incident, State
-from paramedic.services import Services
+from paramedic.errors import TryAgain, Useless
+from paramedic.incidents.incident import Incident, State
+from paramedic.machine.clock import iso, utc_now
 from paramedic.store import Store, incidents, trail
 
 Tick = Callable[[], None]

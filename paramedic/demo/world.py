@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from paramedic.clock import iso, utc_now
-from paramedic.lifeline import command, module
+from paramedic.machine.clock import iso, utc_now
+from paramedic.machine.parent_death import command, module
 
 _SUPERVISORD = """\
 [supervisord]

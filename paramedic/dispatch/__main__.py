@@ -5,16 +5,17 @@ import signal
 import threading
 from datetime import timedelta
 
-from paramedic import heart, prefect_claim, settings
+from paramedic import settings
 from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns, client
-from paramedic.error import TryAgain
-from paramedic.prefect_api import backoff, wait_for_prefect
-from paramedic.prefect_login import credentials
-from paramedic.secret import hush_logging
-from paramedic.store import Store, StoreUnavailable
+from paramedic.errors import TryAgain
+from paramedic.machine import liveness
+from paramedic.store import Store, StoreUnavailable, prefect_claim
+from paramedic.text.redaction import hush_logging
+from paramedic.transports.prefect_http import backoff, wait_for_prefect
+from paramedic.transports.prefect_login import credentials
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def main() -> None:
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
     threading.Thread(target=_keep, args=(Store(chosen.store()), installation, stop), daemon=True).start()
-    Dispatch(store, prefect, deployments.register, pool=chosen.work_pool, beat=heart.mine().beat).run(stop)
+    Dispatch(store, prefect, deployments.register, pool=chosen.work_pool, beat=liveness.mine().beat).run(stop)
 
 
 def _claimed(store: Store, api_url: str, auth: str | None, stop: threading.Event) -> str:

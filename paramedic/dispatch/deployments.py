@@ -3,12 +3,12 @@
 import logging
 import threading
 
-from paramedic import library
+from paramedic.catalog import library
 from paramedic.dispatch.registration import amiss, register
-from paramedic.document import BadDocument
-from paramedic.error import TryAgain
+from paramedic.errors import TryAgain
 from paramedic.settings import ROOT, Settings
 from paramedic.store import Store, StoreUnavailable, checks
+from paramedic.text.yaml_document import BadDocument
 
 log = logging.getLogger(__name__)
 

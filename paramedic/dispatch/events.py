@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 
+from paramedic.audit.chain import Entry
 from paramedic.dispatch.prefect_runs import client
-from paramedic.error import TryAgain, Useless
-from paramedic.incident import Incident, parse_ref
-from paramedic.secret import redact
-from paramedic.store import Store, incidents, told, trail
-from paramedic.trail import Entry
-from paramedic.visible import one_line
+from paramedic.errors import TryAgain, Useless
+from paramedic.incidents.incident import Incident, parse_ref
+from paramedic.store import Store, event_cursor, incidents, trail
+from paramedic.text.redaction import redact
+from paramedic.text.sanitize import one_line
 
 log = logging.getLogger(__name__)
 
@@ -72,14 +72,14 @@ class Events:
     def work(self) -> int:
         """Tell the next batch; how many entries it had. Raises TryAgain, StoreUnavailable, or Useless for a denied login."""
         with self._store.read() as tx:
-            found = trail.entries(tx, after=told.heard(tx), limit=BATCH)
+            found = trail.entries(tx, after=event_cursor.heard(tx), limit=BATCH)
             batch = list(takewhile(lambda entry: not self._is_fresh(entry, tx.now), found))
             about = {entry.incident: _incident(tx, entry.incident) for entry in batch if entry.incident}
         if not batch:
             return 0
         self._post([event(self._store.uuid, entry, about.get(entry.incident or "")) for entry in batch])
         with self._store.record() as tx:
-            told.hears(tx, batch[-1].seq)
+            event_cursor.hears(tx, batch[-1].seq)
         return len(batch)
 
     def _is_fresh(self, entry: Entry, now: datetime) -> bool:

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from paramedic import runbook
-from paramedic.alert import Severity
-from paramedic.approval import Answer
-from paramedic.bell import DISPATCH, RESPONDER, hang, ring
-from paramedic.boundary import reached
+from paramedic.alerts.alert import Severity
+from paramedic.catalog import runbook
 from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, PrefectRuns
-from paramedic.document import BadDocument
-from paramedic.error import TryAgain, Useless
-from paramedic.incident import Incident
-from paramedic.outcome import Ending, Outcome
+from paramedic.errors import TryAgain, Useless
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.approval import Answer
 from paramedic.store import Store, StoreUnavailable, approvals, incidents, outbox
 from paramedic.store.outbox import Order
+from paramedic.store.wakeups import DISPATCH, RESPONDER, hang, ring
+from paramedic.text.yaml_document import BadDocument
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from paramedic.error import TryAgain, Useless
-from paramedic.patient import Patient
+from paramedic.errors import TryAgain, Useless
+from paramedic.transports.http_retry import Patient
 
 #: Prefect's state types that no run comes back from.
 FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")

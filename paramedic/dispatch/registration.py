@@ -22,9 +22,9 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.base import BaseWorker
 from pydantic import ValidationError
 
-from paramedic.alert import Severity
-from paramedic.error import Refused, TryAgain, Useless
-from paramedic.registered import declared, own_deployments
+from paramedic.alerts.alert import Severity
+from paramedic.catalog.deployments import declared, own_deployments
+from paramedic.errors import Refused, TryAgain, Useless
 from paramedic.responder import admission
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from pkgutil import iter_modules
 from typing import Any
 
 from paramedic import integrations
-from paramedic.error import Useless
-from paramedic.transaction import must_be_closed
+from paramedic.errors import Useless
+from paramedic.machine.open_transaction import must_be_closed
 
 
 def integration(kind: str, role: str) -> Any:

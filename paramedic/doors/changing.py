@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Protocol, cast
 
 from paramedic.doors import integration
-from paramedic.error import Useless
-from paramedic.target import Identity, Target
+from paramedic.errors import Useless
+from paramedic.remediation.target import Identity, Target
 
 
 class Changer(Protocol):

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from paramedic.doors import integration
-from paramedic.error import TryAgain, Useless
-from paramedic.release import Release
-from paramedic.target import Identity, Target
-from paramedic.transaction import must_be_closed
+from paramedic.errors import TryAgain, Useless
+from paramedic.machine.open_transaction import must_be_closed
+from paramedic.remediation.release import Release
+from paramedic.remediation.target import Identity, Target
 
 if TYPE_CHECKING:
-    from paramedic.integrations.host import HostRow
-    from paramedic.integrations.http_probe import Probe
-    from paramedic.integrations.process import ProcessRow, Use
-    from paramedic.integrations.tcp_probe import Connection
+    from paramedic.integrations.probes.host import HostRow
+    from paramedic.integrations.probes.http import Probe
+    from paramedic.integrations.probes.process import ProcessRow, Use
+    from paramedic.integrations.probes.tcp import Connection
 
 
 class Reader(Protocol):
@@ -70,72 +70,72 @@ def releases(target: Target) -> Releases:
 
 
 def probe(url: str, timeout: timedelta) -> "Probe":
-    """Ask a health URL once; see `paramedic.integrations.http_probe`."""
+    """Ask a health URL once; see `paramedic.integrations.probes.http`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations import http_probe
+    from paramedic.integrations.probes import http
 
-    return http_probe.probe(url, timeout)
+    return http.probe(url, timeout)
 
 
 def connect(host: str, port: int, timeout: timedelta) -> "Connection":
-    """Try one TCP connection; see `paramedic.integrations.tcp_probe`."""
+    """Try one TCP connection; see `paramedic.integrations.probes.tcp`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations import tcp_probe
+    from paramedic.integrations.probes import tcp
 
-    return tcp_probe.connect(host, port, timeout)
+    return tcp.connect(host, port, timeout)
 
 
 def certificate_expires_at(host: str, port: int, timeout: timedelta) -> datetime:
-    """Until when a TLS server's certificate is good; see `paramedic.integrations.tls_certificate`."""
+    """Until when a TLS server's certificate is good; see `paramedic.integrations.probes.tls`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations import tls_certificate
+    from paramedic.integrations.probes import tls
 
-    return tls_certificate.expires_at(host, port, timeout)
+    return tls.expires_at(host, port, timeout)
 
 
 def host_use(path: str) -> "HostRow":
-    """How much of this machine is used; see `paramedic.integrations.host`."""
+    """How much of this machine is used; see `paramedic.integrations.probes.host`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations import host
+    from paramedic.integrations.probes import host
 
     return host.used(path)
 
 
 def process_use(pid: int) -> "Use":
-    """What a process of this machine uses; see `paramedic.integrations.process`."""
+    """What a process of this machine uses; see `paramedic.integrations.probes.process`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations import process
+    from paramedic.integrations.probes import process
 
     return process.used(pid)
 
 
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
-    """The end of a log file; see `paramedic.integrations.log_file`."""
+    """The end of a log file; see `paramedic.integrations.probes.log_file`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations import log_file
+    from paramedic.integrations.probes import log_file
 
     return log_file.tail(path, max_bytes, max_lines)
 
 
 def resident_memory(pid: int) -> int:
-    """Bytes that a process of this machine holds; see `paramedic.integrations.process`."""
+    """Bytes that a process of this machine holds; see `paramedic.integrations.probes.process`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations import process
+    from paramedic.integrations.probes import process
 
     return process.resident_memory(pid)
 
 
 def process_tree(pid: int) -> "list[ProcessRow]":
-    """A process of this machine and its descendants; see `paramedic.integrations.process`."""
+    """A process of this machine and its descendants; see `paramedic.integrations.probes.process`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations import process
+    from paramedic.integrations.probes import process
 
     return process.tree(pid)
 
 
 def alive(pid: int, started_at: float) -> bool:
-    """Whether that very process still runs on this machine; see `paramedic.integrations.process`."""
+    """Whether that very process still runs on this machine; see `paramedic.integrations.probes.process`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations import process
+    from paramedic.integrations.probes import process
 
     return process.alive(pid, started_at)

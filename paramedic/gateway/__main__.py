@@ -7,14 +7,16 @@ import signal
 import sys
 import threading
 
-from paramedic import heart, library, ports, settings
-from paramedic.bell import DISPATCH, ring
+from paramedic import settings
+from paramedic.catalog import library
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
-from paramedic.intake import Intake, Wake
-from paramedic.library_watch import LibraryWatch
-from paramedic.secret import hush_logging
+from paramedic.intake.intake import Intake, Wake
+from paramedic.machine import liveness, ports
 from paramedic.store import Store
+from paramedic.store.wakeups import DISPATCH, ring
+from paramedic.text.redaction import hush_logging
+from paramedic.upkeep.library_watch import LibraryWatch
 
 #: How long a stop waits for triage, after the requests: together less than `paramedic up` gives its children.
 _TRIAGE_SECONDS = 1.5
@@ -46,7 +48,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
     threading.Thread(target=LibraryWatch(store, chosen).run, args=(stop,), name="library", daemon=True).start()
-    life = heart.mine()
+    life = liveness.mine()
 
     async def beat() -> None:
         life.beat()

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from paramedic import link, settings
+from paramedic import settings
 from paramedic.gateway import pages
 from paramedic.gateway.form import Forms, NotThisForm
 from paramedic.gateway.form import read as read_form
-from paramedic.incident import IllegalMove
-from paramedic.link import Acknowledgement, BadLink
+from paramedic.incidents.incident import IllegalMove
+from paramedic.messages import signed_link
+from paramedic.messages.signed_link import Acknowledgement, BadLink
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, incidents
 from paramedic.store.incidents import NoSuchIncident
@@ -79,7 +80,7 @@ class AcknowledgementDesk:
 
     def _read(self, token: str) -> Acknowledgement | Response:
         try:
-            said = link.read(settings.link_key(self._chosen), token, self._chosen.link_expires)
+            said = signed_link.read(settings.link_key(self._chosen), token, self._chosen.link_expires)
             if said.store != self._store.uuid:
                 return pages.page("say", 410, title="Another store", words="This link is of a store that is gone.")
         except BadLink as error:

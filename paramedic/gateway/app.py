@@ -17,11 +17,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from paramedic import identity
-from paramedic.alert import Status
-from paramedic.boundary import reached
-from paramedic.error import Refused
-from paramedic.gateway import metrics
+from paramedic.alerts.alert import Status
+from paramedic.errors import Refused
+from paramedic.gateway import identity, metrics
 from paramedic.gateway.acknowledgement import AcknowledgementDesk
 from paramedic.gateway.approving import ApprovalDesk
 from paramedic.gateway.auth import sender
@@ -32,12 +30,13 @@ from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.gateway.headers import SafeHeaders
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import RefusalLog, refused
-from paramedic.intake import Wake
-from paramedic.secret import redact
+from paramedic.intake.intake import Wake
+from paramedic.machine.kill_points import reached
 from paramedic.settings import Settings, link_key, web_address
 from paramedic.sources import BadPayload, alertmanager
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, heartbeats, inbox, messages
 from paramedic.store.inbox import Delivery, Unreadable
+from paramedic.text.redaction import redact
 
 log = logging.getLogger(__name__)
 
@@ -334,7 +333,7 @@ class IdentityDesk:
         self._addresses = {web_address(chosen.host, chosen.port), chosen.links_at()}
 
     def prove(self, nonce: str = "", address: str = "") -> PlainTextResponse:
-        """See `paramedic.identity`."""
+        """See `paramedic.gateway.identity`."""
         if not identity.NONCE.fullmatch(nonce) or address not in self._addresses:
             return PlainTextResponse("not an address of this gateway\n", status_code=404)
         try:

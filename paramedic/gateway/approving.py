@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from paramedic import link, settings
-from paramedic.approval import WRONG_CODES, Answer, Approval, code, life
-from paramedic.boundary import reached
-from paramedic.clock import iso
+from paramedic import settings
 from paramedic.gateway import pages
 from paramedic.gateway.form import Forms, Issued, NotThisForm, check_origin
 from paramedic.gateway.form import read as read_form
-from paramedic.link import Approving, BadLink
+from paramedic.machine.clock import iso
+from paramedic.machine.kill_points import reached
+from paramedic.messages import signed_link
+from paramedic.messages.signed_link import Approving, BadLink
+from paramedic.remediation.approval import WRONG_CODES, Answer, Approval, code, life
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, approvals, incidents
 
@@ -99,7 +100,7 @@ class ApprovalDesk:
         return ""
 
     def _read(self, token: str) -> Approving:
-        said = link.read_approval(settings.link_key(self._chosen), token, self._chosen.link_expires)
+        said = signed_link.read_approval(settings.link_key(self._chosen), token, self._chosen.link_expires)
         if said.store != self._store.uuid:
             raise BadLink("this link is of a store that is gone")
         return said

@@ -3,7 +3,7 @@
 from jinja2 import DictLoader, Environment
 from starlette.responses import HTMLResponse
 
-from paramedic.visible import visible
+from paramedic.text.sanitize import visible
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

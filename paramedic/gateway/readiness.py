@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, probe
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, write_probe
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Readiness:
 
     def _probe(self) -> str | None:
         try:
-            probe.write(self._store, "gateway")
+            write_probe.write(self._store, "gateway")
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("not ready: %s", error)  # whoever asks is nobody we know: no host or user of the database
             return _NO_WRITE

@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from paramedic.gateway import metrics
-from paramedic.visible import one_line
+from paramedic.text.sanitize import one_line
 
 log = logging.getLogger(__name__)
 

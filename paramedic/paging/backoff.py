@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from paramedic.alert import Severity
-from paramedic.error import TryAgain
+from paramedic.alerts.alert import Severity
+from paramedic.errors import TryAgain
 from paramedic.store.messages import Message
 
 #: How long a message waits after its first, second, … failed try.

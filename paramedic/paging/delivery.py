@@ -8,19 +8,19 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from paramedic.boundary import reached
-from paramedic.clock import utc_now
-from paramedic.error import TryAgain, Useless
-from paramedic.incident import name
+from paramedic.errors import TryAgain, Useless
+from paramedic.incidents.incident import name
+from paramedic.machine.clock import utc_now
+from paramedic.machine.kill_points import reached
+from paramedic.oncall.rotation import Person
 from paramedic.paging.backoff import limits, urgent
 from paramedic.paging.outcome import Outcomes
 from paramedic.paging.recipients import Recipients
 from paramedic.paging.rendering import Rendering
 from paramedic.paging.sending import Round, channel_of, message_id_of, send
-from paramedic.rotation import Person
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, messages
-from paramedic.store import overrides as kept_overrides
+from paramedic.store import oncall_overrides as kept_overrides
 from paramedic.store.messages import Message
 
 log = logging.getLogger(__name__)

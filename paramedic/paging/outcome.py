@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
-from paramedic.error import TryAgain
-from paramedic.escalation import Policy
-from paramedic.incident import State
+from paramedic.errors import TryAgain
+from paramedic.incidents.incident import State
+from paramedic.oncall.escalation import Policy
+from paramedic.oncall.rotation import Person
 from paramedic.paging.backoff import TRIES_BEFORE_NEXT_RUNG, TRIES_OF_A_NOTICE, pause
 from paramedic.paging.recipients import Recipients
-from paramedic.rotation import Person
 from paramedic.store import Store, StoreUnavailable, Tx, incidents, messages, trail
 from paramedic.store.messages import Message
 

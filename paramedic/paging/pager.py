@@ -5,18 +5,18 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from paramedic import digest, letter
-from paramedic.clock import boottime, utc_now
-from paramedic.error import TryAgain, Useless
-from paramedic.letter import Letter
+from paramedic.errors import TryAgain, Useless
+from paramedic.machine.clock import boottime, utc_now
+from paramedic.messages import compose, digest
+from paramedic.messages.compose import Letter
+from paramedic.oncall.contact import Way
+from paramedic.oncall.rotation import Person
 from paramedic.paging.delivery import SAME_WORD_SECONDS, Delivery, Memory
 from paramedic.paging.outcome import Outcomes
 from paramedic.paging.recipients import Recipients, Shelf
 from paramedic.paging.sending import Round, message_id_of, send
-from paramedic.rotation import Person
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, incidents, trail
-from paramedic.way import Way
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Pager:
         left = []
         for way in person.ways:
             try:
-                written = letter.test(person, by=by, now=utc_now())
+                written = compose.test(person, by=by, now=utc_now())
                 self._send(Round(_DIRECT_SECONDS), way, person, written, what="test")
             except (TryAgain, Useless) as error:
                 yield way, str(error)
@@ -125,7 +125,7 @@ class Pager:
         now = utc_now()
         if len(words) == 1:
             [(subject, text)] = words.items()
-            written = letter.trouble(subject, text, now=now)
+            written = compose.trouble(subject, text, now=now)
         else:
             written = digest.digest([digest.trouble(*one) for one in words.items()], person=person, now=now)
         for way in person.ways:

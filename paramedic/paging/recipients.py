@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from paramedic import overrides
-from paramedic.escalation import ONCALL, Oncall, Policy
-from paramedic.rotation import Override, Person
+from paramedic.oncall import overrides_file
+from paramedic.oncall.contact import parse_way
+from paramedic.oncall.escalation import ONCALL, Oncall, Policy
+from paramedic.oncall.rotation import Override, Person
 from paramedic.store.messages import Message
-from paramedic.way import parse_way
 
 
 class Shelf(Protocol):
@@ -28,7 +28,7 @@ class Recipients:
         """`folder` keeps a copy of the overrides, for who comes when the store is away."""
         self._shelf = shelf
         self._folder = folder
-        self._overrides = overrides.kept(folder)
+        self._overrides = overrides_file.kept(folder)
 
     @property
     def oncall(self) -> Oncall:
@@ -39,7 +39,7 @@ class Recipients:
         """Know the store's overrides, and keep their copy on disk."""
         if current != self._overrides:
             self._overrides = current
-            overrides.keep(self._folder, current)
+            overrides_file.keep(self._folder, current)
 
     def policy(self, message: Message) -> Policy:
         """The policy that the message is escalated by."""

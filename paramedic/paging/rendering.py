@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from paramedic import digest, letter, settings
-from paramedic.alert import Status
-from paramedic.approval import code
-from paramedic.clock import utc_now
-from paramedic.incident import Incident, State, name
-from paramedic.letter import Condition, Letter
-from paramedic.link import Acknowledgement, Approving, sign, sign_approval
+from paramedic import settings
+from paramedic.alerts.alert import Status
+from paramedic.incidents.incident import Incident, State, name
+from paramedic.machine.clock import utc_now
+from paramedic.messages import compose, digest
+from paramedic.messages.compose import Condition, Letter
+from paramedic.messages.signed_link import Acknowledgement, Approving, sign, sign_approval
+from paramedic.oncall.rotation import Person
 from paramedic.paging.recipients import Recipients
-from paramedic.rotation import Person
+from paramedic.remediation.approval import code
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, acts, alerts, approvals, incidents, trail
 from paramedic.store.messages import AGAIN, ENDED, Message
@@ -40,7 +41,7 @@ class Rendering:
     def render(self, messages: Sequence[Message], person: Person) -> Rendered:
         """One letter with all these messages for this person. Raises StoreUnavailable."""
         if all(message.incident is None for message in messages) and len(messages) == 1:
-            return Rendered(letter.trouble(messages[0].subject, messages[0].body, now=utc_now()))
+            return Rendered(compose.trouble(messages[0].subject, messages[0].body, now=utc_now()))
         with self._store.read() as tx:
             needed = [message for message in messages if self._is_needed(tx, message)]
             needless = tuple(message for message in messages if message not in needed)
@@ -66,7 +67,7 @@ class Rendering:
 
     def _whole(self, tx: Tx, message: Message, person: Person) -> Letter:
         if message.incident is None:
-            return letter.trouble(message.subject, message.body, now=tx.now)
+            return compose.trouble(message.subject, message.body, now=tx.now)
         incident = incidents.get(tx, message.incident)
         link = self._link(incident, person) if message.kind == "rung" else ""
         lasts = self._recipients.policy(message).acknowledged_for
@@ -75,7 +76,7 @@ class Rendering:
         except Exception as error:  # a page that is bare beats one that is not sent (P5)
             log.exception("the message about %s could not be composed", incident.id)
             because = f"{type(error).__name__}: {error}"
-            return letter.bare(message.incident, person=person, link=link, lasts=lasts, because=because, now=tx.now)
+            return compose.bare(message.incident, person=person, link=link, lasts=lasts, because=because, now=tx.now)
 
     def _letter(
         self, tx: Tx, message: Message, incident: Incident, person: Person, *, link: str, lasts: timedelta
@@ -86,24 +87,24 @@ class Rendering:
             case "approval":
                 return self._approval(tx, incident, person)
             case "notice":
-                return letter.notice(incident, happened=message.subject, timeline=timeline, condition=now, now=tx.now)
+                return compose.notice(incident, happened=message.subject, timeline=timeline, condition=now, now=tx.now)
             case "update":
                 said = {"subject": message.subject, "body": message.body}
-                return letter.update(incident, **said, timeline=timeline, condition=now, now=tx.now)
+                return compose.update(incident, **said, timeline=timeline, condition=now, now=tx.now)
             case "news":
-                return letter.news(incident, timeline=timeline, condition=now, now=tx.now)
+                return compose.news(incident, timeline=timeline, condition=now, now=tx.now)
         blocking = acts.open_on(tx, incident.target)
         open_acts = [act for act in acts.of(tx, incident.number) if act.result is None]
         if blocking is not None and blocking not in open_acts:
             open_acts.append(blocking)
         runbook = incidents.runbook_text(tx, incident.runbook_version) if incident.runbook_version else ""
-        return letter.page(
+        return compose.page(
             incident,
             person=person,
             timeline=timeline,
             evidence=incidents.evidence_of(tx, incident.number),
             open_acts=[(act.words, act.incident) for act in open_acts],
-            mitigation=letter.mitigations(runbook, alerts.other_runbooks(tx, incident)),
+            mitigation=compose.mitigations(runbook, alerts.other_runbooks(tx, incident)),
             condition=now,
             link=link,
             lasts=lasts,
@@ -155,7 +156,7 @@ class Rendering:
         asked = approvals.asked(tx, incident.number)
         if asked is None:
             raise LookupError("the question is answered")
-        return letter.approval(
+        return compose.approval(
             incident,
             asked,
             person=person,

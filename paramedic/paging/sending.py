@@ -8,10 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 
 from paramedic.doors.telling import teller
-from paramedic.error import TryAgain, Useless
-from paramedic.letter import Letter
+from paramedic.errors import TryAgain, Useless
+from paramedic.messages.compose import Letter
+from paramedic.oncall.contact import Way
 from paramedic.settings import Settings
-from paramedic.way import Way
 
 log = logging.getLogger(__name__)
 

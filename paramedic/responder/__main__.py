@@ -14,12 +14,14 @@ import anyio.to_thread
 from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
 
-from paramedic import heart, library, settings
-from paramedic.heart import Heart
-from paramedic.prefect_api import backoff, wait_for_prefect
+from paramedic import settings
+from paramedic.catalog import library
+from paramedic.machine import liveness
+from paramedic.machine.liveness import Heart
 from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
-from paramedic.secret import hush_logging
 from paramedic.settings import Settings
+from paramedic.text.redaction import hush_logging
+from paramedic.transports.prefect_http import backoff, wait_for_prefect
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    life = asyncio.create_task(_live(heart.mine()))
+    life = asyncio.create_task(_live(liveness.mine()))
     await _prefect_answers(stop)
     worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=_limit(chosen), prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds

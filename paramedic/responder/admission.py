@@ -9,7 +9,7 @@ from typing import Any
 
 from prefect.client.schemas.responses import DeploymentResponse
 
-from paramedic.error import Refused
+from paramedic.errors import Refused
 
 #: What a deployment or a run may choose of how it is run.
 VARIABLES = frozenset({"cancel_grace_seconds", "env"})

@@ -22,8 +22,8 @@ from prefect.logging.handlers import APILogWorker
 from prefect.logging.loggers import flow_run_logger
 from prefect.settings import get_current_settings
 
-from paramedic.responder.rehearsal import rehearse
-from paramedic.responder.start import WarmEngine, client_context, client_settings, know_related
+from paramedic.responder.prefect_shortcuts import WarmEngine, client_context, client_settings, know_related
+from paramedic.responder.warm_up import rehearse
 
 #: Whoever has no run after so long was not made for one, and has time to prepare.
 _IDLE_SECONDS = 0.05
@@ -38,7 +38,7 @@ def serve(channel: socket.socket) -> None:
     with client_context(settings) as prefect:
         if not select.select([channel], [], [], _IDLE_SECONDS)[0]:  # nobody waits
             _prepare(prefect)
-        importlib.import_module("tasks.standing").open_ways()
+        importlib.import_module("tasks.run_cache").open_ways()
         with channel:
             said = b"".join(iter(lambda: channel.recv(65536), b""))
         if not said:

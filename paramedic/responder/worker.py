@@ -22,19 +22,20 @@ from prefect.states import Cancelled, Completed, Crashed
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from pydantic import Field, ValidationError
 
-from paramedic import registered, settings
-from paramedic.alert import Severity
-from paramedic.bell import RESPONDER, hang, listen
-from paramedic.clock import utc_now
-from paramedic.error import Refused
-from paramedic.lifeline import STOP_READING
+from paramedic import settings
+from paramedic.alerts.alert import Severity
+from paramedic.catalog import deployments
+from paramedic.errors import Refused
+from paramedic.machine.clock import utc_now
+from paramedic.machine.parent_death import STOP_READING
 from paramedic.responder import admission
-from paramedic.responder.taken import Taken
-from paramedic.responder.warm import Warm, WarmProcess
-from paramedic.secret import redact
+from paramedic.responder.process_pool import Warm, WarmProcess
+from paramedic.responder.run_leases import Taken
 from paramedic.settings import ROOT
 from paramedic.store import Store
-from paramedic.visible import one_line
+from paramedic.store.wakeups import RESPONDER, hang, listen
+from paramedic.text.redaction import redact
+from paramedic.text.sanitize import one_line
 
 #: So many runs at once are never scheduled rounds, however many of those wait: an outage must not wait for a measurement.
 PLAYBOOKS = 24
@@ -120,7 +121,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._rounds: set[UUID] = set()  # of what is at work, the scheduled ones
         self._uncritical: set[UUID] = set()  # and the playbooks that leave RESERVED alone
         self._deployments: dict[UUID, DeploymentResponse] = {}
-        self._entrypoints = registered.entrypoints(self._chosen.flows)  # that runs may have
+        self._entrypoints = deployments.entrypoints(self._chosen.flows)  # that runs may have
         self._queues: dict[str, WorkQueue] = {}  # that are not paused
         self._beside: list[asyncio.Task[None]] = []
         self._deaf = threading.Event()
@@ -312,7 +313,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     async def _look_at_deployments(self) -> None:
         """All that lie in the pool, and what they may run, before a run is in a hurry."""
-        self._entrypoints = await asyncio.to_thread(registered.entrypoints, self._chosen.flows)
+        self._entrypoints = await asyncio.to_thread(deployments.entrypoints, self._chosen.flows)
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
         found = await self.client.read_deployments(work_pool_filter=pool, limit=200)
         self._deployments = {one.id: one for one in found}
@@ -320,7 +321,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
     async def _admitted(self, flow_run: FlowRun, deployment: DeploymentResponse) -> ParamedicJobConfiguration:
         """How the run is to be run. Raises Refused for what dispatch has not registered, or not like that."""
         if deployment.entrypoint not in self._entrypoints:  # a playbook may be new
-            self._entrypoints = await asyncio.to_thread(registered.entrypoints, self._chosen.flows)
+            self._entrypoints = await asyncio.to_thread(deployments.entrypoints, self._chosen.flows)
         admission.admit(deployment, flow_run.job_variables or {}, entrypoints=self._entrypoints)
         configuration = await self._configuration(flow_run, deployment)
         admission.admit_environment(configuration.env, command=configuration.command)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from paramedic.alert import Alert
+from paramedic.alerts.alert import Alert
 
 
 class BadPayload(Exception):

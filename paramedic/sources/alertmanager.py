@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from paramedic.alert import Alert, Severity, Status, fingerprint
-from paramedic.clock import utc_now
-from paramedic.fitting import Number, bounded, fit, texts
+from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
+from paramedic.machine.clock import utc_now
 from paramedic.sources import Bad, BadPayload, Reading
+from paramedic.text.bounds import Number, bounded, fit, texts
 
 NAME = "alertmanager"
 

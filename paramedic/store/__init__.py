@@ -18,9 +18,9 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedEr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from paramedic import transaction
-from paramedic.error import TryAgain, Useless
-from paramedic.store import silence, tables
+from paramedic.errors import TryAgain, Useless
+from paramedic.machine import open_transaction
+from paramedic.store import frozen_connections, tables
 
 
 class StoreUnavailable(TryAgain):
@@ -110,7 +110,7 @@ class Store:
         uuid = self.uuid
         with translated(), self.engine.execution_options(paramedic_reads=True).connect() as conn:
             conn.exec_driver_sql(_ONE_MOMENT[conn.dialect.name])
-            with transaction.entered(transaction.Kind.READ):
+            with open_transaction.entered(open_transaction.Kind.READ):
                 yield Tx(conn, self._clock(conn), uuid)
 
     @contextmanager
@@ -118,7 +118,7 @@ class Store:
         """Rows that the trail does not tell of: durable when the block ends. Raises StoreUnavailable."""
         uuid = self.uuid
         engine = self.engine.execution_options(paramedic_writes=True)
-        with translated(), engine.begin() as conn, transaction.entered(transaction.Kind.WRITE):
+        with translated(), engine.begin() as conn, open_transaction.entered(open_transaction.Kind.WRITE):
             yield Tx(conn, self._clock(conn), uuid)
 
     @contextmanager
@@ -169,7 +169,7 @@ def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
                 pool_timeout=5,
                 connect_args={"connect_timeout": 3, "options": "-c statement_timeout=10000 -c lock_timeout=5000"},
             )
-            event.listen(engine, "do_connect", silence.connect)
+            event.listen(engine, "do_connect", frozen_connections.connect)
             return engine
         case other:
             raise Useless(f"store_url names {other!r}; allowed: sqlite:///FILE, postgresql://USER@HOST/DATABASE")

@@ -6,18 +6,18 @@ from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Row, false, insert, select, update
 
-from paramedic.alert import Severity
-from paramedic.clock import iso
-from paramedic.guardrail import Facts, Refusal, Spent, Spread, agreed, asks, judge
-from paramedic.incident import State, name
-from paramedic.remedy import Remedy
-from paramedic.runbook import Runbook
+from paramedic.alerts.alert import Severity
+from paramedic.catalog.runbook import Runbook
+from paramedic.incidents.incident import State, name
+from paramedic.machine.clock import iso
+from paramedic.remediation.guardrail import Facts, Refusal, Spent, Spread, agreed, asks, judge
+from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.target import Identity
 from paramedic.store import Tx, approvals, claims, incidents, maintenance, pauses
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts, grants
 from paramedic.store.tables import incidents as incident_rows
 from paramedic.store.trail import append
-from paramedic.target import Identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Row, Select, insert, select, update
 
-from paramedic.alert import Alert, Severity, Status
-from paramedic.alert_object import object_of, shown_name
-from paramedic.incident import Incident, State, name
-from paramedic.secret import redacted
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.alerts.alert_object import object_of, shown_name
+from paramedic.incidents.incident import Incident, State, name
 from paramedic.store import Tx
 from paramedic.store.tables import incident_alerts, incidents, runbook_versions
+from paramedic.text.redaction import redacted
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Row, insert, select, update
 
-from paramedic.alert import Severity
-from paramedic.approval import FORM, Answer, Approval, life
-from paramedic.clock import iso
+from paramedic.alerts.alert import Severity
+from paramedic.machine.clock import iso
+from paramedic.remediation.approval import FORM, Answer, Approval, life
+from paramedic.remediation.target import Identity
 from paramedic.store import Tx, messages, trail
 from paramedic.store.tables import approvals, incidents
 from paramedic.store.trail import append
-from paramedic.target import Identity
 
 
 def ask(

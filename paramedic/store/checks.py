@@ -7,16 +7,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
-from paramedic.alert import Severity
-from paramedic.chart import Point
-from paramedic.check import SOURCE, Placed, Sample
-from paramedic.clock import spoken
-from paramedic.store import Tx, inbox, incidents, mass
+from paramedic.alerts.alert import Severity
+from paramedic.checks.chart import Point
+from paramedic.checks.check import SOURCE, Placed, Sample
+from paramedic.checks.threshold import Level, Standing, Threshold, after, begin
+from paramedic.machine.clock import spoken
+from paramedic.store import Tx, inbox, incidents, mass_failure
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import check_samples as samples
 from paramedic.store.tables import check_states as states
 from paramedic.store.trail import append
-from paramedic.threshold import Level, Standing, Threshold, after, begin
 
 #: Of each check at each target the newest so many samples are kept.
 KEEP = 2000
@@ -46,7 +46,7 @@ def keep(tx: Tx, placed: Placed, seen: Sample, *, blind: bool) -> bool:
     False: it has, or may have; then nothing was written, and `record` is called.
     """
     found = _judged(tx, placed, seen, blind=blind)
-    if blind or mass.current(tx) is not None or any(one.is_news for one in found.steps):
+    if blind or mass_failure.current(tx) is not None or any(one.is_news for one in found.steps):
         return False
     _write(tx, placed, found)
     for step in found.steps:
@@ -67,7 +67,7 @@ def record(tx: Tx, placed: Placed, seen: Sample, *, blind: bool, mass_limit: int
     for step in found.steps:
         if step.now.known is not step.before.known:
             _tell_trail(tx, placed, step)
-    held_back = mass.judge(tx, blind=blind, limit=mass_limit) is not None
+    held_back = mass_failure.judge(tx, blind=blind, limit=mass_limit) is not None
     for step in found.steps:
         _speak(tx, placed, step.threshold, held_back=held_back)
 
@@ -183,7 +183,7 @@ class _Judged:
 
 
 def _judged(tx: Tx, placed: Placed, seen: Sample, *, blind: bool) -> _Judged:
-    seen = Sample(tx.now, None, mass.BLIND) if blind else replace(seen, at=tx.now)
+    seen = Sample(tx.now, None, mass_failure.BLIND) if blind else replace(seen, at=tx.now)
     check = placed.check
     ended_at = incidents.last_ended_at(tx, placed.target.id)
     metrics = check.metrics([*recent(tx, placed, since=tx.now - check.window, ended_at=ended_at), seen])

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select, update
 
-from paramedic.incident import name
+from paramedic.incidents.incident import name
 from paramedic.store import Tx, generation
 from paramedic.store.tables import claims
 from paramedic.store.trail import append

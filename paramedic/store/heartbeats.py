@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from paramedic.error import Refused
+from paramedic.errors import Refused
 from paramedic.store import Tx
 from paramedic.store.tables import heartbeats
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, TextClause, and_, bindparam, delete, func, insert, or_, select, text, update
 
-from paramedic.alert import Alert, Severity
-from paramedic.secret import redact, redact_start, redacted
+from paramedic.alerts.alert import Alert, Severity
 from paramedic.store import Serialized, Store, Tx
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import inbox, quarantine
+from paramedic.text.redaction import redact, redact_start, redacted
 
 #: A kept body is cut to this many characters.
 BODY_LIMIT = 65_536

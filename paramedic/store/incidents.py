@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from paramedic.alert import Alert, Severity, Status
-from paramedic.alert_object import shown_name
-from paramedic.clock import spoken
-from paramedic.incident import IllegalMove, Incident, State, move, name
-from paramedic.incident import reopen as reopened
-from paramedic.outcome import Ending, Outcome
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.alerts.alert_object import shown_name
+from paramedic.incidents.incident import IllegalMove, Incident, State, move, name
+from paramedic.incidents.incident import reopen as reopened
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.intake.triage import Said
+from paramedic.machine.clock import spoken
 from paramedic.store import Tx, alerts, approvals, inbox, messages, outbox
 from paramedic.store.alerts import Noted, Wanted
 from paramedic.store.tables import (
@@ -27,7 +28,6 @@ from paramedic.store.tables import (
     runbook_versions,
 )
 from paramedic.store.trail import append
-from paramedic.triage import Said
 
 
 class NoSuchIncident(LookupError):

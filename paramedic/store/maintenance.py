@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import Row, insert, or_, select, update
 
-from paramedic.clock import iso
-from paramedic.maintenance import Window, check
+from paramedic.machine.clock import iso
+from paramedic.remediation.maintenance import Window, check
 from paramedic.store import Tx, inbox
 from paramedic.store.tables import maintenance
 from paramedic.store.trail import append

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, case, func, insert, or_, select, text, update
 
-from paramedic.alert import Severity
-from paramedic.clock import iso
+from paramedic.alerts.alert import Severity
+from paramedic.machine.clock import iso
 from paramedic.store import Tx
 from paramedic.store.tables import messages
 

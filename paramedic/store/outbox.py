@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, update
 
-from paramedic.alert import Severity
+from paramedic.alerts.alert import Severity
 from paramedic.store import Tx, generation
 from paramedic.store.tables import incidents, outbox
 

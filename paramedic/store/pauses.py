@@ -2,7 +2,7 @@
 
 from sqlalchemy import Row, delete, insert, select
 
-from paramedic.pause import ALL, Pause
+from paramedic.remediation.pause import ALL, Pause
 from paramedic.store import Tx
 from paramedic.store.tables import pauses
 from paramedic.store.trail import append

@@ -5,15 +5,15 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, String, cast, delete, func, insert, literal, select
 
-from paramedic.boundary import reached
-from paramedic.clock import iso
-from paramedic.incident import State
+from paramedic.audit.chain import Seal
+from paramedic.incidents.incident import State
+from paramedic.machine.clock import iso
+from paramedic.machine.kill_points import reached
 from paramedic.store import Tx
 from paramedic.store.tables import incidents, trail_contents
 from paramedic.store.tables import seals as table
 from paramedic.store.tables import trail as entries
 from paramedic.store.trail import append
-from paramedic.trail import Seal
 
 _FIELDS = [field for field in Seal.__slots__ if field != "store"]
 

@@ -22,8 +22,8 @@ from sqlalchemy import (
     text,
 )
 
-from paramedic.secret import Redacted, redact
-from paramedic.trail import whole
+from paramedic.audit.chain import whole
+from paramedic.text.redaction import Redacted, redact
 
 metadata = MetaData()
 
@@ -409,7 +409,7 @@ check_samples = Table(
     Index("check_samples_of", "runbook", "name", "target", "at"),
 )
 
-#: What `paramedic.store.probe` writes.
+#: What `paramedic.store.write_probe` writes.
 probes = Table(
     "probes",
     metadata,

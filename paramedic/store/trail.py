@@ -8,13 +8,13 @@ from typing import Any
 import rfc8785
 from sqlalchemy import insert, select
 
-from paramedic import trail
-from paramedic.clock import iso
-from paramedic.incident import name
-from paramedic.secret import redact, redacted
+from paramedic.audit import chain
+from paramedic.incidents.incident import name
+from paramedic.machine.clock import iso
 from paramedic.store import Tx
 from paramedic.store.tables import trail as table
 from paramedic.store.tables import trail_contents as contents
+from paramedic.text.redaction import redact, redacted
 
 
 def append(
@@ -36,7 +36,7 @@ def append(
     """
     salt = secrets.token_bytes(16) if content else None
     clean_content = redacted(dict(content)) if content else None
-    entry = trail.chain(
+    entry = chain.chain(
         head(tx),
         store=tx.store,
         at=iso(tx.now),
@@ -76,20 +76,20 @@ _FIELDS = (
 _HEAD = select(table).order_by(table.c.seq.desc()).limit(1)
 
 
-def head(tx: Tx) -> trail.Entry | None:
+def head(tx: Tx) -> chain.Entry | None:
     """The newest entry, or None on an empty trail."""
     row = tx.conn.execute(_HEAD).one_or_none()
     return None if row is None else _entry(row)
 
 
-def newest(tx: Tx, whats: Collection[str]) -> trail.Entry | None:
+def newest(tx: Tx, whats: Collection[str]) -> chain.Entry | None:
     """The newest entry that records one of these; None if there is none."""
     query = select(table).where(table.c.what.in_(whats)).order_by(table.c.seq.desc()).limit(1)
     row = tx.conn.execute(query).one_or_none()
     return None if row is None else _entry(row)
 
 
-def entries(tx: Tx, *, incident: int | None = None, after: int = 0, limit: int | None = None) -> Iterator[trail.Entry]:
+def entries(tx: Tx, *, incident: int | None = None, after: int = 0, limit: int | None = None) -> Iterator[chain.Entry]:
     """Entries in their order, streamed; of one incident, or of all."""
     query = select(table).where(table.c.seq > after).order_by(table.c.seq)
     if incident is not None:
@@ -106,5 +106,5 @@ def content(tx: Tx, seq: int) -> tuple[bytes, Mapping[str, Any]] | None:
     return None if row is None else (bytes(row.salt), json.loads(row.content))
 
 
-def _entry(row: Any) -> trail.Entry:
-    return trail.Entry(**{field: getattr(row, field) for field in _FIELDS}, data=json.loads(row.data))
+def _entry(row: Any) -> chain.Entry:
+    return chain.Entry(**{field: getattr(row, field) for field in _FIELDS}, data=json.loads(row.data))

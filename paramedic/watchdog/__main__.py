@@ -4,13 +4,14 @@ import logging
 import signal
 import threading
 
-from paramedic import heart, settings
-from paramedic.oncall_file import OncallFile
+from paramedic import settings
+from paramedic.machine import liveness
+from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
-from paramedic.secret import hush_logging
 from paramedic.store import Store
-from paramedic.watchdog.prefect import PrefectEyes
-from paramedic.watchdog.watch import Watchdog
+from paramedic.text.redaction import hush_logging
+from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.watchdog import Watchdog
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    watchdog.beat = heart.mine().beat
+    watchdog.beat = liveness.mine().beat
     watchdog.beat()
     while not stop.wait(chosen.watchdog_every.total_seconds()):
         watchdog.look()

@@ -6,15 +6,15 @@ from enum import StrEnum
 
 from sqlalchemy import select
 
-from paramedic.approval import Answer
-from paramedic.clock import spoken
-from paramedic.incident import Incident, State
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine.clock import spoken
+from paramedic.remediation.approval import Answer
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, acts, approvals, incidents
 from paramedic.store.incidents import Attempt
 from paramedic.store.tables import claims
-from paramedic.watchdog.prefect import GONE, PrefectEyes
+from paramedic.watchdog.prefect_status import GONE, PrefectEyes
 
 
 class Stand(StrEnum):

@@ -13,10 +13,12 @@ import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from paramedic import identity, instance, settings
-from paramedic.alert import Alert, Severity, Status
+from paramedic import settings
+from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.cli import app, main
-from paramedic.instance import Running
+from paramedic.gateway import identity
+from paramedic.stack import instance
+from paramedic.stack.instance import Running
 from paramedic.store import Store, inbox
 from paramedic.store.inbox import Unreadable
 

@@ -6,13 +6,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from patients import handed_over
+from incident_states import handed_over
 
-from paramedic import checkpoints, settings
+from paramedic import settings
 from paramedic.cli.audit import audit_command
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
+from paramedic.upkeep import checkpoints
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ward import Service, service
+from fake_service import Service, service
 
-from paramedic import library
-from paramedic.check import Sample
+from paramedic.catalog import library
+from paramedic.checks.check import Sample
 from paramedic.cli import main
-from paramedic.clock import utc_now
+from paramedic.machine.clock import utc_now
 from paramedic.store import Store, checks, heartbeats
 
 __all__ = ["service"]

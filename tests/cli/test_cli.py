@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patients import asking
+from incident_states import asking
 
-from paramedic import checkpoints, settings
-from paramedic.alert import Alert, Severity, Status
+from paramedic import settings
+from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.store import Store, incidents
 from paramedic.store.migrations import migrate
+from paramedic.upkeep import checkpoints
 
 PARAMEDIC = Path(sys.executable).parent / "paramedic"
 

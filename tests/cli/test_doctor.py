@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 import time_machine
-from dripping import dripping
+from endless_servers import dripping
+from fake_service import serving
 from prefect_server import Prefect
-from ward import serving
 
-from paramedic import instance, settings
+from paramedic import settings
 from paramedic.cli import doctor, main
-from paramedic.clock import utc_now
 from paramedic.demo.world import Service, World, free_port
-from paramedic.instance import Running
+from paramedic.machine.clock import utc_now
+from paramedic.stack import instance
+from paramedic.stack.instance import Running
 from paramedic.store import Store, pauses
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("_nothing_set")]

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hooks import SECRET, Hooks
-from postbox import Postbox, text_of
+from mail_server import Postbox, text_of
+from webhook_receiver import SECRET, Hooks
 
-from paramedic import overrides as copy
-from paramedic import secret, settings
+from paramedic import settings
 from paramedic.cli import main
+from paramedic.oncall import overrides_file as copy
 from paramedic.store import Store, trail
+from paramedic.text import redaction
 
 pytestmark = pytest.mark.usefixtures("_nothing_set")
 
@@ -73,7 +74,7 @@ def test_doctor_names_a_way_that_leads_nowhere(
     assert found["channels"]["well"] == (channels_say == "leads somewhere")
     assert mail_says in found["mail"]["words"]
     assert found["mail"]["well"] == (mail_says == "nobody is told by mail")
-    secret.forget_all()
+    redaction.forget_all()
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def reachable(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pos
     yield postbox, hooks
     postbox.close()
     hooks.close()
-    secret.forget_all()
+    redaction.forget_all()
 
 
 def test_a_test_page_arrives_by_every_way_and_says_what_it_is(

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patients import RUNBOOK
+from incident_states import RUNBOOK
 
-from paramedic import library, settings
-from paramedic.alert import Alert, Severity, Status
+from paramedic import settings
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.catalog import library
 from paramedic.cli import main
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.remediation.target import Identity
 from paramedic.store import Store, acts, claims, incidents, pauses
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.incidents import Plan
 from paramedic.store.migrations import migrate
-from paramedic.target import Identity
 
 ROOT = Path(__file__).parents[2]
 PARAMEDIC = Path(sys.executable).parent / "paramedic"

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opened import opened
 from prefect_server import Prefect
+from store_states import opened
 
 from paramedic.dispatch.events import Events
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, incidents
 
 pytestmark = [pytest.mark.real]

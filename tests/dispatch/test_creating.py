@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patients import alert
+from incident_states import alert
 from prefect import Flow, flow
 from prefect.utilities.callables import parameter_schema
 from prefect_server import Prefect
 
+from paramedic.catalog.runbook import Runbook
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
-from paramedic.incident import Incident, State
-from paramedic.outcome import Ending, Outcome
-from paramedic.runbook import Runbook
+from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, incidents
 from paramedic.store.incidents import Plan
 from tasks.playbook import playbook

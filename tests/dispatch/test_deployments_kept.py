@@ -15,8 +15,8 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect_server import Prefect
 from sqlalchemy import select
 
-from paramedic.clock import from_iso, utc_now
 from paramedic.dispatch.deployments import Deployments
+from paramedic.machine.clock import from_iso, utc_now
 from paramedic.settings import ROOT, Settings
 from paramedic.store import Store
 from paramedic.store.tables import check_states

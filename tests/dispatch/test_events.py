@@ -4,15 +4,15 @@ import threading
 from datetime import timedelta
 
 import pytest
-from opened import ALIVE, DEADLINE, FREE, alert, claimed, intended, opened
 from prefect_server import Prefect
+from store_states import ALIVE, DEADLINE, FREE, alert, claimed, intended, opened
 
 from paramedic.dispatch import events as loop
 from paramedic.dispatch.events import BATCH, Events
-from paramedic.error import TryAgain, Useless
-from paramedic.outcome import Ending, Outcome
+from paramedic.errors import TryAgain, Useless
+from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, StoreUnavailable, acts, incidents, pauses, trail
-from paramedic.store import told as position
+from paramedic.store import event_cursor as position
 
 pytestmark = [pytest.mark.real]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from databases import Clock
-from patients import alert
+from incident_states import alert
 
 from paramedic.demo.world import free_port
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun, PrefectRuns
-from paramedic.error import TryAgain
-from paramedic.incident import State
+from paramedic.errors import TryAgain
+from paramedic.incidents.incident import State
 from paramedic.store import Store, incidents, outbox
 from paramedic.store.incidents import Plan
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from databases import Clock
-from patients import asking
+from incident_states import asking
 
-from paramedic.approval import Approval
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
+from paramedic.remediation.approval import Approval
 from paramedic.store import Store, approvals
 
 pytestmark = pytest.mark.real

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from patients import alert
+from incident_states import alert
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect_server import Prefect
 
-from paramedic import library
-from paramedic.error import Refused
-from paramedic.incident import Incident
-from paramedic.outcome import Outcome
-from paramedic.runbook import Runbook
+from paramedic.catalog import library
+from paramedic.catalog.runbook import Runbook
+from paramedic.errors import Refused
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Outcome
 from paramedic.store import Store, incidents
 from paramedic.store.incidents import Plan
 from tasks.notify import recovered

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from paramedic.doors import changing, integration, reading, telling
-from paramedic.error import TryAgain, Useless
-from paramedic.target import Target
+from paramedic.errors import TryAgain, Useless
+from paramedic.remediation.target import Target
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,7 +91,7 @@ def test_a_door_loads_what_is_used_and_nothing_before() -> None:
     closed = loaded_by(doors)
     assert integrations(closed) == []
     assert not closed & {"psutil", "httpx", "smtplib", "xmlrpc"}
-    assert integrations(loaded_by(f"{doors}\nr.alive(1, 0.0)")) == ["paramedic.integrations.process"]
+    assert integrations(loaded_by(f"{doors}\nr.alive(1, 0.0)")) == ["paramedic.integrations.probes.process"]
 
 
 def test_nothing_but_the_doors_names_an_integration() -> None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
-from paramedic.intake import Wake
+from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate

@@ -9,14 +9,14 @@ import httpx
 import pytest
 from databases import Clock
 from forms import press as press_button
-from patients import asking
+from incident_states import asking
 from starlette.testclient import TestClient
 
 from paramedic import settings
-from paramedic.approval import Answer, Approval, code
 from paramedic.gateway.app import make_app
-from paramedic.intake import Wake
-from paramedic.link import Approving, sign_approval
+from paramedic.intake.intake import Wake
+from paramedic.messages.signed_link import Approving, sign_approval
+from paramedic.remediation.approval import Answer, Approval, code
 from paramedic.settings import Settings
 from paramedic.store import Store, approvals, incidents, trail
 

@@ -20,7 +20,7 @@ from serving import AUTH, TOKEN, connect, exchange, read_one, serving, status
 from starlette.testclient import TestClient
 
 from paramedic.gateway.app import make_app
-from paramedic.intake import Wake
+from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate

@@ -15,12 +15,12 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from paramedic import settings
-from paramedic.alert import Alert, Severity, Status
+from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.gateway.app import make_app
-from paramedic.incident import State
-from paramedic.intake import Wake
-from paramedic.link import Acknowledgement, sign
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.incident import State
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.intake.intake import Wake
+from paramedic.messages.signed_link import Acknowledgement, sign
 from paramedic.settings import Settings
 from paramedic.store import Store, incidents
 from paramedic.store.migrations import migrate

@@ -23,8 +23,8 @@ from pydantic import SecretStr
 
 from paramedic.demo.world import free_port
 from paramedic.gateway.app import make_app
-from paramedic.intake import Wake
-from paramedic.lifeline import command
+from paramedic.intake.intake import Wake
+from paramedic.machine.parent_death import command
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate

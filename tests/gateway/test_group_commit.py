@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opened import alert
 from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import IntegrityError
+from store_states import alert
 
-from paramedic.alert import Severity
+from paramedic.alerts.alert import Severity
 from paramedic.gateway import group_commit
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.store import Store, StoreUnavailable, connect, inbox
@@ -167,7 +167,7 @@ def test_in_the_transaction_nothing_is_redacted_that_a_sender_makes_long(
     ready = delivery("A" * 2000, bad=[Unreadable(body, "body: is no JSON")])
     read: list[int] = []
     redact = inbox.redacted.__globals__["redact"]
-    for module in ("paramedic.secret", "paramedic.store.tables", "paramedic.store.inbox"):
+    for module in ("paramedic.text.redaction", "paramedic.store.tables", "paramedic.store.inbox"):
         monkeypatch.setattr(f"{module}.redact", lambda text: read.append(len(text)) or redact(text))
     assert _commit(GroupCommit(store), [ready]) == [None]
     assert max(read, default=0) < 1000

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from patients import unwritable
+from incident_states import unwritable
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from paramedic.gateway.app import make_app
-from paramedic.intake import Wake
+from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store, heartbeats
 from paramedic.store.migrations import migrate

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from paramedic import identity, settings
+from paramedic import settings
+from paramedic.gateway import identity
 from paramedic.gateway.app import make_app
-from paramedic.identity import NotOurs, demand, proof
-from paramedic.intake import Wake
+from paramedic.gateway.identity import NotOurs, demand, proof
+from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store
 

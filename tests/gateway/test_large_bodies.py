@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from paramedic.gateway import app as gateway
 from paramedic.gateway.app import make_app
-from paramedic.intake import Wake
+from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
 from paramedic.sources import Reading, alertmanager
 from paramedic.store import Store

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import time_machine
 from forms import press
-from patients import asking
+from incident_states import asking
 from starlette.testclient import TestClient
 
 from paramedic import settings
-from paramedic.approval import Answer, code
 from paramedic.gateway.app import make_app
-from paramedic.incident import State
-from paramedic.intake import Wake
-from paramedic.link import Acknowledgement, Approving, sign, sign_approval
+from paramedic.incidents.incident import State
+from paramedic.intake.intake import Wake
+from paramedic.messages.signed_link import Acknowledgement, Approving, sign, sign_approval
+from paramedic.remediation.approval import Answer, code
 from paramedic.settings import Settings
 from paramedic.store import Store, approvals, incidents
 

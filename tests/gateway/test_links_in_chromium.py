@@ -17,10 +17,10 @@ from serving import serving
 from websockets.sync.client import ClientConnection, connect
 
 from paramedic import settings
-from paramedic.alert import Alert, Severity, Status
-from paramedic.incident import State
-from paramedic.link import Acknowledgement, sign
-from paramedic.outcome import Ending, Outcome
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.incidents.incident import State
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.messages.signed_link import Acknowledgement, sign
 from paramedic.store import Store, incidents
 
 

@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 from paramedic.gateway.app import make_app
 from paramedic.gateway.group_commit import GroupCommit
 from paramedic.gateway.readiness import Readiness
-from paramedic.intake import Wake
+from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, probe
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, write_probe
 
 
 def _rows(store: Store) -> list[str]:
@@ -25,13 +25,13 @@ def _rows(store: Store) -> list[str]:
 
 
 def test_a_probe_writes_something_else_each_time_in_one_row(store: Store) -> None:
-    probe.write(store, "gateway")
+    write_probe.write(store, "gateway")
     first = _rows(store)
-    probe.write(store, "gateway")
+    write_probe.write(store, "gateway")
     assert len(first) == len(_rows(store)) == 1
     assert _rows(store) != first
     with pytest.raises(StoreUnknown, match="another store stands where store x was"):
-        probe.write(store, "gateway", expected="x")
+        write_probe.write(store, "gateway", expected="x")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_probe_that_does_not_come_back_keeps_nobody_waiting(
         inside.set()
         end.wait()
 
-    monkeypatch.setattr(probe, "write", hangs)
+    monkeypatch.setattr(write_probe, "write", hangs)
     first = threading.Thread(target=ready.complaint)
     first.start()
     inside.wait(5)

@@ -52,7 +52,7 @@ _ASKED = ("approval_asked", "suspended", "approval_decided")
 BREAKS = (
     Break(
         "the-dead-stay-dead",
-        (("paramedic/up.py", "if now >= child.start_again_at:", "if now >= child.start_again_at + 3600:"),),
+        (("paramedic/stack/stack.py", "if now >= child.start_again_at:", "if now >= child.start_again_at + 3600:"),),
         (
             *_rows(("gateway", "responder", "prefect"), POINTS),
             "ladder-prefect-at-verified",
@@ -66,12 +66,12 @@ BREAKS = (
         "a-dead-process-gets-the-run-and-nobody-looks",
         (
             (
-                "paramedic/responder/warm.py",
+                "paramedic/responder/process_pool.py",
                 "next((one for one in self._drain() if one.alive), None)",
                 "next(iter(self._drain()), None)",
             ),
             (
-                "paramedic/responder/warm.py",
+                "paramedic/responder/process_pool.py",
                 "deque(one for one in self._waiting if one.alive)",
                 "deque(self._waiting)",
             ),

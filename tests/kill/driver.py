@@ -17,15 +17,16 @@ import httpx
 import psutil
 from boundaries import Boundaries
 
-from paramedic import settings, trail
-from paramedic.clock import iso, utc_now
+from paramedic import settings
+from paramedic.audit import chain
 from paramedic.demo.world import Mailbox, Service, World, free_port
-from paramedic.incident import Incident, State
+from paramedic.incidents.incident import Incident, State
+from paramedic.machine.clock import iso, utc_now
 from paramedic.settings import Settings
+from paramedic.stack.stack import Stack
 from paramedic.store import Store, acts, incidents, messages
 from paramedic.store import trail as kept
 from paramedic.store.tables import inbox
-from paramedic.up import Stack
 
 TOKEN = "a-token-that-only-this-test-knows"
 
@@ -303,7 +304,7 @@ class Ward:
             for child in psutil.Process(responder).children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     said = " ".join(child.cmdline())
-                    copied = "paramedic.responder.template" in said and child.ppid() != responder
+                    copied = "paramedic.responder.fork_server" in said and child.ppid() != responder
                     if copied or "prefect.engine" in said:
                         found.append(child.pid)
         return found
@@ -396,7 +397,7 @@ def _environment(ours: dict[str, str]) -> Iterator[None]:
 def verify(up: Ward) -> None:
     """The trail is whole, and every alert that got its 202 has its decision."""
     with up.store.read() as tx:
-        found = trail.verify(
+        found = chain.verify(
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             [],

@@ -11,7 +11,7 @@ from kill.driver import Ward, gone, kill, wait_for
 from kill.table import Outcome, Row
 
 from paramedic.demo.world import text_of
-from paramedic.incident import Incident, State, name
+from paramedic.incidents.incident import Incident, State, name
 from paramedic.store import approvals, incidents, messages
 
 

@@ -17,10 +17,10 @@ import pytest
 from kill.driver import Ward, verify, wait_for, ward
 from sqlalchemy import update
 
-from paramedic.approval import Answer, Approval
 from paramedic.demo.world import Service, text_of
-from paramedic.incident import Incident, State
-from paramedic.outcome import Ending
+from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.outcome import Ending
+from paramedic.remediation.approval import Answer, Approval
 from paramedic.store import approvals, claims, incidents
 from paramedic.store import trail as kept
 from paramedic.store.claims import Claim

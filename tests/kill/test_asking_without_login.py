@@ -10,9 +10,9 @@ import pytest
 from kill.driver import Ward, verify, wait_for, ward
 from prefect_server import Prefect
 
-from paramedic.approval import Answer
 from paramedic.demo.world import text_of
-from paramedic.outcome import Ending
+from paramedic.incidents.outcome import Ending
+from paramedic.remediation.approval import Answer
 from paramedic.store import approvals
 from paramedic.store import trail as kept
 

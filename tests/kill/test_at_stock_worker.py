@@ -9,7 +9,7 @@ from kill.driver import Ward, verify, wait_for, ward
 from kill.play import play
 from kill.table import SENTINELS, Row
 
-from paramedic.outcome import Ending
+from paramedic.incidents.outcome import Ending
 from paramedic.store import approvals
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300)]

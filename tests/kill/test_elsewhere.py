@@ -15,9 +15,9 @@ import pytest
 from kill.driver import Ward, verify, wait_for, ward
 
 from paramedic.demo.world import free_port
-from paramedic.dispatch.prefect_server import server_command, server_env
-from paramedic.lifeline import command
-from paramedic.outcome import Ending
+from paramedic.incidents.outcome import Ending
+from paramedic.machine.parent_death import command
+from paramedic.stack.prefect_server import server_command, server_env
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(400)]
 

@@ -18,11 +18,11 @@ import psutil
 import pytest
 from kill.driver import TOKEN, Ward, gone, wait_for, ward
 
-from paramedic.approval import Approval
-from paramedic.clock import iso, utc_now
 from paramedic.demo.world import Service, text_of
-from paramedic.incident import Incident, State
-from paramedic.outcome import Ending
+from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.outcome import Ending
+from paramedic.machine.clock import iso, utc_now
+from paramedic.remediation.approval import Approval
 from paramedic.store import approvals, incidents, pauses
 from paramedic.store import trail as kept
 from paramedic.store.tables import inbox

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from paramedic.demo.world import free_port
-from paramedic.lifeline import command
+from paramedic.machine.parent_death import command
 from paramedic.store import Store, incidents
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox

@@ -19,7 +19,7 @@ import httpx
 import psutil
 import pytest
 from chromium import dom_of
-from squatter import Squatter
+from port_squatter import Squatter
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
@@ -367,7 +367,7 @@ def test_doctor_is_well_with_a_prefect_that_asks_for_its_login(up: Up) -> None:
     assert (found["well"], found["words"]) == (True, "answers, and a worker of the pool paramedic is online")
 
 
-@pytest.mark.parametrize("name", ["paramedic.gateway", "paramedic.dispatch.serve_prefect"])
+@pytest.mark.parametrize("name", ["paramedic.gateway", "paramedic.stack.serve_prefect"])
 def test_no_other_user_gets_the_port_of_a_server_that_was_killed(up: Up, name: str) -> None:
     """Whoever listens there is shown a token or the login by the next who calls."""
     [victim] = [one for one in psutil.Process(up.pid).children() if name in one.cmdline()]

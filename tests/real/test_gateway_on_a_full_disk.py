@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 from databases import Clock
-from kennel import Outside
-from patients import on_call
-from postbox import Postbox, text_of
+from incident_states import on_call
+from mail_server import Postbox, text_of
 from pydantic import SecretStr
 from starlette.testclient import TestClient
+from watchdog_harness import Outside
 
 from paramedic.gateway.app import make_app
 from paramedic.gateway.readiness import Readiness
-from paramedic.intake import Wake
+from paramedic.intake.intake import Wake
 from paramedic.paging import Pager
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox
-from paramedic.watchdog.prefect import PrefectEyes
-from paramedic.watchdog.watch import Watchdog
+from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.watchdog import Watchdog
 
 pytestmark = [pytest.mark.real]
 

@@ -13,15 +13,15 @@ from typing import Any
 
 import httpx
 import pytest
+from fake_service import Service, service
 from sqlalchemy import func, select
-from ward import Service, service
 
+from paramedic.checks.threshold import Level
 from paramedic.demo.world import free_port
-from paramedic.instance import Running, running
 from paramedic.settings import Settings
+from paramedic.stack.instance import Running, running
 from paramedic.store import Store, Tx, checks, leases, trail
 from paramedic.store.tables import check_samples, inbox
-from paramedic.threshold import Level
 
 __all__ = ["service"]
 

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from paramedic.error import TryAgain, Useless
-from paramedic.integrations.smtp import Teller
+from paramedic.errors import TryAgain, Useless
+from paramedic.integrations.channels.email import Teller
 
 pytestmark = pytest.mark.real
 
@@ -216,7 +216,7 @@ def test_a_password_does_not_travel_in_the_clear(
     serve: Callable[..., tuple[Sink, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink, port = serve(auth_require_tls=False)
-    monkeypatch.setattr("paramedic.integrations.smtp._loopback", lambda _: False)
+    monkeypatch.setattr("paramedic.integrations.channels.email._loopback", lambda _: False)
     with pytest.raises(Useless, match="not sent in the clear"):
         send(teller(port, "ann:p%40ss@"))
     assert sink.logins == []

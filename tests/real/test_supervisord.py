@@ -17,10 +17,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from paramedic.error import Refused, TryAgain, Unknown, Useless
-from paramedic.integrations import supervisord as integration
-from paramedic.integrations.supervisord import Changer, Reader
-from paramedic.target import Identity, Target
+from paramedic.errors import Refused, TryAgain, Unknown, Useless
+from paramedic.integrations.targets import supervisord as integration
+from paramedic.integrations.targets.supervisord import Changer, Reader
+from paramedic.remediation.target import Identity, Target
 
 pytestmark = pytest.mark.real
 

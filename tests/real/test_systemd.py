@@ -18,15 +18,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from pid_one import CannotRun, PidOne
+from systemd_container import CannotRun, PidOne
 
-from paramedic import program
-from paramedic.clock import boottime
 from paramedic.doors import reading
-from paramedic.error import Refused, TryAgain, Unknown, Useless
-from paramedic.integrations import systemd as integration
-from paramedic.integrations.systemd import Changer, Reader
-from paramedic.target import Identity, Target
+from paramedic.errors import Refused, TryAgain, Unknown, Useless
+from paramedic.integrations.targets import systemd as integration
+from paramedic.integrations.targets.systemd import Changer, Reader
+from paramedic.machine.clock import boottime
+from paramedic.remediation.target import Identity, Target
+from paramedic.transports import local
 
 pytestmark = pytest.mark.real
 
@@ -301,7 +301,7 @@ def test_a_job_that_hangs_is_unknown_and_goes_on(units: Units, monkeypatch: pyte
 
     def once_it_stops(*_: str) -> None:
         units.comes_to(app, lambda seen: seen.state.startswith("deactivating/"))
-        later(monkeypatch, program)
+        later(monkeypatch, local)
 
     monkeypatch.setattr(integration, "reached", once_it_stops)
     with pytest.raises(Unknown, match="has not ended it after 1m"):

@@ -126,7 +126,7 @@ def test_a_child_that_is_killed_comes_back_and_leaves_nothing(up: subprocess.Pop
         "paramedic.dispatch",
         "paramedic.watchdog",
         "paramedic.responder",
-        "paramedic.dispatch.serve_prefect",
+        "paramedic.stack.serve_prefect",
     ):
         victim = child(name)
         below = victim.children(recursive=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from postbox import Postbox
+from mail_server import Postbox
 from prefect_server import Prefect
 from test_up import _all_gone, _family, _says, _start, _until
 

@@ -8,8 +8,8 @@ import pytest
 from pool import Pool
 from prefect.client.schemas.responses import DeploymentResponse
 
-from paramedic.error import Refused
-from paramedic.registered import entrypoints
+from paramedic.catalog.deployments import entrypoints
+from paramedic.errors import Refused
 from paramedic.responder import admission
 
 OURS = "flows.restart_service.restart_service"

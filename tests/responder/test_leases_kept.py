@@ -13,8 +13,8 @@ import pytest
 from pool import Pool, until, warm
 from sqlalchemy import select
 
-from paramedic.responder import taken as module
-from paramedic.responder.taken import LEASE, Taken
+from paramedic.responder import run_leases as module
+from paramedic.responder.run_leases import LEASE, Taken
 from paramedic.store import Store, leases
 from paramedic.store.tables import leases as table
 

@@ -21,8 +21,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from paramedic.responder.rehearsal import rehearse
-from paramedic.responder.start import KnownRun, client_context, client_settings
+from paramedic.responder.prefect_shortcuts import KnownRun, client_context, client_settings
+from paramedic.responder.warm_up import rehearse
 
 RUN = "5e0f5b4e-0000-4000-8000-000000000001"
 OTHER = "5e0f5b4e-0000-4000-8000-000000000002"

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from pool import Pool, lines, until, warm
 
-from paramedic.bell import RESPONDER, ring
 from paramedic.responder.worker import PLAYBOOKS, RESERVED
 from paramedic.store import leases
+from paramedic.store.wakeups import RESPONDER, ring
 
 pytestmark = pytest.mark.real
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramedic import triage
-from paramedic.alert import Alert, Severity, Status
-from paramedic.clock import utc_now
-from paramedic.fitting import LENGTH, MOST, NAME_LENGTH, VALUE_LENGTH
-from paramedic.secret import forget_all, remember
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.intake import triage
+from paramedic.intake.triage import Known
+from paramedic.machine.clock import utc_now
 from paramedic.sources import BadPayload
 from paramedic.sources.alertmanager import read
-from paramedic.triage import Known
+from paramedic.text.bounds import LENGTH, MOST, NAME_LENGTH, VALUE_LENGTH
+from paramedic.text.redaction import forget_all, remember
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "alertmanager"
 

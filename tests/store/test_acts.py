@@ -7,18 +7,18 @@ from datetime import timedelta
 
 import pytest
 from databases import Clock, at_once
-from opened import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended, look_at_the_trail, told, working
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
+from store_states import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended, look_at_the_trail, told, working
 
-from paramedic.guardrail import Refusal
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.remediation.guardrail import Refusal
+from paramedic.remediation.target import Identity
 from paramedic.store import Store, StoreUnavailable, acts, claims, incidents, pauses, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
 from paramedic.store.tables import incidents as incident_rows
-from paramedic.target import Identity
 
 HOUR = timedelta(hours=1)
 

@@ -16,11 +16,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from opened import ALIVE, DEADLINE, FREE, LEASE, PLAN, alert, look_at_the_trail, opened, working
 from sqlalchemy import func, select
+from store_states import ALIVE, DEADLINE, FREE, LEASE, PLAN, alert, look_at_the_trail, opened, working
 
-from paramedic.incident import IllegalMove, State
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.incident import IllegalMove, State
+from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, acts, claims, incidents, messages, pauses
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim

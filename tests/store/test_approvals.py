@@ -7,18 +7,18 @@ from datetime import timedelta
 
 import pytest
 from databases import Clock, at_once
-from opened import LEASE, look_at_the_trail, told
-from patients import asking, begun
+from incident_states import asking, begun
+from store_states import LEASE, look_at_the_trail, told
 
-from paramedic.alert import Severity
-from paramedic.approval import Answer, Approval
-from paramedic.guardrail import Refusal
-from paramedic.incident import Incident
-from paramedic.outcome import Ending, Outcome
+from paramedic.alerts.alert import Severity
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.remediation.approval import Answer, Approval
+from paramedic.remediation.guardrail import Refusal
+from paramedic.remediation.target import Identity
 from paramedic.store import Store, StoreUnavailable, acts, approvals, claims, incidents, messages, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
-from paramedic.target import Identity
 
 ASKS = Limits("act", None, None, asks_from=Severity.WARNING)
 LIFE = Identity(4711, 1.0, "RUNNING")

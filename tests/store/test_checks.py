@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 from databases import Clock
-from opened import look_at_the_trail, told
+from fake_service import target
 from sqlalchemy import select
-from ward import target
+from store_states import look_at_the_trail, told
 
-from paramedic.alert import Alert, Severity, Status
-from paramedic.check import CheckWords, Placed, Sample
-from paramedic.outcome import Ending, Outcome
-from paramedic.store import Store, checks, heartbeats, inbox, incidents, leases, mass, pauses
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.checks.check import CheckWords, Placed, Sample
+from paramedic.checks.threshold import Level
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.remediation.target import Target
+from paramedic.store import Store, checks, heartbeats, inbox, incidents, leases, mass_failure, pauses
 from paramedic.store.tables import check_samples, messages
-from paramedic.target import Target
-from paramedic.threshold import Level
 
 SECOND = timedelta(seconds=1)
 MINUTE = 60 * SECOND
@@ -64,7 +64,7 @@ def pages(store: Store) -> list[str]:
 
 def paused(store: Store) -> str | None:
     with store.read() as tx:
-        return mass.current(tx)
+        return mass_failure.current(tx)
 
 
 # --- one check --------------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_while_we_are_blind_no_check_says_anything_and_one_page_says_so(timed: S
         see(1, 1, placed(**NOW), blind=True)
         see(0, 1, placed("other", **NOW), blind=True)
     assert standing(timed) is standing(timed, placed("other")) is Level.UNKNOWN
-    assert paused(timed) == mass.BLIND
+    assert paused(timed) == mass_failure.BLIND
     assert len(said(timed)) == 1
     assert pages(timed) == ["We cannot see"]
     see(0, 4)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from databases import Clock, at_once
-from opened import LEASE, TARGET, claimed, look_at_the_trail, opened, told
+from store_states import LEASE, TARGET, claimed, look_at_the_trail, opened, told
 
 from paramedic.store import Store, claims
 from paramedic.store.claims import Claim

@@ -11,14 +11,14 @@ import pytest
 from databases import Postgres
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from opened import ALIVE, alert, claimed, intended, look_at_the_trail, opened
 from sqlalchemy import select, text
+from store_states import ALIVE, alert, claimed, intended, look_at_the_trail, opened
 
-from paramedic import secret
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, acts, claims, inbox, incidents, messages, outbox, pauses
 from paramedic.store.inbox import Unreadable
 from paramedic.store.tables import metadata
+from paramedic.text import redaction
 
 PLANTED = "Tr0ub4dor&3/horse+staple"
 FORMS = (PLANTED, quote(PLANTED, safe=""), base64.b64encode(PLANTED.encode()).decode())
@@ -27,9 +27,9 @@ FORMS = (PLANTED, quote(PLANTED, safe=""), base64.b64encode(PLANTED.encode()).de
 @pytest.fixture
 def planted() -> Iterator[str]:
     """A secret that Paramedic knows."""
-    secret.remember(PLANTED)
+    redaction.remember(PLANTED)
     yield PLANTED
-    secret.forget_all()
+    redaction.forget_all()
 
 
 def live_through(store: Store, said: str) -> int:

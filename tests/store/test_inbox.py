@@ -7,10 +7,10 @@ from multiprocessing.connection import Connection
 
 import pytest
 from databases import Clock, at_once, processes
-from opened import alert
 from sqlalchemy import event, func, select, text
+from store_states import alert
 
-from paramedic.alert import Severity, Status
+from paramedic.alerts.alert import Severity, Status
 from paramedic.store import Store, inbox, messages
 from paramedic.store.inbox import BODY_LIMIT, Unreadable
 from paramedic.store.tables import quarantine

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 from databases import Clock, at_once
-from opened import FREE, NINE, PLAN, TARGET, alert, claimed, intended, look_at_the_trail, opened, told, working
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from store_states import FREE, NINE, PLAN, TARGET, alert, claimed, intended, look_at_the_trail, opened, told, working
 
-from paramedic.alert import Alert, Severity, Status
-from paramedic.incident import IllegalMove, Incident, State
-from paramedic.outcome import Ending, Outcome
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.incidents.incident import IllegalMove, Incident, State
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.intake.triage import Said
 from paramedic.store import Store, Tx, acts, incidents, messages, outbox, trail
 from paramedic.store.incidents import NoSuchIncident
 from paramedic.store.tables import grants
-from paramedic.triage import Said
 
 HANDED_OVER = Outcome(Ending.HANDED_OVER, "restarted, still failing")
 WELL = Outcome(Ending.REMEDIATED, "restarted and well")

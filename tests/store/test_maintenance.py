@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 from databases import Clock
-from opened import ALIVE, DEADLINE, FREE, TARGET, claimed, intended, look_at_the_trail, opened, told
 from sqlalchemy import select
+from store_states import ALIVE, DEADLINE, FREE, TARGET, claimed, intended, look_at_the_trail, opened, told
 
-from paramedic.guardrail import Refusal
+from paramedic.remediation.guardrail import Refusal
 from paramedic.store import Store, Tx, acts, claims, incidents, maintenance
 from paramedic.store.claims import Claim
 from paramedic.store.maintenance import NoSuchWindow

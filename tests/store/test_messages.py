@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from databases import Clock, at_once
-from opened import opened
+from store_states import opened
 
-from paramedic.alert import Severity
+from paramedic.alerts.alert import Severity
 from paramedic.store import Store, Tx, incidents, messages, outbox
 from paramedic.store.messages import HOLD, Message
 

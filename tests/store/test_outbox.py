@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from databases import Clock
-from opened import alert, opened
+from store_states import alert, opened
 
-from paramedic.alert import Severity
+from paramedic.alerts.alert import Severity
 from paramedic.store import Store, approvals, incidents, outbox
 from paramedic.store.tables import approvals as approvals_table
 from paramedic.store.tables import attempts

@@ -11,12 +11,11 @@ import httpx
 import pytest
 from databases import Clock
 
-from paramedic import prefect_claim
-from paramedic.error import TryAgain
-from paramedic.prefect_claim import LEASE, RENEW, AnotherPrefect
+from paramedic.errors import TryAgain
 from paramedic.settings import Settings
-from paramedic.store import Store
-from paramedic.watchdog.prefect import PrefectEyes
+from paramedic.store import Store, prefect_claim
+from paramedic.store.prefect_claim import LEASE, RENEW, AnotherPrefect
+from paramedic.watchdog.prefect_status import PrefectEyes
 
 OLD, NEW = "11111111-0000-4000-8000-000000000000", "22222222-0000-4000-8000-000000000000"
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from paramedic import transaction
+from paramedic.machine import open_transaction
 from paramedic.store import Store, StoreUnavailable, leases
 from paramedic.store.tables import leases as table
 
@@ -63,18 +63,18 @@ def test_a_read_writes_nothing_and_leaves_the_connection_fit_for_writing(store: 
 @pytest.mark.parametrize("way", ["read", "write", "record"])
 def test_a_thread_knows_that_it_is_inside_a_transaction_and_others_are_not(store: Store, way: str) -> None:
     seen: list[object] = []
-    transaction.must_be_closed("the disk is read")
+    open_transaction.must_be_closed("the disk is read")
     with getattr(store, way)():
-        with pytest.raises(transaction.InsideTransaction, match="the disk is read inside a transaction"):
-            transaction.must_be_closed("the disk is read")
-        other = threading.Thread(target=lambda: seen.append(transaction.strongest()))
+        with pytest.raises(open_transaction.InsideTransaction, match="the disk is read inside a transaction"):
+            open_transaction.must_be_closed("the disk is read")
+        other = threading.Thread(target=lambda: seen.append(open_transaction.strongest()))
         other.start()
         other.join()
     assert seen == [None]
-    assert transaction.strongest() is None
+    assert open_transaction.strongest() is None
 
 
 def test_a_transaction_that_fails_is_over_as_well(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.record(), store.read():
         raise ZeroDivisionError
-    transaction.must_be_closed("the disk is read")
+    open_transaction.must_be_closed("the disk is read")

@@ -2,9 +2,9 @@
 
 import pytest
 from databases import at_once
-from opened import look_at_the_trail, opened, told
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
+from store_states import look_at_the_trail, opened, told
 
 from paramedic.store import Store, Tx, incidents, trail
 from paramedic.store.tables import trail as table

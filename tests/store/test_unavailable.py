@@ -16,9 +16,9 @@ import psutil
 import psycopg
 import pytest
 from databases import Postgres, start_postgres, stop_postgres
-from opened import alert, look_at_the_trail, opened, told
+from store_states import alert, look_at_the_trail, opened, told
 
-from paramedic.store import Store, StoreUnavailable, inbox, incidents, messages, silence
+from paramedic.store import Store, StoreUnavailable, frozen_connections, inbox, incidents, messages
 from paramedic.store.migrations import migrate
 
 #: What a caller may have to wait: 5 s for a lock, 3 s for a connection, and a slow machine.
@@ -213,7 +213,7 @@ def test_a_commit_that_finds_no_postgresql_has_written_nothing(mortal: Mortal) -
 
 
 def test_a_frozen_postgresql_is_unavailable_and_then_works(mortal: Mortal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence, "SECONDS", 1.0)
+    monkeypatch.setattr(frozen_connections, "SECONDS", 1.0)
     store = Store(mortal.url)
     with pytest.raises(StoreUnavailable), store.record() as tx:  # noqa: PT012 - it freezes in the middle
         opened(tx)

@@ -7,18 +7,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from patients import alert, on_call
-from ward import Service, service, target
+from fake_service import Service, service, target
+from incident_states import alert, on_call
 
+from paramedic.catalog.runbook import parse
 from paramedic.doors import reading
-from paramedic.error import CannotSee, TryAgain, Useless
-from paramedic.health import Health, Sight
+from paramedic.errors import CannotSee, TryAgain, Useless
 from paramedic.paging import Pager
-from paramedic.runbook import parse
+from paramedic.remediation.health import Health, Sight
+from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
 from paramedic.store import Store, incidents, trail
 from paramedic.store.incidents import Plan
-from paramedic.target import Identity
 from tasks import detect, verify
 from tasks import work as hand
 from tasks.detect import still_failing

@@ -6,21 +6,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from patients import on_call
-from ward import Service, service, target
+from fake_service import Service, service, target
+from incident_states import on_call
 
-from paramedic.check import Placed, Sample
-from paramedic.clock import utc_now
+from paramedic.catalog.runbook import Runbook, parse
+from paramedic.checks.check import Placed, Sample
+from paramedic.checks.threshold import Level
 from paramedic.doors import reading
-from paramedic.health import Sight
-from paramedic.outcome import Ending, Outcome
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine.clock import utc_now
 from paramedic.paging import Pager
-from paramedic.runbook import Runbook, parse
+from paramedic.remediation.health import Sight
+from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
-from paramedic.store import Store, checks, incidents, mass
+from paramedic.store import Store, checks, incidents, mass_failure
 from paramedic.store.incidents import Plan
-from paramedic.target import Identity
-from paramedic.threshold import Level
 from tasks.diagnose import values
 from tasks.measure import measure
 from tasks.work import Work
@@ -178,8 +178,8 @@ def test_while_we_are_blind_nothing_is_known(at_work: Callable[..., Work], store
     work = at_work()
     service.hang()
     with store.record() as tx:
-        assert mass.judge(tx, blind=True, limit=99)
-    assert measure(work).why == mass.BLIND
+        assert mass_failure.judge(tx, blind=True, limit=99)
+    assert measure(work).why == mass_failure.BLIND
     assert measure(work).sight is Sight.UNKNOWN
 
 

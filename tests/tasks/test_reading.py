@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from paramedic.lifeline import STOP_READING
+from paramedic.machine.parent_death import STOP_READING
 from tasks import work as module
 from tasks.work import Cancelled, Work
 

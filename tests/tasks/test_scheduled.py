@@ -8,15 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ward import Service, service
+from fake_service import Service, service
 
 from flows.health_check import health_check
-from paramedic.clock import boottime, utc_now
+from paramedic.checks.threshold import Level
+from paramedic.machine.clock import boottime, utc_now
 from paramedic.settings import Settings
-from paramedic.store import Store, checks, inbox, leases, mass
+from paramedic.store import Store, checks, inbox, leases, mass_failure
 from paramedic.store.migrations import migrate
-from paramedic.threshold import Level
-from tasks import check, standing
+from tasks import check, run_cache
 from tasks import scheduled as module
 from tasks.scheduled import Period, Round, scheduled
 
@@ -58,7 +58,7 @@ def chosen(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) ->
     (books / "tracking-api-hangs.md").write_text(RUNBOOK)
     made = Settings(data=tmp_path, runbooks=books, lease=timedelta(seconds=5), renew=timedelta(seconds=1))
     migrate(made.store())
-    monkeypatch.setattr(standing, "chosen", lambda: made)
+    monkeypatch.setattr(run_cache, "chosen", lambda: made)
     return made
 
 
@@ -277,16 +277,16 @@ def test_when_no_control_probe_answers_it_is_we_who_are_blind(
 ) -> None:
     service.status = 500
     blind = chosen.model_copy(update={"control_probes": ("tcp://127.0.0.1:1",)})
-    monkeypatch.setattr(standing, "chosen", lambda: blind)
+    monkeypatch.setattr(run_cache, "chosen", lambda: blind)
     measured()
     assert said(store) == []
     with store.read() as tx:
-        assert mass.current(tx) == mass.BLIND
+        assert mass_failure.current(tx) == mass_failure.BLIND
     seeing = chosen.model_copy(
         update={"control_probes": ("tcp://127.0.0.1:1", f"tcp://127.0.0.1:{service.server_address[1]}")}
     )
-    monkeypatch.setattr(standing, "chosen", lambda: seeing)
+    monkeypatch.setattr(run_cache, "chosen", lambda: seeing)
     measured()
     with store.read() as tx:
-        assert mass.current(tx) is None
+        assert mass_failure.current(tx) is None
     assert said(store) == ["tracking-api-hangs error_rate"]

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from opened import ALIVE, claimed, told
-from patients import on_call
+from incident_states import on_call
+from store_states import ALIVE, claimed, told
 
-from paramedic import library
-from paramedic.alert import Alert, Severity, Status, fingerprint
-from paramedic.clock import utc_now
-from paramedic.error import Refused
+from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
+from paramedic.catalog import library
+from paramedic.errors import Refused
+from paramedic.machine.clock import utc_now
 from paramedic.paging import Pager
-from paramedic.remedy import RESTART
+from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
 from paramedic.store import Store, acts, incidents
 from paramedic.store.incidents import Plan

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 from databases import Clock
-from kennel import Kennel, Outside
-from patients import on_call
-from postbox import Postbox
+from incident_states import on_call
+from mail_server import Postbox
 from pydantic import SecretStr
+from watchdog_harness import Kennel, Outside
 
 from paramedic.paging import Pager
 from paramedic.settings import Settings
 from paramedic.store import Store
-from paramedic.watchdog.prefect import PrefectEyes
-from paramedic.watchdog.watch import Watchdog
+from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.watchdog import Watchdog
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from kennel import Outside
-from patients import PEOPLE, handed_over
-from postbox import Postbox
+from incident_states import PEOPLE, handed_over
+from mail_server import Postbox
+from watchdog_harness import Outside
 
 from paramedic.settings import ROOT
 from paramedic.store import Store

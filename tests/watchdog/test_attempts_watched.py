@@ -3,18 +3,18 @@
 from datetime import timedelta
 
 import pytest
-from kennel import Kennel
-from patients import acting, asking, begun, dispatched, holding, ordered, send
-from postbox import text_of
+from incident_states import acting, asking, begun, dispatched, holding, ordered, send
+from mail_server import text_of
+from watchdog_harness import Kennel
 
-from paramedic.approval import Answer
-from paramedic.incident import Incident, State
+from paramedic.incidents.incident import Incident, State
+from paramedic.remediation.approval import Answer
 from paramedic.settings import Settings
 from paramedic.store import Store, approvals, claims, incidents
 from paramedic.store.claims import Claim
 from paramedic.store.incidents import Attempt
 from paramedic.watchdog.attempts import Fate, Stand, Suspect, judge, suspect
-from paramedic.watchdog.prefect import GONE, PrefectEyes
+from paramedic.watchdog.prefect_status import GONE, PrefectEyes
 
 pytestmark = pytest.mark.real
 

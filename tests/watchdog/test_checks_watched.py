@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 from databases import Clock
+from fake_service import target
 from sqlalchemy import select
-from ward import target
 
-from paramedic.check import CheckWords, Placed
+from paramedic.checks.check import CheckWords, Placed
 from paramedic.settings import Settings
 from paramedic.store import Store, checks
 from paramedic.store.tables import messages
-from paramedic.watchdog import looks
-from paramedic.watchdog.looks import Looks
+from paramedic.watchdog import stuck_work
+from paramedic.watchdog.stuck_work import Looks
 
 
 def subjects(store: Store) -> list[str]:
@@ -25,7 +25,7 @@ def test_checks_that_nobody_takes_are_told_once_and_not_right_after_a_start(
     timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steady = 1000.0
-    monkeypatch.setattr(looks, "boottime", lambda: steady)
+    monkeypatch.setattr(stuck_work, "boottime", lambda: steady)
     watching = Looks(timed, Settings(data=tmp_path))
     with timed.record() as tx:
         checks.expect(tx, Placed("tracking-api-slow", CheckWords(check="health").made(), target()))

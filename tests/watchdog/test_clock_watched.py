@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 from databases import Clock
-from kennel import Kennel
-from patients import asking, handed_over, holding
+from incident_states import asking, handed_over, holding
 from sqlalchemy import select, update
+from watchdog_harness import Kennel
 
-from paramedic.clock import boot
-from paramedic.incident import State
-from paramedic.store import incidents, timers
+from paramedic.incidents.incident import State
+from paramedic.machine.clock import boot
+from paramedic.store import clock_jumps, incidents
 from paramedic.store.tables import clocks
 
 pytestmark = pytest.mark.real
@@ -82,8 +82,8 @@ def test_a_jump_while_no_watchdog_runs_is_seen_by_the_next_one(kennel: Kennel) -
     kennel.after(1)
     kennel.clock.jump(-HOUR)
     with kennel.store.record() as tx:
-        assert timers.keep_pace(tx, boot(), kennel.clock.steady()) == HOUR
-        assert timers.in_step(tx, boot(), kennel.clock.steady())
+        assert clock_jumps.keep_pace(tx, boot(), kennel.clock.steady()) == HOUR
+        assert clock_jumps.in_step(tx, boot(), kennel.clock.steady())
 
 
 def test_after_another_start_of_the_machine_the_trail_tells_how_far_the_clock_went_back(kennel: Kennel) -> None:
@@ -91,7 +91,7 @@ def test_after_another_start_of_the_machine_the_trail_tells_how_far_the_clock_we
     kennel.after(1)
     kennel.clock.jump(-HOUR)
     with kennel.store.record() as tx:
-        assert timers.keep_pace(tx, "another start", 30.0) == HOUR
+        assert clock_jumps.keep_pace(tx, "another start", 30.0) == HOUR
     kennel.after(10 * 60)
     assert kennel.rungs(incident)[:2] == [(0, "sent"), (1, "sent")]
 
@@ -99,13 +99,13 @@ def test_after_another_start_of_the_machine_the_trail_tells_how_far_the_clock_we
 def test_two_machines_see_one_jump_and_move_the_timers_once(kennel: Kennel, clock: Clock) -> None:
     kennel.after(1)
     with kennel.store.record() as tx:
-        timers.keep_pace(tx, "another machine", 30.0)
+        clock_jumps.keep_pace(tx, "another machine", 30.0)
     clock.jump(-HOUR)
     clock.advance(timedelta(seconds=1))
     with kennel.store.record() as tx:
-        assert timers.keep_pace(tx, boot(), clock.steady()) == HOUR
-        assert timers.in_step(tx, "another machine", 31.0)
-        assert timers.keep_pace(tx, "another machine", 31.0) == timedelta(0)
+        assert clock_jumps.keep_pace(tx, boot(), clock.steady()) == HOUR
+        assert clock_jumps.in_step(tx, "another machine", 31.0)
+        assert clock_jumps.keep_pace(tx, "another machine", 31.0) == timedelta(0)
 
 
 def test_a_watchdog_that_slept_between_its_two_looks_at_the_time_moves_nothing(kennel: Kennel) -> None:

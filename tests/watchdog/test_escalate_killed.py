@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from boundaries import Boundaries
-from kennel import Kennel
-from patients import PEOPLE, handed_over
-from postbox import Postbox
+from incident_states import PEOPLE, handed_over
+from mail_server import Postbox
 from rounds import begin
+from watchdog_harness import Kennel
 
-from paramedic.clock import utc_now
+from paramedic.machine.clock import utc_now
 from paramedic.settings import ROOT, Settings
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from kennel import Kennel
-from patients import begun, dispatched, handed_over, ordered, unwritable
-from postbox import text_of
+from incident_states import begun, dispatched, handed_over, ordered, unwritable
+from mail_server import text_of
 from sqlalchemy import create_engine, text, update
 from sqlalchemy.engine import make_url
+from watchdog_harness import Kennel
 
-from paramedic import checkpoints, segment, settings
-from paramedic.incident import State
-from paramedic.outcome import Ending, Outcome
+from paramedic import settings
+from paramedic.audit.chain import RESTORED
+from paramedic.incidents.incident import State
+from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, inbox, incidents, pauses, tables
 from paramedic.store import trail as kept
 from paramedic.store.messages import queue_trouble
-from paramedic.trail import RESTORED
+from paramedic.upkeep import checkpoints, segment
 
 pytestmark = pytest.mark.real
 
@@ -209,7 +210,7 @@ def test_a_handed_over_incident_of_which_nobody_is_told_climbs_again(kennel: Ken
 
 
 def test_alerts_without_a_decision_are_told(kennel: Kennel) -> None:
-    from patients import alert
+    from incident_states import alert
 
     inbox.receive(kennel.store, [alert(), alert("Another")], source="alertmanager", sender="test")
     kennel.after(59)
@@ -220,7 +221,7 @@ def test_alerts_without_a_decision_are_told(kennel: Kennel) -> None:
 
 
 def test_a_held_alert_is_late_only_after_its_hold(kennel: Kennel) -> None:
-    from patients import alert
+    from incident_states import alert
 
     inbox.receive(kennel.store, [alert()], source="alertmanager", sender="test")
     with kennel.store.write() as tx:

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from kennel import Kennel
-from patients import holding
+from incident_states import holding
+from watchdog_harness import Kennel
 
 from paramedic.store import claims, leases
 

@@ -7,22 +7,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from kennel import Kennel
-from postbox import text_of
+from mail_server import text_of
 from test_http_deadline import server
+from watchdog_harness import Kennel
 
-from paramedic import http_deadline, prefect_api
 from paramedic.settings import Settings
-from paramedic.watchdog import watch
-from paramedic.watchdog.prefect import PrefectEyes
+from paramedic.transports import http_deadline, prefect_http
+from paramedic.watchdog import watchdog
+from paramedic.watchdog.prefect_status import PrefectEyes
 
 pytestmark = pytest.mark.usefixtures("_quick")
 
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_LOOK_SECONDS", 1.0)
-    monkeypatch.setattr(watch, "_ROUND_SECONDS", 30.0)
+    monkeypatch.setattr(watchdog, "_LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(watchdog, "_ROUND_SECONDS", 30.0)
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def test_an_answer_is_prefects_only_where_it_says_what_prefect_says(
 ) -> None:
     """An address that answers is no sign of life: it may be another server, and Prefect may refuse our login or its data."""
     with server(_answers(*said)) as url, http_deadline.client(seconds=5) as client:
-        found = prefect_api.complaint(client, url)
+        found = prefect_http.complaint(client, url)
     assert (found is None) if complaint is None else complaint in str(found)
 
 

@@ -1,0 +1,1 @@
+"""What senders say: alerts, what they are about, and matchers."""

@@ -1,0 +1,126 @@
+"""What an alert is about: the object that its labels name, told apart from whoever measured it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+
+from paramedic.alerts.alert import Alert
+
+#: Labels that describe, route or measure, and name no object. Every other label tells two objects apart.
+# fmt: off
+_DESCRIPTIVE = frozenset({
+    "alertname", "alertgroup", "alertstate", "severity", "level", "priority", "page", "tier", "impact", "category", "tags",
+    "source", "receiver", "prometheus", "prometheus_replica", "replica", "monitor", "rule_group", "group", "job", "service",
+    "endpoint", "metrics_path", "scheme", "runbook", "runbook_url", "dashboard", "summary", "description", "message",
+    "title", "reason", "team", "owner", "squad", "contact", "channel", "notify", "value", "current", "threshold",
+    "timeout", "le", "quantile", "code", "status", "state", "phase", "debug", "ref_id", "datasource_uid", "id", "uid",
+    "container_id", "image", "image_id", "image_spec", "pod_ip", "host_ip", "pod_uid", "version", "release", "revision",
+})
+# fmt: on
+
+#: Labels that say in which surroundings an object lies. They tell apart only what has no address of its own.
+_SURROUNDINGS = frozenset({"env", "environment", "stage", "region", "zone", "dc", "datacenter", "site"})
+
+#: An exporter whose address says nothing about the objects that it tells of: they outlive it.
+_REPORTER = re.compile(r"kube-?state-?metrics", re.IGNORECASE)
+
+#: The pods of one Deployment or DaemonSet: a pod-template hash and five characters of Kubernetes' own alphabet.
+_POD_OF = re.compile(r"(?P<workload>.+?)(-[bcdfghjklmnpqrstvwxz2456789]{6,10})?-[bcdfghjklmnpqrstvwxz2456789]{5}")
+
+#: A measurement that somebody has put into a label: another value is no other object.
+_MEASURED = re.compile(r"-?\d+\.\d+(e[-+]?\d+)?%?|-?\d+%", re.IGNORECASE)
+
+#: Grafana raises these in the name of a rule that has no data or cannot ask its data source.
+_GRAFANA = frozenset({"DatasourceNoData", "DatasourceError"})
+
+#: A place is shown in full up to this many characters; a longer one is cut, and stays unique by its digest.
+_LENGTH = 256
+
+
+def service_of(alert: Alert) -> str:
+    """The service that the labels name, else the job that measured; at most 256 characters."""
+    return _bounded(alert.labels.get("service") or alert.labels.get("job") or "unlisted")
+
+
+def place_of(alert: Alert) -> str:
+    """Where an alert belongs whose target nobody listed: one text for one object, at most 256 characters.
+
+    An exporter's address is part of it, unless the exporter only reports about objects of a cluster. Without an address
+    and without an object the alert's own name stands there. Pods of one workload are one place.
+    """
+    rule = _grafana_rule(alert)
+    if rule is not None:
+        return _bounded(rule)
+    instance = alert.labels.get("instance", "")
+    objects = _objects(alert.labels)
+    if "pod" in objects:
+        objects["pod"] = _workload(objects["pod"])
+        objects.pop("container", None)
+    reports = any(_REPORTER.search(alert.labels.get(label, "")) for label in ("job", "service"))
+    if instance and not (reports and objects):
+        return _bounded(_written(instance, objects))
+    objects |= {key: value for key, value in alert.labels.items() if key in _SURROUNDINGS and value}
+    named = objects.keys() - _SURROUNDINGS
+    return _bounded(_written("" if named else alert.name, objects))
+
+
+def object_of(alert: Alert) -> str:
+    """The object alone, without the alert's name and the address of whoever measured it; at most 256 characters."""
+    rule = _grafana_rule(alert)
+    objects = _objects(alert.labels)
+    objects |= {key: value for key, value in alert.labels.items() if key in _SURROUNDINGS and value}
+    return _bounded(_written("", objects) if rule is None else rule)
+
+
+def crowd_of(alert: Alert) -> str:
+    """The one place of an alert that fires for more objects than people can be told of one by one."""
+    return _bounded(f"{shown_name(alert)}: many objects")
+
+
+def shown_name(alert: Alert) -> str:
+    """What people call it: the alert's name; with Grafana's name of a rule where it speaks for one."""
+    rule = alert.labels.get("rulename") if alert.name in _GRAFANA else None
+    return f"{rule} ({alert.name})" if rule else alert.name
+
+
+def _grafana_rule(alert: Alert) -> str | None:
+    """The rule that Grafana speaks for, or None."""
+    if alert.name not in _GRAFANA:
+        return None
+    said = alert.labels
+    uid = said.get("__alert_rule_uid__") or said.get("rule_uid") or ""
+    path = [part for part in (said.get("grafana_folder", ""), said.get("rulename", "")) if part]
+    words = [*(["/".join(path)] if path else []), *([f"rule {uid}"] if uid else [])]
+    return " ".join(words) or None
+
+
+def _objects(labels: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key: value
+        for key, value in labels.items()
+        if value
+        and key not in _DESCRIPTIVE
+        and key not in _SURROUNDINGS
+        and key != "instance"
+        and not key.startswith("__")
+        and not _MEASURED.fullmatch(value)
+    }
+
+
+def _workload(pod: str) -> str:
+    match = _POD_OF.fullmatch(pod)
+    return f"{match['workload']}-*" if match else pod
+
+
+def _written(first: str, objects: Mapping[str, str]) -> str:
+    """As Prometheus writes labels: `web-1:9100{device="sda"}`."""
+    pairs = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted(objects.items()))
+    return f"{first}{{{pairs}}}" if pairs else first
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= _LENGTH:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{text[: _LENGTH - 20]}… {digest}"

@@ -1,0 +1,1 @@
+"""What authors write: runbooks, checks, services.yaml."""

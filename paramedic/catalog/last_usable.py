@@ -1,0 +1,93 @@
+"""A file that authors write, as it is now, and the copy of it as it was last fit to be used."""
+
+import functools
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from paramedic.text.yaml_document import BadDocument, Problem
+
+log = logging.getLogger(__name__)
+
+Parsed = TypeVar("Parsed")
+Parse = Callable[[str, str], Parsed]
+
+
+class LastGood(NamedTuple):
+    """A file's text that can be used, and what is wrong with the file where that text is the copy's."""
+
+    text: str
+    problems: tuple[Problem, ...]
+
+
+def text_of(path: Path) -> str:
+    """What the file says now. Raises BadDocument where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDocument([Problem(str(path), 1, 1, f"cannot be read: {error}")]) from error
+
+
+def parsed(parse: Parse[Parsed], text: str, file: str) -> Parsed:
+    """What `parse` makes of the text; the same text is parsed once in a process. Raises BadDocument.
+
+    Compared by content and not by time stamps: those are equal for two edits within one tick of the clock, and for files
+    that a tool has dated back.
+    """
+    found: Parsed | BadDocument = _outcome(parse, text, file)
+    if isinstance(found, BadDocument):
+        raise BadDocument(found.problems)
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _outcome(parse: Parse[Parsed], text: str, file: str) -> Parsed | BadDocument:
+    try:
+        return parse(text, file)
+    except BadDocument as error:
+        return error
+
+
+def last_good(path: Path, copies: Path, parse: Parse[Parsed]) -> LastGood:
+    """The file's text where it can be used, else that of its copy in `copies`, which is kept for every process to come.
+
+    Raises BadDocument, about the file, where there is no usable copy either.
+    """
+    copy = copies / path.name
+    try:
+        text = text_of(path)
+        parsed(parse, text, str(path))
+    except BadDocument as error:
+        try:
+            text = text_of(copy)
+            parsed(parse, text, str(copy))
+        except BadDocument:
+            raise error from None
+        return LastGood(text, error.problems)
+    _keep(copy, text)
+    return LastGood(text, ())
+
+
+def _keep(copy: Path, text: str) -> None:
+    """Replace the copy, whole and readable by its owner alone. A disk that takes none costs a line in the log.
+
+    Another user than the data folder's owner, as root at the command line, leaves it to the owner.
+    """
+    if not copy.parent.parent.exists():  # the first `up` makes the data folder
+        return
+    try:
+        if copy.parent.parent.stat().st_uid != os.geteuid() or (
+            copy.exists() and copy.read_text(encoding="utf-8") == text
+        ):
+            return
+        copy.parent.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=copy.parent, prefix=f".{copy.name}.") as aside:
+            fresh = Path(aside) / copy.name
+            fresh.touch(mode=0o600)
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(copy)
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning("%s is not kept as the last good one: %s", copy, error)

@@ -1,0 +1,208 @@
+"""The folder that authors write: runbooks, services.yaml, oncall.yaml. A broken runbook is refused alone, and said aloud."""
+
+import functools
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from paramedic.catalog import runbook
+from paramedic.catalog.last_usable import LastGood, last_good, parsed, text_of
+from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.services import Services, parse_services
+from paramedic.checks.check import Placed
+from paramedic.machine.open_transaction import must_be_closed
+from paramedic.oncall.contact import Way
+from paramedic.oncall.escalation import Oncall, parse_oncall
+from paramedic.oncall.rotation import Rotation
+from paramedic.remediation.remedy import RESTART, Verb
+from paramedic.remediation.target import Target
+from paramedic.settings import Settings
+from paramedic.text.redaction import remember
+from paramedic.text.yaml_document import BadDocument, Problem
+
+#: The playbooks that Paramedic ships.
+PLAYBOOKS = ("restart-service", "restore-service")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Everything in the folder that can be used, and what is wrong with the rest."""
+
+    runbooks: Mapping[str, Runbook]
+    services: Services
+    oncall: Oncall
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    def unusable(cls, problems: tuple[Problem, ...]) -> "Library":
+        """That of a folder in which nothing can be used: it wants no alert, and lists no target."""
+        return cls({}, Services(), Oncall({}, Rotation("UTC", "2026-01-05 09:00", timedelta(days=7), ()), {}), problems)
+
+    def placed(self) -> list[tuple[str, Placed]]:
+        """Every check at every target that it measures, with the group that it is run with."""
+        return [(one.group, placed) for one in self.runbooks.values() for placed in one.placed(self.services)]
+
+    def ways(self) -> list[Way]:
+        """Every way that a person or a channel is told by."""
+        told = {way for person in self.oncall.people.values() for way in person.ways}
+        return sorted(told.union(*(one.notify for one in self.runbooks.values())), key=str)
+
+    def groups(self) -> list[str]:
+        """The groups that have checks."""
+        return sorted({group for group, _ in self.placed()})
+
+
+def playbooks(flows: Path | None) -> tuple[str, ...]:
+    """The shipped playbooks and those of a team's own folder: `restart_twice.py` holds `restart-twice`."""
+    return PLAYBOOKS + tuple(path.stem.replace("_", "-") for path in own_flows(flows))
+
+
+def own_flows(flows: Path | None) -> list[Path]:
+    """The files of a team's own folder that hold a flow, by name."""
+    return sorted(flows.glob("[a-z]*.py")) if flows is not None else []
+
+
+class _File(NamedTuple):
+    """A runbook's file: its path, and its text or why it has none."""
+
+    path: Path
+    text: str | Problem
+
+
+def opened(chosen: Settings, folder: Path | None = None) -> Library:
+    """The library as its files are at this moment, of `folder` where another than the settings' is meant.
+
+    Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing may act by such a library.
+    """
+    return load(folder or chosen.runbooks, chosen.flows)
+
+
+def in_force(chosen: Settings) -> Library:
+    """As `opened`, for services that go on whatever an author writes: what is decided, measured and told goes by it.
+
+    For a services.yaml or oncall.yaml that cannot be used its last good copy stands in, and `problems` says so. A runbook
+    that cannot be used is missing. No act goes by it: before an act the library is `opened`. Raises BadDocument where
+    there is no good copy either.
+    """
+    folder, copies = chosen.runbooks, chosen.last_good()
+    services = last_good(folder / "services.yaml", copies, parse_services)
+    oncall = last_good(folder / "oncall.yaml", copies, parse_oncall)
+    return _made(folder, services, oncall, _runbooks(folder), playbooks(chosen.flows))
+
+
+def load(folder: Path, flows: Path | None = None) -> Library:
+    """Read the folder, whose runbooks may name the shipped playbooks and those in `flows`; `opened` is the way to it.
+
+    Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing works without.
+    """
+    services = LastGood(text_of(folder / "services.yaml"), ())
+    oncall = LastGood(text_of(folder / "oncall.yaml"), ())
+    return _made(folder, services, oncall, _runbooks(folder), playbooks(flows))
+
+
+def _runbooks(folder: Path) -> tuple[_File, ...]:
+    """The folder's runbooks; an editor's hidden files are none."""
+    paths = sorted(path for path in folder.glob("*.md") if path.name != "README.md" and not path.name.startswith("."))
+    return tuple(_File(path, _text(path)) for path in paths)
+
+
+def _text(path: Path) -> str | Problem:
+    must_be_closed(f"{path} is read")
+    try:
+        return text_of(path)
+    except BadDocument as error:
+        return error.problems[0]
+
+
+@functools.lru_cache(maxsize=4)
+def _made(
+    folder: Path, services_file: LastGood, oncall_file: LastGood, files: tuple[_File, ...], known: tuple[str, ...]
+) -> Library:
+    """Made once of the same texts, for whoever looks again and again."""
+    services = parsed(parse_services, services_file.text, str(folder / "services.yaml"))
+    for target in services:
+        remember(urlsplit(target.address).password or "")
+    oncall = parsed(parse_oncall, oncall_file.text, str(folder / "oncall.yaml"))
+    runbooks: dict[str, Runbook] = {}
+    problems = [*services_file.problems, *oncall_file.problems]
+    for path, text in files:
+        if isinstance(text, Problem):
+            problems.append(text)
+            continue
+        try:
+            one = parsed(runbook.parse, text, str(path))
+            _check(one, path, services, oncall, known)
+        except BadDocument as error:
+            problems += error.problems
+        else:
+            runbooks[one.name] = one
+    return Library(runbooks, services, oncall, tuple(problems))
+
+
+class _Fault(NamedTuple):
+    """What of a runbook does not agree with another file: the key, what is wrong with it, and what is allowed."""
+
+    key: str
+    what: str
+    allowed: str = ""
+
+
+def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:
+    """What the other files must agree with."""
+    found = [*_misnamed(one, path, playbooks), *_unlisted(one, services), *_untold(one, oncall)]
+    if found:
+        raise BadDocument(
+            [
+                Problem(str(path), *runbook.place_of(one.text, *key.split(".")), f"{key}: {what}", allowed)
+                for key, what, allowed in found
+            ]
+        )
+
+
+def _misnamed(one: Runbook, path: Path, playbooks: Collection[str]) -> Iterator[_Fault]:
+    if one.name != path.stem:
+        yield _Fault("runbook", f"{one.name!r} is not the file's name", f"write {path.stem}")
+    if one.playbook not in playbooks:
+        yield _Fault("playbook", f"there is no {one.playbook!r}", f"there are: {', '.join(playbooks)}")
+    if one.playbook == "restart-service" and one.remedies != (RESTART,):
+        what = f"restart-service knows one remedy, restart, and not {one.remedies[-1].name}"
+        yield _Fault("with.remedies", what, "write `playbook: restore-service` for a ladder")
+
+
+def _unlisted(one: Runbook, services: Services) -> Iterator[_Fault]:
+    listed = [target for target in services if target.service == one.service]
+    if not listed:
+        known = ", ".join(sorted({target.service for target in services})) or "none"
+        yield _Fault("service", f"services.yaml lists no target of {one.service!r}", f"it lists: {known}")
+        return
+    at_once = one.guardrails.at_once
+    if at_once is not None and at_once.of != len(listed):
+        what = f"says {at_once.of} targets, and services.yaml lists {len(listed)} of {one.service}"
+        yield _Fault("guardrails.at_once", what, f"write {min(at_once.count, len(listed))} of {len(listed)}")
+    for target in listed:
+        if target.kind == one.target.kind:
+            yield from _lacking(one, target)
+
+
+def _lacking(one: Runbook, target: Target) -> Iterator[_Fault]:
+    for remedy in one.remedies:
+        if remedy.verb is Verb.ROLL_BACK and target.releases is None:
+            yield _Fault(
+                "with.remedies", f"{target.id} has no releases to roll back", "services.yaml: releases: /folder"
+            )
+        if remedy.command is not None and remedy.command not in target.commands:
+            there = ", ".join(target.commands) or "none"
+            what = f"services.yaml declares no command {remedy.command!r} for {target.id}"
+            yield _Fault("with.remedies", what, f"there are: {there}")
+
+
+def _untold(one: Runbook, oncall: Oncall) -> Iterator[_Fault]:
+    if one.policy not in oncall.policies:
+        yield _Fault("escalate.policy", f"there is no {one.policy!r}", f"there are: {', '.join(oncall.policies)}")
+    addresses = {way for person in oncall.people.values() for way in person.ways if way.kind == "email"}
+    for way in one.notify:
+        if way.kind == "email" and way not in addresses:
+            yield _Fault("notify", f"{way} is nobody's address in oncall.yaml", ", ".join(sorted(map(str, addresses))))

@@ -1,0 +1,403 @@
+"""A runbook: which alerts it wants, which playbook works on which target, and within which guardrails. It holds no logic."""
+
+import difflib
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from paramedic.alerts import matcher
+from paramedic.alerts.alert import Alert, Severity
+from paramedic.alerts.matcher import AlertMatcher
+from paramedic.catalog.services import Services
+from paramedic.checks.check import SOURCE, Check, CheckWords, Placed, labels_of
+from paramedic.oncall.contact import Way, parse_way
+from paramedic.remediation.remedy import RESTART, Remedy, Verb
+from paramedic.remediation.target import Target
+from paramedic.text.units import SizeBetween, between
+from paramedic.text.yaml_document import BadDocument, Problem, place, read
+
+
+class Mode(StrEnum):
+    """How far the runbook may go."""
+
+    OBSERVE = "observe"
+    ASK = "ask"
+    ACT = "act"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTemplate:
+    """What is acted on; `{label}` stands for what the alert says, compared with services.yaml."""
+
+    kind: str
+    name: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """What must hold, for `stable` on end, at the latest `within` after the change."""
+
+    health: bool
+    memory_below: int | None  # bytes
+    stable: timedelta
+    within: timedelta
+    metrics: tuple[str, ...] = ()  # of its checks
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """So many changes within so much time."""
+
+    count: int
+    per: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """On how many of the service's targets a change may be under way, of how many there are."""
+
+    count: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrails:
+    """What the author adds to the guardrails that always hold."""
+
+    budget: Budget | None  # of one target
+    cooldown: timedelta | None
+    service_budget: Budget | None = None  # of all targets of the service
+    at_once: AtOnce | None = None
+    approval: Mapping[str, Severity] = field(default_factory=dict, hash=False)  # by remedy: from which severity on
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """One runbook, as it was when it was read; `version` is the hash of its whole text."""
+
+    name: str
+    service: str
+    version: str
+    text: str
+    matchers: tuple[AlertMatcher, ...]
+    mode: Mode
+    playbook: str
+    target: TargetTemplate
+    evidence: tuple[str, ...]
+    remedies: tuple[Remedy, ...]
+    verify: Verify
+    guardrails: Guardrails
+    settle: timedelta
+    policy: str
+    prose: str
+    checks: tuple[Check, ...] = ()
+    group: str = "default"  # its checks are run together with those of the same group
+    notify: tuple[Way, ...] = ()  # channels that hear of an incident's opening, hand-over and end
+
+    def wants(self, alert: Alert) -> bool:
+        """Whether any of its matchers means this alert; the alert of a check belongs to the runbook of the check."""
+        if alert.source == SOURCE:
+            return alert.labels.get("runbook") == self.name
+        return any(one.wants(alert) for one in self.matchers)
+
+    def targets(self, services: Services) -> list[Target]:
+        """The listed targets that its checks measure: those that an alert about them would find."""
+        return [target for target in services if self.located(labels_of(self.name, "", target), services) == target]
+
+    def placed(self, services: Services) -> list[Placed]:
+        """Each of its checks, at each of these targets."""
+        return [Placed(self.name, check, target) for target in self.targets(services) for check in self.checks]
+
+    def asks_from(self, remedy: Remedy) -> Severity | None:
+        """From which severity on a person must approve this remedy; None: it needs nobody."""
+        return Severity.WARNING if self.mode is Mode.ASK else self.guardrails.approval.get(remedy.word)
+
+    def locate(self, alert: Alert, services: Services) -> Target | str:
+        """The listed target that the alert means, or in words why there is none. Labels are compared, never trusted."""
+        return self.located(alert.labels, services)
+
+    def located(self, labels: Mapping[str, str], services: Services) -> Target | str:
+        """The same, of the labels alone."""
+        try:
+            name, host = _filled(self.target.name, labels), _filled(self.target.host, labels)
+        except LookupError as error:
+            return str(error.args[0])
+        target = services.find(self.target.kind, name, host)
+        if target is None:
+            return f"services.yaml lists no {self.target.kind} {name!r:.80} on host {host!r:.80}"
+        if target.service != self.service:
+            return f"{target.id} belongs to service {target.service}, not {self.service}"
+        return target
+
+
+_FIELD = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}")
+
+
+def _filled(template: str, labels: Mapping[str, str]) -> str:
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in labels:
+            raise LookupError(f"the alert has no label {found[1]}, which its target needs")
+        return labels[found[1]]
+
+    return _FIELD.sub(value, template)
+
+
+EVIDENCE = ("process-tree", "memory", "log-tail", "journal")
+
+#: What can be carried out: a verification is one step of a playbook, which ends after an hour whatever it does.
+_Stable = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
+_Within = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
+_Cooldown = Annotated[timedelta, BeforeValidator(between("0s", "365d"), json_schema_input_type=str)]
+_Settle = Annotated[timedelta, BeforeValidator(between("0s", "7d"), json_schema_input_type=str)]
+_BUDGETED, _DEPLOYED = between("1s", "365d"), between("1ms", "365d")
+_MEMORY = SizeBetween(1000, 10**15)
+
+#: Names stand in keys of the store's tables, which hold so much.
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _matcher(text: Any) -> AlertMatcher:
+    if not isinstance(text, str):
+        raise ValueError('write Name{label="value"}')  # noqa: TRY004 - pydantic reports ValueError as a problem
+    return matcher.parse(text)
+
+
+def _budget(text: Any) -> Budget:
+    said = re.fullmatch(r"(\d{1,6}) per (.{1,20})", text) if isinstance(text, str) else None
+    if said is None:
+        raise ValueError("write `3 per hour` or `2 per 30m`")
+    words = {"hour": "1h", "day": "1d", "minute": "1m", "week": "1w"}
+    budget = Budget(int(said[1]), _BUDGETED(words.get(said[2], said[2])))
+    if budget.count == 0:
+        raise ValueError("a budget of nothing allows nothing; write `mode: observe` for that")
+    return budget
+
+
+def _at_once(text: Any) -> AtOnce:
+    said = re.fullmatch(r"(\d{1,6}) of (\d{1,6})", text) if isinstance(text, str) else None
+    if said is None or not 1 <= int(said[1]) <= int(said[2]):
+        raise ValueError("write `1 of 4`: so many of the service's targets, of so many that services.yaml lists")
+    return AtOnce(int(said[1]), int(said[2]))
+
+
+def _remedy(said: Any) -> Remedy:
+    """One rung; which one it is, its place in the list says."""
+    match said:
+        case "restart":
+            return RESTART
+        case "rollback":
+            return Remedy(1, Verb.ROLL_BACK)
+        case {"rollback-if-deployed-within": within} if len(said) == 1:
+            return Remedy(1, Verb.ROLL_BACK, deployed_within=_DEPLOYED(within))
+        case {"run": str(command)} if len(said) == 1 and command.strip():
+            return Remedy(1, Verb.RUN, command=command)
+    raise ValueError(
+        "write `restart`, `rollback`, `rollback-if-deployed-within: 30m`, or `run: NAME` of a target's command"
+    )
+
+
+def _one_or_many(said: Any) -> Any:
+    return [said] if isinstance(said, str) else said
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class _When(CheckWords):
+    """`- alert: …`, or `- check: …` with the check's own keys."""
+
+    alert: Annotated[AlertMatcher, BeforeValidator(_matcher, json_schema_input_type=str)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "_When":
+        if (self.alert is None) == (self.check is None):
+            raise ValueError("name either an `alert` or a `check`")
+        if self.check is not None:
+            self.made()
+        elif strange := self.model_fields_set - {"alert"}:
+            raise ValueError(f"`{min(strange)}` belongs to a check, and this is an alert")
+        return self
+
+
+class _Target(_Strict):
+    supervisord: _Name | None = None
+    systemd: _Name | None = None
+    host: _Name
+
+    @model_validator(mode="after")
+    def _one(self) -> "_Target":
+        if (self.supervisord is None) == (self.systemd is None):
+            raise ValueError("name exactly one of `supervisord: PROGRAM` and `systemd: UNIT`")
+        return self
+
+    def template(self) -> TargetTemplate:
+        if self.supervisord is not None:
+            return TargetTemplate("supervisord", self.supervisord, self.host)
+        return TargetTemplate("systemd", self.systemd or "", self.host)
+
+
+class _Verify(_Strict):
+    health: Literal["ok"] | None = None
+    memory_below: Annotated[int, BeforeValidator(_MEMORY, json_schema_input_type=str)] | None = None
+    check: Annotated[list[str], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])] = []
+    stable: _Stable
+    within: _Within
+
+    @model_validator(mode="after")
+    def _sound(self) -> "_Verify":
+        if self.health is None and self.memory_below is None and not self.check:
+            raise ValueError("name at least one condition: `health: ok`, `memory_below: 150MB` or `check: latency_p95`")
+        if not timedelta(0) < self.stable < self.within:
+            raise ValueError("`stable` is more than nothing and less than `within`")
+        return self
+
+
+_Written = Literal["restart", "rollback"] | dict[Literal["rollback-if-deployed-within", "run"], str]
+_Rung = Annotated[Remedy, BeforeValidator(_remedy, json_schema_input_type=_Written)]
+
+
+class _With(_Strict):
+    target: _Target
+    remedies: list[_Rung] = Field(default=[RESTART], min_length=1, max_length=20)
+    evidence: list[Literal["process-tree", "memory", "log-tail", "journal"]] = []
+    verify: _Verify
+
+
+class _Guardrails(_Strict):
+    budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
+    service_budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
+    cooldown: _Cooldown | None = None
+    at_once: Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=str)] | None = None
+    approval: dict[str, Severity] = {}
+
+
+class _Escalate(_Strict):
+    policy: str
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+class _Front(_Strict):
+    runbook: Annotated[_Name, AfterValidator(_not_blank)]
+    service: Annotated[_Name, AfterValidator(_not_blank)]
+    when: list[_When] = Field(min_length=1)
+    mode: Mode = Mode.OBSERVE
+    playbook: str
+    with_: _With = Field(alias="with")
+    guardrails: _Guardrails = _Guardrails()
+    settle: _Settle = timedelta(minutes=10)
+    escalate: _Escalate = _Escalate(policy="default")
+    notify: list[Annotated[Way, BeforeValidator(parse_way, json_schema_input_type=str)]] = []
+    group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"
+
+    @model_validator(mode="after")
+    def _checks_fit(self) -> "_Front":
+        checks = [one.made() for one in self.when if one.check is not None]
+        names = [one.name for one in checks]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"when: two checks are called {twice}; give one a `name`")
+        known = sorted({threshold.metric for one in checks for threshold in one.thresholds})
+        if strange := [metric for metric in self.with_.verify.check if metric not in known]:
+            allowed = f"allowed: {', '.join(known)}" if known else "there is no `check` under `when`"
+            raise ValueError(f"with.verify.check: no check under `when` measures {strange[0]!r:.80}; {allowed}")
+        return self
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the front matter, for an editor to complete and check it by; `parse` asks for more."""
+    said = _Front.model_json_schema(by_alias=True)
+    said |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A runbook of Paramedic"}
+    cleaned: dict[str, Any] = _without_defaults(said)
+    return cleaned
+
+
+def _without_defaults(said: Any) -> Any:
+    """Defaults are values of ours, not what an author would write."""
+    if isinstance(said, dict):
+        return {key: _without_defaults(one) for key, one in said.items() if key != "default"}
+    return [_without_defaults(one) for one in said] if isinstance(said, list) else said
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+
+
+def place_of(text: str, *at: str) -> tuple[int, int]:
+    """Line and column in a runbook that `parse` has read: of the key, or of the nearest one above it."""
+    lines = text.split("\n")
+    return place("\n".join(lines[1 : _end(lines)]), at, first_line=2)
+
+
+def _end(lines: Sequence[str]) -> int:
+    """The line, counted from 0, that ends the front matter."""
+    return next(number for number, line in enumerate(lines[1:], 1) if line.strip() == "---")
+
+
+def parse(text: str, file: str) -> Runbook:
+    """The runbook that the text is. Raises BadDocument with every problem at once."""
+    lines = text.split("\n")
+    if lines[0].strip() != "---" or "---" not in (line.strip() for line in lines[1:]):
+        raise BadDocument([Problem(file, 1, 1, "no front matter", "begin with a line `---`, keys, and a line `---`")])
+    end = _end(lines)
+    front = read("\n".join(lines[1:end]), file, _Front, first_line=2)
+    prose = "\n".join(lines[end + 1 :])
+    problems = [
+        Problem(file, end + 2, 1, f"the prose has no {heading}", "a person on call looks for all four headings")
+        for heading in ("Meaning", "Impact", "Diagnosis", "Mitigation")
+        if not re.search(rf"(?m)^(#+ {heading}\b|\*\*{heading})", prose)
+    ]
+    work = front.with_
+    problems += [
+        Problem(
+            file,
+            *place_of(text, "guardrails", "approval", name),
+            f"guardrails.approval.{name}: the ladder has no such remedy",
+            _nearest(name, [one.word for one in work.remedies]),
+        )
+        for name in front.guardrails.approval
+        if name not in {one.word for one in work.remedies}
+    ]
+    if problems:
+        raise BadDocument(problems)
+    limits = front.guardrails
+    return Runbook(
+        name=front.runbook,
+        service=front.service,
+        version=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        text=text,
+        matchers=tuple(one.alert for one in front.when if one.alert is not None),
+        mode=front.mode,
+        playbook=front.playbook,
+        target=work.target.template(),
+        evidence=tuple(work.evidence),
+        remedies=tuple(replace(remedy, rung=rung) for rung, remedy in enumerate(work.remedies, 1)),
+        verify=Verify(
+            health=work.verify.health is not None,
+            memory_below=work.verify.memory_below,
+            stable=work.verify.stable,
+            within=work.verify.within,
+            metrics=tuple(work.verify.check),
+        ),
+        guardrails=Guardrails(
+            limits.budget, limits.cooldown, limits.service_budget, limits.at_once, approval=limits.approval
+        ),
+        settle=front.settle,
+        policy=front.escalate.policy,
+        prose=prose,
+        checks=tuple(one.made() for one in front.when if one.check is not None),
+        group=front.group,
+        notify=tuple(dict.fromkeys(front.notify)),
+    )

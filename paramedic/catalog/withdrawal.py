@@ -1,0 +1,145 @@
+"""What an author has withdrawn since an incident began: its runbook or services.yaml no longer allows the change. Pure.
+
+At the act two versions of the runbook must agree, the incident's own and today's: each judges by its own mode and guardrails
+(`paramedic.store.acts`), and what is no number is compared here. `RULES` says for every key which of it holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from paramedic.alerts.alert import Alert
+from paramedic.catalog.runbook import Runbook, Verify
+from paramedic.catalog.services import Services
+from paramedic.checks.check import SOURCE, Check
+from paramedic.machine.clock import spoken
+from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.target import Target
+
+#: What becomes of each key of the front matter where today's runbook differs from the incident's own:
+#: `both` must agree, each by its own value; `same`: a change withdraws it; `still`: today's must still cover this alert,
+#: target and remedy; `proof`: the target is well only by the conditions of both; `own`: no permission, so the incident's
+#: version counts to its end.
+RULES = {
+    "runbook": "same",
+    "service": "same",
+    "playbook": "same",
+    "when": "still",
+    "with.target": "still",
+    "with.remedies": "still",
+    "with.verify": "proof",
+    "with.evidence": "own",
+    "mode": "both",
+    "guardrails.budget": "both",
+    "guardrails.service_budget": "both",
+    "guardrails.cooldown": "both",
+    "guardrails.at_once": "both",
+    "guardrails.approval": "both",
+    "settle": "own",
+    "escalate": "own",
+    "notify": "own",
+    "group": "own",
+}
+
+
+def withdrawn(
+    then: Runbook, now: Runbook, remedy: Remedy, *, alerts: Sequence[Alert], target: Target, services: Services
+) -> str | None:
+    """In words why today's runbook and services no longer allow this remedy of this target; None where they do.
+
+    `then` is the incident's own runbook, `remedy` one of its ladder; `alerts` are the incident's.
+    """
+    return (
+        _renamed(then, now)
+        or _unlisted(target, remedy, services)
+        or _off_the_ladder(remedy, now)
+        or _unwanted(then, now, alerts, target, services)
+    )
+
+
+def _renamed(then: Runbook, now: Runbook) -> str | None:
+    pairs = (("runbook", then.name, now.name), ("service", then.service, now.service))
+    for key, before, after in (*pairs, ("playbook", then.playbook, now.playbook)):
+        if before != after:
+            return f"`{key}` was {before} when the incident began, and is {after} now"
+    return None
+
+
+def _unlisted(target: Target, remedy: Remedy, services: Services) -> str | None:
+    """Whether services.yaml means another thing by the target's id, or by the command that is to be run."""
+    listed = services.by_id(target.id)
+    if listed is None:
+        return f"services.yaml no longer lists {target.id}"
+    for what in ("service", "host", "kind", "name", "address", "releases"):
+        before, after = getattr(target, what), getattr(listed, what)
+        if before != after:
+            return f"services.yaml says of {target.id} another {what} than when the run began: {after or 'none'}"
+    if remedy.command is not None and listed.commands.get(remedy.command) != target.commands.get(remedy.command):
+        return f"services.yaml declares another command {remedy.command!r} for {target.id} than when the run began"
+    return None
+
+
+def _off_the_ladder(remedy: Remedy, now: Runbook) -> str | None:
+    same = [one for one in now.remedies if (one.verb, one.command) == (remedy.verb, remedy.command)]
+    if not same:
+        return f"`with.remedies` no longer names {remedy.name}"
+    if any(_covers(one, remedy) for one in same):
+        return None
+    within = max(one.deployed_within for one in same if one.deployed_within is not None)
+    return f"`with.remedies` now allows {remedy.verb} only within {spoken(within)} of a deployment"
+
+
+def _covers(today: Remedy, remedy: Remedy) -> bool:
+    """Whether today's rung is as wide: a roll-back that asks for a cause covers none that asks for less of one."""
+    if today.deployed_within is None:
+        return True
+    return remedy.deployed_within is not None and remedy.deployed_within <= today.deployed_within
+
+
+def _unwanted(then: Runbook, now: Runbook, alerts: Sequence[Alert], target: Target, services: Services) -> str | None:
+    if (then.matchers, then.checks, then.target) == (now.matchers, now.checks, now.target):
+        return None  # and services.yaml, by which `with.target` is read, was compared
+    if not any(_wants(now, alert) for alert in alerts):
+        return "`when` no longer wants the incident's alerts"
+    if not any(_wants(now, alert) and _located(now, alert, services) == target.id for alert in alerts):
+        return f"`with.target` no longer means {target.id} for the incident's alerts"
+    return None
+
+
+def _located(now: Runbook, alert: Alert, services: Services) -> str | None:
+    found = now.locate(alert, services)
+    return found.id if isinstance(found, Target) else None
+
+
+def _wants(runbook: Runbook, alert: Alert) -> bool:
+    """As `Runbook.wants`; a check's alert also needs the check and its metric to be there still."""
+    if not runbook.wants(alert):
+        return False
+    if alert.source != SOURCE:
+        return True
+    check, metric = alert.labels.get("check"), alert.labels.get("metric")
+    return any(one.name == check and any(t.metric == metric for t in one.thresholds) for one in runbook.checks)
+
+
+def proof_of_both(then: Runbook, now: Runbook) -> Runbook:
+    """The incident's own runbook, with a verification that holds only where those of both hold."""
+    if (then.verify, then.checks) == (now.verify, now.checks):
+        return then
+    todays = tuple(_renamed_check(one, then.checks) for one in now.checks if one not in then.checks)
+    return replace(then, verify=stricter(then.verify, now.verify), checks=then.checks + todays)
+
+
+def stricter(one: Verify, other: Verify) -> Verify:
+    """Every condition of both, held for the longer of both times, within the shorter."""
+    limits = [limit for limit in (one.memory_below, other.memory_below) if limit is not None]
+    return Verify(
+        health=one.health or other.health,
+        memory_below=min(limits, default=None),
+        stable=max(one.stable, other.stable),
+        within=min(one.within, other.within),
+        metrics=tuple(dict.fromkeys(one.metrics + other.metrics)),
+    )
+
+
+def _renamed_check(check: Check, others: Sequence[Check]) -> Check:
+    """Samples are kept by the check's name: two checks of one name that measure otherwise must not share them."""
+    return replace(check, name=f"{check.name} (as it is now)") if check.name in {one.name for one in others} else check

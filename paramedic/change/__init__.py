@@ -1,0 +1,1 @@
+"""The moment before a change to production, without Prefect."""

@@ -1,0 +1,1 @@
+"""Checks that Paramedic measures itself: conditions, thresholds and their charts."""

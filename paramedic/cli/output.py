@@ -1,0 +1,102 @@
+"""How commands answer: what every one of them needs, in one place."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from paramedic import settings
+from paramedic.errors import Refused
+from paramedic.incidents.incident import parse_ref
+from paramedic.machine import data_folder
+from paramedic.machine.data_folder import BadDataFolder
+from paramedic.settings import Settings
+from paramedic.store import Store
+from paramedic.text.sanitize import one_line
+
+#: Words are printed as they are: no emoji codes, no colours guessed; a program that reads us gets whole lines.
+console = Console(emoji=False, highlight=False, width=None if sys.stdout.isatty() else 400)
+
+
+class Negative(Refused):
+    """The answer is no; the words say what about."""
+
+
+Data = Annotated[Path | None, typer.Option("--data", help="The data folder to work on.", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=100_000)]
+By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", metavar="PERSON")]
+
+
+def chosen(data: Path | None, *, may_be_new: bool = False) -> Settings:
+    """As `picked`, for who uses what is in the data folder: it is made sure that nobody else has a hand in it.
+
+    Raises BadDataFolder too.
+    """
+    found = picked(data, may_be_new=may_be_new)
+    if data_folder.is_one(found.data):  # in another there is nothing of ours yet
+        try:
+            data_folder.protect(found.data)
+        except OSError as error:
+            raise BadDataFolder(f"{found.data} cannot be used: {error}") from error
+    return found
+
+
+def picked(data: Path | None, *, may_be_new: bool = False) -> Settings:
+    """The settings, on the data folder that was named. Raises BadSettings, or BadParameter if there is no such folder.
+
+    A folder with runbooks of its own, as the demo's, is read with them, unless a setting names others.
+    """
+    if data is None:
+        return settings.load()
+    if not data.is_dir() and not may_be_new:
+        raise typer.BadParameter(f"--data {data}: there is no such folder")
+    found = settings.load(data=data)
+    if "runbooks" not in found.model_fields_set and (found.data / "runbooks").is_dir():
+        return settings.load(data=data, runbooks=found.data / "runbooks")
+    return found
+
+
+def opened(data: Path | None) -> tuple[Settings, Store]:
+    """The settings and their store. Raises StoreUnavailable, StoreUnknown, or BadParameter where there is none yet."""
+    found = chosen(data)
+    url = found.store()
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        raise typer.BadParameter(f"there is no store in {found.data}; `paramedic up` makes one")
+    return found, Store(url)
+
+
+def number_of(text: str) -> int:
+    """The number of `INC-1` or `1`. Raises BadParameter."""
+    try:
+        return parse_ref(text)[1]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def say_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def table(*columns: str) -> Table:
+    """A plain table."""
+    made = Table(box=None, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def safe(text: object) -> str:
+    """Text from outside: no control character and no markup of it works on the terminal (P7)."""
+    return escape(one_line(str(text)))
+
+
+def command_of(app: typer.Typer) -> Any:
+    """The command that a Typer application is."""
+    return typer.main.get_command(app)

@@ -1,0 +1,149 @@
+"""`paramedic pause`, `resume` and `pauses`: the kill switch. It stops acts, never pages."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import select
+
+from paramedic.catalog import library
+from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
+from paramedic.machine.clock import iso
+from paramedic.remediation.pause import Pause, scope_of
+from paramedic.settings import Settings
+from paramedic.store import Store, pauses
+from paramedic.store.tables import incidents
+from paramedic.text.sanitize import visible
+from paramedic.text.yaml_document import BadDocument
+
+pause_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+resume_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+pauses_app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+Service = Annotated[str | None, typer.Option(help="Only acts on the targets of this service.", metavar="NAME")]
+Runbook = Annotated[str | None, typer.Option(help="Only acts by this runbook.", metavar="NAME")]
+
+
+@pause_app.command()
+def pause(
+    *,
+    by: By,
+    service: Service = None,
+    runbook: Runbook = None,
+    because: Annotated[str, typer.Option(help="Why.")] = "no reason was given",
+    list_: Annotated[bool, typer.Option("--list", help="Show what is paused, and pause nothing.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop every act from now on, or those on one service or by one runbook. Alerts are taken, people are told."""
+    picked, store = opened(data)
+    if list_:
+        _list(data, as_json=as_json)
+        return
+    scope = _scope(service=service, runbook=runbook)
+    _known(store, picked, service=service, runbook=runbook)
+    with store.record() as tx:
+        pauses.pause(tx, by=by, reason=because, scope=scope)
+        stands = next(one for one in pauses.standing(tx) if one.scope == scope)
+    if as_json:
+        say_json(_as_json(stands))
+        return
+    console.print(f"acting is paused: {safe(stands.words)}\n`{safe(stands.resume)}` allows it again")
+
+
+@resume_app.command()
+def resume(
+    *,
+    by: By,
+    service: Service = None,
+    runbook: Runbook = None,
+    mass: Annotated[bool, typer.Option("--mass", help="What the checks paused: many breaches at once.")] = False,
+    because: Annotated[str, typer.Option(help="Why.")] = "no reason was given",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Allow acts again: of everything, or of what was paused by itself."""
+    _, store = opened(data)
+    scope = _scope(service=service, runbook=runbook, mass=mass)
+    with store.record() as tx:
+        lifted = pauses.resume(tx, by=by, reason=because, scope=scope)
+        left = pauses.standing(tx)
+    if as_json:
+        say_json({"lifted": None if lifted is None else _as_json(lifted), "left": [_as_json(one) for one in left]})
+        return
+    if lifted is None:
+        console.print("that was not paused")
+    elif not left:
+        console.print("acting is allowed")
+    for one in left:
+        console.print(f"still paused: {safe(one.words)}; `{safe(one.resume)}`")
+
+
+@pauses_app.command()
+def list_(data: Data = None, as_json: AsJson = False) -> None:
+    """Everything that is paused, by whom, since when, and how to allow it again."""
+    _list(data, as_json=as_json)
+
+
+def _list(data: Data, *, as_json: bool) -> None:
+    _, store = opened(data)
+    with store.read() as tx:
+        found = pauses.standing(tx)
+    if as_json:
+        say_json([_as_json(one) for one in found])
+        return
+    if not found:
+        console.print("nothing is paused")
+        return
+    rows = table("scope", "by", "since", "because", "to allow it again")
+    for one in found:
+        rows.add_row(*map(safe, (one.scope, one.by, iso(one.since)[:19], one.reason, one.resume)))
+    console.print(rows)
+
+
+def _scope(*, service: str | None, runbook: str | None, mass: bool = False) -> str:
+    try:
+        return scope_of(service=service, runbook=runbook, mass=mass)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _known(store: Store, picked: Settings, *, service: str | None, runbook: str | None) -> None:
+    """A pause of a misspelt name would stop nothing. Where the folder cannot be read, a pause is taken at its word."""
+    if service is None and runbook is None:
+        return
+    try:
+        shelf = library.opened(picked)
+    except BadDocument as error:
+        typer.echo(f"not compared with the runbooks, which cannot be read: {visible(str(error))}", err=True)
+        return
+    with store.read() as tx:
+        at_work = {
+            column.name: set(tx.conn.execute(select(column).where(column.is_not(None)).distinct()).scalars())
+            for column in (incidents.c.service, incidents.c.runbook)
+        }
+    if service is not None:
+        listed = {target.service for target in shelf.services}
+        _one_of("service", service, listed | at_work["service"])
+    if runbook is not None:
+        files = {path.stem for path in picked.runbooks.glob("*.md")}  # one that is broken may still be at work
+        _one_of("runbook", runbook, files | at_work["runbook"])
+
+
+def _one_of(kind: str, name: str, known: Iterable[str]) -> None:
+    names = sorted(known)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(names[:20]) or 'none'}"
+        raise Negative(f"there is no {kind} {name!r}, so that nothing is paused; {meant}")
+
+
+def _as_json(one: Pause) -> dict[str, Any]:
+    return asdict(one) | {"since": iso(one.since), "resume": one.resume}
+
+
+pause_command = command_of(pause_app)
+resume_command = command_of(resume_app)
+pauses_command = command_of(pauses_app)

@@ -1,0 +1,1 @@
+"""Incidents: their states, outcomes, evidence and report."""

@@ -1,0 +1,107 @@
+"""What is wrong, once, for as long as it lasts, and which moves it may make."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from paramedic.alerts.alert import Severity
+from paramedic.incidents.outcome import Ending
+
+
+class State(StrEnum):
+    """Where an incident stands."""
+
+    OPEN = "open"  # opened, no playbook has begun
+    WORKING = "working"  # an attempt holds it
+    HANDED_OVER = "handed_over"  # a person is being told; rungs climb until somebody acknowledges
+    ACKNOWLEDGED = "acknowledged"  # a named human has it
+    RESOLVED = "resolved"  # ended
+
+
+class IllegalMove(Exception):
+    """The incident machine does not allow this move; the message names both states and why."""
+
+
+_MOVES: dict[State, frozenset[State]] = {
+    State.OPEN: frozenset({State.WORKING, State.HANDED_OVER, State.ACKNOWLEDGED, State.RESOLVED}),
+    State.WORKING: frozenset({State.WORKING, State.HANDED_OVER, State.ACKNOWLEDGED, State.RESOLVED}),
+    State.HANDED_OVER: frozenset({State.ACKNOWLEDGED, State.RESOLVED}),
+    State.ACKNOWLEDGED: frozenset({State.HANDED_OVER, State.ACKNOWLEDGED, State.RESOLVED}),
+    State.RESOLVED: frozenset(),
+}
+
+
+def move(before: State, after: State) -> State:
+    """The new state. Raises IllegalMove for a move that the machine does not know.
+
+    Handed over stays handed over: nothing leads back to OPEN or WORKING, so automation acts again only on a new
+    incident, which a person has to end first. What a playbook has ended has one way back: `reopen`. From ACKNOWLEDGED
+    back to HANDED_OVER leads time, where an acknowledgement has lasted long enough and the incident is not over, and an
+    incident that is worse than what was acknowledged.
+    """
+    if after not in _MOVES[before]:
+        allowed = ", ".join(sorted(_MOVES[before])) or "nothing: it has ended"
+        raise IllegalMove(f"an incident that is {before} cannot become {after}; allowed: {allowed}")
+    return after
+
+
+def reopen(state: State, ending: Ending | None) -> State:
+    """OPEN again, for an incident that a playbook ended well: the cure did not last. Raises IllegalMove.
+
+    What a person had, or ended, is never opened again behind their back.
+    """
+    if state is not State.RESOLVED or ending not in (Ending.RECOVERED, Ending.REMEDIATED):
+        raise IllegalMove(f"an incident that is {state} ({ending or 'no ending'}) is not opened again")
+    return State.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One row of what is wrong, as the store knew it when it was read."""
+
+    store: str
+    number: int
+    service: str
+    target: str  # canonical id, or what the alert said where no listed target was meant
+    title: str
+    severity: Severity
+    state: State
+    attempt: int
+    policy: str
+    opened_at: datetime
+    runbook: str | None = None
+    runbook_version: str | None = None
+    ending: Ending | None = None
+    because: str | None = None
+    ended_at: datetime | None = None
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+    reopened_at: datetime | None = None
+    acknowledged_severity: Severity | None = None
+
+    @property
+    def id(self) -> str:
+        """What people call it: `INC-42`."""
+        return name(self.number)
+
+    @property
+    def ref(self) -> str:
+        """What Prefect is told: the id with its store's UUID, so that a new store never meets an old run."""
+        return f"{self.store}/{self.id}"
+
+
+def name(number: int) -> str:
+    """`INC-42`."""
+    return f"INC-{number}"
+
+
+_REF = re.compile(r"(?:(?P<store>[0-9a-f-]{36})/)?(?:INC-)?(?P<number>[1-9][0-9]{0,17})", re.IGNORECASE)
+
+
+def parse_ref(text: str) -> tuple[str | None, int]:
+    """The store's UUID (if given) and the number of `INC-42`, `42` or `<uuid>/INC-42`. Raises ValueError."""
+    match = _REF.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no incident; write INC-42")
+    return match["store"], int(match["number"])

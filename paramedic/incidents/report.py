@@ -1,0 +1,262 @@
+"""An incident's report: Markdown for people, plain values for programs. Pure; what came from outside stays data (P7)."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from paramedic.alerts.alert import Status
+from paramedic.audit.chain import Entry
+from paramedic.incidents.incident import Incident, State
+from paramedic.incidents.outcome import Ending
+from paramedic.machine.clock import from_iso, iso, spoken
+from paramedic.messages.compose import part_of
+from paramedic.text.redaction import redact
+from paramedic.text.sanitize import one_line, visible
+
+#: A report is an artifact too: what is longer is cut, and says so.
+TIMELINE_LIMIT = 1_000
+EVIDENCE_LIMIT = 8_000  # characters of one piece
+_WORDS_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that is known of an incident, read at one moment."""
+
+    incident: Incident
+    now: datetime
+    runbook: str  # its text as it was pinned; empty where there is none
+    timeline: Sequence[Entry]
+    acts: Sequence[Mapping[str, Any]]
+    alerts: Sequence[Mapping[str, Any]]
+    evidence: Sequence[Mapping[str, Any]]
+    messages: Sequence[Mapping[str, Any]]
+
+
+def markdown(story: Story) -> str:
+    """The report. Whatever a label, an output or a name says, the document's structure is the same."""
+    one = story.incident
+    parts = [
+        f"# {one.id}: {_words(one.title)} on {_words(one.target)}",
+        "\n".join(f"- {name}: {_words(value)}" for name, value in _summary(story)),
+        *_impact(story),
+        "## What was done",
+        _items(_done(story), otherwise="Nothing was changed, and nothing was refused."),
+        "## Timeline",
+        _items(_timeline(story), otherwise="The trail has no entry about it."),
+        "## Alerts",
+        _items(map(_alert, story.alerts), otherwise="No alert is kept."),
+        "## Who was told",
+        _items(map(_message, story.messages), otherwise="Nobody was told."),
+        "## Evidence",
+        *_evidence(story),
+        "## Open questions",
+        _items((f"- {_words(question)}" for question in questions(story)), otherwise="None."),
+        f"Written {iso(story.now)} by Paramedic; times are UTC.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_json(story: Story) -> dict[str, Any]:
+    """The same in plain values; times are `datetime`."""
+    one = story.incident
+    return {
+        "incident": {"id": one.id} | {name: getattr(one, name) for name in Incident.__slots__},
+        "impact": part_of(story.runbook, "Impact"),
+        "spans": {name: span.total_seconds() for name, span in spans(story).items()},
+        "acts": [dict(act) | {"guardrails": _agreed(story, act["id"])} for act in story.acts],
+        "refusals": [
+            {"at": entry.at, "what": entry.what, "reason": entry.reason} | dict(entry.data) for entry in _refused(story)
+        ],
+        "timeline": [
+            {"at": entry.at, "actor": entry.actor, "phase": entry.phase, "what": entry.what, "reason": entry.reason}
+            for entry in story.timeline
+        ],
+        "alerts": [dict(alert) for alert in story.alerts],
+        "messages": [dict(message) for message in story.messages],
+        "evidence": [dict(piece) for piece in story.evidence],
+        "questions": questions(story),
+    }
+
+
+def spans(story: Story) -> dict[str, timedelta]:
+    """How long it took from the opening to what counts; what has not happened is missing."""
+    one = story.incident
+    told = [message["sent_at"] for message in story.messages if message["sent_at"] is not None]
+    moments = {
+        "first change": min((act["written_at"] for act in story.acts), default=None),
+        "first person told": min(told, default=None),
+        "acknowledgement": one.acknowledged_at,
+        "end": one.ended_at,
+    }
+    return {name: moment - one.opened_at for name, moment in moments.items() if moment is not None}
+
+
+def questions(story: Story) -> list[str]:
+    """What the report cannot answer, and a person should."""
+    return [*_unfinished(story), *_unexplained(story)]
+
+
+def _unfinished(story: Story) -> Iterator[str]:
+    one = story.incident
+    if one.state is State.ACKNOWLEDGED:
+        yield f"{one.id} is not over: {one.acknowledged_by} has it."
+    elif one.state is not State.RESOLVED:
+        yield f"{one.id} is not over: it is {one.state}."
+    for act in story.acts:
+        if act["result"] is None:
+            yield f"Did the {act['remedy']} of {act['target']} at {iso(act['written_at'])} happen? Its outcome is open."
+        if act["result"] in ("unknown", "decided"):
+            yield f"Did the {act['remedy']} of {act['target']} happen? Nobody saw it: {act['why'] or 'no reason is known'}"
+    for alert in story.alerts:
+        if one.state is State.RESOLVED and alert["status"] == Status.FIRING:
+            yield f"Does {alert['name']} still fire? Its sender has not said that it is over."
+    for message in story.messages:
+        if message["state"] == "unreachable":
+            yield f"Why did the message of rung {message['rung'] + 1} reach nobody? {message['last_error'] or ''}"
+
+
+def _unexplained(story: Story) -> Iterator[str]:
+    one = story.incident
+    if one.runbook is None:
+        yield "Which runbook should want these alerts? None did."
+    if one.reopened_at is not None:
+        yield "Why did the cure not last? It began again."
+    if one.ending is Ending.REMEDIATED:
+        yield "What was the cause? A cure is none."
+    if one.ending is Ending.RECOVERED:
+        yield "Was the alert right? It was well before anything was done."
+    for guardrail in dict.fromkeys(str(entry.data.get("guardrail")) for entry in _refused(story)):
+        yield f"Was it right that the guardrail {guardrail} said no?"
+    for piece in story.evidence:
+        if piece["body"].startswith("could not be taken"):
+            yield f"Why could {piece['kind']} not be taken? {piece['body']}"
+
+
+# --- the parts ------------------------------------------------------------------------------------------------------
+
+
+def _summary(story: Story) -> Iterator[tuple[str, str]]:
+    one = story.incident
+    yield "State", f"{one.state}, {one.ending}" if one.ending else str(one.state)
+    if one.because:
+        yield "Because", one.because
+    yield "Severity", str(one.severity)
+    yield "Service", one.service
+    yield "Target", one.target
+    yield "Runbook", f"{one.runbook}, version {(one.runbook_version or '')[:12]}" if one.runbook else "none wanted it"
+    yield "Opened", iso(one.opened_at)
+    if one.reopened_at is not None:
+        yield "Opened again", iso(one.reopened_at)
+    if one.ended_at is not None:
+        yield "Ended", iso(one.ended_at)
+    if one.acknowledged_by is not None:
+        yield "Person", one.acknowledged_by
+    yield "Attempts", str(one.attempt)
+    for name, span in spans(story).items():
+        yield f"Until the {name}", spoken(span)
+
+
+def _impact(story: Story) -> list[str]:
+    prose = part_of(story.runbook, "Impact")
+    lines = [f"> {_line(line)}" if line.strip() else ">" for line in prose.split("\n")]
+    return ["## Impact", "\n".join(lines)] if prose else []
+
+
+def _done(story: Story) -> Iterator[str]:
+    for act in story.acts:
+        result = "its outcome is open" if act["result"] is None else f"{act['result']}: {act['why'] or 'no reason'}"
+        took = f", after {spoken(act['closed_at'] - act['written_at'])}" if act["closed_at"] else ""
+        yield (
+            f"- {iso(act['written_at'])[:19]}Z, attempt {act['attempt']}, rung {act['rung']}: {_words(act['remedy'])} of "
+            f"{_words(act['target'])}: {_words(result)}{took}"
+        )
+        agreed = "; ".join(_agreed(story, act["id"]))
+        yield f"  - allowed by: {_words(agreed or 'every guardrail')}"
+    for entry in _refused(story):
+        said = f"{entry.what} by the guardrail {entry.data.get('guardrail')}: {entry.reason}"
+        yield f"- {entry.at[:19]}Z, attempt {_words(str(entry.data.get('attempt')))}: {_words(said)}"
+
+
+def _refused(story: Story) -> list[Entry]:
+    return [entry for entry in story.timeline if entry.what.endswith(".refused")]
+
+
+def _agreed(story: Story, act: int) -> list[str]:
+    """The guardrails that let the act pass, with their numbers, as its intent says."""
+    intents = [one for one in story.timeline if one.phase == "intent" and one.data.get("act") == act]
+    return [str(words) for one in intents for words in one.data.get("guardrails", ())]
+
+
+def _timeline(story: Story) -> Iterator[str]:
+    entries = story.timeline[-TIMELINE_LIMIT:]
+    if len(story.timeline) > len(entries):
+        yield f"- {len(story.timeline) - len(entries)} earlier entries are in `paramedic audit show`"
+    before = None
+    for entry in entries:
+        at = from_iso(entry.at)
+        gap = "" if before is None else f", {spoken(at - before)} later"
+        yield f"- {entry.at[:19]}Z{gap}: {_words(entry.what)} by {_words(entry.actor)}: {_words(entry.reason)}"
+        before = at
+
+
+def _alert(alert: Mapping[str, Any]) -> str:
+    labels = ", ".join(f"{key}={value}" for key, value in sorted(alert["labels"].items()))
+    return (
+        f"- Alert {_words(alert['name'])}: {_words(alert['severity'])}, {_words(alert['status'])}, began "
+        f"{iso(alert['starts_at'])}, said {alert['count']} times; labels {_words(labels or 'none')}"
+    )
+
+
+def _message(message: Mapping[str, Any]) -> str:
+    when = message["sent_at"] or message["due_at"]
+    whom = f" to {message['person']}" if message["person"] else ""
+    error = f": {message['last_error']}" if message["last_error"] and message["state"] != "sent" else ""
+    what = f"rung {message['rung'] + 1}" if message["kind"] == "rung" else message["kind"]
+    said = f"{what}, {message['state']}{whom}{error}"
+    return f"- {iso(when)[:19]}Z: {_words(said)}"
+
+
+def _evidence(story: Story) -> Iterator[str]:
+    if not story.evidence:
+        yield "None was taken."
+    for piece in story.evidence:
+        yield f"### {_words(piece['kind'])}, {iso(piece['taken_at'])}"
+        yield _block(piece["body"])
+
+
+# --- data stays data ------------------------------------------------------------------------------------------------
+
+#: What Markdown, and its extensions that make links of plain text, may take for a sign of theirs.
+_SIGNS = re.compile(r"[\\`*_\[\]<>&~|$#@^]|:(?=//)|(?<=[wW]{3})\.|(?<=\w)\.(?=[^\W\d_])")
+
+#: What may begin a block of its own where a line begins.
+_BLOCK = re.compile(r"^(\d{0,9})([-+=:.)])")
+
+
+def _words(text: object) -> str:
+    """Text of anybody's on one line: every sign of Markdown in it stands for itself, and nothing becomes a link."""
+    line = one_line(redact(str(text)))
+    if len(line) > _WORDS_LIMIT:
+        line = f"{line[:_WORDS_LIMIT]} …"
+    # An invisible joiner after an @: some readers make mail links of text that is escaped already.
+    return _SIGNS.sub(r"\\\g<0>", line).replace("@", "@\u2060") or "(nothing)"
+
+
+def _line(text: str) -> str:
+    """The same where a line begins."""
+    return _BLOCK.sub(r"\1\\\2", _words(text))
+
+
+def _block(text: str) -> str:
+    """An indented block: no run of characters inside can end it."""
+    words = visible(redact(text))
+    if len(words) > EVIDENCE_LIMIT:
+        words = f"… {len(words) - EVIDENCE_LIMIT} characters before this are in the store\n{words[-EVIDENCE_LIMIT:]}"
+    return "\n".join(f"    {line}" for line in (words if words.strip() else "(nothing)").split("\n"))
+
+
+def _items(lines: Iterator[str], *, otherwise: str) -> str:
+    return "\n".join(lines) or otherwise

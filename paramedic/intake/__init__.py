@@ -1,0 +1,1 @@
+"""Alerts from the inbox: each gets a decision and its consequence."""

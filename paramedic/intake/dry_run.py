@@ -1,0 +1,97 @@
+"""What would happen about an alert, said without anything happening: which runbook, on what, and what would stop it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from paramedic.alerts.alert import Alert, Severity
+from paramedic.catalog.library import Library
+from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.services import Services
+from paramedic.checks.check import SOURCE
+from paramedic.intake.intake import place
+from paramedic.store import Store, acts, incidents
+from paramedic.store.acts import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """One alert and one runbook. `lines` are for people, one fact each; `acts`: its remedies would be tried now."""
+
+    alert: str
+    wanted: bool
+    target: str | None
+    acts: bool
+    lines: tuple[str, ...]
+
+
+def of_its_checks(runbook: Runbook, services: Services, at: datetime) -> tuple[Alert, ...]:
+    """The alerts that its own checks would raise: one for each check, target and metric, at the worst level that it has."""
+    return tuple(
+        placed.alert(threshold, level, value=bound, began_at=at, ended_at=None)
+        for placed in runbook.placed(services)
+        for threshold in placed.check.thresholds
+        for level, bound in [threshold.worst]
+    )
+
+
+def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | None) -> Rehearsal:
+    """What the runbook would do about the alert now. `store` is read for what was done before; None: as if nothing was.
+
+    Raises StoreUnavailable.
+    """
+    if not runbook.wants(alert):
+        return Rehearsal(
+            alert.name, wanted=False, target=None, acts=False, lines=("it is not wanted: no matcher means it",)
+        )
+    target = runbook.locate(alert, library.services)
+    if isinstance(target, str):
+        told = (f"it is wanted, and {target}", f"a person would get it, by policy {runbook.policy}")
+        return Rehearsal(alert.name, wanted=True, target=None, acts=False, lines=told)
+    lines = [*_measured(alert), f"it is wanted, and means {target.id}"]
+    chosen = place(alert, library).runbook
+    if chosen is not None and chosen.name != runbook.name:
+        lines.append(f"runbook {chosen.name} wants it too, comes first by its name, and would get it")
+    if store is not None and (live := _live(store, runbook.service, target.id)):
+        lines.append(f"it would join {live}, which is open for its service and target; nothing else would begin")
+        return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
+    evidence = ", ".join(runbook.evidence) or "nothing"
+    lines += [
+        f"playbook {runbook.playbook} would look whether it is still failing, and take as evidence: {evidence}",
+        f"it would try, in this order, each verified before the next: {', '.join(one.name for one in runbook.remedies)}",
+    ]
+    refusal = _foreseen(store, runbook, target.id, alert.severity) if store is not None else _by_mode(runbook)
+    lines.append(
+        f"guardrail {refusal[0]} would stop it: {refusal[1]}" if refusal else "no guardrail would stop its first change"
+    )
+    lines.append(f"whatever is not verified well goes to a person, by policy {runbook.policy}")
+    return Rehearsal(alert.name, wanted=True, target=target.id, acts=refusal is None, lines=tuple(lines))
+
+
+def _measured(alert: Alert) -> list[str]:
+    if alert.source != SOURCE:
+        return []
+    name = f"{alert.labels['runbook']}/{alert.labels['check']}"
+    return [f"check {name} would raise it, {alert.severity}, on finding that {alert.annotations['summary']}"]
+
+
+def _live(store: Store, service: str, target: str) -> str | None:
+    with store.read() as tx:
+        found = incidents.live(tx, service, target)
+    return found.id if found is not None else None
+
+
+def _foreseen(store: Store, runbook: Runbook, target: str, severity: Severity) -> tuple[str, str] | None:
+    with store.read() as tx:
+        refusal = acts.foreseen(
+            tx,
+            service=runbook.service,
+            target=target,
+            runbook=runbook.name,
+            severity=severity,
+            limits=Limits.of(runbook, runbook.remedies[0]),
+        )
+    return (refusal.guardrail, refusal.reason) if refusal is not None else None
+
+
+def _by_mode(runbook: Runbook) -> tuple[str, str] | None:
+    return None if runbook.mode == "act" else ("mode", f"the runbook's mode is {runbook.mode}")

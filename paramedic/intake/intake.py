@@ -1,0 +1,310 @@
+"""Works the inbox: every alert gets its decision, and the decision its consequence, in one transaction."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from paramedic.alerts import alert_object
+from paramedic.alerts.alert import Alert, Status
+from paramedic.catalog.library import Library
+from paramedic.catalog.runbook import Runbook
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.intake import triage
+from paramedic.intake.triage import Known, Said, Verdict
+from paramedic.machine.kill_points import reached
+from paramedic.store import Store, StoreUnavailable, Tx, alerts, inbox, incidents, maintenance, messages
+from paramedic.store.inbox import Receipt
+from paramedic.store.incidents import Plan
+from paramedic.text.yaml_document import BadDocument
+
+log = logging.getLogger(__name__)
+
+#: An alert that no runbook wants is escalated by this policy.
+DEFAULT_POLICY = "default"
+
+#: How long one transaction of decisions lasts, how many it makes at most, and how long others have the store after it.
+_LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.05, 100, 0.01
+
+#: The same while alerts come in: a tenth of the time is left to decide in, however many come, and half where a critical
+#: one is among them.
+_YIELD_SECONDS, _URGENT_SECONDS = 0.45, 0.05
+
+#: The target of an alert that names no listed one begins so.
+UNLISTED = "unlisted:"
+
+#: So many incidents of one unlisted alert may go on at once; whatever else it fires for is one incident more.
+CROWD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an alert belongs: its service and canonical target, and the runbook that works there, if one does."""
+
+    service: str
+    target: str
+    runbook: Runbook | None
+    why: str
+
+
+def place(alert: Alert, library: Library) -> Place:
+    """The first runbook, by name, that wants the alert and finds a listed target for it; else nobody's, and why."""
+    reasons = []
+    for runbook in sorted(library.runbooks.values(), key=lambda one: one.name):
+        if not runbook.wants(alert):
+            continue
+        target = runbook.locate(alert, library.services)
+        if not isinstance(target, str):
+            return Place(target.service, target.id, runbook, f"runbook {runbook.name} wants it")
+        reasons.append(f"runbook {runbook.name} wants it, but {target}")
+    why = "; ".join(
+        [
+            *(reasons or ["no runbook wants it"]),
+            *(f"not asked, because it cannot be used: {one!s:.300}" for one in library.problems[:3]),
+        ]
+    )
+    return Place(alert_object.service_of(alert), f"{UNLISTED}{alert_object.place_of(alert)}", None, why)
+
+
+class Wake:
+    """How triage hears that alerts came in."""
+
+    def __init__(self) -> None:
+        self._any, self._critical = threading.Event(), threading.Event()
+
+    def set(self, *, critical: bool = False) -> None:
+        """Some came in; `critical` says whether one of them is."""
+        if critical:
+            self._critical.set()
+        self._any.set()
+
+    def cleared(self) -> bool:
+        """Whether some came in since the last time it was asked."""
+        came = self._any.is_set()
+        self._any.clear()
+        return came
+
+    def wait(self, seconds: float) -> None:
+        """Return when some come in, or after so long."""
+        self._any.wait(seconds)
+        self._any.clear()
+
+    def wait_critical(self, seconds: float) -> bool:
+        """Return when a critical one comes in, or after so long; whether one came."""
+        came = self._critical.wait(seconds)
+        self._critical.clear()
+        return came
+
+
+class Intake:
+    """The loop that gives every receipt its decision. Several may run on one store: the first to decide wins."""
+
+    def __init__(
+        self,
+        store: Store,
+        load_library: Callable[[], Library],
+        *,
+        reopen_within: timedelta = timedelta(minutes=30),
+        decided: Callable[[], None] = lambda: None,
+    ) -> None:
+        """What begins again within `reopen_within` after a playbook ended it well is the same incident.
+
+        `load_library` is asked before each round of decisions, outside their transactions.
+
+        `decided` is called after each decision that opened one.
+        """
+        self._store = store
+        self._reopen_within = reopen_within
+        self._load_library = load_library
+        self._decided = decided
+        self._size = _MOST
+
+    def run(self, stop: threading.Event, wake: Wake, *, poll_seconds: float = 1.0) -> None:
+        """Work until `stop`. A store that does not answer is waited for; nothing is lost meanwhile."""
+        while not stop.is_set():
+            try:
+                busy = self.decide_some() > 0
+            except StoreUnavailable as error:
+                log.warning("triage waits: %s", error)
+                busy = False
+            if not busy:
+                wake.wait(poll_seconds)
+            elif wake.cleared():  # alerts come in: their senders wait now, and what is decided can catch up later
+                stop.wait(_URGENT_SECONDS)
+                wake.wait_critical(_YIELD_SECONDS - _URGENT_SECONDS)
+            else:
+                stop.wait(_PAUSE_SECONDS)
+
+    def work(self) -> int:
+        """Decide until nothing waits; how many decisions were made. Raises StoreUnavailable."""
+        count = 0
+        while some := self.decide_some():
+            count += some
+        return count
+
+    def decide_some(self) -> int:
+        """Decide on a part of what waits, the worst of it; how many decisions were made. Raises StoreUnavailable."""
+        with self._store.read() as tx:
+            if not inbox.any_waiting(tx):
+                return 0
+        library = self._read_library()
+        try:
+            return self._decide_many(library)
+        except StoreUnavailable:
+            raise
+        except Exception:  # the transaction is undone, whosever fault it was: one by one, only that one is given up
+            log.exception("a batch of decisions could not be made; each is made alone")
+            return self._decide_one_by_one(library)
+
+    def _decide_many(self, library: Library) -> int:
+        """One transaction for many decisions, and not for long: others need the store. All critical ones come first."""
+        opened: list[str] = []
+        count, until = 0, time.monotonic() + _LONGEST_SECONDS
+        with self._store.record() as tx:
+            receipts = inbox.waiting(tx, limit=self._size)
+            for receipt in receipts:
+                if count and (receipt.is_critical != receipts[0].is_critical or time.monotonic() > until):
+                    break
+                target = self._decide(tx, receipt, library)
+                opened += [target] if target is not None else []
+                count += 1
+        self._size = min(_MOST, 2 * count)  # what is read and then not decided on is read again
+        for target in opened:
+            reached("triaged", target)
+        if opened:
+            self._decided()
+        return count
+
+    def _decide_one_by_one(self, library: Library) -> int:
+        with self._store.read() as tx:
+            waiting = inbox.waiting(tx)
+        for receipt in waiting:
+            try:
+                with self._store.record() as tx:
+                    opened = self._decide(tx, receipt, library) if inbox.still_waits(tx, receipt) else None
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - a fault about one alert keeps no other from its decision (P5)
+                self._give_up(receipt, error)
+            else:
+                if opened is not None:
+                    reached("triaged", opened)
+                    self._decided()
+        return len(waiting)
+
+    def _give_up(self, receipt: Receipt, error: Exception) -> None:
+        """No decision could be made: a person makes it."""
+        log.error("no decision on receipt %s", receipt.id, exc_info=error)
+        reason = f"no decision could be made: {type(error).__name__}: {error}"
+        with self._store.record() as tx:
+            inbox.decided(tx, receipt, verdict="given up", reason=reason, incident=None, look_again_at=None)
+            messages.queue_trouble(
+                tx,
+                subject=f"No decision on the alert {receipt.said.get('name')}",
+                body=f"{reason}\n\nIt opened no incident: look at it (`paramedic alert list`, receipt {receipt.id}).",
+                same_within_minutes=10,
+            )
+
+    def _read_library(self) -> Library:
+        """The library as it is now. One that cannot be used keeps no alert from a person: nobody's runbook wants it."""
+        try:
+            return self._load_library()
+        except BadDocument as error:
+            log.error("every alert goes to a person: %s", error)  # noqa: TRY400 - its words say it
+            return Library.unusable(error.problems)
+
+    def _decide(self, tx: Tx, receipt: Receipt, library: Library) -> str | None:
+        """The target where an incident opened. `receipt` still waits, as this transaction sees it."""
+        alert = triage.bounded(receipt.alert, receipt.received_at)
+        at, live = _placed(tx, alert, library)
+        known = self._known(tx, alert, at, live)
+        alert = triage.begun_again(alert, known.last, receipt.received_at)
+        decision = triage.decide(alert, known)
+        other = live is not None and at.runbook is not None and at.runbook.name != live.runbook
+        if other or decision.verdict is Verdict.OPEN:
+            decision = replace(decision, reason=f"{at.why}; {decision.reason}")
+        number = live.number if live else None
+        hold = decision.until if decision.verdict is Verdict.HOLD else None
+        if decision.verdict is Verdict.OPEN:
+            number = _open(tx, alert, at, decision.reason)
+        elif decision.verdict is Verdict.REOPEN and known.cured is not None:
+            number = incidents.reopen(tx, known.cured[0], alert, reason=decision.reason).number
+        elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
+            incidents.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
+        if decision.news and known.last != Said(alert.status, alert.effective_at):
+            incidents.said(tx, alert, heard_at=receipt.received_at)
+        inbox.decided(
+            tx, receipt, verdict=decision.verdict, reason=decision.reason, incident=number, look_again_at=hold
+        )
+        return at.target if decision.verdict in (Verdict.OPEN, Verdict.REOPEN) else None
+
+    def _known(self, tx: Tx, alert: Alert, at: Place, live: Incident | None) -> Known:
+        """What `triage.decide` needs; where an incident is live, how it was before plays no part and is not looked up."""
+        known = Known(
+            now=tx.now,
+            live=(live.number, live.state) if live else None,
+            last=incidents.last_said(tx, alert.fingerprint),
+            reopen_within=self._reopen_within,
+        )
+        if at.runbook is not None:
+            known = replace(known, settle=at.runbook.settle)
+        if live is not None:
+            return known
+        return replace(
+            known,
+            well_at=incidents.well_at(tx, at.target),
+            cured=incidents.cured(
+                tx, alert, service=at.service, target=at.target, runbook=at.runbook.name if at.runbook else None
+            ),
+            window=maintenance.covering(tx, service=at.service, target=at.target),
+        )
+
+
+def _placed(tx: Tx, alert: Alert, library: Library) -> tuple[Place, Incident | None]:
+    """Where the alert belongs, and the incident that goes on there.
+
+    What nobody lists stays in the incident that it is part of. Of one that fires for very many objects the rest is one.
+    """
+    at = place(alert, library)
+    live = incidents.live(tx, at.service, at.target)
+    if live is not None or at.runbook is not None:
+        return at, live
+    number = alerts.holder(tx, alert.fingerprint)
+    if number is not None:
+        live = incidents.get(tx, number)
+        return replace(at, service=live.service, target=live.target), live
+    if alert.status is Status.FIRING and incidents.alike(tx, alert, at.service, UNLISTED) >= CROWD:
+        at = replace(at, target=f"{UNLISTED}{alert_object.crowd_of(alert)}")
+        live = incidents.live(tx, at.service, at.target)
+    return at, live
+
+
+def _plan(runbook: Runbook | None) -> Plan | None:
+    if runbook is None:
+        return None
+    return Plan(
+        runbook.name,
+        runbook.version,
+        runbook.text,
+        rungs=len(runbook.remedies),
+        notify=tuple(map(str, runbook.notify)),
+    )
+
+
+def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
+    plan = _plan(at.runbook)
+    incident = incidents.open_incident(
+        tx,
+        alert,
+        service=at.service,
+        target=at.target,
+        policy=at.runbook.policy if at.runbook else DEFAULT_POLICY,
+        reason=reason,
+        plan=plan,
+    )
+    if plan is None:
+        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, at.why), actor="triage")
+    return incident.number

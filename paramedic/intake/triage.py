@@ -1,0 +1,158 @@
+"""What to do with an alert, given what is known now. Pure: the same question gets the same answer, with its reason."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from paramedic.alerts.alert import Alert, Status
+from paramedic.incidents.incident import State, name
+from paramedic.machine.clock import iso, spoken
+from paramedic.remediation.maintenance import Window
+
+#: An alert with this label is Paramedic's own message on its way back; its value is the store's UUID.
+MARK = "paramedic_store"
+
+#: How far the clock of a sender may be ahead of ours: an end later than that would silence what has not yet begun.
+CLOCK_SKEW = timedelta(minutes=5)
+
+#: How long after the word that an alert is over an older word that it fires may still arrive: a retry, or another member of
+#: the sender's cluster.
+LATE = timedelta(minutes=5)
+
+
+class Verdict(StrEnum):
+    """What becomes of the alert."""
+
+    OPEN = "open"
+    JOIN = "join"
+    REOPEN = "reopen"
+    MARK_RESOLVED = "mark_resolved"
+    HOLD = "hold"
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict and why, in words; `until` is set for HOLD alone. What is no `news` is not kept as the last word."""
+
+    verdict: Verdict
+    reason: str
+    until: datetime | None = None
+    news: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The last thing its sender said under this fingerprint: when what fires began, or when what is over ended."""
+
+    status: Status
+    at: datetime  # the alert's `effective_at`
+    heard_at: datetime | None = field(default=None, compare=False)  # when it was received; None: it was not kept
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known at the moment of the decision."""
+
+    now: datetime
+    live: tuple[int, State] | None = None  # the unresolved incident of this service and target
+    last: Said | None = None
+    well_at: datetime | None = None  # when a playbook last saw this target well, verified
+    settle: timedelta = timedelta(minutes=10)
+    cured: tuple[int, datetime] | None = (
+        None  # the last incident of this service and target, if a playbook ended it well
+    )
+    reopen_within: timedelta = timedelta(minutes=30)
+    window: Window | None = None  # the maintenance that the target is in
+
+
+def bounded(alert: Alert, received_at: datetime) -> Alert:
+    """The alert with an end that lies no more than CLOCK_SKEW after its receipt."""
+    latest = received_at + CLOCK_SKEW
+    return alert if alert.ends_at is None or alert.ends_at <= latest else replace(alert, ends_at=latest)
+
+
+def begun_again(alert: Alert, last: Said | None, received_at: datetime) -> Alert:
+    """The alert; where it fires long after the word that it is over, and still has its old start, as one that begins now.
+
+    Alertmanager resolves what Prometheus does not repeat in time. Where the two had only lost each other, the alert comes
+    back as it was. A late word of before the end comes within LATE.
+    """
+    if last is None or last.heard_at is None or alert.status is Status.RESOLVED or is_newer(alert, last):
+        return alert
+    if last.status is Status.FIRING or received_at - last.heard_at <= LATE:
+        return alert
+    note = f"it began at {iso(alert.starts_at)}, was over at {iso(last.at)}, and fires again"
+    return replace(alert, starts_at=max(received_at, last.at + timedelta(microseconds=1)), notes=(*alert.notes, note))
+
+
+def is_newer(alert: Alert, last: Said | None) -> bool:
+    """Whether the alert is the last word under its fingerprint, in whatever order the words arrive.
+
+    What began after the last known end is live; what began at or before it is over. Several Prometheus servers behind
+    one Alertmanager give one alert several starts, and its end counts for all of them that lie before it.
+    """
+    if last is None or alert.effective_at != last.at:
+        return last is None or alert.effective_at > last.at
+    return alert.status is Status.RESOLVED or last.status is Status.FIRING
+
+
+def decide(alert: Alert, known: Known) -> Decision:
+    """The verdict on one alert. Order is by what the alert says, not by arrival. How it had to be read is in the reason."""
+    decision = _decide(alert, known)
+    if not alert.notes:
+        return decision
+    return replace(decision, reason=f"{decision.reason}; read with changes: {'; '.join(alert.notes)}")
+
+
+def _decide(alert: Alert, known: Known) -> Decision:
+    if MARK in alert.labels:
+        return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", news=False)
+    last = known.last
+    newer = is_newer(alert, last)
+    if alert.status is Status.RESOLVED:
+        if last is not None and last.status is Status.FIRING and not newer:
+            return Decision(
+                Verdict.DROP, f"what was over at {iso(alert.effective_at)} began again at {iso(last.at)}", news=False
+            )
+        if known.live is None:
+            return Decision(Verdict.DROP, "its sender says it is over, and no incident is open for it", news=newer)
+        number, state = known.live
+        return Decision(
+            Verdict.MARK_RESOLVED,
+            f"its sender says it is over; {name(number)} is {state} and ends by its own verification or its person",
+            news=newer,
+        )
+    if last is not None and last.status is Status.RESOLVED and not newer:
+        return Decision(
+            Verdict.DROP, f"it began before {iso(last.at)}, when its sender says that it was over", news=False
+        )
+    return _of_firing(alert, known, news=newer)
+
+
+def _of_firing(alert: Alert, known: Known, *, news: bool) -> Decision:
+    # What fires with an earlier start than its sender named before goes on firing: Alertmanager merges the alerts of
+    # two Prometheus servers to the earliest start of both.
+    if known.live is not None:
+        number, state = known.live
+        return Decision(Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}", news=news)
+    if known.window is not None:
+        return Decision(Verdict.HOLD, f"{known.window.words}; looked at again then", known.window.ends_at, news=news)
+    if known.well_at is not None and alert.starts_at <= known.well_at:
+        until = known.well_at + known.settle
+        well = f"the target was verified well at {iso(known.well_at)}"
+        if known.now < until:
+            return Decision(
+                Verdict.HOLD, f"it began before {well}; looked at again when that settled", until, news=news
+            )
+        return Decision(Verdict.OPEN, f"it still fires, though {well}", news=news)
+    if (
+        known.cured is not None
+        and known.cured[1] < alert.starts_at
+        and known.now < known.cured[1] + known.reopen_within
+    ):
+        number, at = known.cured
+        ended = f"{name(number)} ended well at {iso(at)}"
+        later = spoken(alert.starts_at - at)
+        return Decision(Verdict.REOPEN, f"{ended} and it began again {later} later: that did not last", news=news)
+    return Decision(Verdict.OPEN, "nothing is open for its service and target", news=news)

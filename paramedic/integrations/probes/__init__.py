@@ -1,0 +1,1 @@
+"""How a value is measured: one module for each kind of probe."""

@@ -1,0 +1,142 @@
+"""One GET that asks a target whether it is well, read as curl reads it: by libcurl."""
+
+import os
+import ssl
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+
+import httpx
+import pycurl
+
+from paramedic.errors import Useless
+from paramedic.machine.clock import spoken
+from paramedic.remediation import probe_answer
+from paramedic.remediation.health import Sight
+from paramedic.text.sanitize import one_line
+
+BODY_LIMIT = 65_536  # bytes; more of a health page says nothing more
+
+#: libcurl's error codes that say of the other side that it broke off; all others, a time-out apart, say that we cannot see.
+_BROKE_OFF = (pycurl.E_GOT_NOTHING, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR)
+
+_CANNOT = (pycurl.E_URL_MALFORMAT, pycurl.E_FAILED_INIT, pycurl.E_NOT_BUILT_IN)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one look saw: well, failing or nothing, the HTTP status if one came, how long it took, and why in words."""
+
+    sight: Sight
+    status: int | None
+    took_ms: float
+    why: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was seen to be well."""
+        return self.sight is Sight.WELL
+
+
+def probe(url: str, timeout: timedelta) -> Probe:
+    """Ask once. Only a whole 2xx answer within `timeout`, from the name to the last byte, is well.
+
+    No answer is an answer too, never an exception; which of them are failing, and which say that we cannot see,
+    `paramedic.remediation.probe_answer` decides. Follows no redirect, uses no proxy, reads at most 64 KiB, believes the
+    machine's own certificate authorities. Raises Useless on a URL that cannot be asked.
+    """
+    asked = _address(url)
+    curl = pycurl.Curl()
+    try:
+        body = _Body()
+        _prepare(curl, asked, timeout, body)
+        begun = time.perf_counter()
+        fault: tuple[int, str] | None = None
+        try:
+            curl.perform()
+        except pycurl.error as error:
+            fault = (error.args[0], curl.errstr() or str(error.args[1]))
+        took_ms = (time.perf_counter() - begun) * 1000
+        status = int(curl.getinfo(pycurl.RESPONSE_CODE)) or None
+        if fault is not None and fault[0] == pycurl.E_WRITE_ERROR and body.full:
+            fault = None  # enough of it was read, and by us it was broken off
+        sight, why = _seen(curl, status, fault, timeout)
+    finally:
+        curl.close()
+    return Probe(sight, status, took_ms, why)
+
+
+class _Body:
+    """Takes in so much of a body as is worth reading."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self.full = False
+
+    def __call__(self, chunk: bytes) -> int | None:
+        self._size += len(chunk)
+        self.full = self._size > BODY_LIMIT
+        return -1 if self.full else None
+
+
+def _address(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+        host, text = parsed.host, str(parsed)
+    except (httpx.InvalidURL, UnicodeError, ValueError) as error:
+        raise Useless(f"this URL cannot be probed: {one_line(str(error))}") from error
+    if parsed.scheme not in ("http", "https") or not host:
+        raise Useless(f"this URL cannot be probed: {one_line(url)!r:.200}; write http://HOST/… or https://HOST/…")
+    return text
+
+
+def _prepare(curl: pycurl.Curl, url: str, timeout: timedelta, body: _Body) -> None:
+    curl.setopt(pycurl.URL, url)
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    curl.setopt(pycurl.NOSIGNAL, 1)  # a look is taken in a thread
+    curl.setopt(pycurl.TIMEOUT_MS, max(1, round(timeout.total_seconds() * 1000)))
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, round(timeout.total_seconds() * 1000)))
+    curl.setopt(pycurl.PROXY, "")
+    curl.setopt(pycurl.NOPROXY, "*")
+    curl.setopt(pycurl.FOLLOWLOCATION, 0)
+    curl.setopt(pycurl.FORBID_REUSE, 1)
+    curl.setopt(pycurl.USERAGENT, "paramedic")
+    curl.setopt(pycurl.HTTPHEADER, ["Connection: close"])
+    curl.setopt(pycurl.WRITEFUNCTION, body)
+    for option, path in _trust():
+        curl.setopt(option, path)
+
+
+@cache
+def _trust() -> list[tuple[int, str]]:
+    """The machine's own certificate authorities, where Python finds them: libcurl would look where it was built."""
+    paths = ssl.get_default_verify_paths()
+    return [(option, path) for option, path in ((pycurl.CAINFO, paths.cafile), (pycurl.CAPATH, paths.capath)) if path]
+
+
+def _seen(
+    curl: pycurl.Curl, status: int | None, fault: tuple[int, str] | None, timeout: timedelta
+) -> tuple[Sight, str]:
+    if fault is None:
+        return probe_answer.of_status(status or 0)
+    code, words = fault[0], one_line(fault[1])
+    if code in _CANNOT:
+        raise Useless(f"this URL cannot be probed: {words}")
+    connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        late = f"no whole answer within {spoken(timeout)}"
+        sight = probe_answer.of_silence(httpx.URL(curl.getinfo(pycurl.EFFECTIVE_URL)).host, connected=connected)
+        return sight, late if connected else f"{late}, and no connection: {words}"
+    if code == pycurl.E_COULDNT_CONNECT:
+        number = int(curl.getinfo(pycurl.OS_ERRNO))
+        return probe_answer.of_errno(number), f"could not connect: {os.strerror(number) if number else words}"
+    if code == pycurl.E_OUT_OF_MEMORY:
+        return Sight.UNKNOWN, "could not connect: this process has no file descriptor or memory left"
+    if not connected:
+        return Sight.UNKNOWN, f"could not connect: {words}"
+    if status is not None and probe_answer.of_status(status)[0] is not Sight.WELL:
+        return probe_answer.of_status(status)  # whatever became of the rest, that much was said
+    if code in _BROKE_OFF and status is None:
+        return Sight.FAILING, f"the answer broke off: {words}"
+    return Sight.UNKNOWN, f"no whole answer can be read: {words}"

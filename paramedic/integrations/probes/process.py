@@ -1,0 +1,119 @@
+"""The processes of this machine, as the kernel tells them."""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psutil
+
+from paramedic.errors import Useless
+from paramedic.text.sanitize import one_line
+
+CMDLINE_LIMIT = 500  # characters
+ROWS_LIMIT = 200  # a fork bomb is told by its first rows
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """One process as it was seen."""
+
+    pid: int
+    ppid: int
+    name: str
+    cmdline: str  # data: control characters are escaped, and it is cut
+    rss: int  # bytes
+    cpu_percent: float  # of one core
+    started_at: float  # seconds since the epoch
+    status: str
+
+
+def resident_memory(pid: int) -> int:
+    """Bytes of memory the process holds now. Raises Useless if it is gone or may not be read."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except (psutil.Error, ValueError) as error:
+        raise _useless(pid, error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What one process uses."""
+
+    cpu_percent: float  # of one core
+    rss: int  # bytes
+    memory_percent: float  # of the machine's
+
+
+def used(pid: int, sample: timedelta = timedelta(milliseconds=500)) -> Use:
+    """What the process uses now, CPU over `sample`. Raises Useless if it is gone or may not be read."""
+    try:
+        process = psutil.Process(pid)
+        cpu = process.cpu_percent(sample.total_seconds())
+        return Use(cpu, int(process.memory_info().rss), process.memory_percent())
+    except (psutil.Error, ValueError) as error:
+        raise _useless(pid, error) from error
+
+
+def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[ProcessRow]:
+    """The process and its descendants, itself first; CPU is measured over `sample`.
+
+    Raises Useless if the process is gone or may not be read; a descendant that goes while we look is left out.
+    """
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)][:ROWS_LIMIT]
+    except (psutil.Error, ValueError) as error:
+        raise _useless(pid, error) from error
+    for process in family:
+        _cpu(process)
+    time.sleep(sample.total_seconds())
+    rows = [row for process in family if (row := _row(process))]
+    if not rows or rows[0].pid != pid:
+        raise Useless(f"process {pid} is gone")
+    return rows
+
+
+def alive(pid: int, started_at: float) -> bool:
+    """Whether the process that began at `started_at` still runs: a pid is given anew, a start time is not.
+
+    Two seconds of difference are allowed: supervisord tells whole seconds, the kernel counts from the boot.
+    """
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - started_at) <= 2 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.AccessDenied as error:
+        raise _useless(pid, error) from error
+    except (psutil.NoSuchProcess, ValueError):
+        return False
+
+
+def _cpu(process: psutil.Process) -> float:
+    """Percent of one core since the last call; nothing is known of one that is gone."""
+    try:
+        return process.cpu_percent()
+    except psutil.Error:
+        return 0.0
+
+
+def _row(process: psutil.Process) -> ProcessRow | None:
+    try:
+        with process.oneshot():
+            said = process.as_dict(["ppid", "name", "cmdline", "memory_info", "create_time", "status"])
+    except psutil.NoSuchProcess:
+        return None
+    memory = said["memory_info"]
+    return ProcessRow(
+        pid=process.pid,
+        ppid=said["ppid"] or 0,
+        name=one_line(said["name"] or "?"),
+        cmdline=one_line(" ".join(said["cmdline"] or []))[:CMDLINE_LIMIT],
+        rss=memory.rss if memory else 0,
+        cpu_percent=_cpu(process),
+        started_at=said["create_time"] or 0.0,
+        status=said["status"] or "?",
+    )
+
+
+def _useless(pid: int, error: Exception) -> Useless:
+    gone = isinstance(error, psutil.NoSuchProcess | ValueError)
+    return Useless(f"process {pid} {'is gone' if gone else 'may not be read by this user'}")

@@ -1,0 +1,50 @@
+"""One TCP connection that asks whether anybody listens."""
+
+import socket
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from paramedic.errors import Useless
+from paramedic.machine.clock import spoken
+from paramedic.remediation import probe_answer
+from paramedic.remediation.health import Sight
+from paramedic.text.sanitize import one_line
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What one try saw: accepted, refused or nothing, how long it took, and why in words."""
+
+    sight: Sight
+    took_ms: float
+    why: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether somebody accepted."""
+        return self.sight is Sight.WELL
+
+
+def connect(host: str, port: int, timeout: timedelta) -> Connection:
+    """Try once; the connection is closed at once, and nothing is sent. No answer is an answer too, never an exception.
+
+    Which of them are failing, and which say that we cannot see, `paramedic.remediation.probe_answer` decides. Raises Useless
+    on an address that cannot be asked. A name is looked up for as long as the machine's resolver takes.
+    """
+    begun = time.perf_counter()
+
+    def seen(sight: Sight, why: str) -> Connection:
+        return Connection(sight, (time.perf_counter() - begun) * 1000, why)
+
+    try:
+        socket.create_connection((host, port), timeout.total_seconds()).close()
+    except TimeoutError:
+        return seen(probe_answer.of_silence(host, connected=False), f"no connection within {spoken(timeout)}")
+    except socket.gaierror as error:
+        return seen(Sight.UNKNOWN, f"the name {one_line(host)} does not resolve: {one_line(str(error.strerror))}")
+    except OSError as error:
+        return seen(probe_answer.of_errno(error.errno or 0), f"could not connect: {one_line(str(error))}")
+    except (UnicodeError, OverflowError, ValueError) as error:
+        raise Useless(f"this address cannot be asked: {one_line(str(error))}") from error
+    return seen(Sight.WELL, "connected")

@@ -1,0 +1,70 @@
+"""Your own command: a program and its arguments as services.yaml declares them, on this machine, without a shell."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+
+from paramedic.errors import Refused, Unknown, Useless
+from paramedic.machine.clock import boottime, spoken
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.target import Command, Target
+from paramedic.text.redaction import redact
+from paramedic.text.sanitize import one_line
+from paramedic.transports.local import OutOfTime, Program, located
+
+#: So much of what the command said is in the words of an error.
+_WORDS = 1_000
+
+#: A guard that outlives us ends the command so long after its time is over, if we are not there to do it.
+_GUARD_SECONDS = 5
+
+_KILLED = (137, -9)
+
+
+class Changer:
+    """Runs one declared command of a target."""
+
+    def __init__(self, target: Target, command: Command, total_timeout: timedelta = timedelta(seconds=30)) -> None:
+        self._target = target
+        self._command = command
+        self._within = min(command.timeout, total_timeout)
+        self._over = f"was ended after {spoken(self._within)}, and what it did by then is open"
+
+    def run(self, last_look: Callable[[], None]) -> None:
+        """Run the command once, to its end: exit code 0 within its time-out, or within `total_timeout` if that is shorter.
+
+        `last_look` is called once everything is ready, and its exception stops it: only the start of the command
+        follows. The command goes on if this process dies, and is ended after its time by a guard (coreutils' timeout).
+
+        Nothing ran if it raises Refused or TryAgain. Useless: the command failed, or cannot be run at all; the words
+        tell. Unknown: its time was over and its process group was ended, wherever it had come to.
+        """
+        command, name = self._command, f"the command {self._command.name} of {self._target.id}"
+        environment = {one: self._variable(one) for one in command.environment}
+        deadline = boottime() + self._within.total_seconds()
+        guard = ("timeout", "--signal=KILL", str(self._within.total_seconds() + _GUARD_SECONDS))
+        guarded = (*guard, located(command.run[0]), *command.run[1:])
+        with Program(guarded, cwd=command.cwd, environment=environment) as program:
+            last_look()
+            if boottime() >= deadline:
+                raise Refused(f"the {spoken(self._within)} for {name} were over before it was started")
+            program.start()
+            reached("act_sent", self._target.id)
+            try:
+                ended = program.end(deadline)
+            except OutOfTime as error:
+                raise Unknown(f"{name} {self._over}: {_said(error.said)}") from error
+        if ended.code in _KILLED and boottime() >= deadline:  # by the guard, while we stood still
+            raise Unknown(f"{name} {self._over}: {_said(ended.errors or ended.output)}")
+        if ended.code != 0:
+            raise Useless(f"{name} ended with {ended.code}: {_said(ended.errors or ended.output)}")
+
+    def _variable(self, name: str) -> str:
+        value = os.environ.get(name)
+        if value is None:
+            raise Useless(f"the command {self._command.name} of {self._target.id} needs {name}, which is not set here")
+        return value
+
+
+def _said(words: str) -> str:
+    return one_line(redact(words))[-_WORDS:] or "it said nothing"

@@ -1,0 +1,360 @@
+"""Releases as folders of this machine behind a symlink: FOLDER/releases/ID, FOLDER/current and FOLDER/releases.log.
+
+releases.log is one JSON object a line, written by deployments and by roll-backs: the order of its lines is the order of
+events. docs/targets.md tells what each line means to whoever writes a deploy script.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from paramedic.errors import Refused, TryAgain, Unknown, Useless
+from paramedic.machine.clock import boottime, iso, spoken, utc_now
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.release import Release
+from paramedic.remediation.target import Target
+from paramedic.text.sanitize import one_line
+
+LOG = "releases.log"
+LOG_LIMIT = 4 * 1024 * 1024  # bytes; ten years of ten deployments a day
+
+_ID = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}"
+_BESIDE = ".current.paramedic"  # the symlink that becomes `current`; the lock sees to it that there is only one
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)  # deploy scripts may note what they like beside it
+    what: Literal["deployed", "healthy", "bad", "rolled-back"]
+    release: str = Field(pattern=f"^{_ID}$")
+    at: AwareDatetime | None = None
+    reversible: bool | None = None
+    left: str | None = Field(default=None, pattern=f"^{_ID}$")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "_Line":
+        if self.what in ("deployed", "rolled-back") and self.at is None:
+            raise ValueError("`at` is missing")
+        if self.what == "rolled-back" and self.left is None:
+            raise ValueError("`left` is missing")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the log tells: the moves of `current`, oldest first, and every release as its last line left it."""
+
+    moves: tuple[str, ...]
+    releases: dict[str, Release]
+
+
+class Reader:
+    """Looks at the releases of one target."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def current(self) -> Release:
+        """The release that `current` points at.
+
+        Raises Useless if the folder is not what docs/targets.md says: no folder, no symlink, one that leads elsewhere or
+        to nothing, a log that cannot be read. A release that the log does not know is one nobody has said anything of.
+        """
+        with _opened(self._target) as folder:
+            return _current(self._target, folder, _past(self._target, folder))
+
+    def before(self) -> Release:
+        """The last release that was seen healthy before the current one. Raises Refused, or Useless as `current` does."""
+        with _opened(self._target) as folder:
+            past = _past(self._target, folder)
+            return _before(self._target, folder, past, _current(self._target, folder, past))
+
+    def all(self) -> list[Release]:
+        """Every release that lies there, the last deployed first, those last of which the log knows no deployment."""
+        with _opened(self._target) as folder:
+            past = _past(self._target, folder)
+            names = [name for name in _names(self._target, folder) if re.fullmatch(_ID, name)]
+            known = [past.releases.get(name, _unknown(name)) for name in names if _lies(folder, name) is None]
+        return sorted(
+            known, key=lambda one: (one.deployed_at.timestamp() if one.deployed_at else 0, one.id), reverse=True
+        )
+
+
+class Changer:
+    """Moves `current` back."""
+
+    def __init__(self, target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> None:
+        self._target = target
+        self._total = total_timeout
+
+    def roll_back(self, expected: str, last_look: Callable[[], None], *, approved: bool) -> str:
+        """Go back from the release `expected` to the last healthy one before it, and say which that is.
+
+        `last_look` is called once everything is ready, and its exception stops the roll-back; after it `current` is read
+        once more, and only the log's line and one rename follow. The service itself is not restarted.
+
+        Refused: nothing was changed, because another release is current, a deployment holds the log's lock, the log does
+        not know how the current release came, it came by a roll-back, nothing healthy lies before it, or a release in
+        between may not be crossed. One that nobody marked needs `approved`: a person's word for this very roll-back.
+        TryAgain and Useless: nothing was changed either. Unknown: it was, and is perhaps not on the disk yet.
+        """
+        target, deadline = self._target, boottime() + self._total.total_seconds()
+        with _opened(target) as folder, _locked(target, folder) as log:
+            past = _past(target, folder)
+            now = _current(target, folder, past)
+            if now.id != expected:
+                raise Refused(f"{target.id} runs release {now.id} now, and {expected} was judged")
+            before = _judged(target, folder, past, now, approved=approved)
+            said = {
+                "what": "rolled-back",
+                "release": before.id,
+                "left": now.id,
+                "at": iso(utc_now()),
+                "by": "paramedic",
+            }
+            with _beside(target, folder, f"releases/{before.id}"):
+                last_look()
+                if boottime() >= deadline:
+                    raise Refused(f"the {spoken(self._total)} for rolling {target.id} back were over before it began")
+                if (found := _link(target, folder)) != expected:
+                    raise Refused(f"somebody else has just made {found} the current release of {target.id}")
+                _move(target, folder, log, said)
+            return before.id
+
+
+def _move(target: Target, folder: int, log: int, said: dict[str, str]) -> None:
+    """The line first: should the rename not follow, the log and `current` disagree, and nothing goes back by itself."""
+    size = os.fstat(log).st_size
+    try:
+        _append(log, json.dumps(said).encode() + b"\n")
+        try:
+            os.rename(_BESIDE, "current", src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError:
+            os.ftruncate(log, size)
+            raise
+    except OSError as error:
+        raise TryAgain(f"{target.id} could not be rolled back: {error.strerror}") from error
+    reached("act_sent", target.id)
+    try:
+        os.fsync(log)
+        os.fsync(folder)
+    except OSError as error:
+        raise Unknown(f"{target.id} was rolled back, and the disk does not confirm it: {error}") from error
+
+
+def _append(log: int, line: bytes) -> None:
+    """A whole line or none. Raises OSError."""
+    size = os.fstat(log).st_size
+    if size and os.pread(log, 1, size - 1) != b"\n":
+        line = b"\n" + line
+    if os.write(log, line) != len(line):
+        os.ftruncate(log, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _judged(target: Target, folder: int, past: _Past, now: Release, *, approved: bool) -> Release:
+    """The release to go back to. Raises Refused."""
+    by_hand = f"look at {target.releases}/{LOG}, then move `current` by hand and say so there"
+    if not past.moves or past.moves[-1] != now.id:
+        last = past.moves[-1] if past.moves else "nothing"
+        raise Refused(
+            f"{now.id} is the current release of {target.id}, and {LOG} tells last of {last}: "
+            "a deployment is at work, or one was not written down",
+            by_hand=by_hand,
+        )
+    if now.rolled_back_to:
+        raise Refused(f"{target.id} was rolled back to {now.id}: a roll-back is never rolled back", by_hand=by_hand)
+    before = _before(target, folder, past, now)
+    crossed = [past.releases[one] for one in dict.fromkeys(reversed(past.moves[_last(past, before.id) + 1 :]))]
+    if marked := [one.id for one in crossed if one.reversible is False]:
+        raise Refused(f"going back to {before.id} crosses {', '.join(marked)}, marked irreversible", by_hand=by_hand)
+    if not approved and (unmarked := [one.id for one in crossed if one.reversible is None]):
+        raise Refused(
+            f"going back to {before.id} crosses {', '.join(unmarked)}, and nobody said whether that is reversible",
+            by_hand=f'approve this roll-back, or mark what can be undone: `"reversible":true` in {LOG}',
+        )
+    return before
+
+
+def _before(target: Target, folder: int, past: _Past, now: Release) -> Release:
+    """Raises Refused if nothing healthy lies there, or what should is not a plain folder of `releases`."""
+    until = _last(past, now.id) if now.id in past.moves else len(past.moves)
+    for name in dict.fromkeys(reversed(past.moves[:until])):
+        if name == now.id or not past.releases[name].healthy:
+            continue
+        why = _lies(folder, name)
+        if why is None:
+            return past.releases[name]
+        if why:
+            raise Refused(f"the release {name} of {target.id} {why}", by_hand="look who put it there")
+    raise Refused(
+        f"no release of {target.id} before {now.id} is marked healthy and still lies there",
+        by_hand=f"deploy one that works; a line `healthy` in {target.releases}/{LOG} marks it",
+    )
+
+
+def _last(past: _Past, name: str) -> int:
+    return len(past.moves) - 1 - past.moves[::-1].index(name)
+
+
+def _past(target: Target, folder: int) -> _Past:
+    moves: list[str] = []
+    releases: dict[str, Release] = {}
+    for number, text in enumerate(_lines(target, folder), 1):
+        try:
+            line = _Line.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise Useless(
+                f"{target.releases}/{LOG}:{number}: {where or 'the line'}: {first['msg']}; write "
+                '{"what":"deployed|healthy|bad","release":"ID","at":"2026-01-31T09:30:00Z"}'
+            ) from error
+        one = releases.get(line.release, _unknown(line.release))
+        match line.what:
+            case "deployed":
+                moves.append(one.id)
+                # Deployed anew it is judged anew; a mark that a later deployment does not repeat is not for ever.
+                one = Release(one.id, line.at, line.reversible, healthy=None)
+            case "rolled-back":
+                moves.append(one.id)
+                one = replace(one, deployed_at=line.at, rolled_back_to=True)
+                left = line.left or ""
+                releases[left] = replace(releases.get(left, _unknown(left)), healthy=False)
+            case "healthy" | "bad":
+                one = replace(one, healthy=line.what == "healthy")
+        releases[one.id] = one
+    return _Past(tuple(moves), releases)
+
+
+def _unknown(name: str) -> Release:
+    return Release(name, deployed_at=None, reversible=None, healthy=None)
+
+
+def _lines(target: Target, folder: int) -> list[bytes]:
+    try:
+        log = os.open(LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Useless(f"{target.releases}/{LOG} cannot be read: {error.strerror}") from error
+    try:
+        found = os.fstat(log)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LOG_LIMIT:
+            raise Useless(f"{target.releases}/{LOG} is no regular file of at most {LOG_LIMIT:,} B")
+        text = os.pread(log, LOG_LIMIT, 0)
+    finally:
+        os.close(log)
+    return [line for line in text.split(b"\n") if line.strip()]
+
+
+def _current(target: Target, folder: int, past: _Past) -> Release:
+    name = _link(target, folder)
+    if (why := _lies(folder, name)) is not None:
+        raise Useless(f"`current` of {target.id} points at {name}, which {why or 'is not there'}")
+    one = past.releases.get(name, _unknown(name))
+    if not past.moves or past.moves[-1] != name:  # somebody moved it and wrote nothing: when, its symlink tells
+        at = os.lstat("current", dir_fd=folder).st_mtime
+        return replace(one, deployed_at=datetime.fromtimestamp(at, UTC), rolled_back_to=False)
+    return one
+
+
+def _link(target: Target, folder: int) -> str:
+    """The release that `current` names. Raises Useless on anything but `releases/ID`, as it is or from the root on."""
+    try:
+        leads = os.readlink("current", dir_fd=folder)
+    except FileNotFoundError as error:
+        raise Useless(f"{target.releases} has no `current`") from error
+    except OSError as error:
+        raise Useless(f"{target.releases}/current is no symlink: {error.strerror}") from error
+    inside = leads.removeprefix(f"{(target.releases or '').rstrip('/')}/").removesuffix("/")
+    if not (found := re.fullmatch(f"releases/({_ID})", inside)):
+        raise Useless(f"{target.releases}/current leads to {one_line(leads)!r:.200}, and not to releases/ID")
+    return found[1]
+
+
+def _lies(folder: int, name: str) -> str | None:
+    """What is wrong with the release's folder: "" if it is not there, None if it is one."""
+    for path in ("releases", f"releases/{name}"):
+        try:
+            mode = os.lstat(path, dir_fd=folder).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        if not stat.S_ISDIR(mode):
+            return f"is no plain folder: {path} is {'a symlink' if stat.S_ISLNK(mode) else 'a file'}"
+    return None
+
+
+def _names(target: Target, folder: int) -> list[str]:
+    try:
+        inside = os.open("releases", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        raise Useless(f"{target.releases}/releases cannot be read: {error.strerror}") from error
+    try:
+        with os.scandir(inside) as entries:
+            return [entry.name for entry in entries]
+    finally:
+        os.close(inside)
+
+
+@contextmanager
+def _opened(target: Target) -> Iterator[int]:
+    """The folder, held: what its path leads to later does not matter."""
+    try:
+        folder = os.open(target.releases or "", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Useless(f"the release folder {target.releases} of {target.id}: {error.strerror}") from error
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _locked(target: Target, folder: int) -> Iterator[int]:
+    """The log, open to append and locked as `flock` does. Raises Refused if a deployment has it."""
+    try:
+        log = os.open(LOG, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError as error:
+        raise Refused(f"{target.releases} has no {LOG}: nothing tells what there is to go back to") from error
+    except OSError as error:
+        raise Useless(f"{target.releases}/{LOG} cannot be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Refused(f"somebody holds the lock of {target.releases}/{LOG}: a deployment is at work") from error
+        yield log
+    finally:
+        os.close(log)
+
+
+@contextmanager
+def _beside(target: Target, folder: int, leads: str) -> Iterator[None]:
+    """The new symlink, beside `current`: gone again if it does not take its place."""
+    _gone(folder)  # what a roll-back that was killed left
+    try:
+        os.symlink(leads, _BESIDE, dir_fd=folder)
+    except PermissionError as error:
+        raise Useless(f"this user may not write in {target.releases}") from error
+    except OSError as error:
+        raise TryAgain(f"{target.releases} takes no new symlink: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        _gone(folder)
+
+
+def _gone(folder: int) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(_BESIDE, dir_fd=folder)

@@ -1,0 +1,220 @@
+"""A systemd unit, by systemctl and journalctl: of this machine, or of whichever the words before the command lead to."""
+
+import re
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from paramedic.errors import Overtaken, Refused, TryAgain, Unknown, Useless
+from paramedic.machine.clock import boottime, spoken
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.target import Identity, Target
+from paramedic.text.sanitize import one_line
+from paramedic.transports.local import Ended, OutOfTime, Program, run
+
+#: What systemctl and journalctl say is parsed: one language, one time zone, whoever runs them and wherever.
+_SPOKEN = ("env", "LC_ALL=C", "TZ=UTC", "SYSTEMD_COLORS=0")
+
+_ASKED = (
+    "Id",
+    "LoadState",
+    "LoadError",
+    "ActiveState",
+    "SubState",
+    "Job",
+    "MainPID",
+    "ExecMainStartTimestamp",
+    "InvocationID",
+)
+
+#: Exit codes of systemctl (LSB, systemctl(1)): no right to do it, not loaded.
+_SAID_NO = (4, 5)
+
+#: systemctl's words for a job that was not taken, or that ended badly. After any others the outcome is open.
+_FAILED = re.compile(
+    r"^Job for \S+ (failed|canceled|timed out)"
+    r"|Access denied|authentication required|is masked|not found|is destructive|is not loaded properly"
+    r"|Failed to connect to bus|not been booted with systemd",
+    re.MULTILINE,
+)
+
+
+def show(unit: str) -> tuple[str, ...]:
+    """What systemd knows of the unit, as `key=value` lines."""
+    return (*_SPOKEN, "systemctl", "show", "--no-pager", f"--property={','.join(_ASKED)}", "--", unit)
+
+
+def restart(unit: str) -> tuple[str, ...]:
+    """Stop and start the unit as one job; a job that somebody else has given for it is not replaced."""
+    return (*_SPOKEN, "systemctl", "restart", "--job-mode=fail", "--no-pager", "--no-ask-password", "--", unit)
+
+
+def journal(unit: str, lines: int) -> tuple[str, ...]:
+    """The unit's last lines in the journal, oldest first."""
+    return (*_SPOKEN, "journalctl", "--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}", f"--unit={unit}")
+
+
+class Reader:
+    """Looks at one unit. `via` stands before every command: nothing, for this machine."""
+
+    def __init__(self, target: Target, timeout: timedelta = timedelta(seconds=5), *, via: tuple[str, ...] = ()) -> None:
+        self._target = target
+        self._timeout = timeout
+        self._via = via
+
+    def identity(self) -> Identity:
+        """Which life the unit is in now.
+
+        Raises Useless if this machine has no systemd, or not this unit, or one that cannot be started (masked, unreadable);
+        TryAgain if systemd does not answer.
+        """
+        return _identity(self.properties())
+
+    def properties(self) -> dict[str, str]:
+        """What systemd says of the unit. Raises as `identity` does."""
+        target = self._target
+        said = dict(
+            line.partition("=")[::2] for line in self._ask(show(target.name)).splitlines() if line.count("=") >= 1
+        )
+        if any(key not in said for key in ("Id", "LoadState", "ActiveState", "SubState", "MainPID")):
+            raise TryAgain(f"systemd's answer about {target.id} does not describe a unit")
+        match said["LoadState"]:
+            case "loaded":
+                pass
+            case "not-found":
+                raise Useless(f"systemd has no unit {target.name}")
+            case "masked":
+                raise Useless(f"{target.name} is masked: systemd will not start it; `systemctl unmask` is a person's")
+            case state:
+                why = one_line(said.get("LoadError", ""))
+                raise Useless(f"systemd cannot use the unit file of {target.name}: {one_line(state)} {why}".rstrip())
+        if said["Id"] != target.name:
+            raise Useless(f"{target.name} is another name of {one_line(said['Id'])}: list that in services.yaml")
+        return said
+
+    def journal(self, lines: int = 100) -> str:
+        """The unit's last lines in the journal. Raises Useless if this user may not read it, TryAgain if it is not told."""
+        told = self._ask(journal(self._target.name, lines))
+        return told or f"the journal has no line of {self._target.name} that this user may read"
+
+    def _ask(self, command: tuple[str, ...]) -> str:
+        _here(self._target, self._via)
+        try:
+            ended = run((*self._via, *command), boottime() + self._timeout.total_seconds())
+        except OutOfTime as error:
+            raise TryAgain(f"systemd did not answer about {self._target.id} in {spoken(self._timeout)}") from error
+        if ended.code == 0:
+            return ended.output
+        words = f"{self._target.id}: {_words(ended)}"
+        if ended.code in _SAID_NO or re.search(r"not been booted|[Pp]ermission|Access denied", ended.errors):
+            raise Useless(words)
+        raise TryAgain(words)
+
+
+class Changer:
+    """Restarts one unit. `via` stands before every command: nothing, for this machine."""
+
+    def __init__(
+        self, target: Target, total_timeout: timedelta = timedelta(seconds=30), *, via: tuple[str, ...] = ()
+    ) -> None:
+        self._target = target
+        self._total = total_timeout
+        self._via = via
+
+    def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        """Restart the unit whose life is `expected`, by one systemd job, and say which life it is in now.
+
+        `last_look` is called once everything is ready, and its exception stops the restart: only the start of systemctl
+        follows it. systemd carries the job out to its end, whatever becomes of systemctl, of this process, and of
+        `total_timeout`, which bounds only how long this call takes.
+
+        Nothing was sent if it raises Refused (another life, or somebody else's job is at work) or TryAgain. Useless says
+        that systemd did not do it, or that the unit did not stay up: the words tell. Unknown: it was sent, and how it
+        ended is open.
+        """
+        target, deadline = self._target, boottime() + self._total.total_seconds()
+        reader = Reader(target, min(self._total, timedelta(seconds=5)), via=self._via)
+        with Program((*self._via, *restart(target.name))) as systemctl:
+            self._check(expected, reader.properties())
+            last_look()
+            if boottime() >= deadline:
+                raise Refused(f"the {spoken(self._total)} for restarting {target.id} were over before it was sent")
+            systemctl.start()
+            reached("act_sent", target.id)
+            try:
+                ended = systemctl.end(deadline)
+            except OutOfTime as error:
+                raise Unknown(
+                    f"systemd was given the restart of {target.id} and has not ended it after {spoken(self._total)}"
+                ) from error
+        return self._told(ended, expected, reader)
+
+    def _told(self, ended: Ended, expected: Identity, reader: Reader) -> Identity:
+        target = self._target
+        if ended.code != 0 and not _said_no(ended):
+            raise Unknown(f"the restart of {target.id} was sent, and its outcome is open: {_words(ended)}")
+        try:
+            after = reader.identity()
+        except (TryAgain, Useless) as error:
+            if ended.code != 0:
+                raise Useless(f"systemd did not restart {target.id}: {_words(ended)}") from error
+            raise Unknown(f"systemd restarted {target.id}, and does not say which life it is in: {error}") from error
+        if ended.code != 0:
+            raise Useless(f"systemd did not restart {target.id}: {_words(ended)}; it is {after.state} now")
+        if not after.running or after.invocation == expected.invocation:
+            raise Useless(f"systemd ended the restart of {target.id}, and it did not come up: it is {after.state} now")
+        return after
+
+    def _check(self, expected: Identity, said: dict[str, str]) -> None:
+        now = _identity(said)
+        if (now.invocation, now.pid, now.started_at) != (expected.invocation, expected.pid, expected.started_at):
+            raise Overtaken(
+                f"{self._target.id} is no longer the one that was judged: "
+                f"invocation {expected.invocation}, pid {expected.pid} then, {now.invocation}, pid {now.pid} now"
+            )
+        if said.get("Job", "") not in ("", "0"):
+            raise Refused(f"somebody else is at work on {self._target.id}: systemd has job {said['Job']:.20} for it")
+
+
+def _here(target: Target, via: tuple[str, ...]) -> None:
+    """Without a way to another machine the unit is this one's: the same unit on another would be restarted in its place."""
+    if via or target.host == "localhost":
+        return
+    ours = socket.gethostname()
+    if target.host.partition(".")[0].casefold() != ours.partition(".")[0].casefold():
+        raise Useless(
+            f"{target.id} is a unit of {target.host}, and this machine is {ours}: only units here can be reached"
+        )
+
+
+def _identity(said: dict[str, str]) -> Identity:
+    try:
+        pid = int(said["MainPID"])
+    except ValueError as error:
+        raise TryAgain("systemd's answer names no process") from error
+    return Identity(
+        pid=pid or None,
+        started_at=_moment(said.get("ExecMainStartTimestamp", "")) if pid else None,
+        state=one_line(f"{said['ActiveState']}/{said['SubState']}"),
+        invocation=said.get("InvocationID") or None,
+    )
+
+
+def _moment(text: str) -> float | None:
+    """`Wed 2026-11-25 18:15:10 UTC`: systemd tells whole seconds."""
+    if not text or text == "n/a":
+        return None
+    try:
+        _, day, hour, zone = text.split(" ")
+        return datetime.fromisoformat(f"{day}T{hour}{zone.replace('UTC', '+00:00')}").timestamp()
+    except ValueError as error:
+        raise TryAgain(f"systemd told a time that is none: {one_line(text):.40}") from error
+
+
+def _said_no(ended: Ended) -> bool:
+    return ended.code in _SAID_NO or _FAILED.search(ended.errors) is not None
+
+
+def _words(ended: Ended) -> str:
+    said = one_line(ended.errors or ended.output)[-500:]
+    return said or f"systemctl ended with {ended.code}"

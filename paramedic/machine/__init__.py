@@ -1,0 +1,1 @@
+"""What the machine gives: clock, files, ports, processes."""

@@ -1,0 +1,316 @@
+"""What a message says: subject and text, composed from what is known. Pure; everything from outside is made visible."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from paramedic.audit.chain import Entry
+from paramedic.incidents.incident import Incident, name
+from paramedic.machine.clock import iso, spoken
+from paramedic.oncall.rotation import Person
+from paramedic.remediation.approval import Approval, life
+from paramedic.text.redaction import redact
+from paramedic.text.sanitize import one_line, visible
+
+#: A page must be readable on a phone: each piece of evidence is cut to its last characters, this many.
+EVIDENCE_LIMIT = 4_000
+
+_PIECES_LIMIT = 6
+_LINES_LIMIT = 40
+_SUBJECT_LIMIT = 200
+_WORDS_LIMIT = 500  # characters of a title, of a reason, of a line of the timeline
+_BODY_LIMIT = 8_000  # characters of a checklist, of a word about ourselves
+
+_ANOTHER_PART = re.compile(r"#{1,2} |\*\*(Meaning|Impact|Diagnosis|Mitigation)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message, secrets taken out."""
+
+    subject: str
+    text: str
+    marks: Mapping[str, str] = field(default_factory=dict)  # what a program sorts it by
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What an incident's alerts say at the moment when somebody is told of it."""
+
+    firing: int = 0  # how many of them fire
+    of: int = 0
+    said_at: datetime | None = None  # when one that fires was last said
+    ended_at: datetime | None = None  # when the last of them ended, if none fires
+
+    @property
+    def words(self) -> str:
+        """In a sentence; nothing where there is no alert."""
+        if self.ended_at is not None:
+            which = "its alert has" if self.of == 1 else f"all {self.of} alerts have"
+            return f"Now: {which} ended, at {iso(self.ended_at)}, by its sender's word."
+        if self.said_at is not None:
+            which = "its alert fires" if self.of == 1 else f"{self.firing} of {self.of} alerts fire"
+            return f"Now: {which}, last said at {iso(self.said_at)}."
+        return ""
+
+
+#: Nothing is known of its alerts.
+UNKNOWN = Condition()
+
+
+def page(
+    incident: Incident,
+    *,
+    person: Person,
+    timeline: Sequence[Entry],
+    evidence: Sequence[Mapping[str, Any]],
+    open_acts: Sequence[tuple[str, int]],
+    mitigation: str,
+    link: str,
+    lasts: timedelta,
+    now: datetime,
+    condition: Condition = UNKNOWN,
+) -> Letter:
+    """It is yours: what is wrong, why, what to do, what was done and seen, and the link that stops the climbing.
+
+    `open_acts` are acts without an outcome, in words, each with the number of its incident. Our own words stand at the
+    margin; what came from outside is on one line, or indented. `lasts` is how long an acknowledgement stops the climbing.
+    """
+    over = condition.ended_at is not None
+    wrong = f"{short(incident.title)} on {short(incident.target)}"
+    parts = [
+        f"{wrong} ({incident.severity}), {'begun' if over else 'since'} {iso(incident.opened_at)}.",
+        *_now(condition),
+        f"It is yours because: {short(incident.because or 'nobody else has it')}",
+        *_taken_before(incident, person, now),
+        _take_it(incident.number, person, link, lasts),
+        *[
+            f"OPEN: {short(words)}. Nobody knows whether it happened; nothing else is done to its target meanwhile.\n"
+            f"Look at the target before you act. Once you know, and it is over:\n"
+            f"paramedic incident resolve {name(number)} --by {person.id}"
+            for words, number in open_acts
+        ],
+    ]
+    if mitigation:
+        what_to_do = "What to do, if it is not well" if over else "What to do"
+        parts.append(f"{what_to_do}:\n{_data(mitigation, first=_BODY_LIMIT)}")
+    parts.append(_done(timeline))
+    if len(evidence) > _PIECES_LIMIT:
+        parts.append(f"{len(evidence) - _PIECES_LIMIT} older pieces of evidence are in `paramedic incident show`.")
+    parts += [
+        f"{short(piece['kind'])}, {iso(piece['taken_at'])}:\n{_data(piece['body'], last=EVIDENCE_LIMIT)}"
+        for piece in evidence[-_PIECES_LIMIT:]
+    ]
+    parts.append(f"Sent {iso(now)} by Paramedic.")
+    return compose(f"{_about(incident)}: {ending(incident)}{_over(condition)}", parts, _marks("page", incident))
+
+
+def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN) -> Letter:
+    """It is over, and this is how."""
+    parts = [
+        f"{short(incident.title)} on {short(incident.target)}: {ending(incident)}. {short(incident.because or '')}",
+        *_now(condition),
+        _done(timeline),
+        f"Nothing is left to do. Sent {iso(now)} by Paramedic.",
+    ]
+    return compose(f"{_about(incident)}: {ending(incident)}", parts, _marks("news", incident))
+
+
+def update(
+    incident: Incident,
+    *,
+    subject: str,
+    body: str,
+    timeline: Sequence[Entry],
+    now: datetime,
+    condition: Condition = UNKNOWN,
+) -> Letter:
+    """Something changed about an incident that goes on: for whoever holds it."""
+    parts = [
+        f"{short(incident.title)} on {short(incident.target)} ({incident.severity}): {short(subject)}.",
+        *([_data(body, first=_BODY_LIMIT)] if body else []),
+        *_now(condition),
+        _done(timeline),
+        f"Sent {iso(now)} by Paramedic.",
+    ]
+    return compose(f"{_about(incident)}: {short(subject)}", parts, _marks("update", incident))
+
+
+def approval(
+    incident: Incident,
+    asked: Approval,
+    *,
+    person: Person,
+    link: str,
+    code: str,
+    timeline: Sequence[Entry],
+    now: datetime,
+    condition: Condition = UNKNOWN,
+) -> Letter:
+    """May it be done? Which change, in which life of which target, until when, and the ways to answer."""
+    by_hand = f"paramedic incident approve {incident.id} --by {person.id}"
+    ways = [by_hand, f"{by_hand} --deny"]
+    if link:
+        ways = [link, f"Your code there: {code}", f"or: {ways[0]}", f"or: {ways[1]}"]
+    parts = [
+        f"Paramedic asks you before it does this: {short(asked.remedy)}",
+        f"On {short(asked.target)} ({short(life(asked.identity))}),\nuntil {iso(asked.expires_at)}.",
+        f"For {incident.id}: {short(incident.title)} ({incident.severity}), since {iso(incident.opened_at)}.",
+        *_now(condition),
+        "Without an approval nothing is done, and the incident goes to a person.",
+        "\n".join(["Approve or deny it:", *ways]),
+        _done(timeline),
+        f"Sent {iso(now)} by Paramedic.",
+    ]
+    return compose(f"{_about(incident)}: approve {short(asked.remedy)}?", parts, _marks("approval", incident))
+
+
+def notice(
+    incident: Incident, *, happened: str, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN
+) -> Letter:
+    """For a channel that listens: what happened, and that it is not asked to do anything."""
+    parts = [
+        f"{short(incident.title)} on {short(incident.target)} ({incident.severity}): {short(happened)}.",
+        *([short(incident.because)] if incident.because and happened != "opened" else []),
+        *_now(condition),
+        _done(timeline),
+        f"Whoever is on call is told apart from this. Sent {iso(now)} by Paramedic.",
+    ]
+    return compose(f"{_about(incident)}: {short(happened)}", parts, _marks("news", incident))
+
+
+def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Letter:
+    """All that can be said of an incident whose message could not be composed."""
+    parts = [
+        f"{name(number)} needs a look. Its message could not be composed: {short(because)}",
+        f"What is known: paramedic incident show {name(number)}",
+        _take_it(number, person, link, lasts),
+        f"Sent {iso(now)} by Paramedic.",
+    ]
+    return compose(f"[{name(number)}] needs a look", parts, {"kind": "page", "incident": name(number)})
+
+
+def trouble(subject: str, body: str, *, now: datetime) -> Letter:
+    """About Paramedic itself."""
+    words = visible(redact(body))[:_BODY_LIMIT]
+    return compose(
+        f"[Paramedic] {short(subject)}", [words, f"Sent {iso(now)} by Paramedic, about itself."], {"kind": "trouble"}
+    )
+
+
+def test(person: Person, *, by: str, now: datetime) -> Letter:
+    """A page in all but its meaning."""
+    words = (
+        f"This is a test, for {short(person.name)}, sent by {short(by)}. Nothing is wrong, and nothing is to be done."
+    )
+    return compose("[Paramedic] this is a test", [words, f"Sent {iso(now)} by Paramedic."], {"kind": "test"})
+
+
+def mitigation_of(runbook: str) -> str:
+    """The checklist under a runbook's heading Mitigation, or nothing."""
+    return part_of(runbook, "Mitigation")
+
+
+def mitigations(runbook: str, others: Mapping[str, tuple[str, Sequence[str]]]) -> str:
+    """The checklist of the incident's runbook, then of each other that wants one of its alerts (its text, their names)."""
+    parts = [mitigation_of(runbook)]
+    for called, (text, alerts) in others.items():
+        wanted = f"{', '.join(alerts)} joined it, which runbook {called} wants. What that says:"
+        parts.append(f"{wanted}\n{mitigation_of(text)}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def part_of(runbook: str, heading: str) -> str:
+    """What stands under one of a runbook's headings, or nothing. A `#` in a code block is no heading."""
+    begins = re.compile(rf"#{{1,6}} {heading}\b|\*\*{heading}\b")
+    found: list[str] = []
+    within = fenced = False
+    for line in runbook.split("\n"):
+        if not fenced and begins.match(line):
+            within = True
+            found += [line.removeprefix(f"**{heading}.**")] if line.startswith("**") else []
+            continue
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        if within and not fenced and _ANOTHER_PART.match(line):
+            break
+        if within:
+            found.append(line)
+    return "\n".join(found).strip()
+
+
+def _about(incident: Incident) -> str:
+    host, _, rest = incident.target.partition("/")
+    where = host if rest == incident.service else incident.target
+    return f"[{incident.id}] {short(incident.service)} on {short(where)}"
+
+
+def _now(condition: Condition) -> list[str]:
+    return [condition.words] if condition.words else []
+
+
+def _over(condition: Condition) -> str:
+    return "" if condition.ended_at is None else ", its alert has ended"
+
+
+def ending(incident: Incident) -> str:
+    """How it ended, or was handed over, in words."""
+    return str(incident.ending or "handed over").replace("_", " ")
+
+
+def _taken_before(incident: Incident, person: Person, now: datetime) -> list[str]:
+    """That somebody had it, for who is told again, and for who is told after them."""
+    if incident.acknowledged_by is None or incident.acknowledged_at is None:
+        return []
+    who = "You have" if incident.acknowledged_by == person.id else f"{short(incident.acknowledged_by)} has"
+    return [
+        f"{who} had it since {iso(incident.acknowledged_at)}, for {spoken(now - incident.acknowledged_at)}: not over."
+    ]
+
+
+def _take_it(number: int, person: Person, link: str, lasts: timedelta) -> str:
+    ways = [f"paramedic incident ack {name(number)} --by {person.id}"]
+    if link:
+        ways = [link, f"or: {ways[0]}"]
+    return "\n".join(
+        [f"Take it (stops further pages for {spoken(lasts)}, and every further change by Paramedic):", *ways]
+    )
+
+
+def _done(timeline: Sequence[Entry]) -> str:
+    lines = [f"{entry.at[11:19]}  {entry.what}: {short(entry.reason)}" for entry in timeline[-_LINES_LIMIT:]]
+    if len(timeline) > _LINES_LIMIT:
+        lines.insert(0, f"… {len(timeline) - _LINES_LIMIT} earlier entries are in `paramedic incident show`")
+    return "\n".join(["What was done and found (times in UTC):", *lines])
+
+
+def short(text: str) -> str:
+    """What came from outside, on one line and bounded.
+
+    Secrets go before anything is cut: half a secret is known to nobody as one.
+    """
+    words = one_line(redact(text[:65_536])[: 4 * _WORDS_LIMIT])
+    return words if len(words) <= _WORDS_LIMIT else f"{words[:_WORDS_LIMIT]} …"
+
+
+def _data(body: str, *, first: int | None = None, last: int | None = None) -> str:
+    """Bounded and indented: no line of it can pass for one of ours."""
+    words = visible(redact(body))
+    if first is not None and len(words) > first:
+        words = f"{words[:first]}\n… {len(words) - first} characters after this are left out"
+    if last is not None and len(words) > last:
+        words = f"… {len(words) - last} characters before this are in `paramedic incident show`\n{words[-last:]}"
+    return "\n".join(f"    {line}" for line in words.split("\n"))
+
+
+def _marks(kind: str, incident: Incident) -> dict[str, str]:
+    said = {"service": incident.service, "target": incident.target}
+    marks = {"kind": kind, "incident": incident.id, "severity": incident.severity.value}
+    return marks | {key: short(value) for key, value in said.items()}
+
+
+def compose(subject: str, parts: Sequence[str], marks: Mapping[str, str]) -> Letter:
+    """A letter of these parts; all that came from outside is visible and bounded already."""
+    return Letter(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n", marks)

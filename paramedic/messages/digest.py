@@ -1,0 +1,71 @@
+"""Many messages as one: the worst first, each with its state now and the link that answers it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from paramedic.alerts.alert import Severity
+from paramedic.incidents.incident import Incident, name
+from paramedic.machine.clock import iso
+from paramedic.messages.compose import Condition, Letter, compose, ending, short
+from paramedic.oncall.rotation import Person
+
+#: So many are listed with their links; of the others one line each, up to as many as a person can scroll through.
+_WITH_LINKS = 50
+_LISTED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One of the messages, in short."""
+
+    head: str
+    link: str = ""  # with the words before it
+    severity: Severity | None = None  # of the incident that needs somebody; None: nobody need do anything
+
+
+def item(incident: Incident, *, kind: str, subject: str, condition: Condition, link: str, code: str) -> Item:
+    """A message about an incident."""
+    about = f"{incident.id} ({incident.severity}) {short(incident.title)} on {short(incident.target)}"
+    happened = {"rung": ending(incident), "news": ending(incident), "approval": "approve a change?"}.get(
+        kind, short(subject)
+    )
+    answer = {"rung": f"take it: {link}", "approval": f"answer it: {link} code {code}"}.get(kind, "") if link else ""
+    needs = incident.severity if kind in ("rung", "approval") else None
+    return Item(f"{about}: {happened}. {condition.words}", answer, needs)
+
+
+def trouble(subject: str, body: str) -> Item:
+    """Trouble about Paramedic itself."""
+    return Item(f"Paramedic itself: {short(subject)}. {short(body)}")
+
+
+def bare(number: int, *, because: str) -> Item:
+    """All that can be said of an incident whose line could not be composed."""
+    return Item(f"{name(number)} needs a look; its line could not be composed: {short(because)}")
+
+
+def digest(items: Sequence[Item], *, person: Person, now: datetime) -> Letter:
+    """One letter for all the items, which come with the worst first. Whoever it was cut short for reads the counts."""
+    needs = Counter(one.severity for one in items if one.severity is not None)
+    counts = ", ".join(
+        f"{needs[severity]} {severity}" for severity in (Severity.CRITICAL, Severity.WARNING) if needs[severity]
+    )
+    what = f"{len(items)} messages: {counts} to be taken" if counts else f"{len(items)} messages"
+    parts = [
+        f"{what}. So much came within a minute that it is one message; the worst comes first.",
+        f"Take any of them: paramedic incident ack INC-… --by {person.id}\nSee all: paramedic incident list",
+        *["\n".join([one.head, *([f"    {one.link}"] if one.link else [])]) for one in items[:_WITH_LINKS]],
+    ]
+    if len(items) > _WITH_LINKS:
+        parts.append("\n".join(one.head for one in items[_WITH_LINKS:_LISTED]))
+    if len(items) > _LISTED:
+        parts.append(f"… and {len(items) - _LISTED} more: `paramedic incident list`")
+    parts.append(f"Sent {iso(now)} by Paramedic.")
+    marks = {"kind": "digest"} | ({"severity": max(needs, key=_rank).value} if needs else {})
+    return compose(f"[Paramedic] {what}. First: {items[0].head}", parts, marks)
+
+
+def _rank(severity: Severity) -> bool:
+    return severity is Severity.CRITICAL

@@ -1,0 +1,1 @@
+"""Who is on call, and how each person is reached."""

@@ -1,0 +1,195 @@
+"""Whom to tell, in what order and after how long. It ends only at an acknowledgement or a resolution."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from whenever import PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
+
+from paramedic.alerts.alert import Severity
+from paramedic.oncall.contact import Way, parse_way
+from paramedic.oncall.rotation import Override, Person, Rotation
+from paramedic.text.units import between, within_reach
+from paramedic.text.yaml_document import BadDocument, Problem, read
+
+#: A rung that tells whoever has the shift.
+ONCALL = "oncall"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step: whom to tell, how long after the rung before."""
+
+    tell: str
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rungs for one severity, in their order; the last one repeats until somebody acknowledges.
+
+    An acknowledgement stops the climbing for `acknowledged_for`, not for ever.
+    """
+
+    name: str
+    rungs: tuple[Rung, ...]
+    repeat: timedelta
+    acknowledged_for: timedelta
+
+    def rung(self, number: int) -> Rung:
+        """The rung of this number, counted from 0; beyond the last, the last again."""
+        return self.rungs[min(number, len(self.rungs) - 1)]
+
+    def wait_after(self, number: int) -> timedelta:
+        """How long after rung `number` the next one is due."""
+        return self.rungs[number + 1].after if number + 1 < len(self.rungs) else self.repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Oncall:
+    """oncall.yaml: people, their turns, and the policies."""
+
+    people: Mapping[str, Person]
+    rotation: Rotation
+    policies: Mapping[str, Mapping[Severity, Policy]]
+    overrides: tuple[Override, ...] = ()  # the newest last; kept in the store, not in the file
+
+    def policy(self, name: str, severity: Severity = Severity.CRITICAL) -> Policy:
+        """The policy of this name for this severity; the default where it is gone: somebody is always told."""
+        return self.policies.get(name, self.policies["default"])[severity]
+
+    def override(self, at: datetime) -> Override | None:
+        """Who stands in at this moment: the newest word counts. Whom the file does not know stands in for nobody."""
+        found = [one for one in self.overrides if one.begins <= at < one.ends and one.person in self.people]
+        return found[-1] if found else None
+
+    def who(self, at: datetime) -> str | None:
+        """The id of whoever is on call at this moment, or None."""
+        override = self.override(at)
+        return self.rotation.who(at) if override is None else override.person
+
+    def person(self, tell: str, at: datetime) -> Person | None:
+        """Whom a rung means at this moment."""
+        found = self.who(at) if tell == ONCALL else tell
+        return None if found is None else self.people.get(found)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+#: Names stand in messages and in keys of the store's tables, which hold so much.
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Person(_Strict):
+    name: _Name
+    email: str | None = Field(default=None, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")
+    ways: list[Annotated[Way, BeforeValidator(parse_way)]] = []
+
+    @model_validator(mode="after")
+    def _in_one_order(self) -> Self:
+        if self.email is not None and self.ways:
+            raise ValueError('write `email` or `ways`, not both: `email: a@b` is short for `ways: ["email:a@b"]`')
+        return self
+
+    def reached_by(self) -> tuple[Way, ...]:
+        return tuple(self.ways) if self.email is None else (Way("email", self.email),)
+
+
+def _turn(text: object) -> object:
+    words = {"1 day": timedelta(days=1), "1 week": timedelta(weeks=1)}
+    if not isinstance(text, str) or text not in words:
+        raise ValueError(f"write one of {', '.join(words)}")
+    return words[text]
+
+
+class _Rotation(_Strict):
+    zone: str
+    starts: Annotated[str, BeforeValidator(str)]
+    every: Annotated[timedelta, BeforeValidator(_turn)]
+    people: list[str] = Field(min_length=1)
+
+
+class _Rung(_Strict):
+    tell: str
+    after: Annotated[timedelta, BeforeValidator(between("0s", "7d"))] = timedelta(0)
+
+
+class _Policy(_Strict):
+    """`rungs` serve both severities, `critical` and `warning` one each."""
+
+    rungs: list[_Rung] | None = Field(default=None, min_length=1)
+    critical: list[_Rung] | None = Field(default=None, min_length=1)
+    warning: list[_Rung] | None = Field(default=None, min_length=1)
+    repeat: Annotated[timedelta, BeforeValidator(between("1s", "7d"))] = timedelta(minutes=30)
+    acknowledged_for: Annotated[timedelta, BeforeValidator(between("1s", "30d"))] = timedelta(hours=4)
+
+    @model_validator(mode="after")
+    def _for_both(self) -> Self:
+        if (self.rungs is None) != (self.critical is not None and self.warning is not None) or (
+            self.rungs is not None and (self.critical is not None or self.warning is not None)
+        ):
+            raise ValueError(
+                "write either `rungs`, for both severities, or `critical` and `warning`, each with its own"
+            )
+        return self
+
+    def of(self, severity: Severity) -> list[_Rung]:
+        own = self.critical if severity is Severity.CRITICAL else self.warning
+        return self.rungs or own or []
+
+
+class _File(_Strict):
+    people: dict[_Name, _Person] = Field(min_length=1)
+    rotation: _Rotation
+    policies: dict[_Name, _Policy]
+
+
+def parse_oncall(text: str, file: str) -> Oncall:
+    """What oncall.yaml says. Raises BadDocument with every problem, unreachable people among them."""
+    said = read(text, file, _File)
+    problems = [
+        Problem(file, 1, 1, f"{where} names {person}, who is not among the people", ", ".join(said.people))
+        for where, person in _named(said)
+        if person not in said.people
+    ]
+    if "default" not in said.policies:
+        problems.append(Problem(file, 1, 1, "there is no policy `default`", "it serves alerts that no runbook wants"))
+    if not any(person.reached_by() for person in said.people.values()):
+        problems.append(Problem(file, 1, 1, "nobody has an address: no page could leave", "give people `ways`"))
+    starts = said.rotation.starts[:16]
+    try:
+        ZonedDateTime.now(said.rotation.zone)
+        within_reach(PlainDateTime.parse_iso(starts.replace(" ", "T")).to_stdlib())
+    except TimeZoneNotFoundError:
+        problems.append(Problem(file, 1, 1, f"rotation.zone: there is no zone {said.rotation.zone!r}", "Europe/Berlin"))
+    except ValueError as error:
+        problems.append(
+            Problem(file, 1, 1, f"rotation.starts: {said.rotation.starts!r:.80}: {error}", "write 2026-01-05 09:00")
+        )
+    if problems:
+        raise BadDocument(problems)
+    return Oncall(
+        people={key: Person(key, one.name, one.reached_by()) for key, one in said.people.items()},
+        rotation=Rotation(said.rotation.zone, starts, said.rotation.every, tuple(said.rotation.people)),
+        policies={
+            name: {severity: _policy(name, one, severity) for severity in Severity}
+            for name, one in said.policies.items()
+        },
+    )
+
+
+def _policy(name: str, said: _Policy, severity: Severity) -> Policy:
+    rungs = tuple(Rung(rung.tell, rung.after) for rung in said.of(severity))
+    return Policy(name, rungs, said.repeat, said.acknowledged_for)
+
+
+def _named(said: _File) -> list[tuple[str, str]]:
+    found = [("rotation.people", person) for person in said.rotation.people]
+    for name, policy in said.policies.items():
+        rungs = [*(policy.rungs or []), *(policy.critical or []), *(policy.warning or [])]
+        found += [(f"policies.{name}", rung.tell) for rung in rungs if rung.tell != ONCALL]
+    return found

@@ -1,0 +1,109 @@
+"""A person's agreement to one change: of this target, in this life of it, as that rung of that attempt, until it expires."""
+
+import hashlib
+import hmac
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from paramedic.machine.clock import iso, spoken
+from paramedic.remediation.target import Identity
+
+#: After so many wrong codes no link of the approval works any more; the command line does.
+WRONG_CODES = 5
+
+#: How a question ends that waited in a backup: what was answered since is lost with the life that it was asked in.
+RESTORE = "restore"
+
+
+#: How an answer came: by the form in the Prefect UI. Its name is what somebody typed who may use Prefect.
+FORM = "prefect"
+
+
+class Answer(StrEnum):
+    """What became of the question."""
+
+    ASKED = "asked"  # nobody has answered yet
+    GRANTED = "granted"
+    DENIED = "denied"
+    EXPIRED = "expired"  # nobody answered in time, or nobody needs the answer any more
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """One question to a person, and the answer."""
+
+    id: int
+    incident: int
+    attempt: int
+    rung: int
+    target: str
+    remedy: str  # as its author calls it
+    identity: Identity  # the life of the target that was there when it was asked
+    asked_at: datetime
+    expires_at: datetime
+    state: Answer
+    decided_by: str | None
+    decided_at: datetime | None
+    how: str | None  # FORM, link, command line; RESTORE
+    flow_run: str
+    resumed_at: datetime | None
+    wrong_codes: int
+
+    def answer(self, now: datetime) -> Answer:
+        """What it counts for at this moment: a question that is past its time is expired, whoever has noticed."""
+        if self.state is Answer.ASKED and self.expires_at <= now:
+            return Answer.EXPIRED
+        return self.state
+
+    def means(self, now: Identity) -> bool:
+        """Whether the target is still in the life that was shown to who was asked."""
+        return replace(now, state="") == replace(self.identity, state="")
+
+    @property
+    def what(self) -> str:
+        """For people: which change."""
+        return f"the {self.remedy} of {self.target}"
+
+    @property
+    def decision(self) -> str:
+        """For people: what became of it."""
+        when = f" at {iso(self.decided_at)}" if self.decided_at else ""
+        match self.state:
+            case Answer.ASKED:
+                return f"nobody has approved {self.what} yet"
+            case Answer.EXPIRED if self.how == RESTORE:
+                return f"the question about {self.what} is void: the store was restored from a backup{when}"
+            case Answer.EXPIRED if self.decided_at is not None and self.decided_at < self.expires_at:
+                return f"the question about {self.what} is void since {iso(self.decided_at)}: the incident went on"
+            case Answer.EXPIRED:
+                return self.nobody
+        return f"{self.decider} {'approved' if self.state is Answer.GRANTED else 'denied'} {self.what}{when}"
+
+    @property
+    def decider(self) -> str:
+        """For people: who answered, and how far that is proven."""
+        if self.how == FORM:
+            return f"somebody with Prefect's form, who said to be {self.decided_by},"
+        return self.decided_by or "nobody"
+
+    @property
+    def nobody(self) -> str:
+        """For people: its time is over."""
+        return f"nobody approved {self.what} within {spoken(self.expires_at - self.asked_at)}"
+
+
+def life(identity: Identity) -> str:
+    """Which life of a target is meant, in words."""
+    said = asdict(identity)
+    pid, started_at, state = said.pop("pid"), said.pop("started_at"), said.pop("state")
+    began = f" since {iso(datetime.fromtimestamp(started_at, UTC))}" if started_at is not None else ""
+    process = f"pid {pid}{began}" if pid is not None else "no process"
+    return ", ".join([process, state, *[f"{name} {value}" for name, value in said.items() if value is not None]])
+
+
+def code(key: bytes, store: str, approval: int, person: str) -> str:
+    """The eight digits that this person needs besides the link. Derived, so that they are kept nowhere."""
+    words = "\0".join(["paramedic approval code", store, str(approval), person])
+    digest = hmac.digest(key, words.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    return f"{int.from_bytes(digest) % 10**8:08}"

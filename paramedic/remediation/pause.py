@@ -1,0 +1,67 @@
+"""A pause: who stopped acts, of what, since when and why. It stops acts, never pages."""
+
+import shlex
+from dataclasses import dataclass
+from datetime import datetime
+
+from paramedic.machine.clock import iso
+
+#: Everything; and everything because so much is broken at once that the cause is none of ours to cure.
+ALL = "all"
+MASS = "mass"
+
+#: The one Prefect tag, that of every change: a limit of 0 on it is the operator's kill switch in Prefect.
+TAG = "changes"
+
+_SERVICE = "service:"
+_RUNBOOK = "runbook:"
+
+
+def scope_of(*, service: str | None = None, runbook: str | None = None, mass: bool = False) -> str:
+    """The scope that the choice names. Raises ValueError where it names more than one."""
+    if sum((service is not None, runbook is not None, mass)) > 1:
+        raise ValueError("one scope at a time: a service, a runbook, or neither for everything")
+    if service is not None:
+        return f"{_SERVICE}{service}"
+    if runbook is not None:
+        return f"{_RUNBOOK}{runbook}"
+    return MASS if mass else ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """One pause, as it stands."""
+
+    scope: str
+    by: str
+    reason: str
+    since: datetime
+
+    def stops(self, *, service: str, runbook: str | None) -> bool:
+        """Whether it stops acts for this service by this runbook. A scope that nobody knows stops everything."""
+        if self.scope.startswith(_SERVICE):
+            return self.scope == f"{_SERVICE}{service}"
+        if self.scope.startswith(_RUNBOOK):
+            return self.scope == f"{_RUNBOOK}{runbook}"
+        return True
+
+    @property
+    def words(self) -> str:
+        """For people: what is paused, by whom, since when and why."""
+        return f"{_spoken(self.scope)}, by {self.by} since {iso(self.since)}: {self.reason}"
+
+    @property
+    def resume(self) -> str:
+        """The command that ends it."""
+        for prefix, option in ((_SERVICE, "--service"), (_RUNBOOK, "--runbook")):
+            if self.scope.startswith(prefix):
+                return f"paramedic resume {option} {shlex.quote(self.scope.removeprefix(prefix))}"
+        return "paramedic resume" if self.scope == ALL else f"paramedic resume --{self.scope}"
+
+
+def _spoken(scope: str) -> str:
+    if scope == ALL:
+        return "everything"
+    if scope == MASS:
+        return "everything (many breaches at once)"
+    return scope.replace(":", " ", 1)

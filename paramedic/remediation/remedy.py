@@ -1,0 +1,44 @@
+"""A change that may heal a target. A runbook lists its remedies as a ladder, each verified before the next."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from paramedic.machine.clock import spoken
+
+
+class Verb(StrEnum):
+    """What can be done to a target; `tasks/act.py` has one step for each."""
+
+    RESTART = "restart"
+    ROLL_BACK = "roll_back"
+    RUN = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One rung of the ladder: what is done, and when it makes sense at all."""
+
+    rung: int  # from 1
+    verb: Verb
+    deployed_within: timedelta | None = None  # a roll-back on cause: only if something was deployed so recently
+    command: str | None = None  # which of the target's commands is run
+
+    @property
+    def name(self) -> str:
+        """As its author calls it."""
+        if self.verb is Verb.RUN:
+            return f"run: {self.command}"
+        if self.verb is Verb.ROLL_BACK:
+            within = self.deployed_within
+            return "rollback" if within is None else f"rollback-if-deployed-within: {spoken(within)}"
+        return str(self.verb)
+
+    @property
+    def word(self) -> str:
+        """What `guardrails.approval` calls it."""
+        return "rollback-if-deployed-within" if self.deployed_within is not None else self.name
+
+
+#: The ladder of a runbook that names none.
+RESTART = Remedy(1, Verb.RESTART)

@@ -1,0 +1,1 @@
+"""Samples of checks, taken side by side."""

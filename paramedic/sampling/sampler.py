@@ -1,0 +1,144 @@
+"""Takes many checks' samples side by side: each look in a thread of its own, so that a slow one delays nobody."""
+
+import queue
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from paramedic.checks.check import Placed, Sample
+from paramedic.machine.clock import boottime, spoken, utc_now
+
+#: Samples are taken this share of their period earlier or later, so that not everything is asked at once.
+_JITTER = 0.05
+
+#: The longest wait between two looks at whether to go on.
+_LOOK_SECONDS = 1.0
+
+#: How long looks that have begun are waited for beyond their own time-out.
+_GRACE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look saw, and whether it was we who were blind at that time."""
+
+    sample: Sample
+    blind: bool
+
+
+class Eyes:
+    """Whether we can see at all: of the addresses that should always answer at least one does.
+
+    Asked only about looks that saw something wrong, and by several at once only one time.
+    """
+
+    def __init__(self, addresses: Sequence[str], silent: Callable[[str], bool], *, blind: bool = False) -> None:
+        """`blind` is what was known before."""
+        self._addresses = addresses
+        self._silent = silent
+        self._lock = threading.Lock()
+        self._looked_at = -1.0
+        self.blind = blind and bool(addresses)
+
+    def blind_since(self, moment: float) -> bool:
+        """Whether they are closed, by a look that began after the moment (`boottime()`). Without addresses: never."""
+        if not self._addresses:
+            return False
+        with self._lock:
+            if self._looked_at <= moment:
+                began_at = boottime()
+                self.blind = all(self._silent(address) for address in self._addresses)
+                self._looked_at = began_at
+            return self.blind
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One check at one target."""
+
+    placed: Placed
+    due: float
+    begun_at: float | None = None  # of a look that has not come back
+    given_up: bool = False  # that look: what it brings, should it come back, is too old to say anything
+
+
+class Sampling:
+    """Looks at each check when it is due, and hands over what was seen, one after the other, in the caller's thread."""
+
+    def __init__(
+        self, look: Callable[[Placed], Seen], record: Callable[[Placed, Seen], None], *, go_on: Callable[[], None]
+    ) -> None:
+        """`look` is called in threads; `record` and `go_on`, whose exceptions end the sampling, are not."""
+        self._look = look
+        self._record = record
+        self._go_on = go_on
+        self._seen: queue.SimpleQueue[tuple[_Lane, Seen]] = queue.SimpleQueue()
+        self._count = 0
+
+    def run(self, placed: Sequence[tuple[Placed, timedelta | None]], *, until: float) -> int:
+        """Sample until the moment of `boottime()`; how many samples were recorded.
+
+        With each check stands how long ago it was sampled last, if ever: whoever goes on where another ended keeps the
+        rhythm. A look that has not come back when the next is due, and its time-out has passed, is recorded as one that
+        saw nothing, and its thread is waited for no longer.
+        """
+        now = boottime()
+        lanes = [_Lane(one, now + _first_wait(one, ago)) for one, ago in placed]
+        while lanes and (now := boottime()) < until:
+            self._go_on()
+            for lane in lanes:
+                if lane.due <= now:
+                    self._begin(lane, now)
+            self._take(min(until, now + _LOOK_SECONDS, *(lane.due for lane in lanes)) - boottime())
+        self._wait_for_the_last(lanes)
+        return self._count
+
+    def _begin(self, lane: _Lane, now: float) -> None:
+        check = lane.placed.check
+        lane.due = now + check.every.total_seconds() * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+        if lane.begun_at is not None:
+            patience = lane.begun_at + check.timeout.total_seconds() + _GRACE_SECONDS
+            if now < patience:  # `timeout` may be as long as `every`
+                lane.due = patience
+                return
+            lane.given_up = True
+            stuck = spoken(timedelta(seconds=now - lane.begun_at))
+            sample = Sample(utc_now(), None, f"a look that began {stuck} ago has not come back")
+            self._hand_over(lane, Seen(sample, blind=False))
+            return
+        lane.begun_at = now
+        threading.Thread(target=self._work, args=(lane,), name=lane.placed.name, daemon=True).start()
+
+    def _work(self, lane: _Lane) -> None:
+        self._seen.put((lane, self._look(lane.placed)))
+
+    def _take(self, seconds: float) -> None:
+        """What has come back, waiting for the first at most so long."""
+        try:
+            lane, seen = self._seen.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return
+        too_old, lane.begun_at, lane.given_up = lane.given_up, None, False
+        if not too_old:
+            self._hand_over(lane, seen)
+
+    def _hand_over(self, lane: _Lane, seen: Seen) -> None:
+        self._record(lane.placed, seen)
+        self._count += 1
+
+    def _wait_for_the_last(self, lanes: Sequence[_Lane]) -> None:
+        while begun := [lane for lane in lanes if lane.begun_at is not None and not lane.given_up]:
+            ends = max((lane.begun_at or 0) + lane.placed.check.timeout.total_seconds() for lane in begun)
+            left = ends + _GRACE_SECONDS - boottime()
+            if left <= 0:
+                return
+            self._go_on()
+            self._take(min(left, _LOOK_SECONDS))
+
+
+def _first_wait(placed: Placed, ago: timedelta | None) -> float:
+    every = placed.check.every.total_seconds()
+    rest = 0.0 if ago is None else max(0.0, every - ago.total_seconds())
+    return rest + random.uniform(0, _JITTER) * every  # noqa: S311 - no secret

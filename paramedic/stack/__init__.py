@@ -1,0 +1,1 @@
+"""`paramedic up`: the processes on this machine, the embedded Prefect server among them."""

@@ -1,0 +1,87 @@
+"""The one `paramedic up` of a data folder: the lock that it holds, and where it listens."""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from paramedic.errors import Useless
+
+#: Held while `up` works in a data folder; in it, where it listens.
+_LOCK = "up.lock"
+
+#: Whoever asks whether it is held holds it for a moment, too.
+_ASKED_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a `paramedic up` listens."""
+
+    pid: int
+    gateway: str
+    prefect: str
+
+
+def running(data: Path) -> Running | None:
+    """Where the `paramedic up` on this folder listens; None where none runs.
+
+    What one that was killed has left in the file counts for nothing: by now its ports may be anybody's. The kernel lets
+    go of the lock with its holder.
+    """
+    try:
+        with _opened(data, os.O_RDONLY) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return Running(**json.loads(lock.read()))
+            return None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+@contextlib.contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """No `paramedic up` works in the folder meanwhile. Raises Useless where one does, OSError for no such folder."""
+    with lock(data):
+        yield
+
+
+def lock(data: Path) -> IO[str]:
+    """Hold the folder until the file is closed. Raises Useless where another `paramedic up` does, OSError."""
+    held = _opened(data, os.O_RDWR | os.O_CREAT)
+    until = time.monotonic() + _ASKED_SECONDS
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() < until:
+                time.sleep(0.05)
+                continue
+            held.close()
+            other = running(data)
+            who = f" (process {other.pid}, gateway {other.gateway})" if other else ""
+            raise Useless(
+                f"another `paramedic up`{who} works in {data}; stop it, or give this one its own --data"
+            ) from error
+        announce(held, None)
+        return held
+
+
+def announce(held: IO[str], where: Running | None) -> None:
+    """Write into the held lock where we listen; None: nowhere."""
+    held.seek(0)
+    held.truncate()
+    if where is not None:
+        json.dump(asdict(where), held)
+    held.flush()
+
+
+def _opened(data: Path, how: int) -> IO[str]:
+    number = os.open(data / _LOCK, how | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    return os.fdopen(number, "r" if how == os.O_RDONLY else "r+")

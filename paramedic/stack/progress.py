@@ -1,0 +1,65 @@
+"""How far a start has come: what is waited for, in words, looked at beside whatever else goes on."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from paramedic.errors import TryAgain, Useless
+
+_AGAIN_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that has to be ready; `complaint` says why it is not, or None, within seconds."""
+
+    what: str
+    complaint: Callable[[], str | None]
+
+
+class Progress:
+    """Goes through the steps in their order, in a thread of its own, until each has been ready once."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+        self._passed = 0
+        self._complaint = ""
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._go, name="progress", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether everything has been ready."""
+        return self._passed == len(self._steps)
+
+    def waits_for(self) -> tuple[str, str] | None:
+        """What is not ready yet, and why; None where everything was."""
+        passed = self._passed
+        return None if passed == len(self._steps) else (self._steps[passed].what, self._complaint)
+
+    def passed(self, what: str) -> bool:
+        """Whether this one has been ready."""
+        return any(step.what == what for step in self._steps[: self._passed])
+
+    def close(self) -> None:
+        """Look no more."""
+        self._end.set()
+
+    def _go(self) -> None:
+        for step in self._steps:
+            self._complaint = ""
+            while (found := _asked(step)) is not None:
+                self._complaint = found
+                if self._end.wait(_AGAIN_SECONDS):
+                    return
+            self._passed += 1
+
+
+def _asked(step: Step) -> str | None:
+    try:
+        return step.complaint()
+    except (TryAgain, Useless) as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - the thread's edge: whatever it was, it is not ready
+        return f"{type(error).__name__}: {error}"

@@ -1,0 +1,334 @@
+"""Everything on this machine: starts Paramedic's processes, in what order, and says what is waited for."""
+
+import contextlib
+import json
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+from paramedic import settings
+from paramedic.catalog import library
+from paramedic.catalog.library import Library
+from paramedic.errors import TryAgain, Useless
+from paramedic.gateway import identity
+from paramedic.machine import data_folder, file_ownership, parent_death, ports
+from paramedic.settings import Settings, web_address
+from paramedic.stack import instance
+from paramedic.stack.children import Child, Children
+from paramedic.stack.instance import Running
+from paramedic.stack.prefect_server import server_command, server_env
+from paramedic.stack.progress import Progress, Step
+from paramedic.stack.store_waits import Acting, Migration
+from paramedic.store import Store, messages, prefect_claim
+from paramedic.transports import http_deadline, prefect_login
+from paramedic.transports.prefect_http import complaint
+from paramedic.upkeep import checkpoints
+
+log = logging.getLogger(__name__)
+
+#: Where Prefect's own server listens unless somebody says otherwise.
+_PREFECT_PORT = 4200
+
+#: The last one that dispatch registers: flow and deployment.
+_DEPLOYMENT = "prune/prune"
+
+
+#: A process that gave no sign of life for so long stands still. Each gives one every few seconds, and where it waits for
+#: Prefect or the store after its time-outs of 10 s.
+_SILENT_SECONDS = 60.0
+
+_GATEWAY = "the gateway"
+
+
+class NotReady(TryAgain):
+    """Something did not answer in time; the message names it and where its log is."""
+
+
+def _poll_seconds() -> str:
+    """How often the worker asks Prefect for runs: every second, unless somebody has set what Prefect reads."""
+    said = os.environ.get(_POLL, "1")
+    with contextlib.suppress(ValueError):
+        if 0 < float(said) < float("inf"):
+            return said
+    raise settings.BadSettings(f"{_POLL}, in the environment: {said!r} is not a number of seconds above 0")
+
+
+_POLL = "PREFECT_WORKER_QUERY_SECONDS"
+
+
+class Stack:
+    """Paramedic's processes on this machine, as its settings say. Use it from the main thread."""
+
+    def __init__(self, chosen: Settings) -> None:
+        """Raises BadDocument for runbooks that cannot be used at all."""
+        self.settings = chosen
+        self.library: Library = library.in_force(chosen)
+        self.token_file = settings.gateway_token_file(chosen)
+        self.gateway_url = ""
+        self.prefect_url = ""
+        self._embedded = chosen.prefect_api_url is None
+        self._children = Children(chosen.data / data_folder.LOGS, self._tell)
+        self._lock: IO[str] | None = None
+        self._ports: list[ports.Held] = []
+        self._refused: prefect_claim.AnotherPrefect | None = None
+        self._child_env: dict[str, str] = {}
+        self._migration = Migration(chosen)
+        self._acting = Acting(chosen)
+        self._progress: Progress | None = None
+        self._prefect = http_deadline.client(seconds=3)
+
+    def start(self) -> None:
+        """Start everything. A store that is away is waited for: until then only the watchdog runs, which pages a person.
+
+        Raises PortTaken, BadDataFolder, StoreUnknown, BadSettings, or Useless for a folder in use; nothing was started.
+        """
+        chosen, data = self.settings, self.settings.data
+        try:
+            for said in data_folder.prepare(data):
+                log.warning("%s", said)
+            self._lock = instance.lock(data)
+            settings.signing_key(chosen)
+            settings.link_key(chosen)
+            if chosen.prefect_api_url is None:
+                chosen = self.settings = prefect_login.with_login_made(chosen)
+        except OSError as error:
+            raise Useless(f"what is kept in {data} cannot be used: {error}") from error
+        untrusted = file_ownership.complaints(settings.authored(chosen))
+        if untrusted:
+            raise Useless("\n".join(untrusted))
+        port = self._held(ports.demand(chosen.host, chosen.port, who="the gateway", setting="PARAMEDIC_PORT"))
+        prefect_port = self._held(_prefect_port()) if chosen.prefect_api_url is None else 0
+        if self.prefect_auth is not None:
+            self._prefect.auth = self.prefect_auth
+        self._migration.attempt()
+        self.gateway_url = web_address(chosen.host, port)
+        env = self._child_env = self._env(port)
+        if chosen.prefect_api_url is None:
+            env["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"  # ours has none, and each client would ask first
+            self.prefect_url = f"http://127.0.0.1:{prefect_port}/api"
+        else:
+            self.prefect_url = chosen.prefect_api_url.rstrip("/")
+        env |= {"PREFECT_API_URL": self.prefect_url, "PARAMEDIC_PREFECT_API_URL": self.prefect_url}
+        instance.announce(self._lock, Running(os.getpid(), self.gateway_url, self.prefect_url))
+        if prefect_port:
+            self._children.start(
+                Child("prefect", server_command(prefect_port), env, serves=True, silent_seconds=_SILENT_SECONDS)
+            )
+        self._start("watchdog")
+        if self._migration.done:
+            self._start_workers()
+        self._progress = Progress(self._steps())
+
+    def _held(self, held: ports.Held) -> int:
+        """The port; nobody else gets it before the end, whichever of our processes dies meanwhile."""
+        self._ports.append(held)
+        return held.port
+
+    def _start(self, name: str) -> None:
+        argv = parent_death.module(f"paramedic.{name}")
+        self._children.start(Child(name, argv, self._child_env, silent_seconds=_SILENT_SECONDS))
+
+    def _start_workers(self) -> None:
+        for name in ("gateway", "dispatch"):
+            self._start(name)
+        ours = self.settings.work_pool_type == "paramedic"
+        self._children.start(
+            Child(
+                "responder",
+                self._responder(),
+                self._child_env,
+                silent_seconds=_SILENT_SECONDS if ours else None,
+                may_end=self._nothing_acts,
+            )
+        )
+
+    def _responder(self) -> list[str]:
+        if self.settings.work_pool_type == "paramedic":
+            return parent_death.module("paramedic.responder")
+        stock = [
+            "worker",
+            "start",
+            "--type",
+            "process",
+            "--pool",
+            self.settings.work_pool,
+            "--create-pool-if-not-found",
+        ]
+        return parent_death.module("prefect", *stock)
+
+    def _env(self, port: int) -> dict[str, str]:
+        chosen = self.settings
+        env = dict(os.environ) | chosen.as_env() | server_env(chosen.data / "prefect")
+        for theirs in ("PREFECT_PROFILE", "PREFECT_API_KEY"):  # of the person who starts us, for another Prefect
+            if chosen.prefect_api_url is None:
+                env.pop(theirs, None)
+        env |= {
+            "PARAMEDIC_DATA": str(chosen.data),
+            "PARAMEDIC_RUNBOOKS": str(chosen.runbooks),
+            "PARAMEDIC_HOST": chosen.host,
+            "PARAMEDIC_PORT": str(port),
+            parent_death.VARIABLE: "1",
+            "PARAMEDIC_WARM_PROCESSES": str(chosen.warm_processes),
+            _POLL: _poll_seconds(),
+            "PREFECT_CLIENT_MAX_RETRIES": "3",
+            "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
+            "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up
+            "PYTHONPATH": os.pathsep.join([str(settings.ROOT), *_absolute(os.environ.get("PYTHONPATH", ""))]),
+            "PYTHONSAFEPATH": "1",
+        }
+        env.pop("PARAMEDIC_CONFIG", None)  # what it says is in the environment now
+        if not chosen.gateway_tokens and not chosen.gateway_users:
+            env["PARAMEDIC_GATEWAY_TOKENS"] = json.dumps({"local": settings.gateway_token(chosen)})
+        if chosen.prefect_api_auth is not None:
+            auth = chosen.prefect_api_auth.get_secret_value()
+            env |= {"PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
+        return env
+
+    @property
+    def prefect_auth(self) -> tuple[str, str] | None:
+        """User and password for the Prefect API, once it is started; None where none is set."""
+        return prefect_login.credentials(self.settings)
+
+    def ui(self, shown_on: IO[str]) -> str:
+        """Where the Prefect UI is; of the embedded server the address that logs in, if only who started us reads it."""
+        ui_url = self.settings.prefect_ui_url or self.prefect_url.removesuffix("/api")
+        login = self.settings.prefect_api_auth
+        if login is None or not self._embedded:
+            return ui_url
+        if not prefect_login.may_be_shown(shown_on):
+            return f"{ui_url} (`paramedic ui --data {self.settings.data}` prints the address that logs you in)"
+        return prefect_login.clickable(ui_url, login.get_secret_value())
+
+    def tick(self) -> None:
+        """Start again what has died or stands still, and go on with the start. To be called a few times a second.
+
+        Raises StoreUnknown where the store that was waited for is not one of ours, AnotherPrefect where its runs are in
+        another Prefect.
+        """
+        if self._refused is not None:
+            raise self._refused
+        self._children.tick()
+        if self._migration.advance():
+            self._start_workers()
+
+    def waits_for(self) -> tuple[str, str] | None:
+        """What of the start is still waited for, and why; None once everything was ready."""
+        return self._progress.waits_for() if self._progress is not None else ("the start", "")
+
+    def takes_alerts(self) -> bool:
+        """Whether the gateway has been ready."""
+        return self._progress is not None and self._progress.passed(_GATEWAY)
+
+    def wait_ready(self, seconds: float) -> None:
+        """Until the gateway takes alerts and Prefect knows the deployments and a worker. Raises NotReady."""
+        until = time.monotonic() + seconds
+        while (waited := self.waits_for()) is not None:
+            if time.monotonic() > until:
+                logs = self.settings.data / data_folder.LOGS
+                raise NotReady(f"{waited[0]}: not ready within {seconds:.0f} s: {waited[1]}; see {logs}")
+            self.tick()
+            time.sleep(0.1)
+
+    def _steps(self) -> list[Step]:
+        return [
+            Step("the store", self._migration.complaint),
+            Step(_GATEWAY, self._gateway_complaint),
+            Step(f"the Prefect server at {self.prefect_url}", lambda: complaint(self._prefect, self.prefect_url)),
+            Step("the deployments", self._deployments_complaint),
+            Step("the responder", self._responder_complaint),
+        ]
+
+    def _gateway_complaint(self) -> str | None:
+        identity.demand(self.gateway_url, settings.link_key(self.settings))
+        with http_deadline.client(seconds=3) as http:
+            answer = http.get(f"{self.gateway_url}/readyz")
+        return None if answer.is_success else f"HTTP {answer.status_code}: {answer.text.strip()[:100]}"
+
+    def _deployments_complaint(self) -> str | None:
+        try:
+            self._check_claim()
+        except prefect_claim.AnotherPrefect as error:
+            self._refused = error  # raised where everything can be ended
+            return str(error)
+        answer = self._prefect.get(f"{self.prefect_url}/deployments/name/{_DEPLOYMENT}")
+        return None if answer.is_success else f"dispatch has not registered them (HTTP {answer.status_code})"
+
+    def _responder_complaint(self) -> str | None:
+        return None if self._has_worker() else f"no worker of the pool {self.settings.work_pool} is online"
+
+    def _nothing_acts(self) -> bool:
+        """Whether a responder can be ended: no run holds a claim on a target. A store that does not say so is a no."""
+        return self._acting.nothing()
+
+    def _tell(self, subject: str, words: str) -> None:
+        """By the store, in a thread: whatever it waits for holds up no other child. The watchdog sends it."""
+
+        def write() -> None:
+            store = Store(self.settings.store())
+            try:
+                with store.write() as tx:
+                    messages.queue_trouble(tx, subject=subject, body=words, same_within_minutes=5)
+            except (TryAgain, Useless) as error:
+                log.warning("nobody is told by the store: %s", error)
+            finally:
+                store.close()
+
+        threading.Thread(target=write, name="tell", daemon=True).start()
+
+    def _check_claim(self) -> None:
+        """Raises AnotherPrefect where the store is another Prefect's."""
+        known = prefect_claim.look(self._prefect, self.prefect_url)
+        with contextlib.closing(Store(self.settings.store())) as store, store.read() as tx:
+            if known is not None:
+                prefect_claim.check(tx, known)
+
+    def _has_worker(self) -> bool:
+        pool = f"{self.prefect_url}/work_pools/{self.settings.work_pool}"
+        answer = self._prefect.post(f"{pool}/workers/filter", json={})
+        return answer.is_success and any(worker["status"] == "ONLINE" for worker in answer.json())
+
+    def pids(self) -> dict[str, int]:
+        """The process of each child that runs now."""
+        return self._children.pids()
+
+    def run_forever(self) -> None:
+        """Keep everything running until somebody interrupts."""
+        while True:
+            self.tick()
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End everything: asked first, killed after a while; under 10 s. The trail gets its last checkpoint."""
+        if self._progress is not None:
+            self._progress.close()
+        self._children.stop()
+        for held in self._ports:
+            held.release()
+        self._prefect.close()
+        if self._lock is None:  # the folder was never ours
+            return
+        if self._migration.done:
+            store = Store(self.settings.store())
+            with contextlib.suppress(TryAgain, Useless, OSError):
+                checkpoints.sign(store, self.settings)
+            store.close()
+        instance.announce(self._lock, None)
+        self._lock.close()
+        self._lock = None
+
+
+def _absolute(path: str) -> list[str]:
+    """Without the entries that mean wherever a process is started: an empty one does."""
+    return [one for one in path.split(os.pathsep) if Path(one).is_absolute()]
+
+
+def _prefect_port() -> ports.Held:
+    """Prefect's own variable names it, as its users expect."""
+    setting = "PREFECT_SERVER_API_PORT"
+    said = os.environ.get(setting)
+    if said and not said.isdigit():
+        raise Useless(f"{setting}: {said!r:.40} is no port")
+    return ports.demand("127.0.0.1", int(said or _PREFECT_PORT), who="the Prefect server", setting=setting)

@@ -1,0 +1,101 @@
+"""What `paramedic up` asks of a store that may not answer, beside everything else that it does."""
+
+import logging
+import threading
+import time
+
+from sqlalchemy import func, select
+
+from paramedic.errors import TryAgain, Useless
+from paramedic.settings import Settings
+from paramedic.store import Store, StoreUnavailable
+from paramedic.store.migrations import migrate
+from paramedic.store.tables import claims
+
+log = logging.getLogger(__name__)
+
+#: How soon a store that was away is asked again.
+_AGAIN_SECONDS = 2.0
+
+#: How long an answer of the store about who acts counts.
+_FRESH_SECONDS = 5.0
+
+
+class Migration:
+    """Brings the store to this version's schema as soon as it answers. `attempt` and `advance` are the main thread's."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._settings = chosen
+        self.done = False
+        self._complaint: str | None = "not asked yet"
+        self._error: Useless | None = None
+        self._thread: threading.Thread | None = None
+        self._again_at = 0.0
+
+    def attempt(self) -> None:
+        """Try once, here and now. A store that is away is tried again by `advance`. Raises StoreUnknown."""
+        self._try()
+        if self._error is not None:
+            raise self._error
+        self.done = self._complaint is None
+
+    def advance(self) -> bool:
+        """Whether it has just been done. Waits for nothing. Raises StoreUnknown."""
+        if self.done:
+            return False
+        if self._thread is not None and self._thread.is_alive():
+            return False
+        if self._error is not None:
+            raise self._error
+        if self._complaint is None:
+            self.done = True
+            return True
+        if time.monotonic() >= self._again_at:
+            self._again_at = time.monotonic() + _AGAIN_SECONDS
+            self._thread = threading.Thread(target=self._try, name="migration", daemon=True)
+            self._thread.start()
+        return False
+
+    def complaint(self) -> str | None:
+        """Why it is not done; None where it is."""
+        return None if self.done else self._complaint or "it is being brought to this version's schema"
+
+    def _try(self) -> None:
+        try:
+            migrate(self._settings.owner(), runtime_role=self._settings.runtime_role())
+        except StoreUnavailable as error:
+            self._complaint = str(error)
+        except Useless as error:
+            self._error = error
+        else:
+            self._complaint = None
+
+
+class Acting:
+    """Does a run hold a target now? The store is asked in a thread; until it answers, one may."""
+
+    def __init__(self, chosen: Settings) -> None:
+        self._settings = chosen
+        self._thread: threading.Thread | None = None
+        self._none_at: float | None = None
+
+    def nothing(self) -> bool:
+        """Whether the store has just said that none does. Waits for nothing."""
+        if self._none_at is not None and time.monotonic() - self._none_at < _FRESH_SECONDS:
+            return True
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._ask, name="acting", daemon=True)
+            self._thread.start()
+        return False
+
+    def _ask(self) -> None:
+        store = Store(self._settings.store())
+        try:
+            with store.read() as tx:
+                held = select(func.count()).where(claims.c.released.is_(False), claims.c.lease_until > tx.now)
+                count = tx.conn.execute(held.select_from(claims)).scalar_one()
+            self._none_at = time.monotonic() if count == 0 else None
+        except (TryAgain, Useless) as error:
+            log.warning("the store does not say whether a run is at work: %s", error)
+        finally:
+            store.close()

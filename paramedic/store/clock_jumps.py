@@ -1,0 +1,106 @@
+"""Timers: what waits for a moment of the store's clock, and goes back with it."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import BigInteger, Column, ColumnElement, insert, select, true, type_coerce, update
+
+from paramedic.machine.clock import from_iso, spoken
+from paramedic.store import Tx
+from paramedic.store.tables import (
+    acts,
+    approvals,
+    attempts,
+    check_states,
+    claims,
+    clocks,
+    heartbeats,
+    inbox,
+    incidents,
+    leases,
+    messages,
+    outbox,
+    trail,
+)
+from paramedic.store.trail import append
+
+#: A correction up to this is no jump: no timer is so exact.
+TOLERANCE = timedelta(seconds=5)
+
+#: Every moment that something waits for, or that a wait is counted from, while it does.
+_TIMERS: tuple[tuple[Column[datetime], ColumnElement[bool]], ...] = (
+    (inbox.c.look_again_at, inbox.c.state == "held"),
+    (outbox.c.due_at, outbox.c.state == "waiting"),
+    (attempts.c.raised_at, attempts.c.state == "open"),
+    (attempts.c.dispatched_at, attempts.c.state == "open"),
+    (attempts.c.began_at, attempts.c.state == "open"),
+    (claims.c.lease_until, ~claims.c.released),
+    (acts.c.deadline_at, acts.c.result.is_(None)),
+    (approvals.c.asked_at, approvals.c.state == "asked"),
+    (approvals.c.expires_at, approvals.c.state == "asked"),
+    (approvals.c.resume_at, true()),
+    (messages.c.due_at, messages.c.state == "due"),
+    (messages.c.sending_until, messages.c.state == "sending"),
+    (incidents.c.acknowledged_at, incidents.c.state == "acknowledged"),
+    (leases.c.until, true()),
+    (heartbeats.c.at, true()),
+    (check_states.c.sampled_at, true()),
+    (check_states.c.unknown_since, true()),
+    (check_states.c.warning_since, true()),
+    (check_states.c.critical_since, true()),
+    (check_states.c.stale_at, true()),
+    (check_states.c.alert_said_at, true()),
+)
+
+
+def in_step(tx: Tx, boot: str, steady: float) -> bool:
+    """Whether the store's clock has gone on as the machine's own: `keep_pace` would write nothing."""
+    known = _known(tx, boot)
+    return known is not None and abs(_started(tx, steady) - known) <= TOLERANCE
+
+
+def keep_pace(tx: Tx, boot: str, steady: float) -> timedelta:
+    """By how much the store's clock has gone back, and with it every timer that runs; nothing where it has not.
+
+    `steady` are the seconds of a clock that never jumps, on the machine whose start is called `boot`. After another start
+    the trail's last entry tells how much is missing at least. A clock that goes ahead moves no timer: what waits comes
+    earlier, never later. `tx` must come from `Store.record`.
+    """
+    known, started = _known(tx, boot), _started(tx, steady)
+    if known is None:
+        tx.conn.execute(insert(clocks).values(boot=boot, started_at=started))
+        back = _last_entry(tx) - tx.now
+    else:
+        tx.conn.execute(update(clocks).where(clocks.c.boot == boot).values(started_at=started))
+        back = known - started
+    if back <= TOLERANCE:
+        return timedelta(0)
+    for column, runs in _TIMERS:
+        _move(tx, column, runs, back)
+    _move(tx, clocks.c.started_at, clocks.c.boot != boot, back)  # the same clock went back for every machine
+    append(
+        tx,
+        actor="watchdog",
+        phase="outcome",
+        what="clock.went_back",
+        reason=f"the store's clock went back by {spoken(back)}, and with it all that waits for a moment",
+    )
+    return back
+
+
+def _known(tx: Tx, boot: str) -> datetime | None:
+    return tx.conn.execute(select(clocks.c.started_at).where(clocks.c.boot == boot)).scalar_one_or_none()
+
+
+def _started(tx: Tx, steady: float) -> datetime:
+    """When, by the store's clock, the machine's steady clock began."""
+    return tx.now - timedelta(seconds=steady)
+
+
+def _last_entry(tx: Tx) -> datetime:
+    last = tx.conn.execute(select(trail.c.at).order_by(trail.c.seq.desc()).limit(1)).scalar_one_or_none()
+    return tx.now if last is None else from_iso(last)
+
+
+def _move(tx: Tx, column: Column[datetime], runs: ColumnElement[bool], back: timedelta) -> None:
+    earlier = type_coerce(column, BigInteger) - back // timedelta(microseconds=1)
+    tx.conn.execute(update(column.table).where(runs, column.is_not(None)).values({column: earlier}))

@@ -1,0 +1,40 @@
+"""An incident with all that the store knows of it, for its report."""
+
+from sqlalchemy import select
+
+from paramedic.incidents.report import Story
+from paramedic.store import Tx, as_dict, incidents
+from paramedic.store.tables import acts, messages
+from paramedic.store.trail import entries
+
+_OF_ACTS = (
+    "id",
+    "attempt",
+    "rung",
+    "target",
+    "remedy",
+    "holder",
+    "written_at",
+    "deadline_at",
+    "result",
+    "why",
+    "closed_at",
+)
+_OF_MESSAGES = ("kind", "rung", "state", "person", "due_at", "sent_at", "last_error")
+
+
+def story(tx: Tx, number: int) -> Story:
+    """The whole story of the incident. Raises NoSuchIncident."""
+    one = incidents.get(tx, number)
+    acted = select(*(acts.c[name] for name in _OF_ACTS)).where(acts.c.incident == number).order_by(acts.c.id)
+    told = select(*(messages.c[name] for name in _OF_MESSAGES)).where(messages.c.incident == number)
+    return Story(
+        incident=one,
+        now=tx.now,
+        runbook=incidents.runbook_text(tx, one.runbook_version) if one.runbook_version else "",
+        timeline=list(entries(tx, incident=number)),
+        acts=[as_dict(row) for row in tx.conn.execute(acted)],
+        alerts=incidents.alerts_of(tx, number),
+        evidence=incidents.evidence_of(tx, number),
+        messages=[as_dict(row) for row in tx.conn.execute(told.order_by(messages.c.id))],
+    )

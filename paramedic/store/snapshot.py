@@ -1,0 +1,140 @@
+"""The whole store as one SQLite file, of one moment; and from such a file into a database of either kind."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import JSON, Connection, MetaData, delete, insert, select, text
+from sqlalchemy.engine import make_url
+
+from paramedic.machine.kill_points import reached
+from paramedic.store import StoreUnavailable, StoreUnknown, connect, translated
+from paramedic.store.migrations import at_revision, migrate
+
+#: Rows that are held in memory at a time.
+_ROWS = 1000
+
+#: Alembic's own table: which schema it is, the migration says.
+_REVISION = "alembic_version"
+
+
+def snapshot(url: str, file: Path) -> None:
+    """Write the store, as it is now, into the new SQLite file. Everything goes on running meanwhile.
+
+    Its schema stays as old as it is. Raises StoreUnavailable, or StoreUnknown for one that this version does not know.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        try:
+            with closing(sqlite3.connect(parsed.database or "")) as here, closing(sqlite3.connect(file)) as there:
+                here.backup(there)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the store cannot be copied now: {error}") from error
+        return
+    engine = connect(url)
+    try:
+        with translated(), engine.connect().execution_options(isolation_level="REPEATABLE READ") as here:
+            revision = at_revision(here)
+            if revision is None:
+                raise StoreUnknown("the database has no tables yet: there is nothing to copy")
+            migrate(f"sqlite:///{file}", revision=revision)
+            _copy(here, f"sqlite:///{file}")
+    finally:
+        engine.dispose()
+
+
+def put(file: Path, url: str) -> None:
+    """Replace all that is in the database by what the file holds, in one transaction. Both are at this version's schema.
+
+    Raises StoreUnavailable, and ProgrammingError on PostgreSQL for a role that does not own the tables.
+    """
+    engine = connect(f"sqlite:///{file}")
+    try:
+        with translated(), engine.connect() as here:
+            _copy(here, url)
+    finally:
+        engine.dispose()
+
+
+def counters(conn: Connection) -> dict[str, int]:
+    """The last number that each table has given to a row."""
+    if conn.dialect.name == "sqlite":
+        return {row.name: row.seq for row in conn.execute(text("SELECT name, seq FROM sqlite_sequence"))}
+    given = {}
+    for table, _, sequence in _sequences(conn):
+        row = conn.execute(text(f"SELECT last_value, is_called FROM {sequence}")).one()  # noqa: S608 - PostgreSQL's own word
+        given[table] = row.last_value if row.is_called else 0
+    return given
+
+
+def count_on(conn: Connection, given: Mapping[str, int]) -> None:
+    """Have each table go on after this number, and after all that are there."""
+    if conn.dialect.name == "sqlite":
+        for name, last in given.items():
+            conn.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": name})
+            conn.execute(
+                text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), {"name": name, "last": last}
+            )
+        return
+    for table, column, sequence in _sequences(conn):
+        # SQLite keeps no count of a table whose removed numbers may come again.
+        there = conn.execute(text(f"SELECT coalesce(max({column}), 0) FROM {table}")).scalar_one()  # noqa: S608 - ours
+        last = max(given.get(table, 0), there)
+        conn.execute(
+            text("SELECT setval(CAST(:sequence AS regclass), :last, :called)"),
+            {"sequence": sequence, "last": max(last, 1), "called": last > 0},
+        )
+
+
+def _sequences(conn: Connection) -> list[tuple[str, str, str]]:
+    """Tables whose rows PostgreSQL counts, with the column that has the number and the sequence that counts."""
+    query = text(
+        "SELECT c.relname, a.attname, pg_get_serial_sequence(quote_ident(c.relname), a.attname) AS counts "
+        "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
+        "WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped"
+    )
+    return [(row.relname, row.attname, row.counts) for row in conn.execute(query) if row.counts is not None]
+
+
+def _copy(here: Connection, url: str) -> None:
+    engine = connect(url)
+    try:
+        with translated(), engine.execution_options(paramedic_writes=True).begin() as there, _unguarded(there):
+            mine, theirs = _reflected(here), _reflected(there)
+            for table in reversed(theirs.sorted_tables):
+                there.execute(delete(table))
+            reached("store_emptied")
+            for table in theirs.sorted_tables:
+                rows = here.execute(select(mine.tables[table.name]).execution_options(yield_per=_ROWS)).mappings()
+                for part in rows.partitions():
+                    there.execute(insert(table), [dict(row) for row in part])
+            count_on(there, counters(here))
+    finally:
+        engine.dispose()
+
+
+def _reflected(conn: Connection) -> MetaData:
+    """The tables as the database has them: of whatever revision, and with nothing of ours between us and the values."""
+    found = MetaData()
+    found.reflect(conn, only=lambda name, _: name != _REVISION)
+    for column in (column for table in found.tables.values() for column in table.columns):
+        if isinstance(column.type, JSON):
+            column.type.none_as_null = bool(column.nullable)
+    return found
+
+
+@contextmanager
+def _unguarded(conn: Connection) -> Iterator[None]:
+    """Within this transaction the trail may be replaced as a whole: only who owns the tables can."""
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql("ALTER TABLE trail DISABLE TRIGGER USER")
+        yield
+        conn.exec_driver_sql("ALTER TABLE trail ENABLE TRIGGER USER")
+        return
+    triggers = conn.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
+    for trigger in triggers:
+        conn.exec_driver_sql(f"DROP TRIGGER {trigger.name}")
+    yield
+    for trigger in triggers:
+        conn.exec_driver_sql(trigger.sql)

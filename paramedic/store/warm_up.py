@@ -1,0 +1,71 @@
+"""A usual story, told once to a scratch in memory: SQLAlchemy keeps the statements that it has compiled; a fork shares them."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import event, insert
+
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine.clock import utc_now
+from paramedic.remediation.target import Identity
+from paramedic.store import Store, Tx, acts, claims, incidents, leases, tables
+from paramedic.store.acts import Act, Limits
+from paramedic.store.claims import Claim
+from paramedic.store.incidents import Plan
+
+
+def rehearse(store: Store) -> None:
+    """Compile what a playbook's run says to the store: some 50 ms that no run has to wait for.
+
+    The store itself is not opened, and no connection is left. On SQLite alone: a PostgreSQL has no scratch.
+    """
+    engine = store.engine
+    if engine.dialect.name != "sqlite":
+        return
+
+    def elsewhere(_dialect: Any, _record: Any, arguments: list[Any], _given: dict[str, Any]) -> None:
+        arguments[0] = ":memory:"
+
+    event.listen(engine, "do_connect", elsewhere)
+    try:
+        tables.metadata.create_all(engine)
+        scratch = Store.on(engine, uuid="scratch")
+        with scratch.write() as tx:
+            tx.conn.execute(insert(tables.meta).values(id=1, store="scratch", generation=1))
+        with scratch.record() as tx:
+            _tell(tx)
+    finally:
+        event.remove(engine, "do_connect", elsewhere)
+        engine.dispose()
+
+
+def _tell(tx: Tx) -> None:
+    """Opened, begun, claimed, seen, changed, cured."""
+    alert = Alert("rehearsal", "Rehearsal", Severity.CRITICAL, Status.FIRING, utc_now(), "rehearsal")
+    minute = timedelta(minutes=1)
+    incident = incidents.open_incident(
+        tx, alert, service="s", target="t", policy="p", reason="r", plan=Plan("r", "v", "text", 1)
+    )
+    number = incident.number
+    leases.take(tx, "run:1", holder="me", lease=minute)
+    incidents.dispatched(tx, number, 1, flow_run="1")
+    incidents.begin_attempt(tx, number, 1, flow_run="1")
+    incidents.runbook_text(tx, "v")
+    claim = claims.take(tx, target="t", incident=number, attempt=1, holder="run:1", lease=minute)
+    acts.open_on(tx, "t")
+    acts.of(tx, number)
+    incidents.is_granted(tx, number, 1, 1)
+    incidents.add_evidence(tx, number, 1, kind="memory", taken_at=tx.now, body="none")
+    incidents.tell_timeline(tx, number, actor="run:1", what="evidence.taken", reason="r")
+    if isinstance(claim, Claim):
+        limits = Limits("act", minute, (1, minute), (1, minute), (1, 1))
+        act = acts.intend(
+            tx, claim, rung=1, remedy="r", identity=Identity(1, 1.0, "RUNNING"), deadline=minute, limits=limits
+        )
+        if isinstance(act, Act):
+            acts.close(tx, act, result="cured", why="r", actor="run:1")
+        claims.renew(tx, claim, minute)
+        claims.release(tx, claim)
+    incidents.cures(tx, "t", minute)
+    incidents.resolve(tx, number, Outcome(Ending.REMEDIATED, "r"), actor="run:1")

@@ -1,0 +1,1 @@
+"""Text from people and systems: parsed, bounded, redacted, escaped."""

@@ -1,0 +1,126 @@
+"""What authors write, read with file, line and column: every problem at once, each with what is allowed."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from paramedic.errors import Useless
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, where, and what is allowed there."""
+
+    file: str
+    line: int
+    column: int
+    what: str
+    allowed: str = ""
+
+    def __str__(self) -> str:
+        hint = f"; {self.allowed}" if self.allowed else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.what}{hint}"
+
+
+class BadDocument(Useless):
+    """The document cannot be used; `problems` says all that is wrong with it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+def read(text: str, file: str, shape: type[Shape], *, first_line: int = 1) -> Shape:
+    """The YAML text as the shape. Raises BadDocument with every problem, each at its place in the file."""
+    try:
+        said = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        what = f"this is no YAML: {error.problem or error.context}"
+        raise BadDocument([Problem(file, first_line + line, column + 1, what)]) from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise BadDocument([Problem(file, first_line, 1, f"this is no YAML: {error}")]) from error
+    if not isinstance(said, CommentedMap):
+        raise BadDocument([Problem(file, first_line, 1, "there is nothing to read here", "write `key: value` lines")])
+    try:
+        return shape.model_validate(_plain(said))
+    except ValidationError as error:
+        raise BadDocument(
+            [_problem(fault, said, file, first_line, shape) for fault in error.errors(include_url=False)]
+        ) from error
+
+
+def place(text: str, at: Sequence[str | int], *, first_line: int = 1) -> tuple[int, int]:
+    """Line and column of a key in YAML that `read` has read, or of the nearest one above it."""
+    line, column = _place(YAML(typ="rt").load(text), tuple(at))
+    return first_line + line, column + 1
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _problem(fault: Any, said: CommentedMap, file: str, first_line: int, shape: type[BaseModel]) -> Problem:
+    at: tuple[Any, ...] = fault["loc"]
+    line, column = _place(said, at)
+    where = ".".join(str(part) for part in at)
+    if fault["type"] == "extra_forbidden":
+        known = _keys(shape, at[:-1])
+        near = difflib.get_close_matches(str(at[-1]), known, n=1, cutoff=0.5)
+        allowed = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}" if known else ""
+        return Problem(
+            file, first_line + line, column + 1, f"{where}: no such key, or one that is not enforced", allowed
+        )
+    what = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
+    return Problem(file, first_line + line, column + 1, f"{where}: {what}" if where else what)
+
+
+def _place(said: Any, at: tuple[Any, ...]) -> tuple[int, int]:
+    line, column = 0, 0
+    here = said
+    for part in at:
+        if isinstance(here, CommentedMap) and part in here:
+            line, column = here.lc.key(part)
+        elif isinstance(here, CommentedSeq) and isinstance(part, int) and part < len(here):
+            line, column = here.lc.item(part)
+        else:
+            break
+        here = here[part]
+    return line, column
+
+
+def _keys(shape: Any, at: tuple[Any, ...]) -> list[str]:
+    """The keys that are allowed at the place: through models, lists, mappings and what may be missing."""
+    for part in at:
+        shape = _model(shape)
+        if isinstance(shape, type) and issubclass(shape, BaseModel):
+            named = {field.alias or name: field for name, field in shape.model_fields.items()}
+            if part not in named:
+                return []
+            shape = named[part].annotation
+        else:
+            shape = next(iter(get_args(shape)[-1:]), None)  # what a list or a mapping is of
+    shape = _model(shape)
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        return sorted(field.alias or name for name, field in shape.model_fields.items())
+    return []
+
+
+def _model(shape: Any) -> Any:
+    if get_origin(shape) in (Union, UnionType):
+        return next((one for one in get_args(shape) if one is not NoneType), shape)
+    return shape

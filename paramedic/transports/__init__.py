@@ -1,0 +1,1 @@
+"""How bytes reach a system: local commands and HTTP, each with a deadline."""

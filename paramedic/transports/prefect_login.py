@@ -1,0 +1,102 @@
+"""The login to the Prefect server: `user:password`. The embedded server's is made at its first start, in the data folder."""
+
+import base64
+import os
+import secrets
+import stat
+from datetime import timedelta
+from pathlib import Path
+from typing import IO
+
+import httpx
+from pydantic import SecretStr
+
+from paramedic.settings import BadKey, Settings, kept
+from paramedic.text.redaction import remember
+
+#: Where the embedded server's page is that logs a browser in.
+LOGIN_PATH = "/paramedic/login"
+
+_USER = "paramedic"
+
+
+def login_file(chosen: Settings) -> Path:
+    """Where the embedded server's login is kept."""
+    return chosen.data / "prefect-login"
+
+
+def embedded_login(chosen: Settings) -> str:
+    """The embedded server's login: the setting, else what is kept in the data folder, made at first use (0600).
+
+    Raises OSError, of which BadKey is one.
+    """
+    if chosen.prefect_api_auth is not None:
+        return chosen.prefect_api_auth.get_secret_value()
+    path = login_file(chosen)
+    login = kept(path, _made).decode(errors="replace").strip()
+    if ":" not in login.strip(":") or not login.isascii() or not login.isprintable():
+        raise BadKey(f"{path}: is no login (`user:password`); remove it, and a new one is made")
+    remember(login)
+    remember(login.partition(":")[2])
+    return login
+
+
+def _made() -> bytes:
+    return f"{_USER}:{secrets.token_urlsafe(32)}".encode()
+
+
+def with_login_made(chosen: Settings) -> Settings:
+    """The settings with the embedded server's login in them, made at first use. Raises OSError, of which BadKey is one."""
+    return chosen.model_copy(update={"prefect_api_auth": SecretStr(embedded_login(chosen))})
+
+
+def with_embedded_login(chosen: Settings, api_url: str) -> Settings:
+    """The settings to speak to the embedded server at `api_url` with: its address, and its login where none is set.
+
+    Raises OSError where the login cannot be read. A look makes none.
+    """
+    said: dict[str, object] = {"prefect_api_url": api_url}
+    if chosen.prefect_api_auth is None and login_file(chosen).exists():
+        said["prefect_api_auth"] = SecretStr(embedded_login(chosen))
+    return chosen.model_copy(update=said)
+
+
+def credentials(chosen: Settings) -> tuple[str, str] | None:
+    """User and password as httpx takes them; None where no login is set."""
+    if chosen.prefect_api_auth is None:
+        return None
+    user, _, password = chosen.prefect_api_auth.get_secret_value().partition(":")
+    return user, password
+
+
+def asks_for_login(api_url: str, *, timeout: timedelta) -> bool | None:
+    """Whether the Prefect API refuses a call that shows no login; None where it does not say.
+
+    Prefect REST API reference: "Read Version" (admin), which needs whatever login there is, and changes nothing.
+    """
+    try:
+        answer = httpx.get(f"{api_url.rstrip('/')}/admin/version", timeout=timeout.total_seconds(), trust_env=False)
+    except httpx.HTTPError:
+        return None
+    if answer.status_code in (401, 403):
+        return True
+    return False if answer.is_success else None
+
+
+def clickable(ui_url: str, login: str) -> str:
+    """The address that opens the UI logged in. The login is in the fragment, which a browser sends to nobody."""
+    return f"{ui_url.rstrip('/')}{LOGIN_PATH}#{base64.urlsafe_b64encode(login.encode()).decode()}"
+
+
+def may_be_shown(stream: IO[str]) -> bool:
+    """Whether what is written there is read by the one who started us alone: a terminal, a pipe, a file of theirs.
+
+    A service manager's log (a socket) or a file that others may read keeps a login for everybody who reads logs.
+    """
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    if stream.isatty() or stat.S_ISFIFO(mode):
+        return True
+    return stat.S_ISREG(mode) and not mode & (stat.S_IRGRP | stat.S_IROTH)

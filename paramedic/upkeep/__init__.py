@@ -1,0 +1,1 @@
+"""Backup, restore, retention, sealed segments and checkpoints."""

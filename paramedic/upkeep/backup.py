@@ -1,0 +1,351 @@
+"""A backup is one file: the store of one moment, its checkpoints and the public key. A restore makes a store of it again."""
+
+import json
+import os
+import sqlite3
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from sqlalchemy import select, text
+from sqlalchemy.exc import ProgrammingError
+
+from paramedic import settings
+from paramedic.audit import chain
+from paramedic.audit.chain import Checkpoint, Verification
+from paramedic.errors import Refused, Useless
+from paramedic.machine.clock import from_iso, iso, utc_now
+from paramedic.machine.kill_points import reached
+from paramedic.settings import Settings
+from paramedic.store import REVISIONS, Store, StoreUnknown, connect, generation, seals, translated
+from paramedic.store import trail as kept
+from paramedic.store.migrations import migrate, revision_of, unknown
+from paramedic.store.restore import begin_again
+from paramedic.store.snapshot import counters, put, snapshot
+from paramedic.store.tables import inbox
+from paramedic.upkeep import checkpoints
+
+#: What lies in the file, in this order: what it is, the store, the checkpoints, the public key; and private keys.
+_MANIFEST, _STORE, _CHECKPOINTS, _PUBLIC = "backup.json", "store.db", "checkpoints.jsonl", "signing.pub"
+_KEYS = {"signing.key": settings.signing_key_file, "link.key": settings.link_key_file}
+
+_KIND = "paramedic backup 1"
+
+#: Far more than any of the small parts has; checkpoints grow by a line a minute.
+_SMALL, _LARGE = 65_536, 1 << 30
+
+
+class BadBackup(Useless):
+    """The file is no backup, or not a whole one; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup is of."""
+
+    store: str
+    generation: int
+    revision: str
+    entries: int  # the last entry of its trail
+    taken_at: str
+    kind: str = _KIND
+
+    @classmethod
+    def from_bytes(cls, said: bytes) -> Self:
+        """Raises BadBackup."""
+        try:
+            manifest = cls(**json.loads(said))
+            from_iso(manifest.taken_at)
+        except (TypeError, ValueError) as error:
+            raise BadBackup(f"its {_MANIFEST} says nothing that we know: {error}") from error
+        if manifest.kind != _KIND:
+            raise BadBackup(f"it is {manifest.kind!r}; this version reads {_KIND!r}")
+        return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore made."""
+
+    manifest: Manifest
+    generation: int
+    handed_over: tuple[int, ...]
+    found: Verification
+    can_sign: bool  # the private key is here
+
+
+def back_up(chosen: Settings, file: Path, *, keys: bool = False) -> Manifest:
+    """Write a backup of the store while everything runs, whole or not at all; `keys` puts the private ones with it.
+
+    Raises Refused where the file exists, StoreUnavailable, StoreUnknown, OSError.
+    """
+    if file.exists():
+        raise Refused(f"{file} exists already; nothing was written")
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
+        # The checkpoints first: then the store of a moment later has every entry that they saw.
+        small = {_CHECKPOINTS: chosen.checkpoints(), _PUBLIC: settings.public_key_file(chosen)}
+        small |= {name: place(chosen) for name, place in _KEYS.items()} if keys else {}
+        parts = {name: path.read_bytes() for name, path in small.items() if path.exists()}
+        taken_at = iso(utc_now())
+        copy = Path(folder) / _STORE
+        snapshot(chosen.owner(), copy)
+        manifest = _described(copy, taken_at)
+        packed = Path(folder) / file.name
+        with packed.open("xb") as out:
+            packed.chmod(0o600)
+            with tarfile.open(fileobj=out, mode="w:gz") as tar:
+                _add(tar, folder, _MANIFEST, json.dumps(asdict(manifest)).encode())
+                tar.add(copy, _STORE)
+                for name, content in parts.items():
+                    _add(tar, folder, name, content)
+            out.flush()
+            os.fsync(out.fileno())
+        try:
+            os.link(packed, file)
+        except FileExistsError as error:
+            raise Refused(f"{file} exists already; nothing was written") from error
+    return manifest
+
+
+def _add(tar: tarfile.TarFile, folder: str, name: str, content: bytes) -> None:
+    path = Path(folder) / name
+    path.write_bytes(content)
+    tar.add(path, name)
+
+
+def _described(copy: Path, taken_at: str) -> Manifest:
+    """Read with no word of ours: its schema may be older than this version's."""
+    with closing(sqlite3.connect(copy)) as db:
+        try:
+            (revision,) = db.execute("SELECT version_num FROM alembic_version").fetchone()
+            store, life = db.execute("SELECT store, generation FROM meta").fetchone()
+            (entries,) = db.execute("SELECT coalesce(max(seq), 0) FROM trail").fetchone()
+        except (sqlite3.Error, TypeError) as error:
+            raise Useless(f"there is no store to copy: {error}; `paramedic up` makes one") from error
+    return Manifest(store, life, revision, entries, taken_at)
+
+
+def restore(chosen: Settings, file: Path, *, by: str, replace: bool = False, despite_faults: bool = False) -> Restored:
+    """Make the store what the backup holds, as its next generation, in which nothing acts until a human's `resume`.
+
+    Everything is made ready and verified beside the store; then one transaction puts it there, whole or not at all. No
+    `paramedic up` may work on it. `replace` allows that a store with something in it is lost, `despite_faults` a trail
+    that does not verify. Raises BadBackup, Refused, StoreUnavailable, StoreUnknown, BadSettings, OSError.
+    """
+    target = chosen.owner()
+    migrate(target, runtime_role=chosen.runtime_role())
+    _nobody_else(target)
+    with _unpacked(file, chosen.data) as folder:
+        manifest = Manifest.from_bytes(_part(folder, _MANIFEST, file).read_bytes())
+        before = _standing(target, replace=replace)
+        marks = _marks(folder, chosen, manifest)
+        key = _key(folder, chosen, needed=bool(marks))
+        copy = _part(folder, _STORE, file)
+        migrate(f"sqlite:///{copy}")
+        lost = before if before.store == manifest.store else _Standing(manifest.store, manifest.generation, {})
+        new = max(manifest.generation, lost.generation, *(mark.generation for mark in marks)) + 1
+        store = Store(f"sqlite:///{copy}")
+        try:
+            if store.uuid != manifest.store:
+                raise BadBackup(f"{file}: its store is {store.uuid}, and it says that it is {manifest.store}")
+            taken_at = from_iso(manifest.taken_at)
+            with store.record() as tx:
+                handed = begin_again(tx, new_generation=new, taken_at=taken_at, by=by, counted=lost.counted)
+            found = _verified(store, marks, key, signed_later=new)
+        finally:
+            store.close()
+        if not found.verified and not despite_faults:
+            faults = "; ".join(f"entry {fault.seq} {fault.what}" for fault in found.faults[:3])
+            raise Refused(f"its trail does not verify: {faults}. Nothing was changed; --despite-faults restores it")
+        reached("restore_staged")
+        checkpoints.keep(chosen.checkpoints(), marks)
+        _keep_keys(folder, chosen)
+        try:
+            put(copy, target)
+        except ProgrammingError as error:
+            raise Useless(
+                "this role may not replace the store's tables; name the role that owns them: PARAMEDIC_STORE_OWNER_URL"
+            ) from error
+        reached("store_put")
+    return Restored(manifest, new, tuple(handed), found, _sign(chosen, target))
+
+
+def upgrade(chosen: Settings, file: Path) -> tuple[str, str]:
+    """Bring the store to this version's schema, with a backup in `file` before; from which revision, to which.
+
+    Nothing is done, and no file made, where it is there already. Raises as `back_up` does.
+    """
+    before = revision_of(chosen.owner())
+    if before is None:
+        raise StoreUnknown("the database has no tables yet; `paramedic up` makes them")
+    if before not in REVISIONS:
+        raise unknown(before)
+    if before != REVISIONS[-1]:
+        back_up(chosen, file)
+        migrate(chosen.owner(), runtime_role=chosen.runtime_role())
+    return before, REVISIONS[-1]
+
+
+def _nobody_else(url: str) -> None:
+    """SQLite's is watched over by the data folder's lock; a PostgreSQL may be worked on from everywhere."""
+    engine = connect(url)
+    try:
+        with translated(), engine.connect() as conn:
+            if conn.dialect.name == "postgresql":
+                others = conn.execute(
+                    text(
+                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                        "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                    )
+                ).scalar_one()
+                if others:
+                    raise Refused(
+                        f"{others} other sessions use this database: stop every `paramedic up`, gateway, worker and "
+                        "open client of it first; nothing was changed"
+                    )
+    finally:
+        engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The store where the backup is to go: whose it is, and how far it has counted."""
+
+    store: str
+    generation: int
+    counted: Mapping[str, int]
+
+
+def _standing(url: str, *, replace: bool) -> _Standing:
+    """What is there now. Raises Refused where it would be lost."""
+    store = Store(url)
+    try:
+        with store.read() as tx:
+            full = kept.head(tx) is not None or tx.conn.execute(select(inbox.c.position).limit(1)).first() is not None
+            if full and not replace:
+                raise Refused(
+                    f"store {tx.store} has something in it, which would be lost; nothing was changed. Back it up, "
+                    "then say --replace"
+                )
+            return _Standing(tx.store, generation(tx), counters(tx.conn))
+    finally:
+        store.close()
+
+
+@contextmanager
+def _unpacked(file: Path, beside: Path) -> Iterator[Path]:
+    """A folder with the parts that we know, and no other, whatever the file holds. Raises BadBackup."""
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".restore.") as folder:
+        try:
+            with tarfile.open(file, "r:gz") as tar:
+                for member in tar:
+                    limit = None if member.name == _STORE else _LARGE if member.name == _CHECKPOINTS else _SMALL
+                    if member.name not in (_MANIFEST, _STORE, _CHECKPOINTS, _PUBLIC, *_KEYS) or not member.isreg():
+                        raise BadBackup(f"{file}: holds {member.name[:80]!r}, which is no part of a backup")
+                    if limit is not None and member.size > limit:
+                        raise BadBackup(f"{file}: its {member.name} has {member.size} bytes, more than any of ours")
+                    _write_out(tar, member, Path(folder) / member.name)
+        except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+            raise BadBackup(f"{file}: is no whole backup: {error}") from error
+        yield Path(folder)
+
+
+def _write_out(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    content = tar.extractfile(member)
+    if content is None:
+        raise BadBackup(f"its {member.name} is no file")
+    with path.open("xb") as out:
+        path.chmod(0o600)
+        while part := content.read(1 << 20):
+            out.write(part)
+
+
+def _part(folder: Path, name: str, file: Path) -> Path:
+    path = folder / name
+    if not path.exists():
+        raise BadBackup(f"{file}: has no {name}: it is no backup, or not a whole one")
+    return path
+
+
+def _marks(folder: Path, chosen: Settings, manifest: Manifest) -> list[Checkpoint]:
+    """Every checkpoint that is known: the backup's, and those that were written since."""
+    path, place = folder / _CHECKPOINTS, chosen.checkpoints()
+    try:
+        packed = checkpoints.parse(path.read_text(), f"the backup's {_CHECKPOINTS}") if path.exists() else []
+        here = checkpoints.read(place)
+    except ValueError as error:
+        raise BadBackup(str(error)) from error
+    strange = {mark.store for mark in here} - {manifest.store}
+    if strange:
+        raise Refused(
+            f"{place} holds the checkpoints of another store, {', '.join(sorted(strange))}; nothing was changed. Move it "
+            "away: it still vouches for that store's trail"
+        )
+    return list(dict.fromkeys([*packed, *here]))
+
+
+def _key(folder: Path, chosen: Settings, *, needed: bool) -> Ed25519PublicKey:
+    """What the checkpoints are verified with: this machine's, where it has one."""
+    packed = folder / _PUBLIC
+    if settings.public_key_file(chosen).exists():
+        ours = settings.public_key(chosen)
+        if packed.exists() and packed.read_bytes() != settings.pem(ours):
+            raise Refused(
+                f"the backup's checkpoints are signed by another key than {settings.public_key_file(chosen)}; nothing was "
+                "changed. Put the key of then in its place (PARAMEDIC_SIGNING_KEY_FILE)"
+            )
+        return ours
+    if not packed.exists() and needed:
+        raise BadBackup(f"there are checkpoints, and no {_PUBLIC} to verify them with")
+    if not packed.exists():
+        return Ed25519PrivateKey.generate().public_key()  # nothing was ever signed
+    try:
+        key = serialization.load_pem_public_key(packed.read_bytes())
+    except ValueError as error:
+        raise BadBackup(f"its {_PUBLIC} cannot be read: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise BadBackup(f"its {_PUBLIC} is not an Ed25519 key")
+    return key
+
+
+def _verified(store: Store, marks: list[Checkpoint], key: Ed25519PublicKey, *, signed_later: int) -> Verification:
+    with store.read() as tx:
+        return chain.verify(
+            kept.entries(tx),
+            lambda seq: kept.content(tx, seq),
+            marks,
+            key,
+            tx.store,
+            seal=seals.newest(tx),
+            signed_later=signed_later,
+        )
+
+
+def _keep_keys(folder: Path, chosen: Settings) -> None:
+    """Keys that are here stay as they are."""
+    public = folder / _PUBLIC
+    if public.exists():
+        settings.kept(settings.public_key_file(chosen), public.read_bytes, mode=0o644)
+    for name, place in _KEYS.items():
+        private = folder / name
+        if private.exists():
+            settings.kept(place(chosen), private.read_bytes)
+
+
+def _sign(chosen: Settings, url: str) -> bool:
+    """The new generation's first checkpoint, where the key is here: without it the generation does not count."""
+    if not settings.signing_key_file(chosen).exists():
+        return False
+    store = Store(url)
+    try:
+        checkpoints.sign(store, chosen, vouched=True)
+    finally:
+        store.close()
+    return True

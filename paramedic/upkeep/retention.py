@@ -1,0 +1,158 @@
+"""What is old enough goes, in small bites, and the trail tells how much. What an open incident needs stays, however old."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, or_, select, tuple_
+
+from paramedic.incidents.incident import State
+from paramedic.machine.clock import iso
+from paramedic.machine.kill_points import reached
+from paramedic.settings import Settings
+from paramedic.store import Store, Tx, seals
+from paramedic.store.tables import (
+    attempts,
+    evidence,
+    fingerprints,
+    inbox,
+    incident_alerts,
+    incidents,
+    messages,
+    quarantine,
+)
+from paramedic.store.trail import append
+from paramedic.transports.prefect_login import credentials
+
+#: Rows of a table that one transaction removes, and Prefect's runs that one round does.
+BITE = 500
+
+#: Rounds of one call: what is left after them, the next call removes.
+_ROUNDS = 200
+
+_FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What went, by table, `prefect_runs` among them; how many entries wait for `audit seal`; what Prefect refused."""
+
+    removed: Mapping[str, int] = field(default_factory=dict)
+    sealable: int = 0
+    complaint: str | None = None
+
+
+def prune(store: Store, chosen: Settings) -> Pruned:
+    """Remove what is older than its setting says. Safe to run at any time, twice, and to be killed in.
+
+    Prefect is asked last, and its silence is a complaint, no failure. The trail's old entries are only counted:
+    `paramedic audit seal` is for them. Raises StoreUnavailable.
+    """
+    removed: dict[str, int] = {}
+    for _ in range(_ROUNDS):
+        with store.record() as tx:
+            gone = {table.name: _bite(tx, table, old) for table, old in _old(tx, chosen)}
+            gone = {name: count for name, count in gone.items() if count}
+            if gone:
+                reached("rows_removed", ", ".join(gone))
+                _tell(tx, gone)
+        for name, count in gone.items():
+            removed[name] = removed.get(name, 0) + count
+        if not gone:
+            break
+    with store.read() as tx:
+        span = seals.removable(tx, tx.now - chosen.keep_trail, sys.maxsize)
+        needed = set(tx.conn.execute(select(attempts.c.flow_run).where(attempts.c.state == "open")).scalars())
+        before = tx.now - chosen.keep_prefect_runs
+    runs, complaint = _prune_prefect(chosen, before, needed)
+    if runs:
+        removed["prefect_runs"] = runs
+        with store.record() as tx:
+            _tell(tx, {"prefect_runs": runs})
+    return Pruned(removed, max(0, span.last - span.first + 1), complaint)
+
+
+def _old(tx: Tx, chosen: Settings) -> list[tuple[Table, ColumnElement[bool]]]:
+    """Each table with what is too old in it."""
+    received, ended = tx.now - chosen.keep_inbox, tx.now - chosen.keep_evidence
+    over = select(incidents.c.number).where(incidents.c.state == State.RESOLVED, incidents.c.ended_at < ended)
+    still_open = select(incidents.c.number).where(incidents.c.state != State.RESOLVED)
+    said_since = exists().where(
+        incident_alerts.c.fingerprint == fingerprints.c.fingerprint,
+        or_(incident_alerts.c.last_seen >= received, incident_alerts.c.incident.in_(still_open)),
+    )
+    settled = messages.c.state.not_in(("due", "sending"))
+    return [
+        (
+            inbox,
+            and_(
+                inbox.c.state == "triaged",
+                inbox.c.triaged_at < received,
+                or_(inbox.c.incident.is_(None), inbox.c.incident.not_in(still_open)),
+            ),
+        ),
+        (quarantine, quarantine.c.received_at < received),
+        (fingerprints, and_(fingerprints.c.starts_at < received, ~said_since)),
+        (evidence, evidence.c.incident.in_(over)),
+        (
+            messages,
+            and_(
+                settled,
+                or_(
+                    and_(messages.c.incident.is_(None), messages.c.due_at < received),
+                    messages.c.incident.in_(over),
+                ),
+            ),
+        ),
+    ]
+
+
+def _bite(tx: Tx, table: Table, old: ColumnElement[bool]) -> int:
+    key = tuple_(*table.primary_key.columns)
+    some = select(*table.primary_key.columns).where(old).limit(BITE)
+    return tx.conn.execute(delete(table).where(key.in_(some))).rowcount
+
+
+def _tell(tx: Tx, gone: Mapping[str, int]) -> None:
+    words = ", ".join(f"{count} of {name}" for name, count in gone.items())
+    append(tx, actor="keeping", phase="outcome", what="store.pruned", reason=f"too old: {words}", data=dict(gone))
+
+
+def _prune_prefect(chosen: Settings, before: datetime, needed: set[str]) -> tuple[int, str | None]:
+    """Delete Prefect's finished runs of ours that ended before; how many, and what it refused.
+
+    Prefect REST API reference: "Read Flow Runs", "Delete Flow Run".
+    """
+    if chosen.prefect_api_url is None:
+        return 0, None
+    wanted = {
+        "flow_runs": {
+            "operator": "and_",
+            "state": {"type": {"any_": list(_FINISHED)}},
+            "end_time": {"before_": iso(before)},
+            "tags": {"all_": ["paramedic"]},
+        },
+        "sort": "START_TIME_ASC",
+        "limit": 200,
+    }
+    gone, kept = 0, 0
+    base = f"{chosen.prefect_api_url.rstrip('/')}/"
+    try:
+        with httpx.Client(base_url=base, auth=credentials(chosen), timeout=10, trust_env=False) as prefect:
+            while gone + kept < BITE:
+                page = prefect.post("flow_runs/filter", json=wanted | {"offset": kept}).raise_for_status().json()
+                if not page:
+                    break
+                for run in page:
+                    if run["id"] in needed:
+                        kept += 1
+                        continue
+                    answer = prefect.delete(f"flow_runs/{run['id']}")
+                    if answer.status_code != 404:  # somebody was faster
+                        answer.raise_for_status()
+                    gone += 1
+    except (httpx.HTTPError, ValueError, TypeError, KeyError) as error:
+        return gone, f"Prefect's run history was not pruned further: {type(error).__name__}: {error}"
+    return gone, None

@@ -1,0 +1,43 @@
+"""The runs of a responder that died: Prefect would show them as Running for ever."""
+
+from sqlalchemy import exists, select
+
+from paramedic.errors import TryAgain
+from paramedic.store import Store, leases
+from paramedic.store.tables import claims
+from paramedic.watchdog.prefect_status import PrefectEyes
+
+
+class Runs:
+    """The look at every run whose responder has not renewed its lease."""
+
+    def __init__(self, store: Store, prefect: PrefectEyes) -> None:
+        self._store = store
+        self._prefect = prefect
+
+    def look(self) -> None:
+        """Say in Prefect that it crashed. One whose claim is live goes on by itself, and is left alone.
+
+        What becomes of its incident is decided by its claim. Raises StoreUnavailable.
+        """
+        if self._prefect.is_of_another_store(self._store):
+            return  # whose watchdog looks at them
+        with self._store.read() as tx:
+            left = [
+                (name, holder)
+                for name, holder in leases.run_out(tx, leases.RUN)
+                if not tx.conn.execute(
+                    select(
+                        exists().where(
+                            claims.c.holder == name, claims.c.released.is_(False), claims.c.lease_until > tx.now
+                        )
+                    )
+                ).scalar_one()
+            ]
+        for name, holder in left:
+            try:
+                self._prefect.crash(name.removeprefix(leases.RUN), f"its responder {holder} has died")
+            except TryAgain:
+                continue  # the next look tells it
+            with self._store.write() as tx:
+                leases.release(tx, name, holder=holder)

@@ -1,0 +1,100 @@
+"""What Prefect says of itself and of a run, by plain HTTP: its client is part of what may be broken."""
+
+import logging
+
+import httpx
+
+from paramedic.errors import TryAgain
+from paramedic.settings import Settings
+from paramedic.store import Store, prefect_claim
+from paramedic.transports import http_deadline, prefect_http
+from paramedic.transports.prefect_login import credentials
+
+log = logging.getLogger(__name__)
+
+#: What `state` says of a run that this Prefect does not know.
+GONE = "GONE"
+
+
+class PrefectEyes:
+    """Looks at Prefect, for at most two seconds a look; a Prefect that let one look wait is not looked at again.
+
+    Prefect REST API reference: "Health Check", "Read Flow Run", "Set Flow Run State".
+    """
+
+    def __init__(self, chosen: Settings) -> None:
+        self._url = chosen.prefect_api_url
+        self._http = http_deadline.client(seconds=2.0, auth=credentials(chosen))
+        self._answers = True
+        self._installation: str | None = None
+
+    def complaint(self) -> str | None:
+        """Why it does not answer, or None. Begins a new round of looks; without an address there is nothing to say."""
+        self._answers = True
+        if self._url is None:
+            return None
+        found = prefect_http.complaint(self._http, self._url)
+        self._answers = found is None
+        return found
+
+    def is_of_another_store(self, store: Store) -> bool:
+        """Whether the store's runs are in another Prefect: that this one knows none of them says nothing.
+
+        Raises StoreUnavailable.
+        """
+        if self._url is None:
+            return False
+        with store.read() as tx:
+            if not prefect_claim.is_claimed(tx):
+                return False
+        self._installation = self._installation or prefect_claim.look(self._http, self._url)
+        if self._installation is None:  # it does not answer: that is for the other looks
+            return False
+        try:
+            with store.read() as tx:
+                prefect_claim.check(tx, self._installation)
+        except prefect_claim.AnotherPrefect as error:
+            log.warning("no run is looked at: %s", error)
+            return True
+        return False
+
+    def state(self, flow_run: str) -> str | None:
+        """The run's state type (`RUNNING`, `CANCELLED`, …), GONE, or None where Prefect does not say."""
+        if self._url is None or not self._answers:
+            return None
+        try:
+            answer = self._asked(f"{self._url}/flow_runs/{flow_run}")
+            if answer.status_code == 404 and "detail" in answer.json():  # and not of any other server
+                return GONE
+            said: str | None = answer.raise_for_status().json()["state_type"]
+        except httpx.TransportError:
+            self._answers = False
+            return None
+        except (httpx.HTTPStatusError, ValueError, KeyError, TypeError):
+            return None
+        return said or "PENDING"
+
+    def crash(self, flow_run: str, why: str) -> None:
+        """Have the run end as Crashed, or as Cancelled where an operator was about to cancel it, if it has not ended.
+
+        Raises TryAgain where Prefect does not say that it is so. Prefect REST API reference: "Set Flow Run State".
+        """
+        state = self.state(flow_run)
+        if state is None:
+            raise TryAgain("Prefect does not say how the run stands")
+        if state not in ("RUNNING", "PENDING", "CANCELLING"):
+            return
+        body = {"type": "CANCELLED" if state == "CANCELLING" else "CRASHED", "message": why}
+        try:
+            answer = self._http.post(f"{self._url}/flow_runs/{flow_run}/set_state", json={"state": body, "force": True})
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise TryAgain(f"Prefect does not take the run's end: {type(error).__name__}") from error
+
+    def _asked(self, address: str) -> httpx.Response:
+        """On SQLite Prefect says 503 now and then: one such word among three is no silence."""
+        for _ in range(2):
+            answer = self._http.get(address)
+            if answer.status_code < 500:
+                return answer
+        return self._http.get(address)

@@ -1,0 +1,126 @@
+"""Looks at the store, each alone: orders that wait, incidents without anybody, alerts without their decision."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+
+from paramedic.incidents.incident import State
+from paramedic.machine.clock import boottime, spoken
+from paramedic.settings import Settings
+from paramedic.store import Store, approvals, checks, incidents, messages
+from paramedic.store.tables import attempts, inbox, outbox
+from paramedic.store.tables import incidents as table
+from paramedic.store.tables import messages as letters
+from paramedic.watchdog.attempts import hand_over
+
+_AT_WORK = (State.OPEN, State.WORKING)
+
+
+class Looks:
+    """The looks that need the store and nothing else. All raise StoreUnavailable."""
+
+    def __init__(self, store: Store, chosen: Settings) -> None:
+        self._store = store
+        self._settings = chosen
+        self._began_at = boottime()
+
+    def orders(self) -> None:
+        """A run that Prefect could not be asked for goes to a person; the order is withdrawn with it."""
+        with self._store.read() as tx:
+            late = tx.now - self._settings.silent_after
+            query = select(outbox.c.incident, outbox.c.attempt, outbox.c.last_error)
+            stuck = list(tx.conn.execute(query.where(outbox.c.state == "waiting", outbox.c.written_at < late)))
+        for row in stuck:
+            with self._store.record() as tx:
+                attempt = incidents.attempt_of(tx, row.incident, row.attempt)
+                now = incidents.get(tx, row.incident)
+                unasked = attempt is not None and (attempt.state, attempt.dispatched_at) == ("open", None)
+                if unasked and attempt is not None and attempt.began_at is None and now.state in _AT_WORK:
+                    words = f"Prefect could not be asked to run it for {spoken(self._settings.silent_after)}"
+                    hand_over(tx, now, f"{words}: {row.last_error or 'nobody asked: is dispatch up?'}")
+
+    def orphans(self) -> None:
+        """An incident on which nothing works gets a person: a run was lost, or Paramedic is at fault."""
+        query = select(table.c.number).where(table.c.state.in_(_AT_WORK), table.c.number.not_in(_worked_on()))
+        with self._store.read() as tx:
+            found = list(tx.conn.execute(query).scalars())
+        for number in found:
+            with self._store.record() as tx:
+                if number in tx.conn.execute(query.where(table.c.number == number)).scalars():
+                    reason = "nothing works on it: a lost run, or a fault in Paramedic"
+                    hand_over(tx, incidents.get(tx, number), reason)
+
+    def unapproved(self) -> None:
+        """A change that nobody approved in time goes to a person with its incident: a time-out escalates."""
+        with self._store.read() as tx:
+            late = approvals.overdue(tx)
+        for one in late:
+            with self._store.record() as tx:
+                if approvals.expire(tx, one.id, actor="watchdog") is not None:
+                    hand_over(tx, incidents.get(tx, one.incident), one.nobody)
+
+    def untold(self) -> None:
+        """A handed-over incident of which nobody is being told climbs again from its first rung."""
+        climbing = select(letters.c.incident).where(
+            letters.c.kind == "rung", letters.c.state.in_(("due", "sending")), letters.c.incident.is_not(None)
+        )
+        query = select(table.c.number).where(table.c.state == State.HANDED_OVER, table.c.number.not_in(climbing))
+        with self._store.read() as tx:
+            quiet = tx.conn.execute(query).first() is not None
+        if quiet:
+            with self._store.record() as tx:
+                for number in list(tx.conn.execute(query).scalars()):
+                    incidents.climb(tx, incidents.get(tx, number))
+
+    def waiting_alerts(self) -> None:
+        """Alerts that wait too long for their decision, or for their second look: somebody looks at the gateway."""
+        waits = func.coalesce(inbox.c.look_again_at, inbox.c.received_at)
+        with self._store.read() as tx:
+            undecided: ColumnElement[bool] = or_(
+                inbox.c.state == "new", and_(inbox.c.state == "held", inbox.c.look_again_at <= tx.now)
+            )
+            count = tx.conn.execute(
+                select(func.count()).where(undecided, waits < tx.now - self._settings.silent_after).select_from(inbox)
+            ).scalar_one()
+        if count:
+            with self._store.write() as tx:
+                messages.queue_trouble(
+                    tx,
+                    subject="Alerts wait for their decision",
+                    body=f"{count} alerts have had no decision for {spoken(self._settings.silent_after)} or longer. "
+                    "Nothing is done about them, and no incident is open for them. Is the gateway up? What says its log?",
+                    same_within_minutes=30,
+                    times=0,
+                )
+
+    def untaken_checks(self) -> None:
+        """Checks that nobody samples, whatever the reason: what they should see is seen by nobody.
+
+        After a start their first round is waited for.
+        """
+        if boottime() - self._began_at < (3 * self._settings.checks_every).total_seconds():
+            return
+        with self._store.read() as tx:
+            untaken = checks.untaken(tx)
+        if untaken:
+            named = "\n".join(sorted({f"{one.runbook}/{one.name} at {one.target}" for one in untaken})[:50])
+            with self._store.write() as tx:
+                messages.queue_trouble(
+                    tx,
+                    subject="Checks are not taken",
+                    body=f"Nobody has sampled these for too long:\n{named}\n\n"
+                    "Does Prefect plan runs of health-check, and does a responder take them?",
+                    same_within_minutes=60,
+                    times=0,
+                )
+
+
+def _worked_on() -> Select[Any]:
+    """Incidents with an open attempt that somebody has, or will get: begun, in Prefect, or ordered."""
+    ordered = exists().where(
+        outbox.c.state == "waiting",
+        outbox.c.incident == attempts.c.incident,
+        outbox.c.attempt == attempts.c.attempt,
+    )
+    given = or_(attempts.c.began_at.is_not(None), attempts.c.dispatched_at.is_not(None), ordered)
+    return select(attempts.c.incident).where(attempts.c.state == "open", given)

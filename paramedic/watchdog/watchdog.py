@@ -1,0 +1,302 @@
+"""The watchdog's round: every look, each on its own, and a person told where one shows trouble."""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import httpx
+from sqlalchemy.exc import SQLAlchemyError
+
+from paramedic import settings
+from paramedic.audit.chain import Checkpoint
+from paramedic.errors import TryAgain, Useless
+from paramedic.machine.clock import boot, boottime, spoken
+from paramedic.paging import Pager
+from paramedic.settings import Settings, web_address
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, clock_jumps, generation, pauses, write_probe
+from paramedic.store import trail as kept
+from paramedic.store.messages import queue_trouble
+from paramedic.text.sanitize import one_line
+from paramedic.transports import http_deadline
+from paramedic.upkeep import checkpoints
+from paramedic.watchdog.attempts import Attempts
+from paramedic.watchdog.look import Look
+from paramedic.watchdog.orphaned_runs import Runs
+from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.stuck_work import Looks
+
+log = logging.getLogger(__name__)
+
+#: A checkpoint after so many entries, and after so many seconds if there is a new one at all.
+_CHECKPOINT_ENTRIES = 100
+_CHECKPOINT_SECONDS = 60.0
+
+#: Two clocks that were read within this time were read at once.
+_AT_ONCE_SECONDS = 1.0
+
+#: So long the next look waits for the one before (a store that is locked takes 5 s to say so), and a round for all of them: then
+#: they go on without it.
+_LOOK_SECONDS, _ROUND_SECONDS = 12.0, 30.0
+
+_STORE, _PREFECT, _GATEWAY = "the store", "the Prefect server", "the gateway"
+
+
+@dataclass
+class _Silence:
+    """Since when something has not answered, and when somebody was told, by the steady clock."""
+
+    since: float | None = None
+    told_at: float | None = None
+
+
+class Watchdog:
+    """Looks around. It is a process of its own, so that what it watches can die without it.
+
+    `probe` is a way to the same store of its own: it connects anew in every round, because a connection that is open
+    says nothing of a file that is gone or a server that takes no more. `steady` is a clock in seconds that never jumps.
+    """
+
+    def __init__(
+        self,
+        chosen: Settings,
+        store: Store,
+        probe: Store,
+        pager: Pager,
+        prefect: PrefectEyes,
+        *,
+        steady: Callable[[], float] = boottime,
+    ) -> None:
+        self._settings = chosen
+        self._store = store
+        self._probe = probe
+        self._pager = pager
+        self._prefect = prefect
+        self._steady = steady
+        self._silences = {name: _Silence() for name in (_STORE, _PREFECT, _GATEWAY)}
+        self._uuid: str | None = None
+        self._refused: str | None = None
+        self._checkpoint_at = steady()
+        self._heartbeat_at: float | None = None
+        self._http = http_deadline.client(seconds=2.0)
+        looks = Looks(store, chosen)
+        self._looks: list[Callable[[], object]] = [
+            self.keep_pace,
+            self.listen_to_the_store,
+            self.listen_to_prefect,
+            self.listen_to_the_gateway,
+            looks.unapproved,
+            Attempts(store, chosen, prefect).look,
+            Runs(store, prefect).look,
+            looks.orders,
+            looks.orphans,
+            looks.untold,
+            looks.waiting_alerts,
+            pager.end_acknowledgements,
+            looks.untaken_checks,
+            pager.deliver_due,
+            self.checkpoint,
+            self.heartbeat,
+        ]
+        self._threads = [Look() for _ in self._looks]
+        self._listening = {_name(self.listen_to_the_store): _STORE, _name(self.listen_to_prefect): _PREFECT}
+        self._listening[_name(self.listen_to_the_gateway)] = _GATEWAY
+        self._telling = Look()
+        self.beat: Callable[[], None] = lambda: None  # shows `up` that the rounds go on
+
+    def look(self) -> None:
+        """One round: every look is taken in its turn, whatever became of the others.
+
+        One that does not come back is left behind: the next ones begin without it, and it is not begun again before it is
+        back. A round waits for at most _ROUND_SECONDS in all.
+        """
+        patience = _ROUND_SECONDS
+        for one, thread in zip(self._looks, self._threads, strict=True):
+            self.beat()
+            patience -= thread.take(partial(self._guarded, one), min(patience, _LOOK_SECONDS))
+        self._telling.take(partial(self._guarded, self.tell_of_stuck), min(patience, _LOOK_SECONDS))
+
+    def _guarded(self, one: Callable[[], object]) -> None:
+        name = _name(one)
+        try:
+            one()
+        except (StoreUnavailable, StoreUnknown) as error:
+            log.warning("%s waits: %s", name, error)
+            self._refused = str(error)  # the next look at the store tells somebody
+        except Exception as error:  # a fault in one look keeps no other from being taken, and is told (P5)
+            log.exception("%s failed", name)
+            subject, words = f"The watchdog fails at {name}", f"{type(error).__name__}: {error}"
+            if one == self._pager.deliver_due:  # what is queued would not leave
+                self._pager.page_directly(subject, words)
+            else:
+                self._tell(subject, words, once_in=self._pager.repeat)
+
+    def tell_of_stuck(self) -> None:
+        """A look that does not come back is told: what it waits for does not answer, or it is at fault itself."""
+        for one, thread in zip(self._looks, self._threads, strict=True):
+            name, stuck = _name(one), thread.stuck_seconds()
+            if stuck is None:
+                continue
+            if name in self._listening:  # as if it did not answer
+                self._listen(self._listening[name], f"a look at it has not come back for {stuck:.0f} s")
+            elif stuck >= self._settings.silent_after.total_seconds() and not thread.told:
+                words = f"{name} has not come back for {stuck:.0f} s. The other looks go on without it."
+                log.error("%s", words)
+                thread.told = self._tell("A look of the watchdog stands still", words, once_in=self._pager.repeat)
+
+    def keep_pace(self) -> None:
+        """A clock that goes back keeps nobody waiting: what is due comes when it would have come. A person is told."""
+        began, started = self._steady(), boot()
+        with self._store.read() as tx:
+            if clock_jumps.in_step(tx, started, self._steady()):
+                return
+        with self._store.record() as tx:
+            steady = self._steady()
+            if steady - began > _AT_ONCE_SECONDS:  # it slept meanwhile: these may be two moments
+                return
+            back = clock_jumps.keep_pace(tx, started, steady)
+        if back:
+            self._tell(
+                "The clock went back",
+                f"The store's clock went back by {spoken(back)}. What waits for a moment goes back with it: pages, "
+                "leases, approvals and acknowledgements come when they would have come.",
+            )
+
+    # --- does it answer? ----------------------------------------------------------------------------------------------
+
+    def listen_to_the_store(self) -> None:
+        """A store that cannot be written is as good as gone: nothing acts, and no alert is taken.
+
+        What it refused to a look of the last round counts too: a full disk may still have room for some write.
+        """
+        complaint, self._refused = self._refused, None
+        try:
+            self._write_something()
+            self._store.close()  # to go on with what answers now, whatever stood there before
+        except (TryAgain, Useless, SQLAlchemyError) as error:
+            complaint = str(error).partition("\n")[0]
+            log.warning("%s", complaint)
+        finally:
+            self._probe.close()
+        self._listen(_STORE, complaint)
+
+    def _write_something(self) -> None:
+        self._uuid = self._uuid or self._probe.uuid
+        write_probe.write(self._probe, "watchdog", expected=self._uuid)
+
+    def listen_to_prefect(self) -> None:
+        """Without Prefect no playbook runs."""
+        self._listen(_PREFECT, self._prefect.complaint())
+
+    def listen_to_the_gateway(self) -> None:
+        """Without the gateway no alert is taken, nor where it says that it can take none. A store that is away is told once."""
+        address = web_address(self._settings.host, self._settings.port)
+        complaint = None
+        try:
+            answer = self._http.get(f"{address}/healthz")
+            if answer.is_success and self._silences[_STORE].since is None:
+                answer = self._http.get(f"{address}/readyz")
+            complaint = None if answer.is_success else f"HTTP {answer.status_code}: {one_line(answer.text)[:100]}"
+        except httpx.HTTPError as error:
+            complaint = type(error).__name__
+        self._listen(_GATEWAY, complaint)
+
+    def _listen(self, name: str, complaint: str | None) -> None:
+        """Tell somebody of a silence that lasts, again and again while it lasts, and of its end."""
+        silence, now = self._silences[name], self._steady()
+        if complaint is None:
+            told, silence.since, silence.told_at = silence.told_at, None, None
+            if told is not None:
+                self._tell(f"{name} answers again", f"{name} answers again.")
+            return
+        silence.since = now if silence.since is None else silence.since
+        if now - silence.since < self._settings.silent_after.total_seconds():
+            return
+        if silence.told_at is None or now - silence.told_at >= self._pager.repeat.total_seconds():
+            after = spoken(self._settings.silent_after)
+            words = f"{name} has not answered for {after} or longer: {complaint}.\n\nAlerts may not be acted on."
+            if self._tell(f"{name} does not answer", words):
+                silence.told_at = now
+
+    def _tell(self, subject: str, body: str, *, once_in: timedelta = timedelta(minutes=1)) -> bool:
+        """Through the store where it works, for its record; else straight to the person."""
+        if self._silences[_STORE].since is None:
+            try:
+                with self._store.write() as tx:
+                    minutes = math.ceil(once_in / timedelta(minutes=1))
+                    queue_trouble(tx, subject=subject, body=body, same_within_minutes=minutes, times=0)
+            except Exception:  # whatever keeps the word from the store, the person hears it
+                log.exception("told without the store: %s", subject)
+            else:
+                return True
+        return self._pager.page_directly(subject, body)
+
+    # --- what it leaves outside ---------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> None:
+        """The trail's head, signed, outside the database; and whether it follows from what was signed last.
+
+        Where it does not, nothing is signed, acts are paused, and a person hears of it until somebody has answered for it.
+        """
+        path = self._settings.checkpoints()
+        last = checkpoints.newest(path)
+        with self._store.read() as tx:
+            entry = kept.head(tx)
+            ours = last is not None and last.store == tx.store
+            again = last is not None and last.generation != generation(tx)
+        grown = (entry.seq if entry is not None else 0) - (last.seq if last is not None and ours else 0)
+        waited = self._steady() - self._checkpoint_at
+        try:
+            if again or grown < 0 or grown >= _CHECKPOINT_ENTRIES or (grown and waited >= _CHECKPOINT_SECONDS):
+                checkpoints.sign(self._store, self._settings)
+                self._checkpoint_at = self._steady()
+            else:
+                self._still_stands(last, path)
+        except checkpoints.Unproven as error:
+            self._distrust(str(error))
+
+    def _still_stands(self, last: Checkpoint | None, path: Path) -> None:
+        if last is not None:
+            key = settings.public_key(self._settings)
+            with self._store.read() as tx:
+                checkpoints.prove(tx, last, key, path)
+
+    def _distrust(self, why: str) -> None:
+        """What cannot be shown to be our trail is no ground to act on."""
+        self._tell(
+            "The trail is not what its last checkpoint saw",
+            f"{why}. Nothing is signed, and acts are paused. Run `paramedic audit verify`; who could edit the store? Where "
+            "you know why, `paramedic audit vouch` signs the trail as it stands now, and `paramedic resume` allows acts.",
+            once_in=self._pager.repeat,
+        )
+        with self._store.record() as tx:
+            reason = "the trail is not what its last checkpoint saw"
+            pauses.pause(tx, by="watchdog", reason=reason, actor="watchdog")
+
+    def heartbeat(self) -> None:
+        """Out to an address that the operator named: when it stops, somebody outside knows that nobody is told here.
+
+        It stops with this process, and when a store that is away could not be told of either.
+        """
+        url, now, store = self._settings.heartbeat_url, self._steady(), self._silences[_STORE]
+        every = self._settings.heartbeat_every.total_seconds()
+        if url is None or (self._heartbeat_at is not None and now - self._heartbeat_at < every):
+            return
+        lasted = now - store.since if store.since is not None else 0.0
+        if lasted >= self._settings.silent_after.total_seconds() and store.told_at is None:
+            log.error("no heartbeat: the store is away, and nobody can be told of it")
+            return
+        self._heartbeat_at = now
+        silent = [name for name, silence in self._silences.items() if silence.since is not None]
+        try:
+            answer = self._http.post(url.get_secret_value(), json={"paramedic": "alive", "silent": silent})
+            answer.raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            log.warning("the heartbeat did not leave: %s", type(error).__name__)  # its words may hold the address
+
+
+def _name(one: Callable[[], object]) -> str:
+    return getattr(one, "__qualname__", repr(one))

@@ -1,0 +1,72 @@
+"""What an operator sees of it in the Prefect UI. The store has it all: a UI that is away costs nothing but the view."""
+
+import logging
+
+import httpx
+from prefect.runtime import task_run
+
+from paramedic.incidents import report
+from paramedic.incidents.incident import Incident, State, name
+from paramedic.store import Store, Tx, incidents
+from paramedic.store.incident_story import story
+from paramedic.text.redaction import redact
+from paramedic.text.sanitize import visible
+from tasks.work import prefect_api
+
+log = logging.getLogger(__name__)
+
+#: How long the UI's server may take for each part of an answer. It is asked once.
+PATIENCE_SECONDS = 2.0
+
+
+def show(key: str, markdown: str, *, flow_run: str) -> None:
+    """Put a page beside the run. Plain HTTP: Prefect's client would repeat for minutes while a target is down."""
+    body = {
+        "key": key,
+        "type": "markdown",
+        "data": redact(markdown),
+        "flow_run_id": flow_run,
+        "task_run_id": task_run.id,
+    }
+    try:
+        with prefect_api(timeout=PATIENCE_SECONDS) as api:
+            api.post("/artifacts/", json=body).raise_for_status()
+    except (httpx.HTTPError, LookupError) as error:
+        log.warning("%s is in the store, and not in the Prefect UI: %s", key, error)
+
+
+def show_incident(store: Store, number: int, *, flow_run: str) -> None:
+    """How the incident stands as this run ends. Raises nothing: how the run ends is decided."""
+    try:
+        with store.read() as tx:
+            text = page(tx, incidents.get(tx, number))
+        show(f"incident-{name(number).lower()}", text, flow_run=flow_run)
+    except Exception:  # a fault of the view must not become the run's
+        log.exception("%s is not shown in the Prefect UI", name(number))
+
+
+def page(tx: Tx, incident: Incident) -> str:
+    """The incident's report as it stands, and how to go on: Markdown of ours, whatever is in it (P7)."""
+    said = report.markdown(story(tx, incident.number))
+    return f"{said}\n## How to go on\n\n{_how_to_go_on(incident)}\n"
+
+
+def quoted(text: str) -> str:
+    """As an indented block: no run of characters inside can end it, and none of it is markup (P7)."""
+    return "\n".join(f"    {line}" for line in visible(text).splitlines())
+
+
+def _how_to_go_on(incident: Incident) -> str:
+    ack, end = (f"`paramedic incident {verb} {incident.id} --by NAME`" for verb in ("ack", "resolve"))
+    match incident.state:
+        case State.RESOLVED:
+            return "It is over: nothing is left to do."
+        case State.HANDED_OVER:
+            return (
+                "A person is being told, rung by rung, until somebody takes it: by the link in their message, or with "
+                f"{ack}. Paramedic changes nothing more. When it is over: {end}."
+            )
+        case State.ACKNOWLEDGED:
+            return f"Somebody has it, and Paramedic changes nothing more. When it is over: {end}."
+        case _:
+            return f"Paramedic goes on with attempt {incident.attempt}, in a run of its own. To take it: {ack}."

@@ -1,0 +1,15 @@
+"""What need not be kept any longer?"""
+
+from paramedic.upkeep.retention import prune
+from tasks.scheduled import Round
+
+
+def remove_what_is_old(this: Round) -> str:
+    """Remove it, and say how much went. Raises StoreUnavailable; a Prefect that refuses is said, and no failure."""
+    gone = prune(this.store, this.settings)
+    words = [f"{count} of {name}" for name, count in gone.removed.items() if count]
+    if gone.sealable:
+        words.append(f"{gone.sealable} entries of the trail wait for `paramedic audit seal`")
+    if gone.complaint:
+        words.append(gone.complaint)
+    return "; ".join(words) or "nothing is old enough"

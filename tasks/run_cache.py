@@ -1,0 +1,76 @@
+"""What stands from run to run: settings, library, runbooks as they were read last. Read anew where something has changed."""
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+
+from prefect.settings import get_current_settings
+
+from paramedic import settings
+from paramedic.catalog import library, runbook
+from paramedic.catalog.library import Library
+from paramedic.catalog.runbook import Runbook
+from paramedic.settings import Settings
+from paramedic.store import Store, StoreUnavailable, StoreUnknown
+from paramedic.store.warm_up import rehearse
+from paramedic.text.yaml_document import BadDocument
+
+
+def chosen() -> Settings:
+    """The settings as environment and file are now. Raises BadSettings."""
+    said = frozenset((name, value) for name, value in os.environ.items() if name.upper().startswith("PARAMEDIC_"))
+    file = Path(os.environ.get("PARAMEDIC_CONFIG") or "paramedic.toml").absolute()
+    written = None
+    with contextlib.suppress(OSError):  # whether it may be missing, and why it cannot be read, `load` says
+        written = file.read_bytes()
+    return _settings(said, file, written)
+
+
+@functools.lru_cache(maxsize=1)
+def _settings(_said: frozenset[tuple[str, str]], _file: Path, _written: bytes | None) -> Settings:
+    return settings.load()
+
+
+def shelf(picked: Settings) -> Library:
+    """The library as its folders are now. Raises BadDocument where it cannot be used at all."""
+    return library.in_force(picked)
+
+
+@functools.lru_cache(maxsize=64)
+def parsed(text: str, name: str) -> Runbook:
+    """The runbook that an incident opened with. Raises BadDocument."""
+    return runbook.parse(text, name)
+
+
+@functools.lru_cache(maxsize=1)
+def store(url: str) -> Store:
+    """The store, opened once in this process."""
+    return Store(url)
+
+
+def results() -> Path:
+    """Where Prefect keeps results by default. Said by the flow, so that no run has to ask the server; ours keep none."""
+    return get_current_settings().results.local_storage_path
+
+
+def read_ahead() -> None:
+    """What a process may read before it is copied: no connection is opened. What cannot be read now is the run's to say."""
+    try:
+        picked = chosen()
+        known = shelf(picked)
+    except (settings.BadSettings, BadDocument, OSError):
+        return
+    for name in known.runbooks:
+        path = picked.runbooks / f"{name}.md"
+        parsed(path.read_text(encoding="utf-8"), path.name)
+    rehearse(store(picked.store()))
+
+
+def open_ways() -> None:
+    """What a process opens after it was copied, before its run comes. What is away now is the run's to find."""
+    try:
+        with store(chosen().store()).read():
+            pass
+    except (settings.BadSettings, StoreUnavailable, StoreUnknown):
+        return

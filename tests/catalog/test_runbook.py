@@ -1,0 +1,411 @@
+"""A runbook says what is wrong with it: file, line, column, what, and what is allowed."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
+
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.catalog import library
+from paramedic.catalog.runbook import AtOnce, Budget, Mode, Runbook, parse, schema
+from paramedic.catalog.services import Services, parse_services
+from paramedic.checks.check import CheckWords
+from paramedic.demo.folder import write
+from paramedic.demo.world import World
+from paramedic.remediation.remedy import Verb
+from paramedic.text.yaml_document import BadDocument
+
+ROOT = Path(__file__).parents[2]
+GOOD = (ROOT / "runbooks" / "tracking-api-memory.md").read_text()
+
+
+def _problems(text: str) -> list[str]:
+    with pytest.raises(BadDocument) as caught:
+        parse(text, "r.md")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def _shelved(folder: Path, text: str) -> Path:
+    """The text as the only runbook of the folder, beside the shipped services and people."""
+    for file in ("services.yaml", "oncall.yaml"):
+        (folder / file).write_text((ROOT / "runbooks" / file).read_text())
+    file = folder / "tracking-api-memory.md"
+    file.write_text(text)
+    return file
+
+
+def test_the_shipped_runbooks_have_nothing_wrong_and_observe() -> None:
+    shelf = library.load(ROOT / "runbooks")
+    assert shelf.problems == ()
+    assert [(one.name, one.mode) for one in shelf.runbooks.values()] == [
+        ("tracking-api-memory", Mode.OBSERVE),
+        ("tracking-api-slow", Mode.OBSERVE),
+    ]
+
+
+def test_the_shipped_check_writes_out_the_bounds_that_hold_where_none_are_written() -> None:
+    [check] = library.load(ROOT / "runbooks").runbooks["tracking-api-slow"].checks
+    assert check == CheckWords(check="health").made()
+
+
+def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:
+    world = World(tmp_path / "world", [("tracking-api", f"web-{number}", "") for number in range(1, 5)])
+    write(tmp_path / "runbooks", world.services_yaml("tracking-api"))
+    shelf = library.load(tmp_path / "runbooks")
+    assert shelf.problems == ()
+    assert len(shelf.runbooks) == 3
+
+
+def test_a_runbook_is_read_whole() -> None:
+    one = parse(GOOD, "r.md")
+    assert (one.name, one.mode, one.policy) == ("tracking-api-memory", Mode.OBSERVE, "default")
+    assert one.guardrails.budget == Budget(3, timedelta(hours=1))
+    assert one.verify.memory_below == 1_500_000_000
+    assert one.verify.stable == timedelta(minutes=1)
+    assert "supervisorctl" in one.prose
+
+
+def test_the_service_s_guardrails_are_read() -> None:
+    limits = parse(GOOD.replace("budget: 3 per hour", "service_budget: 5 per 30m, at_once: 1 of 4"), "r.md").guardrails
+    assert (limits.budget, limits.service_budget, limits.at_once) == (
+        None,
+        Budget(5, timedelta(minutes=30)),
+        AtOnce(1, 4),
+    )
+
+
+def test_the_channels_it_names_are_told_once_each() -> None:
+    named = parse(
+        GOOD.replace("settle:", "notify: ['webhook:ops', 'apprise:chat', 'webhook:ops']\nsettle:"), "r.md"
+    ).notify
+    assert [str(way) for way in named] == ["webhook:ops", "apprise:chat"]
+
+
+def test_an_address_that_is_nobody_s_hears_nothing(tmp_path: Path) -> None:
+    _shelved(tmp_path, GOOD.replace("settle:", "notify: ['email:eve@example.org']\nsettle:"))
+    [problem] = library.load(tmp_path).problems
+    assert "notify: email:eve@example.org is nobody's address in oncall.yaml" in str(problem)
+    assert "email:ada@example.org" in problem.allowed
+
+
+def test_without_a_mode_it_observes() -> None:
+    without = "\n".join(line for line in GOOD.split("\n") if not line.startswith("mode:"))
+    assert parse(without, "r.md").mode is Mode.OBSERVE
+
+
+def _front(text: str) -> Any:
+    return YAML(typ="safe").load(text.split("---")[1])
+
+
+@pytest.mark.parametrize("text", [GOOD, *(GOOD.replace(*one) for one in (
+    ("playbook: restart-service", "playbook: restore-service\ngroup: slow"),
+    ("settle: 10m", "notify: ['webhook:ops']"),
+    ("health: ok, memory_below: 1500MB", "check: [latency_p95, error_rate]"),
+    ("  - alert:", "  - {check: health, latency_p95: {critical: 300ms, for: 1m, hysteresis: 5%}}\n  - alert:"),
+    ("budget: 3 per hour", "service_budget: 5 per 30m, at_once: 1 of 4, approval: {restart: critical}"),
+    ("  verify:", "  remedies: [rollback-if-deployed-within: 30m, {run: x}, restart]\n  verify:"),
+))])  # fmt: skip
+def test_the_schema_that_an_editor_completes_by_takes_what_lint_takes(text: str) -> None:
+    Draft202012Validator(schema()).validate(_front(text))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("settle:", "setle:"),
+        ("mode: observe", "mode: maybe"),
+        ("stable: 1m", "stable: 60"),
+        ("supervisord:", "superd:"),
+        ("  verify:", "  remedies: [reboot]\n  verify:"),
+    ],
+)
+def test_the_schema_shows_what_lint_refuses(change: tuple[str, str]) -> None:
+    assert not Draft202012Validator(schema()).is_valid(_front(GOOD.replace(*change)))
+
+
+def _with_remedies(said: str) -> str:
+    playbook = "playbook: restore-service"
+    return GOOD.replace("playbook: restart-service", playbook).replace("  verify:", f"  remedies: {said}\n  verify:")
+
+
+def test_remedies_are_a_ladder_in_the_order_of_their_author() -> None:
+    one = parse(_with_remedies("[rollback-if-deployed-within: 30m, {run: clear-cache}, restart, rollback]"), "r.md")
+    assert [(remedy.rung, remedy.verb, remedy.name) for remedy in one.remedies] == [
+        (1, Verb.ROLL_BACK, "rollback-if-deployed-within: 30m"),
+        (2, Verb.RUN, "run: clear-cache"),
+        (3, Verb.RESTART, "restart"),
+        (4, Verb.ROLL_BACK, "rollback"),
+    ]
+    assert one.remedies[0].deployed_within == timedelta(minutes=30)
+    assert [remedy.verb for remedy in parse(GOOD, "r.md").remedies] == [Verb.RESTART], "a runbook without restarts"
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ("[reboot]", "with.remedies.0: write `restart`, `rollback`"),
+        ("[restart, {run: ''}]", "with.remedies.1: write `restart`"),
+        ("[rollback-if-deployed-within: soon]", "'soon' is no duration"),
+        ("[{run: a, restart: b}]", "write `restart`"),
+        ("[]", "at least 1 item"),
+    ],
+)
+def test_a_remedy_that_nobody_knows_is_refused(said: str, says: str) -> None:
+    assert says in _problems(_with_remedies(said))[0]
+
+
+APPROVAL = "\n    restart: critical\n    rollback-if-deployed-within: warning\n    'run: clear-cache': warning"
+
+
+def _with_approval(said: str, *, mode: str = "act") -> str:
+    text = _with_remedies("[rollback-if-deployed-within: 30m, {run: clear-cache}, restart, {run: dump}]")
+    text = text.replace("mode: observe", f"mode: {mode}")
+    return re.sub(r"(?m)^guardrails:.*(\n .*)*", f"guardrails:\n  approval:{said}", text)
+
+
+def test_an_approval_is_asked_by_remedy_and_from_its_severity_on() -> None:
+    one = parse(_with_approval(APPROVAL), "r.md")
+    assert [one.asks_from(remedy) for remedy in one.remedies] == [
+        Severity.WARNING,
+        Severity.WARNING,
+        Severity.CRITICAL,
+        None,
+    ]
+
+
+def test_a_runbook_that_asks_asks_before_every_change() -> None:
+    one = parse(_with_approval(APPROVAL, mode="ask"), "r.md")
+    assert {one.asks_from(remedy) for remedy in one.remedies} == {Severity.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        (
+            "\n    restart: critical\n    restrt: critical",
+            "guardrails.approval.restrt: the ladder has no such remedy; ",
+        ),
+        ("\n    rollback-if-deployed: warning", "did you mean rollback-if-deployed-within?"),
+        ("\n    'run: drop-cache': warning", "did you mean run: clear-cache?"),
+        ("\n    xyzzy: warning", "it has rollback-if-deployed-within, run: clear-cache, restart, run: dump"),
+    ],
+)
+def test_an_approval_of_what_is_no_remedy_of_the_ladder_is_refused_at_its_place(said: str, says: str) -> None:
+    text = _with_approval(said)
+    problem = _problems(text)[0]
+    assert says in problem
+    line = next(number for number, line in enumerate(text.split("\n"), 1) if line == said.rpartition("\n")[2])
+    assert problem.startswith(f"r.md:{line}:5: ")
+
+
+def test_restart_service_knows_one_remedy(tmp_path: Path) -> None:
+    file = _shelved(tmp_path, _with_remedies("[restart, restart]"))
+    assert library.load(tmp_path).problems == ()
+    file.write_text(file.read_text().replace("restore-service", "restart-service"))
+    problem = library.load(tmp_path).problems[0]
+    assert "restart-service knows one remedy" in problem.what
+    assert "playbook: restore-service" in problem.allowed
+
+
+def test_a_remedy_that_the_targets_cannot_have_is_refused(tmp_path: Path) -> None:
+    _shelved(tmp_path, _with_remedies("[{run: clear-cache}, rollback]"))
+    services = tmp_path / "services.yaml"
+    services.write_text(re.sub("(?m)^ *releases: .*\n", "", services.read_text()))
+    problems = [str(problem) for problem in library.load(tmp_path).problems]
+    assert "no command 'clear-cache' for web-1/tracking-api; there are: none" in problems[0]
+    assert "web-1/tracking-api has no releases to roll back; services.yaml: releases: /folder" in problems[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "written", "allowed"),
+    [
+        ("runbook: ", "runbook: anothers-name", "write "),
+        ("service: ", "service: payments", "it lists: tracking-api"),
+        ("playbook: ", "playbook: restart-servce", "there are: restart-service, restore-service"),
+        ("escalate: ", "escalate: {policy: nights}", "there are: default"),
+        ("guardrails: ", "guardrails: {at_once: 1 of 7}", "write 1 of 1"),
+    ],
+)
+def test_what_another_file_does_not_know_is_said_at_its_place_with_what_there_is(
+    tmp_path: Path, line: str, written: str, allowed: str
+) -> None:
+    text = re.sub(f"(?m)^{line}.*$", written, GOOD)
+    file = _shelved(tmp_path, text)
+    [problem] = library.load(tmp_path).problems
+    at = next(number for number, one in enumerate(text.split("\n"), 1) if one == written)
+    assert (problem.file, problem.line) == (str(file), at)
+    assert allowed in problem.allowed
+
+
+def test_a_runbook_may_name_a_playbook_of_ones_own_folder(tmp_path: Path) -> None:
+    _shelved(tmp_path, GOOD.replace("restart-service", "our-restart"))
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    assert "there is no 'our-restart'; there are: restart-service, restore-service" in str(
+        library.load(tmp_path, flows).problems[0]
+    )
+    (flows / "our_restart.py").write_text("")
+    assert library.load(tmp_path, flows).problems == ()
+
+
+def test_its_version_is_its_whole_text() -> None:
+    assert parse(GOOD, "r.md").version != parse(GOOD + "\n", "r.md").version
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (
+            "settle:",
+            "notify: [slack:ops]\nsettle:",
+            "notify.0: 'slack:ops' is no way to tell somebody; write email:ada@",
+        ),
+        ("settle:", "notify: ['webhook:https://h/x']\nsettle:", "notify.0: 'webhook:https://h/x' is no way"),
+        ("settle:", "setle:", "r.md:13:1: setle: no such key, or one that is not enforced; did you mean settle?"),
+        ("cooldown:", "window:", "guardrails.window: no such key"),
+        ("budget: 3 per hour", "budget: often", "guardrails.budget: write `3 per hour`"),
+        ("budget: 3 per hour", "budget: 0 per hour", "guardrails.budget: a budget of nothing allows nothing"),
+        ("budget: 3 per hour", "service_budget: 5", "guardrails.service_budget: write `3 per hour`"),
+        ("budget: 3 per hour", "at_once: 2 of 1", "guardrails.at_once: write `1 of 4`"),
+        ("budget: 3 per hour", "at_once: 0 of 4", "guardrails.at_once: write `1 of 4`"),
+        ("budget: 3 per hour", "at_once: one", "guardrails.at_once: write `1 of 4`"),
+        ("mode: observe", "mode: maybe", "mode: Input should be 'observe', 'ask' or 'act'"),
+        (
+            "guardrails:",
+            "guardrails: {approval: {restart: high}}\nx:",
+            "approval.restart: Input should be 'warning' or",
+        ),
+        ("stable: 1m", "stable: soon", "'soon' is no duration; write 250ms"),
+        ("stable: 1m", "stable: 9m", "`stable` is more than nothing and less than `within`"),
+        ("memory_below: 1500MB", "memory_below: much", "'much' is no size"),
+        ("health: ok, memory_below: 1500MB, ", "", "name at least one condition"),
+        ("evidence: [process-tree", "evidence: [everything", "with.evidence.0"),
+        ("{supervisord: tracking-api, ", "{", "with.target: name exactly one of `supervisord: PROGRAM`"),
+        ("{supervisord: tracking-api, ", "{supervisord: a, systemd: a.service, ", "with.target: name exactly one of"),
+        (
+            "{supervisord: tracking-api, ",
+            "{sistemd: a.service, ",
+            "with.target.sistemd: no such key, or one that is not enforced; did you mean systemd?",
+        ),
+        ("settle: 10m", "settle: 10", "settle: 10 is no duration"),
+        ("memory_below: 1500MB", "memory_below: 1500", "1500 is no size"),
+        ('{env=~"prod|canary"}', '{env~"prod"}', "write label="),
+        ('{env=~"prod|canary"}', '{env=~"(?=a)"}', "is no pattern (RE2)"),
+        ('{env=~"prod|canary"}', '{env=~"("}', "is no pattern"),
+        ("service: tracking-api", "service: [", "this is no YAML"),
+        ("service: tracking-api\n", "", "service: is missing"),
+        ("## Mitigation", "## Afterwards", "the prose has no Mitigation"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(before: str, after: str, says: str) -> None:
+    assert before in GOOD
+    problems = _problems(GOOD.replace(before, after, 1))
+    assert any(says in problem for problem in problems), problems
+    assert all(problem.startswith("r.md:") for problem in problems)
+
+
+def test_all_problems_are_said_at_once() -> None:
+    assert len(_problems(GOOD.replace("settle:", "setle:").replace("mode: observe", "mode: maybe"))) == 2
+
+
+@given(st.text(max_size=200))
+def test_no_text_makes_anything_but_problems(text: str) -> None:
+    for whole in (text, f"---\n{text}\n---\n"):
+        with pytest.raises(BadDocument):
+            parse(whole, "r.md")
+
+
+# --- which target is meant ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def services() -> Services:
+    return parse_services((ROOT / "runbooks" / "services.yaml").read_text(), "services.yaml")
+
+
+@pytest.fixture
+def one() -> Runbook:
+    return parse(GOOD, "r.md")
+
+
+def _alert(**labels: str) -> Alert:
+    return Alert("a", "TrackingApiMemory", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", labels)
+
+
+def test_it_wants_its_alerts_and_no_others(one: Runbook) -> None:
+    assert one.wants(_alert(env="prod"))
+    assert one.wants(_alert(env="canary"))
+    assert not one.wants(_alert(env="production"))
+    assert not one.wants(_alert())
+
+
+@pytest.mark.parametrize("spelling", ["web-1", "web-1:9100", "web-1.internal"])
+def test_a_listed_host_is_found_by_any_of_its_spellings(one: Runbook, services: Services, spelling: str) -> None:
+    target = one.locate(_alert(instance=spelling), services)
+    assert not isinstance(target, str)
+    assert target.id == "web-1/tracking-api"
+
+
+@pytest.mark.parametrize("host", ["web-9", "web-1/../web-2", "{instance}", "", "web-1\n", "$(reboot)"])
+def test_a_label_cannot_name_a_host_that_is_not_listed(one: Runbook, services: Services, host: str) -> None:
+    assert isinstance(one.locate(_alert(instance=host), services), str)
+
+
+def test_a_systemd_unit_is_found_as_one_and_not_as_a_program() -> None:
+    text = GOOD.replace("supervisord: tracking-api", 'systemd: "{unit}"').replace("log-tail", "journal")
+    unit = parse(text, "r.md")
+    assert unit.evidence == ("process-tree", "memory", "journal")
+    listed = "services:\n  tracking-api:\n    targets:\n      - host: web-1\n        systemd: tracking-api.service\n"
+    services = parse_services(listed, "services.yaml")
+    target = unit.locate(_alert(unit="tracking-api.service", instance="web-1"), services)
+    assert not isinstance(target, str)
+    assert (target.id, target.kind) == ("web-1/tracking-api.service", "systemd")
+    said = unit.locate(_alert(unit="other.service", instance="web-1"), services)
+    assert said == "services.yaml lists no systemd 'other.service' on host 'web-1'"
+    assert isinstance(parse(GOOD, "r.md").locate(_alert(instance="web-1"), services), str)
+
+
+def test_a_missing_label_is_said(one: Runbook, services: Services) -> None:
+    assert one.locate(_alert(), services) == "the alert has no label instance, which its target needs"
+
+
+# --- the folder -----------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_runbook_is_refused_alone_and_aloud(tmp_path: Path) -> None:
+    _shelved(tmp_path, GOOD)
+    (tmp_path / "broken.md").write_text("nothing")
+    (tmp_path / "misnamed.md").write_text(GOOD)
+    shelf = library.load(tmp_path)
+    assert list(shelf.runbooks) == ["tracking-api-memory"]
+    assert {Path(problem.file).name for problem in shelf.problems} == {"broken.md", "misnamed.md"}
+
+
+def test_a_blast_radius_over_another_number_of_targets_than_are_listed_is_refused(tmp_path: Path) -> None:
+    runbook = _shelved(tmp_path, GOOD.replace("budget: 3 per hour", "at_once: 1 of 4"))
+    problems = [str(problem) for problem in library.load(tmp_path).problems]
+    assert len(problems) == 1
+    assert "at_once: says 4 targets, and services.yaml lists 1 of tracking-api; write 1 of 1" in problems[0]
+    runbook.write_text(runbook.read_text().replace("1 of 4", "1 of 1"))
+    assert library.load(tmp_path).problems == ()
+
+
+@pytest.mark.parametrize("file", ["services.yaml", "oncall.yaml"])
+def test_without_services_or_oncall_nothing_is_loaded(tmp_path: Path, file: str) -> None:
+    for one in (ROOT / "runbooks").iterdir():
+        (tmp_path / one.name).write_text(one.read_text())
+    (tmp_path / file).unlink()
+    with pytest.raises(BadDocument, match=file):
+        library.load(tmp_path)
+
+
+def test_a_target_listed_twice_is_refused() -> None:
+    text = (ROOT / "runbooks" / "services.yaml").read_text()
+    with pytest.raises(BadDocument, match="listed twice"):
+        parse_services(text + text[text.index("      - host") :], "services.yaml")

@@ -1,0 +1,154 @@
+"""The schedules that Prefect is told of, and which rounds a worker begins."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import pytest
+from groups import write
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import WorkerFlowRunResponse
+from ruamel.yaml import YAML
+
+from paramedic.dispatch.registration import schedules
+from paramedic.machine.clock import utc_now
+from paramedic.responder.__main__ import make_room
+from paramedic.responder.worker import PLAYBOOKS, RESERVED, ParamedicWorker
+from paramedic.settings import Settings
+
+SAID = YAML(typ="safe").load((Path(__file__).parents[2] / "prefect.yaml").read_text())["deployments"]
+MINUTE = timedelta(minutes=1)
+
+
+def test_each_group_has_one_schedule_whose_runs_know_their_group_and_period() -> None:
+    declared = next(one for one in SAID if one["name"] == "health-check")["schedules"]
+    made = schedules(declared, groups=["default", "web"], every=timedelta(seconds=30))
+    assert [(one.slug, one.parameters) for one in made] == [
+        ("default", {"run": {"group": "default", "every": 30}}),
+        ("web", {"run": {"group": "web", "every": 30}}),
+    ]
+    assert made == schedules(declared, groups=["default", "web"], every=timedelta(seconds=30)), "the same at each start"
+    assert schedules(declared, groups=[], every=MINUTE) == []
+
+
+def test_a_schedule_without_a_group_is_made_as_it_is_written() -> None:
+    (made,) = schedules([{"interval": 20, "slug": "all", "parameters": {"run": {}}}], groups=["a", "b"], every=MINUTE)
+    assert (made.schedule.interval, made.parameters) == (timedelta(seconds=20), {"run": {"every": 20}})
+
+
+def entry(*, late: timedelta = timedelta(0), scheduled: bool = True, **run: Any) -> WorkerFlowRunResponse:
+    one = FlowRun(
+        flow_id=uuid4(),
+        name="a run",
+        auto_scheduled=scheduled,
+        expected_start_time=utc_now() - late,
+        parameters={"run": run or {"group": "default", "every": 60}},
+    )
+    return WorkerFlowRunResponse(work_pool_id=uuid4(), work_queue_id=uuid4(), flow_run=one)
+
+
+class Client:
+    def __init__(self) -> None:
+        self.ended: list[tuple[Any, str]] = []
+
+    async def set_flow_run_state(self, flow_run: Any, state: Any, *, force: bool) -> None:
+        assert force
+        self.ended.append((flow_run, state.name))
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Which runs the worker begins: none of them gets a process."""
+    found: list[Any] = []
+    monkeypatch.setattr(ParamedicWorker, "_submit_run", lambda _, run: run)
+    monkeypatch.setattr(
+        ParamedicWorker,
+        "_runs_task_group",
+        SimpleNamespace(start_soon=lambda _, run: found.append(run.id)),
+        raising=False,
+    )
+    return found
+
+
+def _worker(limit: int) -> ParamedicWorker:
+    worker = ParamedicWorker(work_pool_name="p", limit=limit)
+    worker._runs_task_group = ParamedicWorker._runs_task_group
+    worker._limiter = anyio.CapacityLimiter(limit)
+    return worker
+
+
+def poll(worker: ParamedicWorker, *entries: WorkerFlowRunResponse) -> Client:
+    worker._client = client = Client()  # type: ignore[assignment]
+    asyncio.run(worker._submit_scheduled_flow_runs(list(entries)))
+    return client
+
+
+def test_rounds_that_were_missed_end_without_a_process_and_late_playbooks_do_not(begun: list[Any]) -> None:
+    missed = [entry(late=number * MINUTE) for number in range(1, 100)]
+    due, playbook = entry(late=timedelta(seconds=30)), entry(late=10 * MINUTE, scheduled=False, incident="x", attempt=1)
+    client = poll(_worker(PLAYBOOKS + 2), *missed, due, playbook)
+    assert client.ended == [(one.flow_run.id, "Skipped") for one in missed]
+    assert begun == [playbook.flow_run.id, due.flow_run.id], "and a playbook goes first"
+
+
+def test_rounds_never_take_the_room_of_playbooks(begun: list[Any]) -> None:
+    async def polled() -> None:
+        worker = _worker(PLAYBOOKS + 2)
+        rounds = [entry() for _ in range(5)]
+        await worker._submit_scheduled_flow_runs(rounds)
+        assert begun == [one.flow_run.id for one in rounds[:2]]
+        await worker._submit_scheduled_flow_runs(rounds)
+        assert len(begun) == 2, "both are still at work"
+        playbooks = [entry(scheduled=False) for _ in range(PLAYBOOKS - RESERVED)]
+        await worker._submit_scheduled_flow_runs(playbooks)
+        assert len(begun) == 2 + len(playbooks)
+        for one in rounds[:2]:
+            worker._end(one.flow_run.id)
+        await worker._submit_scheduled_flow_runs(rounds[2:])
+        assert len(begun) == 4 + len(playbooks)
+
+    asyncio.run(polled())
+
+
+def test_of_the_room_of_playbooks_some_is_kept_for_what_is_critical(begun: list[Any]) -> None:
+    async def polled() -> None:
+        worker = _worker(PLAYBOOKS + 2)
+        warnings = [entry(scheduled=False) for _ in range(PLAYBOOKS)]
+        await worker._submit_scheduled_flow_runs(warnings)
+        assert len(begun) == PLAYBOOKS - RESERVED
+        critical = [entry(scheduled=False) for _ in range(PLAYBOOKS)]
+        for one in critical:
+            one.flow_run.work_queue_name = "critical"
+        await worker._submit_scheduled_flow_runs([*warnings, *critical])
+        assert begun[PLAYBOOKS - RESERVED :] == [one.flow_run.id for one in critical[: RESERVED + 2]]
+
+    asyncio.run(polled())
+
+
+def test_a_run_that_is_at_work_is_not_begun_again(begun: list[Any]) -> None:
+    async def polled() -> None:
+        worker = _worker(PLAYBOOKS + 2)
+        one = entry(scheduled=False)
+        await worker._submit_scheduled_flow_runs([one, one])
+        await worker._submit_scheduled_flow_runs([one])
+        assert begun == [one.flow_run.id]
+
+    asyncio.run(polled())
+
+
+def test_the_rounds_of_a_group_that_is_new_get_room_and_no_fault_in_a_file_takes_it_away(tmp_path: Path) -> None:
+    async def grown() -> None:
+        worker, chosen = ParamedicWorker(work_pool_name="p"), Settings(runbooks=tmp_path)
+        worker._limiter = anyio.CapacityLimiter(PLAYBOOKS + 4)
+        write(tmp_path, "default", "web")
+        await make_room(worker, chosen)
+        assert worker.limiter.total_tokens == PLAYBOOKS + 8
+        (tmp_path / "services.yaml").write_text("services: [")
+        await make_room(worker, chosen)
+        assert worker.limiter.total_tokens == PLAYBOOKS + 8
+
+    asyncio.run(grown())

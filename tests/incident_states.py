@@ -1,0 +1,198 @@
+"""Incidents at every stage of their way, made by the store's own moves; and who is on call for them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.oncall.escalation import Oncall, parse_oncall
+from paramedic.paging import Pager
+from paramedic.remediation.approval import Approval
+from paramedic.remediation.target import Identity
+from paramedic.store import Store, acts, approvals, claims, incidents
+from paramedic.store import trail as kept
+from paramedic.store.acts import Act, Limits
+from paramedic.store.claims import Claim
+from paramedic.store.incidents import Plan
+
+Paging = Callable[..., Pager]
+
+RUNBOOK = """\
+---
+runbook: tracking-api-memory
+---
+**Meaning.** It holds too much memory.
+
+## Mitigation
+
+1. Restart it:
+   ```
+   # as root
+   supervisorctl restart tracking-api
+   ```
+2. Give it a larger machine.
+
+### If that does not help
+
+3. Wake the owner.
+
+## Afterwards
+
+Write it down.
+"""
+
+PEOPLE = """\
+people:
+  ada: {name: Ada, email: ada@example.org}
+  bob: {name: Bob, email: bob@example.org}
+  eve: {name: Eve}
+rotation: {zone: UTC, starts: 2026-01-05 09:00, every: 1 week, people: [ada]}
+policies:
+  default:
+    rungs: [{tell: oncall}, {tell: bob, after: 10m}]
+    repeat: 30m
+"""
+
+
+@dataclass
+class OnCall:
+    """What a Pager takes for its shelf."""
+
+    oncall: Oncall
+
+
+def on_call(said: str = PEOPLE) -> OnCall:
+    return OnCall(parse_oncall(said, "oncall.yaml"))
+
+
+def alert(name: str = "TrackingApiMemory", severity: Severity = Severity.CRITICAL, **labels: str) -> Alert:
+    began = datetime(2026, 1, 31, 9, 29, tzinfo=UTC)
+    status = Status.FIRING
+    said = {"alertname": name, **labels}
+    return Alert("alertmanager", name, severity, status, began, fingerprint("alertmanager", said), said)
+
+
+def ordered(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
+    """Opened; its first run waits in the outbox."""
+    plan = Plan("tracking-api-memory", "v1", RUNBOOK, 1)
+    with store.record() as tx:
+        return incidents.open_incident(
+            tx, alert(**said), service="tracking-api", target=target, policy="default", reason="it is new", plan=plan
+        )
+
+
+def dispatched(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
+    """Prefect has its run, `run-1`."""
+    incident = ordered(store, target, **said)
+    with store.record() as tx:
+        send(tx, incident, 1)
+    return incident
+
+
+def send(tx: incidents.Tx, incident: Incident, attempt: int) -> None:
+    from paramedic.store import outbox
+
+    assert outbox.sent(tx, incident.number, attempt)
+    incidents.dispatched(tx, incident.number, attempt, flow_run=f"run-{attempt}")
+
+
+def begun(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
+    """Its run works on it, and has no claim."""
+    incident = dispatched(store, target, **said)
+    with store.record() as tx:
+        assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
+    return incident
+
+
+def holding(store: Store, target: str = "web-1/tracking-api", **said: Any) -> tuple[Incident, Claim]:
+    """Its run has the claim, for ten seconds."""
+    incident = begun(store, target, **said)
+    lease = timedelta(seconds=10)
+    with store.record() as tx:
+        claim = claims.take(tx, target=target, incident=incident.number, attempt=1, holder="run:run-1", lease=lease)
+    assert isinstance(claim, Claim)
+    return incident, claim
+
+
+def acting(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, Act]:
+    """Its run has written an intent, and no outcome."""
+    incident, claim = holding(store, target)
+    with store.record() as tx:
+        act = acts.intend(
+            tx,
+            claim,
+            rung=1,
+            remedy="restart",
+            identity=Identity(4711, 1.0, "RUNNING"),
+            deadline=timedelta(seconds=5),
+            limits=Limits("act", None, None),
+        )
+    assert isinstance(act, Act)
+    return incident, act
+
+
+def asking(store: Store, target: str = "web-1/tracking-api", **said: Any) -> tuple[Incident, Approval]:
+    """Its run asked a person before its first rung, gave its claim back, and is suspended."""
+    incident, claim = holding(store, target, **said)
+    with store.record() as tx:
+        asked = approvals.ask(
+            tx,
+            incident=incident.number,
+            attempt=1,
+            rung=1,
+            target=target,
+            remedy="restart",
+            identity=Identity(4711, 1.0, "RUNNING"),
+            within=timedelta(minutes=15),
+            flow_run="run-1",
+            policy="default",
+            severity=incident.severity,
+        )
+        claims.release(tx, claim)
+    return incident, asked
+
+
+def handed_over(
+    store: Store, because: str = "restarted, still failing", title: str = "TrackingApiMemory", **said: Any
+) -> Incident:
+    """Its first rung is due."""
+    incident = ordered(store, name=title, **said)
+    with store.record() as tx:
+        return incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, because), actor="run:run-1")
+
+
+@contextmanager
+def unwritable(url: str) -> Iterator[None]:
+    """The database can be read and not written: SQLite locked, PostgreSQL read-only."""
+    import sqlite3
+
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.engine import make_url
+
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        lock = sqlite3.connect(str(parsed.database), isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            lock.close()
+        return
+    engine = create_engine(parsed.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as conn:
+        conn.execute(text(f"ALTER DATABASE {parsed.database} SET default_transaction_read_only = on"))
+        try:
+            yield
+        finally:
+            conn.execute(text(f"ALTER DATABASE {parsed.database} RESET default_transaction_read_only"))
+    engine.dispose()
+
+
+def told(store: Store) -> list[tuple[str, str]]:
+    """What the trail says of messages, and why."""
+    with store.read() as tx:
+        return [(entry.what, entry.reason) for entry in kept.entries(tx) if entry.actor == "pager"]

@@ -1,0 +1,73 @@
+"""The end of a log, whatever lies there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from paramedic.errors import TryAgain, Useless
+from paramedic.integrations.probes import log_file
+from paramedic.integrations.probes.log_file import tail
+
+
+def test_the_last_lines_are_told(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(f"line {number}\n" for number in range(1000)))
+    assert tail(log, max_lines=2) == "line 998\nline 999\n"
+    assert tail(log).count("\n") == 100
+    log.write_text("one\ntwo, not ended")
+    assert tail(log) == "one\ntwo, not ended"
+    assert tail(log, max_lines=1) == "two, not ended"
+
+
+def test_a_small_budget_begins_at_a_whole_line(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("äöü first\nsecond\nthird\n")
+    assert tail(log, max_bytes=16) == "second\nthird\n"
+    log.write_bytes(b"x" * 100)
+    assert tail(log, max_bytes=10) == "x" * 10
+
+
+def test_an_empty_log_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    assert tail(tmp_path / "log") == ""
+
+
+def test_what_moves_a_terminal_or_is_no_text_is_shown_as_what_it_is(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"\x1b]0;owned\x07 \xff\xfe \xc2\x9b31m \xe2\x80\xae \x00 tab\there\r\n" + "üöä\rover\n".encode())
+    assert tail(log) == "\\x1b]0;owned\\x07 \\xff\\xfe \\x9b31m \\u202e \\x00 tab\there\nüöä\\rover\n"
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for path in (tmp_path, tmp_path / "fifo", tmp_path / "link", "/dev/tty"):
+        with pytest.raises(Useless, match="no regular file"):
+            tail(path)
+
+
+def test_a_link_to_a_regular_file_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "app.log.1").write_text("here\n")
+    (tmp_path / "app.log").symlink_to("app.log.1")
+    assert tail(tmp_path / "app.log") == "here\n"
+
+
+def test_a_log_in_rotation_may_be_back_in_a_moment(tmp_path: Path) -> None:
+    with pytest.raises(TryAgain, match="just now"):
+        tail(tmp_path / "rotated-away")
+
+
+def test_a_log_truncated_while_we_look_is_read_from_its_new_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("new\n")
+    monkeypatch.setattr(log_file.os, "fstat", lambda _: os.stat_result([0o100644, 0, 0, 0, 0, 0, 90_000, 0, 0, 0]))
+    assert tail(log) == "new\n"
+
+
+def test_a_path_that_cannot_be_one_is_useless() -> None:
+    for path in ("a\0b", "x" * 5000):
+        with pytest.raises(Useless, match="cannot be read"):
+            tail(path)

@@ -1,0 +1,172 @@
+"""The supervisord integration against servers that lie."""
+
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from paramedic.errors import TryAgain, Unknown, Useless
+from paramedic.integrations.targets.supervisord import Changer, Reader
+from paramedic.remediation.target import Identity, Target
+
+OK = b"HTTP/1.0 200 OK\r\nContent-Type: text/xml\r\n\r\n"
+LIFE = Identity(7, 1_700_000_000.0, "RUNNING")
+
+
+def at(address: str) -> Target:
+    return Target("here/app", "tracking", "here", "supervisord", "app", address)
+
+
+@contextmanager
+def answering(*answers: bytes) -> Iterator[tuple[Target, list[bytes]]]:
+    """A server that gives its first caller the first answer, and so on, whatever is asked; and what was asked."""
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for answer in answers:
+                line, _ = server.accept()
+                with line:
+                    line.settimeout(5)
+                    asked.append(line.recv(65_536))
+                    line.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield at(f"http://127.0.0.1:{server.getsockname()[1]}"), asked
+        thread.join(5)
+
+
+def saying(value: bytes) -> bytes:
+    return OK + b"<methodResponse><params><param><value>" + value + b"</value></param></params></methodResponse>"
+
+
+RUNNING = saying(
+    b"<struct><member><name>pid</name><value><int>7</int></value></member>"
+    b"<member><name>start</name><value><int>1700000000</int></value></member>"
+    b"<member><name>statename</name><value><string>RUNNING</string></value></member></struct>"
+)
+LIES = [
+    b"",
+    b"\x00\xff\xfe",
+    b"HTTP/1.0 500 Internal Server Error\r\n\r\n",
+    OK,
+    OK + b"<html>",
+    RUNNING[:-40],
+    OK + b"<methodResponse><params></params></methodResponse>",
+    saying(b"<int>seven</int>"),
+    saying(b"<int>7</int>"),
+    OK
+    + b"<methodResponse><params><param><value><array><data></data></array></value></param></params></methodResponse>",
+]
+
+
+def test_a_whole_answer_is_an_identity() -> None:
+    with answering(RUNNING) as (target, _):
+        assert Reader(target).identity() == LIFE
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_cannot_be_understood_may_go_better_in_a_moment(lie: bytes) -> None:
+    with answering(lie) as (target, _), pytest.raises(TryAgain):
+        Reader(target).identity()
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_after_the_send_what_cannot_be_understood_leaves_the_outcome_open(lie: bytes) -> None:
+    with answering(RUNNING, lie) as (target, asked), pytest.raises(Unknown):
+        Changer(target).restart(LIFE, lambda: None)
+    assert b"system.multicall" in asked[1]
+
+
+def test_a_billion_laughs_are_no_answer() -> None:
+    entities = b"".join(b'<!ENTITY l%d "%s">' % (i, b"&l%d;" % (i - 1) * 10) for i in range(1, 12))
+    bomb = OK + b'<!DOCTYPE x [<!ENTITY l0 "ha">' + entities + b"]><methodResponse><params><param><value>&l11;</value>"
+    with answering(bomb) as (target, _), pytest.raises((TryAgain, Useless)):
+        Reader(target).identity()
+
+
+def test_a_drip_does_not_hold_us_beyond_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        over = threading.Event()
+
+        def drip() -> None:
+            line, _ = server.accept()
+            with line:
+                while not over.wait(0.05):
+                    try:
+                        line.sendall(b"H")
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        with pytest.raises(TryAgain, match="did not answer in time"):
+            Reader(at(f"http://127.0.0.1:{server.getsockname()[1]}"), timedelta(seconds=0.3)).identity()
+        over.set()
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "/run/s.sock", "unix://run/s.sock", "unix://", "ftp://here", "http://", "http://here:port"],
+)
+def test_an_address_that_cannot_be_right_is_useless(address: str) -> None:
+    with pytest.raises(Useless, match="address"):
+        Reader(at(address)).identity()
+
+
+def test_a_socket_that_is_not_there_may_come_back(tmp_path: Path) -> None:
+    with pytest.raises(TryAgain, match="is not there"):
+        Reader(at(f"unix://{tmp_path}/gone")).identity()
+
+
+def test_the_request_leaves_in_one_piece_right_after_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    send: Callable[..., None] = socket.socket.sendall
+    with answering(RUNNING, b"") as (target, _):
+        identity = Reader(target)._ask("supervisor.getProcessInfo", "app")  # the first answer is for this
+        assert identity["pid"] == 7
+        monkeypatch.setattr(Reader, "identity", lambda _: LIFE)
+
+        def tell_and_send(line: socket.socket, data: bytes) -> None:
+            if threading.current_thread() is threading.main_thread():  # the server's answer is none of ours
+                told.append("sent")
+            send(line, data)
+
+        monkeypatch.setattr(socket.socket, "sendall", tell_and_send)
+        monkeypatch.setattr(socket, "create_connection", _told(told, "connected", socket.create_connection))
+        with pytest.raises(Unknown):
+            Changer(target).restart(LIFE, lambda: told.append("looked"))
+    assert told == ["connected", "looked", "sent"]
+
+
+def _told(told: list[str], word: str, call: Callable[..., socket.socket]) -> Callable[..., socket.socket]:
+    def tell(*args: object, **named: object) -> socket.socket:
+        told.append(word)
+        return call(*args, **named)
+
+    return tell
+
+
+def test_a_socket_of_somebody_else_is_useless() -> None:
+    superuser = os.geteuid() == 0  # who may talk to every socket: for the moment of the try it is nobody
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        Path(folder).chmod(0o755)
+        server.bind(f"{folder}/s")
+        server.listen()
+        Path(f"{folder}/s").chmod(0)
+        try:
+            if superuser:
+                os.seteuid(65534)
+            with pytest.raises(Useless, match="may not talk"):
+                Reader(at(f"unix://{folder}/s")).identity()
+        finally:
+            if superuser:
+                os.seteuid(0)

@@ -1,0 +1,96 @@
+"""A port of ours is ours from the start of `up` to its end, whichever of its processes listens there or died."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+from port_squatter import Squatter
+
+from paramedic.machine import parent_death, ports
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
+    pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="this system keeps no users apart"),
+]
+
+
+@pytest.fixture
+def held() -> Iterator[ports.Held]:
+    kept = ports.demand("127.0.0.1", 0, who="a test", setting="NONE")
+    yield kept
+    kept.release()
+
+
+@pytest.fixture
+def _under_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(parent_death.VARIABLE, "1")
+
+
+def test_while_nobody_listens_no_other_user_can(held: ports.Held) -> None:
+    with Squatter(held.port) as squatter:
+        pass
+    assert not squatter.got_it
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", held.port), timeout=5)
+
+
+@pytest.mark.usefixtures("_under_up")
+def test_a_process_of_ours_listens_ends_and_listens_again(held: ports.Held) -> None:
+    with Squatter(held.port) as squatter:
+        for _ in range(5):
+            [listener] = ports.listening_sockets("127.0.0.1", held.port)
+            with contextlib.closing(listener):
+                listener.listen()
+                with socket.create_connection(("127.0.0.1", held.port), timeout=5) as client:
+                    accepted, _ = listener.accept()
+                    accepted.close()  # first: so the connection's end lies with the server's port
+                    assert client.recv(1) == b""
+    assert not squatter.got_it
+
+
+def test_what_is_held_is_taken_for_the_next_up_and_free_afterwards(held: ports.Held) -> None:
+    with pytest.raises(ports.PortTaken, match=f"port {held.port}"):
+        ports.demand("127.0.0.1", held.port, who="another", setting="NONE")
+    held.release()
+    ports.demand("127.0.0.1", held.port, who="another", setting="NONE").release()
+    with Squatter(held.port) as squatter:
+        pass
+    assert squatter.got_it
+
+
+def test_a_host_with_several_addresses_is_listened_to_at_each() -> None:
+    port = ports.demand("localhost", 0, who="a test", setting="NONE")
+    port.release()
+    listening = ports.listening_sockets("localhost", port.port)
+    try:
+        expected = {found[4][0] for found in socket.getaddrinfo("localhost", port.port, type=socket.SOCK_STREAM)}
+        assert {one.getsockname()[0] for one in listening} == expected
+    finally:
+        for one in listening:
+            one.close()
+
+
+def test_an_answer_in_two_writes_waits_for_no_acknowledgement() -> None:
+    """Nagle's algorithm holds the second write of an answer until the first one is acknowledged: 40 ms for every request."""
+    port = ports.demand("127.0.0.1", 0, who="a test", setting="NONE")
+    port.release()
+    [listener] = ports.listening_sockets("127.0.0.1", port.port)
+    assert asyncio.run(_sends_at_once(listener))
+
+
+async def _sends_at_once(listener: socket.socket) -> bool:
+    """Whether a connection that asyncio accepts there has TCP_NODELAY."""
+    found: asyncio.Queue[int] = asyncio.Queue()
+
+    def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        found.put_nowait(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async with await asyncio.start_server(note, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        option = await found.get()
+        writer.close()
+    return bool(option)

@@ -1,0 +1,177 @@
+"""Channels that a runbook names hear of its incidents: each time once, and never in a page's way."""
+
+import dataclasses
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from databases import Clock
+from incident_states import RUNBOOK, Paging, alert, told
+from mail_server import Postbox
+from webhook_receiver import Hooks
+
+from paramedic.catalog import library
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.intake.intake import Intake
+from paramedic.store import Store, inbox, incidents, messages
+from paramedic.store.incidents import Plan
+
+pytestmark = pytest.mark.real
+
+PEOPLE = """\
+people:
+  ada: {name: Ada, email: ada@example.org}
+  bob: {name: Bob, email: bob@example.org}
+rotation: {zone: UTC, starts: 2026-01-05 09:00, every: 1 week, people: [ada]}
+policies:
+  default: {rungs: [{tell: oncall}, {tell: bob, after: 10m}], repeat: 30m}
+"""
+
+ROOT = Path(__file__).parents[2]
+
+NAMED = ("webhook:ops", "apprise:chat", "email:bob@example.org")
+
+
+def opened(store: Store, notify: tuple[str, ...] = NAMED) -> Incident:
+    plan = Plan("tracking-api-memory", "v1", RUNBOOK, 1, notify=notify)
+    with store.record() as tx:
+        return incidents.open_incident(
+            tx, alert(), service="tracking-api", target="web-1/tracking-api", policy="default", reason="new", plan=plan
+        )
+
+
+def ended(store: Store, incident: Incident, ending: Ending = Ending.HANDED_OVER, *, over: bool = False) -> None:
+    end = incidents.resolve if over else incidents.hand_over
+    with store.record() as tx:
+        end(tx, incident.number, Outcome(ending, "restarted, still failing"), actor="run:run-1")
+
+
+def subjects(hooks: Hooks) -> list[str]:
+    return [said["data"]["subject"] for said in hooks.said]
+
+
+def test_a_channel_hears_of_an_incident_s_opening_hand_over_and_end_each_once(
+    timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks, chat: Hooks
+) -> None:
+    incident = opened(timed)
+    pager = paging()
+    pager.deliver_due()
+    ended(timed, incident)
+    ended(timed, incident)  # a repeat is no news
+    pager.deliver_due()
+    with timed.record() as tx:
+        incidents.acknowledge(tx, incident.number, by="ada", reason="on the command line")
+    ended(timed, incident, over=True)
+    pager.deliver_due()
+    pager.deliver_due()
+    about = f"[{incident.id}] tracking-api on web-1: "
+    assert subjects(hooks) == [about + "opened", about + "handed over", about + "resolved"]
+    assert {said["type"] for said in hooks.said} == {"paramedic.news"}
+    assert "/ack/" not in hooks.posted[1][2].decode(), "a channel acknowledges nothing"
+    assert "restarted, still failing" in hooks.said[1]["data"]["text"]
+    assert [said["title"] for said in chat.said] == subjects(hooks)
+    assert [to for to in postbox.told if to == "bob@example.org"] == ["bob@example.org"] * 3
+    assert sorted(told(timed)[:3]) == [  # a slow channel keeps no other waiting: in any order
+        ("notice.told", "apprise:chat was told: opened"),
+        ("notice.told", "email was told: opened"),
+        ("notice.told", "webhook:ops was told: opened"),
+    ]
+
+
+def test_a_cure_is_named(timed: Store, paging: Paging, hooks: Hooks) -> None:
+    incident = opened(timed)
+    ended(timed, incident, Ending.REMEDIATED, over=True)
+    paging().deliver_due()
+    assert [subject.rpartition(": ")[2] for subject in subjects(hooks)] == ["opened", "remediated"]
+
+
+def test_a_page_leaves_before_every_notice_however_late_it_came(
+    timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks, clock: Clock
+) -> None:
+    incident = opened(timed)
+    clock.advance(timedelta(minutes=1))
+    ended(timed, incident)
+    seen: list[list[str]] = []
+    hooks.arriving = lambda: seen.append(postbox.told)
+    paging().deliver_due()
+    assert seen[0] == ["ada@example.org"]
+
+
+def test_slow_channels_keep_no_page_waiting_for_more_than_one_of_them(
+    timed: Store, paging: Paging, hooks: Hooks, clock: Clock
+) -> None:
+    for _ in range(2):
+        ended(timed, opened(timed, ("webhook:ops",)), Ending.REMEDIATED, over=True)
+    hooks.arriving = lambda: clock.advance(timedelta(seconds=9))
+    pager = paging()
+    assert [pager.deliver_due(), pager.deliver_due()] == [2, 2]
+
+
+def test_a_channel_that_is_away_is_asked_once_a_round_and_again_later(
+    timed: Store, paging: Paging, hooks: Hooks, chat: Hooks, clock: Clock
+) -> None:
+    for _ in range(3):
+        ended(timed, opened(timed, ("webhook:ops", "apprise:chat")), Ending.REMEDIATED, over=True)
+    hooks.says = 503
+    pager = paging()
+    assert pager.deliver_due() == 6
+    assert (len(hooks.posted), len(chat.posted)) == (1, 6)
+    hooks.says = 204
+    clock.advance(timedelta(minutes=1))
+    assert pager.deliver_due() == 6
+    assert len(chat.posted) == 6
+
+
+def test_a_storm_of_notices_is_a_few_for_people_and_each_of_them_for_a_program(
+    timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks, chat: Hooks
+) -> None:
+    for _ in range(10):
+        ended(timed, opened(timed), Ending.REMEDIATED, over=True)
+    assert paging().deliver_due() == 60
+    assert (len(hooks.posted), len(chat.posted), len(postbox.letters)) == (20, 10, 3)
+    assert "11 messages" in chat.said[-1]["title"]
+
+
+def test_a_channel_that_says_no_or_stays_away_is_given_up_and_the_trail_says_so(
+    timed: Store, paging: Paging, hooks: Hooks, postbox: Postbox, clock: Clock
+) -> None:
+    incident = opened(timed, ("webhook:ops", "webhook:gone"))
+    hooks.says = 503
+    pager = paging()
+    for _ in range(150):
+        pager.deliver_due()
+        clock.advance(timedelta(minutes=5))
+    assert len(hooks.posted) == 100
+    with timed.read() as tx:
+        assert [one.state for one in messages.of(tx, incident.number)] == ["unreachable", "unreachable"]
+    assert [what for what, _ in told(timed)] == ["notice.unreachable"] * 2
+    assert "the setting `channels` names no gone" in told(timed)[0][1]
+    assert postbox.letters == [], "no rung climbs because of a channel"
+
+
+def test_a_playbook_waits_for_no_channel(timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks) -> None:
+    incident = opened(timed)
+    ended(timed, incident)
+    assert paging().deliver_due(incident.number) == 1
+    assert (postbox.told, hooks.posted) == (["ada@example.org"], [])
+
+
+def test_without_a_runbook_no_channel_hears(timed: Store, paging: Paging, hooks: Hooks) -> None:
+    with timed.record() as tx:
+        incidents.open_incident(tx, alert(), service="s", target="t", policy="default", reason="new", plan=None)
+    assert paging().deliver_due() == 0
+
+
+def test_what_a_runbook_names_is_what_hears(timed: Store, paging: Paging, hooks: Hooks, tmp_path: Path) -> None:
+    folder = tmp_path / "books"
+    shutil.copytree(ROOT / "runbooks", folder)
+    book = folder / "tracking-api-memory.md"
+    book.write_text(book.read_text().replace("settle:", 'notify: ["webhook:ops"]\nsettle:'))
+    labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
+    said = dataclasses.replace(alert(), labels=labels)
+    inbox.receive(timed, [said], source="alertmanager", sender="am")
+    assert Intake(timed, lambda: library.load(folder)).work() == 1
+    assert paging().deliver_due() == 1
+    assert [subject.rpartition(": ")[2] for subject in subjects(hooks)] == ["opened"]

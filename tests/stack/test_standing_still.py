@@ -1,0 +1,275 @@
+"""A process that is there and does nothing is seen, told, and started again; one that works is let work."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from paramedic.cli.up import Saying
+from paramedic.errors import TryAgain
+from paramedic.machine import liveness
+from paramedic.machine.clock import utc_now
+from paramedic.settings import Settings
+from paramedic.stack import store_waits
+from paramedic.stack.children import Child, Children
+from paramedic.stack.progress import Progress, Step
+from paramedic.stack.store_waits import Acting, Migration
+from paramedic.store import Store, StoreUnavailable, StoreUnknown
+from paramedic.store.migrations import migrate
+from paramedic.store.tables import claims
+
+#: Beats, and has a process of its own that must not have the pipe.
+BEATS = """
+import subprocess, sys, time
+from paramedic import heart
+life = heart.mine()
+child = subprocess.Popen([sys.executable, "-c", "import os, time; assert 'PARAMEDIC_HEART' not in os.environ; time.sleep(60)"])
+while True:
+    life.beat()
+    time.sleep(0.05)
+"""
+
+LOOPS = BEATS.replace(
+    "    life.beat()\n    time.sleep(0.05)", "    life.beat() if time.monotonic() < until else None"
+).replace("while True", "until = time.monotonic() + 0.2\nwhile True")
+
+#: Says nothing before it has started, which takes a while.
+SLOW = "import time; time.sleep(60)"
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def children(tmp_path: Path, told: list[str]) -> Iterator[Children]:
+    (tmp_path / "logs").mkdir()
+    made = Children(tmp_path / "logs", lambda subject, words: told.append(f"{subject}: {words}"))
+    yield made
+    made.stop()
+
+
+def _child(code: str, *, may_end: Callable[[], bool] = lambda: True, silent_seconds: float | None = 1.0) -> Child:
+    argv = [sys.executable, "-c", code]
+    return Child("one", argv, dict(os.environ), silent_seconds=silent_seconds, may_end=may_end)
+
+
+def _until(children: Children, holds: Callable[[], object], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came"
+        children.tick()
+        time.sleep(0.02)
+
+
+def _beating(children: Children) -> int:
+    _until(children, lambda: children._children[0].heard_at is not None)
+    return children.pids()["one"]
+
+
+def test_one_that_is_stopped_is_told_ended_and_started_again(children: Children, told: list[str]) -> None:
+    children.start(_child(BEATS))
+    pid = _beating(children)
+    os.kill(pid, signal.SIGSTOP)
+    _until(children, lambda: children.pids().get("one", pid) != pid)
+    assert not psutil.pid_exists(pid)
+    assert len(told) == 1
+    assert "one stands still" in told[0]
+    assert "started again" in told[0]
+    _beating(children)
+
+
+def test_one_whose_loop_hangs_is_silent_though_it_runs(children: Children, told: list[str]) -> None:
+    children.start(_child(LOOPS))
+    pid = _beating(children)
+    _until(children, lambda: children.pids().get("one", pid) != pid)
+    assert len(told) == 1
+
+
+def test_one_that_may_not_be_ended_is_told_once_and_left_until_it_may(children: Children, told: list[str]) -> None:
+    may: list[bool] = []
+    children.start(_child(BEATS, may_end=lambda: bool(may)))
+    pid = _beating(children)
+    os.kill(pid, signal.SIGSTOP)
+    _until(children, lambda: told)
+    until = time.monotonic() + 0.5
+    _until(children, lambda: time.monotonic() > until)
+    assert children.pids()["one"] == pid
+    assert len(told) == 1
+    assert "once no run of it acts" in told[0]
+    may.append(True)
+    _until(children, lambda: children.pids().get("one", pid) != pid)
+
+
+def test_one_that_beats_again_before_it_may_be_ended_is_let_live(children: Children, told: list[str]) -> None:
+    children.start(_child(BEATS, may_end=lambda: False))
+    pid = _beating(children)
+    os.kill(pid, signal.SIGSTOP)
+    _until(children, lambda: told)
+    os.kill(pid, signal.SIGCONT)
+    _until(children, lambda: not children._children[0].told)
+    assert children.pids()["one"] == pid
+
+
+@pytest.mark.parametrize(("code", "silent"), [(SLOW, 0.2), (SLOW, None), (BEATS, 1.0)])
+def test_one_that_starts_slowly_or_works_or_is_not_listened_to_is_left_alone(
+    children: Children, told: list[str], code: str, silent: float | None
+) -> None:
+    children.start(_child(code, silent_seconds=silent))
+    pid = children.pids()["one"]
+    until = time.monotonic() + 2
+    _until(children, lambda: time.monotonic() > until)
+    assert children.pids()["one"] == pid
+    assert told == []
+
+
+def test_who_has_stood_still_itself_judges_nobody_for_it(children: Children, told: list[str]) -> None:
+    """After the whole machine slept, everybody has been silent for as long."""
+    children.start(_child(BEATS))
+    pid = _beating(children)
+    child = children._children[0]
+    os.kill(pid, signal.SIGSTOP)
+    _until(children, lambda: time.monotonic() - (child.heard_at or 0) > 0.2)
+    child.heard_at, children._ticked_at = time.monotonic() - 100, time.monotonic() - 100
+    children.tick()
+    assert told == []
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_a_heart_that_nobody_hears_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said in ("", "x", "999999"):
+        monkeypatch.setenv(liveness.VARIABLE, said)
+        liveness.mine().beat()
+        assert liveness.VARIABLE not in os.environ
+    theirs, ours = os.pipe()
+    monkeypatch.setenv(liveness.VARIABLE, str(ours))
+    life = liveness.mine()
+    for _ in range(100_000):  # the pipe is full long before
+        life.beat()
+    os.close(theirs)
+    life.beat()
+    os.close(ours)
+
+
+# --- a start that waits ------------------------------------------------------------------------------------------------
+
+
+def _wait(holds: Callable[[], object]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_start_says_what_it_waits_for_and_goes_on_by_itself() -> None:
+    answers: dict[str, str | None] = {"a": "not yet", "b": None}
+
+    def raises() -> str | None:
+        if answers["a"] is None:
+            return answers["b"]
+        raise TryAgain("refuses our login")
+
+    progress = Progress([Step("the gateway", lambda: answers["a"]), Step("Prefect", lambda: answers["b"])])
+    _wait(lambda: progress.waits_for() == ("the gateway", "not yet"))
+    assert not progress.passed("the gateway")
+    answers["b"], answers["a"] = "HTTP 503", None
+    _wait(lambda: progress.waits_for() == ("Prefect", "HTTP 503"))
+    assert progress.passed("the gateway")
+    answers["b"] = None
+    _wait(lambda: progress.done)
+    assert progress.waits_for() is None
+    answers["a"] = "x"
+    broken = Progress([Step("Prefect", raises)])
+    _wait(lambda: broken.waits_for() == ("Prefect", "refuses our login"))
+    broken.close()
+
+
+def test_what_is_waited_for_is_said_after_a_moment_and_again_while_it_lasts() -> None:
+    now = [0.0]
+    saying = Saying(lambda: now[0])
+
+    def said(at: float, what: str = "Prefect", why: str = "ConnectError") -> str | None:
+        now[0] = at
+        return saying.about(what, why)
+
+    assert said(0) is None
+    assert said(4) is None
+    assert said(6) == "waiting for Prefect: ConnectError"
+    assert said(10) is None
+    assert said(12, why="HTTP 503") is None
+    assert said(17, why="HTTP 503") == "waiting for Prefect: HTTP 503"
+    assert said(70, why="HTTP 503") is None
+    assert said(78, why="HTTP 503") == "waiting for Prefect: HTTP 503"
+    assert said(79, what="the responder", why="none is online") is None
+    assert said(85, what="the responder", why="none\x1b is online") == "waiting for the responder: none\\x1b is online"
+
+
+def test_a_store_that_is_away_is_waited_for_and_an_unknown_one_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Settings(data=tmp_path)
+    errors: list[Exception] = [StoreUnavailable("connection refused")]
+
+    def moody(url: str, *, runtime_role: str | None = None) -> None:
+        if errors:
+            raise errors[0]
+        migrate(url, runtime_role=runtime_role)
+
+    monkeypatch.setattr(store_waits, "migrate", moody)
+    monkeypatch.setattr(store_waits, "_AGAIN_SECONDS", 0.05)
+    migration = Migration(chosen)
+    migration.attempt()
+    assert migration.complaint() == "connection refused"
+    assert not migration.advance()
+    assert not migration.done
+    errors.clear()
+    _wait(migration.advance)
+    assert migration.done
+    assert migration.complaint() is None
+    assert not migration.advance(), "once"
+    errors.append(StoreUnknown("of a newer version"))
+    with pytest.raises(StoreUnknown):
+        Migration(chosen).attempt()
+    errors[:] = [StoreUnavailable("gone")]
+    later = Migration(chosen)
+    later.attempt()
+    errors[:] = [StoreUnknown("of a newer version")]
+    with pytest.raises(StoreUnknown):
+        _wait(later.advance)
+
+
+def test_a_responder_may_be_ended_only_while_the_store_says_that_no_run_holds_a_target(tmp_path: Path) -> None:
+    chosen = Settings(data=tmp_path)
+    acting = Acting(chosen)
+    assert not acting.nothing()
+    assert acting._thread is not None
+    acting._thread.join(10)
+    assert not acting.nothing(), "there is no store"
+    migrate(chosen.store())
+    store = Store(chosen.store())
+    row = {"target": "web-1/app", "incident": 1, "attempt": 1, "holder": "a run", "token": 1, "released": False}
+    with store.write() as tx:
+        moments = {"taken_at": utc_now(), "lease_until": utc_now() + timedelta(minutes=1)}
+        known = {column.name for column in claims.columns}
+        tx.conn.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        tx.conn.execute(claims.insert().values(**{k: v for k, v in (row | moments).items() if k in known}))
+
+    def asked() -> bool:
+        found = Acting(chosen)
+        found.nothing()
+        assert found._thread is not None
+        found._thread.join(10)
+        return found.nothing()
+
+    assert not asked()
+    with store.write() as tx:
+        tx.conn.execute(claims.update().values(lease_until=utc_now() - timedelta(seconds=1)))
+    assert asked()
+    store.close()

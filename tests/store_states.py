@@ -1,0 +1,82 @@
+"""What the store's tests begin with: an alert, an incident that a run works on, and the trail's verdict."""
+
+from datetime import UTC, datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
+from paramedic.audit.chain import Verification, verify
+from paramedic.remediation.target import Identity
+from paramedic.store import Store, Tx, acts, claims, incidents, trail
+from paramedic.store.acts import Act, Limits
+from paramedic.store.claims import Claim
+from paramedic.store.incidents import Plan
+
+NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
+TARGET = "web-1/tracking-api"
+LEASE = timedelta(seconds=10)
+DEADLINE = timedelta(seconds=30)
+FREE = Limits(mode="act", cooldown=None, budget=None)
+ALIVE = Identity(pid=4242, started_at=1769850000.25, state="RUNNING")
+PLAN = Plan("tracking-api-memory", "a" * 64, "---\n---\n# The tracking API\n", rungs=1)
+
+
+def alert(
+    name: str = "TrackingApiMemory",
+    *,
+    status: Status = Status.FIRING,
+    severity: Severity = Severity.CRITICAL,
+    starts_at: datetime = NINE,
+    **labels: str,
+) -> Alert:
+    said = {"alertname": name, **labels}
+    return Alert("alertmanager", name, severity, status, starts_at, fingerprint("alertmanager", said), said)
+
+
+def opened(tx: Tx, *, target: str = TARGET, rungs: int = 1, said: Alert | None = None, plan: bool = True) -> int:
+    """A new incident with its first attempt, or without one."""
+    return incidents.open_incident(
+        tx,
+        said or alert(),
+        service="tracking",
+        target=target,
+        policy="default",
+        reason="nothing is open for its service and target",
+        plan=Plan(PLAN.runbook, PLAN.version, PLAN.text, rungs) if plan else None,
+    ).number
+
+
+def claimed(tx: Tx, number: int, *, attempt: int = 1, run: str = "run-1") -> Claim:
+    """The claim of this run."""
+    target = incidents.get(tx, number).target
+    claim = claims.take(tx, target=target, incident=number, attempt=attempt, holder=f"run:{run}", lease=LEASE)
+    assert isinstance(claim, Claim), claim
+    return claim
+
+
+def working(store: Store, *, target: str = TARGET, rungs: int = 1) -> Claim:
+    """A new incident whose first attempt has begun and holds the claim."""
+    with store.record() as tx:
+        number = opened(tx, target=target, rungs=rungs)
+        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        return claimed(tx, number)
+
+
+def intended(tx: Tx, claim: Claim, *, rung: int = 1, limits: Limits = FREE) -> Act:
+    """An act whose intent is written."""
+    act = acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+    assert isinstance(act, Act), act
+    return act
+
+
+def look_at_the_trail(store: Store) -> Verification:
+    """What `audit verify` would find, without checkpoints."""
+    with store.read() as tx:
+        key = Ed25519PrivateKey.generate().public_key()
+        return verify(trail.entries(tx), lambda seq: trail.content(tx, seq), [], key, tx.store)
+
+
+def told(store: Store, number: int | None = None) -> list[str]:
+    """What the trail says, in its order."""
+    with store.read() as tx:
+        return [entry.what for entry in trail.entries(tx, incident=number)]

@@ -1,0 +1,34 @@
+"""What an earlier attempt did is verified and not repeated; what was verified before it began again is over."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from databases import Clock
+from store_states import TARGET, alert, intended, working
+
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.store import Store, acts, incidents
+from tasks.guard import AlreadyActed, _look_back
+
+
+def _work(store: Store, number: int) -> Any:
+    with store.read() as tx:
+        return cast("Any", SimpleNamespace(store=store, incident=incidents.get(tx, number)))
+
+
+@pytest.mark.parametrize("result", ["done", "cured"])
+def test_an_act_of_before_the_cure_keeps_the_next_attempt_from_nothing(timed: Store, clock: Clock, result: str) -> None:
+    claim = working(timed, rungs=2)
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, claim), result=result, why="", actor="a")
+    with pytest.raises(AlreadyActed):
+        _look_back(_work(timed, claim.incident), TARGET)
+    with timed.record() as tx:
+        incidents.resolve(tx, claim.incident, Outcome(Ending.REMEDIATED, "well"), actor=claim.holder)
+    clock.advance(timedelta(minutes=5))
+    with timed.record() as tx:
+        incidents.reopen(tx, claim.incident, alert(starts_at=clock.now()), reason="again")
+        assert incidents.begin_attempt(tx, claim.incident, 2, flow_run="run-2") is None
+    _look_back(_work(timed, claim.incident), TARGET)

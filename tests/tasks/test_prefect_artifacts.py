@@ -1,0 +1,139 @@
+"""What the Prefect UI shows of an incident: our words are the page, everybody else's are quoted; and it costs no time."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Self
+
+import pytest
+from incident_states import acting, begun, handed_over
+from markdown_it import MarkdownIt
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.store import Store, acts, incidents
+from paramedic.text.redaction import forget_all, remember
+from tasks import prefect_artifacts
+from tasks.prefect_artifacts import page, quoted, show, show_incident
+
+HOSTILE = """\
+x</pre><script>alert(1)</script>
+
+# heading
+
+[click](http://evil.example) ![seen](http://evil.example/pixel.png)
+
+```
+~~~
+
+<img src=x onerror=alert(1)>
+
+https://evil.example
+
+\u2028# heading \x0b# heading \x1b[31m \u202e {{ flow_run.id }}
+"""
+
+
+def _kinds(markdown: str) -> list[str]:
+    """The page's building blocks, as a Markdown reader with HTML, links and images takes it."""
+    tokens = MarkdownIt("gfm-like", {"html": True, "linkify": False}).parse(markdown)
+    return [token.type for token in tokens] + [child.type for token in tokens for child in token.children or []]
+
+
+def _page(store: Store, number: int) -> str:
+    with store.read() as tx:
+        return page(tx, incidents.get(tx, number))
+
+
+def test_no_word_from_outside_is_more_than_quoted_text(store: Store) -> None:
+    plain = handed_over(store, because="still failing", title="TrackingApiMemory")
+    with store.record() as tx:
+        incidents.resolve(tx, plain.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+        incidents.note(tx, plain.number, by="ada", text="x")
+    hostile = handed_over(store, because=HOSTILE, title=HOSTILE)
+    with store.record() as tx:
+        incidents.resolve(tx, hostile.number, Outcome(Ending.HANDED_OVER, HOSTILE), actor=f"person:{HOSTILE}")
+        incidents.note(tx, hostile.number, by=HOSTILE, text=HOSTILE)
+    assert "onerror" in _page(store, hostile.number)
+    assert _kinds(_page(store, hostile.number)) == _kinds(_page(store, plain.number))
+    assert _kinds(f"# a\n\n{quoted(HOSTILE)}\n\nb") == _kinds("# a\n\n    x\n\nb")
+
+
+def test_the_page_says_what_was_wrong_what_was_done_and_how_it_ended(store: Store) -> None:
+    incident, act = acting(store)
+    with store.record() as tx:
+        acts.close(tx, act, result="done", why="it answered", actor="run:run-1")
+        outcome = Outcome(Ending.REMEDIATED, "the restart helped, verified")
+        incidents.resolve(tx, incident.number, outcome, actor="run:run-1")
+    said = _page(store, incident.number)
+    assert said.startswith("# INC-1: TrackingApiMemory on web-1/tracking-api\n")
+    for part in ("## What was done", "the restart helped, verified", "it answered", "nothing is left to do"):
+        assert part in said
+
+
+def test_the_page_says_how_to_go_on_in_every_state(store: Store) -> None:
+    given = handed_over(store)
+    assert "`paramedic incident ack INC-1 --by NAME`" in _page(store, given.number)
+    with store.record() as tx:
+        incidents.acknowledge(tx, given.number, by="ada", reason="by the link in a message")
+    assert "Somebody has it" in _page(store, given.number)
+    assert "attempt 1, in a run of its own" in _page(store, begun(store, "web-2/tracking-api").number)
+
+
+@pytest.fixture
+def frozen() -> Iterator[str]:
+    """A Prefect that takes every call and answers none."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+
+
+def test_a_ui_that_is_frozen_costs_the_view_and_raises_nothing(
+    store: Store, frozen: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    incident = handed_over(store)
+    monkeypatch.setattr(prefect_artifacts, "PATIENCE_SECONDS", 0.2)
+    with temporary_settings({PREFECT_API_URL: frozen}), caplog.at_level(logging.WARNING):
+        show_incident(store, incident.number, flow_run="run-1")
+    assert "incident-inc-1 is in the store, and not in the Prefect UI: " in caplog.text
+    assert "timed out" in caplog.text
+
+
+def test_a_fault_of_the_view_is_not_the_runs(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def faulty(*_: object) -> str:
+        raise ValueError("a bug in the page")
+
+    monkeypatch.setattr(prefect_artifacts, "page", faulty)
+    show_incident(store, handed_over(store).number, flow_run="run-1")
+    show_incident(store, 4711, flow_run="run-1")
+    assert "a bug in the page" in caplog.text
+    assert "there is no INC-4711" in caplog.text
+
+
+def test_no_secret_reaches_the_ui(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+
+    class Api:
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def post(self, _path: str, json: dict[str, str]) -> "Api":
+            sent.append(json["data"])
+            return self
+
+        def raise_for_status(self) -> None:
+            pass
+
+    monkeypatch.setattr(prefect_artifacts, "prefect_api", lambda timeout: Api())
+    remember("correct horse battery")
+    try:
+        show("evidence-inc-1", quoted("it printed correct horse battery"), flow_run="run-1")
+    finally:
+        forget_all()
+    assert sent == ["    it printed [secret]"]

@@ -1,0 +1,154 @@
+"""One deadline for a whole call, whatever drips, at whichever phase of it."""
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from certificates import own_certificate
+
+from paramedic.dispatch.prefect_runs import client as prefect_client
+from paramedic.transports import http_deadline
+from paramedic.transports.http_retry import Patient
+
+EVERY = 0.05
+WITHIN = 0.4
+
+
+def _drip(line: socket.socket, words: bytes = b"") -> None:
+    line.sendall(words)
+    while True:
+        time.sleep(EVERY)
+        line.sendall(b"a")
+
+
+def _headers(line: socket.socket) -> None:
+    line.recv(65536)
+    _drip(line, b"HTTP/1.1 200 OK\r\nX-Slow: ")
+
+
+def _body(line: socket.socket) -> None:
+    line.recv(65536)
+    _drip(line, b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+
+
+def _nothing(line: socket.socket) -> None:
+    line.recv(65536)
+    time.sleep(30)
+
+
+def _reads_slowly(line: socket.socket) -> None:
+    while line.recv(1000):
+        time.sleep(EVERY)
+
+
+def _busy(line: socket.socket) -> None:
+    """503 at once, again and again: who is patient would go on."""
+    while line.recv(65536):
+        time.sleep(0.15)
+        line.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+
+
+def _endless(line: socket.socket) -> None:
+    line.recv(65536)
+    line.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        line.sendall(b"x" * 1_000_000)
+
+
+@contextmanager
+def server(say: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(line: socket.socket) -> None:
+        try:
+            with line if tls is None else tls.wrap_socket(line, server_side=True) as one:
+                say(one)
+        except OSError:
+            pass
+
+    def accept() -> None:
+        while True:
+            try:
+                line, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(line,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    with listener:
+        yield f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("say", [_headers, _body, _nothing, _reads_slowly, _endless], ids=lambda say: say.__name__)
+@pytest.mark.parametrize(
+    "made",
+    [lambda: http_deadline.client(seconds=WITHIN), lambda: httpx.Client(transport=Patient(), timeout=WITHIN)],
+    ids=["client", "patient"],
+)
+def test_a_server_that_drips_holds_no_call_longer_than_its_whole_time(
+    say: Callable[[socket.socket], None], made: Callable[[], httpx.Client]
+) -> None:
+    with server(say) as url, made() as client:
+        began = time.monotonic()
+        with pytest.raises((httpx.TimeoutException, httpx.ReadError)):
+            client.post(url, content=b"x" * 20_000_000 if say is _reads_slowly else b"")
+        assert time.monotonic() - began < WITHIN + 0.5
+
+
+def test_the_bytes_of_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_deadline, "_LONGEST_BYTES", 1_000_000)
+    with (
+        server(_endless) as url,
+        http_deadline.client(seconds=20) as client,
+        pytest.raises(httpx.ReadError, match="longer"),
+    ):
+        client.get(url)
+
+
+def test_over_tls_too(tmp_path: Path) -> None:
+    with server(_body, own_certificate(tmp_path)) as url:
+        client = httpx.Client(transport=http_deadline.Deadline(verify=False), timeout=WITHIN)
+        began = time.monotonic()
+        with client, pytest.raises(httpx.ReadTimeout):
+            client.get(url)
+        assert time.monotonic() - began < WITHIN + 0.5
+
+
+def test_patience_ends_with_the_deadline() -> None:
+    with server(_busy) as url, httpx.Client(transport=Patient(), timeout=WITHIN) as client:
+        began = time.monotonic()
+        with contextlib.suppress(httpx.TimeoutException):
+            assert client.get(url).status_code == 503
+        assert time.monotonic() - began < WITHIN + 0.5
+
+
+def test_the_next_call_has_a_deadline_of_its_own_and_a_proxy_of_the_environment_counts_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    def answers(line: socket.socket) -> None:
+        while line.recv(65536):
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with server(answers) as url, http_deadline.client(seconds=WITHIN) as client:
+        until = time.monotonic() + 2 * WITHIN
+        while time.monotonic() < until:
+            assert client.get(url).text == "ok"
+
+
+def test_prefects_client_of_dispatch_has_one() -> None:
+    with server(_headers) as url, prefect_client(url, auth="a:b", timeout=timedelta(seconds=WITHIN)) as client:
+        began = time.monotonic()
+        with pytest.raises(httpx.ReadTimeout):
+            client.get("/health")
+        assert time.monotonic() - began < WITHIN + 0.5

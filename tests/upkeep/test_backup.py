@@ -1,0 +1,662 @@
+"""A backup of a store that goes on living, and what begins when it is brought back."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from boundaries import Boundaries
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from databases import Postgres
+from incident_states import acting, alert, asking, begun, handed_over, holding, ordered
+from sqlalchemy import insert, select, text, update
+
+from paramedic import settings
+from paramedic.alerts.alert import Severity
+from paramedic.audit.chain import verify
+from paramedic.dispatch.loop import Dispatch
+from paramedic.dispatch.prefect_runs import CreatedRun
+from paramedic.errors import Refused, Useless
+from paramedic.incidents.incident import State
+from paramedic.oncall.rotation import Override
+from paramedic.remediation.approval import Answer, Approval
+from paramedic.remediation.guardrail import Refusal
+from paramedic.settings import Settings
+from paramedic.stack import instance
+from paramedic.store import (
+    Store,
+    acts,
+    approvals,
+    claims,
+    inbox,
+    incidents,
+    leases,
+    maintenance,
+    messages,
+    oncall_overrides,
+    outbox,
+    pauses,
+)
+from paramedic.store import trail as kept
+from paramedic.store.acts import Limits
+from paramedic.store.claims import Claim
+from paramedic.store.migrations import migrate
+from paramedic.store.snapshot import put, snapshot
+from paramedic.store.tables import check_samples, meta, metadata
+from paramedic.upkeep import checkpoints
+from paramedic.upkeep.backup import BadBackup, back_up, restore
+
+LEASE = timedelta(seconds=10)
+HOUR = timedelta(hours=1)
+ASKS = Limits("act", None, None, asks_from=Severity.WARNING)
+
+
+@pytest.fixture
+def life(own_url: str, tmp_path: Path) -> Settings:
+    """The settings of a store that may be lost."""
+    data = tmp_path / "data"
+    data.mkdir()
+    return Settings(data=data, store_url=own_url)
+
+
+def opened(chosen: Settings) -> Store:
+    return Store(chosen.store())
+
+
+def signed(chosen: Settings) -> None:
+    store = opened(chosen)
+    checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+    store.close()
+
+
+def noted(chosen: Settings, words: str) -> None:
+    store = opened(chosen)
+    with store.record() as tx:
+        incidents.note(tx, 1, by="ada", text=words)
+    store.close()
+
+
+def rows(chosen: Settings) -> dict[str, list[tuple[object, ...]]]:
+    """All that the store holds."""
+    store = opened(chosen)
+    with store.read() as tx:
+        found = {
+            name: sorted(map(tuple, tx.conn.execute(select(table))), key=repr)
+            for name, table in metadata.tables.items()
+        }
+    store.close()
+    return found
+
+
+def found(chosen: Settings) -> object:
+    store = opened(chosen)
+    with store.read() as tx:
+        key, marks = settings.public_key(chosen), checkpoints.read(chosen.checkpoints())
+        looked = verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store)
+    store.close()
+    return looked
+
+
+def test_a_backup_holds_a_whole_store_of_one_moment_while_others_write(life: Settings, tmp_path: Path) -> None:
+    store = opened(life)
+    incident = handed_over(store)
+    signed(life)
+    stop = threading.Event()
+
+    def write() -> None:
+        own = opened(life)
+        while not stop.is_set():
+            with own.record() as tx:
+                incidents.note(tx, incident.number, by="ada", text="one more")
+        own.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(3):
+            back_up(life, tmp_path / f"{number}.backup")
+    finally:
+        stop.set()
+        writer.join()
+        store.close()
+    for number in range(3):
+        with tarfile.open(tmp_path / f"{number}.backup") as tar:
+            assert tar.getnames() == ["backup.json", "store.db", "checkpoints.jsonl", "signing.pub"]
+            tar.extract("store.db", tmp_path / str(number), filter="data")
+        copy = Store(f"sqlite:///{tmp_path}/{number}/store.db")
+        with copy.read() as tx:
+            marks = checkpoints.read(life.checkpoints())
+            assert verify(
+                kept.entries(tx), lambda seq: kept.content(tx, seq), marks, settings.public_key(life), tx.store
+            ).verified
+        copy.close()
+
+
+def test_a_backup_is_its_owners_alone_overwrites_nothing_and_holds_no_private_key_unasked(
+    life: Settings, tmp_path: Path
+) -> None:
+    handed_over(store := opened(life))
+    store.close()
+    signed(life)
+    settings.link_key(life)
+    back_up(life, tmp_path / "one")
+    assert (tmp_path / "one").stat().st_mode & 0o777 == 0o600
+    before = (tmp_path / "one").read_bytes()
+    with pytest.raises(Refused, match="exists already; nothing was written"):
+        back_up(life, tmp_path / "one")
+    assert (tmp_path / "one").read_bytes() == before
+    back_up(life, tmp_path / "two", keys=True)
+    held = []
+    for name in ("one", "two"):
+        with tarfile.open(tmp_path / name) as tar:
+            held.append({one for one in tar.getnames() if one.endswith(".key")})
+    assert held == [set(), {"signing.key", "link.key"}]
+    assert {one.name for one in tmp_path.iterdir()} - {
+        "one",
+        "two",
+        "data",
+        "own.db",
+        "own.db-wal",
+        "own.db-shm",
+    } == set()
+
+
+def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Settings, tmp_path: Path) -> None:
+    store = opened(life)
+    waits, (works, claim), (open_act, act) = ordered(store, "a/1"), holding(store, "a/2"), acting(store, "a/3")
+    told = handed_over(store, title="Another")
+    with store.record() as tx:
+        theirs = incidents.acknowledge(tx, handed_over_in(tx, "a/5"), by="eve", reason="hers")
+    inbox.receive(store, [alert("Undecided")], source="alertmanager", sender="x")
+    with store.write() as tx:  # as it stands when the first rung has left
+        tx.conn.execute(text("UPDATE messages SET state = 'sent', rung = 1 WHERE kind = 'rung'"))
+    store.close()
+    signed(life)
+    back_up(life, tmp_path / "backup")
+    before = rows(life)
+    store = opened(life)
+    with store.record() as tx:  # the life that will be lost goes on
+        incidents.note(tx, told.number, by="ada", text="lost")
+        lost = incidents.open_incident(
+            tx, alert("Lost"), service="s", target="a/6", policy="default", reason="r", plan=None
+        )
+    store.close()
+    signed(life)
+
+    made = restore(life, tmp_path / "backup", by="ada", replace=True)
+
+    assert (made.generation, made.found.verified, made.found.left_behind) == (2, True, 1)
+    after = rows(life)
+    for name in ("incident_alerts", "evidence", "fingerprints", "inbox", "quarantine", "runbook_versions"):
+        assert after[name] == before[name], name
+    assert set(before["trail"]) < set(after["trail"])
+    store = opened(life)
+    with store.record() as tx:
+        assert "restored from a backup" in pauses.standing(tx)[0].reason
+        assert outbox.waiting(tx) == []
+        assert incidents.open_attempts(tx) == []
+        states = {one.target: one.state for one in incidents.listed(tx)}
+        assert states == dict.fromkeys(("a/1", "a/2", "a/3", told.target), State.HANDED_OVER) | {
+            "a/5": State.ACKNOWLEDGED
+        }
+        unsettled = acts.open_on(tx, "a/3")
+        assert unsettled is not None
+        assert unsettled.id == act.id, "whether it happened is still not known"
+        assert "has no outcome" in (incidents.get(tx, open_act.number).because or "")
+        due = messages.due(tx)
+        assert {m.incident for m in due if m.kind == "rung" and m.rung == 0} == {
+            waits.number,
+            works.number,
+            open_act.number,
+            told.number,
+        }
+        trouble = next(m for m in due if m.kind == "trouble")
+        assert theirs.id in trouble.body
+        assert len(inbox.waiting(tx)) == 1, "an alert that got its 202 is not lost"
+        assert incidents.begin_attempt(tx, works.number, 1, flow_run="run-1") is not None, "the run of the past"
+        assert not claims.renew(tx, claim, timedelta(seconds=10))
+        again = claims.take(tx, target="a/2", incident=1, attempt=1, holder="x", lease=timedelta(seconds=10))
+        assert isinstance(again, Claim)
+        assert again.token > claim.token + 1000, "who still holds a token of the lost life is fenced off"
+        new = incidents.open_incident(
+            tx, alert("New"), service="s", target="a/7", policy="default", reason="r", plan=None
+        )
+        assert new.number > lost.number + 1000, "a link in a message of the lost life means no other incident now"
+    store.close()
+    assert found(life).verified
+
+
+def handed_over_in(tx: incidents.Tx, target: str) -> int:
+    return incidents.open_incident(
+        tx, alert("Theirs"), service="s", target=target, policy="default", reason="r", plan=None
+    ).number
+
+
+def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Settings, tmp_path: Path) -> None:
+    store = opened(life)
+    (_, waits), (allowed, granted) = asking(store, "a/1"), asking(store, "a/2")
+    with store.record() as tx:
+        assert isinstance(approvals.decide(tx, granted.id, granted=True, by="eve", how="link"), Approval)
+    store.close()
+    back_up(life, tmp_path / "backup")
+    restore(life, tmp_path / "backup", by="ada", replace=True)
+    store = opened(life)
+    with store.record() as tx:
+        pauses.resume(tx, by="ada", reason="all is looked at")
+        void = approvals.get(tx, waits.id)
+        assert (void.state, void.how) == (Answer.EXPIRED, "restore")
+        assert approvals.decide(tx, waits.id, granted=True, by="eve", how="link") == f"too late: {void.decision}"
+        assert void.decision.startswith("the question about the restart of a/1 is void: the store was restored from a")
+        assert [one.kind for one in messages.due(tx, incident=waits.incident)] == ["rung"], "nobody is asked any more"
+        assert [one.id for one in approvals.to_resume(tx)] == [granted.id, waits.id], "Prefect lets their runs go"
+        for asked in (waits, granted):
+            assert "is over (closed)" in (incidents.begin_attempt(tx, asked.incident, 1, flow_run="run-1") or "")
+            claim = claims.take(
+                tx, target=asked.target, incident=asked.incident, attempt=1, holder="run:run-1", lease=LEASE
+            )
+            assert isinstance(claim, Claim)
+            said = acts.intend(
+                tx, claim, rung=1, remedy="restart", identity=asked.identity, deadline=LEASE, limits=ASKS
+            )
+            assert isinstance(said, Refusal)
+            assert "handed_over" in said.reason
+        (entry,) = (one for one in kept.entries(tx, incident=waits.incident) if one.what == "approval.expired")
+        assert (entry.actor, entry.reason) == ("restore", void.decision)
+        assert [one.what for one in kept.entries(tx, incident=allowed.number)].count("approval.expired") == 0
+    store.close()
+
+
+def test_who_stands_in_what_is_paused_and_what_is_in_maintenance_stays_so(life: Settings, tmp_path: Path) -> None:
+    store = opened(life)
+    with store.record() as tx:
+        oncall_overrides.add(tx, Override("eve", tx.now - LEASE, tx.now + HOUR, "ada"))
+        window = maintenance.add(
+            tx, service="s", target="a/1", starts_at=tx.now, ends_at=tx.now + HOUR, by="ada", reason="a new disk"
+        )
+        pauses.pause(tx, by="eve", reason="a look", scope="service:s")
+    before = rows(life)
+    store.close()
+    back_up(life, tmp_path / "backup")
+    restore(life, tmp_path / "backup", by="ada", replace=True)
+    after = rows(life)
+    assert (after["overrides"], after["maintenance"]) == (before["overrides"], before["maintenance"])
+    store = opened(life)
+    with store.record() as tx:
+        assert [one.person for one in oncall_overrides.current(tx)] == ["eve"]
+        assert maintenance.covering(tx, service="s", target="a/1") == window
+        assert [(one.scope, one.by) for one in pauses.standing(tx)] == [("service:s", "eve"), ("all", "ada")]
+        pauses.resume(tx, by="ada", reason="all is looked at")
+        assert pauses.stopping(tx, service="s", runbook=None), "whose pause it was, says when it ends"
+    store.close()
+
+
+def test_a_round_of_the_past_keeps_no_other_from_its_lease(life: Settings, tmp_path: Path) -> None:
+    store = opened(life)
+    with store.write() as tx:
+        assert leases.take(tx, "health-check/s", holder="run:then", lease=HOUR)
+    store.close()
+    back_up(life, tmp_path / "backup")
+    restore(life, tmp_path / "backup", by="ada", replace=True)
+    store = opened(life)
+    with store.write() as tx:
+        assert not leases.held(tx, "health-check/s", holder="run:then")
+        assert leases.take(tx, "health-check/s", holder="run:now", lease=LEASE)
+    store.close()
+
+
+class OnePrefect:
+    """Gives the same run for the same key, as Prefect does."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, CreatedRun] = {}
+
+    def create_run(self, deployment: str, *, idempotency_key: str, **_: object) -> CreatedRun:
+        return self.runs.setdefault(idempotency_key, CreatedRun(f"run-{len(self.runs) + 1}", "SCHEDULED"))
+
+
+def test_a_run_of_the_lost_life_is_never_taken_for_a_dispatch(
+    life: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paramedic.store.restore.GAP", 0)  # the numbers alone would tell them apart
+    monkeypatch.setattr("patients.RUNBOOK", RUNBOOK)
+    prefect = OnePrefect()
+    handed_over(store := opened(life))
+    store.close()
+    back_up(life, tmp_path / "backup")
+    for at_generation in (1, 2):
+        store = opened(life)
+        incident = ordered(store, "a/1", name="Later")
+        Dispatch(store, prefect, lambda: None).work()
+        with store.read() as tx:
+            attempt = incidents.attempt_of(tx, incident.number, 1)
+        assert attempt is not None
+        assert (incident.number, attempt.flow_run) == (2, f"run-{at_generation}")
+        store.close()
+        if at_generation == 1:
+            emptied(life)  # the lost life is not there to be asked how far it counted
+            restore(life, tmp_path / "backup", by="ada", replace=True)
+
+
+RUNBOOK = (Path(__file__).parents[2] / "runbooks" / "tracking-api-memory.md").read_text()
+
+
+def emptied(chosen: Settings) -> None:
+    """A new machine: the database is as it was made."""
+    migrate(f"sqlite:///{chosen.data}/fresh.db")
+    put(chosen.data / "fresh.db", chosen.store())
+
+
+def test_the_checkpoints_of_the_lost_life_are_said_to_be_left_behind_and_no_others(
+    life: Settings, tmp_path: Path
+) -> None:
+    handed_over(store := opened(life))
+    store.close()
+    signed(life)
+    back_up(life, tmp_path / "first")
+    for _ in range(2):
+        store = opened(life)
+        with store.record() as tx:
+            for _ in range(5):
+                incidents.note(tx, 1, by="ada", text="lost")
+        store.close()
+        signed(life)
+        emptied(life)  # what the lost life had come to, the checkpoints alone know
+        restore(life, tmp_path / "first", by="ada", replace=True)
+    looked = found(life)
+    assert (looked.verified, looked.left_behind, [life for _, life in looked.restores]) == (True, 3, [3])
+    store = opened(life)
+    with store.write() as tx:
+        tx.conn.execute(update(meta).values(generation=9))
+    store.close()
+    noted(life, "a generation that no restore made")
+    before = checkpoints.read(life.checkpoints())
+    with pytest.raises(checkpoints.Unproven, match="generation 9"):
+        signed(life)
+    assert checkpoints.read(life.checkpoints()) == before
+
+
+def test_an_older_store_that_was_put_there_without_a_restore_is_named(life: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(life))
+    store.close()
+    snapshot(life.store(), tmp_path / "secretly.db")
+    noted(life, "lost")
+    signed(life)
+    put(tmp_path / "secretly.db", life.store())
+    assert "cut off" in found(life).faults[0].what
+
+
+def test_a_store_with_something_in_it_is_not_lost_unless_that_is_said(life: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(life))
+    store.close()
+    back_up(life, tmp_path / "backup")
+    before = rows(life)
+    with pytest.raises(Refused, match="has something in it, which would be lost; nothing was changed"):
+        restore(life, tmp_path / "backup", by="ada")
+    assert rows(life) == before
+
+
+def test_a_trail_that_does_not_verify_is_not_restored_unless_that_is_said(life: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(life))
+    store.close()
+    signed(life)
+    back_up(life, tmp_path / "backup")
+    broken = tmp_path / "broken"
+    with tarfile.open(tmp_path / "backup") as tar:
+        tar.extractall(broken, filter="data")
+    with sqlite3.connect(broken / "store.db") as db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        db.execute("UPDATE trail SET reason = 'another' WHERE seq = 1")
+    db.close()
+    with tarfile.open(tmp_path / "changed", "w:gz") as tar:
+        for part in ("backup.json", "store.db", "checkpoints.jsonl", "signing.pub"):
+            tar.add(broken / part, part)
+    before = rows(life)
+    with pytest.raises(Refused, match="entry 1 was changed"):
+        restore(life, tmp_path / "changed", by="ada", replace=True)
+    assert rows(life) == before
+    assert not restore(life, tmp_path / "changed", by="ada", replace=True, despite_faults=True).found.verified
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda whole: b"Dear reader", "is no whole backup"),
+        (lambda whole: whole[: len(whole) // 2], "no whole backup|no store.db"),
+        (lambda whole: None, "is no whole backup: .*No such file"),
+    ],
+    ids=["a letter", "half of one", "nothing"],
+)
+def test_what_is_no_whole_backup_is_named_and_changes_nothing(
+    life: Settings, tmp_path: Path, spoil: object, words: str
+) -> None:
+    handed_over(store := opened(life))
+    store.close()
+    back_up(life, tmp_path / "backup")
+    spoiled = spoil((tmp_path / "backup").read_bytes())  # type: ignore[operator]
+    (tmp_path / "backup").unlink()
+    if spoiled is not None:
+        (tmp_path / "backup").write_bytes(spoiled)
+    before = rows(life)
+    with pytest.raises(BadBackup, match=words):
+        restore(life, tmp_path / "backup", by="ada", replace=True)
+    assert rows(life) == before
+
+
+def test_a_file_that_wants_to_be_written_elsewhere_is_refused(life: Settings, tmp_path: Path) -> None:
+    (tmp_path / "evil").write_text("x")
+    with tarfile.open(tmp_path / "backup", "w:gz") as tar:
+        tar.add(tmp_path / "evil", "../escaped")
+    with pytest.raises(BadBackup, match=r"'\.\./escaped', which is no part of a backup"):
+        restore(life, tmp_path / "backup", by="ada")
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_a_backup_of_a_newer_version_is_refused_in_words(life: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(life))
+    with store.write() as tx:
+        tx.conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    store.close()
+    if life.store().startswith("sqlite"):
+        back_up(life, tmp_path / "backup")
+        fresh = replace_data(life, tmp_path / "fresh")
+        with pytest.raises(Useless, match="9999.*install the version that made it"):
+            restore(fresh, tmp_path / "backup", by="ada")
+    else:
+        with pytest.raises(Useless, match="9999.*install the version that made it"):
+            back_up(life, tmp_path / "backup")
+
+
+def replace_data(chosen: Settings, data: Path) -> Settings:
+    data.mkdir(exist_ok=True)
+    return Settings(data=data)
+
+
+def measured(store: Store) -> None:
+    seen = {"runbook": "r", "name": "health", "target": "a/1", "values": None, "why": "no answer"}
+    with store.write() as tx:
+        tx.conn.execute(insert(check_samples).values(at=tx.now, **seen))
+
+
+def test_a_backup_of_either_database_makes_a_store_in_the_other(
+    life: Settings, tmp_path: Path, postgres: Postgres
+) -> None:
+    handed_over(store := opened(life))
+    begun(store, "a/2")
+    measured(store)
+    store.close()
+    signed(life)
+    back_up(life, tmp_path / "backup", keys=True)
+    if life.store().startswith("sqlite"):
+        postgres.run("CREATE DATABASE other")
+        other = Settings(data=tmp_path / "other", store_url=postgres.url("other"))
+        (tmp_path / "other").mkdir()
+    else:
+        other = replace_data(life, tmp_path / "other")
+    made = restore(other, tmp_path / "backup", by="ada")
+    assert (made.found.verified, made.can_sign, made.generation) == (True, True, 2)
+    assert found(other).verified
+    assert rows(other)["incident_alerts"] == rows(life)["incident_alerts"]
+    assert settings.link_key_file(other).exists() == settings.link_key_file(life).exists()
+    store = opened(other)
+    with store.record() as tx:
+        assert handed_over_in(tx, "a/9") > 2, "it goes on counting"
+    measured(store)
+    store.close()
+    if life.store().startswith("sqlite"):
+        postgres.run("DROP DATABASE other WITH (FORCE)")
+
+
+def test_checkpoints_of_another_store_and_another_key_are_not_mixed(life: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(life))
+    store.close()
+    signed(life)
+    back_up(life, tmp_path / "backup")
+    mark = checkpoints.read(life.checkpoints())[0]
+    life.checkpoints().write_text(replace(mark, store="0" * 36).as_line() + "\n")
+    with pytest.raises(Refused, match=r"holds the checkpoints of another store, 0000.*Move it away"):
+        restore(life, tmp_path / "backup", by="ada", replace=True)
+    life.checkpoints().unlink()
+    settings.public_key_file(life).write_bytes(settings.pem(Ed25519PrivateKey.generate().public_key()))
+    with pytest.raises(Refused, match="signed by another key"):
+        restore(life, tmp_path / "backup", by="ada", replace=True)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])  # SQLite is watched over by the data folder's lock
+def test_a_restore_waits_for_the_last_session_to_end(life: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(life))
+    back_up(life, tmp_path / "backup")
+    with pytest.raises(Refused, match="1 other sessions use this database"):
+        restore(life, tmp_path / "backup", by="ada", replace=True)
+    store.close()
+
+
+def alone(chosen: Settings) -> None:
+    """Until PostgreSQL has noticed that a process is gone."""
+    if chosen.store().startswith("sqlite"):
+        return
+    import psycopg
+
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(chosen.store(), autocommit=True) as conn:
+        until = time.monotonic() + 30
+        while conn.execute(f"{others} AND backend_type = 'client backend'").fetchone() != (0,):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+_RESTORE = """
+import sys
+from pathlib import Path
+from paramedic import settings
+from paramedic.backup import restore
+restore(settings.load(), Path(sys.argv[1]), by="ada", replace=True)
+"""
+
+
+@pytest.mark.parametrize("point", ["restore_staged", "store_emptied", "store_put"])
+def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(
+    life: Settings, tmp_path: Path, point: str
+) -> None:
+    handed_over(store := opened(life))
+    store.close()
+    signed(life)
+    back_up(life, tmp_path / "backup")
+    noted(life, "after the backup")
+    before = rows(life)
+    held = Boundaries(tmp_path / "boundaries")
+    held.folder.mkdir()
+    held.arm(point)
+    env = os.environ | life.as_env() | {"PARAMEDIC_BOUNDARIES": str(held.folder)}
+    child = subprocess.Popen([sys.executable, "-c", _RESTORE, str(tmp_path / "backup")], env=env)
+    try:
+        held.wait(point, lambda: None)
+    finally:
+        child.kill()
+        child.wait()
+    alone(life)
+    if point == "store_put":
+        store = opened(life)
+        with store.read() as tx:
+            assert "restored" in pauses.standing(tx)[0].reason
+            assert tx.conn.execute(select(meta.c.generation)).scalar_one() == 2
+        assert ["begins generation 2" in fault.what for fault in found(life).faults] == [True], "nobody signed it"
+        checkpoints.sign(store, life, vouched=True)
+        store.close()
+    else:
+        assert rows(life) == before
+    assert found(life).verified
+    assert restore(life, tmp_path / "backup", by="ada", replace=True).found.verified, "and it can be done again"
+
+
+def test_the_command_line_backs_up_and_restores_and_stays_out_of_a_running_one(tmp_path: Path) -> None:
+    paramedic = Path(sys.executable).parent / "paramedic"
+
+    def say(*argv: str, code: int = 0) -> str:
+        done = subprocess.run([paramedic, *argv], capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    data = tmp_path / "data"
+    data.mkdir()
+    chosen = Settings(data=data)
+    assert "no store" in say("backup", str(tmp_path / "backup"), "--data", str(data), code=2)
+    migrate(chosen.store())
+    handed_over(store := opened(chosen))
+    store.close()
+    signed(chosen)
+    told = json.loads(say("backup", str(tmp_path / "backup"), "--json", "--data", str(data)))
+    assert told["generation"] == 1
+    assert "exists already" in say("backup", str(tmp_path / "backup"), "--data", str(data), code=1)
+    with instance.alone(data):
+        refused = say("restore", str(tmp_path / "backup"), "--by", "ada", "--replace", "--data", str(data), code=2)
+    assert "another `paramedic up`" in refused
+    assert "would be lost" in say("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(data), code=1)
+    fresh = tmp_path / "fresh"
+    said = say("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(fresh))
+    assert "generation 2" in said
+    assert "the signing key is not here" in said
+    assert "acting is paused" in said
+    unsigned = say("audit", "verify", "--data", str(fresh), code=1)
+    assert "a restore from a backup: generation 2 begins with it" in unsigned
+    assert "our key has signed neither it nor any entry since" in unsigned
+    for name in ("signing.key", "signing.pub"):
+        (fresh / name).write_bytes((data / name).read_bytes())
+        (fresh / name).chmod(0o600)
+    assert "signed up to entry" in say("audit", "vouch", "--by", "ada", "--because", "it was me", "--data", str(fresh))
+    assert "trail verified" in say("audit", "verify", "--data", str(fresh))
+    lines = (fresh / "checkpoints.jsonl").read_text().splitlines(keepends=True)
+    (fresh / "checkpoints.jsonl").write_text("".join(lines[:-1]))
+    assert "no longer holds" in say("audit", "verify", "--data", str(fresh), code=1)
+
+
+def test_the_verifier_outside_knows_what_a_restore_left_behind(life: Settings, tmp_path: Path) -> None:
+    paramedic = Path(sys.executable).parent / "paramedic"
+    verifier = Path(__file__).parents[2] / "docs" / "verify_trail.py"
+    handed_over(store := opened(life))
+    store.close()
+    signed(life)
+    back_up(life, tmp_path / "backup")
+    noted(life, "lost")
+    signed(life)
+    restore(life, tmp_path / "backup", by="ada", replace=True)
+    export = [paramedic, "audit", "export", str(tmp_path / "trail.jsonl")]
+    subprocess.run(export, env=os.environ | life.as_env(), check=True, timeout=60)
+
+    def verified(file: Path) -> str:
+        argv = [sys.executable, verifier, file, settings.public_key_file(life)]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
+
+    assert verified(tmp_path / "trail.jsonl") == "the trail is whole\n"
+    lines = (tmp_path / "trail.jsonl").read_text().splitlines(keepends=True)
+    without = [line for line in lines if "store.restored" not in line]
+    (tmp_path / "without.jsonl").write_text("".join(without))
+    assert "is of generation 2, and no entry tells of that restore" in verified(tmp_path / "without.jsonl")

@@ -1,0 +1,316 @@
+"""Old entries leave the trail as a signed segment, whole and readable, or stay where they are."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from boundaries import Boundaries
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from databases import Clock, Postgres
+from incident_states import handed_over, ordered
+from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError
+
+from paramedic import settings
+from paramedic.audit.chain import Verification, verify
+from paramedic.errors import Refused
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.settings import Settings
+from paramedic.store import Store, incidents, seals
+from paramedic.store import trail as kept
+from paramedic.store.migrations import migrate
+from paramedic.store.tables import trail as table
+from paramedic.store.tables import trail_contents
+from paramedic.upkeep import checkpoints, segment
+from paramedic.upkeep.backup import back_up, restore
+from paramedic.upkeep.segment import BadSegment
+
+PARAMEDIC = Path(sys.executable).parent / "paramedic"
+VERIFIER = Path(__file__).parents[2] / "docs" / "verify_trail.py"
+
+
+@pytest.fixture
+def life(own_url: str, tmp_path: Path) -> Settings:
+    """A store with an incident that ended on the first day, and one that is open since the second."""
+    data = tmp_path / "data"
+    data.mkdir()
+    chosen = Settings(data=data, store_url=own_url)
+    clock = Clock()
+    store = Store(own_url, now=clock.now)
+    ended = handed_over(store)
+    with store.record() as tx:
+        incidents.note(tx, ended.number, by="ada", text="what a person wrote")
+        incidents.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+    checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+    clock.advance(timedelta(days=1))
+    ordered(store, "a/2", name="Another")
+    checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+    store.close()
+    return chosen
+
+
+NOON = Clock().now() + timedelta(hours=12)
+LATE = Clock().now() + timedelta(days=30)
+
+
+def count(chosen: Settings) -> list[int]:
+    store = Store(chosen.store())
+    with store.read() as tx:
+        found = list(tx.conn.execute(select(table.c.seq).order_by(table.c.seq)).scalars())
+    store.close()
+    return found
+
+
+def looked(chosen: Settings) -> Verification:
+    store = Store(chosen.store())
+    with store.read() as tx:
+        key, marks = settings.public_key(chosen), checkpoints.read(chosen.checkpoints())
+        found = verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store, seal=seals.newest(tx))
+    store.close()
+    return found
+
+
+def sealed(chosen: Settings, file: Path, **how: object) -> object:
+    store = Store(chosen.store())
+    try:
+        return segment.seal(store, settings.signing_key(chosen), file, **{"before": NOON, **how})  # type: ignore[arg-type]
+    finally:
+        store.close()
+
+
+def outside(chosen: Settings, file: Path) -> str:
+    argv = [sys.executable, VERIFIER, file, settings.public_key_file(chosen)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
+
+
+def exported(chosen: Settings, file: Path) -> Path:
+    env = os.environ | chosen.as_env()
+    subprocess.run([PARAMEDIC, "audit", "export", str(file)], env=env, check=True, timeout=60)
+    return file
+
+
+def test_what_leaves_is_in_the_segment_and_the_chain_goes_on(life: Settings, tmp_path: Path) -> None:
+    before = count(life)
+    one = sealed(life, tmp_path / "one")
+    after = count(life)
+    assert isinstance(one, segment.Seal)
+    assert one.first == 1
+    assert after == [seq for seq in before if seq > one.seq] + [before[-1] + 1]
+    found = looked(life)
+    assert (found.verified, found.sealed) == (True, one.seq)
+    assert (tmp_path / "one").stat().st_mode & 0o777 == 0o600
+    assert "what a person wrote" in (tmp_path / "one").read_text()
+    store = Store(life.store())
+    with store.record() as tx:
+        assert tx.conn.execute(select(trail_contents).where(trail_contents.c.seq <= one.seq)).all() == []
+        incidents.resolve(tx, 2, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+        assert list(kept.entries(tx))[-1].seq == after[-1] + 1
+    store.close()
+    two = sealed(life, tmp_path / "two", before=LATE)
+    assert isinstance(two, segment.Seal)
+    assert (two.first, two.seq) == (one.seq + 1, before[-1]), "what was told since is younger"
+    assert looked(life).verified
+    said = [json.loads(line) for line in (tmp_path / "one").read_text().splitlines()]
+    forgotten = [json.dumps({key: part for key, part in line.items() if key != "content"}) + "\n" for line in said]
+    (tmp_path / "forgotten").write_text("".join(forgotten))
+    for name in ("one", "two", "forgotten"):
+        assert outside(life, tmp_path / name) == "the trail is whole\n", name
+    assert outside(life, exported(life, tmp_path / "rest")) == "the trail is whole\n"
+
+
+def test_the_story_of_an_open_incident_stays(life: Settings, tmp_path: Path) -> None:
+    store = Store(life.store())
+    with store.read() as tx:
+        begins = next(kept.entries(tx, incident=2)).seq
+    store.close()
+    one = sealed(life, tmp_path / "one", before=LATE)
+    assert isinstance(one, segment.Seal)
+    assert one.seq == begins - 1
+    assert sealed(life, tmp_path / "two", before=LATE) is None
+    assert not (tmp_path / "two").exists()
+
+
+def test_an_incident_that_opens_again_keeps_what_a_segment_was_written_of(life: Settings, tmp_path: Path) -> None:
+    store = Store(life.store())
+    segment._write(store, settings.signing_key(life), tmp_path / "one", before=NOON, contents=True, most=99)
+    with store.write() as tx:
+        tx.conn.execute(
+            incidents.update(incidents.incidents)
+            .where(incidents.incidents.c.number == 1)
+            .values(state="open", service="x")
+        )
+    store.close()
+    before = count(life)
+    with pytest.raises(Refused, match="entry 1 stays: the story of an incident that is not over begins there"):
+        sealed(life, tmp_path / "one")
+    assert count(life) == before
+
+
+def test_a_segment_is_bounded(life: Settings, tmp_path: Path) -> None:
+    one = sealed(life, tmp_path / "one", most=2)
+    two = sealed(life, tmp_path / "two", most=1)
+    assert isinstance(one, segment.Seal)
+    assert isinstance(two, segment.Seal)
+    assert (one.first, one.seq, two.first, two.seq) == (1, 2, 3, 3)
+    assert looked(life).verified
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ('"reason": "it is new', '"reason": "it is old', "was changed"),
+        ("what a person wrote", "what a person meant", "has other content beside it"),
+        ('"signature": "', '"signature": "0', "seal is not signed by our key"),
+        ('"kind": "seal"', '"kind": "sael"', "no whole segment"),
+    ],
+)
+def test_a_segment_that_was_changed_takes_nothing_with_it(
+    life: Settings, tmp_path: Path, before: str, after: str, words: str
+) -> None:
+    store = Store(life.store())
+    segment._write(store, settings.signing_key(life), tmp_path / "one", before=NOON, contents=True, most=99)
+    store.close()
+    said = (tmp_path / "one").read_text()
+    assert before in said
+    (tmp_path / "one").write_text(said.replace(before, after))
+    entries = count(life)
+    with pytest.raises(BadSegment, match=words):
+        sealed(life, tmp_path / "one")
+    assert count(life) == entries
+
+
+def test_a_file_of_somebody_elses_is_neither_overwritten_nor_believed(life: Settings, tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("Dear reader\n")
+    entries = count(life)
+    with pytest.raises(BadSegment, match="no whole segment"):
+        sealed(life, tmp_path / "letter")
+    assert (tmp_path / "letter").read_text() == "Dear reader\n"
+    sealed(life, tmp_path / "one")
+    lines = (tmp_path / "one").read_text().splitlines(keepends=True)
+    (tmp_path / "cut").write_text("".join(lines[:-1]))
+    (tmp_path / "long").write_text("".join([*lines, lines[1]]))
+    for name, words in (("cut", "no seal at its end"), ("long", "goes on after its seal")):
+        with pytest.raises(BadSegment, match=words):
+            sealed(life, tmp_path / name)
+    assert len(count(life)) < len(entries)
+
+
+def test_a_seal_that_nobody_signed_is_a_chain_that_was_cut_off(life: Settings, tmp_path: Path) -> None:
+    mallory = Ed25519PrivateKey.generate()
+    store = Store(life.store())
+    segment.seal(store, mallory, tmp_path / "one", before=NOON)
+    store.close()
+    assert "not signed by our key: what came before was cut off" in looked(life).faults[0].what
+    assert "is not signed by this key" in outside(life, exported(life, tmp_path / "rest"))
+    store = Store(life.store())
+    with store.write() as tx:
+        tx.conn.execute(delete(seals.table))
+    store.close()
+    assert "removed before entry" in looked(life).faults[0].what
+
+
+def test_nothing_but_what_a_seal_names_can_be_removed(life: Settings, tmp_path: Path) -> None:
+    one = sealed(life, tmp_path / "one")
+    assert isinstance(one, segment.Seal)
+    entries = count(life)
+    store = Store(life.store())
+    for seq in (one.seq + 1, entries[-1]):
+        with pytest.raises(DBAPIError, match="the trail only grows"), store.engine.begin() as conn:
+            conn.execute(delete(table).where(table.c.seq == seq))
+    store.close()
+    assert count(life) == entries
+
+
+def test_a_sealed_store_is_backed_up_and_restored(life: Settings, tmp_path: Path) -> None:
+    sealed(life, tmp_path / "one")
+    back_up(life, tmp_path / "backup")
+    made = restore(life, tmp_path / "backup", by="ada", replace=True)
+    assert (made.found.verified, looked(life).verified) == (True, True)
+
+
+def test_the_role_that_writes_the_trail_cannot_seal_it(postgres: Postgres, tmp_path: Path) -> None:
+    postgres.run("CREATE ROLE keeper_owner LOGIN")
+    postgres.run("CREATE ROLE keeper LOGIN")
+    postgres.run("CREATE DATABASE keepers OWNER keeper_owner")
+    postgres.run("GRANT CREATE ON SCHEMA public TO keeper_owner", "keepers")
+    owner, url = postgres.url("keepers", "keeper_owner"), postgres.url("keepers", "keeper")
+    migrate(owner, runtime_role="keeper")
+    chosen = Settings(data=tmp_path, store_url=url, store_owner_url=owner)
+    store = Store(url)
+    ended = handed_over(store)
+    with store.record() as tx:
+        incidents.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+    with pytest.raises(Refused, match="PARAMEDIC_STORE_OWNER_URL"):
+        segment.seal(store, settings.signing_key(chosen), tmp_path / "one", before=LATE + timedelta(days=9999))
+    store.close()
+    for statement in ("DELETE FROM trail", "DELETE FROM seals", "INSERT INTO seals SELECT * FROM seals"):
+        with psycopg.connect(url) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute(statement)
+    sealing = Store(chosen.owner())
+    assert segment.seal(sealing, settings.signing_key(chosen), tmp_path / "one", before=LATE + timedelta(days=9999))
+    sealing.close()
+    assert looked(chosen).verified
+    postgres.run("DROP DATABASE keepers WITH (FORCE)")
+    postgres.run("DROP ROLE keeper_owner")
+    postgres.run("DROP ROLE keeper")
+
+
+_SEAL = """
+import sys
+from pathlib import Path
+from datetime import datetime
+from paramedic import segment, settings
+from paramedic.store import Store
+chosen = settings.load()
+before = datetime.fromisoformat(sys.argv[2])
+segment.seal(Store(chosen.owner()), settings.signing_key(chosen), Path(sys.argv[1]), before=before)
+"""
+
+
+@pytest.mark.parametrize("point", ["segment_written", "entries_removed"])
+def test_a_seal_that_is_killed_has_removed_nothing_and_is_taken_up_again(
+    life: Settings, tmp_path: Path, point: str
+) -> None:
+    entries = count(life)
+    held = Boundaries(tmp_path / "boundaries")
+    held.folder.mkdir()
+    held.arm(point)
+    env = os.environ | life.as_env() | {"PARAMEDIC_BOUNDARIES": str(held.folder)}
+    child = subprocess.Popen([sys.executable, "-c", _SEAL, str(tmp_path / "one"), NOON.isoformat()], env=env)
+    try:
+        held.wait(point, lambda: None)
+    finally:
+        child.kill()
+        child.wait()
+    assert count(life) == entries
+    assert looked(life).verified
+    one = sealed(life, tmp_path / "one")
+    assert isinstance(one, segment.Seal)
+    assert count(life)[0] == one.seq + 1
+    again = sealed(life, tmp_path / "one")
+    assert again == one, "and where it was done, it is not done twice"
+    assert looked(life).verified
+
+
+def test_the_command_line_seals_and_says_where_a_story_went(life: Settings, tmp_path: Path) -> None:
+    def say(*argv: str, code: int = 0) -> str:
+        env = os.environ | life.as_env()
+        done = subprocess.run([PARAMEDIC, *argv], env=env, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    file = str(tmp_path / "one")
+    assert "write a day" in say("audit", "seal", file, "--before", "yesterday", code=2)
+    told = say("audit", "seal", file, "--before", "2026-02-01")
+    assert f"left for {file}, which is the only place that has them" in told
+    assert "the story of an incident that is not over" in say("audit", "seal", f"{file}.2", "--before", "2027-01-01")
+    assert f"it begins in a sealed segment of the trail: {file}" in say("incident", "show", "1")
+    assert json.loads(say("incident", "show", "2", "--json"))["segments"] == []
+    assert "left for sealed segments" in say("audit", "verify")
+    assert "left for sealed segments" in say("audit", "show")
+    assert json.loads(say("audit", "verify", "--json"))["verified"] is True

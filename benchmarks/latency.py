@@ -46,9 +46,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from paramedic.incident import Incident
-from paramedic.outcome import Outcome
-from paramedic.runbook import Runbook
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Outcome
+from paramedic.catalog.runbook import Runbook
 from tasks.guard import exclusive
 from tasks.kinds import reads
 from tasks.notify import recovered

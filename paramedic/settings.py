@@ -32,7 +32,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from paramedic.errors import Useless
 from paramedic.machine import data_folder, file_ownership
-from paramedic.oncall.contact import CHANNEL_NAME
+from paramedic.text.names import CHANNEL_NAME
 from paramedic.text.redaction import SHORTEST, remember
 from paramedic.text.units import SizeBetween, between
 

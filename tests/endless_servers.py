@@ -2,8 +2,9 @@
 
 import contextlib
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _PACE_SECONDS = 0.05
@@ -46,3 +47,29 @@ def dripping(said: str) -> Iterator[int]:
             over.set()
             with contextlib.suppress(OSError):
                 listening.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def scripted(say: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server that plays `say` on each connection; its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(line: socket.socket) -> None:
+        try:
+            with line if tls is None else tls.wrap_socket(line, server_side=True) as one:
+                say(one)
+        except OSError:
+            pass
+
+    def accept() -> None:
+        while True:
+            try:
+                line, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(line,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    with listener:
+        yield f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)

@@ -15,7 +15,8 @@ SINS = {
     "flows-apart": ("flows/other_flow.py", "import flows.restart_service"),
     "flows-without-prefect": ("flows/restart_service.py", "import prefect"),
     "nouns-pure": ("paramedic/intake/triage.py", "import paramedic.store"),
-    "prefect-in-two-rooms": ("paramedic/watchdog/__init__.py", "import prefect"),
+    "no-cycles": ("paramedic/alerts/alert.py", "import paramedic.incidents.incident"),
+    "prefect-in-three-rooms": ("paramedic/watchdog/__init__.py", "import prefect"),
     "integrations-apart": (
         "paramedic/integrations/probes/process.py",
         "import paramedic.integrations.targets.supervisord",

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from paramedic.catalog import runbook
-from paramedic.catalog.last_usable import LastGood, last_good, parsed, text_of
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services, parse_services
 from paramedic.checks.check import Placed
@@ -20,6 +19,7 @@ from paramedic.oncall.rotation import Rotation
 from paramedic.remediation.remedy import RESTART, Verb
 from paramedic.remediation.target import Target
 from paramedic.settings import Settings
+from paramedic.text.last_usable import LastGood, last_good, parsed, text_of
 from paramedic.text.redaction import remember
 from paramedic.text.yaml_document import BadDocument, Problem
 

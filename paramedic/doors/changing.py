@@ -22,7 +22,7 @@ class Changer(Protocol):
 
 def changer(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Changer:
     """What can change this target, no call longer than `total_timeout`. Raises Useless if nothing changes its kind."""
-    return cast("Changer", integration(target.kind, "Changer")(target, total_timeout))
+    return cast("Changer", integration("targets", target.kind, "Changer")(target, total_timeout))
 
 
 class Releases(Protocol):
@@ -39,7 +39,7 @@ def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -
     """What can roll this target back. Raises Useless if services.yaml names no release folder for it."""
     if target.releases is None:
         raise Useless(f"services.yaml names no `releases` for {target.id}")
-    return cast("Releases", integration("release_folder", "Changer")(target, total_timeout))
+    return cast("Releases", integration("targets", "release_folder", "Changer")(target, total_timeout))
 
 
 class Command(Protocol):
@@ -55,4 +55,4 @@ def command(target: Target, name: str, within: timedelta = timedelta(seconds=30)
     if declared is None:
         there = ", ".join(target.commands) or "none"
         raise Useless(f"services.yaml declares no command {name!r:.80} for {target.id}; there are: {there}")
-    return cast("Command", integration("command", "Changer")(target, declared, within))
+    return cast("Command", integration("targets", "command", "Changer")(target, declared, within))

@@ -28,7 +28,7 @@ class Reader(Protocol):
 
 def reader(target: Target) -> Reader:
     """What can look at this target. Raises Useless if no integration reads its kind."""
-    return cast("Reader", integration(target.kind, "Reader")(target))
+    return cast("Reader", integration("targets", target.kind, "Reader")(target))
 
 
 def identity(target: Target) -> Identity:
@@ -66,7 +66,7 @@ def releases(target: Target) -> Releases:
     """What can look at the target's releases. Raises Useless if services.yaml names no folder for them."""
     if target.releases is None:
         raise Useless(f"services.yaml names no `releases` for {target.id}")
-    return cast("Releases", integration("release_folder", "Reader")(target))
+    return cast("Releases", integration("targets", "release_folder", "Reader")(target))
 
 
 def probe(url: str, timeout: timedelta) -> "Probe":

@@ -5,9 +5,6 @@ from typing import Protocol, cast
 
 from paramedic.doors import integration
 
-#: Channels that people call by another name than the integration that carries them.
-SPOKEN = {"email": "smtp", "apprise": "apprise_service"}
-
 
 class Teller(Protocol):
     """Speaks through one channel."""
@@ -20,4 +17,4 @@ class Teller(Protocol):
 
 def teller(channel: str, settings: Mapping[str, str]) -> Teller:
     """What speaks through this channel (`email`, `webhook`), with its own settings. Raises Useless if nothing does."""
-    return cast("Teller", integration(SPOKEN.get(channel, channel), "Teller")(settings))
+    return cast("Teller", integration("channels", channel, "Teller")(settings))

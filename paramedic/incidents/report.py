@@ -11,7 +11,7 @@ from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
 from paramedic.machine.clock import from_iso, iso, spoken
-from paramedic.messages.compose import part_of
+from paramedic.text.markdown import part_of
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line, visible
 

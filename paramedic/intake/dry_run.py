@@ -8,7 +8,7 @@ from paramedic.catalog.library import Library
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE
-from paramedic.intake.intake import place
+from paramedic.intake.routing import place
 from paramedic.store import Store, acts, incidents
 from paramedic.store.acts import Limits
 

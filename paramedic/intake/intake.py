@@ -4,19 +4,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
-from paramedic.alerts import alert_object
-from paramedic.alerts.alert import Alert, Status
+from paramedic.alerts.alert import Alert
+from paramedic.alerts.last_word import LastWord
 from paramedic.catalog.library import Library
 from paramedic.catalog.runbook import Runbook
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.intake import triage
-from paramedic.intake.triage import Known, Said, Verdict
+from paramedic.intake import routing, triage
+from paramedic.intake.routing import Place
+from paramedic.intake.triage import Known, Verdict
 from paramedic.machine.kill_points import reached
-from paramedic.store import Store, StoreUnavailable, Tx, alerts, inbox, incidents, maintenance, messages
+from paramedic.store import Store, StoreUnavailable, Tx, inbox, incidents, maintenance, messages
 from paramedic.store.inbox import Receipt
 from paramedic.store.incidents import Plan
 from paramedic.text.yaml_document import BadDocument
@@ -32,41 +33,6 @@ _LONGEST_SECONDS, _MOST, _PAUSE_SECONDS = 0.05, 100, 0.01
 #: The same while alerts come in: a tenth of the time is left to decide in, however many come, and half where a critical
 #: one is among them.
 _YIELD_SECONDS, _URGENT_SECONDS = 0.45, 0.05
-
-#: The target of an alert that names no listed one begins so.
-UNLISTED = "unlisted:"
-
-#: So many incidents of one unlisted alert may go on at once; whatever else it fires for is one incident more.
-CROWD = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an alert belongs: its service and canonical target, and the runbook that works there, if one does."""
-
-    service: str
-    target: str
-    runbook: Runbook | None
-    why: str
-
-
-def place(alert: Alert, library: Library) -> Place:
-    """The first runbook, by name, that wants the alert and finds a listed target for it; else nobody's, and why."""
-    reasons = []
-    for runbook in sorted(library.runbooks.values(), key=lambda one: one.name):
-        if not runbook.wants(alert):
-            continue
-        target = runbook.locate(alert, library.services)
-        if not isinstance(target, str):
-            return Place(target.service, target.id, runbook, f"runbook {runbook.name} wants it")
-        reasons.append(f"runbook {runbook.name} wants it, but {target}")
-    why = "; ".join(
-        [
-            *(reasons or ["no runbook wants it"]),
-            *(f"not asked, because it cannot be used: {one!s:.300}" for one in library.problems[:3]),
-        ]
-    )
-    return Place(alert_object.service_of(alert), f"{UNLISTED}{alert_object.place_of(alert)}", None, why)
 
 
 class Wake:
@@ -219,7 +185,7 @@ class Intake:
     def _decide(self, tx: Tx, receipt: Receipt, library: Library) -> str | None:
         """The target where an incident opened. `receipt` still waits, as this transaction sees it."""
         alert = triage.bounded(receipt.alert, receipt.received_at)
-        at, live = _placed(tx, alert, library)
+        at, live = routing.placed(tx, alert, library)
         known = self._known(tx, alert, at, live)
         alert = triage.begun_again(alert, known.last, receipt.received_at)
         decision = triage.decide(alert, known)
@@ -234,7 +200,7 @@ class Intake:
             number = incidents.reopen(tx, known.cured[0], alert, reason=decision.reason).number
         elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
             incidents.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
-        if decision.news and known.last != Said(alert.status, alert.effective_at):
+        if decision.news and known.last != LastWord(alert.status, alert.effective_at):
             incidents.said(tx, alert, heard_at=receipt.received_at)
         inbox.decided(
             tx, receipt, verdict=decision.verdict, reason=decision.reason, incident=number, look_again_at=hold
@@ -261,25 +227,6 @@ class Intake:
             ),
             window=maintenance.covering(tx, service=at.service, target=at.target),
         )
-
-
-def _placed(tx: Tx, alert: Alert, library: Library) -> tuple[Place, Incident | None]:
-    """Where the alert belongs, and the incident that goes on there.
-
-    What nobody lists stays in the incident that it is part of. Of one that fires for very many objects the rest is one.
-    """
-    at = place(alert, library)
-    live = incidents.live(tx, at.service, at.target)
-    if live is not None or at.runbook is not None:
-        return at, live
-    number = alerts.holder(tx, alert.fingerprint)
-    if number is not None:
-        live = incidents.get(tx, number)
-        return replace(at, service=live.service, target=live.target), live
-    if alert.status is Status.FIRING and incidents.alike(tx, alert, at.service, UNLISTED) >= CROWD:
-        at = replace(at, target=f"{UNLISTED}{alert_object.crowd_of(alert)}")
-        live = incidents.live(tx, at.service, at.target)
-    return at, live
 
 
 def _plan(runbook: Runbook | None) -> Plan | None:

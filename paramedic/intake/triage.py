@@ -1,10 +1,11 @@
 """What to do with an alert, given what is known now. Pure: the same question gets the same answer, with its reason."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from paramedic.alerts.alert import Alert, Status
+from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import State, name
 from paramedic.machine.clock import iso, spoken
 from paramedic.remediation.maintenance import Window
@@ -42,21 +43,12 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """The last thing its sender said under this fingerprint: when what fires began, or when what is over ended."""
-
-    status: Status
-    at: datetime  # the alert's `effective_at`
-    heard_at: datetime | None = field(default=None, compare=False)  # when it was received; None: it was not kept
-
-
-@dataclass(frozen=True, slots=True)
 class Known:
     """What is known at the moment of the decision."""
 
     now: datetime
     live: tuple[int, State] | None = None  # the unresolved incident of this service and target
-    last: Said | None = None
+    last: LastWord | None = None
     well_at: datetime | None = None  # when a playbook last saw this target well, verified
     settle: timedelta = timedelta(minutes=10)
     cured: tuple[int, datetime] | None = (
@@ -72,7 +64,7 @@ def bounded(alert: Alert, received_at: datetime) -> Alert:
     return alert if alert.ends_at is None or alert.ends_at <= latest else replace(alert, ends_at=latest)
 
 
-def begun_again(alert: Alert, last: Said | None, received_at: datetime) -> Alert:
+def begun_again(alert: Alert, last: LastWord | None, received_at: datetime) -> Alert:
     """The alert; where it fires long after the word that it is over, and still has its old start, as one that begins now.
 
     Alertmanager resolves what Prometheus does not repeat in time. Where the two had only lost each other, the alert comes
@@ -86,7 +78,7 @@ def begun_again(alert: Alert, last: Said | None, received_at: datetime) -> Alert
     return replace(alert, starts_at=max(received_at, last.at + timedelta(microseconds=1)), notes=(*alert.notes, note))
 
 
-def is_newer(alert: Alert, last: Said | None) -> bool:
+def is_newer(alert: Alert, last: LastWord | None) -> bool:
     """Whether the alert is the last word under its fingerprint, in whatever order the words arrive.
 
     What began after the last known end is live; what began at or before it is over. Several Prometheus servers behind

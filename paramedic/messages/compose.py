@@ -1,6 +1,5 @@
 """What a message says: subject and text, composed from what is known. Pure; everything from outside is made visible."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from paramedic.incidents.incident import Incident, name
 from paramedic.machine.clock import iso, spoken
 from paramedic.oncall.rotation import Person
 from paramedic.remediation.approval import Approval, life
+from paramedic.text.markdown import part_of
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line, visible
 
@@ -22,8 +22,6 @@ _LINES_LIMIT = 40
 _SUBJECT_LIMIT = 200
 _WORDS_LIMIT = 500  # characters of a title, of a reason, of a line of the timeline
 _BODY_LIMIT = 8_000  # characters of a checklist, of a word about ourselves
-
-_ANOTHER_PART = re.compile(r"#{1,2} |\*\*(Meaning|Impact|Diagnosis|Mitigation)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,25 +218,6 @@ def mitigations(runbook: str, others: Mapping[str, tuple[str, Sequence[str]]]) -
         wanted = f"{', '.join(alerts)} joined it, which runbook {called} wants. What that says:"
         parts.append(f"{wanted}\n{mitigation_of(text)}")
     return "\n\n".join(part for part in parts if part)
-
-
-def part_of(runbook: str, heading: str) -> str:
-    """What stands under one of a runbook's headings, or nothing. A `#` in a code block is no heading."""
-    begins = re.compile(rf"#{{1,6}} {heading}\b|\*\*{heading}\b")
-    found: list[str] = []
-    within = fenced = False
-    for line in runbook.split("\n"):
-        if not fenced and begins.match(line):
-            within = True
-            found += [line.removeprefix(f"**{heading}.**")] if line.startswith("**") else []
-            continue
-        if line.lstrip().startswith(("```", "~~~")):
-            fenced = not fenced
-        if within and not fenced and _ANOTHER_PART.match(line):
-            break
-        if within:
-            found.append(line)
-    return "\n".join(found).strip()
 
 
 def _about(incident: Incident) -> str:

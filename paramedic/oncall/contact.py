@@ -3,8 +3,7 @@
 import re
 from dataclasses import dataclass
 
-#: What a channel is called: by its users, and in the settings that know where it leads.
-CHANNEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
+from paramedic.text.names import CHANNEL_NAME
 
 _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 

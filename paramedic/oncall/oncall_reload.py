@@ -2,9 +2,9 @@
 
 import logging
 
-from paramedic.catalog.last_usable import last_good, parsed
 from paramedic.oncall.escalation import Oncall, parse_oncall
 from paramedic.settings import Settings
+from paramedic.text.last_usable import last_good, parsed
 from paramedic.text.yaml_document import BadDocument, Problem
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.alerts.alert_object import shown_name
+from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import IllegalMove, Incident, State, move, name
 from paramedic.incidents.incident import reopen as reopened
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.intake.triage import Said
 from paramedic.machine.clock import spoken
 from paramedic.store import Tx, alerts, approvals, inbox, messages, outbox
 from paramedic.store.alerts import Noted, Wanted
@@ -150,10 +150,10 @@ def cures(tx: Tx, target: str, within: timedelta) -> int:
     return tx.conn.execute(query).scalar_one()
 
 
-def last_said(tx: Tx, fingerprint: str) -> Said | None:
+def last_said(tx: Tx, fingerprint: str) -> LastWord | None:
     """The last thing that was said under this fingerprint."""
     row = tx.conn.execute(_LAST_SAID, {"of": fingerprint}).one_or_none()
-    return None if row is None else Said(Status(row.status), row.starts_at, row.heard_at)
+    return None if row is None else LastWord(Status(row.status), row.starts_at, row.heard_at)
 
 
 def said(tx: Tx, alert: Alert, *, heard_at: datetime | None = None) -> None:

@@ -17,8 +17,9 @@ from paramedic.catalog import library, runbook
 from paramedic.catalog.runbook import Runbook
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.intake import intake as intake_module
-from paramedic.intake.intake import CROWD, Intake, Wake
+from paramedic.intake import routing
+from paramedic.intake.intake import Intake, Wake
+from paramedic.intake.routing import CROWD
 from paramedic.intake.triage import MARK
 from paramedic.store import Store, inbox, incidents, maintenance, outbox
 from paramedic.store.tables import inbox as table
@@ -517,14 +518,14 @@ def test_one_that_cannot_be_decided_costs_none_of_its_batch_its_decision(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _took_in(store, ("Before", Severity.WARNING), ("Poison", Severity.WARNING), ("After", Severity.WARNING))
-    place = intake_module.place
+    place = routing.place
 
-    def poisoned(alert: Alert, shelf: library.Library) -> intake_module.Place:
+    def poisoned(alert: Alert, shelf: library.Library) -> routing.Place:
         if alert.name == "Poison":
             raise RuntimeError("a bug")
         return place(alert, shelf)
 
-    monkeypatch.setattr(intake_module, "place", poisoned)
+    monkeypatch.setattr(routing, "place", poisoned)
     Intake(store, lambda: SHELF).work()
     assert [(row.alert["name"], row.verdict) for row in rows(store)] == [
         ("Before", "open"),

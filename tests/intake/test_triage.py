@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import State
-from paramedic.intake.triage import MARK, Known, Said, Verdict, begun_again, bounded, decide
+from paramedic.intake.triage import MARK, Known, Verdict, begun_again, bounded, decide
 from paramedic.remediation.maintenance import Window
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
@@ -47,7 +48,7 @@ knowns = st.builds(
     Known,
     now=minutes,
     live=st.none() | st.tuples(st.integers(1, 99), st.sampled_from(UNENDED)),
-    last=st.none() | st.builds(Said, st.sampled_from(Status), minutes),
+    last=st.none() | st.builds(LastWord, st.sampled_from(Status), minutes),
     well_at=st.none() | minutes,
     settle=st.integers(0, 20).map(lambda n: timedelta(minutes=n)),
     cured=st.none() | st.tuples(st.integers(1, 99), minutes),
@@ -94,15 +95,15 @@ def test_a_firing_alert_is_dropped_only_if_its_sender_has_said_that_it_is_over(s
         assert known.last.at >= said.starts_at
 
 
-def told(order: tuple[Alert, ...], live: tuple[int, State] | None) -> tuple[Said | None, bool]:
+def told(order: tuple[Alert, ...], live: tuple[int, State] | None) -> tuple[LastWord | None, bool]:
     """The last word after these arrived in this order, and whether an incident is open; an incident never ends here."""
-    last: Said | None = None
+    last: LastWord | None = None
     for one in order:
         decision = decide(one, Known(now=at(60), live=live, last=last))
         if decision.verdict is Verdict.OPEN:
             live = (1, State.OPEN)
         if decision.news:
-            last = Said(one.status, one.effective_at)
+            last = LastWord(one.status, one.effective_at)
     return last, live is not None
 
 
@@ -136,19 +137,19 @@ def test_what_ended_after_every_start_is_over_and_what_began_since_is_live(
     words += words[:repeats]
     shuffle.shuffle(words)
     last, _ = told(tuple(words), None)
-    assert last == Said(Status.RESOLVED, at(end))
+    assert last == LastWord(Status.RESOLVED, at(end))
     words += [alert(starts=end + gap)]
     shuffle.shuffle(words)
     last, is_open = told(tuple(words), None)
-    assert last == (Said(Status.FIRING, at(end + gap)) if gap else Said(Status.RESOLVED, at(end)))
+    assert last == (LastWord(Status.FIRING, at(end + gap)) if gap else LastWord(Status.RESOLVED, at(end)))
     assert is_open or not gap
 
 
 def test_two_prometheus_servers_behind_one_alertmanager_are_over_when_it_says_so() -> None:
     posts = (alert(starts=2), alert(starts=0), alert(Status.RESOLVED, starts=0, ends=30))
     for order in itertools.permutations(posts):
-        assert told(order, None)[0] == Said(Status.RESOLVED, at(30))
-    over = decide(posts[2], Known(now=at(31), live=(1, State.ACKNOWLEDGED), last=Said(Status.FIRING, at(2))))
+        assert told(order, None)[0] == LastWord(Status.RESOLVED, at(30))
+    over = decide(posts[2], Known(now=at(31), live=(1, State.ACKNOWLEDGED), last=LastWord(Status.FIRING, at(2))))
     assert over.verdict is Verdict.MARK_RESOLVED
     assert over.news
 
@@ -162,7 +163,7 @@ def test_an_end_far_ahead_of_our_clock_silences_nothing_that_has_not_begun(
 
 
 def test_a_late_firing_does_not_open_what_is_over() -> None:
-    known = Known(now=at(5), last=Said(Status.RESOLVED, at(0)))
+    known = Known(now=at(5), last=LastWord(Status.RESOLVED, at(0)))
     assert decide(alert(), known).verdict is Verdict.DROP
     assert decide(alert(starts=-3), known).verdict is Verdict.DROP
 
@@ -179,20 +180,22 @@ def test_an_old_start_that_comes_long_after_the_end_begins_anew(
     received: float, status: Status, verdict: Verdict
 ) -> None:
     """Prometheus and Alertmanager had lost each other: the alert was resolved meanwhile, and comes with its old start."""
-    last = Said(status, at(10), heard_at=at(11))
+    last = LastWord(status, at(10), heard_at=at(11))
     again = begun_again(alert(starts=0), last, at(received))
     assert decide(again, Known(now=at(60), last=last)).verdict is verdict
     assert (again.starts_at > last.at) is bool(again.notes) is (received == 17 and status is Status.RESOLVED)
-    assert decide(alert(Status.RESOLVED, starts=0, ends=30), Known(now=at(60), last=Said(Status.FIRING, at(17)))).news
+    assert decide(
+        alert(Status.RESOLVED, starts=0, ends=30), Known(now=at(60), last=LastWord(Status.FIRING, at(17)))
+    ).news
 
 
 def test_what_fires_anew_after_it_was_over_opens() -> None:
-    assert decide(alert(starts=4), Known(now=at(5), last=Said(Status.RESOLVED, at(0)))).verdict is Verdict.OPEN
+    assert decide(alert(starts=4), Known(now=at(5), last=LastWord(Status.RESOLVED, at(0)))).verdict is Verdict.OPEN
 
 
 def test_a_late_word_that_it_is_over_does_not_end_what_began_later() -> None:
     decision = decide(
-        alert(Status.RESOLVED, starts=0), Known(now=at(9), live=(1, State.WORKING), last=Said(Status.FIRING, at(5)))
+        alert(Status.RESOLVED, starts=0), Known(now=at(9), live=(1, State.WORKING), last=LastWord(Status.FIRING, at(5)))
     )
     assert decision.verdict is Verdict.DROP
     assert not decision.news
@@ -200,7 +203,7 @@ def test_a_late_word_that_it_is_over_does_not_end_what_began_later() -> None:
 
 def test_a_start_that_moved_back_is_no_reason_to_be_silent() -> None:
     """Alertmanager gives two merged alerts the earliest start of both, and may have told of the later one before."""
-    last = Said(Status.FIRING, at(1))
+    last = LastWord(Status.FIRING, at(1))
     assert decide(alert(starts=0), Known(now=at(5), last=last)).verdict is Verdict.OPEN
     joined = decide(alert(starts=0), Known(now=at(5), last=last, live=(3, State.WORKING)))
     assert joined.verdict is Verdict.JOIN
@@ -208,7 +211,7 @@ def test_a_start_that_moved_back_is_no_reason_to_be_silent() -> None:
 
 
 def test_what_began_before_the_cure_waits_until_that_settled_and_then_opens() -> None:
-    known = Known(now=at(5), last=Said(Status.FIRING, at(0)), well_at=at(4), settle=timedelta(minutes=3))
+    known = Known(now=at(5), last=LastWord(Status.FIRING, at(0)), well_at=at(4), settle=timedelta(minutes=3))
     held = decide(alert(), known)
     assert held.verdict is Verdict.HOLD
     assert held.until == at(7)
@@ -216,7 +219,7 @@ def test_what_began_before_the_cure_waits_until_that_settled_and_then_opens() ->
     assert decide(alert(), later).verdict is Verdict.OPEN
 
 
-@pytest.mark.parametrize("known", [{}, {"well_at": at(4)}, {"last": Said(Status.FIRING, at(0))}])
+@pytest.mark.parametrize("known", [{}, {"well_at": at(4)}, {"last": LastWord(Status.FIRING, at(0))}])
 def test_what_fires_in_a_maintenance_window_waits_until_that_ends(known: dict[str, Any]) -> None:
     held = decide(alert(), Known(now=at(5), window=in_maintenance(60), **known))
     assert (held.verdict, held.until) == (Verdict.HOLD, at(60))
@@ -227,7 +230,7 @@ def test_in_a_maintenance_window_an_open_incident_is_joined_and_what_is_over_is_
     window = in_maintenance(60)
     assert decide(alert(), Known(now=at(5), window=window, live=(7, State.WORKING))).verdict is Verdict.JOIN
     assert decide(alert(Status.RESOLVED), Known(now=at(5), window=window)).verdict is Verdict.DROP
-    over = Known(now=at(5), window=window, last=Said(Status.RESOLVED, at(0)))
+    over = Known(now=at(5), window=window, last=LastWord(Status.RESOLVED, at(0)))
     assert decide(alert(), over).verdict is Verdict.DROP
 
 
@@ -264,13 +267,13 @@ def test_order_is_by_what_the_alert_says_also_where_the_cure_is_another_services
 
 
 def test_what_was_held_is_dropped_once_its_sender_says_that_it_is_over() -> None:
-    known = Known(now=at(20), last=Said(Status.RESOLVED, at(0)), well_at=at(4), settle=timedelta(minutes=3))
+    known = Known(now=at(20), last=LastWord(Status.RESOLVED, at(0)), well_at=at(4), settle=timedelta(minutes=3))
     assert decide(alert(), known).verdict is Verdict.DROP
 
 
 @pytest.mark.parametrize("state", UNENDED)
 def test_a_repeat_joins_whatever_state_its_incident_is_in(state: State) -> None:
-    known = Known(now=at(5), live=(7, state), last=Said(Status.FIRING, at(0)), well_at=at(4))
+    known = Known(now=at(5), live=(7, state), last=LastWord(Status.FIRING, at(0)), well_at=at(4))
     decision = decide(alert(), known)
     assert decision.verdict is Verdict.JOIN
     assert "INC-7" in decision.reason

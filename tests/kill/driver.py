@@ -92,9 +92,9 @@ LADDERS = {
 
 #: A team's own playbook, as its author writes it: `our_restart.py` in the folder that PARAMEDIC_FLOWS names.
 OWN_PLAYBOOK = '''\
-from paramedic.incident import Incident
-from paramedic.outcome import Outcome
-from paramedic.runbook import Runbook
+from paramedic.incidents.incident import Incident
+from paramedic.incidents.outcome import Outcome
+from paramedic.catalog.runbook import Runbook
 from tasks.act import restart
 from tasks.escalate import hand_over
 from tasks.guard import exclusive

@@ -192,7 +192,7 @@ def test_a_log_is_never_written_through_a_symlink(data: Path, tmp_path: Path) ->
     """One that appears after the start."""
     (data / "logs" / "one.log").symlink_to(tmp_path / "elsewhere")
     script = (
-        "import os, sys; from pathlib import Path; from paramedic.stack.stack import Child, Children\n"
+        "import os, sys; from pathlib import Path; from paramedic.stack.children import Child, Children\n"
         "Children(Path(sys.argv[1])).start(Child('one', [sys.executable, '-c', 'print(1)'], dict(os.environ)))"
     )
     done = subprocess.run([sys.executable, "-c", script, str(data / "logs")], check=False, capture_output=True)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's li
 #: Starts itself once more, so deep as it is told, then stands; each generation appends its pid to the file.
 FAMILY = """
 import os, subprocess, sys, time
-from paramedic.lifeline import command
+from paramedic.machine.parent_death import command
 
 code, file, depth = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if depth:

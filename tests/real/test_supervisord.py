@@ -187,8 +187,8 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(supervi
     before, mark = supervised.identity(), uuid.uuid4().hex
     dying = textwrap.dedent(f"""
         import os, signal
-        from paramedic.integrations import supervisord
-        from paramedic.target import Target
+        from paramedic.integrations.targets import supervisord
+        from paramedic.remediation.target import Target
         whom = 0 if {group} else os.getpid()  # 0 is the whole process group
         supervisord.reached = lambda *_: os.kill(whom, signal.SIGKILL)
         target = Target("here/app", "tracking", "here", "supervisord", "app", "unix://{supervised.folder}/s")
@@ -209,8 +209,8 @@ def test_a_client_that_dies_before_sending_leaves_nothing_behind(supervised: Sup
     before, mark = supervised.identity(), uuid.uuid4().hex
     dying = textwrap.dedent(f"""
         import os, signal
-        from paramedic.integrations import supervisord
-        from paramedic.target import Target
+        from paramedic.integrations.targets import supervisord
+        from paramedic.remediation.target import Target
         target = Target("here/app", "tracking", "here", "supervisord", "app", "unix://{supervised.folder}/s")
         expected = supervisord.Reader(target).identity()
         supervisord.Changer(target).restart(expected, lambda: os.kill(os.getpid(), signal.SIGKILL))

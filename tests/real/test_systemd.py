@@ -341,8 +341,8 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(units: 
     dying = textwrap.dedent(f"""
         import os, signal, time
         from datetime import timedelta
-        from paramedic.integrations import systemd
-        from paramedic.target import Target
+        from paramedic.integrations.targets import systemd
+        from paramedic.remediation.target import Target
         def die(*_):
             reader = systemd.Reader(target, timedelta(seconds=60), via={units.via!r})
             while reader.identity().state == "active/running":

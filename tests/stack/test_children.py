@@ -59,7 +59,7 @@ PARENT = POLITE.replace(
 RESPONDER = f"POLITE = {POLITE!r}\n" + POLITE.replace(
     'tell("start")',
     "import subprocess\n"
-    "from paramedic import lifeline\n"
+    "from paramedic.machine import parent_death as lifeline\n"
     'subprocess.Popen(lifeline.command([sys.executable, "-c", POLITE, "run", str(folder)]))\n'
     'tell("start")',
 )
@@ -69,7 +69,7 @@ SICK = 'import sys; open(sys.argv[2] + "/story", "a").write("died\\n")'
 #: What `up` is, with one child.
 OUTER = """
 import os, pathlib, sys, time
-from paramedic.children import Child, Children
+from paramedic.stack.children import Child, Children
 folder = pathlib.Path(sys.argv[1])
 children = Children(folder)
 children.start(Child("inner", [sys.executable, "-c", sys.argv[2], "inner", str(folder)], dict(os.environ)))

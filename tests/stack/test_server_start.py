@@ -15,7 +15,7 @@ pytestmark = pytest.mark.real
 _STARTED = """
 import gc, json, os
 from starlette.testclient import TestClient
-from paramedic.dispatch.prefect_server import create_app
+from paramedic.stack.prefect_server import create_app
 
 app = create_app()
 with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 1)) as client:

@@ -27,7 +27,7 @@ from paramedic.store.tables import claims
 #: Beats, and has a process of its own that must not have the pipe.
 BEATS = """
 import subprocess, sys, time
-from paramedic import heart
+from paramedic.machine import liveness as heart
 life = heart.mine()
 child = subprocess.Popen([sys.executable, "-c", "import os, time; assert 'PARAMEDIC_HEART' not in os.environ; time.sleep(60)"])
 while True:

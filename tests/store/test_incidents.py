@@ -12,9 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from store_states import FREE, NINE, PLAN, TARGET, alert, claimed, intended, look_at_the_trail, opened, told, working
 
 from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import IllegalMove, Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.intake.triage import Said
 from paramedic.store import Store, Tx, acts, incidents, messages, outbox, trail
 from paramedic.store.incidents import NoSuchIncident
 from paramedic.store.tables import grants
@@ -278,7 +278,7 @@ def test_the_newest_word_under_a_fingerprint_is_kept(timed: Store) -> None:
         assert incidents.last_said(tx, alert().fingerprint) is None
         incidents.said(tx, alert())
         incidents.said(tx, alert(status=Status.RESOLVED, starts_at=NINE + timedelta(minutes=1)))
-        assert incidents.last_said(tx, alert().fingerprint) == Said(Status.RESOLVED, NINE + timedelta(minutes=1))
+        assert incidents.last_said(tx, alert().fingerprint) == LastWord(Status.RESOLVED, NINE + timedelta(minutes=1))
 
 
 def test_a_target_is_well_since_its_last_verified_ending(timed: Store, clock: Clock) -> None:

@@ -2,17 +2,15 @@
 
 import contextlib
 import socket
-import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from certificates import own_certificate
+from endless_servers import scripted
 
 from paramedic.dispatch.prefect_runs import client as prefect_client
 from paramedic.transports import http_deadline
@@ -63,31 +61,6 @@ def _endless(line: socket.socket) -> None:
         line.sendall(b"x" * 1_000_000)
 
 
-@contextmanager
-def server(say: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve(line: socket.socket) -> None:
-        try:
-            with line if tls is None else tls.wrap_socket(line, server_side=True) as one:
-                say(one)
-        except OSError:
-            pass
-
-    def accept() -> None:
-        while True:
-            try:
-                line, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=serve, args=(line,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    with listener:
-        yield f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.mark.parametrize("say", [_headers, _body, _nothing, _reads_slowly, _endless], ids=lambda say: say.__name__)
 @pytest.mark.parametrize(
     "made",
@@ -97,7 +70,7 @@ def server(say: Callable[[socket.socket], None], tls: ssl.SSLContext | None = No
 def test_a_server_that_drips_holds_no_call_longer_than_its_whole_time(
     say: Callable[[socket.socket], None], made: Callable[[], httpx.Client]
 ) -> None:
-    with server(say) as url, made() as client:
+    with scripted(say) as url, made() as client:
         began = time.monotonic()
         with pytest.raises((httpx.TimeoutException, httpx.ReadError)):
             client.post(url, content=b"x" * 20_000_000 if say is _reads_slowly else b"")
@@ -107,7 +80,7 @@ def test_a_server_that_drips_holds_no_call_longer_than_its_whole_time(
 def test_the_bytes_of_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_deadline, "_LONGEST_BYTES", 1_000_000)
     with (
-        server(_endless) as url,
+        scripted(_endless) as url,
         http_deadline.client(seconds=20) as client,
         pytest.raises(httpx.ReadError, match="longer"),
     ):
@@ -115,7 +88,7 @@ def test_the_bytes_of_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_over_tls_too(tmp_path: Path) -> None:
-    with server(_body, own_certificate(tmp_path)) as url:
+    with scripted(_body, own_certificate(tmp_path)) as url:
         client = httpx.Client(transport=http_deadline.Deadline(verify=False), timeout=WITHIN)
         began = time.monotonic()
         with client, pytest.raises(httpx.ReadTimeout):
@@ -124,7 +97,7 @@ def test_over_tls_too(tmp_path: Path) -> None:
 
 
 def test_patience_ends_with_the_deadline() -> None:
-    with server(_busy) as url, httpx.Client(transport=Patient(), timeout=WITHIN) as client:
+    with scripted(_busy) as url, httpx.Client(transport=Patient(), timeout=WITHIN) as client:
         began = time.monotonic()
         with contextlib.suppress(httpx.TimeoutException):
             assert client.get(url).status_code == 503
@@ -140,14 +113,14 @@ def test_the_next_call_has_a_deadline_of_its_own_and_a_proxy_of_the_environment_
         while line.recv(65536):
             line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    with server(answers) as url, http_deadline.client(seconds=WITHIN) as client:
+    with scripted(answers) as url, http_deadline.client(seconds=WITHIN) as client:
         until = time.monotonic() + 2 * WITHIN
         while time.monotonic() < until:
             assert client.get(url).text == "ok"
 
 
 def test_prefects_client_of_dispatch_has_one() -> None:
-    with server(_headers) as url, prefect_client(url, auth="a:b", timeout=timedelta(seconds=WITHIN)) as client:
+    with scripted(_headers) as url, prefect_client(url, auth="a:b", timeout=timedelta(seconds=WITHIN)) as client:
         began = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
             client.get("/health")

@@ -557,7 +557,7 @@ _RESTORE = """
 import sys
 from pathlib import Path
 from paramedic import settings
-from paramedic.backup import restore
+from paramedic.upkeep.backup import restore
 restore(settings.load(), Path(sys.argv[1]), by="ada", replace=True)
 """
 

@@ -264,7 +264,8 @@ _SEAL = """
 import sys
 from pathlib import Path
 from datetime import datetime
-from paramedic import segment, settings
+from paramedic.upkeep import segment
+from paramedic import settings
 from paramedic.store import Store
 chosen = settings.load()
 before = datetime.fromisoformat(sys.argv[2])

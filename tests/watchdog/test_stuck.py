@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from endless_servers import scripted
 from mail_server import text_of
-from test_http_deadline import server
 from watchdog_harness import Kennel
 
 from paramedic.settings import Settings
@@ -147,7 +147,7 @@ def test_an_answer_is_prefects_only_where_it_says_what_prefect_says(
     said: tuple[str, ...], complaint: str | None
 ) -> None:
     """An address that answers is no sign of life: it may be another server, and Prefect may refuse our login or its data."""
-    with server(_answers(*said)) as url, http_deadline.client(seconds=5) as client:
+    with scripted(_answers(*said)) as url, http_deadline.client(seconds=5) as client:
         found = prefect_http.complaint(client, url)
     assert (found is None) if complaint is None else complaint in str(found)
 
@@ -161,7 +161,7 @@ def test_a_prefect_that_drips_holds_no_look(monkeypatch: pytest.MonkeyPatch) -> 
             line.sendall(b" ")
             line.recv(0)
 
-    with server(drip) as url:
+    with scripted(drip) as url:
         eyes = PrefectEyes(Settings(prefect_api_url=f"{url}/api"))
         eyes._http.timeout = 0.3
         began = time.monotonic()

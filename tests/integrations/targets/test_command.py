@@ -120,8 +120,8 @@ def test_whoever_starts_it_may_die_and_its_time_is_kept_all_the_same(tmp_path: P
     dying = textwrap.dedent(f"""
         import os, signal, time
         from datetime import timedelta
-        from paramedic.integrations import command
-        from paramedic.target import Command, Target
+        from paramedic.integrations.targets import command
+        from paramedic.remediation.target import Command, Target
         def die(*_):
             while not os.path.exists("{tmp_path}/begun"):
                 time.sleep(0.01)

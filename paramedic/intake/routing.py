@@ -1,0 +1,64 @@
+"""Where an alert belongs: which runbook works on it, on which listed target, and the incident that goes on there."""
+
+from dataclasses import dataclass, replace
+
+from paramedic.alerts import alert_object
+from paramedic.alerts.alert import Alert, Status
+from paramedic.catalog.library import Library
+from paramedic.catalog.runbook import Runbook
+from paramedic.incidents.incident import Incident
+from paramedic.store import Tx, alerts, incidents
+
+#: The target of an alert that names no listed one begins so.
+UNLISTED = "unlisted:"
+
+#: So many incidents of one unlisted alert may go on at once; whatever else it fires for is one incident more.
+CROWD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an alert belongs: its service and canonical target, and the runbook that works there, if one does."""
+
+    service: str
+    target: str
+    runbook: Runbook | None
+    why: str
+
+
+def place(alert: Alert, library: Library) -> Place:
+    """The first runbook, by name, that wants the alert and finds a listed target for it; else nobody's, and why."""
+    reasons = []
+    for runbook in sorted(library.runbooks.values(), key=lambda one: one.name):
+        if not runbook.wants(alert):
+            continue
+        target = runbook.locate(alert, library.services)
+        if not isinstance(target, str):
+            return Place(target.service, target.id, runbook, f"runbook {runbook.name} wants it")
+        reasons.append(f"runbook {runbook.name} wants it, but {target}")
+    why = "; ".join(
+        [
+            *(reasons or ["no runbook wants it"]),
+            *(f"not asked, because it cannot be used: {one!s:.300}" for one in library.problems[:3]),
+        ]
+    )
+    return Place(alert_object.service_of(alert), f"{UNLISTED}{alert_object.place_of(alert)}", None, why)
+
+
+def placed(tx: Tx, alert: Alert, library: Library) -> tuple[Place, Incident | None]:
+    """Where the alert belongs, and the incident that goes on there.
+
+    What nobody lists stays in the incident that it is part of. Of one that fires for very many objects the rest is one.
+    """
+    at = place(alert, library)
+    live = incidents.live(tx, at.service, at.target)
+    if live is not None or at.runbook is not None:
+        return at, live
+    number = alerts.holder(tx, alert.fingerprint)
+    if number is not None:
+        live = incidents.get(tx, number)
+        return replace(at, service=live.service, target=live.target), live
+    if alert.status is Status.FIRING and incidents.alike(tx, alert, at.service, UNLISTED) >= CROWD:
+        at = replace(at, target=f"{UNLISTED}{alert_object.crowd_of(alert)}")
+        live = incidents.live(tx, at.service, at.target)
+    return at, live

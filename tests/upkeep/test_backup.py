@@ -326,7 +326,7 @@ def test_a_run_of_the_lost_life_is_never_taken_for_a_dispatch(
     life: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("paramedic.store.restore.GAP", 0)  # the numbers alone would tell them apart
-    monkeypatch.setattr("patients.RUNBOOK", RUNBOOK)
+    monkeypatch.setattr("incident_states.RUNBOOK", RUNBOOK)
     prefect = OnePrefect()
     handed_over(store := opened(life))
     store.close()

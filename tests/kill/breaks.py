@@ -52,7 +52,7 @@ _ASKED = ("approval_asked", "suspended", "approval_decided")
 BREAKS = (
     Break(
         "the-dead-stay-dead",
-        (("paramedic/stack/stack.py", "if now >= child.start_again_at:", "if now >= child.start_again_at + 3600:"),),
+        (("paramedic/stack/children.py", "if now >= child.start_again_at:", "if now >= child.start_again_at + 3600:"),),
         (
             *_rows(("gateway", "responder", "prefect"), POINTS),
             "ladder-prefect-at-verified",

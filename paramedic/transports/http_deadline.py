@@ -104,7 +104,17 @@ class _Stream(httpcore.NetworkStream):
         return self._backend.count(self._stream.read(max_bytes, left))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._backend.left(timeout, httpcore.WriteTimeout))
+        # Send by send: httpcore's own loop gives each of them the whole time that was left at the first.
+        line = self._stream.get_extra_info("socket")
+        rest = memoryview(buffer)
+        while rest:
+            line.settimeout(self._backend.left(timeout, httpcore.WriteTimeout))
+            try:
+                rest = rest[line.send(rest) :]
+            except TimeoutError as error:
+                raise httpcore.WriteTimeout(str(error)) from error
+            except OSError as error:
+                raise httpcore.WriteError(str(error)) from error
 
     def close(self) -> None:
         self._stream.close()

@@ -48,8 +48,8 @@ def _reads_slowly(line: socket.socket) -> None:
 
 
 def _reads_bit_by_bit(line: socket.socket) -> None:
-    """Each send of the caller's gets somewhere, and all of them together take ten seconds."""
-    while line.recv(100_000):
+    """So much at once that each send of the caller's gets somewhere: all of them together take seconds."""
+    while line.recv(1_000_000):
         time.sleep(EVERY)
 
 
@@ -67,7 +67,9 @@ def _endless(line: socket.socket) -> None:
         line.sendall(b"x" * 1_000_000)
 
 
-@pytest.mark.parametrize("say", [_headers, _body, _nothing, _reads_slowly, _reads_bit_by_bit, _endless], ids=lambda say: say.__name__)
+@pytest.mark.parametrize(
+    "say", [_headers, _body, _nothing, _reads_slowly, _reads_bit_by_bit, _endless], ids=lambda say: say.__name__
+)
 @pytest.mark.parametrize(
     "made",
     [lambda: http_deadline.client(seconds=WITHIN), lambda: httpx.Client(transport=Patient(), timeout=WITHIN)],
@@ -79,7 +81,7 @@ def test_a_server_that_drips_holds_no_call_longer_than_its_whole_time(
     with scripted(say) as url, made() as client:
         began = time.monotonic()
         with pytest.raises((httpx.TimeoutException, httpx.ReadError)):
-            client.post(url, content=b"x" * 20_000_000 if say in (_reads_slowly, _reads_bit_by_bit) else b"")
+            client.post(url, content=b"x" * 100_000_000 if say in (_reads_slowly, _reads_bit_by_bit) else b"")
         assert time.monotonic() - began < WITHIN + 0.5
 
 
@@ -91,15 +93,6 @@ def test_the_bytes_of_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
         pytest.raises(httpx.ReadError, match="longer"),
     ):
         client.get(url)
-
-
-def test_what_is_sent_over_tls_has_the_same_deadline(tmp_path: Path) -> None:
-    with scripted(_reads_bit_by_bit, own_certificate(tmp_path)) as url:
-        client = httpx.Client(transport=http_deadline.Deadline(verify=False), timeout=WITHIN)
-        began = time.monotonic()
-        with client, pytest.raises(httpx.WriteTimeout):
-            client.post(url, content=b"x" * 20_000_000)
-        assert time.monotonic() - began < WITHIN + 0.5
 
 
 def test_over_tls_too(tmp_path: Path) -> None:

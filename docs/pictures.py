@@ -19,6 +19,7 @@ import httpx
 from playwright.sync_api import Page, sync_playwright
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.incidents.incident import State, parse_ref
 from paramedic.machine.clock import utc_now
@@ -148,7 +149,7 @@ def _ask(where: Running, chosen: Settings) -> str:
             return incidents.listed(tx, limit=1)[0]
 
     _until("the incident", lambda: newest().state is State.HANDED_OVER and newest().title == labels["alertname"])
-    token = signed_link.sign(settings.link_key(chosen), Acknowledgement(store.uuid, parse_ref(newest().id)[1], "ada"))
+    token = signed_link.sign(keys.link_key(chosen), Acknowledgement(store.uuid, parse_ref(newest().id)[1], "ada"))
     store.close()
     return f"{where.gateway}/ack/{token}"
 

@@ -5,9 +5,6 @@ import difflib
 import json
 import os
 import re
-import secrets
-import stat
-import tempfile
 import tomllib
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,8 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -31,7 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from paramedic.errors import Useless
-from paramedic.machine import data_folder, file_ownership
+from paramedic.machine import file_ownership
 from paramedic.text.names import CHANNEL_NAME
 from paramedic.text.redaction import SHORTEST, remember
 from paramedic.text.units import SizeBetween, between
@@ -41,14 +36,8 @@ class BadSettings(Useless):
     """One line a problem: which setting, where it stands, what is wrong, what is allowed."""
 
 
-class BadKey(BadSettings, OSError):
-    """The file holds no whole key. An OSError, too: to who needs it, it is as if the file could not be read."""
-
-
 ROOT = Path(__file__).parents[1]
 
-#: A key file shorter than this is what a full disk left of one.
-_SHORTEST_KEY = 32
 
 _PREFIX = "PARAMEDIC_"
 
@@ -431,118 +420,3 @@ def _remember(value: object) -> None:
         ):  # services carry their keys in the path
             remember(token)
             remember(unquote(token))
-
-
-def signing_witness(chosen: Settings) -> Path:
-    """Beside the signing key: the newest checkpoint once more, for the day when somebody has taken the others away."""
-    return signing_key_file(chosen).with_suffix(".witness")
-
-
-def signing_key(chosen: Settings) -> Ed25519PrivateKey:
-    """The key that signs checkpoints, made at first use (0600), its public half beside it.
-
-    Raises OSError, or BadSettings where the file holds no such key.
-    """
-    path = signing_key_file(chosen)
-
-    def make() -> bytes:
-        return Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-
-    try:
-        key = serialization.load_pem_private_key(kept(path, make), password=None)
-    except (ValueError, TypeError) as error:
-        raise BadSettings(f"{path}: no key that can be read: {error}") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise BadSettings(f"{path}: not an Ed25519 key")
-    public = key.public_key()
-    kept(path.with_suffix(".pub"), lambda: pem(public), mode=0o644)
-    if public_key(chosen).public_bytes_raw() != public.public_bytes_raw():
-        raise BadSettings(f"{path.with_suffix('.pub')} is not the public half of {path}")
-    return key
-
-
-def public_key(chosen: Settings) -> Ed25519PublicKey:
-    """What checkpoints are verified with; the private key is not needed for it. Raises BadSettings."""
-    path = public_key_file(chosen)
-    try:
-        key = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadSettings(f"{path}: the public key cannot be read: {error}") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise BadSettings(f"{path}: not an Ed25519 key")
-    return key
-
-
-def link_key(chosen: Settings) -> bytes:
-    """The key that signs acknowledgement links, made at first use (0600).
-
-    Raises OSError, of which BadKey is one: a page then leaves without its link.
-    """
-    key = kept(link_key_file(chosen), lambda: secrets.token_hex(32).encode())
-    remember(key.decode(errors="replace").strip())
-    return key
-
-
-def link_key_file(chosen: Settings) -> Path:
-    """Where `link_key` is kept."""
-    return chosen.link_key_file or chosen.data / "link.key"
-
-
-def gateway_token(chosen: Settings) -> str:
-    """The token of the sender `local`, made at first use (0600), for those who have set none.
-
-    Raises OSError, or BadSettings.
-    """
-    token = (
-        kept(gateway_token_file(chosen), lambda: secrets.token_urlsafe(32).encode()).decode(errors="replace").strip()
-    )
-    remember(token)
-    return token
-
-
-def gateway_token_file(chosen: Settings) -> Path:
-    """Where `gateway_token` is kept."""
-    return chosen.data / "gateway-token"
-
-
-def kept(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
-    """What the file holds, made where there is none: whole or not at all, and the same for all who come at once.
-
-    Raises OSError where the file or its folder cannot be read or written, BadKey where the file holds no whole key.
-    """
-    data_folder.make(path.parent)
-    if not path.exists():
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as fresh:
-            fresh.write(make())
-            fresh.flush()
-            os.fsync(fresh.fileno())
-            os.fchmod(fresh.fileno(), mode)
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh.name, path)
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode) or file_ownership.foreign(found) or file_ownership.writable_by_others(found):
-        owner, bits = file_ownership.user(found.st_uid), file_ownership.mode(found)
-        raise BadKey(
-            f"{path}: other users could have written it (owner {owner}, mode {bits}): a key is a file of ours alone"
-        )
-    content = path.read_bytes()
-    if len(content) < _SHORTEST_KEY:
-        raise BadKey(f"{path}: is no key: it has {len(content)} bytes; remove it, and a new one is made")
-    return content
-
-
-def pem(key: Ed25519PublicKey) -> bytes:
-    """The public key as everybody reads it."""
-    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def public_key_file(chosen: Settings) -> Path:
-    """Where `public_key` is kept."""
-    return signing_key_file(chosen).with_suffix(".pub")
-
-
-def signing_key_file(chosen: Settings) -> Path:
-    """Where `signing_key` is kept."""
-    return chosen.signing_key_file or chosen.data / "signing.key"

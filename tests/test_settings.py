@@ -11,6 +11,7 @@ from databases import at_once
 from pydantic import SecretStr
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.settings import BadSettings, Settings, load
 from paramedic.text import redaction
 
@@ -172,11 +173,11 @@ def test_the_example_names_every_setting_with_its_default(monkeypatch: pytest.Mo
 
 
 def _link_key(folder: str, _number: int) -> str:
-    return settings.link_key(Settings(data=Path(folder))).decode()
+    return keys.link_key(Settings(data=Path(folder))).decode()
 
 
 def _signing_key(folder: str, _number: int) -> bytes:
-    return settings.signing_key(Settings(data=Path(folder))).private_bytes_raw()
+    return keys.signing_key(Settings(data=Path(folder))).private_bytes_raw()
 
 
 def test_processes_that_come_at_once_get_the_same_whole_keys(tmp_path: Path) -> None:
@@ -190,21 +191,21 @@ def test_processes_that_come_at_once_get_the_same_whole_keys(tmp_path: Path) -> 
 
 def test_keys_are_for_their_owner_alone_and_stay_the_same(tmp_path: Path) -> None:
     chosen = load(data=tmp_path / "data")
-    key = settings.signing_key(chosen)
-    link, token = settings.link_key(chosen), settings.gateway_token(chosen)
+    key = keys.signing_key(chosen)
+    link, token = keys.link_key(chosen), keys.gateway_token(chosen)
     for name in ("signing.key", "link.key", "gateway-token"):
         assert stat.S_IMODE((chosen.data / name).stat().st_mode) == 0o600, name
     assert stat.S_IMODE(chosen.data.stat().st_mode) == 0o700
-    assert settings.signing_key(chosen).private_bytes_raw() == key.private_bytes_raw()
-    assert settings.public_key(chosen).public_bytes_raw() == key.public_key().public_bytes_raw()
-    assert (settings.link_key(chosen), settings.gateway_token(chosen)) == (link, token)
+    assert keys.signing_key(chosen).private_bytes_raw() == key.private_bytes_raw()
+    assert keys.public_key(chosen).public_bytes_raw() == key.public_key().public_bytes_raw()
+    assert (keys.link_key(chosen), keys.gateway_token(chosen)) == (link, token)
     assert token not in redaction.redact(token)
 
 
 @pytest.mark.parametrize("content", [b"", b"no key at all"])
 def test_a_key_that_is_none_is_refused_and_not_replaced(tmp_path: Path, content: bytes) -> None:
     chosen = load(data=tmp_path)
-    for make, name in ((settings.signing_key, "signing.key"), (settings.link_key, "link.key")):
+    for make, name in ((keys.signing_key, "signing.key"), (keys.link_key, "link.key")):
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(BadSettings, match=rf"{name}: is no key: it has {len(content)} bytes") as caught:
@@ -215,11 +216,11 @@ def test_a_key_that_is_none_is_refused_and_not_replaced(tmp_path: Path, content:
 
 def test_a_public_half_of_another_key_is_named(tmp_path: Path) -> None:
     ours, theirs = load(data=tmp_path / "ours"), load(data=tmp_path / "theirs")
-    settings.signing_key(ours)
-    settings.signing_key(theirs)
+    keys.signing_key(ours)
+    keys.signing_key(theirs)
     (theirs.data / "signing.pub").replace(ours.data / "signing.pub")
     with pytest.raises(BadSettings, match="not the public half"):
-        settings.signing_key(ours)
+        keys.signing_key(ours)
 
 
 def test_what_is_written_for_children_is_json_where_it_is_many() -> None:

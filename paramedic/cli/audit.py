@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit import chain
 from paramedic.audit.chain import Checkpoint, Fault, Verification
 from paramedic.cli.output import (
@@ -182,7 +183,7 @@ def seal(
     """
     picked, _ = opened(data)
     store = Store(picked.owner())
-    key = settings.signing_key(picked)
+    key = keys.signing_key(picked)
     try:
         until = utc_now() - picked.keep_trail if before is None else _day(before)
         checkpoints.sign(store, picked)  # what cannot be shown to be ours is not sealed either
@@ -217,7 +218,7 @@ def _day(said: str) -> datetime:
 @app.command()
 def key(data: Data = None, as_json: AsJson = False) -> None:
     """The public key (PEM) that checkpoints are verified with. Keep it where nobody who could edit the store writes."""
-    pem = settings.pem(settings.public_key(chosen(data))).decode()
+    pem = keys.pem(keys.public_key(chosen(data))).decode()
     if as_json:
         say_json({"public_key": pem})
         return
@@ -226,8 +227,8 @@ def key(data: Data = None, as_json: AsJson = False) -> None:
 
 def _looked(picked: Settings, store: Store) -> Verification:
     """What a look at the whole trail finds, with every signed word that is known about it."""
-    if settings.signing_key_file(picked).exists():
-        settings.signing_key(picked)  # raises where the public key is not its half: it was exchanged
+    if keys.signing_key_file(picked).exists():
+        keys.signing_key(picked)  # raises where the public key is not its half: it was exchanged
     marks, faults = _checkpoints(picked), []
     witness = _witness(picked)
     if witness is not None and witness not in marks:
@@ -240,7 +241,7 @@ def _looked(picked: Settings, store: Store) -> Verification:
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             marks,
-            settings.public_key(picked),
+            keys.public_key(picked),
             tx.store,
             seal=seals.newest(tx),
             needs_checkpoint=True,
@@ -252,7 +253,7 @@ def _looked(picked: Settings, store: Store) -> Verification:
 
 def _witness(picked: Settings) -> Checkpoint | None:
     try:
-        return checkpoints.newest(settings.signing_witness(picked))
+        return checkpoints.newest(keys.signing_witness(picked))
     except (ValueError, OSError) as error:
         raise Negative(f"the newest checkpoint, kept beside the key, cannot be read: {error}") from error
 

@@ -18,6 +18,7 @@ import httpx
 import typer
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.catalog import library
 from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json
 from paramedic.cli.output import picked as settings_of
@@ -366,7 +367,7 @@ def _limit(api: httpx.Client) -> list[str]:
 
 
 def _senders(picked: Settings) -> Finding:
-    made = settings.gateway_token_file(picked)
+    made = keys.gateway_token_file(picked)
     if picked.gateway_tokens or picked.gateway_users or made.exists():
         return Finding("senders", well=True, words="the gateway knows at least one")
     return Finding("senders", well=True, words=f"`paramedic up` makes a token in {made}")
@@ -383,16 +384,14 @@ def _links(picked: Settings) -> Finding:
 
 def _keys(picked: Settings) -> Finding:
     """Whoever looks makes none: it would be theirs, and not the one's who needs it."""
-    private, public, link = (
-        at(picked) for at in (settings.signing_key_file, settings.public_key_file, settings.link_key_file)
-    )
+    private, public, link = (at(picked) for at in (keys.signing_key_file, keys.public_key_file, keys.link_key_file))
     if public.exists() and not private.exists():
         return Finding("keys", well=False, words=f"{public} is there, and {private} is not: bring it back")
     try:
         if private.exists():
-            settings.signing_key(picked)
+            keys.signing_key(picked)
         if link.exists():
-            settings.link_key(picked)
+            keys.link_key(picked)
     except (OSError, ValueError, Useless) as error:
         return Finding("keys", well=False, words=str(error))
     missing = [str(one) for one in (private, link) if not one.exists()]

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit import chain
 from paramedic.demo.folder import LIMIT_MB, write
 from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang, leak
@@ -152,7 +153,7 @@ def _timeline(console: Console, store: Store, scenario: Scenario) -> None:
 
 
 def _verify(console: Console, chosen: Settings) -> dict[str, object]:
-    key = settings.signing_key(chosen)
+    key = keys.signing_key(chosen)
     store = Store(chosen.store())
     checkpoints.write(store, key, chosen.checkpoints())
     with store.read() as tx:

@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.gateway import pages
 from paramedic.gateway.form import Forms, NotThisForm
 from paramedic.gateway.form import read as read_form
@@ -80,7 +81,7 @@ class AcknowledgementDesk:
 
     def _read(self, token: str) -> Acknowledgement | Response:
         try:
-            said = signed_link.read(settings.link_key(self._chosen), token, self._chosen.link_expires)
+            said = signed_link.read(keys.link_key(self._chosen), token, self._chosen.link_expires)
             if said.store != self._store.uuid:
                 return pages.page("say", 410, title="Another store", words="This link is of a store that is gone.")
         except BadLink as error:

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.gateway import pages
 from paramedic.gateway.form import Forms, Issued, NotThisForm, check_origin
 from paramedic.gateway.form import read as read_form
@@ -58,7 +59,7 @@ class ApprovalDesk:
             return pages.page("say", 422, title="No answer", words="Press one of the two buttons: approve, or deny.")
         try:
             said = self._read(token)
-            key = settings.link_key(self._chosen)
+            key = keys.link_key(self._chosen)
             wrong = self._shown(request, form)
             fresh = self._forms.issue(request)
             with self._store.record() as tx:
@@ -100,7 +101,7 @@ class ApprovalDesk:
         return ""
 
     def _read(self, token: str) -> Approving:
-        said = signed_link.read_approval(settings.link_key(self._chosen), token, self._chosen.link_expires)
+        said = signed_link.read_approval(keys.link_key(self._chosen), token, self._chosen.link_expires)
         if said.store != self._store.uuid:
             raise BadLink("this link is of a store that is gone")
         return said

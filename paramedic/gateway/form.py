@@ -18,6 +18,7 @@ from fastapi import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.settings import Settings
 
 #: The hidden field, and the cookie.
@@ -102,7 +103,7 @@ class Forms:
             self._used.popitem(last=False)
 
     def _signer(self) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(settings.link_key(self._chosen), salt="paramedic form")
+        return URLSafeTimedSerializer(keys.link_key(self._chosen), salt="paramedic form")
 
 
 def check_origin(request: Request, chosen: Settings) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.alerts.alert import Status
 from paramedic.incidents.incident import Incident, State, name
 from paramedic.machine.clock import utc_now
@@ -130,7 +131,7 @@ class Rendering:
 
     def _link(self, incident: Incident, person: Person) -> str:
         try:
-            key = settings.link_key(self._settings)
+            key = keys.link_key(self._settings)
         except OSError as error:
             log.warning("%s is paged without a link, by which nobody can acknowledge: %s", person.id, error)
             return ""
@@ -142,7 +143,7 @@ class Rendering:
         if asked is None:
             return {"link": "", "code": ""}
         try:
-            key = settings.link_key(self._settings)
+            key = keys.link_key(self._settings)
         except OSError as error:
             log.warning("%s is asked without a link, and can answer on the command line: %s", person.id, error)
             return {"link": "", "code": ""}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.catalog import library
 from paramedic.catalog.library import Library
 from paramedic.errors import TryAgain, Useless
@@ -66,7 +67,7 @@ class Stack:
         """Raises BadDocument for runbooks that cannot be used at all."""
         self.settings = chosen
         self.library: Library = library.in_force(chosen)
-        self.token_file = settings.gateway_token_file(chosen)
+        self.token_file = keys.gateway_token_file(chosen)
         self.gateway_url = ""
         self.prefect_url = ""
         self._embedded = chosen.prefect_api_url is None
@@ -90,8 +91,8 @@ class Stack:
             for said in data_folder.prepare(data):
                 log.warning("%s", said)
             self._lock = instance.lock(data)
-            settings.signing_key(chosen)
-            settings.link_key(chosen)
+            keys.signing_key(chosen)
+            keys.link_key(chosen)
             if chosen.prefect_api_url is None:
                 chosen = self.settings = prefect_login.with_login_made(chosen)
         except OSError as error:
@@ -181,7 +182,7 @@ class Stack:
         }
         env.pop("PARAMEDIC_CONFIG", None)  # what it says is in the environment now
         if not chosen.gateway_tokens and not chosen.gateway_users:
-            env["PARAMEDIC_GATEWAY_TOKENS"] = json.dumps({"local": settings.gateway_token(chosen)})
+            env["PARAMEDIC_GATEWAY_TOKENS"] = json.dumps({"local": keys.gateway_token(chosen)})
         if chosen.prefect_api_auth is not None:
             auth = chosen.prefect_api_auth.get_secret_value()
             env |= {"PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
@@ -242,7 +243,7 @@ class Stack:
         ]
 
     def _gateway_complaint(self) -> str | None:
-        identity.demand(self.gateway_url, settings.link_key(self.settings))
+        identity.demand(self.gateway_url, keys.link_key(self.settings))
         with http_deadline.client(seconds=3) as http:
             answer = http.get(f"{self.gateway_url}/readyz")
         return None if answer.is_success else f"HTTP {answer.status_code}: {answer.text.strip()[:100]}"

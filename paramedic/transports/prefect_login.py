@@ -11,7 +11,8 @@ from typing import IO
 import httpx
 from pydantic import SecretStr
 
-from paramedic.settings import BadKey, Settings, kept
+from paramedic.settings import Settings
+from paramedic.keys import BadKey, kept
 from paramedic.text.redaction import remember
 
 #: Where the embedded server's page is that logs a browser in.

@@ -18,6 +18,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit import chain
 from paramedic.audit.chain import Checkpoint, Verification
 from paramedic.errors import Refused, Useless
@@ -34,7 +35,7 @@ from paramedic.upkeep import checkpoints
 
 #: What lies in the file, in this order: what it is, the store, the checkpoints, the public key; and private keys.
 _MANIFEST, _STORE, _CHECKPOINTS, _PUBLIC = "backup.json", "store.db", "checkpoints.jsonl", "signing.pub"
-_KEYS = {"signing.key": settings.signing_key_file, "link.key": settings.link_key_file}
+_KEYS = {"signing.key": keys.signing_key_file, "link.key": keys.link_key_file}
 
 _KIND = "paramedic backup 1"
 
@@ -90,7 +91,7 @@ def back_up(chosen: Settings, file: Path, *, keys: bool = False) -> Manifest:
         raise Refused(f"{file} exists already; nothing was written")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         # The checkpoints first: then the store of a moment later has every entry that they saw.
-        small = {_CHECKPOINTS: chosen.checkpoints(), _PUBLIC: settings.public_key_file(chosen)}
+        small = {_CHECKPOINTS: chosen.checkpoints(), _PUBLIC: keys.public_key_file(chosen)}
         small |= {name: place(chosen) for name, place in _KEYS.items()} if keys else {}
         parts = {name: path.read_bytes() for name, path in small.items() if path.exists()}
         taken_at = iso(utc_now())
@@ -294,11 +295,11 @@ def _marks(folder: Path, chosen: Settings, manifest: Manifest) -> list[Checkpoin
 def _key(folder: Path, chosen: Settings, *, needed: bool) -> Ed25519PublicKey:
     """What the checkpoints are verified with: this machine's, where it has one."""
     packed = folder / _PUBLIC
-    if settings.public_key_file(chosen).exists():
-        ours = settings.public_key(chosen)
-        if packed.exists() and packed.read_bytes() != settings.pem(ours):
+    if keys.public_key_file(chosen).exists():
+        ours = keys.public_key(chosen)
+        if packed.exists() and packed.read_bytes() != keys.pem(ours):
             raise Refused(
-                f"the backup's checkpoints are signed by another key than {settings.public_key_file(chosen)}; nothing was "
+                f"the backup's checkpoints are signed by another key than {keys.public_key_file(chosen)}; nothing was "
                 "changed. Put the key of then in its place (PARAMEDIC_SIGNING_KEY_FILE)"
             )
         return ours
@@ -332,16 +333,16 @@ def _keep_keys(folder: Path, chosen: Settings) -> None:
     """Keys that are here stay as they are."""
     public = folder / _PUBLIC
     if public.exists():
-        settings.kept(settings.public_key_file(chosen), public.read_bytes, mode=0o644)
+        keys.kept(keys.public_key_file(chosen), public.read_bytes, mode=0o644)
     for name, place in _KEYS.items():
         private = folder / name
         if private.exists():
-            settings.kept(place(chosen), private.read_bytes)
+            keys.kept(place(chosen), private.read_bytes)
 
 
 def _sign(chosen: Settings, url: str) -> bool:
     """The new generation's first checkpoint, where the key is here: without it the generation does not count."""
-    if not settings.signing_key_file(chosen).exists():
+    if not keys.signing_key_file(chosen).exists():
         return False
     store = Store(url)
     try:

@@ -11,6 +11,7 @@ from typing import IO
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit.chain import Checkpoint, begins, sign_checkpoint
 from paramedic.errors import Useless
 from paramedic.machine import data_folder
@@ -31,7 +32,7 @@ class Unproven(Useless):
 
 def sign(store: Store, chosen: Settings, *, vouched: bool = False) -> Checkpoint | None:
     """`write`, with the key, the file and the witness that the settings name. Raises as it does, and BadSettings."""
-    key, witness = settings.signing_key(chosen), settings.signing_witness(chosen)
+    key, witness = keys.signing_key(chosen), keys.signing_witness(chosen)
     return write(store, key, chosen.checkpoints(), witness=witness, vouched=vouched)
 
 

@@ -12,6 +12,7 @@ import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit.chain import Checkpoint
 from paramedic.errors import TryAgain, Useless
 from paramedic.machine.clock import boot, boottime, spoken
@@ -260,7 +261,7 @@ class Watchdog:
 
     def _still_stands(self, last: Checkpoint | None, path: Path) -> None:
         if last is not None:
-            key = settings.public_key(self._settings)
+            key = keys.public_key(self._settings)
             with self._store.read() as tx:
                 checkpoints.prove(tx, last, key, path)
 

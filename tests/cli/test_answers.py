@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.cli import app, main
 from paramedic.gateway import identity
@@ -165,7 +166,7 @@ def gateway() -> Iterator[_Gateway]:
 @pytest.fixture
 def _up(data: Path, gateway: _Gateway) -> Iterator[None]:
     """As one that runs here, with the gateway."""
-    gateway.key = settings.link_key(settings.load(data=data))
+    gateway.key = keys.link_key(settings.load(data=data))
     with instance.lock(data) as held:
         instance.announce(held, Running(1, f"http://127.0.0.1:{gateway.server_port}", ""))
         yield
@@ -175,7 +176,7 @@ def _up(data: Path, gateway: _Gateway) -> Iterator[None]:
 def test_an_alert_goes_where_up_listens_with_the_token_that_it_made(
     data: Path, gateway: _Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    token = settings.gateway_token(settings.load(data=data))
+    token = keys.gateway_token(settings.load(data=data))
     for body, code in ((b"good", 0), (b"bad", 1)):
         (data / "body").write_bytes(body)
         assert _run("alert", "send", str(data / "body"), "--data", str(data)) == code
@@ -196,10 +197,10 @@ def test_a_stranger_at_the_address_is_sent_no_token(
     (data / "body").write_bytes(b"good")
     monkeypatch.setenv("PARAMEDIC_PORT", "1")
     known = settings.load(data=data)
-    settings.gateway_token(known)
+    keys.gateway_token(known)
     address = f"http://127.0.0.1:{gateway.server_port}"
     (data / "up.lock").write_text(json.dumps({"pid": 1, "gateway": address, "prefect": address}))
-    settings.link_key(known)
+    keys.link_key(known)
     if how != "killed":
         monkeypatch.setenv("PARAMEDIC_PORT", str(gateway.server_port))
     assert _run("alert", "send", str(data / "body"), "--data", str(data)) == 1
@@ -227,7 +228,7 @@ def test_what_the_gateway_answers_is_said_to_a_program_with_its_status(
     answer: dict[str, object],
 ) -> None:
     gateway.says = says
-    settings.gateway_token(settings.load(data=data))
+    keys.gateway_token(settings.load(data=data))
     (data / "body").write_bytes(body)
     assert _run("alert", "send", str(data / "body"), "--json", "--data", str(data)) == (body == b"bad")
     told = capsys.readouterr()
@@ -237,7 +238,7 @@ def test_what_the_gateway_answers_is_said_to_a_program_with_its_status(
 
 
 def test_the_public_key_is_the_same_to_a_program(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings.signing_key(settings.load(data=data))
+    keys.signing_key(settings.load(data=data))
     assert _run("audit", "key", "--data", str(data)) == 0
     pem = capsys.readouterr().out
     assert pem.startswith("-----BEGIN PUBLIC KEY-----\n")

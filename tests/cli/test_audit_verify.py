@@ -9,6 +9,7 @@ import pytest
 from incident_states import handed_over
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.cli.audit import audit_command
 from paramedic.settings import Settings
 from paramedic.store import Store
@@ -62,7 +63,7 @@ def test_a_trail_that_was_emptied_with_its_checkpoints_is_missed(
     edited(life, "DELETE FROM trail")
     life.checkpoints().unlink()
     if not witness:
-        settings.signing_witness(life).unlink()
+        keys.signing_witness(life).unlink()
     code, said = verify()
     assert code == 1
     assert words in said.replace("\n", " ")
@@ -79,7 +80,7 @@ def test_a_public_key_that_was_exchanged_verifies_nothing(
     life: Settings, tmp_path_factory: pytest.TempPathFactory, verify: Callable[[], tuple[int, str]]
 ) -> None:
     other = Settings(data=tmp_path_factory.mktemp("other"))
-    settings.signing_key(other)
-    settings.public_key_file(life).write_bytes(settings.public_key_file(other).read_bytes())
+    keys.signing_key(other)
+    keys.public_key_file(life).write_bytes(keys.public_key_file(other).read_bytes())
     with pytest.raises(settings.BadSettings, match="not the public half"):
         verify()

@@ -12,6 +12,7 @@ import pytest
 from incident_states import asking
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.store import Store, incidents
 from paramedic.store.migrations import migrate
@@ -37,7 +38,7 @@ def data(tmp_path: Path) -> Path:
     with store.record() as tx:
         incidents.open_incident(tx, alert, service="s", target="t", policy="default", reason="a test", plan=None)
         incidents.note(tx, 1, by="ada", text="looks like the cache")
-    checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
     store.close()
     return tmp_path
 

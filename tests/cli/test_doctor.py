@@ -19,6 +19,7 @@ from fake_service import serving
 from prefect_server import Prefect
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.cli import doctor, main
 from paramedic.demo.world import Service, World, free_port
 from paramedic.machine.clock import utc_now
@@ -288,14 +289,14 @@ def test_keys_are_made_by_who_needs_them_and_one_that_is_lost_is_named(look: Loo
     assert "`paramedic up` makes " in look("keys")["words"]
     assert sorted(one.name for one in data.iterdir()) == ["runbooks"]
     chosen = settings.Settings(data=data)
-    settings.signing_key(chosen)
-    settings.link_key(chosen)
+    keys.signing_key(chosen)
+    keys.link_key(chosen)
     assert look("keys")["words"] == "the trail and the links can be signed"
-    settings.signing_key_file(chosen).unlink()
+    keys.signing_key_file(chosen).unlink()
     found = look("keys")
     assert not found["well"]
     assert "signing.key is not: bring it back" in found["words"]
-    assert not settings.signing_key_file(chosen).exists()
+    assert not keys.signing_key_file(chosen).exists()
 
 
 def test_a_look_that_does_not_come_back_holds_up_no_other(

@@ -13,6 +13,7 @@ from incident_states import asking
 from starlette.testclient import TestClient
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake
 from paramedic.messages.signed_link import Approving, sign_approval
@@ -39,12 +40,12 @@ def client(chosen: Settings, timed: Store) -> Iterator[TestClient]:
 
 
 def link_of(chosen: Settings, store: Store, asked: Approval, person: str = "ada", *, of: str | None = None) -> str:
-    token = sign_approval(settings.link_key(chosen), Approving(of or store.uuid, asked.id, person))
+    token = sign_approval(keys.link_key(chosen), Approving(of or store.uuid, asked.id, person))
     return f"/approve/{token}"
 
 
 def code_of(chosen: Settings, store: Store, asked: Approval, person: str = "ada") -> str:
-    return code(settings.link_key(chosen), store.uuid, asked.id, person)
+    return code(keys.link_key(chosen), store.uuid, asked.id, person)
 
 
 def press(client: TestClient, link: str, decision: str, digits: str = "") -> httpx.Response:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.gateway.app import make_app
 from paramedic.incidents.incident import State
@@ -183,7 +184,7 @@ def test_a_store_that_has_no_tables_yet_is_said_and_takes_nothing(chosen: Settin
     assert _post(client).status_code == 503
     assert client.get("/readyz").status_code == 503
     assert client.get("/metrics").status_code == 200
-    assert client.get(f"/ack/{sign(settings.link_key(chosen), Acknowledgement('s', 1, 'ada'))}").status_code == 503
+    assert client.get(f"/ack/{sign(keys.link_key(chosen), Acknowledgement('s', 1, 'ada'))}").status_code == 503
 
 
 def test_ready_is_said_only_while_alerts_are_worked_on(chosen: Settings, store: Store) -> None:
@@ -221,7 +222,7 @@ def number(store: Store) -> int:
 
 
 def _link(chosen: Settings, store: Store, number: int, *, of: str | None = None) -> str:
-    return f"/ack/{sign(settings.link_key(chosen), Acknowledgement(of or store.uuid, number, 'ada'))}"
+    return f"/ack/{sign(keys.link_key(chosen), Acknowledgement(of or store.uuid, number, 'ada'))}"
 
 
 def _state(store: Store, number: int) -> State:

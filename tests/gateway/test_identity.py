@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.gateway import identity
 from paramedic.gateway.app import make_app
 from paramedic.gateway.identity import NotOurs, demand, proof
@@ -30,7 +31,7 @@ def _client(chosen: Settings) -> TestClient:
 
 
 def test_it_proves_itself_at_its_own_addresses_alone_and_with_its_folders_key(chosen: Settings, tmp_path: Path) -> None:
-    key = settings.link_key(chosen)
+    key = keys.link_key(chosen)
 
     def said(address: str, nonce: str = NONCE) -> tuple[int, str]:
         answer = _client(chosen).get(identity.PATH, params={"nonce": nonce, "address": address})
@@ -67,7 +68,7 @@ def _server(says: Callable[[str], str]) -> Iterator[str]:
 
 
 def test_a_stranger_that_hands_the_question_on_to_ours_proves_nothing(chosen: Settings) -> None:
-    key = settings.link_key(chosen)
+    key = keys.link_key(chosen)
     ours = _client(chosen)
     with _server(lambda asked: ours.get(asked).text) as stranger, pytest.raises(NotOurs, match="was sent nothing"):
         demand(stranger, key)

@@ -12,6 +12,7 @@ from incident_states import asking
 from starlette.testclient import TestClient
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.gateway.app import make_app
 from paramedic.incidents.incident import State
 from paramedic.intake.intake import Wake
@@ -44,7 +45,7 @@ class Link:
         self._kind, self._store = kind, store
         incident, self._asked = asking(store)
         self._number = incident.number
-        key = settings.link_key(chosen)
+        key = keys.link_key(chosen)
         acknowledgement = sign(key, Acknowledgement(store.uuid, incident.number, "ada"))
         approval = sign_approval(key, Approving(store.uuid, self._asked.id, "ada"))
         self.path = f"/ack/{acknowledgement}" if kind == "ack" else f"/approve/{approval}"
@@ -129,7 +130,7 @@ def test_the_form_of_one_link_is_none_of_another(
 ) -> None:
     with timed.read() as tx:
         other = incidents.get(tx, 1)
-    strange = f"/ack/{sign(settings.link_key(chosen), Acknowledgement(timed.uuid, other.number, 'bob'))}"
+    strange = f"/ack/{sign(keys.link_key(chosen), Acknowledgement(timed.uuid, other.number, 'bob'))}"
     form = _form(client, link)
     client.get(strange)
     assert client.post(strange, data=form).status_code == 403
@@ -160,7 +161,7 @@ def test_the_code_of_the_message_needs_no_form_and_comes_from_no_other_site(
     client: TestClient, chosen: Settings, timed: Store
 ) -> None:
     _, asked = asking(timed)
-    key = settings.link_key(chosen)
+    key = keys.link_key(chosen)
     path = f"/approve/{sign_approval(key, Approving(timed.uuid, asked.id, 'ada'))}"
     fields = {"decision": "approve", "code": code(key, timed.uuid, asked.id, "ada")}
     assert client.post(path, data=fields, headers={"Origin": "http://evil.example"}).status_code == 403

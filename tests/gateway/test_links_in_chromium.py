@@ -17,6 +17,7 @@ from serving import serving
 from websockets.sync.client import ClientConnection, connect
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
@@ -122,7 +123,7 @@ def test_the_button_is_heard_and_another_sites_page_is_not(
     evil_port, page = evil
     with serving(tmp_path / "data") as (port, store, chosen):
         number = _opened(store)
-        path = f"/ack/{sign(settings.link_key(chosen), Acknowledgement(store.uuid, number, 'ada'))}"
+        path = f"/ack/{sign(keys.link_key(chosen), Acknowledgement(store.uuid, number, 'ada'))}"
         link = f"http://127.0.0.1:{port}{path}"
 
         tab.tell("Page.navigate", url=link)  # the browser has seen the page, and has its cookie

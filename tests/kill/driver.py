@@ -18,6 +18,7 @@ import psutil
 from boundaries import Boundaries
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit import chain
 from paramedic.demo.world import Mailbox, Service, World, free_port
 from paramedic.incidents.incident import Incident, State
@@ -401,7 +402,7 @@ def verify(up: Ward) -> None:
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             [],
-            settings.signing_key(up.chosen).public_key(),
+            keys.signing_key(up.chosen).public_key(),
             tx.store,
         )
         undecided = tx.conn.execute(inbox.select().where(inbox.c.state == "new")).all()

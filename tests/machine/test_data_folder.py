@@ -13,13 +13,15 @@ import pytest
 from typer.testing import CliRunner
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.cli.doctor import app as doctor_app
 from paramedic.cli.incident import app as incident_app
 from paramedic.demo.folder import write
 from paramedic.machine import data_folder
 from paramedic.machine.data_folder import BadDataFolder, prepare, protect
 from paramedic.oncall import overrides_file
-from paramedic.settings import BadKey, Settings
+from paramedic.settings import Settings
+from paramedic.keys import BadKey
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
 
@@ -55,9 +57,9 @@ def _open_to_others(folder: Path) -> list[str]:
 def test_whatever_is_written_is_this_users_alone_whatever_the_umask(tmp_path: Path) -> None:
     chosen = Settings(data=tmp_path / "above" / "data", link_key_file=tmp_path / "above" / "far" / "away" / "link.key")
     prepare(chosen.data)
-    settings.link_key(chosen)
-    settings.gateway_token(chosen)
-    settings.signing_key(chosen)
+    keys.link_key(chosen)
+    keys.gateway_token(chosen)
+    keys.signing_key(chosen)
     migrate(chosen.store())
     store = Store(chosen.store())
     with store.write() as tx:
@@ -176,7 +178,7 @@ def test_a_command_refuses_and_doctor_says_so(data: Path, monkeypatch: pytest.Mo
     assert "link.key: is a symlink" in line
 
 
-@pytest.mark.parametrize("make", [settings.link_key, settings.signing_key, settings.gateway_token])
+@pytest.mark.parametrize("make", [keys.link_key, keys.signing_key, keys.gateway_token])
 def test_a_key_that_others_could_have_written_is_no_key(tmp_path: Path, make: Callable[[Settings], object]) -> None:
     chosen = Settings(
         data=tmp_path / "data", link_key_file=tmp_path / "keys" / "link", signing_key_file=tmp_path / "keys" / "sign"

@@ -18,6 +18,7 @@ from mail_server import Postbox, text_of
 from pydantic import SecretStr
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.alerts.alert import Severity
 from paramedic.audit import chain
 from paramedic.demo.world import free_port
@@ -83,7 +84,7 @@ def test_a_page_reaches_whoever_is_on_call_with_all_that_a_person_needs(
     assert "incident.opened: it is new" in text
     token = re.search(rf"{re.escape(chosen.links_at())}/ack/(\S+)", text)
     assert token is not None
-    said = signed_link.read(settings.link_key(chosen), token[1], timedelta(hours=1))
+    said = signed_link.read(keys.link_key(chosen), token[1], timedelta(hours=1))
     assert (said.store, said.incident, said.person) == (timed.uuid, incident.number, "ada")
 
 
@@ -110,7 +111,7 @@ def test_what_was_told_is_on_the_trail_and_the_next_rung_waits_its_time(
 def _token(letter: Any, chosen: Settings) -> signed_link.Approving:
     found = re.search(rf"{re.escape(chosen.links_at())}/approve/(\S+)", text_of(letter))
     assert found is not None
-    return signed_link.read_approval(settings.link_key(chosen), found[1], timedelta(hours=1))
+    return signed_link.read_approval(keys.link_key(chosen), found[1], timedelta(hours=1))
 
 
 def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
@@ -134,7 +135,7 @@ def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
         assert said in text
     said_by_link = _token(letter, chosen)
     assert (said_by_link.store, said_by_link.approval, said_by_link.person) == (timed.uuid, asked.id, "ada")
-    digits = code(settings.link_key(chosen), timed.uuid, asked.id, "ada")
+    digits = code(keys.link_key(chosen), timed.uuid, asked.id, "ada")
     assert f"Your code there: {digits}\n" in text
     with timed.read() as tx:
         assert digits not in str([(entry.reason, entry.data) for entry in kept.entries(tx)])
@@ -494,7 +495,7 @@ def test_after_all_that_the_trail_verifies(timed: Store, paging: Paging, chosen:
     handed_over(timed)
     paging().deliver_due()
     with timed.read() as tx:
-        key = settings.signing_key(chosen).public_key()
+        key = keys.signing_key(chosen).public_key()
         found = chain.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), [], key, tx.store)
     assert found.verified, found.faults
     assert dataclasses.asdict(found)["entries"] == found.entries

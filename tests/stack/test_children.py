@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.demo.world import free_port
 from paramedic.errors import Useless
 from paramedic.machine import parent_death
@@ -301,7 +302,7 @@ def test_children_have_the_settings_and_nothing_of_another_prefect(
     assert env["PREFECT_API_URL"] == env["PARAMEDIC_PREFECT_API_URL"] == stack.prefect_url
     assert env["PREFECT_API_AUTH_STRING"] == env["PREFECT_SERVER_API_AUTH_STRING"] == "admin:a-login-for-all"
     assert env["PREFECT_HOME"] == str(tmp_path / "data" / "prefect")
-    assert json.loads(env["PARAMEDIC_GATEWAY_TOKENS"]) == {"local": settings.gateway_token(stack.settings)}
+    assert json.loads(env["PARAMEDIC_GATEWAY_TOKENS"]) == {"local": keys.gateway_token(stack.settings)}
     assert env["PARAMEDIC_LEASE"] == "20.000000s"
     assert env["PREFECT_WORKER_QUERY_SECONDS"] == "30"
     assert env[parent_death.VARIABLE] == "1"

@@ -20,6 +20,7 @@ from incident_states import acting, alert, asking, begun, handed_over, holding, 
 from sqlalchemy import insert, select, text, update
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.alerts.alert import Severity
 from paramedic.audit.chain import verify
 from paramedic.dispatch.loop import Dispatch
@@ -73,7 +74,7 @@ def opened(chosen: Settings) -> Store:
 
 def signed(chosen: Settings) -> None:
     store = opened(chosen)
-    checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
     store.close()
 
 
@@ -99,7 +100,7 @@ def rows(chosen: Settings) -> dict[str, list[tuple[object, ...]]]:
 def found(chosen: Settings) -> object:
     store = opened(chosen)
     with store.read() as tx:
-        key, marks = settings.public_key(chosen), checkpoints.read(chosen.checkpoints())
+        key, marks = keys.public_key(chosen), checkpoints.read(chosen.checkpoints())
         looked = verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store)
     store.close()
     return looked
@@ -135,7 +136,7 @@ def test_a_backup_holds_a_whole_store_of_one_moment_while_others_write(life: Set
         with copy.read() as tx:
             marks = checkpoints.read(life.checkpoints())
             assert verify(
-                kept.entries(tx), lambda seq: kept.content(tx, seq), marks, settings.public_key(life), tx.store
+                kept.entries(tx), lambda seq: kept.content(tx, seq), marks, keys.public_key(life), tx.store
             ).verified
         copy.close()
 
@@ -146,7 +147,7 @@ def test_a_backup_is_its_owners_alone_overwrites_nothing_and_holds_no_private_ke
     handed_over(store := opened(life))
     store.close()
     signed(life)
-    settings.link_key(life)
+    keys.link_key(life)
     back_up(life, tmp_path / "one")
     assert (tmp_path / "one").stat().st_mode & 0o777 == 0o600
     before = (tmp_path / "one").read_bytes()
@@ -505,7 +506,7 @@ def test_a_backup_of_either_database_makes_a_store_in_the_other(
     assert (made.found.verified, made.can_sign, made.generation) == (True, True, 2)
     assert found(other).verified
     assert rows(other)["incident_alerts"] == rows(life)["incident_alerts"]
-    assert settings.link_key_file(other).exists() == settings.link_key_file(life).exists()
+    assert keys.link_key_file(other).exists() == keys.link_key_file(life).exists()
     store = opened(other)
     with store.record() as tx:
         assert handed_over_in(tx, "a/9") > 2, "it goes on counting"
@@ -525,7 +526,7 @@ def test_checkpoints_of_another_store_and_another_key_are_not_mixed(life: Settin
     with pytest.raises(Refused, match=r"holds the checkpoints of another store, 0000.*Move it away"):
         restore(life, tmp_path / "backup", by="ada", replace=True)
     life.checkpoints().unlink()
-    settings.public_key_file(life).write_bytes(settings.pem(Ed25519PrivateKey.generate().public_key()))
+    keys.public_key_file(life).write_bytes(keys.pem(Ed25519PrivateKey.generate().public_key()))
     with pytest.raises(Refused, match="signed by another key"):
         restore(life, tmp_path / "backup", by="ada", replace=True)
 
@@ -652,7 +653,7 @@ def test_the_verifier_outside_knows_what_a_restore_left_behind(life: Settings, t
     subprocess.run(export, env=os.environ | life.as_env(), check=True, timeout=60)
 
     def verified(file: Path) -> str:
-        argv = [sys.executable, verifier, file, settings.public_key_file(life)]
+        argv = [sys.executable, verifier, file, keys.public_key_file(life)]
         return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
 
     assert verified(tmp_path / "trail.jsonl") == "the trail is whole\n"

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit.chain import RESTORED, Checkpoint, Entry, Seal, chain, sign_checkpoint, sign_seal, verify
 from paramedic.machine.clock import iso
 
@@ -184,7 +185,7 @@ def by_the_verifier_outside(made: Trail, folder: Path) -> list[str]:
     lines += [{"kind": "entry", "entry": asdict(entry)} for entry in made.entries]
     lines += [{"kind": "checkpoint", "checkpoint": asdict(mark)} for mark in made.marks]
     (folder / "trail.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "trail.pem").write_bytes(settings.pem(KEY.public_key()))
+    (folder / "trail.pem").write_bytes(keys.pem(KEY.public_key()))
     done = subprocess.run(
         [sys.executable, VERIFIER, folder / "trail.jsonl", folder / "trail.pem"],
         capture_output=True,

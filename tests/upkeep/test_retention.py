@@ -19,6 +19,7 @@ from rounds import begin
 from sqlalchemy import func, select
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit.chain import verify
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
@@ -275,7 +276,7 @@ def test_killed_in_mid_removal_it_has_told_what_went_and_the_next_round_goes_on(
     quick = {"lease": timedelta(seconds=2), "renew": timedelta(seconds=0.5)}
     chosen = Settings(data=tmp_path, store_url=store_url, prefect_api_url=url, runbooks=ROOT / "runbooks", **quick)
     store = Store(store_url)
-    checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
 
     boundaries.arm("rows_removed", "inbox")  # the second bite: in the first there is more
     first = begin("prune", chosen, PARAMEDIC_BOUNDARIES=str(boundaries.folder))
@@ -291,7 +292,7 @@ def test_killed_in_mid_removal_it_has_told_what_went_and_the_next_round_goes_on(
     assert counts(store) == {"inbox": 1, "quarantine": 0, "fingerprints": 0, "evidence": 1, "messages": 1}
     assert [run["id"] for run in prefect.runs] == ["run-1"], "what the open incident needs"
     with store.read() as tx:
-        key, marks = settings.public_key(chosen), checkpoints.read(chosen.checkpoints())
+        key, marks = keys.public_key(chosen), checkpoints.read(chosen.checkpoints())
         assert verify(trail.entries(tx), lambda seq: trail.content(tx, seq), marks, key, tx.store).verified
     store.close()
 

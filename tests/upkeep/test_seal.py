@@ -17,6 +17,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit.chain import Verification, verify
 from paramedic.errors import Refused
 from paramedic.incidents.outcome import Ending, Outcome
@@ -46,10 +47,10 @@ def life(own_url: str, tmp_path: Path) -> Settings:
     with store.record() as tx:
         incidents.note(tx, ended.number, by="ada", text="what a person wrote")
         incidents.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
-    checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
     clock.advance(timedelta(days=1))
     ordered(store, "a/2", name="Another")
-    checkpoints.write(store, settings.signing_key(chosen), chosen.checkpoints())
+    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
     store.close()
     return chosen
 
@@ -69,7 +70,7 @@ def count(chosen: Settings) -> list[int]:
 def looked(chosen: Settings) -> Verification:
     store = Store(chosen.store())
     with store.read() as tx:
-        key, marks = settings.public_key(chosen), checkpoints.read(chosen.checkpoints())
+        key, marks = keys.public_key(chosen), checkpoints.read(chosen.checkpoints())
         found = verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store, seal=seals.newest(tx))
     store.close()
     return found
@@ -78,13 +79,13 @@ def looked(chosen: Settings) -> Verification:
 def sealed(chosen: Settings, file: Path, **how: object) -> object:
     store = Store(chosen.store())
     try:
-        return segment.seal(store, settings.signing_key(chosen), file, **{"before": NOON, **how})  # type: ignore[arg-type]
+        return segment.seal(store, keys.signing_key(chosen), file, **{"before": NOON, **how})  # type: ignore[arg-type]
     finally:
         store.close()
 
 
 def outside(chosen: Settings, file: Path) -> str:
-    argv = [sys.executable, VERIFIER, file, settings.public_key_file(chosen)]
+    argv = [sys.executable, VERIFIER, file, keys.public_key_file(chosen)]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
 
 
@@ -137,7 +138,7 @@ def test_the_story_of_an_open_incident_stays(life: Settings, tmp_path: Path) -> 
 
 def test_an_incident_that_opens_again_keeps_what_a_segment_was_written_of(life: Settings, tmp_path: Path) -> None:
     store = Store(life.store())
-    segment._write(store, settings.signing_key(life), tmp_path / "one", before=NOON, contents=True, most=99)
+    segment._write(store, keys.signing_key(life), tmp_path / "one", before=NOON, contents=True, most=99)
     with store.write() as tx:
         tx.conn.execute(
             incidents.update(incidents.incidents)
@@ -173,7 +174,7 @@ def test_a_segment_that_was_changed_takes_nothing_with_it(
     life: Settings, tmp_path: Path, before: str, after: str, words: str
 ) -> None:
     store = Store(life.store())
-    segment._write(store, settings.signing_key(life), tmp_path / "one", before=NOON, contents=True, most=99)
+    segment._write(store, keys.signing_key(life), tmp_path / "one", before=NOON, contents=True, most=99)
     store.close()
     said = (tmp_path / "one").read_text()
     assert before in said
@@ -246,13 +247,13 @@ def test_the_role_that_writes_the_trail_cannot_seal_it(postgres: Postgres, tmp_p
     with store.record() as tx:
         incidents.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
     with pytest.raises(Refused, match="PARAMEDIC_STORE_OWNER_URL"):
-        segment.seal(store, settings.signing_key(chosen), tmp_path / "one", before=LATE + timedelta(days=9999))
+        segment.seal(store, keys.signing_key(chosen), tmp_path / "one", before=LATE + timedelta(days=9999))
     store.close()
     for statement in ("DELETE FROM trail", "DELETE FROM seals", "INSERT INTO seals SELECT * FROM seals"):
         with psycopg.connect(url) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute(statement)
     sealing = Store(chosen.owner())
-    assert segment.seal(sealing, settings.signing_key(chosen), tmp_path / "one", before=LATE + timedelta(days=9999))
+    assert segment.seal(sealing, keys.signing_key(chosen), tmp_path / "one", before=LATE + timedelta(days=9999))
     sealing.close()
     assert looked(chosen).verified
     postgres.run("DROP DATABASE keepers WITH (FORCE)")

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from watchdog_harness import Kennel
 
 from paramedic import settings
+from paramedic import keys
 from paramedic.audit.chain import RESTORED
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
@@ -392,7 +393,7 @@ def test_checkpoints_that_are_taken_away_with_what_they_saw_are_missed_by_the_wi
     kennel.after(61, looks=2)
     assert "[Paramedic] The trail is not what its last checkpoint saw" in kennel.postbox.subjects
     assert checkpoints.read(chosen.checkpoints()) == []
-    assert stat.S_IMODE(settings.signing_witness(chosen).stat().st_mode) == 0o600
+    assert stat.S_IMODE(keys.signing_witness(chosen).stat().st_mode) == 0o600
 
 
 def test_a_store_that_gives_itself_another_name_is_not_signed(kennel: Kennel, chosen: Settings, backend: str) -> None:
@@ -418,7 +419,7 @@ def test_what_left_for_a_sealed_segment_is_missed_only_where_nobody_signed_for_i
     kennel.after(61)
     before = len(kennel.postbox.subjects)
     [last] = checkpoints.read(chosen.checkpoints())
-    key = settings.signing_key(chosen) if signed else Ed25519PrivateKey.generate()
+    key = keys.signing_key(chosen) if signed else Ed25519PrivateKey.generate()
     sealed = segment.seal(kennel.store, key, tmp_path / "segment", before=kennel.clock.now())
     assert sealed is not None
     assert sealed.seq == last.seq

@@ -30,9 +30,9 @@ import httpx
 import load
 from latency import ONCALL, PLAYBOOK, RUNBOOK
 
-from paramedic import settings
 from paramedic.demo.world import Mailbox, free_port
 from paramedic.machine.clock import iso, utc_now
+from paramedic.settings import load_settings
 from paramedic.stack.stack import Stack
 from paramedic.store.migrations import migrate
 
@@ -228,7 +228,7 @@ def _up(folder: Path) -> Iterator[tuple[Stack, int]]:
             "PREFECT_SERVER_API_PORT": str(free_port()),
             "BENCH_STAMPS": str(folder / "stamps"),
         }
-        stack = Stack(settings.load())
+        stack = Stack(load_settings())
         stack.start()
         try:
             stack.wait_ready(240)

@@ -31,9 +31,9 @@ from typing import Any
 import httpx
 import psutil
 
-from paramedic import settings
 from paramedic.demo.world import Mailbox, World, free_port
 from paramedic.machine.clock import iso, utc_now
+from paramedic.settings import load_settings
 from paramedic.stack.stack import Stack
 from paramedic.store import Store, incidents
 from paramedic.store import trail as kept
@@ -310,7 +310,7 @@ def _up(folder: Path, world: World, mailbox: Mailbox, **env: str) -> Iterator[Be
         "BENCH_STAMPS": str(folder / "stamps"),
         **env,
     }
-    chosen = settings.load()
+    chosen = load_settings()
     stack = Stack(chosen)
     stack.start()
     try:

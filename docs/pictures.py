@@ -18,14 +18,13 @@ from typing import Any
 import httpx
 from playwright.sync_api import Page, sync_playwright
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.incidents.incident import State, parse_ref
 from paramedic.machine.clock import utc_now
 from paramedic.messages import signed_link
 from paramedic.messages.signed_link import Acknowledgement
-from paramedic.settings import Settings
+from paramedic.settings import ROOT, Settings
 from paramedic.stack.instance import Running, running
 from paramedic.store import Store, inbox, incidents
 from paramedic.transports.prefect_login import clickable, credentials, with_embedded_login
@@ -117,7 +116,7 @@ def _take(page: Page, name: str, address: str, word: str) -> None:
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(1500)  # charts fade in
     page.add_style_tag(content=_PLAIN)
-    page.evaluate(_WITHOUT_OUR_FOLDER, str(settings.ROOT))
+    page.evaluate(_WITHOUT_OUR_FOLDER, str(ROOT))
     file = PICTURES / f"{name}.png"
     page.screenshot(path=file)
     print(f"{file}  {file.stat().st_size:,} B", flush=True)  # noqa: T201 - a script's answer

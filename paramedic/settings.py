@@ -295,7 +295,7 @@ def web_address(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def load(**given: Any) -> Settings:
+def load_settings(**given: Any) -> Settings:
     """The settings, `given` before the environment before the file. Raises BadSettings with all that is wrong.
 
     Every secret among them is known from this moment on, and taken out of whatever leaves the process.

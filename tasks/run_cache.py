@@ -7,11 +7,10 @@ from pathlib import Path
 
 from prefect.settings import get_current_settings
 
-from paramedic import settings
 from paramedic.catalog import library, runbook
 from paramedic.catalog.library import Library
 from paramedic.catalog.runbook import Runbook
-from paramedic.settings import Settings
+from paramedic.settings import BadSettings, Settings, load_settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown
 from paramedic.store.warm_up import rehearse
 from paramedic.text.yaml_document import BadDocument
@@ -29,7 +28,7 @@ def chosen() -> Settings:
 
 @functools.lru_cache(maxsize=1)
 def _settings(_said: frozenset[tuple[str, str]], _file: Path, _written: bytes | None) -> Settings:
-    return settings.load()
+    return load_settings()
 
 
 def shelf(picked: Settings) -> Library:
@@ -59,7 +58,7 @@ def read_ahead() -> None:
     try:
         picked = chosen()
         known = shelf(picked)
-    except (settings.BadSettings, BadDocument, OSError):
+    except (BadSettings, BadDocument, OSError):
         return
     for name in known.runbooks:
         path = picked.runbooks / f"{name}.md"
@@ -72,5 +71,5 @@ def open_ways() -> None:
     try:
         with store(chosen().store()).read():
             pass
-    except (settings.BadSettings, StoreUnavailable, StoreUnknown):
+    except (BadSettings, StoreUnavailable, StoreUnknown):
         return

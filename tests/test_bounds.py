@@ -22,7 +22,7 @@ from paramedic.catalog.runbook import parse
 from paramedic.catalog.services import parse_services
 from paramedic.oncall.escalation import Oncall, parse_oncall
 from paramedic.oncall.schedule import shifts
-from paramedic.settings import BadSettings, Settings, load
+from paramedic.settings import BadSettings, Settings, load_settings
 from paramedic.text.units import Between, SizeBetween, between, moment
 from paramedic.text.yaml_document import BadDocument
 
@@ -259,14 +259,14 @@ def test_an_extreme_setting_is_refused_by_its_name_or_can_be_carried_out(
         text = value if isinstance(value, str) else json.dumps(value)
         monkeypatch.setenv(f"PARAMEDIC_{name.upper()}", text)
         try:
-            found = load()
+            found = load_settings()
         except BadSettings as error:
             assert name in str(error).lower(), error
         else:
             _carried_out([one for _, one in found])
             for key, kept in found.as_env().items():  # and the processes that are started with it understand it
                 monkeypatch.setenv(key, kept)
-            assert load().model_dump() == found.model_dump()
+            assert load_settings().model_dump() == found.model_dump()
         monkeypatch.delenv(f"PARAMEDIC_{name.upper()}")
 
 

@@ -10,9 +10,8 @@ import pytest
 from databases import at_once
 from pydantic import SecretStr
 
-from paramedic import settings
 from paramedic import keys
-from paramedic.settings import BadSettings, Settings, load
+from paramedic.settings import BadSettings, Settings, load_settings
 from paramedic.text import redaction
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("_nothing_set")
 
 
 def test_without_anything_set_there_are_defaults(tmp_path: Path) -> None:
-    chosen = load(data=tmp_path)
+    chosen = load_settings(data=tmp_path)
     assert chosen.store() == f"sqlite:///{tmp_path}/paramedic.db"
     assert chosen.checkpoints() == tmp_path / "checkpoints.jsonl"
     assert chosen.links_at() == "http://127.0.0.1:8650"
@@ -36,7 +35,7 @@ def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(monk
     monkeypatch.setenv("PARAMEDIC_PORT", "2")
     monkeypatch.setenv("PARAMEDIC_HOST", "127.0.0.2")
     monkeypatch.setenv("PARAMEDIC_WORK_POOL", "")
-    chosen = load(port=3)
+    chosen = load_settings(port=3)
     assert (chosen.port, chosen.host, chosen.lease) == (3, "127.0.0.2", timedelta(seconds=20))
     assert chosen.work_pool == "theirs", "an empty variable is one that is not set"
     assert [chosen.origin(name) for name in ("port", "host", "lease", "renew")] == [
@@ -55,7 +54,7 @@ def test_every_problem_is_named_at_once_with_its_place(monkeypatch: pytest.Monke
     monkeypatch.setenv("PARAMEDIC_PORT", "99999")
     monkeypatch.setenv("PARAMEDIC_LEASE", "soon")
     with pytest.raises(BadSettings) as caught:
-        load()
+        load_settings()
     said = str(caught.value).splitlines()
     assert said[:3] == [
         "environment: PARAMEDIC_PROT: no such setting; did you mean PARAMEDIC_PORT?",
@@ -74,7 +73,7 @@ def test_names_that_are_no_settings_are_known(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("PARAMEDIC_BOUNDARIES", str(tmp_path))
     monkeypatch.setenv("PARAMEDIC_REQUIRE_REAL", "1")
     monkeypatch.setenv("PARAMEDIC_LIFELINE", "1")
-    load()
+    load_settings()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +101,7 @@ def test_a_bad_value_is_refused_in_words_that_do_not_repeat_a_secret(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(BadSettings) as caught:
-        load()
+        load_settings()
     assert words in str(caught.value)
     assert PASSWORD not in str(caught.value)
     assert caught.value.__cause__ is None, "pydantic's own text would repeat it in a traceback"
@@ -111,7 +110,7 @@ def test_a_bad_value_is_refused_in_words_that_do_not_repeat_a_secret(
 def test_a_file_that_was_named_and_is_not_there_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAMEDIC_CONFIG", "nowhere.toml")
     with pytest.raises(BadSettings, match=r"nowhere\.toml: cannot be read"):
-        load()
+        load_settings()
 
 
 def test_secrets_are_known_from_the_moment_they_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +118,7 @@ def test_secrets_are_known_from_the_moment_they_are_loaded(monkeypatch: pytest.M
     monkeypatch.setenv("PARAMEDIC_STORE_URL", "postgresql://me:p%40ss%2Fw0rd-of-the-store@db/x")
     monkeypatch.setenv("PARAMEDIC_GATEWAY_TOKENS", '{"alertmanager": "a-token-nobody-may-see"}')
     monkeypatch.setenv("PARAMEDIC_PREFECT_API_AUTH", "admin:a-login-nobody-may-see")
-    chosen = load()
+    chosen = load_settings()
     for hidden in (PASSWORD, "p%40ss%2Fw0rd-of-the-store", "a-token-nobody-may-see", "a-login-nobody-may-see"):
         assert hidden not in redaction.redact(f"said: {hidden}.")
         assert hidden not in repr(chosen)
@@ -129,7 +128,7 @@ def test_secrets_are_known_from_the_moment_they_are_loaded(monkeypatch: pytest.M
 def test_another_process_reads_the_same_settings_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    given = load(
+    given = load_settings(
         data=tmp_path / "däta",
         lease="1h 30m",
         probe_timeout="250ms",
@@ -140,7 +139,7 @@ def test_another_process_reads_the_same_settings_from_the_environment(
     )
     for name, value in given.as_env().items():
         monkeypatch.setenv(name, value)
-    read = load()
+    read = load_settings()
     assert read.model_dump() == given.model_dump()
     assert read.gateway_tokens["two"] == SecretStr('with "quotes"')
     assert read.body_limit == 2 * 1024 * 1024
@@ -149,7 +148,7 @@ def test_another_process_reads_the_same_settings_from_the_environment(
 def test_the_keys_that_a_channel_s_url_carries_are_known_as_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     channels = {"chat": {"url": "slack://T0AAA/B0BBB/abcdefgh%2Bijklmnopqrstuvw"}, "ops": {"url": "https://u:sesame@h"}}
     monkeypatch.setenv("PARAMEDIC_CHANNELS", json.dumps(channels))
-    load()
+    load_settings()
     said = "abcdefgh%2Bijklmnopqrstuvw abcdefgh+ijklmnopqrstuvw sesame https://u:sesame@h"
     assert redaction.redact(said) == "[secret] [secret] [secret] [secret]"
     redaction.forget_all()
@@ -157,7 +156,7 @@ def test_the_keys_that_a_channel_s_url_carries_are_known_as_secrets(monkeypatch:
 
 def test_channels_are_read_from_the_file_as_well() -> None:
     Path("paramedic.toml").write_text('[channels]\nops = {url = "https://here/x", secret = "whsec_abc"}\n')
-    assert load().channels["ops"].url.get_secret_value() == "https://here/x"
+    assert load_settings().channels["ops"].url.get_secret_value() == "https://here/x"
 
 
 def test_the_example_names_every_setting_with_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,11 +164,11 @@ def test_the_example_names_every_setting_with_its_default(monkeypatch: pytest.Mo
     shown = dict(re.findall(r"^# (PARAMEDIC_[A-Z_]+)=(\S*)", text, re.MULTILINE))
     shown.pop("PARAMEDIC_CONFIG")
     assert set(shown) == {f"PARAMEDIC_{name.upper()}" for name in Settings.model_fields}
-    defaults = load()
+    defaults = load_settings()
     for name, value in shown.items():
         if name != "PARAMEDIC_RUNBOOKS":  # written as it stands in the checkout
             monkeypatch.setenv(name, value)
-    assert load().model_dump() == defaults.model_dump()
+    assert load_settings().model_dump() == defaults.model_dump()
 
 
 def _link_key(folder: str, _number: int) -> str:
@@ -190,7 +189,7 @@ def test_processes_that_come_at_once_get_the_same_whole_keys(tmp_path: Path) -> 
 
 
 def test_keys_are_for_their_owner_alone_and_stay_the_same(tmp_path: Path) -> None:
-    chosen = load(data=tmp_path / "data")
+    chosen = load_settings(data=tmp_path / "data")
     key = keys.signing_key(chosen)
     link, token = keys.link_key(chosen), keys.gateway_token(chosen)
     for name in ("signing.key", "link.key", "gateway-token"):
@@ -204,7 +203,7 @@ def test_keys_are_for_their_owner_alone_and_stay_the_same(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("content", [b"", b"no key at all"])
 def test_a_key_that_is_none_is_refused_and_not_replaced(tmp_path: Path, content: bytes) -> None:
-    chosen = load(data=tmp_path)
+    chosen = load_settings(data=tmp_path)
     for make, name in ((keys.signing_key, "signing.key"), (keys.link_key, "link.key")):
         path = tmp_path / name
         path.write_bytes(content)
@@ -215,7 +214,7 @@ def test_a_key_that_is_none_is_refused_and_not_replaced(tmp_path: Path, content:
 
 
 def test_a_public_half_of_another_key_is_named(tmp_path: Path) -> None:
-    ours, theirs = load(data=tmp_path / "ours"), load(data=tmp_path / "theirs")
+    ours, theirs = load_settings(data=tmp_path / "ours"), load_settings(data=tmp_path / "theirs")
     keys.signing_key(ours)
     keys.signing_key(theirs)
     (theirs.data / "signing.pub").replace(ours.data / "signing.pub")
@@ -224,7 +223,7 @@ def test_a_public_half_of_another_key_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_written_for_children_is_json_where_it_is_many() -> None:
-    env = load(gateway_users={"one": "a long one"}).as_env()
+    env = load_settings(gateway_users={"one": "a long one"}).as_env()
     assert json.loads(env["PARAMEDIC_GATEWAY_USERS"]) == {"one": "a long one"}
 
 
@@ -235,5 +234,5 @@ def test_what_is_written_for_children_is_json_where_it_is_many() -> None:
 def test_a_login_that_no_client_could_send_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setenv("PARAMEDIC_PREFECT_API_AUTH", said)
     with pytest.raises(BadSettings, match="PARAMEDIC_PREFECT_API_AUTH: write user:password, in ASCII") as refused:
-        load()
+        load_settings()
     assert "pass" not in str(refused.value).replace("user:password", "")

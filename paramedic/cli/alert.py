@@ -25,9 +25,9 @@ from paramedic.cli.output import (
     table,
 )
 from paramedic.gateway import identity
+from paramedic.keys import gateway_token, gateway_token_file, link_key, link_key_file
 from paramedic.machine.clock import iso
 from paramedic.settings import Settings
-from paramedic.keys import gateway_token, gateway_token_file, link_key, link_key_file
 from paramedic.stack.instance import running
 from paramedic.store import Tx, as_dict
 from paramedic.store.tables import inbox, quarantine

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit import chain
 from paramedic.audit.chain import Checkpoint, Fault, Verification

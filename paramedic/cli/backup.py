@@ -31,7 +31,7 @@ def backup(
     """The store, its checkpoints and the public key, of one moment. Everything goes on running meanwhile."""
     picked, _ = opened(data)
     try:
-        manifest = keeping.back_up(picked, file, keys=with_keys)
+        manifest = keeping.back_up(picked, file, private_keys=with_keys)
     except OSError as error:
         raise Useless(f"{file} could not be written: {error.strerror or error}; nothing was left there") from error
     if as_json:

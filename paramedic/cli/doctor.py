@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.catalog import library
 from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json

@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from paramedic import settings
 from paramedic.errors import Refused
 from paramedic.incidents.incident import parse_ref
 from paramedic.machine import data_folder
 from paramedic.machine.data_folder import BadDataFolder
-from paramedic.settings import Settings
+from paramedic.settings import Settings, load_settings
 from paramedic.store import Store
 from paramedic.text.sanitize import one_line
 
@@ -53,12 +52,12 @@ def picked(data: Path | None, *, may_be_new: bool = False) -> Settings:
     A folder with runbooks of its own, as the demo's, is read with them, unless a setting names others.
     """
     if data is None:
-        return settings.load()
+        return load_settings()
     if not data.is_dir() and not may_be_new:
         raise typer.BadParameter(f"--data {data}: there is no such folder")
-    found = settings.load(data=data)
+    found = load_settings(data=data)
     if "runbooks" not in found.model_fields_set and (found.data / "runbooks").is_dir():
-        return settings.load(data=data, runbooks=found.data / "runbooks")
+        return load_settings(data=data, runbooks=found.data / "runbooks")
     return found
 
 

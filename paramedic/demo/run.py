@@ -15,7 +15,6 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit import chain
 from paramedic.demo.folder import LIMIT_MB, write
@@ -23,7 +22,7 @@ from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang
 from paramedic.demo.world import Mailbox, PagerSink, World
 from paramedic.machine import ports
 from paramedic.machine.clock import from_iso, spoken
-from paramedic.settings import Settings
+from paramedic.settings import Settings, load_settings
 from paramedic.stack.stack import Stack
 from paramedic.store import Store
 from paramedic.store import trail as kept
@@ -94,7 +93,7 @@ def _settings(data: Path, world: World, mailbox: Mailbox, pager: PagerSink) -> S
             or str(ports.available("127.0.0.1", 4200)),
         }
     )
-    return settings.load()
+    return load_settings()
 
 
 def _tell(  # noqa: PLR0917 - what the stage is made of

@@ -5,13 +5,13 @@ import signal
 import threading
 from datetime import timedelta
 
-from paramedic import settings
 from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns, client
 from paramedic.errors import TryAgain
 from paramedic.machine import liveness
+from paramedic.settings import load_settings
 from paramedic.store import Store, StoreUnavailable, prefect_claim
 from paramedic.text.redaction import hush_logging
 from paramedic.transports.prefect_http import backoff, wait_for_prefect
@@ -27,7 +27,7 @@ def main() -> None:
     """Run until told to stop."""
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    chosen = settings.load()
+    chosen = load_settings()
     if chosen.prefect_api_url is None:
         raise SystemExit("prefect_api_url is not set; `paramedic up` starts a Prefect server of its own")
     store = Store(chosen.store())

@@ -7,12 +7,12 @@ import signal
 import sys
 import threading
 
-from paramedic import settings
 from paramedic.catalog import library
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
 from paramedic.intake.intake import Intake, Wake
 from paramedic.machine import liveness, ports
+from paramedic.settings import load_settings
 from paramedic.store import Store
 from paramedic.store.wakeups import DISPATCH, ring
 from paramedic.text.redaction import hush_logging
@@ -26,7 +26,7 @@ def main() -> None:
     """Run until told to stop, then finish what was begun."""
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    chosen = settings.load()
+    chosen = load_settings()
     store = Store(chosen.store())
     stop, wake = threading.Event(), Wake()
     intake = Intake(

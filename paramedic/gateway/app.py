@@ -31,9 +31,9 @@ from paramedic.gateway.headers import SafeHeaders
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import RefusalLog, refused
 from paramedic.intake.intake import Wake
+from paramedic.keys import link_key
 from paramedic.machine.kill_points import reached
 from paramedic.settings import Settings, web_address
-from paramedic.keys import link_key
 from paramedic.sources import BadPayload, alertmanager
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, heartbeats, inbox, messages
 from paramedic.store.inbox import Delivery, Unreadable

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.gateway import pages
 from paramedic.gateway.form import Forms, Issued, NotThisForm, check_origin

@@ -17,7 +17,6 @@ from urllib.parse import parse_qs, urlsplit
 from fastapi import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.settings import Settings
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.alerts.alert import Status
 from paramedic.incidents.incident import Incident, State, name

@@ -14,12 +14,11 @@ import anyio.to_thread
 from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
 
-from paramedic import settings
 from paramedic.catalog import library
 from paramedic.machine import liveness
 from paramedic.machine.liveness import Heart
 from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
-from paramedic.settings import Settings
+from paramedic.settings import Settings, load_settings
 from paramedic.text.redaction import hush_logging
 from paramedic.transports.prefect_http import backoff, wait_for_prefect
 
@@ -37,7 +36,7 @@ _LOOK_SECONDS = 20.0
 
 async def serve() -> None:
     """Take runs until SIGTERM or SIGINT, then take no more and let the ones at work end within DRAIN."""
-    chosen = settings.load()
+    chosen = load_settings()
     stop = anyio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -22,7 +22,6 @@ from prefect.states import Cancelled, Completed, Crashed
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 from pydantic import Field, ValidationError
 
-from paramedic import settings
 from paramedic.alerts.alert import Severity
 from paramedic.catalog import deployments
 from paramedic.errors import Refused
@@ -31,7 +30,7 @@ from paramedic.machine.parent_death import STOP_READING
 from paramedic.responder import admission
 from paramedic.responder.process_pool import Warm, WarmProcess
 from paramedic.responder.run_leases import Taken
-from paramedic.settings import ROOT
+from paramedic.settings import ROOT, load_settings
 from paramedic.store import Store
 from paramedic.store.wakeups import RESPONDER, hang, listen
 from paramedic.text.redaction import redact
@@ -112,7 +111,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._chosen = settings.load()
+        self._chosen = load_settings()
         self._store = Store(self._chosen.store())
         self._taken = Taken(self._store)
         folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", self._chosen.runbooks]

@@ -9,14 +9,13 @@ import time
 from pathlib import Path
 from typing import IO
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.catalog import library
 from paramedic.catalog.library import Library
 from paramedic.errors import TryAgain, Useless
 from paramedic.gateway import identity
 from paramedic.machine import data_folder, file_ownership, parent_death, ports
-from paramedic.settings import Settings, web_address
+from paramedic.settings import ROOT, BadSettings, Settings, authored, web_address
 from paramedic.stack import instance
 from paramedic.stack.children import Child, Children
 from paramedic.stack.instance import Running
@@ -54,7 +53,7 @@ def _poll_seconds() -> str:
     with contextlib.suppress(ValueError):
         if 0 < float(said) < float("inf"):
             return said
-    raise settings.BadSettings(f"{_POLL}, in the environment: {said!r} is not a number of seconds above 0")
+    raise BadSettings(f"{_POLL}, in the environment: {said!r} is not a number of seconds above 0")
 
 
 _POLL = "PREFECT_WORKER_QUERY_SECONDS"
@@ -97,7 +96,7 @@ class Stack:
                 chosen = self.settings = prefect_login.with_login_made(chosen)
         except OSError as error:
             raise Useless(f"what is kept in {data} cannot be used: {error}") from error
-        untrusted = file_ownership.complaints(settings.authored(chosen))
+        untrusted = file_ownership.complaints(authored(chosen))
         if untrusted:
             raise Useless("\n".join(untrusted))
         port = self._held(ports.demand(chosen.host, chosen.port, who="the gateway", setting="PARAMEDIC_PORT"))
@@ -177,7 +176,7 @@ class Stack:
             "PREFECT_CLIENT_MAX_RETRIES": "3",
             "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
             "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up
-            "PYTHONPATH": os.pathsep.join([str(settings.ROOT), *_absolute(os.environ.get("PYTHONPATH", ""))]),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *_absolute(os.environ.get("PYTHONPATH", ""))]),
             "PYTHONSAFEPATH": "1",
         }
         env.pop("PARAMEDIC_CONFIG", None)  # what it says is in the environment now

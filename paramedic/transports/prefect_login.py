@@ -11,8 +11,8 @@ from typing import IO
 import httpx
 from pydantic import SecretStr
 
-from paramedic.settings import Settings
 from paramedic.keys import BadKey, kept
+from paramedic.settings import Settings
 from paramedic.text.redaction import remember
 
 #: Where the embedded server's page is that logs a browser in.

@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit import chain
 from paramedic.audit.chain import Checkpoint, Verification
@@ -82,8 +81,8 @@ class Restored:
     can_sign: bool  # the private key is here
 
 
-def back_up(chosen: Settings, file: Path, *, keys: bool = False) -> Manifest:
-    """Write a backup of the store while everything runs, whole or not at all; `keys` puts the private ones with it.
+def back_up(chosen: Settings, file: Path, *, private_keys: bool = False) -> Manifest:
+    """Write a backup of the store while everything runs, whole or not at all; `private_keys` puts the private ones with it.
 
     Raises Refused where the file exists, StoreUnavailable, StoreUnknown, OSError.
     """
@@ -92,7 +91,7 @@ def back_up(chosen: Settings, file: Path, *, keys: bool = False) -> Manifest:
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         # The checkpoints first: then the store of a moment later has every entry that they saw.
         small = {_CHECKPOINTS: chosen.checkpoints(), _PUBLIC: keys.public_key_file(chosen)}
-        small |= {name: place(chosen) for name, place in _KEYS.items()} if keys else {}
+        small |= {name: place(chosen) for name, place in _KEYS.items()} if private_keys else {}
         parts = {name: path.read_bytes() for name, path in small.items() if path.exists()}
         taken_at = iso(utc_now())
         copy = Path(folder) / _STORE

@@ -10,7 +10,6 @@ from typing import IO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit.chain import Checkpoint, begins, sign_checkpoint
 from paramedic.errors import Useless

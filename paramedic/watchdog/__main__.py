@@ -4,10 +4,10 @@ import logging
 import signal
 import threading
 
-from paramedic import settings
 from paramedic.machine import liveness
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
+from paramedic.settings import load_settings
 from paramedic.store import Store
 from paramedic.text.redaction import hush_logging
 from paramedic.watchdog.prefect_status import PrefectEyes
@@ -19,7 +19,7 @@ def main() -> None:
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    chosen = settings.load()
+    chosen = load_settings()
     store, probe = Store(chosen.store()), Store(chosen.store())
     pager = Pager(store, chosen, OncallFile(chosen))
     watchdog = Watchdog(chosen, store, probe, pager, PrefectEyes(chosen))

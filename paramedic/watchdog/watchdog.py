@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit.chain import Checkpoint
 from paramedic.errors import TryAgain, Useless

@@ -13,11 +13,11 @@ import pytest
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.cli import app, main
 from paramedic.gateway import identity
+from paramedic.settings import ROOT, load_settings
 from paramedic.stack import instance
 from paramedic.stack.instance import Running
 from paramedic.store import Store, inbox
@@ -166,7 +166,7 @@ def gateway() -> Iterator[_Gateway]:
 @pytest.fixture
 def _up(data: Path, gateway: _Gateway) -> Iterator[None]:
     """As one that runs here, with the gateway."""
-    gateway.key = keys.link_key(settings.load(data=data))
+    gateway.key = keys.link_key(load_settings(data=data))
     with instance.lock(data) as held:
         instance.announce(held, Running(1, f"http://127.0.0.1:{gateway.server_port}", ""))
         yield
@@ -176,7 +176,7 @@ def _up(data: Path, gateway: _Gateway) -> Iterator[None]:
 def test_an_alert_goes_where_up_listens_with_the_token_that_it_made(
     data: Path, gateway: _Gateway, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    token = keys.gateway_token(settings.load(data=data))
+    token = keys.gateway_token(load_settings(data=data))
     for body, code in ((b"good", 0), (b"bad", 1)):
         (data / "body").write_bytes(body)
         assert _run("alert", "send", str(data / "body"), "--data", str(data)) == code
@@ -196,7 +196,7 @@ def test_a_stranger_at_the_address_is_sent_no_token(
     """After a SIGKILL of `up` its lock file is left, and its port is anybody's; so is that of the settings."""
     (data / "body").write_bytes(b"good")
     monkeypatch.setenv("PARAMEDIC_PORT", "1")
-    known = settings.load(data=data)
+    known = load_settings(data=data)
     keys.gateway_token(known)
     address = f"http://127.0.0.1:{gateway.server_port}"
     (data / "up.lock").write_text(json.dumps({"pid": 1, "gateway": address, "prefect": address}))
@@ -228,7 +228,7 @@ def test_what_the_gateway_answers_is_said_to_a_program_with_its_status(
     answer: dict[str, object],
 ) -> None:
     gateway.says = says
-    keys.gateway_token(settings.load(data=data))
+    keys.gateway_token(load_settings(data=data))
     (data / "body").write_bytes(body)
     assert _run("alert", "send", str(data / "body"), "--json", "--data", str(data)) == (body == b"bad")
     told = capsys.readouterr()
@@ -238,7 +238,7 @@ def test_what_the_gateway_answers_is_said_to_a_program_with_its_status(
 
 
 def test_the_public_key_is_the_same_to_a_program(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    keys.signing_key(settings.load(data=data))
+    keys.signing_key(load_settings(data=data))
     assert _run("audit", "key", "--data", str(data)) == 0
     pem = capsys.readouterr().out
     assert pem.startswith("-----BEGIN PUBLIC KEY-----\n")
@@ -300,7 +300,7 @@ def test_a_data_folder_with_runbooks_of_its_own_is_read_with_them(
 
 
 def test_lint_answers_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(settings.ROOT / "runbooks", tmp_path / "books")
+    shutil.copytree(ROOT / "runbooks", tmp_path / "books")
     assert _run("runbook", "lint", "--json", "--folder", str(tmp_path / "books")) == 0
     assert json.loads(capsys.readouterr().out) == []
     (tmp_path / "books" / "services.yaml").write_text("servces: {}\n")

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from incident_states import handed_over
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.cli.audit import audit_command
-from paramedic.settings import Settings
+from paramedic.settings import BadSettings, Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
 from paramedic.upkeep import checkpoints
@@ -82,5 +81,5 @@ def test_a_public_key_that_was_exchanged_verifies_nothing(
     other = Settings(data=tmp_path_factory.mktemp("other"))
     keys.signing_key(other)
     keys.public_key_file(life).write_bytes(keys.public_key_file(other).read_bytes())
-    with pytest.raises(settings.BadSettings, match="not the public half"):
+    with pytest.raises(BadSettings, match="not the public half"):
         verify()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from incident_states import asking
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.settings import Settings
 from paramedic.store import Store, incidents
 from paramedic.store.migrations import migrate
 from paramedic.upkeep import checkpoints
@@ -30,7 +30,7 @@ def _say(*argv: str, code: int = 0) -> str:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A store with one incident and a signed checkpoint."""
-    chosen = settings.Settings(data=tmp_path)
+    chosen = Settings(data=tmp_path)
     migrate(chosen.store())
     store = Store(chosen.store())
     title = "Slow\x1b[2J[red]not red[/red]"
@@ -101,7 +101,7 @@ def test_an_incident_is_listed_shown_noted_acknowledged_and_resolved(data: Path)
 
 
 def test_what_a_run_asks_for_is_shown_approved_and_denied(data: Path) -> None:
-    store = Store(settings.Settings(data=data).store())
+    store = Store(Settings(data=data).store())
     incident, _ = asking(store)
     shown = _say("incident", "show", incident.id, "--data", str(data))
     assert "for a person's word: the restart of web-1/tracking-api" in shown

@@ -18,11 +18,11 @@ from endless_servers import dripping
 from fake_service import serving
 from prefect_server import Prefect
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.cli import doctor, main
 from paramedic.demo.world import Service, World, free_port
 from paramedic.machine.clock import utc_now
+from paramedic.settings import ROOT, Settings
 from paramedic.stack import instance
 from paramedic.stack.instance import Running
 from paramedic.store import Store, pauses
@@ -37,7 +37,7 @@ def data(tmp_path: Path) -> Path:
     """A data folder with nothing in it but the people of its runbooks."""
     books = tmp_path / "data" / "runbooks"
     books.mkdir(parents=True)
-    shutil.copyfile(settings.ROOT / "runbooks" / "oncall.yaml", books / "oncall.yaml")
+    shutil.copyfile(ROOT / "runbooks" / "oncall.yaml", books / "oncall.yaml")
     (books / "services.yaml").write_text("services: {}\n")
     return tmp_path / "data"
 
@@ -288,7 +288,7 @@ def test_a_store_whose_clock_is_not_ours_is_named(
 def test_keys_are_made_by_who_needs_them_and_one_that_is_lost_is_named(look: Look, data: Path) -> None:
     assert "`paramedic up` makes " in look("keys")["words"]
     assert sorted(one.name for one in data.iterdir()) == ["runbooks"]
-    chosen = settings.Settings(data=data)
+    chosen = Settings(data=data)
     keys.signing_key(chosen)
     keys.link_key(chosen)
     assert look("keys")["words"] == "the trail and the links can be signed"
@@ -305,7 +305,7 @@ def test_a_look_that_does_not_come_back_holds_up_no_other(
     """A mail server that drips its greeting, a disk that hangs."""
     end = threading.Event()
 
-    def _mail(_picked: settings.Settings) -> doctor.Finding:
+    def _mail(_picked: Settings) -> doctor.Finding:
         end.wait()
         return doctor.Finding("mail", well=True, words="")
 

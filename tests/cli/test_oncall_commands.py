@@ -11,9 +11,9 @@ import pytest
 from mail_server import Postbox, text_of
 from webhook_receiver import SECRET, Hooks
 
-from paramedic import settings
 from paramedic.cli import main
 from paramedic.oncall import overrides_file as copy
+from paramedic.settings import ROOT
 from paramedic.store import Store, trail
 from paramedic.text import redaction
 
@@ -28,7 +28,7 @@ def _run(*argv: str) -> int:
 
 def books(folder: Path, ways: str) -> None:
     folder.mkdir(exist_ok=True)
-    for file in (settings.ROOT / "runbooks").iterdir():
+    for file in (ROOT / "runbooks").iterdir():
         text = file.read_text()
         (folder / file.name).write_text(
             text.replace("email: ada@example.org", ways).replace("email: ben@example.org", ways)

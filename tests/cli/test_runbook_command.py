@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from incident_states import RUNBOOK
 
-from paramedic import settings
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.catalog import library
 from paramedic.cli import main
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.target import Identity
+from paramedic.settings import Settings
 from paramedic.store import Store, acts, claims, incidents, pauses
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
@@ -81,7 +81,7 @@ def test_it_says_why_it_would_not_act(data: Path) -> None:
 
 
 def test_what_was_done_before_counts(data: Path) -> None:
-    chosen = settings.Settings(data=data)
+    chosen = Settings(data=data)
     migrate(chosen.store())
     store = Store(chosen.store())
     alert = Alert("alertmanager", "Slow", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})

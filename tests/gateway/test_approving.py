@@ -12,7 +12,6 @@ from forms import press as press_button
 from incident_states import asking
 from starlette.testclient import TestClient
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake

@@ -14,7 +14,6 @@ from forms import press
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.gateway.app import make_app

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from serving import AUTH, exchange, serving, status
 
-from paramedic import settings
 from paramedic.gateway.hosts import HostGuard
-from paramedic.settings import Settings
+from paramedic.settings import BadSettings, Settings, load_settings
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +78,13 @@ def test_an_address_that_is_asked_by_number_is_right_where_others_may_connect(
 @pytest.mark.parametrize("said", ["http://paramedic", "paramedic:8650", "a b", "*", "a/b", "-"])
 def test_a_name_that_is_none_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setenv("PARAMEDIC_GATEWAY_HOSTS", said)
-    with pytest.raises(settings.BadSettings, match=r"PARAMEDIC_GATEWAY_HOSTS.*is no host name"):
-        settings.load()
+    with pytest.raises(BadSettings, match=r"PARAMEDIC_GATEWAY_HOSTS.*is no host name"):
+        load_settings()
 
 
 def test_names_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAMEDIC_GATEWAY_HOSTS", "paramedic, gw.corp")
-    assert settings.load().gateway_hosts == ("paramedic", "gw.corp")
+    assert load_settings().gateway_hosts == ("paramedic", "gw.corp")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.gateway import identity
 from paramedic.gateway.app import make_app

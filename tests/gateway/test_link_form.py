@@ -11,7 +11,6 @@ from forms import press
 from incident_states import asking
 from starlette.testclient import TestClient
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.gateway.app import make_app
 from paramedic.incidents.incident import State

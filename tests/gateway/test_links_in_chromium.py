@@ -16,7 +16,6 @@ from chromium import FLAGS
 from serving import serving
 from websockets.sync.client import ClientConnection, connect
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.incidents.incident import State

@@ -17,13 +17,12 @@ import httpx
 import psutil
 from boundaries import Boundaries
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit import chain
 from paramedic.demo.world import Mailbox, Service, World, free_port
 from paramedic.incidents.incident import Incident, State
 from paramedic.machine.clock import iso, utc_now
-from paramedic.settings import Settings
+from paramedic.settings import Settings, load_settings
 from paramedic.stack.stack import Stack
 from paramedic.store import Store, acts, incidents, messages
 from paramedic.store import trail as kept
@@ -358,7 +357,7 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             **env,
         }
         with _environment(chosen_env):
-            chosen = settings.load()
+            chosen = load_settings()
             stack = Stack(chosen)
             stack.start()
         try:

@@ -12,16 +12,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.cli.doctor import app as doctor_app
 from paramedic.cli.incident import app as incident_app
 from paramedic.demo.folder import write
+from paramedic.keys import BadKey
 from paramedic.machine import data_folder
 from paramedic.machine.data_folder import BadDataFolder, prepare, protect
 from paramedic.oncall import overrides_file
 from paramedic.settings import Settings
-from paramedic.keys import BadKey
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from paramedic import settings
 from paramedic.errors import Useless
 from paramedic.machine import file_ownership, parent_death
-from paramedic.settings import BadSettings
+from paramedic.settings import ROOT, BadSettings, load_settings
 from paramedic.stack.prefect_server import server_command
 from paramedic.stack.stack import Stack
 
@@ -75,13 +74,13 @@ def test_settings_that_others_may_change_are_refused_by_every_command(
 ) -> None:
     here = tmp_path / "paramedic.toml"
     here.write_text('work_pool = "of-the-file"\n')
-    assert settings.load().work_pool == "of-the-file"
+    assert load_settings().work_pool == "of-the-file"
     here.chmod(0o666)
     with pytest.raises(BadSettings, match=r"paramedic\.toml: is not read: .*chmod go-w"):
-        settings.load()
+        load_settings()
     monkeypatch.setenv("PARAMEDIC_CONFIG", str(here))
     with pytest.raises(BadSettings, match=r"paramedic\.toml: is not read: .*chmod go-w"):
-        settings.load()
+        load_settings()
 
 
 @pytest.mark.usefixtures("_nothing_set")
@@ -90,12 +89,12 @@ def test_up_starts_nothing_on_runbooks_or_playbooks_that_others_may_change(tmp_p
     for name in ("runbooks", "flows"):
         (tmp_path / name).mkdir(mode=0o755)
     for name in ("services.yaml", "oncall.yaml"):
-        (tmp_path / "runbooks" / name).write_text((settings.ROOT / "runbooks" / name).read_text())
+        (tmp_path / "runbooks" / name).write_text((ROOT / "runbooks" / name).read_text())
     (tmp_path / "runbooks" / "one.md").write_text("")
     (tmp_path / "flows" / "own.py").write_text("")
     (tmp_path / what).chmod(0o777)
     stack = Stack(
-        settings.load(data=tmp_path / "data", runbooks=tmp_path / "runbooks", flows=tmp_path / "flows", port=0)
+        load_settings(data=tmp_path / "data", runbooks=tmp_path / "runbooks", flows=tmp_path / "flows", port=0)
     )
     with pytest.raises(Useless, match=rf"{tmp_path / what} can be changed by other users"):
         stack.start()
@@ -121,8 +120,8 @@ def test_no_process_imports_what_lies_in_the_folder_it_is_started_in(
     evil: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", ".", "relative", "/absolute"]))
-    env = Stack(settings.load(data=tmp_path / "data"))._env(0)
-    assert env["PYTHONPATH"] == f"{settings.ROOT}{os.pathsep}/absolute"
+    env = Stack(load_settings(data=tmp_path / "data"))._env(0)
+    assert env["PYTHONPATH"] == f"{ROOT}{os.pathsep}/absolute"
     shows = "import ctypes, json, logging, asyncio, sqlite3, sys; print(json.dumps(sys.path))"
     module = parent_death.module("paramedic.gateway")
     assert module[1:] == ["-Pm", "paramedic.gateway"]

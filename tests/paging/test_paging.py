@@ -17,7 +17,6 @@ from incident_states import PEOPLE, OnCall, Paging, acting, asking, handed_over,
 from mail_server import Postbox, text_of
 from pydantic import SecretStr
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.alerts.alert import Severity
 from paramedic.audit import chain

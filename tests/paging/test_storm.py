@@ -15,11 +15,11 @@ from mail_server import Postbox, text_of
 from sqlalchemy import update
 from webhook_receiver import Hooks
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.messages import signed_link
+from paramedic.settings import Settings
 from paramedic.store import Store, incidents, messages
 from paramedic.store.tables import messages as table
 
@@ -61,7 +61,7 @@ def test_a_storm_is_a_few_messages_with_the_critical_first_and_each_incident_is_
         assert rungs(timed, number) == [(0, "sent"), (1, "due")], "as if it had been told alone"
     assert len([what for what, _ in told(timed) if what == "person.told"]) == 61
     digest = text_of(postbox.letters[-1])
-    key = keys.link_key(settings.Settings(data=tmp_path))
+    key = keys.link_key(Settings(data=tmp_path))
     said = [signed_link.read(key, token, timedelta(hours=1)) for token in re.findall(r"/ack/(\S+)", digest)]
     listed = {int(number) for number in re.findall(r"^INC-(\d+) ", digest, re.MULTILINE)}
     assert listed >= {one.incident for one in said}

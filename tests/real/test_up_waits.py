@@ -13,8 +13,8 @@ from mail_server import Postbox
 from prefect_server import Prefect
 from test_up import _all_gone, _family, _says, _start, _until
 
-from paramedic import settings
 from paramedic.demo.world import free_port
+from paramedic.settings import ROOT
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -40,7 +40,7 @@ class _Garbage(BaseHTTPRequestHandler):
 def _authored(folder: Path) -> str:
     runbooks = folder / "runbooks"
     runbooks.mkdir(mode=0o755)
-    (runbooks / "services.yaml").write_text((settings.ROOT / "runbooks" / "services.yaml").read_text())
+    (runbooks / "services.yaml").write_text((ROOT / "runbooks" / "services.yaml").read_text())
     (runbooks / "oncall.yaml").write_text(ONCALL)
     return str(runbooks)
 

@@ -16,13 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.demo.world import free_port
 from paramedic.errors import Useless
 from paramedic.machine import parent_death
 from paramedic.machine.ports import PortTaken
-from paramedic.settings import BadSettings, load
+from paramedic.settings import BadSettings, load_settings
 from paramedic.stack import children as children_module
 from paramedic.stack import stack as up
 from paramedic.stack import store_waits
@@ -208,7 +207,7 @@ def taken() -> Iterator[int]:
 
 @pytest.mark.usefixtures("_nothing_set")
 def test_a_port_that_was_asked_for_and_is_taken_is_named(tmp_path: Path, taken: int) -> None:
-    stack = Stack(load(data=tmp_path / "data", port=taken))
+    stack = Stack(load_settings(data=tmp_path / "data", port=taken))
     with pytest.raises(PortTaken, match=rf"port {taken} on 127.0.0.1 .*PARAMEDIC_PORT"):
         stack.start()
     stack.stop()
@@ -221,7 +220,7 @@ def test_a_default_port_that_is_taken_is_refused_and_nothing_is_started(
     tmp_path: Path, taken: int, whose: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Senders would post to a stranger, and links in mails lead to one."""
-    chosen = load(data=tmp_path / "data")
+    chosen = load_settings(data=tmp_path / "data")
     monkeypatch.setattr(up, "_PREFECT_PORT", taken if whose == "prefect" else free_port())
     chosen.port = taken if whose == "gateway" else free_port()  # as a default: nobody has set it
     chosen.model_fields_set.discard("port")
@@ -252,7 +251,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_nothing_set", "small")
 def test_a_second_up_on_one_folder_is_refused_and_changes_nothing(tmp_path: Path) -> None:
-    first, second = Stack(load(data=tmp_path / "data")), Stack(load(data=tmp_path / "data"))
+    first, second = Stack(load_settings(data=tmp_path / "data")), Stack(load_settings(data=tmp_path / "data"))
     first.start()
     try:
         here = running(tmp_path / "data")
@@ -266,7 +265,7 @@ def test_a_second_up_on_one_folder_is_refused_and_changes_nothing(tmp_path: Path
     finally:
         first.stop()
     assert running(tmp_path / "data") is None
-    third = Stack(load(data=tmp_path / "data"))
+    third = Stack(load_settings(data=tmp_path / "data"))
     third.start()
     third.stop()
 
@@ -277,7 +276,7 @@ def test_a_poll_that_is_no_time_is_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
     monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", said)
-    stack = Stack(load(data=tmp_path / "data"))
+    stack = Stack(load_settings(data=tmp_path / "data"))
     with pytest.raises(BadSettings, match="PREFECT_WORKER_QUERY_SECONDS.*above 0"):
         stack.start()
     assert not stack.pids()
@@ -291,7 +290,7 @@ def test_children_have_the_settings_and_nothing_of_another_prefect(
     monkeypatch.setenv("PREFECT_API_KEY", "of-a-cloud")
     monkeypatch.setenv("PREFECT_API_URL", "https://a-cloud.invalid/api")
     monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", "30")
-    stack = Stack(load(data=tmp_path / "data", prefect_api_auth="admin:a-login-for-all", lease="20s"))
+    stack = Stack(load_settings(data=tmp_path / "data", prefect_api_auth="admin:a-login-for-all", lease="20s"))
     stack.start()
     try:
         shown = stack.settings.data / "logs" / "responder.env"
@@ -317,7 +316,7 @@ def test_the_embedded_prefect_has_a_login_from_the_first_start_that_every_child_
         monkeypatch.setenv(of_another, "admin:of-another-prefect")
     logins = []
     for _ in range(2):
-        stack = Stack(load(data=tmp_path / "data"))
+        stack = Stack(load_settings(data=tmp_path / "data"))
         stack.start()
         try:
             kept = stack.settings.data / "prefect-login"
@@ -349,7 +348,7 @@ def test_a_login_that_is_damaged_is_named_before_anything_starts(tmp_path: Path)
     for damaged in ("x" * 40, "", "paramedic:\n\0" + "y" * 40):
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / "prefect-login").write_text(damaged)
-        stack = Stack(load(data=tmp_path / "data"))
+        stack = Stack(load_settings(data=tmp_path / "data"))
         with pytest.raises(Useless, match="prefect-login: is no"):
             stack.start()
         assert not stack.pids()
@@ -358,7 +357,7 @@ def test_a_login_that_is_damaged_is_named_before_anything_starts(tmp_path: Path)
 
 @pytest.mark.usefixtures("_nothing_set", "small")
 def test_the_address_that_logs_in_is_shown_where_only_who_started_us_reads_it(tmp_path: Path) -> None:
-    stack = Stack(load(data=tmp_path / "data"))
+    stack = Stack(load_settings(data=tmp_path / "data"))
     stack.start()
     read, write = os.pipe()
     ours, theirs = socket.socketpair()
@@ -380,14 +379,14 @@ def test_the_address_that_logs_in_is_shown_where_only_who_started_us_reads_it(tm
 @pytest.mark.usefixtures("_nothing_set")
 def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    stack = Stack(load(data=tmp_path / "file" / "data"))
+    stack = Stack(load_settings(data=tmp_path / "file" / "data"))
     with pytest.raises(Useless, match="file/data"):
         stack.start()
     stack.stop()
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / "link.key").write_text("cut")
-    stack = Stack(load(data=damaged))
+    stack = Stack(load_settings(data=damaged))
     with pytest.raises(Useless, match=r"link\.key: is no key"):
         stack.start()
     stack.stop()
@@ -399,13 +398,13 @@ def test_the_prefect_server_listens_where_prefects_own_variable_says(
 ) -> None:
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", "many")
     with pytest.raises(Useless, match="PREFECT_SERVER_API_PORT: 'many' is no port"):
-        Stack(load(data=tmp_path / "a")).start()
+        Stack(load_settings(data=tmp_path / "a")).start()
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(taken))
     with pytest.raises(PortTaken, match="Prefect server cannot have port .*PREFECT_SERVER_API_PORT"):
-        Stack(load(data=tmp_path / "b")).start()
+        Stack(load_settings(data=tmp_path / "b")).start()
     port = free_port()
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(port))
-    stack = Stack(load(data=tmp_path / "c"))
+    stack = Stack(load_settings(data=tmp_path / "c"))
     stack.start()
     stack.stop()
     assert stack.prefect_url == f"http://127.0.0.1:{port}/api"
@@ -425,7 +424,7 @@ def test_without_a_store_the_watchdog_runs_and_everything_else_once_it_answers(
 
     monkeypatch.setattr(store_waits, "migrate", moody)
     monkeypatch.setattr(store_waits, "_AGAIN_SECONDS", 0.05)
-    stack = Stack(load(data=tmp_path / "data"))
+    stack = Stack(load_settings(data=tmp_path / "data"))
     stack.start()
     try:
         assert stack.pids().keys() == {"prefect", "watchdog"}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramedic import settings
+from paramedic.settings import load_settings
 from paramedic.text import redaction
 from paramedic.text.redaction import REPLACEMENT, forget_all, hush_logging, redact, redact_start, redacted, remember
 
@@ -95,7 +95,7 @@ def test_the_token_in_the_heartbeats_url_is_taken_out_where_it_stands_alone(
     url: str, token: str, form: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PARAMEDIC_HEARTBEAT_URL", url)
-    settings.load()
+    load_settings()
     assert form(token) not in redact(f"GET /{form(token)} was refused")
     assert redact("up.example.org/ping status=up api push") == "up.example.org/ping status=up api push"
 
@@ -103,7 +103,7 @@ def test_the_token_in_the_heartbeats_url_is_taken_out_where_it_stands_alone(
 def test_the_key_of_a_webhooks_secret_is_known_without_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     key = base64.b64encode(b"a key that both sides know").decode()
     monkeypatch.setenv("PARAMEDIC_CHANNELS", json.dumps({"ops": {"url": "https://here/x", "secret": f"whsec_{key}"}}))
-    settings.load()
+    load_settings()
     assert key not in redact(f"the key {key} is wrong")
 
 

@@ -19,7 +19,6 @@ from databases import Postgres
 from incident_states import acting, alert, asking, begun, handed_over, holding, ordered
 from sqlalchemy import insert, select, text, update
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.alerts.alert import Severity
 from paramedic.audit.chain import verify
@@ -154,7 +153,7 @@ def test_a_backup_is_its_owners_alone_overwrites_nothing_and_holds_no_private_ke
     with pytest.raises(Refused, match="exists already; nothing was written"):
         back_up(life, tmp_path / "one")
     assert (tmp_path / "one").read_bytes() == before
-    back_up(life, tmp_path / "two", keys=True)
+    back_up(life, tmp_path / "two", private_keys=True)
     held = []
     for name in ("one", "two"):
         with tarfile.open(tmp_path / name) as tar:
@@ -559,7 +558,7 @@ import sys
 from pathlib import Path
 from paramedic import settings
 from paramedic.upkeep.backup import restore
-restore(settings.load(), Path(sys.argv[1]), by="ada", replace=True)
+restore(load_settings(), Path(sys.argv[1]), by="ada", replace=True)
 """
 
 

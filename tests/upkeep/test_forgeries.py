@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit.chain import RESTORED, Checkpoint, Entry, Seal, chain, sign_checkpoint, sign_seal, verify
 from paramedic.machine.clock import iso

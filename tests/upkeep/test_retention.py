@@ -18,7 +18,6 @@ from incident_states import alert, begun, handed_over, ordered
 from rounds import begin
 from sqlalchemy import func, select
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit.chain import verify
 from paramedic.incidents.incident import Incident

@@ -16,7 +16,6 @@ from incident_states import handed_over, ordered
 from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit.chain import Verification, verify
 from paramedic.errors import Refused
@@ -268,9 +267,9 @@ from datetime import datetime
 from paramedic.upkeep import segment
 from paramedic import settings
 from paramedic.store import Store
-chosen = settings.load()
+chosen = load_settings()
 before = datetime.fromisoformat(sys.argv[2])
-segment.seal(Store(chosen.owner()), settings.signing_key(chosen), Path(sys.argv[1]), before=before)
+segment.seal(Store(chosen.owner()), signing_key(chosen), Path(sys.argv[1]), before=before)
 """
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import create_engine, text, update
 from sqlalchemy.engine import make_url
 from watchdog_harness import Kennel
 
-from paramedic import settings
 from paramedic import keys
 from paramedic.audit.chain import RESTORED
 from paramedic.incidents.incident import State

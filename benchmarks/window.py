@@ -15,7 +15,7 @@ from pathlib import Path
 from paramedic.catalog.services import parse_services
 from paramedic.demo.world import World
 from paramedic.doors import reading
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.integrations.targets import supervisord
 
 
@@ -51,7 +51,7 @@ def _running(target: supervisord.Target) -> supervisord.Identity:
             identity = reading.reader(target).identity()
             if identity.state == "RUNNING":
                 return identity
-        except (TryAgain, Useless):
+        except (TemporaryError, PermanentError):
             pass
         time.sleep(0.05)
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 
-class TryAgain(Exception):
+class TemporaryError(Exception):
     """It may go better in a moment: a time-out, a refused connection, a busy server. `after`: how long it asks to wait."""
 
     def __init__(self, *words: object, after: timedelta | None = None) -> None:
@@ -11,11 +11,11 @@ class TryAgain(Exception):
         self.after = after
 
 
-class Useless(Exception):
+class PermanentError(Exception):
     """Trying again changes nothing: a bad setting, a missing program, a denied login."""
 
 
-class CannotSee(Useless):
+class CannotSee(PermanentError):
     """Whether the target is well could not be seen for as long as was allowed: neither a cure is begun nor one believed (P11)."""
 
 
@@ -28,9 +28,9 @@ class Refused(Exception):
         self.by_hand = by_hand
 
 
-class Overtaken(Refused):
+class TargetChanged(Refused):
     """The target is no longer the one that was judged: whoever keeps it running was faster. Look anew before anything else."""
 
 
-class Unknown(Exception):
+class OutcomeUnknown(Exception):
     """It was sent, and whether it happened is open: never to be repeated blindly (design P4)."""

@@ -25,14 +25,14 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.machine import file_ownership
 from paramedic.text.names import CHANNEL_NAME
 from paramedic.text.redaction import SHORTEST, remember
 from paramedic.text.units import SizeBetween, between
 
 
-class BadSettings(Useless):
+class BadSettings(PermanentError):
     """One line a problem: which setting, where it stands, what is wrong, what is allowed."""
 
 

@@ -4,7 +4,7 @@ import logging
 
 from paramedic.doors import reading
 from paramedic.doors.changing import changer, command, releases
-from paramedic.errors import Overtaken, Refused, TryAgain, Useless
+from paramedic.errors import PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Identity
 from tasks.kinds import Change, Intent, changes
@@ -25,8 +25,10 @@ def roll_back(intent: Intent) -> Identity:
     good = releases(intent.target, intent.within).roll_back(bad, intent.last_look, approved=intent.approved)
     try:
         return changer(intent.target, intent.within).restart(intent.identity, intent.last_look)
-    except (Refused, TryAgain) as error:  # of the restart nothing was sent; the roll-back stands
-        raise Useless(f"release {good} is current again, and the target was not restarted into it: {error}") from error
+    except (Refused, TemporaryError) as error:  # of the restart nothing was sent; the roll-back stands
+        raise PermanentError(
+            f"release {good} is current again, and the target was not restarted into it: {error}"
+        ) from error
 
 
 @changes
@@ -46,5 +48,8 @@ def apply(remedy: Remedy, target: str) -> None:
     """
     try:
         _STEPS[remedy.verb](target, remedy)
-    except (Useless, Overtaken) as error:  # its outcome is on the trail; the next rung may heal what this one did not
+    except (
+        PermanentError,
+        TargetChanged,
+    ) as error:  # its outcome is on the trail; the next rung may heal what this one did not
         log.warning("%s failed: %s", remedy.name, error)

@@ -50,7 +50,7 @@ def ask_if_needed(work: Work, claim: Claim, remedy: Remedy, limits: Limits, toda
     Nobody is asked about a change that another guardrail refuses. Else the question is written, the run is suspended
     (Prefect's Pause ends this process), and a person told; when it is resumed, by whomever, it comes here again from
     the story's first line. Raises Refused where Prefect does not suspend it, Cancelled where an operator cancelled,
-    TryAgain or Useless where the target cannot be seen.
+    TemporaryError or PermanentError where the target cannot be seen.
     """
     if limits.asks_from is None and today.asks_from is None:
         return

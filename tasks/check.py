@@ -3,10 +3,10 @@
 import logging
 from datetime import timedelta
 
-from paramedic.checks.check import Placed, Sample
+from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.sampling import measurement
-from paramedic.sampling.sampler import Eyes, Sampling, Seen
+from paramedic.sampling.sampler import ControlProbes, Sampling, Seen
 from paramedic.store import StoreUnavailable, checks, heartbeats, mass_failure
 from paramedic.text.yaml_document import BadDocument
 from tasks import run_cache
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _LIBRARY_SECONDS = 10.0
 
 
-def checks_of(this: Round) -> list[Placed]:
+def checks_of(this: Round) -> list[CheckAtTarget]:
     """The group's checks, each at each of its targets; of runbooks that are refused, the gateway tells a person."""
     everything = this.library.placed()
     with this.store.record() as tx:
@@ -32,7 +32,7 @@ class _Edited(Exception):
     """What the group measures is written otherwise than when the sampling began."""
 
 
-def measure_until_the_next_round(this: Round, placed: list[Placed]) -> str:
+def measure_until_the_next_round(this: Round, placed: list[CheckAtTarget]) -> str:
     """Take every check as often as its runbook says, record what it saw, and raise its alert where it breaks.
 
     A round may last for a day: what authors change meanwhile is in force within seconds.
@@ -46,26 +46,28 @@ def measure_until_the_next_round(this: Round, placed: list[Placed]) -> str:
             placed = checks_of(this)
 
 
-def _measure(this: Round, placed: list[Placed]) -> int:
+def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
     """Until the round ends; how many samples were taken. Raises _Edited with that number."""
     with this.store.read() as tx:
         last = [(one, checks.sampled_at(tx, one)) for one in placed]
         ages = [(one, tx.now - at if at else None) for one, at in last]
         was_blind = mass_failure.current(tx) == mass_failure.BLIND
     timeout = this.settings.probe_timeout
-    eyes = Eyes(this.settings.control_probes, lambda address: measurement.silent(address, timeout), blind=was_blind)
+    eyes = ControlProbes(
+        this.settings.control_probes, lambda address: measurement.silent(address, timeout), blind=was_blind
+    )
 
     def last_heard(name: str) -> timedelta | None:
         with this.store.read() as tx:
             return heartbeats.missing_for(tx, name)
 
-    def look(one: Placed) -> Seen:
+    def look(one: CheckAtTarget) -> Seen:
         began_at = boottime()
         sample = measurement.sample(one.check, one.target, now=utc_now, last_heard=last_heard)
         wrong = eyes.blind or not _well(one, sample)
         return Seen(sample, blind=wrong and eyes.blind_since(began_at))
 
-    def record(one: Placed, seen: Seen) -> None:
+    def record(one: CheckAtTarget, seen: Seen) -> None:
         try:
             with this.store.write() as tx:
                 this.still_ours(tx)
@@ -80,7 +82,7 @@ def _measure(this: Round, placed: list[Placed]) -> int:
     taken = 0
     looked_at = boottime()
 
-    def keep(one: Placed, seen: Seen) -> None:
+    def keep(one: CheckAtTarget, seen: Seen) -> None:
         nonlocal taken
         taken += 1
         record(one, seen)
@@ -96,7 +98,7 @@ def _measure(this: Round, placed: list[Placed]) -> int:
     return Sampling(look, keep, go_on=go_on).run(ages, until=this.ends_at)
 
 
-def _edited(this: Round, placed: list[Placed]) -> bool:
+def _edited(this: Round, placed: list[CheckAtTarget]) -> bool:
     """Whether the group's checks have changed; the round's library is then today's."""
     try:
         now = run_cache.shelf(this.settings)
@@ -108,7 +110,7 @@ def _edited(this: Round, placed: list[Placed]) -> bool:
     return True
 
 
-def _well(one: Placed, sample: Sample) -> bool:
+def _well(one: CheckAtTarget, sample: Sample) -> bool:
     """Whether this look alone shows nothing wrong."""
     if sample.values is None or sample.values.get("error"):
         return False

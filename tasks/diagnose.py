@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from paramedic.catalog.runbook import Runbook
 from paramedic.checks.chart import Chart
-from paramedic.checks.check import Placed
+from paramedic.checks.check import CheckAtTarget
 from paramedic.doors import reading
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.evidence import Evidence, bounded
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import utc_now
@@ -53,7 +53,7 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
 def _look(kind: str, target: Target) -> Evidence:
     try:
         body = _LOOKS[kind](target)
-    except (TryAgain, Useless) as error:
+    except (TemporaryError, PermanentError) as error:
         body = f"could not be taken: {error}"
     return Evidence(kind, utc_now(), bounded(redact(body)))
 
@@ -72,14 +72,14 @@ def _memory(target: Target) -> str:
 
 def _log_tail(target: Target) -> str:
     if target.log is None:
-        raise Useless(f"services.yaml names no log for {target.id}")
+        raise PermanentError(f"services.yaml names no log for {target.id}")
     return reading.tail(target.log)
 
 
 def _pid(target: Target) -> int:
     identity = reading.reader(target).identity()
     if identity.pid is None:
-        raise Useless(f"no process of {target.id} is running: {identity.state}")
+        raise PermanentError(f"no process of {target.id} is running: {identity.state}")
     return identity.pid
 
 
@@ -99,7 +99,7 @@ def values(work: Work) -> list[Chart]:
         said = [alert["labels"] for alert in incidents.alerts_of(tx, work.incident.number)]
         broken = {(labels.get("check"), labels.get("metric")) for labels in said if labels.get("runbook") == ours}
         for check in work.runbook.checks:
-            placed = Placed(ours, check, work.target)
+            placed = CheckAtTarget(ours, check, work.target)
             for threshold in check.thresholds:
                 if (check.name, threshold.metric) in broken:
                     points = checks.points(tx, placed, threshold.metric, since=tx.now - _CHARTED)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from paramedic.change.claim_keeper import Hold
+from paramedic.change.claim_keeper import ClaimKeeper
 from paramedic.doors import reading
-from paramedic.errors import Refused, TryAgain, Useless
+from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import Incident, name
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import reached
@@ -79,7 +79,7 @@ def _release(target: Target, remedy: Remedy) -> Release | str | None:
         return None
     try:
         return reading.releases(target).current()
-    except Useless as error:
+    except PermanentError as error:
         return str(error)
 
 
@@ -105,7 +105,7 @@ def happened(act: Act) -> bool:
         return act.result != "failed"
     try:
         now = reading.identity(at_hand().target)
-    except (TryAgain, Useless):
+    except (TemporaryError, PermanentError):
         return False
     before = act.identity
     if None not in (now.revision, before.revision) and now.revision != before.revision:
@@ -113,7 +113,7 @@ def happened(act: Act) -> bool:
     return now.pid is not None and (now.pid, now.started_at) != (before.pid, before.started_at)
 
 
-def _claim(work: Work, target: str) -> Hold:
+def _claim(work: Work, target: str) -> ClaimKeeper:
     patience = boottime() + 1.5 * work.settings.lease.total_seconds()
     while True:
         work.go_on()
@@ -129,7 +129,9 @@ def _claim(work: Work, target: str) -> Hold:
                 lease=work.settings.lease,
             )
         if isinstance(taken, Claim):
-            hold = Hold(work.store, taken, lease=work.settings.lease, every=work.settings.renew, taken_at=asked_at)
+            hold = ClaimKeeper(
+                work.store, taken, lease=work.settings.lease, every=work.settings.renew, taken_at=asked_at
+            )
             hold.start()
             return hold
         if boottime() > patience:

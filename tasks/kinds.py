@@ -17,9 +17,9 @@ from prefect.states import get_state_exception
 from prefect.tasks import Task
 
 from paramedic.alerts.alert import Severity
-from paramedic.change.claim_keeper import Hold
+from paramedic.change.claim_keeper import ClaimKeeper
 from paramedic.doors import reading
-from paramedic.errors import Refused, TryAgain, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.machine.clock import boottime
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.approval import Answer
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 def reads(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A step that looks and never touches: safe to repeat, repeated on TryAgain, stopped when an operator cancels."""
+    """A step that looks and never touches: safe to repeat, repeated on TemporaryError, stopped when an operator cancels."""
 
     def decorate(look: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(look)
@@ -91,7 +91,7 @@ def changes(step: Callable[[Intent], Identity]) -> Change:
     approved where one must be asked (`tasks.approval`: the run is suspended until then), it is still failing if anything
     was waited for, every guardrail agrees in the transaction that writes the intent, and claim, deadline and identity
     hold just before the first byte. The outcome is written after. The step raises Refused (a guardrail's no), Cancelled,
-    TryAgain or Useless (nothing was sent), StoreUnavailable (nothing was sent); an act whose outcome is open returns
+    TemporaryError or PermanentError (nothing was sent), StoreUnavailable (nothing was sent); an act whose outcome is open returns
     like one that was done: what the target shows next decides (P4).
     """
     name = step.__name__
@@ -150,13 +150,13 @@ def _change(name: str, step: Callable[[Intent], Identity], target: str, remedy: 
     within = timedelta(seconds=max(0.1, until - boottime()))
     try:
         after = step(Intent(work.target, remedy, _approved(work, remedy), identity, last_look, within))
-    except (Refused, TryAgain) as error:
+    except (Refused, TemporaryError) as error:
         _write_outcome(work, act, result="not_sent", why=f"nothing was sent: {error}", identity=None)
         raise
-    except Useless as error:
+    except PermanentError as error:
         _write_outcome(work, act, result="failed" if looked else "not_sent", why=str(error), identity=None)
         raise
-    except Unknown as error:
+    except OutcomeUnknown as error:
         log.warning("%s: %s", act.words, error)
         with work.store.record() as tx:
             append(
@@ -185,7 +185,7 @@ def _limits(work: Work, remedy: Remedy) -> tuple[Limits, Limits]:
     return limits, now
 
 
-def _intend(work: Work, hold: Hold, name: str, remedy: Remedy, identity: Identity) -> Act:
+def _intend(work: Work, hold: ClaimKeeper, name: str, remedy: Remedy, identity: Identity) -> Act:
     limits, now = _limits(work, remedy)  # before the transaction: a disk that hangs must hold no lock of the store
     with work.store.record() as tx:
         judged = acts.intend(
@@ -209,7 +209,7 @@ def _approved(work: Work, remedy: Remedy) -> bool:
     return known is not None and known.state is Answer.GRANTED
 
 
-def _last_look(hold: Hold, until: float) -> None:
+def _last_look(hold: ClaimKeeper, until: float) -> None:
     if not hold.sure():
         raise Refused("the claim's lease was not renewed in time: somebody else may have the target")
     if boottime() >= until:
@@ -246,4 +246,4 @@ def _step(step: Callable[P, R], *, retries: int, timeout: timedelta, delay_secon
 
 def _worth_another_try(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     error = get_state_exception(state)
-    return isinstance(error, TryAgain)
+    return isinstance(error, TemporaryError)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from paramedic.checks.check import Check, Placed, Sample
+from paramedic.checks.check import Check, CheckAtTarget, Sample
 from paramedic.checks.threshold import Threshold
 from paramedic.doors import reading
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Health, Sight
 from paramedic.sampling import measurement
@@ -34,7 +34,7 @@ def _process(work: Work) -> Health | None:
     """What its owner and its memory say against it; None: nothing."""
     try:
         identity = reading.reader(work.target).identity()
-    except (TryAgain, Useless) as error:
+    except (TemporaryError, PermanentError) as error:
         return Health(Sight.UNKNOWN, f"its {work.target.kind} does not say how it is: {error}")
     if identity.unclear:
         return Health(Sight.UNKNOWN, f"its {work.target.kind} does not know how it is: {identity.state}")
@@ -45,7 +45,7 @@ def _process(work: Work) -> Health | None:
         return None
     try:
         resident = reading.resident_memory(identity.pid)
-    except (TryAgain, Useless) as error:
+    except (TemporaryError, PermanentError) as error:
         return Health(Sight.UNKNOWN, f"its memory cannot be read: {error}")
     if resident >= limit:
         return Health(Sight.FAILING, f"resident memory {resident:,} B, and the limit is {limit:,} B")
@@ -60,7 +60,7 @@ def _address(work: Work) -> Health | None:
         return Health(Sight.UNKNOWN, "services.yaml names no health address for it")
     try:
         probe = reading.probe(work.target.health, work.settings.probe_timeout)
-    except Useless as error:
+    except PermanentError as error:
         return Health(Sight.UNKNOWN, f"its health address: {error}")
     return None if probe.sight is Sight.WELL else Health(probe.sight, f"its health address: {probe.why}")
 
@@ -99,7 +99,7 @@ def _look(work: Work, check: Check) -> Health:
     this run has taken itself: what is over may fill a window for a while. Fresh looks that are all well end it, where they
     would not be so by chance.
     """
-    placed = Placed(work.runbook.name, check, work.target)
+    placed = CheckAtTarget(work.runbook.name, check, work.target)
     if work.fresh:
         check = replace(check, window=min(check.window, work.runbook.verify.stable))
     elif check.name not in work.samples:

@@ -17,7 +17,7 @@ from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
 from paramedic.catalog.runbook import Runbook
-from paramedic.errors import CannotSee, Refused, TryAgain, Useless
+from paramedic.errors import CannotSee, PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine import parent_death
@@ -165,7 +165,7 @@ def _told(story: Story, work: Work) -> Outcome:
         return hand_over(incident, because=f"{error.reason}{by_hand}", ending=Ending.REFUSED)
     except CannotSee as error:
         return hand_over(incident, because=str(error))
-    except (TryAgain, Useless) as error:  # written for people
+    except (TemporaryError, PermanentError) as error:  # written for people
         return hand_over(incident, because=f"the playbook cannot go on: {error}")
     except Exception as error:  # the process's edge: a bug in a flow must not end in silence (P5)
         log.exception("the playbook failed")

@@ -18,7 +18,7 @@ from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
 from paramedic.catalog.library import Library
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine import parent_death
 from paramedic.machine.clock import boottime, spoken, utc_now
 from paramedic.settings import Settings
@@ -103,7 +103,7 @@ def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
             return Completed(name="GivenUp", message=str(error))
         except Cancelled as error:
             return CancelledState(message=str(error))
-        except (TryAgain, Useless) as error:
+        except (TemporaryError, PermanentError) as error:
             return Failed(name="Failed", message=str(error))
 
     run_story.__name__ = story.__name__

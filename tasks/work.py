@@ -9,7 +9,7 @@ import httpx
 from prefect.settings import get_current_settings
 
 from paramedic.catalog.runbook import Runbook
-from paramedic.change.claim_keeper import Hold
+from paramedic.change.claim_keeper import ClaimKeeper
 from paramedic.checks.check import Sample
 from paramedic.errors import Refused
 from paramedic.incidents.incident import Incident
@@ -52,7 +52,7 @@ class Work:
     target: Target
     attempt: int
     flow_run: str
-    hold: Hold | None = None
+    hold: ClaimKeeper | None = None
     waited: bool = False  # for a claim, and the target has not been looked at since
     looked_back: bool = False  # what earlier attempts did is settled, and what is left of the ladder may be tried
     began_at: float = field(default_factory=boottime, init=False)  # Prefect has just said Running

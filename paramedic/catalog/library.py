@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from paramedic.catalog import runbook
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services, parse_services
-from paramedic.checks.check import Placed
+from paramedic.checks.check import CheckAtTarget
 from paramedic.machine.open_transaction import must_be_closed
-from paramedic.oncall.contact import Way
+from paramedic.oncall.contact import ContactMethod
 from paramedic.oncall.escalation import Oncall, parse_oncall
 from paramedic.oncall.rotation import Rotation
 from paramedic.remediation.remedy import RESTART, Verb
@@ -41,11 +41,11 @@ class Library:
         """That of a folder in which nothing can be used: it wants no alert, and lists no target."""
         return cls({}, Services(), Oncall({}, Rotation("UTC", "2026-01-05 09:00", timedelta(days=7), ()), {}), problems)
 
-    def placed(self) -> list[tuple[str, Placed]]:
+    def placed(self) -> list[tuple[str, CheckAtTarget]]:
         """Every check at every target that it measures, with the group that it is run with."""
         return [(one.group, placed) for one in self.runbooks.values() for placed in one.placed(self.services)]
 
-    def ways(self) -> list[Way]:
+    def ways(self) -> list[ContactMethod]:
         """Every way that a person or a channel is told by."""
         told = {way for person in self.oncall.people.values() for way in person.ways}
         return sorted(told.union(*(one.notify for one in self.runbooks.values())), key=str)

@@ -15,8 +15,8 @@ from paramedic.alerts import matcher
 from paramedic.alerts.alert import Alert, Severity
 from paramedic.alerts.matcher import AlertMatcher
 from paramedic.catalog.services import Services
-from paramedic.checks.check import SOURCE, Check, CheckWords, Placed, labels_of
-from paramedic.oncall.contact import Way, parse_way
+from paramedic.checks.check import SOURCE, Check, CheckAtTarget, CheckSpec, labels_of
+from paramedic.oncall.contact import ContactMethod, parse_contact_method
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.remediation.target import Target
 from paramedic.text.units import SizeBetween, between
@@ -99,7 +99,7 @@ class Runbook:
     prose: str
     checks: tuple[Check, ...] = ()
     group: str = "default"  # its checks are run together with those of the same group
-    notify: tuple[Way, ...] = ()  # channels that hear of an incident's opening, hand-over and end
+    notify: tuple[ContactMethod, ...] = ()  # channels that hear of an incident's opening, hand-over and end
 
     def wants(self, alert: Alert) -> bool:
         """Whether any of its matchers means this alert; the alert of a check belongs to the runbook of the check."""
@@ -111,9 +111,9 @@ class Runbook:
         """The listed targets that its checks measure: those that an alert about them would find."""
         return [target for target in services if self.located(labels_of(self.name, "", target), services) == target]
 
-    def placed(self, services: Services) -> list[Placed]:
+    def placed(self, services: Services) -> list[CheckAtTarget]:
         """Each of its checks, at each of these targets."""
-        return [Placed(self.name, check, target) for target in self.targets(services) for check in self.checks]
+        return [CheckAtTarget(self.name, check, target) for target in self.targets(services) for check in self.checks]
 
     def asks_from(self, remedy: Remedy) -> Severity | None:
         """From which severity on a person must approve this remedy; None: it needs nobody."""
@@ -211,7 +211,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
-class _When(CheckWords):
+class _When(CheckSpec):
     """`- alert: …`, or `- check: …` with the check's own keys."""
 
     alert: Annotated[AlertMatcher, BeforeValidator(_matcher, json_schema_input_type=str)] | None = None
@@ -299,7 +299,7 @@ class _Front(_Strict):
     guardrails: _Guardrails = _Guardrails()
     settle: _Settle = timedelta(minutes=10)
     escalate: _Escalate = _Escalate(policy="default")
-    notify: list[Annotated[Way, BeforeValidator(parse_way, json_schema_input_type=str)]] = []
+    notify: list[Annotated[ContactMethod, BeforeValidator(parse_contact_method, json_schema_input_type=str)]] = []
     group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from paramedic.store.claims import Claim
 log = logging.getLogger(__name__)
 
 
-class Hold:
+class ClaimKeeper:
     """Renews a claim until released. `sure` is what a change asks just before its first byte."""
 
     def __init__(self, store: Store, claim: Claim, *, lease: timedelta, every: timedelta, taken_at: float) -> None:

@@ -100,7 +100,7 @@ def percentile(values: Sequence[float], rank: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class CheckAtTarget:
     """A check of a runbook, at one target."""
 
     runbook: str
@@ -250,7 +250,7 @@ class Bounds(BaseModel):
         )
 
 
-class CheckWords(BaseModel):
+class CheckSpec(BaseModel):
     """One check under `when`, as it is written; `check()` makes it."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)

@@ -150,7 +150,7 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CheckState:
     """Where one metric stands. The last known level outlives samples that see nothing."""
 
     known: Level  # ok, warning or critical
@@ -174,12 +174,12 @@ class Standing:
         return min((self.over or {}).values(), default=self.since)
 
 
-def begin(at: datetime) -> Standing:
+def begin(at: datetime) -> CheckState:
     """Before the first sample nothing is known."""
-    return Standing(Level.OK, at, at, unknown_since=at)
+    return CheckState(Level.OK, at, at, unknown_since=at)
 
 
-def after(threshold: Threshold, before: Standing, at: datetime, value: float | None, *, gap: timedelta) -> Standing:
+def after(threshold: Threshold, before: CheckState, at: datetime, value: float | None, *, gap: timedelta) -> CheckState:
     """Where the metric stands after one more sample; `value` None is a look that saw nothing.
 
     A level is reached when its bound was passed for `held_for` on end, and left at the first value that comes back past
@@ -207,7 +207,7 @@ def after(threshold: Threshold, before: Standing, at: datetime, value: float | N
         over.setdefault(level, at)
         if established or at - over[level] >= threshold.held_for:
             known = level
-    return Standing(known, before.since if known is before.known else at, at, over=over)
+    return CheckState(known, before.since if known is before.known else at, at, over=over)
 
 
 _RANK = {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2}

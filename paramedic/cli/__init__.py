@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from paramedic.errors import Refused, TryAgain, Useless
+from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.text.redaction import hush_logging, redact
 from paramedic.text.sanitize import visible
 
@@ -71,9 +71,9 @@ def main(argv: list[str] | None = None) -> None:
     hush_logging()
     try:
         app.main(args=argv, prog_name="paramedic")
-    except (TryAgain, Refused) as error:
+    except (TemporaryError, Refused) as error:
         typer.echo(visible(redact(str(error))), err=True)
         sys.exit(1)
-    except Useless as error:
+    except PermanentError as error:
         typer.echo(visible(redact(str(error))), err=True)
         sys.exit(2)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from paramedic.cli.output import AsJson, By, Data, chosen, command_of, console, opened, safe, say_json
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.incidents.incident import name
 from paramedic.machine import data_folder
 from paramedic.machine.clock import utc_now
@@ -33,7 +33,9 @@ def backup(
     try:
         manifest = keeping.back_up(picked, file, private_keys=with_keys)
     except OSError as error:
-        raise Useless(f"{file} could not be written: {error.strerror or error}; nothing was left there") from error
+        raise PermanentError(
+            f"{file} could not be written: {error.strerror or error}; nothing was left there"
+        ) from error
     if as_json:
         say_json(asdict(manifest))
         return
@@ -63,7 +65,7 @@ def restore(
         with instance.alone(picked.data):
             made = keeping.restore(picked, file, by=by, replace=replace, despite_faults=despite_faults)
     except OSError as error:
-        raise Useless(f"what is kept in {picked.data} cannot be used: {error}") from error
+        raise PermanentError(f"what is kept in {picked.data} cannot be used: {error}") from error
     if as_json:
         say_json(
             {
@@ -102,7 +104,9 @@ def upgrade(
     try:
         before, after = keeping.upgrade(picked, file)
     except OSError as error:
-        raise Useless(f"{file} could not be written, and nothing was changed: {error.strerror or error}") from error
+        raise PermanentError(
+            f"{file} could not be written, and nothing was changed: {error.strerror or error}"
+        ) from error
     if as_json:
         say_json({"from": before, "to": after, "backup": None if before == after else str(file)})
         return

@@ -7,7 +7,7 @@ import typer
 
 from paramedic.catalog import library
 from paramedic.catalog.library import Library
-from paramedic.checks.check import Kind, Placed
+from paramedic.checks.check import CheckAtTarget, Kind
 from paramedic.checks.threshold import Level, Threshold
 from paramedic.cli.output import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
 from paramedic.machine.clock import iso, utc_now
@@ -76,7 +76,7 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _now(placed: Placed, heard: measurement.LastHeard) -> list[dict[str, Any]]:
+def _now(placed: CheckAtTarget, heard: measurement.LastHeard) -> list[dict[str, Any]]:
     seen = measurement.sample(placed.check, placed.target, now=utc_now, last_heard=heard)
     told = placed.check.metrics([seen])
     return [
@@ -94,11 +94,11 @@ def _passed(threshold: Threshold, value: float | None) -> Level:
     return next(passed, Level.OK)
 
 
-def _metrics(shelf: Library) -> list[tuple[Placed, Threshold]]:
+def _metrics(shelf: Library) -> list[tuple[CheckAtTarget, Threshold]]:
     return [(placed, threshold) for _, placed in shelf.placed() for threshold in placed.check.thresholds]
 
 
-def _row(placed: Placed, threshold: Threshold, state: State | None, *, stale: bool) -> dict[str, Any]:
+def _row(placed: CheckAtTarget, threshold: Threshold, state: State | None, *, stale: bool) -> dict[str, Any]:
     if state is None:
         return _words(placed, threshold, level=Level.UNKNOWN, value=None, why="not measured yet") | {"since": None}
     standing = state.standing
@@ -108,7 +108,9 @@ def _row(placed: Placed, threshold: Threshold, state: State | None, *, stale: bo
     return _words(placed, threshold, level=level, value=state.value, why=why) | {"since": iso(since)}
 
 
-def _words(placed: Placed, threshold: Threshold, *, level: Level, value: float | None, why: str) -> dict[str, Any]:
+def _words(
+    placed: CheckAtTarget, threshold: Threshold, *, level: Level, value: float | None, why: str
+) -> dict[str, Any]:
     return {
         "check": placed.name,
         "target": placed.target.id,

@@ -22,7 +22,7 @@ from paramedic.catalog import library
 from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json
 from paramedic.cli.output import picked as settings_of
 from paramedic.doors import reading
-from paramedic.errors import Refused, TryAgain, Useless
+from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.machine import data_folder, file_ownership
 from paramedic.machine.clock import spoken, utc_now
 from paramedic.paging.sending import Round
@@ -206,12 +206,12 @@ def _silent(target: Target, picked: Settings) -> list[str]:
     wrong = []
     try:
         reading.reader(target).identity()
-    except (TryAgain, Useless) as error:
+    except (TemporaryError, PermanentError) as error:
         wrong.append(f"{target.id}: {error}")
     if target.health is not None:
         try:
             seen = reading.probe(target.health, picked.probe_timeout)
-        except Useless as error:
+        except PermanentError as error:
             wrong.append(f"{target.id}: its health {target.health}: {error}")
         else:
             wrong += [] if seen.ok else [f"{target.id}: its health {target.health}: {seen.why}"]
@@ -231,7 +231,7 @@ def _releases(picked: Settings) -> Finding:
             look.before()
         except Refused as no:
             wrong.append(f"{no}: {no.by_hand}")
-        except (TryAgain, Useless) as error:
+        except (TemporaryError, PermanentError) as error:
             wrong.append(f"{target.id}: {error}: lay it out as docs/targets.md says")
     words = f"{len(targets)} can be rolled back" if targets else "no target has a release folder"
     return Finding("releases", well=not wrong, words="; ".join(wrong) or words)
@@ -268,7 +268,7 @@ def _mail(picked: Settings) -> Finding:
 
     try:
         Round(_MAIL_SECONDS).run("mail", knock)
-    except (OSError, ValueError, smtplib.SMTPException, TryAgain) as error:
+    except (OSError, ValueError, smtplib.SMTPException, TemporaryError) as error:
         where = f"{parts.hostname}:{parts.port or port}"
         words = f"the mail server {where} does not answer: {error}: start it, or mend PARAMEDIC_SMTP_URL"
         return Finding("mail", well=False, words=words)
@@ -391,7 +391,7 @@ def _keys(picked: Settings) -> Finding:
             keys.signing_key(picked)
         if link.exists():
             keys.link_key(picked)
-    except (OSError, ValueError, Useless) as error:
+    except (OSError, ValueError, PermanentError) as error:
         return Finding("keys", well=False, words=str(error))
     missing = [str(one) for one in (private, link) if not one.exists()]
     if missing:

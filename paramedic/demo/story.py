@@ -14,7 +14,7 @@ from paramedic.catalog.services import Services
 from paramedic.demo.folder import LIMIT_MB
 from paramedic.demo.world import Mailbox, PagerSink, Service, World, text_of
 from paramedic.doors import reading
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, State
 from paramedic.machine.clock import iso, utc_now
 from paramedic.store import Store, incidents, trail
@@ -80,7 +80,7 @@ class Stage:
         try:
             pid = reading.reader(listed).identity().pid
             return reading.resident_memory(pid) if pid else 0
-        except (TryAgain, Useless):
+        except (TemporaryError, PermanentError):
             return 0
 
     def messages_about(self, incident: Incident) -> int:

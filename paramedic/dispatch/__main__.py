@@ -9,7 +9,7 @@ from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns, client
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.machine import liveness
 from paramedic.settings import load_settings
 from paramedic.store import Store, StoreUnavailable, prefect_claim
@@ -44,7 +44,7 @@ def main() -> None:
         try:
             deployments.register()
             break
-        except TryAgain as error:
+        except TemporaryError as error:
             log.warning("the deployments wait: %s", error)
             stop.wait(next(pauses))
     prefect = PrefectRuns(chosen.prefect_api_url, auth=auth)
@@ -63,7 +63,7 @@ def _claimed(store: Store, api_url: str, auth: str | None, stop: threading.Event
                 known = prefect_claim.installation(api, api_url)
                 with store.write() as tx:
                     prefect_claim.claim(tx, known)
-            except (prefect_claim.AnotherPrefect, TryAgain) as error:
+            except (prefect_claim.AnotherPrefect, TemporaryError) as error:
                 log.warning("dispatch waits: %s", error)
                 stop.wait(2)
             else:

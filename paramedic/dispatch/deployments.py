@@ -5,7 +5,7 @@ import threading
 
 from paramedic.catalog import library
 from paramedic.dispatch.registration import amiss, register
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.settings import ROOT, Settings
 from paramedic.store import Store, StoreUnavailable, checks
 from paramedic.text.yaml_document import BadDocument
@@ -23,14 +23,14 @@ class Deployments:
         self._lock = threading.Lock()
 
     def register(self) -> None:
-        """Tell Prefect of all of them. Raises TryAgain while that is not possible."""
+        """Tell Prefect of all of them. Raises TemporaryError while that is not possible."""
         with self._lock:
             self._register(self._groups())
 
     def mend(self) -> list[str]:
         """Register again what is gone from Prefect, or is scheduled otherwise than it should be; the names of it.
 
-        What is right is left alone. Raises TryAgain.
+        What is right is left alone. Raises TemporaryError.
         """
         with self._lock:
             groups = self._groups()
@@ -46,7 +46,7 @@ class Deployments:
             try:
                 for name in self.mend():
                     log.info("%s was not as it should be in Prefect, and is registered again", name)
-            except TryAgain as error:
+            except TemporaryError as error:
                 log.warning("the schedules are looked at again in %.0f s: %s", every_seconds, error)
             except Exception:  # the thread's edge: whatever it was, the next look may see better
                 log.exception("the schedules are looked at again in %.0f s", every_seconds)

@@ -13,7 +13,7 @@ import httpx
 
 from paramedic.audit.chain import Entry
 from paramedic.dispatch.prefect_runs import client
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.store import Store, event_cursor, incidents, trail
 from paramedic.text.redaction import redact
@@ -63,14 +63,17 @@ class Events:
             except Exception as error:  # the thread's edge: whatever it was, the next entries are to be told too
                 pause = _BACKOFF_SECONDS[min(failed, len(_BACKOFF_SECONDS) - 1)]
                 failed += 1
-                known = isinstance(error, (TryAgain, Useless))
+                known = isinstance(error, (TemporaryError, PermanentError))
                 log.warning("events wait %s s: %s", pause, error, exc_info=None if known else error)
             else:
                 failed = 0
                 pause = 0 if busy else poll_seconds
 
     def work(self) -> int:
-        """Tell the next batch; how many entries it had. Raises TryAgain, StoreUnavailable, or Useless for a denied login."""
+        """Tell the next batch; how many entries it had.
+
+        Raises TemporaryError, StoreUnavailable, or PermanentError for a denied login.
+        """
         with self._store.read() as tx:
             found = trail.entries(tx, after=event_cursor.heard(tx), limit=BATCH)
             batch = list(takewhile(lambda entry: not self._is_fresh(entry, tx.now), found))
@@ -90,16 +93,16 @@ class Events:
         try:
             answer = self._http.post("/events", json=events)
         except httpx.HTTPError as error:
-            raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
+            raise TemporaryError(f"Prefect does not answer: {type(error).__name__}: {error}") from error
         if answer.status_code == 422 and len(events) > 1:
             for one in events:  # one that Prefect refuses keeps no other from it
                 self._post([one])
         elif answer.status_code == 422:
             log.error("Prefect refuses the event %s: %s", events[0]["event"], answer.text[:_LONGEST])
         elif answer.status_code in (401, 403):
-            raise Useless(f"Prefect answers {answer.status_code}: prefect_api_auth is not what it expects")
+            raise PermanentError(f"Prefect answers {answer.status_code}: prefect_api_auth is not what it expects")
         elif not answer.is_success:
-            raise TryAgain(f"Prefect answers {answer.status_code}")
+            raise TemporaryError(f"Prefect answers {answer.status_code}")
 
 
 def event(store: str, entry: Entry, incident: Incident | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from paramedic.alerts.alert import Severity
 from paramedic.catalog import runbook
 from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, PrefectRuns
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.kill_points import reached
@@ -52,7 +52,7 @@ class Dispatch:
         pool: str = "paramedic",
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`deploy` tells Prefect of the deployments, in `pool`; it raises TryAgain while that is not possible.
+        """`deploy` tells Prefect of the deployments, in `pool`; it raises TemporaryError while that is not possible.
 
         `beat` is called again and again while the work goes on.
         """
@@ -109,12 +109,12 @@ class Dispatch:
             }
             try:
                 self._prefect.resume(one.flow_run, run_input=answer)
-            except TryAgain as error:
+            except TemporaryError as error:
                 log.info("the run that asked for approval %s is not resumed yet: %s", one.id, error)
                 with self._store.write() as tx:
                     approvals.resume_later(tx, one.id, until=tx.now + _RESUME_AGAIN)
                 continue
-            except Useless as error:  # the watchdog suspects the attempt
+            except PermanentError as error:  # the watchdog suspects the attempt
                 log.error("the run that asked for approval %s cannot be resumed: %s", one.id, error)  # noqa: TRY400 - its words say it
             with self._store.write() as tx:
                 approvals.resumed(tx, one.id)
@@ -136,9 +136,9 @@ class Dispatch:
                 tags=[incident.id, incident.service],
                 queue=incident.severity.value,
             )
-        except TryAgain as error:
+        except TemporaryError as error:
             if isinstance(error, NotDeployed):  # a new Prefect, or another than the one that we knew
-                with contextlib.suppress(TryAgain):
+                with contextlib.suppress(TemporaryError):
                     self._deploy()
             pause = timedelta(seconds=_BACKOFF_SECONDS[min(order.tries, len(_BACKOFF_SECONDS) - 1)])
             log.warning("%s: Prefect did not take the run, asked again in %s: %s", incident.id, pause, error)
@@ -148,7 +148,7 @@ class Dispatch:
         except BadDocument as error:
             self._hand_over(order, f"this version cannot read the runbook that it opened with: {error}")
             return None
-        except Useless as error:
+        except PermanentError as error:
             self._hand_over(order, f"Prefect refuses the run: {error}")
             return None
         reached("run_created", incident.target)

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from paramedic.errors import TryAgain, Useless
-from paramedic.transports.http_retry import Patient
+from paramedic.errors import PermanentError, TemporaryError
+from paramedic.transports.http_retry import RetryOn503
 
 #: Prefect's state types that no run comes back from.
 FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
@@ -18,7 +18,7 @@ FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 _LATER = (401, 403, 408, 425, 429)
 
 
-class NotDeployed(TryAgain):
+class NotDeployed(TemporaryError):
     """Prefect knows no such deployment: it is new, or was replaced. Deploy, then ask again."""
 
 
@@ -29,7 +29,7 @@ def client(api_url: str, *, auth: str | None, timeout: timedelta) -> httpx.Clien
         base_url=api_url,
         auth=httpx.BasicAuth(user, password) if auth else None,
         timeout=timeout.total_seconds(),
-        transport=Patient(
+        transport=RetryOn503(
             limits=httpx.Limits(keepalive_expiry=2.0),  # a server closes idle connections after 5 s: we do it first
             trust_env=False,
         ),
@@ -71,8 +71,8 @@ class PrefectRuns:
     ) -> CreatedRun:
         """The run under the key, in that work queue. `deployment` is `flow/deployment`.
 
-        Raises NotDeployed where this Prefect knows no such deployment, TryAgain where it is open whether the run exists
-        (503, time-out, cut connection), Useless where the flow is no playbook, or Prefect refuses it, in its words.
+        Raises NotDeployed where this Prefect knows no such deployment, TemporaryError where it is open whether the run exists
+        (503, time-out, cut connection), PermanentError where the flow is no playbook, or Prefect refuses it, in its words.
         """
         parameters = {"run": {"incident": incident_ref, "attempt": attempt}}
         if deployment not in self._deployments:
@@ -94,7 +94,7 @@ class PrefectRuns:
         return CreatedRun(said["id"], said["state_type"] or "PENDING", said)
 
     def _suiting(self, deployment: str, parameters: dict[str, Any]) -> str:
-        """Its id. Raises Useless where its flow does not take such parameters."""
+        """Its id. Raises PermanentError where its flow does not take such parameters."""
         # Here, because it is seconds to import: who does not ask for runs need not have it.
         from prefect.utilities.schema_tools.validation import CircularSchemaRefError, ValidationError, validate
 
@@ -102,13 +102,13 @@ class PrefectRuns:
         try:
             validate(parameters, said["parameter_openapi_schema"] or {}, raise_on_error=True)
         except (ValidationError, CircularSchemaRefError) as error:
-            raise Useless(f"{deployment} is no playbook, which takes `run` and nothing else: {error}") from error
+            raise PermanentError(f"{deployment} is no playbook, which takes `run` and nothing else: {error}") from error
         return str(said["id"])
 
     def resume(self, flow_run: str, *, run_input: Mapping[str, str]) -> None:
         """Have a suspended run go on; one that is gone, or has ended, needs nothing. What it may do, the store says.
 
-        Raises TryAgain where Prefect does not answer, or the run is at work: it may be about to suspend.
+        Raises TemporaryError where Prefect does not answer, or the run is at work: it may be about to suspend.
         Prefect REST API reference: "Resume Flow Run", "Read Flow Run", "Set Flow Run State".
         """
         try:
@@ -123,25 +123,25 @@ class PrefectRuns:
         except NotDeployed:  # this Prefect knows no such run
             return
         if state not in FINISHED:
-            raise TryAgain(f"the run is {state}, and not suspended")
+            raise TemporaryError(f"the run is {state}, and not suspended")
 
     def _asked(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         try:
             answer = self._http.request(method, path, **content)
         except httpx.HTTPError as error:
-            raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
+            raise TemporaryError(f"Prefect does not answer: {type(error).__name__}: {error}") from error
         if answer.status_code in _LATER or answer.status_code >= 500:
-            raise TryAgain(f"Prefect answers {answer.status_code}")
+            raise TemporaryError(f"Prefect answers {answer.status_code}")
         try:
             said = answer.json()
         except ValueError:
             said = None
         if not isinstance(said, dict):  # another server, or a proxy before it: what it says is no refusal
-            raise TryAgain(f"what answers {answer.status_code} is not Prefect's API")
+            raise TemporaryError(f"what answers {answer.status_code} is not Prefect's API")
         if answer.status_code == 404:
             raise NotDeployed(f"Prefect knows no {path}")
         if not answer.is_success:
-            raise Useless(f"Prefect answers {answer.status_code}: {answer.text[:500]}")
+            raise PermanentError(f"Prefect answers {answer.status_code}: {answer.text[:500]}")
         return _Said(said)
 
 
@@ -149,4 +149,4 @@ class _Said(dict[str, Any]):
     """What Prefect says of something."""
 
     def __missing__(self, name: str) -> Any:
-        raise TryAgain(f"the answer has no {name!r}: it is not Prefect's API")
+        raise TemporaryError(f"the answer has no {name!r}: it is not Prefect's API")

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from paramedic.alerts.alert import Severity
 from paramedic.catalog.deployments import declared, own_deployments
-from paramedic.errors import Refused, TryAgain, Useless
+from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.responder import admission
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def register(
     flows: Path | None = None,
     only: Collection[str] | None = None,
 ) -> None:
-    """The pool and every deployment, or `only` those, made or brought up to date. Raises TryAgain while Prefect is away.
+    """The pool and every deployment, or `only` those, made or brought up to date. Raises TemporaryError while Prefect is away.
 
     The pool has a work queue for each severity: what is critical comes first.
 
@@ -51,7 +51,7 @@ def register(
     """
     worker = BaseWorker.get_worker_class_from_type(pool_type)
     if worker is None:
-        raise Useless(f"work_pool_type: Prefect knows no worker type {pool_type!r}")
+        raise PermanentError(f"work_pool_type: Prefect knows no worker type {pool_type!r}")
     template = worker.get_default_base_job_template()
     with _prefect() as client:
         with contextlib.suppress(ObjectAlreadyExists):
@@ -72,7 +72,7 @@ def amiss(root: Path, *, groups: Sequence[str], every: timedelta, flows: Path | 
 
     `prefect deploy` knows only the group `default`, and Prefect 3.8.8 forgets a schedule's parameters when somebody
     pauses or resumes it: its rounds would be another group's. Of a team's own folder, only what is there and runs
-    something else. Raises TryAgain while Prefect is away.
+    something else. Raises TemporaryError while Prefect is away.
     """
     names = []
     with _prefect() as client:
@@ -116,7 +116,7 @@ def _prefect() -> Iterator[SyncPrefectClient]:
             yield client
     except (httpx.HTTPError, PrefectException, JSONDecodeError, ValidationError) as error:
         words = " ".join(str(error).split())[:300]
-        raise TryAgain(f"Prefect does not answer as it should: {type(error).__name__}: {words}") from error
+        raise TemporaryError(f"Prefect does not answer as it should: {type(error).__name__}: {words}") from error
 
 
 def _deploy_own(client: SyncPrefectClient, one: dict[str, Any], pool: str) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Protocol, cast
 
 from paramedic.doors import integration
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.remediation.target import Identity, Target
 
 
@@ -16,12 +16,12 @@ class Changer(Protocol):
         """Restart the life `expected` once, and say which life there is now.
 
         `last_look` is the last thing called before the first byte leaves; its exception stops the restart. Refused and
-        TryAgain: nothing was sent. Useless: the words tell. Unknown: it was sent, and its outcome is open.
+        TemporaryError: nothing was sent. PermanentError: the words tell. OutcomeUnknown: it was sent, and its outcome is open.
         """
 
 
 def changer(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Changer:
-    """What can change this target, no call longer than `total_timeout`. Raises Useless if nothing changes its kind."""
+    """What can change this target, no call longer than `total_timeout`. Raises PermanentError if nothing changes its kind."""
     return cast("Changer", integration("targets", target.kind, "Changer")(target, total_timeout))
 
 
@@ -36,9 +36,9 @@ class Releases(Protocol):
 
 
 def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Releases:
-    """What can roll this target back. Raises Useless if services.yaml names no release folder for it."""
+    """What can roll this target back. Raises PermanentError if services.yaml names no release folder for it."""
     if target.releases is None:
-        raise Useless(f"services.yaml names no `releases` for {target.id}")
+        raise PermanentError(f"services.yaml names no `releases` for {target.id}")
     return cast("Releases", integration("targets", "release_folder", "Changer")(target, total_timeout))
 
 
@@ -50,9 +50,9 @@ class Command(Protocol):
 
 
 def command(target: Target, name: str, within: timedelta = timedelta(seconds=30)) -> Command:
-    """What can run this command of the target. Raises Useless if services.yaml declares none of that name for it."""
+    """What can run this command of the target. Raises PermanentError if services.yaml declares none of that name for it."""
     declared = target.commands.get(name)
     if declared is None:
         there = ", ".join(target.commands) or "none"
-        raise Useless(f"services.yaml declares no command {name!r:.80} for {target.id}; there are: {there}")
+        raise PermanentError(f"services.yaml declares no command {name!r:.80} for {target.id}; there are: {there}")
     return cast("Command", integration("targets", "command", "Changer")(target, declared, within))

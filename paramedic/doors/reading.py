@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from paramedic.doors import integration
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
@@ -23,29 +23,34 @@ class Reader(Protocol):
     """Looks at one target in the system that owns it."""
 
     def identity(self) -> Identity:
-        """Which life the target is in. Raises TryAgain or Useless."""
+        """Which life the target is in. Raises TemporaryError or PermanentError."""
 
 
 def reader(target: Target) -> Reader:
-    """What can look at this target. Raises Useless if no integration reads its kind."""
+    """What can look at this target. Raises PermanentError if no integration reads its kind."""
     return cast("Reader", integration("targets", target.kind, "Reader")(target))
 
 
 def identity(target: Target) -> Identity:
-    """Which life the target is in, and which release it runs where that can be read. Raises TryAgain or Useless."""
+    """Which life the target is in, and which release it runs where that can be read. Raises TemporaryError or PermanentError."""
     life = reader(target).identity()
     if target.releases is None:
         return life
-    with suppress(TryAgain, Useless):  # whoever needs the release asks for it, and hears why
+    with suppress(TemporaryError, PermanentError):  # whoever needs the release asks for it, and hears why
         return replace(life, revision=releases(target).current().id)
     return life
 
 
 def journal(target: Target) -> str:
-    """The last lines that its system keeps of the target. Raises TryAgain, or Useless where nothing keeps a journal."""
+    """The last lines that its system keeps of the target.
+
+    Raises TemporaryError, or PermanentError where nothing keeps a journal.
+    """
     look = getattr(reader(target), "journal", None)
     if look is None:
-        raise Useless(f"{target.id} is a {target.kind} target, and keeps no journal: name its `log` in services.yaml")
+        raise PermanentError(
+            f"{target.id} is a {target.kind} target, and keeps no journal: name its `log` in services.yaml"
+        )
     return str(look())
 
 
@@ -53,19 +58,19 @@ class Releases(Protocol):
     """Looks at the releases of one target."""
 
     def current(self) -> Release:
-        """The release that runs once the target is restarted. Raises Useless if the folder is not in order."""
+        """The release that runs once the target is restarted. Raises PermanentError if the folder is not in order."""
 
     def before(self) -> Release:
-        """The last healthy release before the current one. Raises Refused if there is none, Useless as `current` does."""
+        """The last healthy release before the current one. Raises Refused if there is none, PermanentError as `current` does."""
 
     def all(self) -> list[Release]:
-        """Every release that lies there, the last deployed first. Raises Useless as `current` does."""
+        """Every release that lies there, the last deployed first. Raises PermanentError as `current` does."""
 
 
 def releases(target: Target) -> Releases:
-    """What can look at the target's releases. Raises Useless if services.yaml names no folder for them."""
+    """What can look at the target's releases. Raises PermanentError if services.yaml names no folder for them."""
     if target.releases is None:
-        raise Useless(f"services.yaml names no `releases` for {target.id}")
+        raise PermanentError(f"services.yaml names no `releases` for {target.id}")
     return cast("Releases", integration("targets", "release_folder", "Reader")(target))
 
 

@@ -12,9 +12,9 @@ class Teller(Protocol):
     def send(  # noqa: PLR0917 - the parts of a letter, in their order
         self, to: str, subject: str, text: str, html: str | None, headers: Mapping[str, str], message_id: str
     ) -> None:
-        """Hand over one message for one person. Raises TryAgain or Useless; a repeat is better than a loss."""
+        """Hand over one message for one person. Raises TemporaryError or PermanentError; a repeat is better than a loss."""
 
 
 def teller(channel: str, settings: Mapping[str, str]) -> Teller:
-    """What speaks through this channel (`email`, `webhook`), with its own settings. Raises Useless if nothing does."""
+    """What speaks through this channel (`email`, `webhook`), with its own settings. Raises PermanentError if nothing does."""
     return cast("Teller", integration("channels", channel, "Teller")(settings))

@@ -85,7 +85,7 @@ def make_app(
     app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None, redirect_slashes=False)
     senders = Senders(chosen)
     readiness = Readiness(store, alive)
-    alerts = AlertDesk(chosen, store, senders, wake, patience, readiness)
+    alerts = AlertEndpoint(chosen, store, senders, wake, patience, readiness)
     app.add_exception_handler(StarletteHTTPException, _no_address)
     app.add_api_route(
         _ALERTS,
@@ -167,7 +167,7 @@ class Senders:
         return who
 
 
-class AlertDesk:
+class AlertEndpoint:
     """Takes alerts in."""
 
     def __init__(  # noqa: PLR0917 - what it takes alerts with

@@ -11,7 +11,7 @@ import secrets
 
 import httpx
 
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.transports import http_deadline
 
 #: Where the gateway is asked for it.
@@ -23,7 +23,7 @@ NONCE = re.compile(r"[0-9a-f]{64}")
 _SECONDS = 5.0
 
 
-class NotOurs(TryAgain):
+class NotOurs(TemporaryError):
     """Who answers at the address has not shown that it is our gateway, or nobody answers; nothing was sent to it."""
 
 

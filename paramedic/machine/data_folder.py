@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.machine.file_ownership import foreign, mode, user, writable_by_others
 
 #: The logs of the processes, in the data folder.
@@ -37,7 +37,7 @@ _OURS = (
 )
 
 
-class BadDataFolder(Useless):
+class BadDataFolder(PermanentError):
     """The data folder, or something in it, may be another user's; one line a problem, with the command that mends it."""
 
 

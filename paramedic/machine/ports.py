@@ -9,11 +9,11 @@ from typing import Any
 
 import psutil
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.machine import parent_death
 
 
-class PortTaken(Useless):
+class PortTaken(PermanentError):
     """The port cannot be had; the message says for whom, who has it where that can be seen, and which setting names it."""
 
 

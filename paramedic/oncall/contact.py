@@ -9,7 +9,7 @@ _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ContactMethod:
     """`to` is an address for email, else the name of a channel in the settings, which alone know its URL and secret."""
 
     kind: str
@@ -24,7 +24,7 @@ class Way:
         return "email" if self.kind == "email" else str(self)
 
 
-def parse_way(text: object) -> Way:
+def parse_contact_method(text: object) -> ContactMethod:
     """The way that the text says. Raises ValueError, saying what is allowed."""
     kind, _, to = text.partition(":") if isinstance(text, str) else ("", "", "")
     wanted = {"email": _ADDRESS, "webhook": CHANNEL_NAME, "apprise": CHANNEL_NAME}.get(kind)
@@ -32,4 +32,4 @@ def parse_way(text: object) -> Way:
         raise ValueError(
             f"{text!r:.80} is no way to tell somebody; write email:ada@example.org, webhook:NAME, apprise:NAME"
         )
-    return Way(kind, to)
+    return ContactMethod(kind, to)

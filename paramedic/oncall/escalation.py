@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from whenever import PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
 
 from paramedic.alerts.alert import Severity
-from paramedic.oncall.contact import Way, parse_way
+from paramedic.oncall.contact import ContactMethod, parse_contact_method
 from paramedic.oncall.rotation import Override, Person, Rotation
 from paramedic.text.units import between, within_reach
 from paramedic.text.yaml_document import BadDocument, Problem, read
@@ -87,7 +87,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=200)]
 class _Person(_Strict):
     name: _Name
     email: str | None = Field(default=None, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")
-    ways: list[Annotated[Way, BeforeValidator(parse_way)]] = []
+    ways: list[Annotated[ContactMethod, BeforeValidator(parse_contact_method)]] = []
 
     @model_validator(mode="after")
     def _in_one_order(self) -> Self:
@@ -95,8 +95,8 @@ class _Person(_Strict):
             raise ValueError('write `email` or `ways`, not both: `email: a@b` is short for `ways: ["email:a@b"]`')
         return self
 
-    def reached_by(self) -> tuple[Way, ...]:
-        return tuple(self.ways) if self.email is None else (Way("email", self.email),)
+    def reached_by(self) -> tuple[ContactMethod, ...]:
+        return tuple(self.ways) if self.email is None else (ContactMethod("email", self.email),)
 
 
 def _turn(text: object) -> object:

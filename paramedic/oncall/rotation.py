@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from whenever import Instant, PlainDateTime
 
-from paramedic.oncall.contact import Way
+from paramedic.oncall.contact import ContactMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Person:
 
     id: str
     name: str
-    ways: tuple[Way, ...]  # in the order in which they are tried
+    ways: tuple[ContactMethod, ...]  # in the order in which they are tried
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from paramedic.alerts.alert import Severity
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.store.messages import Message
 
 #: How long a message waits after its first, second, … failed try.
@@ -19,7 +19,7 @@ TRIES_OF_A_NOTICE = 100
 _NOTICE, _FOR_A_PROGRAM = (9, 10), (1_000_000, 1_000_000)
 
 
-def pause(message: Message, error: TryAgain) -> timedelta:
+def pause(message: Message, error: TemporaryError) -> timedelta:
     """How long it waits now: longer with each try, and as long as the other side asks for, within bounds."""
     own = _PAUSES[min(message.tries, len(_PAUSES) - 1)]
     return max(own, min(error.after or timedelta(0), _PAUSES[-1]))

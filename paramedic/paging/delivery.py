@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import name
 from paramedic.machine.clock import utc_now
 from paramedic.machine.kill_points import reached
@@ -90,7 +90,7 @@ class _Job:
     asked: list[Person] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     later: list[Person] = field(default_factory=list)
-    error: TryAgain | None = None
+    error: TemporaryError | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Delivery:
                     batch = None
         for job in self._jobs.values():
             if job.taken:  # the time of the round ended before its next person's turn
-                self._outcomes.put_off(job.message, TryAgain("; ".join(job.refusals)))
+                self._outcomes.put_off(job.message, TemporaryError("; ".join(job.refusals)))
         return left
 
     # --- what comes next ----------------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ class Delivery:
         number = first.id if len(jobs) == 1 else f"digest.{first.id}.{len(jobs)}"
         mark = self._mark()
         refusals: list[str] = []
-        later: TryAgain | None = None
+        later: TemporaryError | None = None
         for way in batch.person.ways:
             if refusals and not self._still_ours(jobs):
                 self._settle(batch.jobs)
@@ -319,10 +319,10 @@ class Delivery:
                     mark,
                     message_id_of(number, mark),
                 )
-            except TryAgain as error:
+            except TemporaryError as error:
                 later = later or error
                 refusals.append(f"{way.spoken}: {error}")
-            except Useless as error:
+            except PermanentError as error:
                 refusals.append(f"{way.spoken}: {error}")
             else:
                 how = f"by {way.spoken}" + (f", after {'; '.join(refusals)}" if refusals else "")
@@ -344,7 +344,7 @@ class Delivery:
         else:
             self._memory.tell(person.id)
 
-    def _refused(self, jobs: Sequence[_Job], person: Person, words: str, later: TryAgain | None) -> None:
+    def _refused(self, jobs: Sequence[_Job], person: Person, words: str, later: TemporaryError | None) -> None:
         """On to the next who may get it; where nobody is left, it waits or goes up."""
         for job in jobs:
             message = job.message
@@ -363,7 +363,7 @@ class Delivery:
                 continue
             if message.kind == "notice":
                 self._tired.add(message.recipient)
-            self._outcomes.put_off(message, TryAgain("; ".join(job.refusals), after=job.error.after))
+            self._outcomes.put_off(message, TemporaryError("; ".join(job.refusals), after=job.error.after))
 
     def _people_without_a_store(self, job: _Job) -> list[Person]:
         """No next rung can be queued: its people are tried at once."""

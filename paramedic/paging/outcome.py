@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.incidents.incident import State
 from paramedic.oncall.escalation import Policy
 from paramedic.oncall.rotation import Person
@@ -75,10 +75,10 @@ class Outcomes:
                     policy=message.policy,
                     severity=message.severity,
                     recipient=one.id,
-                    due_at=tx.now + pause(message, TryAgain()),
+                    due_at=tx.now + pause(message, TemporaryError()),
                 )
 
-    def put_off(self, message: Message, error: TryAgain) -> None:
+    def put_off(self, message: Message, error: TemporaryError) -> None:
         """Everybody who may get it said "later": it is tried again, and after a few tries the next rung is told as well."""
         if message.kind == "notice" and message.tries + 1 >= TRIES_OF_A_NOTICE:
             self.unreachable(message, str(error))

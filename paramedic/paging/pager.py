@@ -5,11 +5,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.messages import compose, digest
 from paramedic.messages.compose import Letter
-from paramedic.oncall.contact import Way
+from paramedic.oncall.contact import ContactMethod
 from paramedic.oncall.rotation import Person
 from paramedic.paging.delivery import SAME_WORD_SECONDS, Delivery, Memory
 from paramedic.paging.outcome import Outcomes
@@ -76,14 +76,14 @@ class Pager:
                     ended += incidents.end_acknowledgement(tx, incident.number, after=lasts)
         return ended
 
-    def test(self, person: Person, by: str) -> Iterator[tuple[Way, str | None]]:
+    def test(self, person: Person, by: str) -> Iterator[tuple[ContactMethod, str | None]]:
         """Send the person a page that says it is a test, by every way; of each what it answered, None if it left."""
         left = []
         for way in person.ways:
             try:
                 written = compose.test(person, by=by, now=utc_now())
                 self._send(Round(_DIRECT_SECONDS), way, person, written, what="test")
-            except (TryAgain, Useless) as error:
+            except (TemporaryError, PermanentError) as error:
                 yield way, str(error)
             else:
                 left.append(way.spoken)
@@ -131,13 +131,13 @@ class Pager:
         for way in person.ways:
             try:
                 self._send(within, way, person, written, what="direct")
-            except (TryAgain, Useless) as error:
+            except (TemporaryError, PermanentError) as error:
                 log.error("%s cannot be told of %r by %s: %s", person.id, list(words), way.spoken, error)  # noqa: TRY400 - its words say it
             else:
                 return True
         return False
 
-    def _send(self, within: Round, way: Way, person: Person, written: Letter, *, what: str) -> None:
+    def _send(self, within: Round, way: ContactMethod, person: Person, written: Letter, *, what: str) -> None:
         try:
             mark = self._store.uuid
         except (StoreUnavailable, StoreUnknown):  # a store that never answered cannot say whose message it is

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from paramedic.oncall import overrides_file
-from paramedic.oncall.contact import parse_way
+from paramedic.oncall.contact import parse_contact_method
 from paramedic.oncall.escalation import ONCALL, Oncall, Policy
 from paramedic.oncall.rotation import Override, Person
 from paramedic.store.messages import Message
@@ -62,7 +62,7 @@ class Recipients:
             case "trouble":
                 return self.anybody(now)
             case "notice":
-                way = parse_way(message.recipient)
+                way = parse_contact_method(message.recipient)
                 return [Person(str(way), way.spoken, (way,))]
             case "approval":
                 return self._reachable([message.recipient] if message.recipient else rungs, now)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 
 from paramedic.doors.telling import teller
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.messages.compose import Letter
-from paramedic.oncall.contact import Way
+from paramedic.oncall.contact import ContactMethod
 from paramedic.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,23 +42,23 @@ class Round:
         return self._ends - time.monotonic()
 
     def run(self, channel: str, call: Callable[[], None]) -> None:
-        """Have the call made, and over within its time. Raises what it raises, TryAgain if it takes too long.
+        """Have the call made, and over within its time. Raises what it raises, TemporaryError if it takes too long.
 
         A channel that took too long once is not waited for again in this round: it says "later" at once.
         """
         if channel in self._hangs:
-            raise TryAgain("it did not answer in time a moment ago")
+            raise TemporaryError("it did not answer in time a moment ago")
         seconds = min(SEND_SECONDS, self.left())
         if seconds <= 0:
-            raise TryAgain("the time of this round is over")
+            raise TemporaryError("the time of this round is over")
         try:
             _within(seconds, channel, call)
         except _TooLong as error:
             self._hangs.add(channel)
-            raise TryAgain(str(error)) from error
+            raise TemporaryError(str(error)) from error
 
 
-class _TooLong(TryAgain):
+class _TooLong(TemporaryError):
     """The deadline for the whole came."""
 
 
@@ -93,15 +93,15 @@ def _abandon(channel: str, thread: threading.Thread) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Abandoned))
 
 
-def channel_of(way: Way) -> str:
+def channel_of(way: ContactMethod) -> str:
     """What may hang as one: all mail goes by one server."""
     return "email" if way.kind == "email" else str(way)
 
 
 def send(  # noqa: PLR0917 - what a message is made of
-    chosen: Settings, within: Round, way: Way, to: str, written: Letter, mark: str, message_id: str
+    chosen: Settings, within: Round, way: ContactMethod, to: str, written: Letter, mark: str, message_id: str
 ) -> None:
-    """Send the letter by this way, within its time. `mark` says whose it is. Raises TryAgain or Useless."""
+    """Send the letter by this way, within its time. `mark` says whose it is. Raises TemporaryError or PermanentError."""
     headers = {"X-Paramedic": mark} | {f"X-Paramedic-{key.title()}": said for key, said in written.marks.items()}
     if "incident" in written.marks:  # one thread per incident in the reader's mailbox
         headers["References"] = message_id_of(written.marks["incident"], mark)
@@ -115,14 +115,14 @@ def message_id_of(what: object, store: str) -> str:
     return f"<{what}.{store}@paramedic.invalid>"
 
 
-def _leads(chosen: Settings, way: Way) -> dict[str, str]:
+def _leads(chosen: Settings, way: ContactMethod) -> dict[str, str]:
     """What the way's integration needs to know, from the settings alone."""
     if way.kind == "email":
         if chosen.smtp_url is None:
-            raise Useless("no smtp_url is set: no mail can leave")
+            raise PermanentError("no smtp_url is set: no mail can leave")
         return {"url": chosen.smtp_url.get_secret_value(), "sender": chosen.mail_from}
     channel = chosen.channels.get(way.to)
     if channel is None:
-        raise Useless(f"the setting `channels` names no {way.to}")
+        raise PermanentError(f"the setting `channels` names no {way.to}")
     given = {"url": channel.url, "secret": channel.secret}
     return {key: said.get_secret_value() for key, said in given.items() if said is not None}

@@ -28,7 +28,7 @@ from prefect.flow_engine import FlowRunEngine
 from prefect.settings import get_current_settings
 from prefect.types._datetime import now
 
-from paramedic.transports.http_retry import Patient
+from paramedic.transports.http_retry import RetryOn503
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,7 +36,7 @@ R = TypeVar("R")
 _RUN = re.compile(r".*/flow_runs/(?P<id>[0-9a-f-]{36})(?P<rest>/set_state)?$")
 
 
-class KnownRun(Patient):
+class PrefetchedRun(RetryOn503):
     """A process's way to Prefect, which knows the run that the process was given.
 
     The engine tells the run's retry policy before it asks to start it, and reads the run again when it has started. The
@@ -95,12 +95,12 @@ def tls() -> ssl.SSLContext:
     return context
 
 
-def client_settings() -> tuple[KnownRun | None, dict[str, Any]]:
+def client_settings() -> tuple[PrefetchedRun | None, dict[str, Any]]:
     """What to make Prefect's client with. Where a proxy lies before Prefect, httpx's own transport must find it."""
     url = httpx.URL(get_current_settings().api.url or "")
     if url.scheme in getproxies() and not proxy_bypass(url.host):
         return None, {"verify": tls()}
-    known = KnownRun()
+    known = PrefetchedRun()
     return known, {"transport": known, "verify": tls()}
 
 

@@ -8,7 +8,7 @@ import threading
 import uuid
 from datetime import timedelta
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.store import Store, leases
 from paramedic.store.leases import RUN
 
@@ -38,7 +38,7 @@ class Taken:
         """Have it. False: another responder has it, or the store does not say: then it waits for the next poll."""
         try:
             taken = await asyncio.to_thread(self._take, flow_run)
-        except (TryAgain, Useless) as error:
+        except (TemporaryError, PermanentError) as error:
             log.warning("%s is not taken yet: %s", flow_run, error)
             return False
         if taken:
@@ -52,7 +52,7 @@ class Taken:
             self._mine.discard(flow_run)
         try:
             await asyncio.to_thread(self._give_back, flow_run)
-        except (TryAgain, Useless) as error:
+        except (TemporaryError, PermanentError) as error:
             log.warning("the lease of %s runs out by itself: %s", flow_run, error)
 
     def start(self) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from paramedic.checks.check import ERROR, LATENCY, Check, Kind, Sample, host_and_port
 from paramedic.doors import reading
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import spoken
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Target
@@ -42,7 +42,7 @@ def sample(check: Check, target: Target, *, now: Callable[[], datetime], last_he
     at = now()
     try:
         values, why = _LOOKS[check.kind](check, target, at, last_heard)
-    except (TryAgain, Useless) as error:
+    except (TemporaryError, PermanentError) as error:
         return Sample(at, None, str(error))
     except Exception as error:  # the edge of one check: a fault in it is neither a breach nor the others' fault
         log.exception("the check %s failed to look at %s", check.name, target.id)
@@ -56,7 +56,7 @@ def silent(address: str, timeout: timedelta) -> bool:
         if address.startswith("tcp://"):
             return not reading.connect(*host_and_port(address), timeout).ok
         return reading.probe(address, timeout).status is None
-    except (Useless, ValueError) as error:
+    except (PermanentError, ValueError) as error:
         log.warning("the control probe %s cannot be asked: %s", address, error)
         return True
 
@@ -67,7 +67,7 @@ def _http(check: Check, target: Target, _at: datetime, _heard: LastHeard) -> See
 
 def _health(check: Check, target: Target, _at: datetime, _heard: LastHeard) -> Seen:
     if target.health is None:
-        raise Useless(f"services.yaml names no health address for {target.id}")
+        raise PermanentError(f"services.yaml names no health address for {target.id}")
     return _probed(target.health, check.timeout)
 
 
@@ -82,7 +82,7 @@ def _tcp(check: Check, target: Target, _at: datetime, _heard: LastHeard) -> Seen
 def _exchanged(seen: Exchange) -> Seen:
     """What an exchange tells. One in which we could not see has no values: it is neither slow nor an error."""
     if seen.sight is Sight.UNKNOWN:
-        raise Useless(seen.why)
+        raise PermanentError(seen.why)
     return {LATENCY: seen.took_ms / 1000, ERROR: float(seen.sight is Sight.FAILING)}, seen.why
 
 
@@ -94,9 +94,9 @@ def _tls(check: Check, target: Target, at: datetime, _heard: LastHeard) -> Seen:
 def _process(_check: Check, target: Target, _at: datetime, _heard: LastHeard) -> Seen:
     identity = reading.reader(target).identity()
     if identity.pid is None:
-        raise Useless(f"no process of {target.id} is running: {identity.state}")
+        raise PermanentError(f"no process of {target.id} is running: {identity.state}")
     if identity.started_at is not None and not reading.alive(identity.pid, identity.started_at):
-        raise Useless(f"process {identity.pid} of {target.id} is none of this machine")
+        raise PermanentError(f"process {identity.pid} of {target.id} is none of this machine")
     use = reading.process_use(identity.pid)
     values = {"cpu": use.cpu_percent, "memory": float(use.rss), "memory_percent": use.memory_percent}
     return values, f"process {identity.pid}"
@@ -117,7 +117,7 @@ def _heartbeat(check: Check, target: Target, _at: datetime, heard: LastHeard) ->
     name = check.at(target)
     ago = heard(name)
     if ago is None:
-        raise Useless(f"no heartbeat {name} has ever come: it is posted to /heartbeats/{name}")
+        raise PermanentError(f"no heartbeat {name} has ever come: it is posted to /heartbeats/{name}")
     return {"missing_for": ago.total_seconds()}, f"heard {spoken(ago)} ago"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from paramedic.checks.check import Placed, Sample
+from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.machine.clock import boottime, spoken, utc_now
 
 #: Samples are taken this share of their period earlier or later, so that not everything is asked at once.
@@ -28,7 +28,7 @@ class Seen:
     blind: bool
 
 
-class Eyes:
+class ControlProbes:
     """Whether we can see at all: of the addresses that should always answer at least one does.
 
     Asked only about looks that saw something wrong, and by several at once only one time.
@@ -58,7 +58,7 @@ class Eyes:
 class _Lane:
     """One check at one target."""
 
-    placed: Placed
+    placed: CheckAtTarget
     due: float
     begun_at: float | None = None  # of a look that has not come back
     given_up: bool = False  # that look: what it brings, should it come back, is too old to say anything
@@ -68,7 +68,11 @@ class Sampling:
     """Looks at each check when it is due, and hands over what was seen, one after the other, in the caller's thread."""
 
     def __init__(
-        self, look: Callable[[Placed], Seen], record: Callable[[Placed, Seen], None], *, go_on: Callable[[], None]
+        self,
+        look: Callable[[CheckAtTarget], Seen],
+        record: Callable[[CheckAtTarget, Seen], None],
+        *,
+        go_on: Callable[[], None],
     ) -> None:
         """`look` is called in threads; `record` and `go_on`, whose exceptions end the sampling, are not."""
         self._look = look
@@ -77,7 +81,7 @@ class Sampling:
         self._seen: queue.SimpleQueue[tuple[_Lane, Seen]] = queue.SimpleQueue()
         self._count = 0
 
-    def run(self, placed: Sequence[tuple[Placed, timedelta | None]], *, until: float) -> int:
+    def run(self, placed: Sequence[tuple[CheckAtTarget, timedelta | None]], *, until: float) -> int:
         """Sample until the moment of `boottime()`; how many samples were recorded.
 
         With each check stands how long ago it was sampled last, if ever: whoever goes on where another ended keeps the
@@ -138,7 +142,7 @@ class Sampling:
             self._take(min(left, _LOOK_SECONDS))
 
 
-def _first_wait(placed: Placed, ago: timedelta | None) -> float:
+def _first_wait(placed: CheckAtTarget, ago: timedelta | None) -> float:
     every = placed.check.every.total_seconds()
     rest = 0.0 if ago is None else max(0.0, every - ago.total_seconds())
     return rest + random.uniform(0, _JITTER) * every  # noqa: S311 - no secret

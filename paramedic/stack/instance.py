@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 
 #: Held while `up` works in a data folder; in it, where it listens.
 _LOCK = "up.lock"
@@ -47,13 +47,13 @@ def running(data: Path) -> Running | None:
 
 @contextlib.contextmanager
 def alone(data: Path) -> Iterator[None]:
-    """No `paramedic up` works in the folder meanwhile. Raises Useless where one does, OSError for no such folder."""
+    """No `paramedic up` works in the folder meanwhile. Raises PermanentError where one does, OSError for no such folder."""
     with lock(data):
         yield
 
 
 def lock(data: Path) -> IO[str]:
-    """Hold the folder until the file is closed. Raises Useless where another `paramedic up` does, OSError."""
+    """Hold the folder until the file is closed. Raises PermanentError where another `paramedic up` does, OSError."""
     held = _opened(data, os.O_RDWR | os.O_CREAT)
     until = time.monotonic() + _ASKED_SECONDS
     while True:
@@ -66,7 +66,7 @@ def lock(data: Path) -> IO[str]:
             held.close()
             other = running(data)
             who = f" (process {other.pid}, gateway {other.gateway})" if other else ""
-            raise Useless(
+            raise PermanentError(
                 f"another `paramedic up`{who} works in {data}; stop it, or give this one its own --data"
             ) from error
         announce(held, None)

@@ -41,9 +41,9 @@ def create_app() -> Any:
     server = importlib.import_module(
         "prefect.server.api.server"
     )  # by name: it takes seconds, and the server alone needs it
-    in_turn(Engine, Pool)
+    serialize_sqlite_writes(Engine, Pool)
     app = server.create_app()
-    app.add_middleware(Turnstile)
+    app.add_middleware(WriteQueue)
     app.router.lifespan_context = _uncollected(app.router.lifespan_context)
     login, ui_url = os.environ.get("PREFECT_SERVER_API_AUTH_STRING"), os.environ.get(SETTING)
     # Around it and not in it: what Prefect's automations do goes to the application itself, by a host that nobody else has.
@@ -76,7 +76,7 @@ async def _live(life: liveness.Heart) -> None:
         await asyncio.sleep(1)
 
 
-def in_turn(engine: Engine | type[Engine], pool: Pool | type[Pool]) -> None:
+def serialize_sqlite_writes(engine: Engine | type[Engine], pool: Pool | type[Pool]) -> None:
     """Whoever writes to SQLite through them waits in one line: first come, first served.
 
     A transaction that Prefect begins is one that writes. One that reads first, and then writes what another has changed
@@ -128,7 +128,7 @@ _TURN = "its turn to write"
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
-class Turnstile:
+class WriteQueue:
     """What an outage waits for comes first: that runs are created, begin, go on, are cancelled. Then everything else.
 
     Few calls that may write are let in at a time. The others wait before they hold a connection, so that reads find one. A

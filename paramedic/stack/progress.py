@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 
 _AGAIN_SECONDS = 0.2
 
@@ -59,7 +59,7 @@ class Progress:
 def _asked(step: Step) -> str | None:
     try:
         return step.complaint()
-    except (TryAgain, Useless) as error:
+    except (TemporaryError, PermanentError) as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - the thread's edge: whatever it was, it is not ready
         return f"{type(error).__name__}: {error}"

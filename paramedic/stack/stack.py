@@ -12,7 +12,7 @@ from typing import IO
 from paramedic import keys
 from paramedic.catalog import library
 from paramedic.catalog.library import Library
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.gateway import identity
 from paramedic.machine import data_folder, file_ownership, parent_death, ports
 from paramedic.settings import ROOT, BadSettings, Settings, authored, web_address
@@ -43,7 +43,7 @@ _SILENT_SECONDS = 60.0
 _GATEWAY = "the gateway"
 
 
-class NotReady(TryAgain):
+class NotReady(TemporaryError):
     """Something did not answer in time; the message names it and where its log is."""
 
 
@@ -83,7 +83,7 @@ class Stack:
     def start(self) -> None:
         """Start everything. A store that is away is waited for: until then only the watchdog runs, which pages a person.
 
-        Raises PortTaken, BadDataFolder, StoreUnknown, BadSettings, or Useless for a folder in use; nothing was started.
+        Raises PortTaken, BadDataFolder, StoreUnknown, BadSettings, or PermanentError for a folder in use; nothing was started.
         """
         chosen, data = self.settings, self.settings.data
         try:
@@ -95,10 +95,10 @@ class Stack:
             if chosen.prefect_api_url is None:
                 chosen = self.settings = prefect_login.with_login_made(chosen)
         except OSError as error:
-            raise Useless(f"what is kept in {data} cannot be used: {error}") from error
+            raise PermanentError(f"what is kept in {data} cannot be used: {error}") from error
         untrusted = file_ownership.complaints(authored(chosen))
         if untrusted:
-            raise Useless("\n".join(untrusted))
+            raise PermanentError("\n".join(untrusted))
         port = self._held(ports.demand(chosen.host, chosen.port, who="the gateway", setting="PARAMEDIC_PORT"))
         prefect_port = self._held(_prefect_port()) if chosen.prefect_api_url is None else 0
         if self.prefect_auth is not None:
@@ -271,7 +271,7 @@ class Stack:
             try:
                 with store.write() as tx:
                     messages.queue_trouble(tx, subject=subject, body=words, same_within_minutes=5)
-            except (TryAgain, Useless) as error:
+            except (TemporaryError, PermanentError) as error:
                 log.warning("nobody is told by the store: %s", error)
             finally:
                 store.close()
@@ -312,7 +312,7 @@ class Stack:
             return
         if self._migration.done:
             store = Store(self.settings.store())
-            with contextlib.suppress(TryAgain, Useless, OSError):
+            with contextlib.suppress(TemporaryError, PermanentError, OSError):
                 checkpoints.sign(store, self.settings)
             store.close()
         instance.announce(self._lock, None)
@@ -330,5 +330,5 @@ def _prefect_port() -> ports.Held:
     setting = "PREFECT_SERVER_API_PORT"
     said = os.environ.get(setting)
     if said and not said.isdigit():
-        raise Useless(f"{setting}: {said!r:.40} is no port")
+        raise PermanentError(f"{setting}: {said!r:.40} is no port")
     return ports.demand("127.0.0.1", int(said or _PREFECT_PORT), who="the Prefect server", setting=setting)

@@ -6,7 +6,7 @@ import time
 
 from sqlalchemy import func, select
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable
 from paramedic.store.migrations import migrate
@@ -28,7 +28,7 @@ class Migration:
         self._settings = chosen
         self.done = False
         self._complaint: str | None = "not asked yet"
-        self._error: Useless | None = None
+        self._error: PermanentError | None = None
         self._thread: threading.Thread | None = None
         self._again_at = 0.0
 
@@ -65,7 +65,7 @@ class Migration:
             migrate(self._settings.owner(), runtime_role=self._settings.runtime_role())
         except StoreUnavailable as error:
             self._complaint = str(error)
-        except Useless as error:
+        except PermanentError as error:
             self._error = error
         else:
             self._complaint = None
@@ -95,7 +95,7 @@ class Acting:
                 held = select(func.count()).where(claims.c.released.is_(False), claims.c.lease_until > tx.now)
                 count = tx.conn.execute(held.select_from(claims)).scalar_one()
             self._none_at = time.monotonic() if count == 0 else None
-        except (TryAgain, Useless) as error:
+        except (TemporaryError, PermanentError) as error:
             log.warning("the store does not say whether a run is at work: %s", error)
         finally:
             store.close()

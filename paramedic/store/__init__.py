@@ -18,19 +18,19 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedEr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine import open_transaction
 from paramedic.store import frozen_connections, tables
 
 
-class StoreUnavailable(TryAgain):
+class StoreUnavailable(TemporaryError):
     """The database does not answer, is locked, or its disk is full.
 
     Nothing was written, unless the commit itself got no answer: then it stands whole or not at all.
     """
 
 
-class StoreUnknown(Useless):
+class StoreUnknown(PermanentError):
     """The database is not one this version can work on; the message says what it is and what to do."""
 
 
@@ -144,7 +144,7 @@ def generation(tx: Tx) -> int:
 
 
 def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
-    """An engine with the settings that the promises need. Raises Useless for a database that is neither of the two.
+    """An engine with the settings that the promises need. Raises PermanentError for a database that is neither of the two.
 
     `lock_wait` is how long SQLite waits for another's write to end.
     """
@@ -172,7 +172,7 @@ def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
             event.listen(engine, "do_connect", frozen_connections.connect)
             return engine
         case other:
-            raise Useless(f"store_url names {other!r}; allowed: sqlite:///FILE, postgresql://USER@HOST/DATABASE")
+            raise PermanentError(f"store_url names {other!r}; allowed: sqlite:///FILE, postgresql://USER@HOST/DATABASE")
 
 
 def _keep_private(_dialect: object, _entry: object, args: list[Any], _kwargs: object) -> None:

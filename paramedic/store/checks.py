@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.checks.chart import Point
-from paramedic.checks.check import SOURCE, Placed, Sample
-from paramedic.checks.threshold import Level, Standing, Threshold, after, begin
+from paramedic.checks.check import SOURCE, CheckAtTarget, Sample
+from paramedic.checks.threshold import CheckState, Level, Threshold, after, begin
 from paramedic.machine.clock import spoken
 from paramedic.store import Tx, inbox, incidents, mass_failure
 from paramedic.store.messages import queue_trouble
@@ -34,13 +34,13 @@ class State:
     target: str
     metric: str
     service: str
-    standing: Standing
+    standing: CheckState
     value: float | None  # the last one that was seen
     why: str
     stale_at: datetime
 
 
-def keep(tx: Tx, placed: Placed, seen: Sample, *, blind: bool) -> bool:
+def keep(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> bool:
     """As `record`, from `Store.write`, where the trail has nothing to tell of it: nobody waits for the trail's lock.
 
     False: it has, or may have; then nothing was written, and `record` is called.
@@ -54,7 +54,7 @@ def keep(tx: Tx, placed: Placed, seen: Sample, *, blind: bool) -> bool:
     return True
 
 
-def record(tx: Tx, placed: Placed, seen: Sample, *, blind: bool, mass_limit: int) -> None:
+def record(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool, mass_limit: int) -> None:
     """Keep the sample and what follows from it: each metric's state, and its alert in the inbox. From `Store.record`.
 
     It counts as taken now, by the database's clock. While we are `blind` no sample says anything. What was seen before an
@@ -72,31 +72,31 @@ def record(tx: Tx, placed: Placed, seen: Sample, *, blind: bool, mass_limit: int
         _speak(tx, placed, step.threshold, held_back=held_back)
 
 
-def evidence(tx: Tx, placed: Placed) -> list[Sample]:
+def evidence(tx: Tx, placed: CheckAtTarget) -> list[Sample]:
     """What counts for the check now, oldest first: its window, but nothing from before an incident on the target ended."""
     ended_at = incidents.last_ended_at(tx, placed.target.id)
     return recent(tx, placed, since=tx.now - placed.check.window, ended_at=ended_at)
 
 
-def recent(tx: Tx, placed: Placed, *, since: datetime, ended_at: datetime | None = None) -> list[Sample]:
+def recent(tx: Tx, placed: CheckAtTarget, *, since: datetime, ended_at: datetime | None = None) -> list[Sample]:
     """What was seen after both moments, oldest first."""
     since = since if ended_at is None else max(since, ended_at)
     query = select(samples).where(*_of(samples, placed), samples.c.at > since).order_by(samples.c.at, samples.c.id)
     return [Sample(row.at, row.values, row.why) for row in tx.conn.execute(query)]
 
 
-def points(tx: Tx, placed: Placed, metric: str, *, since: datetime) -> list[Point]:
+def points(tx: Tx, placed: CheckAtTarget, metric: str, *, since: datetime) -> list[Point]:
     """The metric's values after the moment, oldest first; None where a sample saw nothing."""
     return [(one.at, (one.values or {}).get(metric)) for one in recent(tx, placed, since=since)]
 
 
-def state(tx: Tx, placed: Placed, metric: str) -> State | None:
+def state(tx: Tx, placed: CheckAtTarget, metric: str) -> State | None:
     """Where the metric stands; None before its first sample."""
     row = _row(tx, placed, metric)
     return None if row is None else _state(row)
 
 
-def sampled_at(tx: Tx, placed: Placed) -> datetime | None:
+def sampled_at(tx: Tx, placed: CheckAtTarget) -> datetime | None:
     """When it was sampled last."""
     query = select(samples.c.at).where(*_of(samples, placed)).order_by(samples.c.at.desc()).limit(1)
     return tx.conn.execute(query).scalar_one_or_none()
@@ -113,7 +113,7 @@ def broken_at(tx: Tx, target: str) -> list[State]:
     return [one for one in listed(tx) if one.target == target and one.standing.breached]
 
 
-def expect(tx: Tx, placed: Placed) -> None:
+def expect(tx: Tx, placed: CheckAtTarget) -> None:
     """From now on it is to be sampled: if nobody does, its states go stale, and the watchdog tells a person."""
     stale_at = tx.now + _gap(placed)
     for threshold in placed.check.thresholds:
@@ -141,7 +141,7 @@ def untaken(tx: Tx) -> list[State]:
     return [one for one in listed(tx) if one.stale_at <= tx.now]
 
 
-def retire(tx: Tx, placed: Sequence[Placed]) -> None:
+def retire(tx: Tx, placed: Sequence[CheckAtTarget]) -> None:
     """Forget the states of checks that are no longer among these: nobody looks there any more. From `Store.record`."""
     known = {
         (one.runbook, one.check.name, one.target.id, each.metric) for one in placed for each in one.check.thresholds
@@ -163,8 +163,8 @@ class _Step:
     threshold: Threshold
     value: float | None
     row: Row[Any] | None
-    before: Standing
-    now: Standing
+    before: CheckState
+    now: CheckState
 
     @property
     def is_news(self) -> bool:
@@ -182,7 +182,7 @@ class _Judged:
     steps: Sequence[_Step]
 
 
-def _judged(tx: Tx, placed: Placed, seen: Sample, *, blind: bool) -> _Judged:
+def _judged(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> _Judged:
     seen = Sample(tx.now, None, mass_failure.BLIND) if blind else replace(seen, at=tx.now)
     check = placed.check
     ended_at = incidents.last_ended_at(tx, placed.target.id)
@@ -199,7 +199,7 @@ def _judged(tx: Tx, placed: Placed, seen: Sample, *, blind: bool) -> _Judged:
     return _Judged(seen, values, steps)
 
 
-def _write(tx: Tx, placed: Placed, found: _Judged) -> None:
+def _write(tx: Tx, placed: CheckAtTarget, found: _Judged) -> None:
     seen = found.sample
     tx.conn.execute(insert(samples).values(**_key(placed), at=tx.now, values=found.values, why=seen.why))
     _trim(tx, placed)
@@ -225,7 +225,7 @@ def _write(tx: Tx, placed: Placed, found: _Judged) -> None:
             tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == metric).values(**stands))
 
 
-def _tell_trail(tx: Tx, placed: Placed, step: _Step) -> None:
+def _tell_trail(tx: Tx, placed: CheckAtTarget, step: _Step) -> None:
     threshold = step.threshold
     append(
         tx,
@@ -238,7 +238,7 @@ def _tell_trail(tx: Tx, placed: Placed, step: _Step) -> None:
     )
 
 
-def _speak(tx: Tx, placed: Placed, threshold: Threshold, *, held_back: bool) -> None:
+def _speak(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_back: bool) -> None:
     row = _row(tx, placed, threshold.metric)
     if row is None:
         return
@@ -266,7 +266,7 @@ def _speak(tx: Tx, placed: Placed, threshold: Threshold, *, held_back: bool) -> 
     tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == threshold.metric).values(**said))
 
 
-def _tell_unknown(tx: Tx, placed: Placed, one: State) -> None:
+def _tell_unknown(tx: Tx, placed: CheckAtTarget, one: State) -> None:
     since = one.standing.unknown_since
     if since is not None and tx.now - since >= placed.check.unknown_after:
         queue_trouble(
@@ -279,7 +279,7 @@ def _tell_unknown(tx: Tx, placed: Placed, one: State) -> None:
         )
 
 
-def _gap(placed: Placed) -> timedelta:
+def _gap(placed: CheckAtTarget) -> timedelta:
     """Without a sample for longer than this, nothing is known."""
     return max(placed.check.unknown_after, 3 * placed.check.every)
 
@@ -288,27 +288,27 @@ def _said(threshold: Threshold, value: float | None) -> str:
     return f"{threshold.metric} is {'unknown' if value is None else threshold.unit.spoken(value)}"
 
 
-def _trim(tx: Tx, placed: Placed) -> None:
+def _trim(tx: Tx, placed: CheckAtTarget) -> None:
     newest = select(samples.c.at).where(*_of(samples, placed)).order_by(samples.c.at.desc())
     oldest_kept = newest.offset(KEEP - 1).limit(1).scalar_subquery()
     tx.conn.execute(delete(samples).where(*_of(samples, placed), samples.c.at < oldest_kept))
 
 
-def _key(placed: Placed) -> Mapping[str, str]:
+def _key(placed: CheckAtTarget) -> Mapping[str, str]:
     return {"runbook": placed.runbook, "name": placed.check.name, "target": placed.target.id}
 
 
-def _of(table: Any, placed: Placed) -> list[ColumnElement[bool]]:
+def _of(table: Any, placed: CheckAtTarget) -> list[ColumnElement[bool]]:
     return [table.c[column] == value for column, value in _key(placed).items()]
 
 
-def _row(tx: Tx, placed: Placed, metric: str) -> Row[Any] | None:
+def _row(tx: Tx, placed: CheckAtTarget, metric: str) -> Row[Any] | None:
     return tx.conn.execute(select(states).where(*_of(states, placed), states.c.metric == metric)).one_or_none()
 
 
 def _state(row: Row[Any]) -> State:
     over = {Level.WARNING: row.warning_since, Level.CRITICAL: row.critical_since}
-    standing = Standing(
+    standing = CheckState(
         known=Level(row.known),
         since=row.since,
         sampled_at=row.sampled_at,

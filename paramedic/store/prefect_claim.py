@@ -10,7 +10,7 @@ from datetime import timedelta
 import httpx
 from sqlalchemy import select
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import iso
 from paramedic.store import Tx, leases
 from paramedic.store.tables import leases as table
@@ -28,7 +28,7 @@ RENEW = timedelta(minutes=1)
 _NAME = "prefect"
 
 
-class AnotherPrefect(Useless):
+class AnotherPrefect(PermanentError):
     """The store's runs are in another Prefect; the message says what to do."""
 
 
@@ -45,7 +45,7 @@ def look(api: httpx.Client, api_url: str) -> str | None:
 
 
 def installation(api: httpx.Client, api_url: str) -> str:
-    """The installation's id, made where it has none. Raises TryAgain where Prefect does not say.
+    """The installation's id, made where it has none. Raises TemporaryError where Prefect does not say.
 
     Prefect REST API reference: "Create Variable": of two that come at once, one is refused.
     """
@@ -54,10 +54,10 @@ def installation(api: httpx.Client, api_url: str) -> str:
         try:
             api.post(f"{api_url.rstrip('/')}/variables/", json={"name": VARIABLE, "value": str(uuid.uuid4())})
         except httpx.HTTPError as error:
-            raise TryAgain(f"Prefect does not answer: {type(error).__name__}: {error}") from error
+            raise TemporaryError(f"Prefect does not answer: {type(error).__name__}: {error}") from error
         known = look(api, api_url)
     if not known:
-        raise TryAgain("Prefect does not say which installation it is: is the login right?")
+        raise TemporaryError("Prefect does not say which installation it is: is the login right?")
     return known
 
 

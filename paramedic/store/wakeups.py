@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.store import Store
 
 #: Who listens: dispatch, for orders; the responders, for runs.
@@ -58,7 +58,7 @@ def ring(store: Store, room: str, word: dict[str, Any] | None = None) -> None:
     said = json.dumps(word or {}).encode()
     if len(said) > _LONGEST[kind]:
         said = b"{}"
-    with contextlib.suppress(TryAgain, Useless, OSError):
+    with contextlib.suppress(TemporaryError, PermanentError, OSError):
         if kind == "sqlite":
             _ring_sockets(_folder(store), room, said)
         else:

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -31,7 +31,7 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.what}{hint}"
 
 
-class BadDocument(Useless):
+class BadDocument(PermanentError):
     """The document cannot be used; `problems` says all that is wrong with it."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:

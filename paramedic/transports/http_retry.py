@@ -10,7 +10,7 @@ from paramedic.transports.http_deadline import Deadline, over
 _AGAIN_SECONDS = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 
-class Patient(Deadline):
+class RetryOn503(Deadline):
     """As httpx's own, each call with one deadline for all its tries; the last of several 503 is the answer.
 
     What is sent again is whole: no stream.

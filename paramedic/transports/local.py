@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.text.sanitize import visible
@@ -45,7 +45,7 @@ class OutOfTime(Exception):
         self.said = said
 
 
-class Program:
+class LocalCommand:
     """A program to be started: everything slow or doubtful is done before `start`.
 
     It has a session and a process group of its own, and it writes into memory and not into a pipe: whatever ends us
@@ -55,10 +55,10 @@ class Program:
     def __init__(
         self, arguments: Sequence[str], *, cwd: str | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
-        """Raises Useless if there is no such program here."""
+        """Raises PermanentError if there is no such program here."""
         found = located(arguments[0])
         if cwd is not None and not os.path.isdir(cwd):  # noqa: PTH112 - a question, not a path to work on
-            raise Useless(f"there is no folder {cwd} to run {arguments[0]} in")
+            raise PermanentError(f"there is no folder {cwd} to run {arguments[0]} in")
         self._arguments = [found, *arguments[1:]]
         self._cwd = cwd
         self._environment = {"PATH": _path(), **(environment or {})}
@@ -72,7 +72,10 @@ class Program:
         self._errors.close()
 
     def start(self) -> None:
-        """Start it. Raises TryAgain if the machine gives no process just now, Useless if it never will; nothing ran."""
+        """Start it.
+
+        Raises TemporaryError if the machine gives no process just now, PermanentError if it never will; nothing ran.
+        """
         must_be_closed("a program is started")
         try:
             self._process = subprocess.Popen(
@@ -85,9 +88,9 @@ class Program:
                 start_new_session=True,
             )
         except (BlockingIOError, MemoryError) as error:
-            raise TryAgain(f"{self._arguments[0]} could not be started: {error}") from error
+            raise TemporaryError(f"{self._arguments[0]} could not be started: {error}") from error
         except (OSError, ValueError) as error:
-            raise Useless(f"{self._arguments[0]} could not be started: {error}") from error
+            raise PermanentError(f"{self._arguments[0]} could not be started: {error}") from error
 
     def end(self, deadline: float) -> Ended:
         """How it ended, `deadline` (by `boottime`) at the latest. Raises OutOfTime once its process group is ended."""
@@ -114,17 +117,17 @@ class Program:
 
 
 def run(arguments: Sequence[str], deadline: float) -> Ended:
-    """Run a program to its end. Raises Useless, TryAgain or OutOfTime as `Program` does."""
-    with Program(arguments) as program:
+    """Run a program to its end. Raises PermanentError, TemporaryError or OutOfTime as `LocalCommand` does."""
+    with LocalCommand(arguments) as program:
         program.start()
         return program.end(deadline)
 
 
 def located(program: str) -> str:
-    """Where the program is. Raises Useless if this machine has none of that name that this user may run."""
+    """Where the program is. Raises PermanentError if this machine has none of that name that this user may run."""
     found = shutil.which(program, path=_path())
     if found is None:
-        raise Useless(f"this machine has no program {program!r:.200} that this user may run")
+        raise PermanentError(f"this machine has no program {program!r:.200} that this user may run")
     return found
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import ProgrammingError
 from paramedic import keys
 from paramedic.audit import chain
 from paramedic.audit.chain import Checkpoint, Verification
-from paramedic.errors import Refused, Useless
+from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import from_iso, iso, utc_now
 from paramedic.machine.kill_points import reached
 from paramedic.settings import Settings
@@ -42,7 +42,7 @@ _KIND = "paramedic backup 1"
 _SMALL, _LARGE = 65_536, 1 << 30
 
 
-class BadBackup(Useless):
+class BadBackup(PermanentError):
     """The file is no backup, or not a whole one; the message says what is wrong with it."""
 
 
@@ -128,7 +128,7 @@ def _described(copy: Path, taken_at: str) -> Manifest:
             store, life = db.execute("SELECT store, generation FROM meta").fetchone()
             (entries,) = db.execute("SELECT coalesce(max(seq), 0) FROM trail").fetchone()
         except (sqlite3.Error, TypeError) as error:
-            raise Useless(f"there is no store to copy: {error}; `paramedic up` makes one") from error
+            raise PermanentError(f"there is no store to copy: {error}; `paramedic up` makes one") from error
     return Manifest(store, life, revision, entries, taken_at)
 
 
@@ -170,7 +170,7 @@ def restore(chosen: Settings, file: Path, *, by: str, replace: bool = False, des
         try:
             put(copy, target)
         except ProgrammingError as error:
-            raise Useless(
+            raise PermanentError(
                 "this role may not replace the store's tables; name the role that owns them: PARAMEDIC_STORE_OWNER_URL"
             ) from error
         reached("store_put")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from paramedic import keys
 from paramedic.audit.chain import Checkpoint, begins, sign_checkpoint
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.machine import data_folder
 from paramedic.machine.clock import iso
 from paramedic.settings import Settings
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _TAIL_BYTES = 65_536
 
 
-class Unproven(Useless):
+class Unproven(PermanentError):
     """The trail does not follow from what was signed last, and nothing is signed. The message says where and why."""
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from paramedic.audit import chain as audit_chain
 from paramedic.audit.chain import Checkpoint, Entry, Seal, sign_seal
-from paramedic.errors import Refused, Useless
+from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import reached
 from paramedic.store import Store, Tx, seals
@@ -24,7 +24,7 @@ from paramedic.store import trail as kept
 MOST = 20_000
 
 
-class BadSegment(Useless):
+class BadSegment(PermanentError):
     """The file is no whole segment of this trail, sealed by our key; the message says what is wrong with it."""
 
 

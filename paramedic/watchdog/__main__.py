@@ -10,7 +10,7 @@ from paramedic.paging import Pager
 from paramedic.settings import load_settings
 from paramedic.store import Store
 from paramedic.text.redaction import hush_logging
-from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.prefect_status import PrefectStatus
 from paramedic.watchdog.watchdog import Watchdog
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     chosen = load_settings()
     store, probe = Store(chosen.store()), Store(chosen.store())
     pager = Pager(store, chosen, OncallFile(chosen))
-    watchdog = Watchdog(chosen, store, probe, pager, PrefectEyes(chosen))
+    watchdog = Watchdog(chosen, store, probe, pager, PrefectStatus(chosen))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

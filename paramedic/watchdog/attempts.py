@@ -14,10 +14,10 @@ from paramedic.settings import Settings
 from paramedic.store import Store, Tx, acts, approvals, incidents
 from paramedic.store.incidents import Attempt
 from paramedic.store.tables import claims
-from paramedic.watchdog.prefect_status import GONE, PrefectEyes
+from paramedic.watchdog.prefect_status import GONE, PrefectStatus
 
 
-class Stand(StrEnum):
+class AttemptProgress(StrEnum):
     """How far an attempt's run has come, by the store: what Prefect says of it comes second."""
 
     UNBEGUN = "unbegun"  # Prefect has the run, and it never began here
@@ -34,11 +34,11 @@ class Suspect:
 
     attempt: Attempt
     incident: Incident
-    stand: Stand
+    stand: AttemptProgress
     silent_for: timedelta
 
 
-class Fate(StrEnum):
+class AttemptVerdict(StrEnum):
     """What becomes of a suspect."""
 
     WAIT = "wait"
@@ -51,76 +51,85 @@ def unclaimed_after(chosen: Settings) -> timedelta:
     return max(timedelta(seconds=60), 2 * chosen.claim_within)
 
 
-def judge(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[Fate, str]:
+def judge(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[AttemptVerdict, str]:
     """What becomes of the attempt, and why; `state` is what Prefect says of its run. Pure.
 
     An operator's cancel is never answered with a new attempt, so what a silent Prefect may know is waited for. A live
     claim is believed whatever Prefect says, but for a final Cancelled.
     """
     silent = suspect.silent_for
-    if suspect.stand is Stand.HOLDING:
-        return (Fate.HAND_OVER, _CANCELLED) if state == "CANCELLED" else (Fate.WAIT, "its claim is live")
-    if suspect.stand is Stand.WAITING:
+    if suspect.stand is AttemptProgress.HOLDING:
+        return (
+            (AttemptVerdict.HAND_OVER, _CANCELLED)
+            if state == "CANCELLED"
+            else (AttemptVerdict.WAIT, "its claim is live")
+        )
+    if suspect.stand is AttemptProgress.WAITING:
         return _judge_waiting(suspect, state, chosen)
-    if suspect.stand is not Stand.LAPSED and silent <= chosen.claim_within:
-        return Fate.WAIT, "it may still be on its way"
+    if suspect.stand is not AttemptProgress.LAPSED and silent <= chosen.claim_within:
+        return AttemptVerdict.WAIT, "it may still be on its way"
     if state in ("CANCELLED", "CANCELLING"):
-        return Fate.HAND_OVER, _CANCELLED
+        return AttemptVerdict.HAND_OVER, _CANCELLED
     if state is None:
         if silent <= chosen.silent_after:
-            return Fate.WAIT, "Prefect does not say what became of its run"
-        return Fate.HAND_OVER, "nothing is heard of its run, and Prefect does not say what became of it"
-    if suspect.stand in (Stand.UNBEGUN, Stand.DECIDED):
+            return AttemptVerdict.WAIT, "Prefect does not say what became of its run"
+        return AttemptVerdict.HAND_OVER, "nothing is heard of its run, and Prefect does not say what became of it"
+    if suspect.stand in (AttemptProgress.UNBEGUN, AttemptProgress.DECIDED):
         return _judge_unbegun(suspect, state, chosen)
     if state == "PAUSED":
-        return Fate.HAND_OVER, "an operator paused the run in Prefect"
-    how = "lost its claim" if suspect.stand is Stand.LAPSED else f"has had no claim for {spoken(silent)}"
-    return Fate.RAISE, f"the run of attempt {suspect.attempt.attempt} {how} (Prefect: {state})"
+        return AttemptVerdict.HAND_OVER, "an operator paused the run in Prefect"
+    how = "lost its claim" if suspect.stand is AttemptProgress.LAPSED else f"has had no claim for {spoken(silent)}"
+    return AttemptVerdict.RAISE, f"the run of attempt {suspect.attempt.attempt} {how} (Prefect: {state})"
 
 
-def _judge_unbegun(suspect: Suspect, state: str, chosen: Settings) -> tuple[Fate, str]:
+def _judge_unbegun(suspect: Suspect, state: str, chosen: Settings) -> tuple[AttemptVerdict, str]:
     silent = suspect.silent_for
     if state in ("SCHEDULED", "PAUSED"):
         if silent <= unclaimed_after(chosen):
-            return Fate.WAIT, "late alone is no news"
-        if state == "PAUSED" and suspect.stand is Stand.DECIDED:
+            return AttemptVerdict.WAIT, "late alone is no news"
+        if state == "PAUSED" and suspect.stand is AttemptProgress.DECIDED:
             return (
-                Fate.HAND_OVER,
+                AttemptVerdict.HAND_OVER,
                 f"nobody resumed the run for {spoken(silent)} after a person's answer: is dispatch up?",
             )
-        return Fate.HAND_OVER, f"nobody took the run for {spoken(silent)}: is the responder up?"
+        return AttemptVerdict.HAND_OVER, f"nobody took the run for {spoken(silent)}: is the responder up?"
     # Another attempt would ask its person again: who has answered already gets as much patience as a late run.
-    patience = unclaimed_after(chosen) if suspect.stand is Stand.DECIDED else 2 * chosen.claim_within
+    patience = unclaimed_after(chosen) if suspect.stand is AttemptProgress.DECIDED else 2 * chosen.claim_within
     if state in ("PENDING", "RUNNING") and silent <= patience:
-        return Fate.WAIT, "a stock worker may need so long to start it"
+        return AttemptVerdict.WAIT, "a stock worker may need so long to start it"
     said = "is unknown to Prefect" if state == GONE else f"is {state}"
-    never = "never began here" if suspect.stand is Stand.UNBEGUN else "did not come back after a person's answer"
-    return Fate.RAISE, f"the run of attempt {suspect.attempt.attempt} {said} and {never}"
+    never = (
+        "never began here" if suspect.stand is AttemptProgress.UNBEGUN else "did not come back after a person's answer"
+    )
+    return AttemptVerdict.RAISE, f"the run of attempt {suspect.attempt.attempt} {said} and {never}"
 
 
-def _judge_waiting(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[Fate, str]:
+def _judge_waiting(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[AttemptVerdict, str]:
     """A person may take their time: until the approval expires there is nothing to suspect of a suspended run."""
     if state in ("CANCELLED", "CANCELLING"):
-        return Fate.HAND_OVER, _CANCELLED
+        return AttemptVerdict.HAND_OVER, _CANCELLED
     if state in (None, "PAUSED", "SCHEDULED", "PENDING"):
-        return Fate.WAIT, "it waits for a person's approval"
+        return AttemptVerdict.WAIT, "it waits for a person's approval"
     if state == "RUNNING" and suspect.silent_for <= chosen.claim_within:
-        return Fate.WAIT, "it is about to be suspended, or has come back"
+        return AttemptVerdict.WAIT, "it is about to be suspended, or has come back"
     said = "is unknown to Prefect" if state == GONE else f"is {state}"
-    return Fate.RAISE, f"the run of attempt {suspect.attempt.attempt} {said} and waits for no approval any more"
+    return (
+        AttemptVerdict.RAISE,
+        f"the run of attempt {suspect.attempt.attempt} {said} and waits for no approval any more",
+    )
 
 
 _CANCELLED = "an operator cancelled the run in Prefect"
 
 
 #: Where time must pass before anything is suspected.
-_YOUNG = (Stand.UNBEGUN, Stand.UNCLAIMED, Stand.DECIDED)
+_YOUNG = (AttemptProgress.UNBEGUN, AttemptProgress.UNCLAIMED, AttemptProgress.DECIDED)
 
 
 class Attempts:
     """The look at every open attempt."""
 
-    def __init__(self, store: Store, chosen: Settings, prefect: PrefectEyes) -> None:
+    def __init__(self, store: Store, chosen: Settings, prefect: PrefectStatus) -> None:
         self._store = store
         self._settings = chosen
         self._prefect = prefect
@@ -136,21 +145,21 @@ class Attempts:
                 continue  # too young to ask Prefect about
             state = self._prefect.state(one.attempt.flow_run) if one.attempt.flow_run else None
             fate, reason = judge(one, state, self._settings)
-            if fate is not Fate.WAIT:
+            if fate is not AttemptVerdict.WAIT:
                 self._decide(one, fate, reason)
 
-    def _decide(self, before: Suspect, fate: Fate, reason: str) -> None:
+    def _decide(self, before: Suspect, fate: AttemptVerdict, reason: str) -> None:
         number, attempt = before.attempt.incident, before.attempt.attempt
         with self._store.record() as tx:
             known = incidents.attempt_of(tx, number, attempt)
             now = suspect(tx, known) if known is not None and known.state == "open" else None
             if now is None or now.stand is not before.stand:
                 return  # it moved while Prefect was asked
-            if fate is Fate.RAISE and attempt < self._settings.max_attempts:
+            if fate is AttemptVerdict.RAISE and attempt < self._settings.max_attempts:
                 rungs = incidents.rungs_of(tx, number)
                 incidents.raise_attempt(tx, number, after=attempt, rungs=rungs, reason=reason)
                 return
-            if fate is Fate.RAISE:
+            if fate is AttemptVerdict.RAISE:
                 reason = f"{reason}; that was attempt {attempt} of {self._settings.max_attempts}"
             hand_over(tx, now.incident, reason)
 
@@ -163,7 +172,7 @@ def suspect(tx: Tx, attempt: Attempt) -> Suspect | None:
     if attempt.began_at is None:
         if attempt.dispatched_at is None:
             return None
-        return Suspect(attempt, incident, Stand.UNBEGUN, tx.now - attempt.dispatched_at)
+        return Suspect(attempt, incident, AttemptProgress.UNBEGUN, tx.now - attempt.dispatched_at)
     mine = (claims.c.incident == attempt.incident) & (claims.c.attempt == attempt.attempt)
     claim = tx.conn.execute(
         select(claims.c.taken_at, claims.c.lease_until, claims.c.released).where(mine)
@@ -173,15 +182,15 @@ def suspect(tx: Tx, attempt: Attempt) -> Suspect | None:
     if asked is not None and asked.attempt == attempt.attempt and not holds:
         if asked.state is Answer.ASKED:  # while it waits, another incident may take the target's claim
             lapsed = tx.now - claim.lease_until if claim is not None and not claim.released else timedelta(0)
-            return Suspect(attempt, incident, Stand.WAITING, lapsed)
+            return Suspect(attempt, incident, AttemptProgress.WAITING, lapsed)
         if asked.how != "prefect" and asked.decided_at and (claim is None or claim.taken_at <= asked.decided_at):
-            return Suspect(attempt, incident, Stand.DECIDED, tx.now - asked.decided_at)
+            return Suspect(attempt, incident, AttemptProgress.DECIDED, tx.now - asked.decided_at)
     if claim is None:
-        return Suspect(attempt, incident, Stand.UNCLAIMED, tx.now - attempt.began_at)
+        return Suspect(attempt, incident, AttemptProgress.UNCLAIMED, tx.now - attempt.began_at)
     silent = tx.now - claim.lease_until
     if claim.released:
-        return Suspect(attempt, incident, Stand.UNCLAIMED, silent)
-    return Suspect(attempt, incident, Stand.HOLDING if holds else Stand.LAPSED, silent)
+        return Suspect(attempt, incident, AttemptProgress.UNCLAIMED, silent)
+    return Suspect(attempt, incident, AttemptProgress.HOLDING if holds else AttemptProgress.LAPSED, silent)
 
 
 def hand_over(tx: Tx, incident: Incident, reason: str) -> None:

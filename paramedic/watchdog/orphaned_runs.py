@@ -2,16 +2,16 @@
 
 from sqlalchemy import exists, select
 
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.store import Store, leases
 from paramedic.store.tables import claims
-from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.prefect_status import PrefectStatus
 
 
 class Runs:
     """The look at every run whose responder has not renewed its lease."""
 
-    def __init__(self, store: Store, prefect: PrefectEyes) -> None:
+    def __init__(self, store: Store, prefect: PrefectStatus) -> None:
         self._store = store
         self._prefect = prefect
 
@@ -37,7 +37,7 @@ class Runs:
         for name, holder in left:
             try:
                 self._prefect.crash(name.removeprefix(leases.RUN), f"its responder {holder} has died")
-            except TryAgain:
+            except TemporaryError:
                 continue  # the next look tells it
             with self._store.write() as tx:
                 leases.release(tx, name, holder=holder)

@@ -4,7 +4,7 @@ import logging
 
 import httpx
 
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.settings import Settings
 from paramedic.store import Store, prefect_claim
 from paramedic.transports import http_deadline, prefect_http
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 GONE = "GONE"
 
 
-class PrefectEyes:
+class PrefectStatus:
     """Looks at Prefect, for at most two seconds a look; a Prefect that let one look wait is not looked at again.
 
     Prefect REST API reference: "Health Check", "Read Flow Run", "Set Flow Run State".
@@ -77,11 +77,11 @@ class PrefectEyes:
     def crash(self, flow_run: str, why: str) -> None:
         """Have the run end as Crashed, or as Cancelled where an operator was about to cancel it, if it has not ended.
 
-        Raises TryAgain where Prefect does not say that it is so. Prefect REST API reference: "Set Flow Run State".
+        Raises TemporaryError where Prefect does not say that it is so. Prefect REST API reference: "Set Flow Run State".
         """
         state = self.state(flow_run)
         if state is None:
-            raise TryAgain("Prefect does not say how the run stands")
+            raise TemporaryError("Prefect does not say how the run stands")
         if state not in ("RUNNING", "PENDING", "CANCELLING"):
             return
         body = {"type": "CANCELLED" if state == "CANCELLING" else "CRASHED", "message": why}
@@ -89,7 +89,7 @@ class PrefectEyes:
             answer = self._http.post(f"{self._url}/flow_runs/{flow_run}/set_state", json={"state": body, "force": True})
             answer.raise_for_status()
         except httpx.HTTPError as error:
-            raise TryAgain(f"Prefect does not take the run's end: {type(error).__name__}") from error
+            raise TemporaryError(f"Prefect does not take the run's end: {type(error).__name__}") from error
 
     def _asked(self, address: str) -> httpx.Response:
         """On SQLite Prefect says 503 now and then: one such word among three is no silence."""

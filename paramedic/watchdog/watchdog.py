@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic import keys
 from paramedic.audit.chain import Checkpoint
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import boot, boottime, spoken
 from paramedic.paging import Pager
 from paramedic.settings import Settings, web_address
@@ -26,7 +26,7 @@ from paramedic.upkeep import checkpoints
 from paramedic.watchdog.attempts import Attempts
 from paramedic.watchdog.look import Look
 from paramedic.watchdog.orphaned_runs import Runs
-from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.prefect_status import PrefectStatus
 from paramedic.watchdog.stuck_work import Looks
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Watchdog:
         store: Store,
         probe: Store,
         pager: Pager,
-        prefect: PrefectEyes,
+        prefect: PrefectStatus,
         *,
         steady: Callable[[], float] = boottime,
     ) -> None:
@@ -176,7 +176,7 @@ class Watchdog:
         try:
             self._write_something()
             self._store.close()  # to go on with what answers now, whatever stood there before
-        except (TryAgain, Useless, SQLAlchemyError) as error:
+        except (TemporaryError, PermanentError, SQLAlchemyError) as error:
             complaint = str(error).partition("\n")[0]
             log.warning("%s", complaint)
         finally:

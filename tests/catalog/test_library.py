@@ -288,7 +288,7 @@ _WAYS = {
     "parse_services": {"paramedic/catalog/library.py"},
     "parse_oncall": {"paramedic/catalog/library.py", "paramedic/oncall/oncall_reload.py"},
     "runbook.parse": {"paramedic/dispatch/loop.py", "tasks/run_cache.py"},  # an incident's own version
-    "settings.load": {
+    "load_settings": {
         "paramedic/cli/output.py",
         "paramedic/demo/run.py",
         "paramedic/dispatch/__main__.py",

@@ -10,7 +10,7 @@ import pytest
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.catalog.runbook import Runbook, parse
 from paramedic.catalog.services import Services, parse_services
-from paramedic.checks.check import Kind, Placed
+from paramedic.checks.check import CheckAtTarget, Kind
 from paramedic.checks.threshold import Level
 from paramedic.text.yaml_document import BadDocument
 
@@ -117,7 +117,7 @@ def test_the_targets_are_the_listed_ones_that_its_own_target_means(one: Runbook,
 
 def test_the_alert_of_its_check_is_wanted_and_finds_its_target(one: Runbook, services: Services) -> None:
     for target in one.targets(services):
-        placed = Placed(one.name, one.checks[0], target)
+        placed = CheckAtTarget(one.name, one.checks[0], target)
         alert = placed.alert(one.checks[0].thresholds[0], Level.CRITICAL, value=0.5, began_at=NINE, ended_at=None)
         assert one.wants(alert)
         assert one.locate(alert, services) == target
@@ -134,5 +134,5 @@ def test_a_matcher_for_everything_does_not_take_the_alerts_of_another_runbooks_c
     greedy = parse(TEXT.replace("alert: TrackingApiLatency", "alert: '{service=\"tracking-api\"}'"), "r.md")
     target = greedy.targets(services)[0]
     threshold = greedy.checks[0].thresholds[0]
-    placed = Placed("another", greedy.checks[0], target)
+    placed = CheckAtTarget("another", greedy.checks[0], target)
     assert not greedy.wants(placed.alert(threshold, Level.WARNING, value=0.2, began_at=NINE, ended_at=None))

@@ -17,7 +17,7 @@ from paramedic.catalog import runbook as module
 from paramedic.catalog.runbook import Mode, Runbook, Verify, parse
 from paramedic.catalog.services import Services, parse_services
 from paramedic.catalog.withdrawal import RULES, proof_of_both, stricter, withdrawn
-from paramedic.checks.check import SOURCE, Placed
+from paramedic.checks.check import SOURCE, CheckAtTarget
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
@@ -71,7 +71,7 @@ def _alert(name: str = "ApiSlow", env: str = "prod") -> Alert:
 
 
 def _measured() -> Alert:
-    placed = Placed(THEN.name, THEN.checks[0], TARGET)
+    placed = CheckAtTarget(THEN.name, THEN.checks[0], TARGET)
     threshold = THEN.checks[0].thresholds[0]
     return placed.alert(threshold, Level.CRITICAL, value=9, began_at=utc_now(), ended_at=None)
 

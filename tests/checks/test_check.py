@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from paramedic.alerts.alert import Alert, Severity, Status
-from paramedic.checks.check import Check, CheckWords, Kind, Placed, Sample, percentile
+from paramedic.checks.check import Check, CheckAtTarget, CheckSpec, Kind, Sample, percentile
 from paramedic.checks.threshold import Level, Threshold, Unit
 from paramedic.remediation.target import Target
 
@@ -19,7 +19,7 @@ TARGET = Target("web-1/tracking-api", "tracking-api", "web-1", "supervisord", "t
 
 
 def made(**words: Any) -> Check:
-    return CheckWords(**words).made()
+    return CheckSpec(**words).made()
 
 
 def bounds(check: Check) -> dict[str, tuple[float | None, float | None]]:
@@ -110,7 +110,7 @@ def test_a_percentile_is_one_of_the_values_and_so_many_do_not_exceed_it(values: 
 
 def test_an_alert_says_what_where_and_how_much_and_stays_the_same_when_it_gets_worse() -> None:
     check = made(check="http://{host}:8080/health")
-    placed = Placed("tracking-api-slow", check, TARGET)
+    placed = CheckAtTarget("tracking-api-slow", check, TARGET)
     latency = check.thresholds[0]
     mild = placed.alert(latency, Level.WARNING, value=0.25, began_at=NINE, ended_at=None)
     worse = placed.alert(latency, Level.CRITICAL, value=0.31, began_at=NINE, ended_at=None)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramedic.checks.threshold import Level, Standing, Threshold, Unit, after, begin, quantity
+from paramedic.checks.threshold import CheckState, Level, Threshold, Unit, after, begin, quantity
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -15,7 +15,7 @@ LATENCY = Threshold("latency_p95", Unit.SECONDS, 0.2, 0.3, held_for=60 * SECOND,
 EXPIRY = Threshold("expires_in", Unit.SECONDS, 21.0, 7.0, held_for=timedelta(0), hysteresis=0.1, below=True)
 
 
-def told(threshold: Threshold, *values: float | None, every: timedelta = 15 * SECOND) -> Standing:
+def told(threshold: Threshold, *values: float | None, every: timedelta = 15 * SECOND) -> CheckState:
     """Where it stands after these values, one `every` so often."""
     standing, at = begin(NINE), NINE
     for value in values:

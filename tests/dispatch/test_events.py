@@ -9,7 +9,7 @@ from store_states import ALIVE, DEADLINE, FREE, alert, claimed, intended, opened
 
 from paramedic.dispatch import events as loop
 from paramedic.dispatch.events import BATCH, Events
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, StoreUnavailable, acts, incidents, pauses, trail
 from paramedic.store import event_cursor as position
@@ -125,7 +125,7 @@ def test_two_that_tell_one_trail_tell_it_once(prefect: Prefect, store: Store, st
 
 def test_a_prefect_that_is_away_gets_all_of_it_later(prefect: Prefect, store: Store) -> None:
     _story(store)
-    with pytest.raises(TryAgain, match="does not answer"):
+    with pytest.raises(TemporaryError, match="does not answer"):
         Events(store, "http://127.0.0.1:9/api").work()
     with store.read() as tx:
         assert position.heard(tx) == 0
@@ -166,7 +166,7 @@ def test_no_fault_ends_the_telling(
 ) -> None:
     monkeypatch.setattr(loop, "_BACKOFF_SECONDS", (0,))
     stop = threading.Event()
-    faults = [TryAgain("away"), Useless("no login"), StoreUnavailable("locked"), ValueError("a bug")]
+    faults = [TemporaryError("away"), PermanentError("no login"), StoreUnavailable("locked"), ValueError("a bug")]
     troubled = _Troubled(store, [*faults, BATCH, 0], stop)
     troubled.run(stop, poll_seconds=0)
     assert troubled.looks == []
@@ -175,7 +175,7 @@ def test_no_fault_ends_the_telling(
 
 def test_a_prefect_that_wants_a_login_is_told_nothing_and_loses_nothing(store: Store, closed_door: str) -> None:
     _story(store)
-    with pytest.raises(Useless, match="prefect_api_auth"):
+    with pytest.raises(PermanentError, match="prefect_api_auth"):
         Events(store, closed_door).work()
     with store.read() as tx:
         assert position.heard(tx) == 0

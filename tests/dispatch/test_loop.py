@@ -11,7 +11,7 @@ from incident_states import alert
 from paramedic.demo.world import free_port
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun, PrefectRuns
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.incidents.incident import State
 from paramedic.store import Store, incidents, outbox
 from paramedic.store.incidents import Plan
@@ -73,7 +73,7 @@ def test_a_prefect_that_is_away_is_not_asked_for_what_comes_meanwhile(timed: Sto
 
         def create_run(self, *_: Any, **__: Any) -> CreatedRun:
             _opened(timed, "web-2/tracking-api", "v1", READABLE)
-            raise TryAgain("no answer")
+            raise TemporaryError("no answer")
 
     _opened(timed, "web-1/tracking-api", "v1", READABLE)
     assert Dispatch(timed, Away("http://127.0.0.1:9/api"), lambda: None).work() == 1

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from paramedic.doors import changing, integration, reading, telling
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.remediation.target import Target
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ def target(kind: str) -> Target:
 
 
 def test_a_kind_finds_its_integration() -> None:
-    with pytest.raises(TryAgain):
+    with pytest.raises(TemporaryError):
         reading.reader(target("supervisord")).identity()
     assert type(changing.changer(target("supervisord"), timedelta(seconds=1))).__name__ == "Changer"
     assert type(telling.teller("email", {"url": "smtp://here", "sender": "p@example.org"})).__name__ == "Teller"
@@ -45,7 +45,7 @@ def test_a_kind_finds_its_integration() -> None:
 )
 def test_a_kind_from_data_imports_nothing_else(kind: str) -> None:
     before = set(sys.modules)
-    with pytest.raises(Useless, match="there is no integration") as refusal:
+    with pytest.raises(PermanentError, match="there is no integration") as refusal:
         reading.reader(target(kind))
     assert set(sys.modules) == before
     assert len(str(refusal.value)) < 300
@@ -56,7 +56,7 @@ def test_a_kind_from_data_imports_nothing_else(kind: str) -> None:
     [("channels", "email", "Reader"), ("channels", "email", "Changer"), ("targets", "supervisord", "Teller")],
 )
 def test_an_integration_plays_only_its_own_roles(room: Literal["targets", "channels"], kind: str, role: str) -> None:
-    with pytest.raises(Useless, match=f"has no {role}"):
+    with pytest.raises(PermanentError, match=f"has no {role}"):
         integration(room, kind, role)
 
 
@@ -77,7 +77,7 @@ def test_the_reading_door_passes_looks_at_this_machine_on(tmp_path: Path) -> Non
 
 
 def test_a_target_whose_system_keeps_no_journal_says_what_to_name_instead() -> None:
-    with pytest.raises(Useless, match="here/app is a supervisord target, and keeps no journal: name its `log`"):
+    with pytest.raises(PermanentError, match="here/app is a supervisord target, and keeps no journal: name its `log`"):
         reading.journal(target("supervisord"))
 
 

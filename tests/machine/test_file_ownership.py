@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.machine import file_ownership, parent_death
 from paramedic.settings import ROOT, BadSettings, load_settings
 from paramedic.stack.prefect_server import server_command
@@ -96,7 +96,7 @@ def test_up_starts_nothing_on_runbooks_or_playbooks_that_others_may_change(tmp_p
     stack = Stack(
         load_settings(data=tmp_path / "data", runbooks=tmp_path / "runbooks", flows=tmp_path / "flows", port=0)
     )
-    with pytest.raises(Useless, match=rf"{tmp_path / what} can be changed by other users"):
+    with pytest.raises(PermanentError, match=rf"{tmp_path / what} can be changed by other users"):
         stack.start()
     assert stack.pids() == {}
     stack.stop()

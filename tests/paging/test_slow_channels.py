@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from webhook_receiver import SECRET, Hooks
 
 from paramedic.alerts.alert import Severity
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.paging import Pager, sending
 from paramedic.paging.sending import Round
 from paramedic.settings import Channel
@@ -125,7 +125,7 @@ def test_sends_that_hang_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) 
     over = threading.Event()
     monkeypatch.setattr(sending, "SEND_SECONDS", 0.01)
     for _ in range(30):
-        with pytest.raises(TryAgain):
+        with pytest.raises(TemporaryError):
             Round(60).run("a channel of this test", lambda: over.wait(30) and None)
     assert len(sends()) == sending._HUNG_LIMIT
     over.set()

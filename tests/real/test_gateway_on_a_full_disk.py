@@ -23,7 +23,7 @@ from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox
-from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.prefect_status import PrefectStatus
 from paramedic.watchdog.watchdog import Watchdog
 
 pytestmark = [pytest.mark.real]
@@ -98,7 +98,7 @@ def test_a_full_disk_is_seen_where_no_alert_comes_and_told_by_the_way_that_needs
     migrate(chosen.store())
     store, seen = Store(chosen.store(), now=clock.now), Store(chosen.store(), now=clock.now)
     pager = Pager(store, chosen, on_call(), steady=clock.steady)
-    watchdog = Watchdog(chosen, store, seen, pager, PrefectEyes(chosen), steady=clock.steady)
+    watchdog = Watchdog(chosen, store, seen, pager, PrefectStatus(chosen), steady=clock.steady)
     watchdog.look()
     ready = Readiness(store, lambda: True, steady=clock.steady)
     assert ready.complaint() is None

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.integrations.channels.email import Teller
 
 pytestmark = pytest.mark.real
@@ -153,7 +153,7 @@ def test_no_data_becomes_a_header_a_recipient_or_a_terminals_control(serve: Call
     assert len(letter["Subject"]) <= 300
     assert "\x1b" not in letter.get_body(("plain",)).get_content()
     for to in ("ann@example.org, eve@example.org", "ann@example.org\nBcc: eve@example.org", "ann", "", "a@b;c@d"):
-        with pytest.raises(Useless, match="no e-mail address"):
+        with pytest.raises(PermanentError, match="no e-mail address"):
             send(teller(port), to=to)
     assert len(sink.arrived) == 1
 
@@ -162,10 +162,10 @@ def test_no_data_becomes_a_header_a_recipient_or_a_terminals_control(serve: Call
 def test_a_later_is_try_again_and_a_no_is_useless(serve: Callable[..., tuple[Sink, int]], at: str) -> None:
     sink, port = serve()
     sink.says[at] = "451 4.7.1 greylisted"
-    with pytest.raises(TryAgain, match=r"451.*greylisted"):
+    with pytest.raises(TemporaryError, match=r"451.*greylisted"):
         send(teller(port))
     sink.says[at] = "550 5.1.1 no such person"
-    with pytest.raises(Useless, match=r"550.*no such person"):
+    with pytest.raises(PermanentError, match=r"550.*no such person"):
         send(teller(port))
     sink.says.clear()
     send(teller(port))
@@ -176,10 +176,10 @@ def test_a_server_that_is_gone_or_silent_is_try_again() -> None:
     with socket.socket() as quiet:
         quiet.bind(("127.0.0.1", 0))
         port = quiet.getsockname()[1]
-        with pytest.raises(TryAgain, match="refused"):
+        with pytest.raises(TemporaryError, match="refused"):
             send(teller(port))
         quiet.listen()
-        with pytest.raises(TryAgain, match="timed out"):
+        with pytest.raises(TemporaryError, match="timed out"):
             send(Teller({"url": f"smtp://127.0.0.1:{port}", "sender": "p@example.org"}, timedelta(seconds=0.2)))
 
 
@@ -187,7 +187,7 @@ def test_starttls_is_used_when_it_is_offered(
     serve: Callable[..., tuple[Sink, int]], certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink, port = serve(tls_context=speaking_tls(certificate))
-    with pytest.raises(Useless, match="certificate is not trusted"):
+    with pytest.raises(PermanentError, match="certificate is not trusted"):
         send(teller(port))
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     send(teller(port, "ann:p%40ss@"))
@@ -206,7 +206,7 @@ def test_smtps_speaks_tls_from_the_first_byte(
 
 def test_a_wrong_password_is_useless_and_is_not_told(serve: Callable[..., tuple[Sink, int]]) -> None:
     sink, port = serve(auth_require_tls=False)
-    with pytest.raises(Useless, match="535") as refusal:
+    with pytest.raises(PermanentError, match="535") as refusal:
         send(teller(port, "ann:hunter22@"))
     assert "hunter22" not in str(refusal.value)
     assert sink.arrived == []
@@ -217,7 +217,7 @@ def test_a_password_does_not_travel_in_the_clear(
 ) -> None:
     sink, port = serve(auth_require_tls=False)
     monkeypatch.setattr("paramedic.integrations.channels.email._loopback", lambda _: False)
-    with pytest.raises(Useless, match="not sent in the clear"):
+    with pytest.raises(PermanentError, match="not sent in the clear"):
         send(teller(port, "ann:p%40ss@"))
     assert sink.logins == []
 
@@ -235,5 +235,5 @@ def test_a_password_does_not_travel_in_the_clear(
     ],
 )
 def test_settings_that_cannot_be_right_are_useless(settings: dict[str, str]) -> None:
-    with pytest.raises(Useless):
+    with pytest.raises(PermanentError):
         Teller(settings)

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from paramedic.errors import Refused, TryAgain, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.integrations.targets import supervisord as integration
 from paramedic.integrations.targets.supervisord import Changer, Reader
 from paramedic.remediation.target import Identity, Target
@@ -104,7 +104,7 @@ class Supervised:
         while time.monotonic() < until:
             try:
                 seen = self.identity(name)
-            except TryAgain:
+            except TemporaryError:
                 seen = None
             if seen and seen.state == state and (but is None or seen.pid != but):
                 return seen
@@ -263,7 +263,7 @@ def test_a_program_in_backoff_is_started_once(supervised: Supervised) -> None:
 def test_a_program_that_does_not_stay_up_is_useless_to_restart_and_says_its_state(supervised: Supervised) -> None:
     before = supervised.comes_to("FATAL", "broken-for-good")
     with pytest.raises(
-        Useless,
+        PermanentError,
         match=r"did not start here/broken-for-good: (SPAWN_ERROR|ABNORMAL_TERMINATION).* (BACKOFF|EXITED|FATAL) now",
     ):
         Changer(supervised.target("broken-for-good")).restart(before, agree)
@@ -285,9 +285,9 @@ def test_a_program_that_somebody_is_stopping_is_left_to_them(supervised: Supervi
 
 
 def test_an_unknown_program_is_useless(supervised: Supervised) -> None:
-    with pytest.raises(Useless, match="BAD_NAME: no-such"):
+    with pytest.raises(PermanentError, match="BAD_NAME: no-such"):
         supervised.identity("no-such")
-    with pytest.raises(Useless, match="BAD_NAME"):
+    with pytest.raises(PermanentError, match="BAD_NAME"):
         Changer(supervised.target("app:*")).restart(supervised.identity(), agree)
     assert supervised.starts() == 1
 
@@ -296,7 +296,7 @@ def test_a_supervisord_that_is_gone_may_come_back(supervised: Supervised) -> Non
     before = supervised.identity()
     supervised.end()
     for change in (supervised.identity, lambda: Changer(supervised.target()).restart(before, agree)):
-        with pytest.raises(TryAgain, match="is not there"):
+        with pytest.raises(TemporaryError, match="is not there"):
             change()
     assert supervised.starts() == 1
 
@@ -304,7 +304,7 @@ def test_a_supervisord_that_is_gone_may_come_back(supervised: Supervised) -> Non
 def test_a_supervisord_that_hangs_is_asked_no_longer_than_the_time_out(supervised: Supervised) -> None:
     supervised.process.send_signal(signal.SIGSTOP)
     begun = time.monotonic()
-    with pytest.raises(TryAgain, match="did not answer"):
+    with pytest.raises(TemporaryError, match="did not answer"):
         Reader(supervised.target(), timedelta(seconds=0.3)).identity()
     assert time.monotonic() - begun < 2
 
@@ -320,7 +320,7 @@ def test_no_answer_after_the_send_is_unknown_and_the_restart_is_not_cut_in_half(
         supervised.process.send_signal(signal.SIGSTOP)
 
     monkeypatch.setattr(integration, "reached", freeze)
-    with pytest.raises(Unknown, match="its outcome is open"):
+    with pytest.raises(OutcomeUnknown, match="its outcome is open"):
         # Short of the half second that stopping takes, so that the stop may have begun before supervisord froze.
         Changer(supervised.target(), timedelta(seconds=0.4)).restart(before, agree)
     assert sent == [("act_sent", "here/app")]
@@ -347,7 +347,7 @@ def test_a_supervisord_that_dies_after_the_send_is_unknown(
     supervised: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(integration, "reached", lambda *_: supervised.end())
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         Changer(supervised.target(), timedelta(seconds=5)).restart(supervised.identity(), agree)
 
 
@@ -357,7 +357,7 @@ def test_by_http_a_login_is_needed_and_taken_from_the_address(supervised: Superv
     assert before == supervised.identity()
     assert Changer(good).restart(before, agree).pid != before.pid
     for address in (f"http://127.0.0.1:{supervised.port}", f"http://look:wrong@127.0.0.1:{supervised.port}"):
-        with pytest.raises(Useless, match="answered 401") as refusal:
+        with pytest.raises(PermanentError, match="answered 401") as refusal:
             Reader(supervised.target(address=address)).identity()
         assert "wrong" not in str(refusal.value)
 

@@ -21,7 +21,7 @@ import pytest
 from systemd_container import CannotRun, PidOne
 
 from paramedic.doors import reading
-from paramedic.errors import Refused, TryAgain, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.integrations.targets import systemd as integration
 from paramedic.integrations.targets.systemd import Changer, Reader
 from paramedic.machine.clock import boottime
@@ -229,7 +229,7 @@ def test_a_failed_unit_is_started(units: Units) -> None:
 
 def test_a_unit_that_does_not_come_up_is_useless_to_restart_and_says_its_state(units: Units) -> None:
     app = units.make("broken", start="exit 3", more="Type=notify")
-    with pytest.raises(Useless, match=r"did not restart .*Job for broken\.service failed.* failed/failed now"):
+    with pytest.raises(PermanentError, match=r"did not restart .*Job for broken\.service failed.* failed/failed now"):
         units.changer(app).restart(units.identity(app), agree)
     assert units.starts("broken") == 1
 
@@ -246,14 +246,14 @@ def test_a_unit_that_falls_right_after_its_start_is_told_by_its_state(units: Uni
 
 def test_a_unit_that_systemd_tries_again_and_again_did_not_come_up(units: Units) -> None:
     app = units.make("again", start="exit 3", more="Type=forking\nRestart=always\nRestartSec=1h")
-    with pytest.raises(Useless, match=r"it is activating/auto-restart now"):
+    with pytest.raises(PermanentError, match=r"it is activating/auto-restart now"):
         units.changer(app).restart(units.identity(app), agree)
     assert units.starts("again") == 1
 
 
 def test_a_unit_whose_condition_does_not_hold_did_not_come_up(units: Units) -> None:
     app = units.make("condition", top="ConditionPathExists=/no/such/path")
-    with pytest.raises(Useless, match="did not come up: it is inactive/dead now"):
+    with pytest.raises(PermanentError, match="did not come up: it is inactive/dead now"):
         units.changer(app).restart(units.identity(app), agree)
     assert units.starts("condition") == 0
 
@@ -263,7 +263,7 @@ def test_a_running_unit_whose_condition_holds_no_more_was_stopped_and_did_not_co
     holds.touch()
     app = units.running("stops", start="exec sleep infinity", top=f"ConditionPathExists={holds}")
     holds.unlink()
-    with pytest.raises(Useless, match="did not come up: it is inactive/dead now"):
+    with pytest.raises(PermanentError, match="did not come up: it is inactive/dead now"):
         units.changer(app).restart(units.identity(app), agree)
     assert units.starts("stops") == 1
 
@@ -287,7 +287,7 @@ def test_a_stop_that_comes_during_the_last_look_is_not_replaced(units: Units) ->
     def somebody_stops_it() -> None:
         units.systemd.run("systemctl", "stop", "--no-block", app.name)
 
-    with pytest.raises(Useless, match="is destructive"):
+    with pytest.raises(PermanentError, match="is destructive"):
         units.changer(app).restart(units.identity(app), somebody_stops_it)
     assert units.starts("raced") == 1
 
@@ -304,7 +304,7 @@ def test_a_job_that_hangs_is_unknown_and_goes_on(units: Units, monkeypatch: pyte
         later(monkeypatch, local)
 
     monkeypatch.setattr(integration, "reached", once_it_stops)
-    with pytest.raises(Unknown, match="has not ended it after 1m"):
+    with pytest.raises(OutcomeUnknown, match="has not ended it after 1m"):
         units.changer(app).restart(before, agree)
     monkeypatch.undo()
     assert units.starts("hung") == 1
@@ -318,10 +318,10 @@ def test_a_systemctl_that_dies_leaves_the_outcome_open(units: Units, monkeypatch
     app = units.running("cut")
     before = units.identity(app)
     monkeypatch.setattr(integration, "restart", lambda _: ("sh", "-c", "echo connection timed out >&2; exit 1"))
-    with pytest.raises(Unknown, match="its outcome is open: connection timed out"):
+    with pytest.raises(OutcomeUnknown, match="its outcome is open: connection timed out"):
         units.changer(app).restart(before, agree)
     monkeypatch.setattr(integration, "restart", lambda _: ("sh", "-c", "kill -9 $$"))
-    with pytest.raises(Unknown, match="its outcome is open"):
+    with pytest.raises(OutcomeUnknown, match="its outcome is open"):
         units.changer(app).restart(before, agree)
     assert units.starts("cut") == 1
 
@@ -329,7 +329,7 @@ def test_a_systemctl_that_dies_leaves_the_outcome_open(units: Units, monkeypatch
 def test_a_systemctl_that_says_done_and_did_nothing_is_found_out(units: Units, monkeypatch: pytest.MonkeyPatch) -> None:
     app = units.running("lied")
     monkeypatch.setattr(integration, "restart", lambda _: ("true",))
-    with pytest.raises(Useless, match="did not come up"):
+    with pytest.raises(PermanentError, match="did not come up"):
         units.changer(app).restart(units.identity(app), agree)
 
 
@@ -360,14 +360,14 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(units: 
 
 
 def test_an_unknown_unit_is_useless(units: Units) -> None:
-    with pytest.raises(Useless, match=r"systemd has no unit no-such\.service"):
+    with pytest.raises(PermanentError, match=r"systemd has no unit no-such\.service"):
         units.identity(target("no-such.service"))
 
 
 def test_a_masked_unit_is_useless(units: Units) -> None:
     (units.systemd.folder / "units" / "masked.service").symlink_to("/dev/null")
     units.systemd.run("systemctl", "daemon-reload")
-    with pytest.raises(Useless, match=r"masked\.service is masked: .*`systemctl unmask` is a person's"):
+    with pytest.raises(PermanentError, match=r"masked\.service is masked: .*`systemctl unmask` is a person's"):
         units.identity(target("masked.service"))
 
 
@@ -380,14 +380,14 @@ def test_a_unit_that_is_masked_during_the_last_look_is_not_started(units: Units)
         file.symlink_to("/dev/null")
         units.systemd.run("systemctl", "daemon-reload")
 
-    with pytest.raises(Useless, match="is masked"):
+    with pytest.raises(PermanentError, match="is masked"):
         units.changer(app).restart(units.identity(app), mask)
     assert units.starts("late-mask") == 0
 
 
 def test_a_unit_file_that_says_nothing_is_useless(units: Units) -> None:
     units.systemd.unit("bad.service", "[Service]\nType=oneshot-ish\n")
-    with pytest.raises(Useless, match=r"cannot use the unit file of bad\.service: bad-setting"):
+    with pytest.raises(PermanentError, match=r"cannot use the unit file of bad\.service: bad-setting"):
         units.identity(target("bad.service"))
 
 
@@ -395,7 +395,7 @@ def test_another_name_of_a_unit_is_no_second_target(units: Units) -> None:
     app = units.make("real-name")
     (units.systemd.folder / "units" / "alias.service").symlink_to(app.name)
     units.systemd.run("systemctl", "daemon-reload")
-    with pytest.raises(Useless, match=r"alias\.service is another name of real-name\.service"):
+    with pytest.raises(PermanentError, match=r"alias\.service is another name of real-name\.service"):
         units.identity(target("alias.service"))
 
 
@@ -404,7 +404,7 @@ def test_who_has_no_right_is_told_so_and_nothing_is_done(units: Units) -> None:
     nobody = (*units.via, *NOBODY)
     before = Reader(app, timedelta(seconds=60), via=nobody).identity()  # looking is free
     assert before == units.identity(app)
-    with pytest.raises(Useless, match=r"did not restart .*(Access denied|authentication required)"):
+    with pytest.raises(PermanentError, match=r"did not restart .*(Access denied|authentication required)"):
         Changer(app, timedelta(seconds=60), via=nobody).restart(before, agree)
     assert units.identity(app) == before
     assert units.starts("rights") == 1
@@ -421,7 +421,7 @@ def test_the_polkit_rule_in_the_docs_gives_the_right_to_restart_one_unit_and_not
         nobody = (*running.via, *NOBODY)
         named, other = units.running("tracking-api"), units.running("other")
         assert Changer(named, timedelta(seconds=60), via=nobody).restart(units.identity(named), agree).running
-        with pytest.raises(Useless, match="authentication required"):
+        with pytest.raises(PermanentError, match="authentication required"):
             Changer(other, timedelta(seconds=60), via=nobody).restart(units.identity(other), agree)
         stop = running.run(*NOBODY, "systemctl", "stop", "--no-ask-password", named.name)
         assert "authentication required" in stop.stderr
@@ -433,10 +433,10 @@ def test_a_systemd_that_hangs_is_asked_no_longer_than_the_time_out(units: Units)
     before = units.identity(app)
     os.kill(units.systemd.pid, signal.SIGSTOP)
     try:
-        with pytest.raises(TryAgain, match="did not answer about elsewhere/frozen.service in 300ms"):
+        with pytest.raises(TemporaryError, match="did not answer about elsewhere/frozen.service in 300ms"):
             Reader(app, timedelta(seconds=0.3), via=units.via).identity()
         looked = []
-        with pytest.raises(TryAgain):
+        with pytest.raises(TemporaryError):
             Changer(app, timedelta(seconds=0.3), via=units.via).restart(before, lambda: looked.append(1))
         assert not looked
     finally:
@@ -482,10 +482,10 @@ def test_a_unit_that_never_spoke_has_no_line(units: Units) -> None:
 def test_a_unit_of_another_machine_is_never_taken_for_one_of_this() -> None:
     app = target("app.service", host="no-such-host")
     for ask in (Reader(app).identity, Reader(app).journal, lambda: reading.journal(app)):
-        with pytest.raises(Useless, match=f"unit of no-such-host, and this machine is {socket.gethostname()}"):
+        with pytest.raises(PermanentError, match=f"unit of no-such-host, and this machine is {socket.gethostname()}"):
             ask()
     looked = []
-    with pytest.raises(Useless, match="only units here"):
+    with pytest.raises(PermanentError, match="only units here"):
         Changer(app).restart(Identity(1, 1.0, "active/running"), lambda: looked.append(1))
     assert not looked
 
@@ -493,11 +493,11 @@ def test_a_unit_of_another_machine_is_never_taken_for_one_of_this() -> None:
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="this machine runs systemd")
 def test_a_machine_without_systemd_says_so(require: Callable[[str], str]) -> None:
     require("systemctl")
-    with pytest.raises(Useless, match="not been booted with systemd"):
+    with pytest.raises(PermanentError, match="not been booted with systemd"):
         Reader(target("app.service", host=socket.gethostname())).identity()
 
 
 def test_a_machine_without_systemctl_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Useless, match="no program"):
+    with pytest.raises(PermanentError, match="no program"):
         Reader(target("app.service", host="localhost")).identity()

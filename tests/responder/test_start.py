@@ -21,7 +21,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from paramedic.responder.prefect_shortcuts import KnownRun, client_context, client_settings
+from paramedic.responder.prefect_shortcuts import PrefetchedRun, client_context, client_settings
 from paramedic.responder.warm_up import rehearse
 
 RUN = "5e0f5b4e-0000-4000-8000-000000000001"
@@ -80,7 +80,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def prefect(server: Server) -> Iterator[httpx.Client]:
-    known = KnownRun()
+    known = PrefetchedRun()
     known.told({"id": RUN, "run_count": 0, "name": "a run"})
     with httpx.Client(base_url=server.url, transport=known) as client:
         yield client

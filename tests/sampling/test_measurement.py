@@ -10,7 +10,7 @@ import pytest
 from certificates import showing
 from fake_service import Service, service, target
 
-from paramedic.checks.check import Check, CheckWords, Kind, Sample
+from paramedic.checks.check import Check, CheckSpec, Kind, Sample
 from paramedic.doors import reading
 from paramedic.remediation.target import Identity
 from paramedic.sampling import measurement
@@ -25,7 +25,7 @@ def look(check: Check, *, health: str | None = None, heard: timedelta | None = N
 
 
 def made(**words: Any) -> Check:
-    return CheckWords(**words).made()
+    return CheckSpec(**words).made()
 
 
 def test_a_service_that_is_well_has_its_latency(service: Service) -> None:

@@ -8,16 +8,16 @@ from datetime import timedelta
 import pytest
 from fake_service import target
 
-from paramedic.checks.check import CheckWords, Placed, Sample
+from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample
 from paramedic.machine.clock import boottime, utc_now
-from paramedic.sampling.sampler import Eyes, Sampling, Seen
+from paramedic.sampling.sampler import ControlProbes, Sampling, Seen
 
 GOOD = Seen(Sample(utc_now(), {"latency": 0.1, "error": 0.0}, "well"), blind=False)
 
 
-def placed(name: str, every: str = "50ms") -> Placed:
-    made = CheckWords(check="health", name=name, every=every, timeout="20ms").made()
-    return Placed("r", made, target())
+def placed(name: str, every: str = "50ms") -> CheckAtTarget:
+    made = CheckSpec(check="health", name=name, every=every, timeout="20ms").made()
+    return CheckAtTarget("r", made, target())
 
 
 class Desk:
@@ -28,7 +28,7 @@ class Desk:
         self._enough = enough
         self.threads: set[int] = set()
 
-    def record(self, one: Placed, seen: Seen) -> None:
+    def record(self, one: CheckAtTarget, seen: Seen) -> None:
         self.threads.add(threading.get_ident())
         self.seen.append((one.check.name, seen))
 
@@ -52,7 +52,7 @@ def gate() -> Iterator[threading.Event]:
 def test_a_look_that_hangs_delays_nobody_and_is_itself_unknown(gate: threading.Event) -> None:
     began = Counter[str]()
 
-    def look(one: Placed) -> Seen:
+    def look(one: CheckAtTarget) -> Seen:
         began[one.check.name] += 1
         if one.check.name == "stuck":
             gate.wait(60)
@@ -74,7 +74,7 @@ def test_what_a_look_brings_after_it_was_given_up_says_nothing(gate: threading.E
     bad = Seen(Sample(utc_now(), {"latency": 9.0, "error": 1.0}, "of long ago"), blind=False)
     first = True
 
-    def look(_: Placed) -> Seen:
+    def look(_: CheckAtTarget) -> Seen:
         nonlocal first
         if first:
             first = False
@@ -83,7 +83,7 @@ def test_what_a_look_brings_after_it_was_given_up_says_nothing(gate: threading.E
         return GOOD
 
     class Opening(Desk):
-        def record(self, one: Placed, seen: Seen) -> None:
+        def record(self, one: CheckAtTarget, seen: Seen) -> None:
             super().record(one, seen)
             gate.set()
 
@@ -95,7 +95,7 @@ def test_what_a_look_brings_after_it_was_given_up_says_nothing(gate: threading.E
 
 
 def test_a_look_that_takes_its_whole_time_is_no_look_that_hangs() -> None:
-    def look(_: Placed) -> Seen:
+    def look(_: CheckAtTarget) -> Seen:
         threading.Event().wait(0.2)  # four times as long as from one look to the next
         return GOOD
 
@@ -119,7 +119,7 @@ def test_it_ends_when_the_next_round_is_due_with_what_it_has_begun() -> None:
     desk = Desk({"never": 1})
     begun = 0
 
-    def look(_: Placed) -> Seen:
+    def look(_: CheckAtTarget) -> Seen:
         nonlocal begun
         begun += 1
         return GOOD
@@ -131,7 +131,7 @@ def test_it_ends_when_the_next_round_is_due_with_what_it_has_begun() -> None:
 
 def test_eyes_are_closed_only_when_every_control_probe_is_silent() -> None:
     silent = {"a": True, "b": False}
-    eyes = Eyes(("a", "b"), silent.__getitem__)
+    eyes = ControlProbes(("a", "b"), silent.__getitem__)
     assert not eyes.blind_since(boottime())
     silent["b"] = True
     assert eyes.blind_since(boottime())
@@ -139,12 +139,12 @@ def test_eyes_are_closed_only_when_every_control_probe_is_silent() -> None:
     silent["a"] = False
     assert not eyes.blind_since(boottime())
     assert not eyes.blind
-    assert not Eyes((), silent.__getitem__, blind=True).blind_since(boottime())
+    assert not ControlProbes((), silent.__getitem__, blind=True).blind_since(boottime())
 
 
 def test_one_look_of_the_eyes_serves_everybody_who_began_before_it() -> None:
     asked = []
-    eyes = Eyes(("a",), lambda address: bool(asked.append(address)))
+    eyes = ControlProbes(("a",), lambda address: bool(asked.append(address)))
     moment = boottime()
     assert [eyes.blind_since(moment) for _ in range(5)] == [False] * 5
     assert asked == ["a"]

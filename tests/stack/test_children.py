@@ -18,7 +18,7 @@ import pytest
 
 from paramedic import keys
 from paramedic.demo.world import free_port
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.machine import parent_death
 from paramedic.machine.ports import PortTaken
 from paramedic.settings import BadSettings, load_settings
@@ -257,7 +257,9 @@ def test_a_second_up_on_one_folder_is_refused_and_changes_nothing(tmp_path: Path
         here = running(tmp_path / "data")
         assert here is not None
         assert (here.pid, here.gateway) == (os.getpid(), first.gateway_url)
-        with pytest.raises(Useless, match=rf"another `paramedic up` \(process {os.getpid()}, gateway http.*--data"):
+        with pytest.raises(
+            PermanentError, match=rf"another `paramedic up` \(process {os.getpid()}, gateway http.*--data"
+        ):
             second.start()
         second.stop()
         assert running(tmp_path / "data") == here
@@ -349,7 +351,7 @@ def test_a_login_that_is_damaged_is_named_before_anything_starts(tmp_path: Path)
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / "prefect-login").write_text(damaged)
         stack = Stack(load_settings(data=tmp_path / "data"))
-        with pytest.raises(Useless, match="prefect-login: is no"):
+        with pytest.raises(PermanentError, match="prefect-login: is no"):
             stack.start()
         assert not stack.pids()
         stack.stop()
@@ -380,14 +382,14 @@ def test_the_address_that_logs_in_is_shown_where_only_who_started_us_reads_it(tm
 def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     stack = Stack(load_settings(data=tmp_path / "file" / "data"))
-    with pytest.raises(Useless, match="file/data"):
+    with pytest.raises(PermanentError, match="file/data"):
         stack.start()
     stack.stop()
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / "link.key").write_text("cut")
     stack = Stack(load_settings(data=damaged))
-    with pytest.raises(Useless, match=r"link\.key: is no key"):
+    with pytest.raises(PermanentError, match=r"link\.key: is no key"):
         stack.start()
     stack.stop()
 
@@ -397,7 +399,7 @@ def test_the_prefect_server_listens_where_prefects_own_variable_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
 ) -> None:
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", "many")
-    with pytest.raises(Useless, match="PREFECT_SERVER_API_PORT: 'many' is no port"):
+    with pytest.raises(PermanentError, match="PREFECT_SERVER_API_PORT: 'many' is no port"):
         Stack(load_settings(data=tmp_path / "a")).start()
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(taken))
     with pytest.raises(PortTaken, match="Prefect server cannot have port .*PREFECT_SERVER_API_PORT"):

@@ -15,7 +15,7 @@ from prefect_server import Prefect
 from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from paramedic.stack.prefect_server import LOCK_SECONDS, in_turn
+from paramedic.stack.prefect_server import LOCK_SECONDS, serialize_sqlite_writes
 
 pytestmark = pytest.mark.real
 
@@ -94,7 +94,7 @@ NAMES = "abcdef"
 def _without_patience(file: Path, ask: Callable[[Connection], None]) -> AsyncEngine:
     """An engine as Prefect makes its own, whose connections do not wait for SQLite at all: nobody waits but in line."""
     engine = create_async_engine(f"sqlite+aiosqlite:///{file}")
-    in_turn(engine.sync_engine, engine.sync_engine.pool)
+    serialize_sqlite_writes(engine.sync_engine, engine.sync_engine.pool)
 
     def sqlite_waits_for_nobody(connection: Any, *_: object) -> None:
         connection.isolation_level = None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from paramedic.stack import prefect_server
-from paramedic.stack.prefect_server import Turnstile
+from paramedic.stack.prefect_server import WriteQueue
 
 STATE = "/flow_runs/0a0a0a0a-0000-0000-0000-000000000000/set_state"
 RUNNING = b'{"state": {"type": "RUNNING"}}'
@@ -39,7 +39,7 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-def _calls(turnstile: Turnstile, *paths: str, method: str = "POST", body: bytes = RUNNING) -> list[asyncio.Task[None]]:
+def _calls(turnstile: WriteQueue, *paths: str, method: str = "POST", body: bytes = RUNNING) -> list[asyncio.Task[None]]:
     """Each with the body, in two parts."""
 
     async def nothing(*_: Any) -> None: ...
@@ -67,7 +67,7 @@ def test_few_write_at_a_time_and_who_begins_goes_before_logs(monkeypatch: pytest
 
     async def tried() -> None:
         server = Server()
-        turnstile = Turnstile(server)
+        turnstile = WriteQueue(server)
         calls = _calls(turnstile, "/a", "/b", "/logs/", STATE, "/y/create_flow_run")
         await _settle()
         assert server.began == ["/a", "/b"]
@@ -83,7 +83,7 @@ def test_few_write_at_a_time_and_who_begins_goes_before_logs(monkeypatch: pytest
 def test_who_only_reads_waits_for_nobody() -> None:
     async def tried() -> None:
         server = Server()
-        turnstile = Turnstile(server)
+        turnstile = WriteQueue(server)
         calls = _calls(turnstile, "/a", "/b", "/c") + _calls(turnstile, "/read", method="GET")
         await _settle()
         assert server.began == ["/a", "/b", "/read"]
@@ -99,7 +99,7 @@ def test_clients_that_stand_still_keep_nobody_out_and_no_turn_is_lost(monkeypatc
 
     async def tried() -> None:
         server = Server()
-        turnstile = Turnstile(server)
+        turnstile = WriteQueue(server)
         stuck = _calls(turnstile, "/stuck-1", "/stuck-2")
         await _settle()
         late = _calls(turnstile, "/late")
@@ -118,7 +118,7 @@ def test_clients_that_stand_still_keep_nobody_out_and_no_turn_is_lost(monkeypatc
 def test_a_client_that_goes_away_while_it_waits_leaves_the_way_free() -> None:
     async def tried() -> None:
         server = Server()
-        turnstile = Turnstile(server)
+        turnstile = WriteQueue(server)
         inside = _calls(turnstile, "/a", "/b")
         await _settle()
         (gone,) = _calls(turnstile, "/gone")
@@ -141,7 +141,7 @@ def test_while_runs_begin_nothing_else_is_written(monkeypatch: pytest.MonkeyPatc
 
     async def tried() -> None:
         server = Server()
-        turnstile = Turnstile(server)
+        turnstile = WriteQueue(server)
         for path in ("/y/create_flow_run", STATE, "/artifacts/"):
             server.end(path)
         await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
@@ -160,7 +160,7 @@ def test_an_operator_who_cancels_or_approves_waits_for_no_storm(monkeypatch: pyt
 
     async def tried() -> None:
         server = Server()
-        turnstile = Turnstile(server)
+        turnstile = WriteQueue(server)
         server.end("/y/create_flow_run")
         server.end(path)
         await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
@@ -176,7 +176,7 @@ def test_a_lull_lasts_from_the_end_of_a_creation_however_long_it_took(monkeypatc
 
     async def tried() -> None:
         server = Server()
-        turnstile = Turnstile(server)
+        turnstile = WriteQueue(server)
         server.end("/artifacts/")
         creation = _calls(turnstile, "/y/create_flow_run")
         await asyncio.sleep(0.25)  # longer than the lull
@@ -195,7 +195,7 @@ def test_runs_that_are_created_without_end_keep_nobody_out_for_ever(monkeypatch:
 
     async def tried() -> None:
         server = Server()
-        turnstile = Turnstile(server)
+        turnstile = WriteQueue(server)
         for path in ("/y/create_flow_run", "/artifacts/"):
             server.end(path)
         await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
@@ -226,7 +226,7 @@ def test_an_event_waits_while_runs_are_created(monkeypatch: pytest.MonkeyPatch, 
         return {"type": "websocket.receive"}
 
     async def tried() -> None:
-        turnstile = Turnstile(app)
+        turnstile = WriteQueue(app)
         socket = turnstile({"type": "websocket", "path": "/api/events/in"}, message, message)
         before = asyncio.create_task(socket) if is_open else None
         await _settle()

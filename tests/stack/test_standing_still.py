@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from paramedic.cli.up import Saying
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.machine import liveness
 from paramedic.machine.clock import utc_now
 from paramedic.settings import Settings
@@ -174,7 +174,7 @@ def test_a_start_says_what_it_waits_for_and_goes_on_by_itself() -> None:
     def raises() -> str | None:
         if answers["a"] is None:
             return answers["b"]
-        raise TryAgain("refuses our login")
+        raise TemporaryError("refuses our login")
 
     progress = Progress([Step("the gateway", lambda: answers["a"]), Step("Prefect", lambda: answers["b"])])
     _wait(lambda: progress.waits_for() == ("the gateway", "not yet"))

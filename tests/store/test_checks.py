@@ -10,7 +10,7 @@ from sqlalchemy import select
 from store_states import look_at_the_trail, told
 
 from paramedic.alerts.alert import Alert, Severity, Status
-from paramedic.checks.check import CheckWords, Placed, Sample
+from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.target import Target
@@ -21,11 +21,11 @@ SECOND = timedelta(seconds=1)
 MINUTE = 60 * SECOND
 
 
-def placed(name: str = "http", at: Target | None = None, **words: Any) -> Placed:
-    made = CheckWords(
+def placed(name: str = "http", at: Target | None = None, **words: Any) -> CheckAtTarget:
+    made = CheckSpec(
         **({"check": "http://{host}/health", "name": name, "error_rate": {"critical": "3%"}} | words)
     ).made()
-    return Placed("tracking-api-slow", made, at or target())
+    return CheckAtTarget("tracking-api-slow", made, at or target())
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def see(timed: Store, clock: Clock) -> Any:
     """Fifteen seconds later a check sees this error, or nothing (None), so many times."""
 
     def seen(
-        error: float | None, times: int = 1, where: Placed | None = None, *, limit: int = 99, blind: bool = False
+        error: float | None, times: int = 1, where: CheckAtTarget | None = None, *, limit: int = 99, blind: bool = False
     ) -> None:
         for _ in range(times):
             clock.advance(15 * SECOND)
@@ -45,7 +45,7 @@ def see(timed: Store, clock: Clock) -> Any:
     return seen
 
 
-def standing(store: Store, where: Placed | None = None, metric: str = "error_rate") -> Level:
+def standing(store: Store, where: CheckAtTarget | None = None, metric: str = "error_rate") -> Level:
     with store.read() as tx:
         found = checks.state(tx, where or placed(), metric)
     assert found is not None
@@ -194,7 +194,7 @@ def test_one_check_with_many_metrics_is_one_check(timed: Store, see: Any) -> Non
 
 
 def test_over_half_of_the_services_are_many_and_a_single_one_never_is(timed: Store, see: Any) -> None:
-    def of(service: str) -> Placed:
+    def of(service: str) -> CheckAtTarget:
         return placed(at=Target(f"web-1/{service}", service, "web-1", "supervisord", service, "unix:///s"), **NOW)
 
     see(0, 1, of("three"))

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from databases import Clock
 
-from paramedic.errors import TryAgain
+from paramedic.errors import TemporaryError
 from paramedic.settings import Settings
 from paramedic.store import Store, prefect_claim
 from paramedic.store.prefect_claim import LEASE, RENEW, AnotherPrefect
-from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.prefect_status import PrefectStatus
 
 OLD, NEW = "11111111-0000-4000-8000-000000000000", "22222222-0000-4000-8000-000000000000"
 
@@ -101,7 +101,7 @@ def test_an_installation_is_told_apart_by_what_is_made_in_it_once() -> None:
         assert prefect_claim.installation(api, url) == prefect_claim.look(api, url) == made
     with prefect(None, status=503) as (url, _), httpx.Client(trust_env=False) as api:
         assert prefect_claim.look(api, url) is None
-        with pytest.raises(TryAgain):
+        with pytest.raises(TemporaryError):
             prefect_claim.installation(api, url)
 
 
@@ -109,7 +109,7 @@ def test_the_watchdog_believes_nothing_that_another_prefect_says_of_the_stores_r
     store: Store, tmp_path: Path
 ) -> None:
     def is_anothers(url: str) -> bool:
-        return PrefectEyes(Settings(data=tmp_path, prefect_api_url=url)).is_of_another_store(store)
+        return PrefectStatus(Settings(data=tmp_path, prefect_api_url=url)).is_of_another_store(store)
 
     with prefect(OLD) as (old, _), prefect(NEW) as (new, asked), prefect(None) as (fresh, _):
         assert not is_anothers(new), "nobody has the store yet"

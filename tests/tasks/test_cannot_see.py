@@ -12,7 +12,7 @@ from incident_states import alert, on_call
 
 from paramedic.catalog.runbook import parse
 from paramedic.doors import reading
-from paramedic.errors import CannotSee, TryAgain, Useless
+from paramedic.errors import CannotSee, PermanentError, TemporaryError
 from paramedic.paging import Pager
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity
@@ -107,8 +107,8 @@ BLIND: dict[str, Callable[[Work, Owner, Service], None]] = {
     "forbidden": lambda _w, _o, service: setattr(service, "status", 403),
     "too-often": lambda _w, _o, service: setattr(service, "status", 429),
     "redirect": lambda _w, _o, service: setattr(service, "status", 302),
-    "owner-away": lambda _w, owner, _s: setattr(owner, "says", TryAgain("supervisord does not answer")),
-    "owner-denies": lambda _w, owner, _s: setattr(owner, "says", Useless("permission denied")),
+    "owner-away": lambda _w, owner, _s: setattr(owner, "says", TemporaryError("supervisord does not answer")),
+    "owner-denies": lambda _w, owner, _s: setattr(owner, "says", PermanentError("permission denied")),
     "owner-unsure": lambda _w, owner, _s: setattr(owner, "says", Identity(None, None, "UNKNOWN")),
 }
 

@@ -10,7 +10,7 @@ from fake_service import Service, service, target
 from incident_states import on_call
 
 from paramedic.catalog.runbook import Runbook, parse
-from paramedic.checks.check import Placed, Sample
+from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.checks.threshold import Level
 from paramedic.doors import reading
 from paramedic.incidents.outcome import Ending, Outcome
@@ -65,7 +65,9 @@ def at_work(store: Store, service: Service, tmp_path: Path) -> Callable[..., Wor
         at = target(service.url)
         chosen = Settings(data=tmp_path)
         latency = next(threshold for threshold in one.checks[0].thresholds if threshold.metric == "latency_p95")
-        alert = Placed(one.name, one.checks[0], at).alert(latency, level, value=11, began_at=utc_now(), ended_at=None)
+        alert = CheckAtTarget(one.name, one.checks[0], at).alert(
+            latency, level, value=11, began_at=utc_now(), ended_at=None
+        )
         with store.record() as tx:
             plan = Plan(one.name, one.version, one.text, rungs=1)
             incident = incidents.open_incident(
@@ -77,7 +79,7 @@ def at_work(store: Store, service: Service, tmp_path: Path) -> Callable[..., Wor
 
 
 def _saw(store: Store, work: Work, error: float, times: int) -> None:
-    placed = Placed(work.runbook.name, work.runbook.checks[0], work.target)
+    placed = CheckAtTarget(work.runbook.name, work.runbook.checks[0], work.target)
     for _ in range(times):
         with store.record() as tx:
             seen = Sample(tx.now, {"latency": 0.1, "error": error}, "")

@@ -14,7 +14,7 @@ from endless_servers import scripted
 
 from paramedic.dispatch.prefect_runs import client as prefect_client
 from paramedic.transports import http_deadline
-from paramedic.transports.http_retry import Patient
+from paramedic.transports.http_retry import RetryOn503
 
 EVERY = 0.05
 WITHIN = 0.4
@@ -72,7 +72,7 @@ def _endless(line: socket.socket) -> None:
 )
 @pytest.mark.parametrize(
     "made",
-    [lambda: http_deadline.client(seconds=WITHIN), lambda: httpx.Client(transport=Patient(), timeout=WITHIN)],
+    [lambda: http_deadline.client(seconds=WITHIN), lambda: httpx.Client(transport=RetryOn503(), timeout=WITHIN)],
     ids=["client", "patient"],
 )
 def test_a_server_that_drips_holds_no_call_longer_than_its_whole_time(
@@ -105,7 +105,7 @@ def test_over_tls_too(tmp_path: Path) -> None:
 
 
 def test_patience_ends_with_the_deadline() -> None:
-    with scripted(_busy) as url, httpx.Client(transport=Patient(), timeout=WITHIN) as client:
+    with scripted(_busy) as url, httpx.Client(transport=RetryOn503(), timeout=WITHIN) as client:
         began = time.monotonic()
         with contextlib.suppress(httpx.TimeoutException):
             assert client.get(url).status_code == 503

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.machine.clock import boottime
 from paramedic.transports import local
-from paramedic.transports.local import KEPT, Ended, OutOfTime, Program, run
+from paramedic.transports.local import KEPT, Ended, LocalCommand, OutOfTime, run
 
 
 def long_from_now() -> float:
@@ -42,7 +42,7 @@ def test_only_the_end_of_what_it_says_is_kept_in_whole_lines() -> None:
 
 def test_a_flood_is_cut_while_it_runs(tmp_path: Path) -> None:
     flood = f"import os\nwhile not os.path.exists({str(tmp_path / 'stop')!r}): os.write(1, b'x' * 99 + b'\\n')\nprint('the end')"
-    with Program([sys.executable, "-c", flood]) as one:
+    with LocalCommand([sys.executable, "-c", flood]) as one:
         one.start()
         until = time.monotonic() + 60
         seen = 0
@@ -75,7 +75,7 @@ def test_what_would_move_a_terminal_is_visible() -> None:
 
 def test_at_its_deadline_its_whole_group_is_ended(tmp_path: Path) -> None:
     script = f"echo begun; (trap '' TERM; echo $$; exec sleep 600) & echo $! > {tmp_path}/pid; wait"
-    with Program(["sh", "-c", script]) as one:
+    with LocalCommand(["sh", "-c", script]) as one:
         one.start()
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
             time.sleep(0.01)
@@ -91,7 +91,7 @@ def test_at_its_deadline_its_whole_group_is_ended(tmp_path: Path) -> None:
 
 def test_it_may_tidy_up_before_it_is_killed(tmp_path: Path) -> None:
     script = f"trap 'echo tidied > {tmp_path}/said; exit 0' TERM; touch {tmp_path}/ready; while :; do sleep 0.05; done"
-    with Program(["sh", "-c", script]) as one:
+    with LocalCommand(["sh", "-c", script]) as one:
         one.start()
         while not (tmp_path / "ready").exists():
             time.sleep(0.01)
@@ -101,7 +101,7 @@ def test_it_may_tidy_up_before_it_is_killed(tmp_path: Path) -> None:
 
 
 def test_what_ended_before_we_looked_has_ended_though_its_time_is_over() -> None:
-    with Program(["true"]) as one:
+    with LocalCommand(["true"]) as one:
         one.start()
         os.waitid(os.P_PID, one._process.pid, os.WEXITED | os.WNOWAIT)
         assert one.end(boottime() - 60).code == 0
@@ -139,13 +139,13 @@ def test_it_sees_no_variable_of_ours_but_the_path(monkeypatch: pytest.MonkeyPatc
 def test_what_cannot_be_run_is_useless(tmp_path: Path) -> None:
     (tmp_path / "no-program").write_text("text")
     for arguments in (["no-such-program"], [str(tmp_path / "no-program")], [str(tmp_path)], [""]):
-        with pytest.raises(Useless, match="no program"):
-            Program(arguments)
-    with pytest.raises(Useless, match="there is no folder"):
-        Program(["true"], cwd=str(tmp_path / "nowhere"))
+        with pytest.raises(PermanentError, match="no program"):
+            LocalCommand(arguments)
+    with pytest.raises(PermanentError, match="there is no folder"):
+        LocalCommand(["true"], cwd=str(tmp_path / "nowhere"))
     (tmp_path / "no-program").chmod(0o755)
     (tmp_path / "no-program").write_text("#!/no/such/interpreter\n")
-    with pytest.raises(Useless, match="could not be started"):
+    with pytest.raises(PermanentError, match="could not be started"):
         run([str(tmp_path / "no-program")], long_from_now())
 
 
@@ -158,7 +158,7 @@ def test_nothing_is_left_open() -> None:
 
 
 def test_a_clock_that_is_past_the_deadline_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Program(["sleep", "600"]) as one:
+    with LocalCommand(["sleep", "600"]) as one:
         one.start()
         now = boottime()
         monkeypatch.setattr(local, "boottime", lambda: now + 120)

@@ -24,7 +24,7 @@ from paramedic.alerts.alert import Severity
 from paramedic.audit.chain import verify
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun
-from paramedic.errors import Refused, Useless
+from paramedic.errors import PermanentError, Refused
 from paramedic.incidents.incident import State
 from paramedic.oncall.rotation import Override
 from paramedic.remediation.approval import Answer, Approval
@@ -468,10 +468,10 @@ def test_a_backup_of_a_newer_version_is_refused_in_words(life: Settings, tmp_pat
     if life.store().startswith("sqlite"):
         back_up(life, tmp_path / "backup")
         fresh = replace_data(life, tmp_path / "fresh")
-        with pytest.raises(Useless, match="9999.*install the version that made it"):
+        with pytest.raises(PermanentError, match="9999.*install the version that made it"):
             restore(fresh, tmp_path / "backup", by="ada")
     else:
-        with pytest.raises(Useless, match="9999.*install the version that made it"):
+        with pytest.raises(PermanentError, match="9999.*install the version that made it"):
             back_up(life, tmp_path / "backup")
 
 

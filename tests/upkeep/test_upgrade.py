@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from paramedic.cli import main
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.settings import Settings
 from paramedic.store import REVISIONS, Store, StoreUnknown, connect, migrations
 from paramedic.store.migrations import migrate, revision_of
@@ -80,7 +80,7 @@ def test_a_backup_of_an_older_version_is_restored_by_a_newer_one(old: Settings, 
 
 def test_a_store_of_a_newer_version_is_left_alone_in_words(old: Settings, tmp_path: Path) -> None:
     said(old.store(), "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(Useless, match="9999.*install the version that made it"):
+    with pytest.raises(PermanentError, match="9999.*install the version that made it"):
         upgrade(old, tmp_path / "before")
     assert not (tmp_path / "before").exists()
 

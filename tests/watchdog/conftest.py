@@ -13,7 +13,7 @@ from watchdog_harness import Kennel, Outside
 from paramedic.paging import Pager
 from paramedic.settings import Settings
 from paramedic.store import Store
-from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.prefect_status import PrefectStatus
 from paramedic.watchdog.watchdog import Watchdog
 
 
@@ -42,5 +42,5 @@ def chosen(tmp_path: Path, outside: Outside, postbox: Postbox) -> Settings:
 def kennel(store_url: str, timed: Store, clock: Clock, chosen: Settings, outside: Outside, postbox: Postbox) -> Kennel:
     pager = Pager(timed, chosen, on_call(), steady=clock.steady)
     probe = Store(store_url, now=clock.now)
-    watchdog = Watchdog(chosen, timed, probe, pager, PrefectEyes(chosen), steady=clock.steady)
+    watchdog = Watchdog(chosen, timed, probe, pager, PrefectStatus(chosen), steady=clock.steady)
     return Kennel(watchdog, timed, clock, outside, postbox)

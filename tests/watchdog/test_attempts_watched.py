@@ -13,71 +13,78 @@ from paramedic.settings import Settings
 from paramedic.store import Store, approvals, claims, incidents
 from paramedic.store.claims import Claim
 from paramedic.store.incidents import Attempt
-from paramedic.watchdog.attempts import Fate, Stand, Suspect, judge, suspect
-from paramedic.watchdog.prefect_status import GONE, PrefectEyes
+from paramedic.watchdog.attempts import AttemptProgress, AttemptVerdict, Suspect, judge, suspect
+from paramedic.watchdog.prefect_status import GONE, PrefectStatus
 
 pytestmark = pytest.mark.real
 
 #: Where the attempt stands, for how many seconds nothing was heard, what Prefect says, and what is right.
 TABLE = [
-    (Stand.HOLDING, 0, "RUNNING", Fate.WAIT),
-    (Stand.HOLDING, 0, "CRASHED", Fate.WAIT),  # a run that was declared dead may be alive: believe its claim
-    (Stand.HOLDING, 0, "CANCELLING", Fate.WAIT),  # it sees that itself
-    (Stand.HOLDING, 0, "CANCELLED", Fate.HAND_OVER),
-    (Stand.HOLDING, 0, GONE, Fate.WAIT),
-    (Stand.HOLDING, 0, None, Fate.WAIT),
-    (Stand.LAPSED, 1, "CRASHED", Fate.RAISE),
-    (Stand.LAPSED, 1, "RUNNING", Fate.RAISE),  # Prefect has not noticed yet
-    (Stand.LAPSED, 1, "COMPLETED", Fate.RAISE),
-    (Stand.LAPSED, 1, GONE, Fate.RAISE),
-    (Stand.LAPSED, 1, "CANCELLED", Fate.HAND_OVER),
-    (Stand.LAPSED, 1, "CANCELLING", Fate.HAND_OVER),
-    (Stand.LAPSED, 1, "PAUSED", Fate.HAND_OVER),
-    (Stand.LAPSED, 60, None, Fate.WAIT),  # it may have been cancelled
-    (Stand.LAPSED, 61, None, Fate.HAND_OVER),
-    (Stand.UNCLAIMED, 30, "CRASHED", Fate.WAIT),  # a story may stand before its claim, or behind it
-    (Stand.UNCLAIMED, 31, "CRASHED", Fate.RAISE),
-    (Stand.UNCLAIMED, 31, "CANCELLED", Fate.HAND_OVER),
-    (Stand.UNCLAIMED, 31, None, Fate.WAIT),
-    (Stand.UNCLAIMED, 61, None, Fate.HAND_OVER),
-    (Stand.WAITING, 0, "PAUSED", Fate.WAIT),  # a person may take their time
-    (Stand.WAITING, 999, "PAUSED", Fate.WAIT),  # killed with its claim, once it was suspended
-    (Stand.WAITING, 999, None, Fate.WAIT),
-    (Stand.WAITING, 0, "SCHEDULED", Fate.WAIT),  # answered in Prefect's form, and not back yet
-    (Stand.WAITING, 0, "RUNNING", Fate.WAIT),
-    (Stand.WAITING, 31, "RUNNING", Fate.RAISE),  # killed with its claim, before it was suspended
-    (Stand.WAITING, 0, "CANCELLED", Fate.HAND_OVER),
-    (Stand.WAITING, 0, "CANCELLING", Fate.HAND_OVER),
-    (Stand.WAITING, 0, "CRASHED", Fate.RAISE),
-    (Stand.WAITING, 0, "FAILED", Fate.RAISE),
-    (Stand.WAITING, 0, GONE, Fate.RAISE),
-    (Stand.DECIDED, 30, "PAUSED", Fate.WAIT),
-    (Stand.DECIDED, 60, "PAUSED", Fate.WAIT),
-    (Stand.DECIDED, 61, "PAUSED", Fate.HAND_OVER),  # nobody resumes it
-    (Stand.DECIDED, 61, "SCHEDULED", Fate.HAND_OVER),
-    (Stand.DECIDED, 60, "RUNNING", Fate.WAIT),
-    (Stand.DECIDED, 61, "RUNNING", Fate.RAISE),
-    (Stand.DECIDED, 31, "CRASHED", Fate.RAISE),
-    (Stand.DECIDED, 31, "CANCELLED", Fate.HAND_OVER),
-    (Stand.UNBEGUN, 30, "CRASHED", Fate.WAIT),
-    (Stand.UNBEGUN, 31, "CRASHED", Fate.RAISE),
-    (Stand.UNBEGUN, 31, "FAILED", Fate.RAISE),
-    (Stand.UNBEGUN, 31, "COMPLETED", Fate.RAISE),
-    (Stand.UNBEGUN, 31, GONE, Fate.RAISE),  # another Prefect stands there
-    (Stand.UNBEGUN, 31, "CANCELLED", Fate.HAND_OVER),
-    (Stand.UNBEGUN, 60, "SCHEDULED", Fate.WAIT),  # late alone is no news
-    (Stand.UNBEGUN, 61, "SCHEDULED", Fate.HAND_OVER),
-    (Stand.UNBEGUN, 60, "RUNNING", Fate.WAIT),  # a stock worker imports for long
-    (Stand.UNBEGUN, 61, "RUNNING", Fate.RAISE),
-    (Stand.UNBEGUN, 61, "PENDING", Fate.RAISE),
-    (Stand.UNBEGUN, 60, None, Fate.WAIT),
-    (Stand.UNBEGUN, 61, None, Fate.HAND_OVER),
+    (AttemptProgress.HOLDING, 0, "RUNNING", AttemptVerdict.WAIT),
+    (
+        AttemptProgress.HOLDING,
+        0,
+        "CRASHED",
+        AttemptVerdict.WAIT,
+    ),  # a run that was declared dead may be alive: believe its claim
+    (AttemptProgress.HOLDING, 0, "CANCELLING", AttemptVerdict.WAIT),  # it sees that itself
+    (AttemptProgress.HOLDING, 0, "CANCELLED", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.HOLDING, 0, GONE, AttemptVerdict.WAIT),
+    (AttemptProgress.HOLDING, 0, None, AttemptVerdict.WAIT),
+    (AttemptProgress.LAPSED, 1, "CRASHED", AttemptVerdict.RAISE),
+    (AttemptProgress.LAPSED, 1, "RUNNING", AttemptVerdict.RAISE),  # Prefect has not noticed yet
+    (AttemptProgress.LAPSED, 1, "COMPLETED", AttemptVerdict.RAISE),
+    (AttemptProgress.LAPSED, 1, GONE, AttemptVerdict.RAISE),
+    (AttemptProgress.LAPSED, 1, "CANCELLED", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.LAPSED, 1, "CANCELLING", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.LAPSED, 1, "PAUSED", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.LAPSED, 60, None, AttemptVerdict.WAIT),  # it may have been cancelled
+    (AttemptProgress.LAPSED, 61, None, AttemptVerdict.HAND_OVER),
+    (AttemptProgress.UNCLAIMED, 30, "CRASHED", AttemptVerdict.WAIT),  # a story may stand before its claim, or behind it
+    (AttemptProgress.UNCLAIMED, 31, "CRASHED", AttemptVerdict.RAISE),
+    (AttemptProgress.UNCLAIMED, 31, "CANCELLED", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.UNCLAIMED, 31, None, AttemptVerdict.WAIT),
+    (AttemptProgress.UNCLAIMED, 61, None, AttemptVerdict.HAND_OVER),
+    (AttemptProgress.WAITING, 0, "PAUSED", AttemptVerdict.WAIT),  # a person may take their time
+    (AttemptProgress.WAITING, 999, "PAUSED", AttemptVerdict.WAIT),  # killed with its claim, once it was suspended
+    (AttemptProgress.WAITING, 999, None, AttemptVerdict.WAIT),
+    (AttemptProgress.WAITING, 0, "SCHEDULED", AttemptVerdict.WAIT),  # answered in Prefect's form, and not back yet
+    (AttemptProgress.WAITING, 0, "RUNNING", AttemptVerdict.WAIT),
+    (AttemptProgress.WAITING, 31, "RUNNING", AttemptVerdict.RAISE),  # killed with its claim, before it was suspended
+    (AttemptProgress.WAITING, 0, "CANCELLED", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.WAITING, 0, "CANCELLING", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.WAITING, 0, "CRASHED", AttemptVerdict.RAISE),
+    (AttemptProgress.WAITING, 0, "FAILED", AttemptVerdict.RAISE),
+    (AttemptProgress.WAITING, 0, GONE, AttemptVerdict.RAISE),
+    (AttemptProgress.DECIDED, 30, "PAUSED", AttemptVerdict.WAIT),
+    (AttemptProgress.DECIDED, 60, "PAUSED", AttemptVerdict.WAIT),
+    (AttemptProgress.DECIDED, 61, "PAUSED", AttemptVerdict.HAND_OVER),  # nobody resumes it
+    (AttemptProgress.DECIDED, 61, "SCHEDULED", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.DECIDED, 60, "RUNNING", AttemptVerdict.WAIT),
+    (AttemptProgress.DECIDED, 61, "RUNNING", AttemptVerdict.RAISE),
+    (AttemptProgress.DECIDED, 31, "CRASHED", AttemptVerdict.RAISE),
+    (AttemptProgress.DECIDED, 31, "CANCELLED", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.UNBEGUN, 30, "CRASHED", AttemptVerdict.WAIT),
+    (AttemptProgress.UNBEGUN, 31, "CRASHED", AttemptVerdict.RAISE),
+    (AttemptProgress.UNBEGUN, 31, "FAILED", AttemptVerdict.RAISE),
+    (AttemptProgress.UNBEGUN, 31, "COMPLETED", AttemptVerdict.RAISE),
+    (AttemptProgress.UNBEGUN, 31, GONE, AttemptVerdict.RAISE),  # another Prefect stands there
+    (AttemptProgress.UNBEGUN, 31, "CANCELLED", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.UNBEGUN, 60, "SCHEDULED", AttemptVerdict.WAIT),  # late alone is no news
+    (AttemptProgress.UNBEGUN, 61, "SCHEDULED", AttemptVerdict.HAND_OVER),
+    (AttemptProgress.UNBEGUN, 60, "RUNNING", AttemptVerdict.WAIT),  # a stock worker imports for long
+    (AttemptProgress.UNBEGUN, 61, "RUNNING", AttemptVerdict.RAISE),
+    (AttemptProgress.UNBEGUN, 61, "PENDING", AttemptVerdict.RAISE),
+    (AttemptProgress.UNBEGUN, 60, None, AttemptVerdict.WAIT),
+    (AttemptProgress.UNBEGUN, 61, None, AttemptVerdict.HAND_OVER),
 ]
 
 
 @pytest.mark.parametrize(("stand", "seconds", "state", "right"), TABLE)
 @pytest.mark.parametrize("backend", ["sqlite"])
-def test_the_fate_of_an_attempt(timed: Store, stand: Stand, seconds: int, state: str | None, right: Fate) -> None:
+def test_the_fate_of_an_attempt(
+    timed: Store, stand: AttemptProgress, seconds: int, state: str | None, right: AttemptVerdict
+) -> None:
     incident = dispatched(timed)
     with timed.read() as tx:
         attempt = incidents.attempt_of(tx, incident.number, 1)
@@ -94,7 +101,7 @@ def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, kenn
             assert attempt is not None
             return suspect(tx, attempt)
 
-    def stands(incident: Incident) -> Stand | None:
+    def stands(incident: Incident) -> AttemptProgress | None:
         found = look(incident)
         return found.stand if found else None
 
@@ -106,14 +113,14 @@ def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, kenn
     everything = (waiting, unbegun, unclaimed, working, done)
     assert [stands(one) for one in everything] == [
         None,
-        Stand.UNBEGUN,
-        Stand.UNCLAIMED,
-        Stand.HOLDING,
-        Stand.UNCLAIMED,
+        AttemptProgress.UNBEGUN,
+        AttemptProgress.UNCLAIMED,
+        AttemptProgress.HOLDING,
+        AttemptProgress.UNCLAIMED,
     ]
     kennel.clock.advance(timedelta(seconds=11))
-    assert stands(working) is Stand.LAPSED
-    assert stands(done) is Stand.UNCLAIMED
+    assert stands(working) is AttemptProgress.LAPSED
+    assert stands(done) is AttemptProgress.UNCLAIMED
     with timed.record() as tx:
         incidents.acknowledge(tx, working.number, by="ada", reason="on the command line")
     assert look(working) is None
@@ -179,7 +186,10 @@ def test_who_has_answered_is_not_asked_again_because_the_run_is_late(timed: Stor
         attempt = incidents.attempt_of(tx, incident.number, 1)
     assert attempt is not None
     quick = Settings(claim_within=timedelta(seconds=15))
-    for stand, right in ((Stand.UNBEGUN, Fate.RAISE), (Stand.DECIDED, Fate.WAIT)):
+    for stand, right in (
+        (AttemptProgress.UNBEGUN, AttemptVerdict.RAISE),
+        (AttemptProgress.DECIDED, AttemptVerdict.WAIT),
+    ):
         assert judge(Suspect(attempt, incident, stand, timedelta(seconds=45)), "PENDING", quick)[0] is right
 
 
@@ -255,12 +265,12 @@ def test_a_prefect_that_is_silent_is_waited_for_and_then_a_person_has_it(kennel:
 def test_a_run_that_moves_while_prefect_is_asked_is_left_alone(kennel: Kennel, monkeypatch: pytest.MonkeyPatch) -> None:
     incident = dispatched(kennel.store)
 
-    def answer_late(_: PrefectEyes, __: str) -> str:
+    def answer_late(_: PrefectStatus, __: str) -> str:
         with kennel.store.record() as tx:
             assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         return "CRASHED"
 
-    monkeypatch.setattr(PrefectEyes, "state", answer_late)
+    monkeypatch.setattr(PrefectStatus, "state", answer_late)
     kennel.after(31)
     assert kennel.attempts(incident) == ["open"]
 

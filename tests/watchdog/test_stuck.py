@@ -14,7 +14,7 @@ from watchdog_harness import Kennel
 from paramedic.settings import Settings
 from paramedic.transports import http_deadline, prefect_http
 from paramedic.watchdog import watchdog
-from paramedic.watchdog.prefect_status import PrefectEyes
+from paramedic.watchdog.prefect_status import PrefectStatus
 
 pytestmark = pytest.mark.usefixtures("_quick")
 
@@ -162,7 +162,7 @@ def test_a_prefect_that_drips_holds_no_look(monkeypatch: pytest.MonkeyPatch) -> 
             line.recv(0)
 
     with scripted(drip) as url:
-        eyes = PrefectEyes(Settings(prefect_api_url=f"{url}/api"))
+        eyes = PrefectStatus(Settings(prefect_api_url=f"{url}/api"))
         eyes._http.timeout = 0.3
         began = time.monotonic()
         assert eyes.complaint() is not None

@@ -5,7 +5,7 @@ import re
 import threading
 from collections.abc import Mapping
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.text import chat_text
 from paramedic.text.sanitize import one_line, visible
 
@@ -36,7 +36,7 @@ class Teller:
     """Speaks through one service."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
-        """`url`: as apprise writes it. Raises Useless if it is missing, or names no service that apprise knows."""
+        """`url`: as apprise writes it. Raises PermanentError if it is missing, or names no service that apprise knows."""
         # Apprise takes a second to import, with all its services; only who sends through it pays.
         import apprise
 
@@ -45,7 +45,7 @@ class Teller:
         )
         service = apprise.Apprise.instantiate(settings.get("url", ""), asset=asset)
         if service is None:
-            raise Useless("the channel's url is none that apprise knows")  # its words would repeat the url
+            raise PermanentError("the channel's url is none that apprise knows")  # its words would repeat the url
         if service.overflow_mode is apprise.OverflowMode.UPSTREAM:
             service.overflow_mode = apprise.OverflowMode.TRUNCATE  # a page that is cut beats one that is refused
         schema = settings.get("url", "").partition("://")[0].strip().lower()
@@ -62,7 +62,7 @@ class Teller:
         headers: Mapping[str, str],
         message_id: str,  # noqa: ARG002 - few services know one; a repeat is told as it is
     ) -> None:
-        """Hand one message to the service. Raises TryAgain, or Useless where it answered with a no."""
+        """Hand one message to the service. Raises TemporaryError, or PermanentError where it answered with a no."""
         import apprise
 
         kind = headers.get("X-Paramedic-Kind", "")
@@ -80,5 +80,5 @@ class Teller:
             log.removeHandler(heard)
         words = one_line("\n".join(heard.lines).strip())
         if not left:
-            refused = Useless if _NO.search(words) else TryAgain
+            refused = PermanentError if _NO.search(words) else TemporaryError
             raise refused(words or "the service did not take it, and apprise does not say why")

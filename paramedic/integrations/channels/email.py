@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import utc_now
 from paramedic.text.sanitize import one_line, visible
 
@@ -27,7 +27,7 @@ class Teller:
     def __init__(self, settings: Mapping[str, str], timeout: timedelta = timedelta(seconds=10)) -> None:
         """`url`: smtp://host, smtp://user:password@host:port or smtps://…; `sender`: whom the mail comes from.
 
-        Raises Useless if one of them is missing or cannot be right.
+        Raises PermanentError if one of them is missing or cannot be right.
         """
         self._timeout = timeout.total_seconds()
         try:
@@ -35,11 +35,11 @@ class Teller:
             self._sender = _address(settings["sender"])
             self._port = parts.port
         except KeyError as error:
-            raise Useless(f"e-mail cannot be sent without the setting {error}") from error
+            raise PermanentError(f"e-mail cannot be sent without the setting {error}") from error
         except ValueError as error:
-            raise Useless("the address of the mail server cannot be right") from error
+            raise PermanentError("the address of the mail server cannot be right") from error
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-            raise Useless("the address of the mail server is neither smtp://… nor smtps://…")
+            raise PermanentError("the address of the mail server is neither smtp://… nor smtps://…")
         self._tls = parts.scheme == "smtps"
         self._host = parts.hostname
         self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
@@ -49,7 +49,7 @@ class Teller:
     ) -> None:
         """Hand one message for one person to the server. What is data can become neither a header nor a recipient.
 
-        Raises TryAgain if the server is away or says "later" (4xx), Useless if it says no (5xx), if `to` is no
+        Raises TemporaryError if the server is away or says "later" (4xx), PermanentError if it says no (5xx), if `to` is no
         address, or if a password would travel in the clear. A repeated call is a repeated message, with the same id.
         """
         person = _address(to)
@@ -93,7 +93,7 @@ class Teller:
                 server.starttls(context=ssl.create_default_context())
                 private = True
             if self._login and not private:
-                raise Useless(f"{self._host} offers no TLS, and a password is not sent in the clear")
+                raise PermanentError(f"{self._host} offers no TLS, and a password is not sent in the clear")
             if self._login:
                 server.login(*self._login)
             yield server
@@ -111,26 +111,26 @@ def _translated() -> Iterator[None]:
     except smtplib.SMTPResponseException as error:
         raise _refused(error.smtp_code, error.smtp_error) from error
     except smtplib.SMTPNotSupportedError as error:
-        raise Useless(f"the mail server cannot do what is needed: {error}") from error
+        raise PermanentError(f"the mail server cannot do what is needed: {error}") from error
     except ssl.SSLCertVerificationError as error:
-        raise Useless(f"the mail server's certificate is not trusted: {error.verify_message}") from error
+        raise PermanentError(f"the mail server's certificate is not trusted: {error.verify_message}") from error
     except OSError as error:
-        raise TryAgain(f"the mail server is not there: {error}") from error
+        raise TemporaryError(f"the mail server is not there: {error}") from error
     except UnicodeError as error:
-        raise Useless("the mail server's name or the login has characters that cannot be sent") from error
+        raise PermanentError("the mail server's name or the login has characters that cannot be sent") from error
 
 
-def _refused(code: int, said: bytes | str) -> TryAgain | Useless:
+def _refused(code: int, said: bytes | str) -> TemporaryError | PermanentError:
     words = one_line(said.decode("utf-8", "backslashreplace") if isinstance(said, bytes) else said)
-    kind = Useless if code >= 500 else TryAgain
+    kind = PermanentError if code >= 500 else TemporaryError
     return kind(f"the mail server answered {code}: {words}")
 
 
 def _address(written: str) -> Address:
-    """One mailbox, `a@b` or `Name <a@b>`. Raises Useless on none, on several, and on a line break."""
+    """One mailbox, `a@b` or `Name <a@b>`. Raises PermanentError on none, on several, and on a line break."""
     read = policy.SMTP.header_factory("To", one_line(written))
     if one_line(written) != written or read.defects or len(read.addresses) != 1 or not read.addresses[0].domain:
-        raise Useless(f"{one_line(written)!r} is no e-mail address")
+        raise PermanentError(f"{one_line(written)!r} is no e-mail address")
     return cast("Address", read.addresses[0])
 
 

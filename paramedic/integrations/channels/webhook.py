@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, InvalidURL
 from urllib.parse import urlsplit
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import iso, spoken, utc_now
 from paramedic.text.sanitize import one_line, visible
 
@@ -32,7 +32,7 @@ class Teller:
     def __init__(self, settings: Mapping[str, str], timeout: timedelta = timedelta(seconds=10)) -> None:
         """`url`: http:// or https://…; `secret`: `whsec_` and 24 to 64 bytes in base64.
 
-        Raises Useless if one of them is missing or cannot be right.
+        Raises PermanentError if one of them is missing or cannot be right.
         """
         self._timeout = timeout
         try:
@@ -40,13 +40,15 @@ class Teller:
             self._key = base64.b64decode(settings["secret"].removeprefix("whsec_"), validate=True)
             self._host, self._port = parts.hostname, parts.port
         except KeyError as error:
-            raise Useless(f"a webhook cannot be sent without the setting {error}") from error
+            raise PermanentError(f"a webhook cannot be sent without the setting {error}") from error
         except ValueError as error:
-            raise Useless("the webhook's url cannot be right, or its secret is not `whsec_` and base64") from error
+            raise PermanentError(
+                "the webhook's url cannot be right, or its secret is not `whsec_` and base64"
+            ) from error
         if parts.scheme not in ("http", "https") or not self._host or "@" in parts.netloc:
-            raise Useless("the webhook's url is neither http://HOST/… nor https://HOST/…, without a login")
+            raise PermanentError("the webhook's url is neither http://HOST/… nor https://HOST/…, without a login")
         if not 24 <= len(self._key) <= 64:
-            raise Useless(f"the webhook's secret has {len(self._key)} bytes; it has 24 to 64, written in base64")
+            raise PermanentError(f"the webhook's secret has {len(self._key)} bytes; it has 24 to 64, written in base64")
         self._tls = parts.scheme == "https"
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
@@ -61,7 +63,7 @@ class Teller:
     ) -> None:
         """Post one message, whole and answered within the time-out. A repeated call is a repeat with the same id.
 
-        Raises TryAgain on no answer, 408, 425, 429 (with how long it asks to wait) and 5xx, Useless on any other
+        Raises TemporaryError on no answer, 408, 425, 429 (with how long it asks to wait) and 5xx, PermanentError on any other
         answer but 2xx: a redirect is not followed.
         """
         now = utc_now()
@@ -104,12 +106,12 @@ class Teller:
                     raise TimeoutError("it was cut off")
                 _judge(answer)
         except (InvalidURL, UnicodeError) as error:
-            raise Useless("the webhook's url has characters that cannot be sent") from error
+            raise PermanentError("the webhook's url has characters that cannot be sent") from error
         except ssl.SSLCertVerificationError as error:
-            raise Useless(f"the webhook's certificate is not trusted: {error.verify_message}") from error
+            raise PermanentError(f"the webhook's certificate is not trusted: {error.verify_message}") from error
         except (OSError, HTTPException) as error:
             words = one_line(str(error)) or type(error).__name__
-            raise TryAgain(f"the webhook gave no whole answer within {spoken(self._timeout)}: {words}") from error
+            raise TemporaryError(f"the webhook gave no whole answer within {spoken(self._timeout)}: {words}") from error
         finally:
             line.close()
 
@@ -122,13 +124,13 @@ def _judge(answer: HTTPResponse) -> None:
         return
     words = f"the webhook answered {answer.status}"
     if 300 <= answer.status < 400:
-        raise Useless(f"{words}, and redirects are not followed")
+        raise PermanentError(f"{words}, and redirects are not followed")
     with suppress(OSError, HTTPException):  # the status alone says enough
         said = one_line(answer.read(_ANSWER_LIMIT).decode("utf-8", "backslashreplace"))
         words += f": {said}" if said else ""
     if answer.status in _LATER or answer.status >= 500:
-        raise TryAgain(words, after=_asked_to_wait(answer.headers.get("Retry-After", "")))
-    raise Useless(words)
+        raise TemporaryError(words, after=_asked_to_wait(answer.headers.get("Retry-After", "")))
+    raise PermanentError(words)
 
 
 def _asked_to_wait(said: str) -> timedelta | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import psutil
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,14 @@ class HostRow:
 
 
 def used(path: str, sample: timedelta = timedelta(milliseconds=500)) -> HostRow:
-    """How much is used now, CPU over `sample`; the disk is the one that holds `path`. Raises Useless where there is none."""
+    """How much is used now, CPU over `sample`; the disk is the one that holds `path`.
+
+    Raises PermanentError where there is none.
+    """
     try:
         disk = psutil.disk_usage(path)
     except OSError as error:
-        raise Useless(f"the disk of {path} cannot be read: {error.strerror}") from error
+        raise PermanentError(f"the disk of {path} cannot be read: {error.strerror}") from error
     cpu = psutil.cpu_percent(sample.total_seconds())
     memory = psutil.virtual_memory()
     return HostRow(cpu, memory.total - memory.available, memory.percent, disk.percent)

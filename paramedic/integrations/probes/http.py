@@ -10,7 +10,7 @@ from functools import cache
 import httpx
 import pycurl
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.machine.clock import spoken
 from paramedic.remediation import probe_answer
 from paramedic.remediation.health import Sight
@@ -44,7 +44,7 @@ def probe(url: str, timeout: timedelta) -> Probe:
 
     No answer is an answer too, never an exception; which of them are failing, and which say that we cannot see,
     `paramedic.remediation.probe_answer` decides. Follows no redirect, uses no proxy, reads at most 64 KiB, believes the
-    machine's own certificate authorities. Raises Useless on a URL that cannot be asked.
+    machine's own certificate authorities. Raises PermanentError on a URL that cannot be asked.
     """
     asked = _address(url)
     curl = pycurl.Curl()
@@ -85,9 +85,11 @@ def _address(url: str) -> str:
         parsed = httpx.URL(url)
         host, text = parsed.host, str(parsed)
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
-        raise Useless(f"this URL cannot be probed: {one_line(str(error))}") from error
+        raise PermanentError(f"this URL cannot be probed: {one_line(str(error))}") from error
     if parsed.scheme not in ("http", "https") or not host:
-        raise Useless(f"this URL cannot be probed: {one_line(url)!r:.200}; write http://HOST/… or https://HOST/…")
+        raise PermanentError(
+            f"this URL cannot be probed: {one_line(url)!r:.200}; write http://HOST/… or https://HOST/…"
+        )
     return text
 
 
@@ -122,7 +124,7 @@ def _seen(
         return probe_answer.of_status(status or 0)
     code, words = fault[0], one_line(fault[1])
     if code in _CANNOT:
-        raise Useless(f"this URL cannot be probed: {words}")
+        raise PermanentError(f"this URL cannot be probed: {words}")
     connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
     if code == pycurl.E_OPERATION_TIMEDOUT:
         late = f"no whole answer within {spoken(timeout)}"

@@ -4,14 +4,14 @@ import os
 import stat
 from pathlib import Path
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.text.sanitize import visible
 
 
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
     """The last whole lines of a regular file; what is no text or would move a terminal is escaped, visibly.
 
-    Raises TryAgain if it is not there (it may be in rotation), Useless if it is no regular file or may not be read.
+    Raises TemporaryError if it is not there (it may be in rotation), PermanentError if it is no regular file or may not be read.
     """
     try:
         _regular(path, Path(path).stat())  # before it is opened: opening some devices does something
@@ -25,9 +25,9 @@ def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str
         finally:
             os.close(file)
     except FileNotFoundError as error:
-        raise TryAgain(f"there is no {path} just now") from error
+        raise TemporaryError(f"there is no {path} just now") from error
     except (OSError, ValueError) as error:
-        raise Useless(f"{path} cannot be read: {error}") from error
+        raise PermanentError(f"{path} cannot be read: {error}") from error
     if start and b"\n" in data[:-1]:
         data = data.partition(b"\n")[2]  # the first line is cut, perhaps in the middle of a character
     lines = visible(data.decode("utf-8", "backslashreplace")).split("\n")
@@ -37,5 +37,5 @@ def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str
 
 def _regular(path: str | Path, found: os.stat_result) -> int:
     if not stat.S_ISREG(found.st_mode):
-        raise Useless(f"{path} is no regular file")
+        raise PermanentError(f"{path} is no regular file")
     return found.st_size

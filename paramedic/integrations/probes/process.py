@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import psutil
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.text.sanitize import one_line
 
 CMDLINE_LIMIT = 500  # characters
@@ -28,7 +28,7 @@ class ProcessRow:
 
 
 def resident_memory(pid: int) -> int:
-    """Bytes of memory the process holds now. Raises Useless if it is gone or may not be read."""
+    """Bytes of memory the process holds now. Raises PermanentError if it is gone or may not be read."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except (psutil.Error, ValueError) as error:
@@ -45,7 +45,7 @@ class Use:
 
 
 def used(pid: int, sample: timedelta = timedelta(milliseconds=500)) -> Use:
-    """What the process uses now, CPU over `sample`. Raises Useless if it is gone or may not be read."""
+    """What the process uses now, CPU over `sample`. Raises PermanentError if it is gone or may not be read."""
     try:
         process = psutil.Process(pid)
         cpu = process.cpu_percent(sample.total_seconds())
@@ -57,7 +57,7 @@ def used(pid: int, sample: timedelta = timedelta(milliseconds=500)) -> Use:
 def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[ProcessRow]:
     """The process and its descendants, itself first; CPU is measured over `sample`.
 
-    Raises Useless if the process is gone or may not be read; a descendant that goes while we look is left out.
+    Raises PermanentError if the process is gone or may not be read; a descendant that goes while we look is left out.
     """
     try:
         root = psutil.Process(pid)
@@ -69,7 +69,7 @@ def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[Proc
     time.sleep(sample.total_seconds())
     rows = [row for process in family if (row := _row(process))]
     if not rows or rows[0].pid != pid:
-        raise Useless(f"process {pid} is gone")
+        raise PermanentError(f"process {pid} is gone")
     return rows
 
 
@@ -114,6 +114,6 @@ def _row(process: psutil.Process) -> ProcessRow | None:
     )
 
 
-def _useless(pid: int, error: Exception) -> Useless:
+def _useless(pid: int, error: Exception) -> PermanentError:
     gone = isinstance(error, psutil.NoSuchProcess | ValueError)
-    return Useless(f"process {pid} {'is gone' if gone else 'may not be read by this user'}")
+    return PermanentError(f"process {pid} {'is gone' if gone else 'may not be read by this user'}")

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.machine.clock import spoken
 from paramedic.remediation import probe_answer
 from paramedic.remediation.health import Sight
@@ -29,7 +29,8 @@ class Connection:
 def connect(host: str, port: int, timeout: timedelta) -> Connection:
     """Try once; the connection is closed at once, and nothing is sent. No answer is an answer too, never an exception.
 
-    Which of them are failing, and which say that we cannot see, `paramedic.remediation.probe_answer` decides. Raises Useless
+    Which of them are failing, and which say that we cannot see, `paramedic.remediation.probe_answer` decides. Raises
+    PermanentError
     on an address that cannot be asked. A name is looked up for as long as the machine's resolver takes.
     """
     begun = time.perf_counter()
@@ -46,5 +47,5 @@ def connect(host: str, port: int, timeout: timedelta) -> Connection:
     except OSError as error:
         return seen(probe_answer.of_errno(error.errno or 0), f"could not connect: {one_line(str(error))}")
     except (UnicodeError, OverflowError, ValueError) as error:
-        raise Useless(f"this address cannot be asked: {one_line(str(error))}") from error
+        raise PermanentError(f"this address cannot be asked: {one_line(str(error))}") from error
     return seen(Sight.WELL, "connected")

@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 
-from paramedic.errors import Refused, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.target import Command, Target
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
-from paramedic.transports.local import OutOfTime, Program, located
+from paramedic.transports.local import LocalCommand, OutOfTime, located
 
 #: So much of what the command said is in the words of an error.
 _WORDS = 1_000
@@ -36,7 +36,7 @@ class Changer:
         `last_look` is called once everything is ready, and its exception stops it: only the start of the command
         follows. The command goes on if this process dies, and is ended after its time by a guard (coreutils' timeout).
 
-        Nothing ran if it raises Refused or TryAgain. Useless: the command failed, or cannot be run at all; the words
+        Nothing ran if it raises Refused or TemporaryError. PermanentError: the command failed, or cannot be run at all; the words
         tell. Unknown: its time was over and its process group was ended, wherever it had come to.
         """
         command, name = self._command, f"the command {self._command.name} of {self._target.id}"
@@ -44,7 +44,7 @@ class Changer:
         deadline = boottime() + self._within.total_seconds()
         guard = ("timeout", "--signal=KILL", str(self._within.total_seconds() + _GUARD_SECONDS))
         guarded = (*guard, located(command.run[0]), *command.run[1:])
-        with Program(guarded, cwd=command.cwd, environment=environment) as program:
+        with LocalCommand(guarded, cwd=command.cwd, environment=environment) as program:
             last_look()
             if boottime() >= deadline:
                 raise Refused(f"the {spoken(self._within)} for {name} were over before it was started")
@@ -53,16 +53,18 @@ class Changer:
             try:
                 ended = program.end(deadline)
             except OutOfTime as error:
-                raise Unknown(f"{name} {self._over}: {_said(error.said)}") from error
+                raise OutcomeUnknown(f"{name} {self._over}: {_said(error.said)}") from error
         if ended.code in _KILLED and boottime() >= deadline:  # by the guard, while we stood still
-            raise Unknown(f"{name} {self._over}: {_said(ended.errors or ended.output)}")
+            raise OutcomeUnknown(f"{name} {self._over}: {_said(ended.errors or ended.output)}")
         if ended.code != 0:
-            raise Useless(f"{name} ended with {ended.code}: {_said(ended.errors or ended.output)}")
+            raise PermanentError(f"{name} ended with {ended.code}: {_said(ended.errors or ended.output)}")
 
     def _variable(self, name: str) -> str:
         value = os.environ.get(name)
         if value is None:
-            raise Useless(f"the command {self._command.name} of {self._target.id} needs {name}, which is not set here")
+            raise PermanentError(
+                f"the command {self._command.name} of {self._target.id} needs {name}, which is not set here"
+            )
         return value
 
 

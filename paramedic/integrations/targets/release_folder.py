@@ -19,7 +19,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from paramedic.errors import Refused, TryAgain, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.machine.clock import boottime, iso, spoken, utc_now
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.release import Release
@@ -67,14 +67,14 @@ class Reader:
     def current(self) -> Release:
         """The release that `current` points at.
 
-        Raises Useless if the folder is not what docs/targets.md says: no folder, no symlink, one that leads elsewhere or
+        Raises PermanentError if the folder is not what docs/targets.md says: no folder, no symlink, one that leads elsewhere or
         to nothing, a log that cannot be read. A release that the log does not know is one nobody has said anything of.
         """
         with _opened(self._target) as folder:
             return _current(self._target, folder, _past(self._target, folder))
 
     def before(self) -> Release:
-        """The last release that was seen healthy before the current one. Raises Refused, or Useless as `current` does."""
+        """The last release that was seen healthy before the current one. Raises Refused, or PermanentError as `current` does."""
         with _opened(self._target) as folder:
             past = _past(self._target, folder)
             return _before(self._target, folder, past, _current(self._target, folder, past))
@@ -106,7 +106,7 @@ class Changer:
         Refused: nothing was changed, because another release is current, a deployment holds the log's lock, the log does
         not know how the current release came, it came by a roll-back, nothing healthy lies before it, or a release in
         between may not be crossed. One that nobody marked needs `approved`: a person's word for this very roll-back.
-        TryAgain and Useless: nothing was changed either. Unknown: it was, and is perhaps not on the disk yet.
+        TemporaryError and PermanentError: nothing was changed either. Unknown: it was, and is perhaps not on the disk yet.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
         with _opened(target) as folder, _locked(target, folder) as log:
@@ -143,13 +143,13 @@ def _move(target: Target, folder: int, log: int, said: dict[str, str]) -> None:
             os.ftruncate(log, size)
             raise
     except OSError as error:
-        raise TryAgain(f"{target.id} could not be rolled back: {error.strerror}") from error
+        raise TemporaryError(f"{target.id} could not be rolled back: {error.strerror}") from error
     reached("act_sent", target.id)
     try:
         os.fsync(log)
         os.fsync(folder)
     except OSError as error:
-        raise Unknown(f"{target.id} was rolled back, and the disk does not confirm it: {error}") from error
+        raise OutcomeUnknown(f"{target.id} was rolled back, and the disk does not confirm it: {error}") from error
 
 
 def _append(log: int, line: bytes) -> None:
@@ -216,7 +216,7 @@ def _past(target: Target, folder: int) -> _Past:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise Useless(
+            raise PermanentError(
                 f"{target.releases}/{LOG}:{number}: {where or 'the line'}: {first['msg']}; write "
                 '{"what":"deployed|healthy|bad","release":"ID","at":"2026-01-31T09:30:00Z"}'
             ) from error
@@ -247,11 +247,11 @@ def _lines(target: Target, folder: int) -> list[bytes]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise Useless(f"{target.releases}/{LOG} cannot be read: {error.strerror}") from error
+        raise PermanentError(f"{target.releases}/{LOG} cannot be read: {error.strerror}") from error
     try:
         found = os.fstat(log)
         if not stat.S_ISREG(found.st_mode) or found.st_size > LOG_LIMIT:
-            raise Useless(f"{target.releases}/{LOG} is no regular file of at most {LOG_LIMIT:,} B")
+            raise PermanentError(f"{target.releases}/{LOG} is no regular file of at most {LOG_LIMIT:,} B")
         text = os.pread(log, LOG_LIMIT, 0)
     finally:
         os.close(log)
@@ -261,7 +261,7 @@ def _lines(target: Target, folder: int) -> list[bytes]:
 def _current(target: Target, folder: int, past: _Past) -> Release:
     name = _link(target, folder)
     if (why := _lies(folder, name)) is not None:
-        raise Useless(f"`current` of {target.id} points at {name}, which {why or 'is not there'}")
+        raise PermanentError(f"`current` of {target.id} points at {name}, which {why or 'is not there'}")
     one = past.releases.get(name, _unknown(name))
     if not past.moves or past.moves[-1] != name:  # somebody moved it and wrote nothing: when, its symlink tells
         at = os.lstat("current", dir_fd=folder).st_mtime
@@ -270,16 +270,16 @@ def _current(target: Target, folder: int, past: _Past) -> Release:
 
 
 def _link(target: Target, folder: int) -> str:
-    """The release that `current` names. Raises Useless on anything but `releases/ID`, as it is or from the root on."""
+    """The release that `current` names. Raises PermanentError on anything but `releases/ID`, as it is or from the root on."""
     try:
         leads = os.readlink("current", dir_fd=folder)
     except FileNotFoundError as error:
-        raise Useless(f"{target.releases} has no `current`") from error
+        raise PermanentError(f"{target.releases} has no `current`") from error
     except OSError as error:
-        raise Useless(f"{target.releases}/current is no symlink: {error.strerror}") from error
+        raise PermanentError(f"{target.releases}/current is no symlink: {error.strerror}") from error
     inside = leads.removeprefix(f"{(target.releases or '').rstrip('/')}/").removesuffix("/")
     if not (found := re.fullmatch(f"releases/({_ID})", inside)):
-        raise Useless(f"{target.releases}/current leads to {one_line(leads)!r:.200}, and not to releases/ID")
+        raise PermanentError(f"{target.releases}/current leads to {one_line(leads)!r:.200}, and not to releases/ID")
     return found[1]
 
 
@@ -299,7 +299,7 @@ def _names(target: Target, folder: int) -> list[str]:
     try:
         inside = os.open("releases", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:
-        raise Useless(f"{target.releases}/releases cannot be read: {error.strerror}") from error
+        raise PermanentError(f"{target.releases}/releases cannot be read: {error.strerror}") from error
     try:
         with os.scandir(inside) as entries:
             return [entry.name for entry in entries]
@@ -313,7 +313,7 @@ def _opened(target: Target) -> Iterator[int]:
     try:
         folder = os.open(target.releases or "", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise Useless(f"the release folder {target.releases} of {target.id}: {error.strerror}") from error
+        raise PermanentError(f"the release folder {target.releases} of {target.id}: {error.strerror}") from error
     try:
         yield folder
     finally:
@@ -328,7 +328,7 @@ def _locked(target: Target, folder: int) -> Iterator[int]:
     except FileNotFoundError as error:
         raise Refused(f"{target.releases} has no {LOG}: nothing tells what there is to go back to") from error
     except OSError as error:
-        raise Useless(f"{target.releases}/{LOG} cannot be written: {error.strerror}") from error
+        raise PermanentError(f"{target.releases}/{LOG} cannot be written: {error.strerror}") from error
     try:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -346,9 +346,9 @@ def _beside(target: Target, folder: int, leads: str) -> Iterator[None]:
     try:
         os.symlink(leads, _BESIDE, dir_fd=folder)
     except PermissionError as error:
-        raise Useless(f"this user may not write in {target.releases}") from error
+        raise PermanentError(f"this user may not write in {target.releases}") from error
     except OSError as error:
-        raise TryAgain(f"{target.releases} takes no new symlink: {error.strerror}") from error
+        raise TemporaryError(f"{target.releases} takes no new symlink: {error.strerror}") from error
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 from xml.parsers.expat import ExpatError
 
-from paramedic.errors import Overtaken, Refused, TryAgain, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.target import Identity, Target
@@ -38,7 +38,7 @@ class Reader:
     def identity(self) -> Identity:
         """Which life the program is in now.
 
-        Raises Useless if supervisord does not know the program or denies the login, TryAgain if it does not answer.
+        Raises PermanentError if supervisord does not know the program or denies the login, TemporaryError if it does not answer.
         """
         return _identity(self._ask("supervisor.getProcessInfo", self._target.name))
 
@@ -49,7 +49,7 @@ class Reader:
                 f"{info['group']}:{info['name']}": _identity(info) for info in self._ask("supervisor.getAllProcessInfo")
             }
         except (LookupError, TypeError) as error:
-            raise TryAgain("supervisord's answer is not a list of programs") from error
+            raise TemporaryError("supervisord's answer is not a list of programs") from error
 
     def _ask(self, method: str, *params: object) -> Any:
         deadline = boottime() + self._timeout.total_seconds()
@@ -57,7 +57,7 @@ class Reader:
             try:
                 line.sendall(_request(self._target, method, *params))
             except OSError as error:
-                raise TryAgain(f"supervisord of {self._target.id} took no request: {error}") from error
+                raise TemporaryError(f"supervisord of {self._target.id} took no request: {error}") from error
             return _answer(line, deadline, self._target)
 
 
@@ -75,7 +75,8 @@ class Changer:
         supervisord carries the restart out to its end even if this process dies once the request is sent. It goes on
         after `total_timeout` too, which bounds only how long this call takes.
 
-        Nothing was sent if it raises Refused (another life, or somebody else is stopping it) or TryAgain. Useless says
+        Nothing was sent if it raises Refused (another life, or somebody else is stopping it) or TemporaryError.
+        PermanentError says
         that it did not start, or, before anything was sent, that it cannot be restarted: the words tell. Unknown: it
         was sent, and no answer came.
         """
@@ -101,12 +102,14 @@ class Changer:
                 line.sendall(request)
                 reached("act_sent", target.id)
                 return self._told(_answer(line, deadline, target))
-            except (OSError, TryAgain) as error:
-                raise Unknown(f"the restart of {target.id} was sent, and its outcome is open: {error}") from error
+            except (OSError, TemporaryError) as error:
+                raise OutcomeUnknown(
+                    f"the restart of {target.id} was sent, and its outcome is open: {error}"
+                ) from error
 
     def _check(self, expected: Identity, now: Identity) -> None:
         if (now.pid, now.started_at) != (expected.pid, expected.started_at):
-            raise Overtaken(
+            raise TargetChanged(
                 f"{self._target.id} is no longer the one that was judged: "
                 f"pid {expected.pid} since {expected.started_at} then, pid {now.pid} since {now.started_at} now"
             )
@@ -117,12 +120,14 @@ class Changer:
         try:
             stopped, started, info = results
         except (TypeError, ValueError) as error:
-            raise TryAgain("supervisord's answer is not that of a restart") from error
+            raise TemporaryError("supervisord's answer is not that of a restart") from error
         if fault := _fault(started):
             before = _fault(stopped)
             because = f"{before[1]}; {fault[1]}" if before and before[0] != NOT_RUNNING else fault[1]
             state = info.get("statename", "gone") if isinstance(info, dict) else "gone"
-            raise Useless(f"supervisord did not start {self._target.id}: {because}; it is {one_line(str(state))} now")
+            raise PermanentError(
+                f"supervisord did not start {self._target.id}: {because}; it is {one_line(str(state))} now"
+            )
         return _identity(info)
 
 
@@ -152,18 +157,18 @@ if select.select([0], [], [], longest)[0] and os.read(0, 1): select.select([line
                 start_new_session=True,  # what kills our process group must not cut a restart in half
             )
         except OSError as error:
-            raise TryAgain(f"no process could be started to keep the connection: {error}") from error
+            raise TemporaryError(f"no process could be started to keep the connection: {error}") from error
         threading.Thread(target=self._process.wait, daemon=True).start()  # leaves no zombie, waits for nobody
 
     def __enter__(self) -> Self:
         return self
 
     def hold(self) -> None:
-        """From now on the connection outlives us; before, the anchor goes when we go. Raises TryAgain if it cannot."""
+        """From now on the connection outlives us; before, the anchor goes when we go. Raises TemporaryError if it cannot."""
         try:
             self._stdin().write(b"!")
         except OSError as error:
-            raise TryAgain(f"the process that keeps the connection is gone: {error}") from error
+            raise TemporaryError(f"the process that keeps the connection is gone: {error}") from error
 
     def __exit__(self, *_: object) -> None:
         self._stdin().close()
@@ -173,14 +178,14 @@ if select.select([0], [], [], longest)[0] and os.read(0, 1): select.select([line
 
 
 def _connect(target: Target, deadline: float) -> socket.socket:
-    """An open connection. Raises Useless on an address that cannot be right, TryAgain if nobody is there."""
+    """An open connection. Raises PermanentError on an address that cannot be right, TemporaryError if nobody is there."""
     parts = urlsplit(target.address)
     try:
         left = _left(deadline)
         if parts.scheme == "http" and parts.hostname:
             return socket.create_connection((parts.hostname, parts.port or 80), timeout=left)
         if parts.scheme != "unix" or parts.hostname or not parts.path:
-            raise Useless(f"the address of {target.id} is neither unix:///absolute/path nor http://host:port")
+            raise PermanentError(f"the address of {target.id} is neither unix:///absolute/path nor http://host:port")
         line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             line.settimeout(left)
@@ -190,11 +195,11 @@ def _connect(target: Target, deadline: float) -> socket.socket:
             raise
         return line  # noqa: TRY300 - the socket is closed only on the way out
     except PermissionError as error:
-        raise Useless(f"this user may not talk to the supervisord of {target.id}: {error}") from error
+        raise PermanentError(f"this user may not talk to the supervisord of {target.id}: {error}") from error
     except OSError as error:
-        raise TryAgain(f"the supervisord of {target.id} is not there: {error}") from error
+        raise TemporaryError(f"the supervisord of {target.id} is not there: {error}") from error
     except ValueError as error:  # a port that is no number, a path with a null byte
-        raise Useless(f"the address of {target.id} cannot be right: {error}") from error
+        raise PermanentError(f"the address of {target.id} cannot be right: {error}") from error
 
 
 def _request(target: Target, method: str, *params: object) -> bytes:
@@ -214,7 +219,10 @@ def _request(target: Target, method: str, *params: object) -> bytes:
 
 
 def _answer(line: socket.socket, deadline: float, target: Target) -> Any:
-    """What supervisord returned. Raises Useless if it said no, TryAgain if it said nothing that can be understood."""
+    """What supervisord returned.
+
+    Raises PermanentError if it said no, TemporaryError if it said nothing that can be understood.
+    """
     told = bytearray()
     try:
         while True:
@@ -223,24 +231,28 @@ def _answer(line: socket.socket, deadline: float, target: Target) -> Any:
                 break
             told += chunk
             if len(told) > ANSWER_LIMIT:
-                raise TryAgain(f"the supervisord of {target.id} answers without end")
+                raise TemporaryError(f"the supervisord of {target.id} answers without end")
     except (TimeoutError, BlockingIOError) as error:
-        raise TryAgain(f"the supervisord of {target.id} did not answer in time") from error
+        raise TemporaryError(f"the supervisord of {target.id} did not answer in time") from error
     except OSError as error:
-        raise TryAgain(f"the supervisord of {target.id} did not answer: {error}") from error
+        raise TemporaryError(f"the supervisord of {target.id} did not answer: {error}") from error
     head, _, body = bytes(told).partition(b"\r\n\r\n")
     status = head.split(b"\r\n")[0].split(b" ")[1:2]
     if status in ([b"401"], [b"403"], [b"404"]):
-        raise Useless(f"the supervisord of {target.id} answered {status[0].decode()}: look at its address and login")
+        raise PermanentError(
+            f"the supervisord of {target.id} answered {status[0].decode()}: look at its address and login"
+        )
     if status != [b"200"]:
-        raise TryAgain(f"the supervisord of {target.id} gave no whole answer: {one_line(str(head[:80]))}")
+        raise TemporaryError(f"the supervisord of {target.id} gave no whole answer: {one_line(str(head[:80]))}")
     try:
         return xmlrpc.client.loads(body)[0][0]
     except xmlrpc.client.Fault as fault:
         says = f"the supervisord of {target.id} says {one_line(fault.faultString)}"
-        raise (TryAgain(says) if fault.faultCode == SHUTDOWN_STATE else Useless(says)) from fault
+        raise (TemporaryError(says) if fault.faultCode == SHUTDOWN_STATE else PermanentError(says)) from fault
     except NOT_XMLRPC as error:
-        raise TryAgain(f"the supervisord of {target.id} answered what is no XML-RPC: {type(error).__name__}") from error
+        raise TemporaryError(
+            f"the supervisord of {target.id} answered what is no XML-RPC: {type(error).__name__}"
+        ) from error
 
 
 def _left(deadline: float) -> float:
@@ -258,7 +270,7 @@ def _identity(info: Any) -> Identity:
             state=str(info["statename"]),
         )
     except (LookupError, TypeError, ValueError) as error:
-        raise TryAgain("supervisord's answer does not describe a program") from error
+        raise TemporaryError("supervisord's answer does not describe a program") from error
 
 
 def _fault(result: Any) -> tuple[int, str] | None:

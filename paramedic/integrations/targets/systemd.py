@@ -5,12 +5,12 @@ import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from paramedic.errors import Overtaken, Refused, TryAgain, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.target import Identity, Target
 from paramedic.text.sanitize import one_line
-from paramedic.transports.local import Ended, OutOfTime, Program, run
+from paramedic.transports.local import Ended, LocalCommand, OutOfTime, run
 
 #: What systemctl and journalctl say is parsed: one language, one time zone, whoever runs them and wherever.
 _SPOKEN = ("env", "LC_ALL=C", "TZ=UTC", "SYSTEMD_COLORS=0")
@@ -65,8 +65,9 @@ class Reader:
     def identity(self) -> Identity:
         """Which life the unit is in now.
 
-        Raises Useless if this machine has no systemd, or not this unit, or one that cannot be started (masked, unreadable);
-        TryAgain if systemd does not answer.
+        Raises PermanentError if this machine has no systemd, or not this unit, or one that cannot be started
+        (masked, unreadable);
+        TemporaryError if systemd does not answer.
         """
         return _identity(self.properties())
 
@@ -77,23 +78,30 @@ class Reader:
             line.partition("=")[::2] for line in self._ask(show(target.name)).splitlines() if line.count("=") >= 1
         )
         if any(key not in said for key in ("Id", "LoadState", "ActiveState", "SubState", "MainPID")):
-            raise TryAgain(f"systemd's answer about {target.id} does not describe a unit")
+            raise TemporaryError(f"systemd's answer about {target.id} does not describe a unit")
         match said["LoadState"]:
             case "loaded":
                 pass
             case "not-found":
-                raise Useless(f"systemd has no unit {target.name}")
+                raise PermanentError(f"systemd has no unit {target.name}")
             case "masked":
-                raise Useless(f"{target.name} is masked: systemd will not start it; `systemctl unmask` is a person's")
+                raise PermanentError(
+                    f"{target.name} is masked: systemd will not start it; `systemctl unmask` is a person's"
+                )
             case state:
                 why = one_line(said.get("LoadError", ""))
-                raise Useless(f"systemd cannot use the unit file of {target.name}: {one_line(state)} {why}".rstrip())
+                raise PermanentError(
+                    f"systemd cannot use the unit file of {target.name}: {one_line(state)} {why}".rstrip()
+                )
         if said["Id"] != target.name:
-            raise Useless(f"{target.name} is another name of {one_line(said['Id'])}: list that in services.yaml")
+            raise PermanentError(f"{target.name} is another name of {one_line(said['Id'])}: list that in services.yaml")
         return said
 
     def journal(self, lines: int = 100) -> str:
-        """The unit's last lines in the journal. Raises Useless if this user may not read it, TryAgain if it is not told."""
+        """The unit's last lines in the journal.
+
+        Raises PermanentError if this user may not read it, TemporaryError if it is not told.
+        """
         told = self._ask(journal(self._target.name, lines))
         return told or f"the journal has no line of {self._target.name} that this user may read"
 
@@ -102,13 +110,15 @@ class Reader:
         try:
             ended = run((*self._via, *command), boottime() + self._timeout.total_seconds())
         except OutOfTime as error:
-            raise TryAgain(f"systemd did not answer about {self._target.id} in {spoken(self._timeout)}") from error
+            raise TemporaryError(
+                f"systemd did not answer about {self._target.id} in {spoken(self._timeout)}"
+            ) from error
         if ended.code == 0:
             return ended.output
         words = f"{self._target.id}: {_words(ended)}"
         if ended.code in _SAID_NO or re.search(r"not been booted|[Pp]ermission|Access denied", ended.errors):
-            raise Useless(words)
-        raise TryAgain(words)
+            raise PermanentError(words)
+        raise TemporaryError(words)
 
 
 class Changer:
@@ -128,13 +138,14 @@ class Changer:
         follows it. systemd carries the job out to its end, whatever becomes of systemctl, of this process, and of
         `total_timeout`, which bounds only how long this call takes.
 
-        Nothing was sent if it raises Refused (another life, or somebody else's job is at work) or TryAgain. Useless says
-        that systemd did not do it, or that the unit did not stay up: the words tell. Unknown: it was sent, and how it
+        Nothing was sent if it raises Refused (another life, or somebody else's job is at work) or TemporaryError.
+        PermanentError says
+        that systemd did not do it, or that the unit did not stay up: the words tell. OutcomeUnknown: it was sent, and how it
         ended is open.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
         reader = Reader(target, min(self._total, timedelta(seconds=5)), via=self._via)
-        with Program((*self._via, *restart(target.name))) as systemctl:
+        with LocalCommand((*self._via, *restart(target.name))) as systemctl:
             self._check(expected, reader.properties())
             last_look()
             if boottime() >= deadline:
@@ -144,7 +155,7 @@ class Changer:
             try:
                 ended = systemctl.end(deadline)
             except OutOfTime as error:
-                raise Unknown(
+                raise OutcomeUnknown(
                     f"systemd was given the restart of {target.id} and has not ended it after {spoken(self._total)}"
                 ) from error
         return self._told(ended, expected, reader)
@@ -152,23 +163,27 @@ class Changer:
     def _told(self, ended: Ended, expected: Identity, reader: Reader) -> Identity:
         target = self._target
         if ended.code != 0 and not _said_no(ended):
-            raise Unknown(f"the restart of {target.id} was sent, and its outcome is open: {_words(ended)}")
+            raise OutcomeUnknown(f"the restart of {target.id} was sent, and its outcome is open: {_words(ended)}")
         try:
             after = reader.identity()
-        except (TryAgain, Useless) as error:
+        except (TemporaryError, PermanentError) as error:
             if ended.code != 0:
-                raise Useless(f"systemd did not restart {target.id}: {_words(ended)}") from error
-            raise Unknown(f"systemd restarted {target.id}, and does not say which life it is in: {error}") from error
+                raise PermanentError(f"systemd did not restart {target.id}: {_words(ended)}") from error
+            raise OutcomeUnknown(
+                f"systemd restarted {target.id}, and does not say which life it is in: {error}"
+            ) from error
         if ended.code != 0:
-            raise Useless(f"systemd did not restart {target.id}: {_words(ended)}; it is {after.state} now")
+            raise PermanentError(f"systemd did not restart {target.id}: {_words(ended)}; it is {after.state} now")
         if not after.running or after.invocation == expected.invocation:
-            raise Useless(f"systemd ended the restart of {target.id}, and it did not come up: it is {after.state} now")
+            raise PermanentError(
+                f"systemd ended the restart of {target.id}, and it did not come up: it is {after.state} now"
+            )
         return after
 
     def _check(self, expected: Identity, said: dict[str, str]) -> None:
         now = _identity(said)
         if (now.invocation, now.pid, now.started_at) != (expected.invocation, expected.pid, expected.started_at):
-            raise Overtaken(
+            raise TargetChanged(
                 f"{self._target.id} is no longer the one that was judged: "
                 f"invocation {expected.invocation}, pid {expected.pid} then, {now.invocation}, pid {now.pid} now"
             )
@@ -182,7 +197,7 @@ def _here(target: Target, via: tuple[str, ...]) -> None:
         return
     ours = socket.gethostname()
     if target.host.partition(".")[0].casefold() != ours.partition(".")[0].casefold():
-        raise Useless(
+        raise PermanentError(
             f"{target.id} is a unit of {target.host}, and this machine is {ours}: only units here can be reached"
         )
 
@@ -191,7 +206,7 @@ def _identity(said: dict[str, str]) -> Identity:
     try:
         pid = int(said["MainPID"])
     except ValueError as error:
-        raise TryAgain("systemd's answer names no process") from error
+        raise TemporaryError("systemd's answer names no process") from error
     return Identity(
         pid=pid or None,
         started_at=_moment(said.get("ExecMainStartTimestamp", "")) if pid else None,
@@ -208,7 +223,7 @@ def _moment(text: str) -> float | None:
         _, day, hour, zone = text.split(" ")
         return datetime.fromisoformat(f"{day}T{hour}{zone.replace('UTC', '+00:00')}").timestamp()
     except ValueError as error:
-        raise TryAgain(f"systemd told a time that is none: {one_line(text):.40}") from error
+        raise TemporaryError(f"systemd told a time that is none: {one_line(text):.40}") from error
 
 
 def _said_no(ended: Ended) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from webhook_receiver import Hooks
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.integrations.channels.apprise import Teller
 
 PAGE = {"X-Paramedic": "store-1", "X-Paramedic-Kind": "page"}
@@ -64,19 +64,19 @@ def test_what_is_longer_than_a_service_takes_is_cut(hooks: Hooks, monkeypatch: p
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_a_no_is_a_no(hooks: Hooks, status: int) -> None:
     hooks.says = status
-    with pytest.raises(Useless, match=f"error={status}"):
+    with pytest.raises(PermanentError, match=f"error={status}"):
         send(f"json://{hooks.at}/hook")
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_a_later_is_a_later(hooks: Hooks, status: int) -> None:
     hooks.says = status
-    with pytest.raises(TryAgain):
+    with pytest.raises(TemporaryError):
         send(f"json://{hooks.at}/hook")
 
 
 def test_nobody_there_is_asked_again() -> None:
-    with pytest.raises(TryAgain, match="Connection error"):
+    with pytest.raises(TemporaryError, match="Connection error"):
         send("json://127.0.0.1:1/hook?cto=1")
 
 
@@ -84,7 +84,7 @@ def test_nobody_there_is_asked_again() -> None:
     "url", ["", "nonsense", "nosuchservice://token-nobody-may-see", "slack://token-nobody-may-see"]
 )
 def test_a_url_that_apprise_does_not_know_is_said_and_not_repeated(url: str) -> None:
-    with pytest.raises(Useless, match="none that apprise knows") as caught:
+    with pytest.raises(PermanentError, match="none that apprise knows") as caught:
         send(url)
     assert "nobody-may-see" not in str(caught.value)
 

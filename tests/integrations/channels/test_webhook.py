@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 from webhook_receiver import SECRET, Hooks, is_signed
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.integrations.channels.webhook import TEXT_LIMIT, Teller
 from paramedic.machine.clock import from_iso, utc_now
 
@@ -101,7 +101,7 @@ def test_a_message_is_bounded_and_says_so(hooks: Hooks) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
 def test_a_no_is_a_no_and_is_repeated_in_its_own_words(hooks: Hooks, status: int) -> None:
     hooks.says, hooks.with_body = status, b"no such hook\x1b[2J" + b"x" * 5000
-    with pytest.raises(Useless, match=rf"answered {status}: no such hook\\x1b") as caught:
+    with pytest.raises(PermanentError, match=rf"answered {status}: no such hook\\x1b") as caught:
         send(hooks.url)
     assert len(str(caught.value)) < 1100
 
@@ -109,7 +109,7 @@ def test_a_no_is_a_no_and_is_repeated_in_its_own_words(hooks: Hooks, status: int
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_later_is_a_later(hooks: Hooks, status: int) -> None:
     hooks.says = status
-    with pytest.raises(TryAgain, match=f"answered {status}") as caught:
+    with pytest.raises(TemporaryError, match=f"answered {status}") as caught:
         send(hooks.url)
     assert caught.value.after is None
 
@@ -128,7 +128,7 @@ def test_who_limits_the_rate_is_left_in_peace_for_so_long(hooks: Hooks) -> None:
     }
     for said, wanted in asked.items():
         hooks.with_headers = {"Retry-After": said} if said.isascii() else {}
-        with pytest.raises(TryAgain) as caught:
+        with pytest.raises(TemporaryError) as caught:
             send(hooks.url)
         after = caught.value.after
         assert after == wanted or (after is not None and wanted is not None and abs(after - wanted) < 60 * SECOND), said
@@ -137,7 +137,7 @@ def test_who_limits_the_rate_is_left_in_peace_for_so_long(hooks: Hooks) -> None:
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed(hooks: Hooks, status: int) -> None:
     hooks.says, hooks.with_headers = status, {"Location": hooks.url}
-    with pytest.raises(Useless, match="redirects are not followed"):
+    with pytest.raises(PermanentError, match="redirects are not followed"):
         send(hooks.url)
     assert len(hooks.posted) == 1
 
@@ -145,13 +145,16 @@ def test_a_redirect_is_not_followed(hooks: Hooks, status: int) -> None:
 @pytest.mark.parametrize("begun", [(), (b"HTTP/1.1 200 OK\r\n",), (b"HTTP/1.1 200 OK\r\nX: ", *[b"x"] * 200)])
 def test_who_is_slow_or_drips_is_cut_at_the_time_out(begun: tuple[bytes, ...]) -> None:
     start = time.monotonic()
-    with answering(*begun, every=0.05) as url, pytest.raises(TryAgain, match="no whole answer within 300ms"):
+    with answering(*begun, every=0.05) as url, pytest.raises(TemporaryError, match="no whole answer within 300ms"):
         send(url, timeout=timedelta(milliseconds=300))
     assert time.monotonic() - start < 5
 
 
 def test_a_refusal_whose_words_drip_is_still_a_refusal() -> None:
-    with answering(b"HTTP/1.1 404 No\r\n\r\n", *[b"x"] * 200, every=0.05) as url, pytest.raises(Useless, match="404"):
+    with (
+        answering(b"HTTP/1.1 404 No\r\n\r\n", *[b"x"] * 200, every=0.05) as url,
+        pytest.raises(PermanentError, match="404"),
+    ):
         send(url, timeout=timedelta(milliseconds=300))
 
 
@@ -159,14 +162,14 @@ def test_a_refusal_whose_words_drip_is_still_a_refusal() -> None:
     "lie", [b"", b"\x00\xff" * 100 + b"\n", b"HTTP/1.1 9999 X\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 500]
 )
 def test_what_is_no_answer_is_asked_again(lie: bytes) -> None:
-    with answering(lie) as url, pytest.raises(TryAgain):
+    with answering(lie) as url, pytest.raises(TemporaryError):
         send(url, timeout=SECOND)
 
 
 def test_nobody_there_is_asked_again() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        with pytest.raises(TryAgain, match="refused"):
+        with pytest.raises(TemporaryError, match="refused"):
             send(f"http://127.0.0.1:{free.getsockname()[1]}/")
 
 
@@ -177,7 +180,7 @@ def test_a_proxy_in_the_environment_is_not_asked(hooks: Hooks, monkeypatch: pyte
 
 
 def test_who_speaks_no_tls_is_asked_again() -> None:
-    with pytest.raises(TryAgain, match="no whole answer"), answering(b"this is no TLS\r\n") as url:
+    with pytest.raises(TemporaryError, match="no whole answer"), answering(b"this is no TLS\r\n") as url:
         send(url.replace("http://", "https://"), timeout=SECOND)
 
 
@@ -185,7 +188,7 @@ def test_who_speaks_no_tls_is_asked_again() -> None:
     "url", ["", "ftp://here/x", "http://", "http://[::1", "http://here:port/", "https://me:secret@here/", "hook"]
 )
 def test_a_url_that_cannot_be_right_is_said_and_not_repeated(url: str) -> None:
-    with pytest.raises(Useless, match="the webhook's url") as caught:
+    with pytest.raises(PermanentError, match="the webhook's url") as caught:
         send(url)
     assert "secret@" not in str(caught.value)
 
@@ -194,7 +197,7 @@ def test_a_url_that_cannot_be_right_is_said_and_not_repeated(url: str) -> None:
     "url", ["http://127.0.0.1:1/a b", "http://127.0.0.1:1/\u00e9", "http://h\u00e9" + "x" * 70 + "/"]
 )
 def test_a_url_that_cannot_be_sent_is_useless(hooks: Hooks, url: str) -> None:
-    with pytest.raises(Useless, match="characters that cannot be sent"):
+    with pytest.raises(PermanentError, match="characters that cannot be sent"):
         send(url.replace("127.0.0.1:1", hooks.at))
 
 
@@ -210,10 +213,10 @@ def test_a_url_that_cannot_be_sent_is_useless(hooks: Hooks, url: str) -> None:
     ],
 )
 def test_a_secret_that_is_none_is_refused(secret: str) -> None:
-    with pytest.raises(Useless, match="secret"):
+    with pytest.raises(PermanentError, match="secret"):
         send("http://127.0.0.1:1/", secret=secret)
 
 
 def test_without_a_secret_nothing_is_sent() -> None:
-    with pytest.raises(Useless, match="without the setting 'secret'"):
+    with pytest.raises(PermanentError, match="without the setting 'secret'"):
         Teller({"url": "http://127.0.0.1:1/"})

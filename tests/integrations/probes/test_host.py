@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.integrations.probes.host import used
 
 
@@ -19,5 +19,5 @@ def test_cpu_memory_and_disk_are_those_of_this_machine(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_not_there_is_useless(tmp_path: Path) -> None:
-    with pytest.raises(Useless, match="cannot be read"):
+    with pytest.raises(PermanentError, match="cannot be read"):
         used(str(tmp_path / "nowhere"))

@@ -16,7 +16,7 @@ import pycurl
 import pytest
 from certificates import Authority, showing
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.integrations.probes import http
 from paramedic.integrations.probes.http import probe
 from paramedic.machine.clock import utc_now
@@ -260,7 +260,7 @@ def test_without_a_file_descriptor_nothing_is_seen() -> None:
 
 @pytest.mark.parametrize("host", ["255.255.255.255", "[ff02::1%25none]"])
 def test_where_no_way_leads_nothing_is_seen(host: str) -> None:
-    with contextlib.suppress(Useless):
+    with contextlib.suppress(PermanentError):
         assert probe(f"http://{host}:9/", SECOND).sight is UNKNOWN
 
 
@@ -278,5 +278,5 @@ def test_a_proxy_in_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("url", ["", "ftp://here/", "file:///etc/passwd", "http://", "http://[::1", "http://a\nb/"])
 def test_what_cannot_be_probed_is_useless(url: str) -> None:
-    with pytest.raises(Useless, match="cannot be probed"):
+    with pytest.raises(PermanentError, match="cannot be probed"):
         probe(url, SECOND)

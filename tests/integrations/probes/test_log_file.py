@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.errors import TryAgain, Useless
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.integrations.probes import log_file
 from paramedic.integrations.probes.log_file import tail
 
@@ -43,7 +43,7 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to("/dev/zero")
     for path in (tmp_path, tmp_path / "fifo", tmp_path / "link", "/dev/tty"):
-        with pytest.raises(Useless, match="no regular file"):
+        with pytest.raises(PermanentError, match="no regular file"):
             tail(path)
 
 
@@ -54,7 +54,7 @@ def test_a_link_to_a_regular_file_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_log_in_rotation_may_be_back_in_a_moment(tmp_path: Path) -> None:
-    with pytest.raises(TryAgain, match="just now"):
+    with pytest.raises(TemporaryError, match="just now"):
         tail(tmp_path / "rotated-away")
 
 
@@ -69,5 +69,5 @@ def test_a_log_truncated_while_we_look_is_read_from_its_new_beginning(
 
 def test_a_path_that_cannot_be_one_is_useless() -> None:
     for path in ("a\0b", "x" * 5000):
-        with pytest.raises(Useless, match="cannot be read"):
+        with pytest.raises(PermanentError, match="cannot be read"):
             tail(path)

@@ -10,7 +10,7 @@ from datetime import timedelta
 import psutil
 import pytest
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.integrations.probes.process import CMDLINE_LIMIT, alive, resident_memory, tree, used
 
 PARENT = """
@@ -82,13 +82,13 @@ def test_a_zombie_is_not_alive_and_a_gone_process_is_useless_to_look_at() -> Non
     brief.wait()
     assert not alive(brief.pid, started)
     for look in (resident_memory, tree):
-        with pytest.raises(Useless, match="is gone"):
+        with pytest.raises(PermanentError, match="is gone"):
             look(brief.pid)
 
 
 def test_a_number_that_is_no_pid_is_useless() -> None:
     assert not alive(-1, 0.0)
-    with pytest.raises(Useless):
+    with pytest.raises(PermanentError):
         resident_memory(-1)
 
 
@@ -102,5 +102,5 @@ def test_what_a_process_uses_is_told_of_the_machine_and_of_one_core(family: tupl
     finally:
         busy.kill()
         busy.wait()
-    with pytest.raises(Useless, match="is gone"):
+    with pytest.raises(PermanentError, match="is gone"):
         used(busy.pid)

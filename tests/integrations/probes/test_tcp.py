@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from paramedic.errors import Useless
+from paramedic.errors import PermanentError
 from paramedic.integrations.probes.tcp import connect
 from paramedic.remediation.health import Sight
 
@@ -53,5 +53,5 @@ def test_silence_is_an_answer_after_the_time_out() -> None:
 
 
 def test_what_cannot_be_asked_is_useless() -> None:
-    with pytest.raises(Useless, match="cannot be asked"):
+    with pytest.raises(PermanentError, match="cannot be asked"):
         connect("a" * 70 + ".example", 80, SECOND)

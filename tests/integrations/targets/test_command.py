@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 
 from paramedic.doors import changing
-from paramedic.errors import Refused, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused
 from paramedic.integrations.targets import command as integration
 from paramedic.machine.clock import boottime
 from paramedic.remediation.target import Command, Target
@@ -69,18 +69,18 @@ def test_a_deadline_that_passed_during_the_last_look_starts_nothing(
 
 
 def test_another_exit_code_than_0_is_useless_and_carries_its_words() -> None:
-    with pytest.raises(Useless, match="the command mend of here/app ended with 3: no room left"):
+    with pytest.raises(PermanentError, match="the command mend of here/app ended with 3: no room left"):
         declared("sh", "-c", "echo chatter; echo no room left >&2; exit 3").run(agree)
-    with pytest.raises(Useless, match="ended with 4: only on output"):
+    with pytest.raises(PermanentError, match="ended with 4: only on output"):
         declared("sh", "-c", "echo only on output; exit 4").run(agree)
-    with pytest.raises(Useless, match="ended with 5: it said nothing"):
+    with pytest.raises(PermanentError, match="ended with 5: it said nothing"):
         declared("sh", "-c", "exit 5").run(agree)
 
 
 def test_its_words_are_short_safe_and_without_secrets() -> None:
     redaction.remember("hunter2-hunter2")
     try:
-        with pytest.raises(Useless) as failed:
+        with pytest.raises(PermanentError) as failed:
             declared(
                 "sh",
                 "-c",
@@ -105,14 +105,14 @@ def test_out_of_time_it_is_ended_and_its_outcome_is_open(tmp_path: Path, monkeyp
         later(monkeypatch, local)
 
     monkeypatch.setattr(integration, "reached", once_begun)
-    with pytest.raises(Unknown, match="was ended after 1m, and what it did by then is open: half way"):
+    with pytest.raises(OutcomeUnknown, match="was ended after 1m, and what it did by then is open: half way"):
         declared("sh", "-c", script).run(agree)
     assert not (tmp_path / "done").exists()
 
 
 def test_a_guard_that_ended_it_while_we_stood_still_leaves_the_outcome_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(integration, "reached", lambda *_: later(monkeypatch, integration))
-    with pytest.raises(Unknown, match="was ended after 1m"):
+    with pytest.raises(OutcomeUnknown, match="was ended after 1m"):
         declared("sh", "-c", '[ "$(cat /proc/$PPID/comm)" = timeout ] && kill -9 $PPID').run(agree)
 
 
@@ -167,12 +167,12 @@ def test_what_cannot_be_run_is_told_before_the_last_look() -> None:
         (declared("true", cwd="/no/such/folder"), "there is no folder /no/such/folder"),
         (declared("true", environment=("NOT_SET_HERE",)), "needs NOT_SET_HERE, which is not set"),
     ):
-        with pytest.raises(Useless, match=why):
+        with pytest.raises(PermanentError, match=why):
             cannot.run(lambda: looked.append(1))
     assert not looked
 
 
 def test_only_what_services_yaml_declares_is_a_command() -> None:
     target = Target("here/app", "tracking", "here", "systemd", "app.service", "")
-    with pytest.raises(Useless, match="declares no command 'reboot' for here/app; there are: none"):
+    with pytest.raises(PermanentError, match="declares no command 'reboot' for here/app; there are: none"):
         changing.command(target, "reboot")

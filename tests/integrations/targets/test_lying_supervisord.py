@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.errors import TryAgain, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.integrations.targets.supervisord import Changer, Reader
 from paramedic.remediation.target import Identity, Target
 
@@ -74,13 +74,13 @@ def test_a_whole_answer_is_an_identity() -> None:
 
 @pytest.mark.parametrize("lie", LIES)
 def test_what_cannot_be_understood_may_go_better_in_a_moment(lie: bytes) -> None:
-    with answering(lie) as (target, _), pytest.raises(TryAgain):
+    with answering(lie) as (target, _), pytest.raises(TemporaryError):
         Reader(target).identity()
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_after_the_send_what_cannot_be_understood_leaves_the_outcome_open(lie: bytes) -> None:
-    with answering(RUNNING, lie) as (target, asked), pytest.raises(Unknown):
+    with answering(RUNNING, lie) as (target, asked), pytest.raises(OutcomeUnknown):
         Changer(target).restart(LIFE, lambda: None)
     assert b"system.multicall" in asked[1]
 
@@ -88,7 +88,7 @@ def test_after_the_send_what_cannot_be_understood_leaves_the_outcome_open(lie: b
 def test_a_billion_laughs_are_no_answer() -> None:
     entities = b"".join(b'<!ENTITY l%d "%s">' % (i, b"&l%d;" % (i - 1) * 10) for i in range(1, 12))
     bomb = OK + b'<!DOCTYPE x [<!ENTITY l0 "ha">' + entities + b"]><methodResponse><params><param><value>&l11;</value>"
-    with answering(bomb) as (target, _), pytest.raises((TryAgain, Useless)):
+    with answering(bomb) as (target, _), pytest.raises((TemporaryError, PermanentError)):
         Reader(target).identity()
 
 
@@ -107,7 +107,7 @@ def test_a_drip_does_not_hold_us_beyond_the_deadline() -> None:
 
         thread = threading.Thread(target=drip, daemon=True)
         thread.start()
-        with pytest.raises(TryAgain, match="did not answer in time"):
+        with pytest.raises(TemporaryError, match="did not answer in time"):
             Reader(at(f"http://127.0.0.1:{server.getsockname()[1]}"), timedelta(seconds=0.3)).identity()
         over.set()
         thread.join(5)
@@ -118,12 +118,12 @@ def test_a_drip_does_not_hold_us_beyond_the_deadline() -> None:
     ["", "/run/s.sock", "unix://run/s.sock", "unix://", "ftp://here", "http://", "http://here:port"],
 )
 def test_an_address_that_cannot_be_right_is_useless(address: str) -> None:
-    with pytest.raises(Useless, match="address"):
+    with pytest.raises(PermanentError, match="address"):
         Reader(at(address)).identity()
 
 
 def test_a_socket_that_is_not_there_may_come_back(tmp_path: Path) -> None:
-    with pytest.raises(TryAgain, match="is not there"):
+    with pytest.raises(TemporaryError, match="is not there"):
         Reader(at(f"unix://{tmp_path}/gone")).identity()
 
 
@@ -142,7 +142,7 @@ def test_the_request_leaves_in_one_piece_right_after_the_last_look(monkeypatch: 
 
         monkeypatch.setattr(socket.socket, "sendall", tell_and_send)
         monkeypatch.setattr(socket, "create_connection", _told(told, "connected", socket.create_connection))
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             Changer(target).restart(LIFE, lambda: told.append("looked"))
     assert told == ["connected", "looked", "sent"]
 
@@ -165,7 +165,7 @@ def test_a_socket_of_somebody_else_is_useless() -> None:
         try:
             if superuser:
                 os.seteuid(65534)
-            with pytest.raises(Useless, match="may not talk"):
+            with pytest.raises(PermanentError, match="may not talk"):
                 Reader(at(f"unix://{folder}/s")).identity()
         finally:
             if superuser:

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from paramedic.doors import changing, reading
-from paramedic.errors import Refused, TryAgain, Unknown, Useless
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.integrations.targets import release_folder as integration
 from paramedic.machine.clock import boottime
 from paramedic.remediation.release import Release
@@ -72,7 +72,7 @@ class Deployed:
         """Refused or useless, for this reason, before the last look, and with nothing changed."""
         looked: list[int] = []
         before = self.everything()
-        with pytest.raises((Refused, Useless), match=why) as no:
+        with pytest.raises((Refused, PermanentError), match=why) as no:
             self.roll_back(expected, approved=approved, last_look=lambda: looked.append(1))
         assert self.everything() == before
         assert not looked
@@ -293,7 +293,7 @@ def test_what_a_killed_roll_back_left_is_in_nobodys_way(two: Deployed) -> None:
 def test_a_log_that_takes_no_line_changes_nothing(two: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     before, write = two.everything(), os.write
     monkeypatch.setattr(os, "write", lambda file, text: write(file, text[:10]))  # the disk is full in mid-line
-    with pytest.raises(TryAgain, match="No space left"):
+    with pytest.raises(TemporaryError, match="No space left"):
         two.roll_back("2")
     monkeypatch.undo()
     assert two.everything() == before
@@ -306,7 +306,7 @@ def test_a_rename_that_fails_takes_its_line_back(two: Deployed, monkeypatch: pyt
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "rename", fails)
-    with pytest.raises(TryAgain, match="Operation not permitted"):
+    with pytest.raises(TemporaryError, match="Operation not permitted"):
         two.roll_back("2")
     monkeypatch.undo()
     assert two.everything() == before
@@ -317,7 +317,7 @@ def test_a_disk_that_does_not_confirm_is_unknown(two: Deployed, monkeypatch: pyt
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fails)
-    with pytest.raises(Unknown, match="the disk does not confirm it"):
+    with pytest.raises(OutcomeUnknown, match="the disk does not confirm it"):
         two.roll_back("2")
     assert two.current() == "releases/1"
 
@@ -366,7 +366,7 @@ def test_a_current_that_dangles_or_leads_elsewhere_is_refused(two: Deployed, lea
     (two.folder / "releases" / "link").symlink_to("/etc")
     two.point(leads)
     two.refuses("2", why, approved=True)
-    with pytest.raises(Useless, match=why):
+    with pytest.raises(PermanentError, match=why):
         reading.releases(two.target).current()
 
 
@@ -385,7 +385,7 @@ def test_releases_that_are_a_symlink_are_refused(two: Deployed) -> None:
     (two.folder / "releases").rename(two.folder / "elsewhere")
     (two.folder / "releases").symlink_to("elsewhere")
     two.refuses("2", "is no plain folder: releases is a symlink", approved=True)
-    with pytest.raises(Useless, match="releases cannot be read"):
+    with pytest.raises(PermanentError, match="releases cannot be read"):
         reading.releases(two.target).all()
 
 
@@ -398,11 +398,11 @@ def test_a_folder_without_its_parts_says_which(two: Deployed) -> None:
     two.refuses("2", r"has no releases\.log")
     nowhere = Target("here/app", "t", "here", "systemd", "app.service", "", releases=str(two.folder / "nowhere"))
     for door in (reading.releases(nowhere).current, reading.releases(nowhere).before, reading.releases(nowhere).all):
-        with pytest.raises(Useless, match="the release folder .*nowhere of here/app: No such file"):
+        with pytest.raises(PermanentError, match="the release folder .*nowhere of here/app: No such file"):
             door()
     unlisted = Target("here/app", "t", "here", "systemd", "app.service", "")
     for unknown in (reading.releases, changing.releases):
-        with pytest.raises(Useless, match="services.yaml names no `releases` for here/app"):
+        with pytest.raises(PermanentError, match="services.yaml names no `releases` for here/app"):
             unknown(unlisted)
 
 
@@ -430,7 +430,7 @@ def test_a_line_that_cannot_be_understood_stops_every_roll_back(two: Deployed, l
     with two.log.open("a") as log:
         log.write(line + "\n")
     two.refuses("2", why, approved=True)
-    with pytest.raises(Useless, match="write .*deployed"):
+    with pytest.raises(PermanentError, match="write .*deployed"):
         reading.releases(two.target).current()
 
 
@@ -438,15 +438,15 @@ def test_a_log_that_is_none_is_refused(two: Deployed) -> None:
     two.log.unlink()
     two.log.symlink_to("/etc/passwd")
     two.refuses("2", r"releases\.log cannot be written")
-    with pytest.raises(Useless, match=r"releases\.log cannot be read"):
+    with pytest.raises(PermanentError, match=r"releases\.log cannot be read"):
         reading.releases(two.target).current()
     two.log.unlink()
     two.log.write_bytes(b"\n" * (integration.LOG_LIMIT + 1))
-    with pytest.raises(Useless, match="no regular file of at most"):
+    with pytest.raises(PermanentError, match="no regular file of at most"):
         two.roll_back("2")
     two.log.unlink()
     os.mkfifo(two.log)
-    with pytest.raises(Useless, match="no regular file of at most"):
+    with pytest.raises(PermanentError, match="no regular file of at most"):
         reading.releases(two.target).current()
 
 

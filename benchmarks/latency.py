@@ -310,12 +310,12 @@ def _up(folder: Path, world: World, mailbox: Mailbox, **env: str) -> Iterator[Be
         "BENCH_STAMPS": str(folder / "stamps"),
         **env,
     }
-    chosen = load_settings()
-    stack = Stack(chosen)
+    settings = load_settings()
+    stack = Stack(settings)
     stack.start()
     try:
         stack.wait_ready(240)
-        yield Bench(folder, stack, Store(chosen.store()))
+        yield Bench(folder, stack, Store(settings.store()))
     finally:
         stack.stop()
 

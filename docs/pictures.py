@@ -67,25 +67,25 @@ def main() -> None:
             where = running(data)
             if where is None:
                 raise SystemExit("the demo has ended before it could be looked at")
-            chosen = with_embedded_login(Settings(data=data), where.prefect)
+            settings = with_embedded_login(Settings(data=data), where.prefect)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
                 page = browser.new_page()
                 page.set_default_timeout(60_000)
-                _look(page, json.loads(told.read_text())["scenarios"], where, chosen)
+                _look(page, json.loads(told.read_text())["scenarios"], where, settings)
                 browser.close()
         finally:
             demo.send_signal(signal.SIGINT)
             demo.wait(60)
 
 
-def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, chosen: Settings) -> None:
+def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, settings: Settings) -> None:
     ui = where.prefect.removesuffix("/api")
     healed = next(one for one in scenarios if one["outcome"] == "remediated")
     given = next(one for one in scenarios if one["outcome"] == "handed_over")
 
-    if chosen.prefect_api_auth is not None:
-        page.goto(clickable(ui, chosen.prefect_api_auth.get_secret_value()))
+    if settings.prefect_api_auth is not None:
+        page.goto(clickable(ui, settings.prefect_api_auth.get_secret_value()))
         page.wait_for_url(f"{ui}/dashboard**")
     page.set_viewport_size({"width": 1280, "height": 960})
     _take(page, "runs", f"{ui}/runs", given["incident"])
@@ -97,16 +97,16 @@ def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, chosen: S
         ("evidence", given, "evidence"),
     ):
         key = f"{kind}-{one['incident'].lower()}"
-        _take(page, name, f"{ui}/artifacts/artifact/{_artifact(where, chosen, key)}", one["incident"])
+        _take(page, name, f"{ui}/artifacts/artifact/{_artifact(where, settings, key)}", one["incident"])
     path = "/deployments/name/restart-service/restart-service"
     deployment = (
-        httpx.get(f"{where.prefect}{path}", auth=credentials(chosen), trust_env=False).raise_for_status().json()
+        httpx.get(f"{where.prefect}{path}", auth=credentials(settings), trust_env=False).raise_for_status().json()
     )
     _take(page, "form", f"{ui}/deployments/deployment/{deployment['id']}/run", "attempt")
-    resource = f"paramedic.incident.{Store(chosen.store()).uuid}.{given['incident']}"
+    resource = f"paramedic.incident.{Store(settings.store()).uuid}.{given['incident']}"
     _take(page, "events", f"{ui}/events?resource={resource}", "handed")
     page.set_viewport_size({"width": 720, "height": 640})
-    _take(page, "acknowledgement", _ask(where, chosen), "is it yours?")
+    _take(page, "acknowledgement", _ask(where, settings), "is it yours?")
 
 
 def _take(page: Page, name: str, address: str, word: str) -> None:
@@ -122,15 +122,15 @@ def _take(page: Page, name: str, address: str, word: str) -> None:
     print(f"{file}  {file.stat().st_size:,} B", flush=True)  # noqa: T201 - a script's answer
 
 
-def _artifact(where: Running, chosen: Settings, key: str) -> str:
+def _artifact(where: Running, settings: Settings, key: str) -> str:
     body = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC", "limit": 1}
-    answer = httpx.post(f"{where.prefect}/artifacts/filter", json=body, auth=credentials(chosen), trust_env=False)
+    answer = httpx.post(f"{where.prefect}/artifacts/filter", json=body, auth=credentials(settings), trust_env=False)
     return str(answer.raise_for_status().json()[0]["id"])
 
 
-def _ask(where: Running, chosen: Settings) -> str:
+def _ask(where: Running, settings: Settings) -> str:
     """The link in the message about an alert that no runbook wants: a person has it from the first moment."""
-    store = Store(chosen.store())
+    store = Store(settings.store())
     labels = {"alertname": "DiskAlmostFull", "instance": "web-3", "service": "tracking-api"}
     said = Alert(
         "alertmanager",
@@ -148,7 +148,7 @@ def _ask(where: Running, chosen: Settings) -> str:
             return incidents.listed(tx, limit=1)[0]
 
     _until("the incident", lambda: newest().state is State.HANDED_OVER and newest().title == labels["alertname"])
-    token = signed_link.sign(keys.link_key(chosen), Acknowledgement(store.uuid, parse_ref(newest().id)[1], "ada"))
+    token = signed_link.sign(keys.link_key(settings), Acknowledgement(store.uuid, parse_ref(newest().id)[1], "ada"))
     store.close()
     return f"{where.gateway}/ack/{token}"
 

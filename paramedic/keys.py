@@ -24,17 +24,17 @@ class BadKey(BadSettings, OSError):
 _SHORTEST_KEY = 32
 
 
-def signing_witness(chosen: Settings) -> Path:
+def signing_witness(settings: Settings) -> Path:
     """Beside the signing key: the newest checkpoint once more, for the day when somebody has taken the others away."""
-    return signing_key_file(chosen).with_suffix(".witness")
+    return signing_key_file(settings).with_suffix(".witness")
 
 
-def signing_key(chosen: Settings) -> Ed25519PrivateKey:
+def signing_key(settings: Settings) -> Ed25519PrivateKey:
     """The key that signs checkpoints, made at first use (0600), its public half beside it.
 
     Raises OSError, or BadSettings where the file holds no such key.
     """
-    path = signing_key_file(chosen)
+    path = signing_key_file(settings)
 
     def make() -> bytes:
         return Ed25519PrivateKey.generate().private_bytes(
@@ -49,14 +49,14 @@ def signing_key(chosen: Settings) -> Ed25519PrivateKey:
         raise BadSettings(f"{path}: not an Ed25519 key")
     public = key.public_key()
     kept(path.with_suffix(".pub"), lambda: pem(public), mode=0o644)
-    if public_key(chosen).public_bytes_raw() != public.public_bytes_raw():
+    if public_key(settings).public_bytes_raw() != public.public_bytes_raw():
         raise BadSettings(f"{path.with_suffix('.pub')} is not the public half of {path}")
     return key
 
 
-def public_key(chosen: Settings) -> Ed25519PublicKey:
+def public_key(settings: Settings) -> Ed25519PublicKey:
     """What checkpoints are verified with; the private key is not needed for it. Raises BadSettings."""
-    path = public_key_file(chosen)
+    path = public_key_file(settings)
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -66,36 +66,36 @@ def public_key(chosen: Settings) -> Ed25519PublicKey:
     return key
 
 
-def link_key(chosen: Settings) -> bytes:
+def link_key(settings: Settings) -> bytes:
     """The key that signs acknowledgement links, made at first use (0600).
 
     Raises OSError, of which BadKey is one: a page then leaves without its link.
     """
-    key = kept(link_key_file(chosen), lambda: secrets.token_hex(32).encode())
+    key = kept(link_key_file(settings), lambda: secrets.token_hex(32).encode())
     remember(key.decode(errors="replace").strip())
     return key
 
 
-def link_key_file(chosen: Settings) -> Path:
+def link_key_file(settings: Settings) -> Path:
     """Where `link_key` is kept."""
-    return chosen.link_key_file or chosen.data / "link.key"
+    return settings.link_key_file or settings.data / "link.key"
 
 
-def gateway_token(chosen: Settings) -> str:
+def gateway_token(settings: Settings) -> str:
     """The token of the sender `local`, made at first use (0600), for those who have set none.
 
     Raises OSError, or BadSettings.
     """
     token = (
-        kept(gateway_token_file(chosen), lambda: secrets.token_urlsafe(32).encode()).decode(errors="replace").strip()
+        kept(gateway_token_file(settings), lambda: secrets.token_urlsafe(32).encode()).decode(errors="replace").strip()
     )
     remember(token)
     return token
 
 
-def gateway_token_file(chosen: Settings) -> Path:
+def gateway_token_file(settings: Settings) -> Path:
     """Where `gateway_token` is kept."""
-    return chosen.data / "gateway-token"
+    return settings.data / "gateway-token"
 
 
 def kept(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
@@ -129,11 +129,11 @@ def pem(key: Ed25519PublicKey) -> bytes:
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def public_key_file(chosen: Settings) -> Path:
+def public_key_file(settings: Settings) -> Path:
     """Where `public_key` is kept."""
-    return signing_key_file(chosen).with_suffix(".pub")
+    return signing_key_file(settings).with_suffix(".pub")
 
 
-def signing_key_file(chosen: Settings) -> Path:
+def signing_key_file(settings: Settings) -> Path:
     """Where `signing_key` is kept."""
-    return chosen.signing_key_file or chosen.data / "signing.key"
+    return settings.signing_key_file or settings.data / "signing.key"

@@ -317,23 +317,23 @@ def load_settings(**given: Any) -> Settings:
     from_file = {name: value for name, value in said.items() if name in known - set(origins)}
     origins = dict.fromkeys(from_file, str(file)) | origins | dict.fromkeys(given, "given")
     try:
-        chosen = Settings(**(from_file | given))
+        settings = Settings(**(from_file | given))
     except ValidationError as error:
         for one in error.errors(include_input=False, include_url=False):
             problems.append(": ".join([*_place(one["loc"], origins), one["msg"].removeprefix("Value error, ")]))
         raise BadSettings("\n".join(problems)) from None  # pydantic's own text would repeat the values
     if problems:
         raise BadSettings("\n".join(problems))
-    chosen._origins = origins  # noqa: SLF001 - its own maker
-    for _, value in chosen:
+    settings._origins = origins  # noqa: SLF001 - its own maker
+    for _, value in settings:
         _remember(value)
-    return chosen
+    return settings
 
 
-def authored(chosen: Settings) -> list[Path]:
+def authored(settings: Settings) -> list[Path]:
     """What people write and Paramedic runs or goes by: runbooks and services, playbooks, our own code."""
     ends = (("runbooks", ("*.md", "*.yaml")), ("flows", ("*.py",)))
-    folders = {"runbooks": chosen.runbooks, "flows": chosen.flows}
+    folders = {"runbooks": settings.runbooks, "flows": settings.flows}
     files = [file for name, globs in ends if (folder := folders[name]) for glob in globs for file in folder.glob(glob)]
     shipped = [ROOT / name for name in ("paramedic", "flows", "tasks", "prefect.yaml")]
     return [one for one in (*filter(None, folders.values()), *files, *shipped) if one.exists()]

@@ -84,11 +84,11 @@ def _asked_by_form(work: Work, asked: Approval) -> None:
             approvals.refuse_form(tx, asked, by=by, question=question, because=useless)
 
 
-def form_proves_nothing(chosen: Settings, api_url: str) -> str | None:
+def form_proves_nothing(settings: Settings, api_url: str) -> str | None:
     """Why an approval by Prefect's form does not count; None where it comes from somebody with the login to Prefect."""
-    if not chosen.approve_by_form:
+    if not settings.approve_by_form:
         return "approve_by_form is off: approve by the link with its code, or on the command line"
-    match asks_for_login(api_url, timeout=chosen.prefect_timeout):
+    match asks_for_login(api_url, timeout=settings.prefect_timeout):
         case True:
             return None
         case False:

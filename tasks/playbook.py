@@ -110,12 +110,12 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
 
 def _load(run: Run) -> Work | str:
     """The nouns of this run, or the reason in words why there is nothing for it to do."""
-    chosen = run_cache.chosen()
-    store = run_cache.store(chosen.store())
+    settings = run_cache.current_settings()
+    store = run_cache.store(settings.store())
     named_store, number = parse_ref(run.incident)
     if named_store != store.uuid:
         return f"this run belongs to store {named_store}, and this is store {store.uuid}: nothing is done"
-    shelf = run_cache.shelf(chosen)
+    shelf = run_cache.shelf(settings)
     run_id = str(flow_run.id)
     with store.record() as tx:
         refusal = incidents.begin_attempt(tx, number, run.attempt, flow_run=run_id)
@@ -123,7 +123,7 @@ def _load(run: Run) -> Work | str:
             return refusal
         incident = incidents.get(tx, number)
         pinned = incidents.runbook_text(tx, incident.runbook_version or "")
-    pager = Pager(store, chosen, OncallFile(chosen))
+    pager = Pager(store, settings, OncallFile(settings))
     target = shelf.services.by_id(incident.target)
     if target is None:
         with store.record() as tx:
@@ -136,7 +136,7 @@ def _load(run: Run) -> Work | str:
         pager.deliver_due(number)
         return f"services.yaml no longer lists {incident.target}; a person has {incident.id}"
     return Work(
-        settings=chosen,
+        settings=settings,
         store=store,
         pager=pager,
         incident=incident,

@@ -16,7 +16,7 @@ from paramedic.store.warm_up import rehearse
 from paramedic.text.yaml_document import BadDocument
 
 
-def chosen() -> Settings:
+def current_settings() -> Settings:
     """The settings as environment and file are now. Raises BadSettings."""
     said = frozenset((name, value) for name, value in os.environ.items() if name.upper().startswith("PARAMEDIC_"))
     file = Path(os.environ.get("PARAMEDIC_CONFIG") or "paramedic.toml").absolute()
@@ -31,9 +31,9 @@ def _settings(_said: frozenset[tuple[str, str]], _file: Path, _written: bytes | 
     return load_settings()
 
 
-def shelf(picked: Settings) -> Library:
+def shelf(settings: Settings) -> Library:
     """The library as its folders are now. Raises BadDocument where it cannot be used at all."""
-    return library.in_force(picked)
+    return library.in_force(settings)
 
 
 @functools.lru_cache(maxsize=64)
@@ -56,20 +56,20 @@ def results() -> Path:
 def read_ahead() -> None:
     """What a process may read before it is copied: no connection is opened. What cannot be read now is the run's to say."""
     try:
-        picked = chosen()
-        known = shelf(picked)
+        settings = current_settings()
+        known = shelf(settings)
     except (BadSettings, BadDocument, OSError):
         return
     for name in known.runbooks:
-        path = picked.runbooks / f"{name}.md"
+        path = settings.runbooks / f"{name}.md"
         parsed(path.read_text(encoding="utf-8"), path.name)
-    rehearse(store(picked.store()))
+    rehearse(store(settings.store()))
 
 
 def open_ways() -> None:
     """What a process opens after it was copied, before its run comes. What is away now is the run's to find."""
     try:
-        with store(chosen().store()).read():
+        with store(current_settings().store()).read():
             pass
     except (BadSettings, StoreUnavailable, StoreUnknown):
         return

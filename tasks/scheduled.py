@@ -121,11 +121,11 @@ def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
 
 def _load(name: str, run: Period, remains: timedelta) -> Round:
     ends_at = boottime() + remains.total_seconds()
-    chosen = run_cache.chosen()
+    settings = run_cache.current_settings()
     return Round(
-        settings=chosen,
-        store=run_cache.store(chosen.store()),
-        library=run_cache.shelf(chosen),
+        settings=settings,
+        store=run_cache.store(settings.store()),
+        library=run_cache.shelf(settings),
         group=run.group,
         flow_run=str(flow_run.id),
         lease=f"{name}/{run.group}",

@@ -21,13 +21,13 @@ pytestmark = pytest.mark.usefixtures("_nothing_set")
 
 
 def test_without_anything_set_there_are_defaults(tmp_path: Path) -> None:
-    chosen = load_settings(data=tmp_path)
-    assert chosen.store() == f"sqlite:///{tmp_path}/paramedic.db"
-    assert chosen.checkpoints() == tmp_path / "checkpoints.jsonl"
-    assert chosen.links_at() == "http://127.0.0.1:8650"
-    assert chosen.runbooks == ROOT / "runbooks"
-    assert chosen.gateway_tokens == chosen.gateway_users == {}, "nobody is let in"
-    assert (chosen.origin("data"), chosen.origin("port")) == ("given", "default")
+    settings = load_settings(data=tmp_path)
+    assert settings.store() == f"sqlite:///{tmp_path}/paramedic.db"
+    assert settings.checkpoints() == tmp_path / "checkpoints.jsonl"
+    assert settings.links_at() == "http://127.0.0.1:8650"
+    assert settings.runbooks == ROOT / "runbooks"
+    assert settings.gateway_tokens == settings.gateway_users == {}, "nobody is let in"
+    assert (settings.origin("data"), settings.origin("port")) == ("given", "default")
 
 
 def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,10 +35,10 @@ def test_a_flag_wins_over_the_environment_and_the_environment_over_the_file(monk
     monkeypatch.setenv("PARAMEDIC_PORT", "2")
     monkeypatch.setenv("PARAMEDIC_HOST", "127.0.0.2")
     monkeypatch.setenv("PARAMEDIC_WORK_POOL", "")
-    chosen = load_settings(port=3)
-    assert (chosen.port, chosen.host, chosen.lease) == (3, "127.0.0.2", timedelta(seconds=20))
-    assert chosen.work_pool == "theirs", "an empty variable is one that is not set"
-    assert [chosen.origin(name) for name in ("port", "host", "lease", "renew")] == [
+    settings = load_settings(port=3)
+    assert (settings.port, settings.host, settings.lease) == (3, "127.0.0.2", timedelta(seconds=20))
+    assert settings.work_pool == "theirs", "an empty variable is one that is not set"
+    assert [settings.origin(name) for name in ("port", "host", "lease", "renew")] == [
         "given",
         "environment",
         "paramedic.toml",
@@ -118,10 +118,10 @@ def test_secrets_are_known_from_the_moment_they_are_loaded(monkeypatch: pytest.M
     monkeypatch.setenv("PARAMEDIC_STORE_URL", "postgresql://me:p%40ss%2Fw0rd-of-the-store@db/x")
     monkeypatch.setenv("PARAMEDIC_GATEWAY_TOKENS", '{"alertmanager": "a-token-nobody-may-see"}')
     monkeypatch.setenv("PARAMEDIC_PREFECT_API_AUTH", "admin:a-login-nobody-may-see")
-    chosen = load_settings()
+    settings = load_settings()
     for hidden in (PASSWORD, "p%40ss%2Fw0rd-of-the-store", "a-token-nobody-may-see", "a-login-nobody-may-see"):
         assert hidden not in redaction.redact(f"said: {hidden}.")
-        assert hidden not in repr(chosen)
+        assert hidden not in repr(settings)
     redaction.forget_all()
 
 
@@ -189,26 +189,26 @@ def test_processes_that_come_at_once_get_the_same_whole_keys(tmp_path: Path) -> 
 
 
 def test_keys_are_for_their_owner_alone_and_stay_the_same(tmp_path: Path) -> None:
-    chosen = load_settings(data=tmp_path / "data")
-    key = keys.signing_key(chosen)
-    link, token = keys.link_key(chosen), keys.gateway_token(chosen)
+    settings = load_settings(data=tmp_path / "data")
+    key = keys.signing_key(settings)
+    link, token = keys.link_key(settings), keys.gateway_token(settings)
     for name in ("signing.key", "link.key", "gateway-token"):
-        assert stat.S_IMODE((chosen.data / name).stat().st_mode) == 0o600, name
-    assert stat.S_IMODE(chosen.data.stat().st_mode) == 0o700
-    assert keys.signing_key(chosen).private_bytes_raw() == key.private_bytes_raw()
-    assert keys.public_key(chosen).public_bytes_raw() == key.public_key().public_bytes_raw()
-    assert (keys.link_key(chosen), keys.gateway_token(chosen)) == (link, token)
+        assert stat.S_IMODE((settings.data / name).stat().st_mode) == 0o600, name
+    assert stat.S_IMODE(settings.data.stat().st_mode) == 0o700
+    assert keys.signing_key(settings).private_bytes_raw() == key.private_bytes_raw()
+    assert keys.public_key(settings).public_bytes_raw() == key.public_key().public_bytes_raw()
+    assert (keys.link_key(settings), keys.gateway_token(settings)) == (link, token)
     assert token not in redaction.redact(token)
 
 
 @pytest.mark.parametrize("content", [b"", b"no key at all"])
 def test_a_key_that_is_none_is_refused_and_not_replaced(tmp_path: Path, content: bytes) -> None:
-    chosen = load_settings(data=tmp_path)
+    settings = load_settings(data=tmp_path)
     for make, name in ((keys.signing_key, "signing.key"), (keys.link_key, "link.key")):
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(BadSettings, match=rf"{name}: is no key: it has {len(content)} bytes") as caught:
-            make(chosen)
+            make(settings)
         assert isinstance(caught.value, OSError), "which paging outlives: the page leaves without its link"
         assert path.read_bytes() == content
 

@@ -72,25 +72,25 @@ class _File(NamedTuple):
     text: str | Problem
 
 
-def opened(chosen: Settings, folder: Path | None = None) -> Library:
+def opened(settings: Settings, folder: Path | None = None) -> Library:
     """The library as its files are at this moment, of `folder` where another than the settings' is meant.
 
     Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing may act by such a library.
     """
-    return load(folder or chosen.runbooks, chosen.flows)
+    return load(folder or settings.runbooks, settings.flows)
 
 
-def in_force(chosen: Settings) -> Library:
+def in_force(settings: Settings) -> Library:
     """As `opened`, for services that go on whatever an author writes: what is decided, measured and told goes by it.
 
     For a services.yaml or oncall.yaml that cannot be used its last good copy stands in, and `problems` says so. A runbook
     that cannot be used is missing. No act goes by it: before an act the library is `opened`. Raises BadDocument where
     there is no good copy either.
     """
-    folder, copies = chosen.runbooks, chosen.last_good()
+    folder, copies = settings.runbooks, settings.last_good()
     services = last_good(folder / "services.yaml", copies, parse_services)
     oncall = last_good(folder / "oncall.yaml", copies, parse_oncall)
-    return _made(folder, services, oncall, _runbooks(folder), playbooks(chosen.flows))
+    return _made(folder, services, oncall, _runbooks(folder), playbooks(settings.flows))
 
 
 def load(folder: Path, flows: Path | None = None) -> Library:

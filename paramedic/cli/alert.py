@@ -15,11 +15,11 @@ from paramedic.cli.output import (
     Data,
     Limit,
     Negative,
-    chosen,
     command_of,
     console,
     number_of,
     opened,
+    protected_settings,
     safe,
     say_json,
     table,
@@ -58,12 +58,12 @@ def send(
     """Post a body to the gateway, as its sender would."""
     if source != "alertmanager":
         raise typer.BadParameter(f"there is no source {source!r}; there is alertmanager")
-    picked = chosen(data)
-    here = running(picked.data)
-    gateway = here.gateway if here else picked.links_at()
-    authorization = _authorization(picked)
+    settings = protected_settings(data)
+    here = running(settings.data)
+    gateway = here.gateway if here else settings.links_at()
+    authorization = _authorization(settings)
     if not gateway.startswith("https://"):  # there its certificate proves it
-        identity.demand(gateway, _key(picked))
+        identity.demand(gateway, _key(settings))
     try:
         with http_deadline.client(seconds=10) as client:
             answer = client.post(
@@ -81,10 +81,10 @@ def send(
         raise Negative(f"the gateway answers {answer.status_code}")
 
 
-def _key(picked: Settings) -> bytes:
+def _key(settings: Settings) -> bytes:
     """What the gateway proves itself with. Without a key nobody can: one that is made for the moment is nobody's."""
     try:
-        return link_key(picked) if link_key_file(picked).exists() else secrets.token_bytes()
+        return link_key(settings) if link_key_file(settings).exists() else secrets.token_bytes()
     except OSError as error:
         raise Negative(f"the key that the gateway proves itself with cannot be read: {error}") from error
 
@@ -98,14 +98,14 @@ def _as_json(answer: httpx.Response) -> dict[str, Any]:
     return (said if isinstance(said, dict) else {"answer": said}) | {"status": answer.status_code}
 
 
-def _authorization(picked: Settings) -> str:
-    for secret in picked.gateway_tokens.values():
+def _authorization(settings: Settings) -> str:
+    for secret in settings.gateway_tokens.values():
         return f"Bearer {secret.get_secret_value()}"
-    for user, secret in picked.gateway_users.items():
+    for user, secret in settings.gateway_users.items():
         return "Basic " + base64.b64encode(f"{user}:{secret.get_secret_value()}".encode()).decode()
-    if gateway_token_file(picked).exists():
+    if gateway_token_file(settings).exists():
         try:
-            return f"Bearer {gateway_token(picked)}"
+            return f"Bearer {gateway_token(settings)}"
         except OSError as error:
             raise Negative(f"the token of `paramedic up` cannot be read: {error}") from error
     raise Negative("no token is known here: set PARAMEDIC_GATEWAY_TOKENS, or --data of a running `paramedic up`")

@@ -16,11 +16,11 @@ from paramedic.cli.output import (
     Data,
     Limit,
     Negative,
-    chosen,
     command_of,
     console,
     number_of,
     opened,
+    protected_settings,
     safe,
     say_json,
     table,
@@ -67,8 +67,8 @@ def show(
 @app.command()
 def verify(data: Data = None, as_json: AsJson = False) -> None:
     """Walk the whole chain; name every entry that is not as it was written."""
-    picked, store = opened(data)
-    found = _looked(picked, store)
+    settings, store = opened(data)
+    found = _looked(settings, store)
     if as_json:
         _say_found(found)
     else:
@@ -105,14 +105,14 @@ def vouch(
 
     Faults that no signature mends stay faults. Acts that the watchdog paused wait for `paramedic resume`.
     """
-    picked, store = opened(data)
+    settings, store = opened(data)
     with store.record() as tx:
         kept.append(tx, actor=f"person:{by}", phase="decision", what="trail.vouched", reason=because)
     try:
-        checkpoints.sign(store, picked, vouched=True)
+        checkpoints.sign(store, settings, vouched=True)
     except (OSError, ValueError) as error:
         raise Negative(f"nothing was signed: {error}") from error
-    found = _looked(picked, store)
+    found = _looked(settings, store)
     if as_json:
         _say_found(found)
     else:
@@ -146,8 +146,8 @@ def export(
     data: Data = None,
 ) -> None:
     """The trail as JSON Lines: what it is, every entry, every signed checkpoint; docs/trail.md checks it."""
-    picked, store = opened(data)
-    marks = _checkpoints(picked)
+    settings, store = opened(data)
+    marks = _checkpoints(settings)
     with store.read() as tx:
         lines = segment.exported(tx, marks, contents=contents)
         if str(file) == "-":
@@ -180,16 +180,16 @@ def seal(
     It is written, read again, and only then the entries are removed: the file is the only place that has them, so keep
     it. Interrupted, say it again with the same FILE.
     """
-    picked, _ = opened(data)
-    store = Store(picked.owner())
-    key = keys.signing_key(picked)
+    settings, _ = opened(data)
+    store = Store(settings.owner())
+    key = keys.signing_key(settings)
     try:
-        until = utc_now() - picked.keep_trail if before is None else _day(before)
-        checkpoints.sign(store, picked)  # what cannot be shown to be ours is not sealed either
+        until = utc_now() - settings.keep_trail if before is None else _day(before)
+        checkpoints.sign(store, settings)  # what cannot be shown to be ours is not sealed either
         sealed = segment.seal(store, key, file, before=until, contents=contents)
         with store.read() as tx:
             more = seals.removable(tx, until, segment.MOST)
-        checkpoints.sign(store, picked)
+        checkpoints.sign(store, settings)
     except OSError as error:
         raise Negative(f"{file} could not be written whole, and nothing was removed: {error.strerror}") from error
     finally:
@@ -217,30 +217,30 @@ def _day(said: str) -> datetime:
 @app.command()
 def key(data: Data = None, as_json: AsJson = False) -> None:
     """The public key (PEM) that checkpoints are verified with. Keep it where nobody who could edit the store writes."""
-    pem = keys.pem(keys.public_key(chosen(data))).decode()
+    pem = keys.pem(keys.public_key(protected_settings(data))).decode()
     if as_json:
         say_json({"public_key": pem})
         return
     typer.echo(pem, nl=False)
 
 
-def _looked(picked: Settings, store: Store) -> Verification:
+def _looked(settings: Settings, store: Store) -> Verification:
     """What a look at the whole trail finds, with every signed word that is known about it."""
-    if keys.signing_key_file(picked).exists():
-        keys.signing_key(picked)  # raises where the public key is not its half: it was exchanged
-    marks, faults = _checkpoints(picked), []
-    witness = _witness(picked)
+    if keys.signing_key_file(settings).exists():
+        keys.signing_key(settings)  # raises where the public key is not its half: it was exchanged
+    marks, faults = _checkpoints(settings), []
+    witness = _witness(settings)
     if witness is not None and witness not in marks:
         marks.append(witness)
         faults.append(
-            Fault(witness.seq, f"was seen by a signed checkpoint that {picked.checkpoints()} no longer holds")
+            Fault(witness.seq, f"was seen by a signed checkpoint that {settings.checkpoints()} no longer holds")
         )
     with store.read() as tx:
         found = chain.verify(
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             marks,
-            keys.public_key(picked),
+            keys.public_key(settings),
             tx.store,
             seal=seals.newest(tx),
             needs_checkpoint=True,
@@ -250,16 +250,16 @@ def _looked(picked: Settings, store: Store) -> Verification:
     return replace(found, faults=(*faults, *found.faults))
 
 
-def _witness(picked: Settings) -> Checkpoint | None:
+def _witness(settings: Settings) -> Checkpoint | None:
     try:
-        return checkpoints.newest(keys.signing_witness(picked))
+        return checkpoints.newest(keys.signing_witness(settings))
     except (ValueError, OSError) as error:
         raise Negative(f"the newest checkpoint, kept beside the key, cannot be read: {error}") from error
 
 
-def _checkpoints(picked: Settings) -> list[Checkpoint]:
+def _checkpoints(settings: Settings) -> list[Checkpoint]:
     try:
-        return checkpoints.read(picked.checkpoints())
+        return checkpoints.read(settings.checkpoints())
     except ValueError as error:
         raise Negative(f"the checkpoints cannot be read: {error}") from error
 

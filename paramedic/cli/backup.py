@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from paramedic.cli.output import AsJson, By, Data, chosen, command_of, console, opened, safe, say_json
+from paramedic.cli.output import AsJson, By, Data, command_of, console, opened, protected_settings, safe, say_json
 from paramedic.errors import PermanentError
 from paramedic.incidents.incident import name
 from paramedic.machine import data_folder
@@ -29,9 +29,9 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """The store, its checkpoints and the public key, of one moment. Everything goes on running meanwhile."""
-    picked, _ = opened(data)
+    settings, _ = opened(data)
     try:
-        manifest = keeping.back_up(picked, file, private_keys=with_keys)
+        manifest = keeping.back_up(settings, file, private_keys=with_keys)
     except OSError as error:
         raise PermanentError(
             f"{file} could not be written: {error.strerror or error}; nothing was left there"
@@ -59,13 +59,13 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Make a store of a backup again. Nothing acts until `paramedic resume`; a person hears of all that was open."""
-    picked = chosen(data, may_be_new=True)
+    settings = protected_settings(data, may_be_new=True)
     try:
-        data_folder.prepare(picked.data)
-        with instance.alone(picked.data):
-            made = keeping.restore(picked, file, by=by, replace=replace, despite_faults=despite_faults)
+        data_folder.prepare(settings.data)
+        with instance.alone(settings.data):
+            made = keeping.restore(settings, file, by=by, replace=replace, despite_faults=despite_faults)
     except OSError as error:
-        raise PermanentError(f"what is kept in {picked.data} cannot be used: {error}") from error
+        raise PermanentError(f"what is kept in {settings.data} cannot be used: {error}") from error
     if as_json:
         say_json(
             {
@@ -99,10 +99,10 @@ def upgrade(
     as_json: AsJson = False,
 ) -> None:
     """Bring the store to this version's schema, with a backup before. Processes of the version before may go on."""
-    picked, _ = opened(data)
-    file = backup or picked.data / f"before-upgrade-{utc_now():%Y%m%dT%H%M%SZ}.backup"
+    settings, _ = opened(data)
+    file = backup or settings.data / f"before-upgrade-{utc_now():%Y%m%dT%H%M%SZ}.backup"
     try:
-        before, after = keeping.upgrade(picked, file)
+        before, after = keeping.upgrade(settings, file)
     except OSError as error:
         raise PermanentError(
             f"{file} could not be written, and nothing was changed: {error.strerror or error}"

@@ -9,7 +9,18 @@ from paramedic.catalog import library
 from paramedic.catalog.library import Library
 from paramedic.checks.check import CheckAtTarget, Kind
 from paramedic.checks.threshold import Level, Threshold
-from paramedic.cli.output import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.cli.output import (
+    AsJson,
+    Data,
+    Negative,
+    command_of,
+    console,
+    opened,
+    protected_settings,
+    safe,
+    say_json,
+    table,
+)
 from paramedic.machine.clock import iso, utc_now
 from paramedic.sampling import measurement
 from paramedic.store import checks, heartbeats
@@ -21,12 +32,12 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 @app.command("list")
 def list_(data: Data = None, as_json: AsJson = False) -> None:
     """Each metric of each check at each target: where it stands, its last value, since when."""
-    picked, store = opened(data)
+    settings, store = opened(data)
     with store.read() as tx:
         now = tx.now
         states = {(one.runbook, one.name, one.target, one.metric): one for one in checks.listed(tx)}
     rows = []
-    for placed, threshold in _metrics(library.opened(picked)):
+    for placed, threshold in _metrics(library.opened(settings)):
         state = states.get((placed.runbook, placed.check.name, placed.target.id, threshold.metric))
         rows.append(_row(placed, threshold, state, stale=state is not None and state.stale_at <= now))
     if as_json:
@@ -45,8 +56,8 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
 
     Answers with 1 where a value passes a bound, or where nothing is seen.
     """
-    picked = chosen(data)
-    shelf = library.opened(picked)
+    settings = protected_settings(data)
+    shelf = library.opened(settings)
     places = [placed for _, placed in shelf.placed() if name in (placed.name, placed.check.name)]
     if not places:
         known = sorted({placed.name for _, placed in shelf.placed()})

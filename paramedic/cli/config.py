@@ -5,7 +5,7 @@ from datetime import timedelta
 import typer
 from pydantic import SecretStr
 
-from paramedic.cli.output import AsJson, Data, command_of, console, picked, safe, say_json, table
+from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json, settings_of, table
 from paramedic.machine.clock import spoken
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -14,7 +14,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def config(data: Data = None, as_json: AsJson = False) -> None:
     """Every setting, its value (secrets hidden) and where it comes from."""
-    known = picked(data)
+    known = settings_of(data)
     rows = []
     for name, value in known:
         rows.append({"setting": name, "value": _shown(value), "origin": known.origin(name)})

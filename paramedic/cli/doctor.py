@@ -19,8 +19,7 @@ import typer
 
 from paramedic import keys
 from paramedic.catalog import library
-from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json
-from paramedic.cli.output import picked as settings_of
+from paramedic.cli.output import AsJson, Data, command_of, console, protected_settings, safe, say_json
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.machine import data_folder, file_ownership
@@ -66,7 +65,7 @@ class Finding:
 @app.command()
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
     """Look at versions, data folder, store, clocks, keys, runbooks, targets, releases, mail, Prefect, what is stopped."""
-    known = settings_of(data)
+    known = protected_settings(data)
     findings = [_within(_LOOK_SECONDS, look, known) for look in LOOKS]
     if as_json:
         say_json([{"what": one.what, "well": one.well, "words": redact(one.words)} for one in findings])
@@ -77,13 +76,13 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _within(seconds: float, look: Callable[[Settings], Finding], picked: Settings) -> Finding:
+def _within(seconds: float, look: Callable[[Settings], Finding], settings: Settings) -> Finding:
     """What it finds; where it does not come back (a server that drips, a disk that hangs), just that."""
     found: Future[Finding] = Future()
 
     def take() -> None:
         try:
-            found.set_result(look(picked))
+            found.set_result(look(settings))
         except BaseException as error:  # noqa: BLE001 - raised again where it was waited for
             found.set_exception(error)
 
@@ -117,9 +116,9 @@ def _modules(_picked: Settings) -> Finding:
     return Finding("modules", well=True, words="flows and tasks are ours")
 
 
-def _data_folder(picked: Settings) -> Finding:
+def _data_folder(settings: Settings) -> Finding:
     """Every other command closes what is too open, and refuses what may be another user's; this one only says so."""
-    folder = picked.data
+    folder = settings.data
     if not os.path.lexists(folder):
         return Finding("data folder", well=True, words=f"`paramedic up` makes {folder}")
     try:
@@ -131,17 +130,17 @@ def _data_folder(picked: Settings) -> Finding:
     return Finding("data folder", well=not words, words=words or f"{folder} is this user's alone")
 
 
-def _trust(picked: Settings) -> Finding:
+def _trust(settings: Settings) -> Finding:
     """Code and settings that other users can change are theirs to run."""
-    wrong = file_ownership.complaints(authored(picked))
+    wrong = file_ownership.complaints(authored(settings))
     words = "; ".join(wrong) or "nobody else can change the runbooks, the playbooks and the code"
     return Finding("trust", well=not wrong, words=words)
 
 
-def _store(picked: Settings) -> Finding:
-    store = _there(picked)
+def _store(settings: Settings) -> Finding:
+    store = _there(settings)
     if store is None:
-        return Finding("store", well=True, words=f"`paramedic up` makes one in {picked.data}")
+        return Finding("store", well=True, words=f"`paramedic up` makes one in {settings.data}")
     try:
         with closing(store), store.read() as tx:
             words = f"store {tx.store} on {tx.conn.dialect.name}"
@@ -156,16 +155,16 @@ def _store(picked: Settings) -> Finding:
     return Finding("store", well=True, words=words)
 
 
-def _there(picked: Settings) -> Store | None:
+def _there(settings: Settings) -> Store | None:
     """The store, if there is one: a look makes none."""
-    if picked.store_url is None and not (picked.data / "paramedic.db").exists():
+    if settings.store_url is None and not (settings.data / "paramedic.db").exists():
         return None
-    return Store(picked.store())
+    return Store(settings.store())
 
 
-def _clock(picked: Settings) -> Finding:
+def _clock(settings: Settings) -> Finding:
     """Leases, cooldowns and what is due go by the store's clock; what is shown and compared, by ours too."""
-    store = _there(picked)
+    store = _there(settings)
     if store is None:
         return Finding("clock", well=True, words="there is no store yet to compare it with")
     try:
@@ -178,30 +177,30 @@ def _clock(picked: Settings) -> Finding:
     return Finding("clock", well=True, words="the store's and ours agree")
 
 
-def _runbooks(picked: Settings) -> Finding:
+def _runbooks(settings: Settings) -> Finding:
     try:
-        shelf = library.opened(picked)
+        shelf = library.opened(settings)
     except BadDocument as error:
         return Finding("runbooks", well=False, words=str(error))
-    words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets in {picked.runbooks}"
+    words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets in {settings.runbooks}"
     if shelf.problems:
         return Finding("runbooks", well=False, words=f"{words}; {shelf.problems[0]}; all: `paramedic runbook lint`")
     return Finding("runbooks", well=True, words=words)
 
 
-def _targets(picked: Settings) -> Finding:
+def _targets(settings: Settings) -> Finding:
     try:
-        targets = list(library.opened(picked).services)
+        targets = list(library.opened(settings).services)
     except BadDocument:
         return Finding("targets", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
     with ThreadPoolExecutor(_AT_ONCE) as looks:
-        wrong = [one for found in looks.map(lambda target: _silent(target, picked), targets) for one in found]
+        wrong = [one for found in looks.map(lambda target: _silent(target, settings), targets) for one in found]
     if wrong:
         return Finding("targets", well=False, words=f"{'; '.join(wrong)}: start what is down, or mend services.yaml")
     return Finding("targets", well=True, words=f"{len(targets)} answer")
 
 
-def _silent(target: Target, picked: Settings) -> list[str]:
+def _silent(target: Target, settings: Settings) -> list[str]:
     """What does not answer of the target: its owner, its health address."""
     wrong = []
     try:
@@ -210,7 +209,7 @@ def _silent(target: Target, picked: Settings) -> list[str]:
         wrong.append(f"{target.id}: {error}")
     if target.health is not None:
         try:
-            seen = reading.probe(target.health, picked.probe_timeout)
+            seen = reading.probe(target.health, settings.probe_timeout)
         except PermanentError as error:
             wrong.append(f"{target.id}: its health {target.health}: {error}")
         else:
@@ -218,9 +217,9 @@ def _silent(target: Target, picked: Settings) -> list[str]:
     return wrong
 
 
-def _releases(picked: Settings) -> Finding:
+def _releases(settings: Settings) -> Finding:
     try:
-        targets = [one for one in library.opened(picked).services if one.releases is not None]
+        targets = [one for one in library.opened(settings).services if one.releases is not None]
     except BadDocument:
         return Finding("releases", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
     wrong = []
@@ -237,14 +236,14 @@ def _releases(picked: Settings) -> Finding:
     return Finding("releases", well=not wrong, words="; ".join(wrong) or words)
 
 
-def _channels(picked: Settings) -> Finding:
+def _channels(settings: Settings) -> Finding:
     try:
-        ways = library.opened(picked).ways()
+        ways = library.opened(settings).ways()
     except BadDocument:
         return Finding("channels", well=False, words="oncall.yaml cannot be read: `paramedic runbook lint`")
     wrong = []
     for way in ways:
-        channel = picked.channels.get(way.to)
+        channel = settings.channels.get(way.to)
         if way.kind != "email" and channel is None:
             wrong.append(f"{way} leads nowhere: set PARAMEDIC_CHANNELS for {way.to}")
         if way.kind == "webhook" and channel is not None and channel.secret is None:
@@ -253,13 +252,13 @@ def _channels(picked: Settings) -> Finding:
     return Finding("channels", well=not wrong, words="; ".join(wrong) or words)
 
 
-def _mail(picked: Settings) -> Finding:
-    if picked.smtp_url is None:
+def _mail(settings: Settings) -> Finding:
+    if settings.smtp_url is None:
         with suppress(BadDocument):
-            if all(way.kind != "email" for way in library.opened(picked).ways()):
+            if all(way.kind != "email" for way in library.opened(settings).ways()):
                 return Finding("mail", well=True, words="nobody is told by mail")
         return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
-    parts = urlsplit(picked.smtp_url.get_secret_value())
+    parts = urlsplit(settings.smtp_url.get_secret_value())
     smtp, port = (smtplib.SMTP_SSL, 465) if parts.scheme == "smtps" else (smtplib.SMTP, 25)
 
     def knock() -> None:
@@ -275,15 +274,15 @@ def _mail(picked: Settings) -> Finding:
     return Finding("mail", well=True, words=f"{parts.hostname} answers")
 
 
-def _prefect(picked: Settings) -> Finding:
-    api = _api(picked)
+def _prefect(settings: Settings) -> Finding:
+    api = _api(settings)
     if api is None:
         return Finding("prefect", well=True, words="`paramedic up` starts a server of its own")
     try:
         with api:
             there = api.get("/health").raise_for_status().headers.get("date")
             apart = abs(utc_now() - parsedate_to_datetime(there)) if there else timedelta(0)
-            wrong = list(_pool(api, picked))
+            wrong = list(_pool(api, settings))
     except httpx.HTTPError as error:
         words = f"{api.base_url} does not answer: {error}: start it, or set PARAMEDIC_PREFECT_API_URL"
         return Finding("prefect", well=False, words=words)
@@ -297,23 +296,23 @@ def _prefect(picked: Settings) -> Finding:
         )
     if apart > _APART:
         wrong.append(f"its clock and ours are {spoken(apart)} apart: mend NTP")
-    words = f"answers, and a worker of the pool {picked.work_pool} is online"
+    words = f"answers, and a worker of the pool {settings.work_pool} is online"
     return Finding("prefect", well=not wrong, words="; ".join(wrong) or words)
 
 
-def _api(picked: Settings) -> httpx.Client | None:
+def _api(settings: Settings) -> httpx.Client | None:
     """Prefect's API, where the settings or the `paramedic up` in this folder say that there is one."""
-    here = running(picked.data)
-    if picked.prefect_api_url is None and here is not None:
-        picked = with_embedded_login(picked, here.prefect)
-    if picked.prefect_api_url is None:
+    here = running(settings.data)
+    if settings.prefect_api_url is None and here is not None:
+        settings = with_embedded_login(settings, here.prefect)
+    if settings.prefect_api_url is None:
         return None
-    return http_deadline.client(base_url=picked.prefect_api_url, auth=credentials(picked), seconds=5)
+    return http_deadline.client(base_url=settings.prefect_api_url, auth=credentials(settings), seconds=5)
 
 
-def _pool(api: httpx.Client, picked: Settings) -> Iterator[str]:
+def _pool(api: httpx.Client, settings: Settings) -> Iterator[str]:
     """What keeps the pool's runs from beginning. Raises httpx.HTTPError."""
-    name = picked.work_pool
+    name = settings.work_pool
     answer = api.get(f"/work_pools/{name}")
     if answer.status_code in (401, 403):
         yield "it refuses our login: set PARAMEDIC_PREFECT_API_AUTH"
@@ -332,13 +331,13 @@ def _pool(api: httpx.Client, picked: Settings) -> Iterator[str]:
     workers = api.post(f"/work_pools/{name}/workers/filter", json={}).raise_for_status().json()
     if all(one["status"] != "ONLINE" for one in workers):
         heard = max((one["last_heartbeat_time"] for one in workers), default="never")
-        start = f"prefect worker start --type {picked.work_pool_type} --pool {name}"
+        start = f"prefect worker start --type {settings.work_pool_type} --pool {name}"
         yield f"no worker of the pool {name} is online (last heard: {heard}): `paramedic up`, or `{start}`"
 
 
-def _acting(picked: Settings) -> Finding:
+def _acting(settings: Settings) -> Finding:
     """What an operator stopped is named, so that nobody waits for it."""
-    stops, store, api = [], _there(picked), _api(picked)
+    stops, store, api = [], _there(settings), _api(settings)
     if store is not None:
         try:
             with closing(store), store.read() as tx:
@@ -365,32 +364,32 @@ def _limit(api: httpx.Client) -> list[str]:
     return [f"an operator's limit of 0 on the tag `{TAG}` in Prefect stops every change (`{lift}`)"]
 
 
-def _senders(picked: Settings) -> Finding:
-    made = keys.gateway_token_file(picked)
-    if picked.gateway_tokens or picked.gateway_users or made.exists():
+def _senders(settings: Settings) -> Finding:
+    made = keys.gateway_token_file(settings)
+    if settings.gateway_tokens or settings.gateway_users or made.exists():
         return Finding("senders", well=True, words="the gateway knows at least one")
     return Finding("senders", well=True, words=f"`paramedic up` makes a token in {made}")
 
 
-def _links(picked: Settings) -> Finding:
-    words = f"links in messages begin with {picked.links_at()}"
-    if picked.public_url is None and picked.host in ("0.0.0.0", "::"):  # noqa: S104 - asked, not bound
+def _links(settings: Settings) -> Finding:
+    words = f"links in messages begin with {settings.links_at()}"
+    if settings.public_url is None and settings.host in ("0.0.0.0", "::"):  # noqa: S104 - asked, not bound
         return Finding("links", well=False, words=f"{words}, which leads nowhere: set PARAMEDIC_PUBLIC_URL")
-    if picked.public_url is None:
+    if settings.public_url is None:
         words += "; for people on other machines set PARAMEDIC_PUBLIC_URL"
     return Finding("links", well=True, words=words)
 
 
-def _keys(picked: Settings) -> Finding:
+def _keys(settings: Settings) -> Finding:
     """Whoever looks makes none: it would be theirs, and not the one's who needs it."""
-    private, public, link = (at(picked) for at in (keys.signing_key_file, keys.public_key_file, keys.link_key_file))
+    private, public, link = (at(settings) for at in (keys.signing_key_file, keys.public_key_file, keys.link_key_file))
     if public.exists() and not private.exists():
         return Finding("keys", well=False, words=f"{public} is there, and {private} is not: bring it back")
     try:
         if private.exists():
-            keys.signing_key(picked)
+            keys.signing_key(settings)
         if link.exists():
-            keys.link_key(picked)
+            keys.link_key(settings)
     except (OSError, ValueError, PermanentError) as error:
         return Finding("keys", well=False, words=str(error))
     missing = [str(one) for one in (private, link) if not one.exists()]

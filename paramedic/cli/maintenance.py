@@ -37,8 +37,8 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Plan a window, or begin one now."""
-    picked, store = opened(data)
-    _check_listed(library.opened(picked).services, service, target)
+    settings, store = opened(data)
+    _check_listed(library.opened(settings).services, service, target)
     with store.record() as tx:
         starts_at = _moment("--from", from_, tx.now)
         try:

@@ -8,7 +8,19 @@ from typing import Annotated, Any
 import typer
 from whenever import Instant, PlainDateTime
 
-from paramedic.cli.output import AsJson, By, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.cli.output import (
+    AsJson,
+    By,
+    Data,
+    Negative,
+    command_of,
+    console,
+    opened,
+    protected_settings,
+    safe,
+    say_json,
+    table,
+)
 from paramedic.machine.clock import iso, utc_now
 from paramedic.oncall import overrides_file as copy
 from paramedic.oncall.escalation import Oncall
@@ -77,7 +89,7 @@ def override(  # noqa: PLR0917 - a command's options
     as_json: AsJson = False,
 ) -> None:
     """Somebody else than the rotation says has a shift. A later override counts before an older one."""
-    picked, store = opened(data)
+    settings, store = opened(data)
     oncall = _known(data)
     _person(person, oncall)
     said = Override(person, _moment(begins, oncall), _moment(ends, oncall), by)
@@ -88,7 +100,7 @@ def override(  # noqa: PLR0917 - a command's options
     with store.record() as tx:
         oncall_overrides.add(tx, said)
         current = oncall_overrides.current(tx)
-    copy.keep(picked.data, current)
+    copy.keep(settings.data, current)
     shift = Shift(said.begins, said.ends, said.person, said.by)
     if as_json:
         say_json(_as_json(shift, oncall))
@@ -99,9 +111,9 @@ def override(  # noqa: PLR0917 - a command's options
 @app.command("test")
 def send_test(person: str, by: By, data: Data = None, as_json: AsJson = False) -> None:
     """Send a page that says it is a test, by every way; 1 if none left."""
-    picked, store = opened(data)
-    file = _file(picked)
-    pager = Pager(store, picked, file)
+    settings, store = opened(data)
+    file = _file(settings)
+    pager = Pager(store, settings, file)
     answers = []
     for way, complaint in pager.test(_person(person, file.oncall), by):
         answers.append({"way": str(way), "left": complaint is None, "answer": complaint})
@@ -113,19 +125,19 @@ def send_test(person: str, by: By, data: Data = None, as_json: AsJson = False) -
         raise Negative(f"no page to {person} left" if answers else f"{person} has no way to be told")
 
 
-def _file(picked: Settings) -> OncallFile:
-    return OncallFile(picked)
+def _file(settings: Settings) -> OncallFile:
+    return OncallFile(settings)
 
 
 def _known(data: Path | None) -> Oncall:
     """oncall.yaml with the overrides: the store's, or those of their copy where it cannot be asked."""
-    picked = chosen(data)
-    oncall = _file(picked).oncall
+    settings = protected_settings(data)
+    oncall = _file(settings).oncall
     try:
         with opened(data)[1].read() as tx:
             known = oncall_overrides.current(tx)
     except (typer.BadParameter, StoreUnavailable, StoreUnknown) as error:
-        known = copy.kept(picked.data)
+        known = copy.kept(settings.data)
         typer.echo(f"by the copy on disk, which has {len(known)} overrides: {error}", err=True)
     return replace(oncall, overrides=known)
 

@@ -32,12 +32,12 @@ Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=100_000)
 By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", metavar="PERSON")]
 
 
-def chosen(data: Path | None, *, may_be_new: bool = False) -> Settings:
-    """As `picked`, for who uses what is in the data folder: it is made sure that nobody else has a hand in it.
+def protected_settings(data: Path | None, *, may_be_new: bool = False) -> Settings:
+    """As `settings_of`, for who uses what is in the data folder: it is made sure that nobody else has a hand in it.
 
     Raises BadDataFolder too.
     """
-    found = picked(data, may_be_new=may_be_new)
+    found = settings_of(data, may_be_new=may_be_new)
     if data_folder.is_one(found.data):  # in another there is nothing of ours yet
         try:
             data_folder.protect(found.data)
@@ -46,7 +46,7 @@ def chosen(data: Path | None, *, may_be_new: bool = False) -> Settings:
     return found
 
 
-def picked(data: Path | None, *, may_be_new: bool = False) -> Settings:
+def settings_of(data: Path | None, *, may_be_new: bool = False) -> Settings:
     """The settings, on the data folder that was named. Raises BadSettings, or BadParameter if there is no such folder.
 
     A folder with runbooks of its own, as the demo's, is read with them, unless a setting names others.
@@ -63,7 +63,7 @@ def picked(data: Path | None, *, may_be_new: bool = False) -> Settings:
 
 def opened(data: Path | None) -> tuple[Settings, Store]:
     """The settings and their store. Raises StoreUnavailable, StoreUnknown, or BadParameter where there is none yet."""
-    found = chosen(data)
+    found = protected_settings(data)
     url = found.store()
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         raise typer.BadParameter(f"there is no store in {found.data}; `paramedic up` makes one")

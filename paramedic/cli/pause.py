@@ -38,12 +38,12 @@ def pause(
     as_json: AsJson = False,
 ) -> None:
     """Stop every act from now on, or those on one service or by one runbook. Alerts are taken, people are told."""
-    picked, store = opened(data)
+    settings, store = opened(data)
     if list_:
         _list(data, as_json=as_json)
         return
     scope = _scope(service=service, runbook=runbook)
-    _known(store, picked, service=service, runbook=runbook)
+    _known(store, settings, service=service, runbook=runbook)
     with store.record() as tx:
         pauses.pause(tx, by=by, reason=because, scope=scope)
         stands = next(one for one in pauses.standing(tx) if one.scope == scope)
@@ -110,12 +110,12 @@ def _scope(*, service: str | None, runbook: str | None, mass: bool = False) -> s
         raise typer.BadParameter(str(error)) from error
 
 
-def _known(store: Store, picked: Settings, *, service: str | None, runbook: str | None) -> None:
+def _known(store: Store, settings: Settings, *, service: str | None, runbook: str | None) -> None:
     """A pause of a misspelt name would stop nothing. Where the folder cannot be read, a pause is taken at its word."""
     if service is None and runbook is None:
         return
     try:
-        shelf = library.opened(picked)
+        shelf = library.opened(settings)
     except BadDocument as error:
         typer.echo(f"not compared with the runbooks, which cannot be read: {visible(str(error))}", err=True)
         return
@@ -128,7 +128,7 @@ def _known(store: Store, picked: Settings, *, service: str | None, runbook: str 
         listed = {target.service for target in shelf.services}
         _one_of("service", service, listed | at_work["service"])
     if runbook is not None:
-        files = {path.stem for path in picked.runbooks.glob("*.md")}  # one that is broken may still be at work
+        files = {path.stem for path in settings.runbooks.glob("*.md")}  # one that is broken may still be at work
         _one_of("runbook", runbook, files | at_work["runbook"])
 
 

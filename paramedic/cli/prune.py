@@ -13,11 +13,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def prune(data: Data = None, as_json: AsJson = False) -> None:
     """Remove what is older than keep_inbox, keep_evidence and keep_prefect_runs say; what an open incident needs stays."""
-    picked, store = opened(data)
-    here = running(picked.data)
-    if picked.prefect_api_url is None and here is not None:
-        picked = with_embedded_login(picked, here.prefect)
-    pruned = retention.prune(store, picked)
+    settings, store = opened(data)
+    here = running(settings.data)
+    if settings.prefect_api_url is None and here is not None:
+        settings = with_embedded_login(settings, here.prefect)
+    pruned = retention.prune(store, settings)
     if as_json:
         say_json({"removed": pruned.removed, "sealable": pruned.sealable, "complaint": pruned.complaint})
     else:
@@ -25,7 +25,7 @@ def prune(data: Data = None, as_json: AsJson = False) -> None:
             console.print(f"{count} of {name.replace('_', ' ')} removed")
         if not pruned.removed:
             console.print("nothing was old enough")
-        if picked.prefect_api_url is None:
+        if settings.prefect_api_url is None:
             console.print(
                 "no Prefect is named (prefect_api_url), and none runs here: its run history was left as it is"
             )

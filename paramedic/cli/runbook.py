@@ -11,7 +11,18 @@ import typer
 from paramedic.catalog import library
 from paramedic.catalog.library import Library
 from paramedic.catalog.runbook import Runbook, schema
-from paramedic.cli.output import AsJson, Data, Negative, chosen, command_of, console, opened, safe, say_json, table
+from paramedic.cli.output import (
+    AsJson,
+    Data,
+    Negative,
+    command_of,
+    console,
+    opened,
+    protected_settings,
+    safe,
+    say_json,
+    table,
+)
 from paramedic.intake.dry_run import of_its_checks, rehearse
 from paramedic.machine.clock import utc_now
 from paramedic.sources import BadPayload, Reading, alertmanager
@@ -54,7 +65,7 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
     """Every problem with its file, line and column, and what is allowed there."""
     picked = _folder(folder, data)
     try:
-        shelf = library.opened(chosen(data), picked)
+        shelf = library.opened(protected_settings(data), picked)
     except BadDocument as error:
         problems, words = error.problems, ""
     else:
@@ -128,7 +139,7 @@ def new(
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
         raise typer.BadParameter(f"{name!r}: a runbook's name is small letters, digits and -")
     where = _folder(folder, data)
-    targets = [one for one in library.opened(chosen(data), where).services if one.service == service]
+    targets = [one for one in library.opened(protected_settings(data), where).services if one.service == service]
     if not targets:
         raise Negative(f"services.yaml lists no target of {service!r}: list it first")
     file = where / f"{name}.md"
@@ -227,11 +238,11 @@ def _store(data: Path | None) -> Store | None:
 
 
 def _shelf(folder: Path | None, data: Path | None) -> Library:
-    return library.opened(chosen(data), folder)
+    return library.opened(protected_settings(data), folder)
 
 
 def _folder(folder: Path | None, data: Path | None) -> Path:
-    return folder if folder is not None else chosen(data).runbooks
+    return folder if folder is not None else protected_settings(data).runbooks
 
 
 runbook_command = command_of(app)

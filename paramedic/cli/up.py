@@ -11,7 +11,7 @@ from types import FrameType
 
 import typer
 
-from paramedic.cli.output import Data, chosen, command_of, console, safe
+from paramedic.cli.output import Data, command_of, console, protected_settings, safe
 from paramedic.machine.data_folder import LOGS
 from paramedic.stack.children import appended
 from paramedic.stack.stack import Stack
@@ -88,7 +88,7 @@ class Saying:
 def up(data: Data = None) -> None:
     """Start the Prefect server, the gateway, dispatch, the responder and the watchdog; Ctrl-C ends them all."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    stack = Stack(chosen(data, may_be_new=True))
+    stack = Stack(protected_settings(data, may_be_new=True))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     try:

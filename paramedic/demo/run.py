@@ -53,16 +53,16 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
     faults = {"web-1": "", "web-2": "--leaks", "web-3": "", "web-4": f"--starts-full {LIMIT_MB + 30}"}
     world = World(folder / "world", [("tracking-api", host, wrong) for host, wrong in faults.items()])
     with world, Mailbox() as mailbox, PagerSink() as pager:
-        chosen = _settings(data, world, mailbox, pager)
-        stack = Stack(chosen)
+        settings = _settings(data, world, mailbox, pager)
+        stack = Stack(settings)
         console.print("starting the Prefect server, the gateway, dispatch, the responder and the watchdog …")
         stack.start()
         try:
             stack.wait_ready(240)
             console.print(f"gateway    {stack.gateway_url}")
             console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
-            scenarios = _tell(console, chosen, stack, world, mailbox, pager)
-            verified = _verify(console, chosen)
+            scenarios = _tell(console, settings, stack, world, mailbox, pager)
+            verified = _verify(console, settings)
             ok = verified["verified"] is True and not any(one.faults for one in scenarios)
             if json_file is not None:
                 told = {"ok": ok, "trail": verified, "scenarios": [one.as_json() for one in scenarios]}
@@ -97,10 +97,10 @@ def _settings(data: Path, world: World, mailbox: Mailbox, pager: PagerSink) -> S
 
 
 def _tell(  # noqa: PLR0917 - what the stage is made of
-    console: Console, chosen: Settings, stack: Stack, world: World, mailbox: Mailbox, pager: PagerSink
+    console: Console, settings: Settings, stack: Stack, world: World, mailbox: Mailbox, pager: PagerSink
 ) -> list[Scenario]:
-    store = Store(chosen.store())
-    token = next(iter(chosen.gateway_tokens.values())).get_secret_value()
+    store = Store(settings.store())
+    token = next(iter(settings.gateway_tokens.values())).get_secret_value()
     scenarios = []
     for play, service in zip((hang, leak, bad_release, beyond_help), world.services, strict=True):
         with console.status("…") as status:
@@ -151,15 +151,15 @@ def _timeline(console: Console, store: Store, scenario: Scenario) -> None:
         )
 
 
-def _verify(console: Console, chosen: Settings) -> dict[str, object]:
-    key = keys.signing_key(chosen)
-    store = Store(chosen.store())
-    checkpoints.write(store, key, chosen.checkpoints())
+def _verify(console: Console, settings: Settings) -> dict[str, object]:
+    key = keys.signing_key(settings)
+    store = Store(settings.store())
+    checkpoints.write(store, key, settings.checkpoints())
     with store.read() as tx:
         found = chain.verify(
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
-            checkpoints.read(chosen.checkpoints()),
+            checkpoints.read(settings.checkpoints()),
             key.public_key(),
             tx.store,
         )

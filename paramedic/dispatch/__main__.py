@@ -27,18 +27,18 @@ def main() -> None:
     """Run until told to stop."""
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    chosen = load_settings()
-    if chosen.prefect_api_url is None:
+    settings = load_settings()
+    if settings.prefect_api_url is None:
         raise SystemExit("prefect_api_url is not set; `paramedic up` starts a Prefect server of its own")
-    store = Store(chosen.store())
+    store = Store(settings.store())
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
-    deployments = Deployments(store, chosen)
-    auth = chosen.prefect_api_auth.get_secret_value() if chosen.prefect_api_auth else None
-    wait_for_prefect(chosen.prefect_api_url, credentials(chosen), stop)  # its own client would wait whole seconds
-    installation = _claimed(store, chosen.prefect_api_url, auth, stop)
+    deployments = Deployments(store, settings)
+    auth = settings.prefect_api_auth.get_secret_value() if settings.prefect_api_auth else None
+    wait_for_prefect(settings.prefect_api_url, credentials(settings), stop)  # its own client would wait whole seconds
+    installation = _claimed(store, settings.prefect_api_url, auth, stop)
     pauses = backoff()
     while not stop.is_set():
         try:
@@ -47,12 +47,12 @@ def main() -> None:
         except TemporaryError as error:
             log.warning("the deployments wait: %s", error)
             stop.wait(next(pauses))
-    prefect = PrefectRuns(chosen.prefect_api_url, auth=auth)
-    events = Events(Store(chosen.store()), chosen.prefect_api_url, auth=auth, rest=_EVENTS_REST)
+    prefect = PrefectRuns(settings.prefect_api_url, auth=auth)
+    events = Events(Store(settings.store()), settings.prefect_api_url, auth=auth, rest=_EVENTS_REST)
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
-    threading.Thread(target=_keep, args=(Store(chosen.store()), installation, stop), daemon=True).start()
-    Dispatch(store, prefect, deployments.register, pool=chosen.work_pool, beat=liveness.mine().beat).run(stop)
+    threading.Thread(target=_keep, args=(Store(settings.store()), installation, stop), daemon=True).start()
+    Dispatch(store, prefect, deployments.register, pool=settings.work_pool, beat=liveness.mine().beat).run(stop)
 
 
 def _claimed(store: Store, api_url: str, auth: str | None, stop: threading.Event) -> str:

@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 class Deployments:
     """Registered at the start, and again where Prefect or the runbooks have changed. Threads may share it."""
 
-    def __init__(self, store: Store, chosen: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._settings = chosen
+        self._settings = settings
         self._known: set[str] = set()  # the groups that the store expects samples of
         self._lock = threading.Lock()
 
@@ -34,8 +34,8 @@ class Deployments:
         """
         with self._lock:
             groups = self._groups()
-            chosen = self._settings
-            names = amiss(ROOT, groups=groups, every=chosen.checks_every, flows=chosen.flows)
+            settings = self._settings
+            names = amiss(ROOT, groups=groups, every=settings.checks_every, flows=settings.flows)
             if names:
                 self._register(groups, only=names)
         return names
@@ -52,9 +52,9 @@ class Deployments:
                 log.exception("the schedules are looked at again in %.0f s", every_seconds)
 
     def _register(self, groups: list[str], only: list[str] | None = None) -> None:
-        chosen = self._settings
-        pool, kind, every = chosen.work_pool, chosen.work_pool_type, chosen.checks_every
-        register(ROOT, pool, kind, groups=groups, every=every, flows=chosen.flows, only=only)
+        settings = self._settings
+        pool, kind, every = settings.work_pool, settings.work_pool_type, settings.checks_every
+        register(ROOT, pool, kind, groups=groups, every=every, flows=settings.flows, only=only)
 
     def _groups(self) -> list[str]:
         """The groups that are measured from now on; what to expect of a new one, the store knows.

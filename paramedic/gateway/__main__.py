@@ -26,13 +26,13 @@ def main() -> None:
     """Run until told to stop, then finish what was begun."""
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    chosen = load_settings()
-    store = Store(chosen.store())
+    settings = load_settings()
+    store = Store(settings.store())
     stop, wake = threading.Event(), Wake()
     intake = Intake(
         store,
-        lambda: library.in_force(chosen),
-        reopen_within=chosen.reopen_within,
+        lambda: library.in_force(settings),
+        reopen_within=settings.reopen_within,
         decided=lambda: ring(store, DISPATCH),
     )
 
@@ -47,17 +47,17 @@ def main() -> None:
     # uvicorn raises the signal again when the last request is answered; Python's own way would end us there.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
-    threading.Thread(target=LibraryWatch(store, chosen).run, args=(stop,), name="library", daemon=True).start()
+    threading.Thread(target=LibraryWatch(store, settings).run, args=(stop,), name="library", daemon=True).start()
     life = liveness.mine()
 
     async def beat() -> None:
         life.beat()
 
     try:
-        serving = server(make_app(chosen, store, wake=wake, alive=worker.is_alive), chosen)
+        serving = server(make_app(settings, store, wake=wake, alive=worker.is_alive), settings)
         serving.config.callback_notify, serving.config.timeout_notify = beat, 1
         gc.freeze()  # what is loaded stays: the garbage collector need not look at it again and again
-        serving.run(sockets=ports.listening_sockets(chosen.host, chosen.port))
+        serving.run(sockets=ports.listening_sockets(settings.host, settings.port))
         if not serving.started:
             sys.exit(1)
     finally:

@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 class AcknowledgementDesk:
     """Shows the incident on GET and acts on POST, for the one recipient that the link was written for."""
 
-    def __init__(self, chosen: Settings, store: Store, forms: Forms) -> None:
-        self._chosen = chosen
+    def __init__(self, settings: Settings, store: Store, forms: Forms) -> None:
+        self._settings = settings
         self._store = store
         self._forms = forms
 
@@ -80,7 +80,7 @@ class AcknowledgementDesk:
 
     def _read(self, token: str) -> Acknowledgement | Response:
         try:
-            said = signed_link.read(keys.link_key(self._chosen), token, self._chosen.link_expires)
+            said = signed_link.read(keys.link_key(self._settings), token, self._settings.link_expires)
             if said.store != self._store.uuid:
                 return pages.page("say", 410, title="Another store", words="This link is of a store that is gone.")
         except BadLink as error:

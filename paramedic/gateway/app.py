@@ -70,7 +70,7 @@ _QUICK = 128 * 1024
 
 
 def make_app(
-    chosen: Settings,
+    settings: Settings,
     store: Store,
     *,
     wake: Wake,
@@ -83,9 +83,9 @@ def make_app(
     """
     # No redirect: its Location would be made of the Host header.
     app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None, redirect_slashes=False)
-    senders = Senders(chosen)
+    senders = Senders(settings)
     readiness = Readiness(store, alive)
-    alerts = AlertEndpoint(chosen, store, senders, wake, patience, readiness)
+    alerts = AlertEndpoint(settings, store, senders, wake, patience, readiness)
     app.add_exception_handler(StarletteHTTPException, _no_address)
     app.add_api_route(
         _ALERTS,
@@ -103,16 +103,16 @@ def make_app(
         status_code=202,
         responses={**{code: _SAID[code] for code in (401, 422, 503)}, 202: {"description": "It is on disk."}},
     )
-    app.add_api_route(identity.PATH, IdentityDesk(chosen).prove, methods=["GET"], include_in_schema=False)
+    app.add_api_route(identity.PATH, IdentityDesk(settings).prove, methods=["GET"], include_in_schema=False)
     health = HealthDesk(store, readiness)
     app.add_api_route("/healthz", health.healthz, methods=["GET"])
     app.add_api_route("/readyz", health.readyz, methods=["GET"])
     app.add_api_route("/metrics", health.metrics, methods=["GET"])
-    forms = Forms(chosen)
-    links = AcknowledgementDesk(chosen, store, forms)
+    forms = Forms(settings)
+    links = AcknowledgementDesk(settings, store, forms)
     app.add_api_route("/ack/{token}", links.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/ack/{token}", links.acknowledge, methods=["POST"], include_in_schema=False)
-    approvals = ApprovalDesk(chosen, store, forms)
+    approvals = ApprovalDesk(settings, store, forms)
     app.add_api_route("/approve/{token}", approvals.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/approve/{token}", approvals.decide, methods=["POST"], include_in_schema=False)
     return SafeHeaders(Shortcut(app, alerts.take))
@@ -152,14 +152,14 @@ async def _no_address(_: Request, error: Exception) -> Response:
 class Senders:
     """Knows who sends, and logs who is refused."""
 
-    def __init__(self, chosen: Settings) -> None:
-        self._chosen = chosen
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._log = RefusalLog()
 
     def known(self, request: Request) -> str | None:
         """The sender's name, or None; the connection of one who is known gives way to no stranger's."""
         header = request.headers.get("authorization")
-        who = sender(header, self._chosen.gateway_tokens, self._chosen.gateway_users)
+        who = sender(header, self._settings.gateway_tokens, self._settings.gateway_users)
         if who is None:
             self._log.note(request)
         else:
@@ -172,18 +172,18 @@ class AlertEndpoint:
 
     def __init__(  # noqa: PLR0917 - what it takes alerts with
         self,
-        chosen: Settings,
+        settings: Settings,
         store: Store,
         senders: Senders,
         wake: Wake,
         patience: timedelta,
         readiness: Readiness,
     ) -> None:
-        self._chosen = chosen
+        self._settings = settings
         self._readiness = readiness
         self._senders = senders
         self._wake = wake
-        self._bodies = Bodies(chosen.body_limit, patience)
+        self._bodies = Bodies(settings.body_limit, patience)
         self._commits = GroupCommit(store, _committed)
         self._reading = CapacityLimiter(1)
         self._quarantined = metrics.QUARANTINED.labels(alertmanager.NAME)
@@ -207,7 +207,7 @@ class AlertEndpoint:
         """What a known sender could not bring in is kept in brief, and a person is told."""
         log.warning("not taken from %s: %s", who, error)
         bad = [Unreadable(error.beginning, str(error))]
-        kept = inbox.prepare((), source=alertmanager.NAME, sender=who, bad=bad, keep=self._chosen.quarantine_limit)
+        kept = inbox.prepare((), source=alertmanager.NAME, sender=who, bad=bad, keep=self._settings.quarantine_limit)
         try:
             await self._commits.commit(kept)
             self._quarantined.inc()
@@ -260,7 +260,7 @@ class AlertEndpoint:
             source=alertmanager.NAME,
             sender=who,
             bad=bad,
-            keep=self._chosen.quarantine_limit,
+            keep=self._settings.quarantine_limit,
             truncated=truncated,
         )
         return _Taken(delivery, problem, quarantined, Counter(alert.status for alert in alerts))
@@ -329,16 +329,16 @@ class HeartbeatDesk:
 class IdentityDesk:
     """Proves to who has the data folder's key that this is its gateway."""
 
-    def __init__(self, chosen: Settings) -> None:
-        self._chosen = chosen
-        self._addresses = {web_address(chosen.host, chosen.port), chosen.links_at()}
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._addresses = {web_address(settings.host, settings.port), settings.links_at()}
 
     def prove(self, nonce: str = "", address: str = "") -> PlainTextResponse:
         """See `paramedic.gateway.identity`."""
         if not identity.NONCE.fullmatch(nonce) or address not in self._addresses:
             return PlainTextResponse("not an address of this gateway\n", status_code=404)
         try:
-            return PlainTextResponse(identity.proof(link_key(self._chosen), nonce, address))
+            return PlainTextResponse(identity.proof(link_key(self._settings), nonce, address))
         except OSError as error:
             log.warning("no proof: %s", error)
             return PlainTextResponse("no key\n", status_code=503)

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 class ApprovalDesk:
     """Shows what is asked and takes the answer, from the one recipient that the link was written for."""
 
-    def __init__(self, chosen: Settings, store: Store, forms: Forms) -> None:
-        self._chosen = chosen
+    def __init__(self, settings: Settings, store: Store, forms: Forms) -> None:
+        self._settings = settings
         self._store = store
         self._forms = forms
 
@@ -58,7 +58,7 @@ class ApprovalDesk:
             return pages.page("say", 422, title="No answer", words="Press one of the two buttons: approve, or deny.")
         try:
             said = self._read(token)
-            key = keys.link_key(self._chosen)
+            key = keys.link_key(self._settings)
             wrong = self._shown(request, form)
             fresh = self._forms.issue(request)
             with self._store.record() as tx:
@@ -92,7 +92,7 @@ class ApprovalDesk:
         """Why the answer comes from no page that we showed, or nothing. The code of the message stands for the page."""
         try:
             if form.get("decision") == "approve":
-                check_origin(request, self._chosen)
+                check_origin(request, self._settings)
             else:
                 self._forms.use(request, form)
         except NotThisForm as error:
@@ -100,7 +100,7 @@ class ApprovalDesk:
         return ""
 
     def _read(self, token: str) -> Approving:
-        said = signed_link.read_approval(keys.link_key(self._chosen), token, self._chosen.link_expires)
+        said = signed_link.read_approval(keys.link_key(self._settings), token, self._settings.link_expires)
         if said.store != self._store.uuid:
             raise BadLink("this link is of a store that is gone")
         return said

@@ -61,8 +61,8 @@ async def read(request: Request) -> dict[str, str]:
 class Forms:
     """Issues and checks the proof that a form was shown."""
 
-    def __init__(self, chosen: Settings) -> None:
-        self._chosen = chosen
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._used: OrderedDict[str, None] = OrderedDict()
 
     def issue(self, request: Request) -> Issued:
@@ -79,14 +79,14 @@ class Forms:
             issued.cookie,
             max_age=int(_EXPIRES.total_seconds()),
             path=request.url.path,
-            secure=self._chosen.links_at().startswith("https://"),
+            secure=self._settings.links_at().startswith("https://"),
             httponly=True,
             samesite="strict",
         )
 
     def use(self, request: Request, form: Mapping[str, str]) -> None:
         """Take the form, once. Raises NotThisForm, and OSError without the key."""
-        check_origin(request, self._chosen)
+        check_origin(request, self._settings)
         field = form.get(FIELD, "")
         try:
             said = self._signer().loads(field, max_age=int(_EXPIRES.total_seconds()))
@@ -102,14 +102,14 @@ class Forms:
             self._used.popitem(last=False)
 
     def _signer(self) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(keys.link_key(self._chosen), salt="paramedic form")
+        return URLSafeTimedSerializer(keys.link_key(self._settings), salt="paramedic form")
 
 
-def check_origin(request: Request, chosen: Settings) -> None:
+def check_origin(request: Request, settings: Settings) -> None:
     """Browsers say which site a request comes from. Raises NotThisForm where it is another."""
     site = request.headers.get("sec-fetch-site", "same-origin")
     origin = request.headers.get("origin", "null")  # null: our own pages keep their address to themselves
-    own = {request.headers.get("host", ""), urlsplit(chosen.links_at()).netloc}
+    own = {request.headers.get("host", ""), urlsplit(settings.links_at()).netloc}
     if site != "same-origin" or (origin != "null" and urlsplit(origin).netloc not in own):
         raise NotThisForm("It came from another site.")
 

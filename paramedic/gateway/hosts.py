@@ -11,22 +11,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from paramedic.settings import Settings
 
 
-def own_hosts(chosen: Settings) -> frozenset[str]:
+def own_hosts(settings: Settings) -> frozenset[str]:
     """The names in small letters: loopback's, the machine's, the bound one, the public one, and those of `gateway_hosts`."""
-    names = {"localhost", socket.gethostname(), chosen.host, *chosen.gateway_hosts}
-    if chosen.public_url:
-        names.add(urlsplit(chosen.public_url).hostname or "")
+    names = {"localhost", socket.gethostname(), settings.host, *settings.gateway_hosts}
+    if settings.public_url:
+        names.add(urlsplit(settings.public_url).hostname or "")
     return frozenset(name.lower().rstrip(".") for name in names) - {""}
 
 
 class HostGuard:
     """Answers 421 in words where the Host header is another's. Requests without one (HTTP/1.0) come from no browser."""
 
-    def __init__(self, app: ASGIApp, chosen: Settings, *, refused: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, *, refused: Callable[[str], None] = lambda _: None) -> None:
         """`refused` is told the reason of each refusal, for counting."""
         self._app = app
-        self._names = own_hosts(chosen)
-        self._any_address = not _is_loopback(chosen.host)
+        self._names = own_hosts(settings)
+        self._any_address = not _is_loopback(settings.host)
         self._refused = refused
         self._right: set[bytes] = set()  # what was found right before, as it was written
 

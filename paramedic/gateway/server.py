@@ -12,14 +12,14 @@ from paramedic.settings import Settings
 REQUESTS_SECONDS = 4
 
 
-def server(app: ASGIApp, chosen: Settings) -> uvicorn.Server:
+def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """The server, which has not begun. Raises this process's limit of open files."""
     door = Door(raise_file_limit(), refused=_count)
     return uvicorn.Server(
         uvicorn.Config(
-            HostGuard(app, chosen, refused=_count),
-            host=chosen.host,
-            port=chosen.port,
+            HostGuard(app, settings, refused=_count),
+            host=settings.host,
+            port=settings.port,
             http=protocol(door),
             ws="none",
             backlog=BACKLOG,

@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 class OncallFile:
     """Read again at each look. A file that cannot be used changes nothing: the last good one stands."""
 
-    def __init__(self, chosen: Settings) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Raises BadDocument where neither the file nor its copy can be used: nobody could be told."""
-        self._path = chosen.runbooks / "oncall.yaml"
-        self._copies = chosen.last_good()
+        self._path = settings.runbooks / "oncall.yaml"
+        self._copies = settings.last_good()
         self._logged: tuple[Problem, ...] = ()
         self._oncall = self._read()
 

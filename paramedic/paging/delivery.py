@@ -115,17 +115,17 @@ class Delivery:
     def __init__(
         self,
         store: Store,
-        chosen: Settings,
+        settings: Settings,
         recipients: Recipients,
         memory: Memory,
         incident: int | None,
     ) -> None:
         self._store = store
-        self._settings = chosen
+        self._settings = settings
         self._recipients = recipients
         self._memory = memory
         self._incident = incident
-        self._rendering = Rendering(store, chosen, recipients)
+        self._rendering = Rendering(store, settings, recipients)
         self._outcomes = Outcomes(store, recipients)
         self._channels = Round(ROUND_SECONDS)
         self._began = memory.steady()

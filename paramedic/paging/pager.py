@@ -34,14 +34,16 @@ class Pager:
     is waited for by nobody else. Nobody gets more than five messages within a minute: what goes beyond is one digest.
     """
 
-    def __init__(self, store: Store, chosen: Settings, shelf: Shelf, *, steady: Callable[[], float] = boottime) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, shelf: Shelf, *, steady: Callable[[], float] = boottime
+    ) -> None:
         """`steady` is a clock in seconds that never jumps."""
         self._store = store
-        self._settings = chosen
+        self._settings = settings
         self._steady = steady
         self._said: dict[str, float] = {}
         self._memory = Memory(steady)
-        self._recipients = Recipients(shelf, chosen.data)
+        self._recipients = Recipients(shelf, settings.data)
         self._direct: dict[str, str] = {}  # what could not be said yet, by its subject
 
     @property

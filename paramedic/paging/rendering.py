@@ -33,9 +33,9 @@ class Rendered:
 class Rendering:
     """Composes letters from the store as it is now. A fault in composing is told in a bare letter (P5)."""
 
-    def __init__(self, store: Store, chosen: Settings, recipients: Recipients) -> None:
+    def __init__(self, store: Store, settings: Settings, recipients: Recipients) -> None:
         self._store = store
-        self._settings = chosen
+        self._settings = settings
         self._recipients = recipients
 
     def render(self, messages: Sequence[Message], person: Person) -> Rendered:

@@ -99,14 +99,14 @@ def channel_of(way: ContactMethod) -> str:
 
 
 def send(  # noqa: PLR0917 - what a message is made of
-    chosen: Settings, within: Round, way: ContactMethod, to: str, written: Letter, mark: str, message_id: str
+    settings: Settings, within: Round, way: ContactMethod, to: str, written: Letter, mark: str, message_id: str
 ) -> None:
     """Send the letter by this way, within its time. `mark` says whose it is. Raises TemporaryError or PermanentError."""
     headers = {"X-Paramedic": mark} | {f"X-Paramedic-{key.title()}": said for key, said in written.marks.items()}
     if "incident" in written.marks:  # one thread per incident in the reader's mailbox
         headers["References"] = message_id_of(written.marks["incident"], mark)
     to = way.to if way.kind == "email" else to
-    speaker = teller(way.kind, _leads(chosen, way))
+    speaker = teller(way.kind, _leads(settings, way))
     within.run(channel_of(way), lambda: speaker.send(to, written.subject, written.text, None, headers, message_id))
 
 
@@ -115,13 +115,13 @@ def message_id_of(what: object, store: str) -> str:
     return f"<{what}.{store}@paramedic.invalid>"
 
 
-def _leads(chosen: Settings, way: ContactMethod) -> dict[str, str]:
+def _leads(settings: Settings, way: ContactMethod) -> dict[str, str]:
     """What the way's integration needs to know, from the settings alone."""
     if way.kind == "email":
-        if chosen.smtp_url is None:
+        if settings.smtp_url is None:
             raise PermanentError("no smtp_url is set: no mail can leave")
-        return {"url": chosen.smtp_url.get_secret_value(), "sender": chosen.mail_from}
-    channel = chosen.channels.get(way.to)
+        return {"url": settings.smtp_url.get_secret_value(), "sender": settings.mail_from}
+    channel = settings.channels.get(way.to)
     if channel is None:
         raise PermanentError(f"the setting `channels` names no {way.to}")
     given = {"url": channel.url, "secret": channel.secret}

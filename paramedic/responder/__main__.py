@@ -36,14 +36,14 @@ _LOOK_SECONDS = 20.0
 
 async def serve() -> None:
     """Take runs until SIGTERM or SIGINT, then take no more and let the ones at work end within DRAIN."""
-    chosen = load_settings()
+    settings = load_settings()
     stop = anyio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     life = asyncio.create_task(_live(liveness.mine()))
     await _prefect_answers(stop)
-    worker = ParamedicWorker(work_pool_name=chosen.work_pool, limit=_limit(chosen), prefetch_seconds=0)
+    worker = ParamedicWorker(work_pool_name=settings.work_pool, limit=_limit(settings), prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
     async with worker:
         await _prefect_knows(worker, stop)
@@ -56,7 +56,7 @@ async def serve() -> None:
 
             loops.start_soon(_poll, worker, poll)
             loops.start_soon(keep, worker.sync_with_backend, worker.heartbeat_interval_seconds)
-            loops.start_soon(keep, partial(make_room, worker, chosen), _LOOK_SECONDS)
+            loops.start_soon(keep, partial(make_room, worker, settings), _LOOK_SECONDS)
             await stop.wait()
             worker.take_no_more()
             loops.cancel_scope.cancel()
@@ -98,21 +98,21 @@ async def _tolerant(workload: Callable[..., Coroutine[Any, Any, Any]]) -> None:
         log.warning("%s: %s", type(error).__name__, str(error)[:300])
 
 
-async def make_room(worker: ParamedicWorker, chosen: Settings) -> None:
+async def make_room(worker: ParamedicWorker, settings: Settings) -> None:
     """For the groups of checks that are new since the start. Room that is there stays."""
-    limit = await anyio.to_thread.run_sync(_limit, chosen)
+    limit = await anyio.to_thread.run_sync(_limit, settings)
     worker.limiter.total_tokens = max(worker.limiter.total_tokens, limit)
 
 
-def _limit(chosen: Settings) -> int:
+def _limit(settings: Settings) -> int:
     """Of each group one round is at work and the next may wait for it; other schedules have room for as many again."""
-    return PLAYBOOKS + 2 * (_groups(chosen) + 2)
+    return PLAYBOOKS + 2 * (_groups(settings) + 2)
 
 
-def _groups(chosen: Settings) -> int:
+def _groups(settings: Settings) -> int:
     """How many groups of checks there are. A folder that cannot be read now keeps no playbook from its process."""
     try:
-        return len(library.in_force(chosen).groups())
+        return len(library.in_force(settings).groups())
     except Exception:  # whatever it was: the responder ends over no file of an author
         log.exception("room is kept for one group alone")
         return 1

@@ -111,16 +111,16 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._chosen = load_settings()
-        self._store = Store(self._chosen.store())
+        self._settings = load_settings()
+        self._store = Store(self._settings.store())
         self._taken = Taken(self._store)
-        folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", self._chosen.runbooks]
-        self._warm = Warm(self._chosen.warm_processes, [*folders, *filter(None, [self._chosen.flows])])
+        folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", self._settings.runbooks]
+        self._warm = Warm(self._settings.warm_processes, [*folders, *filter(None, [self._settings.flows])])
         self._at_work: dict[UUID, asyncio.Event] = {}  # set when an operator cancels the run
         self._rounds: set[UUID] = set()  # of what is at work, the scheduled ones
         self._uncritical: set[UUID] = set()  # and the playbooks that leave RESERVED alone
         self._deployments: dict[UUID, DeploymentResponse] = {}
-        self._entrypoints = deployments.entrypoints(self._chosen.flows)  # that runs may have
+        self._entrypoints = deployments.entrypoints(self._settings.flows)  # that runs may have
         self._queues: dict[str, WorkQueue] = {}  # that are not paused
         self._beside: list[asyncio.Task[None]] = []
         self._deaf = threading.Event()
@@ -312,7 +312,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     async def _look_at_deployments(self) -> None:
         """All that lie in the pool, and what they may run, before a run is in a hurry."""
-        self._entrypoints = await asyncio.to_thread(deployments.entrypoints, self._chosen.flows)
+        self._entrypoints = await asyncio.to_thread(deployments.entrypoints, self._settings.flows)
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work_pool_name]))
         found = await self.client.read_deployments(work_pool_filter=pool, limit=200)
         self._deployments = {one.id: one for one in found}
@@ -320,7 +320,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
     async def _admitted(self, flow_run: FlowRun, deployment: DeploymentResponse) -> ParamedicJobConfiguration:
         """How the run is to be run. Raises Refused for what dispatch has not registered, or not like that."""
         if deployment.entrypoint not in self._entrypoints:  # a playbook may be new
-            self._entrypoints = await asyncio.to_thread(deployments.entrypoints, self._chosen.flows)
+            self._entrypoints = await asyncio.to_thread(deployments.entrypoints, self._settings.flows)
         admission.admit(deployment, flow_run.job_variables or {}, entrypoints=self._entrypoints)
         configuration = await self._configuration(flow_run, deployment)
         admission.admit_environment(configuration.env, command=configuration.command)
@@ -406,7 +406,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     async def _keep_small(self, flow_run: FlowRun, process: WarmProcess) -> None:
         """A run that leaks takes its own process down and nothing else."""
-        limit = self._chosen.run_memory
+        limit = self._settings.run_memory
         while (size := _resident(process.pid)) <= limit:  # noqa: ASYNC110 - the size is the kernel's, not ours
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
         self.get_flow_run_logger(flow_run).error(

@@ -62,21 +62,21 @@ _POLL = "PREFECT_WORKER_QUERY_SECONDS"
 class Stack:
     """Paramedic's processes on this machine, as its settings say. Use it from the main thread."""
 
-    def __init__(self, chosen: Settings) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Raises BadDocument for runbooks that cannot be used at all."""
-        self.settings = chosen
-        self.library: Library = library.in_force(chosen)
-        self.token_file = keys.gateway_token_file(chosen)
+        self.settings = settings
+        self.library: Library = library.in_force(settings)
+        self.token_file = keys.gateway_token_file(settings)
         self.gateway_url = ""
         self.prefect_url = ""
-        self._embedded = chosen.prefect_api_url is None
-        self._children = Children(chosen.data / data_folder.LOGS, self._tell)
+        self._embedded = settings.prefect_api_url is None
+        self._children = Children(settings.data / data_folder.LOGS, self._tell)
         self._lock: IO[str] | None = None
         self._ports: list[ports.Held] = []
         self._refused: prefect_claim.AnotherPrefect | None = None
         self._child_env: dict[str, str] = {}
-        self._migration = Migration(chosen)
-        self._acting = Acting(chosen)
+        self._migration = Migration(settings)
+        self._acting = Acting(settings)
         self._progress: Progress | None = None
         self._prefect = http_deadline.client(seconds=3)
 
@@ -85,32 +85,32 @@ class Stack:
 
         Raises PortTaken, BadDataFolder, StoreUnknown, BadSettings, or PermanentError for a folder in use; nothing was started.
         """
-        chosen, data = self.settings, self.settings.data
+        settings, data = self.settings, self.settings.data
         try:
             for said in data_folder.prepare(data):
                 log.warning("%s", said)
             self._lock = instance.lock(data)
-            keys.signing_key(chosen)
-            keys.link_key(chosen)
-            if chosen.prefect_api_url is None:
-                chosen = self.settings = prefect_login.with_login_made(chosen)
+            keys.signing_key(settings)
+            keys.link_key(settings)
+            if settings.prefect_api_url is None:
+                settings = self.settings = prefect_login.with_login_made(settings)
         except OSError as error:
             raise PermanentError(f"what is kept in {data} cannot be used: {error}") from error
-        untrusted = file_ownership.complaints(authored(chosen))
+        untrusted = file_ownership.complaints(authored(settings))
         if untrusted:
             raise PermanentError("\n".join(untrusted))
-        port = self._held(ports.demand(chosen.host, chosen.port, who="the gateway", setting="PARAMEDIC_PORT"))
-        prefect_port = self._held(_prefect_port()) if chosen.prefect_api_url is None else 0
+        port = self._held(ports.demand(settings.host, settings.port, who="the gateway", setting="PARAMEDIC_PORT"))
+        prefect_port = self._held(_prefect_port()) if settings.prefect_api_url is None else 0
         if self.prefect_auth is not None:
             self._prefect.auth = self.prefect_auth
         self._migration.attempt()
-        self.gateway_url = web_address(chosen.host, port)
+        self.gateway_url = web_address(settings.host, port)
         env = self._child_env = self._env(port)
-        if chosen.prefect_api_url is None:
+        if settings.prefect_api_url is None:
             env["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"  # ours has none, and each client would ask first
             self.prefect_url = f"http://127.0.0.1:{prefect_port}/api"
         else:
-            self.prefect_url = chosen.prefect_api_url.rstrip("/")
+            self.prefect_url = settings.prefect_api_url.rstrip("/")
         env |= {"PREFECT_API_URL": self.prefect_url, "PARAMEDIC_PREFECT_API_URL": self.prefect_url}
         instance.announce(self._lock, Running(os.getpid(), self.gateway_url, self.prefect_url))
         if prefect_port:
@@ -160,18 +160,18 @@ class Stack:
         return parent_death.module("prefect", *stock)
 
     def _env(self, port: int) -> dict[str, str]:
-        chosen = self.settings
-        env = dict(os.environ) | chosen.as_env() | server_env(chosen.data / "prefect")
+        settings = self.settings
+        env = dict(os.environ) | settings.as_env() | server_env(settings.data / "prefect")
         for theirs in ("PREFECT_PROFILE", "PREFECT_API_KEY"):  # of the person who starts us, for another Prefect
-            if chosen.prefect_api_url is None:
+            if settings.prefect_api_url is None:
                 env.pop(theirs, None)
         env |= {
-            "PARAMEDIC_DATA": str(chosen.data),
-            "PARAMEDIC_RUNBOOKS": str(chosen.runbooks),
-            "PARAMEDIC_HOST": chosen.host,
+            "PARAMEDIC_DATA": str(settings.data),
+            "PARAMEDIC_RUNBOOKS": str(settings.runbooks),
+            "PARAMEDIC_HOST": settings.host,
             "PARAMEDIC_PORT": str(port),
             parent_death.VARIABLE: "1",
-            "PARAMEDIC_WARM_PROCESSES": str(chosen.warm_processes),
+            "PARAMEDIC_WARM_PROCESSES": str(settings.warm_processes),
             _POLL: _poll_seconds(),
             "PREFECT_CLIENT_MAX_RETRIES": "3",
             "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
@@ -180,10 +180,10 @@ class Stack:
             "PYTHONSAFEPATH": "1",
         }
         env.pop("PARAMEDIC_CONFIG", None)  # what it says is in the environment now
-        if not chosen.gateway_tokens and not chosen.gateway_users:
-            env["PARAMEDIC_GATEWAY_TOKENS"] = json.dumps({"local": keys.gateway_token(chosen)})
-        if chosen.prefect_api_auth is not None:
-            auth = chosen.prefect_api_auth.get_secret_value()
+        if not settings.gateway_tokens and not settings.gateway_users:
+            env["PARAMEDIC_GATEWAY_TOKENS"] = json.dumps({"local": keys.gateway_token(settings)})
+        if settings.prefect_api_auth is not None:
+            auth = settings.prefect_api_auth.get_secret_value()
             env |= {"PREFECT_API_AUTH_STRING": auth, "PREFECT_SERVER_API_AUTH_STRING": auth}
         return env
 

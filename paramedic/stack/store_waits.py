@@ -24,8 +24,8 @@ _FRESH_SECONDS = 5.0
 class Migration:
     """Brings the store to this version's schema as soon as it answers. `attempt` and `advance` are the main thread's."""
 
-    def __init__(self, chosen: Settings) -> None:
-        self._settings = chosen
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self.done = False
         self._complaint: str | None = "not asked yet"
         self._error: PermanentError | None = None
@@ -74,8 +74,8 @@ class Migration:
 class Acting:
     """Does a run hold a target now? The store is asked in a thread; until it answers, one may."""
 
-    def __init__(self, chosen: Settings) -> None:
-        self._settings = chosen
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._thread: threading.Thread | None = None
         self._none_at: float | None = None
 

@@ -21,19 +21,19 @@ LOGIN_PATH = "/paramedic/login"
 _USER = "paramedic"
 
 
-def login_file(chosen: Settings) -> Path:
+def login_file(settings: Settings) -> Path:
     """Where the embedded server's login is kept."""
-    return chosen.data / "prefect-login"
+    return settings.data / "prefect-login"
 
 
-def embedded_login(chosen: Settings) -> str:
+def embedded_login(settings: Settings) -> str:
     """The embedded server's login: the setting, else what is kept in the data folder, made at first use (0600).
 
     Raises OSError, of which BadKey is one.
     """
-    if chosen.prefect_api_auth is not None:
-        return chosen.prefect_api_auth.get_secret_value()
-    path = login_file(chosen)
+    if settings.prefect_api_auth is not None:
+        return settings.prefect_api_auth.get_secret_value()
+    path = login_file(settings)
     login = kept(path, _made).decode(errors="replace").strip()
     if ":" not in login.strip(":") or not login.isascii() or not login.isprintable():
         raise BadKey(f"{path}: is no login (`user:password`); remove it, and a new one is made")
@@ -46,27 +46,27 @@ def _made() -> bytes:
     return f"{_USER}:{secrets.token_urlsafe(32)}".encode()
 
 
-def with_login_made(chosen: Settings) -> Settings:
+def with_login_made(settings: Settings) -> Settings:
     """The settings with the embedded server's login in them, made at first use. Raises OSError, of which BadKey is one."""
-    return chosen.model_copy(update={"prefect_api_auth": SecretStr(embedded_login(chosen))})
+    return settings.model_copy(update={"prefect_api_auth": SecretStr(embedded_login(settings))})
 
 
-def with_embedded_login(chosen: Settings, api_url: str) -> Settings:
+def with_embedded_login(settings: Settings, api_url: str) -> Settings:
     """The settings to speak to the embedded server at `api_url` with: its address, and its login where none is set.
 
     Raises OSError where the login cannot be read. A look makes none.
     """
     said: dict[str, object] = {"prefect_api_url": api_url}
-    if chosen.prefect_api_auth is None and login_file(chosen).exists():
-        said["prefect_api_auth"] = SecretStr(embedded_login(chosen))
-    return chosen.model_copy(update=said)
+    if settings.prefect_api_auth is None and login_file(settings).exists():
+        said["prefect_api_auth"] = SecretStr(embedded_login(settings))
+    return settings.model_copy(update=said)
 
 
-def credentials(chosen: Settings) -> tuple[str, str] | None:
+def credentials(settings: Settings) -> tuple[str, str] | None:
     """User and password as httpx takes them; None where no login is set."""
-    if chosen.prefect_api_auth is None:
+    if settings.prefect_api_auth is None:
         return None
-    user, _, password = chosen.prefect_api_auth.get_secret_value().partition(":")
+    user, _, password = settings.prefect_api_auth.get_secret_value().partition(":")
     return user, password
 
 

@@ -81,7 +81,7 @@ class Restored:
     can_sign: bool  # the private key is here
 
 
-def back_up(chosen: Settings, file: Path, *, private_keys: bool = False) -> Manifest:
+def back_up(settings: Settings, file: Path, *, private_keys: bool = False) -> Manifest:
     """Write a backup of the store while everything runs, whole or not at all; `private_keys` puts the private ones with it.
 
     Raises Refused where the file exists, StoreUnavailable, StoreUnknown, OSError.
@@ -90,12 +90,12 @@ def back_up(chosen: Settings, file: Path, *, private_keys: bool = False) -> Mani
         raise Refused(f"{file} exists already; nothing was written")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         # The checkpoints first: then the store of a moment later has every entry that they saw.
-        small = {_CHECKPOINTS: chosen.checkpoints(), _PUBLIC: keys.public_key_file(chosen)}
-        small |= {name: place(chosen) for name, place in _KEYS.items()} if private_keys else {}
+        small = {_CHECKPOINTS: settings.checkpoints(), _PUBLIC: keys.public_key_file(settings)}
+        small |= {name: place(settings) for name, place in _KEYS.items()} if private_keys else {}
         parts = {name: path.read_bytes() for name, path in small.items() if path.exists()}
         taken_at = iso(utc_now())
         copy = Path(folder) / _STORE
-        snapshot(chosen.owner(), copy)
+        snapshot(settings.owner(), copy)
         manifest = _described(copy, taken_at)
         packed = Path(folder) / file.name
         with packed.open("xb") as out:
@@ -132,21 +132,23 @@ def _described(copy: Path, taken_at: str) -> Manifest:
     return Manifest(store, life, revision, entries, taken_at)
 
 
-def restore(chosen: Settings, file: Path, *, by: str, replace: bool = False, despite_faults: bool = False) -> Restored:
+def restore(
+    settings: Settings, file: Path, *, by: str, replace: bool = False, despite_faults: bool = False
+) -> Restored:
     """Make the store what the backup holds, as its next generation, in which nothing acts until a human's `resume`.
 
     Everything is made ready and verified beside the store; then one transaction puts it there, whole or not at all. No
     `paramedic up` may work on it. `replace` allows that a store with something in it is lost, `despite_faults` a trail
     that does not verify. Raises BadBackup, Refused, StoreUnavailable, StoreUnknown, BadSettings, OSError.
     """
-    target = chosen.owner()
-    migrate(target, runtime_role=chosen.runtime_role())
+    target = settings.owner()
+    migrate(target, runtime_role=settings.runtime_role())
     _nobody_else(target)
-    with _unpacked(file, chosen.data) as folder:
+    with _unpacked(file, settings.data) as folder:
         manifest = Manifest.from_bytes(_part(folder, _MANIFEST, file).read_bytes())
         before = _standing(target, replace=replace)
-        marks = _marks(folder, chosen, manifest)
-        key = _key(folder, chosen, needed=bool(marks))
+        marks = _marks(folder, settings, manifest)
+        key = _key(folder, settings, needed=bool(marks))
         copy = _part(folder, _STORE, file)
         migrate(f"sqlite:///{copy}")
         lost = before if before.store == manifest.store else _Standing(manifest.store, manifest.generation, {})
@@ -165,8 +167,8 @@ def restore(chosen: Settings, file: Path, *, by: str, replace: bool = False, des
             faults = "; ".join(f"entry {fault.seq} {fault.what}" for fault in found.faults[:3])
             raise Refused(f"its trail does not verify: {faults}. Nothing was changed; --despite-faults restores it")
         reached("restore_staged")
-        checkpoints.keep(chosen.checkpoints(), marks)
-        _keep_keys(folder, chosen)
+        checkpoints.keep(settings.checkpoints(), marks)
+        _keep_keys(folder, settings)
         try:
             put(copy, target)
         except ProgrammingError as error:
@@ -174,22 +176,22 @@ def restore(chosen: Settings, file: Path, *, by: str, replace: bool = False, des
                 "this role may not replace the store's tables; name the role that owns them: PARAMEDIC_STORE_OWNER_URL"
             ) from error
         reached("store_put")
-    return Restored(manifest, new, tuple(handed), found, _sign(chosen, target))
+    return Restored(manifest, new, tuple(handed), found, _sign(settings, target))
 
 
-def upgrade(chosen: Settings, file: Path) -> tuple[str, str]:
+def upgrade(settings: Settings, file: Path) -> tuple[str, str]:
     """Bring the store to this version's schema, with a backup in `file` before; from which revision, to which.
 
     Nothing is done, and no file made, where it is there already. Raises as `back_up` does.
     """
-    before = revision_of(chosen.owner())
+    before = revision_of(settings.owner())
     if before is None:
         raise StoreUnknown("the database has no tables yet; `paramedic up` makes them")
     if before not in REVISIONS:
         raise unknown(before)
     if before != REVISIONS[-1]:
-        back_up(chosen, file)
-        migrate(chosen.owner(), runtime_role=chosen.runtime_role())
+        back_up(settings, file)
+        migrate(settings.owner(), runtime_role=settings.runtime_role())
     return before, REVISIONS[-1]
 
 
@@ -274,9 +276,9 @@ def _part(folder: Path, name: str, file: Path) -> Path:
     return path
 
 
-def _marks(folder: Path, chosen: Settings, manifest: Manifest) -> list[Checkpoint]:
+def _marks(folder: Path, settings: Settings, manifest: Manifest) -> list[Checkpoint]:
     """Every checkpoint that is known: the backup's, and those that were written since."""
-    path, place = folder / _CHECKPOINTS, chosen.checkpoints()
+    path, place = folder / _CHECKPOINTS, settings.checkpoints()
     try:
         packed = checkpoints.parse(path.read_text(), f"the backup's {_CHECKPOINTS}") if path.exists() else []
         here = checkpoints.read(place)
@@ -291,14 +293,14 @@ def _marks(folder: Path, chosen: Settings, manifest: Manifest) -> list[Checkpoin
     return list(dict.fromkeys([*packed, *here]))
 
 
-def _key(folder: Path, chosen: Settings, *, needed: bool) -> Ed25519PublicKey:
+def _key(folder: Path, settings: Settings, *, needed: bool) -> Ed25519PublicKey:
     """What the checkpoints are verified with: this machine's, where it has one."""
     packed = folder / _PUBLIC
-    if keys.public_key_file(chosen).exists():
-        ours = keys.public_key(chosen)
+    if keys.public_key_file(settings).exists():
+        ours = keys.public_key(settings)
         if packed.exists() and packed.read_bytes() != keys.pem(ours):
             raise Refused(
-                f"the backup's checkpoints are signed by another key than {keys.public_key_file(chosen)}; nothing was "
+                f"the backup's checkpoints are signed by another key than {keys.public_key_file(settings)}; nothing was "
                 "changed. Put the key of then in its place (PARAMEDIC_SIGNING_KEY_FILE)"
             )
         return ours
@@ -328,24 +330,24 @@ def _verified(store: Store, marks: list[Checkpoint], key: Ed25519PublicKey, *, s
         )
 
 
-def _keep_keys(folder: Path, chosen: Settings) -> None:
+def _keep_keys(folder: Path, settings: Settings) -> None:
     """Keys that are here stay as they are."""
     public = folder / _PUBLIC
     if public.exists():
-        keys.kept(keys.public_key_file(chosen), public.read_bytes, mode=0o644)
+        keys.kept(keys.public_key_file(settings), public.read_bytes, mode=0o644)
     for name, place in _KEYS.items():
         private = folder / name
         if private.exists():
-            keys.kept(place(chosen), private.read_bytes)
+            keys.kept(place(settings), private.read_bytes)
 
 
-def _sign(chosen: Settings, url: str) -> bool:
+def _sign(settings: Settings, url: str) -> bool:
     """The new generation's first checkpoint, where the key is here: without it the generation does not count."""
-    if not keys.signing_key_file(chosen).exists():
+    if not keys.signing_key_file(settings).exists():
         return False
     store = Store(url)
     try:
-        checkpoints.sign(store, chosen, vouched=True)
+        checkpoints.sign(store, settings, vouched=True)
     finally:
         store.close()
     return True

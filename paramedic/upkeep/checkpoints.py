@@ -29,10 +29,10 @@ class Unproven(PermanentError):
     """The trail does not follow from what was signed last, and nothing is signed. The message says where and why."""
 
 
-def sign(store: Store, chosen: Settings, *, vouched: bool = False) -> Checkpoint | None:
+def sign(store: Store, settings: Settings, *, vouched: bool = False) -> Checkpoint | None:
     """`write`, with the key, the file and the witness that the settings name. Raises as it does, and BadSettings."""
-    key, witness = keys.signing_key(chosen), keys.signing_witness(chosen)
-    return write(store, key, chosen.checkpoints(), witness=witness, vouched=vouched)
+    key, witness = keys.signing_key(settings), keys.signing_witness(settings)
+    return write(store, key, settings.checkpoints(), witness=witness, vouched=vouched)
 
 
 def write(

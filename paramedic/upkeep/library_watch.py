@@ -35,9 +35,9 @@ class _Seen:
 class LibraryWatch:
     """Looks at the library again and again. What it says is kept in the store: a restart says nothing twice."""
 
-    def __init__(self, store: Store, chosen: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._settings = chosen
+        self._settings = settings
         self._last: _Seen | None = None
         self._told: _Seen | None = None
 

@@ -44,7 +44,7 @@ class Pruned:
     complaint: str | None = None
 
 
-def prune(store: Store, chosen: Settings) -> Pruned:
+def prune(store: Store, settings: Settings) -> Pruned:
     """Remove what is older than its setting says. Safe to run at any time, twice, and to be killed in.
 
     Prefect is asked last, and its silence is a complaint, no failure. The trail's old entries are only counted:
@@ -53,7 +53,7 @@ def prune(store: Store, chosen: Settings) -> Pruned:
     removed: dict[str, int] = {}
     for _ in range(_ROUNDS):
         with store.record() as tx:
-            gone = {table.name: _bite(tx, table, old) for table, old in _old(tx, chosen)}
+            gone = {table.name: _bite(tx, table, old) for table, old in _old(tx, settings)}
             gone = {name: count for name, count in gone.items() if count}
             if gone:
                 reached("rows_removed", ", ".join(gone))
@@ -63,10 +63,10 @@ def prune(store: Store, chosen: Settings) -> Pruned:
         if not gone:
             break
     with store.read() as tx:
-        span = seals.removable(tx, tx.now - chosen.keep_trail, sys.maxsize)
+        span = seals.removable(tx, tx.now - settings.keep_trail, sys.maxsize)
         needed = set(tx.conn.execute(select(attempts.c.flow_run).where(attempts.c.state == "open")).scalars())
-        before = tx.now - chosen.keep_prefect_runs
-    runs, complaint = _prune_prefect(chosen, before, needed)
+        before = tx.now - settings.keep_prefect_runs
+    runs, complaint = _prune_prefect(settings, before, needed)
     if runs:
         removed["prefect_runs"] = runs
         with store.record() as tx:
@@ -74,9 +74,9 @@ def prune(store: Store, chosen: Settings) -> Pruned:
     return Pruned(removed, max(0, span.last - span.first + 1), complaint)
 
 
-def _old(tx: Tx, chosen: Settings) -> list[tuple[Table, ColumnElement[bool]]]:
+def _old(tx: Tx, settings: Settings) -> list[tuple[Table, ColumnElement[bool]]]:
     """Each table with what is too old in it."""
-    received, ended = tx.now - chosen.keep_inbox, tx.now - chosen.keep_evidence
+    received, ended = tx.now - settings.keep_inbox, tx.now - settings.keep_evidence
     over = select(incidents.c.number).where(incidents.c.state == State.RESOLVED, incidents.c.ended_at < ended)
     still_open = select(incidents.c.number).where(incidents.c.state != State.RESOLVED)
     said_since = exists().where(
@@ -120,12 +120,12 @@ def _tell(tx: Tx, gone: Mapping[str, int]) -> None:
     append(tx, actor="keeping", phase="outcome", what="store.pruned", reason=f"too old: {words}", data=dict(gone))
 
 
-def _prune_prefect(chosen: Settings, before: datetime, needed: set[str]) -> tuple[int, str | None]:
+def _prune_prefect(settings: Settings, before: datetime, needed: set[str]) -> tuple[int, str | None]:
     """Delete Prefect's finished runs of ours that ended before; how many, and what it refused.
 
     Prefect REST API reference: "Read Flow Runs", "Delete Flow Run".
     """
-    if chosen.prefect_api_url is None:
+    if settings.prefect_api_url is None:
         return 0, None
     wanted = {
         "flow_runs": {
@@ -138,9 +138,9 @@ def _prune_prefect(chosen: Settings, before: datetime, needed: set[str]) -> tupl
         "limit": 200,
     }
     gone, kept = 0, 0
-    base = f"{chosen.prefect_api_url.rstrip('/')}/"
+    base = f"{settings.prefect_api_url.rstrip('/')}/"
     try:
-        with httpx.Client(base_url=base, auth=credentials(chosen), timeout=10, trust_env=False) as prefect:
+        with httpx.Client(base_url=base, auth=credentials(settings), timeout=10, trust_env=False) as prefect:
             while gone + kept < BITE:
                 page = prefect.post("flow_runs/filter", json=wanted | {"offset": kept}).raise_for_status().json()
                 if not page:

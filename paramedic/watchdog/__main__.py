@@ -19,16 +19,16 @@ def main() -> None:
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    chosen = load_settings()
-    store, probe = Store(chosen.store()), Store(chosen.store())
-    pager = Pager(store, chosen, OncallFile(chosen))
-    watchdog = Watchdog(chosen, store, probe, pager, PrefectStatus(chosen))
+    settings = load_settings()
+    store, probe = Store(settings.store()), Store(settings.store())
+    pager = Pager(store, settings, OncallFile(settings))
+    watchdog = Watchdog(settings, store, probe, pager, PrefectStatus(settings))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     watchdog.beat = liveness.mine().beat
     watchdog.beat()
-    while not stop.wait(chosen.watchdog_every.total_seconds()):
+    while not stop.wait(settings.watchdog_every.total_seconds()):
         watchdog.look()
 
 

@@ -46,12 +46,12 @@ class AttemptVerdict(StrEnum):
     HAND_OVER = "hand_over"
 
 
-def unclaimed_after(chosen: Settings) -> timedelta:
+def unclaimed_after(settings: Settings) -> timedelta:
     """How long a run may wait in Prefect for somebody to take it: late alone is no news."""
-    return max(timedelta(seconds=60), 2 * chosen.claim_within)
+    return max(timedelta(seconds=60), 2 * settings.claim_within)
 
 
-def judge(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[AttemptVerdict, str]:
+def judge(suspect: Suspect, state: str | None, settings: Settings) -> tuple[AttemptVerdict, str]:
     """What becomes of the attempt, and why; `state` is what Prefect says of its run. Pure.
 
     An operator's cancel is never answered with a new attempt, so what a silent Prefect may know is waited for. A live
@@ -65,27 +65,27 @@ def judge(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[Attemp
             else (AttemptVerdict.WAIT, "its claim is live")
         )
     if suspect.stand is AttemptProgress.WAITING:
-        return _judge_waiting(suspect, state, chosen)
-    if suspect.stand is not AttemptProgress.LAPSED and silent <= chosen.claim_within:
+        return _judge_waiting(suspect, state, settings)
+    if suspect.stand is not AttemptProgress.LAPSED and silent <= settings.claim_within:
         return AttemptVerdict.WAIT, "it may still be on its way"
     if state in ("CANCELLED", "CANCELLING"):
         return AttemptVerdict.HAND_OVER, _CANCELLED
     if state is None:
-        if silent <= chosen.silent_after:
+        if silent <= settings.silent_after:
             return AttemptVerdict.WAIT, "Prefect does not say what became of its run"
         return AttemptVerdict.HAND_OVER, "nothing is heard of its run, and Prefect does not say what became of it"
     if suspect.stand in (AttemptProgress.UNBEGUN, AttemptProgress.DECIDED):
-        return _judge_unbegun(suspect, state, chosen)
+        return _judge_unbegun(suspect, state, settings)
     if state == "PAUSED":
         return AttemptVerdict.HAND_OVER, "an operator paused the run in Prefect"
     how = "lost its claim" if suspect.stand is AttemptProgress.LAPSED else f"has had no claim for {spoken(silent)}"
     return AttemptVerdict.RAISE, f"the run of attempt {suspect.attempt.attempt} {how} (Prefect: {state})"
 
 
-def _judge_unbegun(suspect: Suspect, state: str, chosen: Settings) -> tuple[AttemptVerdict, str]:
+def _judge_unbegun(suspect: Suspect, state: str, settings: Settings) -> tuple[AttemptVerdict, str]:
     silent = suspect.silent_for
     if state in ("SCHEDULED", "PAUSED"):
-        if silent <= unclaimed_after(chosen):
+        if silent <= unclaimed_after(settings):
             return AttemptVerdict.WAIT, "late alone is no news"
         if state == "PAUSED" and suspect.stand is AttemptProgress.DECIDED:
             return (
@@ -94,7 +94,7 @@ def _judge_unbegun(suspect: Suspect, state: str, chosen: Settings) -> tuple[Atte
             )
         return AttemptVerdict.HAND_OVER, f"nobody took the run for {spoken(silent)}: is the responder up?"
     # Another attempt would ask its person again: who has answered already gets as much patience as a late run.
-    patience = unclaimed_after(chosen) if suspect.stand is AttemptProgress.DECIDED else 2 * chosen.claim_within
+    patience = unclaimed_after(settings) if suspect.stand is AttemptProgress.DECIDED else 2 * settings.claim_within
     if state in ("PENDING", "RUNNING") and silent <= patience:
         return AttemptVerdict.WAIT, "a stock worker may need so long to start it"
     said = "is unknown to Prefect" if state == GONE else f"is {state}"
@@ -104,13 +104,13 @@ def _judge_unbegun(suspect: Suspect, state: str, chosen: Settings) -> tuple[Atte
     return AttemptVerdict.RAISE, f"the run of attempt {suspect.attempt.attempt} {said} and {never}"
 
 
-def _judge_waiting(suspect: Suspect, state: str | None, chosen: Settings) -> tuple[AttemptVerdict, str]:
+def _judge_waiting(suspect: Suspect, state: str | None, settings: Settings) -> tuple[AttemptVerdict, str]:
     """A person may take their time: until the approval expires there is nothing to suspect of a suspended run."""
     if state in ("CANCELLED", "CANCELLING"):
         return AttemptVerdict.HAND_OVER, _CANCELLED
     if state in (None, "PAUSED", "SCHEDULED", "PENDING"):
         return AttemptVerdict.WAIT, "it waits for a person's approval"
-    if state == "RUNNING" and suspect.silent_for <= chosen.claim_within:
+    if state == "RUNNING" and suspect.silent_for <= settings.claim_within:
         return AttemptVerdict.WAIT, "it is about to be suspended, or has come back"
     said = "is unknown to Prefect" if state == GONE else f"is {state}"
     return (
@@ -129,9 +129,9 @@ _YOUNG = (AttemptProgress.UNBEGUN, AttemptProgress.UNCLAIMED, AttemptProgress.DE
 class Attempts:
     """The look at every open attempt."""
 
-    def __init__(self, store: Store, chosen: Settings, prefect: PrefectStatus) -> None:
+    def __init__(self, store: Store, settings: Settings, prefect: PrefectStatus) -> None:
         self._store = store
-        self._settings = chosen
+        self._settings = settings
         self._prefect = prefect
 
     def look(self) -> None:

@@ -22,9 +22,9 @@ class PrefectStatus:
     Prefect REST API reference: "Health Check", "Read Flow Run", "Set Flow Run State".
     """
 
-    def __init__(self, chosen: Settings) -> None:
-        self._url = chosen.prefect_api_url
-        self._http = http_deadline.client(seconds=2.0, auth=credentials(chosen))
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.prefect_api_url
+        self._http = http_deadline.client(seconds=2.0, auth=credentials(settings))
         self._answers = True
         self._installation: str | None = None
 

@@ -19,9 +19,9 @@ _AT_WORK = (State.OPEN, State.WORKING)
 class Looks:
     """The looks that need the store and nothing else. All raise StoreUnavailable."""
 
-    def __init__(self, store: Store, chosen: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._settings = chosen
+        self._settings = settings
         self._began_at = boottime()
 
     def orders(self) -> None:

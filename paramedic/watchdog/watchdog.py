@@ -62,7 +62,7 @@ class Watchdog:
 
     def __init__(
         self,
-        chosen: Settings,
+        settings: Settings,
         store: Store,
         probe: Store,
         pager: Pager,
@@ -70,7 +70,7 @@ class Watchdog:
         *,
         steady: Callable[[], float] = boottime,
     ) -> None:
-        self._settings = chosen
+        self._settings = settings
         self._store = store
         self._probe = probe
         self._pager = pager
@@ -82,14 +82,14 @@ class Watchdog:
         self._checkpoint_at = steady()
         self._heartbeat_at: float | None = None
         self._http = http_deadline.client(seconds=2.0)
-        looks = Looks(store, chosen)
+        looks = Looks(store, settings)
         self._looks: list[Callable[[], object]] = [
             self.keep_pace,
             self.listen_to_the_store,
             self.listen_to_prefect,
             self.listen_to_the_gateway,
             looks.unapproved,
-            Attempts(store, chosen, prefect).look,
+            Attempts(store, settings, prefect).look,
             Runs(store, prefect).look,
             looks.orders,
             looks.orphans,

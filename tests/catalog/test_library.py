@@ -26,7 +26,7 @@ NAME = "tracking-api-memory"
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     books = tmp_path / "runbooks"
     shutil.copytree(ROOT / "runbooks", books)
     (tmp_path / "data").mkdir()
@@ -38,39 +38,39 @@ def store(store_url: str) -> Store:
     return Store(store_url)
 
 
-def _file(chosen: Settings) -> Path:
-    return chosen.runbooks / f"{NAME}.md"
+def _file(settings: Settings) -> Path:
+    return settings.runbooks / f"{NAME}.md"
 
 
-def _lowered(chosen: Settings) -> str:
-    return _file(chosen).read_text().replace("mode: observe", "mode: ask")
+def _lowered(settings: Settings) -> str:
+    return _file(settings).read_text().replace("mode: observe", "mode: ask")
 
 
-def _in_place(chosen: Settings) -> None:
+def _in_place(settings: Settings) -> None:
     """As `echo > FILE`."""
-    _file(chosen).write_text(_lowered(chosen))
+    _file(settings).write_text(_lowered(settings))
 
 
-def _renamed_over(chosen: Settings) -> None:
+def _renamed_over(settings: Settings) -> None:
     """As editors save."""
-    fresh = chosen.runbooks / ".fresh"
-    fresh.write_text(_lowered(chosen))
-    fresh.replace(_file(chosen))
+    fresh = settings.runbooks / ".fresh"
+    fresh.write_text(_lowered(settings))
+    fresh.replace(_file(settings))
 
 
-def _dated_back(chosen: Settings) -> None:
+def _dated_back(settings: Settings) -> None:
     """Of the same size and the same times, as a tool that restores time stamps leaves it."""
-    before = _file(chosen).stat()
-    text = _file(chosen).read_text()
-    _file(chosen).write_text(text.replace("mode: observe", "mode: act    "))
-    os.utime(_file(chosen), ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert _file(chosen).stat().st_size == before.st_size
+    before = _file(settings).stat()
+    text = _file(settings).read_text()
+    _file(settings).write_text(text.replace("mode: observe", "mode: act    "))
+    os.utime(_file(settings), ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert _file(settings).stat().st_size == before.st_size
 
 
-def _symlinks_swapped(chosen: Settings) -> None:
+def _symlinks_swapped(settings: Settings) -> None:
     """As Kubernetes updates a config map: FILE -> ..data/FILE, ..data -> ..VERSION, and `..data` is replaced."""
-    books = chosen.runbooks
-    text = _lowered(chosen)
+    books = settings.runbooks
+    text = _lowered(settings)
     for version, said in (("..1", None), ("..2", text)):
         (books / version).mkdir()
         for path in [*books.glob("*.md"), *books.glob("*.yaml")]:
@@ -81,23 +81,23 @@ def _symlinks_swapped(chosen: Settings) -> None:
     for path in [*books.glob("*.md"), *books.glob("*.yaml")]:
         path.unlink()
         path.symlink_to(f"..data/{path.name}")
-    library.in_force(chosen)
+    library.in_force(settings)
     (books / "..fresh").symlink_to("..2")
     (books / "..fresh").replace(books / "..data")
 
 
 @pytest.mark.parametrize("edit", [_in_place, _renamed_over, _dated_back, _symlinks_swapped])
-def test_an_edit_is_in_force_however_it_was_made(chosen: Settings, edit: Callable[[Settings], None]) -> None:
-    assert library.in_force(chosen).runbooks[NAME].mode == Mode.OBSERVE
-    edit(chosen)
-    assert library.in_force(chosen).runbooks[NAME].mode != Mode.OBSERVE
-    assert library.opened(chosen).runbooks[NAME].mode != Mode.OBSERVE
+def test_an_edit_is_in_force_however_it_was_made(settings: Settings, edit: Callable[[Settings], None]) -> None:
+    assert library.in_force(settings).runbooks[NAME].mode == Mode.OBSERVE
+    edit(settings)
+    assert library.in_force(settings).runbooks[NAME].mode != Mode.OBSERVE
+    assert library.opened(settings).runbooks[NAME].mode != Mode.OBSERVE
 
 
-def test_what_nobody_changed_is_made_once(chosen: Settings) -> None:
-    before = library.in_force(chosen)
-    os.utime(_file(chosen))
-    assert library.in_force(chosen) is before
+def test_what_nobody_changed_is_made_once(settings: Settings) -> None:
+    before = library.in_force(settings)
+    os.utime(_file(settings))
+    assert library.in_force(settings) is before
 
 
 def _a_directory(path: Path) -> None:
@@ -120,44 +120,44 @@ BREAKS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("how", BREAKS)
-def test_a_runbook_that_cannot_be_used_is_refused_alone(chosen: Settings, how: str) -> None:
-    BREAKS[how](_file(chosen))
-    for found in (library.in_force(chosen), library.opened(chosen)):
+def test_a_runbook_that_cannot_be_used_is_refused_alone(settings: Settings, how: str) -> None:
+    BREAKS[how](_file(settings))
+    for found in (library.in_force(settings), library.opened(settings)):
         assert list(found.runbooks) == ["tracking-api-slow"]
-        assert {problem.file for problem in found.problems} == {str(_file(chosen))}
+        assert {problem.file for problem in found.problems} == {str(_file(settings))}
 
 
 @pytest.mark.parametrize("how", [*BREAKS, "gone"])
 @pytest.mark.parametrize("file", ["services.yaml", "oncall.yaml"])
 def test_for_a_broken_file_its_last_good_copy_tells_on_and_nothing_may_act(
-    chosen: Settings, file: str, how: str
+    settings: Settings, file: str, how: str
 ) -> None:
-    good = library.in_force(chosen)
-    path = chosen.runbooks / file
+    good = library.in_force(settings)
+    path = settings.runbooks / file
     (BREAKS | {"gone": Path.unlink})[how](path)
     library._made.cache_clear()  # another process knows nothing of what this one has read
-    found = library.in_force(chosen)
+    found = library.in_force(settings)
     assert (found.oncall, found.services, found.runbooks) == (good.oncall, good.services, good.runbooks)
     assert str(path) in {problem.file for problem in found.problems}
     with pytest.raises(BadDocument, match=file):
-        library.opened(chosen)
+        library.opened(settings)
 
 
-def test_the_copies_are_their_owner_s_alone(chosen: Settings) -> None:
-    library.in_force(chosen)
-    assert {path.stat().st_mode & 0o777 for path in chosen.last_good().iterdir()} == {0o600}
-    assert chosen.last_good().stat().st_mode & 0o777 == 0o700
+def test_the_copies_are_their_owner_s_alone(settings: Settings) -> None:
+    library.in_force(settings)
+    assert {path.stat().st_mode & 0o777 for path in settings.last_good().iterdir()} == {0o600}
+    assert settings.last_good().stat().st_mode & 0o777 == 0o700
 
 
-def test_without_a_good_copy_a_broken_file_is_said(chosen: Settings) -> None:
-    (chosen.runbooks / "services.yaml").unlink()
+def test_without_a_good_copy_a_broken_file_is_said(settings: Settings) -> None:
+    (settings.runbooks / "services.yaml").unlink()
     with pytest.raises(BadDocument, match=r"services\.yaml"):
-        library.in_force(chosen)
+        library.in_force(settings)
 
 
-def test_an_editor_s_hidden_files_are_no_runbooks(chosen: Settings) -> None:
-    (chosen.runbooks / ".#tracking-api-memory.md").symlink_to("somebody@somewhere.1234")
-    assert library.opened(chosen).problems == ()
+def test_an_editor_s_hidden_files_are_no_runbooks(settings: Settings) -> None:
+    (settings.runbooks / ".#tracking-api-memory.md").symlink_to("somebody@somewhere.1234")
+    assert library.opened(settings).problems == ()
 
 
 # --- triage -----------------------------------------------------------------------------------------------------------
@@ -187,28 +187,28 @@ def _decided(store: Store, intake: Intake, alert: Alert) -> tuple[str | None, st
     return incident.runbook, incident.because or ""
 
 
-def test_triage_goes_by_the_runbooks_as_they_are_at_each_alert(chosen: Settings, store: Store) -> None:
-    intake = Intake(store, lambda: library.in_force(chosen))
+def test_triage_goes_by_the_runbooks_as_they_are_at_each_alert(settings: Settings, store: Store) -> None:
+    intake = Intake(store, lambda: library.in_force(settings))
     assert _decided(store, intake, _alert())[0] == NAME
     with store.record() as tx:
         incidents.hand_over(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="test")
         incidents.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="person:ada")
-    _file(chosen).write_text(_file(chosen).read_text().replace("alert: TrackingApiMemory", "alert: SomethingElse"))
+    _file(settings).write_text(_file(settings).read_text().replace("alert: TrackingApiMemory", "alert: SomethingElse"))
     runbook, reason = _decided(store, intake, _alert())
     assert (runbook, "no runbook wants it" in reason) == (None, True)
 
 
-def test_an_alert_of_a_refused_runbook_goes_to_a_person_with_the_reason(chosen: Settings, store: Store) -> None:
-    intake = Intake(store, lambda: library.in_force(chosen))
-    _file(chosen).write_text("nothing")
+def test_an_alert_of_a_refused_runbook_goes_to_a_person_with_the_reason(settings: Settings, store: Store) -> None:
+    intake = Intake(store, lambda: library.in_force(settings))
+    _file(settings).write_text("nothing")
     runbook, reason = _decided(store, intake, _alert())
     assert runbook is None
-    assert f"it cannot be used: {_file(chosen)}:1:1: no front matter" in reason
+    assert f"it cannot be used: {_file(settings)}:1:1: no front matter" in reason
 
 
-def test_without_any_library_an_alert_goes_to_a_person(chosen: Settings, store: Store) -> None:
-    shutil.rmtree(chosen.runbooks)
-    runbook, reason = _decided(store, Intake(store, lambda: library.in_force(chosen)), _alert())
+def test_without_any_library_an_alert_goes_to_a_person(settings: Settings, store: Store) -> None:
+    shutil.rmtree(settings.runbooks)
+    runbook, reason = _decided(store, Intake(store, lambda: library.in_force(settings)), _alert())
     assert runbook is None
     assert "services.yaml" in reason
 
@@ -231,47 +231,47 @@ def _looks(watch: LibraryWatch, count: int = 3) -> None:
         watch.look()
 
 
-def test_a_refused_runbook_is_told_once_whoever_looks_how_often(chosen: Settings, store: Store) -> None:
-    watch = LibraryWatch(store, chosen)
+def test_a_refused_runbook_is_told_once_whoever_looks_how_often(settings: Settings, store: Store) -> None:
+    watch = LibraryWatch(store, settings)
     _looks(watch)
     assert (_said(store), _troubles(store)) == ([], [])
-    good = _file(chosen).read_text()
-    _file(chosen).write_text("nothing")
+    good = _file(settings).read_text()
+    _file(settings).write_text("nothing")
     _looks(watch)
-    _looks(LibraryWatch(store, chosen))
+    _looks(LibraryWatch(store, settings))
     assert _said(store) == [CHANGED, REFUSED]
     [subject] = _troubles(store)
-    assert subject.startswith(f"Refused: {_file(chosen)}:1:1: no front matter"[:129])
-    _file(chosen).write_text(good)
+    assert subject.startswith(f"Refused: {_file(settings)}:1:1: no front matter"[:129])
+    _file(settings).write_text(good)
     _looks(watch)
     assert _said(store) == [CHANGED, REFUSED, CHANGED, ACCEPTED]
 
 
-def test_a_file_that_is_half_written_at_one_look_is_no_news(chosen: Settings, store: Store) -> None:
-    watch = LibraryWatch(store, chosen)
+def test_a_file_that_is_half_written_at_one_look_is_no_news(settings: Settings, store: Store) -> None:
+    watch = LibraryWatch(store, settings)
     _looks(watch)
-    good = _file(chosen).read_text()
-    _file(chosen).write_text(good[:40])
+    good = _file(settings).read_text()
+    _file(settings).write_text(good[:40])
     watch.look()
-    _file(chosen).write_text(good)
+    _file(settings).write_text(good)
     _looks(watch)
     assert (_said(store), _troubles(store)) == ([], [])
 
 
-def test_a_withdrawn_runbook_is_on_the_trail_by_name(chosen: Settings, store: Store) -> None:
-    watch = LibraryWatch(store, chosen)
+def test_a_withdrawn_runbook_is_on_the_trail_by_name(settings: Settings, store: Store) -> None:
+    watch = LibraryWatch(store, settings)
     _looks(watch)
-    _file(chosen).unlink()
+    _file(settings).unlink()
     _looks(watch)
     with store.read() as tx:
         assert [one.reason for one in trail.entries(tx)] == [f"withdrawn: {NAME}"]
     assert _troubles(store) == []
 
 
-def test_a_folder_that_is_emptied_is_told_to_a_person(chosen: Settings, store: Store) -> None:
-    watch = LibraryWatch(store, chosen)
+def test_a_folder_that_is_emptied_is_told_to_a_person(settings: Settings, store: Store) -> None:
+    watch = LibraryWatch(store, settings)
     _looks(watch)
-    for path in chosen.runbooks.iterdir():
+    for path in settings.runbooks.iterdir():
         path.unlink()
     _looks(watch)
     subjects = _troubles(store)

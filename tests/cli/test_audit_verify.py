@@ -19,13 +19,13 @@ from paramedic.upkeep import checkpoints
 @pytest.fixture
 def life(tmp_path: Path) -> Settings:
     """A store with an incident, its trail signed."""
-    chosen = Settings(data=tmp_path)
-    migrate(chosen.store())
-    store = Store(chosen.store())
+    settings = Settings(data=tmp_path)
+    migrate(settings.store())
+    store = Store(settings.store())
     handed_over(store)
-    checkpoints.sign(store, chosen)
+    checkpoints.sign(store, settings)
     store.close()
-    return chosen
+    return settings
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def verify(life: Settings, capsys: pytest.CaptureFixture[str]) -> Callable[[], t
     return said
 
 
-def edited(chosen: Settings, statement: str) -> None:
+def edited(settings: Settings, statement: str) -> None:
     """As somebody does who can edit the database."""
-    with closing(sqlite3.connect(chosen.data / "paramedic.db")) as db:
+    with closing(sqlite3.connect(settings.data / "paramedic.db")) as db:
         for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             db.execute(f"DROP TRIGGER {trigger}")
         db.execute(statement)

@@ -30,15 +30,15 @@ def _say(*argv: str, code: int = 0) -> str:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A store with one incident and a signed checkpoint."""
-    chosen = Settings(data=tmp_path)
-    migrate(chosen.store())
-    store = Store(chosen.store())
+    settings = Settings(data=tmp_path)
+    migrate(settings.store())
+    store = Store(settings.store())
     title = "Slow\x1b[2J[red]not red[/red]"
     alert = Alert("alertmanager", title, Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
     with store.record() as tx:
         incidents.open_incident(tx, alert, service="s", target="t", policy="default", reason="a test", plan=None)
         incidents.note(tx, 1, by="ada", text="looks like the cache")
-    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
+    checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
     store.close()
     return tmp_path
 

@@ -288,15 +288,15 @@ def test_a_store_whose_clock_is_not_ours_is_named(
 def test_keys_are_made_by_who_needs_them_and_one_that_is_lost_is_named(look: Look, data: Path) -> None:
     assert "`paramedic up` makes " in look("keys")["words"]
     assert sorted(one.name for one in data.iterdir()) == ["runbooks"]
-    chosen = Settings(data=data)
-    keys.signing_key(chosen)
-    keys.link_key(chosen)
+    settings = Settings(data=data)
+    keys.signing_key(settings)
+    keys.link_key(settings)
     assert look("keys")["words"] == "the trail and the links can be signed"
-    keys.signing_key_file(chosen).unlink()
+    keys.signing_key_file(settings).unlink()
     found = look("keys")
     assert not found["well"]
     assert "signing.key is not: bring it back" in found["words"]
-    assert not keys.signing_key_file(chosen).exists()
+    assert not keys.signing_key_file(settings).exists()
 
 
 def test_a_look_that_does_not_come_back_holds_up_no_other(

@@ -81,9 +81,9 @@ def test_it_says_why_it_would_not_act(data: Path) -> None:
 
 
 def test_what_was_done_before_counts(data: Path) -> None:
-    chosen = Settings(data=data)
-    migrate(chosen.store())
-    store = Store(chosen.store())
+    settings = Settings(data=data)
+    migrate(settings.store())
+    store = Store(settings.store())
     alert = Alert("alertmanager", "Slow", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
     with store.record() as tx:
         plan = Plan(NAME, "v1", RUNBOOK, 1)

@@ -30,17 +30,17 @@ def backend() -> str:
 
 
 @pytest.fixture
-def chosen(tmp_path: Path, store_url: str) -> Settings:
+def settings(tmp_path: Path, store_url: str) -> Settings:
     every = timedelta(seconds=30)
     return Settings(data=tmp_path, store_url=store_url, runbooks=tmp_path / "runbooks", checks_every=every)
 
 
 @pytest.fixture
-def deployments(prefect: Prefect, store: Store, chosen: Settings) -> Iterator[Deployments]:
+def deployments(prefect: Prefect, store: Store, settings: Settings) -> Iterator[Deployments]:
     """Of the groups `default` and `web`, registered."""
-    write(chosen.runbooks, "default", "web")
+    write(settings.runbooks, "default", "web")
     with temporary_settings({PREFECT_API_URL: prefect.api, PREFECT_HOME: prefect.home / "client"}):
-        one = Deployments(store, chosen)
+        one = Deployments(store, settings)
         one.register()
         yield one
 
@@ -101,16 +101,18 @@ def deploy(prefect: Prefect) -> None:
 
 
 def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(
-    prefect: Prefect, store: Store, chosen: Settings
+    prefect: Prefect, store: Store, settings: Settings
 ) -> None:
-    write(chosen.runbooks, "default")
-    env = dict(os.environ) | chosen.as_env() | {"PREFECT_API_URL": prefect.api, "PREFECT_HOME": str(prefect.home / "d")}
-    env |= {"PARAMEDIC_RUNBOOKS": str(chosen.runbooks), "PARAMEDIC_PREFECT_API_URL": prefect.api}
+    write(settings.runbooks, "default")
+    env = (
+        dict(os.environ) | settings.as_env() | {"PREFECT_API_URL": prefect.api, "PREFECT_HOME": str(prefect.home / "d")}
+    )
+    env |= {"PARAMEDIC_RUNBOOKS": str(settings.runbooks), "PARAMEDIC_PREFECT_API_URL": prefect.api}
     process = subprocess.Popen([sys.executable, "-m", "paramedic.dispatch"], env=env, cwd=ROOT)
     try:
         until(lambda: expected(store) == {"of-default"})
         until(lambda: set(scheduled(prefect)) == {"default"})
-        write(chosen.runbooks, "late")
+        write(settings.runbooks, "late")
         until(lambda: set(scheduled(prefect)) == {"default", "late"}, seconds=60)
     finally:
         process.kill()
@@ -184,15 +186,15 @@ def test_what_an_operator_has_paused_stays_so_and_goes_on_as_its_own_groups(
 
 
 def test_a_group_that_is_gone_is_scheduled_no_more_and_one_that_cannot_be_read_is(
-    prefect: Prefect, deployments: Deployments, chosen: Settings
+    prefect: Prefect, deployments: Deployments, settings: Settings
 ) -> None:
-    web = chosen.runbooks / "of-web.md"
+    web = settings.runbooks / "of-web.md"
     web.write_text(web.read_text().replace("check: health", "check: helth"))
     assert deployments.mend() == [], "its author may be at work"
-    services = (chosen.runbooks / "services.yaml").read_text()
-    (chosen.runbooks / "services.yaml").write_text("services: [")
+    services = (settings.runbooks / "services.yaml").read_text()
+    (settings.runbooks / "services.yaml").write_text("services: [")
     assert deployments.mend() == []
-    (chosen.runbooks / "services.yaml").write_text(services)
+    (settings.runbooks / "services.yaml").write_text(services)
     web.unlink()
     assert deployments.mend() == ["health-check"]
     assert set(scheduled(prefect)) == {"default"}
@@ -223,7 +225,7 @@ def test_a_deployment_that_somebody_made_run_something_else_is_put_right(
         after = prefect.ask("GET", path)
         for key in ("id", "entrypoint", "pull_steps", "path", "job_variables", "work_pool_name"):
             assert after[key] == before[key], key
-    chosen = {"job_variables": {"cancel_grace_seconds": 5}}
-    prefect.ask("PATCH", f"/deployments/{before['id']}", json=chosen)
+    settings = {"job_variables": {"cancel_grace_seconds": 5}}
+    prefect.ask("PATCH", f"/deployments/{before['id']}", json=settings)
     assert deployments.mend() == [], "what an operator may choose stays"
     prefect.ask("PATCH", f"/deployments/{before['id']}", json={"job_variables": {}})

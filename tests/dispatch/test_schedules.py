@@ -142,13 +142,13 @@ def test_a_run_that_is_at_work_is_not_begun_again(begun: list[Any]) -> None:
 
 def test_the_rounds_of_a_group_that_is_new_get_room_and_no_fault_in_a_file_takes_it_away(tmp_path: Path) -> None:
     async def grown() -> None:
-        worker, chosen = ParamedicWorker(work_pool_name="p"), Settings(runbooks=tmp_path)
+        worker, settings = ParamedicWorker(work_pool_name="p"), Settings(runbooks=tmp_path)
         worker._limiter = anyio.CapacityLimiter(PLAYBOOKS + 4)
         write(tmp_path, "default", "web")
-        await make_room(worker, chosen)
+        await make_room(worker, settings)
         assert worker.limiter.total_tokens == PLAYBOOKS + 8
         (tmp_path / "services.yaml").write_text("services: [")
-        await make_room(worker, chosen)
+        await make_room(worker, settings)
         assert worker.limiter.total_tokens == PLAYBOOKS + 8
 
     asyncio.run(grown())

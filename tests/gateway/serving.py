@@ -25,17 +25,17 @@ def serving(
     folder: Path, *, patience: timedelta = timedelta(seconds=30), **more: object
 ) -> Iterator[tuple[int, Store, Settings]]:
     """Its port, its store and its settings."""
-    chosen = Settings(data=folder, gateway_tokens={"prometheus": SecretStr(TOKEN)}, **more)
+    settings = Settings(data=folder, gateway_tokens={"prometheus": SecretStr(TOKEN)}, **more)
     folder.mkdir(mode=0o700, exist_ok=True)
-    migrate(chosen.store())
-    store = Store(chosen.store())
-    app = make_app(chosen, store, wake=Wake(), alive=lambda: True, patience=patience)
+    migrate(settings.store())
+    store = Store(settings.store())
+    app = make_app(settings, store, wake=Wake(), alive=lambda: True, patience=patience)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
-        running = server(app, chosen)
+        running = server(app, settings)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            yield listening.getsockname()[1], store, chosen
+            yield listening.getsockname()[1], store, settings
         finally:
             running.should_exit = True
             thread.join(20)

@@ -260,10 +260,10 @@ _BODIES = (
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    chosen = Settings(data=tmp_path_factory.mktemp("any"), gateway_tokens={"prometheus": TOKEN})
-    migrate(chosen.store())
-    store = Store(chosen.store())
-    with TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True)) as one:
+    settings = Settings(data=tmp_path_factory.mktemp("any"), gateway_tokens={"prometheus": TOKEN})
+    migrate(settings.store())
+    store = Store(settings.store())
+    with TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True)) as one:
         yield one
     store.close()
 

@@ -31,7 +31,7 @@ PAYLOAD = (Path(__file__).parents[1] / "payloads" / "alertmanager" / "oncall-exa
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     return Settings(
         data=tmp_path,
         gateway_tokens={"prometheus": SecretStr(TOKEN)},
@@ -41,16 +41,16 @@ def chosen(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def store(chosen: Settings) -> Iterator[Store]:
-    migrate(chosen.store())
-    opened = Store(chosen.store())
+def store(settings: Settings) -> Iterator[Store]:
+    migrate(settings.store())
+    opened = Store(settings.store())
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def client(chosen: Settings, store: Store) -> TestClient:
-    return TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
+def client(settings: Settings, store: Store) -> TestClient:
+    return TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True))
 
 
 def _post(client: TestClient, body: bytes = PAYLOAD, auth: str | bytes | None = f"Bearer {TOKEN}") -> Any:
@@ -71,9 +71,9 @@ def test_a_group_of_two_is_two_receipts_on_disk(client: TestClient, store: Store
     assert {row.sender for row in _rows(store, inbox)} == {"prometheus"}
 
 
-def test_triage_hears_of_what_came_and_whether_it_is_critical(chosen: Settings, store: Store) -> None:
+def test_triage_hears_of_what_came_and_whether_it_is_critical(settings: Settings, store: Store) -> None:
     wake = Wake()
-    client = TestClient(make_app(chosen, store, wake=wake, alive=lambda: True))
+    client = TestClient(make_app(settings, store, wake=wake, alive=lambda: True))
     _post(client, PAYLOAD.replace(b"critical", b"warning"))
     assert (wake.cleared(), wake.wait_critical(0)) == (True, False)
     _post(client, PAYLOAD.replace(b"warning", b"critical"))
@@ -87,10 +87,10 @@ def test_basic_auth_is_as_good(client: TestClient, store: Store) -> None:
 
 
 def test_a_secret_may_have_any_letters(tmp_path: Path, store: Store) -> None:
-    chosen = Settings(
+    settings = Settings(
         data=tmp_path, gateway_tokens={"a": SecretStr("schlüssel")}, gateway_users={"b": SecretStr("пароль")}
     )
-    client = TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
+    client = TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True))
     assert _post(client, auth="Bearer schlüssel").status_code == 202
     assert _post(client, auth=b"Basic " + base64.b64encode("b:пароль".encode())).status_code == 202
 
@@ -169,25 +169,25 @@ def test_a_store_that_cannot_be_written_is_503_and_never_a_false_202(
     assert _post(client).status_code == 202
 
 
-def test_a_flood_of_bad_alerts_does_not_hold_the_store(chosen: Settings, store: Store) -> None:
-    chosen = chosen.model_copy(update={"body_limit": 1_000_000})
-    client = TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
+def test_a_flood_of_bad_alerts_does_not_hold_the_store(settings: Settings, store: Store) -> None:
+    settings = settings.model_copy(update={"body_limit": 1_000_000})
+    client = TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True))
     answer = _post(client, json.dumps({"alerts": [0] * 100_000}).encode())
     assert answer.json() == {"receipts": [], "quarantined": 100_000}
     assert 1 <= len(_rows(store, quarantine)) <= 21
 
 
-def test_a_store_that_has_no_tables_yet_is_said_and_takes_nothing(chosen: Settings, tmp_path: Path) -> None:
+def test_a_store_that_has_no_tables_yet_is_said_and_takes_nothing(settings: Settings, tmp_path: Path) -> None:
     empty = Store(f"sqlite:///{tmp_path}/empty.db")
-    client = TestClient(make_app(chosen, empty, wake=Wake(), alive=lambda: True))
+    client = TestClient(make_app(settings, empty, wake=Wake(), alive=lambda: True))
     assert _post(client).status_code == 503
     assert client.get("/readyz").status_code == 503
     assert client.get("/metrics").status_code == 200
-    assert client.get(f"/ack/{sign(keys.link_key(chosen), Acknowledgement('s', 1, 'ada'))}").status_code == 503
+    assert client.get(f"/ack/{sign(keys.link_key(settings), Acknowledgement('s', 1, 'ada'))}").status_code == 503
 
 
-def test_ready_is_said_only_while_alerts_are_worked_on(chosen: Settings, store: Store) -> None:
-    app = make_app(chosen, store, wake=Wake(), alive=lambda: False)
+def test_ready_is_said_only_while_alerts_are_worked_on(settings: Settings, store: Store) -> None:
+    app = make_app(settings, store, wake=Wake(), alive=lambda: False)
     assert TestClient(app).get("/readyz").status_code == 503
     assert TestClient(app).get("/healthz").status_code == 200
 
@@ -220,8 +220,8 @@ def number(store: Store) -> int:
     return incident.number
 
 
-def _link(chosen: Settings, store: Store, number: int, *, of: str | None = None) -> str:
-    return f"/ack/{sign(keys.link_key(chosen), Acknowledgement(of or store.uuid, number, 'ada'))}"
+def _link(settings: Settings, store: Store, number: int, *, of: str | None = None) -> str:
+    return f"/ack/{sign(keys.link_key(settings), Acknowledgement(of or store.uuid, number, 'ada'))}"
 
 
 def _state(store: Store, number: int) -> State:
@@ -230,9 +230,9 @@ def _state(store: Store, number: int) -> State:
 
 
 def test_looking_at_the_link_does_nothing_and_the_button_acknowledges(
-    client: TestClient, chosen: Settings, store: Store, number: int
+    client: TestClient, settings: Settings, store: Store, number: int
 ) -> None:
-    link = _link(chosen, store, number)
+    link = _link(settings, store, number)
     shown = client.get(link)
     assert shown.status_code == 200
     assert "&lt;b&gt;Slow&lt;/b&gt;" in shown.text
@@ -247,45 +247,45 @@ def test_looking_at_the_link_does_nothing_and_the_button_acknowledges(
 
 
 def test_an_expired_a_forged_and_a_strange_link_say_so_and_do_nothing(
-    client: TestClient, chosen: Settings, store: Store, number: int
+    client: TestClient, settings: Settings, store: Store, number: int
 ) -> None:
-    link = _link(chosen, store, number)
+    link = _link(settings, store, number)
     with time_machine.travel(datetime.now(UTC) + timedelta(hours=25)):
         assert "expired" in press(client, link).text
     assert press(client, f"{link}x").status_code == 410
-    assert press(client, _link(chosen, store, number, of="another")).status_code == 410
+    assert press(client, _link(settings, store, number, of="another")).status_code == 410
     assert _state(store, number) is State.HANDED_OVER
 
 
 def test_a_link_of_an_incident_that_is_over_says_so(
-    client: TestClient, chosen: Settings, store: Store, number: int
+    client: TestClient, settings: Settings, store: Store, number: int
 ) -> None:
     with store.record() as tx:
         incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ben")
-    assert press(client, _link(chosen, store, number)).status_code == 409
+    assert press(client, _link(settings, store, number)).status_code == 409
 
 
 def test_a_link_of_an_incident_that_this_store_does_not_know_is_gone(
-    client: TestClient, chosen: Settings, store: Store
+    client: TestClient, settings: Settings, store: Store
 ) -> None:
-    link = _link(chosen, store, 77)
+    link = _link(settings, store, 77)
     assert (client.get(link).status_code, press(client, link).status_code) == (410, 410)
 
 
 def test_without_its_key_a_link_is_answered_in_words(
-    client: TestClient, chosen: Settings, store: Store, number: int
+    client: TestClient, settings: Settings, store: Store, number: int
 ) -> None:
-    link = _link(chosen, store, number)
-    (chosen.data / "link.key").write_text("cut")
+    link = _link(settings, store, number)
+    (settings.data / "link.key").write_text("cut")
     assert client.post(link).status_code == 503
     assert _state(store, number) is State.HANDED_OVER
 
 
-def test_what_turns_a_line_around_is_shown_as_what_it_is(client: TestClient, chosen: Settings, store: Store) -> None:
+def test_what_turns_a_line_around_is_shown_as_what_it_is(client: TestClient, settings: Settings, store: Store) -> None:
     alert = Alert("alertmanager", "a\u202eb\x1b", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "g", {})
     with store.record() as tx:
         number = incidents.open_incident(
             tx, alert, service="s", target="u", policy="default", reason="a test", plan=None
         ).number
-    shown = client.get(_link(chosen, store, number)).text
+    shown = client.get(_link(settings, store, number)).text
     assert "a\\u202eb\\x1b" in shown

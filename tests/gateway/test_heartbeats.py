@@ -19,21 +19,21 @@ KNOWN = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path, gateway_tokens={"cron": SecretStr(TOKEN)})
 
 
 @pytest.fixture
-def store(chosen: Settings) -> Iterator[Store]:
-    migrate(chosen.store())
-    opened = Store(chosen.store())
+def store(settings: Settings) -> Iterator[Store]:
+    migrate(settings.store())
+    opened = Store(settings.store())
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def client(chosen: Settings, store: Store) -> TestClient:
-    return TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
+def client(settings: Settings, store: Store) -> TestClient:
+    return TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True))
 
 
 def _heard(store: Store, name: str) -> bool:
@@ -69,9 +69,9 @@ def test_too_many_names_are_refused_and_a_known_one_is_heard(
     assert client.post("/heartbeats/one", headers=KNOWN).status_code == 202
 
 
-def test_what_cannot_be_written_is_to_be_sent_again(client: TestClient, chosen: Settings, store: Store) -> None:
+def test_what_cannot_be_written_is_to_be_sent_again(client: TestClient, settings: Settings, store: Store) -> None:
     assert store.uuid
-    with unwritable(chosen.store()):
+    with unwritable(settings.store()):
         answer = client.post("/heartbeats/nightly-backup", headers=KNOWN)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "5"

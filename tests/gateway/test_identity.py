@@ -21,19 +21,21 @@ NONCE = "0" * 64
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path, port=8650, public_url="https://paramedic.example.org/")
 
 
-def _client(chosen: Settings) -> TestClient:
-    return TestClient(make_app(chosen, Store(chosen.store()), wake=Wake(), alive=lambda: True))
+def _client(settings: Settings) -> TestClient:
+    return TestClient(make_app(settings, Store(settings.store()), wake=Wake(), alive=lambda: True))
 
 
-def test_it_proves_itself_at_its_own_addresses_alone_and_with_its_folders_key(chosen: Settings, tmp_path: Path) -> None:
-    key = keys.link_key(chosen)
+def test_it_proves_itself_at_its_own_addresses_alone_and_with_its_folders_key(
+    settings: Settings, tmp_path: Path
+) -> None:
+    key = keys.link_key(settings)
 
     def said(address: str, nonce: str = NONCE) -> tuple[int, str]:
-        answer = _client(chosen).get(identity.PATH, params={"nonce": nonce, "address": address})
+        answer = _client(settings).get(identity.PATH, params={"nonce": nonce, "address": address})
         return answer.status_code, answer.text
 
     for own in ("http://127.0.0.1:8650", "https://paramedic.example.org"):
@@ -66,9 +68,9 @@ def _server(says: Callable[[str], str]) -> Iterator[str]:
         server.server_close()
 
 
-def test_a_stranger_that_hands_the_question_on_to_ours_proves_nothing(chosen: Settings) -> None:
-    key = keys.link_key(chosen)
-    ours = _client(chosen)
+def test_a_stranger_that_hands_the_question_on_to_ours_proves_nothing(settings: Settings) -> None:
+    key = keys.link_key(settings)
+    ours = _client(settings)
     with _server(lambda asked: ours.get(asked).text) as stranger, pytest.raises(NotOurs, match="was sent nothing"):
         demand(stranger, key)
 

@@ -51,8 +51,8 @@ def test_while_large_bodies_are_read_one_at_a_time_a_small_one_gets_its_202(
         return read(body)
 
     monkeypatch.setattr(alertmanager, "read", slow)
-    chosen = Settings(data=tmp_path, gateway_tokens={"a": SecretStr(TOKEN)})
-    app = make_app(chosen, store, wake=Wake(), alive=lambda: True)
+    settings = Settings(data=tmp_path, gateway_tokens={"a": SecretStr(TOKEN)})
+    app = make_app(settings, store, wake=Wake(), alive=lambda: True)
 
     async def together() -> list[Any]:
         transport = httpx.ASGITransport(app=app)

@@ -27,24 +27,24 @@ def backend() -> str:
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path / "data")
 
 
 @pytest.fixture
-def client(chosen: Settings, timed: Store) -> Iterator[TestClient]:
-    with TestClient(make_app(chosen, timed, wake=Wake(), alive=lambda: True)) as one:
+def client(settings: Settings, timed: Store) -> Iterator[TestClient]:
+    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as one:
         yield one
 
 
 class Link:
     """One link of each kind: where it leads, what its button says, and whether it did anything."""
 
-    def __init__(self, kind: str, chosen: Settings, store: Store) -> None:
+    def __init__(self, kind: str, settings: Settings, store: Store) -> None:
         self._kind, self._store = kind, store
         incident, self._asked = asking(store)
         self._number = incident.number
-        key = keys.link_key(chosen)
+        key = keys.link_key(settings)
         acknowledgement = sign(key, Acknowledgement(store.uuid, incident.number, "ada"))
         approval = sign_approval(key, Approving(store.uuid, self._asked.id, "ada"))
         self.path = f"/ack/{acknowledgement}" if kind == "ack" else f"/approve/{approval}"
@@ -58,8 +58,8 @@ class Link:
 
 
 @pytest.fixture(params=["ack", "approve"])
-def link(request: pytest.FixtureRequest, chosen: Settings, timed: Store) -> Link:
-    return Link(request.param, chosen, timed)
+def link(request: pytest.FixtureRequest, settings: Settings, timed: Store) -> Link:
+    return Link(request.param, settings, timed)
 
 
 def _form(client: TestClient, link: Link) -> dict[str, str]:
@@ -125,11 +125,11 @@ def test_what_browsers_say_of_our_own_page_is_right(client: TestClient, link: Li
 
 
 def test_the_form_of_one_link_is_none_of_another(
-    client: TestClient, chosen: Settings, timed: Store, link: Link
+    client: TestClient, settings: Settings, timed: Store, link: Link
 ) -> None:
     with timed.read() as tx:
         other = incidents.get(tx, 1)
-    strange = f"/ack/{sign(keys.link_key(chosen), Acknowledgement(timed.uuid, other.number, 'bob'))}"
+    strange = f"/ack/{sign(keys.link_key(settings), Acknowledgement(timed.uuid, other.number, 'bob'))}"
     form = _form(client, link)
     client.get(strange)
     assert client.post(strange, data=form).status_code == 403
@@ -157,10 +157,10 @@ def test_a_page_that_is_opened_twice_works_in_both_windows(client: TestClient, l
 
 
 def test_the_code_of_the_message_needs_no_form_and_comes_from_no_other_site(
-    client: TestClient, chosen: Settings, timed: Store
+    client: TestClient, settings: Settings, timed: Store
 ) -> None:
     _, asked = asking(timed)
-    key = keys.link_key(chosen)
+    key = keys.link_key(settings)
     path = f"/approve/{sign_approval(key, Approving(timed.uuid, asked.id, 'ada'))}"
     fields = {"decision": "approve", "code": code(key, timed.uuid, asked.id, "ada")}
     assert client.post(path, data=fields, headers={"Origin": "http://evil.example"}).status_code == 403

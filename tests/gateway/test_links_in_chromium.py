@@ -120,9 +120,9 @@ def test_the_button_is_heard_and_another_sites_page_is_not(
     tab: Tab, evil: tuple[int, dict[str, str]], tmp_path: Path
 ) -> None:
     evil_port, page = evil
-    with serving(tmp_path / "data") as (port, store, chosen):
+    with serving(tmp_path / "data") as (port, store, settings):
         number = _opened(store)
-        path = f"/ack/{sign(keys.link_key(chosen), Acknowledgement(store.uuid, number, 'ada'))}"
+        path = f"/ack/{sign(keys.link_key(settings), Acknowledgement(store.uuid, number, 'ada'))}"
         link = f"http://127.0.0.1:{port}{path}"
 
         tab.tell("Page.navigate", url=link)  # the browser has seen the page, and has its cookie

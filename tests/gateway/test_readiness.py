@@ -85,8 +85,8 @@ def test_a_probe_that_does_not_come_back_keeps_nobody_waiting(
 def test_what_could_not_be_committed_makes_readyz_red(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = Settings(data=tmp_path, gateway_tokens={"prometheus": SecretStr("a-token-of-this-test")})
-    client = TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
+    settings = Settings(data=tmp_path, gateway_tokens={"prometheus": SecretStr("a-token-of-this-test")})
+    client = TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True))
     auth = {"Authorization": "Bearer a-token-of-this-test"}
     assert client.get("/readyz").status_code == 200
 

@@ -138,13 +138,13 @@ def main() -> int:
     parser.add_argument("--break", dest="only", choices=[one.name for one in BREAKS], help="this break alone")
     parser.add_argument("--row", choices=[row.id for row in TABLE], help="this row alone")
     parser.add_argument("--play", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.play:
-        return _play(chosen.play)
+    settings = parser.parse_args()
+    if settings.play:
+        return _play(settings.play)
     green, failed = [], []
     for one in BREAKS:
-        rows = [row for row in one.rows if chosen.row in (None, row)]
-        if chosen.only not in (None, one.name) or not rows:
+        rows = [row for row in one.rows if settings.row in (None, row)]
+        if settings.only not in (None, one.name) or not rows:
             continue
         with tempfile.TemporaryDirectory(prefix="pb-") as folder:
             broken = _broken(one, Path(folder) / "tree")

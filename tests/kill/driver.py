@@ -133,7 +133,7 @@ class Ward:
     world: World
     mailbox: Mailbox
     boundaries: Boundaries
-    chosen: Settings
+    settings: Settings
     stack: Stack
     store: Store
     gateway: str
@@ -287,7 +287,7 @@ class Ward:
 
     def is_whole_again(self) -> None:
         """Who was killed is back, so that the next alert finds everybody."""
-        ours = PROCESSES - ({"prefect"} if self.chosen.prefect_api_url else set())
+        ours = PROCESSES - ({"prefect"} if self.settings.prefect_api_url else set())
         for what, there in {
             "every process": lambda: set(self.stack.pids()) == ours,
             "the gateway": lambda: _answers(f"{self.gateway}/healthz"),
@@ -312,7 +312,7 @@ class Ward:
     @property
     def warm(self) -> int:
         """How many processes wait for a run; a stock worker has none."""
-        return self.chosen.warm_processes if self.chosen.work_pool_type == "paramedic" else 0
+        return self.settings.warm_processes if self.settings.work_pool_type == "paramedic" else 0
 
 
 @contextmanager
@@ -357,8 +357,8 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             **env,
         }
         with _environment(chosen_env):
-            chosen = load_settings()
-            stack = Stack(chosen)
+            settings = load_settings()
+            stack = Stack(settings)
             stack.start()
         try:
             stack.wait_ready(300)
@@ -367,9 +367,9 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
                 world=world,
                 mailbox=mailbox,
                 boundaries=boundaries,
-                chosen=chosen,
+                settings=settings,
                 stack=stack,
-                store=Store(chosen.store()),
+                store=Store(settings.store()),
                 gateway=stack.gateway_url,
                 prefect=stack.prefect_url,
             )
@@ -401,7 +401,7 @@ def verify(up: Ward) -> None:
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             [],
-            keys.signing_key(up.chosen).public_key(),
+            keys.signing_key(up.settings).public_key(),
             tx.store,
         )
         undecided = tx.conn.execute(inbox.select().where(inbox.c.state == "new")).all()

@@ -54,22 +54,24 @@ def _open_to_others(folder: Path) -> list[str]:
 
 @pytest.mark.usefixtures("umask")
 def test_whatever_is_written_is_this_users_alone_whatever_the_umask(tmp_path: Path) -> None:
-    chosen = Settings(data=tmp_path / "above" / "data", link_key_file=tmp_path / "above" / "far" / "away" / "link.key")
-    prepare(chosen.data)
-    keys.link_key(chosen)
-    keys.gateway_token(chosen)
-    keys.signing_key(chosen)
-    migrate(chosen.store())
-    store = Store(chosen.store())
+    settings = Settings(
+        data=tmp_path / "above" / "data", link_key_file=tmp_path / "above" / "far" / "away" / "link.key"
+    )
+    prepare(settings.data)
+    keys.link_key(settings)
+    keys.gateway_token(settings)
+    keys.signing_key(settings)
+    migrate(settings.store())
+    store = Store(settings.store())
     with store.write() as tx:
         tx.conn.exec_driver_sql("SELECT 1")
-        assert (chosen.data / "paramedic.db-wal").exists()
-        open_now = [one for one in _open_to_others(chosen.data) if not one.split()[0].endswith(".pub")]
+        assert (settings.data / "paramedic.db-wal").exists()
+        open_now = [one for one in _open_to_others(settings.data) if not one.split()[0].endswith(".pub")]
     assert open_now == []
-    overrides_file.keep(chosen.data, [])
+    overrides_file.keep(settings.data, [])
     store.close()
     write(tmp_path / "demo" / "runbooks", "targets: []")
-    assert [one for one in _open_to_others(chosen.data) if ".pub" not in one] == []
+    assert [one for one in _open_to_others(settings.data) if ".pub" not in one] == []
     above = [tmp_path / "above", tmp_path / "above" / "far", tmp_path / "demo"]
     assert [str(one) for one in above if one.stat().st_mode & 0o022] == [], "nobody may put another folder in its place"
 
@@ -179,14 +181,14 @@ def test_a_command_refuses_and_doctor_says_so(data: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("make", [keys.link_key, keys.signing_key, keys.gateway_token])
 def test_a_key_that_others_could_have_written_is_no_key(tmp_path: Path, make: Callable[[Settings], object]) -> None:
-    chosen = Settings(
+    settings = Settings(
         data=tmp_path / "data", link_key_file=tmp_path / "keys" / "link", signing_key_file=tmp_path / "keys" / "sign"
     )
-    make(chosen)
+    make(settings)
     (made,) = (one for one in tmp_path.rglob("*") if one.is_file() and one.suffix != ".pub")
     _foreign(made)
     with pytest.raises(BadKey, match="other users could have written it"):
-        make(chosen)
+        make(settings)
 
 
 def test_a_log_is_never_written_through_a_symlink(data: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def entry(what: str, reason: str, at: str = "2026-01-31T09:30:01.000000Z") -> En
 
 
 def page(incident: Incident = INCIDENT, **parts: Any) -> Letter:
-    chosen: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "person": ADA,
         "timeline": [entry("incident.opened", "it is new"), entry("restart", "every guardrail agrees")],
         "evidence": [{"kind": "memory", "taken_at": NOW, "body": "process 42 holds 157,286,400 B"}],
@@ -59,7 +59,7 @@ def page(incident: Incident = INCIDENT, **parts: Any) -> Letter:
         "lasts": timedelta(hours=4),
         "now": NOW,
     }
-    return compose.page(incident, **{**chosen, **parts})
+    return compose.page(incident, **{**settings, **parts})
 
 
 def test_a_page_says_what_is_wrong_why_it_is_yours_what_was_done_and_what_to_do() -> None:

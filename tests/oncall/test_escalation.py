@@ -42,10 +42,10 @@ ADA, BOB, CYD = "ada@example.org", "bob@example.org", "cyd@example.org"
 @pytest.fixture
 def paging(timed: Store, tmp_path: Path, postbox: Postbox, clock: Clock) -> Paging:
     """A Pager of its own, as each process has."""
-    chosen = Settings(data=tmp_path, smtp_url=SecretStr(postbox.url), mail_from="paramedic@example.org")
+    settings = Settings(data=tmp_path, smtp_url=SecretStr(postbox.url), mail_from="paramedic@example.org")
 
     def make(said: str = PEOPLE) -> Pager:
-        return Pager(timed, chosen, on_call(said), steady=lambda: clock.now().timestamp())
+        return Pager(timed, settings, on_call(said), steady=lambda: clock.now().timestamp())
 
     return make
 

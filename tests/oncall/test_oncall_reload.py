@@ -12,15 +12,17 @@ from paramedic.text.yaml_document import BadDocument
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     (tmp_path / "runbooks").mkdir()
     return Settings(data=tmp_path, runbooks=tmp_path / "runbooks")
 
 
-def test_a_change_is_read_and_a_broken_one_changes_nothing(chosen: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    path = chosen.runbooks / "oncall.yaml"
+def test_a_change_is_read_and_a_broken_one_changes_nothing(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = settings.runbooks / "oncall.yaml"
     path.write_text(PEOPLE)
-    file = OncallFile(chosen)
+    file = OncallFile(settings)
     assert file.oncall.rotation.people == ("ada",)
     path.write_text(PEOPLE.replace("people: [ada]", "people: [bob]"))
     assert file.oncall.rotation.people == ("bob",)
@@ -35,23 +37,23 @@ def test_a_change_is_read_and_a_broken_one_changes_nothing(chosen: Settings, cap
     assert file.oncall.rotation.people == ("ada",)
 
 
-def test_a_process_that_starts_while_the_file_is_broken_tells_by_the_last_good_one(chosen: Settings) -> None:
-    path = chosen.runbooks / "oncall.yaml"
+def test_a_process_that_starts_while_the_file_is_broken_tells_by_the_last_good_one(settings: Settings) -> None:
+    path = settings.runbooks / "oncall.yaml"
     path.write_text(PEOPLE)
-    OncallFile(chosen)
+    OncallFile(settings)
     path.write_text("people: [nobody")
-    assert OncallFile(chosen).oncall.rotation.people == ("ada",)
+    assert OncallFile(settings).oncall.rotation.people == ("ada",)
 
 
-def test_a_copy_that_is_lost_as_well_leaves_the_word_that_was_read(chosen: Settings) -> None:
-    path = chosen.runbooks / "oncall.yaml"
+def test_a_copy_that_is_lost_as_well_leaves_the_word_that_was_read(settings: Settings) -> None:
+    path = settings.runbooks / "oncall.yaml"
     path.write_text(PEOPLE)
-    file = OncallFile(chosen)
+    file = OncallFile(settings)
     path.unlink()
-    shutil.rmtree(chosen.last_good())
+    shutil.rmtree(settings.last_good())
     assert file.oncall.rotation.people == ("ada",)
 
 
-def test_without_a_first_good_one_nobody_tells(chosen: Settings) -> None:
+def test_without_a_first_good_one_nobody_tells(settings: Settings) -> None:
     with pytest.raises(BadDocument, match="cannot be read"):
-        OncallFile(chosen)
+        OncallFile(settings)

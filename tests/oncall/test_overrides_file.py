@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def chosen(tmp_path: Path, postbox: Postbox) -> Settings:
+def settings(tmp_path: Path, postbox: Postbox) -> Settings:
     return Settings(data=tmp_path / "data", smtp_url=SecretStr(postbox.url), mail_from="paramedic@example.org")
 
 
@@ -34,9 +34,9 @@ def overridden(store: Store, clock: Clock, person: str = "bob") -> Override:
 
 
 def test_who_stands_in_is_paged_and_the_rotation_is_again_when_it_ends(
-    timed: Store, chosen: Settings, postbox: Postbox, clock: Clock
+    timed: Store, settings: Settings, postbox: Postbox, clock: Clock
 ) -> None:
-    pager = Pager(timed, chosen, on_call())
+    pager = Pager(timed, settings, on_call())
     overridden(timed, clock)
     handed_over(timed)
     pager.deliver_due()
@@ -58,14 +58,14 @@ def test_the_newest_override_is_the_last(timed: Store, clock: Clock) -> None:
 
 
 def test_who_cannot_ask_the_store_knows_who_stands_in_from_the_copy_on_disk(
-    tmp_path: Path, timed: Store, chosen: Settings, postbox: Postbox
+    tmp_path: Path, timed: Store, settings: Settings, postbox: Postbox
 ) -> None:
     now = utc_now()  # trouble is told by the wall's clock
     with timed.record() as tx:
         oncall_overrides.add(tx, Override("bob", now - DAY, now + DAY, "ada"))
-    Pager(timed, chosen, on_call()).deliver_due()
+    Pager(timed, settings, on_call()).deliver_due()
     gone = Store(f"sqlite:///{tmp_path}/no/such/folder/paramedic.db")
-    assert Pager(gone, chosen, on_call()).page_directly("the store does not answer", "It is gone.")
+    assert Pager(gone, settings, on_call()).page_directly("the store does not answer", "It is gone.")
     assert postbox.told == ["bob@example.org"]
 
 
@@ -79,12 +79,12 @@ def test_a_copy_that_cannot_be_read_leaves_the_rotation(tmp_path: Path, caplog: 
 
 
 def test_a_copy_that_cannot_be_written_stops_no_page(
-    timed: Store, chosen: Settings, postbox: Postbox, clock: Clock
+    timed: Store, settings: Settings, postbox: Postbox, clock: Clock
 ) -> None:
-    chosen.data.mkdir()
-    (chosen.data / copy.FILE).mkdir()  # nothing can take its place
+    settings.data.mkdir()
+    (settings.data / copy.FILE).mkdir()  # nothing can take its place
     overridden(timed, clock)
     handed_over(timed)
-    assert Pager(timed, chosen, on_call()).deliver_due() == 1
+    assert Pager(timed, settings, on_call()).deliver_due() == 1
     assert postbox.told == ["bob@example.org"]
-    assert [path.name for path in chosen.data.glob(".oncall*")] == [], "no half copy stays behind"
+    assert [path.name for path in settings.data.glob(".oncall*")] == [], "no half copy stays behind"

@@ -42,7 +42,7 @@ def paging(
     clock: Clock,
 ) -> Paging:
     """A Pager of its own, as each process has; the module's PEOPLE are whom it knows."""
-    chosen = Settings(
+    settings = Settings(
         data=tmp_path,
         smtp_url=SecretStr(postbox.url),
         mail_from="paramedic@example.org",
@@ -53,6 +53,6 @@ def paging(
     )
 
     def make(said: str = request.module.PEOPLE, **instead: Any) -> Pager:
-        return Pager(timed, chosen.model_copy(update=instead), on_call(said), steady=lambda: clock.now().timestamp())
+        return Pager(timed, settings.model_copy(update=instead), on_call(said), steady=lambda: clock.now().timestamp())
 
     return make

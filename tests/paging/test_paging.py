@@ -37,16 +37,16 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-def chosen(tmp_path: Path, postbox: Postbox) -> Settings:
+def settings(tmp_path: Path, postbox: Postbox) -> Settings:
     return Settings(data=tmp_path, smtp_url=SecretStr(postbox.url), mail_from="paramedic@example.org")
 
 
 @pytest.fixture
-def paging(timed: Store, chosen: Settings, clock: Clock) -> Paging:
+def paging(timed: Store, settings: Settings, clock: Clock) -> Paging:
     """A Pager of its own, as each process has."""
 
     def make(shelf: OnCall | None = None, **instead: Any) -> Pager:
-        return Pager(timed, chosen.model_copy(update=instead), shelf or on_call(), steady=seconds(clock))
+        return Pager(timed, settings.model_copy(update=instead), shelf or on_call(), steady=seconds(clock))
 
     return make
 
@@ -61,7 +61,7 @@ def rows(store: Store, incident: Incident) -> list[Message]:
 
 
 def test_a_page_reaches_whoever_is_on_call_with_all_that_a_person_needs(
-    timed: Store, paging: Paging, postbox: Postbox, chosen: Settings
+    timed: Store, paging: Paging, postbox: Postbox, settings: Settings
 ) -> None:
     incident, act = acting(timed)
     with timed.record() as tx:
@@ -81,9 +81,9 @@ def test_a_page_reaches_whoever_is_on_call_with_all_that_a_person_needs(
     assert "process 42 holds 157,286,400 B" in text
     assert "supervisorctl restart tracking-api" in text  # the runbook's checklist
     assert "incident.opened: it is new" in text
-    token = re.search(rf"{re.escape(chosen.links_at())}/ack/(\S+)", text)
+    token = re.search(rf"{re.escape(settings.links_at())}/ack/(\S+)", text)
     assert token is not None
-    said = signed_link.read(keys.link_key(chosen), token[1], timedelta(hours=1))
+    said = signed_link.read(keys.link_key(settings), token[1], timedelta(hours=1))
     assert (said.store, said.incident, said.person) == (timed.uuid, incident.number, "ada")
 
 
@@ -107,14 +107,14 @@ def test_what_was_told_is_on_the_trail_and_the_next_rung_waits_its_time(
     assert [row.rung for row in rows(timed, incident)] == [0, 1, 2, 3, 4]
 
 
-def _token(letter: Any, chosen: Settings) -> signed_link.Approving:
-    found = re.search(rf"{re.escape(chosen.links_at())}/approve/(\S+)", text_of(letter))
+def _token(letter: Any, settings: Settings) -> signed_link.Approving:
+    found = re.search(rf"{re.escape(settings.links_at())}/approve/(\S+)", text_of(letter))
     assert found is not None
-    return signed_link.read_approval(keys.link_key(chosen), found[1], timedelta(hours=1))
+    return signed_link.read_approval(keys.link_key(settings), found[1], timedelta(hours=1))
 
 
 def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
-    timed: Store, paging: Paging, postbox: Postbox, chosen: Settings
+    timed: Store, paging: Paging, postbox: Postbox, settings: Settings
 ) -> None:
     incident, asked = asking(timed)
     assert paging().deliver_due() == 1
@@ -132,9 +132,9 @@ def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
         f"paramedic incident approve {incident.id} --by ada --deny",
     ):
         assert said in text
-    said_by_link = _token(letter, chosen)
+    said_by_link = _token(letter, settings)
     assert (said_by_link.store, said_by_link.approval, said_by_link.person) == (timed.uuid, asked.id, "ada")
-    digits = code(keys.link_key(chosen), timed.uuid, asked.id, "ada")
+    digits = code(keys.link_key(settings), timed.uuid, asked.id, "ada")
     assert f"Your code there: {digits}\n" in text
     with timed.read() as tx:
         assert digits not in str([(entry.reason, entry.data) for entry in kept.entries(tx)])
@@ -143,13 +143,13 @@ def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
 
 
 def test_where_the_first_of_the_policy_cannot_be_told_the_next_is_asked(
-    timed: Store, paging: Paging, postbox: Postbox, chosen: Settings
+    timed: Store, paging: Paging, postbox: Postbox, settings: Settings
 ) -> None:
     asking(timed)
     postbox.says["ada@example.org"] = "550 nobody here"
     assert paging().deliver_due() == 1
     assert postbox.told == ["bob@example.org"]
-    assert _token(postbox.letters[0], chosen).person == "bob"
+    assert _token(postbox.letters[0], settings).person == "bob"
 
 
 @pytest.mark.parametrize("answered", [True, False])
@@ -168,10 +168,10 @@ def test_nobody_is_asked_what_is_answered_or_past_its_time(
 
 
 def test_without_the_key_a_person_is_asked_all_the_same_and_answers_on_the_command_line(
-    timed: Store, paging: Paging, postbox: Postbox, chosen: Settings
+    timed: Store, paging: Paging, postbox: Postbox, settings: Settings
 ) -> None:
     incident, _ = asking(timed)
-    (chosen.data / "link.key").write_text("cut")
+    (settings.data / "link.key").write_text("cut")
     assert paging().deliver_due() == 1
     text = text_of(postbox.letters[0])
     assert "/approve/" not in text
@@ -205,14 +205,14 @@ def test_a_rung_whose_incident_was_taken_while_it_was_on_its_way_climbs_no_furth
 
 
 def test_two_watchdogs_at_once_send_one_message(
-    store_url: str, timed: Store, chosen: Settings, postbox: Postbox
+    store_url: str, timed: Store, settings: Settings, postbox: Postbox
 ) -> None:
     handed_over(timed)
     gate = threading.Barrier(4)
 
     def watch() -> int:
         store = Store(store_url, now=timed._now)
-        pager = Pager(store, chosen, on_call())
+        pager = Pager(store, settings, on_call())
         gate.wait()
         try:
             return pager.deliver_due()
@@ -225,17 +225,17 @@ def test_two_watchdogs_at_once_send_one_message(
     assert len(postbox.letters) == 1
 
 
-def page_in_a_process_of_its_own(url: str, chosen: Settings) -> None:
-    Pager(Store(url), chosen, on_call()).deliver_due()
+def page_in_a_process_of_its_own(url: str, settings: Settings) -> None:
+    Pager(Store(url), settings, on_call()).deliver_due()
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_who_is_killed_between_sending_and_recording_repeats_the_message_once(
-    store_url: str, chosen: Settings, postbox: Postbox
+    store_url: str, settings: Settings, postbox: Postbox
 ) -> None:
     store = Store(store_url)
     incident = handed_over(store)
-    child = processes.Process(target=page_in_a_process_of_its_own, args=(store_url, chosen))
+    child = processes.Process(target=page_in_a_process_of_its_own, args=(store_url, settings))
     postbox.arriving = lambda: os.kill(child.pid or 0, signal.SIGKILL)
     child.start()
     child.join(30)
@@ -243,10 +243,10 @@ def test_who_is_killed_between_sending_and_recording_repeats_the_message_once(
     assert child.exitcode == -signal.SIGKILL
     assert [row.state for row in rows(store, incident)] == ["sending"]
 
-    assert Pager(store, chosen, on_call()).deliver_due() == 0  # it is still held
+    assert Pager(store, settings, on_call()).deliver_due() == 0  # it is still held
     later = Store(store_url, now=lambda: datetime.now(UTC) + timedelta(seconds=31))
-    assert Pager(later, chosen, on_call()).deliver_due() == 1
-    assert Pager(later, chosen, on_call()).deliver_due() == 0
+    assert Pager(later, settings, on_call()).deliver_due() == 1
+    assert Pager(later, settings, on_call()).deliver_due() == 0
     first, second = postbox.letters
     assert first["Message-ID"] == second["Message-ID"]
 
@@ -461,9 +461,9 @@ def test_a_slow_mail_server_does_not_hold_the_round_for_ever(
     assert pager.deliver_due() == 1
 
 
-def test_a_direct_page_needs_no_store(tmp_path: Path, chosen: Settings, postbox: Postbox, clock: Clock) -> None:
+def test_a_direct_page_needs_no_store(tmp_path: Path, settings: Settings, postbox: Postbox, clock: Clock) -> None:
     gone = Store(f"sqlite:///{tmp_path}/no/such/folder/paramedic.db")
-    pager = Pager(gone, chosen, on_call(), steady=seconds(clock))
+    pager = Pager(gone, settings, on_call(), steady=seconds(clock))
     for _ in range(3):
         assert pager.page_directly("the store does not answer", "It is gone.\x1b[2J")
         clock.advance(timedelta(minutes=1))
@@ -478,23 +478,23 @@ def test_a_direct_page_needs_no_store(tmp_path: Path, chosen: Settings, postbox:
 
 
 def test_a_direct_page_that_did_not_leave_is_tried_again(
-    tmp_path: Path, chosen: Settings, postbox: Postbox, clock: Clock
+    tmp_path: Path, settings: Settings, postbox: Postbox, clock: Clock
 ) -> None:
-    pager = Pager(Store(f"sqlite:///{tmp_path}/none.db"), chosen, on_call(), steady=seconds(clock))
+    pager = Pager(Store(f"sqlite:///{tmp_path}/none.db"), settings, on_call(), steady=seconds(clock))
     postbox.says["*"] = "451 4.7.1 later"
     assert not pager.page_directly("trouble", "words")
     postbox.says = {"ada@example.org": "550 5.1.1 no such person"}
     assert pager.page_directly("trouble", "words")
     assert postbox.told == ["bob@example.org"]
-    away = chosen.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{free_port()}")})
+    away = settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{free_port()}")})
     assert not Pager(Store(f"sqlite:///{tmp_path}/none.db"), away, on_call()).page_directly("trouble", "words")
 
 
-def test_after_all_that_the_trail_verifies(timed: Store, paging: Paging, chosen: Settings) -> None:
+def test_after_all_that_the_trail_verifies(timed: Store, paging: Paging, settings: Settings) -> None:
     handed_over(timed)
     paging().deliver_due()
     with timed.read() as tx:
-        key = keys.signing_key(chosen).public_key()
+        key = keys.signing_key(settings).public_key()
         found = chain.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), [], key, tx.store)
     assert found.verified, found.faults
     assert dataclasses.asdict(found)["entries"] == found.entries

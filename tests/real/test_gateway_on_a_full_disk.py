@@ -56,10 +56,10 @@ def _fill(place: Path) -> Path:
 
 
 def test_a_full_disk_is_503_and_every_202_is_there_afterwards(small_disk: Path) -> None:
-    chosen = Settings(data=small_disk, gateway_tokens={"prometheus": SecretStr(TOKEN)})
-    migrate(chosen.store())
-    store = Store(chosen.store())
-    client = TestClient(make_app(chosen, store, wake=Wake(), alive=lambda: True))
+    settings = Settings(data=small_disk, gateway_tokens={"prometheus": SecretStr(TOKEN)})
+    migrate(settings.store())
+    store = Store(settings.store())
+    client = TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True))
     labels = {"alertname": "A", "text": "x" * 10_000}
     alert = {"labels": labels, "status": "firing", "startsAt": "2026-01-31T09:30:00Z"}
     promised: list[str] = []
@@ -84,7 +84,7 @@ def test_a_full_disk_is_503_and_every_202_is_there_afterwards(small_disk: Path) 
     assert post() == 202
     assert client.get("/readyz").status_code == 200
     store.close()
-    with Store(chosen.store()).read() as tx:
+    with Store(settings.store()).read() as tx:
         assert [row.receipt for row in tx.conn.execute(inbox.select().order_by(inbox.c.position))] == promised
 
 
@@ -92,13 +92,13 @@ def test_a_full_disk_is_seen_where_no_alert_comes_and_told_by_the_way_that_needs
     small_disk: Path, postbox: Postbox
 ) -> None:
     outside, clock = Outside(), Clock()
-    chosen = Settings(
+    settings = Settings(
         data=small_disk, port=outside.port, smtp_url=SecretStr(postbox.url), mail_from="paramedic@example.org"
     )
-    migrate(chosen.store())
-    store, seen = Store(chosen.store(), now=clock.now), Store(chosen.store(), now=clock.now)
-    pager = Pager(store, chosen, on_call(), steady=clock.steady)
-    watchdog = Watchdog(chosen, store, seen, pager, PrefectStatus(chosen), steady=clock.steady)
+    migrate(settings.store())
+    store, seen = Store(settings.store(), now=clock.now), Store(settings.store(), now=clock.now)
+    pager = Pager(store, settings, on_call(), steady=clock.steady)
+    watchdog = Watchdog(settings, store, seen, pager, PrefectStatus(settings), steady=clock.steady)
     watchdog.look()
     ready = Readiness(store, lambda: True, steady=clock.steady)
     assert ready.complaint() is None

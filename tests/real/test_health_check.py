@@ -67,13 +67,13 @@ def env(tmp_path: Path, service: Service) -> dict[str, str]:
     }
     (books / "services.yaml").write_text(json.dumps({"services": {"tracking-api": {"targets": [target]}}}))
     (tmp_path / "data").mkdir()
-    chosen = {
+    settings = {
         "RUNBOOKS": str(books),
         "DATA": str(tmp_path / "data"),
         "PORT": str(free_port()),
         "PREFECT_API_AUTH": LOGIN,
     }
-    return dict(os.environ) | {f"PARAMEDIC_{name}": value for name, value in chosen.items()}
+    return dict(os.environ) | {f"PARAMEDIC_{name}": value for name, value in settings.items()}
 
 
 @contextmanager

@@ -220,11 +220,11 @@ def test_a_default_port_that_is_taken_is_refused_and_nothing_is_started(
     tmp_path: Path, taken: int, whose: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Senders would post to a stranger, and links in mails lead to one."""
-    chosen = load_settings(data=tmp_path / "data")
+    settings = load_settings(data=tmp_path / "data")
     monkeypatch.setattr(up, "_PREFECT_PORT", taken if whose == "prefect" else free_port())
-    chosen.port = taken if whose == "gateway" else free_port()  # as a default: nobody has set it
-    chosen.model_fields_set.discard("port")
-    stack = Stack(chosen)
+    settings.port = taken if whose == "gateway" else free_port()  # as a default: nobody has set it
+    settings.model_fields_set.discard("port")
+    stack = Stack(settings)
     setting = "PARAMEDIC_PORT" if whose == "gateway" else "PREFECT_SERVER_API_PORT"
     with pytest.raises(PortTaken, match=rf"port {taken} on 127.0.0.1 .*process {os.getpid()}.*{setting}"):
         stack.start()

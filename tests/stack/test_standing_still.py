@@ -214,7 +214,7 @@ def test_what_is_waited_for_is_said_after_a_moment_and_again_while_it_lasts() ->
 def test_a_store_that_is_away_is_waited_for_and_an_unknown_one_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = Settings(data=tmp_path)
+    settings = Settings(data=tmp_path)
     errors: list[Exception] = [StoreUnavailable("connection refused")]
 
     def moody(url: str, *, runtime_role: str | None = None) -> None:
@@ -224,7 +224,7 @@ def test_a_store_that_is_away_is_waited_for_and_an_unknown_one_refused(
 
     monkeypatch.setattr(store_waits, "migrate", moody)
     monkeypatch.setattr(store_waits, "_AGAIN_SECONDS", 0.05)
-    migration = Migration(chosen)
+    migration = Migration(settings)
     migration.attempt()
     assert migration.complaint() == "connection refused"
     assert not migration.advance()
@@ -236,9 +236,9 @@ def test_a_store_that_is_away_is_waited_for_and_an_unknown_one_refused(
     assert not migration.advance(), "once"
     errors.append(StoreUnknown("of a newer version"))
     with pytest.raises(StoreUnknown):
-        Migration(chosen).attempt()
+        Migration(settings).attempt()
     errors[:] = [StoreUnavailable("gone")]
-    later = Migration(chosen)
+    later = Migration(settings)
     later.attempt()
     errors[:] = [StoreUnknown("of a newer version")]
     with pytest.raises(StoreUnknown):
@@ -246,14 +246,14 @@ def test_a_store_that_is_away_is_waited_for_and_an_unknown_one_refused(
 
 
 def test_a_responder_may_be_ended_only_while_the_store_says_that_no_run_holds_a_target(tmp_path: Path) -> None:
-    chosen = Settings(data=tmp_path)
-    acting = Acting(chosen)
+    settings = Settings(data=tmp_path)
+    acting = Acting(settings)
     assert not acting.nothing()
     assert acting._thread is not None
     acting._thread.join(10)
     assert not acting.nothing(), "there is no store"
-    migrate(chosen.store())
-    store = Store(chosen.store())
+    migrate(settings.store())
+    store = Store(settings.store())
     row = {"target": "web-1/app", "incident": 1, "attempt": 1, "holder": "a run", "token": 1, "released": False}
     with store.write() as tx:
         moments = {"taken_at": utc_now(), "lease_until": utc_now() + timedelta(minutes=1)}
@@ -262,7 +262,7 @@ def test_a_responder_may_be_ended_only_while_the_store_says_that_no_run_holds_a_
         tx.conn.execute(claims.insert().values(**{k: v for k, v in (row | moments).items() if k in known}))
 
     def asked() -> bool:
-        found = Acting(chosen)
+        found = Acting(settings)
         found.nothing()
         assert found._thread is not None
         found._thread.join(10)

@@ -77,14 +77,14 @@ def work(
     monkeypatch.setattr(detect, "_LOOK_AGAIN_SECONDS", 0.02)
     runbook = parse(TEXT, "shop-down.md")
     at = target(service.url)
-    chosen = Settings(data=tmp_path)
+    settings = Settings(data=tmp_path)
 
     with store.record() as tx:
         plan = Plan(runbook.name, runbook.version, runbook.text, rungs=1)
         incident = incidents.open_incident(
             tx, alert(), service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
         )
-    one = Work(chosen, store, Pager(store, chosen, on_call()), incident, runbook, at, 1, "run-1")
+    one = Work(settings, store, Pager(store, settings, on_call()), incident, runbook, at, 1, "run-1")
     hand.begin(one)
     yield one
     hand.end(one)

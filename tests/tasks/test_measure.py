@@ -63,7 +63,7 @@ def at_work(store: Store, service: Service, tmp_path: Path) -> Callable[..., Wor
     def made(runbook: Runbook | None = None, level: Level = Level.CRITICAL) -> Work:
         one = runbook or parse(TEXT, "r.md")
         at = target(service.url)
-        chosen = Settings(data=tmp_path)
+        settings = Settings(data=tmp_path)
         latency = next(threshold for threshold in one.checks[0].thresholds if threshold.metric == "latency_p95")
         alert = CheckAtTarget(one.name, one.checks[0], at).alert(
             latency, level, value=11, began_at=utc_now(), ended_at=None
@@ -73,7 +73,7 @@ def at_work(store: Store, service: Service, tmp_path: Path) -> Callable[..., Wor
             incident = incidents.open_incident(
                 tx, alert, service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
             )
-        return Work(chosen, store, Pager(store, chosen, on_call()), incident, one, at, 1, "run-1")
+        return Work(settings, store, Pager(store, settings, on_call()), incident, one, at, 1, "run-1")
 
     return made
 

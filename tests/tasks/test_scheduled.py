@@ -46,7 +46,7 @@ with:
 
 
 @pytest.fixture
-def chosen(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> Settings:
     books = tmp_path / "runbooks"
     books.mkdir()
     (books / "oncall.yaml").write_text((ROOT / "runbooks" / "oncall.yaml").read_text())
@@ -58,13 +58,13 @@ def chosen(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) ->
     (books / "tracking-api-hangs.md").write_text(RUNBOOK)
     made = Settings(data=tmp_path, runbooks=books, lease=timedelta(seconds=5), renew=timedelta(seconds=1))
     migrate(made.store())
-    monkeypatch.setattr(run_cache, "chosen", lambda: made)
+    monkeypatch.setattr(run_cache, "current_settings", lambda: made)
     return made
 
 
 @pytest.fixture
-def store(chosen: Settings) -> Iterator[Store]:
-    opened = Store(chosen.store())
+def store(settings: Settings) -> Iterator[Store]:
+    opened = Store(settings.store())
     yield opened
     opened.close()
 
@@ -82,7 +82,7 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(chosen: Settings, prefect: SimpleNamespace) -> Run:
+def run(settings: Settings, prefect: SimpleNamespace) -> Run:
     def ran(story: Callable[[Round], str], every: int = 60, group: str = "default") -> Any:
         return scheduled(story).fn(Period(group=group, every=every))
 
@@ -170,7 +170,7 @@ def test_a_round_that_another_run_took_over_writes_nothing_more(run: Run, store:
         assert leases.held(tx, "slow/default", holder="run:other"), "theirs stays theirs"
 
 
-def test_its_lease_is_renewed_while_it_works(run: Run, store: Store, chosen: Settings) -> None:
+def test_its_lease_is_renewed_while_it_works(run: Run, store: Store, settings: Settings) -> None:
     def long(this: Round) -> str:
         with store.read() as tx:
             first = tx.conn.execute(leases.leases.select()).one().until
@@ -190,8 +190,8 @@ def test_an_operators_cancel_ends_it(run: Run, prefect: SimpleNamespace) -> None
     assert run(lambda_fails).type.value == "CANCELLED"
 
 
-def test_a_folder_that_cannot_be_read_is_said(run: Run, chosen: Settings) -> None:
-    (chosen.runbooks / "services.yaml").write_text("services: [")
+def test_a_folder_that_cannot_be_read_is_said(run: Run, settings: Settings) -> None:
+    (settings.runbooks / "services.yaml").write_text("services: [")
     state = run(lambda_fails)
     assert (state.name, "services.yaml:1" in state.message) == ("Failed", True)
 
@@ -224,9 +224,9 @@ def test_a_service_that_hangs_becomes_an_alert_in_the_inbox(
 
 
 def test_a_round_goes_on_in_the_rhythm_of_the_one_before_however_that_ended(
-    measured: Callable[..., Any], chosen: Settings
+    measured: Callable[..., Any], settings: Settings
 ) -> None:
-    (chosen.runbooks / "tracking-api-hangs.md").write_text(RUNBOOK.replace("every: 100ms", "every: 10s"))
+    (settings.runbooks / "tracking-api-hangs.md").write_text(RUNBOOK.replace("every: 100ms", "every: 10s"))
     assert measured(every=2).message == "1 samples of 1 checks"
     assert measured(every=2).message == "0 samples of 1 checks", "the next is due ten seconds after the last"
 
@@ -238,12 +238,12 @@ def test_a_group_without_checks_has_nothing_to_do(measured: Callable[..., Any]) 
 def test_an_edit_in_mid_round_is_measured_at_once_and_what_was_withdrawn_no_more(
     measured: Callable[..., Any],
     store: Store,
-    chosen: Settings,
+    settings: Settings,
     service: Service,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(check, "_LIBRARY_SECONDS", 0.1)
-    book = chosen.runbooks / "tracking-api-hangs.md"
+    book = settings.runbooks / "tracking-api-hangs.md"
     book.write_text(RUNBOOK.replace("every: 100ms", "every: 10s"))
     keep = checks.keep
 
@@ -258,10 +258,10 @@ def test_an_edit_in_mid_round_is_measured_at_once_and_what_was_withdrawn_no_more
 
 
 def test_what_is_gone_from_the_runbooks_is_forgotten_and_a_refused_one_keeps_its_states(
-    measured: Callable[..., Any], store: Store, chosen: Settings, service: Service
+    measured: Callable[..., Any], store: Store, settings: Settings, service: Service
 ) -> None:
     measured()
-    book = chosen.runbooks / "tracking-api-hangs.md"
+    book = settings.runbooks / "tracking-api-hangs.md"
     book.write_text(RUNBOOK.replace("check: health", "check: helth"))
     measured()
     with store.read() as tx:
@@ -273,19 +273,19 @@ def test_what_is_gone_from_the_runbooks_is_forgotten_and_a_refused_one_keeps_its
 
 
 def test_when_no_control_probe_answers_it_is_we_who_are_blind(
-    measured: Callable[..., Any], store: Store, service: Service, chosen: Settings, monkeypatch: pytest.MonkeyPatch
+    measured: Callable[..., Any], store: Store, service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.status = 500
-    blind = chosen.model_copy(update={"control_probes": ("tcp://127.0.0.1:1",)})
-    monkeypatch.setattr(run_cache, "chosen", lambda: blind)
+    blind = settings.model_copy(update={"control_probes": ("tcp://127.0.0.1:1",)})
+    monkeypatch.setattr(run_cache, "current_settings", lambda: blind)
     measured()
     assert said(store) == []
     with store.read() as tx:
         assert mass_failure.current(tx) == mass_failure.BLIND
-    seeing = chosen.model_copy(
+    seeing = settings.model_copy(
         update={"control_probes": ("tcp://127.0.0.1:1", f"tcp://127.0.0.1:{service.server_address[1]}")}
     )
-    monkeypatch.setattr(run_cache, "chosen", lambda: seeing)
+    monkeypatch.setattr(run_cache, "current_settings", lambda: seeing)
     measured()
     with store.read() as tx:
         assert mass_failure.current(tx) is None

@@ -26,7 +26,7 @@ NAME = "tracking-api-memory"
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     books = tmp_path / "runbooks"
     shutil.copytree(ROOT / "runbooks", books)
     file = books / f"{NAME}.md"
@@ -35,9 +35,9 @@ def chosen(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def act(store: Store, chosen: Settings) -> Callable[..., str | None]:
+def act(store: Store, settings: Settings) -> Callable[..., str | None]:
     """Have the incident's run come to its intent; the refusal, if it is refused."""
-    shelf = library.opened(chosen)
+    shelf = library.opened(settings)
     one = shelf.runbooks[NAME]
     target = shelf.services.targets["web-1/tracking-api"]
     labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
@@ -55,7 +55,7 @@ def act(store: Store, chosen: Settings) -> Callable[..., str | None]:
         )
         assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         claim = claimed(tx, incident.number)
-    work = Work(chosen, store, Pager(store, chosen, on_call()), incident, one, target, 1, "run-1")
+    work = Work(settings, store, Pager(store, settings, on_call()), incident, one, target, 1, "run-1")
     hold = cast("Any", type("Held", (), {"claim": claim}))
 
     def tried() -> str | None:
@@ -68,22 +68,22 @@ def act(store: Store, chosen: Settings) -> Callable[..., str | None]:
     return tried
 
 
-def _file(chosen: Settings) -> Path:
-    return chosen.runbooks / f"{NAME}.md"
+def _file(settings: Settings) -> Path:
+    return settings.runbooks / f"{NAME}.md"
 
 
 def _replace(file: str, before: str, after: str) -> Callable[[Settings], object]:
-    def edit(chosen: Settings) -> None:
-        text = (chosen.runbooks / file).read_text()
+    def edit(settings: Settings) -> None:
+        text = (settings.runbooks / file).read_text()
         assert before in text
-        (chosen.runbooks / file).write_text(text.replace(before, after))
+        (settings.runbooks / file).write_text(text.replace(before, after))
 
     return edit
 
 
-def _a_directory(chosen: Settings) -> None:
-    _file(chosen).unlink()
-    _file(chosen).mkdir()
+def _a_directory(settings: Settings) -> None:
+    _file(settings).unlink()
+    _file(settings).mkdir()
 
 
 MD = f"{NAME}.md"
@@ -110,11 +110,11 @@ WITHDRAWN: dict[str, tuple[Callable[[Settings], object], str]] = {
 
 @pytest.mark.parametrize("how", WITHDRAWN)
 def test_what_was_withdrawn_meanwhile_is_refused_in_words_on_the_trail(
-    chosen: Settings, store: Store, act: Callable[..., str | None], how: str
+    settings: Settings, store: Store, act: Callable[..., str | None], how: str
 ) -> None:
-    library.in_force(chosen)  # what this process has read before is no excuse
+    library.in_force(settings)  # what this process has read before is no excuse
     edit, words = WITHDRAWN[how]
-    edit(chosen)
+    edit(settings)
     assert words in (act() or "it acted")
     with store.read() as tx:
         assert acts.of(tx, 1) == []
@@ -127,23 +127,23 @@ def test_what_nobody_withdrew_is_done(act: Callable[..., str | None], store: Sto
         assert len(acts.of(tx, 1)) == 1
 
 
-def test_what_was_only_widened_or_explained_is_done(chosen: Settings, act: Callable[..., str | None]) -> None:
-    _file(chosen).write_text(_file(chosen).read_text() + "\nMore to read.\n")
-    _replace("services.yaml", "host: web-1", "host: web-1")(chosen)
+def test_what_was_only_widened_or_explained_is_done(settings: Settings, act: Callable[..., str | None]) -> None:
+    _file(settings).write_text(_file(settings).read_text() + "\nMore to read.\n")
+    _replace("services.yaml", "host: web-1", "host: web-1")(settings)
     assert act() is None
 
 
 def test_a_runbook_that_was_raised_does_not_make_a_running_incident_act(
-    chosen: Settings, store: Store, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    _replace(MD, "mode: act", "mode: observe")(chosen)
+    _replace(MD, "mode: act", "mode: observe")(settings)
     tried = request.getfixturevalue("act")
-    _replace(MD, "mode: observe", "mode: act")(chosen)
+    _replace(MD, "mode: observe", "mode: act")(settings)
     assert "the runbook's mode is observe" in (tried() or "it acted")
 
 
 def test_the_file_is_read_outside_the_store_s_transaction(
-    chosen: Settings, act: Callable[..., str | None], store: Store, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, act: Callable[..., str | None], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside: list[bool] = []
     record = store.record

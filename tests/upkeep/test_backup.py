@@ -67,26 +67,26 @@ def life(own_url: str, tmp_path: Path) -> Settings:
     return Settings(data=data, store_url=own_url)
 
 
-def opened(chosen: Settings) -> Store:
-    return Store(chosen.store())
+def opened(settings: Settings) -> Store:
+    return Store(settings.store())
 
 
-def signed(chosen: Settings) -> None:
-    store = opened(chosen)
-    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
+def signed(settings: Settings) -> None:
+    store = opened(settings)
+    checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
     store.close()
 
 
-def noted(chosen: Settings, words: str) -> None:
-    store = opened(chosen)
+def noted(settings: Settings, words: str) -> None:
+    store = opened(settings)
     with store.record() as tx:
         incidents.note(tx, 1, by="ada", text=words)
     store.close()
 
 
-def rows(chosen: Settings) -> dict[str, list[tuple[object, ...]]]:
+def rows(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
     """All that the store holds."""
-    store = opened(chosen)
+    store = opened(settings)
     with store.read() as tx:
         found = {
             name: sorted(map(tuple, tx.conn.execute(select(table))), key=repr)
@@ -96,10 +96,10 @@ def rows(chosen: Settings) -> dict[str, list[tuple[object, ...]]]:
     return found
 
 
-def found(chosen: Settings) -> object:
-    store = opened(chosen)
+def found(settings: Settings) -> object:
+    store = opened(settings)
     with store.read() as tx:
-        key, marks = keys.public_key(chosen), checkpoints.read(chosen.checkpoints())
+        key, marks = keys.public_key(settings), checkpoints.read(settings.checkpoints())
         looked = verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store)
     store.close()
     return looked
@@ -348,10 +348,10 @@ def test_a_run_of_the_lost_life_is_never_taken_for_a_dispatch(
 RUNBOOK = (Path(__file__).parents[2] / "runbooks" / "tracking-api-memory.md").read_text()
 
 
-def emptied(chosen: Settings) -> None:
+def emptied(settings: Settings) -> None:
     """A new machine: the database is as it was made."""
-    migrate(f"sqlite:///{chosen.data}/fresh.db")
-    put(chosen.data / "fresh.db", chosen.store())
+    migrate(f"sqlite:///{settings.data}/fresh.db")
+    put(settings.data / "fresh.db", settings.store())
 
 
 def test_the_checkpoints_of_the_lost_life_are_said_to_be_left_behind_and_no_others(
@@ -475,7 +475,7 @@ def test_a_backup_of_a_newer_version_is_refused_in_words(life: Settings, tmp_pat
             back_up(life, tmp_path / "backup")
 
 
-def replace_data(chosen: Settings, data: Path) -> Settings:
+def replace_data(settings: Settings, data: Path) -> Settings:
     data.mkdir(exist_ok=True)
     return Settings(data=data)
 
@@ -539,14 +539,14 @@ def test_a_restore_waits_for_the_last_session_to_end(life: Settings, tmp_path: P
     store.close()
 
 
-def alone(chosen: Settings) -> None:
+def alone(settings: Settings) -> None:
     """Until PostgreSQL has noticed that a process is gone."""
-    if chosen.store().startswith("sqlite"):
+    if settings.store().startswith("sqlite"):
         return
     import psycopg
 
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    with psycopg.connect(chosen.store(), autocommit=True) as conn:
+    with psycopg.connect(settings.store(), autocommit=True) as conn:
         until = time.monotonic() + 30
         while conn.execute(f"{others} AND backend_type = 'client backend'").fetchone() != (0,):
             assert time.monotonic() < until
@@ -607,12 +607,12 @@ def test_the_command_line_backs_up_and_restores_and_stays_out_of_a_running_one(t
 
     data = tmp_path / "data"
     data.mkdir()
-    chosen = Settings(data=data)
+    settings = Settings(data=data)
     assert "no store" in say("backup", str(tmp_path / "backup"), "--data", str(data), code=2)
-    migrate(chosen.store())
-    handed_over(store := opened(chosen))
+    migrate(settings.store())
+    handed_over(store := opened(settings))
     store.close()
-    signed(chosen)
+    signed(settings)
     told = json.loads(say("backup", str(tmp_path / "backup"), "--json", "--data", str(data)))
     assert told["generation"] == 1
     assert "exists already" in say("backup", str(tmp_path / "backup"), "--data", str(data), code=1)

@@ -34,7 +34,7 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path, keep_inbox=10 * DAY, keep_evidence=20 * DAY, keep_trail=30 * DAY)
 
 
@@ -67,7 +67,7 @@ def over(store: Store, incident: Incident) -> None:
         incidents.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
 
 
-def test_each_thing_goes_when_its_time_is_over_and_not_before(timed: Store, clock: Clock, chosen: Settings) -> None:
+def test_each_thing_goes_when_its_time_is_over_and_not_before(timed: Store, clock: Clock, settings: Settings) -> None:
     incident = handed_over(timed)
     seen(timed, incident)
     took(timed, env="prod")
@@ -78,24 +78,24 @@ def test_each_thing_goes_when_its_time_is_over_and_not_before(timed: Store, cloc
     full = counts(timed)
     assert all(full.values())
     clock.advance(10 * DAY - timedelta(minutes=2))
-    assert prune(timed, chosen).removed == {}
+    assert prune(timed, settings).removed == {}
     clock.advance(timedelta(minutes=3))
-    assert prune(timed, chosen).removed == {"inbox": 1, "quarantine": 1, "fingerprints": 1, "messages": 1}
+    assert prune(timed, settings).removed == {"inbox": 1, "quarantine": 1, "fingerprints": 1, "messages": 1}
     clock.advance(10 * DAY - timedelta(minutes=2))
-    assert prune(timed, chosen).removed == {}
+    assert prune(timed, settings).removed == {}
     clock.advance(timedelta(minutes=3))
-    assert prune(timed, chosen).removed == {"evidence": 1, "messages": 1}
+    assert prune(timed, settings).removed == {"evidence": 1, "messages": 1}
     assert set(counts(timed).values()) == {0}
     with timed.read() as tx:
         told = [entry for entry in trail.entries(tx) if entry.what == "store.pruned"]
         assert [dict(entry.data) for entry in told][1] == {"evidence": 1, "messages": 1}
         assert incidents.get(tx, incident.number).ending is Ending.HANDED_OVER, "the incident itself stays"
-    assert prune(timed, chosen).removed == {}
+    assert prune(timed, settings).removed == {}
     clock.advance(10 * DAY)
-    assert prune(timed, chosen).sealable > 0
+    assert prune(timed, settings).sealable > 0
 
 
-def test_what_an_open_incident_needs_stays_however_old(timed: Store, clock: Clock, chosen: Settings) -> None:
+def test_what_an_open_incident_needs_stays_however_old(timed: Store, clock: Clock, settings: Settings) -> None:
     incident = handed_over(timed)
     seen(timed, incident)
     inbox.receive(timed, [alert()], source="alertmanager", sender="x")
@@ -106,24 +106,24 @@ def test_what_an_open_incident_needs_stays_however_old(timed: Store, clock: Cloc
         messages.sent(tx, messages.of(tx, incident.number)[0].id, person="ada")
     before = counts(timed)
     clock.advance(999 * DAY)
-    assert prune(timed, chosen).removed == {}
+    assert prune(timed, settings).removed == {}
     assert counts(timed) == before
 
 
-def test_what_has_no_decision_or_was_not_told_stays_however_old(timed: Store, clock: Clock, chosen: Settings) -> None:
+def test_what_has_no_decision_or_was_not_told_stays_however_old(timed: Store, clock: Clock, settings: Settings) -> None:
     inbox.receive(timed, [alert(), alert("Held")], source="alertmanager", sender="x")
     with timed.record() as tx:
         held = inbox.waiting(tx)[1]
         inbox.decided(tx, held, verdict="hold", reason="r", incident=None, look_again_at=tx.now + 99 * DAY)
         messages.queue_trouble(tx, subject="unsent", body="b", same_within_minutes=1)
     clock.advance(99 * DAY)
-    assert prune(timed, chosen).removed == {}
+    assert prune(timed, settings).removed == {}
     with timed.read() as tx:
         assert (len(inbox.waiting(tx)), len(messages.due(tx))) == (2, 1)
 
 
 def test_an_alert_that_its_sender_still_repeats_is_known_however_long_ago_it_began(
-    timed: Store, clock: Clock, chosen: Settings
+    timed: Store, clock: Clock, settings: Settings
 ) -> None:
     incident = handed_over(timed)
     with timed.record() as tx:
@@ -132,19 +132,19 @@ def test_an_alert_that_its_sender_still_repeats_is_known_however_long_ago_it_beg
     with timed.record() as tx:
         incidents.join(tx, incident.number, alert(), reason="again")
     over(timed, incident)
-    assert "fingerprints" not in prune(timed, chosen).removed
+    assert "fingerprints" not in prune(timed, settings).removed
     clock.advance(11 * DAY)
-    assert prune(timed, chosen).removed["fingerprints"] == 1
+    assert prune(timed, settings).removed["fingerprints"] == 1
 
 
 def test_much_goes_in_small_bites_each_told(
-    timed: Store, clock: Clock, chosen: Settings, monkeypatch: pytest.MonkeyPatch
+    timed: Store, clock: Clock, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "BITE", 3)
     for number in range(8):
         took(timed, host=str(number))
     clock.advance(11 * DAY)
-    assert prune(timed, chosen).removed["inbox"] == 8
+    assert prune(timed, settings).removed["inbox"] == 8
     with timed.read() as tx:
         told = [entry.data["inbox"] for entry in trail.entries(tx) if entry.what == "store.pruned"]
     assert told == [3, 3, 2]
@@ -211,10 +211,10 @@ def history() -> Iterator[tuple[History, str]]:
 
 
 def test_prefects_own_runs_go_when_they_are_ours_finished_old_and_not_needed(
-    timed: Store, clock: Clock, chosen: Settings, history: tuple[History, str]
+    timed: Store, clock: Clock, settings: Settings, history: tuple[History, str]
 ) -> None:
     prefect, url = history
-    chosen = chosen.model_copy(update={"prefect_api_url": url, "keep_prefect_runs": 5 * DAY})
+    settings = settings.model_copy(update={"prefect_api_url": url, "keep_prefect_runs": 5 * DAY})
     working = ordered(timed)
     with timed.record() as tx:
         assert incidents.begin_attempt(tx, working.number, 1, flow_run="needed") is None
@@ -225,7 +225,7 @@ def test_prefects_own_runs_go_when_they_are_ours_finished_old_and_not_needed(
     prefect.add("young", clock.now() - 4 * DAY)
     prefect.add("theirs", old, tags=("other",))
     prefect.add("runs", old, state="RUNNING")
-    assert prune(timed, chosen).removed == {"prefect_runs": 300}
+    assert prune(timed, settings).removed == {"prefect_runs": 300}
     assert [run["id"] for run in prefect.runs] == ["needed", "young", "theirs", "runs"]
     assert prefect.pages <= 4
     with timed.read() as tx:
@@ -233,19 +233,19 @@ def test_prefects_own_runs_go_when_they_are_ours_finished_old_and_not_needed(
 
 
 def test_prefects_runs_are_bounded_a_round_and_its_refusal_is_said(
-    timed: Store, clock: Clock, chosen: Settings, history: tuple[History, str], monkeypatch: pytest.MonkeyPatch
+    timed: Store, clock: Clock, settings: Settings, history: tuple[History, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefect, url = history
     monkeypatch.setattr(retention, "BITE", 250)
-    chosen = chosen.model_copy(update={"prefect_api_url": url})
+    settings = settings.model_copy(update={"prefect_api_url": url})
     for number in range(700):
         prefect.add(f"old-{number}", clock.now() - 99 * DAY)
-    prune(timed, chosen)
+    prune(timed, settings)
     assert len(prefect.runs) == 300, "two pages"
     prefect.refuses = True
     took(timed)
     clock.advance(11 * DAY)
-    pruned = prune(timed, chosen)
+    pruned = prune(timed, settings)
     assert "503" in (pruned.complaint or "")
     assert pruned.removed["inbox"] == 1, "what is ours goes all the same"
 
@@ -273,25 +273,25 @@ def test_killed_in_mid_removal_it_has_told_what_went_and_the_next_round_goes_on(
     (tmp_path / "boundaries").mkdir()
     boundaries = Boundaries(tmp_path / "boundaries")
     quick = {"lease": timedelta(seconds=2), "renew": timedelta(seconds=0.5)}
-    chosen = Settings(data=tmp_path, store_url=store_url, prefect_api_url=url, runbooks=ROOT / "runbooks", **quick)
+    settings = Settings(data=tmp_path, store_url=store_url, prefect_api_url=url, runbooks=ROOT / "runbooks", **quick)
     store = Store(store_url)
-    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
+    checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
 
     boundaries.arm("rows_removed", "inbox")  # the second bite: in the first there is more
-    first = begin("prune", chosen, PARAMEDIC_BOUNDARIES=str(boundaries.folder))
+    first = begin("prune", settings, PARAMEDIC_BOUNDARIES=str(boundaries.folder))
     boundaries.wait("rows_removed", lambda: None, seconds=120)
     first.kill()
     first.wait()
     assert removed(store) == [BITE], "the bite that was not told is not gone"
     assert counts(store)["inbox"] == 101
 
-    second = begin("prune", chosen)
+    second = begin("prune", settings)
     assert second.communicate(timeout=120)[0] == "Done\n"
     assert removed(store) == [BITE, 100]
     assert counts(store) == {"inbox": 1, "quarantine": 0, "fingerprints": 0, "evidence": 1, "messages": 1}
     assert [run["id"] for run in prefect.runs] == ["run-1"], "what the open incident needs"
     with store.read() as tx:
-        key, marks = keys.public_key(chosen), checkpoints.read(chosen.checkpoints())
+        key, marks = keys.public_key(settings), checkpoints.read(settings.checkpoints())
         assert verify(trail.entries(tx), lambda seq: trail.content(tx, seq), marks, key, tx.store).verified
     store.close()
 
@@ -309,9 +309,9 @@ def test_the_command_line_says_what_went(store_url: str, tmp_path: Path, history
     store = Store(store_url, now=clock.now)
     took(store)
     store.close()
-    chosen = Settings(data=tmp_path, store_url=store_url, prefect_api_url=url)
+    settings = Settings(data=tmp_path, store_url=store_url, prefect_api_url=url)
     argv = [Path(sys.executable).parent / "paramedic", "prune"]
-    env = os.environ | chosen.as_env()
+    env = os.environ | settings.as_env()
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=60)
     assert "1 of inbox removed" in done.stdout
     prefect.refuses = True

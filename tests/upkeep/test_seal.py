@@ -39,57 +39,57 @@ def life(own_url: str, tmp_path: Path) -> Settings:
     """A store with an incident that ended on the first day, and one that is open since the second."""
     data = tmp_path / "data"
     data.mkdir()
-    chosen = Settings(data=data, store_url=own_url)
+    settings = Settings(data=data, store_url=own_url)
     clock = Clock()
     store = Store(own_url, now=clock.now)
     ended = handed_over(store)
     with store.record() as tx:
         incidents.note(tx, ended.number, by="ada", text="what a person wrote")
         incidents.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
-    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
+    checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
     clock.advance(timedelta(days=1))
     ordered(store, "a/2", name="Another")
-    checkpoints.write(store, keys.signing_key(chosen), chosen.checkpoints())
+    checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
     store.close()
-    return chosen
+    return settings
 
 
 NOON = Clock().now() + timedelta(hours=12)
 LATE = Clock().now() + timedelta(days=30)
 
 
-def count(chosen: Settings) -> list[int]:
-    store = Store(chosen.store())
+def count(settings: Settings) -> list[int]:
+    store = Store(settings.store())
     with store.read() as tx:
         found = list(tx.conn.execute(select(table.c.seq).order_by(table.c.seq)).scalars())
     store.close()
     return found
 
 
-def looked(chosen: Settings) -> Verification:
-    store = Store(chosen.store())
+def looked(settings: Settings) -> Verification:
+    store = Store(settings.store())
     with store.read() as tx:
-        key, marks = keys.public_key(chosen), checkpoints.read(chosen.checkpoints())
+        key, marks = keys.public_key(settings), checkpoints.read(settings.checkpoints())
         found = verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store, seal=seals.newest(tx))
     store.close()
     return found
 
 
-def sealed(chosen: Settings, file: Path, **how: object) -> object:
-    store = Store(chosen.store())
+def sealed(settings: Settings, file: Path, **how: object) -> object:
+    store = Store(settings.store())
     try:
-        return segment.seal(store, keys.signing_key(chosen), file, **{"before": NOON, **how})  # type: ignore[arg-type]
+        return segment.seal(store, keys.signing_key(settings), file, **{"before": NOON, **how})  # type: ignore[arg-type]
     finally:
         store.close()
 
 
-def outside(chosen: Settings, file: Path) -> str:
-    argv = [sys.executable, VERIFIER, file, keys.public_key_file(chosen)]
+def outside(settings: Settings, file: Path) -> str:
+    argv = [sys.executable, VERIFIER, file, keys.public_key_file(settings)]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
 
 
-def exported(chosen: Settings, file: Path) -> Path:
-    env = os.environ | chosen.as_env()
+def exported(settings: Settings, file: Path) -> Path:
+    env = os.environ | settings.as_env()
     subprocess.run([PARAMEDIC, "audit", "export", str(file)], env=env, check=True, timeout=60)
     return file
 
@@ -240,21 +240,21 @@ def test_the_role_that_writes_the_trail_cannot_seal_it(postgres: Postgres, tmp_p
     postgres.run("GRANT CREATE ON SCHEMA public TO keeper_owner", "keepers")
     owner, url = postgres.url("keepers", "keeper_owner"), postgres.url("keepers", "keeper")
     migrate(owner, runtime_role="keeper")
-    chosen = Settings(data=tmp_path, store_url=url, store_owner_url=owner)
+    settings = Settings(data=tmp_path, store_url=url, store_owner_url=owner)
     store = Store(url)
     ended = handed_over(store)
     with store.record() as tx:
         incidents.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
     with pytest.raises(Refused, match="PARAMEDIC_STORE_OWNER_URL"):
-        segment.seal(store, keys.signing_key(chosen), tmp_path / "one", before=LATE + timedelta(days=9999))
+        segment.seal(store, keys.signing_key(settings), tmp_path / "one", before=LATE + timedelta(days=9999))
     store.close()
     for statement in ("DELETE FROM trail", "DELETE FROM seals", "INSERT INTO seals SELECT * FROM seals"):
         with psycopg.connect(url) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute(statement)
-    sealing = Store(chosen.owner())
-    assert segment.seal(sealing, keys.signing_key(chosen), tmp_path / "one", before=LATE + timedelta(days=9999))
+    sealing = Store(settings.owner())
+    assert segment.seal(sealing, keys.signing_key(settings), tmp_path / "one", before=LATE + timedelta(days=9999))
     sealing.close()
-    assert looked(chosen).verified
+    assert looked(settings).verified
     postgres.run("DROP DATABASE keepers WITH (FORCE)")
     postgres.run("DROP ROLE keeper_owner")
     postgres.run("DROP ROLE keeper")
@@ -267,9 +267,9 @@ from datetime import datetime
 from paramedic.upkeep import segment
 from paramedic import settings
 from paramedic.store import Store
-chosen = load_settings()
+settings = load_settings()
 before = datetime.fromisoformat(sys.argv[2])
-segment.seal(Store(chosen.owner()), signing_key(chosen), Path(sys.argv[1]), before=before)
+segment.seal(Store(settings.owner()), signing_key(settings), Path(sys.argv[1]), before=before)
 """
 
 

@@ -26,7 +26,7 @@ def outside() -> Iterator[Outside]:
 
 
 @pytest.fixture
-def chosen(tmp_path: Path, outside: Outside, postbox: Postbox) -> Settings:
+def settings(tmp_path: Path, outside: Outside, postbox: Postbox) -> Settings:
     return Settings(
         data=tmp_path / "data",
         host="127.0.0.1",
@@ -39,8 +39,10 @@ def chosen(tmp_path: Path, outside: Outside, postbox: Postbox) -> Settings:
 
 
 @pytest.fixture
-def kennel(store_url: str, timed: Store, clock: Clock, chosen: Settings, outside: Outside, postbox: Postbox) -> Kennel:
-    pager = Pager(timed, chosen, on_call(), steady=clock.steady)
+def kennel(
+    store_url: str, timed: Store, clock: Clock, settings: Settings, outside: Outside, postbox: Postbox
+) -> Kennel:
+    pager = Pager(timed, settings, on_call(), steady=clock.steady)
     probe = Store(store_url, now=clock.now)
-    watchdog = Watchdog(chosen, timed, probe, pager, PrefectStatus(chosen), steady=clock.steady)
+    watchdog = Watchdog(settings, timed, probe, pager, PrefectStatus(settings), steady=clock.steady)
     return Kennel(watchdog, timed, clock, outside, postbox)

@@ -28,12 +28,12 @@ def boundaries(tmp_path: Path) -> Boundaries:
 
 
 @pytest.fixture
-def shared(tmp_path: Path, chosen: Settings, store_url: str) -> Settings:
+def shared(tmp_path: Path, settings: Settings, store_url: str) -> Settings:
     """What a run has, to work on the watchdog's store with the watchdog's people."""
     (tmp_path / "runbooks").mkdir()
     (tmp_path / "runbooks" / "oncall.yaml").write_text(PEOPLE)
     shutil.copy(ROOT / "runbooks" / "services.yaml", tmp_path / "runbooks")
-    return chosen.model_copy(update={"store_url": store_url, "runbooks": tmp_path / "runbooks"})
+    return settings.model_copy(update={"store_url": store_url, "runbooks": tmp_path / "runbooks"})
 
 
 @pytest.mark.parametrize(("point", "copies"), [("message_taken", 1), ("message_left", 2)])

@@ -285,8 +285,8 @@ def test_a_database_that_cannot_be_written_keeps_no_page_from_its_person(kennel:
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_is_written_every_minute_if_the_trail_has_grown(kennel: Kennel, chosen: Settings) -> None:
-    path = chosen.checkpoints()
+def test_a_checkpoint_is_written_every_minute_if_the_trail_has_grown(kennel: Kennel, settings: Settings) -> None:
+    path = settings.checkpoints()
     incident = handed_over(kennel.store)
     kennel.after(59)
     assert checkpoints.read(path) == []
@@ -308,14 +308,14 @@ def test_a_checkpoint_is_written_every_minute_if_the_trail_has_grown(kennel: Ken
     assert len(checkpoints.read(path)) == 2
 
 
-def test_a_hundred_entries_do_not_wait_for_the_minute(kennel: Kennel, chosen: Settings) -> None:
+def test_a_hundred_entries_do_not_wait_for_the_minute(kennel: Kennel, settings: Settings) -> None:
     incident = handed_over(kennel.store)
     kennel.after(5)
     with kennel.store.record() as tx:
         for number in range(99):
             incidents.note(tx, incident.number, by="ada", text=f"line {number}")
     kennel.after(5)
-    [mark] = checkpoints.read(chosen.checkpoints())
+    [mark] = checkpoints.read(settings.checkpoints())
     assert mark.seq > 100
 
 
@@ -358,79 +358,79 @@ _GENERATION = "UPDATE meta SET generation = 2"
 
 @pytest.mark.parametrize("statements", [(), (_GENERATION,), (_CUT,), (_CUT, _GENERATION), (_ALL, _GENERATION)])
 def test_a_generation_that_nobody_signed_is_not_signed_by_the_watchdog_and_stops_all_acts(
-    kennel: Kennel, chosen: Settings, backend: str, statements: tuple[str, ...]
+    kennel: Kennel, settings: Settings, backend: str, statements: tuple[str, ...]
 ) -> None:
     incident = handed_over(kennel.store)
     kennel.after(61)
-    before = checkpoints.read(chosen.checkpoints())
+    before = checkpoints.read(settings.checkpoints())
     _as_who_edits_the_database(kennel, backend, *statements)
     _restored_by_nobody(kennel)
     kennel.after(61, looks=3)
     assert kennel.postbox.subjects[1:] == ["[Paramedic] The trail is not what its last checkpoint saw"]
-    assert checkpoints.read(chosen.checkpoints()) == before
+    assert checkpoints.read(settings.checkpoints()) == before
     with kennel.store.read() as tx:
         assert [(one.scope, one.by) for one in pauses.standing(tx)] == [(pauses.ALL, "watchdog")]
     with pytest.raises(checkpoints.Unproven):
-        checkpoints.sign(kennel.store, chosen)
-    checkpoints.sign(kennel.store, chosen, vouched=True)  # a person answers for it
+        checkpoints.sign(kennel.store, settings)
+    checkpoints.sign(kennel.store, settings, vouched=True)  # a person answers for it
     with kennel.store.record() as tx:
         incidents.note(tx, incident.number, by="ada", text="I looked at it.")
     kennel.after(61)
-    assert len(checkpoints.read(chosen.checkpoints())) > len(before) + 1
+    assert len(checkpoints.read(settings.checkpoints())) > len(before) + 1
 
 
 @pytest.mark.parametrize("taken", [(_ALL,), (_CUT,), ("UPDATE trail SET reason = 'x'",)])
 def test_checkpoints_that_are_taken_away_with_what_they_saw_are_missed_by_the_witness_beside_the_key(
-    kennel: Kennel, chosen: Settings, backend: str, taken: tuple[str, ...]
+    kennel: Kennel, settings: Settings, backend: str, taken: tuple[str, ...]
 ) -> None:
     incident = handed_over(kennel.store)
     kennel.after(61)
-    chosen.checkpoints().unlink()
+    settings.checkpoints().unlink()
     _as_who_edits_the_database(kennel, backend, *taken)
     with kennel.store.record() as tx:
         incidents.note(tx, incident.number, by="ada", text="It goes on.")
     kennel.after(61, looks=2)
     assert "[Paramedic] The trail is not what its last checkpoint saw" in kennel.postbox.subjects
-    assert checkpoints.read(chosen.checkpoints()) == []
-    assert stat.S_IMODE(keys.signing_witness(chosen).stat().st_mode) == 0o600
+    assert checkpoints.read(settings.checkpoints()) == []
+    assert stat.S_IMODE(keys.signing_witness(settings).stat().st_mode) == 0o600
 
 
-def test_a_store_that_gives_itself_another_name_is_not_signed(kennel: Kennel, chosen: Settings, backend: str) -> None:
+def test_a_store_that_gives_itself_another_name_is_not_signed(kennel: Kennel, settings: Settings, backend: str) -> None:
     incident = handed_over(kennel.store)
     kennel.after(61)
-    before = checkpoints.read(chosen.checkpoints())
+    before = checkpoints.read(settings.checkpoints())
     named = "UPDATE meta SET store = '11111111-0000-4000-8000-000000000000'"
     _as_who_edits_the_database(kennel, backend, _ALL, named)
     with kennel.store.record() as tx:
         incidents.note(tx, incident.number, by="ada", text="It goes on.")
     kennel.after(61, looks=2)
     assert "[Paramedic] The trail is not what its last checkpoint saw" in kennel.postbox.subjects
-    assert checkpoints.read(chosen.checkpoints()) == before
+    assert checkpoints.read(settings.checkpoints()) == before
 
 
 @pytest.mark.parametrize("signed", [True, False])
 def test_what_left_for_a_sealed_segment_is_missed_only_where_nobody_signed_for_it(
-    kennel: Kennel, chosen: Settings, tmp_path: Path, signed: bool
+    kennel: Kennel, settings: Settings, tmp_path: Path, signed: bool
 ) -> None:
     incident = handed_over(kennel.store)
     with kennel.store.record() as tx:
         incidents.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
     kennel.after(61)
     before = len(kennel.postbox.subjects)
-    [last] = checkpoints.read(chosen.checkpoints())
-    key = keys.signing_key(chosen) if signed else Ed25519PrivateKey.generate()
+    [last] = checkpoints.read(settings.checkpoints())
+    key = keys.signing_key(settings) if signed else Ed25519PrivateKey.generate()
     sealed = segment.seal(kennel.store, key, tmp_path / "segment", before=kennel.clock.now())
     assert sealed is not None
     assert sealed.seq == last.seq
     kennel.after(61, looks=2)
     missed = ["[Paramedic] The trail is not what its last checkpoint saw"]
     assert kennel.postbox.subjects[before:] == ([] if signed else missed)
-    assert len(checkpoints.read(chosen.checkpoints())) == (2 if signed else 1)
+    assert len(checkpoints.read(settings.checkpoints())) == (2 if signed else 1)
 
 
-def test_a_checkpoint_that_cannot_be_written_is_told(kennel: Kennel, chosen: Settings) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_told(kennel: Kennel, settings: Settings) -> None:
     handed_over(kennel.store)
-    chosen.checkpoints().mkdir(parents=True)
+    settings.checkpoints().mkdir(parents=True)
     kennel.after(61, looks=2)
     assert [s for s in kennel.postbox.subjects if s.startswith("[Paramedic] The watchdog fails at Watchdog.checkpoint")]
 

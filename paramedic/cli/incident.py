@@ -37,7 +37,7 @@ from paramedic.store import trail as kept
 from paramedic.store.acts import Act
 from paramedic.store.incident_story import story
 from paramedic.store.incidents import Attempt, NoSuchIncident
-from paramedic.store.messages import Message
+from paramedic.store.messages import QueuedMessage
 from paramedic.text.sanitize import visible
 from paramedic.text.units import moment
 
@@ -95,7 +95,7 @@ class _Seen:
     entries: list[Entry]
     alerts: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
-    told: list[Message]
+    told: list[QueuedMessage]
     acted: list[Act]
     questions: list[Approval]
     attempts: list[Attempt]

@@ -25,7 +25,7 @@ _BODY_LIMIT = 8_000  # characters of a checklist, of a word about ourselves
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Message:
     """One message, secrets taken out."""
 
     subject: str
@@ -70,7 +70,7 @@ def page(
     lasts: timedelta,
     now: datetime,
     condition: Condition = UNKNOWN,
-) -> Letter:
+) -> Message:
     """It is yours: what is wrong, why, what to do, what was done and seen, and the link that stops the climbing.
 
     `open_acts` are acts without an outcome, in words, each with the number of its incident. Our own words stand at the
@@ -105,7 +105,7 @@ def page(
     return compose(f"{_about(incident)}: {ending(incident)}{_over(condition)}", parts, _marks("page", incident))
 
 
-def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN) -> Letter:
+def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN) -> Message:
     """It is over, and this is how."""
     parts = [
         f"{short(incident.title)} on {short(incident.target)}: {ending(incident)}. {short(incident.because or '')}",
@@ -124,7 +124,7 @@ def update(
     timeline: Sequence[Entry],
     now: datetime,
     condition: Condition = UNKNOWN,
-) -> Letter:
+) -> Message:
     """Something changed about an incident that goes on: for whoever holds it."""
     parts = [
         f"{short(incident.title)} on {short(incident.target)} ({incident.severity}): {short(subject)}.",
@@ -146,7 +146,7 @@ def approval(
     timeline: Sequence[Entry],
     now: datetime,
     condition: Condition = UNKNOWN,
-) -> Letter:
+) -> Message:
     """May it be done? Which change, in which life of which target, until when, and the ways to answer."""
     by_hand = f"paramedic incident approve {incident.id} --by {person.id}"
     ways = [by_hand, f"{by_hand} --deny"]
@@ -167,7 +167,7 @@ def approval(
 
 def notice(
     incident: Incident, *, happened: str, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN
-) -> Letter:
+) -> Message:
     """For a channel that listens: what happened, and that it is not asked to do anything."""
     parts = [
         f"{short(incident.title)} on {short(incident.target)} ({incident.severity}): {short(happened)}.",
@@ -179,7 +179,7 @@ def notice(
     return compose(f"{_about(incident)}: {short(happened)}", parts, _marks("news", incident))
 
 
-def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Letter:
+def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Message:
     """All that can be said of an incident whose message could not be composed."""
     parts = [
         f"{name(number)} needs a look. Its message could not be composed: {short(because)}",
@@ -190,7 +190,7 @@ def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: s
     return compose(f"[{name(number)}] needs a look", parts, {"kind": "page", "incident": name(number)})
 
 
-def trouble(subject: str, body: str, *, now: datetime) -> Letter:
+def trouble(subject: str, body: str, *, now: datetime) -> Message:
     """About Paramedic itself."""
     words = visible(redact(body))[:_BODY_LIMIT]
     return compose(
@@ -198,7 +198,7 @@ def trouble(subject: str, body: str, *, now: datetime) -> Letter:
     )
 
 
-def test(person: Person, *, by: str, now: datetime) -> Letter:
+def test(person: Person, *, by: str, now: datetime) -> Message:
     """A page in all but its meaning."""
     words = (
         f"This is a test, for {short(person.name)}, sent by {short(by)}. Nothing is wrong, and nothing is to be done."
@@ -290,6 +290,6 @@ def _marks(kind: str, incident: Incident) -> dict[str, str]:
     return marks | {key: short(value) for key, value in said.items()}
 
 
-def compose(subject: str, parts: Sequence[str], marks: Mapping[str, str]) -> Letter:
+def compose(subject: str, parts: Sequence[str], marks: Mapping[str, str]) -> Message:
     """A letter of these parts; all that came from outside is visible and bounded already."""
-    return Letter(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n", marks)
+    return Message(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n", marks)

@@ -8,7 +8,7 @@ from datetime import datetime
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import Incident, name
 from paramedic.machine.clock import iso
-from paramedic.messages.compose import Condition, Letter, compose, ending, short
+from paramedic.messages.compose import Condition, Message, compose, ending, short
 from paramedic.oncall.rotation import Person
 
 #: So many are listed with their links; of the others one line each, up to as many as a person can scroll through.
@@ -46,7 +46,7 @@ def bare(number: int, *, because: str) -> Item:
     return Item(f"{name(number)} needs a look; its line could not be composed: {short(because)}")
 
 
-def digest(items: Sequence[Item], *, person: Person, now: datetime) -> Letter:
+def digest(items: Sequence[Item], *, person: Person, now: datetime) -> Message:
     """One letter for all the items, which come with the worst first. Whoever it was cut short for reads the counts."""
     needs = Counter(one.severity for one in items if one.severity is not None)
     counts = ", ".join(

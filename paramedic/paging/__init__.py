@@ -1,6 +1,6 @@
 """Tells people: whom, by which way, in what order, and how much at once."""
 
 from paramedic.paging.pager import Pager
-from paramedic.paging.recipients import Shelf
+from paramedic.paging.recipients import OnCallBook
 
-__all__ = ["Pager", "Shelf"]
+__all__ = ["OnCallBook", "Pager"]

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from paramedic.alerts.alert import Severity
 from paramedic.errors import TemporaryError
-from paramedic.store.messages import Message
+from paramedic.store.messages import QueuedMessage
 
 #: How long a message waits after its first, second, … failed try.
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 120, 300))
@@ -19,19 +19,19 @@ TRIES_OF_A_NOTICE = 100
 _NOTICE, _FOR_A_PROGRAM = (9, 10), (1_000_000, 1_000_000)
 
 
-def pause(message: Message, error: TemporaryError) -> timedelta:
+def pause(message: QueuedMessage, error: TemporaryError) -> timedelta:
     """How long it waits now: longer with each try, and as long as the other side asks for, within bounds."""
     own = _PAUSES[min(message.tries, len(_PAUSES) - 1)]
     return max(own, min(error.after or timedelta(0), _PAUSES[-1]))
 
 
-def urgent(message: Message) -> bool:
+def urgent(message: QueuedMessage) -> bool:
     """Whether somebody is woken by it: critical, a question, or trouble about Paramedic itself."""
     critical = message.kind in ("rung", "update") and message.severity is Severity.CRITICAL
     return critical or message.kind in ("approval", "trouble")
 
 
-def limits(message: Message, a_minute: int) -> tuple[int, int]:
+def limits(message: QueuedMessage, a_minute: int) -> tuple[int, int]:
     """How many like this one person, or one channel that listens, gets within a minute: singly, and at all.
 
     A person gets `a_minute` of them, and what goes beyond is a digest. What can wait leaves the last one of a minute to

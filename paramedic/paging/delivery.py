@@ -21,7 +21,7 @@ from paramedic.paging.sending import Round, channel_of, message_id_of, send
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, messages
 from paramedic.store import oncall_overrides as kept_overrides
-from paramedic.store.messages import Message
+from paramedic.store.messages import QueuedMessage
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Memory:
 class _Job:
     """A message in this round: who may still get it, and what the others answered."""
 
-    message: Message
+    message: QueuedMessage
     people: list[Person]
     taken: bool = False
     asked: list[Person] = field(default_factory=list)
@@ -194,7 +194,7 @@ class Delivery:
             self._jobs = {number: job for number, job in self._jobs.items() if job.taken or number in ids}
         return told
 
-    def _know(self, message: Message, now: datetime) -> None:
+    def _know(self, message: QueuedMessage, now: datetime) -> None:
         try:
             people = self._recipients.of(message, now, climbs=self._outcomes.writable)
             if not people and self._incident in (None, message.incident):
@@ -208,7 +208,7 @@ class Delivery:
             else:
                 self._done.add(message.id)
 
-    def _people_above(self, message: Message, now: datetime) -> list[Person]:
+    def _people_above(self, message: QueuedMessage, now: datetime) -> list[Person]:
         """Nobody can be told: the next rung is, at once. Without a store to write it to, its people are tried now."""
         if not self._held(lambda tx: [message.id] if messages.take(tx, message.id) else []):
             return []
@@ -218,7 +218,7 @@ class Delivery:
         self._outcomes.unreachable(message, f"{self._recipients.named(message)} is nobody who can be told now")
         return []
 
-    def _left_before(self, message: Message) -> bool:
+    def _left_before(self, message: QueuedMessage) -> bool:
         """Whether it left by this process, which could not write it down; that is tried again."""
         sent = self._memory.unrecorded.get(message.id)
         if sent is None:
@@ -417,5 +417,5 @@ def _has_room(batch: _Batch, under_way: Sequence[_Batch]) -> bool:
     return by_it < most and all(one.person.id != batch.person.id for one in alike)
 
 
-def _about(message: Message) -> str:
+def _about(message: QueuedMessage) -> str:
     return name(message.incident) if message.incident is not None else message.kind

@@ -11,7 +11,7 @@ from paramedic.oncall.rotation import Person
 from paramedic.paging.backoff import TRIES_BEFORE_NEXT_RUNG, TRIES_OF_A_NOTICE, pause
 from paramedic.paging.recipients import Recipients
 from paramedic.store import Store, StoreUnavailable, Tx, incidents, messages, trail
-from paramedic.store.messages import Message
+from paramedic.store.messages import QueuedMessage
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,11 @@ class Outcomes:
         self.writable = True
 
     def left(
-        self, sent: Sequence[Message], person: Person, how: str, later: Mapping[int, Sequence[Person]] | None = None
+        self,
+        sent: Sequence[QueuedMessage],
+        person: Person,
+        how: str,
+        later: Mapping[int, Sequence[Person]] | None = None,
     ) -> bool:
         """They left, to this person. False: it could not be written. `later`: of a message, who is still to be asked."""
         together = f", as one of {len(sent)} in one message" if len(sent) > 1 else ""
@@ -56,7 +60,7 @@ class Outcomes:
                 return False
         return True
 
-    def _left(self, tx: Tx, message: Message, person: Person, how: str, later: Sequence[Person]) -> None:
+    def _left(self, tx: Tx, message: QueuedMessage, person: Person, how: str, later: Sequence[Person]) -> None:
         if not messages.sent(tx, message.id, person=person.id):
             return
         notice = message.kind == "notice"
@@ -78,7 +82,7 @@ class Outcomes:
                     due_at=tx.now + pause(message, TemporaryError()),
                 )
 
-    def put_off(self, message: Message, error: TemporaryError) -> None:
+    def put_off(self, message: QueuedMessage, error: TemporaryError) -> None:
         """Everybody who may get it said "later": it is tried again, and after a few tries the next rung is told as well."""
         if message.kind == "notice" and message.tries + 1 >= TRIES_OF_A_NOTICE:
             self.unreachable(message, str(error))
@@ -94,7 +98,7 @@ class Outcomes:
 
         self.write(write)
 
-    def unreachable(self, message: Message, error: str) -> None:
+    def unreachable(self, message: QueuedMessage, error: str) -> None:
         """Everybody who may get it said no: the next rung at once."""
         log.error("message %s reaches nobody: %s", message.id, error)
         policy = self._recipients.policy(message)
@@ -116,7 +120,7 @@ class Outcomes:
 
         self.write(write)
 
-    def needless(self, gone: Sequence[Message]) -> None:
+    def needless(self, gone: Sequence[QueuedMessage]) -> None:
         """Nobody needs to hear these any more."""
 
         def write(tx: Tx) -> None:
@@ -139,7 +143,7 @@ class Outcomes:
         return True
 
     @staticmethod
-    def _tell_trail(tx: Tx, message: Message, reason: str, person: str | None = None) -> None:
+    def _tell_trail(tx: Tx, message: QueuedMessage, reason: str, person: str | None = None) -> None:
         trail.append(
             tx,
             actor="pager",
@@ -151,7 +155,7 @@ class Outcomes:
         )
 
     @staticmethod
-    def _queue_next(tx: Tx, message: Message, *, rung: int, wait: timedelta) -> None:
+    def _queue_next(tx: Tx, message: QueuedMessage, *, rung: int, wait: timedelta) -> None:
         """Climb, unless somebody has it meanwhile or the climbing has gone on already."""
         number = message.incident
         if message.kind != "rung" or number is None or incidents.get(tx, number).state is not State.HANDED_OVER:
@@ -168,6 +172,6 @@ class Outcomes:
         )
 
 
-def _is_last(policy: Policy, message: Message) -> bool:
+def _is_last(policy: Policy, message: QueuedMessage) -> bool:
     """After somebody who is told in a rung's place the rungs climb on, however high they are."""
     return message.recipient is None and message.rung + 1 >= len(policy.rungs)

@@ -8,12 +8,12 @@ from datetime import timedelta
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.messages import compose, digest
-from paramedic.messages.compose import Letter
+from paramedic.messages.compose import Message
 from paramedic.oncall.contact import ContactMethod
 from paramedic.oncall.rotation import Person
 from paramedic.paging.delivery import SAME_WORD_SECONDS, Delivery, Memory
 from paramedic.paging.outcome import Outcomes
-from paramedic.paging.recipients import Recipients, Shelf
+from paramedic.paging.recipients import OnCallBook, Recipients
 from paramedic.paging.sending import Round, message_id_of, send
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, incidents, trail
@@ -35,7 +35,7 @@ class Pager:
     """
 
     def __init__(
-        self, store: Store, settings: Settings, shelf: Shelf, *, steady: Callable[[], float] = boottime
+        self, store: Store, settings: Settings, shelf: OnCallBook, *, steady: Callable[[], float] = boottime
     ) -> None:
         """`steady` is a clock in seconds that never jumps."""
         self._store = store
@@ -139,7 +139,7 @@ class Pager:
                 return True
         return False
 
-    def _send(self, within: Round, way: ContactMethod, person: Person, written: Letter, *, what: str) -> None:
+    def _send(self, within: Round, way: ContactMethod, person: Person, written: Message, *, what: str) -> None:
         try:
             mark = self._store.uuid
         except (StoreUnavailable, StoreUnknown):  # a store that never answered cannot say whose message it is

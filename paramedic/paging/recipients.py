@@ -10,10 +10,10 @@ from paramedic.oncall import overrides_file
 from paramedic.oncall.contact import parse_contact_method
 from paramedic.oncall.escalation import ONCALL, Oncall, Policy
 from paramedic.oncall.rotation import Override, Person
-from paramedic.store.messages import Message
+from paramedic.store.messages import QueuedMessage
 
 
-class Shelf(Protocol):
+class OnCallBook(Protocol):
     """Where oncall.yaml is read: a Library, or something that needs less."""
 
     @property
@@ -24,7 +24,7 @@ class Shelf(Protocol):
 class Recipients:
     """Who is on call now, and who comes after them."""
 
-    def __init__(self, shelf: Shelf, folder: Path) -> None:
+    def __init__(self, shelf: OnCallBook, folder: Path) -> None:
         """`folder` keeps a copy of the overrides, for who comes when the store is away."""
         self._shelf = shelf
         self._folder = folder
@@ -41,17 +41,17 @@ class Recipients:
             self._overrides = current
             overrides_file.keep(self._folder, current)
 
-    def policy(self, message: Message) -> Policy:
+    def policy(self, message: QueuedMessage) -> Policy:
         """The policy that the message is escalated by."""
         return self.oncall.policy(message.policy, message.severity)
 
-    def named(self, message: Message) -> str:
+    def named(self, message: QueuedMessage) -> str:
         """Whom it means, by the word that stands in the message or in its policy."""
         if message.kind != "rung":
             return message.recipient or ONCALL
         return message.recipient or self.policy(message).rung(message.rung).tell
 
-    def of(self, message: Message, now: datetime, *, climbs: bool = True) -> list[Person]:
+    def of(self, message: QueuedMessage, now: datetime, *, climbs: bool = True) -> list[Person]:
         """Who may get it: the first of them who takes it does, and each is tried at once after the one before.
 
         A rung is one person's, and the next rung another message; where none can be queued (`climbs` is False), the

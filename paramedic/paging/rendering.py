@@ -10,14 +10,14 @@ from paramedic.alerts.alert import Status
 from paramedic.incidents.incident import Incident, State, name
 from paramedic.machine.clock import utc_now
 from paramedic.messages import compose, digest
-from paramedic.messages.compose import Condition, Letter
+from paramedic.messages.compose import Condition, Message
 from paramedic.messages.signed_link import Acknowledgement, Approving, sign, sign_approval
 from paramedic.oncall.rotation import Person
 from paramedic.paging.recipients import Recipients
 from paramedic.remediation.approval import code
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, acts, alerts, approvals, incidents, trail
-from paramedic.store.messages import AGAIN, ENDED, Message
+from paramedic.store.messages import AGAIN, ENDED, QueuedMessage
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 class Rendered:
     """A letter, and which of the messages it does not carry, because nobody needs them any more."""
 
-    letter: Letter | None
-    needless: tuple[Message, ...] = ()
+    letter: Message | None
+    needless: tuple[QueuedMessage, ...] = ()
 
 
 class Rendering:
@@ -38,7 +38,7 @@ class Rendering:
         self._settings = settings
         self._recipients = recipients
 
-    def render(self, messages: Sequence[Message], person: Person) -> Rendered:
+    def render(self, messages: Sequence[QueuedMessage], person: Person) -> Rendered:
         """One letter with all these messages for this person. Raises StoreUnavailable."""
         if all(message.incident is None for message in messages) and len(messages) == 1:
             return Rendered(compose.trouble(messages[0].subject, messages[0].body, now=utc_now()))
@@ -52,7 +52,7 @@ class Rendering:
             items = [self._item(tx, message, person) for message in needed]
             return Rendered(digest.digest(items, person=person, now=tx.now), needless)
 
-    def _is_needed(self, tx: Tx, message: Message) -> bool:
+    def _is_needed(self, tx: Tx, message: QueuedMessage) -> bool:
         if message.incident is None:
             return True
         if message.kind == "rung":
@@ -65,7 +65,7 @@ class Rendering:
             return fires is (message.subject == AGAIN)
         return True
 
-    def _whole(self, tx: Tx, message: Message, person: Person) -> Letter:
+    def _whole(self, tx: Tx, message: QueuedMessage, person: Person) -> Message:
         if message.incident is None:
             return compose.trouble(message.subject, message.body, now=tx.now)
         incident = incidents.get(tx, message.incident)
@@ -79,8 +79,8 @@ class Rendering:
             return compose.bare(message.incident, person=person, link=link, lasts=lasts, because=because, now=tx.now)
 
     def _letter(
-        self, tx: Tx, message: Message, incident: Incident, person: Person, *, link: str, lasts: timedelta
-    ) -> Letter:
+        self, tx: Tx, message: QueuedMessage, incident: Incident, person: Person, *, link: str, lasts: timedelta
+    ) -> Message:
         timeline = list(trail.entries(tx, incident=incident.number))
         now = condition(tx, incident)
         match message.kind:
@@ -111,7 +111,7 @@ class Rendering:
             now=tx.now,
         )
 
-    def _item(self, tx: Tx, message: Message, person: Person) -> digest.Item:
+    def _item(self, tx: Tx, message: QueuedMessage, person: Person) -> digest.Item:
         """The same message in short, as one of many."""
         if message.incident is None:
             return digest.trouble(message.subject, message.body)
@@ -152,7 +152,7 @@ class Rendering:
             "code": code(key, incident.store, asked.id, person.id),
         }
 
-    def _approval(self, tx: Tx, incident: Incident, person: Person) -> Letter:
+    def _approval(self, tx: Tx, incident: Incident, person: Person) -> Message:
         asked = approvals.asked(tx, incident.number)
         if asked is None:
             raise LookupError("the question is answered")

@@ -9,7 +9,7 @@ from concurrent.futures import Future, wait
 
 from paramedic.doors.telling import teller
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.messages.compose import Letter
+from paramedic.messages.compose import Message
 from paramedic.oncall.contact import ContactMethod
 from paramedic.settings import Settings
 
@@ -99,7 +99,7 @@ def channel_of(way: ContactMethod) -> str:
 
 
 def send(  # noqa: PLR0917 - what a message is made of
-    settings: Settings, within: Round, way: ContactMethod, to: str, written: Letter, mark: str, message_id: str
+    settings: Settings, within: Round, way: ContactMethod, to: str, written: Message, mark: str, message_id: str
 ) -> None:
     """Send the letter by this way, within its time. `mark` says whose it is. Raises TemporaryError or PermanentError."""
     headers = {"X-Paramedic": mark} | {f"X-Paramedic-{key.title()}": said for key, said in written.marks.items()}

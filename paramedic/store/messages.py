@@ -28,7 +28,7 @@ AGAIN = "it fires again"
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class QueuedMessage:
     """One message to one person, not yet or already sent."""
 
     id: int
@@ -228,7 +228,7 @@ _CRITICAL = and_(messages.c.kind.in_(("rung", "approval", "update")), messages.c
 _RANKS = {"trouble": 1, "news": 3, "notice": 4}
 
 
-def rank(message: Message) -> int:
+def rank(message: QueuedMessage) -> int:
     """The worst comes first: critical, then trouble about Paramedic itself, then other incidents, news and notices."""
     if message.kind in ("rung", "approval", "update") and message.severity is Severity.CRITICAL:
         return 0
@@ -238,7 +238,7 @@ def rank(message: Message) -> int:
 _ORDER = case((_CRITICAL, 0), *((messages.c.kind == kind, number) for kind, number in _RANKS.items()), else_=2)
 
 
-def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[Message]:
+def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[QueuedMessage]:
     """What should be sent now, the worst first; of one incident (what people are told, no notices), or of all."""
     query = select(messages).where(_sendable(tx)).order_by(_ORDER, messages.c.due_at, messages.c.id).limit(limit)
     if incident is not None:
@@ -264,7 +264,7 @@ def _told(tx: Tx, *, person: str | None = None) -> dict[str, int]:
     return {row[0]: row[1] for row in tx.conn.execute(query)}
 
 
-def of(tx: Tx, incident: int) -> list[Message]:
+def of(tx: Tx, incident: int) -> list[QueuedMessage]:
     """Every message of the incident, oldest first."""
     query = select(messages).where(messages.c.incident == incident).order_by(messages.c.id)
     return [_message(row) for row in tx.conn.execute(query)]
@@ -411,5 +411,7 @@ def _sendable(tx: Tx) -> ColumnElement[bool]:
     )
 
 
-def _message(row: Row[Any]) -> Message:
-    return Message(**{field: getattr(row, field) for field in Message.__slots__} | {"severity": Severity(row.severity)})
+def _message(row: Row[Any]) -> QueuedMessage:
+    return QueuedMessage(
+        **{field: getattr(row, field) for field in QueuedMessage.__slots__} | {"severity": Severity(row.severity)}
+    )

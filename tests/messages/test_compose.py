@@ -13,7 +13,7 @@ from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
 from paramedic.messages import compose
-from paramedic.messages.compose import Letter
+from paramedic.messages.compose import Message
 from paramedic.oncall.rotation import Person
 from paramedic.text import redaction
 
@@ -48,7 +48,7 @@ def entry(what: str, reason: str, at: str = "2026-01-31T09:30:01.000000Z") -> En
     return Entry(1, at, "triage", "decision", what, "INC-7", None, reason, {}, None, "", "")
 
 
-def page(incident: Incident = INCIDENT, **parts: Any) -> Letter:
+def page(incident: Incident = INCIDENT, **parts: Any) -> Message:
     settings: dict[str, Any] = {
         "person": ADA,
         "timeline": [entry("incident.opened", "it is new"), entry("restart", "every guardrail agrees")],

@@ -30,7 +30,7 @@ from paramedic.remediation.approval import code
 from paramedic.settings import Settings
 from paramedic.store import Store, approvals, incidents, messages
 from paramedic.store import trail as kept
-from paramedic.store.messages import Message
+from paramedic.store.messages import QueuedMessage
 from paramedic.text import redaction
 
 pytestmark = pytest.mark.real
@@ -55,7 +55,7 @@ def seconds(clock: Clock) -> Callable[[], float]:
     return lambda: clock.now().timestamp()
 
 
-def rows(store: Store, incident: Incident) -> list[Message]:
+def rows(store: Store, incident: Incident) -> list[QueuedMessage]:
     with store.read() as tx:
         return messages.of(tx, incident.number)
 
@@ -383,7 +383,7 @@ def test_a_fault_in_one_message_keeps_no_other_from_its_person(
             messages.queue_trouble(tx, subject=subject, body="", same_within_minutes=1)
     whole = Recipients.of
 
-    def fault(self: Recipients, message: Message, now: datetime, **how: bool) -> Any:
+    def fault(self: Recipients, message: QueuedMessage, now: datetime, **how: bool) -> Any:
         if message.subject == "first":
             raise KeyError("what nobody thought of")
         return whole(self, message, now, **how)

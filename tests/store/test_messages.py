@@ -7,12 +7,12 @@ from store_states import opened
 
 from paramedic.alerts.alert import Severity
 from paramedic.store import Store, Tx, incidents, messages, outbox
-from paramedic.store.messages import HOLD, Message
+from paramedic.store.messages import HOLD, QueuedMessage
 
 MINUTE = timedelta(minutes=1)
 
 
-def queued(tx: Tx) -> Message:
+def queued(tx: Tx) -> QueuedMessage:
     """The one message that is due."""
     [message] = messages.due(tx)
     return message

@@ -116,8 +116,8 @@ def test_a_process_that_goes_on_in_the_background_is_not_waited_for(tmp_path: Pa
 def test_it_outlives_whoever_started_it(tmp_path: Path) -> None:
     dying = textwrap.dedent(f"""
         import os, signal
-        from paramedic.transports.local import Program
-        one = Program(["sh", "-c", "until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo words; echo end > {tmp_path}/end"])
+        from paramedic.transports.local import LocalCommand
+        one = LocalCommand(["sh", "-c", "until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo words; echo end > {tmp_path}/end"])
         one.start()
         os.kill(0, signal.SIGKILL)
     """)

@@ -106,7 +106,7 @@ class Changer:
         Refused: nothing was changed, because another release is current, a deployment holds the log's lock, the log does
         not know how the current release came, it came by a roll-back, nothing healthy lies before it, or a release in
         between may not be crossed. One that nobody marked needs `approved`: a person's word for this very roll-back.
-        TemporaryError and PermanentError: nothing was changed either. Unknown: it was, and is perhaps not on the disk yet.
+        TemporaryError and PermanentError: nothing was changed either. OutcomeUnknown: it was, and is perhaps not on the disk yet.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
         with _opened(target) as folder, _locked(target, folder) as log:

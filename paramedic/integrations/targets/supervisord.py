@@ -77,7 +77,7 @@ class Changer:
 
         Nothing was sent if it raises Refused (another life, or somebody else is stopping it) or TemporaryError.
         PermanentError says
-        that it did not start, or, before anything was sent, that it cannot be restarted: the words tell. Unknown: it
+        that it did not start, or, before anything was sent, that it cannot be restarted: the words tell. OutcomeUnknown: it
         was sent, and no answer came.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()

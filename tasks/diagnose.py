@@ -13,7 +13,7 @@ from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import utc_now
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.target import Target
-from paramedic.store import checks, incidents
+from paramedic.store import checks, evidence, incident_alerts, incidents
 from paramedic.text.redaction import redact
 from tasks.kinds import reads
 from tasks.prefect_artifacts import quoted, show
@@ -35,9 +35,7 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
     seen += [Evidence("values", utc_now(), bounded(redact(one.text()))) for one in charts]
     with work.store.record() as tx:
         for piece in seen:
-            incidents.add_evidence(
-                tx, incident.number, work.attempt, kind=piece.kind, taken_at=piece.taken_at, body=piece.body
-            )
+            evidence.add(tx, incident.number, work.attempt, kind=piece.kind, taken_at=piece.taken_at, body=piece.body)
         incidents.tell_timeline(
             tx,
             incident.number,
@@ -96,7 +94,7 @@ def values(work: Work) -> list[Chart]:
     ours = work.runbook.name
     charts = []
     with work.store.read() as tx:
-        said = [alert["labels"] for alert in incidents.alerts_of(tx, work.incident.number)]
+        said = [alert["labels"] for alert in incident_alerts.of(tx, work.incident.number)]
         broken = {(labels.get("check"), labels.get("metric")) for labels in said if labels.get("runbook") == ours}
         for check in work.runbook.checks:
             placed = CheckAtTarget(ours, check, work.target)

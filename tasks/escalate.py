@@ -9,7 +9,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.kill_points import reached
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
-from paramedic.store import incidents
+from paramedic.store import lifecycle
 from tasks.kinds import tells
 from tasks.scheduled import Round
 from tasks.work import at_hand
@@ -25,7 +25,7 @@ def hand_over(
     outcome = Outcome(ending, f"{because}{seen}")
     with work.store.record() as tx:
         if work.still_ours(tx).state in (State.OPEN, State.WORKING):
-            incidents.hand_over(tx, incident.number, outcome, actor=work.holder)
+            lifecycle.hand_over(tx, incident.number, outcome, actor=work.holder)
     work.pager.deliver_due(incident.number)
     reached("told", incident.target)
     return outcome

@@ -14,7 +14,7 @@ from paramedic.machine.kill_points import reached
 from paramedic.remediation.release import Release
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Target
-from paramedic.store import acts, claims, incidents
+from paramedic.store import acts, attempts, claims, incidents
 from paramedic.store.acts import TOUCHED, Act
 from paramedic.store.claims import Claim
 from tasks.kinds import reads
@@ -63,7 +63,7 @@ def suits(incident: Incident, remedy: Remedy) -> bool:
     work = at_hand()
     release = _release(work.target, remedy)  # read before the transaction: a disk that hangs must not hold it open
     with work.store.record() as tx:
-        if not incidents.is_granted(tx, incident.number, work.attempt, remedy.rung):
+        if not attempts.is_granted(tx, incident.number, work.attempt, remedy.rung):
             why_not = "it was tried before, and no rung is tried twice"
         else:
             why_not = _no_cause(remedy, release, tx.now, work.settings.clock_skew)

@@ -11,7 +11,7 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Health, Sight
 from paramedic.sampling import measurement
-from paramedic.store import checks, heartbeats, incidents, mass_failure
+from paramedic.store import checks, heartbeats, incident_alerts, mass_failure
 from tasks.work import Work
 
 #: Fewer fresh samples that are all well do not say that a window's breach is over.
@@ -77,7 +77,7 @@ def _checked(work: Work) -> Health:
 def _conditions(work: Work) -> Iterator[Check]:
     """Each check with the bounds that count: those that `verify` names, and those that the incident's breach is about."""
     with work.store.read() as tx:
-        said = [alert["labels"] for alert in incidents.alerts_of(tx, work.incident.number)]
+        said = [alert["labels"] for alert in incident_alerts.of(tx, work.incident.number)]
         states = checks.broken_at(tx, work.target.id)
     ours = work.runbook.name
     broken = {(labels.get("check"), labels.get("metric")) for labels in said if labels.get("runbook") == ours}

@@ -8,7 +8,7 @@ from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import spoken
 from paramedic.machine.kill_points import reached
-from paramedic.store import acts, incidents, messages
+from paramedic.store import acts, lifecycle, messages
 from tasks.kinds import tells
 from tasks.work import at_hand
 
@@ -20,7 +20,7 @@ def recovered(incident: Incident) -> Outcome:
     outcome = Outcome(Ending.RECOVERED, "seen well before anything was done")
     with work.store.record() as tx:
         if work.still_ours(tx).state is State.WORKING:
-            incidents.resolve(tx, incident.number, outcome, actor=work.holder)
+            lifecycle.resolve(tx, incident.number, outcome, actor=work.holder)
     return outcome
 
 
@@ -40,11 +40,11 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
         if not sent:
             outcome = Outcome(Ending.RECOVERED, "seen well before any change was sent")
             if now.state is State.WORKING:
-                incidents.resolve(tx, incident.number, outcome, actor=work.holder)
+                lifecycle.resolve(tx, incident.number, outcome, actor=work.holder)
             return outcome
         act = sent[-1]
         acts.close(tx, act, result="cured", why="verified well after it", actor=work.holder)
-        cures = incidents.cures(tx, incident.target, day)
+        cures = acts.cures(tx, incident.target, day)
         if now.state is not State.WORKING:
             outcome = Outcome(
                 Ending.HANDED_OVER, f"it helped, and {incident.id} is {now.state}: it stays with its person"
@@ -55,12 +55,12 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
                 f"the {act.remedy} helped, and it was cure number {cures} of {incident.target} within {spoken(day)}: "
                 "find out why it keeps breaking",
             )
-            incidents.hand_over(tx, incident.number, outcome, actor=work.holder)
+            lifecycle.hand_over(tx, incident.number, outcome, actor=work.holder)
         else:
             outcome = Outcome(
                 Ending.REMEDIATED, f"the {act.remedy} helped, verified; {len(evidence)} pieces of evidence are kept"
             )
-            incidents.resolve(tx, incident.number, outcome, actor=work.holder, data={"act": act.id})
+            lifecycle.resolve(tx, incident.number, outcome, actor=work.holder, data={"act": act.id})
             messages.queue_news(tx, incident=incident.number, policy=incident.policy)
     work.pager.deliver_due(incident.number)
     reached("told", incident.target)

@@ -23,7 +23,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine import parent_death
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
-from paramedic.store import StoreUnavailable, incidents
+from paramedic.store import StoreUnavailable, attempts, incidents, lifecycle, runbook_versions
 from paramedic.text.redaction import hush_logging
 from tasks import run_cache
 from tasks import work as hand
@@ -118,16 +118,16 @@ def _load(run: Run) -> Work | str:
     shelf = run_cache.shelf(settings)
     run_id = str(flow_run.id)
     with store.record() as tx:
-        refusal = incidents.begin_attempt(tx, number, run.attempt, flow_run=run_id)
+        refusal = attempts.begin_attempt(tx, number, run.attempt, flow_run=run_id)
         if refusal is not None:
             return refusal
         incident = incidents.get(tx, number)
-        pinned = incidents.runbook_text(tx, incident.runbook_version or "")
+        pinned = runbook_versions.runbook_text(tx, incident.runbook_version or "")
     pager = Pager(store, settings, OncallFile(settings))
     target = shelf.services.by_id(incident.target)
     if target is None:
         with store.record() as tx:
-            incidents.hand_over(
+            lifecycle.hand_over(
                 tx,
                 number,
                 Outcome(Ending.HANDED_OVER, f"services.yaml no longer lists {incident.target}"),
@@ -198,8 +198,7 @@ def _settle(work: Work, before: AlreadyActed) -> Outcome | None:
 def _rungs_left(work: Work) -> bool:
     with work.store.read() as tx:
         return any(
-            incidents.is_granted(tx, work.incident.number, work.attempt, remedy.rung)
-            for remedy in work.runbook.remedies
+            attempts.is_granted(tx, work.incident.number, work.attempt, remedy.rung) for remedy in work.runbook.remedies
         )
 
 

@@ -12,7 +12,7 @@ from paramedic.catalog.withdrawal import proof_of_both, withdrawn
 from paramedic.checks.check import SOURCE
 from paramedic.machine.clock import iso
 from paramedic.remediation.remedy import Remedy
-from paramedic.store import incidents
+from paramedic.store import incident_alerts
 from paramedic.store.acts import Limits
 from paramedic.text.yaml_document import BadDocument
 from tasks.work import Work
@@ -33,7 +33,7 @@ def today(work: Work, remedy: Remedy) -> Limits:
         return Limits.nothing(_missing(path, shelf))
     if now.version != work.own.version or shelf.services.by_id(work.target.id) != work.target:
         with work.store.read() as tx:
-            alerts = [_alert(row) for row in incidents.alerts_of(tx, work.incident.number)]
+            alerts = [_alert(row) for row in incident_alerts.of(tx, work.incident.number)]
         why = withdrawn(work.own, now, remedy, alerts=_firing(alerts), target=work.target, services=shelf.services)
         if why is not None:
             return Limits.nothing(f"{why} ({path.name} was written at {_written(path)})")

@@ -13,11 +13,11 @@ from paramedic.oncall.escalation import Oncall, parse_oncall
 from paramedic.paging import Pager
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.target import Identity
-from paramedic.store import Store, acts, approvals, claims, incidents
+from paramedic.store import Store, acts, approvals, attempts, claims, incidents, lifecycle
 from paramedic.store import trail as kept
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
-from paramedic.store.incidents import Plan
+from paramedic.store.runbook_versions import Plan
 
 Paging = Callable[..., Pager]
 
@@ -80,7 +80,7 @@ def ordered(store: Store, target: str = "web-1/tracking-api", **said: Any) -> In
     """Opened; its first run waits in the outbox."""
     plan = Plan("tracking-api-memory", "v1", RUNBOOK, 1)
     with store.record() as tx:
-        return incidents.open_incident(
+        return lifecycle.open_incident(
             tx, alert(**said), service="tracking-api", target=target, policy="default", reason="it is new", plan=plan
         )
 
@@ -97,14 +97,14 @@ def send(tx: incidents.Tx, incident: Incident, attempt: int) -> None:
     from paramedic.store import outbox
 
     assert outbox.sent(tx, incident.number, attempt)
-    incidents.dispatched(tx, incident.number, attempt, flow_run=f"run-{attempt}")
+    attempts.dispatched(tx, incident.number, attempt, flow_run=f"run-{attempt}")
 
 
 def begun(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
     """Its run works on it, and has no claim."""
     incident = dispatched(store, target, **said)
     with store.record() as tx:
-        assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
+        assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
     return incident
 
 
@@ -162,7 +162,7 @@ def handed_over(
     """Its first rung is due."""
     incident = ordered(store, name=title, **said)
     with store.record() as tx:
-        return incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, because), actor="run:run-1")
+        return lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, because), actor="run:run-1")
 
 
 @contextmanager

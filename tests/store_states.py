@@ -7,10 +7,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.audit.chain import Verification, verify
 from paramedic.remediation.target import Identity
-from paramedic.store import Store, Tx, acts, claims, incidents, trail
+from paramedic.store import Store, Tx, acts, attempts, claims, incidents, lifecycle, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
-from paramedic.store.incidents import Plan
+from paramedic.store.runbook_versions import Plan
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 TARGET = "web-1/tracking-api"
@@ -35,7 +35,7 @@ def alert(
 
 def opened(tx: Tx, *, target: str = TARGET, rungs: int = 1, said: Alert | None = None, plan: bool = True) -> int:
     """A new incident with its first attempt, or without one."""
-    return incidents.open_incident(
+    return lifecycle.open_incident(
         tx,
         said or alert(),
         service="tracking",
@@ -58,7 +58,7 @@ def working(store: Store, *, target: str = TARGET, rungs: int = 1) -> Claim:
     """A new incident whose first attempt has begun and holds the claim."""
     with store.record() as tx:
         number = opened(tx, target=target, rungs=rungs)
-        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
         return claimed(tx, number)
 
 

@@ -11,7 +11,7 @@ from databases import Clock
 from mail_server import Postbox
 
 from paramedic.incidents.incident import Incident
-from paramedic.store import Store, incidents, messages, trail
+from paramedic.store import Store, attempts, incidents, messages, trail
 from paramedic.watchdog.watchdog import Watchdog
 
 
@@ -103,7 +103,7 @@ class Kennel:
 
     def attempts(self, incident: Incident) -> list[str]:
         with self.store.read() as tx:
-            return [one.state for one in incidents.attempts_of(tx, incident.number)]
+            return [one.state for one in attempts.of(tx, incident.number)]
 
     def rungs(self, incident: Incident) -> list[tuple[int, str]]:
         with self.store.read() as tx:

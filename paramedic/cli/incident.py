@@ -32,11 +32,26 @@ from paramedic.machine.clock import from_iso, iso, spoken
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.maintenance import Window
 from paramedic.remediation.pause import Pause
-from paramedic.store import Tx, acts, approvals, claims, incidents, maintenance, messages, pauses, seals
+from paramedic.store import (
+    Tx,
+    acts,
+    approvals,
+    attempts,
+    claims,
+    evidence,
+    incident_alerts,
+    incidents,
+    lifecycle,
+    maintenance,
+    messages,
+    pauses,
+    seals,
+)
 from paramedic.store import trail as kept
 from paramedic.store.acts import Act
+from paramedic.store.attempts import Attempt
 from paramedic.store.incident_story import story
-from paramedic.store.incidents import Attempt, NoSuchIncident
+from paramedic.store.incidents import NoSuchIncident
 from paramedic.store.messages import QueuedMessage
 from paramedic.text.sanitize import visible
 from paramedic.text.units import moment
@@ -125,12 +140,12 @@ def _seen(tx: Tx, one: Incident) -> _Seen:
         incident=one,
         acting=claim[0].holder if claim is not None and claim[1] and claim[0].incident == one.number else None,
         entries=entries,
-        alerts=incidents.alerts_of(tx, one.number),
-        evidence=incidents.evidence_of(tx, one.number),
+        alerts=incident_alerts.of(tx, one.number),
+        evidence=evidence.of(tx, one.number),
         told=messages.of(tx, one.number),
         acted=acts.of(tx, one.number),
         questions=approvals.listed(tx, one.number),
-        attempts=incidents.attempts_of(tx, one.number),
+        attempts=attempts.of(tx, one.number),
         paused=pauses.stopping(tx, service=one.service, runbook=one.runbook),
         window=maintenance.covering(tx, service=one.service, target=one.target),
         segments=[] if whole else seals.since(tx, one.opened_at),
@@ -210,7 +225,7 @@ def ack(incident: Id, by: By, data: Data = None, as_json: AsJson = False) -> Non
     number = number_of(incident)
     with store.record() as tx:
         _got(tx, number)
-        one = _moved(lambda: incidents.acknowledge(tx, number, by=by, reason="on the command line"))
+        one = _moved(lambda: lifecycle.acknowledge(tx, number, by=by, reason="on the command line"))
     if as_json:
         say_json(_as_json(one))
         return
@@ -256,7 +271,7 @@ def resolve(
     with store.record() as tx:
         one = _got(tx, number)
         ending = one.ending or Ending.HANDED_OVER
-        one = _moved(lambda: incidents.resolve(tx, number, Outcome(ending, because), actor=f"person:{by}"))
+        one = _moved(lambda: lifecycle.resolve(tx, number, Outcome(ending, because), actor=f"person:{by}"))
     if as_json:
         say_json(_as_json(one))
         return

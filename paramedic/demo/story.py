@@ -17,7 +17,7 @@ from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, State
 from paramedic.machine.clock import iso, utc_now
-from paramedic.store import Store, incidents, trail
+from paramedic.store import Store, attempts, incidents, trail
 
 Tick = Callable[[], None]
 
@@ -261,11 +261,11 @@ def _ended(stage: Stage, service: Service, told: Scenario, states: set[State]) -
 def _account(stage: Stage, told: Scenario, incident: Incident, began: datetime) -> None:
     with stage.store.read() as tx:
         told.outcome = str(incidents.get(tx, incident.number).ending)
-        attempts = incidents.attempts_of(tx, incident.number)
+        tries = attempts.of(tx, incident.number)
         same = [one for one in incidents.listed(tx, limit=100) if one.target == incident.target]
         whats = [entry.what for entry in trail.entries(tx, incident=incident.number)]
     told.detected_ms = _since(began, incident.opened_at)
-    told.first_step_ms = _since(began, attempts[0].began_at)
+    told.first_step_ms = _since(began, tries[0].began_at)
     told.notifications = stage.messages_about(incident)
     answer = httpx.post(
         f"{stage.prefect}/flow_runs/filter",

@@ -16,7 +16,7 @@ from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.approval import Answer
-from paramedic.store import Store, StoreUnavailable, approvals, incidents, outbox
+from paramedic.store import Store, StoreUnavailable, approvals, attempts, incidents, lifecycle, outbox, runbook_versions
 from paramedic.store.outbox import Order
 from paramedic.store.wakeups import DISPATCH, RESPONDER, hang, ring
 from paramedic.text.yaml_document import BadDocument
@@ -94,7 +94,7 @@ class Dispatch:
             due = []
             for order in outbox.waiting(tx):
                 incident = incidents.get(tx, order.incident)
-                due.append(Wanted(order, incident, incidents.runbook_text(tx, incident.runbook_version or "")))
+                due.append(Wanted(order, incident, runbook_versions.runbook_text(tx, incident.runbook_version or "")))
         return sorted(due, key=lambda wanted: wanted.incident.severity is not Severity.CRITICAL)
 
     def resume(self) -> int:
@@ -158,21 +158,21 @@ class Dispatch:
     def _hand_over(self, order: Order, because: str) -> None:
         with self._store.record() as tx:
             if incidents.get(tx, order.incident).attempt == order.attempt:
-                incidents.hand_over(tx, order.incident, Outcome(Ending.HANDED_OVER, because), actor="dispatch")
+                lifecycle.hand_over(tx, order.incident, Outcome(Ending.HANDED_OVER, because), actor="dispatch")
 
     def _settle(self, order: Order, created: CreatedRun) -> None:
         with self._store.record() as tx:
             if not outbox.sent(tx, order.incident, order.attempt):
                 return
-            attempt = incidents.attempt_of(tx, order.incident, order.attempt)
-            incidents.dispatched(tx, order.incident, order.attempt, flow_run=str(created.id))
+            attempt = attempts.get(tx, order.incident, order.attempt)
+            attempts.dispatched(tx, order.incident, order.attempt, flow_run=str(created.id))
             if created.state_type in FINISHED and attempt is not None and attempt.began_at is None:
                 # The key met a run that is dead: that is no dispatch, and the next attempt has a key of its own.
-                incidents.raise_attempt(
+                attempts.raise_attempt(
                     tx,
                     order.incident,
                     after=order.attempt,
-                    rungs=incidents.rungs_of(tx, order.incident),
+                    rungs=attempts.rungs_of(tx, order.incident),
                     reason=f"Prefect's run for attempt {order.attempt} is {created.state_type} and never began here",
                 )
 

@@ -14,7 +14,7 @@ from paramedic.incidents.incident import IllegalMove
 from paramedic.messages import signed_link
 from paramedic.messages.signed_link import Acknowledgement, BadLink
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, incidents
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, incidents, lifecycle
 from paramedic.store.incidents import NoSuchIncident
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class AcknowledgementDesk:
         try:
             self._forms.use(request, form)
             with self._store.record() as tx:
-                incident = incidents.acknowledge(tx, said.incident, by=said.person, reason="by the link in a message")
+                incident = lifecycle.acknowledge(tx, said.incident, by=said.person, reason="by the link in a message")
         except NotThisForm as error:
             return self._page(token, request, wrong=f"Nothing was done. {error}")
         except IllegalMove as error:

@@ -17,9 +17,21 @@ from paramedic.intake import routing, triage
 from paramedic.intake.routing import Place
 from paramedic.intake.triage import Known, Verdict
 from paramedic.machine.kill_points import reached
-from paramedic.store import Store, StoreUnavailable, Tx, inbox, incidents, maintenance, messages
+from paramedic.store import (
+    Store,
+    StoreUnavailable,
+    Tx,
+    fingerprints,
+    inbox,
+    incident_alerts,
+    incidents,
+    joining,
+    lifecycle,
+    maintenance,
+    messages,
+)
 from paramedic.store.inbox import Receipt
-from paramedic.store.incidents import Plan
+from paramedic.store.runbook_versions import Plan
 from paramedic.text.yaml_document import BadDocument
 
 log = logging.getLogger(__name__)
@@ -197,11 +209,11 @@ class Intake:
         if decision.verdict is Verdict.OPEN:
             number = _open(tx, alert, at, decision.reason)
         elif decision.verdict is Verdict.REOPEN and known.cured is not None:
-            number = incidents.reopen(tx, known.cured[0], alert, reason=decision.reason).number
+            number = lifecycle.reopen(tx, known.cured[0], alert, reason=decision.reason).number
         elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
-            incidents.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
+            joining.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
         if decision.news and known.last != LastWord(alert.status, alert.effective_at):
-            incidents.said(tx, alert, heard_at=receipt.received_at)
+            fingerprints.remember(tx, alert, heard_at=receipt.received_at)
         inbox.decided(
             tx, receipt, verdict=decision.verdict, reason=decision.reason, incident=number, look_again_at=hold
         )
@@ -212,7 +224,7 @@ class Intake:
         known = Known(
             now=tx.now,
             live=(live.number, live.state) if live else None,
-            last=incidents.last_said(tx, alert.fingerprint),
+            last=fingerprints.last_word(tx, alert.fingerprint),
             reopen_within=self._reopen_within,
         )
         if at.runbook is not None:
@@ -222,7 +234,7 @@ class Intake:
         return replace(
             known,
             well_at=incidents.well_at(tx, at.target),
-            cured=incidents.cured(
+            cured=incident_alerts.cured(
                 tx, alert, service=at.service, target=at.target, runbook=at.runbook.name if at.runbook else None
             ),
             window=maintenance.covering(tx, service=at.service, target=at.target),
@@ -243,7 +255,7 @@ def _plan(runbook: Runbook | None) -> Plan | None:
 
 def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
     plan = _plan(at.runbook)
-    incident = incidents.open_incident(
+    incident = lifecycle.open_incident(
         tx,
         alert,
         service=at.service,
@@ -253,5 +265,5 @@ def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
         plan=plan,
     )
     if plan is None:
-        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, at.why), actor="triage")
+        lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, at.why), actor="triage")
     return incident.number

@@ -7,7 +7,7 @@ from paramedic.alerts.alert import Alert, Status
 from paramedic.catalog.library import Library
 from paramedic.catalog.runbook import Runbook
 from paramedic.incidents.incident import Incident
-from paramedic.store import Tx, alerts, incidents
+from paramedic.store import Tx, incident_alerts, incidents
 
 #: The target of an alert that names no listed one begins so.
 UNLISTED = "unlisted:"
@@ -54,7 +54,7 @@ def placed(tx: Tx, alert: Alert, library: Library) -> tuple[Place, Incident | No
     live = incidents.live(tx, at.service, at.target)
     if live is not None or at.runbook is not None:
         return at, live
-    number = alerts.holder(tx, alert.fingerprint)
+    number = incident_alerts.holder(tx, alert.fingerprint)
     if number is not None:
         live = incidents.get(tx, number)
         return replace(at, service=live.service, target=live.target), live

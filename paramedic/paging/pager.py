@@ -16,7 +16,7 @@ from paramedic.paging.outcome import Outcomes
 from paramedic.paging.recipients import OnCallBook, Recipients
 from paramedic.paging.sending import Round, message_id_of, send
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, incidents, trail
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, incidents, lifecycle, trail
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Pager:
             lasts = self._recipients.oncall.policy(incident.policy, incident.severity).acknowledged_for
             if incident.acknowledged_at is not None and now - incident.acknowledged_at >= lasts:
                 with self._store.record() as tx:
-                    ended += incidents.end_acknowledgement(tx, incident.number, after=lasts)
+                    ended += lifecycle.end_acknowledgement(tx, incident.number, after=lasts)
         return ended
 
     def test(self, person: Person, by: str) -> Iterator[tuple[ContactMethod, str | None]]:

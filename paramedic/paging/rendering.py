@@ -16,7 +16,7 @@ from paramedic.oncall.rotation import Person
 from paramedic.paging.recipients import Recipients
 from paramedic.remediation.approval import code
 from paramedic.settings import Settings
-from paramedic.store import Store, Tx, acts, alerts, approvals, incidents, trail
+from paramedic.store import Store, Tx, acts, approvals, evidence, incident_alerts, incidents, runbook_versions, trail
 from paramedic.store.messages import AGAIN, ENDED, QueuedMessage
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Rendering:
             asked = approvals.asked(tx, message.incident)
             return asked is not None and asked.expires_at > tx.now
         if message.subject in (ENDED, AGAIN):  # it may have turned once more since then
-            fires = alerts.firing(tx, incidents.get(tx, message.incident), at_most=1) > 0
+            fires = incident_alerts.firing(tx, incidents.get(tx, message.incident), at_most=1) > 0
             return fires is (message.subject == AGAIN)
         return True
 
@@ -97,14 +97,14 @@ class Rendering:
         open_acts = [act for act in acts.of(tx, incident.number) if act.result is None]
         if blocking is not None and blocking not in open_acts:
             open_acts.append(blocking)
-        runbook = incidents.runbook_text(tx, incident.runbook_version) if incident.runbook_version else ""
+        runbook = runbook_versions.runbook_text(tx, incident.runbook_version) if incident.runbook_version else ""
         return compose.page(
             incident,
             person=person,
             timeline=timeline,
-            evidence=incidents.evidence_of(tx, incident.number),
+            evidence=evidence.of(tx, incident.number),
             open_acts=[(act.words, act.incident) for act in open_acts],
-            mitigation=compose.mitigations(runbook, alerts.other_runbooks(tx, incident)),
+            mitigation=compose.mitigations(runbook, incident_alerts.other_runbooks(tx, incident)),
             condition=now,
             link=link,
             lasts=lasts,
@@ -170,7 +170,7 @@ class Rendering:
 def condition(tx: Tx, incident: Incident) -> Condition:
     """What its alerts say now, of those that were said since it was last opened."""
     since = incident.reopened_at or incident.opened_at
-    said = [one for one in alerts.of(tx, incident.number) if one["last_seen"] >= since]
+    said = [one for one in incident_alerts.of(tx, incident.number) if one["last_seen"] >= since]
     firing = [one for one in said if one["status"] == Status.FIRING]
     ended = [min(one["ends_at"] or one["last_seen"], one["last_seen"]) for one in said]
     return Condition(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Row, false, insert, select, update
+from sqlalchemy import ColumnElement, Row, false, func, insert, select, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.catalog.runbook import Runbook
@@ -321,3 +321,11 @@ def _identity_json(identity: Identity) -> dict[str, Any]:
     said = {"pid": identity.pid, "started_at": identity.started_at, "state": identity.state}
     more = {"revision": identity.revision, "invocation": identity.invocation}
     return said | {key: value for key, value in more.items() if value is not None}
+
+
+def cures(tx: Tx, target: str, within: timedelta) -> int:
+    """How often a change of ours healed this target within the time that lies behind."""
+    query = select(func.count()).where(
+        acts.c.target == target, acts.c.result == "cured", acts.c.closed_at > tx.now - within
+    )
+    return tx.conn.execute(query).scalar_one()

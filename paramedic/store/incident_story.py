@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from paramedic.incidents.report import Story
-from paramedic.store import Tx, as_dict, incidents
+from paramedic.store import Tx, as_dict, evidence, incident_alerts, incidents, runbook_versions
 from paramedic.store.tables import acts, messages
 from paramedic.store.trail import entries
 
@@ -31,10 +31,10 @@ def story(tx: Tx, number: int) -> Story:
     return Story(
         incident=one,
         now=tx.now,
-        runbook=incidents.runbook_text(tx, one.runbook_version) if one.runbook_version else "",
+        runbook=runbook_versions.runbook_text(tx, one.runbook_version) if one.runbook_version else "",
         timeline=list(entries(tx, incident=number)),
         acts=[as_dict(row) for row in tx.conn.execute(acted)],
-        alerts=incidents.alerts_of(tx, number),
-        evidence=incidents.evidence_of(tx, number),
+        alerts=incident_alerts.of(tx, number),
+        evidence=evidence.of(tx, number),
         messages=[as_dict(row) for row in tx.conn.execute(told.order_by(messages.c.id))],
     )

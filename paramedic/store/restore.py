@@ -10,7 +10,7 @@ from paramedic.incidents.incident import State, name
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import iso
 from paramedic.remediation.approval import RESTORE
-from paramedic.store import Tx, acts, approvals, generation, incidents, messages, pauses
+from paramedic.store import Tx, acts, approvals, generation, incidents, lifecycle, messages, pauses
 from paramedic.store.claims import first_token
 from paramedic.store.snapshot import count_on, counters
 from paramedic.store.tables import claims, leases, meta, metadata
@@ -57,7 +57,7 @@ def begin_again(tx: Tx, *, new_generation: int, taken_at: datetime, by: str, cou
         waits = approvals.asked(tx, number)
         if waits is not None:
             approvals.expire(tx, waits.id, actor="restore", how=RESTORE)
-        incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, _because(tx, number, words)), actor="restore")
+        lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, _because(tx, number, words)), actor="restore")
     for number in climbing:
         messages.withdraw(tx, number)
         incidents.climb(tx, incidents.get(tx, number))

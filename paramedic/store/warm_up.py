@@ -9,10 +9,22 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.target import Identity
-from paramedic.store import Store, Tx, acts, claims, incidents, leases, tables
+from paramedic.store import (
+    Store,
+    Tx,
+    acts,
+    attempts,
+    claims,
+    evidence,
+    incidents,
+    leases,
+    lifecycle,
+    runbook_versions,
+    tables,
+)
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
-from paramedic.store.incidents import Plan
+from paramedic.store.runbook_versions import Plan
 
 
 def rehearse(store: Store) -> None:
@@ -44,19 +56,19 @@ def _tell(tx: Tx) -> None:
     """Opened, begun, claimed, seen, changed, cured."""
     alert = Alert("rehearsal", "Rehearsal", Severity.CRITICAL, Status.FIRING, utc_now(), "rehearsal")
     minute = timedelta(minutes=1)
-    incident = incidents.open_incident(
+    incident = lifecycle.open_incident(
         tx, alert, service="s", target="t", policy="p", reason="r", plan=Plan("r", "v", "text", 1)
     )
     number = incident.number
     leases.take(tx, "run:1", holder="me", lease=minute)
-    incidents.dispatched(tx, number, 1, flow_run="1")
-    incidents.begin_attempt(tx, number, 1, flow_run="1")
-    incidents.runbook_text(tx, "v")
+    attempts.dispatched(tx, number, 1, flow_run="1")
+    attempts.begin_attempt(tx, number, 1, flow_run="1")
+    runbook_versions.runbook_text(tx, "v")
     claim = claims.take(tx, target="t", incident=number, attempt=1, holder="run:1", lease=minute)
     acts.open_on(tx, "t")
     acts.of(tx, number)
-    incidents.is_granted(tx, number, 1, 1)
-    incidents.add_evidence(tx, number, 1, kind="memory", taken_at=tx.now, body="none")
+    attempts.is_granted(tx, number, 1, 1)
+    evidence.add(tx, number, 1, kind="memory", taken_at=tx.now, body="none")
     incidents.tell_timeline(tx, number, actor="run:1", what="evidence.taken", reason="r")
     if isinstance(claim, Claim):
         limits = Limits("act", minute, (1, minute), (1, minute), (1, 1))
@@ -67,5 +79,5 @@ def _tell(tx: Tx) -> None:
             acts.close(tx, act, result="cured", why="r", actor="run:1")
         claims.renew(tx, claim, minute)
         claims.release(tx, claim)
-    incidents.cures(tx, "t", minute)
-    incidents.resolve(tx, number, Outcome(Ending.REMEDIATED, "r"), actor="run:1")
+    acts.cures(tx, "t", minute)
+    lifecycle.resolve(tx, number, Outcome(Ending.REMEDIATED, "r"), actor="run:1")

@@ -11,8 +11,8 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import spoken
 from paramedic.remediation.approval import Answer
 from paramedic.settings import Settings
-from paramedic.store import Store, Tx, acts, approvals, incidents
-from paramedic.store.incidents import Attempt
+from paramedic.store import Store, Tx, acts, approvals, attempts, incidents, lifecycle
+from paramedic.store.attempts import Attempt
 from paramedic.store.tables import claims
 from paramedic.watchdog.prefect_status import GONE, PrefectStatus
 
@@ -139,7 +139,7 @@ class Attempts:
         if self._prefect.is_of_another_store(self._store):
             return  # whose watchdog looks at them
         with self._store.read() as tx:
-            suspects = [found for one in incidents.open_attempts(tx) if (found := suspect(tx, one))]
+            suspects = [found for one in attempts.open_attempts(tx) if (found := suspect(tx, one))]
         for one in suspects:
             if one.silent_for <= self._settings.claim_within and one.stand in _YOUNG:
                 continue  # too young to ask Prefect about
@@ -151,13 +151,13 @@ class Attempts:
     def _decide(self, before: Suspect, fate: AttemptVerdict, reason: str) -> None:
         number, attempt = before.attempt.incident, before.attempt.attempt
         with self._store.record() as tx:
-            known = incidents.attempt_of(tx, number, attempt)
+            known = attempts.get(tx, number, attempt)
             now = suspect(tx, known) if known is not None and known.state == "open" else None
             if now is None or now.stand is not before.stand:
                 return  # it moved while Prefect was asked
             if fate is AttemptVerdict.RAISE and attempt < self._settings.max_attempts:
-                rungs = incidents.rungs_of(tx, number)
-                incidents.raise_attempt(tx, number, after=attempt, rungs=rungs, reason=reason)
+                rungs = attempts.rungs_of(tx, number)
+                attempts.raise_attempt(tx, number, after=attempt, rungs=rungs, reason=reason)
                 return
             if fate is AttemptVerdict.RAISE:
                 reason = f"{reason}; that was attempt {attempt} of {self._settings.max_attempts}"
@@ -198,4 +198,4 @@ def hand_over(tx: Tx, incident: Incident, reason: str) -> None:
     unsettled = acts.open_on(tx, incident.target)
     if unsettled is not None:
         reason = f"{reason}; {unsettled.words} has no outcome"
-    incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, reason), actor="watchdog")
+    lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, reason), actor="watchdog")

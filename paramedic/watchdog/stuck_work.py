@@ -7,8 +7,9 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import boottime, spoken
 from paramedic.settings import Settings
-from paramedic.store import Store, approvals, checks, incidents, messages
-from paramedic.store.tables import attempts, inbox, outbox
+from paramedic.store import Store, approvals, attempts, checks, incidents, messages
+from paramedic.store.tables import attempts as tries
+from paramedic.store.tables import inbox, outbox
 from paramedic.store.tables import incidents as table
 from paramedic.store.tables import messages as letters
 from paramedic.watchdog.attempts import hand_over
@@ -32,7 +33,7 @@ class Looks:
             stuck = list(tx.conn.execute(query.where(outbox.c.state == "waiting", outbox.c.written_at < late)))
         for row in stuck:
             with self._store.record() as tx:
-                attempt = incidents.attempt_of(tx, row.incident, row.attempt)
+                attempt = attempts.get(tx, row.incident, row.attempt)
                 now = incidents.get(tx, row.incident)
                 unasked = attempt is not None and (attempt.state, attempt.dispatched_at) == ("open", None)
                 if unasked and attempt is not None and attempt.began_at is None and now.state in _AT_WORK:
@@ -119,8 +120,8 @@ def _worked_on() -> Select[Any]:
     """Incidents with an open attempt that somebody has, or will get: begun, in Prefect, or ordered."""
     ordered = exists().where(
         outbox.c.state == "waiting",
-        outbox.c.incident == attempts.c.incident,
-        outbox.c.attempt == attempts.c.attempt,
+        outbox.c.incident == tries.c.incident,
+        outbox.c.attempt == tries.c.attempt,
     )
-    given = or_(attempts.c.began_at.is_not(None), attempts.c.dispatched_at.is_not(None), ordered)
-    return select(attempts.c.incident).where(attempts.c.state == "open", given)
+    given = or_(tries.c.began_at.is_not(None), tries.c.dispatched_at.is_not(None), ordered)
+    return select(tries.c.incident).where(tries.c.state == "open", given)

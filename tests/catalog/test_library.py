@@ -15,7 +15,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake.intake import Intake
 from paramedic.machine.clock import utc_now
 from paramedic.settings import Settings
-from paramedic.store import Store, inbox, incidents, trail
+from paramedic.store import Store, inbox, incidents, lifecycle, trail
 from paramedic.store.tables import inbox as inbox_rows
 from paramedic.store.tables import messages
 from paramedic.text.yaml_document import BadDocument
@@ -191,8 +191,8 @@ def test_triage_goes_by_the_runbooks_as_they_are_at_each_alert(settings: Setting
     intake = Intake(store, lambda: library.in_force(settings))
     assert _decided(store, intake, _alert())[0] == NAME
     with store.record() as tx:
-        incidents.hand_over(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="test")
-        incidents.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="person:ada")
+        lifecycle.hand_over(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="test")
+        lifecycle.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="person:ada")
     _file(settings).write_text(_file(settings).read_text().replace("alert: TrackingApiMemory", "alert: SomethingElse"))
     runbook, reason = _decided(store, intake, _alert())
     assert (runbook, "no runbook wants it" in reason) == (None, True)

@@ -23,7 +23,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
-from paramedic.store import Store, acts, claims, incidents, trail
+from paramedic.store import Store, acts, claims, lifecycle, trail
 from paramedic.store.acts import Limits
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +127,7 @@ def _cured(store: Store) -> None:
     with store.record() as tx:
         acts.close(tx, intended(tx, claim), result="cured", why="well", actor=claim.holder)
         claims.release(tx, claim)
-        incidents.resolve(tx, claim.incident, Outcome(Ending.REMEDIATED, "well"), actor=claim.holder)
+        lifecycle.resolve(tx, claim.incident, Outcome(Ending.REMEDIATED, "well"), actor=claim.holder)
 
 
 @pytest.mark.parametrize("key", BOTH)

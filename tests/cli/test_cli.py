@@ -14,7 +14,7 @@ from incident_states import asking
 from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.settings import Settings
-from paramedic.store import Store, incidents
+from paramedic.store import Store, incidents, lifecycle
 from paramedic.store.migrations import migrate
 from paramedic.upkeep import checkpoints
 
@@ -36,7 +36,7 @@ def data(tmp_path: Path) -> Path:
     title = "Slow\x1b[2J[red]not red[/red]"
     alert = Alert("alertmanager", title, Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
     with store.record() as tx:
-        incidents.open_incident(tx, alert, service="s", target="t", policy="default", reason="a test", plan=None)
+        lifecycle.open_incident(tx, alert, service="s", target="t", policy="default", reason="a test", plan=None)
         incidents.note(tx, 1, by="ada", text="looks like the cache")
     checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
     store.close()

@@ -10,7 +10,7 @@ from incident_states import asking
 from store_states import PLAN, TARGET, alert, claimed, intended
 
 from paramedic.cli import main
-from paramedic.store import Store, claims, incidents
+from paramedic.store import Store, attempts, claims, lifecycle
 
 SHIPPED = Path(__file__).parents[2] / "runbooks"
 
@@ -28,10 +28,10 @@ def data(tmp_path: Path, sqlite_template: Path) -> Path:
     shutil.copyfile(sqlite_template, folder / "paramedic.db")
     shutil.copytree(SHIPPED, folder / "runbooks")
     with _store(folder).record() as tx:
-        number = incidents.open_incident(
+        number = lifecycle.open_incident(
             tx, alert(), service="tracking-api", target=TARGET, policy="default", reason="a test", plan=PLAN
         ).number
-        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
         assert claims.renew(tx, claimed(tx, number), timedelta(hours=1))
     return folder
 

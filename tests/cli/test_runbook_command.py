@@ -17,11 +17,11 @@ from paramedic.cli import main
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
-from paramedic.store import Store, acts, claims, incidents, pauses
+from paramedic.store import Store, acts, attempts, claims, lifecycle, pauses
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
-from paramedic.store.incidents import Plan
 from paramedic.store.migrations import migrate
+from paramedic.store.runbook_versions import Plan
 
 ROOT = Path(__file__).parents[2]
 PARAMEDIC = Path(sys.executable).parent / "paramedic"
@@ -88,10 +88,10 @@ def test_what_was_done_before_counts(data: Path) -> None:
     with store.record() as tx:
         plan = Plan(NAME, "v1", RUNBOOK, 1)
         target = "web-1/tracking-api"
-        incidents.open_incident(
+        lifecycle.open_incident(
             tx, alert, service="tracking-api", target=target, policy="default", reason="r", plan=plan
         )
-        incidents.begin_attempt(tx, 1, 1, flow_run="run-1")
+        attempts.begin_attempt(tx, 1, 1, flow_run="run-1")
         claim = claims.take(tx, target=target, incident=1, attempt=1, holder="run:run-1", lease=timedelta(minutes=1))
         assert isinstance(claim, Claim)
         alive = Identity(1, 1.0, "RUNNING")
@@ -101,7 +101,7 @@ def test_what_was_done_before_counts(data: Path) -> None:
         acts.close(tx, act, result="cured", why="well", actor="a")
     assert "it would join INC-1" in _tried(data, code=1)
     with store.record() as tx:
-        incidents.resolve(tx, 1, Outcome(Ending.REMEDIATED, "well"), actor="a")
+        lifecycle.resolve(tx, 1, Outcome(Ending.REMEDIATED, "well"), actor="a")
     assert "guardrail cooldown would stop it: web-1/tracking-api was acted on at" in _tried(data, code=1)
     with store.record() as tx:
         pauses.pause(tx, by="ada", reason="a release is on its way")

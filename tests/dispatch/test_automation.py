@@ -14,7 +14,7 @@ from store_states import opened
 
 from paramedic.dispatch.events import Events
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, incidents
+from paramedic.store import Store, lifecycle
 
 pytestmark = [pytest.mark.real]
 
@@ -39,9 +39,9 @@ def test_an_incident_given_to_a_person_starts_the_deployment_that_the_automation
 
     with store.record() as tx:
         number = opened(tx)
-        incidents.acknowledge(tx, opened(tx, target="web-2/tracking-api"), by="ada", reason="seen")  # no hand-over
+        lifecycle.acknowledge(tx, opened(tx, target="web-2/tracking-api"), by="ada", reason="seen")  # no hand-over
         outcome = Outcome(Ending.HANDED_OVER, "restarted, still failing {{ flow_run.id }}")
-        incidents.hand_over(tx, number, outcome, actor="run:run-1")
+        lifecycle.hand_over(tx, number, outcome, actor="run:run-1")
     while Events(store, prefect.api).work():
         pass
 

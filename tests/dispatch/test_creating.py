@@ -14,8 +14,8 @@ from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, incidents
-from paramedic.store.incidents import Plan
+from paramedic.store import Store, incidents, lifecycle
+from paramedic.store.runbook_versions import Plan
 from tasks.playbook import playbook
 
 pytestmark = [pytest.mark.real]
@@ -52,7 +52,7 @@ def _given_to(store: Store, prefect: Prefect, one: Flow[..., Any]) -> Incident:
     """A new incident whose runbook names the flow, after dispatch has worked."""
     plan = Plan("r", one.name, RUNBOOK.replace("playbook: restart-service", f"playbook: {one.name}"), 1)
     with store.record() as tx:
-        opened = incidents.open_incident(
+        opened = lifecycle.open_incident(
             tx, alert(), service="tracking-api", target="web-1/tracking-api", policy="default", reason="new", plan=plan
         )
     assert Dispatch(store, PrefectRuns(prefect.api), lambda: None).work() == 1

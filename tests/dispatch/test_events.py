@@ -11,7 +11,7 @@ from paramedic.dispatch import events as loop
 from paramedic.dispatch.events import BATCH, Events
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, StoreUnavailable, acts, incidents, pauses, trail
+from paramedic.store import Store, StoreUnavailable, acts, attempts, incidents, lifecycle, pauses, trail
 from paramedic.store import event_cursor as position
 
 pytestmark = [pytest.mark.real]
@@ -27,14 +27,14 @@ def _all_of(events: Events) -> None:
 def _story(store: Store) -> None:
     with store.record() as tx:
         number = opened(tx)
-        incidents.begin_attempt(tx, number, 1, flow_run=RUN)
+        attempts.begin_attempt(tx, number, 1, flow_run=RUN)
         claim = claimed(tx, number, run=RUN)
         acts.close(tx, intended(tx, claim), result="done", why="it answered", actor=f"run:{RUN}")
         acts.intend(
             tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE
         )  # refused: its grant is spent
-        incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "still failing"), actor=f"run:{RUN}")
-        incidents.acknowledge(tx, number, by="ada", reason="by the link in a message")
+        lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "still failing"), actor=f"run:{RUN}")
+        lifecycle.acknowledge(tx, number, by="ada", reason="by the link in a message")
         pauses.pause(tx, by="ada", reason="enough for tonight")
 
 

@@ -13,8 +13,8 @@ from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun, PrefectRuns
 from paramedic.errors import TemporaryError
 from paramedic.incidents.incident import State
-from paramedic.store import Store, incidents, outbox
-from paramedic.store.incidents import Plan
+from paramedic.store import Store, attempts, incidents, lifecycle, outbox
+from paramedic.store.runbook_versions import Plan
 
 READABLE = (Path(__file__).parents[2] / "runbooks" / "tracking-api-memory.md").read_text()
 #: As an older version may have read it.
@@ -24,7 +24,7 @@ UNREADABLE = READABLE.replace("mode:", "manner:")
 def _opened(store: Store, target: str, version: str, text: str) -> int:
     plan = Plan("tracking-api-memory", version, text, 1)
     with store.record() as tx:
-        one = incidents.open_incident(
+        one = lifecycle.open_incident(
             tx, alert(), service="tracking-api", target=target, policy="default", reason="it is new", plan=plan
         )
     return one.number
@@ -64,7 +64,7 @@ def test_what_comes_while_prefect_is_asked_does_not_wait_until_the_first_is_writ
     assert waiting == [[first, first + 1], [first, first + 1]]
     with timed.read() as tx:
         assert outbox.waiting(tx) == []
-        assert incidents.attempt_of(tx, first + 1, 1) is not None
+        assert attempts.get(tx, first + 1, 1) is not None
 
 
 def test_a_prefect_that_is_away_is_not_asked_for_what_comes_meanwhile(timed: Store) -> None:

@@ -17,8 +17,8 @@ from paramedic.catalog.runbook import Runbook
 from paramedic.errors import Refused
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Outcome
-from paramedic.store import Store, incidents
-from paramedic.store.incidents import Plan
+from paramedic.store import Store, attempts, lifecycle
+from paramedic.store.runbook_versions import Plan
 from tasks.notify import recovered
 from tasks.playbook import Run, playbook
 from tasks.work import Cancelled, GivenUp, at_hand
@@ -58,7 +58,7 @@ def _cancelled(*_: Any) -> Outcome:
 
 def _given_up(incident: Incident, _: Runbook) -> Outcome:
     with at_hand().store.record() as tx:
-        incidents.raise_attempt(tx, incident.number, after=1, rungs=1, reason="it was silent")
+        attempts.raise_attempt(tx, incident.number, after=1, rungs=1, reason="it was silent")
     raise GivenUp("attempt 2 has it")
 
 
@@ -106,7 +106,7 @@ def _run(store: Store) -> Run:
     one = library.load(ROOT / "runbooks").runbooks["tracking-api-memory"]
     plan = Plan(one.name, one.version, one.text, 1)
     with store.record() as tx:
-        incident = incidents.open_incident(
+        incident = lifecycle.open_incident(
             tx,
             alert(),
             service="tracking-api",

@@ -18,7 +18,7 @@ from paramedic.intake.intake import Wake
 from paramedic.messages.signed_link import Approving, sign_approval
 from paramedic.remediation.approval import Answer, Approval, code
 from paramedic.settings import Settings
-from paramedic.store import Store, approvals, incidents, trail
+from paramedic.store import Store, approvals, lifecycle, trail
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_an_answer_after_an_acknowledgement_says_that_it_is_void(
 ) -> None:
     incident, asked = asking(timed)
     with timed.record() as tx:
-        incidents.acknowledge(tx, incident.number, by="bob", reason="a test")
+        lifecycle.acknowledge(tx, incident.number, by="bob", reason="a test")
     answer = press(client, link_of(settings, timed, asked), "approve", code_of(settings, timed, asked))
     assert (answer.status_code, "the incident went on" in answer.text) == (409, True)
 

@@ -22,7 +22,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake.intake import Wake
 from paramedic.messages.signed_link import Acknowledgement, sign
 from paramedic.settings import Settings
-from paramedic.store import Store, incidents
+from paramedic.store import Store, incidents, lifecycle
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox, messages, quarantine
 
@@ -213,10 +213,10 @@ def test_the_api_is_described(client: TestClient) -> None:
 def number(store: Store) -> int:
     alert = Alert("alertmanager", "<b>Slow</b>", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
     with store.record() as tx:
-        incident = incidents.open_incident(
+        incident = lifecycle.open_incident(
             tx, alert, service="s", target="t", policy="default", reason="a test", plan=None
         )
-        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "a test"), actor="test")
+        lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "a test"), actor="test")
     return incident.number
 
 
@@ -261,7 +261,7 @@ def test_a_link_of_an_incident_that_is_over_says_so(
     client: TestClient, settings: Settings, store: Store, number: int
 ) -> None:
     with store.record() as tx:
-        incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ben")
+        lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ben")
     assert press(client, _link(settings, store, number)).status_code == 409
 
 
@@ -284,7 +284,7 @@ def test_without_its_key_a_link_is_answered_in_words(
 def test_what_turns_a_line_around_is_shown_as_what_it_is(client: TestClient, settings: Settings, store: Store) -> None:
     alert = Alert("alertmanager", "a\u202eb\x1b", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "g", {})
     with store.record() as tx:
-        number = incidents.open_incident(
+        number = lifecycle.open_incident(
             tx, alert, service="s", target="u", policy="default", reason="a test", plan=None
         ).number
     shown = client.get(_link(settings, store, number)).text

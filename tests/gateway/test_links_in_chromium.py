@@ -21,7 +21,7 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.messages.signed_link import Acknowledgement, sign
-from paramedic.store import Store, incidents
+from paramedic.store import Store, incidents, lifecycle
 
 
 class Tab:
@@ -103,10 +103,10 @@ def evil() -> Iterator[tuple[int, dict[str, str]]]:
 def _opened(store: Store) -> int:
     alert = Alert("alertmanager", "Slow", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
     with store.record() as tx:
-        incident = incidents.open_incident(
+        incident = lifecycle.open_incident(
             tx, alert, service="s", target="t", policy="default", reason="a test", plan=None
         )
-        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "a test"), actor="test")
+        lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "a test"), actor="test")
     return incident.number
 
 

@@ -17,7 +17,7 @@ from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.incidents.report import EVIDENCE_LIMIT, Story, as_json, markdown, questions, spans
-from paramedic.store import Store, acts, incidents, messages, pauses
+from paramedic.store import Store, acts, attempts, evidence, lifecycle, messages, pauses
 from paramedic.store.acts import Limits
 from paramedic.store.incident_story import story
 from paramedic.text.sanitize import one_line
@@ -196,7 +196,7 @@ def number(timed: Store, clock: Clock) -> int:
         pauses.pause(tx, by="ada", reason="a look")
         acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
         pauses.resume(tx, by="ada", reason="seen")
-        incidents.add_evidence(tx, claim.incident, 1, kind="memory", taken_at=clock.now(), body="full\n# no heading")
+        evidence.add(tx, claim.incident, 1, kind="memory", taken_at=clock.now(), body="full\n# no heading")
     clock.advance(timedelta(seconds=5))
     with timed.record() as tx:
         act = intended(tx, claim, limits=limits)
@@ -208,7 +208,7 @@ def number(timed: Store, clock: Clock) -> int:
     clock.advance(timedelta(seconds=60))
     with timed.record() as tx:
         acts.close(tx, act, result="cured", why="verified well after it", actor=claim.holder)
-        incidents.resolve(tx, claim.incident, Outcome(Ending.REMEDIATED, "it helped"), actor=claim.holder)
+        lifecycle.resolve(tx, claim.incident, Outcome(Ending.REMEDIATED, "it helped"), actor=claim.holder)
     return claim.incident
 
 
@@ -250,13 +250,13 @@ def test_what_is_not_over_and_what_nobody_knows_is_asked(timed: Store, clock: Cl
     claim = working(timed)
     with timed.record() as tx:
         intended(tx, claim)
-        incidents.hand_over(tx, claim.incident, Outcome(Ending.HANDED_OVER, "silent"), actor="watchdog")
+        lifecycle.hand_over(tx, claim.incident, Outcome(Ending.HANDED_OVER, "silent"), actor="watchdog")
         asked = questions(story(tx, claim.incident))
         assert asked == [
             "INC-1 is not over: it is handed_over.",
             f"Did the restart of {TARGET} at 2026-01-31T09:30:00.000000Z happen? Its outcome is open.",
         ]
-        incidents.acknowledge(tx, claim.incident, by="ben", reason="by the link")
+        lifecycle.acknowledge(tx, claim.incident, by="ben", reason="by the link")
         assert questions(story(tx, claim.incident))[0] == "INC-1 is not over: ben has it."
 
 
@@ -265,11 +265,11 @@ def test_a_cure_that_did_not_last_and_an_alert_that_nobody_wanted_are_asked_abou
         number = opened(tx, target="web-2/api", plan=False)
         assert "Which runbook should want these alerts? None did." in questions(story(tx, number))
         again = opened(tx)
-        incidents.begin_attempt(tx, again, 1, flow_run="run-1")
+        attempts.begin_attempt(tx, again, 1, flow_run="run-1")
         claimed(tx, again)
-        incidents.resolve(tx, again, Outcome(Ending.RECOVERED, "seen well"), actor="run:run-1")
+        lifecycle.resolve(tx, again, Outcome(Ending.RECOVERED, "seen well"), actor="run:run-1")
         assert "Was the alert right? It was well before anything was done." in questions(story(tx, again))
-        incidents.reopen(tx, again, alert(starts_at=clock.now()), reason="again")
+        lifecycle.reopen(tx, again, alert(starts_at=clock.now()), reason="again")
         assert "Why did the cure not last? It began again." in questions(story(tx, again))
         assert "- Opened again: 2026\\" not in markdown(story(tx, again))
         assert "Opened again" in markdown(story(tx, again))

@@ -21,7 +21,18 @@ from paramedic.intake import routing
 from paramedic.intake.intake import Intake, Wake
 from paramedic.intake.routing import CROWD
 from paramedic.intake.triage import MARK
-from paramedic.store import Store, inbox, incidents, maintenance, outbox
+from paramedic.store import (
+    Store,
+    attempts,
+    fingerprints,
+    inbox,
+    incident_alerts,
+    incidents,
+    lifecycle,
+    maintenance,
+    outbox,
+    runbook_versions,
+)
 from paramedic.store.tables import inbox as table
 from paramedic.store.tables import messages
 from paramedic.text.redaction import forget_all, remember
@@ -81,8 +92,8 @@ def rows(store: Store) -> list[Any]:
 
 def _ends_well(store: Store, number: int) -> None:
     with store.record() as tx:
-        incidents.begin_attempt(tx, number, 1, flow_run="run")
-        incidents.resolve(tx, number, Outcome(Ending.REMEDIATED, "a test"), actor="run:run")
+        attempts.begin_attempt(tx, number, 1, flow_run="run")
+        lifecycle.resolve(tx, number, Outcome(Ending.REMEDIATED, "a test"), actor="run:run")
 
 
 def test_a_wanted_alert_on_a_listed_target_opens_an_incident_and_orders_a_run(
@@ -94,7 +105,10 @@ def test_a_wanted_alert_on_a_listed_target_opens_an_incident_and_orders_a_run(
         incident = incidents.get(tx, 1)
         assert (incident.service, incident.target, incident.attempt) == ("tracking-api", "web-1/tracking-api", 1)
         assert [order.key for order in outbox.waiting(tx)] == [f"paramedic:{store.uuid}:1:1:1"]
-        assert incidents.runbook_text(tx, incident.runbook_version or "") == SHELF.runbooks["tracking-api-memory"].text
+        assert (
+            runbook_versions.runbook_text(tx, incident.runbook_version or "")
+            == SHELF.runbooks["tracking-api-memory"].text
+        )
 
 
 def test_a_repeat_and_another_name_on_the_same_target_join(store: Store, say: Callable[..., Any]) -> None:
@@ -102,7 +116,7 @@ def test_a_repeat_and_another_name_on_the_same_target_join(store: Store, say: Ca
     assert say().verdict == "join"
     assert say(replica="b").incident == 1
     with store.read() as tx:
-        assert sorted(alert["count"] for alert in incidents.alerts_of(tx, 1)) == [1, 2]
+        assert sorted(alert["count"] for alert in incident_alerts.of(tx, 1)) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +144,7 @@ def test_resolved_marks_the_alert_and_ends_nothing(store: Store, clock: Clock, s
     assert say(began=began, status=Status.RESOLVED).verdict == "mark_resolved"
     with store.read() as tx:
         assert incidents.get(tx, 1).state is State.OPEN
-        assert incidents.alerts_of(tx, 1)[0]["status"] == "resolved"
+        assert incident_alerts.of(tx, 1)[0]["status"] == "resolved"
 
 
 def test_the_end_of_an_alert_of_two_servers_counts_for_the_start_that_each_of_them_said(
@@ -142,12 +156,12 @@ def test_the_end_of_an_alert_of_two_servers_counts_for_the_start_that_each_of_th
     say(began=merged)
     assert say(began=merged, ended=clock.now(), status=Status.RESOLVED).verdict == "mark_resolved"
     with store.read() as tx:
-        assert incidents.alerts_of(tx, 1)[0]["status"] == "resolved"
+        assert incident_alerts.of(tx, 1)[0]["status"] == "resolved"
     assert say(began=merged + timedelta(minutes=2)).verdict == "drop"
     clock.advance(timedelta(minutes=1))
     assert say().verdict == "join"
     with store.read() as tx:
-        assert incidents.alerts_of(tx, 1)[0]["status"] == "firing"
+        assert incident_alerts.of(tx, 1)[0]["status"] == "firing"
 
 
 def test_an_alert_that_is_said_again_with_its_old_start_long_after_its_end_is_no_late_word(
@@ -162,7 +176,7 @@ def test_an_alert_that_is_said_again_with_its_old_start_long_after_its_end_is_no
     clock.advance(timedelta(minutes=5))
     assert say(began=began).verdict == "join"
     with store.read() as tx:
-        assert incidents.alerts_of(tx, 1)[0]["status"] == "firing"
+        assert incident_alerts.of(tx, 1)[0]["status"] == "firing"
 
 
 def test_what_began_before_the_cure_is_held_and_looked_at_again(
@@ -221,7 +235,7 @@ def test_another_fault_soon_after_a_cure_is_another_incident_of_the_runbook_that
     with store.read() as tx:
         assert incidents.get(tx, 1).state is State.RESOLVED
         assert incidents.get(tx, 2).runbook == "tracking-api-down"
-        assert incidents.runbook_text(tx, incidents.get(tx, 2).runbook_version or "") == DOWN.text
+        assert runbook_versions.runbook_text(tx, incidents.get(tx, 2).runbook_version or "") == DOWN.text
     clock.advance(timedelta(minutes=1))
     _ends_well(store, 2)
     clock.advance(timedelta(minutes=1))
@@ -259,11 +273,11 @@ def test_what_a_person_has_or_has_ended_gives_no_other_runbook_a_turn(
     say()
     say(name="TrackingApiDown")
     with store.record() as tx:
-        incidents.hand_over(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="run:run")
+        lifecycle.hand_over(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="run:run")
     clock.advance(timedelta(minutes=1))
     assert say(name="TrackingApiDown", replica="b").verdict == "join"
     with store.record() as tx:
-        incidents.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
+        lifecycle.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
     assert Intake(store, lambda: BOTH).work() == 0
     assert say(name="TrackingApiDown", began=clock.now()).verdict == "open"
 
@@ -273,7 +287,7 @@ def test_things_that_nobody_lists_are_told_apart_by_what_they_are_not_by_who_mea
 ) -> None:
     say(name="KubePodCrashLooping", severity=Severity.WARNING, namespace="sandbox", pod="demo-1", **KSM)
     with store.record() as tx:
-        incidents.acknowledge(tx, 1, by="ada", reason="a test")
+        lifecycle.acknowledge(tx, 1, by="ada", reason="a test")
     assert say(name="KubeNodeNotReady", node="db-7", **KSM).incident == 2
     assert say(name="KubeDeploymentReplicasMismatch", namespace="checkout", deployment="payments", **KSM).incident == 3
     assert say(name="KubePodNotReady", namespace="sandbox", pod="demo-1", **KSM).incident == 1
@@ -294,9 +308,9 @@ def test_an_alert_that_fires_for_very_many_objects_is_not_as_many_incidents(
         found = incidents.listed(tx, limit=100)
         assert len(found) == CROWD + 1
         assert found[0].target == "unlisted:QueueFull: many objects"
-        assert len(incidents.alerts_of(tx, found[0].number)) == 2 * CROWD
+        assert len(incident_alerts.of(tx, found[0].number)) == 2 * CROWD
     with store.record() as tx:
-        incidents.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
+        lifecycle.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
     clock.advance(timedelta(minutes=1))
     inbox.receive(store, said[-1:], source="alertmanager", sender="test")
     Intake(store, lambda: SHELF).work()
@@ -576,10 +590,10 @@ def test_whatever_severities_one_alert_went_through_it_ends_as_its_last_word_say
     inbox.receive(store, alerts, source="checks", sender="checks")
     Intake(store, lambda: SHELF).work()
     with store.read() as tx:
-        assert [one["status"] for number in incidents.listed(tx) for one in incidents.alerts_of(tx, number.number)] in (
+        assert [one["status"] for number in incidents.listed(tx) for one in incident_alerts.of(tx, number.number)] in (
             [],
             ["resolved"],
         )
-        said = incidents.last_said(tx, "f")
+        said = fingerprints.last_word(tx, "f")
         assert said is not None
         assert said.status is Status.RESOLVED

@@ -12,7 +12,7 @@ from kill.table import Outcome, Row
 
 from paramedic.demo.world import text_of
 from paramedic.incidents.incident import Incident, State, name
-from paramedic.store import approvals, incidents, messages
+from paramedic.store import approvals, incidents, lifecycle, messages
 
 
 class Restart:
@@ -127,7 +127,7 @@ class Telling(Restart):
 
     def came(self, incident: Incident) -> Outcome:
         with self.up.store.record() as tx:
-            incidents.acknowledge(tx, incident.number, by="ben", reason="it is mine")
+            lifecycle.acknowledge(tx, incident.number, by="ben", reason="it is mine")
         return (*self._ending(incident), *self._told())
 
     def _told(self) -> list[str]:

@@ -21,7 +21,7 @@ from paramedic.demo.world import Service, text_of
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
 from paramedic.remediation.approval import Answer, Approval
-from paramedic.store import approvals, claims, incidents
+from paramedic.store import approvals, claims, lifecycle
 from paramedic.store import trail as kept
 from paramedic.store.claims import Claim
 from paramedic.store.tables import approvals as table
@@ -238,7 +238,7 @@ def test_cancelled_in_the_ui_while_it_waits_a_person_gets_it_at_once(up: Ward) -
 def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(up: Ward) -> None:
     service, incident, asked = _waits(up, "acknowledged")
     with up.store.record() as tx:
-        incidents.acknowledge(tx, incident.number, by="ada", reason="a test")
+        lifecycle.acknowledge(tx, incident.number, by="ada", reason="a test")
     assert "void" in str(_decide(up, asked, by="bob"))
     _ends(up, incident, "NothingToDo")
     assert (up.incidents_on(service)[0].state, service.starts) == (State.ACKNOWLEDGED, 1)

@@ -23,7 +23,7 @@ from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
 from paramedic.machine.clock import iso, utc_now
 from paramedic.remediation.approval import Approval
-from paramedic.store import approvals, incidents, pauses
+from paramedic.store import approvals, incident_alerts, incidents, lifecycle, pauses
 from paramedic.store import trail as kept
 from paramedic.store.tables import inbox
 
@@ -191,7 +191,7 @@ def test_fifty_repeats_over_four_connections_are_one_incident_and_one_act(whole:
     assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
     with whole.store.read() as tx:
         rows = tx.conn.execute(inbox.select().where(inbox.c.receipt.in_(receipts))).all()
-        counted = sum(row["count"] for row in incidents.alerts_of(tx, incident.number))
+        counted = sum(row["count"] for row in incident_alerts.of(tx, incident.number))
     assert {row.state for row in rows} <= {"triaged", "held"}
     joined = [row for row in rows if row.incident == incident.number]
     assert counted == len(joined)
@@ -205,7 +205,7 @@ def test_two_alerts_with_different_names_on_one_target_are_one_incident_and_one_
     incident = whole.ended(service)
     assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
     with whole.store.read() as tx:
-        assert len(incidents.alerts_of(tx, incident.number)) == 2
+        assert len(incident_alerts.of(tx, incident.number)) == 2
 
 
 def test_what_comes_in_a_label_is_data_everywhere(whole: Ward) -> None:
@@ -402,7 +402,7 @@ def test_an_acknowledgement_stops_the_next_change(whole: Ward) -> None:
     _stands(whole, service.name, "evidence_taken")
     number = whole.incidents_on(service)[0].number
     with whole.store.record() as tx:
-        incidents.acknowledge(tx, number, by="ada", reason="she was faster")
+        lifecycle.acknowledge(tx, number, by="ada", reason="she was faster")
     whole.boundaries.release("evidence_taken")
     wait_for(
         "the run's end",

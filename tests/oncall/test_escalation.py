@@ -15,9 +15,9 @@ from paramedic.incidents.incident import IllegalMove, Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.paging import Pager
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, incidents, messages
+from paramedic.store import Store, StoreUnavailable, attempts, incidents, joining, lifecycle, messages
 from paramedic.store import trail as kept
-from paramedic.store.incidents import Plan
+from paramedic.store.runbook_versions import Plan
 
 pytestmark = pytest.mark.real
 
@@ -60,7 +60,7 @@ def minutes_pass(clock: Clock, pager: Pager, count: int) -> None:
 
 def taken(store: Store, incident: Incident, by: str = "ada") -> None:
     with store.record() as tx:
-        incidents.acknowledge(tx, incident.number, by=by, reason="by the link in a message")
+        lifecycle.acknowledge(tx, incident.number, by=by, reason="by the link in a message")
 
 
 def now(store: Store, incident: Incident) -> Incident:
@@ -108,7 +108,7 @@ def test_a_warning_that_becomes_critical_begins_the_rungs_for_critical(
     pager.deliver_due()
     for _ in range(3):  # said again and again, it begins once
         with timed.record() as tx:
-            incidents.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
+            joining.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
     pager.deliver_due()
     minutes_pass(clock, pager, 5)
     assert postbox.told == [ADA, ADA, BOB]
@@ -128,7 +128,7 @@ def test_a_warning_that_becomes_critical_while_its_page_is_on_its_way_climbs_one
     def worse() -> None:
         postbox.arriving = None
         with timed.record() as tx:
-            incidents.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
+            joining.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
 
     postbox.arriving = worse
     paging().deliver_due()
@@ -144,7 +144,7 @@ def test_a_warning_that_somebody_acknowledged_and_that_becomes_critical_is_escal
     taken(timed, incident, by="cyd")
     for _ in range(3):  # said again and again, it is told once
         with timed.record() as tx:
-            incidents.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
+            joining.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
     assert now(timed, incident).state is State.HANDED_OVER
     pager = paging()
     pager.deliver_due()
@@ -158,7 +158,7 @@ def test_a_critical_that_somebody_acknowledged_stays_theirs(timed: Store) -> Non
     incident = handed_over(timed)
     taken(timed, incident)
     with timed.record() as tx:
-        incidents.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="again")
+        joining.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="again")
         assert messages.due(tx) == []
     assert now(timed, incident).state is State.ACKNOWLEDGED
 
@@ -184,7 +184,7 @@ def test_what_joins_with_news_is_told_to_whoever_has_acknowledged(
     taken(timed, incident, by="cyd")
     for one in joins:
         with timed.record() as tx:
-            incidents.join(tx, incident.number, one, reason="a test")
+            joining.join(tx, incident.number, one, reason="a test")
     paging().deliver_due()
     assert postbox.told == [CYD] * len(told)
     for words, subject in zip(told, postbox.subjects, strict=True):
@@ -197,10 +197,10 @@ def test_what_joins_with_news_after_a_page_is_told_and_before_it_stands_in_it(
 ) -> None:
     incident = handed_over(timed)
     with timed.record() as tx:
-        incidents.join(tx, incident.number, alert("ShopSlow"), reason="before any page")
+        joining.join(tx, incident.number, alert("ShopSlow"), reason="before any page")
     paging().deliver_due()
     with timed.record() as tx:
-        incidents.join(tx, incident.number, alert("ShopDiskFull", mountpoint="/var"), reason="after it")
+        joining.join(tx, incident.number, alert("ShopDiskFull", mountpoint="/var"), reason="after it")
     paging().deliver_due()
     assert postbox.told == [ADA, ADA]
     assert "ShopDiskFull joined it (critical)" in postbox.subjects[1]
@@ -211,8 +211,8 @@ def test_an_acknowledgement_covers_what_was_acknowledged(timed: Store, paging: P
     incident = handed_over(timed)
     taken(timed, incident, by="cyd")
     with timed.record() as tx:
-        incidents.join(tx, incident.number, alert(severity=Severity.WARNING), reason="it fell")
-        incidents.join(tx, incident.number, alert(), reason="it rose again")
+        joining.join(tx, incident.number, alert(severity=Severity.WARNING), reason="it fell")
+        joining.join(tx, incident.number, alert(), reason="it rose again")
     paging().deliver_due()
     assert (postbox.told, now(timed, incident).state) == ([CYD], State.ACKNOWLEDGED)
     assert "critical again, as when it was acknowledged" in postbox.subjects[0]
@@ -224,14 +224,14 @@ def test_a_critical_that_joins_an_acknowledged_warning_is_named_to_its_holder(
     incident = handed_over(timed, severity=Severity.WARNING)
     taken(timed, incident, by="cyd")
     with timed.record() as tx:
-        incidents.join(tx, incident.number, alert("ShopDiskFull"), reason="another")
+        joining.join(tx, incident.number, alert("ShopDiskFull"), reason="another")
     paging().deliver_due()
     assert sorted(postbox.told) == [ADA, CYD]
     update = postbox.letters[postbox.told.index(CYD)]
     assert "ShopDiskFull (critical)" in text_of(update)
     taken(timed, incident, by="ada")
     with timed.record() as tx:
-        incidents.join(tx, incident.number, alert("ShopSlow"), reason="a third")
+        joining.join(tx, incident.number, alert("ShopSlow"), reason="a third")
     assert now(timed, incident).state is State.ACKNOWLEDGED, "critical was acknowledged this time"
 
 
@@ -241,8 +241,8 @@ def test_the_page_has_the_checklist_of_each_runbook_that_wants_one_of_its_alerts
     incident = ordered(timed)
     with timed.record() as tx:
         other = Plan("shop-down", "b" * 64, "---\n---\n## Mitigation\nAsk the network team.\n", rungs=1)
-        incidents.join(tx, incident.number, alert("ShopDown"), reason="a test", plan=other)
-        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "failed"), actor="run:run-1")
+        joining.join(tx, incident.number, alert("ShopDown"), reason="a test", plan=other)
+        lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "failed"), actor="run:run-1")
     paging().deliver_due()
     text = text_of(postbox.letters[0])
     assert "ShopDown joined it, which runbook shop-down wants. What that says:" in text
@@ -318,7 +318,7 @@ def test_only_time_ends_an_acknowledgement(timed: Store) -> None:
     incident = handed_over(timed)
     taken(timed, incident)
     with timed.record() as tx, pytest.raises(IllegalMove, match=f"{incident.id} is acknowledged: it is ada's"):
-        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "a run says so"), actor="run:run-1")
+        lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "a run says so"), actor="run:run-1")
     assert now(timed, incident).state is State.ACKNOWLEDGED
 
 
@@ -327,10 +327,10 @@ def test_automation_does_not_act_on_what_was_acknowledged_once(timed: Store, clo
     taken(timed, incident)
     clock.advance(2 * HOUR)
     with timed.record() as tx:
-        assert incidents.end_acknowledgement(tx, incident.number, after=2 * HOUR)
-        assert not incidents.end_acknowledgement(tx, incident.number, after=2 * HOUR), "once"
-        assert not incidents.raise_attempt(tx, incident.number, after=1, rungs=1, reason="another try")
-        assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is not None
+        assert lifecycle.end_acknowledgement(tx, incident.number, after=2 * HOUR)
+        assert not lifecycle.end_acknowledgement(tx, incident.number, after=2 * HOUR), "once"
+        assert not attempts.raise_attempt(tx, incident.number, after=1, rungs=1, reason="another try")
+        assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is not None
         assert len(messages.due(tx)) == 1
 
 
@@ -338,7 +338,7 @@ def test_what_is_over_is_over(timed: Store, paging: Paging, postbox: Postbox, cl
     incident = handed_over(timed)
     taken(timed, incident)
     with timed.record() as tx:
-        incidents.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ada")
+        lifecycle.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ada")
     minutes_pass(clock, paging(), 600)
     assert postbox.told == []
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from webhook_receiver import Hooks, is_signed
 
 from paramedic.settings import Channel
-from paramedic.store import Store, incidents, messages
+from paramedic.store import Store, lifecycle, messages
 
 pytestmark = pytest.mark.real
 
@@ -156,7 +156,7 @@ def test_who_takes_it_between_two_ways_is_not_paged_by_the_second(
 
     def taken() -> None:
         with timed.record() as tx:
-            incidents.acknowledge(tx, incident.number, by="ada", reason="on the command line")
+            lifecycle.acknowledge(tx, incident.number, by="ada", reason="on the command line")
 
     hooks.arriving = taken
     assert paging().deliver_due() == 0

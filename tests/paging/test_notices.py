@@ -15,8 +15,8 @@ from paramedic.catalog import library
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake.intake import Intake
-from paramedic.store import Store, inbox, incidents, messages
-from paramedic.store.incidents import Plan
+from paramedic.store import Store, inbox, lifecycle, messages
+from paramedic.store.runbook_versions import Plan
 
 pytestmark = pytest.mark.real
 
@@ -37,13 +37,13 @@ NAMED = ("webhook:ops", "apprise:chat", "email:bob@example.org")
 def opened(store: Store, notify: tuple[str, ...] = NAMED) -> Incident:
     plan = Plan("tracking-api-memory", "v1", RUNBOOK, 1, notify=notify)
     with store.record() as tx:
-        return incidents.open_incident(
+        return lifecycle.open_incident(
             tx, alert(), service="tracking-api", target="web-1/tracking-api", policy="default", reason="new", plan=plan
         )
 
 
 def ended(store: Store, incident: Incident, ending: Ending = Ending.HANDED_OVER, *, over: bool = False) -> None:
-    end = incidents.resolve if over else incidents.hand_over
+    end = lifecycle.resolve if over else lifecycle.hand_over
     with store.record() as tx:
         end(tx, incident.number, Outcome(ending, "restarted, still failing"), actor="run:run-1")
 
@@ -62,7 +62,7 @@ def test_a_channel_hears_of_an_incident_s_opening_hand_over_and_end_each_once(
     ended(timed, incident)  # a repeat is no news
     pager.deliver_due()
     with timed.record() as tx:
-        incidents.acknowledge(tx, incident.number, by="ada", reason="on the command line")
+        lifecycle.acknowledge(tx, incident.number, by="ada", reason="on the command line")
     ended(timed, incident, over=True)
     pager.deliver_due()
     pager.deliver_due()
@@ -160,7 +160,7 @@ def test_a_playbook_waits_for_no_channel(timed: Store, paging: Paging, postbox: 
 
 def test_without_a_runbook_no_channel_hears(timed: Store, paging: Paging, hooks: Hooks) -> None:
     with timed.record() as tx:
-        incidents.open_incident(tx, alert(), service="s", target="t", policy="default", reason="new", plan=None)
+        lifecycle.open_incident(tx, alert(), service="s", target="t", policy="default", reason="new", plan=None)
     assert paging().deliver_due() == 0
 
 

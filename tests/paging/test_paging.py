@@ -28,7 +28,7 @@ from paramedic.paging import Pager
 from paramedic.paging.recipients import Recipients
 from paramedic.remediation.approval import code
 from paramedic.settings import Settings
-from paramedic.store import Store, approvals, incidents, messages
+from paramedic.store import Store, approvals, evidence, lifecycle, messages
 from paramedic.store import trail as kept
 from paramedic.store.messages import QueuedMessage
 from paramedic.text import redaction
@@ -66,8 +66,8 @@ def test_a_page_reaches_whoever_is_on_call_with_all_that_a_person_needs(
     incident, act = acting(timed)
     with timed.record() as tx:
         body = "process 42 holds 157,286,400 B"
-        incidents.add_evidence(tx, incident.number, 1, kind="memory", taken_at=tx.now, body=body)
-        incidents.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "the run died"), actor="watchdog")
+        evidence.add(tx, incident.number, 1, kind="memory", taken_at=tx.now, body=body)
+        lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, "the run died"), actor="watchdog")
     assert paging().deliver_due() == 1
 
     [page] = postbox.letters
@@ -184,7 +184,7 @@ def test_nobody_is_paged_about_what_somebody_has(timed: Store, paging: Paging, p
     pager = paging()
     pager.deliver_due()
     with timed.record() as tx:
-        incidents.acknowledge(tx, incident.number, by="ada", reason="by the link in a message")
+        lifecycle.acknowledge(tx, incident.number, by="ada", reason="by the link in a message")
     clock.advance(timedelta(days=1))
     assert pager.deliver_due() == 0
     assert len(postbox.letters) == 1
@@ -197,7 +197,7 @@ def test_a_rung_whose_incident_was_taken_while_it_was_on_its_way_climbs_no_furth
 
     def taken() -> None:
         with timed.record() as tx:
-            incidents.acknowledge(tx, incident.number, by="ada", reason="on the command line")
+            lifecycle.acknowledge(tx, incident.number, by="ada", reason="on the command line")
 
     postbox.arriving = taken
     paging().deliver_due()
@@ -415,7 +415,7 @@ def test_labels_are_data_in_a_mail_and_secrets_are_not_in_it(timed: Store, pagin
 def test_news_goes_to_whoever_is_on_call_once(timed: Store, paging: Paging, postbox: Postbox, clock: Clock) -> None:
     incident, _ = acting(timed)
     with timed.record() as tx:
-        incidents.resolve(tx, incident.number, Outcome(Ending.REMEDIATED, "the restart helped"), actor="run:run-1")
+        lifecycle.resolve(tx, incident.number, Outcome(Ending.REMEDIATED, "the restart helped"), actor="run:run-1")
         messages.queue_news(tx, incident=incident.number, policy="default")
     pager = paging()
     pager.deliver_due(incident.number)
@@ -508,7 +508,7 @@ def test_what_changed_about_an_incident_is_told_to_its_holder_else_to_whoever_is
 ) -> None:
     incident = handed_over(timed)
     with timed.record() as tx:
-        incidents.acknowledge(tx, incident.number, by="bob", reason="on the command line")
+        lifecycle.acknowledge(tx, incident.number, by="bob", reason="on the command line")
         for _ in range(2):  # the same change, said twice before it left, is one message
             messages.queue_update(
                 tx,

@@ -20,7 +20,7 @@ from paramedic.alerts.alert import Severity
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.messages import signed_link
 from paramedic.settings import Settings
-from paramedic.store import Store, incidents, messages
+from paramedic.store import Store, lifecycle, messages
 from paramedic.store.tables import messages as table
 
 pytestmark = pytest.mark.real
@@ -201,7 +201,7 @@ def test_a_storm_of_trouble_and_news_is_a_few_messages_too(timed: Store, paging:
             messages.queue_trouble(tx, subject=f"trouble {number}", body="words", same_within_minutes=1)
     for number in storm(timed, 20):
         with timed.record() as tx:
-            incidents.resolve(tx, number, Outcome(Ending.REMEDIATED, "it helped"), actor="run:run-1")
+            lifecycle.resolve(tx, number, Outcome(Ending.REMEDIATED, "it helped"), actor="run:run-1")
             messages.queue_news(tx, incident=number, policy="default")
     assert paging().deliver_due() == 40
     assert len(postbox.letters) == 5
@@ -218,7 +218,7 @@ def test_what_was_acknowledged_before_the_digest_left_is_not_in_it(
         if not sent:
             sent.append(taken)
             with timed.record() as tx:
-                incidents.acknowledge(tx, taken, by="bob", reason="on the command line")
+                lifecycle.acknowledge(tx, taken, by="bob", reason="on the command line")
 
     postbox.arriving = arriving
     assert paging().deliver_due() == 9

@@ -13,7 +13,7 @@ from webhook_receiver import Hooks
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, incidents, messages
+from paramedic.store import Store, joining, lifecycle, messages
 
 pytestmark = pytest.mark.real
 
@@ -37,7 +37,7 @@ def said(store: Store, incident: Incident, status: Status, clock: Clock, **label
     else:
         one = dataclasses.replace(one, starts_at=moment)
     with store.record() as tx:
-        incidents.join(tx, incident.number, one, reason="the sender says so")
+        joining.join(tx, incident.number, one, reason="the sender says so")
 
 
 def updates(postbox: Postbox) -> list[tuple[str, str]]:
@@ -136,7 +136,7 @@ def test_who_acknowledged_hears_once_that_it_ended_and_that_it_fires_again(
     pager = paging()
     pager.deliver_due()
     with timed.record() as tx:
-        incidents.acknowledge(tx, incident.number, by="bob", reason="on the command line")
+        lifecycle.acknowledge(tx, incident.number, by="bob", reason="on the command line")
     clock.advance(timedelta(minutes=5))
     said(timed, incident, Status.RESOLVED, clock)
     assert pager.deliver_due() == 0, "the other one fires"
@@ -216,7 +216,7 @@ def test_after_its_end_nobody_hears_of_an_alert(timed: Store, paging: Paging, po
     pager = paging()
     pager.deliver_due()
     with timed.record() as tx:
-        incidents.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ada")
+        lifecycle.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ada")
     said(timed, incident, Status.RESOLVED, clock)
     pager.deliver_due()
     assert updates(postbox) == []

@@ -13,7 +13,7 @@ import pytest
 
 from paramedic.demo.world import free_port
 from paramedic.machine.parent_death import command
-from paramedic.store import Store, incidents
+from paramedic.store import Store, incident_alerts
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox
 
@@ -131,4 +131,4 @@ def test_what_two_prometheus_servers_say_through_a_real_alertmanager_is_over_at_
     _until("every decision", lambda: all(row.state == "triaged" for row in _rows(store)))
     assert _rows(store)[-1].verdict == "mark_resolved"
     with store.read() as tx:
-        assert [one["status"] for one in incidents.alerts_of(tx, 1)] == ["resolved"]
+        assert [one["status"] for one in incident_alerts.of(tx, 1)] == ["resolved"]

@@ -14,7 +14,7 @@ from store_states import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.target import Identity
-from paramedic.store import Store, StoreUnavailable, acts, claims, incidents, pauses, trail
+from paramedic.store import Store, StoreUnavailable, acts, attempts, claims, lifecycle, pauses, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
@@ -72,23 +72,23 @@ def _paused(store: Store, claim: Claim, clock: Clock) -> None:
 
 def _acknowledged(store: Store, claim: Claim, clock: Clock) -> None:
     with store.record() as tx:
-        incidents.acknowledge(tx, claim.incident, by="ada", reason="by the link")
+        lifecycle.acknowledge(tx, claim.incident, by="ada", reason="by the link")
 
 
 def _handed_over(store: Store, claim: Claim, clock: Clock) -> None:
     with store.record() as tx:
-        incidents.hand_over(tx, claim.incident, Outcome(Ending.HANDED_OVER, "no answer"), actor="watchdog")
+        lifecycle.hand_over(tx, claim.incident, Outcome(Ending.HANDED_OVER, "no answer"), actor="watchdog")
 
 
 def _resolved(store: Store, claim: Claim, clock: Clock) -> None:
     with store.record() as tx:
-        incidents.resolve(tx, claim.incident, Outcome(Ending.RECOVERED, "by itself"), actor="person:ada")
+        lifecycle.resolve(tx, claim.incident, Outcome(Ending.RECOVERED, "by itself"), actor="person:ada")
 
 
 def _given_up(store: Store, claim: Claim, clock: Clock) -> None:
     with store.record() as tx:
-        assert incidents.raise_attempt(tx, claim.incident, after=1, rungs=1, reason="silent")
-        assert incidents.begin_attempt(tx, claim.incident, 2, flow_run="run-2") is None
+        assert attempts.raise_attempt(tx, claim.incident, after=1, rungs=1, reason="silent")
+        assert attempts.begin_attempt(tx, claim.incident, 2, flow_run="run-2") is None
 
 
 def _released(store: Store, claim: Claim, clock: Clock) -> None:
@@ -186,7 +186,7 @@ def test_the_cooldown_counts_from_the_last_act_on_the_target_whoever_acted(timed
     first = working(timed)
     with timed.record() as tx:
         acts.close(tx, intended(tx, first, limits=limits), result="cured", why="well", actor=first.holder)
-        incidents.resolve(tx, first.incident, Outcome(Ending.REMEDIATED, "well"), actor=first.holder)
+        lifecycle.resolve(tx, first.incident, Outcome(Ending.REMEDIATED, "well"), actor=first.holder)
         claims.release(tx, first)
     clock.advance(timedelta(minutes=9, seconds=59))
     no = refused(timed, working(timed), limits=limits)
@@ -238,7 +238,7 @@ def test_what_may_have_touched_the_target_spends_budget_and_cooldown(
     first = working(timed)
     with timed.record() as tx:
         acts.close(tx, intended(tx, first), result=result, why="", actor="a")
-        incidents.resolve(tx, first.incident, Outcome(Ending.REMEDIATED, "well"), actor="a")
+        lifecycle.resolve(tx, first.incident, Outcome(Ending.REMEDIATED, "well"), actor="a")
     clock.advance(timedelta(minutes=5))
     claim = working(timed)
     for limits in (Limits("act", timedelta(minutes=10), None), Limits("act", None, (1, HOUR))):
@@ -264,15 +264,15 @@ def test_a_rung_is_granted_until_it_is_spent_or_its_attempt_is_given_up(timed: S
 
     def granted(attempt: int) -> list[bool]:
         with timed.read() as tx:
-            return [incidents.is_granted(tx, claim.incident, attempt, rung) for rung in (1, 2, 3)]
+            return [attempts.is_granted(tx, claim.incident, attempt, rung) for rung in (1, 2, 3)]
 
     assert granted(1) == [True, True, False]
     with timed.record() as tx:
         acts.close(tx, intended(tx, claim, rung=1), result="done", why="", actor="a")
     assert granted(1) == [False, True, False]
     with timed.record() as tx:
-        assert incidents.rungs_of(tx, claim.incident) == 2
-        assert incidents.raise_attempt(tx, claim.incident, after=1, rungs=2, reason="silent")
+        assert attempts.rungs_of(tx, claim.incident) == 2
+        assert attempts.raise_attempt(tx, claim.incident, after=1, rungs=2, reason="silent")
     assert granted(1) == [False, False, False]
     assert granted(2) == [False, True, False], "a spent rung is not granted again"
 
@@ -329,7 +329,7 @@ def test_a_target_counts_as_being_changed_until_it_was_verified(timed: Store, re
             f"1 of service tracking's 4 targets have a change that is not verified yet ({WEB[0]}), and 1 may have one at a time"
         )
         with timed.record() as tx:  # a person who has ended it has looked at it
-            incidents.resolve(tx, first.incident, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
+            lifecycle.resolve(tx, first.incident, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
     with timed.record() as tx:
         intended(tx, second, limits=limits)
 
@@ -466,7 +466,7 @@ def test_an_outcome_is_written_once_and_a_late_one_is_told_as_late(timed: Store)
     with timed.read() as tx:
         assert acts.get(tx, act.id).result == "cured"
         assert acts.open_on(tx, TARGET) is None
-        assert incidents.cures(tx, TARGET, HOUR) == 1
+        assert acts.cures(tx, TARGET, HOUR) == 1
         entry = trail.head(tx)
         assert entry is not None
         assert "told too late" in entry.reason
@@ -479,9 +479,9 @@ def test_cures_older_than_the_time_asked_for_do_not_count(timed: Store, clock: C
         acts.close(tx, intended(tx, claim), result="cured", why="well", actor=claim.holder)
     clock.advance(HOUR)
     with timed.read() as tx:
-        assert incidents.cures(tx, TARGET, HOUR) == 0
-        assert incidents.cures(tx, TARGET, HOUR + timedelta(seconds=1)) == 1
-        assert incidents.cures(tx, "web-2/tracking-api", 2 * HOUR) == 0
+        assert acts.cures(tx, TARGET, HOUR) == 0
+        assert acts.cures(tx, TARGET, HOUR + timedelta(seconds=1)) == 1
+        assert acts.cures(tx, "web-2/tracking-api", 2 * HOUR) == 0
 
 
 def test_a_pause_stands_until_it_is_resumed(timed: Store) -> None:

@@ -21,11 +21,12 @@ from store_states import ALIVE, DEADLINE, FREE, LEASE, PLAN, alert, look_at_the_
 
 from paramedic.incidents.incident import IllegalMove, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, acts, claims, incidents, messages, pauses
+from paramedic.store import Store, acts, attempts, claims, incident_alerts, incidents, lifecycle, messages, pauses
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as act_rows
-from paramedic.store.tables import attempts, grants, outbox
+from paramedic.store.tables import attempts as attempt_rows
+from paramedic.store.tables import grants, outbox
 
 TARGETS = ("web-1/api", "web-2/api")
 RUNGS = 1
@@ -63,14 +64,14 @@ class AnyStory(RuleBasedStateMachine):
             if incidents.live(tx, "tracking", where) is None:
                 number = opened(tx, target=where, rungs=RUNGS, plan=plan)
                 if not plan:
-                    incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "no runbook"), actor="triage")
+                    lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "no runbook"), actor="triage")
 
     @rule(where=targets)
     def what_ended_well_begins_again(self, where: str) -> None:
         with self.store.record() as tx:
-            ended = incidents.cured(tx, alert(), service="tracking", target=where, runbook=PLAN.runbook)
+            ended = incident_alerts.cured(tx, alert(), service="tracking", target=where, runbook=PLAN.runbook)
             if ended is not None and incidents.live(tx, "tracking", where) is None:
-                assert incidents.reopen(tx, ended[0], alert(), reason="again").state is State.OPEN
+                assert lifecycle.reopen(tx, ended[0], alert(), reason="again").state is State.OPEN
 
     @rule(pick=st.integers(0, 3), run=runs, attempt=st.integers(1, 3))
     def a_run_begins(self, pick: int, run: str, attempt: int) -> None:
@@ -79,7 +80,7 @@ class AnyStory(RuleBasedStateMachine):
             return
         with self.store.record() as tx:
             before = incidents.get(tx, number)
-            if incidents.begin_attempt(tx, number, attempt, flow_run=run) is not None:
+            if attempts.begin_attempt(tx, number, attempt, flow_run=run) is not None:
                 assert incidents.get(tx, number) == before
                 return
             assert before.state in ours
@@ -139,7 +140,7 @@ class AnyStory(RuleBasedStateMachine):
             return
         with self.store.record() as tx:
             now = incidents.get(tx, number)
-            assert incidents.raise_attempt(tx, number, after=now.attempt, rungs=RUNGS, reason="silent") == (
+            assert attempts.raise_attempt(tx, number, after=now.attempt, rungs=RUNGS, reason="silent") == (
                 now.state in ours
             )
 
@@ -164,9 +165,9 @@ class AnyStory(RuleBasedStateMachine):
         if number is None:
             return
         moves: dict[State, Callable[[], object]] = {
-            State.HANDED_OVER: lambda: incidents.hand_over(tx, number, Outcome(Ending.REFUSED, "no"), actor=who),
-            State.ACKNOWLEDGED: lambda: incidents.acknowledge(tx, number, by=who, reason="by the link"),
-            State.RESOLVED: lambda: incidents.resolve(tx, number, Outcome(Ending.RECOVERED, "well"), actor=who),
+            State.HANDED_OVER: lambda: lifecycle.hand_over(tx, number, Outcome(Ending.REFUSED, "no"), actor=who),
+            State.ACKNOWLEDGED: lambda: lifecycle.acknowledge(tx, number, by=who, reason="by the link"),
+            State.RESOLVED: lambda: lifecycle.resolve(tx, number, Outcome(Ending.RECOVERED, "well"), actor=who),
         }
         with self.store.read() as tx:
             before = incidents.get(tx, number)
@@ -213,7 +214,7 @@ class AnyStory(RuleBasedStateMachine):
     def only_what_is_ours_may_be_worked_on(self) -> None:
         with self.store.read() as tx:
             current = {one.number: one for one in incidents.listed(tx)}
-            for table in (attempts, grants, outbox):
+            for table in (attempt_rows, grants, outbox):
                 state = "waiting" if table is outbox else "open"
                 for row in tx.conn.execute(select(table).where(table.c.state == state)):
                     assert current[row.incident].state in ours
@@ -224,7 +225,7 @@ class AnyStory(RuleBasedStateMachine):
         with self.store.read() as tx:
             for one in incidents.listed(tx):
                 if one.state in ours:
-                    assert [attempt.state for attempt in incidents.attempts_of(tx, one.number)][-1:] == ["open"]
+                    assert [attempt.state for attempt in attempts.of(tx, one.number)][-1:] == ["open"]
                 if one.state is State.HANDED_OVER:
                     *before, last = [message.state for message in messages.of(tx, one.number)]
                     assert (set(before) <= {"withdrawn"}, last) == (True, "due"), (

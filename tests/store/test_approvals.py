@@ -16,7 +16,18 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.target import Identity
-from paramedic.store import Store, StoreUnavailable, acts, approvals, claims, incidents, messages, trail
+from paramedic.store import (
+    Store,
+    StoreUnavailable,
+    acts,
+    approvals,
+    attempts,
+    claims,
+    incidents,
+    lifecycle,
+    messages,
+    trail,
+)
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 
@@ -170,8 +181,8 @@ def test_a_grant_is_for_its_attempt_and_for_no_other(timed: Store) -> None:
     incident, asked = asking(timed)
     decide(timed, asked)
     with timed.record() as tx:
-        assert incidents.raise_attempt(tx, incident.number, after=1, rungs=1, reason="silent")
-        assert incidents.begin_attempt(tx, incident.number, 2, flow_run="run-2") is None
+        assert attempts.raise_attempt(tx, incident.number, after=1, rungs=1, reason="silent")
+        assert attempts.begin_attempt(tx, incident.number, 2, flow_run="run-2") is None
     no = intend(timed, back(timed, incident, attempt=2))
     assert isinstance(no, Refusal)
     assert (no.guardrail, no.reason) == ("approval", "it needs a person's approval, and nobody was asked")
@@ -224,19 +235,19 @@ def test_after_its_time_no_answer_counts_whether_or_not_somebody_noticed(timed: 
 
 
 def _acknowledged(tx: incidents.Tx, number: int) -> None:
-    incidents.acknowledge(tx, number, by="ada", reason="by the link")
+    lifecycle.acknowledge(tx, number, by="ada", reason="by the link")
 
 
 def _handed_over(tx: incidents.Tx, number: int) -> None:
-    incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "cancelled"), actor="watchdog")
+    lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "cancelled"), actor="watchdog")
 
 
 def _resolved(tx: incidents.Tx, number: int) -> None:
-    incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+    lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
 
 
 def _given_up(tx: incidents.Tx, number: int) -> None:
-    assert incidents.raise_attempt(tx, number, after=1, rungs=1, reason="silent")
+    assert attempts.raise_attempt(tx, number, after=1, rungs=1, reason="silent")
 
 
 @pytest.mark.parametrize("move", [_acknowledged, _handed_over, _resolved, _given_up])

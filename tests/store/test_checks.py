@@ -14,7 +14,7 @@ from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.target import Target
-from paramedic.store import Store, checks, heartbeats, inbox, incidents, leases, mass_failure, pauses
+from paramedic.store import Store, checks, heartbeats, inbox, leases, lifecycle, mass_failure, pauses
 from paramedic.store.tables import check_samples, messages
 
 SECOND = timedelta(seconds=1)
@@ -337,7 +337,7 @@ def test_the_trail_is_not_waited_for_by_samples_that_change_nothing(store_url: s
 def _incident(store: Store) -> int:
     with store.record() as tx:
         (receipt, *_) = inbox.waiting(tx)
-        opened = incidents.open_incident(
+        opened = lifecycle.open_incident(
             tx,
             receipt.alert,
             service="tracking-api",
@@ -360,7 +360,7 @@ def test_what_was_seen_before_an_incident_ended_counts_for_nothing(
     number = _incident(timed)
     ending = Ending.HANDED_OVER if by.startswith("person") else Ending.REMEDIATED
     with timed.record() as tx:
-        incidents.resolve(tx, number, Outcome(ending, "mended"), actor=by)
+        lifecycle.resolve(tx, number, Outcome(ending, "mended"), actor=by)
     clock.advance(SECOND)
     see(0.0)
     assert standing(timed) is Level.OK
@@ -375,7 +375,7 @@ def test_what_goes_on_being_broken_after_the_end_must_last_for_its_time_again(
     see(1.0, 6)
     number = _incident(timed)
     with timed.record() as tx:
-        incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, "mended, they said"), actor="person:ada")
+        lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, "mended, they said"), actor="person:ada")
     clock.advance(SECOND)
     see(1.0, 4)
     assert Status.FIRING not in [one.status for one in said(timed)], "not yet a whole minute"

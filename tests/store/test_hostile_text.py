@@ -15,7 +15,21 @@ from sqlalchemy import select, text
 from store_states import ALIVE, alert, claimed, intended, look_at_the_trail, opened
 
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, acts, claims, inbox, incidents, messages, outbox, pauses
+from paramedic.store import (
+    Store,
+    acts,
+    attempts,
+    claims,
+    evidence,
+    fingerprints,
+    inbox,
+    incidents,
+    joining,
+    lifecycle,
+    messages,
+    outbox,
+    pauses,
+)
 from paramedic.store.inbox import Unreadable
 from paramedic.store.tables import metadata
 from paramedic.text import redaction
@@ -44,31 +58,31 @@ def live_through(store: Store, said: str) -> int:
         [receipt] = inbox.waiting(tx)
         number = opened(tx, target=f"unlisted:{said}", said=receipt.alert)
         assert incidents.live(tx, "tracking", f"unlisted:{said}") == incidents.get(tx, number)
-        incidents.join(tx, number, alert(f"Other {said}"), reason=said)
-        incidents.said(tx, hostile)
+        joining.join(tx, number, alert(f"Other {said}"), reason=said)
+        fingerprints.remember(tx, hostile)
         inbox.decided(tx, receipt, verdict="open", reason=said, incident=number, look_again_at=None)
         outbox.put_off(tx, number, 1, error=said, until=tx.now)
-        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
         claim = claimed(tx, number, run=said)
         held = claims.current(tx, f"unlisted:{said}")
         assert held is not None
         assert held[0].token == claim.token
-        incidents.add_evidence(tx, number, 1, kind="log-tail", taken_at=tx.now, body=said)
+        evidence.add(tx, number, 1, kind="log-tail", taken_at=tx.now, body=said)
         act = intended(tx, held[0])
         assert acts.close(tx, act, result="done", why=said, actor=said, identity=ALIVE)
-        incidents.raise_attempt(tx, number, after=1, rungs=1, reason=said)
+        attempts.raise_attempt(tx, number, after=1, rungs=1, reason=said)
         incidents.tell_timeline(tx, number, actor=said, what="health.seen", reason=said)
         incidents.note(tx, number, by=said, text=said)
         pauses.pause(tx, by=said, reason=said)
         messages.queue_trouble(tx, subject=said, body=said, same_within_minutes=10)
         messages.queue_trouble(tx, subject=said, body=said, same_within_minutes=10)
-        incidents.hand_over(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
+        lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
         for message in messages.due(tx):
             messages.take(tx, message.id)
             messages.put_off(tx, message.id, error=said, until=tx.now)
         messages.sent(tx, messages.due(tx)[0].id, person=said)
-        incidents.acknowledge(tx, number, by=said, reason=said)
-        incidents.resolve(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
+        lifecycle.acknowledge(tx, number, by=said, reason=said)
+        lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
         pauses.resume(tx, by=said, reason=said)
         claims.release(tx, claim)
         trouble = [one for one in messages.due(tx, limit=99) if one.incident is None and one.id not in earlier]

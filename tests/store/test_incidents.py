@@ -15,7 +15,22 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import IllegalMove, Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, Tx, acts, incidents, messages, outbox, trail
+from paramedic.store import (
+    Store,
+    Tx,
+    acts,
+    attempts,
+    evidence,
+    fingerprints,
+    incident_alerts,
+    incidents,
+    joining,
+    lifecycle,
+    messages,
+    outbox,
+    runbook_versions,
+    trail,
+)
 from paramedic.store.incidents import NoSuchIncident
 from paramedic.store.tables import grants
 
@@ -40,7 +55,7 @@ def test_an_incident_opens_with_its_attempt_grants_order_and_story(timed: Store)
         assert incident.ref == f"{timed.uuid}/INC-{number}"
         assert granted(tx, number) == [(1, 1, "open"), (1, 2, "open")]
         assert [order.key for order in outbox.waiting(tx)] == [f"paramedic:{timed.uuid}:1:{number}:1"]
-        assert incidents.runbook_text(tx, incident.runbook_version or "").startswith("---")
+        assert runbook_versions.runbook_text(tx, incident.runbook_version or "").startswith("---")
         assert incidents.live(tx, "tracking", TARGET) == incident
         assert messages.of(tx, number) == []
         entry = next(trail.entries(tx))
@@ -53,7 +68,7 @@ def test_an_incident_without_a_plan_waits_for_no_run(timed: Store) -> None:
         number = opened(tx, plan=False)
         assert incidents.get(tx, number).attempt == 0
         assert outbox.waiting(tx) == []
-        incidents.hand_over(tx, number, HANDED_OVER, actor="triage")
+        lifecycle.hand_over(tx, number, HANDED_OVER, actor="triage")
         assert [message.kind for message in messages.due(tx)] == ["rung"]
 
 
@@ -63,7 +78,7 @@ def _open(url: str, number: int) -> str:
         with store.record() as tx:
             live = incidents.live(tx, "tracking", TARGET)
             if live is not None:
-                incidents.join(tx, live.number, alert(), reason="the same")
+                joining.join(tx, live.number, alert(), reason="the same")
                 return live.id
             return f"INC-{opened(tx)}"
     finally:
@@ -74,7 +89,7 @@ def test_two_processes_that_open_the_same_open_one(store_url: str, store: Store)
     assert len(set(at_once(8, _open, store_url))) == 1
     with store.read() as tx:
         assert len(incidents.listed(tx)) == 1
-        assert incidents.alerts_of(tx, 1)[0]["count"] == 8
+        assert incident_alerts.of(tx, 1)[0]["count"] == 8
     assert told(store) == ["incident.opened", "attempt.raised"]
 
 
@@ -85,7 +100,7 @@ def test_the_database_itself_refuses_a_second_live_incident_of_one_target(timed:
         opened(tx)
     assert told(timed) == ["incident.opened", "attempt.raised"]
     with timed.record() as tx:
-        incidents.resolve(tx, first, WELL, actor="person:ada")
+        lifecycle.resolve(tx, first, WELL, actor="person:ada")
         second = opened(tx)
     assert second > first
 
@@ -93,7 +108,7 @@ def test_the_database_itself_refuses_a_second_live_incident_of_one_target(timed:
 def test_incidents_are_listed_newest_first_and_in_pages(timed: Store) -> None:
     with timed.record() as tx:
         numbers = [opened(tx, target=f"web-{n}/api") for n in range(5)]
-        incidents.resolve(tx, numbers[1], WELL, actor="person:ada")
+        lifecycle.resolve(tx, numbers[1], WELL, actor="person:ada")
         assert [one.number for one in incidents.listed(tx, limit=2)] == [numbers[4], numbers[3]]
         assert [one.number for one in incidents.listed(tx, before=numbers[3], limit=2)] == [numbers[2], numbers[1]]
         assert [one.number for one in incidents.listed(tx, states=(State.RESOLVED,))] == [numbers[1]]
@@ -104,7 +119,7 @@ def test_incidents_are_listed_newest_first_and_in_pages(timed: Store) -> None:
 def test_incidents_are_found_by_service_severity_and_when_they_were_opened(timed: Store, clock: Clock) -> None:
     with timed.record() as tx:
         old = opened(tx, target="web-1/api", said=alert(severity=Severity.WARNING))
-        incidents.resolve(tx, old, Outcome(Ending.RECOVERED, "well"), actor="run:1")
+        lifecycle.resolve(tx, old, Outcome(Ending.RECOVERED, "well"), actor="run:1")
     clock.advance(timedelta(hours=2))
     with timed.record() as tx:
         new = opened(tx, target="web-2/api")
@@ -113,7 +128,7 @@ def test_incidents_are_found_by_service_severity_and_when_they_were_opened(timed
         assert [one.number for one in incidents.listed(tx, severities=[Severity.WARNING])] == [old]
         assert [one.number for one in incidents.listed(tx, services=["tracking", "shop"])] == [new, old]
         assert incidents.listed(tx, services=["shop"]) == []
-        incidents.reopen(tx, old, alert(severity=Severity.WARNING, starts_at=tx.now), reason="again")
+        lifecycle.reopen(tx, old, alert(severity=Severity.WARNING, starts_at=tx.now), reason="again")
         assert [one.number for one in incidents.listed(tx, since=hour_ago)] == [new, old]
 
 
@@ -125,16 +140,16 @@ def test_a_repeat_is_counted_and_only_what_is_new_is_told(timed: Store) -> None:
     with timed.record() as tx:
         number = opened(tx, said=warning)
         for _ in range(3):
-            incidents.join(tx, number, warning, reason="the same")
-        assert incidents.alerts_of(tx, number)[0]["count"] == 4
+            joining.join(tx, number, warning, reason="the same")
+        assert incident_alerts.of(tx, number)[0]["count"] == 4
         assert incidents.get(tx, number).severity is Severity.WARNING
-        incidents.join(tx, number, alert(), reason="worse")
+        joining.join(tx, number, alert(), reason="worse")
         assert incidents.get(tx, number).severity is Severity.CRITICAL
-        incidents.join(tx, number, warning, reason="better")
+        joining.join(tx, number, warning, reason="better")
         assert incidents.get(tx, number).severity is Severity.WARNING
-        incidents.join(tx, number, alert(status=Status.RESOLVED), reason="over")
-        incidents.join(tx, number, alert("Another"), reason="another name")
-        assert [one["name"] for one in incidents.alerts_of(tx, number)] == ["Another", "TrackingApiMemory"]
+        joining.join(tx, number, alert(status=Status.RESOLVED), reason="over")
+        joining.join(tx, number, alert("Another"), reason="another name")
+        assert [one["name"] for one in incident_alerts.of(tx, number)] == ["Another", "TrackingApiMemory"]
     assert told(timed, number)[2:] == [
         "alert.firing",
         "incident.rose",
@@ -153,7 +168,7 @@ def test_the_severity_is_the_worst_of_what_fires(timed: Store, clock: Clock) -> 
 
         def severity(*said: Any) -> Severity:
             for one in said:
-                incidents.join(tx, number, one, reason="a test")
+                joining.join(tx, number, one, reason="a test")
             return incidents.get(tx, number).severity
 
         assert severity(critical) is Severity.CRITICAL
@@ -173,9 +188,9 @@ def test_what_arrives_late_about_an_earlier_start_is_counted_and_changes_nothing
     newer = alert(severity=Severity.WARNING, starts_at=NINE + timedelta(minutes=5))
     with timed.record() as tx:
         number = opened(tx, said=newer)
-        incidents.join(tx, number, alert(severity=Severity.CRITICAL, starts_at=NINE), reason="late")
+        joining.join(tx, number, alert(severity=Severity.CRITICAL, starts_at=NINE), reason="late")
         assert incidents.get(tx, number).severity is Severity.WARNING
-        one = incidents.alerts_of(tx, number)[0]
+        one = incident_alerts.of(tx, number)[0]
         assert (one["severity"], one["starts_at"], one["count"]) == ("warning", newer.starts_at, 2)
 
 
@@ -188,7 +203,7 @@ def cured(store: Store, *, rungs: int = 1, how: Outcome = WELL) -> int:
     with store.record() as tx:
         if how is WELL:
             acts.close(tx, intended(tx, claim), result="cured", why="well", actor=claim.holder)
-        incidents.resolve(tx, claim.incident, how, actor=claim.holder)
+        lifecycle.resolve(tx, claim.incident, how, actor=claim.holder)
         messages.queue_news(tx, incident=claim.incident, policy="default")
     return claim.incident
 
@@ -205,14 +220,14 @@ def test_a_reopened_incident_has_the_remedies_that_are_left(
     number = cured(timed, rungs=rungs)
     said = again(clock)
     with timed.record() as tx:
-        incident = incidents.reopen(tx, number, said, reason="it began again")
+        incident = lifecycle.reopen(tx, number, said, reason="it began again")
     with timed.read() as tx:
         assert (incident.state, incident.attempt, incident.ending, incident.ended_at) == (State.OPEN, 2, None, None)
         assert [rung for attempt, rung, state in granted(tx, number) if (attempt, state) == (2, "open")] == left
-        assert [(one.attempt, one.state) for one in incidents.attempts_of(tx, number)] == [(1, "closed"), (2, "open")]
+        assert [(one.attempt, one.state) for one in attempts.of(tx, number)] == [(1, "closed"), (2, "open")]
         assert outbox.waiting(tx)[-1].key == f"paramedic:{timed.uuid}:1:{number}:2"
         assert [message.state for message in messages.of(tx, number)] == ["withdrawn"]  # that it is over is not true
-        assert incidents.alerts_of(tx, number)[0]["count"] == 2
+        assert incident_alerts.of(tx, number)[0]["count"] == 2
         raised = trail.head(tx)
         assert raised is not None
         assert raised.actor == "triage"
@@ -223,34 +238,34 @@ def test_what_was_well_by_itself_has_all_its_remedies_again(timed: Store, clock:
     number = cured(timed, rungs=2, how=Outcome(Ending.RECOVERED, "seen well"))
     said = again(clock)
     with timed.record() as tx:
-        incidents.reopen(tx, number, said, reason="it began again")
+        lifecycle.reopen(tx, number, said, reason="it began again")
         assert [rung for attempt, rung, _ in granted(tx, number) if attempt == 2] == [1, 2]
-        assert incidents.begin_attempt(tx, number, 2, flow_run="run-2") is None
-        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is not None
+        assert attempts.begin_attempt(tx, number, 2, flow_run="run-2") is None
+        assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is not None
 
 
 def test_the_severity_of_a_reopened_incident_is_what_fires_now(timed: Store, clock: Clock) -> None:
     number = cured(timed)
     warning = replace(again(clock), severity=Severity.WARNING, fingerprint="another")
     with timed.record() as tx:
-        assert incidents.reopen(tx, number, warning, reason="again").severity is Severity.WARNING
+        assert lifecycle.reopen(tx, number, warning, reason="again").severity is Severity.WARNING
 
 
 @pytest.mark.parametrize("ending", [Ending.HANDED_OVER, Ending.REFUSED])
 def test_what_a_person_has_ended_is_not_opened_again(timed: Store, clock: Clock, ending: Ending) -> None:
     with timed.record() as tx:
         number = opened(tx)
-        incidents.resolve(tx, number, Outcome(ending, "mended"), actor="person:ada")
+        lifecycle.resolve(tx, number, Outcome(ending, "mended"), actor="person:ada")
         assert cure_of(tx) is None
     before = told(timed)
     with pytest.raises(IllegalMove, match="is not opened again"), timed.record() as tx:
-        incidents.reopen(tx, number, again(clock), reason="again")
+        lifecycle.reopen(tx, number, again(clock), reason="again")
     assert told(timed) == before
 
 
 def cure_of(tx: Tx, said: Alert | None = None, **other: str) -> tuple[int, datetime] | None:
     where = {"service": "tracking", "target": TARGET, "runbook": PLAN.runbook} | other
-    return incidents.cured(tx, said or alert(), **where)
+    return incident_alerts.cured(tx, said or alert(), **where)
 
 
 def test_only_the_last_incident_of_the_same_fault_may_be_opened_again(timed: Store, clock: Clock) -> None:
@@ -265,27 +280,27 @@ def test_only_the_last_incident_of_the_same_fault_may_be_opened_again(timed: Sto
         assert cure_of(tx, target="web-2/api") is None
         other = opened(tx, said=alert("Another"))
         assert cure_of(tx) == well
-        incidents.resolve(tx, other, HANDED_OVER, actor="person:ada")
+        lifecycle.resolve(tx, other, HANDED_OVER, actor="person:ada")
         assert cure_of(tx) == well
         later = opened(tx)
         assert cure_of(tx) is None
-        incidents.resolve(tx, later, HANDED_OVER, actor="person:ada")
+        lifecycle.resolve(tx, later, HANDED_OVER, actor="person:ada")
         assert cure_of(tx) is None
 
 
 def test_the_newest_word_under_a_fingerprint_is_kept(timed: Store) -> None:
     with timed.write() as tx:
-        assert incidents.last_said(tx, alert().fingerprint) is None
-        incidents.said(tx, alert())
-        incidents.said(tx, alert(status=Status.RESOLVED, starts_at=NINE + timedelta(minutes=1)))
-        assert incidents.last_said(tx, alert().fingerprint) == LastWord(Status.RESOLVED, NINE + timedelta(minutes=1))
+        assert fingerprints.last_word(tx, alert().fingerprint) is None
+        fingerprints.remember(tx, alert())
+        fingerprints.remember(tx, alert(status=Status.RESOLVED, starts_at=NINE + timedelta(minutes=1)))
+        assert fingerprints.last_word(tx, alert().fingerprint) == LastWord(Status.RESOLVED, NINE + timedelta(minutes=1))
 
 
 def test_a_target_is_well_since_its_last_verified_ending(timed: Store, clock: Clock) -> None:
     with timed.record() as tx:
         assert incidents.well_at(tx, TARGET) is None
-        incidents.resolve(tx, opened(tx), WELL, actor="run:1")
-        incidents.hand_over(tx, opened(tx, target="web-2/api"), HANDED_OVER, actor="run:2")
+        lifecycle.resolve(tx, opened(tx), WELL, actor="run:1")
+        lifecycle.hand_over(tx, opened(tx, target="web-2/api"), HANDED_OVER, actor="run:2")
     since = clock.now()
     clock.advance(timedelta(minutes=5))
     with timed.read() as tx:
@@ -299,40 +314,40 @@ def test_a_target_is_well_since_its_last_verified_ending(timed: Store, clock: Cl
 def test_the_same_run_may_begin_again_and_another_may_not(timed: Store) -> None:
     with timed.record() as tx:
         number = opened(tx)
-        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
-        assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
-        said = incidents.begin_attempt(tx, number, 1, flow_run="run-2")
+        assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
+        said = attempts.begin_attempt(tx, number, 1, flow_run="run-2")
         assert said == f"flow run run-1 already works on attempt 1 at INC-{number}"
         assert incidents.get(tx, number).state is State.WORKING
-        assert [one.flow_run for one in incidents.open_attempts(tx)] == ["run-1"]
+        assert [one.flow_run for one in attempts.open_attempts(tx)] == ["run-1"]
     assert told(timed, number)[2:] == ["attempt.began", "attempt.began_again"]
 
 
 def test_the_run_that_began_before_prefects_answer_came_is_kept(timed: Store) -> None:
     with timed.record() as tx:
         number = opened(tx)
-        incidents.begin_attempt(tx, number, 1, flow_run="run-1")
-        incidents.dispatched(tx, number, 1, flow_run="run-2")
-        attempt = incidents.attempt_of(tx, number, 1)
+        attempts.begin_attempt(tx, number, 1, flow_run="run-1")
+        attempts.dispatched(tx, number, 1, flow_run="run-2")
+        attempt = attempts.get(tx, number, 1)
     assert attempt is not None
     assert attempt.flow_run == "run-1"
     assert attempt.dispatched_at is not None
 
 
 def _raise(tx: Tx, number: int) -> None:
-    assert incidents.raise_attempt(tx, number, after=1, rungs=1, reason="silent")
+    assert attempts.raise_attempt(tx, number, after=1, rungs=1, reason="silent")
 
 
 def _hand_over(tx: Tx, number: int) -> None:
-    incidents.hand_over(tx, number, HANDED_OVER, actor="watchdog")
+    lifecycle.hand_over(tx, number, HANDED_OVER, actor="watchdog")
 
 
 def _acknowledge(tx: Tx, number: int) -> None:
-    incidents.acknowledge(tx, number, by="ada", reason="by the link")
+    lifecycle.acknowledge(tx, number, by="ada", reason="by the link")
 
 
 def _resolve(tx: Tx, number: int) -> None:
-    incidents.resolve(tx, number, WELL, actor="person:ada")
+    lifecycle.resolve(tx, number, WELL, actor="person:ada")
 
 
 @pytest.mark.parametrize(
@@ -349,10 +364,10 @@ def test_a_run_of_an_attempt_that_is_over_does_not_begin(
 ) -> None:
     with timed.record() as tx:
         number = opened(tx)
-        incidents.begin_attempt(tx, number, 1, flow_run="run-1")
+        attempts.begin_attempt(tx, number, 1, flow_run="run-1")
         before(tx, number)
         told_before = trail.head(tx)
-        said = incidents.begin_attempt(tx, number, 1, flow_run="run-1")
+        said = attempts.begin_attempt(tx, number, 1, flow_run="run-1")
         assert said is not None
         assert words in said
         assert trail.head(tx) == told_before
@@ -360,20 +375,20 @@ def test_a_run_of_an_attempt_that_is_over_does_not_begin(
 
 def test_a_run_of_an_attempt_that_never_was_does_not_begin(timed: Store) -> None:
     with timed.record() as tx:
-        assert incidents.begin_attempt(tx, opened(tx), 2, flow_run="run-1") == "INC-1 has no attempt 2"
+        assert attempts.begin_attempt(tx, opened(tx), 2, flow_run="run-1") == "INC-1 has no attempt 2"
 
 
 def test_a_higher_attempt_takes_grants_and_order_from_the_one_before(timed: Store) -> None:
     with timed.record() as tx:
         number = opened(tx, rungs=2)
-        _ = incidents.raise_attempt(tx, number, after=1, rungs=2, reason="the run died")
+        _ = attempts.raise_attempt(tx, number, after=1, rungs=2, reason="the run died")
         assert incidents.get(tx, number).attempt == 2
         assert granted(tx, number) == [(1, 1, "revoked"), (1, 2, "revoked"), (2, 1, "open"), (2, 2, "open")]
         assert [order.attempt for order in outbox.waiting(tx)] == [2]
-        assert [one.state for one in incidents.attempts_of(tx, number)] == ["given_up", "open"]
-        assert incidents.begin_attempt(tx, number, 2, flow_run="run-2") is None
-        assert not incidents.raise_attempt(tx, number, after=1, rungs=2, reason="too late")
-        assert not incidents.raise_attempt(tx, number, after=3, rungs=2, reason="too early")
+        assert [one.state for one in attempts.of(tx, number)] == ["given_up", "open"]
+        assert attempts.begin_attempt(tx, number, 2, flow_run="run-2") is None
+        assert not attempts.raise_attempt(tx, number, after=1, rungs=2, reason="too late")
+        assert not attempts.raise_attempt(tx, number, after=3, rungs=2, reason="too early")
 
 
 @pytest.mark.parametrize("state", [_hand_over, _acknowledge, _resolve])
@@ -381,7 +396,7 @@ def test_what_a_person_has_or_what_has_ended_is_not_handed_on(timed: Store, stat
     with timed.record() as tx:
         number = opened(tx)
         state(tx, number)
-        assert not incidents.raise_attempt(tx, number, after=1, rungs=1, reason="silent")
+        assert not attempts.raise_attempt(tx, number, after=1, rungs=1, reason="silent")
         assert [grant for *_, grant in granted(tx, number)] == ["revoked"]
         assert outbox.waiting(tx) == []
 
@@ -389,7 +404,7 @@ def test_what_a_person_has_or_what_has_ended_is_not_handed_on(timed: Store, stat
 def _raise_once(url: str, incident: int, number: int) -> bool:
     store = Store(url)
     with store.record() as tx:
-        raised = incidents.raise_attempt(tx, incident, after=1, rungs=1, reason=f"seen by {number}")
+        raised = attempts.raise_attempt(tx, incident, after=1, rungs=1, reason=f"seen by {number}")
     store.close()
     return raised
 
@@ -417,7 +432,7 @@ def test_a_rung_that_may_have_touched_the_target_is_not_granted_again(
         act = intended(tx, claim)
         if result is not None:
             acts.close(tx, act, result=result, why="", actor="a")
-        incidents.raise_attempt(tx, claim.incident, after=1, rungs=2, reason="the run died")
+        attempts.raise_attempt(tx, claim.incident, after=1, rungs=2, reason="the run died")
         again = [rung for attempt, rung, _ in granted(tx, claim.incident) if attempt == 2]
     assert again == ([1, 2] if granted_again else [2])
 
@@ -427,7 +442,7 @@ def test_a_rung_spent_two_attempts_ago_is_not_granted_again(timed: Store) -> Non
     with timed.record() as tx:
         acts.close(tx, intended(tx, claim), result="done", why="", actor="a")
         for attempt in (1, 2, 3):
-            incidents.raise_attempt(tx, claim.incident, after=attempt, rungs=1, reason="the run died")
+            attempts.raise_attempt(tx, claim.incident, after=attempt, rungs=1, reason="the run died")
         assert [one for one in granted(tx, claim.incident) if one[2] == "open"] == []
 
 
@@ -438,7 +453,7 @@ def test_handing_over_revokes_first_and_pages_now(timed: Store) -> None:
     claim = working(timed)
     with timed.record() as tx:
         act = intended(tx, claim)
-        incident = incidents.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
+        incident = lifecycle.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
         assert (incident.state, incident.ending, incident.because) == (
             State.HANDED_OVER,
             Ending.HANDED_OVER,
@@ -446,7 +461,7 @@ def test_handing_over_revokes_first_and_pages_now(timed: Store) -> None:
         )
         assert [message.rung for message in messages.due(tx, incident=claim.incident)] == [0]
         assert acts.open_on(tx, TARGET) == act  # still open: only a look at the target or a person decides it
-        again = incidents.hand_over(tx, claim.incident, Outcome(Ending.REFUSED, "again"), actor="watchdog")
+        again = lifecycle.hand_over(tx, claim.incident, Outcome(Ending.REFUSED, "again"), actor="watchdog")
         assert again == incident
         assert len(messages.of(tx, claim.incident)) == 1
 
@@ -454,35 +469,35 @@ def test_handing_over_revokes_first_and_pages_now(timed: Store) -> None:
 def test_an_acknowledgement_stops_the_climb_and_says_who(timed: Store, clock: Clock) -> None:
     with timed.record() as tx:
         number = opened(tx)
-        incidents.hand_over(tx, number, HANDED_OVER, actor="triage")
-        incident = incidents.acknowledge(tx, number, by="ada", reason="by the link")
+        lifecycle.hand_over(tx, number, HANDED_OVER, actor="triage")
+        incident = lifecycle.acknowledge(tx, number, by="ada", reason="by the link")
         assert (incident.state, incident.acknowledged_by, incident.acknowledged_at) == (
             State.ACKNOWLEDGED,
             "ada",
             clock.now(),
         )
         assert [message.state for message in messages.of(tx, number)] == ["withdrawn"]
-        assert incidents.acknowledge(tx, number, by="ada", reason="clicked twice") == incident
-        assert incidents.acknowledge(tx, number, by="bob", reason="takes it").acknowledged_by == "bob"
+        assert lifecycle.acknowledge(tx, number, by="ada", reason="clicked twice") == incident
+        assert lifecycle.acknowledge(tx, number, by="bob", reason="takes it").acknowledged_by == "bob"
     assert told(timed, number).count("incident.acknowledged") == 2
 
 
 def test_an_acknowledgement_while_automation_works_takes_it_away_from_it(timed: Store) -> None:
     claim = working(timed)
     with timed.record() as tx:
-        incident = incidents.acknowledge(tx, claim.incident, by="ada", reason="by the link")
+        incident = lifecycle.acknowledge(tx, claim.incident, by="ada", reason="by the link")
         assert incident.ending is Ending.HANDED_OVER
-        assert incidents.begin_attempt(tx, claim.incident, 1, flow_run="run-1") is not None
+        assert attempts.begin_attempt(tx, claim.incident, 1, flow_run="run-1") is not None
         with pytest.raises(IllegalMove, match="it is ada's, whatever a run says"):
-            incidents.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
+            lifecycle.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
 
 
 def test_a_persons_word_ends_it_and_decides_what_was_open(timed: Store, clock: Clock) -> None:
     claim = working(timed)
     with timed.record() as tx:
         act = intended(tx, claim)
-        incidents.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
-        incident = incidents.resolve(tx, claim.incident, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
+        lifecycle.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
+        incident = lifecycle.resolve(tx, claim.incident, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
         assert (incident.state, incident.ended_at) == (State.RESOLVED, clock.now())
         assert acts.get(tx, act.id).result == "decided"
         assert acts.open_on(tx, TARGET) is None
@@ -496,7 +511,7 @@ ENDINGS: list[Callable[[Tx, int], Any]] = [_hand_over, _acknowledge, _resolve]
 def test_what_has_ended_ends_once(timed: Store, clock: Clock, move: Callable[[Tx, int], Any]) -> None:
     with timed.record() as tx:
         number = opened(tx)
-        ended = incidents.resolve(tx, number, WELL, actor="run:1")
+        ended = lifecycle.resolve(tx, number, WELL, actor="run:1")
     before = told(timed)
     clock.advance(timedelta(minutes=1))
     with pytest.raises(IllegalMove, match="that is resolved cannot become"), timed.record() as tx:
@@ -510,9 +525,9 @@ def test_a_move_that_somebody_else_made_first_is_not_made_over_it(timed: Store) 
     with timed.record() as tx:
         number = opened(tx)
         stale: Incident = incidents.get(tx, number)
-        incidents.hand_over(tx, number, HANDED_OVER, actor="watchdog")
+        lifecycle.hand_over(tx, number, HANDED_OVER, actor="watchdog")
         with pytest.raises(IllegalMove, match="moved by somebody else"):
-            incidents._set_state(tx, stale, State.WORKING)
+            incidents.set_state(tx, stale, State.WORKING)
 
 
 def _end(url: str, incident: int, number: int) -> str:
@@ -547,8 +562,8 @@ def test_evidence_is_kept_in_the_order_it_was_taken(timed: Store, clock: Clock) 
     with timed.write() as tx:
         number = opened(tx)
         for kind in ("memory", "process-tree", "log-tail"):
-            incidents.add_evidence(tx, number, 1, kind=kind, taken_at=clock.now(), body=f"the {kind}")
-        seen = incidents.evidence_of(tx, number)
+            evidence.add(tx, number, 1, kind=kind, taken_at=clock.now(), body=f"the {kind}")
+        seen = evidence.of(tx, number)
     assert [(one["kind"], one["body"]) for one in seen] == [
         ("memory", "the memory"),
         ("process-tree", "the process-tree"),
@@ -570,6 +585,6 @@ def test_a_claim_for_an_incident_is_of_its_target(timed: Store) -> None:
     with timed.record() as tx:
         number = opened(tx)
         claim = claimed(tx, number)
-        incidents.begin_attempt(tx, number, 1, flow_run="run-1")
+        attempts.begin_attempt(tx, number, 1, flow_run="run-1")
         assert claim.target == incidents.get(tx, number).target
         assert intended(tx, claim, limits=replace(FREE, cooldown=timedelta(minutes=1))).target == TARGET

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from store_states import ALIVE, DEADLINE, FREE, TARGET, claimed, intended, look_at_the_trail, opened, told
 
 from paramedic.remediation.guardrail import Refusal
-from paramedic.store import Store, Tx, acts, claims, incidents, maintenance
+from paramedic.store import Store, Tx, acts, attempts, claims, maintenance
 from paramedic.store.claims import Claim
 from paramedic.store.maintenance import NoSuchWindow
 from paramedic.store.tables import trail
@@ -31,7 +31,7 @@ def planned(tx: Tx, *, target: str | None = None, begins: int = 0, ends: int = 6
 
 def at_work(tx: Tx) -> Claim:
     number = opened(tx)
-    assert incidents.begin_attempt(tx, number, 1, flow_run="run-1") is None
+    assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
     claim = claimed(tx, number)
     assert claims.renew(tx, claim, timedelta(days=2))
     return claim

@@ -6,7 +6,7 @@ from databases import Clock, at_once
 from store_states import opened
 
 from paramedic.alerts.alert import Severity
-from paramedic.store import Store, Tx, incidents, messages, outbox
+from paramedic.store import Store, Tx, lifecycle, messages, outbox
 from paramedic.store.messages import HOLD, QueuedMessage
 
 MINUTE = timedelta(minutes=1)
@@ -108,7 +108,7 @@ def test_a_rung_is_due_at_its_time_and_withdrawn_by_an_acknowledgement(timed: St
         messages.take(tx, taken.id)
     clock.advance(MINUTE)
     with timed.record() as tx:
-        incidents.acknowledge(tx, number, by="ada", reason="by the link")
+        lifecycle.acknowledge(tx, number, by="ada", reason="by the link")
         assert [message.kind for message in messages.due(tx)] == ["news"]
         messages.put_off(tx, taken.id, error="late", until=tx.now)  # the sender that was in the middle of it
         assert [message.kind for message in messages.due(tx)] == ["news"]
@@ -141,7 +141,7 @@ def test_an_order_is_asked_for_until_it_is_sent_or_nobody_wants_it(timed: Store,
     with timed.record() as tx:
         [order] = outbox.waiting(tx)
         assert (order.incident, order.tries, order.last_error) == (one, 1, "503")
-        incidents.acknowledge(tx, one, by="ada", reason="by the link")
+        lifecycle.acknowledge(tx, one, by="ada", reason="by the link")
         assert outbox.waiting(tx) == []
         assert outbox.oldest_waiting(tx) is None
         assert not outbox.sent(tx, one, 1)

@@ -17,8 +17,8 @@ from paramedic.paging import Pager
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
-from paramedic.store import Store, incidents, trail
-from paramedic.store.incidents import Plan
+from paramedic.store import Store, lifecycle, trail
+from paramedic.store.runbook_versions import Plan
 from tasks import detect, verify
 from tasks import work as hand
 from tasks.detect import still_failing
@@ -81,7 +81,7 @@ def work(
 
     with store.record() as tx:
         plan = Plan(runbook.name, runbook.version, runbook.text, rungs=1)
-        incident = incidents.open_incident(
+        incident = lifecycle.open_incident(
             tx, alert(), service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
         )
     one = Work(settings, store, Pager(store, settings, on_call()), incident, runbook, at, 1, "run-1")

@@ -19,8 +19,8 @@ from paramedic.paging import Pager
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
-from paramedic.store import Store, checks, incidents, mass_failure
-from paramedic.store.incidents import Plan
+from paramedic.store import Store, checks, lifecycle, mass_failure
+from paramedic.store.runbook_versions import Plan
 from tasks.diagnose import values
 from tasks.measure import measure
 from tasks.work import Work
@@ -70,7 +70,7 @@ def at_work(store: Store, service: Service, tmp_path: Path) -> Callable[..., Wor
         )
         with store.record() as tx:
             plan = Plan(one.name, one.version, one.text, rungs=1)
-            incident = incidents.open_incident(
+            incident = lifecycle.open_incident(
                 tx, alert, service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
             )
         return Work(settings, store, Pager(store, settings, on_call()), incident, one, at, 1, "run-1")
@@ -131,7 +131,7 @@ def test_what_was_seen_before_the_last_incident_ended_counts_for_nothing(
     work = at_work()
     _saw(store, work, 1, 3)
     with store.record() as tx:
-        incidents.resolve(tx, work.incident.number, Outcome(Ending.HANDED_OVER, "mended by hand"), actor="person:ada")
+        lifecycle.resolve(tx, work.incident.number, Outcome(Ending.HANDED_OVER, "mended by hand"), actor="person:ada")
     assert measure(work).sight is Sight.WELL
 
 

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, acts, incidents
+from paramedic.store import Store, acts, incidents, lifecycle
 from paramedic.text.redaction import forget_all, remember
 from tasks import prefect_artifacts
 from tasks.prefect_artifacts import page, quoted, show, show_incident
@@ -48,11 +48,11 @@ def _page(store: Store, number: int) -> str:
 def test_no_word_from_outside_is_more_than_quoted_text(store: Store) -> None:
     plain = handed_over(store, because="still failing", title="TrackingApiMemory")
     with store.record() as tx:
-        incidents.resolve(tx, plain.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+        lifecycle.resolve(tx, plain.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
         incidents.note(tx, plain.number, by="ada", text="x")
     hostile = handed_over(store, because=HOSTILE, title=HOSTILE)
     with store.record() as tx:
-        incidents.resolve(tx, hostile.number, Outcome(Ending.HANDED_OVER, HOSTILE), actor=f"person:{HOSTILE}")
+        lifecycle.resolve(tx, hostile.number, Outcome(Ending.HANDED_OVER, HOSTILE), actor=f"person:{HOSTILE}")
         incidents.note(tx, hostile.number, by=HOSTILE, text=HOSTILE)
     assert "onerror" in _page(store, hostile.number)
     assert _kinds(_page(store, hostile.number)) == _kinds(_page(store, plain.number))
@@ -64,7 +64,7 @@ def test_the_page_says_what_was_wrong_what_was_done_and_how_it_ended(store: Stor
     with store.record() as tx:
         acts.close(tx, act, result="done", why="it answered", actor="run:run-1")
         outcome = Outcome(Ending.REMEDIATED, "the restart helped, verified")
-        incidents.resolve(tx, incident.number, outcome, actor="run:run-1")
+        lifecycle.resolve(tx, incident.number, outcome, actor="run:run-1")
     said = _page(store, incident.number)
     assert said.startswith("# INC-1: TrackingApiMemory on web-1/tracking-api\n")
     for part in ("## What was done", "the restart helped, verified", "it answered", "nothing is left to do"):
@@ -75,7 +75,7 @@ def test_the_page_says_how_to_go_on_in_every_state(store: Store) -> None:
     given = handed_over(store)
     assert "`paramedic incident ack INC-1 --by NAME`" in _page(store, given.number)
     with store.record() as tx:
-        incidents.acknowledge(tx, given.number, by="ada", reason="by the link in a message")
+        lifecycle.acknowledge(tx, given.number, by="ada", reason="by the link in a message")
     assert "Somebody has it" in _page(store, given.number)
     assert "attempt 1, in a run of its own" in _page(store, begun(store, "web-2/tracking-api").number)
 

@@ -16,8 +16,8 @@ from paramedic.machine.clock import utc_now
 from paramedic.paging import Pager
 from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
-from paramedic.store import Store, acts, incidents
-from paramedic.store.incidents import Plan
+from paramedic.store import Store, acts, attempts, lifecycle
+from paramedic.store.runbook_versions import Plan
 from tasks.kinds import _intend
 from tasks.work import Work
 
@@ -44,7 +44,7 @@ def act(store: Store, settings: Settings) -> Callable[..., str | None]:
     sent = fingerprint("alertmanager", labels)
     alert = Alert("alertmanager", "TrackingApiMemory", Severity.CRITICAL, Status.FIRING, utc_now(), sent, labels)
     with store.record() as tx:
-        incident = incidents.open_incident(
+        incident = lifecycle.open_incident(
             tx,
             alert,
             service=target.service,
@@ -53,7 +53,7 @@ def act(store: Store, settings: Settings) -> Callable[..., str | None]:
             reason="it is new",
             plan=Plan(one.name, one.version, one.text, rungs=1),
         )
-        assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
+        assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         claim = claimed(tx, incident.number)
     work = Work(settings, store, Pager(store, settings, on_call()), incident, one, target, 1, "run-1")
     hold = cast("Any", type("Held", (), {"claim": claim}))

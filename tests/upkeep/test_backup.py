@@ -35,10 +35,12 @@ from paramedic.store import (
     Store,
     acts,
     approvals,
+    attempts,
     claims,
     inbox,
     incidents,
     leases,
+    lifecycle,
     maintenance,
     messages,
     oncall_overrides,
@@ -174,7 +176,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
     waits, (works, claim), (open_act, act) = ordered(store, "a/1"), holding(store, "a/2"), acting(store, "a/3")
     told = handed_over(store, title="Another")
     with store.record() as tx:
-        theirs = incidents.acknowledge(tx, handed_over_in(tx, "a/5"), by="eve", reason="hers")
+        theirs = lifecycle.acknowledge(tx, handed_over_in(tx, "a/5"), by="eve", reason="hers")
     inbox.receive(store, [alert("Undecided")], source="alertmanager", sender="x")
     with store.write() as tx:  # as it stands when the first rung has left
         tx.conn.execute(text("UPDATE messages SET state = 'sent', rung = 1 WHERE kind = 'rung'"))
@@ -185,7 +187,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
     store = opened(life)
     with store.record() as tx:  # the life that will be lost goes on
         incidents.note(tx, told.number, by="ada", text="lost")
-        lost = incidents.open_incident(
+        lost = lifecycle.open_incident(
             tx, alert("Lost"), service="s", target="a/6", policy="default", reason="r", plan=None
         )
     store.close()
@@ -202,7 +204,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
     with store.record() as tx:
         assert "restored from a backup" in pauses.standing(tx)[0].reason
         assert outbox.waiting(tx) == []
-        assert incidents.open_attempts(tx) == []
+        assert attempts.open_attempts(tx) == []
         states = {one.target: one.state for one in incidents.listed(tx)}
         assert states == dict.fromkeys(("a/1", "a/2", "a/3", told.target), State.HANDED_OVER) | {
             "a/5": State.ACKNOWLEDGED
@@ -221,12 +223,12 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
         trouble = next(m for m in due if m.kind == "trouble")
         assert theirs.id in trouble.body
         assert len(inbox.waiting(tx)) == 1, "an alert that got its 202 is not lost"
-        assert incidents.begin_attempt(tx, works.number, 1, flow_run="run-1") is not None, "the run of the past"
+        assert attempts.begin_attempt(tx, works.number, 1, flow_run="run-1") is not None, "the run of the past"
         assert not claims.renew(tx, claim, timedelta(seconds=10))
         again = claims.take(tx, target="a/2", incident=1, attempt=1, holder="x", lease=timedelta(seconds=10))
         assert isinstance(again, Claim)
         assert again.token > claim.token + 1000, "who still holds a token of the lost life is fenced off"
-        new = incidents.open_incident(
+        new = lifecycle.open_incident(
             tx, alert("New"), service="s", target="a/7", policy="default", reason="r", plan=None
         )
         assert new.number > lost.number + 1000, "a link in a message of the lost life means no other incident now"
@@ -235,7 +237,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
 
 
 def handed_over_in(tx: incidents.Tx, target: str) -> int:
-    return incidents.open_incident(
+    return lifecycle.open_incident(
         tx, alert("Theirs"), service="s", target=target, policy="default", reason="r", plan=None
     ).number
 
@@ -258,7 +260,7 @@ def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Sett
         assert [one.kind for one in messages.due(tx, incident=waits.incident)] == ["rung"], "nobody is asked any more"
         assert [one.id for one in approvals.to_resume(tx)] == [granted.id, waits.id], "Prefect lets their runs go"
         for asked in (waits, granted):
-            assert "is over (closed)" in (incidents.begin_attempt(tx, asked.incident, 1, flow_run="run-1") or "")
+            assert "is over (closed)" in (attempts.begin_attempt(tx, asked.incident, 1, flow_run="run-1") or "")
             claim = claims.take(
                 tx, target=asked.target, incident=asked.incident, attempt=1, holder="run:run-1", lease=LEASE
             )
@@ -336,7 +338,7 @@ def test_a_run_of_the_lost_life_is_never_taken_for_a_dispatch(
         incident = ordered(store, "a/1", name="Later")
         Dispatch(store, prefect, lambda: None).work()
         with store.read() as tx:
-            attempt = incidents.attempt_of(tx, incident.number, 1)
+            attempt = attempts.get(tx, incident.number, 1)
         assert attempt is not None
         assert (incident.number, attempt.flow_run) == (2, f"run-{at_generation}")
         store.close()

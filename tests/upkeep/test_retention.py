@@ -24,7 +24,18 @@ from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import from_iso, iso
 from paramedic.settings import ROOT, Settings
-from paramedic.store import Store, inbox, incidents, messages, trail
+from paramedic.store import (
+    Store,
+    attempts,
+    evidence,
+    fingerprints,
+    inbox,
+    incidents,
+    joining,
+    lifecycle,
+    messages,
+    trail,
+)
 from paramedic.store.inbox import Unreadable
 from paramedic.store.tables import metadata
 from paramedic.upkeep import checkpoints, retention
@@ -54,17 +65,17 @@ def took(store: Store, **labels: str) -> None:
     with store.record() as tx:
         for receipt in inbox.waiting(tx):
             inbox.decided(tx, receipt, verdict="drop", reason="r", incident=None, look_again_at=None)
-        incidents.said(tx, one)
+        fingerprints.remember(tx, one)
 
 
 def seen(store: Store, incident: Incident) -> None:
     with store.write() as tx:
-        incidents.add_evidence(tx, incident.number, 1, kind="memory", taken_at=tx.now, body="much")
+        evidence.add(tx, incident.number, 1, kind="memory", taken_at=tx.now, body="much")
 
 
 def over(store: Store, incident: Incident) -> None:
     with store.record() as tx:
-        incidents.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+        lifecycle.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
 
 
 def test_each_thing_goes_when_its_time_is_over_and_not_before(timed: Store, clock: Clock, settings: Settings) -> None:
@@ -102,7 +113,7 @@ def test_what_an_open_incident_needs_stays_however_old(timed: Store, clock: Cloc
     with timed.record() as tx:
         [receipt] = inbox.waiting(tx)
         inbox.decided(tx, receipt, verdict="join", reason="r", incident=incident.number, look_again_at=None)
-        incidents.said(tx, alert())
+        fingerprints.remember(tx, alert())
         messages.sent(tx, messages.of(tx, incident.number)[0].id, person="ada")
     before = counts(timed)
     clock.advance(999 * DAY)
@@ -127,10 +138,10 @@ def test_an_alert_that_its_sender_still_repeats_is_known_however_long_ago_it_beg
 ) -> None:
     incident = handed_over(timed)
     with timed.record() as tx:
-        incidents.said(tx, alert())
+        fingerprints.remember(tx, alert())
     clock.advance(15 * DAY)
     with timed.record() as tx:
-        incidents.join(tx, incident.number, alert(), reason="again")
+        joining.join(tx, incident.number, alert(), reason="again")
     over(timed, incident)
     assert "fingerprints" not in prune(timed, settings).removed
     clock.advance(11 * DAY)
@@ -217,7 +228,7 @@ def test_prefects_own_runs_go_when_they_are_ours_finished_old_and_not_needed(
     settings = settings.model_copy(update={"prefect_api_url": url, "keep_prefect_runs": 5 * DAY})
     working = ordered(timed)
     with timed.record() as tx:
-        assert incidents.begin_attempt(tx, working.number, 1, flow_run="needed") is None
+        assert attempts.begin_attempt(tx, working.number, 1, flow_run="needed") is None
     old = clock.now() - 6 * DAY
     prefect.add("needed", old)
     for number in range(300):

@@ -21,7 +21,7 @@ from paramedic.audit.chain import Verification, verify
 from paramedic.errors import Refused
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.settings import Settings
-from paramedic.store import Store, incidents, seals
+from paramedic.store import Store, incidents, lifecycle, seals
 from paramedic.store import trail as kept
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import trail as table
@@ -45,7 +45,7 @@ def life(own_url: str, tmp_path: Path) -> Settings:
     ended = handed_over(store)
     with store.record() as tx:
         incidents.note(tx, ended.number, by="ada", text="what a person wrote")
-        incidents.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+        lifecycle.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
     checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
     clock.advance(timedelta(days=1))
     ordered(store, "a/2", name="Another")
@@ -108,7 +108,7 @@ def test_what_leaves_is_in_the_segment_and_the_chain_goes_on(life: Settings, tmp
     store = Store(life.store())
     with store.record() as tx:
         assert tx.conn.execute(select(trail_contents).where(trail_contents.c.seq <= one.seq)).all() == []
-        incidents.resolve(tx, 2, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+        lifecycle.resolve(tx, 2, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
         assert list(kept.entries(tx))[-1].seq == after[-1] + 1
     store.close()
     two = sealed(life, tmp_path / "two", before=LATE)
@@ -244,7 +244,7 @@ def test_the_role_that_writes_the_trail_cannot_seal_it(postgres: Postgres, tmp_p
     store = Store(url)
     ended = handed_over(store)
     with store.record() as tx:
-        incidents.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+        lifecycle.resolve(tx, ended.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
     with pytest.raises(Refused, match="PARAMEDIC_STORE_OWNER_URL"):
         segment.seal(store, keys.signing_key(settings), tmp_path / "one", before=LATE + timedelta(days=9999))
     store.close()

@@ -10,9 +10,9 @@ from watchdog_harness import Kennel
 from paramedic.incidents.incident import Incident, State
 from paramedic.remediation.approval import Answer
 from paramedic.settings import Settings
-from paramedic.store import Store, approvals, claims, incidents
+from paramedic.store import Store, approvals, attempts, claims, lifecycle
+from paramedic.store.attempts import Attempt
 from paramedic.store.claims import Claim
-from paramedic.store.incidents import Attempt
 from paramedic.watchdog.attempts import AttemptProgress, AttemptVerdict, Suspect, judge, suspect
 from paramedic.watchdog.prefect_status import GONE, PrefectStatus
 
@@ -87,7 +87,7 @@ def test_the_fate_of_an_attempt(
 ) -> None:
     incident = dispatched(timed)
     with timed.read() as tx:
-        attempt = incidents.attempt_of(tx, incident.number, 1)
+        attempt = attempts.get(tx, incident.number, 1)
     assert attempt is not None
     fate, reason = judge(Suspect(attempt, incident, stand, timedelta(seconds=seconds)), state, Settings())
     assert fate is right, reason
@@ -97,7 +97,7 @@ def test_the_fate_of_an_attempt(
 def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, kennel: Kennel) -> None:
     def look(incident: Incident) -> Suspect | None:
         with timed.read() as tx:
-            attempt: Attempt | None = incidents.attempt_of(tx, incident.number, 1)
+            attempt: Attempt | None = attempts.get(tx, incident.number, 1)
             assert attempt is not None
             return suspect(tx, attempt)
 
@@ -122,7 +122,7 @@ def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, kenn
     assert stands(working) is AttemptProgress.LAPSED
     assert stands(done) is AttemptProgress.UNCLAIMED
     with timed.record() as tx:
-        incidents.acknowledge(tx, working.number, by="ada", reason="on the command line")
+        lifecycle.acknowledge(tx, working.number, by="ada", reason="on the command line")
     assert look(working) is None
 
 
@@ -183,7 +183,7 @@ def test_an_attempt_that_waits_for_a_person_is_not_suspected_until_its_time_is_o
 def test_who_has_answered_is_not_asked_again_because_the_run_is_late(timed: Store) -> None:
     incident = dispatched(timed)
     with timed.read() as tx:
-        attempt = incidents.attempt_of(tx, incident.number, 1)
+        attempt = attempts.get(tx, incident.number, 1)
     assert attempt is not None
     quick = Settings(claim_within=timedelta(seconds=15))
     for stand, right in (
@@ -267,7 +267,7 @@ def test_a_run_that_moves_while_prefect_is_asked_is_left_alone(kennel: Kennel, m
 
     def answer_late(_: PrefectStatus, __: str) -> str:
         with kennel.store.record() as tx:
-            assert incidents.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
+            assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         return "CRASHED"
 
     monkeypatch.setattr(PrefectStatus, "state", answer_late)

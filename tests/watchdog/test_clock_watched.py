@@ -10,7 +10,7 @@ from watchdog_harness import Kennel
 
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import boot
-from paramedic.store import clock_jumps, incidents
+from paramedic.store import clock_jumps, lifecycle
 from paramedic.store.tables import clocks
 
 pytestmark = pytest.mark.real
@@ -35,7 +35,7 @@ def test_where_the_clock_goes_back_an_acknowledgement_ends_in_its_time(kennel: K
     incident = handed_over(kennel.store)
     kennel.after(1)
     with kennel.store.record() as tx:
-        incidents.acknowledge(tx, incident.number, by="ada", reason="by the link in a message")
+        lifecycle.acknowledge(tx, incident.number, by="ada", reason="by the link in a message")
     kennel.clock.jump(-HOUR)
     kennel.after(4 * 3600 - 1)
     assert kennel.now(incident).state is State.ACKNOWLEDGED

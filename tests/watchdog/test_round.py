@@ -18,7 +18,7 @@ from paramedic.audit.chain import RESTORED
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.settings import Settings
-from paramedic.store import StoreUnavailable, inbox, incidents, pauses, tables
+from paramedic.store import StoreUnavailable, attempts, inbox, incidents, lifecycle, pauses, tables
 from paramedic.store import trail as kept
 from paramedic.store.messages import queue_trouble
 from paramedic.upkeep import checkpoints, segment
@@ -98,7 +98,7 @@ def test_a_store_that_takes_small_writes_only_is_as_good_as_gone(
         raise StoreUnavailable("the store cannot be used now: database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(incidents, "hand_over", full)
+        patch.setattr(lifecycle, "hand_over", full)
         for _ in range(3):
             kennel.after(61)
     assert kennel.postbox.subjects == ["[Paramedic] the store does not answer"]
@@ -181,7 +181,7 @@ def test_an_order_that_prefect_does_not_take_goes_to_a_person_and_is_withdrawn(k
 def test_so_does_the_order_of_a_later_attempt(kennel: Kennel) -> None:
     incident = begun(kennel.store)
     with kennel.store.record() as tx:
-        assert incidents.raise_attempt(tx, incident.number, after=1, rungs=1, reason="the run died")
+        assert attempts.raise_attempt(tx, incident.number, after=1, rungs=1, reason="the run died")
     kennel.after(61)
     assert kennel.now(incident).state is State.HANDED_OVER
 
@@ -414,7 +414,7 @@ def test_what_left_for_a_sealed_segment_is_missed_only_where_nobody_signed_for_i
 ) -> None:
     incident = handed_over(kennel.store)
     with kennel.store.record() as tx:
-        incidents.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
+        lifecycle.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
     kennel.after(61)
     before = len(kennel.postbox.subjects)
     [last] = checkpoints.read(settings.checkpoints())
@@ -494,7 +494,7 @@ def test_an_acknowledgement_does_not_last_for_ever(kennel: Kennel) -> None:
     incident = handed_over(kennel.store)
     kennel.after(5)
     with kennel.store.record() as tx:
-        incidents.acknowledge(tx, incident.number, by="ada", reason="by the link in a message")
+        lifecycle.acknowledge(tx, incident.number, by="ada", reason="by the link in a message")
     kennel.after(4 * 3600 - 1)
     assert kennel.now(incident).state is State.ACKNOWLEDGED
     kennel.after(1)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, update
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.alerts.alert_object import object_of, shown_name
 from paramedic.incidents.incident import Incident, State, name
-from paramedic.store import Tx
+from paramedic.incidents.outcome import Ending
+from paramedic.store import Tx, as_dict
+from paramedic.store.incidents import get
 from paramedic.store.tables import incident_alerts, incidents, runbook_versions
 from paramedic.text.redaction import redacted
 
@@ -87,17 +89,27 @@ def of(tx: Tx, number: int) -> list[dict[str, Any]]:
     """The incident's alerts, each with how often it was said."""
     query = select(incident_alerts).where(incident_alerts.c.incident == number)
     query = query.order_by(incident_alerts.c.first_seen, incident_alerts.c.name, incident_alerts.c.fingerprint)
-    return [dict(row._mapping) for row in tx.conn.execute(query)]  # noqa: SLF001 - SQLAlchemy's documented way
+    return [as_dict(row) for row in tx.conn.execute(query)]
 
 
 def firing(tx: Tx, incident: Incident, *, at_most: int) -> int:
     """How many of its alerts fire, of those that were said since it was last opened; counted no further than `at_most`."""
-    query = select(incident_alerts.c.fingerprint).where(
+    query = select(incident_alerts.c.fingerprint).where(_fires(incident))
+    return len(tx.conn.execute(query.limit(at_most)).all())
+
+
+def firing_severities(tx: Tx, incident: Incident) -> set[str]:
+    """How bad its alerts are that fire, of those that were said since it was last opened."""
+    query = select(incident_alerts.c.severity).where(_fires(incident)).distinct()
+    return set(tx.conn.execute(query).scalars())
+
+
+def _fires(incident: Incident) -> ColumnElement[bool]:
+    return and_(
         incident_alerts.c.incident == incident.number,
         incident_alerts.c.status == Status.FIRING,
         incident_alerts.c.last_seen >= (incident.reopened_at or incident.opened_at),
     )
-    return len(tx.conn.execute(query.limit(at_most)).all())
 
 
 def joined(alert: Alert, wanted: Wanted | None, number: int) -> str:
@@ -145,12 +157,10 @@ def last_of(tx: Tx, alert: Alert, *, service: str, target: str, runbook: str) ->
 def firing_for_others(tx: Tx, incident: Incident) -> list[Alert]:
     """What joined since the incident was last opened, still fires, and is wanted by another runbook than its own."""
     query = select(incident_alerts).where(
-        incident_alerts.c.incident == incident.number,
-        incident_alerts.c.status == Status.FIRING,
+        _fires(incident),
         incident_alerts.c.runbook.is_not(None),
         incident_alerts.c.runbook != incident.runbook,
         incident_alerts.c.source.is_not(None),
-        incident_alerts.c.last_seen >= (incident.reopened_at or incident.opened_at),
     )
     return [
         Alert(
@@ -181,3 +191,17 @@ def other_runbooks(tx: Tx, incident: Incident) -> Mapping[str, tuple[str, tuple[
         _, names = found.get(runbook, (text, ()))
         found[runbook] = (text, (*names, called))
     return found
+
+
+def cured(tx: Tx, alert: Alert, *, service: str, target: str, runbook: str | None) -> tuple[int, datetime] | None:
+    """The last incident of the same fault and when it ended, if a playbook ended it well.
+
+    The same fault: the same place and runbook, and this alert or one of its name. Another fault is another incident.
+    """
+    number = None if runbook is None else last_of(tx, alert, service=service, target=target, runbook=runbook)
+    if number is None:
+        return None
+    last = get(tx, number)
+    if last.ending not in (Ending.RECOVERED, Ending.REMEDIATED) or last.ended_at is None:
+        return None
+    return number, last.ended_at

@@ -1,0 +1,175 @@
+"""Attempts: one run of the playbook at an incident. Raised by compare-and-set; what one leaves of grants is revoked."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from paramedic.incidents.incident import State
+from paramedic.store import Tx, approvals, incidents, outbox
+from paramedic.store.tables import acts, attempts, grants
+from paramedic.store.tables import incidents as incident_rows
+from paramedic.store.trail import append
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of the playbook at an incident."""
+
+    incident: int
+    attempt: int
+    state: str  # open, closed, given_up
+    raised_at: datetime
+    dispatched_at: datetime | None
+    flow_run: str | None
+    began_at: datetime | None
+
+
+def get(tx: Tx, number: int, attempt: int) -> Attempt | None:
+    """The attempt as it stands."""
+    row = tx.conn.execute(
+        select(attempts).where(attempts.c.incident == number, attempts.c.attempt == attempt)
+    ).one_or_none()
+    return None if row is None else _attempt(row)
+
+
+def of(tx: Tx, number: int) -> list[Attempt]:
+    """All attempts, oldest first."""
+    query = select(attempts).where(attempts.c.incident == number).order_by(attempts.c.attempt)
+    return [_attempt(row) for row in tx.conn.execute(query)]
+
+
+def open_attempts(tx: Tx) -> list[Attempt]:
+    """Every attempt that has not ended, of every incident: what the watchdog looks at."""
+    query = select(attempts).where(attempts.c.state == "open").order_by(attempts.c.raised_at)
+    return [_attempt(row) for row in tx.conn.execute(query)]
+
+
+def rungs_of(tx: Tx, number: int) -> int:
+    """How many remedies its ladder has."""
+    query = select(func.max(grants.c.rung)).where(grants.c.incident == number)
+    return tx.conn.execute(query).scalar_one() or 0
+
+
+def is_granted(tx: Tx, number: int, attempt: int, rung: int) -> bool:
+    """Whether this attempt still has the permission for this rung: not spent by it or one before, not revoked."""
+    mine = (grants.c.incident == number) & (grants.c.attempt == attempt) & (grants.c.rung == rung)
+    return tx.conn.execute(select(grants.c.state).where(mine)).scalar_one_or_none() == "open"
+
+
+def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str, actor: str = "watchdog") -> bool:
+    """Hand the incident on to attempt `after` + 1, by one compare-and-set. False: somebody else already did.
+
+    The attempt before is given up: what it has left of grants is revoked, and a rung that was ever consumed is not
+    granted again, whatever became of it (P4).
+    """
+    raised = tx.conn.execute(
+        update(incident_rows)
+        .where(
+            incident_rows.c.number == number,
+            incident_rows.c.attempt == after,
+            incident_rows.c.state.in_((State.OPEN, State.WORKING)),
+        )
+        .values(attempt=after + 1)
+    )
+    if raised.rowcount != 1:
+        return False
+    end_attempts(tx, number, "given_up")
+    incident = incidents.get(tx, number)
+    tx.conn.execute(
+        insert(attempts).values(incident=number, attempt=after + 1, state="open", raised_at=tx.now, reason=reason)
+    )
+    consumed = set(
+        tx.conn.execute(
+            select(acts.c.rung).where(
+                acts.c.incident == number, (acts.c.result.is_(None)) | (acts.c.result != "not_sent")
+            )
+        ).scalars()
+    )
+    for rung in range(1, rungs + 1):
+        if rung not in consumed:
+            tx.conn.execute(
+                insert(grants).values(
+                    incident=number, attempt=after + 1, rung=rung, target=incident.target, state="open"
+                )
+            )
+    outbox.put(tx, incident=number, attempt=after + 1)
+    append(
+        tx,
+        actor=actor,
+        phase="decision",
+        what="attempt.raised",
+        incident=number,
+        target=incident.target,
+        reason=reason,
+        data={"attempt": after + 1},
+    )
+    return True
+
+
+def end_attempts(tx: Tx, number: int, state: str) -> None:
+    tx.conn.execute(
+        update(attempts)
+        .where(attempts.c.incident == number, attempts.c.state == "open")
+        .values(state=state, ended_at=tx.now)
+    )
+    tx.conn.execute(update(grants).where(grants.c.incident == number, grants.c.state == "open").values(state="revoked"))
+    approvals.void(tx, number)
+    outbox.withdraw(tx, number)
+
+
+def begin_attempt(tx: Tx, number: int, attempt: int, *, flow_run: str) -> str | None:
+    """Start working, or the reason in words why this run may not. The same run may begin again; another may not."""
+    incident = incidents.get(tx, number)
+    known = get(tx, number, attempt)
+    if known is None:
+        return f"{incident.id} has no attempt {attempt}"
+    if known.state != "open":
+        return f"attempt {attempt} at {incident.id} is over ({known.state}); a run is no permission to act again"
+    if incident.attempt != attempt:
+        return f"attempt {incident.attempt} has {incident.id}, not attempt {attempt}"
+    if incident.state not in (State.OPEN, State.WORKING):
+        return f"{incident.id} is {incident.state}: it is not automation's to work on"
+    if known.began_at is not None and known.flow_run != flow_run:
+        return f"flow run {known.flow_run} already works on attempt {attempt} at {incident.id}"
+    first = known.began_at is None
+    tx.conn.execute(
+        update(attempts)
+        .where(attempts.c.incident == number, attempts.c.attempt == attempt)
+        .values(flow_run=flow_run, began_at=known.began_at or tx.now)
+    )
+    incidents.set_state(tx, incident, State.WORKING)
+    append(
+        tx,
+        actor=f"run:{flow_run}",
+        phase="decision",
+        what="attempt.began" if first else "attempt.began_again",
+        incident=number,
+        target=incident.target,
+        reason=f"attempt {attempt} works on it",
+        data={"attempt": attempt, "flow_run": flow_run},
+    )
+    return None
+
+
+def dispatched(tx: Tx, number: int, attempt: int, *, flow_run: str) -> None:
+    """Prefect has the run. Written once; a run that began before the answer came is kept as it is."""
+    tx.conn.execute(
+        update(attempts)
+        .where(attempts.c.incident == number, attempts.c.attempt == attempt)
+        .values(dispatched_at=tx.now, flow_run=func.coalesce(attempts.c.flow_run, flow_run))
+    )
+    append(
+        tx,
+        actor="dispatch",
+        phase="outcome",
+        what="run.created",
+        incident=number,
+        reason=f"Prefect has the run of attempt {attempt}",
+        data={"attempt": attempt, "flow_run": flow_run},
+    )
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(**{field: getattr(row, field) for field in Attempt.__slots__})

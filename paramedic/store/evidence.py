@@ -1,0 +1,20 @@
+"""What was seen of a target before it was changed, kept with the incident."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from paramedic.store import Tx, as_dict
+from paramedic.store.tables import evidence
+
+
+def add(tx: Tx, number: int, attempt: int, *, kind: str, taken_at: datetime, body: str) -> None:
+    """Keep what was seen, secrets taken out."""
+    tx.conn.execute(insert(evidence).values(incident=number, attempt=attempt, kind=kind, taken_at=taken_at, body=body))
+
+
+def of(tx: Tx, number: int) -> list[dict[str, Any]]:
+    """All that was seen, oldest first: kind, taken_at, attempt, body."""
+    query = select(evidence).where(evidence.c.incident == number).order_by(evidence.c.id)
+    return [as_dict(row) for row in tx.conn.execute(query)]

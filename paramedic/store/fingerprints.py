@@ -1,0 +1,28 @@
+"""The last word under each fingerprint: what a sender said last of one alert."""
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from paramedic.alerts.alert import Alert, Status
+from paramedic.alerts.last_word import LastWord
+from paramedic.store import Tx
+from paramedic.store.tables import fingerprints
+
+#: Built once, as every alert asks it: building a statement costs more than running it.
+_LAST_WORD = select(fingerprints).where(fingerprints.c.fingerprint == bindparam("of"))
+
+
+def last_word(tx: Tx, fingerprint: str) -> LastWord | None:
+    """The last thing that was said under this fingerprint."""
+    row = tx.conn.execute(_LAST_WORD, {"of": fingerprint}).one_or_none()
+    return None if row is None else LastWord(Status(row.status), row.starts_at, row.heard_at)
+
+
+def remember(tx: Tx, alert: Alert, *, heard_at: datetime | None = None) -> None:
+    """Remember the newest word under the alert's fingerprint, and when it was received: now, where nothing else is said."""
+    values = {"status": alert.status, "starts_at": alert.effective_at, "heard_at": heard_at or tx.now}
+    dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(fingerprints).values(fingerprint=alert.fingerprint, **values)
+    tx.conn.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=values))

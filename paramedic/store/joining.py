@@ -1,0 +1,145 @@
+"""An alert joins an incident: counted, its severity judged, and whoever has the incident hears of it."""
+
+from sqlalchemy import update
+
+from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.alerts.alert_object import shown_name
+from paramedic.incidents.incident import Incident, State
+from paramedic.store import Tx, incident_alerts, messages
+from paramedic.store.incident_alerts import Noted
+from paramedic.store.incidents import climb, get, set_state
+from paramedic.store.runbook_versions import Plan, pin
+from paramedic.store.tables import incidents
+from paramedic.store.trail import append
+
+
+def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = None) -> None:
+    """The alert is part of this incident: counted if it is known, told on the trail if it is new or worse.
+
+    `plan` is that of the runbook that wants it. Whoever has been told of the incident hears of an alert of another name,
+    of another object, and of one that is worse than what they acknowledged.
+    """
+    if plan is not None:
+        pin(tx, plan)
+    wanted = plan.wanted if plan else None
+    noted = incident_alerts.note(tx, number, alert, wanted)
+    if noted.changed:
+        append(
+            tx,
+            actor="triage",
+            phase="decision",
+            what=f"alert.{alert.status}",
+            incident=number,
+            reason=reason,
+            data={"fingerprint": alert.fingerprint, "severity": alert.severity.value},
+            content={"alert": alert.as_json()},
+        )
+    body = incident_alerts.joined(alert, wanted, number)
+    incident = get(tx, number)
+    # One more that fires as badly as the incident is leaves it so. To look at all the others would take the longer, the more
+    # of them there are.
+    as_before = alert.status is Status.FIRING and alert.severity is incident.severity
+    if as_before or not judge_severity(tx, number, body):
+        _tell_joined(tx, incident if as_before else get(tx, number), alert, noted, body)
+    if noted.turned is not None and not noted.is_news:
+        _tell_turn(tx, get(tx, number), noted.turned)
+
+
+def _tell_turn(tx: Tx, incident: Incident, turned: Status) -> None:
+    """Whoever has it, or was paged for it, hears when the last of its alerts ended, and when one fires again."""
+    if incident.state not in (State.ACKNOWLEDGED, State.HANDED_OVER):
+        return
+    fire = incident_alerts.firing(tx, incident, at_most=2)
+    subject = {(Status.RESOLVED, 0): messages.ENDED, (Status.FIRING, 1): messages.AGAIN}.get((turned, fire))
+    if subject is None:
+        return
+    by_acknowledgement = [incident.acknowledged_by] if incident.state is State.ACKNOWLEDGED else []
+    for holder in by_acknowledgement or messages.paged(tx, incident.number):
+        if messages.untold(tx, incident.number, holder, subject={messages.ENDED, messages.AGAIN} - {subject}):
+            continue  # the turn before was not heard of: there is none
+        messages.queue_update(
+            tx,
+            incident=incident.number,
+            policy=incident.policy,
+            # That it ended wakes nobody.
+            severity=Severity.WARNING if subject == messages.ENDED else incident.severity,
+            subject=subject,
+            body="",
+            recipient=holder,
+        )
+
+
+def _tell_joined(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body: str) -> None:
+    """Whoever has the incident, or was paged for it, does not know of this alert. While a playbook works nobody does."""
+    paged = incident.state is State.HANDED_OVER and any(
+        messages.climbed(tx, incident.number, severity) is not None for severity in Severity
+    )
+    if noted.is_news and (paged or incident.state is State.ACKNOWLEDGED):
+        _queue_update(tx, incident, subject=f"{shown_name(alert)} joined it ({alert.severity})", body=body)
+
+
+def _queue_update(tx: Tx, incident: Incident, *, subject: str, body: str) -> None:
+    holder = incident.acknowledged_by if incident.state is State.ACKNOWLEDGED else None
+    messages.queue_update(
+        tx,
+        incident=incident.number,
+        policy=incident.policy,
+        severity=incident.severity,
+        subject=subject,
+        body=body,
+        recipient=holder,
+    )
+
+
+def judge_severity(tx: Tx, number: int, body: str = "") -> bool:
+    """The worst of what fires since the incident was last opened; what fires no longer leaves it as it was.
+
+    True if people were told that it rose; `body` says what made it rise.
+    """
+    incident = get(tx, number)
+    severities = incident_alerts.firing_severities(tx, incident)
+    if not severities:
+        return False
+    worst = Severity.CRITICAL if Severity.CRITICAL in severities else Severity.WARNING
+    if worst is incident.severity:
+        return False
+    tx.conn.execute(update(incidents).where(incidents.c.number == number).values(severity=worst))
+    append(
+        tx,
+        actor="triage",
+        phase="decision",
+        what="incident.rose" if worst is Severity.CRITICAL else "incident.fell",
+        incident=number,
+        target=incident.target,
+        reason=f"the worst alert that fires is {worst}, it was {incident.severity}",
+        data={"severity": worst.value, "before": incident.severity.value},
+    )
+    if worst is not Severity.CRITICAL or incident.state not in (State.HANDED_OVER, State.ACKNOWLEDGED):
+        return False
+    risen = get(tx, number)
+    if risen.state is State.ACKNOWLEDGED and risen.acknowledged_severity is Severity.CRITICAL:
+        _queue_update(tx, risen, subject="critical again, as when it was acknowledged", body=body)
+    else:
+        _begin_anew(tx, risen, body)
+    return True
+
+
+def _begin_anew(tx: Tx, incident: Incident, body: str) -> None:
+    """Where rungs for a warning climb, those for critical begin in their place.
+
+    Who acknowledged a warning did not acknowledge this: they hear of it, and so do the rungs for critical.
+    """
+    messages.withdraw(tx, incident.number)
+    if incident.state is State.ACKNOWLEDGED:
+        _queue_update(tx, incident, subject="critical now, escalated again", body=body)
+        set_state(tx, incident, State.HANDED_OVER)
+    climb(tx, incident)
+    append(
+        tx,
+        actor="triage",
+        phase="decision",
+        what="escalation.begun_anew",
+        incident=incident.number,
+        target=incident.target,
+        reason="it has become critical: the rungs for critical begin",
+    )

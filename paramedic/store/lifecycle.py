@@ -1,0 +1,239 @@
+"""The life of an incident: opened, reopened, handed over, acknowledged, resolved. Every move is checked and on the trail."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from paramedic.alerts.alert import Alert
+from paramedic.alerts.alert_object import shown_name
+from paramedic.incidents.incident import IllegalMove, Incident, State, move
+from paramedic.incidents.incident import reopen as reopened
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine.clock import spoken
+from paramedic.store import Tx, inbox, incident_alerts, messages
+from paramedic.store.attempts import end_attempts, raise_attempt, rungs_of
+from paramedic.store.incident_alerts import Wanted
+from paramedic.store.incidents import climb, get, set_state
+from paramedic.store.joining import judge_severity
+from paramedic.store.runbook_versions import Plan, pin
+from paramedic.store.tables import acts, incidents
+from paramedic.store.trail import append
+
+
+def open_incident(
+    tx: Tx, alert: Alert, *, service: str, target: str, policy: str, reason: str, plan: Plan | None
+) -> Incident:
+    """Open one, and with it either its first attempt or, without a plan, its first rung."""
+    if plan is not None:
+        pin(tx, plan)
+    number: int = tx.conn.execute(
+        insert(incidents)
+        .values(
+            service=service,
+            target=target,
+            title=shown_name(alert),
+            severity=alert.severity,
+            state=State.OPEN,
+            attempt=0,
+            policy=policy,
+            opened_at=tx.now,
+            runbook=plan.runbook if plan else None,
+            runbook_version=plan.version if plan else None,
+            notify=list(plan.notify) if plan else None,
+        )
+        .returning(incidents.c.number)
+    ).scalar_one()
+    append(
+        tx,
+        actor="triage",
+        phase="decision",
+        what="incident.opened",
+        incident=number,
+        target=target,
+        reason=reason,
+        data={
+            "severity": alert.severity.value,
+            "runbook": plan.runbook if plan else None,
+            "fingerprint": alert.fingerprint,
+        },
+        content={"alert": alert.as_json()},
+    )
+    incident_alerts.note(tx, number, alert, plan.wanted if plan else None)
+    _give_notice(tx, number, "opened")
+    if plan is not None:
+        raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason, actor="triage")
+    return get(tx, number)
+
+
+def reopen(tx: Tx, number: int, alert: Alert, *, reason: str) -> Incident:
+    """It began again after a playbook had ended it well. The next attempt has the remedies that it has not used up.
+
+    Raises IllegalMove for an incident that a person has or ended. News of the end that has not left is withdrawn.
+    """
+    incident = get(tx, number)
+    state = reopened(incident.state, incident.ending)
+    tx.conn.execute(
+        update(incidents)
+        .where(incidents.c.number == number)
+        .values(state=state, ending=None, because=None, ended_at=None, reopened_at=tx.now)
+    )
+    messages.withdraw(tx, number, kind="news")
+    append(
+        tx,
+        actor="triage",
+        phase="decision",
+        what="incident.reopened",
+        incident=number,
+        target=incident.target,
+        reason=reason,
+        data={"severity": alert.severity.value, "fingerprint": alert.fingerprint, "ended": str(incident.ending)},
+        content={"alert": alert.as_json()},
+    )
+    known = incident.runbook is not None and incident.runbook_version is not None
+    incident_alerts.note(
+        tx, number, alert, Wanted(incident.runbook or "", incident.runbook_version or "") if known else None
+    )
+    judge_severity(tx, number)
+    raise_attempt(tx, number, after=incident.attempt, rungs=rungs_of(tx, number), reason=reason, actor="triage")
+    return get(tx, number)
+
+
+def alerts_of(tx: Tx, number: int) -> list[dict[str, Any]]:
+    """The incident's alerts, each with how often it was said."""
+    return incident_alerts.of(tx, number)
+
+
+def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[str, Any] | None = None) -> Incident:
+    """End it well: verified by a playbook, or by the word of a named human. Raises IllegalMove.
+
+    A human's word also decides an act whose outcome was open.
+    """
+    incident = get(tx, number)
+    end_attempts(tx, number, "closed")
+    messages.withdraw(tx, number)
+    tx.conn.execute(
+        update(acts)
+        .where(acts.c.incident == number, acts.c.result.is_(None))
+        .values(result="decided", why=f"decided by {actor}", closed_at=tx.now)
+    )
+    set_state(tx, incident, State.RESOLVED, ending=outcome.ending, because=outcome.because, ended_at=tx.now)
+    append(
+        tx,
+        actor=actor,
+        phase="outcome",
+        what=f"incident.{outcome.ending}",
+        incident=number,
+        target=incident.target,
+        reason=outcome.because,
+        data=data,
+    )
+    by_a_person = outcome.ending in (Ending.HANDED_OVER, Ending.REFUSED)  # what a playbook ends well is named so
+    _give_notice(tx, number, "resolved" if by_a_person else outcome.ending)
+    if not by_a_person:
+        _ask_again(tx, incident)
+    return get(tx, number)
+
+
+def _ask_again(tx: Tx, incident: Incident) -> None:
+    """What joined while a playbook worked, and another runbook wants, gets its own decision if it still fires.
+
+    It waits for that runbook's settle time, as whatever began before a verified cure. A person's end covers all of it.
+    """
+    for alert in incident_alerts.firing_for_others(tx, incident):
+        inbox.put(tx, [alert], source=alert.source, sender=f"paramedic: {incident.id} ended")
+
+
+def _give_notice(tx: Tx, number: int, happened: str) -> None:
+    """Tell the channels that the incident's runbook named."""
+    row = tx.conn.execute(select(incidents.c.policy, incidents.c.notify).where(incidents.c.number == number)).one()
+    for way in row.notify or ():
+        messages.queue_notice(tx, incident=number, policy=row.policy, way=way, happened=happened.replace("_", " "))
+
+
+def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
+    """Give it to a person: grants revoked first, then the first rung is due now. Idempotent once handed over.
+
+    Raises IllegalMove where a person already has it or it has ended.
+    """
+    incident = get(tx, number)
+    if incident.state is State.HANDED_OVER:
+        return incident
+    if incident.state is State.ACKNOWLEDGED:
+        raise IllegalMove(f"{incident.id} is acknowledged: it is {incident.acknowledged_by}'s, whatever a run says")
+    end_attempts(tx, number, "closed")
+    set_state(tx, incident, State.HANDED_OVER, ending=outcome.ending, because=outcome.because)
+    append(
+        tx,
+        actor=actor,
+        phase="outcome",
+        what=f"incident.{outcome.ending}",
+        incident=number,
+        target=incident.target,
+        reason=outcome.because,
+    )
+    climb(tx, incident)
+    _give_notice(tx, number, outcome.ending)
+    return get(tx, number)
+
+
+def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
+    """A named human has it: no further change is made, no further rung is climbed. Idempotent for the same person.
+
+    Raises IllegalMove if it has ended.
+    """
+    incident = get(tx, number)
+    if incident.state is State.ACKNOWLEDGED and incident.acknowledged_by == by:
+        return incident
+    move(incident.state, State.ACKNOWLEDGED)
+    end_attempts(tx, number, "closed")
+    messages.withdraw(tx, number)
+    ending = incident.ending or Ending.HANDED_OVER
+    set_state(tx, incident, State.ACKNOWLEDGED, **_taken(tx, incident, by), ending=ending)
+    append(
+        tx,
+        actor=f"person:{by}",
+        phase="decision",
+        what="incident.acknowledged",
+        incident=number,
+        target=incident.target,
+        reason=reason,
+    )
+    return get(tx, number)
+
+
+def _taken(tx: Tx, incident: Incident, by: str) -> dict[str, Any]:
+    return {"acknowledged_by": by, "acknowledged_at": tx.now, "acknowledged_severity": incident.severity}
+
+
+def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:
+    """An acknowledgement that is older than `after` stops the climbing no longer. False: it is not, or not any more.
+
+    Who acknowledged is told first, then the climbing goes on from where it was. Automation does not act on it again.
+    """
+    incident = get(tx, number)
+    since = incident.acknowledged_at
+    if incident.state is not State.ACKNOWLEDGED or since is None or tx.now - since < after:
+        return False
+    who = incident.acknowledged_by or "nobody"
+    set_state(tx, incident, State.HANDED_OVER)
+    messages.queue_rung(
+        tx,
+        incident=number,
+        policy=incident.policy,
+        severity=incident.severity,
+        rung=-1 if (last := messages.climbed(tx, number, incident.severity)) is None else last,
+        due_at=tx.now,
+        recipient=who,
+    )
+    append(
+        tx,
+        actor="timer",
+        phase="decision",
+        what="acknowledgement.ended",
+        incident=number,
+        target=incident.target,
+        reason=f"{who} has had it for {spoken(after)}, and it is not over: {who} is told first, then the rungs climb on",
+    )
+    return True

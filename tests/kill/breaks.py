@@ -42,7 +42,7 @@ def _rows(victims: Sequence[str], points: Sequence[str], called: str = "") -> tu
 
 _NOBODY_LOOKS = (
     "paramedic/watchdog/attempts.py",
-    "            suspects = [found for one in incidents.open_attempts(tx) if (found := suspect(tx, one))]",
+    "            suspects = [found for one in attempts.open_attempts(tx) if (found := suspect(tx, one))]",
     "            suspects: list[Suspect] = []",
 )
 
@@ -109,7 +109,7 @@ BREAKS = (
         (
             (
                 "tasks/guard.py",
-                "if not incidents.is_granted(tx, incident.number, work.attempt, remedy.rung):",
+                "if not attempts.is_granted(tx, incident.number, work.attempt, remedy.rung):",
                 "if False:",
             ),
         ),

@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from paramedic.errors import PermanentError
+from paramedic.kinds import registry
 from paramedic.machine import file_ownership
 from paramedic.text.names import CHANNEL_NAME
 from paramedic.text.redaction import SHORTEST, remember
@@ -198,6 +199,7 @@ class Settings(BaseSettings):
     data: Place = Field(default_factory=lambda: _absolute(Path("~/.local/share/paramedic")))
     runbooks: Place = ROOT / "runbooks"
     flows: Place | None = None
+    plugins: Place | None = None
     store_url: Database = None
     store_owner_url: Database = None
     host: str = "127.0.0.1"
@@ -298,7 +300,8 @@ def web_address(host: str, port: int) -> str:
 def load_settings(**given: Any) -> Settings:
     """The settings, `given` before the environment before the file. Raises BadSettings with all that is wrong.
 
-    Every secret among them is known from this moment on, and taken out of whatever leaves the process.
+    Every secret among them is known from this moment on, and taken out of whatever leaves the process; and the plug-ins of
+    this process are those of their folder.
     """
     known = set(Settings.model_fields)
     problems = []
@@ -327,13 +330,14 @@ def load_settings(**given: Any) -> Settings:
     settings._origins = origins  # noqa: SLF001 - its own maker
     for _, value in settings:
         _remember(value)
+    registry.use(settings.plugins)
     return settings
 
 
 def authored(settings: Settings) -> list[Path]:
     """What people write and Paramedic runs or goes by: runbooks and services, playbooks, our own code."""
-    ends = (("runbooks", ("*.md", "*.yaml")), ("flows", ("*.py",)))
-    folders = {"runbooks": settings.runbooks, "flows": settings.flows}
+    ends = (("runbooks", ("*.md", "*.yaml")), ("flows", ("*.py",)), ("plugins", ("*", "*/*.py")))
+    folders = {"runbooks": settings.runbooks, "flows": settings.flows, "plugins": settings.plugins}
     files = [file for name, globs in ends if (folder := folders[name]) for glob in globs for file in folder.glob(glob)]
     shipped = [ROOT / name for name in ("paramedic", "flows", "tasks", "prefect.yaml")]
     return [one for one in (*filter(None, folders.values()), *files, *shipped) if one.exists()]

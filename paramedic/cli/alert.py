@@ -15,6 +15,7 @@ from paramedic.cli.output import (
     Data,
     Limit,
     Negative,
+    Source,
     command_of,
     console,
     number_of,
@@ -22,6 +23,7 @@ from paramedic.cli.output import (
     protected_settings,
     safe,
     say_json,
+    source_named,
     table,
 )
 from paramedic.gateway import identity
@@ -51,14 +53,13 @@ app = typer.Typer(
 @app.command()
 def send(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The body, as its sender would post it.")],
-    source: Annotated[str, typer.Option(help="The kind of sender.")] = "alertmanager",
+    source: Source = "alertmanager",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Post a body to the gateway, as its sender would."""
-    if source != "alertmanager":
-        raise typer.BadParameter(f"there is no source {source!r}; there is alertmanager")
     settings = protected_settings(data)
+    source_named(source)
     here = running(settings.data)
     gateway = here.gateway if here else settings.links_at()
     authorization = _authorization(settings)

@@ -22,6 +22,8 @@ from paramedic.catalog import library
 from paramedic.cli.output import AsJson, Data, command_of, console, protected_settings, safe, say_json
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
+from paramedic.kinds import registry
+from paramedic.kinds.registry import Room
 from paramedic.machine import data_folder, file_ownership
 from paramedic.machine.clock import spoken, utc_now
 from paramedic.paging.sending import Round
@@ -128,6 +130,14 @@ def _data_folder(settings: Settings) -> Finding:
     open_to_others = [f"`chmod go-rwx {path}`" for path in found.too_open]
     words = "; ".join([*found.problems, *open_to_others])
     return Finding("data folder", well=not words, words=words or f"{folder} is this user's alone")
+
+
+def _plugins(settings: Settings) -> Finding:
+    broken = registry.current().broken()
+    count = sum(len(registry.current().names(room)) for room in Room)
+    words = f"{count} kinds of sources, targets, probes and channels"
+    own = f"; your own are read from {settings.plugins}" if settings.plugins else ""
+    return Finding("plug-ins", well=not broken, words="; ".join(map(str, broken)) or f"{words}{own}")
 
 
 def _trust(settings: Settings) -> Finding:
@@ -401,6 +411,7 @@ def _keys(settings: Settings) -> Finding:
 LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _versions,
     _modules,
+    _plugins,
     _data_folder,
     _trust,
     _store,

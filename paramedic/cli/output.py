@@ -3,15 +3,17 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from paramedic.errors import Refused
+from paramedic.errors import PermanentError, Refused
 from paramedic.incidents.incident import parse_ref
+from paramedic.kinds import faces, registry
+from paramedic.kinds.registry import Room
 from paramedic.machine import data_folder
 from paramedic.machine.data_folder import BadDataFolder
 from paramedic.settings import Settings, load_settings
@@ -29,6 +31,9 @@ class Negative(Refused):
 Data = Annotated[Path | None, typer.Option("--data", help="The data folder to work on.", metavar="DIR")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=100_000)]
+Source = Annotated[
+    str, typer.Option(help="The kind of sender, as in the gateway's address /alerts/NAME.", metavar="NAME")
+]
 By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", metavar="PERSON")]
 
 
@@ -75,6 +80,14 @@ def number_of(text: str) -> int:
     try:
         return parse_ref(text)[1]
     except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def source_named(name: str) -> faces.Source:
+    """The kind of sender, once the settings are loaded. Raises BadParameter."""
+    try:
+        return cast("faces.Source", registry.current().plugin(Room.SOURCES, name))
+    except PermanentError as error:
         raise typer.BadParameter(str(error)) from error
 
 

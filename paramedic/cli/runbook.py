@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from paramedic.alerts.reading import BadPayload, Reading
 from paramedic.catalog import library
 from paramedic.catalog.library import Library
 from paramedic.catalog.runbook import Runbook, schema
@@ -15,17 +16,18 @@ from paramedic.cli.output import (
     AsJson,
     Data,
     Negative,
+    Source,
     command_of,
     console,
     opened,
     protected_settings,
     safe,
     say_json,
+    source_named,
     table,
 )
 from paramedic.intake.dry_run import of_its_checks, rehearse
 from paramedic.machine.clock import utc_now
-from paramedic.sources import BadPayload, Reading, alertmanager
 from paramedic.store import Store
 from paramedic.text.sanitize import visible
 from paramedic.text.yaml_document import BadDocument, Problem
@@ -97,7 +99,7 @@ def tried(  # noqa: PLR0917 - one parameter an option
             help="A body, as its sender would post it; without it, what the runbook's own checks would raise.",
         ),
     ] = None,
-    source: Annotated[str, typer.Option(help="The kind of sender.")] = "alertmanager",
+    source: Source = "alertmanager",
     folder: Folder = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -107,11 +109,9 @@ def tried(  # noqa: PLR0917 - one parameter an option
     Where the data folder has a store, what was done before counts: cooldowns, budgets, pauses, maintenance.
     Exit code 1 if it would not act.
     """
-    if source != "alertmanager":
-        raise typer.BadParameter(f"there is no source {source!r}; there is alertmanager")
     shelf = _shelf(folder, data)
     one = _named(shelf, name)
-    reading = _measured(one, shelf) if alert is None else _posted(alert)
+    reading = _measured(one, shelf) if alert is None else _posted(alert, source)
     store = _store(data)
     found = [rehearse(said, one, shelf, store) for said in reading.alerts]
     if as_json:
@@ -175,9 +175,9 @@ def _measured(one: Runbook, shelf: Library) -> Reading:
     return Reading(raised)
 
 
-def _posted(alert: Path) -> Reading:
+def _posted(alert: Path, source: str) -> Reading:
     try:
-        return alertmanager.read(alert.read_bytes())
+        return source_named(source).read({}, alert.read_bytes())
     except BadPayload as error:
         raise typer.BadParameter(f"{alert}: {error}") from error
 

@@ -12,6 +12,8 @@ from types import FrameType
 import typer
 
 from paramedic.cli.output import Data, command_of, console, protected_settings, safe
+from paramedic.kinds import registry
+from paramedic.kinds.registry import Room
 from paramedic.machine.data_folder import LOGS
 from paramedic.stack.children import appended
 from paramedic.stack.stack import Stack
@@ -59,7 +61,8 @@ def _log_to(file: Path) -> None:
 
 
 def _announce_gateway(stack: Stack) -> None:
-    console.print(f"gateway    {stack.gateway_url}/alerts/alertmanager", markup=False)
+    for name in registry.current().usable(Room.SOURCES):
+        console.print(f"gateway    {stack.gateway_url}/alerts/{name}", markup=False)
     if stack.token_file.exists():
         console.print(f"its token  {stack.token_file}", markup=False)
 
@@ -100,6 +103,8 @@ def up(data: Data = None) -> None:
         console.print(f"logs       {stack.settings.data / 'logs'}", markup=False)
         if stack.settings.smtp_url is None and any(way.kind == "email" for way in stack.library.ways()):
             console.print("mail       none can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM", markup=False)
+        for broken in registry.current().broken():
+            console.print(f"refused    {safe(broken)}")
         for problem in stack.library.problems:
             console.print(f"refused    {safe(problem)}")
         stack.run_forever()

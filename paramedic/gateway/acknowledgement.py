@@ -20,7 +20,7 @@ from paramedic.store.incidents import NoSuchIncident
 log = logging.getLogger(__name__)
 
 
-class AcknowledgementDesk:
+class AcknowledgementEndpoint:
     """Shows the incident on GET and acts on POST, for the one recipient that the link was written for."""
 
     def __init__(self, settings: Settings, store: Store, forms: Forms) -> None:

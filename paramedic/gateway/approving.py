@@ -22,7 +22,7 @@ from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, approvals
 log = logging.getLogger(__name__)
 
 
-class ApprovalDesk:
+class ApprovalEndpoint:
     """Shows what is asked and takes the answer, from the one recipient that the link was written for."""
 
     def __init__(self, settings: Settings, store: Store, forms: Forms) -> None:

@@ -115,7 +115,9 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._store = Store(self._settings.store())
         self._taken = Taken(self._store)
         folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", self._settings.runbooks]
-        self._warm = Warm(self._settings.warm_processes, [*folders, *filter(None, [self._settings.flows])])
+        self._warm = Warm(
+            self._settings.warm_processes, [*folders, *filter(None, [self._settings.flows, self._settings.plugins])]
+        )
         self._at_work: dict[UUID, asyncio.Event] = {}  # set when an operator cancels the run
         self._rounds: set[UUID] = set()  # of what is at work, the scheduled ones
         self._uncritical: set[UUID] = set()  # and the playbooks that leave RESERVED alone

@@ -1,15 +1,29 @@
 """Prometheus Alertmanager's webhook (Alertmanager documentation, "webhook_config"): a group of N is N alerts."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
+from paramedic.alerts.reading import Bad, BadPayload, Reading
 from paramedic.machine.clock import utc_now
-from paramedic.sources import Bad, BadPayload, Reading
 from paramedic.text.bounds import Number, bounded, fit, texts
 
 NAME = "alertmanager"
+BODY = "Alertmanager's webhook, version 3 or 4, or one bare alert."
+EXAMPLE = """{
+  "version": "4",
+  "status": "firing",
+  "alerts": [
+    {
+      "status": "firing",
+      "labels": {"alertname": "TrackingApiSlow", "severity": "critical", "instance": "web-1"},
+      "annotations": {"summary": "p95 of tracking-api is 340 ms"},
+      "startsAt": "2026-01-31T09:30:00Z"
+    }
+  ]
+}"""
 
 #: What people write for "somebody must look now". Everything else, and nothing, is a warning.
 _CRITICAL = {"critical", "page", "major", "emergency", "fatal", "high", "error", "disaster", "p1", "sev1"}
@@ -31,7 +45,7 @@ _ZERO = "0001-01-01"
 _AHEAD = timedelta(days=1)
 
 
-def read(body: bytes) -> Reading:
+def read(_headers: Mapping[str, str], body: bytes) -> Reading:
     """The alerts of the body, versions 3 and 4, or one bare alert. Raises BadPayload if it is none of these.
 
     What is half fit becomes an alert with what could be read, and `notes` on it; bad is what has no name or is no object.

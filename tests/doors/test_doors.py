@@ -45,7 +45,7 @@ def test_a_kind_finds_its_integration() -> None:
 )
 def test_a_kind_from_data_imports_nothing_else(kind: str) -> None:
     before = set(sys.modules)
-    with pytest.raises(PermanentError, match="there is no integration") as refusal:
+    with pytest.raises(PermanentError, match="there is no plug-in") as refusal:
         reading.reader(target(kind))
     assert set(sys.modules) == before
     assert len(str(refusal.value)) < 300

@@ -11,11 +11,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from paramedic.gateway import app as gateway
+from paramedic.alerts.reading import Reading
+from paramedic.gateway import alerts
 from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
-from paramedic.sources import Reading, alertmanager
+from paramedic.sources import alertmanager
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
 
@@ -41,14 +42,14 @@ def test_while_large_bodies_are_read_one_at_a_time_a_small_one_gets_its_202(
     begun, go, read = threading.Event(), threading.Event(), alertmanager.read
     at_once, most = [0], [0]
 
-    def slow(body: bytes) -> Reading:
-        if len(body) > gateway._QUICK:
+    def slow(headers: Any, body: bytes) -> Reading:
+        if len(body) > alerts._QUICK:
             at_once[0] += 1
             most[0] = max(most[0], at_once[0])
             begun.set()
             assert go.wait(60)
             at_once[0] -= 1
-        return read(body)
+        return read(headers, body)
 
     monkeypatch.setattr(alertmanager, "read", slow)
     settings = Settings(data=tmp_path, gateway_tokens={"a": SecretStr(TOKEN)})
@@ -59,7 +60,7 @@ def test_while_large_bodies_are_read_one_at_a_time_a_small_one_gets_its_202(
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
             large = [
-                asyncio.create_task(client.post("/alerts/alertmanager", content=_body(gateway._QUICK)))
+                asyncio.create_task(client.post("/alerts/alertmanager", content=_body(alerts._QUICK)))
                 for _ in range(50)
             ]
             assert await asyncio.to_thread(begun.wait, 60)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paramedic.alerts.alert import Alert, Severity, Status
+from paramedic.alerts.reading import BadPayload
 from paramedic.intake import triage
 from paramedic.intake.triage import Known
 from paramedic.machine.clock import utc_now
-from paramedic.sources import BadPayload
 from paramedic.sources.alertmanager import read
 from paramedic.text.bounds import LENGTH, MOST, NAME_LENGTH, VALUE_LENGTH
 from paramedic.text.redaction import forget_all, remember
@@ -22,7 +22,7 @@ PAYLOADS = Path(__file__).parents[1] / "payloads" / "alertmanager"
 
 
 def _read(name: str) -> Any:
-    return read((PAYLOADS / name).read_bytes())
+    return read({}, (PAYLOADS / name).read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_alerts_that_differ_in_one_label_are_two_and_the_same_labels_are_one() -
 
 
 def test_a_fingerprint_that_somebody_claims_merges_nothing() -> None:
-    one, other = read(_group(fingerprint="f404ecabc8dd5cd7")).alerts
+    one, other = read({}, _group(fingerprint="f404ecabc8dd5cd7")).alerts
     assert one.fingerprint != other.fingerprint
 
 
@@ -83,19 +83,19 @@ def test_a_fingerprint_that_somebody_claims_merges_nothing() -> None:
     [("Critical", "critical"), ("page", "critical"), ("high", "critical"), ("none", "warning"), ("", "warning")],
 )
 def test_what_people_write_for_now_is_critical_and_all_else_a_warning(said: str, means: str) -> None:
-    assert read(_group(labels={"alertname": "X", "severity": said})).alerts[1].severity == means
+    assert read({}, _group(labels={"alertname": "X", "severity": said})).alerts[1].severity == means
 
 
 def test_no_value_stands_in_an_error_where_its_cut_end_would_no_longer_be_known_for_a_secret() -> None:
     secret = "a-secret-that-is-longer-than-what-an-error-would-show-" * 3
     for changes in ({"startsAt": secret}, {"status": secret}, {"labels": {"alertname": "X", secret * 5: "x"}}):
-        [alert] = [one for one in read(_group(**changes)).alerts if one.notes]
+        [alert] = [one for one in read({}, _group(**changes)).alerts if one.notes]
         assert "a-secret" not in "".join(alert.notes)
 
 
 def test_a_flood_of_bad_alerts_is_a_few_bodies_and_every_one_is_counted() -> None:
     body = json.dumps({"alerts": [json.loads(_group())["alerts"][0], *range(50_000)]}).encode()
-    reading = read(body)
+    reading = read({}, body)
     assert len(reading.alerts) == 1
     assert len(reading.bad) <= 21
     assert sum(one.count for one in reading.bad) == 50_000
@@ -121,7 +121,7 @@ def _group(**changes: Any) -> bytes:
 def test_what_has_no_name_is_no_alert_and_the_good_one_of_its_group_is_read(
     changes: dict[str, Any], field: str
 ) -> None:
-    reading = read(_group(**changes))
+    reading = read({}, _group(**changes))
     assert [alert.labels["instance"] for alert in reading.alerts] == ["localhost:8081"]
     assert [one.error.split(":")[0] for one in reading.bad] == [field]
 
@@ -131,7 +131,7 @@ CRITICAL = {"alertname": "X", "severity": "critical"}
 
 def _one(**changes: Any) -> Alert:
     """The second alert of the group, which cannot be read as it is; the first is as good as ever."""
-    reading = read(_group(**changes))
+    reading = read({}, _group(**changes))
     assert reading.bad == ()
     assert reading.alerts[0].notes == ()
     return reading.alerts[1]
@@ -164,7 +164,7 @@ def test_whatever_a_label_or_an_annotation_holds_is_text_and_the_alert_is_as_cri
 
 def test_a_number_keeps_every_digit_that_was_written() -> None:
     body = _group(labels=CRITICAL | {"n": 0}).replace(b'"n": 0', b'"n": 1.10000000000000000000001E+3')
-    assert read(body).alerts[1].labels["n"] == "1.10000000000000000000001E+3"
+    assert read({}, body).alerts[1].labels["n"] == "1.10000000000000000000001E+3"
 
 
 def test_a_long_annotation_is_cut_and_its_alert_counts() -> None:
@@ -282,14 +282,14 @@ def test_annotations_that_are_none_are_kept_for_a_person(said: Any) -> None:
 
 def test_how_many_alerts_its_sender_left_out_is_known_and_noted_on_those_that_came() -> None:
     said = json.loads(_group()) | {"truncatedAlerts": 37}
-    reading = read(json.dumps(said).encode())
+    reading = read({}, json.dumps(said).encode())
     assert reading.truncated == 37
     assert all("37 more alerts" in alert.notes[0] for alert in reading.alerts)
 
 
 @pytest.mark.parametrize("said", [0, 0.0, -1, None, "many", float("nan"), float("inf"), [], True])
 def test_what_is_no_count_left_nothing_out(said: Any) -> None:
-    reading = read(json.dumps(json.loads(_group()) | {"truncatedAlerts": said}).encode())
+    reading = read({}, json.dumps(json.loads(_group()) | {"truncatedAlerts": said}).encode())
     assert (reading.truncated, reading.alerts[0].notes) == (0, ())
 
 
@@ -310,7 +310,7 @@ def test_deep_nesting_is_named_or_noted_and_ends() -> None:
         nested = "[" * depth + "]" * depth
         body = _group(labels=CRITICAL | {"k": 0}).replace(b'"k": 0', b'"k": ' + nested.encode())
         try:
-            assert read(body).alerts[1].severity == "critical"
+            assert read({}, body).alerts[1].severity == "critical"
         except BadPayload as error:
             assert error.field == "body"
 
@@ -327,7 +327,7 @@ def test_deep_nesting_is_named_or_noted_and_ends() -> None:
 )
 def test_a_body_that_is_nothing_of_the_kind_is_named(body: bytes, field: str, readable: bool) -> None:
     with pytest.raises(BadPayload) as caught:
-        read(body)
+        read({}, body)
     assert (caught.value.field, caught.value.readable) == (field, readable)
 
 
@@ -342,7 +342,7 @@ def test_a_body_that_is_nothing_of_the_kind_is_named(body: bytes, field: str, re
 )
 def test_whatever_json_comes_it_is_read_or_named(said: Any) -> None:
     try:
-        reading = read(json.dumps(said).encode())
+        reading = read({}, json.dumps(said).encode())
     except BadPayload as error:
         assert error.field
     else:

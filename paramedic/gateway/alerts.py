@@ -1,0 +1,179 @@
+"""Takes alerts in, from each kind of sender at its own address. A 202 means: on disk."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from paramedic.alerts.alert import Status
+from paramedic.alerts.reading import BadPayload, Reading
+from paramedic.gateway import metrics
+from paramedic.gateway.body import Bodies, BodyRefused, NoRoom
+from paramedic.gateway.group_commit import GroupCommit, QueueFull
+from paramedic.gateway.readiness import Readiness
+from paramedic.gateway.refusal import refused
+from paramedic.gateway.senders import Senders
+from paramedic.intake.intake import Wake
+from paramedic.kinds.faces import Authentic, Source
+from paramedic.machine.kill_points import reached
+from paramedic.settings import Settings
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
+from paramedic.store.inbox import Delivery, Unreadable
+
+log = logging.getLogger(__name__)
+
+
+#: A body of so many bytes is read at once. A larger one is read in a thread, one at a time: others are answered meanwhile.
+_QUICK = 128 * 1024
+
+
+class AlertIntake:
+    """What all the endpoints of alerts share: bounds on bodies, and commits in groups."""
+
+    def __init__(  # noqa: PLR0917 - what alerts are taken with
+        self,
+        settings: Settings,
+        store: Store,
+        senders: Senders,
+        wake: Wake,
+        patience: timedelta,
+        readiness: Readiness,
+    ) -> None:
+        self.settings = settings
+        self.readiness = readiness
+        self.senders = senders
+        self.wake = wake
+        self.bodies = Bodies(settings.body_limit, patience)
+        self.commits = GroupCommit(store, _committed)
+        self.reading = CapacityLimiter(1)
+
+
+class AlertEndpoint:
+    """Takes the alerts of one kind of sender."""
+
+    def __init__(self, name: str, source: Source, intake: AlertIntake) -> None:
+        """`source`: see `paramedic.kinds.faces.Source`."""
+        self._name, self._source, self._intake = name, source, intake
+        self._authentic: Authentic | None = getattr(source, "authentic", None)
+        self._quarantined = metrics.QUARANTINED.labels(name)
+        self._truncated = metrics.TRUNCATED.labels(name)
+        self._taken = {status: metrics.ALERTS.labels(name, status.value) for status in Status}
+
+    async def receive(self, request: Request) -> Response:
+        """What was posted. The sender is known before a byte of the body is read, unless its vendor signs the body."""
+        who = self._intake.senders.known(request, quiet=self._authentic is not None)
+        if who is None and self._authentic is None:
+            return _unknown_sender()
+        try:
+            async with self._intake.bodies.receive(request, who or f"whoever signs for {self._name}") as body:
+                who = who or await self._signer(request, body)
+                return _unknown_sender() if who is None else await self._store(request, body, who)
+        except NoRoom:
+            return refused(503, "busy", what="too many large bodies are under way", allowed="send it again")
+        except BodyRefused as error:
+            return _unknown_sender() if who is None else await self._refuse(error, who)
+
+    async def _signer(self, request: Request, body: bytes) -> str | None:
+        """The sender whose token signed the body. To find out costs a digest for each: in a thread, one at a time."""
+        if self._authentic is None:
+            return None
+        return await to_thread.run_sync(
+            self._intake.senders.signed, request, body, self._authentic, limiter=self._intake.reading
+        )
+
+    async def _refuse(self, error: BodyRefused, who: str) -> Response:
+        """What a known sender could not bring in is kept in brief, and a person is told."""
+        log.warning("not taken from %s: %s", who, error)
+        bad = [Unreadable(error.beginning, str(error))]
+        kept = inbox.prepare((), source=self._name, sender=who, bad=bad, keep=self._intake.settings.quarantine_limit)
+        try:
+            await self._intake.commits.commit(kept)
+            self._quarantined.inc()
+        except (StoreUnavailable, StoreUnknown, QueueFull) as trouble:
+            log.warning("nor could it be kept: %s", trouble)
+        return refused(error.status, error.reason, field="body", what=error.what, allowed=error.allowed)
+
+    async def _store(self, request: Request, body: bytes, who: str) -> Response:
+        began = time.perf_counter()
+        if len(body) <= _QUICK:
+            taken = self._read(request.headers, body, who)
+        else:
+            taken = await to_thread.run_sync(self._read, request.headers, body, who, limiter=self._intake.reading)
+        try:
+            await self._intake.commits.commit(taken.delivery)
+        except QueueFull:
+            return refused(503, "busy", what="too much waits for its commit", allowed="send them again")
+        except (StoreUnavailable, StoreUnknown) as error:
+            log.warning("not taken: %s", error)
+            self._intake.readiness.refused()
+            return refused(503, "store", what="the alerts could not be written", allowed="send them again")
+        self._intake.readiness.taken()
+        metrics.TOOK.observe(time.perf_counter() - began)
+        self._quarantined.inc(taken.quarantined)
+        self._truncated.inc(taken.delivery.truncated)
+        for status, count in taken.statuses.items():
+            self._taken[status].inc(count)
+        self._intake.wake.set(critical=taken.delivery.is_critical)
+        problem = taken.problem
+        if problem is not None:
+            status_code = 422 if problem.readable else 400
+            return refused(status_code, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
+        said = {"receipts": taken.delivery.receipts, "quarantined": taken.quarantined}
+        return JSONResponse(said, status_code=202)
+
+    def _read(self, headers: Mapping[str, str], body: bytes, who: str) -> "_Taken":
+        """All that is to be done before a transaction begins."""
+        problem: BadPayload | None = None
+        truncated = 0
+        try:
+            reading = self._reading(headers, body)
+            truncated = reading.truncated
+            alerts, bad = reading.alerts, [Unreadable(one.body, one.error) for one in reading.bad]
+            quarantined = sum(one.count for one in reading.bad)
+        except BadPayload as error:
+            problem, alerts, quarantined = error, (), 1
+            bad = [Unreadable(body.decode("utf-8", "backslashreplace"), str(error))]
+        delivery = inbox.prepare(
+            alerts,
+            source=self._name,
+            sender=who,
+            bad=bad,
+            keep=self._intake.settings.quarantine_limit,
+            truncated=truncated,
+        )
+        return _Taken(delivery, problem, quarantined, Counter(alert.status for alert in alerts))
+
+    def _reading(self, headers: Mapping[str, str], body: bytes) -> Reading:
+        try:
+            return self._source.read(headers, body)
+        except BadPayload:
+            raise
+        except Exception as error:  # the edge of one kind of sender: a fault in its reader loses no body
+            log.exception("the reader of %s failed", self._name)
+            what = f"the reader of {self._name} failed: {type(error).__name__}"
+            raise BadPayload("body", what, "its fault is in the gateway's log", readable=True) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """One body, read."""
+
+    delivery: Delivery
+    problem: BadPayload | None
+    quarantined: int
+    statuses: Mapping[Status, int]
+
+
+def _unknown_sender() -> Response:
+    return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
+
+
+def _committed(delivery: Delivery) -> None:
+    if delivery.first is not None:
+        reached("alert_committed", delivery.first)

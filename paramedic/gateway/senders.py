@@ -1,0 +1,43 @@
+"""Who sends, and who is refused."""
+
+from fastapi import Request
+
+from paramedic.gateway.auth import sender
+from paramedic.gateway.connections import prove
+from paramedic.gateway.refusal import RefusalLog
+from paramedic.kinds.faces import Authentic
+from paramedic.settings import Settings
+
+
+class Senders:
+    """Knows who sends, and logs who is refused."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._log = RefusalLog()
+
+    def known(self, request: Request, *, quiet: bool = False) -> str | None:
+        """The sender's name, or None; the connection of one who is known gives way to no stranger's.
+
+        `quiet`: who shows nothing here may show it by a signature, and is not logged yet.
+        """
+        header = request.headers.get("authorization")
+        who = sender(header, self._settings.gateway_tokens, self._settings.gateway_users)
+        if who is None:
+            if not quiet:
+                self._log.note(request)
+        else:
+            prove(request.scope)
+        return who
+
+    def signed(self, request: Request, body: bytes, authentic: Authentic) -> str | None:
+        """Whose token the body is signed with, or None. Each one is tried, whichever fits."""
+        found = None
+        for name, token in self._settings.gateway_tokens.items():
+            if authentic(request.headers, body, token.get_secret_value()):
+                found = name
+        if found is None:
+            self._log.note(request)
+        else:
+            prove(request.scope)
+        return found

@@ -1,0 +1,197 @@
+"""Finds plug-ins by name: shipped with Paramedic, in a team's own folder, or as an entry point of an installed package.
+
+A plug-in is one module, and its name there is the word that files, addresses and commands use. A name that comes from data
+imports nothing but what was found here before. A plug-in that cannot be used is named with its reason and stops no other.
+"""
+
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+from paramedic.errors import PermanentError
+from paramedic.kinds import faces
+from paramedic.machine import file_ownership
+
+
+class Room(StrEnum):
+    """The kinds of plug-ins: each is a folder of its name, here and in a team's own folder."""
+
+    SOURCES = "sources"
+    TARGETS = "targets"
+    PROBES = "probes"
+    CHANNELS = "channels"
+
+
+_PACKAGE = Path(__file__).parents[1]
+
+#: Where the shipped ones are, as packages below `paramedic`.
+_SHIPPED = {room: "sources" if room is Room.SOURCES else f"integrations.{room}" for room in Room}
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A plug-in that is there and cannot be used."""
+
+    room: Room
+    name: str
+    where: str  # its file, or the entry point of its package
+    why: str
+
+    def __str__(self) -> str:
+        return f"the plug-in {self.name} of {self.room} ({self.where}) cannot be used: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    where: str
+    load: Callable[[], ModuleType]
+    why_not: str | None = None
+
+
+class Registry:
+    """The plug-ins of this process. All methods may be called from any thread."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder`: a team's own, with folders `sources`, `targets`, `probes`, `channels` in it; none of them must exist."""
+        self._folder = folder
+        self._lock = threading.RLock()
+        self._found: dict[Room, dict[str, list[_Found]]] = {}
+        self._loaded: dict[tuple[Room, str], ModuleType | Broken] = {}
+
+    @property
+    def folder(self) -> Path | None:
+        """The team's own folder."""
+        return self._folder
+
+    def names(self, room: Room) -> tuple[str, ...]:
+        """Every name in the room, in order; nothing is imported."""
+        return tuple(sorted(self._all(room)))
+
+    def plugin(self, room: Room, name: str) -> ModuleType:
+        """The module of this name. Raises PermanentError where there is none, or where it cannot be used."""
+        if name not in self._all(room):
+            raise PermanentError(
+                f"there is no plug-in {name!r:.80} among the {room}; there are {', '.join(self.names(room))}"
+            )
+        loaded = self._load(room, name)
+        if isinstance(loaded, Broken):
+            raise PermanentError(str(loaded))
+        return loaded
+
+    def usable(self, room: Room) -> Mapping[str, ModuleType]:
+        """Every module of the room that can be used, by its name."""
+        loaded = {name: self._load(room, name) for name in self.names(room)}
+        return {name: module for name, module in loaded.items() if not isinstance(module, Broken)}
+
+    def broken(self) -> tuple[Broken, ...]:
+        """What is there and cannot be used, in all rooms: also a second plug-in of a name that is taken."""
+        faults = []
+        for room in Room:
+            for name, found in sorted(self._all(room).items()):
+                loaded = self._load(room, name)
+                faults += [loaded] if isinstance(loaded, Broken) else []
+                faults += [Broken(room, name, one.where, f"{found[0].where} has this name") for one in found[1:]]
+        return tuple(faults)
+
+    def _all(self, room: Room) -> Mapping[str, list[_Found]]:
+        with self._lock:
+            if room not in self._found:
+                found: dict[str, list[_Found]] = {}
+                for name, one in (*_shipped(room), *self._own(room), *_installed(room)):
+                    found.setdefault(name, []).append(one)
+                self._found[room] = found
+            return self._found[room]
+
+    def _own(self, room: Room) -> Iterator[tuple[str, _Found]]:
+        if self._folder is None:
+            return
+        for file in sorted((self._folder / room).glob("[!_]*.py")):
+            why_not = None if _NAME.fullmatch(file.stem) else "a name is small letters, digits and `_`, at most 40"
+            yield file.stem, _Found(str(file), partial(_from_file, room, file), why_not or _untrusted(file))
+
+    def _load(self, room: Room, name: str) -> ModuleType | Broken:
+        with self._lock:
+            key = (room, name)
+            if key not in self._loaded:
+                self._loaded[key] = _loaded(room, name, self._all(room)[name][0])
+            return self._loaded[key]
+
+
+def _untrusted(file: Path) -> str | None:
+    try:
+        return file_ownership.complaint(file)
+    except OSError as error:
+        return f"it cannot be looked at: {error.strerror}"
+
+
+def _loaded(room: Room, name: str, found: _Found) -> ModuleType | Broken:
+    if found.why_not is not None:
+        return Broken(room, name, found.where, found.why_not)
+    try:
+        module = found.load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the edge of somebody else's code: it stops no other plug-in
+        return Broken(room, name, found.where, f"{type(error).__name__}: {error}")
+    missing = faces.missing(room, module)
+    return module if missing is None else Broken(room, name, found.where, missing)
+
+
+def _shipped(room: Room) -> Iterator[tuple[str, _Found]]:
+    folder = _PACKAGE.joinpath(*_SHIPPED[room].split("."))
+    for file in sorted(folder.glob("[!_]*.py")):
+        yield file.stem, _Found("shipped", partial(import_module, f"paramedic.{_SHIPPED[room]}.{file.stem}"))
+
+
+def _installed(room: Room) -> Iterator[tuple[str, _Found]]:
+    for entry in entry_points(group=f"paramedic.{room}"):
+        package = entry.dist.name if entry.dist else "a package"
+        where = f"{package}, entry point {entry.value}"
+        why_not = None if _NAME.fullmatch(entry.name) else "a name is small letters, digits and `_`, at most 40"
+        yield entry.name, _Found(where, partial(_from_package, entry.value), why_not)
+
+
+def _from_package(value: str) -> ModuleType:
+    module, _, attribute = value.partition(":")
+    if attribute:
+        raise ImportError(f"the entry point is {value}: it names a module, with no `:{attribute}`")
+    return import_module(module)
+
+
+def _from_file(room: Room, file: Path) -> ModuleType:
+    name = f"paramedic_plugins.{room}.{file.stem}"
+    spec = spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError("it is no Python module")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look a class's module up by its name
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+_registry = Registry()
+
+
+def use(folder: Path | None) -> None:
+    """Take this folder for the team's own from now on, in the whole process."""
+    global _registry  # noqa: PLW0603 - one per process, as its settings are
+    if folder != _registry.folder:
+        _registry = Registry(folder)
+
+
+def current() -> Registry:
+    """The plug-ins of this process."""
+    return _registry

@@ -2,12 +2,13 @@
 
 import logging
 
+from paramedic.change.guarded import Intent
 from paramedic.doors import reading
 from paramedic.doors.changing import changer, command, releases
 from paramedic.errors import PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Identity
-from tasks.kinds import Change, Intent, changes
+from tasks.kinds import Change, changes
 
 log = logging.getLogger(__name__)
 

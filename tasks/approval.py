@@ -11,6 +11,7 @@ from prefect.input import RunInput
 from prefect.settings import get_current_settings
 from pydantic import Field, ValidationError
 
+from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import Refused
 from paramedic.machine.clock import iso
@@ -26,7 +27,6 @@ from paramedic.store.claims import Claim
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
 from paramedic.transports.prefect_login import asks_for_login
-from tasks.work import Work
 
 #: Prefect's own time-out is a little later than ours: the store's word counts, and it comes first.
 _LATER = timedelta(minutes=1)
@@ -44,7 +44,7 @@ class Decision(RunInput):
     )
 
 
-def ask_if_needed(work: Work, claim: Claim, remedy: Remedy, limits: Limits, today: Limits) -> None:
+def ask_if_needed(run: PlaybookRun, claim: Claim, remedy: Remedy, limits: Limits, today: Limits) -> None:
     """Returns where no person need be asked, or one has answered: what the answer is worth, the intent judges (P9).
 
     Nobody is asked about a change that another guardrail refuses. Else the question is written, the run is suspended
@@ -54,30 +54,30 @@ def ask_if_needed(work: Work, claim: Claim, remedy: Remedy, limits: Limits, toda
     """
     if limits.asks_from is None and today.asks_from is None:
         return
-    identity = reading.identity(work.target)
-    with work.store.read() as tx:
+    identity = reading.identity(run.target)
+    with run.store.read() as tx:
         refusal = acts.would_refuse(tx, claim, rung=remedy.rung, identity=identity, limits=limits, today=today)
         known = approvals.of(tx, claim.incident, claim.attempt, remedy.rung, claim.target)
     if refusal is None or refusal.guardrail != APPROVAL:
         return
     if known is None:
-        known = _asked(work, claim, remedy, identity)
+        known = _asked(run, claim, remedy, identity)
     if known.state is Answer.ASKED:
-        _asked_by_form(work, known)
+        _asked_by_form(run, known)
 
 
-def _asked_by_form(work: Work, asked: Approval) -> None:
+def _asked_by_form(run: PlaybookRun, asked: Approval) -> None:
     """Suspend the run until somebody answers. An approval by a form that proves nothing is refused, and asked again.
 
     Each time has a form of its own: a run that begins again from its first line meets the earlier answers first.
     """
-    useless = form_proves_nothing(work.settings, get_current_settings().api.url or "")
+    useless = form_proves_nothing(run.settings, get_current_settings().api.url or "")
     for question in range(_FORMS):
-        said = _suspended(work, asked, question, useless)
+        said = _suspended(run, asked, question, useless)
         if said is None:
             return
         granted, by = said.decision == "approve", said.by.strip()
-        with work.store.record() as tx:
+        with run.store.record() as tx:
             if not granted or useless is None:
                 approvals.decide(tx, asked.id, granted=granted, by=by, how=FORM)
                 return
@@ -99,9 +99,9 @@ def form_proves_nothing(settings: Settings, api_url: str) -> str | None:
     return "Prefect did not say whether it asks for a login: approve by the link with its code, or on the command line"
 
 
-def _asked(work: Work, claim: Claim, remedy: Remedy, identity: Identity) -> Approval:
-    with work.store.record() as tx:
-        work.still_ours(tx)
+def _asked(run: PlaybookRun, claim: Claim, remedy: Remedy, identity: Identity) -> Approval:
+    with run.store.record() as tx:
+        run.still_ours(tx)
         asked = approvals.ask(
             tx,
             incident=claim.incident,
@@ -110,46 +110,46 @@ def _asked(work: Work, claim: Claim, remedy: Remedy, identity: Identity) -> Appr
             target=claim.target,
             remedy=remedy.name,
             identity=identity,
-            within=work.settings.approve_within,
-            flow_run=work.flow_run,
-            policy=work.incident.policy,
-            severity=work.incident.severity,
+            within=run.settings.approve_within,
+            flow_run=run.flow_run,
+            policy=run.incident.policy,
+            severity=run.incident.severity,
         )
     reached("approval_asked", claim.target)
     return asked
 
 
-def _suspended(work: Work, asked: Approval, question: int, useless: str | None) -> Decision | None:
+def _suspended(run: PlaybookRun, asked: Approval, question: int, useless: str | None) -> Decision | None:
     """The form's answer, where the run was resumed with one; None where it was resumed without. Raises Pause."""
-    with work.store.read() as tx:
+    with run.store.read() as tx:
         left = asked.expires_at - tx.now
     try:
         return suspend_flow_run(
-            wait_for_input=Decision.with_initial_data(description=_described(work, asked, useless)),
+            wait_for_input=Decision.with_initial_data(description=_described(run, asked, useless)),
             timeout=int((max(left, timedelta(0)) + _LATER).total_seconds()),
             key=f"approval-{asked.attempt}-{asked.rung}" + (f"-{question}" if question else ""),
         )
     except Pause:
         reached("suspended", asked.target)
         with contextlib.suppress(StoreUnavailable):  # the watchdog delivers it as well
-            work.pager.deliver_due(asked.incident)
+            run.pager.deliver_due(asked.incident)
         raise
     except ValidationError:
         return None  # somebody set the run's state by hand: that is no answer
     except (RuntimeError, httpx.HTTPError) as error:
-        work.go_on()
+        run.go_on()
         raise Refused(
             f"Prefect did not suspend the run, to wait for a person's approval: {error}", by_hand="do it by hand"
         ) from error
 
 
-def _described(work: Work, asked: Approval, useless: str | None) -> str:
+def _described(run: PlaybookRun, asked: Approval, useless: str | None) -> str:
     """What the form shows above its fields: our words at the margin, and theirs indented, which is no markup (P7)."""
     facts = [
         f"change: {asked.remedy}",
         f"target: {asked.target}",
         f"its life: {life(asked.identity)}",
-        f"incident: {work.incident.id}, {work.incident.title}, {work.incident.severity}",
+        f"incident: {run.incident.id}, {run.incident.title}, {run.incident.severity}",
         f"until: {iso(asked.expires_at)}",
     ]
     block = "\n".join(f"    {one_line(redact(fact))}" for fact in facts)

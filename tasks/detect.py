@@ -3,13 +3,13 @@
 import time
 from datetime import timedelta
 
+from paramedic.change.look import measure
 from paramedic.errors import CannotSee
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime, spoken
 from paramedic.remediation.health import Sight
+from tasks.current_run import current_run
 from tasks.kinds import reads
-from tasks.measure import measure
-from tasks.work import at_hand
 
 #: For so long a target that cannot be seen is looked at again, and so often, before a person gets it.
 _PATIENCE = timedelta(seconds=15)
@@ -22,14 +22,14 @@ def still_failing(incident: Incident) -> bool:
 
     While nothing can be seen it looks again for 15 s; then it raises CannotSee, which hands the incident over.
     """
-    work = at_hand()
+    run = current_run()
     ends_at = boottime() + _PATIENCE.total_seconds()
-    while (health := measure(work)).sight is Sight.UNKNOWN:
+    while (health := measure(run)).sight is Sight.UNKNOWN:
         if boottime() >= ends_at:
             raise CannotSee(
                 f"for {spoken(_PATIENCE)} we could not see whether {incident.target} is well, and nothing was done: {health.why}"
             )
-        work.go_on()
+        run.go_on()
         time.sleep(_LOOK_AGAIN_SECONDS)
-    work.waited = False
+    run.waited = False
     return health.sight is Sight.FAILING

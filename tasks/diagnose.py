@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from paramedic.catalog.runbook import Runbook
+from paramedic.change.run import PlaybookRun
 from paramedic.checks.chart import Chart
 from paramedic.checks.check import CheckAtTarget
 from paramedic.doors import reading
@@ -15,9 +16,9 @@ from paramedic.machine.kill_points import reached
 from paramedic.remediation.target import Target
 from paramedic.store import checks, evidence, incident_alerts, incidents
 from paramedic.text.redaction import redact
+from tasks.current_run import current_run
 from tasks.kinds import reads
 from tasks.prefect_artifacts import quoted, show
-from tasks.work import Work, at_hand
 
 #: How far back a check's values are evidence.
 _CHARTED = timedelta(hours=1)
@@ -29,21 +30,21 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
 
     A piece that cannot be had says why.
     """
-    work = at_hand()
-    seen = [_look(kind, work.target) for kind in runbook.evidence]
-    charts = values(work)
+    run = current_run()
+    seen = [_look(kind, run.target) for kind in runbook.evidence]
+    charts = values(run)
     seen += [Evidence("values", utc_now(), bounded(redact(one.text()))) for one in charts]
-    with work.store.record() as tx:
+    with run.store.record() as tx:
         for piece in seen:
-            evidence.add(tx, incident.number, work.attempt, kind=piece.kind, taken_at=piece.taken_at, body=piece.body)
+            evidence.add(tx, incident.number, run.attempt, kind=piece.kind, taken_at=piece.taken_at, body=piece.body)
         incidents.tell_timeline(
             tx,
             incident.number,
-            actor=work.holder,
+            actor=run.holder,
             what="evidence.taken",
             reason=f"seen before anything is touched: {', '.join(piece.kind for piece in seen) or 'nothing asked for'}",
         )
-    show(f"evidence-{incident.id.lower()}", _page(incident, seen, charts), flow_run=work.flow_run)
+    show(f"evidence-{incident.id.lower()}", _page(incident, seen, charts), flow_run=run.flow_run)
     reached("evidence_taken", incident.target)
     return seen
 
@@ -89,19 +90,19 @@ _LOOKS: dict[str, Callable[[Target], str]] = {
 }
 
 
-def values(work: Work) -> list[Chart]:
+def values(run: PlaybookRun) -> list[Chart]:
     """The last hour of each metric of the runbook's checks that the incident is about."""
-    ours = work.runbook.name
+    ours = run.runbook.name
     charts = []
-    with work.store.read() as tx:
-        said = [alert["labels"] for alert in incident_alerts.of(tx, work.incident.number)]
+    with run.store.read() as tx:
+        said = [alert["labels"] for alert in incident_alerts.of(tx, run.incident.number)]
         broken = {(labels.get("check"), labels.get("metric")) for labels in said if labels.get("runbook") == ours}
-        for check in work.runbook.checks:
-            placed = CheckAtTarget(ours, check, work.target)
+        for check in run.runbook.checks:
+            placed = CheckAtTarget(ours, check, run.target)
             for threshold in check.thresholds:
                 if (check.name, threshold.metric) in broken:
                     points = checks.points(tx, placed, threshold.metric, since=tx.now - _CHARTED)
-                    charts.append(Chart(f"{threshold.metric} of {work.target.id}", threshold, points))
+                    charts.append(Chart(f"{threshold.metric} of {run.target.id}", threshold, points))
     return charts
 
 

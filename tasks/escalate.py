@@ -10,9 +10,9 @@ from paramedic.machine.kill_points import reached
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
 from paramedic.store import lifecycle
+from tasks.current_run import current_run
 from tasks.kinds import tells
 from tasks.scheduled import Round
-from tasks.work import at_hand
 
 
 @tells(retries=3, timeout=timedelta(minutes=2))
@@ -20,13 +20,13 @@ def hand_over(
     incident: Incident, because: str, evidence: Sequence[Evidence] = (), ending: Ending = Ending.HANDED_OVER
 ) -> Outcome:
     """Give the incident to a person: permissions revoked first, then the page, with what was seen."""
-    work = at_hand()
+    run = current_run()
     seen = f"; {len(evidence)} pieces of evidence are kept" if evidence else ""
     outcome = Outcome(ending, f"{because}{seen}")
-    with work.store.record() as tx:
-        if work.still_ours(tx).state in (State.OPEN, State.WORKING):
-            lifecycle.hand_over(tx, incident.number, outcome, actor=work.holder)
-    work.pager.deliver_due(incident.number)
+    with run.store.record() as tx:
+        if run.still_ours(tx).state in (State.OPEN, State.WORKING):
+            lifecycle.hand_over(tx, incident.number, outcome, actor=run.holder)
+    run.pager.deliver_due(incident.number)
     reached("told", incident.target)
     return outcome
 

@@ -9,18 +9,18 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import spoken
 from paramedic.machine.kill_points import reached
 from paramedic.store import acts, lifecycle, messages
+from tasks.current_run import current_run
 from tasks.kinds import tells
-from tasks.work import at_hand
 
 
 @tells(retries=3, timeout=timedelta(minutes=2))
 def recovered(incident: Incident) -> Outcome:
     """End it: the target is well, and nobody touched it. No message: nothing happened that a person must know."""
-    work = at_hand()
+    run = current_run()
     outcome = Outcome(Ending.RECOVERED, "seen well before anything was done")
-    with work.store.record() as tx:
-        if work.still_ours(tx).state is State.WORKING:
-            lifecycle.resolve(tx, incident.number, outcome, actor=work.holder)
+    with run.store.record() as tx:
+        if run.still_ours(tx).state is State.WORKING:
+            lifecycle.resolve(tx, incident.number, outcome, actor=run.holder)
     return outcome
 
 
@@ -31,37 +31,37 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
     A target that came back by itself before any change was sent has recovered: nobody claims that cure. The third cure of
     a target in a day goes to a person although it helped: a cure that is needed so often hides a fault.
     """
-    work = at_hand()
+    run = current_run()
     day = timedelta(days=1)
-    with work.store.record() as tx:
-        now = work.still_ours(tx)
+    with run.store.record() as tx:
+        now = run.still_ours(tx)
         since = now.reopened_at or now.opened_at
         sent = [one for one in acts.of(tx, incident.number) if one.result != "not_sent" and one.written_at >= since]
         if not sent:
             outcome = Outcome(Ending.RECOVERED, "seen well before any change was sent")
             if now.state is State.WORKING:
-                lifecycle.resolve(tx, incident.number, outcome, actor=work.holder)
+                lifecycle.resolve(tx, incident.number, outcome, actor=run.holder)
             return outcome
         act = sent[-1]
-        acts.close(tx, act, result="cured", why="verified well after it", actor=work.holder)
+        acts.close(tx, act, result="cured", why="verified well after it", actor=run.holder)
         cures = acts.cures(tx, incident.target, day)
         if now.state is not State.WORKING:
             outcome = Outcome(
                 Ending.HANDED_OVER, f"it helped, and {incident.id} is {now.state}: it stays with its person"
             )
-        elif cures >= work.settings.cures_per_day:
+        elif cures >= run.settings.cures_per_day:
             outcome = Outcome(
                 Ending.HANDED_OVER,
                 f"the {act.remedy} helped, and it was cure number {cures} of {incident.target} within {spoken(day)}: "
                 "find out why it keeps breaking",
             )
-            lifecycle.hand_over(tx, incident.number, outcome, actor=work.holder)
+            lifecycle.hand_over(tx, incident.number, outcome, actor=run.holder)
         else:
             outcome = Outcome(
                 Ending.REMEDIATED, f"the {act.remedy} helped, verified; {len(evidence)} pieces of evidence are kept"
             )
-            lifecycle.resolve(tx, incident.number, outcome, actor=work.holder, data={"act": act.id})
+            lifecycle.resolve(tx, incident.number, outcome, actor=run.holder, data={"act": act.id})
             messages.queue_news(tx, incident=incident.number, policy=incident.policy)
-    work.pager.deliver_due(incident.number)
+    run.pager.deliver_due(incident.number)
     reached("told", incident.target)
     return outcome

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from prefect import Flow, flow
@@ -17,6 +18,9 @@ from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
 from paramedic.catalog.runbook import Runbook
+from paramedic.change.exclusive import AlreadyActed, claimed, happened
+from paramedic.change.ladder import rungs_left
+from paramedic.change.run import Cancelled, GivenUp, PlaybookRun
 from paramedic.errors import CannotSee, PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.incidents.outcome import Ending, Outcome
@@ -26,13 +30,12 @@ from paramedic.paging import Pager
 from paramedic.store import StoreUnavailable, attempts, incidents, lifecycle, runbook_versions
 from paramedic.text.redaction import hush_logging
 from tasks import run_cache
-from tasks import work as hand
+from tasks.current_run import working_on
 from tasks.escalate import hand_over
-from tasks.guard import AlreadyActed, claimed, happened
 from tasks.notify import resolved
+from tasks.prefect_api import is_cancelled
 from tasks.prefect_artifacts import show_incident
 from tasks.verify import stays_healthy
-from tasks.work import Cancelled, GivenUp, Work
 
 log = logging.getLogger(__name__)
 
@@ -78,18 +81,17 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         work = _load(run)
         if isinstance(work, str):
             return Completed(name="NothingToDo", message=work)
-        hand.begin(work)
         if threading.current_thread() is threading.main_thread():
             signal.signal(parent_death.STOP_READING, work.stop_reading)
         try:
-            return _state(_told(story, work))
+            with working_on(work):
+                return _state(_told(story, work))
         except GivenUp as error:
             return Completed(name="GivenUp", message=str(error))
         except Cancelled:
             return CancelledState(message="cancelled by an operator; a person has the incident")
         finally:
             show_incident(work.store, work.incident.number, flow_run=work.flow_run)
-            hand.end(work)
 
     # Prefect builds the run form from the signature, which wraps() hides behind the story's.
     run_story.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -108,7 +110,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
     return decorate(run_story)
 
 
-def _load(run: Run) -> Work | str:
+def _load(run: Run) -> PlaybookRun | str:
     """The nouns of this run, or the reason in words why there is nothing for it to do."""
     settings = run_cache.current_settings()
     store = run_cache.store(settings.store())
@@ -135,7 +137,7 @@ def _load(run: Run) -> Work | str:
             )
         pager.deliver_due(number)
         return f"services.yaml no longer lists {incident.target}; a person has {incident.id}"
-    return Work(
+    return PlaybookRun(
         settings=settings,
         store=store,
         pager=pager,
@@ -144,17 +146,18 @@ def _load(run: Run) -> Work | str:
         target=target,
         attempt=run.attempt,
         flow_run=run_id,
+        ask_cancelled=partial(is_cancelled, run_id),
     )
 
 
-def _told(story: Story, work: Work) -> Outcome:
+def _told(story: Story, run: PlaybookRun) -> Outcome:
     """The story's outcome; whatever goes wrong in it, the incident is handed over with the reason."""
-    incident = work.incident
+    incident = run.incident
     try:
         try:
-            return story(incident, work.runbook)
+            return story(incident, run.runbook)
         except AlreadyActed as before:
-            return _settle(work, before) or story(incident, work.runbook)
+            return _settle(run, before) or story(incident, run.runbook)
     except (GivenUp, StoreUnavailable):
         raise  # nothing can be written now: the attempt stays open, and the watchdog hands it on
     except Cancelled as error:
@@ -172,34 +175,27 @@ def _told(story: Story, work: Work) -> Outcome:
         return hand_over(incident, because=f"the playbook failed: {type(error).__name__}: {error}")
 
 
-def _settle(work: Work, before: AlreadyActed) -> Outcome | None:
+def _settle(run: PlaybookRun, before: AlreadyActed) -> Outcome | None:
     """What an earlier attempt did, or may have done, is looked at; nothing is done again.
 
     None where it did not help, its outcome is known, and the ladder has rungs that were never tried: the story goes on.
     """
-    with claimed(work.incident.target):
-        took_place = happened(before.act)
+    with claimed(run, run.incident.target):
+        took_place = happened(run, before.act)
         try:
-            healthy = stays_healthy(work.incident, work.runbook)
+            healthy = stays_healthy(run.incident, run.runbook)
         except CannotSee as error:
-            return hand_over(work.incident, because=f"{before.act.words} was not repeated; {error}")
+            return hand_over(run.incident, because=f"{before.act.words} was not repeated; {error}")
     if healthy and took_place:
-        return resolved(work.incident, ())
-    if not healthy and before.act.result is not None and _rungs_left(work):
-        work.looked_back = True
+        return resolved(run.incident, ())
+    if not healthy and before.act.result is not None and rungs_left(run):
+        run.looked_back = True
         return None
     unsettled = "" if before.act.result else ", and whether it happened is open"
     return hand_over(
-        work.incident,
+        run.incident,
         because=f"{before.act.words} was not repeated{unsettled}; the target is {'well' if healthy else 'still failing'}",
     )
-
-
-def _rungs_left(work: Work) -> bool:
-    with work.store.read() as tx:
-        return any(
-            attempts.is_granted(tx, work.incident.number, work.attempt, remedy.rung) for remedy in work.runbook.remedies
-        )
 
 
 def _state(outcome: Outcome) -> PrefectState[Any]:

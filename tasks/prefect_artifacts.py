@@ -11,7 +11,7 @@ from paramedic.store import Store, Tx, incidents
 from paramedic.store.incident_story import story
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import visible
-from tasks.work import prefect_api
+from tasks.prefect_api import prefect_api
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
 from paramedic.catalog.library import Library
+from paramedic.change.run import Cancelled, GivenUp
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine import parent_death
 from paramedic.machine.clock import boottime, spoken, utc_now
@@ -25,7 +26,7 @@ from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, Tx, leases
 from paramedic.text.redaction import hush_logging
 from tasks import run_cache
-from tasks.work import STOPPED, Cancelled, GivenUp, own_state
+from tasks.prefect_api import STOPPED, own_state
 
 log = logging.getLogger(__name__)
 

@@ -5,15 +5,15 @@ from datetime import timedelta
 
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.withdrawal import stricter
+from paramedic.change.look import measure
 from paramedic.errors import CannotSee
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.health import Sight
 from paramedic.store import incidents
+from tasks.current_run import current_run
 from tasks.kinds import reads
-from tasks.measure import measure
-from tasks.work import at_hand
 
 
 @reads(retries=0, timeout=timedelta(hours=1))
@@ -23,18 +23,18 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     Fresh samples of the target itself; one that sees nothing proves nothing and begins the stretch anew. Raises CannotSee
     where the last look that was not well saw nothing: that the remedy did not help is not known either.
     """
-    work = at_hand()
-    work.forget_samples()
-    verify = stricter(runbook.verify, work.runbook.verify)  # an author may have raised it before the act
+    run = current_run()
+    run.forget_samples()
+    verify = stricter(runbook.verify, run.runbook.verify)  # an author may have raised it before the act
     pause = min(1.0, verify.stable.total_seconds() / 5)
     ends_at = boottime() + verify.within.total_seconds()
     well_since: float | None = None
     why = "it was over too soon to tell"  # what the last sample that was not well saw
     last = Sight.FAILING  # what that sample was
     while boottime() < ends_at:
-        work.go_on()
+        run.go_on()
         taken_at = boottime()
-        health = measure(work)
+        health = measure(run)
         if health.sight is not Sight.WELL:
             well_since, why, last = None, health.why, health.sight
         elif well_since is None:
@@ -54,6 +54,6 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
 
 
 def _tell(incident: Incident, *, what: str, reason: str) -> None:
-    work = at_hand()
-    with work.store.record() as tx:
-        incidents.tell_timeline(tx, incident.number, actor=work.holder, what=what, reason=reason)
+    run = current_run()
+    with run.store.record() as tx:
+        incidents.tell_timeline(tx, incident.number, actor=run.holder, what=what, reason=reason)

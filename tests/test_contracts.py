@@ -11,19 +11,19 @@ ROOT = Path(__file__).parents[1]
 
 #: contract id -> (file that sins, what it imports)
 SINS = {
-    "story": ("paramedic/incidents/incident.py", "import tasks.work"),
+    "story": ("paramedic/incidents/incident.py", "import tasks.guard"),
     "flows-apart": ("flows/other_flow.py", "import flows.restart_service"),
     "flows-without-prefect": ("flows/restart_service.py", "import prefect"),
     "nouns-pure": ("paramedic/intake/triage.py", "import paramedic.store"),
     "no-cycles": ("paramedic/alerts/alert.py", "import paramedic.incidents.incident"),
-    "prefect-in-three-rooms": ("paramedic/watchdog/__init__.py", "import prefect"),
+    "prefect-in-three-rooms": ("paramedic/change/guarded.py", "import prefect"),
     "integrations-apart": (
         "paramedic/integrations/probes/process.py",
         "import paramedic.integrations.targets.supervisord",
     ),
     "sources-apart": ("paramedic/sources/other.py", "import paramedic.sources.alertmanager"),
     "integrations-behind-doors": ("paramedic/paging/pager.py", "import paramedic.integrations.targets.supervisord"),
-    "one-hand-on-production": ("tasks/verify.py", "import paramedic.doors.changing"),
+    "one-hand-on-production": ("paramedic/change/guarded.py", "import paramedic.doors.changing"),
     "one-voice": ("tasks/notify.py", "import paramedic.doors.telling"),
     "rooms": ("paramedic/store/claims.py", "import paramedic.intake.intake"),
 }

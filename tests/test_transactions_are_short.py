@@ -26,8 +26,8 @@ OUTSIDE = (
     "shutil",
     "urllib",
     "time.sleep",
-    "tasks.work.own_state",
-    "tasks.work.prefect_api",
+    "tasks.prefect_api.own_state",
+    "tasks.prefect_api.prefect_api",
 )
 
 #: Of files these ask, whatever the object is called. A snapshot (`read`) may be written to a file.
@@ -139,7 +139,7 @@ def test_nothing_outside_the_store_is_waited_for_inside_a_transaction(name: str)
 )
 def test_what_would_be_found(body: str, what: str) -> None:
     text = (
-        "import time\nfrom tasks.work import own_state\nfrom paramedic.doors import reading\n"
+        "import time\nfrom tasks.prefect_api import own_state\nfrom paramedic.doors import reading\n"
         "def _limits():\n    reading.probe('x')\n"
         f"class One:\n    def _look(self):\n        reading.probe('x')\n"
         f"    def work(self):\n        with self.store.record() as tx:\n            {body}\n"

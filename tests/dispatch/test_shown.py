@@ -14,14 +14,15 @@ from prefect_server import Prefect
 
 from paramedic.catalog import library
 from paramedic.catalog.runbook import Runbook
+from paramedic.change.run import Cancelled, GivenUp
 from paramedic.errors import Refused
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Outcome
 from paramedic.store import Store, attempts, lifecycle
 from paramedic.store.runbook_versions import Plan
+from tasks.current_run import current_run
 from tasks.notify import recovered
 from tasks.playbook import Run, playbook
-from tasks.work import Cancelled, GivenUp, at_hand
 
 pytestmark = [pytest.mark.real]
 
@@ -57,7 +58,7 @@ def _cancelled(*_: Any) -> Outcome:
 
 
 def _given_up(incident: Incident, _: Runbook) -> Outcome:
-    with at_hand().store.record() as tx:
+    with current_run().store.record() as tx:
         attempts.raise_attempt(tx, incident.number, after=1, rungs=1, reason="it was silent")
     raise GivenUp("attempt 2 has it")
 
@@ -93,7 +94,7 @@ def test_every_ending_leaves_its_page_beside_the_run(
 @pytest.mark.usefixtures("home")
 def test_a_run_that_cannot_read_the_store_any_more_ends_as_it_would(prefect: Prefect, store: Store) -> None:
     def gone(*_: Any) -> Outcome:
-        with sqlite3.connect(str(at_hand().settings.store()).removeprefix("sqlite:///")) as broken:
+        with sqlite3.connect(str(current_run().settings.store()).removeprefix("sqlite:///")) as broken:
             broken.execute("ALTER TABLE incidents RENAME TO gone")
         raise GivenUp("the store went away")
 

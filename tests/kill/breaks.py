@@ -101,15 +101,15 @@ BREAKS = (
     ),
     Break(
         "an-earlier-act-is-forgotten",
-        (("tasks/guard.py", "if not at_hand().looked_back:", "if False:"),),
+        (("paramedic/change/exclusive.py", "if not run.looked_back:", "if False:"),),
         (*_rows(_AT_WORK, POINTS[6:10]), *_rows(_AT_WORK, POINTS[8:10], "rollback-")),
     ),
     Break(
         "a-rung-that-was-tried-suits-again",
         (
             (
-                "tasks/guard.py",
-                "if not attempts.is_granted(tx, incident.number, work.attempt, remedy.rung):",
+                "paramedic/change/ladder.py",
+                "if not attempts.is_granted(tx, number, run.attempt, remedy.rung):",
                 "if False:",
             ),
         ),

@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 from fake_service import Service, service, target
-from incident_states import alert, on_call
+from incident_states import alert
+from playbook_runs import playbook_run
 
 from paramedic.catalog.runbook import parse
+from paramedic.change.look import measure
+from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import CannotSee, PermanentError, TemporaryError
-from paramedic.paging import Pager
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
 from paramedic.store import Store, lifecycle, trail
 from paramedic.store.runbook_versions import Plan
 from tasks import detect, verify
-from tasks import work as hand
+from tasks.current_run import working_on
 from tasks.detect import still_failing
-from tasks.measure import measure
 from tasks.verify import stays_healthy
-from tasks.work import Work
 
 __all__ = ["service"]
 
@@ -70,9 +70,8 @@ def owner(monkeypatch: pytest.MonkeyPatch) -> Owner:
 @pytest.fixture
 def work(
     store: Store, service: Service, owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Work]:
+) -> Iterator[PlaybookRun]:
     """A run at work on a target that is well, whose operator does nothing."""
-    monkeypatch.setattr(hand, "own_state", lambda *_, **__: "RUNNING")
     monkeypatch.setattr(detect, "_PATIENCE", timedelta(milliseconds=300))
     monkeypatch.setattr(detect, "_LOOK_AGAIN_SECONDS", 0.02)
     runbook = parse(TEXT, "shop-down.md")
@@ -84,22 +83,21 @@ def work(
         incident = lifecycle.open_incident(
             tx, alert(), service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
         )
-    one = Work(settings, store, Pager(store, settings, on_call()), incident, runbook, at, 1, "run-1")
-    hand.begin(one)
-    yield one
-    hand.end(one)
+    one = playbook_run(store, settings, incident, runbook, at)
+    with working_on(one):
+        yield one
 
 
-def _failing(work: Work) -> bool:
+def _failing(work: PlaybookRun) -> bool:
     return still_failing.fn(work.incident)
 
 
-def _healthy(work: Work) -> bool:
+def _healthy(work: PlaybookRun) -> bool:
     return stays_healthy.fn(work.incident, work.runbook)
 
 
 #: Each keeps us from seeing, by a real way to the target.
-BLIND: dict[str, Callable[[Work, Owner, Service], None]] = {
+BLIND: dict[str, Callable[[PlaybookRun, Owner, Service], None]] = {
     "name": lambda work, _o, _s: _at(work, "http://web.invalid/health"),
     "tls": lambda work, _o, service: _at(work, service.url.replace("http:", "https:")),
     "no-url": lambda work, _o, _s: _at(work, "ftp://web/health"),
@@ -113,12 +111,12 @@ BLIND: dict[str, Callable[[Work, Owner, Service], None]] = {
 }
 
 
-def _at(work: Work, health: str) -> None:
+def _at(work: PlaybookRun, health: str) -> None:
     work.target = replace(work.target, health=health)
 
 
 @pytest.mark.parametrize("way", BLIND)
-def test_no_way_of_not_seeing_is_failing(work: Work, owner: Owner, service: Service, way: str) -> None:
+def test_no_way_of_not_seeing_is_failing(work: PlaybookRun, owner: Owner, service: Service, way: str) -> None:
     assert measure(work).sight is Sight.WELL
     BLIND[way](work, owner, service)
     assert measure(work).sight is Sight.UNKNOWN
@@ -126,7 +124,7 @@ def test_no_way_of_not_seeing_is_failing(work: Work, owner: Owner, service: Serv
 
 @pytest.mark.parametrize("way", ["login", "owner-away", "name"])
 def test_what_cannot_be_seen_is_looked_at_again_and_then_handed_over_and_no_cure_begins(
-    work: Work, owner: Owner, service: Service, way: str
+    work: PlaybookRun, owner: Owner, service: Service, way: str
 ) -> None:
     BLIND[way](work, owner, service)
     with pytest.raises(CannotSee, match="nothing was done") as error:
@@ -134,14 +132,14 @@ def test_what_cannot_be_seen_is_looked_at_again_and_then_handed_over_and_no_cure
     assert measure(work).why in str(error.value)
 
 
-def test_what_is_seen_again_in_time_goes_on(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_seen_again_in_time_goes_on(work: PlaybookRun, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = itertools.chain([Sight.UNKNOWN] * 3, itertools.repeat(Sight.FAILING))
     monkeypatch.setattr(detect, "measure", lambda _: Health(next(seen), "as the test says"))
     assert _failing(work)
 
 
 def test_a_verification_that_cannot_see_verifies_nothing_and_tries_no_other_remedy(
-    work: Work, service: Service, store: Store
+    work: PlaybookRun, service: Service, store: Store
 ) -> None:
     service.status = 403
     with pytest.raises(CannotSee, match=r"could not see whether .*answered 403.*No other remedy is tried"):
@@ -150,17 +148,17 @@ def test_a_verification_that_cannot_see_verifies_nothing_and_tries_no_other_reme
         assert [one.what for one in trail.entries(tx)][-1] == "verification.blind"
 
 
-def test_a_verification_that_sees_it_fail_says_so(work: Work, service: Service) -> None:
+def test_a_verification_that_sees_it_fail_says_so(work: PlaybookRun, service: Service) -> None:
     service.status = 500
     assert not _healthy(work)
     service.status = 200
     assert _healthy(work)
 
 
-def test_a_blind_moment_begins_the_stretch_anew(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blind_moment_begins_the_stretch_anew(work: PlaybookRun, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[Sight] = []
 
-    def look(_: Work) -> Health:
+    def look(_: PlaybookRun) -> Health:
         looks.append(Sight.UNKNOWN if len(looks) % 3 == 2 else Sight.WELL)
         return Health(looks[-1], "as the test says")
 

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
+from playbook_runs import not_cancelled
 
+from paramedic.change.run import Cancelled, PlaybookRun
 from paramedic.machine.parent_death import STOP_READING
-from tasks import work as module
-from tasks.work import Cancelled, Work
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
+def work() -> Iterator[PlaybookRun]:
     """A run that has just begun, and hears its responder."""
-    monkeypatch.setattr(module, "own_state", lambda *_, **__: "RUNNING")
     nothing = cast("Any", None)
-    one = Work(nothing, nothing, nothing, nothing, nothing, nothing, 1, "run-1")
+    one = PlaybookRun(nothing, nothing, nothing, nothing, nothing, nothing, 1, "run-1", not_cancelled)
     before = signal.signal(STOP_READING, one.stop_reading)
     yield one
     signal.signal(STOP_READING, before)
@@ -29,7 +28,7 @@ def _cancelled_meanwhile() -> None:
     time.sleep(60)
 
 
-def test_a_read_ends_at_once(work: Work) -> None:
+def test_a_read_ends_at_once(work: PlaybookRun) -> None:
     began = time.monotonic()
     with pytest.raises(Cancelled), work.reading():
         _cancelled_meanwhile()
@@ -38,15 +37,15 @@ def test_a_read_ends_at_once(work: Work) -> None:
         pytest.fail("a later read begins")
 
 
-def test_what_is_not_a_read_goes_on_and_the_next_read_does_not_begin(work: Work) -> None:
+def test_what_is_not_a_read_goes_on_and_the_next_read_does_not_begin(work: PlaybookRun) -> None:
     os.kill(os.getpid(), STOP_READING)
     time.sleep(0.01)  # a change: its deadline ends it
     with pytest.raises(Cancelled), work.reading():
         pytest.fail("a read begins after a cancel")
 
 
-def test_a_run_that_has_just_begun_asks_nobody_and_later_it_does(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "own_state", lambda *_, **__: "CANCELLING")
+def test_a_run_that_has_just_begun_asks_nobody_and_later_it_does(work: PlaybookRun) -> None:
+    work.ask_cancelled = lambda _: True
     with work.reading():
         pass
     work.began_at -= 1

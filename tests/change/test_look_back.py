@@ -8,9 +8,9 @@ import pytest
 from databases import Clock
 from store_states import TARGET, alert, intended, working
 
+from paramedic.change.exclusive import AlreadyActed, look_back
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, acts, attempts, incidents, lifecycle
-from tasks.guard import AlreadyActed, _look_back
 
 
 def _work(store: Store, number: int) -> Any:
@@ -24,11 +24,11 @@ def test_an_act_of_before_the_cure_keeps_the_next_attempt_from_nothing(timed: St
     with timed.record() as tx:
         acts.close(tx, intended(tx, claim), result=result, why="", actor="a")
     with pytest.raises(AlreadyActed):
-        _look_back(_work(timed, claim.incident), TARGET)
+        look_back(_work(timed, claim.incident), TARGET)
     with timed.record() as tx:
         lifecycle.resolve(tx, claim.incident, Outcome(Ending.REMEDIATED, "well"), actor=claim.holder)
     clock.advance(timedelta(minutes=5))
     with timed.record() as tx:
         lifecycle.reopen(tx, claim.incident, alert(starts_at=clock.now()), reason="again")
         assert attempts.begin_attempt(tx, claim.incident, 2, flow_run="run-2") is None
-    _look_back(_work(timed, claim.incident), TARGET)
+    look_back(_work(timed, claim.incident), TARGET)

@@ -1,4 +1,4 @@
-"""Does the author still want it? The runbook's file, read at the moment before a change."""
+"""The limits that a change must keep: those of the incident's own runbook, and of its file at the moment before the change."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,35 +9,46 @@ from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.catalog import library
 from paramedic.catalog.library import Library
 from paramedic.catalog.withdrawal import proof_of_both, withdrawn
+from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import SOURCE
+from paramedic.doors import reading
 from paramedic.machine.clock import iso
-from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.store import incident_alerts
 from paramedic.store.acts import Limits
 from paramedic.text.yaml_document import BadDocument
-from tasks.work import Work
 
 
-def today(work: Work, remedy: Remedy) -> Limits:
-    """The limits that the runbook's file sets at this moment; of one that is gone, broken or narrowed, that nothing is left.
+def pinned_and_current(run: PlaybookRun, remedy: Remedy) -> tuple[Limits, Limits]:
+    """What the incident's own runbook asks to be kept, and what its file asks at this moment.
 
-    From here on the target counts as well only by the conditions of both versions. Raises StoreUnavailable.
+    A release that nobody marked as reversible is crossed only with a person's word. Reads files, so never inside a
+    transaction. From here on the target counts as well only by the conditions of both versions. Raises StoreUnavailable,
+    and PermanentError where a roll-back finds its release folder out of order.
     """
-    path = work.settings.runbooks / f"{work.own.name}.md"
+    pinned, current = Limits.of(run.runbook, remedy), _current(run, remedy)
+    if remedy.verb is Verb.ROLL_BACK and reading.releases(run.target).current().reversible is None:
+        return replace(pinned, asks_from=Severity.WARNING), current
+    return pinned, current
+
+
+def _current(run: PlaybookRun, remedy: Remedy) -> Limits:
+    """By the runbook's file; where it is gone, broken or narrowed, nothing is allowed."""
+    path = run.settings.runbooks / f"{run.own.name}.md"
     try:
-        shelf = library.opened(work.settings)
+        shelf = library.opened(run.settings)
     except BadDocument as error:
         return Limits.nothing(f"nothing acts until this is mended: {error.problems[0]}")
-    now = shelf.runbooks.get(work.own.name)
+    now = shelf.runbooks.get(run.own.name)
     if now is None:
         return Limits.nothing(_missing(path, shelf))
-    if now.version != work.own.version or shelf.services.by_id(work.target.id) != work.target:
-        with work.store.read() as tx:
-            alerts = [_alert(row) for row in incident_alerts.of(tx, work.incident.number)]
-        why = withdrawn(work.own, now, remedy, alerts=_firing(alerts), target=work.target, services=shelf.services)
+    if now.version != run.own.version or shelf.services.by_id(run.target.id) != run.target:
+        with run.store.read() as tx:
+            alerts = [_alert(row) for row in incident_alerts.of(tx, run.incident.number)]
+        why = withdrawn(run.own, now, remedy, alerts=_firing(alerts), target=run.target, services=shelf.services)
         if why is not None:
             return Limits.nothing(f"{why} ({path.name} was written at {_written(path)})")
-    work.runbook = proof_of_both(work.own, now)
+    run.runbook = proof_of_both(run.own, now)
     return Limits.of(now, remedy)
 
 

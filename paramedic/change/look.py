@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import Check, CheckAtTarget, Sample
 from paramedic.checks.threshold import Threshold
 from paramedic.doors import reading
@@ -12,7 +13,6 @@ from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Health, Sight
 from paramedic.sampling import measurement
 from paramedic.store import checks, heartbeats, incident_alerts, mass_failure
-from tasks.work import Work
 
 #: Fewer fresh samples that are all well do not say that a window's breach is over.
 _FRESH_LOOKS = 5
@@ -22,25 +22,25 @@ _FRESH_LOOKS = 5
 _BY_CHANCE = 0.05
 
 
-def measure(work: Work) -> Health:
+def measure(run: PlaybookRun) -> Health:
     """Well only if all conditions were seen to hold; unknown if the one who should know does not answer, or we are blind."""
-    with work.store.read() as tx:
+    with run.store.read() as tx:
         if mass_failure.current(tx) == mass_failure.BLIND:
             return Health(Sight.UNKNOWN, mass_failure.BLIND)
-    return _process(work) or _address(work) or _checked(work)
+    return _process(run) or _address(run) or _checked(run)
 
 
-def _process(work: Work) -> Health | None:
+def _process(run: PlaybookRun) -> Health | None:
     """What its owner and its memory say against it; None: nothing."""
     try:
-        identity = reading.reader(work.target).identity()
+        identity = reading.reader(run.target).identity()
     except (TemporaryError, PermanentError) as error:
-        return Health(Sight.UNKNOWN, f"its {work.target.kind} does not say how it is: {error}")
+        return Health(Sight.UNKNOWN, f"its {run.target.kind} does not say how it is: {error}")
     if identity.unclear:
-        return Health(Sight.UNKNOWN, f"its {work.target.kind} does not know how it is: {identity.state}")
+        return Health(Sight.UNKNOWN, f"its {run.target.kind} does not know how it is: {identity.state}")
     if identity.pid is None or not identity.running:
-        return Health(Sight.FAILING, f"its {work.target.kind} says {identity.state}")
-    limit = work.runbook.verify.memory_below
+        return Health(Sight.FAILING, f"its {run.target.kind} says {identity.state}")
+    limit = run.runbook.verify.memory_below
     if limit is None:
         return None
     try:
@@ -52,65 +52,65 @@ def _process(work: Work) -> Health | None:
     return None
 
 
-def _address(work: Work) -> Health | None:
+def _address(run: PlaybookRun) -> Health | None:
     """What its health address says against it; None: nothing, or nobody asks there."""
-    if not work.runbook.verify.health:
+    if not run.runbook.verify.health:
         return None
-    if work.target.health is None:
+    if run.target.health is None:
         return Health(Sight.UNKNOWN, "services.yaml names no health address for it")
     try:
-        probe = reading.probe(work.target.health, work.settings.probe_timeout)
+        probe = reading.probe(run.target.health, run.settings.probe_timeout)
     except PermanentError as error:
         return Health(Sight.UNKNOWN, f"its health address: {error}")
     return None if probe.sight is Sight.WELL else Health(probe.sight, f"its health address: {probe.why}")
 
 
-def _checked(work: Work) -> Health:
+def _checked(run: PlaybookRun) -> Health:
     """The runbook's checks, as far as they are conditions; one that is broken is told before one that sees nothing."""
-    seen = [_look(work, check) for check in _conditions(work)]
+    seen = [_look(run, check) for check in _conditions(run)]
     for sight in (Sight.FAILING, Sight.UNKNOWN):
         if found := next((health for health in seen if health.sight is sight), None):
             return found
     return Health(Sight.WELL, "every condition holds")
 
 
-def _conditions(work: Work) -> Iterator[Check]:
+def _conditions(run: PlaybookRun) -> Iterator[Check]:
     """Each check with the bounds that count: those that `verify` names, and those that the incident's breach is about."""
-    with work.store.read() as tx:
-        said = [alert["labels"] for alert in incident_alerts.of(tx, work.incident.number)]
-        states = checks.broken_at(tx, work.target.id)
-    ours = work.runbook.name
+    with run.store.read() as tx:
+        said = [alert["labels"] for alert in incident_alerts.of(tx, run.incident.number)]
+        states = checks.broken_at(tx, run.target.id)
+    ours = run.runbook.name
     broken = {(labels.get("check"), labels.get("metric")) for labels in said if labels.get("runbook") == ours}
     broken |= {(state.name, state.metric) for state in states if state.runbook == ours}
-    for check in work.runbook.checks:
+    for check in run.runbook.checks:
         counting = tuple(
             threshold
             for threshold in check.thresholds
-            if threshold.metric in work.runbook.verify.metrics or (check.name, threshold.metric) in broken
+            if threshold.metric in run.runbook.verify.metrics or (check.name, threshold.metric) in broken
         )
         if counting:
             yield replace(check, thresholds=counting)
 
 
-def _look(work: Work, check: Check) -> Health:
+def _look(run: PlaybookRun, check: Check) -> Health:
     """One more sample. After an act only fresh samples count.
 
     Before an act it counts with what was measured in the window, and a breach of the window must be seen in a sample that
     this run has taken itself: what is over may fill a window for a while. Fresh looks that are all well end it, where they
     would not be so by chance.
     """
-    placed = CheckAtTarget(work.runbook.name, check, work.target)
-    if work.fresh:
-        check = replace(check, window=min(check.window, work.runbook.verify.stable))
-    elif check.name not in work.samples:
-        with work.store.read() as tx:
-            work.samples[check.name] = checks.evidence(tx, placed)
-    taken = measurement.sample(check, work.target, now=utc_now, last_heard=lambda name: _last_heard(work, name))
-    samples = work.samples.setdefault(check.name, [])
+    placed = CheckAtTarget(run.runbook.name, check, run.target)
+    if run.fresh:
+        check = replace(check, window=min(check.window, run.runbook.verify.stable))
+    elif check.name not in run.samples:
+        with run.store.read() as tx:
+            run.samples[check.name] = checks.evidence(tx, placed)
+    taken = measurement.sample(check, run.target, now=utc_now, last_heard=lambda name: _last_heard(run, name))
+    samples = run.samples.setdefault(check.name, [])
     samples.append(taken)
     if taken.values is None:
         return Health(Sight.UNKNOWN, f"{placed.name} sees nothing: {taken.why}")
-    ours = work.looks.setdefault(check.name, [])
+    ours = run.looks.setdefault(check.name, [])
     ours.append(taken)
     metrics = check.metrics(samples)
     for threshold in check.thresholds:
@@ -120,7 +120,7 @@ def _look(work: Work, check: Check) -> Health:
         if threshold.holds(value):
             continue
         said = f"{threshold.metric} is {threshold.unit.spoken(value)} ({threshold.spoken()})"
-        if work.fresh or any(_breaks(check, threshold, one) for one in ours):
+        if run.fresh or any(_breaks(check, threshold, one) for one in ours):
             return Health(Sight.FAILING, f"{said}: {taken.why}")
         if not _over(check, threshold, samples[: -len(ours)], ours):
             looks = "a fresh look is" if len(ours) == 1 else f"{len(ours)} fresh looks are"
@@ -140,6 +140,6 @@ def _breaks(check: Check, threshold: Threshold, one: Sample) -> bool:
     return value is not None and not threshold.holds(value)
 
 
-def _last_heard(work: Work, name: str) -> timedelta | None:
-    with work.store.read() as tx:
+def _last_heard(run: PlaybookRun, name: str) -> timedelta | None:
+    with run.store.read() as tx:
         return heartbeats.missing_for(tx, name)

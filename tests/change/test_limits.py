@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from incident_states import on_call
+from playbook_runs import playbook_run
 from store_states import ALIVE, claimed, told
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.catalog import library
+from paramedic.change.guarded import _intend
 from paramedic.errors import Refused
 from paramedic.machine.clock import utc_now
-from paramedic.paging import Pager
 from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
 from paramedic.store import Store, acts, attempts, lifecycle
 from paramedic.store.runbook_versions import Plan
-from tasks.kinds import _intend
-from tasks.work import Work
 
 ROOT = Path(__file__).parents[2]
 NAME = "tracking-api-memory"
@@ -55,7 +53,7 @@ def act(store: Store, settings: Settings) -> Callable[..., str | None]:
         )
         assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         claim = claimed(tx, incident.number)
-    work = Work(settings, store, Pager(store, settings, on_call()), incident, one, target, 1, "run-1")
+    work = playbook_run(store, settings, incident, one, target)
     hold = cast("Any", type("Held", (), {"claim": claim}))
 
     def tried() -> str | None:

@@ -3,50 +3,22 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from fake_service import Service, service, target
-from incident_states import on_call
+from fake_service import Service, service
+from playbook_runs import SLOW, at_work, saw
 
-from paramedic.catalog.runbook import Runbook, parse
-from paramedic.checks.check import CheckAtTarget, Sample
-from paramedic.checks.threshold import Level
+from paramedic.catalog.runbook import parse
+from paramedic.change.look import measure
+from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
-from paramedic.paging import Pager
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Identity
-from paramedic.settings import Settings
-from paramedic.store import Store, checks, lifecycle, mass_failure
-from paramedic.store.runbook_versions import Plan
-from tasks.diagnose import values
-from tasks.measure import measure
-from tasks.work import Work
+from paramedic.store import Store, lifecycle, mass_failure
 
-__all__ = ["service"]
-
-TEXT = """\
----
-runbook: tracking-api-slow
-service: tracking-api
-when:
-  - check: health
-    error_rate: {critical: 3%, for: 0s}
-    latency_p95: {critical: 10s}
-    every: 20s
-    timeout: 10s
-playbook: restart-service
-with:
-  target: {supervisord: tracking-api, host: "{instance}"}
-  verify: {check: error_rate, stable: 1m, within: 5m}
----
-**Meaning.** **Impact.**
-## Impact
-## Diagnosis
-## Mitigation
-"""
+__all__ = ["at_work", "service"]
 
 
 @pytest.fixture(autouse=True)
@@ -58,39 +30,11 @@ def _running(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "reader", lambda _: Reader())
 
 
-@pytest.fixture
-def at_work(store: Store, service: Service, tmp_path: Path) -> Callable[..., Work]:
-    def made(runbook: Runbook | None = None, level: Level = Level.CRITICAL) -> Work:
-        one = runbook or parse(TEXT, "r.md")
-        at = target(service.url)
-        settings = Settings(data=tmp_path)
-        latency = next(threshold for threshold in one.checks[0].thresholds if threshold.metric == "latency_p95")
-        alert = CheckAtTarget(one.name, one.checks[0], at).alert(
-            latency, level, value=11, began_at=utc_now(), ended_at=None
-        )
-        with store.record() as tx:
-            plan = Plan(one.name, one.version, one.text, rungs=1)
-            incident = lifecycle.open_incident(
-                tx, alert, service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
-            )
-        return Work(settings, store, Pager(store, settings, on_call()), incident, one, at, 1, "run-1")
-
-    return made
-
-
-def _saw(store: Store, work: Work, error: float, times: int) -> None:
-    placed = CheckAtTarget(work.runbook.name, work.runbook.checks[0], work.target)
-    for _ in range(times):
-        with store.record() as tx:
-            seen = Sample(tx.now, {"latency": 0.1, "error": error}, "")
-            checks.record(tx, placed, seen, blind=False, mass_limit=99)
-
-
 def test_a_breach_of_the_window_is_seen_in_a_fresh_sample_before_an_act_and_counts_for_nothing_after_it(
-    at_work: Callable[..., Work], store: Store, service: Service
+    at_work: Callable[..., PlaybookRun], store: Store, service: Service
 ) -> None:
     work = at_work()
-    _saw(store, work, 1, 3)
+    saw(store, work, 1, 3)
     service.status = 500
     before = measure(work)
     assert before.sight is Sight.FAILING
@@ -103,22 +47,22 @@ def test_a_breach_of_the_window_is_seen_in_a_fresh_sample_before_an_act_and_coun
 
 
 def test_a_breach_that_only_the_window_remembers_is_not_seen_and_fresh_looks_end_it(
-    at_work: Callable[..., Work], store: Store
+    at_work: Callable[..., PlaybookRun], store: Store
 ) -> None:
     """A repair by hand: the target answers, and its check's window is still full of errors."""
     work = at_work()
-    _saw(store, work, 1, 3)
+    saw(store, work, 1, 3)
     looks = [measure(work) for _ in range(5)]
     assert [look.sight for look in looks] == [Sight.UNKNOWN] * 4 + [Sight.WELL]
     assert looks[0].why.startswith("over its window error_rate is 75% (critical 3%), and a fresh look is well")
 
 
 def test_a_few_fresh_looks_say_nothing_of_an_error_that_comes_now_and_then(
-    at_work: Callable[..., Work], store: Store
+    at_work: Callable[..., PlaybookRun], store: Store
 ) -> None:
     work = at_work()
     for error in (1, 0, 0, 0, 0, 0, 0, 0, 0, 0):
-        _saw(store, work, error, 1)
+        saw(store, work, error, 1)
     looks = [measure(work) for _ in range(8)]
     assert {look.sight for look in looks} == {Sight.UNKNOWN}, "nine in ten requests were answered before, too"
     assert looks[7].why.startswith("over its window error_rate is 5.")
@@ -126,17 +70,17 @@ def test_a_few_fresh_looks_say_nothing_of_an_error_that_comes_now_and_then(
 
 
 def test_what_was_seen_before_the_last_incident_ended_counts_for_nothing(
-    at_work: Callable[..., Work], store: Store
+    at_work: Callable[..., PlaybookRun], store: Store
 ) -> None:
     work = at_work()
-    _saw(store, work, 1, 3)
+    saw(store, work, 1, 3)
     with store.record() as tx:
         lifecycle.resolve(tx, work.incident.number, Outcome(Ending.HANDED_OVER, "mended by hand"), actor="person:ada")
     assert measure(work).sight is Sight.WELL
 
 
 def test_an_error_after_the_act_is_a_failure_until_its_window_has_passed(
-    at_work: Callable[..., Work], service: Service
+    at_work: Callable[..., PlaybookRun], service: Service
 ) -> None:
     work = at_work()
     work.forget_samples()
@@ -149,9 +93,9 @@ def test_an_error_after_the_act_is_a_failure_until_its_window_has_passed(
 
 
 def test_the_breach_is_a_condition_though_verify_does_not_name_it(
-    at_work: Callable[..., Work], service: Service, store: Store
+    at_work: Callable[..., PlaybookRun], service: Service, store: Store
 ) -> None:
-    one = parse(TEXT.replace("latency_p95: {critical: 10s}", "latency_p95: {critical: 100ms}"), "r.md")
+    one = parse(SLOW.replace("latency_p95: {critical: 10s}", "latency_p95: {critical: 100ms}"), "r.md")
     work = at_work(one)
     service.late = 0.15
     health = measure(work)
@@ -159,8 +103,10 @@ def test_the_breach_is_a_condition_though_verify_does_not_name_it(
     assert health.why.startswith("latency_p95 is ")
 
 
-def test_what_is_neither_named_nor_broken_is_no_condition(at_work: Callable[..., Work], service: Service) -> None:
-    text = TEXT.replace(
+def test_what_is_neither_named_nor_broken_is_no_condition(
+    at_work: Callable[..., PlaybookRun], service: Service
+) -> None:
+    text = SLOW.replace(
         "    latency_p95: {critical: 10s}\n", "    latency_p50: {critical: 100ms}\n    latency_p95: {critical: 10s}\n"
     )
     work = at_work(parse(text, "r.md"))
@@ -168,7 +114,7 @@ def test_what_is_neither_named_nor_broken_is_no_condition(at_work: Callable[...,
     assert measure(work).sight is Sight.WELL
 
 
-def test_a_check_that_sees_nothing_proves_nothing(at_work: Callable[..., Work]) -> None:
+def test_a_check_that_sees_nothing_proves_nothing(at_work: Callable[..., PlaybookRun]) -> None:
     work = at_work()
     work.target = replace(work.target, health=None)
     health = measure(work)
@@ -176,19 +122,12 @@ def test_a_check_that_sees_nothing_proves_nothing(at_work: Callable[..., Work]) 
     assert "tracking-api-slow/health sees nothing" in health.why
 
 
-def test_while_we_are_blind_nothing_is_known(at_work: Callable[..., Work], store: Store, service: Service) -> None:
+def test_while_we_are_blind_nothing_is_known(
+    at_work: Callable[..., PlaybookRun], store: Store, service: Service
+) -> None:
     work = at_work()
     service.hang()
     with store.record() as tx:
         assert mass_failure.judge(tx, blind=True, limit=99)
     assert measure(work).why == mass_failure.BLIND
     assert measure(work).sight is Sight.UNKNOWN
-
-
-def test_the_values_of_the_breach_are_charted_as_evidence(at_work: Callable[..., Work], store: Store) -> None:
-    work = at_work()
-    _saw(store, work, 0, 3)
-    (chart,) = values(work)
-    assert chart.title == "latency_p95 of web-1/tracking-api"
-    assert [value for _, value in chart.points] == [0.1] * 3
-    assert "last 100ms" in chart.text()

@@ -1,0 +1,109 @@
+"""One playbook per target at any time: the claim, waited for and kept alive, and what earlier attempts did there."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from paramedic.change.claim_keeper import ClaimKeeper
+from paramedic.change.run import PlaybookRun
+from paramedic.doors import reading
+from paramedic.errors import PermanentError, Refused, TemporaryError
+from paramedic.incidents.incident import name
+from paramedic.machine.clock import boottime
+from paramedic.machine.kill_points import reached
+from paramedic.store import acts, claims, incidents
+from paramedic.store.acts import TOUCHED, Act
+from paramedic.store.claims import Claim
+
+#: How often a claim that somebody else has is asked for again.
+_ASK_AGAIN_SECONDS = 0.5
+
+
+class AlreadyActed(Exception):
+    """An earlier try at this incident touched the target, or may have: what it did is verified, never repeated (P4)."""
+
+    def __init__(self, act: Act) -> None:
+        super().__init__(act.words)
+        self.act = act
+
+
+@contextmanager
+def exclusive(run: PlaybookRun, target: str) -> Iterator[None]:
+    """Hold the target's only claim. Waits for at most one lease and a half; then raises Refused, naming who has it.
+
+    Raises AlreadyActed if the incident's earlier work has touched the target, and Refused if another's act is open there.
+    """
+    with claimed(run, target):
+        if not run.looked_back:
+            look_back(run, target)
+        yield
+
+
+@contextmanager
+def claimed(run: PlaybookRun, target: str) -> Iterator[None]:
+    """Hold the target's only claim, whatever was done to it before. Raises Refused, naming who has it."""
+    run.keeper = keeper = _claim(run, target)
+    try:
+        reached("claimed", target)
+        yield
+    finally:
+        keeper.release()
+        run.keeper = None
+
+
+def happened(run: PlaybookRun, act: Act) -> bool:
+    """Whether the act took place: by its outcome, or by the process or release that the target runs now."""
+    if act.result is not None:
+        return act.result != "failed"
+    try:
+        now = reading.identity(run.target)
+    except (TemporaryError, PermanentError):
+        return False
+    before = act.identity
+    if None not in (now.revision, before.revision) and now.revision != before.revision:
+        return True
+    return now.pid is not None and (now.pid, now.started_at) != (before.pid, before.started_at)
+
+
+def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
+    patience = boottime() + 1.5 * run.settings.lease.total_seconds()
+    while True:
+        run.go_on()
+        asked_at = boottime()
+        with run.store.record() as tx:
+            run.still_ours(tx)
+            taken = claims.take(
+                tx,
+                target=target,
+                incident=run.incident.number,
+                attempt=run.attempt,
+                holder=run.holder,
+                lease=run.settings.lease,
+            )
+        if isinstance(taken, Claim):
+            keeper = ClaimKeeper(
+                run.store, taken, lease=run.settings.lease, every=run.settings.renew, taken_at=asked_at
+            )
+            keeper.start()
+            return keeper
+        if boottime() > patience:
+            raise Refused(taken, by_hand="wait until it has ended, or cancel it in the Prefect UI")
+        run.waited = True
+        time.sleep(_ASK_AGAIN_SECONDS)
+
+
+def look_back(run: PlaybookRun, target: str) -> None:
+    """Raises AlreadyActed or Refused as `exclusive` does."""
+    with run.store.read() as tx:
+        unsettled = acts.open_on(tx, target)
+        earlier = [act for act in acts.of(tx, run.incident.number) if act.result is None or act.result in TOUCHED]
+        reopened_at = incidents.get(tx, run.incident.number).reopened_at
+    if reopened_at is not None:  # what was done before was verified then: it is over, and its rung stays spent
+        earlier = [act for act in earlier if act.written_at >= reopened_at]
+    if earlier:
+        raise AlreadyActed(earlier[-1])
+    if unsettled is not None:
+        raise Refused(
+            f"{unsettled.words} has no outcome yet",
+            by_hand=f"look at the target, then `paramedic incident resolve {name(unsettled.incident)}`",
+        )

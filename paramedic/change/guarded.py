@@ -1,0 +1,173 @@
+"""A change to production: nothing is sent unless everything agrees, with the intent on the trail before and the outcome after."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from paramedic.change.claim_keeper import ClaimKeeper
+from paramedic.change.limits import pinned_and_current
+from paramedic.change.look import measure
+from paramedic.change.run import PlaybookRun
+from paramedic.doors import reading
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
+from paramedic.machine.clock import boottime
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.approval import Answer
+from paramedic.remediation.guardrail import Refusal
+from paramedic.remediation.health import Sight
+from paramedic.remediation.pause import TAG
+from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.target import Identity, Target
+from paramedic.store import StoreUnavailable, acts, approvals
+from paramedic.store.acts import Act
+from paramedic.store.trail import append
+
+log = logging.getLogger(__name__)
+
+#: For so long an outcome is written again and again where the store does not answer, and so often.
+_OUTCOME_PATIENCE_SECONDS = 60.0
+_WRITE_AGAIN_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a remedy needs: which life of which target is meant, for how long, the last look before the first byte."""
+
+    target: Target
+    remedy: Remedy
+    approved: bool  # a person has approved this very change
+    identity: Identity
+    last_look: Callable[[], None]
+    within: timedelta
+
+
+#: What touches the target, and returns the identity that it has afterwards. It calls `last_look` just before its first
+#: byte, and says by its error what became of the change, as `paramedic.doors.changing.Changer` does.
+Step = Callable[[Intent], Identity]
+
+
+def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: Step) -> None:
+    """Carry out the step once, as the remedy `name` on the trail, unless something does not agree.
+
+    In this order: the run holds the claim and is not cancelled; the target is still failing, if anything was waited for;
+    every guardrail agrees in the transaction that writes the intent; claim and deadline hold just before the first byte.
+
+    Raises Refused (a guardrail's no; TargetChanged where the step finds another target), Cancelled, TemporaryError,
+    StoreUnavailable: nothing was sent, except where it is the outcome that the store did not take for a minute. Raises
+    PermanentError where it failed: the words and the trail tell whether anything was sent. An act whose outcome is
+    unknown returns like one that was done: what the target shows next decides (P4).
+    """
+    keeper = run.keeper
+    if keeper is None or target != run.target.id:
+        raise Refused(f"{target} is not claimed by this run: a playbook acts inside `with exclusive(incident.target)`")
+    run.may_change()
+    if run.waited and (health := measure(run)).sight is not Sight.FAILING:
+        raise Refused(f"after the wait it is no longer seen failing: {health.why}")
+    identity = reading.identity(run.target)
+    until = boottime() + run.settings.act_deadline.total_seconds()
+    act = _intend(run, keeper, name, remedy, identity)
+    reached("intent_written", target)
+    looked = []
+
+    def last_look() -> None:
+        _last_look(keeper, until)
+        looked.append(True)
+
+    within = timedelta(seconds=max(0.1, until - boottime()))
+    try:
+        after = step(Intent(run.target, remedy, _approved(run, remedy), identity, last_look, within))
+    except (Refused, TemporaryError) as error:
+        _write_outcome(run, act, result="not_sent", why=f"nothing was sent: {error}")
+        raise
+    except PermanentError as error:
+        _write_outcome(run, act, result="failed" if looked else "not_sent", why=str(error))
+        raise
+    except OutcomeUnknown as error:
+        _leave_open(run, act, error)
+        return
+    _write_outcome(run, act, result="done", why=f"{target} answered", identity=after)
+    reached("outcome_written", target)
+
+
+def no_slot(status: int | None) -> Refused:
+    """The refusal where Prefect gave no slot on the tag of every change; both ways are a no.
+
+    `status` is its HTTP answer: 422 is an operator's limit of 0; from 500 on, or None, it did not say.
+    """
+    if status is not None and status < 500:
+        return Refused(
+            f"an operator's limit on the tag `{TAG}` in Prefect stops every change",
+            by_hand=f"raise or delete the limit on the tag `{TAG}`, or act by hand",
+        )
+    return Refused(
+        f"Prefect does not say whether an operator's limit on the tag `{TAG}` stops every change",
+        by_hand="look whether the Prefect server is up, then act by hand",
+    )
+
+
+def _intend(run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, identity: Identity) -> Act:
+    """The act, its intent written. Raises Refused, which is on the trail too, where a guardrail says no."""
+    pinned, current = pinned_and_current(run, remedy)  # before: a disk that hangs must hold no lock of the store
+    with run.store.record() as tx:
+        judged = acts.intend(
+            tx,
+            keeper.claim,
+            rung=remedy.rung,
+            remedy=name,
+            identity=identity,
+            deadline=run.settings.act_deadline,
+            limits=pinned,
+            today=current,
+        )
+    if isinstance(judged, Refusal):
+        raise Refused(f"{name} of {run.target.id}: {judged.reason} ({judged.guardrail})", by_hand=judged.by_hand)
+    return judged
+
+
+def _approved(run: PlaybookRun, remedy: Remedy) -> bool:
+    with run.store.read() as tx:
+        known = approvals.of(tx, run.incident.number, run.attempt, remedy.rung, run.target.id)
+    return known is not None and known.state is Answer.GRANTED
+
+
+def _last_look(keeper: ClaimKeeper, until: float) -> None:
+    if not keeper.sure():
+        raise Refused("the claim's lease was not renewed in time: somebody else may have the target")
+    if boottime() >= until:
+        raise Refused("the act's deadline had passed before its first byte")
+
+
+def _leave_open(run: PlaybookRun, act: Act, error: OutcomeUnknown) -> None:
+    """Say on the trail that nobody knows the outcome. The act stays open, and blocks its target until it is verified."""
+    log.warning("%s: %s", act.words, error)
+    with run.store.record() as tx:
+        append(
+            tx,
+            actor=run.holder,
+            phase="outcome",
+            what=f"{act.remedy}.unknown",
+            incident=act.incident,
+            target=act.target,
+            reason=str(error),
+            data={"act": act.id},
+        )
+
+
+def _write_outcome(run: PlaybookRun, act: Act, *, result: str, why: str, identity: Identity | None = None) -> None:
+    """The target was touched, or not: say so, however long the store takes. An act without an outcome blocks its target.
+
+    Raises StoreUnavailable after a minute.
+    """
+    patience = boottime() + _OUTCOME_PATIENCE_SECONDS
+    while True:
+        try:
+            with run.store.record() as tx:
+                acts.close(tx, act, result=result, why=why, actor=run.holder, identity=identity)
+        except StoreUnavailable:
+            if boottime() > patience:
+                raise
+            time.sleep(_WRITE_AGAIN_SECONDS)
+        else:
+            return

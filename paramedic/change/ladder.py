@@ -1,0 +1,61 @@
+"""The rungs of a runbook's ladder: which is left to this attempt, and which is worth a try."""
+
+from datetime import datetime, timedelta
+
+from paramedic.change.run import PlaybookRun
+from paramedic.doors import reading
+from paramedic.errors import PermanentError
+from paramedic.machine.clock import spoken
+from paramedic.remediation.release import Release
+from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.target import Target
+from paramedic.store import attempts, incidents
+
+
+def suits(run: PlaybookRun, remedy: Remedy) -> bool:
+    """Whether this rung is worth a try: still granted to this attempt, and its condition holds. The timeline says why not."""
+    number = run.incident.number
+    release = _release(run.target, remedy)  # read before the transaction: a disk that hangs must not hold it open
+    with run.store.record() as tx:
+        if not attempts.is_granted(tx, number, run.attempt, remedy.rung):
+            why_not = "it was tried before, and no rung is tried twice"
+        else:
+            why_not = _no_cause(remedy, release, tx.now, run.settings.clock_skew)
+        if why_not:
+            reason = f"{remedy.name}: {why_not}"
+            incidents.tell_timeline(tx, number, actor=run.holder, what="rung.skipped", reason=reason)
+    return not why_not
+
+
+def rungs_left(run: PlaybookRun) -> bool:
+    """Whether the ladder has a rung that is still granted to this attempt."""
+    with run.store.read() as tx:
+        return any(
+            attempts.is_granted(tx, run.incident.number, run.attempt, remedy.rung) for remedy in run.runbook.remedies
+        )
+
+
+def _release(target: Target, remedy: Remedy) -> Release | str | None:
+    """The release that a roll-back on cause is about, or why it cannot be read; None where the remedy asks for none."""
+    if remedy.deployed_within is None:
+        return None
+    try:
+        return reading.releases(target).current()
+    except PermanentError as error:
+        return str(error)
+
+
+def _no_cause(remedy: Remedy, release: Release | str | None, now: datetime, skew: timedelta) -> str:
+    """Why a roll-back on cause has none: the release is too old, or nobody can say how old it is."""
+    if remedy.deployed_within is None or release is None:
+        return ""
+    if isinstance(release, str):
+        return release
+    if release.deployed_at is None:
+        return f"nobody knows when release {release.id} was deployed"
+    age = now - release.deployed_at
+    if age < -skew:
+        return f"release {release.id} was deployed in the future, by its clock: the clocks are not to be trusted"
+    if age > remedy.deployed_within:
+        return f"nothing was deployed so recently: release {release.id} is {spoken(age)} old"
+    return ""

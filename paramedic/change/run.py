@@ -1,0 +1,118 @@
+"""One run of a playbook: the incident and target that it is about, and whether it may go on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from paramedic.catalog.runbook import Runbook
+from paramedic.change.claim_keeper import ClaimKeeper
+from paramedic.checks.check import Sample
+from paramedic.errors import Refused
+from paramedic.incidents.incident import Incident
+from paramedic.machine.clock import boottime
+from paramedic.paging import Pager
+from paramedic.remediation.target import Target
+from paramedic.settings import Settings
+from paramedic.store import Store, Tx, incidents
+
+#: The orchestrator has said Running when a run begins: for so long no read asks whether it still is.
+_JUST_BEGUN_SECONDS = 0.5
+
+#: Whether an operator has cancelled the run; None where the orchestrator does not say, asked again for so long.
+AskCancelled = Callable[[timedelta], bool | None]
+
+
+class Cancelled(Exception):
+    """An operator cancelled the run: reads stop, and nothing new is begun."""
+
+
+class GivenUp(Exception):
+    """The incident went on without this run: another attempt or a person has it."""
+
+
+@dataclass
+class PlaybookRun:
+    """What one run works on. A process works on one thing at a time."""
+
+    settings: Settings
+    store: Store
+    pager: Pager
+    incident: Incident
+    runbook: Runbook
+    target: Target
+    attempt: int
+    flow_run: str
+    ask_cancelled: AskCancelled
+    keeper: ClaimKeeper | None = None  # of the claim on the target, while this run holds it
+    waited: bool = False  # for a claim, and the target has not been looked at since
+    looked_back: bool = False  # what earlier attempts did is settled, and what is left of the ladder may be tried
+    began_at: float = field(default_factory=boottime, init=False)  # the orchestrator has just said Running
+    stopped: bool = field(default=False, init=False)
+    _reads: bool = field(default=False, init=False)
+    samples: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of the runbook's checks, by their name
+    looks: dict[str, list[Sample]] = field(default_factory=dict, init=False)  # of those, what this run saw itself
+    fresh: bool = field(default=False, init=False)  # only samples that this run takes from now on count
+    own: Runbook = field(init=False)  # as the incident began with it; `runbook` may ask for more proof
+
+    def __post_init__(self) -> None:
+        self.own = self.runbook
+
+    @property
+    def holder(self) -> str:
+        """Who this is, on the trail and in the claim."""
+        return f"run:{self.flow_run}"
+
+    def still_ours(self, tx: Tx) -> Incident:
+        """The incident as it stands. Raises GivenUp if another attempt has it."""
+        incident = incidents.get(tx, self.incident.number)
+        if incident.attempt != self.attempt:
+            raise GivenUp(f"attempt {incident.attempt} has {incident.id}; attempt {self.attempt} was given up")
+        return incident
+
+    def forget_samples(self) -> None:
+        """From here on only fresh samples count: what was seen before an act proves nothing about the time after it."""
+        self.samples.clear()
+        self.looks.clear()
+        self.fresh = True
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While nothing is touched: a cancel ends it at once. Raises Cancelled."""
+        self.go_on()
+        self._reads = True
+        try:
+            yield
+        finally:
+            self._reads = False
+
+    def stop_reading(self, *_: object) -> None:
+        """The responder says that an operator cancels the run. Raises Cancelled in the midst of a read, and only there."""
+        self.stopped = True
+        if self._reads:
+            self._reads = False
+            raise _cancelled()
+
+    def go_on(self) -> None:
+        """Between two reads. Raises Cancelled if an operator stopped the run; a silent orchestrator stops no read."""
+        if not self.stopped and boottime() - self.began_at < _JUST_BEGUN_SECONDS:
+            return
+        if self.stopped or self.ask_cancelled(timedelta(0)):
+            self.stopped = True
+            raise _cancelled()
+
+    def may_change(self) -> None:
+        """Before a change. Raises Cancelled, or Refused where nobody can be asked: silence is no permission."""
+        cancelled = self.ask_cancelled(self.settings.prefect_timeout)
+        if cancelled:
+            self.stopped = True
+            raise _cancelled()
+        if cancelled is None:
+            raise Refused(
+                "Prefect does not say whether an operator has cancelled this run",
+                by_hand="look whether the Prefect server is up, then act by hand",
+            )
+
+
+def _cancelled() -> Cancelled:
+    return Cancelled("an operator cancelled the run in Prefect")

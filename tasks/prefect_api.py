@@ -1,0 +1,68 @@
+"""The Prefect that runs us, asked by plain HTTP: its address, its login, and the state of a run."""
+
+import time
+from datetime import timedelta
+
+import httpx
+from prefect.settings import get_current_settings
+
+from paramedic.machine.clock import boottime
+
+#: Prefect's words for a run that an operator stopped.
+STOPPED = ("CANCELLED", "CANCELLING")
+
+#: How long a read waits to hear whether its run was cancelled: a silent Prefect stops no read.
+_LOOK_SECONDS = 2.0
+
+#: How soon a Prefect that gave no answer is asked again, where a change depends on it.
+_ASK_AGAIN_SECONDS = 0.1
+
+
+def is_cancelled(flow_run: str, patience: timedelta) -> bool | None:
+    """Whether an operator has cancelled the run; None if Prefect does not say in time."""
+    state = own_state(flow_run, patience=patience.total_seconds())
+    return None if state is None else state in STOPPED
+
+
+def own_state(flow_run: str, *, patience: float = 0.0) -> str | None:
+    """The run's state type as Prefect tells it now (`RUNNING`, `CANCELLING`, …); None if it cannot be read in time.
+
+    A Prefect on SQLite says 503 now and then: for `patience` seconds it is asked again.
+    """
+    until = boottime() + patience
+    timeout = max(patience, _LOOK_SECONDS)
+    while (state := _own_state(flow_run, timeout)) is None:
+        timeout = until - boottime() - _ASK_AGAIN_SECONDS
+        if timeout <= 0:
+            break
+        time.sleep(_ASK_AGAIN_SECONDS)
+    return state
+
+
+def _own_state(flow_run: str, timeout: float) -> str | None:
+    try:
+        with prefect_api(timeout=timeout) as api:
+            answer = api.get(f"/flow_runs/{flow_run}")
+        answer.raise_for_status()
+        state: str | None = answer.json().get("state_type")
+    except (httpx.HTTPError, ValueError, LookupError):
+        return None
+    return state
+
+
+def prefect_api(*, timeout: float) -> httpx.Client:
+    """Plain HTTP to the Prefect that runs us, no retries. Raises LookupError where there is none."""
+    prefect = get_current_settings()
+    if prefect.api.url is None:
+        raise LookupError("no Prefect API is named (PREFECT_API_URL)")
+    headers = {}
+    if prefect.api.key is not None:
+        headers["Authorization"] = f"Bearer {prefect.api.key.get_secret_value()}"
+    auth = None
+    if prefect.api.auth_string is not None:
+        user, _, password = prefect.api.auth_string.get_secret_value().partition(":")
+        auth = httpx.BasicAuth(user, password)
+    verify = prefect.api.url.startswith("https:")  # certificates that nobody needs take 30 ms to read
+    return httpx.Client(
+        base_url=prefect.api.url, headers=headers, auth=auth, timeout=timeout, trust_env=False, verify=verify
+    )

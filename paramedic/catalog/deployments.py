@@ -1,30 +1,63 @@
-"""What dispatch registers with Prefect: the deployments of prefect.yaml, and one for each file of a team's own folder."""
+"""What dispatch registers with Prefect: the deployments of prefect.yaml, and one for each other file with a flow.
 
+A playbook is one file: of the shipped `flows/`, or of a team's own folder. prefect.yaml lists those that need more than
+their name: a description, a schedule, other tags.
+"""
+
+import functools
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from paramedic.catalog.library import own_flows
 from paramedic.settings import ROOT
+
+_PLAYBOOK = "playbook"
 
 
 def declared(root: Path = ROOT) -> list[dict[str, Any]]:
     """The deployments of prefect.yaml, as they stand there."""
-    said: list[dict[str, Any]] = YAML(typ="safe").load((root / "prefect.yaml").read_text())["deployments"]
+    file = root / "prefect.yaml"
+    return _read(file, file.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(file: Path, _written_at: int) -> list[dict[str, Any]]:
+    said: list[dict[str, Any]] = YAML(typ="safe").load(file.read_text())["deployments"]
     return said
 
 
-def own_deployments(flows: Path | None) -> list[dict[str, Any]]:
-    """Those of a team's own folder: `restart_twice.py` is `flows.restart_twice.restart_twice`."""
-    return [
-        {
-            "name": path.stem.replace("_", "-"),
-            "entrypoint": f"flows.{path.stem}.{path.stem}",
-            "tags": ["paramedic", "playbook"],
-        }
-        for path in own_flows(flows)
+def own_deployments(flows: Path | None, root: Path = ROOT) -> list[dict[str, Any]]:
+    """Those of the files that prefect.yaml does not list: `restart_twice.py` is `flows.restart_twice.restart_twice`."""
+    listed = {one["entrypoint"] for one in declared(root)}
+    made = [
+        _deployment(path) for path in [*_files(root / "flows"), *_files(flows)] if path not in shadowed(flows, root)
     ]
+    return [one for one in made if one["entrypoint"] not in listed]
+
+
+def shadowed(flows: Path | None, root: Path = ROOT) -> list[Path]:
+    """The files of a team's own folder that have the name of a shipped flow: the shipped one is run, and not they."""
+    shipped = {path.name for path in _files(root / "flows")}
+    return [path for path in _files(flows) if path.name in shipped]
+
+
+def _files(flows: Path | None) -> list[Path]:
+    return sorted(flows.glob("[a-z]*.py")) if flows is not None else []
+
+
+def _deployment(path: Path) -> dict[str, Any]:
+    return {
+        "name": path.stem.replace("_", "-"),
+        "entrypoint": f"flows.{path.stem}.{path.stem}",
+        "tags": ["paramedic", _PLAYBOOK],
+    }
+
+
+def playbooks(flows: Path | None, root: Path = ROOT) -> tuple[str, ...]:
+    """What a runbook may name: `restart_twice.py` holds `restart-twice`."""
+    every = [*declared(root), *own_deployments(flows, root)]
+    return tuple(one["name"] for one in every if _PLAYBOOK in one["tags"])
 
 
 def entrypoints(flows: Path | None) -> frozenset[str]:

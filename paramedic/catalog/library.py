@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from paramedic.catalog import runbook
+from paramedic.catalog import deployments, runbook
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services, parse_services
 from paramedic.checks.check import CheckAtTarget
@@ -22,9 +22,6 @@ from paramedic.settings import Settings
 from paramedic.text.last_usable import LastGood, last_good, parsed, text_of
 from paramedic.text.redaction import remember
 from paramedic.text.yaml_document import BadDocument, Problem
-
-#: The playbooks that Paramedic ships.
-PLAYBOOKS = ("restart-service", "restore-service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +52,18 @@ class Library:
         return sorted({group for group, _ in self.placed()})
 
 
-def playbooks(flows: Path | None) -> tuple[str, ...]:
-    """The shipped playbooks and those of a team's own folder: `restart_twice.py` holds `restart-twice`."""
-    return PLAYBOOKS + tuple(path.stem.replace("_", "-") for path in own_flows(flows))
-
-
-def own_flows(flows: Path | None) -> list[Path]:
-    """The files of a team's own folder that hold a flow, by name."""
-    return sorted(flows.glob("[a-z]*.py")) if flows is not None else []
-
-
 class _File(NamedTuple):
     """A runbook's file: its path, and its text or why it has none."""
 
     path: Path
     text: str | Problem
+
+
+class _Playbooks(NamedTuple):
+    """What runbooks may name, and what is wrong with files that hold none."""
+
+    names: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
 
 def opened(settings: Settings, folder: Path | None = None) -> Library:
@@ -90,7 +84,7 @@ def in_force(settings: Settings) -> Library:
     folder, copies = settings.runbooks, settings.last_good()
     services = last_good(folder / "services.yaml", copies, parse_services)
     oncall = last_good(folder / "oncall.yaml", copies, parse_oncall)
-    return _made(folder, services, oncall, _runbooks(folder), playbooks(settings.flows))
+    return _made(folder, services, oncall, _runbooks(folder), _playbooks(settings.flows))
 
 
 def load(folder: Path, flows: Path | None = None) -> Library:
@@ -100,7 +94,16 @@ def load(folder: Path, flows: Path | None = None) -> Library:
     """
     services = LastGood(text_of(folder / "services.yaml"), ())
     oncall = LastGood(text_of(folder / "oncall.yaml"), ())
-    return _made(folder, services, oncall, _runbooks(folder), playbooks(flows))
+    return _made(folder, services, oncall, _runbooks(folder), _playbooks(flows))
+
+
+def _playbooks(flows: Path | None) -> _Playbooks:
+    """What runbooks may name, and which files hold no playbook that they could."""
+    unused = tuple(
+        Problem(str(path), 1, 1, "is not used: Paramedic ships a flow of this name", "give the file another name")
+        for path in deployments.shadowed(flows)
+    )
+    return _Playbooks(deployments.playbooks(flows), unused)
 
 
 def _runbooks(folder: Path) -> tuple[_File, ...]:
@@ -119,7 +122,11 @@ def _text(path: Path) -> str | Problem:
 
 @functools.lru_cache(maxsize=4)
 def _made(
-    folder: Path, services_file: LastGood, oncall_file: LastGood, files: tuple[_File, ...], known: tuple[str, ...]
+    folder: Path,
+    services_file: LastGood,
+    oncall_file: LastGood,
+    files: tuple[_File, ...],
+    playbooks: _Playbooks,
 ) -> Library:
     """Made once of the same texts, for whoever looks again and again."""
     services = parsed(parse_services, services_file.text, str(folder / "services.yaml"))
@@ -127,14 +134,14 @@ def _made(
         remember(urlsplit(target.address).password or "")
     oncall = parsed(parse_oncall, oncall_file.text, str(folder / "oncall.yaml"))
     runbooks: dict[str, Runbook] = {}
-    problems = [*services_file.problems, *oncall_file.problems]
+    problems = [*services_file.problems, *oncall_file.problems, *playbooks.problems]
     for path, text in files:
         if isinstance(text, Problem):
             problems.append(text)
             continue
         try:
             one = parsed(runbook.parse, text, str(path))
-            _check(one, path, services, oncall, known)
+            _check(one, path, services, oncall, playbooks.names)
         except BadDocument as error:
             problems += error.problems
         else:

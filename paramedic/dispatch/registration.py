@@ -62,7 +62,7 @@ def register(
         for one in declared(root):
             if only is None or one["name"] in only:
                 _deploy(client, one, pool, schedules(one.get("schedules", []), groups=groups, every=every))
-        for one in own_deployments(flows):
+        for one in own_deployments(flows, root):
             if only is None or one["name"] in only:
                 _deploy_own(client, one, pool)
 
@@ -81,7 +81,7 @@ def amiss(root: Path, *, groups: Sequence[str], every: timedelta, flows: Path | 
             meant = schedules(one.get("schedules", []), groups=groups, every=every)
             if there is None or _by_slug(there.schedules) != _by_slug(meant) or _runs_something_else(there, one):
                 names.append(one["name"])
-        for one in own_deployments(flows):
+        for one in own_deployments(flows, root):
             there = _there(client, one)
             if there is not None and _runs_something_else(there, one):
                 names.append(one["name"])

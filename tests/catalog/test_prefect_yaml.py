@@ -18,9 +18,9 @@ def test_up_waits_for_the_deployment_that_is_registered_last() -> None:
     assert f"{name}/{name}" == stack._DEPLOYMENT
 
 
-def test_every_flow_has_its_deployment_and_every_deployment_its_flow() -> None:
+def test_every_deployment_has_its_flow() -> None:
     flows = {path.stem for path in (ROOT / "flows").glob("[a-z]*.py")}
-    assert {one["entrypoint"] for one in DEPLOYMENTS} == {f"flows.{flow}.{flow}" for flow in flows}
+    assert {one["entrypoint"] for one in DEPLOYMENTS} <= {f"flows.{flow}.{flow}" for flow in flows}
 
 
 @pytest.mark.parametrize("one", DEPLOYMENTS, ids=lambda one: one["name"])

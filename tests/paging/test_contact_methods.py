@@ -92,21 +92,24 @@ def test_a_way_that_says_later_is_left_for_the_next_at_once(
 def test_ways_that_all_say_later_are_tried_again_each_with_the_message_s_own_id(
     timed: Store, paging: Paging, postbox: Postbox, hooks: Hooks, chat: Hooks, clock: Clock
 ) -> None:
-    handed_over(timed)
+    incident = handed_over(timed)
     hooks.says = chat.says = 503
-    postbox.says["*"] = "451 4.7.1 later"
+    postbox.says["ada@example.org"] = "451 4.7.1 later"
     pager = paging()
-    for tries, pause in enumerate((5, 15, 60), 1):
+    for tries, (waited, pause) in enumerate(((0, 5), (5, 15), (15, 60)), 1):
+        clock.advance(timedelta(seconds=waited))
         assert pager.deliver_due() == 0
-        assert len(hooks.posted) == tries
-        clock.advance(timedelta(seconds=pause))
-    postbox.says = {"ada@example.org": "451 4.7.1 later"}
+        assert (len(hooks.posted), postbox.told) == (tries, [])
+        with timed.read() as tx:
+            assert messages.of(tx, incident.number)[0].due_at - clock.now() == timedelta(seconds=pause)
     assert pager.deliver_due() == 1
-    assert postbox.told == ["bob@example.org"], "after three tries the next rung is told as well"
-    assert len({headers["webhook-id"] for _, headers, _ in hooks.posted}) == 1, "a repeat is known by its id"
+    assert postbox.told == ["bob@example.org"], "after three tries the next rung is told as well, at once"
+    assert len(hooks.posted) == 3
     hooks.says = 204
-    clock.advance(timedelta(minutes=2))
+    clock.advance(timedelta(minutes=1))
     assert pager.deliver_due() == 1, "and the first is still told"
+    assert len(hooks.posted) == 4
+    assert len({headers["webhook-id"] for _, headers, _ in hooks.posted}) == 1, "a repeat is known by its id"
 
 
 def test_a_way_that_asks_for_a_long_wait_keeps_no_other_waiting(

@@ -120,6 +120,7 @@ def test_what_cannot_be_read_is_kept_beside_the_good_ones_and_a_person_is_told(t
     bad = (Unreadable('{"labels": 3}', "alerts[1].labels: is missing or no object"), Unreadable("{}", "alerts[2]"))
     assert len(receive(timed, "Good", bad=bad)) == 1
     with timed.read() as tx:
+        assert [one.alert.name for one in inbox.waiting(tx)] == ["Good"]
         kept = tx.conn.execute(select(quarantine.c.error, quarantine.c.sender)).all()
         assert sorted(kept) == [
             ("alerts[1].labels: is missing or no object", "prometheus"),

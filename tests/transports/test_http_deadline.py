@@ -61,10 +61,12 @@ def _busy(line: socket.socket) -> None:
 
 
 def _endless(line: socket.socket) -> None:
+    """No read of the caller's ever waits, and the bytes stay far below their bound until the deadline has come."""
     line.recv(65536)
     line.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:
-        line.sendall(b"x" * 1_000_000)
+        line.sendall(b"x" * 50_000)
+        time.sleep(0.001)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_a_server_that_drips_holds_no_call_longer_than_its_whole_time(
 ) -> None:
     with scripted(say) as url, made() as client:
         began = time.monotonic()
-        with pytest.raises((httpx.TimeoutException, httpx.ReadError)):
+        with pytest.raises(httpx.TimeoutException):
             client.post(url, content=b"x" * 100_000_000 if say in (_reads_slowly, _reads_bit_by_bit) else b"")
         assert time.monotonic() - began < WITHIN + 0.5
 
@@ -89,7 +91,7 @@ def test_the_bytes_of_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(http_deadline, "_LONGEST_BYTES", 1_000_000)
     with (
         scripted(_endless) as url,
-        http_deadline.client(seconds=20) as client,
+        http_deadline.client(seconds=5) as client,
         pytest.raises(httpx.ReadError, match="longer"),
     ):
         client.get(url)

@@ -6,6 +6,7 @@ from typing import Protocol, cast
 
 from paramedic.doors import integration
 from paramedic.errors import PermanentError
+from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.target import Identity, Target
 
 
@@ -39,7 +40,10 @@ def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -
     """What can roll this target back. Raises PermanentError if services.yaml names no release folder for it."""
     if target.releases is None:
         raise PermanentError(f"services.yaml names no `releases` for {target.id}")
-    return cast("Releases", integration("targets", "release_folder", "Changer")(target, total_timeout))
+    must_be_closed("a target is rolled back")
+    from paramedic.integrations.remedies import release_folder
+
+    return release_folder.Changer(target, total_timeout)
 
 
 class Command(Protocol):
@@ -55,4 +59,7 @@ def command(target: Target, name: str, within: timedelta = timedelta(seconds=30)
     if declared is None:
         there = ", ".join(target.commands) or "none"
         raise PermanentError(f"services.yaml declares no command {name!r:.80} for {target.id}; there are: {there}")
-    return cast("Command", integration("targets", "command", "Changer")(target, declared, within))
+    must_be_closed("a command is run")
+    from paramedic.integrations.remedies import command as declared_command
+
+    return declared_command.Changer(target, declared, within)

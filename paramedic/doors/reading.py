@@ -71,7 +71,10 @@ def releases(target: Target) -> Releases:
     """What can look at the target's releases. Raises PermanentError if services.yaml names no folder for them."""
     if target.releases is None:
         raise PermanentError(f"services.yaml names no `releases` for {target.id}")
-    return cast("Releases", integration("targets", "release_folder", "Reader")(target))
+    must_be_closed("the releases of a target are looked at")
+    from paramedic.integrations.remedies import release_folder
+
+    return release_folder.Reader(target)
 
 
 def probe(url: str, timeout: timedelta) -> "Probe":

@@ -13,7 +13,7 @@ import pytest
 
 from paramedic.doors import changing
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
-from paramedic.integrations.targets import command as integration
+from paramedic.integrations.remedies import command as integration
 from paramedic.machine.clock import boottime
 from paramedic.remediation.target import Command, Target
 from paramedic.text import redaction
@@ -120,7 +120,7 @@ def test_whoever_starts_it_may_die_and_its_time_is_kept_all_the_same(tmp_path: P
     dying = textwrap.dedent(f"""
         import os, signal, time
         from datetime import timedelta
-        from paramedic.integrations.targets import command
+        from paramedic.integrations.remedies import command
         from paramedic.remediation.target import Command, Target
         def die(*_):
             while not os.path.exists("{tmp_path}/begun"):

@@ -20,7 +20,7 @@ import pytest
 
 from paramedic.doors import changing, reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
-from paramedic.integrations.targets import release_folder as integration
+from paramedic.integrations.remedies import release_folder as integration
 from paramedic.machine.clock import boottime
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Target
@@ -264,7 +264,7 @@ def test_a_current_that_the_log_does_not_know_is_left_to_a_person(two: Deployed)
 def test_a_roll_back_that_is_killed_half_way_is_never_gone_on_with(two: Deployed, point: str) -> None:
     dying = textwrap.dedent(f"""
         import os, signal
-        from paramedic.integrations.targets import release_folder
+        from paramedic.integrations.remedies import release_folder
         from paramedic.remediation.target import Target
         die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
         if {point!r} == "line":

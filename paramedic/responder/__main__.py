@@ -17,7 +17,8 @@ from prefect.utilities.services import critical_service_loop
 from paramedic.catalog import library
 from paramedic.machine import liveness
 from paramedic.machine.liveness import Heart
-from paramedic.responder.worker import PLAYBOOKS, ParamedicWorker
+from paramedic.responder.capacity import PLAYBOOKS
+from paramedic.responder.worker import ParamedicWorker
 from paramedic.settings import Settings, load_settings
 from paramedic.text.redaction import hush_logging
 from paramedic.transports.prefect_http import backoff, wait_for_prefect

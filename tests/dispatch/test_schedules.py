@@ -17,7 +17,8 @@ from ruamel.yaml import YAML
 from paramedic.dispatch.registration import schedules
 from paramedic.machine.clock import utc_now
 from paramedic.responder.__main__ import make_room
-from paramedic.responder.worker import PLAYBOOKS, RESERVED, ParamedicWorker
+from paramedic.responder.capacity import PLAYBOOKS, RESERVED
+from paramedic.responder.worker import ParamedicWorker
 from paramedic.settings import Settings
 
 SAID = YAML(typ="safe").load((Path(__file__).parents[2] / "prefect.yaml").read_text())["deployments"]

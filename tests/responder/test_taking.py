@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pool import Pool, lines, until, warm
 
-from paramedic.responder.worker import PLAYBOOKS, RESERVED
+from paramedic.responder.capacity import PLAYBOOKS, RESERVED
 from paramedic.store import leases
 from paramedic.store.wakeups import RESPONDER, ring
 

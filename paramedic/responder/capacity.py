@@ -1,0 +1,56 @@
+"""Which of the runs that wait may begin: room for playbooks before scheduled rounds, and for critical ones before others."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import anyio
+from prefect.client.schemas.objects import FlowRun
+
+from paramedic.alerts.alert import Severity
+from paramedic.machine.clock import utc_now
+
+#: So many runs at once are never scheduled rounds, however many of those wait: an outage must not wait for a measurement.
+PLAYBOOKS = 24
+
+#: And of these so many are of the queue `critical` alone: they are not stuck behind warnings.
+RESERVED = 4
+
+
+class Capacity:
+    """The runs at work, by what they leave room for."""
+
+    def __init__(self) -> None:
+        self._rounds: set[UUID] = set()
+        self._uncritical: set[UUID] = set()  # the playbooks that leave RESERVED alone
+
+    def fits(self, flow_run: FlowRun, limiter: anyio.CapacityLimiter | None) -> bool:
+        """Of what the limit allows, PLAYBOOKS are never scheduled rounds, and RESERVED of those only critical."""
+        if limiter is None:
+            return True
+        if limiter.available_tokens < 1:
+            return False
+        if flow_run.auto_scheduled:
+            return len(self._rounds) < limiter.total_tokens - PLAYBOOKS
+        return flow_run.work_queue_name == Severity.CRITICAL or len(self._uncritical) < PLAYBOOKS - RESERVED
+
+    def begin(self, flow_run: FlowRun) -> None:
+        """It is at work from now on."""
+        if flow_run.auto_scheduled:
+            self._rounds.add(flow_run.id)
+        elif flow_run.work_queue_name != Severity.CRITICAL:
+            self._uncritical.add(flow_run.id)
+
+    def end(self, flow_run: UUID) -> None:
+        """It is at work no more."""
+        self._rounds.discard(flow_run)
+        self._uncritical.discard(flow_run)
+
+
+def missed(flow_run: FlowRun) -> bool:
+    """Whether a scheduled round comes so late that the next one has been due since. It says itself how often they come."""
+    said = flow_run.parameters.get("run")
+    every = said.get("every") if isinstance(said, dict) else None
+    due = flow_run.expected_start_time
+    if not flow_run.auto_scheduled or not isinstance(every, int) or due is None:
+        return False
+    return utc_now() - due >= timedelta(seconds=every)

@@ -18,7 +18,7 @@ SINS = {
     "no-cycles": ("paramedic/alerts/alert.py", "import paramedic.incidents.incident"),
     "prefect-in-three-rooms": ("paramedic/change/guarded.py", "import prefect"),
     "integrations-apart": (
-        "paramedic/integrations/probes/process.py",
+        "paramedic/integrations/probes/host.py",
         "import paramedic.integrations.targets.supervisord",
     ),
     "sources-apart": ("paramedic/sources/other.py", "import paramedic.sources.alertmanager"),

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.checks.threshold import Level, Threshold, Unit, percent, quantity
+from paramedic.checks.threshold import Level, Threshold
 from paramedic.remediation.target import Target
+from paramedic.text.address import host_and_port
+from paramedic.text.quantity import Unit, percent, quantity
 from paramedic.text.units import between
 
 #: The source of alerts that checks raise. No sender can speak under it.
@@ -338,15 +339,3 @@ def _threshold(metric: str, bounds: Bounds) -> Threshold:
 
 
 _ALL = tuple(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
-
-
-def host_and_port(address: str, *, needs_port: bool = True) -> tuple[str, int]:
-    """The two parts of `tcp://HOST:PORT`. Raises ValueError, saying what is allowed."""
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"{address!r:.120} is no address: {error}") from error
-    if not host or port == 0 or (needs_port and port is None):
-        raise ValueError(f"{address!r:.120} is no address; write {parts.scheme}://HOST:PORT")
-    return host, port or 0

@@ -14,9 +14,9 @@ from paramedic.remediation.target import Identity, Target
 
 if TYPE_CHECKING:
     from paramedic.integrations.probes.host import HostRow
-    from paramedic.integrations.probes.http import Probe
-    from paramedic.integrations.probes.process import ProcessRow, Use
     from paramedic.integrations.probes.tcp import Connection
+    from paramedic.transports.http_probe import Probe
+    from paramedic.transports.local_process import ProcessRow, Use
 
 
 class Reader(Protocol):
@@ -78,11 +78,11 @@ def releases(target: Target) -> Releases:
 
 
 def probe(url: str, timeout: timedelta) -> "Probe":
-    """Ask a health URL once; see `paramedic.integrations.probes.http`."""
+    """Ask a health URL once; see `paramedic.transports.http_probe`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations.probes import http
+    from paramedic.transports import http_probe
 
-    return http.probe(url, timeout)
+    return http_probe.probe(url, timeout)
 
 
 def connect(host: str, port: int, timeout: timedelta) -> "Connection":
@@ -110,40 +110,40 @@ def host_use(path: str) -> "HostRow":
 
 
 def process_use(pid: int) -> "Use":
-    """What a process of this machine uses; see `paramedic.integrations.probes.process`."""
+    """What a process of this machine uses; see `paramedic.transports.local_process`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations.probes import process
+    from paramedic.transports import local_process
 
-    return process.used(pid)
+    return local_process.used(pid)
 
 
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
-    """The end of a log file; see `paramedic.integrations.probes.log_file`."""
+    """The end of a log file; see `paramedic.transports.log_file`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations.probes import log_file
+    from paramedic.transports import log_file
 
     return log_file.tail(path, max_bytes, max_lines)
 
 
 def resident_memory(pid: int) -> int:
-    """Bytes that a process of this machine holds; see `paramedic.integrations.probes.process`."""
+    """Bytes that a process of this machine holds; see `paramedic.transports.local_process`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations.probes import process
+    from paramedic.transports import local_process
 
-    return process.resident_memory(pid)
+    return local_process.resident_memory(pid)
 
 
 def process_tree(pid: int) -> "list[ProcessRow]":
-    """A process of this machine and its descendants; see `paramedic.integrations.probes.process`."""
+    """A process of this machine and its descendants; see `paramedic.transports.local_process`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations.probes import process
+    from paramedic.transports import local_process
 
-    return process.tree(pid)
+    return local_process.tree(pid)
 
 
 def alive(pid: int, started_at: float) -> bool:
-    """Whether that very process still runs on this machine; see `paramedic.integrations.probes.process`."""
+    """Whether that very process still runs on this machine; see `paramedic.transports.local_process`."""
     must_be_closed("a target is looked at")
-    from paramedic.integrations.probes import process
+    from paramedic.transports import local_process
 
-    return process.alive(pid, started_at)
+    return local_process.alive(pid, started_at)

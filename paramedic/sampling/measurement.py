@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from paramedic.checks.check import ERROR, LATENCY, Check, Kind, Sample, host_and_port
+from paramedic.checks.check import ERROR, LATENCY, Check, Kind, Sample
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import spoken
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Target
+from paramedic.text.address import host_and_port
 
 log = logging.getLogger(__name__)
 

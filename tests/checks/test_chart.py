@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paramedic.checks.chart import COLUMNS, Chart
-from paramedic.checks.threshold import Threshold, Unit
+from paramedic.checks.threshold import Threshold
+from paramedic.text.quantity import Unit
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 LATENCY = Threshold("latency_p95", Unit.SECONDS, 0.2, 0.3, timedelta(minutes=1), 0.1)

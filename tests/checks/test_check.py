@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.checks.check import Check, CheckAtTarget, CheckSpec, Kind, Sample, percentile
-from paramedic.checks.threshold import Level, Threshold, Unit
+from paramedic.checks.threshold import Level, Threshold
 from paramedic.remediation.target import Target
+from paramedic.text.quantity import Unit
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

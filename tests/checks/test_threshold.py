@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramedic.checks.threshold import CheckState, Level, Threshold, Unit, after, begin, quantity
+from paramedic.checks.threshold import CheckState, Level, Threshold, after, begin
+from paramedic.text.quantity import Unit, quantity
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -112,10 +112,8 @@ def test_a_door_loads_what_is_used_and_nothing_before() -> None:
     closed = loaded_by(doors)
     assert integrations(closed) == []
     assert not closed & {"psutil", "httpx", "smtplib", "xmlrpc"}
-    assert integrations(loaded_by(f"{doors}\nr.alive(1, 0.0)")) == [
-        "paramedic.integrations.probes",
-        "paramedic.integrations.probes.process",
-    ]
+    connected = f"{doors}\nfrom datetime import timedelta as t\nr.connect('127.0.0.1', 1, t(seconds=1))"
+    assert integrations(loaded_by(connected)) == ["paramedic.integrations.probes", "paramedic.integrations.probes.tcp"]
 
 
 def test_nothing_but_the_doors_names_an_integration() -> None:

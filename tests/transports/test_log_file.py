@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.integrations.probes import log_file
-from paramedic.integrations.probes.log_file import tail
+from paramedic.transports import log_file
+from paramedic.transports.log_file import tail
 
 
 def test_the_last_lines_are_told(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ import pytest
 from certificates import Authority, showing
 
 from paramedic.errors import PermanentError
-from paramedic.integrations.probes import http
-from paramedic.integrations.probes.http import probe
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Sight
+from paramedic.transports import http_probe
+from paramedic.transports.http_probe import probe
 
 WELL, FAILING, UNKNOWN = Sight.WELL, Sight.FAILING, Sight.UNKNOWN
 
@@ -218,7 +218,7 @@ def test_a_certificate_that_is_at_fault_says_nothing_of_health(
     """Of the same server: with a certificate that is in order it is well."""
     authority = Authority(tmp_path)
     if fault != "untrusted":
-        monkeypatch.setattr(http, "_trust", lambda: [(pycurl.CAINFO, str(authority.file))])
+        monkeypatch.setattr(http_probe, "_trust", lambda: [(pycurl.CAINFO, str(authority.file))])
     ends = utc_now() + timedelta(days=-1 if fault == "expired" else 30)
     name = "other.example" if fault == "another-name" else "localhost"
     with authority.serving(name, ends) as port:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from paramedic.errors import PermanentError
-from paramedic.integrations.probes.process import CMDLINE_LIMIT, alive, resident_memory, tree, used
+from paramedic.transports.local_process import CMDLINE_LIMIT, alive, resident_memory, tree, used
 
 PARENT = """
 import subprocess, sys

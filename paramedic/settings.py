@@ -6,7 +6,6 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -29,8 +28,22 @@ from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.machine import file_ownership
 from paramedic.text.names import CHANNEL_NAME
-from paramedic.text.redaction import SHORTEST, remember
-from paramedic.text.units import SizeBetween, between
+from paramedic.text.redaction import remember
+from paramedic.text.setting_fields import (
+    Addresses,
+    Bytes,
+    Database,
+    Login,
+    Mail,
+    Names,
+    Place,
+    Secrets,
+    SecretWeb,
+    Web,
+    absolute,
+    by_name,
+    span,
+)
 
 
 class BadSettings(PermanentError):
@@ -52,63 +65,6 @@ _OTHERS = {
 }
 
 
-def _span(least: str, most: str) -> BeforeValidator:
-    return BeforeValidator(between(least, most))
-
-
-_SIZE = SizeBetween(0, 10**15)
-
-
-def _bytes(said: object) -> object:
-    return _SIZE(said) if isinstance(said, str) and not said.isdigit() else said
-
-
-def _by_name(example: str) -> Callable[[object], object]:
-    def parse(said: object) -> object:
-        if not isinstance(said, str):
-            return said
-        try:
-            return json.loads(said)
-        except ValueError as error:
-            raise ValueError(f"write JSON: {example}") from error
-
-    return parse
-
-
-def _listed(said: object) -> object:
-    return tuple(part.strip() for part in said.split(",") if part.strip()) if isinstance(said, str) else said
-
-
-def _askable(said: tuple[str, ...]) -> tuple[str, ...]:
-    for one in said:
-        parts = urlsplit(one)
-        if (
-            parts.scheme not in ("http", "https", "tcp")
-            or not parts.hostname
-            or (parts.scheme == "tcp" and not parts.port)
-        ):
-            raise ValueError(
-                f"{one!r} cannot be asked; write http://HOST, https://HOST or tcp://HOST:PORT, with commas between"
-            )
-    return said
-
-
-def _host_names(said: tuple[str, ...]) -> tuple[str, ...]:
-    for one in said:
-        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?\.?", one):
-            raise ValueError(
-                f"{one!r:.80} is no host name; write NAME or NAME.DOMAIN without scheme and port, commas between"
-            )
-    return said
-
-
-def _long_enough(said: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    for name, secret in said.items():
-        if len(secret.get_secret_value()) < SHORTEST:
-            raise ValueError(f"the secret of {name!r} is too short to be one: {SHORTEST} characters at least")
-    return said
-
-
 class Channel(BaseModel):
     """Where a channel leads: what `webhook:NAME` and `apprise:NAME` name. A webhook has a secret to sign with."""
 
@@ -125,70 +81,12 @@ def _well_named(said: dict[str, Channel]) -> dict[str, Channel]:
     return said
 
 
-def _absolute(said: Path) -> Path:
-    return Path(os.path.expanduser(said)).absolute()  # noqa: PTH111 - Path's own raises where there is no home
-
-
-def _has_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _one_of(*schemes: str) -> Callable[[SecretStr | str | None], SecretStr | str | None]:
-    def check(said: SecretStr | str | None) -> SecretStr | str | None:
-        url = said.get_secret_value() if isinstance(said, SecretStr) else said
-        if url is not None and not url.startswith(schemes):
-            raise ValueError(f"it begins with {' or '.join(schemes)}")
-        if url is not None and schemes[0] in ("http://", "smtp://") and not _has_host(url):
-            raise ValueError("it names a host, and a port, if any, from 1 to 65535; in a password, / is written %2F")
-        return said
-
-    return check
-
-
-def _placed(said: SecretStr | None) -> SecretStr | None:
-    """SQLite's file by its absolute path: processes that are started elsewhere mean the same one."""
-    scheme, _, path = said.get_secret_value().partition("sqlite:///") if said is not None else ("", "", "")
-    if scheme or not path or path.startswith((":", "file:", "/")):
-        return said
-    return SecretStr(f"sqlite:///{Path(path).absolute()}")
-
-
-def _login(said: SecretStr | None) -> SecretStr | None:
-    if said is not None:
-        user, _, password = (login := said.get_secret_value()).partition(":")
-        if not user or not password or not login.isascii() or not login.isprintable():
-            raise ValueError("write user:password, in ASCII, as the server's PREFECT_SERVER_API_AUTH_STRING has it")
-    return said
-
-
-Place = Annotated[Path, AfterValidator(_absolute)]
-Bytes = Annotated[int, BeforeValidator(_bytes)]
-Secrets = Annotated[
-    dict[str, SecretStr], NoDecode, BeforeValidator(_by_name('{"sender": "its secret"}')), AfterValidator(_long_enough)
-]
 Channels = Annotated[
     dict[str, Channel],
     NoDecode,
-    BeforeValidator(_by_name('{"name": {"url": "https://…"}}')),
+    BeforeValidator(by_name('{"name": {"url": "https://…"}}')),
     AfterValidator(_well_named),
 ]
-Web = Annotated[str | None, AfterValidator(_one_of("http://", "https://"))]
-SecretWeb = Annotated[SecretStr | None, AfterValidator(_one_of("http://", "https://"))]
-Login = Annotated[SecretStr | None, AfterValidator(_login)]
-Mail = Annotated[SecretStr | None, AfterValidator(_one_of("smtp://", "smtps://"))]
-Database = Annotated[
-    SecretStr | None,
-    AfterValidator(_one_of("sqlite:///", "postgresql://", "postgresql+psycopg://")),
-    AfterValidator(_placed),
-]
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_host_names)]
-Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_askable)]
 
 
 class Settings(BaseSettings):
@@ -196,7 +94,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", env_ignore_empty=True)
 
-    data: Place = Field(default_factory=lambda: _absolute(Path("~/.local/share/paramedic")))
+    data: Place = Field(default_factory=lambda: absolute(Path("~/.local/share/paramedic")))
     runbooks: Place = ROOT / "runbooks"
     flows: Place | None = None
     plugins: Place | None = None
@@ -221,34 +119,34 @@ class Settings(BaseSettings):
     mail_from: str = "paramedic@localhost"
     channels: Channels = {}
     heartbeat_url: SecretWeb = None
-    heartbeat_every: Annotated[timedelta, _span("1s", "1d")] = timedelta(seconds=60)
+    heartbeat_every: Annotated[timedelta, span("1s", "1d")] = timedelta(seconds=60)
     checkpoint_file: Place | None = None
     signing_key_file: Place | None = None
     link_key_file: Place | None = None
-    link_expires: Annotated[timedelta, _span("1m", "30d")] = timedelta(hours=24)
-    lease: Annotated[timedelta, _span("1s", "1d")] = timedelta(seconds=10)
-    renew: Annotated[timedelta, _span("10ms", "12h")] = timedelta(seconds=3)
-    act_deadline: Annotated[timedelta, _span("100ms", "1h")] = timedelta(seconds=30)
-    probe_timeout: Annotated[timedelta, _span("10ms", "1m")] = timedelta(seconds=2)
-    prefect_timeout: Annotated[timedelta, _span("100ms", "5m")] = timedelta(seconds=10)
-    clock_skew: Annotated[timedelta, _span("1ms", "1h")] = timedelta(seconds=5)
-    watchdog_every: Annotated[timedelta, _span("50ms", "5m")] = timedelta(seconds=5)
-    claim_within: Annotated[timedelta, _span("100ms", "1h")] = timedelta(seconds=30)
-    silent_after: Annotated[timedelta, _span("100ms", "1h")] = timedelta(seconds=60)
-    approve_within: Annotated[timedelta, _span("1s", "7d")] = timedelta(minutes=15)
+    link_expires: Annotated[timedelta, span("1m", "30d")] = timedelta(hours=24)
+    lease: Annotated[timedelta, span("1s", "1d")] = timedelta(seconds=10)
+    renew: Annotated[timedelta, span("10ms", "12h")] = timedelta(seconds=3)
+    act_deadline: Annotated[timedelta, span("100ms", "1h")] = timedelta(seconds=30)
+    probe_timeout: Annotated[timedelta, span("10ms", "1m")] = timedelta(seconds=2)
+    prefect_timeout: Annotated[timedelta, span("100ms", "5m")] = timedelta(seconds=10)
+    clock_skew: Annotated[timedelta, span("1ms", "1h")] = timedelta(seconds=5)
+    watchdog_every: Annotated[timedelta, span("50ms", "5m")] = timedelta(seconds=5)
+    claim_within: Annotated[timedelta, span("100ms", "1h")] = timedelta(seconds=30)
+    silent_after: Annotated[timedelta, span("100ms", "1h")] = timedelta(seconds=60)
+    approve_within: Annotated[timedelta, span("1s", "7d")] = timedelta(minutes=15)
     approve_by_form: bool = True
     max_attempts: int = Field(default=3, ge=1, le=1000)
     cures_per_day: int = Field(default=3, ge=1, le=1000)
-    reopen_within: Annotated[timedelta, _span("1ms", "30d")] = timedelta(minutes=30)
+    reopen_within: Annotated[timedelta, span("1ms", "30d")] = timedelta(minutes=30)
     # a run takes seconds to begin, and samples inside as often as told
-    checks_every: Annotated[timedelta, _span("10s", "1d")] = timedelta(seconds=60)
+    checks_every: Annotated[timedelta, span("10s", "1d")] = timedelta(seconds=60)
     control_probes: Addresses = ()
     messages_a_minute: int = Field(default=5, ge=2, le=1000)
     mass_breach: int = Field(default=5, ge=2, le=1_000_000)
-    keep_inbox: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=30)
-    keep_evidence: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=90)
-    keep_trail: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=365)
-    keep_prefect_runs: Annotated[timedelta, _span("1s", "10000d")] = timedelta(days=30)
+    keep_inbox: Annotated[timedelta, span("1s", "10000d")] = timedelta(days=30)
+    keep_evidence: Annotated[timedelta, span("1s", "10000d")] = timedelta(days=90)
+    keep_trail: Annotated[timedelta, span("1s", "10000d")] = timedelta(days=365)
+    keep_prefect_runs: Annotated[timedelta, span("1s", "10000d")] = timedelta(days=30)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

@@ -4,21 +4,19 @@ import importlib.metadata
 import importlib.util
 import os
 import smtplib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
-from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
-import httpx
 import typer
 
 from paramedic import keys
 from paramedic.catalog import library
+from paramedic.cli.doctor_prefect import acting, prefect
+from paramedic.cli.finding import APART, Finding, store_of
 from paramedic.cli.output import AsJson, Data, command_of, console, protected_settings, safe, say_json
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
@@ -27,18 +25,11 @@ from paramedic.kinds.registry import Room
 from paramedic.machine import data_folder, file_ownership
 from paramedic.machine.clock import spoken, utc_now
 from paramedic.paging.sending import Round
-from paramedic.remediation.pause import TAG
 from paramedic.remediation.target import Target
 from paramedic.settings import ROOT, Settings, authored
-from paramedic.stack.instance import running
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, pauses
+from paramedic.store import StoreUnavailable, StoreUnknown
 from paramedic.text.redaction import redact
 from paramedic.text.yaml_document import BadDocument
-from paramedic.transports import http_deadline
-from paramedic.transports.prefect_login import asks_for_login, credentials, with_embedded_login
-
-#: Clocks that are further apart than this are mended.
-_APART = timedelta(seconds=5)
 
 #: A mail server has so long to answer, whatever it drips meanwhile.
 _MAIL_SECONDS = 8.0
@@ -49,19 +40,8 @@ _LOOK_SECONDS = 60.0
 #: So many targets are looked at together.
 _AT_ONCE = 16
 
-#: What the answer of something else than Prefect's API raises.
-_NO_API = (ValueError, KeyError, TypeError)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    well: bool
-    words: str
 
 
 @app.command()
@@ -148,7 +128,7 @@ def _trust(settings: Settings) -> Finding:
 
 
 def _store(settings: Settings) -> Finding:
-    store = _there(settings)
+    store = store_of(settings)
     if store is None:
         return Finding("store", well=True, words=f"`paramedic up` makes one in {settings.data}")
     try:
@@ -165,16 +145,9 @@ def _store(settings: Settings) -> Finding:
     return Finding("store", well=True, words=words)
 
 
-def _there(settings: Settings) -> Store | None:
-    """The store, if there is one: a look makes none."""
-    if settings.store_url is None and not (settings.data / "paramedic.db").exists():
-        return None
-    return Store(settings.store())
-
-
 def _clock(settings: Settings) -> Finding:
     """Leases, cooldowns and what is due go by the store's clock; what is shown and compared, by ours too."""
-    store = _there(settings)
+    store = store_of(settings)
     if store is None:
         return Finding("clock", well=True, words="there is no store yet to compare it with")
     try:
@@ -182,7 +155,7 @@ def _clock(settings: Settings) -> Finding:
             apart = abs(utc_now() - tx.now)
     except (StoreUnavailable, StoreUnknown):
         return Finding("clock", well=False, words="the store does not tell its time: mend that first")
-    if apart > _APART:
+    if apart > APART:
         return Finding("clock", well=False, words=f"the store's and ours are {spoken(apart)} apart: mend NTP")
     return Finding("clock", well=True, words="the store's and ours agree")
 
@@ -284,96 +257,6 @@ def _mail(settings: Settings) -> Finding:
     return Finding("mail", well=True, words=f"{parts.hostname} answers")
 
 
-def _prefect(settings: Settings) -> Finding:
-    api = _api(settings)
-    if api is None:
-        return Finding("prefect", well=True, words="`paramedic up` starts a server of its own")
-    try:
-        with api:
-            there = api.get("/health").raise_for_status().headers.get("date")
-            apart = abs(utc_now() - parsedate_to_datetime(there)) if there else timedelta(0)
-            wrong = list(_pool(api, settings))
-    except httpx.HTTPError as error:
-        words = f"{api.base_url} does not answer: {error}: start it, or set PARAMEDIC_PREFECT_API_URL"
-        return Finding("prefect", well=False, words=words)
-    except _NO_API:
-        words = f"{api.base_url} answers, and not as Prefect's API: set PARAMEDIC_PREFECT_API_URL, http://HOST:4200/api"
-        return Finding("prefect", well=False, words=words)
-    if asks_for_login(str(api.base_url), timeout=timedelta(seconds=5)) is False:
-        wrong.append(
-            "it answers everybody without a login: start it with PREFECT_SERVER_API_AUTH_STRING=user:password, and set "
-            "PARAMEDIC_PREFECT_API_AUTH to the same (docs/security.md)"
-        )
-    if apart > _APART:
-        wrong.append(f"its clock and ours are {spoken(apart)} apart: mend NTP")
-    words = f"answers, and a worker of the pool {settings.work_pool} is online"
-    return Finding("prefect", well=not wrong, words="; ".join(wrong) or words)
-
-
-def _api(settings: Settings) -> httpx.Client | None:
-    """Prefect's API, where the settings or the `paramedic up` in this folder say that there is one."""
-    here = running(settings.data)
-    if settings.prefect_api_url is None and here is not None:
-        settings = with_embedded_login(settings, here.prefect)
-    if settings.prefect_api_url is None:
-        return None
-    return http_deadline.client(base_url=settings.prefect_api_url, auth=credentials(settings), seconds=5)
-
-
-def _pool(api: httpx.Client, settings: Settings) -> Iterator[str]:
-    """What keeps the pool's runs from beginning. Raises httpx.HTTPError."""
-    name = settings.work_pool
-    answer = api.get(f"/work_pools/{name}")
-    if answer.status_code in (401, 403):
-        yield "it refuses our login: set PARAMEDIC_PREFECT_API_AUTH"
-        return
-    if answer.status_code == 404:
-        yield f"there is no work pool {name}: `paramedic up` makes it"
-        return
-    pool = answer.raise_for_status().json()
-    if pool["is_paused"]:
-        yield f"an operator paused the pool {name}, and no run begins: `prefect work-pool resume {name}`"
-    if pool["concurrency_limit"] == 0:
-        yield (
-            f"an operator's limit of 0 on the pool {name} keeps every run from beginning: "
-            f"`prefect work-pool clear-concurrency-limit {name}`"
-        )
-    workers = api.post(f"/work_pools/{name}/workers/filter", json={}).raise_for_status().json()
-    if all(one["status"] != "ONLINE" for one in workers):
-        heard = max((one["last_heartbeat_time"] for one in workers), default="never")
-        start = f"prefect worker start --type {settings.work_pool_type} --pool {name}"
-        yield f"no worker of the pool {name} is online (last heard: {heard}): `paramedic up`, or `{start}`"
-
-
-def _acting(settings: Settings) -> Finding:
-    """What an operator stopped is named, so that nobody waits for it."""
-    stops, store, api = [], _there(settings), _api(settings)
-    if store is not None:
-        try:
-            with closing(store), store.read() as tx:
-                stops = [f"paused: {one.words} (`{one.resume}`)" for one in pauses.standing(tx)]
-        except (StoreUnavailable, StoreUnknown):
-            stops = ["the store does not say what is paused: mend that first"]
-    if api is not None:
-        stops += _limit(api)
-    return Finding("acting", well=not stops, words="; ".join(stops) or "nothing stops it")
-
-
-def _limit(api: httpx.Client) -> list[str]:
-    try:
-        with api:
-            answer = api.get(f"/concurrency_limits/tag/{TAG}")
-            if answer.status_code == 404:
-                return []
-            limit: int = answer.raise_for_status().json()["concurrency_limit"]
-    except (httpx.HTTPError, *_NO_API):
-        return [f"Prefect does not say whether a limit on the tag `{TAG}` stops every change: mend that first"]
-    if limit > 0:
-        return []
-    lift = f"prefect concurrency-limit delete {TAG}"
-    return [f"an operator's limit of 0 on the tag `{TAG}` in Prefect stops every change (`{lift}`)"]
-
-
 def _senders(settings: Settings) -> Finding:
     made = keys.gateway_token_file(settings)
     if settings.gateway_tokens or settings.gateway_users or made.exists():
@@ -424,8 +307,8 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _links,
     _channels,
     _mail,
-    _prefect,
-    _acting,
+    prefect,
+    acting,
 )
 
 doctor_command = command_of(app)

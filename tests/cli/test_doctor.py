@@ -19,7 +19,7 @@ from fake_service import serving
 from prefect_server import Prefect
 
 from paramedic import keys
-from paramedic.cli import doctor, main
+from paramedic.cli import doctor, finding, main
 from paramedic.demo.world import Service, World, free_port
 from paramedic.machine.clock import utc_now
 from paramedic.settings import ROOT, Settings
@@ -305,9 +305,9 @@ def test_a_look_that_does_not_come_back_holds_up_no_other(
     """A mail server that drips its greeting, a disk that hangs."""
     end = threading.Event()
 
-    def _mail(_picked: Settings) -> doctor.Finding:
+    def _mail(_picked: Settings) -> finding.Finding:
         end.wait()
-        return doctor.Finding("mail", well=True, words="")
+        return finding.Finding("mail", well=True, words="")
 
     monkeypatch.setattr(doctor, "LOOKS", (_mail, doctor._versions))
     monkeypatch.setattr(doctor, "_LOOK_SECONDS", 0.2)

@@ -1,0 +1,111 @@
+"""What `paramedic doctor` finds about Prefect: its server, its login, the pool, its workers, and what is stopped there."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from paramedic.cli.finding import APART, Finding, store_of
+from paramedic.machine.clock import spoken, utc_now
+from paramedic.remediation.pause import TAG
+from paramedic.settings import Settings
+from paramedic.stack.instance import running
+from paramedic.store import StoreUnavailable, StoreUnknown, pauses
+from paramedic.transports import http_deadline
+from paramedic.transports.prefect_login import asks_for_login, credentials, with_embedded_login
+
+#: What the answer of something else than Prefect's API raises.
+_NO_API = (ValueError, KeyError, TypeError)
+
+
+def prefect(settings: Settings) -> Finding:
+    """Whether Prefect answers, asks for a login, has our clock, and a worker for the pool."""
+    api = _api(settings)
+    if api is None:
+        return Finding("prefect", well=True, words="`paramedic up` starts a server of its own")
+    try:
+        with api:
+            there = api.get("/health").raise_for_status().headers.get("date")
+            apart = abs(utc_now() - parsedate_to_datetime(there)) if there else timedelta(0)
+            wrong = list(_pool(api, settings))
+    except httpx.HTTPError as error:
+        words = f"{api.base_url} does not answer: {error}: start it, or set PARAMEDIC_PREFECT_API_URL"
+        return Finding("prefect", well=False, words=words)
+    except _NO_API:
+        words = f"{api.base_url} answers, and not as Prefect's API: set PARAMEDIC_PREFECT_API_URL, http://HOST:4200/api"
+        return Finding("prefect", well=False, words=words)
+    if asks_for_login(str(api.base_url), timeout=timedelta(seconds=5)) is False:
+        wrong.append(
+            "it answers everybody without a login: start it with PREFECT_SERVER_API_AUTH_STRING=user:password, and set "
+            "PARAMEDIC_PREFECT_API_AUTH to the same (docs/security.md)"
+        )
+    if apart > APART:
+        wrong.append(f"its clock and ours are {spoken(apart)} apart: mend NTP")
+    words = f"answers, and a worker of the pool {settings.work_pool} is online"
+    return Finding("prefect", well=not wrong, words="; ".join(wrong) or words)
+
+
+def _api(settings: Settings) -> httpx.Client | None:
+    """Prefect's API, where the settings or the `paramedic up` in this folder say that there is one."""
+    here = running(settings.data)
+    if settings.prefect_api_url is None and here is not None:
+        settings = with_embedded_login(settings, here.prefect)
+    if settings.prefect_api_url is None:
+        return None
+    return http_deadline.client(base_url=settings.prefect_api_url, auth=credentials(settings), seconds=5)
+
+
+def _pool(api: httpx.Client, settings: Settings) -> Iterator[str]:
+    """What keeps the pool's runs from beginning. Raises httpx.HTTPError."""
+    name = settings.work_pool
+    answer = api.get(f"/work_pools/{name}")
+    if answer.status_code in (401, 403):
+        yield "it refuses our login: set PARAMEDIC_PREFECT_API_AUTH"
+        return
+    if answer.status_code == 404:
+        yield f"there is no work pool {name}: `paramedic up` makes it"
+        return
+    pool = answer.raise_for_status().json()
+    if pool["is_paused"]:
+        yield f"an operator paused the pool {name}, and no run begins: `prefect work-pool resume {name}`"
+    if pool["concurrency_limit"] == 0:
+        yield (
+            f"an operator's limit of 0 on the pool {name} keeps every run from beginning: "
+            f"`prefect work-pool clear-concurrency-limit {name}`"
+        )
+    workers = api.post(f"/work_pools/{name}/workers/filter", json={}).raise_for_status().json()
+    if all(one["status"] != "ONLINE" for one in workers):
+        heard = max((one["last_heartbeat_time"] for one in workers), default="never")
+        start = f"prefect worker start --type {settings.work_pool_type} --pool {name}"
+        yield f"no worker of the pool {name} is online (last heard: {heard}): `paramedic up`, or `{start}`"
+
+
+def acting(settings: Settings) -> Finding:
+    """What an operator stopped is named, so that nobody waits for it."""
+    stops, store, api = [], store_of(settings), _api(settings)
+    if store is not None:
+        try:
+            with closing(store), store.read() as tx:
+                stops = [f"paused: {one.words} (`{one.resume}`)" for one in pauses.standing(tx)]
+        except (StoreUnavailable, StoreUnknown):
+            stops = ["the store does not say what is paused: mend that first"]
+    if api is not None:
+        stops += _limit(api)
+    return Finding("acting", well=not stops, words="; ".join(stops) or "nothing stops it")
+
+
+def _limit(api: httpx.Client) -> list[str]:
+    try:
+        with api:
+            answer = api.get(f"/concurrency_limits/tag/{TAG}")
+            if answer.status_code == 404:
+                return []
+            limit: int = answer.raise_for_status().json()["concurrency_limit"]
+    except (httpx.HTTPError, *_NO_API):
+        return [f"Prefect does not say whether a limit on the tag `{TAG}` stops every change: mend that first"]
+    if limit > 0:
+        return []
+    lift = f"prefect concurrency-limit delete {TAG}"
+    return [f"an operator's limit of 0 on the tag `{TAG}` in Prefect stops every change (`{lift}`)"]

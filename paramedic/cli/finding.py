@@ -1,0 +1,27 @@
+"""What the looks of `paramedic doctor` share: what each of them finds, and the store if there is one."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from paramedic.settings import Settings
+from paramedic.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    well: bool
+    words: str
+
+
+#: Clocks that are further apart than this are mended.
+APART = timedelta(seconds=5)
+
+
+def store_of(settings: Settings) -> Store | None:
+    """The store, if there is one: a look makes none."""
+    if settings.store_url is None and not (settings.data / "paramedic.db").exists():
+        return None
+    return Store(settings.store())

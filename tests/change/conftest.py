@@ -1,0 +1,182 @@
+"""A change on both databases and without a Prefect: a run whose clock, target and step do what a test says."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from databases import Clock
+from incident_states import PEOPLE
+from playbook_runs import playbook_run
+from store_states import ALIVE, TARGET, alert
+
+from paramedic.alerts.alert import Severity
+from paramedic.catalog import library
+from paramedic.change import claim_keeper, exclusive, guarded
+from paramedic.change.guarded import Intent
+from paramedic.change.run import PlaybookRun
+from paramedic.doors import reading
+from paramedic.remediation.remedy import RESTART, Remedy
+from paramedic.remediation.target import Identity
+from paramedic.settings import Settings
+from paramedic.store import Store, StoreUnavailable, Tx, acts, attempts, lifecycle, trail
+from paramedic.store.acts import Act
+from paramedic.store.runbook_versions import Plan
+
+RUNBOOK = """\
+---
+runbook: tracking-api-memory
+service: tracking
+when: [{alert: TrackingApiMemory}]
+mode: act
+playbook: restart-service
+with:
+  target: {supervisord: tracking-api, host: "{instance}"}
+  verify: {memory_below: 1000GB, stable: 1m, within: 5m}
+guardrails: {cooldown: 10m, budget: 3 per hour, service_budget: 5 per hour, at_once: 2 of 4}
+---
+**Meaning.** It holds too much memory.
+**Impact.** The machine becomes slow.
+## Diagnosis
+Look.
+## Mitigation
+Restart it.
+"""
+
+SERVICES = """\
+services:
+  tracking:
+    owner: delivery
+    targets:
+      - {host: web-1, supervisord: {program: tracking-api, address: "unix:///nowhere/at/all"}}
+      - {host: web-2, supervisord: {program: tracking-api, address: "unix:///nowhere/at/all"}}
+      - {host: web-3, supervisord: {program: tracking-api, address: "unix:///nowhere/at/all"}}
+      - {host: web-4, supervisord: {program: tracking-api, address: "unix:///nowhere/at/all"}}
+"""
+
+#: This very process: whoever measures the target's memory finds some.
+WELL = Identity(os.getpid(), 1.0, "RUNNING")
+DEAD = Identity(None, None, "EXITED")
+AFTER = Identity(4343, 1769850060.0, "RUNNING")
+
+
+@dataclass
+class Owner:
+    """What the system that owns the target says of it."""
+
+    says: Identity | Exception = ALIVE
+
+    def identity(self) -> Identity:
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+
+@dataclass
+class Touch:
+    """The step: what happens before the last look, what is sent after it, and what comes of it."""
+
+    store: Store
+    before: Callable[[], None] = lambda: None
+    comes_to: Exception | None = None
+    asked: list[Intent] = field(default_factory=list)
+    sent: list[Act | None] = field(default_factory=list)  # at each first byte: the open act, as the store has it
+
+    def __call__(self, intent: Intent) -> Identity:
+        self.asked.append(intent)
+        self.before()
+        intent.last_look()
+        with self.store.read() as tx:
+            self.sent.append(acts.open_on(tx, intent.target.id))
+        if self.comes_to is not None:
+            raise self.comes_to
+        return AFTER
+
+
+@dataclass
+class Case:
+    """One incident's run, which holds no claim yet."""
+
+    store: Store
+    clock: Clock
+    settings: Settings
+    run: PlaybookRun
+    owner: Owner
+    touch: Touch
+
+    def change(self, meanwhile: Callable[[], None] = lambda: None, remedy: Remedy = RESTART) -> None:
+        """As a playbook does it. `meanwhile` happens while the run holds the claim, before the change."""
+        with exclusive.exclusive(self.run, TARGET):
+            meanwhile()
+            guarded.change(self.run, TARGET, remedy, name="restart", step=self.touch)
+
+    def events(self) -> list[tuple[str, str]]:
+        """What the trail says of changes: event and reason, in its order."""
+        with self.store.read() as tx:
+            return [(one.what, one.reason) for one in trail.entries(tx) if one.what.startswith("restart")]
+
+    def results(self) -> list[str | None]:
+        """What became of each act of the incident."""
+        with self.store.read() as tx:
+            return [act.result for act in acts.of(tx, self.run.incident.number)]
+
+    def unwritable(self, seconds: float) -> None:
+        """For so long nothing can be recorded."""
+        until, record = self.clock.steady() + seconds, self.store.record
+
+        @contextmanager
+        def refusing() -> Iterator[Tx]:
+            if self.clock.steady() < until:
+                raise StoreUnavailable("database is locked")
+            with record() as tx:
+                yield tx
+
+        self.store.record = refusing  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Case]:
+    """Makes the case of an incident whose run has just begun. `edit` writes its runbook from the one above."""
+    for module in (guarded, exclusive, claim_keeper):
+        monkeypatch.setattr(module, "boottime", clock.steady)
+    by_hand = SimpleNamespace(sleep=lambda seconds: clock.advance(timedelta(seconds=seconds)))
+    for sleeper in (guarded, exclusive):
+        monkeypatch.setattr(sleeper, "time", by_hand)
+    owner = Owner()
+    monkeypatch.setattr(reading, "reader", lambda _: owner)
+    books = tmp_path / "runbooks"
+    books.mkdir()
+    (books / "services.yaml").write_text(SERVICES)
+    (books / "oncall.yaml").write_text(PEOPLE)
+
+    def begun(
+        *edits: tuple[str, str], target: str = TARGET, severity: Severity = Severity.CRITICAL, **settings: object
+    ) -> Case:
+        text = RUNBOOK
+        for before, after in edits:
+            assert before in text
+            text = text.replace(before, after)
+        (books / "tracking-api-memory.md").write_text(text)
+        chosen = Settings(data=tmp_path, runbooks=books, **settings)
+        shelf = library.opened(chosen)
+        runbook = shelf.runbooks["tracking-api-memory"]
+        at = shelf.services.targets[target]
+        with timed.record() as tx:
+            incident = lifecycle.open_incident(
+                tx,
+                alert(severity=severity),
+                service=at.service,
+                target=at.id,
+                policy="default",
+                reason="it is new",
+                plan=Plan(runbook.name, runbook.version, runbook.text, rungs=1),
+            )
+            assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
+        run = playbook_run(timed, chosen, incident, runbook, at)
+        return Case(timed, clock, chosen, run, owner, Touch(timed))
+
+    return begun

@@ -1,0 +1,176 @@
+"""Each guardrail that does not agree stops the change before it is sent, with its name on the trail."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from store_states import TARGET, claimed, intended, opened
+
+from paramedic.errors import Refused
+from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.store import Store, Tx, acts, attempts, claims, lifecycle, maintenance, pauses, trail
+
+OTHER = "web-2/tracking-api"
+
+
+def _acted(store: Store, target: str, *, result: str, count: int = 1, ended: bool = True) -> None:
+    """An incident of before: so many acts, what became of each, and whether it has ended."""
+    with store.record() as tx:
+        number = opened(tx, target=target, rungs=count)
+        assert attempts.begin_attempt(tx, number, 1, flow_run="run-0") is None
+        claim = claimed(tx, number, run="run-0")
+        for rung in range(1, count + 1):
+            acts.close(tx, intended(tx, claim, rung=rung), result=result, why="as the test says", actor=claim.holder)
+        claims.release(tx, claim)
+        if ended:
+            lifecycle.resolve(tx, number, Outcome(Ending.REMEDIATED, "well"), actor=claim.holder)
+
+
+def _paused(case: Any, tx: Tx) -> None:
+    pauses.pause(tx, by="ada", reason="we look ourselves")
+
+
+def _in_maintenance(case: Any, tx: Tx) -> None:
+    ends_at = tx.now + timedelta(hours=1)
+    maintenance.add(tx, service="tracking", target=None, starts_at=tx.now, ends_at=ends_at, by="ada", reason="a disk")
+
+
+def _acknowledged(case: Any, tx: Tx) -> None:
+    lifecycle.acknowledge(tx, case.run.incident.number, by="ada", reason="by the link")
+
+
+def _handed_over(case: Any, tx: Tx) -> None:
+    lifecycle.hand_over(tx, case.run.incident.number, Outcome(Ending.HANDED_OVER, "silent"), actor="watchdog")
+
+
+def _given_up(case: Any, tx: Tx) -> None:
+    assert attempts.raise_attempt(tx, case.run.incident.number, after=1, rungs=1, reason="silent")
+    assert attempts.begin_attempt(tx, case.run.incident.number, 2, flow_run="run-2") is None
+
+
+def _lapsed(case: Any, tx: Tx) -> None:
+    case.clock.advance(case.settings.lease)
+
+
+def _taken_over(case: Any, tx: Tx) -> None:
+    claims.release(tx, case.run.keeper.claim)
+    claimed(tx, case.run.incident.number, run="run-2")
+
+
+def _open_act(case: Any, tx: Tx) -> None:
+    intended(tx, case.run.keeper.claim)
+
+
+def _spent(case: Any, tx: Tx) -> None:
+    acts.close(tx, intended(tx, case.run.keeper.claim), result="not_sent", why="nothing was sent", actor="a")
+
+
+def _withdrawn(case: Any, tx: Tx) -> None:
+    (case.settings.runbooks / "tracking-api-memory.md").unlink()
+
+
+def _acted_on(store: Store) -> None:
+    _acted(store, TARGET, result="cured")
+
+
+def _acted_on_often(store: Store) -> None:
+    _acted(store, TARGET, result="cured", count=3)
+
+
+def _service_acted_on_often(store: Store) -> None:
+    _acted(store, OTHER, result="cured", count=5)
+
+
+def _others_unverified(store: Store) -> None:
+    for target in (OTHER, "web-3/tracking-api"):
+        _acted(store, target, result="done", ended=False)
+
+
+def _nothing(*_: object) -> None:
+    """Something else stops it."""
+
+
+Before = Callable[[Store], None]
+Trouble = Callable[[Any, Tx], None]
+Edit = tuple[str, str]
+NO_COOLDOWN: Edit = ("cooldown: 10m, ", "")
+
+#: The guardrail, what happened before the incident, what happens while it has it, what its runbook says.
+REFUSED: dict[str, tuple[str, Before, Trouble, tuple[Edit, ...], str]] = {
+    "paused": ("kill switch", _nothing, _paused, (), "acting is paused: everything, by ada"),
+    "maintenance": ("maintenance", _nothing, _in_maintenance, (), "a disk"),
+    "acknowledged": ("incident", _nothing, _acknowledged, (), "is acknowledged, not ours to act on"),
+    "handed over": ("incident", _nothing, _handed_over, (), "is handed_over, not ours to act on"),
+    "given up": ("claim", _nothing, _given_up, (), "attempt 1 was given up; attempt 2 has the incident"),
+    "lapsed": ("claim", _nothing, _lapsed, (), "lease has run out"),
+    "taken over": ("claim", _nothing, _taken_over, (), "lost or taken over"),
+    "open act": ("open act", _nothing, _open_act, (), "has no outcome yet"),
+    "spent": ("grant", _nothing, _spent, (), "the one permission for this change is spent"),
+    "withdrawn": ("runbook", _nothing, _withdrawn, (), "the runbook was withdrawn"),
+    "observes": ("mode", _nothing, _nothing, (("mode: act", "mode: observe"),), "the runbook's mode is observe"),
+    "cooldown": ("cooldown", _acted_on, _nothing, (), "the cooldown is 10m"),
+    "budget": ("budget", _acted_on_often, _nothing, (NO_COOLDOWN,), f"3 of 3 acts on {TARGET} within 1h"),
+    "service budget": ("service budget", _service_acted_on_often, _nothing, (), "5 of 5 acts on service tracking within 1h"),
+    "at once": ("at once", _others_unverified, _nothing, (), "2 of service tracking's 4 targets have a change"),
+    "nobody was asked": ("approval", _nothing, _nothing, (("mode: act", "mode: ask"),), "approval"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", REFUSED)
+def test_a_guardrail_that_does_not_agree_stops_the_change_before_it_is_sent(begin: Any, timed: Store, how: str) -> None:
+    guardrail, before, meanwhile, edits, words = REFUSED[how]
+    before(timed)
+    case = begin(*edits)
+
+    def happens() -> None:
+        with case.store.record() as tx:
+            meanwhile(case, tx)
+
+    with pytest.raises(Refused) as no:
+        case.change(happens)
+    assert words in no.value.reason
+    assert no.value.reason.startswith(f"restart of {TARGET}: ")
+    assert no.value.reason.endswith(f"({guardrail})")
+    assert no.value.by_hand
+    assert case.touch.asked == []
+    with case.store.read() as tx:
+        entry = next(one for one in trail.entries(tx) if one.what == "restart.refused")
+        mine = [act for act in acts.of(tx, case.run.incident.number) if act.holder == case.run.holder]
+    assert (entry.phase, entry.incident, entry.data["guardrail"]) == ("decision", case.run.incident.id, guardrail)
+    assert entry.reason in no.value.reason
+    assert len(mine) == (1 if how in ("open act", "spent") else 0), "an act of before, and no other"
+
+
+def test_each_guardrail_of_the_page_is_seen_refusing() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guardrails.md").read_text()
+    listed = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    assert listed == {guardrail for guardrail, *_ in REFUSED.values()}
+
+
+def test_where_the_runbook_says_less_now_than_then_the_stricter_one_counts(begin: Any, timed: Store) -> None:
+    _acted_on(timed)
+    case = begin()
+    file = case.settings.runbooks / "tracking-api-memory.md"
+    case.clock.advance(timedelta(minutes=20))
+
+    def stricter() -> None:
+        file.write_text(file.read_text().replace("cooldown: 10m", "cooldown: 30m"))
+
+    with pytest.raises(Refused, match=r"by the runbook as it is now, not as it was: .*cooldown is 30m"):
+        case.change(stricter)
+    assert case.touch.asked == []
+
+
+def test_the_numbers_that_let_it_pass_are_on_the_trail(begin: Any) -> None:
+    case = begin()
+    case.change()
+    with case.store.read() as tx:
+        entry = next(one for one in trail.entries(tx) if one.what == "restart")
+    assert entry.data["guardrails"][-4:] == [
+        "cooldown: 10m, no act before",
+        "budget: 0 of 3 within 1h",
+        "service budget: 0 of 5 within 1h",
+        "at once: 2 of 4 targets at once, 0 others are being changed",
+    ]

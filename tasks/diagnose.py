@@ -1,9 +1,9 @@
 """What was there to see before anything was touched?"""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.target_kinds import LOG_TAIL
 from paramedic.change.run import PlaybookRun
 from paramedic.checks.chart import Chart
 from paramedic.checks.check import CheckAtTarget
@@ -51,43 +51,16 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
 
 def _look(kind: str, target: Target) -> Evidence:
     try:
-        body = _LOOKS[kind](target)
+        body = _log_tail(target) if kind == LOG_TAIL else reading.evidence(target, kind)
     except (TemporaryError, PermanentError) as error:
         body = f"could not be taken: {error}"
     return Evidence(kind, utc_now(), bounded(redact(body)))
-
-
-def _process_tree(target: Target) -> str:
-    rows = reading.process_tree(_pid(target))
-    lines = [f"{'pid':>8} {'parent':>8} {'resident B':>14} {'cpu %':>6}  command"]
-    lines += [f"{row.pid:>8} {row.ppid:>8} {row.rss:>14,} {row.cpu_percent:>6.1f}  {row.cmdline}" for row in rows]
-    return "\n".join(lines)
-
-
-def _memory(target: Target) -> str:
-    pid = _pid(target)
-    return f"process {pid} holds {reading.resident_memory(pid):,} B of resident memory"
 
 
 def _log_tail(target: Target) -> str:
     if target.log is None:
         raise PermanentError(f"services.yaml names no log for {target.id}")
     return reading.tail(target.log)
-
-
-def _pid(target: Target) -> int:
-    identity = reading.reader(target).identity()
-    if identity.pid is None:
-        raise PermanentError(f"no process of {target.id} is running: {identity.state}")
-    return identity.pid
-
-
-_LOOKS: dict[str, Callable[[Target], str]] = {
-    "process-tree": _process_tree,
-    "memory": _memory,
-    "log-tail": _log_tail,
-    "journal": reading.journal,
-}
 
 
 def values(run: PlaybookRun) -> list[Chart]:

@@ -2,16 +2,19 @@
 
 import functools
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from paramedic.catalog import deployments, runbook
+from paramedic.catalog import deployments, runbook, target_kinds
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services, parse_services
-from paramedic.checks.check import CheckAtTarget
+from paramedic.checks.check import CheckAtTarget, Kind
+from paramedic.kinds import registry
+from paramedic.kinds.registry import Registry
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.oncall.contact import ContactMethod
 from paramedic.oncall.escalation import Oncall, parse_oncall
@@ -19,7 +22,7 @@ from paramedic.oncall.rotation import Rotation
 from paramedic.remediation.remedy import RESTART, Verb
 from paramedic.remediation.target import Target
 from paramedic.settings import Settings
-from paramedic.text.last_usable import LastGood, last_good, parsed, text_of
+from paramedic.text.last_usable import LastGood, Parse, Parsed, last_good, parsed, text_of
 from paramedic.text.redaction import remember
 from paramedic.text.yaml_document import BadDocument, Problem
 
@@ -82,9 +85,9 @@ def in_force(settings: Settings) -> Library:
     there is no good copy either.
     """
     folder, copies = settings.runbooks, settings.last_good()
-    services = last_good(folder / "services.yaml", copies, parse_services)
+    services = last_good(folder / "services.yaml", copies, _by(registry.current(), parse_services))
     oncall = last_good(folder / "oncall.yaml", copies, parse_oncall)
-    return _made(folder, services, oncall, _runbooks(folder), _playbooks(settings.flows))
+    return _made(registry.current(), folder, services, oncall, _runbooks(folder), _playbooks(settings.flows))
 
 
 def load(folder: Path, flows: Path | None = None) -> Library:
@@ -94,7 +97,7 @@ def load(folder: Path, flows: Path | None = None) -> Library:
     """
     services = LastGood(text_of(folder / "services.yaml"), ())
     oncall = LastGood(text_of(folder / "oncall.yaml"), ())
-    return _made(folder, services, oncall, _runbooks(folder), _playbooks(flows))
+    return _made(registry.current(), folder, services, oncall, _runbooks(folder), _playbooks(flows))
 
 
 def _playbooks(flows: Path | None) -> _Playbooks:
@@ -120,8 +123,15 @@ def _text(path: Path) -> str | Problem:
         return error.problems[0]
 
 
+@functools.lru_cache(maxsize=16)
+def _by(_plugins: Registry, parse: Parse[Parsed]) -> Parse[Parsed]:
+    """`parse`, as a function of its own for each set of plug-ins: what it makes of a text, their kinds decide with it."""
+    return functools.partial(parse)
+
+
 @functools.lru_cache(maxsize=4)
-def _made(
+def _made(  # noqa: PLR0917 - what the library is made of, and the key of its cache
+    plugins: Registry,
     folder: Path,
     services_file: LastGood,
     oncall_file: LastGood,
@@ -129,9 +139,10 @@ def _made(
     playbooks: _Playbooks,
 ) -> Library:
     """Made once of the same texts, for whoever looks again and again."""
-    services = parsed(parse_services, services_file.text, str(folder / "services.yaml"))
+    services = parsed(_by(plugins, parse_services), services_file.text, str(folder / "services.yaml"))
     for target in services:
-        remember(urlsplit(target.address).password or "")
+        with suppress(ValueError):  # an address that is no URL holds no password
+            remember(urlsplit(target.address).password or "")
     oncall = parsed(parse_oncall, oncall_file.text, str(folder / "oncall.yaml"))
     runbooks: dict[str, Runbook] = {}
     problems = [*services_file.problems, *oncall_file.problems, *playbooks.problems]
@@ -140,7 +151,7 @@ def _made(
             problems.append(text)
             continue
         try:
-            one = parsed(runbook.parse, text, str(path))
+            one = parsed(_by(plugins, runbook.parse), text, str(path))
             _check(one, path, services, oncall, playbooks.names)
         except BadDocument as error:
             problems += error.problems
@@ -159,14 +170,23 @@ class _Fault(NamedTuple):
 
 def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:
     """What the other files must agree with."""
-    found = [*_misnamed(one, path, playbooks), *_unlisted(one, services), *_untold(one, oncall)]
+    found = [
+        *_misnamed(one, path, playbooks),
+        *_unlisted(one, services),
+        *_unoffered(one),
+        *_untold(one, oncall),
+    ]
     if found:
         raise BadDocument(
             [
-                Problem(str(path), *runbook.place_of(one.text, *key.split(".")), f"{key}: {what}", allowed)
+                Problem(str(path), *runbook.place_of(one.text, *_parts(key)), f"{key}: {what}", allowed)
                 for key, what, allowed in found
             ]
         )
+
+
+def _parts(key: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in key.split(".")]
 
 
 def _misnamed(one: Runbook, path: Path, playbooks: Collection[str]) -> Iterator[_Fault]:
@@ -204,6 +224,24 @@ def _lacking(one: Runbook, target: Target) -> Iterator[_Fault]:
             there = ", ".join(target.commands) or "none"
             what = f"services.yaml declares no command {remedy.command!r} for {target.id}"
             yield _Fault("with.remedies", what, f"there are: {there}")
+
+
+def _unoffered(one: Runbook) -> Iterator[_Fault]:
+    """What the runbook asks of its targets that their kind does not offer."""
+    kind = one.target.kind
+    offered = target_kinds.evidence(kind)
+    for at, name in enumerate(one.evidence):
+        if name not in offered:
+            what = f"targets of the kind {kind} offer no {name!r}"
+            yield _Fault(f"with.evidence.{at}", what, f"they offer: {', '.join(offered)}")
+    for at, what, allowed in target_kinds.refused(kind, one.remedies):
+        yield _Fault(f"with.remedies.{at}", what, allowed)
+    of = target_kinds.of(kind)
+    if one.verify.memory_below is not None and not hasattr(of, "resident_memory"):
+        yield _Fault("with.verify.memory_below", f"targets of the kind {kind} do not tell their memory")
+    for check in one.checks:
+        if check.kind is Kind.PROCESS and not hasattr(of, "process_use"):
+            yield _Fault("when", f"targets of the kind {kind} have no process for {check.name} to measure")
 
 
 def _untold(one: Runbook, oncall: Oncall) -> Iterator[_Fault]:

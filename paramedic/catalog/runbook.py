@@ -1,26 +1,36 @@
 """A runbook: which alerts it wants, which playbook works on which target, and within which guardrails. It holds no logic."""
 
-import difflib
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from paramedic.alerts import matcher
 from paramedic.alerts.alert import Alert, Severity
 from paramedic.alerts.matcher import AlertMatcher
+from paramedic.catalog import target_kinds
 from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE, Check, CheckAtTarget, CheckSpec, labels_of
 from paramedic.oncall.contact import ContactMethod, parse_contact_method
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.remediation.target import Target
 from paramedic.text.units import SizeBetween, between
-from paramedic.text.yaml_document import BadDocument, Problem, place, read
+from paramedic.text.yaml_document import BadDocument, LateShape, Problem, nearest, place, read
 
 
 class Mode(StrEnum):
@@ -149,8 +159,6 @@ def _filled(template: str, labels: Mapping[str, str]) -> str:
     return _FIELD.sub(value, template)
 
 
-EVIDENCE = ("process-tree", "memory", "log-tail", "journal")
-
 #: What can be carried out: a verification is one step of a playbook, which ends after an hour whatever it does.
 _Stable = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
 _Within = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
@@ -227,21 +235,39 @@ class _When(CheckSpec):
         return self
 
 
-class _Target(_Strict):
-    supervisord: _Name | None = None
-    systemd: _Name | None = None
+class _TargetWords(_Strict):
+    """Where it is; each kind of target adds a key of its own, which says what it is called."""
+
     host: _Name
 
     @model_validator(mode="after")
-    def _one(self) -> "_Target":
-        if (self.supervisord is None) == (self.systemd is None):
-            raise ValueError("name exactly one of `supervisord: PROGRAM` and `systemd: UNIT`")
+    def _one(self) -> "_TargetWords":
+        target_kinds.named(self)
         return self
 
     def template(self) -> TargetTemplate:
-        if self.supervisord is not None:
-            return TargetTemplate("supervisord", self.supervisord, self.host)
-        return TargetTemplate("systemd", self.systemd or "", self.host)
+        return TargetTemplate(*target_kinds.named(self), self.host)
+
+
+class _Target(LateShape):
+    @classmethod
+    def shape(cls) -> type[BaseModel]:
+        return target_kinds.with_keys(_TargetWords, _Name)
+
+
+def _evidence(name: str) -> str:
+    known = target_kinds.evidence()
+    if name not in known:
+        raise ValueError(f"no kind of target has the evidence {name!r:.80}; {nearest(name, known)}")
+    return name
+
+
+class _Evidence:
+    """The name of a piece of evidence that some kind of target offers."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "enum": list(target_kinds.evidence())}
 
 
 class _Verify(_Strict):
@@ -267,7 +293,7 @@ _Rung = Annotated[Remedy, BeforeValidator(_remedy, json_schema_input_type=_Writt
 class _With(_Strict):
     target: _Target
     remedies: list[_Rung] = Field(default=[RESTART], min_length=1, max_length=20)
-    evidence: list[Literal["process-tree", "memory", "log-tail", "journal"]] = []
+    evidence: list[Annotated[str, AfterValidator(_evidence), _Evidence]] = []
     verify: _Verify
 
 
@@ -330,12 +356,7 @@ def _without_defaults(said: Any) -> Any:
     return [_without_defaults(one) for one in said] if isinstance(said, list) else said
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
-
-
-def place_of(text: str, *at: str) -> tuple[int, int]:
+def place_of(text: str, *at: str | int) -> tuple[int, int]:
     """Line and column in a runbook that `parse` has read: of the key, or of the nearest one above it."""
     lines = text.split("\n")
     return place("\n".join(lines[1 : _end(lines)]), at, first_line=2)
@@ -365,7 +386,7 @@ def parse(text: str, file: str) -> Runbook:
             file,
             *place_of(text, "guardrails", "approval", name),
             f"guardrails.approval.{name}: the ladder has no such remedy",
-            _nearest(name, [one.word for one in work.remedies]),
+            nearest(name, [one.word for one in work.remedies], "it has"),
         )
         for name in front.guardrails.approval
         if name not in {one.word for one in work.remedies}
@@ -381,7 +402,7 @@ def parse(text: str, file: str) -> Runbook:
         matchers=tuple(one.alert for one in front.when if one.alert is not None),
         mode=front.mode,
         playbook=front.playbook,
-        target=work.target.template(),
+        target=cast("_TargetWords", work.target).template(),
         evidence=tuple(work.evidence),
         remedies=tuple(replace(remedy, rung=rung) for rung, remedy in enumerate(work.remedies, 1)),
         verify=Verify(

@@ -1,46 +1,21 @@
 """services.yaml: which targets exist. An alert cannot name one that is not listed."""
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from paramedic.catalog import target_kinds
 from paramedic.remediation.target import Command, Target
+from paramedic.text.address import fit_url
 from paramedic.text.units import between
-from paramedic.text.yaml_document import BadDocument, Problem, read
-
-
-def _address(said: str) -> str:
-    """Raises ValueError for a URL without a host, or with a port that is none."""
-    parts = urlsplit(said)
-    try:
-        fit = parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0)
-    except ValueError:
-        fit = False
-    if not fit:
-        raise ValueError(f"{said!r:.120} is no address: it names a host, and a port, if any, from 1 to 65535")
-    return said
-
+from paramedic.text.yaml_document import BadDocument, LateShape, Problem, place, read
 
 #: Names stand in keys of the store's tables, which hold so much.
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class _Program(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    program: _Name
-    address: Annotated[str, Field(pattern=r"^(unix:///|http://)"), AfterValidator(_address)]
-
-
-def _unit(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9:_.\\@-]{0,240}\.service", name):
-        raise ValueError("write a unit's whole name, NAME.service: no other kind of unit has a process")
-    return name
 
 
 def _arguments(said: Any) -> list[str]:
@@ -69,12 +44,12 @@ class _Command(BaseModel):
     environment: list[Annotated[str, AfterValidator(_variable)]] = []
 
 
-class _Listed(BaseModel):
+class _ListedWords(BaseModel):
+    """What is said of any target; each kind adds a key of its own."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
     host: str = Field(pattern=r"^[^/\s]+$", max_length=200)
-    supervisord: _Program | None = None
-    systemd: Annotated[str, AfterValidator(_unit)] | None = None
-    health: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_address)] | None = None
+    health: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(fit_url)] | None = None
     log: str | None = Field(default=None, pattern=r"^/")
     releases: str | None = Field(default=None, pattern=r"^/[^\x00]+$")
     commands: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")], _Command] = {}
@@ -82,31 +57,43 @@ class _Listed(BaseModel):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if (self.supervisord is None) == (self.systemd is None):
-            raise ValueError("name exactly one of `supervisord: {program: …, address: …}` and `systemd: UNIT`")
-        if (self.releases or self.commands) and self.supervisord and not _of_this_machine(self.supervisord.address):
+        kind, words = target_kinds.named(self)
+        is_remote = getattr(target_kinds.of(kind), "is_remote", None)
+        if (self.releases or self.commands) and is_remote is not None and is_remote(words):
             raise ValueError(
-                "`releases` and `commands` are those of the machine that Paramedic runs on, and this supervisord is on another"
+                "`releases` and `commands` are those of the machine that Paramedic runs on, "
+                f"and this {kind} is on another"
             )
         return self
 
-    @property
-    def kind(self) -> str:
-        return "supervisord" if self.supervisord else "systemd"
+    def target(self, service: str) -> Target:
+        """The target that is listed. Raises ValueError where its kind gives it no name that the store can keep."""
+        kind, words = target_kinds.named(self)
+        of = target_kinds.of(kind)
+        name, address = of.name_of(words), of.address_of(words)
+        if not isinstance(name, str) or not 1 <= len(name) <= 200 or not isinstance(address, str):
+            raise ValueError(f"the kind {kind} gives it no name of 1 to 200 characters, or no address that is a text")
+        return Target(
+            id=f"{self.host}/{name}",
+            service=service,
+            host=self.host,
+            kind=kind,
+            name=name,
+            address=address,
+            health=self.health,
+            log=self.log,
+            releases=self.releases,
+            commands={
+                name: Command(name, tuple(said.run), said.timeout, said.cwd, tuple(said.environment))
+                for name, said in self.commands.items()
+            },
+        )
 
-    @property
-    def name(self) -> str:
-        return self.supervisord.program if self.supervisord else self.systemd or ""
 
-
-def _of_this_machine(address: str) -> bool:
-    parts = urlsplit(address)
-    if parts.scheme == "unix" or parts.hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
+class _Listed(LateShape):
+    @classmethod
+    def shape(cls) -> type[BaseModel]:
+        return target_kinds.with_keys(_ListedWords)
 
 
 class _Service(BaseModel):
@@ -152,28 +139,18 @@ def parse_services(text: str, file: str) -> Services:
     for service, listing in said.services.items():
         if listing.owner is not None:
             found.owners[service] = listing.owner
-        for one in listing.targets:
-            target = Target(
-                id=f"{one.host}/{one.name}",
-                service=service,
-                host=one.host,
-                kind=one.kind,
-                name=one.name,
-                address=one.supervisord.address if one.supervisord else "",
-                health=one.health,
-                log=one.log,
-                releases=one.releases,
-                commands={
-                    name: Command(name, tuple(said.run), said.timeout, said.cwd, tuple(said.environment))
-                    for name, said in one.commands.items()
-                },
-            )
+        for at, one in enumerate(listing.targets):
+            try:
+                target = cast("_ListedWords", one).target(service)
+            except Exception as error:  # the edge of a kind's own code: its fault is told like an author's
+                where = place(text, ("services", service, "targets", at))
+                raise BadDocument([Problem(file, *where, f"services.{service}.targets.{at}: {error}")]) from error
             if target.id in found.targets:
                 raise BadDocument(
                     [Problem(file, 1, 1, f"{target.id} is listed twice", "a target belongs to one service")]
                 )
             found.targets[target.id] = target
-            for spelling in one.also:
-                if found.spellings.setdefault(spelling, one.host) != one.host:
+            for spelling in cast("_ListedWords", one).also:
+                if found.spellings.setdefault(spelling, target.host) != target.host:
                     raise BadDocument([Problem(file, 1, 1, f"{spelling} means two hosts", "a spelling means one host")])
     return found

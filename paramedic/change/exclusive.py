@@ -62,7 +62,7 @@ def happened(run: PlaybookRun, act: Act) -> bool:
     before = act.identity
     if None not in (now.revision, before.revision) and now.revision != before.revision:
         return True
-    return now.pid is not None and (now.pid, now.started_at) != (before.pid, before.started_at)
+    return reading.restarted(run.target, before, now)
 
 
 def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:

@@ -44,7 +44,7 @@ class Intent:
 
 
 #: What touches the target, and returns the identity that it has afterwards. It calls `last_look` just before its first
-#: byte, and says by its error what became of the change, as `paramedic.doors.changing.Changer` does.
+#: byte, and says by its error what became of the change, as `paramedic.kinds.faces.TargetChanger` does.
 Step = Callable[[Intent], Identity]
 
 

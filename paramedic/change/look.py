@@ -38,13 +38,13 @@ def _process(run: PlaybookRun) -> Health | None:
         return Health(Sight.UNKNOWN, f"its {run.target.kind} does not say how it is: {error}")
     if identity.unclear:
         return Health(Sight.UNKNOWN, f"its {run.target.kind} does not know how it is: {identity.state}")
-    if identity.pid is None or not identity.running:
+    if not reading.running(run.target, identity):
         return Health(Sight.FAILING, f"its {run.target.kind} says {identity.state}")
     limit = run.runbook.verify.memory_below
     if limit is None:
         return None
     try:
-        resident = reading.resident_memory(identity.pid)
+        resident = reading.resident_memory(run.target, identity)
     except (TemporaryError, PermanentError) as error:
         return Health(Sight.UNKNOWN, f"its memory cannot be read: {error}")
     if resident >= limit:

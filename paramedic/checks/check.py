@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.checks.threshold import Level, Threshold
+from paramedic.kinds import registry
+from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
 from paramedic.text.address import host_and_port
 from paramedic.text.quantity import Unit, percent, quantity
@@ -142,7 +144,7 @@ class CheckAtTarget:
 
 def labels_of(runbook: str, check: str, target: Target) -> dict[str, str]:
     """What an alert about this target says of it: enough for any runbook's target to be found by."""
-    named = "program" if target.kind == "supervisord" else "unit"
+    named = registry.current().plugin(Room.TARGETS, target.kind).LABEL
     return {
         "runbook": runbook,
         "check": check,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from paramedic.alerts.reading import BadPayload, Reading
-from paramedic.catalog import library
+from paramedic.catalog import library, target_kinds
 from paramedic.catalog.library import Library
 from paramedic.catalog.runbook import Runbook, schema
 from paramedic.cli.output import (
@@ -143,7 +143,13 @@ def new(
     if not targets:
         raise Negative(f"services.yaml lists no target of {service!r}: list it first")
     file = where / f"{name}.md"
-    text = _SKELETON.format(name=name, service=service, kind=targets[0].kind, target=targets[0].name)
+    text = _SKELETON.format(
+        name=name,
+        service=service,
+        kind=targets[0].kind,
+        target=targets[0].name,
+        evidence=", ".join(target_kinds.evidence(targets[0].kind)[:2]),
+    )
     try:
         with file.open("x", encoding="utf-8") as out:
             out.write(text)
@@ -192,7 +198,7 @@ mode: observe # raise it to `act` once it has said the right thing for a while
 playbook: restart-service
 with:
   target: {{{kind}: {target}, host: "{{instance}}"}}
-  evidence: [process-tree, memory]
+  evidence: [{evidence}]
   verify: {{health: ok, stable: 1m, within: 5m}}
 guardrails: {{budget: 3 per hour, cooldown: 10m}}
 ---

@@ -78,8 +78,7 @@ class Stage:
         if listed is None:
             return 0
         try:
-            pid = reading.reader(listed).identity().pid
-            return reading.resident_memory(pid) if pid else 0
+            return reading.resident_memory(listed, reading.reader(listed).identity())
         except (TemporaryError, PermanentError):
             return 0
 

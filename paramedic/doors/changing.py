@@ -6,24 +6,14 @@ from typing import Protocol, cast
 
 from paramedic.doors import integration
 from paramedic.errors import PermanentError
+from paramedic.kinds.faces import TargetChanger
 from paramedic.machine.open_transaction import must_be_closed
-from paramedic.remediation.target import Identity, Target
+from paramedic.remediation.target import Target
 
 
-class Changer(Protocol):
-    """Changes one target through the system that owns it."""
-
-    def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
-        """Restart the life `expected` once, and say which life there is now.
-
-        `last_look` is the last thing called before the first byte leaves; its exception stops the restart. Refused and
-        TemporaryError: nothing was sent. PermanentError: the words tell. OutcomeUnknown: it was sent, and its outcome is open.
-        """
-
-
-def changer(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Changer:
+def changer(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> TargetChanger:
     """What can change this target, no call longer than `total_timeout`. Raises PermanentError if nothing changes its kind."""
-    return cast("Changer", integration("targets", target.kind, "Changer")(target, total_timeout))
+    return cast("TargetChanger", integration("targets", target.kind, "Changer")(target, total_timeout))
 
 
 class Releases(Protocol):
@@ -32,7 +22,7 @@ class Releases(Protocol):
     def roll_back(self, expected: str, last_look: Callable[[], None], *, approved: bool) -> str:
         """Go back once from the release `expected` to the last healthy one, and say which; the target runs on as it is.
 
-        `approved`: a person has approved this very roll-back. `last_look` and the errors are as at `Changer.restart`.
+        `approved`: a person has approved this very roll-back. `last_look` and the errors are as at `TargetChanger.restart`.
         """
 
 
@@ -50,7 +40,7 @@ class Command(Protocol):
     """Runs one command that services.yaml declares."""
 
     def run(self, last_look: Callable[[], None]) -> None:
-        """Run it once, to its end. `last_look` and the errors are as at `Changer.restart`."""
+        """Run it once, to its end. `last_look` and the errors are as at `TargetChanger.restart`."""
 
 
 def command(target: Target, name: str, within: timedelta = timedelta(seconds=30)) -> Command:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from paramedic.doors import integration
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds import registry
+from paramedic.kinds.faces import TargetKind, TargetReader
+from paramedic.kinds.registry import Room
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
@@ -16,19 +19,65 @@ if TYPE_CHECKING:
     from paramedic.integrations.probes.host import HostRow
     from paramedic.integrations.probes.tcp import Connection
     from paramedic.transports.http_probe import Probe
-    from paramedic.transports.local_process import ProcessRow, Use
+    from paramedic.transports.local_process import Use
 
 
-class Reader(Protocol):
-    """Looks at one target in the system that owns it."""
-
-    def identity(self) -> Identity:
-        """Which life the target is in. Raises TemporaryError or PermanentError."""
+def kind_of(target: Target) -> TargetKind:
+    """What its kind of target decides. Raises PermanentError if there is none, or none that can be used."""
+    return cast("TargetKind", registry.current().plugin(Room.TARGETS, target.kind))
 
 
-def reader(target: Target) -> Reader:
+def reader(target: Target) -> TargetReader:
     """What can look at this target. Raises PermanentError if no integration reads its kind."""
-    return cast("Reader", integration("targets", target.kind, "Reader")(target))
+    return cast("TargetReader", integration("targets", target.kind, "Reader")(target))
+
+
+def running(target: Target, identity: Identity) -> bool:
+    """Whether the target's owner says that it is up: no proof that it is well."""
+    return kind_of(target).running(identity)
+
+
+def restarted(target: Target, before: Identity, now: Identity) -> bool:
+    """Whether another instance of the target is there now than before."""
+    return kind_of(target).restarted(before, now)
+
+
+def evidence(target: Target, kind: str) -> str:
+    """A piece of evidence of this kind, as the target's own kind gathers it.
+
+    Raises TemporaryError or PermanentError, where the target's kind offers no such piece too.
+    """
+    must_be_closed("evidence of a target is gathered")
+    gather = kind_of(target).EVIDENCE.get(kind)
+    if gather is None:
+        raise PermanentError(
+            f"{target.id} is a {target.kind} target, and offers no {kind}: name its `log` in services.yaml"
+        )
+    return gather(target)
+
+
+def resident_memory(target: Target, identity: Identity) -> int:
+    """Bytes of memory that this instance of the target holds.
+
+    Raises TemporaryError, or PermanentError where its kind cannot tell.
+    """
+    must_be_closed("a target is looked at")
+    look = getattr(kind_of(target), "resident_memory", None)
+    if look is None:
+        raise PermanentError(f"{target.id} is a {target.kind} target, which does not tell its memory")
+    return int(look(target, identity))
+
+
+def process_use(target: Target) -> "tuple[Use, str]":
+    """What the target's process uses, and which process that is, in words.
+
+    Raises TemporaryError, or PermanentError where it has none on this machine, or its kind knows none.
+    """
+    must_be_closed("a target is looked at")
+    look = getattr(kind_of(target), "process_use", None)
+    if look is None:
+        raise PermanentError(f"{target.id} is a {target.kind} target, which has no process to measure")
+    return cast("tuple[Use, str]", look(target, reader(target).identity()))
 
 
 def identity(target: Target) -> Identity:
@@ -39,19 +88,6 @@ def identity(target: Target) -> Identity:
     with suppress(TemporaryError, PermanentError):  # whoever needs the release asks for it, and hears why
         return replace(life, revision=releases(target).current().id)
     return life
-
-
-def journal(target: Target) -> str:
-    """The last lines that its system keeps of the target.
-
-    Raises TemporaryError, or PermanentError where nothing keeps a journal.
-    """
-    look = getattr(reader(target), "journal", None)
-    if look is None:
-        raise PermanentError(
-            f"{target.id} is a {target.kind} target, and keeps no journal: name its `log` in services.yaml"
-        )
-    return str(look())
 
 
 class Releases(Protocol):
@@ -109,41 +145,9 @@ def host_use(path: str) -> "HostRow":
     return host.used(path)
 
 
-def process_use(pid: int) -> "Use":
-    """What a process of this machine uses; see `paramedic.transports.local_process`."""
-    must_be_closed("a target is looked at")
-    from paramedic.transports import local_process
-
-    return local_process.used(pid)
-
-
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
     """The end of a log file; see `paramedic.transports.log_file`."""
     must_be_closed("a target is looked at")
     from paramedic.transports import log_file
 
     return log_file.tail(path, max_bytes, max_lines)
-
-
-def resident_memory(pid: int) -> int:
-    """Bytes that a process of this machine holds; see `paramedic.transports.local_process`."""
-    must_be_closed("a target is looked at")
-    from paramedic.transports import local_process
-
-    return local_process.resident_memory(pid)
-
-
-def process_tree(pid: int) -> "list[ProcessRow]":
-    """A process of this machine and its descendants; see `paramedic.transports.local_process`."""
-    must_be_closed("a target is looked at")
-    from paramedic.transports import local_process
-
-    return local_process.tree(pid)
-
-
-def alive(pid: int, started_at: float) -> bool:
-    """Whether that very process still runs on this machine; see `paramedic.transports.local_process`."""
-    must_be_closed("a target is looked at")
-    from paramedic.transports import local_process
-
-    return local_process.alive(pid, started_at)

@@ -1,10 +1,14 @@
 """What the one file of each kind of plug-in offers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
+
+from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
 from paramedic.alerts.reading import Reading
+from paramedic.remediation.target import Identity, Target
 
 
 class Source(Protocol):
@@ -25,8 +29,118 @@ class Source(Protocol):
         """The alerts of the body; `headers` by their names in small letters. Raises BadPayload if it is none of the vendor's."""
 
 
+class TargetReader(Protocol):
+    """Looks at one target in the system that owns it."""
+
+    def identity(self) -> Identity:
+        """Which instance of the target there is. Raises TemporaryError or PermanentError."""
+
+
+class TargetChanger(Protocol):
+    """Changes one target through the system that owns it."""
+
+    def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        """Restart the instance `expected` once, and say which instance there is now.
+
+        `last_look` is the last thing called before the first byte leaves; its exception stops the restart. Refused and
+        TemporaryError: nothing was sent. PermanentError: the words tell. OutcomeUnknown: it was sent, and its outcome is open.
+        """
+
+
+class TargetKind(Protocol):
+    """A module of `targets`: looks at one kind of target, and changes it. Its name is the key in services.yaml and runbooks.
+
+    It may have `is_remote(words) -> bool`: whether the target is on another machine than Paramedic, where neither `releases`
+    nor `commands` reach it. It may have `resident_memory(target, identity) -> int` (bytes, for `verify: {memory_below: …}`) and
+    `process_use(target, identity)` (for `check: process`) where a target is a process of this machine
+    (`paramedic.transports.local_process` has both); they raise TemporaryError or PermanentError.
+    """
+
+    #: The pydantic type of its key's value in services.yaml.
+    Words: Any
+
+    #: The label by which a check's alert names the target.
+    LABEL: str
+
+    #: What a runbook may ask to see before a change, each looked at by its function: TemporaryError or PermanentError
+    #: say why it cannot be had. The tail of the target's `log` is offered for every kind, and is not declared here.
+    EVIDENCE: Mapping[str, Callable[[Target], str]]
+
+    #: What its Changer can do: `restart`, or nothing.
+    REMEDIES: Collection[str]
+
+    @staticmethod
+    def name_of(words: Any) -> str:
+        """The target's name beside its host: 1 to 200 characters."""
+
+    @staticmethod
+    def address_of(words: Any) -> str:
+        """Where the target's owner is found; "" where its name is enough."""
+
+    @staticmethod
+    def running(identity: Identity) -> bool:
+        """Whether its owner says that the target is up: no proof that it is well."""
+
+    @staticmethod
+    def restarted(before: Identity, now: Identity) -> bool:
+        """Whether another instance of the target is there now than before; not where there is none now."""
+
+    @staticmethod
+    def Reader(target: Target) -> TargetReader:  # noqa: N802 - a class of the module
+        """What looks at this target."""
+
+    @staticmethod
+    def Changer(target: Target, total_timeout: timedelta) -> TargetChanger:  # noqa: N802 - a class of the module
+        """What changes this target, no call longer than `total_timeout`."""
+
+
+#: Keys and labels that have a meaning beside every target: no kind is called so, or names its targets so.
+_TAKEN_KEYS = frozenset({"host", "health", "log", "releases", "commands", "also"})
+_TAKEN_LABELS = frozenset(
+    {"alertname", "check", "host", "instance", "metric", "runbook", "service", "severity", "alertstate"}
+)
+
+#: What a Changer can be asked for.
+_REMEDIES = frozenset({"restart"})
+
+
+def _target_fault(module: ModuleType) -> str | None:
+    if (name := module.__name__.rpartition(".")[2]) in _TAKEN_KEYS:
+        return f"services.yaml has a key {name!r} for every target"
+    try:
+        TypeAdapter(module.Words)
+    except (AttributeError, PydanticSchemaGenerationError, PydanticUserError) as error:
+        return f"its 'Words' is no type that pydantic can read: {error}"
+    if module.LABEL in _TAKEN_LABELS:
+        return f"its LABEL {module.LABEL!r} has another meaning in every alert"
+    evidence = getattr(module, "EVIDENCE", None)
+    if not isinstance(evidence, Mapping) or not all(
+        isinstance(kind, str) and callable(evidence[kind]) for kind in evidence
+    ):
+        return "its 'EVIDENCE' is no mapping of names to functions"
+    remedies = getattr(module, "REMEDIES", None)
+    if not isinstance(remedies, list | tuple | set | frozenset) or (strange := set(remedies) - _REMEDIES):
+        which = f": {sorted(map(str, strange))}" if isinstance(remedies, list | tuple | set | frozenset) else ""
+        return f"its 'REMEDIES' is no list of {', '.join(sorted(_REMEDIES))}{which}"
+    return None
+
+
 #: What each face must have: a name, and whether it is callable (else it is a text).
-_FACES: Mapping[str, Mapping[str, bool]] = {"sources": {"BODY": False, "EXAMPLE": False, "read": True}}
+_FACES: Mapping[str, Mapping[str, bool]] = {
+    "sources": {"BODY": False, "EXAMPLE": False, "read": True},
+    "targets": {
+        "LABEL": False,
+        "name_of": True,
+        "address_of": True,
+        "running": True,
+        "restarted": True,
+        "Reader": True,
+        "Changer": True,
+    },
+}
+
+#: What else is wrong with a module whose names are all there, in words.
+_FAULTS: Mapping[str, Callable[[ModuleType], str | None]] = {"targets": _target_fault}
 
 
 def missing(room: str, module: ModuleType) -> str | None:
@@ -37,7 +151,8 @@ def missing(room: str, module: ModuleType) -> str | None:
             return f"it has no function or class {name!r}"
         if not is_callable and not isinstance(found, str):
             return f"it has no text {name!r}"
-    return None
+    fault = _FAULTS.get(room)
+    return None if fault is None else fault(module)
 
 
 Authentic = Callable[[Mapping[str, str], bytes, str], bool]

@@ -46,8 +46,3 @@ class Identity:
     def unclear(self) -> bool:
         """Whether its owner itself does not know whether it is up."""
         return self.state.upper() == "UNKNOWN"
-
-    @property
-    def running(self) -> bool:
-        """Whether its owner says that it is up: no proof that it is well."""
-        return self.pid is not None and (self.state == "RUNNING" or self.state.startswith(("active/", "reloading/")))

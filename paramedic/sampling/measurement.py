@@ -93,14 +93,9 @@ def _tls(check: Check, target: Target, at: datetime, _heard: LastHeard) -> Seen:
 
 
 def _process(_check: Check, target: Target, _at: datetime, _heard: LastHeard) -> Seen:
-    identity = reading.reader(target).identity()
-    if identity.pid is None:
-        raise PermanentError(f"no process of {target.id} is running: {identity.state}")
-    if identity.started_at is not None and not reading.alive(identity.pid, identity.started_at):
-        raise PermanentError(f"process {identity.pid} of {target.id} is none of this machine")
-    use = reading.process_use(identity.pid)
+    use, which = reading.process_use(target)
     values = {"cpu": use.cpu_percent, "memory": float(use.rss), "memory_percent": use.memory_percent}
-    return values, f"process {identity.pid}"
+    return values, which
 
 
 def _host(check: Check, _target: Target, _at: datetime, _heard: LastHeard) -> Seen:

@@ -1,4 +1,4 @@
-"""Addresses as authors write them: `tcp://HOST:PORT`."""
+"""Addresses as authors write them: `tcp://HOST:PORT`, URLs."""
 
 from urllib.parse import urlsplit
 
@@ -13,3 +13,15 @@ def host_and_port(address: str, *, needs_port: bool = True) -> tuple[str, int]:
     if not host or port == 0 or (needs_port and port is None):
         raise ValueError(f"{address!r:.120} is no address; write {parts.scheme}://HOST:PORT")
     return host, port or 0
+
+
+def fit_url(url: str) -> str:
+    """The URL itself. Raises ValueError for one without a host, or with a port that is none; unix: needs neither."""
+    parts = urlsplit(url)
+    try:
+        fit = parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        fit = False
+    if not fit:
+        raise ValueError(f"{url!r:.120} is no address: it names a host, and a port, if any, from 1 to 65535")
+    return url

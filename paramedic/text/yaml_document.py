@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -37,6 +39,23 @@ class BadDocument(PermanentError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+class LateShape:
+    """A part of a document whose keys are known only when it is read, because plug-ins have a say in them."""
+
+    @classmethod
+    def shape(cls) -> type[BaseModel]:
+        """The model of the part as it is now."""
+        raise NotImplementedError
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(lambda value: cls.shape().model_validate(value))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(cls.shape().__pydantic_core_schema__)
 
 
 def read(text: str, file: str, shape: type[Shape], *, first_line: int = 1) -> Shape:
@@ -80,13 +99,18 @@ def _problem(fault: Any, said: CommentedMap, file: str, first_line: int, shape: 
     where = ".".join(str(part) for part in at)
     if fault["type"] == "extra_forbidden":
         known = _keys(shape, at[:-1])
-        near = difflib.get_close_matches(str(at[-1]), known, n=1, cutoff=0.5)
-        allowed = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}" if known else ""
+        allowed = nearest(str(at[-1]), known)
         return Problem(
             file, first_line + line, column + 1, f"{where}: no such key, or one that is not enforced", allowed
         )
     what = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
     return Problem(file, first_line + line, column + 1, f"{where}: {what}" if where else what)
+
+
+def nearest(name: str, known: Sequence[str], otherwise: str = "allowed:") -> str:
+    """What may have been meant, in words: one name that is near, else, after `otherwise`, all that there are."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"{otherwise} {', '.join(known)}" if known else ""
 
 
 def _place(said: Any, at: tuple[Any, ...]) -> tuple[int, int]:
@@ -122,5 +146,7 @@ def _keys(shape: Any, at: tuple[Any, ...]) -> list[str]:
 
 def _model(shape: Any) -> Any:
     if get_origin(shape) in (Union, UnionType):
-        return next((one for one in get_args(shape) if one is not NoneType), shape)
+        shape = next((one for one in get_args(shape) if one is not NoneType), shape)
+    if isinstance(shape, type) and issubclass(shape, LateShape):
+        return shape.shape()
     return shape

@@ -1,12 +1,14 @@
 """The processes of this machine, as the kernel tells them."""
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 import psutil
 
 from paramedic.errors import PermanentError
+from paramedic.remediation.target import Identity, Target
 from paramedic.text.sanitize import one_line
 
 CMDLINE_LIMIT = 500  # characters
@@ -85,6 +87,44 @@ def alive(pid: int, started_at: float) -> bool:
         raise _useless(pid, error) from error
     except (psutil.NoSuchProcess, ValueError):
         return False
+
+
+def evidence(identity: Callable[[Target], Identity]) -> Mapping[str, Callable[[Target], str]]:
+    """The kinds of evidence that the process of a target on this machine gives; `identity` asks the target's owner for it."""
+
+    def process_tree(target: Target) -> str:
+        rows = tree(_running_pid(identity(target), target))
+        lines = [f"{'pid':>8} {'parent':>8} {'resident B':>14} {'cpu %':>6}  command"]
+        lines += [f"{row.pid:>8} {row.ppid:>8} {row.rss:>14,} {row.cpu_percent:>6.1f}  {row.cmdline}" for row in rows]
+        return "\n".join(lines)
+
+    def memory(target: Target) -> str:
+        pid = _running_pid(identity(target), target)
+        return f"process {pid} holds {resident_memory(pid):,} B of resident memory"
+
+    return {"process-tree": process_tree, "memory": memory}
+
+
+def memory_of(target: Target, identity: Identity) -> int:
+    """Bytes of memory that the target's process holds now. Raises PermanentError if it is gone or may not be read."""
+    return resident_memory(_running_pid(identity, target))
+
+
+def use_of(target: Target, identity: Identity) -> tuple[Use, str]:
+    """What the target's process uses, and which process that is, in words.
+
+    Raises PermanentError if there is none on this machine: the pid may be that of another machine's process.
+    """
+    pid = _running_pid(identity, target)
+    if identity.started_at is not None and not alive(pid, identity.started_at):
+        raise PermanentError(f"process {pid} of {target.id} is none of this machine")
+    return used(pid), f"process {pid}"
+
+
+def _running_pid(identity: Identity, target: Target) -> int:
+    if identity.pid is None:
+        raise PermanentError(f"no process of {target.id} is running: {identity.state}")
+    return identity.pid
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -286,7 +286,7 @@ def test_its_version_is_its_whole_text() -> None:
         ("memory_below: 1500MB", "memory_below: much", "'much' is no size"),
         ("health: ok, memory_below: 1500MB, ", "", "name at least one condition"),
         ("evidence: [process-tree", "evidence: [everything", "with.evidence.0"),
-        ("{supervisord: tracking-api, ", "{", "with.target: name exactly one of `supervisord: PROGRAM`"),
+        ("{supervisord: tracking-api, ", "{", "with.target: name exactly one of `supervisord: …`"),
         ("{supervisord: tracking-api, ", "{supervisord: a, systemd: a.service, ", "with.target: name exactly one of"),
         (
             "{supervisord: tracking-api, ",

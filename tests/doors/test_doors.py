@@ -11,7 +11,7 @@ import pytest
 
 from paramedic.doors import changing, integration, reading, telling
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.remediation.target import Target
+from paramedic.remediation.target import Identity, Target
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,15 +70,14 @@ def test_the_reading_door_passes_looks_at_this_machine_on(tmp_path: Path) -> Non
 
     (tmp_path / "log").write_text("here\n")
     assert reading.tail(tmp_path / "log") == "here\n"
-    assert reading.resident_memory(os.getpid()) > 1_000_000
-    me = reading.process_tree(os.getpid())[0]
-    assert reading.alive(os.getpid(), me.started_at)
+    me = Identity(os.getpid(), None, "RUNNING")
+    assert reading.resident_memory(target("supervisord"), me) > 1_000_000
     assert not reading.probe("http://127.0.0.1:1/", timedelta(seconds=1)).ok
 
 
 def test_a_target_whose_system_keeps_no_journal_says_what_to_name_instead() -> None:
-    with pytest.raises(PermanentError, match="here/app is a supervisord target, and keeps no journal: name its `log`"):
-        reading.journal(target("supervisord"))
+    with pytest.raises(PermanentError, match="here/app is a supervisord target, and offers no journal: name its `log`"):
+        reading.evidence(target("supervisord"), "journal")
 
 
 def test_both_kinds_of_target_are_read_and_restarted_through_the_same_doors() -> None:

@@ -1,13 +1,15 @@
-"""Every kind of evidence that a runbook may ask for can be looked at, and says why where it cannot."""
+"""Every kind of evidence that a runbook may ask for is offered by some kind of target, and says why where it cannot be had."""
 
-from paramedic.catalog.runbook import EVIDENCE, _With
+from paramedic.catalog import target_kinds
+from paramedic.catalog.runbook import _With
 from paramedic.remediation.target import Target
 from tasks import diagnose
 
 
-def test_what_a_runbook_may_ask_for_is_what_can_be_looked_at() -> None:
+def test_what_a_runbook_may_ask_for_is_what_target_kinds_offer() -> None:
     allowed = _With.model_json_schema()["properties"]["evidence"]["items"]["enum"]
-    assert set(allowed) == set(EVIDENCE) == set(diagnose._LOOKS)
+    assert set(allowed) == set(target_kinds.evidence()) == {"process-tree", "memory", "log-tail", "journal"}
+    assert target_kinds.evidence("supervisord") == ("process-tree", "memory", "log-tail")
 
 
 def test_a_journal_that_cannot_be_had_says_why() -> None:

@@ -2,26 +2,33 @@
 
 import pytest
 
-from paramedic.remediation.target import Identity
+from paramedic.doors import reading
+from paramedic.remediation.target import Identity, Target
 
 
-@pytest.mark.parametrize("state", ["RUNNING", "active/running", "reloading/reload"])
-def test_a_process_in_a_running_state_is_up(state: str) -> None:
-    assert Identity(1, 1.0, state).running
-    assert not Identity(None, None, state).running  # active/exited, or told between two lives
+def running(kind: str, identity: Identity) -> bool:
+    return reading.running(Target("h/app", "app", "h", kind, "app", ""), identity)
 
 
 @pytest.mark.parametrize(
-    "state",
+    ("kind", "state"), [("supervisord", "RUNNING"), ("systemd", "active/running"), ("systemd", "reloading/reload")]
+)
+def test_a_process_in_a_running_state_is_up(kind: str, state: str) -> None:
+    assert running(kind, Identity(1, 1.0, state))
+    assert not running(kind, Identity(None, None, state))  # active/exited, or told between two lives
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
     [
-        "STOPPED",
-        "STARTING",
-        "FATAL",
-        "activating/start",
-        "activating/auto-restart",
-        "deactivating/stop-sigterm",
-        "failed/failed",
+        ("supervisord", "STOPPED"),
+        ("supervisord", "STARTING"),
+        ("supervisord", "FATAL"),
+        ("systemd", "activating/start"),
+        ("systemd", "activating/auto-restart"),
+        ("systemd", "deactivating/stop-sigterm"),
+        ("systemd", "failed/failed"),
     ],
 )
-def test_any_other_state_is_not(state: str) -> None:
-    assert not Identity(1, 1.0, state).running
+def test_any_other_state_is_not(kind: str, state: str) -> None:
+    assert not running(kind, Identity(1, 1.0, state))

@@ -1,5 +1,6 @@
 """supervisord, by XML-RPC over its Unix socket or its HTTP port."""
 
+import ipaddress
 import socket
 import subprocess
 import sys
@@ -8,15 +9,22 @@ import xmlrpc.client
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 from xml.parsers.expat import ExpatError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.target import Identity, Target
+from paramedic.text.address import fit_url
 from paramedic.text.sanitize import one_line
+from paramedic.transports import local_process
+
+LABEL = "program"
+REMEDIES = ("restart",)
 
 ANSWER_LIMIT = 4 * 1024 * 1024  # bytes; an answer about one supervisord's programs is a few kilobytes
 
@@ -26,6 +34,45 @@ NOT_RUNNING = 70
 
 # What xmlrpc.client raises on bytes that are no answer.
 NOT_XMLRPC = (ExpatError, xmlrpc.client.Error, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+
+
+class Words(BaseModel):
+    """`supervisord: {program: …, address: …}` in services.yaml."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    program: Annotated[str, Field(min_length=1, max_length=200)]
+    address: Annotated[str, Field(pattern=r"^(unix:///|http://)"), AfterValidator(fit_url)]
+
+
+def name_of(words: Words) -> str:
+    """The program."""
+    return words.program
+
+
+def address_of(words: Words) -> str:
+    """Where its supervisord listens."""
+    return words.address
+
+
+def is_remote(words: Words) -> bool:
+    """Whether its supervisord is on another machine than Paramedic."""
+    parts = urlsplit(words.address)
+    if parts.scheme == "unix" or parts.hostname == "localhost":
+        return False
+    try:
+        return not ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return True
+
+
+def running(identity: Identity) -> bool:
+    """Whether supervisord says that the program is up: no proof that it is well."""
+    return identity.pid is not None and identity.state == "RUNNING"
+
+
+def restarted(before: Identity, now: Identity) -> bool:
+    """Whether another process is there now than before; not where there is none now."""
+    return now.pid is not None and (now.pid, now.started_at) != (before.pid, before.started_at)
 
 
 class Reader:
@@ -277,3 +324,8 @@ def _fault(result: Any) -> tuple[int, str] | None:
     if isinstance(result, dict) and "faultCode" in result:
         return int(result["faultCode"]), one_line(str(result.get("faultString", "")))
     return None
+
+
+EVIDENCE = local_process.evidence(lambda target: Reader(target).identity())
+resident_memory = local_process.memory_of
+process_use = local_process.use_of

@@ -4,13 +4,20 @@ import re
 import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import reached
 from paramedic.remediation.target import Identity, Target
 from paramedic.text.sanitize import one_line
+from paramedic.transports import local_process
 from paramedic.transports.local import Ended, LocalCommand, OutOfTime, run
+
+LABEL = "unit"
+REMEDIES = ("restart",)
 
 #: What systemctl and journalctl say is parsed: one language, one time zone, whoever runs them and wherever.
 _SPOKEN = ("env", "LC_ALL=C", "TZ=UTC", "SYSTEMD_COLORS=0")
@@ -37,6 +44,36 @@ _FAILED = re.compile(
     r"|Failed to connect to bus|not been booted with systemd",
     re.MULTILINE,
 )
+
+
+def _unit(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9:_.\\@-]{0,240}\.service", name):
+        raise ValueError("write a unit's whole name, NAME.service: no other kind of unit has a process")
+    return name
+
+
+#: `systemd: UNIT` in services.yaml.
+Words = Annotated[str, AfterValidator(_unit)]
+
+
+def name_of(words: str) -> str:
+    """The unit's whole name."""
+    return words
+
+
+def address_of(_words: str) -> str:
+    """Nothing: the unit is found by its name alone."""
+    return ""
+
+
+def running(identity: Identity) -> bool:
+    """Whether systemd says that the unit is up: no proof that it is well."""
+    return identity.pid is not None and identity.state.startswith(("active/", "reloading/"))
+
+
+def restarted(before: Identity, now: Identity) -> bool:
+    """Whether another process is there now than before; not where there is none now."""
+    return now.pid is not None and (now.pid, now.started_at) != (before.pid, before.started_at)
 
 
 def show(unit: str) -> tuple[str, ...]:
@@ -174,7 +211,7 @@ class Changer:
             ) from error
         if ended.code != 0:
             raise PermanentError(f"systemd did not restart {target.id}: {_words(ended)}; it is {after.state} now")
-        if not after.running or after.invocation == expected.invocation:
+        if not running(after) or after.invocation == expected.invocation:
             raise PermanentError(
                 f"systemd ended the restart of {target.id}, and it did not come up: it is {after.state} now"
             )
@@ -233,3 +270,11 @@ def _said_no(ended: Ended) -> bool:
 def _words(ended: Ended) -> str:
     said = one_line(ended.errors or ended.output)[-500:]
     return said or f"systemctl ended with {ended.code}"
+
+
+EVIDENCE = {
+    **local_process.evidence(lambda target: Reader(target).identity()),
+    "journal": lambda target: Reader(target).journal(),
+}
+resident_memory = local_process.memory_of
+process_use = local_process.use_of

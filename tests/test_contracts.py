@@ -25,6 +25,8 @@ SINS = {
     "integrations-behind-doors": ("paramedic/paging/pager.py", "import paramedic.integrations.targets.supervisord"),
     "one-hand-on-production": ("paramedic/change/guarded.py", "import paramedic.doors.changing"),
     "one-voice": ("tasks/notify.py", "import paramedic.doors.telling"),
+    "tables-behind-the-store": ("paramedic/watchdog/stuck_work.py", "import paramedic.store.tables"),
+    "sql-in-the-store": ("paramedic/upkeep/backup.py", "import sqlalchemy"),
     "rooms": ("paramedic/store/claims.py", "import paramedic.intake.intake"),
 }
 

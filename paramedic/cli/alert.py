@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from sqlalchemy import ColumnElement, select, tuple_
 
 from paramedic.cli.output import (
     AsJson,
@@ -31,8 +30,7 @@ from paramedic.keys import gateway_token, gateway_token_file, link_key, link_key
 from paramedic.machine.clock import iso
 from paramedic.settings import Settings
 from paramedic.stack.instance import running
-from paramedic.store import Tx, as_dict
-from paramedic.store.tables import inbox, quarantine
+from paramedic.store import inbox, quarantine
 from paramedic.text.sanitize import visible
 from paramedic.transports import http_deadline
 
@@ -124,15 +122,9 @@ def list_(
 ) -> None:
     """What came in, the newest first, with its decision and the reason."""
     _, store = opened(data)
-    query = select(inbox).order_by(inbox.c.position.desc()).limit(limit)
-    if before is not None:
-        query = query.where(inbox.c.position < before)
-    if state:
-        query = query.where(inbox.c.state.in_(state))
-    if incident is not None:
-        query = query.where(inbox.c.incident == number_of(incident))
+    number = None if incident is None else number_of(incident)
     with store.read() as tx:
-        rows = [as_dict(row) for row in tx.conn.execute(query)]
+        rows = inbox.listed(tx, states=state or (), incident=number, limit=limit, before=before)
     if as_json:
         say_json(rows)
         return
@@ -156,11 +148,11 @@ def refused(
 ) -> None:
     """What came in and could not be read, the newest first, with the reason and the body."""
     _, store = opened(data)
-    query = select(quarantine).order_by(quarantine.c.received_at.desc(), quarantine.c.id.desc()).limit(limit)
-    with store.read() as tx:
-        if before is not None:
-            query = query.where(_older(tx, before))
-        rows = [as_dict(row) for row in tx.conn.execute(query)]
+    try:
+        with store.read() as tx:
+            rows = quarantine.listed(tx, limit=limit, before=before)
+    except quarantine.NoSuchBody as error:
+        raise Negative(str(error)) from error
     if as_json:
         say_json(rows)
         return
@@ -169,14 +161,6 @@ def refused(
         console.print(f"  {safe(row['body'])}")
     if len(rows) == limit:
         console.print(f"more: --before {rows[-1]['id']}")
-
-
-def _older(tx: Tx, known: str) -> ColumnElement[bool]:
-    """What came before the body of this id; those of one post came at one moment."""
-    came = tx.conn.execute(select(quarantine.c.received_at).where(quarantine.c.id == known)).scalar_one_or_none()
-    if came is None:
-        raise Negative(f"no body {known} is kept")
-    return tuple_(quarantine.c.received_at, quarantine.c.id) < (came, known)
 
 
 alert_command = command_of(app)

@@ -6,15 +6,13 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import select
 
 from paramedic.catalog import library
 from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
 from paramedic.machine.clock import iso
 from paramedic.remediation.pause import Pause, scope_of
 from paramedic.settings import Settings
-from paramedic.store import Store, pauses
-from paramedic.store.tables import incidents
+from paramedic.store import Store, incidents, pauses
 from paramedic.text.sanitize import visible
 from paramedic.text.yaml_document import BadDocument
 
@@ -120,16 +118,13 @@ def _known(store: Store, settings: Settings, *, service: str | None, runbook: st
         typer.echo(f"not compared with the runbooks, which cannot be read: {visible(str(error))}", err=True)
         return
     with store.read() as tx:
-        at_work = {
-            column.name: set(tx.conn.execute(select(column).where(column.is_not(None)).distinct()).scalars())
-            for column in (incidents.c.service, incidents.c.runbook)
-        }
+        services, runbooks = incidents.services(tx), incidents.runbooks(tx)
     if service is not None:
         listed = {target.service for target in shelf.services}
-        _one_of("service", service, listed | at_work["service"])
+        _one_of("service", service, listed | services)
     if runbook is not None:
         files = {path.stem for path in settings.runbooks.glob("*.md")}  # one that is broken may still be at work
-        _one_of("runbook", runbook, files | at_work["runbook"])
+        _one_of("runbook", runbook, files | runbooks)
 
 
 def _one_of(kind: str, name: str, known: Iterable[str]) -> None:

@@ -4,13 +4,10 @@ import logging
 import threading
 import time
 
-from sqlalchemy import func, select
-
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable
+from paramedic.store import Store, StoreUnavailable, claims
 from paramedic.store.migrations import migrate
-from paramedic.store.tables import claims
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +89,8 @@ class Acting:
         store = Store(self._settings.store())
         try:
             with store.read() as tx:
-                held = select(func.count()).where(claims.c.released.is_(False), claims.c.lease_until > tx.now)
-                count = tx.conn.execute(held.select_from(claims)).scalar_one()
-            self._none_at = time.monotonic() if count == 0 else None
+                held = claims.any_held(tx)
+            self._none_at = None if held else time.monotonic()
         except (TemporaryError, PermanentError) as error:
             log.warning("the store does not say whether a run is at work: %s", error)
         finally:

@@ -63,6 +63,11 @@ class Tx:
     now: datetime
     store: str
 
+    @property
+    def database(self) -> str:
+        """The kind of database: `sqlite` or `postgresql`."""
+        return self.conn.dialect.name
+
 
 class Store:
     """The way to the database. Cheap to make: nothing is opened before the first transaction.

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, exists, func, insert, or_, select, update
 
 from paramedic.incidents.incident import State
 from paramedic.store import Tx, approvals, incidents, outbox
 from paramedic.store.tables import acts, attempts, grants
 from paramedic.store.tables import incidents as incident_rows
+from paramedic.store.tables import outbox as orders
 from paramedic.store.trail import append
 
 
@@ -44,6 +45,24 @@ def open_attempts(tx: Tx) -> list[Attempt]:
     """Every attempt that has not ended, of every incident: what the watchdog looks at."""
     query = select(attempts).where(attempts.c.state == "open").order_by(attempts.c.raised_at)
     return [_attempt(row) for row in tx.conn.execute(query)]
+
+
+def without_work(tx: Tx, *, number: int | None = None) -> list[int]:
+    """The incidents that automation has, and on which nothing works; of all, or only whether this one is such.
+
+    Worked on is an incident with an open attempt that somebody has, or will get: begun, in Prefect, or ordered.
+    """
+    ordered = exists().where(
+        orders.c.state == "waiting", orders.c.incident == attempts.c.incident, orders.c.attempt == attempts.c.attempt
+    )
+    given = or_(attempts.c.began_at.is_not(None), attempts.c.dispatched_at.is_not(None), ordered)
+    worked_on = select(attempts.c.incident).where(attempts.c.state == "open", given)
+    query = select(incident_rows.c.number).where(
+        incident_rows.c.state.in_((State.OPEN, State.WORKING)), incident_rows.c.number.not_in(worked_on)
+    )
+    if number is not None:
+        query = query.where(incident_rows.c.number == number)
+    return list(tx.conn.execute(query).scalars())
 
 
 def rungs_of(tx: Tx, number: int) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, and_, exists, insert, select, update
 
 from paramedic.incidents.incident import name
 from paramedic.store import Tx, generation
@@ -94,12 +94,35 @@ def current(tx: Tx, target: str) -> tuple[Claim, bool] | None:
     return claim, not row.released and row.lease_until > tx.now
 
 
-def of_attempt(tx: Tx, incident: int, attempt: int) -> tuple[Claim, bool] | None:
-    """The claim that this attempt took last, and whether it holds now; None if it never had one, or another took it."""
+@dataclass(frozen=True, slots=True)
+class LastClaim:
+    """The claim that an attempt took last: since when, until when, and whether it gave it back or holds it now."""
+
+    taken_at: datetime
+    lease_until: datetime
+    released: bool
+    holds: bool
+
+
+def of_attempt(tx: Tx, incident: int, attempt: int) -> LastClaim | None:
+    """The claim that this attempt took last; None if it never had one, or another took it."""
     row = tx.conn.execute(
         select(claims).where(claims.c.incident == incident, claims.c.attempt == attempt)
     ).one_or_none()
     if row is None:
         return None
-    claim = Claim(row.target, row.token, row.incident, row.attempt, row.holder, row.lease_until)
-    return claim, not row.released and row.lease_until > tx.now
+    return LastClaim(row.taken_at, row.lease_until, row.released, not row.released and row.lease_until > tx.now)
+
+
+def is_holder(tx: Tx, holder: str) -> bool:
+    """Whether a claim is this holder's now."""
+    return tx.conn.execute(select(exists().where(claims.c.holder == holder, _held(tx)))).scalar_one()
+
+
+def any_held(tx: Tx) -> bool:
+    """Whether a target is claimed now, whoever has it."""
+    return tx.conn.execute(select(exists().where(_held(tx)))).scalar_one()
+
+
+def _held(tx: Tx) -> ColumnElement[bool]:
+    return and_(claims.c.released.is_(False), claims.c.lease_until > tx.now)

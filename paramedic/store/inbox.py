@@ -2,22 +2,20 @@
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, TextClause, and_, bindparam, func, insert, or_, select, text, update
 
 from paramedic.alerts.alert import Alert, Severity
-from paramedic.store import Serialized, Store, Tx
+from paramedic.store import Serialized, Store, Tx, as_dict, quarantine
 from paramedic.store.messages import queue_trouble
-from paramedic.store.tables import inbox, quarantine
+from paramedic.store.quarantine import BODY_LIMIT, Unreadable
+from paramedic.store.tables import inbox
 from paramedic.text.redaction import redact, redact_start, redacted
-
-#: A kept body is cut to this many characters.
-BODY_LIMIT = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +32,6 @@ class Receipt:
     def alert(self) -> Alert:
         """The alert. Raises KeyError or ValueError where the row cannot be read: that row's fault, and no other's."""
         return Alert.from_json(self.said)
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A body, or the part of one, that could not be read, and why: `error` names the field."""
-
-    body: str
-    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +98,9 @@ def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
     unread = [one for one in deliveries if one.bad]
     if not unread:
         return
-    for _, group in groupby(sorted(unread, key=_origin), key=_origin):
-        _quarantine(tx, list(group))
-    keep = min(one.keep for one in unread)
-    kept = select(quarantine.c.id).order_by(quarantine.c.received_at.desc(), quarantine.c.id).limit(keep)
-    tx.conn.execute(delete(quarantine).where(quarantine.c.id.not_in(kept)))
+    for (source, sender), group in groupby(sorted(unread, key=_origin), key=_origin):
+        quarantine.put(tx, source, sender, [bad for one in group for bad in one.bad])
+    quarantine.keep_newest(tx, min(one.keep for one in unread))
 
 
 def receive(
@@ -152,32 +140,6 @@ def _tell_truncated(tx: Tx, deliveries: Sequence[Delivery]) -> None:
 
 def _origin(one: Delivery) -> tuple[str, str]:
     return one.source, one.sender
-
-
-def _quarantine(tx: Tx, deliveries: Sequence[Delivery]) -> None:
-    """Keep what one sender's requests held that could not be read, and have a person told of it."""
-    source, sender = _origin(deliveries[0])
-    bad = [one for delivery in deliveries for one in delivery.bad]
-    rows = [
-        {
-            "id": str(uuid.uuid4()),
-            "source": source,
-            "sender": sender,
-            "received_at": tx.now,
-            "error": one.error,
-            "body": one.body,
-        }
-        for one in bad
-    ]
-    tx.conn.execute(insert(quarantine), rows)
-    queue_trouble(
-        tx,
-        subject=f"An alert from {source} could not be read",
-        body=f"{bad[0].error}\n\nIt was sent by {sender} and is kept as {rows[0]['id']}. It opened no incident: "
-        "look at it.",
-        same_within_minutes=10,
-        times=len(bad),
-    )
 
 
 def _clean(alert: Alert) -> dict[str, Any]:
@@ -275,3 +237,28 @@ def depth(tx: Tx) -> tuple[int, datetime | None]:
     ).one()
     oldest: datetime | None = row[1]
     return row[0], oldest
+
+
+def undecided(tx: Tx, *, since: datetime) -> int:
+    """How many alerts have waited since then for their decision, or for the second look that they were held for."""
+    waits = func.coalesce(inbox.c.look_again_at, inbox.c.received_at)
+    return tx.conn.execute(select(func.count()).where(_waits(tx), waits < since).select_from(inbox)).scalar_one()
+
+
+def is_empty(tx: Tx) -> bool:
+    """Whether no alert is kept here, decided or not."""
+    return tx.conn.execute(select(inbox.c.position).limit(1)).first() is None
+
+
+def listed(
+    tx: Tx, *, states: Collection[str] = (), incident: int | None = None, limit: int = 50, before: int | None = None
+) -> list[dict[str, Any]]:
+    """What came in, with its decision and the reason, the newest first; `before` pages on from a position."""
+    query = select(inbox).order_by(inbox.c.position.desc()).limit(limit)
+    if before is not None:
+        query = query.where(inbox.c.position < before)
+    if states:
+        query = query.where(inbox.c.state.in_(states))
+    if incident is not None:
+        query = query.where(inbox.c.incident == incident)
+    return [as_dict(row) for row in tx.conn.execute(query)]

@@ -12,6 +12,7 @@ from paramedic.incidents.incident import IllegalMove, Incident, State, move, nam
 from paramedic.incidents.outcome import Ending
 from paramedic.store import Tx, messages
 from paramedic.store.tables import incidents
+from paramedic.store.tables import messages as message_rows
 from paramedic.store.trail import append
 
 
@@ -76,6 +77,30 @@ def listed(
     if before is not None:
         query = query.where(incidents.c.number < before)
     return [_incident(tx, row) for row in tx.conn.execute(query)]
+
+
+def services(tx: Tx) -> set[str]:
+    """Every service that ever had an incident."""
+    return set(tx.conn.execute(select(incidents.c.service).distinct()).scalars())
+
+
+def runbooks(tx: Tx) -> set[str]:
+    """Every runbook that ever wanted an incident."""
+    query = select(incidents.c.runbook).where(incidents.c.runbook.is_not(None)).distinct()
+    return {name for name in tx.conn.execute(query).scalars() if name is not None}
+
+
+def without_escalation(tx: Tx) -> list[int]:
+    """The incidents that were handed over, and of which nobody is being told: no rung is due or on its way."""
+    climbing = select(message_rows.c.incident).where(
+        message_rows.c.kind == "rung",
+        message_rows.c.state.in_(("due", "sending")),
+        message_rows.c.incident.is_not(None),
+    )
+    query = select(incidents.c.number).where(
+        incidents.c.state == State.HANDED_OVER, incidents.c.number.not_in(climbing)
+    )
+    return list(tx.conn.execute(query).scalars())
 
 
 def well_at(tx: Tx, target: str) -> datetime | None:

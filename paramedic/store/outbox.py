@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.store import Tx, generation
@@ -50,7 +51,13 @@ def waiting(tx: Tx, limit: int = 20) -> list[Order]:
         .order_by(incidents.c.severity != Severity.CRITICAL, outbox.c.written_at, outbox.c.incident)
         .limit(limit)
     )
-    return [Order(**{field: getattr(row, field) for field in Order.__slots__}) for row in tx.conn.execute(query)]
+    return [_order(row) for row in tx.conn.execute(query)]
+
+
+def waiting_since(tx: Tx, moment: datetime) -> list[Order]:
+    """What was written before this moment and has not been sent."""
+    query = select(outbox).where(outbox.c.state == "waiting", outbox.c.written_at < moment)
+    return [_order(row) for row in tx.conn.execute(query)]
 
 
 def oldest_waiting(tx: Tx) -> datetime | None:
@@ -83,3 +90,7 @@ def withdraw(tx: Tx, incident: int) -> None:
     tx.conn.execute(
         update(outbox).where(outbox.c.incident == incident, outbox.c.state == "waiting").values(state="withdrawn")
     )
+
+
+def _order(row: Row[Any]) -> Order:
+    return Order(**{field: getattr(row, field) for field in Order.__slots__})

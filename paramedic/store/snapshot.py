@@ -7,7 +7,9 @@ from pathlib import Path
 
 from sqlalchemy import JSON, Connection, MetaData, delete, insert, select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
 
+from paramedic.errors import PermanentError
 from paramedic.machine.kill_points import reached
 from paramedic.store import StoreUnavailable, StoreUnknown, connect, translated
 from paramedic.store.migrations import at_revision, migrate
@@ -47,12 +49,33 @@ def snapshot(url: str, file: Path) -> None:
 def put(file: Path, url: str) -> None:
     """Replace all that is in the database by what the file holds, in one transaction. Both are at this version's schema.
 
-    Raises StoreUnavailable, and ProgrammingError on PostgreSQL for a role that does not own the tables.
+    Raises StoreUnavailable, and PermanentError on PostgreSQL for a role that does not own the tables.
     """
     engine = connect(f"sqlite:///{file}")
     try:
         with translated(), engine.connect() as here:
             _copy(here, url)
+    except ProgrammingError as error:
+        raise PermanentError(
+            "this role may not replace the store's tables; name the role that owns them: PARAMEDIC_STORE_OWNER_URL"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def other_sessions(url: str) -> int:
+    """How many others are connected to this PostgreSQL now; 0 for SQLite, which does not know. Raises StoreUnavailable."""
+    engine = connect(url)
+    try:
+        with translated(), engine.connect() as conn:
+            if conn.dialect.name != "postgresql":
+                return 0
+            query = text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            count: int = conn.execute(query).scalar_one()
+            return count
     finally:
         engine.dispose()
 

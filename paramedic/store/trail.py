@@ -3,10 +3,10 @@
 import json
 import secrets
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import rfc8785
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from paramedic.audit import chain
 from paramedic.incidents.incident import name
@@ -108,3 +108,11 @@ def content(tx: Tx, seq: int) -> tuple[bytes, Mapping[str, Any]] | None:
 
 def _entry(row: Any) -> chain.Entry:
     return chain.Entry(**{field: getattr(row, field) for field in _FIELDS}, data=json.loads(row.data))
+
+
+def role_may(tx: Tx, right: Literal["UPDATE", "DELETE"]) -> bool | None:
+    """Whether this connection's role has the right on the trail, whatever its triggers say; None: SQLite has no roles."""
+    if tx.conn.dialect.name != "postgresql":
+        return None
+    query = text("SELECT has_table_privilege(current_user, 'trail', :right)")
+    return bool(tx.conn.execute(query, {"right": right}).scalar_one())

@@ -4,6 +4,7 @@ import secrets
 
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic.store import Store, StoreUnknown
 from paramedic.store.tables import meta, probes
@@ -13,16 +14,20 @@ from paramedic.store.tables import meta, probes
 _LENGTH = {"sqlite": 32_768, "postgresql": 32}
 
 
-def write(store: Store, name: str, *, expected: str | None = None) -> None:
+def write(store: Store, name: str, *, expected: str | None = None) -> str:
     """Commit a new row for the probe `name` in place of its last one. `expected` is the UUID that the store must have.
 
-    Raises StoreUnavailable, or StoreUnknown where it is another store, or one of another version.
+    The store's UUID. Raises StoreUnavailable, or StoreUnknown where it is another store, or one of another version.
     """
-    with store.write() as tx:
-        if expected is not None and tx.conn.execute(select(meta.c.store)).scalar_one_or_none() != expected:
-            raise StoreUnknown(f"another store stands where store {expected} was")
-        kind = tx.conn.dialect.name
-        dialect = postgresql if kind == "postgresql" else sqlite
-        content = secrets.token_hex(_LENGTH[kind] // 2)
-        statement = dialect.insert(probes).values(name=name, content=content)
-        tx.conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"content": content}))
+    try:
+        with store.write() as tx:
+            if expected is not None and tx.conn.execute(select(meta.c.store)).scalar_one_or_none() != expected:
+                raise StoreUnknown(f"another store stands where store {expected} was")
+            kind = tx.conn.dialect.name
+            dialect = postgresql if kind == "postgresql" else sqlite
+            content = secrets.token_hex(_LENGTH[kind] // 2)
+            statement = dialect.insert(probes).values(name=name, content=content)
+            tx.conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"content": content}))
+            return tx.store
+    except SQLAlchemyError as error:  # no table of ours, or no database at all
+        raise StoreUnknown(str(error)) from error

@@ -14,8 +14,6 @@ from typing import Self
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from sqlalchemy import select, text
-from sqlalchemy.exc import ProgrammingError
 
 from paramedic import keys
 from paramedic.audit import chain
@@ -24,12 +22,11 @@ from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import from_iso, iso, utc_now
 from paramedic.machine.kill_points import reached
 from paramedic.settings import Settings
-from paramedic.store import REVISIONS, Store, StoreUnknown, connect, generation, seals, translated
+from paramedic.store import REVISIONS, Store, StoreUnknown, generation, inbox, seals
 from paramedic.store import trail as kept
 from paramedic.store.migrations import migrate, revision_of, unknown
 from paramedic.store.restore import begin_again
-from paramedic.store.snapshot import counters, put, snapshot
-from paramedic.store.tables import inbox
+from paramedic.store.snapshot import counters, other_sessions, put, snapshot
 from paramedic.upkeep import checkpoints
 
 #: What lies in the file, in this order: what it is, the store, the checkpoints, the public key; and private keys.
@@ -169,12 +166,7 @@ def restore(
         reached("restore_staged")
         checkpoints.keep(settings.checkpoints(), marks)
         _keep_keys(folder, settings)
-        try:
-            put(copy, target)
-        except ProgrammingError as error:
-            raise PermanentError(
-                "this role may not replace the store's tables; name the role that owns them: PARAMEDIC_STORE_OWNER_URL"
-            ) from error
+        put(copy, target)
         reached("store_put")
     return Restored(manifest, new, tuple(handed), found, _sign(settings, target))
 
@@ -197,23 +189,12 @@ def upgrade(settings: Settings, file: Path) -> tuple[str, str]:
 
 def _nobody_else(url: str) -> None:
     """SQLite's is watched over by the data folder's lock; a PostgreSQL may be worked on from everywhere."""
-    engine = connect(url)
-    try:
-        with translated(), engine.connect() as conn:
-            if conn.dialect.name == "postgresql":
-                others = conn.execute(
-                    text(
-                        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                        "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-                    )
-                ).scalar_one()
-                if others:
-                    raise Refused(
-                        f"{others} other sessions use this database: stop every `paramedic up`, gateway, worker and "
-                        "open client of it first; nothing was changed"
-                    )
-    finally:
-        engine.dispose()
+    others = other_sessions(url)
+    if others:
+        raise Refused(
+            f"{others} other sessions use this database: stop every `paramedic up`, gateway, worker and "
+            "open client of it first; nothing was changed"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +211,7 @@ def _standing(url: str, *, replace: bool) -> _Standing:
     store = Store(url)
     try:
         with store.read() as tx:
-            full = kept.head(tx) is not None or tx.conn.execute(select(inbox.c.position).limit(1)).first() is not None
+            full = kept.head(tx) is not None or not inbox.is_empty(tx)
             if full and not replace:
                 raise Refused(
                     f"store {tx.store} has something in it, which would be lost; nothing was changed. Back it up, "

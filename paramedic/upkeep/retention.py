@@ -6,23 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import httpx
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, or_, select, tuple_
 
-from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import reached
 from paramedic.settings import Settings
-from paramedic.store import Store, Tx, seals
-from paramedic.store.tables import (
-    attempts,
-    evidence,
-    fingerprints,
-    inbox,
-    incident_alerts,
-    incidents,
-    messages,
-    quarantine,
-)
+from paramedic.store import Store, Tx, attempts, seals
+from paramedic.store.retention import Cutoffs, remove_old
 from paramedic.store.trail import append
 from paramedic.transports.prefect_login import credentials
 
@@ -53,8 +42,8 @@ def prune(store: Store, settings: Settings) -> Pruned:
     removed: dict[str, int] = {}
     for _ in range(_ROUNDS):
         with store.record() as tx:
-            gone = {table.name: _bite(tx, table, old) for table, old in _old(tx, settings)}
-            gone = {name: count for name, count in gone.items() if count}
+            cutoffs = Cutoffs(received=tx.now - settings.keep_inbox, ended=tx.now - settings.keep_evidence)
+            gone = remove_old(tx, cutoffs, at_most=BITE)
             if gone:
                 reached("rows_removed", ", ".join(gone))
                 _tell(tx, gone)
@@ -64,7 +53,7 @@ def prune(store: Store, settings: Settings) -> Pruned:
             break
     with store.read() as tx:
         span = seals.removable(tx, tx.now - settings.keep_trail, sys.maxsize)
-        needed = set(tx.conn.execute(select(attempts.c.flow_run).where(attempts.c.state == "open")).scalars())
+        needed = {one.flow_run for one in attempts.open_attempts(tx) if one.flow_run is not None}
         before = tx.now - settings.keep_prefect_runs
     runs, complaint = _prune_prefect(settings, before, needed)
     if runs:
@@ -72,47 +61,6 @@ def prune(store: Store, settings: Settings) -> Pruned:
         with store.record() as tx:
             _tell(tx, {"prefect_runs": runs})
     return Pruned(removed, max(0, span.last - span.first + 1), complaint)
-
-
-def _old(tx: Tx, settings: Settings) -> list[tuple[Table, ColumnElement[bool]]]:
-    """Each table with what is too old in it."""
-    received, ended = tx.now - settings.keep_inbox, tx.now - settings.keep_evidence
-    over = select(incidents.c.number).where(incidents.c.state == State.RESOLVED, incidents.c.ended_at < ended)
-    still_open = select(incidents.c.number).where(incidents.c.state != State.RESOLVED)
-    said_since = exists().where(
-        incident_alerts.c.fingerprint == fingerprints.c.fingerprint,
-        or_(incident_alerts.c.last_seen >= received, incident_alerts.c.incident.in_(still_open)),
-    )
-    settled = messages.c.state.not_in(("due", "sending"))
-    return [
-        (
-            inbox,
-            and_(
-                inbox.c.state == "triaged",
-                inbox.c.triaged_at < received,
-                or_(inbox.c.incident.is_(None), inbox.c.incident.not_in(still_open)),
-            ),
-        ),
-        (quarantine, quarantine.c.received_at < received),
-        (fingerprints, and_(fingerprints.c.starts_at < received, ~said_since)),
-        (evidence, evidence.c.incident.in_(over)),
-        (
-            messages,
-            and_(
-                settled,
-                or_(
-                    and_(messages.c.incident.is_(None), messages.c.due_at < received),
-                    messages.c.incident.in_(over),
-                ),
-            ),
-        ),
-    ]
-
-
-def _bite(tx: Tx, table: Table, old: ColumnElement[bool]) -> int:
-    key = tuple_(*table.primary_key.columns)
-    some = select(*table.primary_key.columns).where(old).limit(BITE)
-    return tx.conn.execute(delete(table).where(key.in_(some))).rowcount
 
 
 def _tell(tx: Tx, gone: Mapping[str, int]) -> None:

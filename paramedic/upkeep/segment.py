@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from sqlalchemy import text
 
 from paramedic.audit import chain as audit_chain
 from paramedic.audit.chain import Checkpoint, Entry, Seal, sign_seal
@@ -62,13 +61,11 @@ def seal(
 
 def _may_remove(store: Store) -> None:
     with store.read() as tx:
-        if tx.conn.dialect.name == "postgresql":
-            query = text("SELECT has_table_privilege(current_user, 'trail', 'DELETE')")
-            if not tx.conn.execute(query).scalar_one():
-                raise Refused(
-                    "this role may not remove entries from the trail, and that is as it should be; the role that owns the "
-                    "tables does it: PARAMEDIC_STORE_OWNER_URL"
-                )
+        if kept.role_may(tx, "DELETE") is False:
+            raise Refused(
+                "this role may not remove entries from the trail, and that is as it should be; the role that owns the "
+                "tables does it: PARAMEDIC_STORE_OWNER_URL"
+            )
 
 
 def _write(store: Store, key: Ed25519PrivateKey, file: Path, *, before: datetime, contents: bool, most: int) -> bool:

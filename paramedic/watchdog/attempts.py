@@ -4,16 +4,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import select
-
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import spoken
 from paramedic.remediation.approval import Answer
 from paramedic.settings import Settings
-from paramedic.store import Store, Tx, acts, approvals, attempts, incidents, lifecycle
+from paramedic.store import Store, Tx, acts, approvals, attempts, claims, incidents, lifecycle
 from paramedic.store.attempts import Attempt
-from paramedic.store.tables import claims
 from paramedic.watchdog.prefect_status import GONE, PrefectStatus
 
 
@@ -173,11 +170,8 @@ def suspect(tx: Tx, attempt: Attempt) -> Suspect | None:
         if attempt.dispatched_at is None:
             return None
         return Suspect(attempt, incident, AttemptProgress.UNBEGUN, tx.now - attempt.dispatched_at)
-    mine = (claims.c.incident == attempt.incident) & (claims.c.attempt == attempt.attempt)
-    claim = tx.conn.execute(
-        select(claims.c.taken_at, claims.c.lease_until, claims.c.released).where(mine)
-    ).one_or_none()
-    holds = claim is not None and not claim.released and claim.lease_until > tx.now
+    claim = claims.of_attempt(tx, attempt.incident, attempt.attempt)
+    holds = claim is not None and claim.holds
     asked = approvals.newest(tx, attempt.incident)
     if asked is not None and asked.attempt == attempt.attempt and not holds:
         if asked.state is Answer.ASKED:  # while it waits, another incident may take the target's claim

@@ -1,10 +1,7 @@
 """The runs of a responder that died: Prefect would show them as Running for ever."""
 
-from sqlalchemy import exists, select
-
 from paramedic.errors import TemporaryError
-from paramedic.store import Store, leases
-from paramedic.store.tables import claims
+from paramedic.store import Store, claims, leases
 from paramedic.watchdog.prefect_status import PrefectStatus
 
 
@@ -23,17 +20,7 @@ class Runs:
         if self._prefect.is_of_another_store(self._store):
             return  # whose watchdog looks at them
         with self._store.read() as tx:
-            left = [
-                (name, holder)
-                for name, holder in leases.run_out(tx, leases.RUN)
-                if not tx.conn.execute(
-                    select(
-                        exists().where(
-                            claims.c.holder == name, claims.c.released.is_(False), claims.c.lease_until > tx.now
-                        )
-                    )
-                ).scalar_one()
-            ]
+            left = [(name, holder) for name, holder in leases.run_out(tx, leases.RUN) if not claims.is_holder(tx, name)]
         for name, holder in left:
             try:
                 self._prefect.crash(name.removeprefix(leases.RUN), f"its responder {holder} has died")

@@ -1,17 +1,9 @@
 """Looks at the store, each alone: orders that wait, incidents without anybody, alerts without their decision."""
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
-
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import boottime, spoken
 from paramedic.settings import Settings
-from paramedic.store import Store, approvals, attempts, checks, incidents, messages
-from paramedic.store.tables import attempts as tries
-from paramedic.store.tables import inbox, outbox
-from paramedic.store.tables import incidents as table
-from paramedic.store.tables import messages as letters
+from paramedic.store import Store, approvals, attempts, checks, inbox, incidents, messages, outbox
 from paramedic.watchdog.attempts import hand_over
 
 _AT_WORK = (State.OPEN, State.WORKING)
@@ -28,9 +20,7 @@ class Looks:
     def orders(self) -> None:
         """A run that Prefect could not be asked for goes to a person; the order is withdrawn with it."""
         with self._store.read() as tx:
-            late = tx.now - self._settings.silent_after
-            query = select(outbox.c.incident, outbox.c.attempt, outbox.c.last_error)
-            stuck = list(tx.conn.execute(query.where(outbox.c.state == "waiting", outbox.c.written_at < late)))
+            stuck = outbox.waiting_since(tx, tx.now - self._settings.silent_after)
         for row in stuck:
             with self._store.record() as tx:
                 attempt = attempts.get(tx, row.incident, row.attempt)
@@ -42,12 +32,11 @@ class Looks:
 
     def orphans(self) -> None:
         """An incident on which nothing works gets a person: a run was lost, or Paramedic is at fault."""
-        query = select(table.c.number).where(table.c.state.in_(_AT_WORK), table.c.number.not_in(_worked_on()))
         with self._store.read() as tx:
-            found = list(tx.conn.execute(query).scalars())
+            found = attempts.without_work(tx)
         for number in found:
             with self._store.record() as tx:
-                if number in tx.conn.execute(query.where(table.c.number == number)).scalars():
+                if attempts.without_work(tx, number=number):
                     reason = "nothing works on it: a lost run, or a fault in Paramedic"
                     hand_over(tx, incidents.get(tx, number), reason)
 
@@ -62,27 +51,17 @@ class Looks:
 
     def untold(self) -> None:
         """A handed-over incident of which nobody is being told climbs again from its first rung."""
-        climbing = select(letters.c.incident).where(
-            letters.c.kind == "rung", letters.c.state.in_(("due", "sending")), letters.c.incident.is_not(None)
-        )
-        query = select(table.c.number).where(table.c.state == State.HANDED_OVER, table.c.number.not_in(climbing))
         with self._store.read() as tx:
-            quiet = tx.conn.execute(query).first() is not None
+            quiet = bool(incidents.without_escalation(tx))
         if quiet:
             with self._store.record() as tx:
-                for number in list(tx.conn.execute(query).scalars()):
+                for number in incidents.without_escalation(tx):
                     incidents.climb(tx, incidents.get(tx, number))
 
     def waiting_alerts(self) -> None:
         """Alerts that wait too long for their decision, or for their second look: somebody looks at the gateway."""
-        waits = func.coalesce(inbox.c.look_again_at, inbox.c.received_at)
         with self._store.read() as tx:
-            undecided: ColumnElement[bool] = or_(
-                inbox.c.state == "new", and_(inbox.c.state == "held", inbox.c.look_again_at <= tx.now)
-            )
-            count = tx.conn.execute(
-                select(func.count()).where(undecided, waits < tx.now - self._settings.silent_after).select_from(inbox)
-            ).scalar_one()
+            count = inbox.undecided(tx, since=tx.now - self._settings.silent_after)
         if count:
             with self._store.write() as tx:
                 messages.queue_trouble(
@@ -114,14 +93,3 @@ class Looks:
                     same_within_minutes=60,
                     times=0,
                 )
-
-
-def _worked_on() -> Select[Any]:
-    """Incidents with an open attempt that somebody has, or will get: begun, in Prefect, or ordered."""
-    ordered = exists().where(
-        outbox.c.state == "waiting",
-        outbox.c.incident == tries.c.incident,
-        outbox.c.attempt == tries.c.attempt,
-    )
-    given = or_(tries.c.began_at.is_not(None), tries.c.dispatched_at.is_not(None), ordered)
-    return select(tries.c.incident).where(tries.c.state == "open", given)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import httpx
-from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic import keys
 from paramedic.audit.chain import Checkpoint
@@ -176,7 +175,7 @@ class Watchdog:
         try:
             self._write_something()
             self._store.close()  # to go on with what answers now, whatever stood there before
-        except (TemporaryError, PermanentError, SQLAlchemyError) as error:
+        except (TemporaryError, PermanentError) as error:
             complaint = str(error).partition("\n")[0]
             log.warning("%s", complaint)
         finally:
@@ -184,8 +183,7 @@ class Watchdog:
         self._listen(_STORE, complaint)
 
     def _write_something(self) -> None:
-        self._uuid = self._uuid or self._probe.uuid
-        write_probe.write(self._probe, "watchdog", expected=self._uuid)
+        self._uuid = write_probe.write(self._probe, "watchdog", expected=self._uuid)
 
     def listen_to_prefect(self) -> None:
         """Without Prefect no playbook runs."""

@@ -21,7 +21,7 @@ from paramedic.settings import ROOT, load_settings
 from paramedic.stack import instance
 from paramedic.stack.instance import Running
 from paramedic.store import Store, inbox
-from paramedic.store.inbox import Unreadable
+from paramedic.store.quarantine import Unreadable
 
 pytestmark = pytest.mark.usefixtures("_nothing_set")
 

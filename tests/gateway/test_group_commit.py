@@ -19,8 +19,9 @@ from paramedic.alerts.alert import Severity
 from paramedic.gateway import group_commit
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.store import Store, StoreUnavailable, connect, inbox
-from paramedic.store.inbox import BODY_LIMIT, Delivery, Unreadable
+from paramedic.store.inbox import Delivery
 from paramedic.store.migrations import migrate
+from paramedic.store.quarantine import BODY_LIMIT, Unreadable
 from paramedic.store.tables import inbox as table
 from paramedic.store.tables import quarantine
 

@@ -101,3 +101,11 @@ def test_what_could_not_be_committed_makes_readyz_red(
     assert (answer.status_code, answer.text) == (503, "the store takes no writes\n")
     assert client.post("/alerts/alertmanager", content=json.dumps(alert), headers=auth).status_code == 202
     assert client.get("/readyz").status_code == 200
+
+
+def test_a_store_without_the_probes_table_is_none_that_we_know(store: Store) -> None:
+    write_probe.write(store, "gateway")
+    with store.write() as tx:
+        tx.conn.exec_driver_sql("DROP TABLE probes")
+    with pytest.raises(StoreUnknown, match="probes"):
+        write_probe.write(store, "gateway")

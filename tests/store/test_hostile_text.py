@@ -30,7 +30,7 @@ from paramedic.store import (
     outbox,
     pauses,
 )
-from paramedic.store.inbox import Unreadable
+from paramedic.store.quarantine import Unreadable
 from paramedic.store.tables import metadata
 from paramedic.text import redaction
 

@@ -12,7 +12,7 @@ from store_states import alert
 
 from paramedic.alerts.alert import Severity, Status
 from paramedic.store import Store, inbox, messages
-from paramedic.store.inbox import BODY_LIMIT, Unreadable
+from paramedic.store.quarantine import BODY_LIMIT, Unreadable
 from paramedic.store.tables import quarantine
 
 

@@ -36,7 +36,7 @@ from paramedic.store import (
     messages,
     trail,
 )
-from paramedic.store.inbox import Unreadable
+from paramedic.store.quarantine import Unreadable
 from paramedic.store.tables import metadata
 from paramedic.upkeep import checkpoints, retention
 from paramedic.upkeep.retention import BITE, prune

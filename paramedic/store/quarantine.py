@@ -1,0 +1,73 @@
+"""The quarantine: what came in and could not be read, kept with the reason, so that somebody can look at it."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, insert, select, tuple_
+
+from paramedic.store import Tx, as_dict
+from paramedic.store.messages import queue_trouble
+from paramedic.store.tables import quarantine
+
+#: A kept body is cut to this many characters.
+BODY_LIMIT = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A body, or the part of one, that could not be read, and why: `error` names the field."""
+
+    body: str
+    error: str
+
+
+class NoSuchBody(LookupError):
+    """The quarantine holds no body of this id."""
+
+
+def put(tx: Tx, source: str, sender: str, bad: Sequence[Unreadable]) -> None:
+    """Keep what one sender's requests held that could not be read, and have a person told of it."""
+    rows = [
+        {
+            "id": str(uuid.uuid4()),
+            "source": source,
+            "sender": sender,
+            "received_at": tx.now,
+            "error": one.error,
+            "body": one.body,
+        }
+        for one in bad
+    ]
+    tx.conn.execute(insert(quarantine), rows)
+    queue_trouble(
+        tx,
+        subject=f"An alert from {source} could not be read",
+        body=f"{bad[0].error}\n\nIt was sent by {sender} and is kept as {rows[0]['id']}. It opened no incident: "
+        "look at it.",
+        same_within_minutes=10,
+        times=len(bad),
+    )
+
+
+def keep_newest(tx: Tx, count: int) -> None:
+    """Remove all but the newest so many bodies."""
+    kept = select(quarantine.c.id).order_by(quarantine.c.received_at.desc(), quarantine.c.id).limit(count)
+    tx.conn.execute(delete(quarantine).where(quarantine.c.id.not_in(kept)))
+
+
+def listed(tx: Tx, *, limit: int = 20, before: str | None = None) -> list[dict[str, Any]]:
+    """What could not be read, the newest first; `before` pages on from the body of this id. Raises NoSuchBody."""
+    query = select(quarantine).order_by(quarantine.c.received_at.desc(), quarantine.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(_older(tx, before))
+    return [as_dict(row) for row in tx.conn.execute(query)]
+
+
+def _older(tx: Tx, known: str) -> ColumnElement[bool]:
+    """What came before the body of this id; those of one post came at one moment."""
+    came = tx.conn.execute(select(quarantine.c.received_at).where(quarantine.c.id == known)).scalar_one_or_none()
+    if came is None:
+        raise NoSuchBody(f"no body {known} is kept")
+    return tuple_(quarantine.c.received_at, quarantine.c.id) < (came, known)

@@ -27,7 +27,7 @@ from paramedic.machine.clock import spoken, utc_now
 from paramedic.paging.sending import Round
 from paramedic.remediation.target import Target
 from paramedic.settings import ROOT, Settings, authored
-from paramedic.store import StoreUnavailable, StoreUnknown
+from paramedic.store import StoreUnavailable, StoreUnknown, trail
 from paramedic.text.redaction import redact
 from paramedic.text.yaml_document import BadDocument
 
@@ -133,11 +133,9 @@ def _store(settings: Settings) -> Finding:
         return Finding("store", well=True, words=f"`paramedic up` makes one in {settings.data}")
     try:
         with closing(store), store.read() as tx:
-            words = f"store {tx.store} on {tx.conn.dialect.name}"
-            if tx.conn.dialect.name == "postgresql":
-                query = "SELECT has_table_privilege(current_user, 'trail', 'UPDATE')"
-                if tx.conn.exec_driver_sql(query).scalar_one():
-                    words += "; this role may alter the trail: migrate as another (store_owner_url)"
+            words = f"store {tx.store} on {tx.database}"
+            if trail.role_may(tx, "UPDATE"):
+                words += "; this role may alter the trail: migrate as another (store_owner_url)"
     except StoreUnknown as error:
         return Finding("store", well=False, words=str(error))
     except StoreUnavailable as error:

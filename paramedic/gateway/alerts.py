@@ -24,7 +24,8 @@ from paramedic.kinds.faces import Authentic, Source
 from paramedic.machine.kill_points import reached
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
-from paramedic.store.inbox import Delivery, Unreadable
+from paramedic.store.inbox import Delivery
+from paramedic.store.quarantine import Unreadable
 
 log = logging.getLogger(__name__)
 

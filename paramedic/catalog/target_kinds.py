@@ -2,9 +2,10 @@
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Optional, cast
+from functools import partial
+from typing import Annotated, Any, Optional, cast
 
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, BeforeValidator, create_model
 
 from paramedic.kinds import registry
 from paramedic.kinds.faces import TargetKind
@@ -34,7 +35,13 @@ def with_keys(base: type[BaseModel], words: Any = None) -> type[BaseModel]:
 def _with_keys(plugins: Registry, base: type[BaseModel], words: Any) -> type[BaseModel]:
     kinds = cast("Mapping[str, TargetKind]", plugins.usable(Room.TARGETS))
     keys: dict[str, Any] = {name: (Optional[words or kind.Words], None) for name, kind in kinds.items()}  # noqa: UP045
+    broken = [one for one in plugins.broken() if one.room is Room.TARGETS and one.name not in keys]
+    keys |= {one.name: (Annotated[Any, BeforeValidator(partial(_refused, str(one)))], None) for one in broken}
     return create_model(base.__name__, __base__=base, __module__=base.__module__, **keys)
+
+
+def _refused(why: str, _words: object) -> object:
+    raise ValueError(why)
 
 
 def named(model: BaseModel) -> tuple[str, Any]:

@@ -1,0 +1,268 @@
+"""A kind of target in a team's own folder is listed, found, looked at, restarted and verified like a shipped one."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from incident_states import PEOPLE, alert
+from playbook_runs import playbook_run
+
+from paramedic.catalog import library
+from paramedic.catalog.runbook import schema
+from paramedic.change import exclusive, guarded
+from paramedic.change.limits import pinned_and_current
+from paramedic.change.look import measure
+from paramedic.change.run import PlaybookRun
+from paramedic.doors import reading
+from paramedic.errors import PermanentError, Refused
+from paramedic.intake import routing
+from paramedic.kinds import registry
+from paramedic.kinds.registry import Registry, Room
+from paramedic.remediation.health import Sight
+from paramedic.remediation.remedy import RESTART
+from paramedic.settings import Settings
+from paramedic.store import Store, acts, attempts, lifecycle
+from paramedic.store.runbook_versions import Plan
+from tasks import act, diagnose
+
+PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
+
+#: The whole example of the page.
+JOB = next(block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if 'LABEL = "job"' in block)
+
+SERVICES = """\
+services:
+  billing:
+    targets:
+      - {{host: web-1, job: {{name: nightly, file: "{file}"}}}}
+"""
+
+RUNBOOK = """\
+---
+runbook: job-down
+service: billing
+when: [{alert: JobDown}]
+mode: act
+playbook: restart-service
+with:
+  target: {job: "{job}", host: "{instance}"}
+  evidence: [generation]
+  verify: {check: missing_for, stable: 1m, within: 5m}
+---
+**Meaning.** It is down.
+**Impact.** No bills.
+## Diagnosis
+## Mitigation
+"""
+
+CHECKED = RUNBOOK.replace(
+    "when: [{alert: JobDown}]",
+    "when:\n  - alert: JobDown\n  - {check: heartbeat, name: nightly, every: 1m, missing_for: {critical: 1h}}",
+)
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "plugins"
+    (folder / "targets").mkdir(parents=True, mode=0o755)
+    (folder / "targets" / "job.py").write_text(JOB)
+    registry.use(folder)
+    yield folder
+    registry.use(None)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """The target: a file."""
+    file = tmp_path / "nightly.json"
+    file.write_text('{"generation": 7, "up": false}')
+    return file
+
+
+@pytest.fixture
+def settings(tmp_path: Path, plugins: Path, job: Path) -> Settings:
+    books = tmp_path / "runbooks"
+    books.mkdir()
+    (books / "services.yaml").write_text(SERVICES.format(file=job))
+    (books / "oncall.yaml").write_text(PEOPLE)
+    (books / "job-down.md").write_text(CHECKED)
+    return Settings(data=tmp_path, runbooks=books, plugins=plugins)
+
+
+def begun(store: Store, settings: Settings) -> PlaybookRun:
+    """The run of the incident that an alert about the job opens."""
+    shelf = library.opened(settings)
+    assert shelf.problems == ()
+    said = alert("JobDown", job="nightly", instance="web-1")
+    place = routing.place(said, shelf)
+    assert place.runbook is not None, place.why
+    target = shelf.services.by_id(place.target)
+    assert target is not None
+    plan = Plan(place.runbook.name, place.runbook.version, place.runbook.text, rungs=1)
+    with store.record() as tx:
+        incident = lifecycle.open_incident(
+            tx, said, service=place.service, target=place.target, policy="default", reason=place.why, plan=plan
+        )
+        assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
+    return playbook_run(store, settings, incident, place.runbook, target)
+
+
+def restart(run: PlaybookRun) -> None:
+    with exclusive.exclusive(run, run.target.id):
+        guarded.change(run, run.target.id, RESTART, name="restart", step=act.restart.__wrapped__)  # type: ignore[attr-defined]
+
+
+def test_it_is_found_by_an_alert_looked_at_restarted_and_verified(store: Store, settings: Settings, job: Path) -> None:
+    run = begun(store, settings)
+    assert run.target.id == "web-1/nightly"
+    assert measure(run).why == "its job says down"
+    assert diagnose._look("generation", run.target).body == '{"generation": 7, "up": false}'
+    restart(run)
+    assert json.loads(job.read_text()) == {"generation": 8, "up": True}
+    with store.read() as tx:
+        [done] = acts.of(tx, run.incident.number)
+    assert done.result == "done"
+    assert reading.restarted(run.target, done.identity, reading.identity(run.target))
+    assert reading.running(run.target, reading.identity(run.target))
+    assert measure(run).sight is not Sight.FAILING
+
+
+def test_an_act_whose_outcome_is_open_is_settled_by_the_kind_s_own_instances(
+    store: Store, settings: Settings, job: Path
+) -> None:
+    run = begun(store, settings)
+    limits, before = pinned_and_current(run, RESTART)[0], reading.identity(run.target)
+    with exclusive.claimed(run, run.target.id), store.record() as tx:
+        assert run.keeper is not None
+        claim, deadline = run.keeper.claim, timedelta(seconds=30)
+        intent = acts.intend(tx, claim, rung=1, remedy="restart", identity=before, deadline=deadline, limits=limits)
+    assert isinstance(intent, acts.Act)
+    assert not exclusive.happened(run, intent)
+    job.write_text('{"generation": 8, "up": true}')
+    assert exclusive.happened(run, intent)
+
+
+def test_another_instance_than_the_judged_one_is_not_restarted(
+    store: Store, settings: Settings, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun(store, settings)
+    intend = guarded._intend
+
+    def and_somebody_restarts_it(*args: object) -> object:
+        job.write_text('{"generation": 8, "up": false}')
+        return intend(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(guarded, "_intend", and_somebody_restarts_it)
+    with pytest.raises(Refused):
+        restart(run)
+    assert json.loads(job.read_text())["generation"] == 8
+
+
+def test_its_keys_are_in_the_schema_and_its_errors_are_at_their_place(settings: Settings) -> None:
+    assert "job" in json.dumps(schema()["$defs"])
+    (settings.runbooks / "services.yaml").write_text(SERVICES.format(file="x").replace("name:", "nmae:"))
+    with pytest.raises(
+        PermanentError, match=r"services.yaml:4:\d+: services.billing.targets.0.job.nmae: .* did you mean name"
+    ):
+        library.opened(settings)
+    (settings.runbooks / "services.yaml").write_text(SERVICES.format(file="x").replace("job:", "jbo:"))
+    with pytest.raises(PermanentError, match=r"targets.0.jbo: .*; did you mean job\?"):
+        library.opened(settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("evidence: [generation]", "evidence: [generation, journal]"),
+            "with.evidence.1: targets of the kind job offer no 'journal'; they offer: generation, log-tail",
+        ),
+        (
+            ("evidence: [generation]", "evidence: [generatoin]"),
+            "with.evidence.0: no kind of target has the evidence 'generatoin'; did you mean generation?",
+        ),
+        (
+            ("verify: {check: missing_for,", "verify: {memory_below: 1GB,"),
+            "with.verify.memory_below: targets of the kind job do not tell their memory",
+        ),
+        (
+            ('target: {job: "{job}",', "target: {jbo: x,"),
+            "with.target.jbo: no such key, or one that is not enforced; did you",
+        ),
+    ],
+)
+def test_what_its_kind_does_not_offer_is_refused_by_lint_where_it_stands(
+    settings: Settings, change: tuple[str, str], words: str
+) -> None:
+    file = settings.runbooks / "job-down.md"
+    file.write_text(CHECKED.replace(*change))
+    [problem] = library.opened(settings).problems
+    assert words in str(problem)
+    line = file.read_text().split("\n")[problem.line - 1]
+    assert change[1].split(":")[0].strip() in line
+
+
+def test_a_remedy_that_its_kind_does_not_offer_is_refused_by_lint(settings: Settings, plugins: Path) -> None:
+    (plugins / "targets" / "job.py").write_text(JOB.replace('REMEDIES = ("restart",)', "REMEDIES = ()"))
+    registry.use(None)
+    registry.use(plugins)
+    [problem] = library.opened(settings).problems
+    assert "with.remedies.0: targets of the kind job cannot be restarted" in str(problem)
+    assert "they offer: `run: NAME`" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (('LABEL = "job"', ""), "it has no text 'LABEL'"),
+        (('LABEL = "job"', 'LABEL = "instance"'), "its LABEL 'instance' has another meaning"),
+        (('REMEDIES = ("restart",)', 'REMEDIES = ("reboot",)'), "its 'REMEDIES' is no list of restart: ['reboot']"),
+        (("EVIDENCE = {", "PROOFS = {"), "its 'EVIDENCE' is no mapping"),
+        (("def running(", "def runs("), "it has no function or class 'running'"),
+        (("class Words(", "class Keys("), "'Words' is no type"),
+        (("class Reader", "import nowhere_at_all\nclass Reader"), "No module named 'nowhere_at_all'"),
+    ],
+)
+def test_a_broken_one_is_named_and_what_lists_it_is_refused_in_words(
+    settings: Settings, plugins: Path, change: tuple[str, str], why: str
+) -> None:
+    assert change[0] in JOB
+    (plugins / "targets" / "job.py").write_text(JOB.replace(*change))
+    registry.use(None)
+    registry.use(plugins)
+    [fault] = registry.current().broken()
+    assert (fault.name, why in fault.why) == ("job", True), fault.why
+    with pytest.raises(PermanentError, match=r"services.yaml:4:.*targets.0.job: .*cannot be used") as refused:
+        library.opened(settings)
+    assert why in str(refused.value)
+
+
+def test_a_key_of_every_target_is_no_kind_s_name(plugins: Path) -> None:
+    (plugins / "targets" / "log.py").write_text(JOB)
+    [fault] = Registry(plugins).broken()
+    assert (fault.room, fault.name, "services.yaml has a key 'log'" in fault.why) == (Room.TARGETS, "log", True)
+
+
+def test_a_fault_in_its_own_words_is_told_where_the_target_is_listed(settings: Settings, plugins: Path) -> None:
+    (plugins / "targets" / "job.py").write_text(JOB.replace("return words.name", "return words.nothing"))
+    registry.use(None)
+    registry.use(plugins)
+    with pytest.raises(PermanentError, match=r"services.yaml:4:\d+: services.billing.targets.0: .*nothing"):
+        library.opened(settings)
+
+
+def test_the_page_s_table_of_shipped_kinds_says_what_they_offer() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
+    rows = {row[0]: row[1:] for row in re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*?) \| (.*?) \|$", page, re.MULTILINE)}
+    shipped = Registry().usable(Room.TARGETS)
+    assert rows == {
+        name: (
+            kind.LABEL,
+            ", ".join(f"`{one}`" for one in kind.EVIDENCE),
+            ", ".join(f"`{one}`" for one in kind.REMEDIES),
+        )
+        for name, kind in shipped.items()
+    }

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from paramedic.catalog import deployments, runbook, target_kinds
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services, parse_services
-from paramedic.checks.check import CheckAtTarget, Kind
+from paramedic.checks.check import CheckAtTarget
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Registry
 from paramedic.machine.open_transaction import must_be_closed
@@ -240,7 +240,7 @@ def _unoffered(one: Runbook) -> Iterator[_Fault]:
     if one.verify.memory_below is not None and not hasattr(of, "resident_memory"):
         yield _Fault("with.verify.memory_below", f"targets of the kind {kind} do not tell their memory")
     for check in one.checks:
-        if check.kind is Kind.PROCESS and not hasattr(of, "process_use"):
+        if check.kind == "process" and not hasattr(of, "process_use"):
             yield _Fault("when", f"targets of the kind {kind} have no process for {check.name} to measure")
 
 

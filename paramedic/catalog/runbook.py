@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -15,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    create_model,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -25,7 +27,7 @@ from paramedic.alerts.alert import Alert, Severity
 from paramedic.alerts.matcher import AlertMatcher
 from paramedic.catalog import target_kinds
 from paramedic.catalog.services import Services
-from paramedic.checks.check import SOURCE, Check, CheckAtTarget, CheckSpec, labels_of
+from paramedic.checks.check import SOURCE, Check, CheckAtTarget, CheckSpec, check_spec, labels_of
 from paramedic.oncall.contact import ContactMethod, parse_contact_method
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.remediation.target import Target
@@ -341,9 +343,19 @@ class _Front(_Strict):
         return self
 
 
+def _front() -> type[_Front]:
+    """The front matter, with the keys of the probes that there are now."""
+    return _front_with(check_spec(_When))
+
+
+@lru_cache(maxsize=8)
+def _front_with(when: type[_When]) -> type[_Front]:
+    return create_model("_Front", __base__=_Front, when=(list[when], Field(min_length=1)))  # type: ignore[valid-type]
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema of the front matter, for an editor to complete and check it by; `parse` asks for more."""
-    said = _Front.model_json_schema(by_alias=True)
+    said = _front().model_json_schema(by_alias=True)
     said |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A runbook of Paramedic"}
     cleaned: dict[str, Any] = _without_defaults(said)
     return cleaned
@@ -373,7 +385,7 @@ def parse(text: str, file: str) -> Runbook:
     if lines[0].strip() != "---" or "---" not in (line.strip() for line in lines[1:]):
         raise BadDocument([Problem(file, 1, 1, "no front matter", "begin with a line `---`, keys, and a line `---`")])
     end = _end(lines)
-    front = read("\n".join(lines[1:end]), file, _Front, first_line=2)
+    front = read("\n".join(lines[1:end]), file, _front(), first_line=2)
     prose = "\n".join(lines[end + 1 :])
     problems = [
         Problem(file, end + 2, 1, f"the prose has no {heading}", "a person on call looks for all four headings")

@@ -1,38 +1,27 @@
 """A measurement that Paramedic takes itself: what, where, how often, with which thresholds; and what one look has seen."""
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
+from paramedic.checks import probes
 from paramedic.checks.threshold import Level, Threshold
 from paramedic.kinds import registry
+from paramedic.kinds.faces import ProbeKind
+from paramedic.kinds.metric import Metric
+from paramedic.kinds.probing import Written
 from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
-from paramedic.text.address import host_and_port
-from paramedic.text.quantity import Unit, percent, quantity
+from paramedic.text.quantity import percent, quantity
 from paramedic.text.units import between
 
 #: The source of alerts that checks raise. No sender can speak under it.
 SOURCE = "check"
-
-
-class Kind(StrEnum):
-    """What is looked at."""
-
-    HTTP = "http"
-    HEALTH = "health"  # the target's own health address
-    TCP = "tcp"
-    TLS = "tls"
-    PROCESS = "process"  # the target's process
-    HOST = "host"  # this machine
-    HEARTBEAT = "heartbeat"  # somebody else says that all is well, and stays away when it is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +38,14 @@ class Check:
     """What is measured for each listed target of a runbook's service."""
 
     name: str  # within its runbook
-    kind: Kind
+    kind: str  # the name of its probe
     where: str  # an address, a heartbeat's name, a path of the disk; `{host}` stands for the target's host
     thresholds: tuple[Threshold, ...]
     every: timedelta
     timeout: timedelta
     window: timedelta  # over which percentiles and rates are taken
     unknown_after: timedelta  # seeing nothing for longer than this is told to a person
+    measures: tuple[Metric, ...]  # of its probe
 
     def at(self, target: Target) -> str:
         """`where`, for this target."""
@@ -67,36 +57,9 @@ class Check:
             return {}
         begins = samples[-1].at - self.window
         seen = [one.values for one in samples if one.values is not None and one.at > begins]
-        found = {one.metric: _metric(one, seen) for one in self.thresholds}
+        metrics = {metric.name: metric for metric in self.measures}
+        found = {one.metric: metrics[one.metric].value(seen, one.unit) for one in self.thresholds}
         return {name: value for name, value in found.items() if value is not None}
-
-
-#: An exchange that failed is told by this raw value: 1 or 0. Its `latency` is how long it took all the same.
-ERROR, LATENCY = "error", "latency"
-
-_PERCENTILE = re.compile(r"latency_p(\d{2})")
-
-
-def _metric(threshold: Threshold, seen: Sequence[Mapping[str, float]]) -> float | None:
-    if threshold.metric == "error_rate":
-        return 100 * sum(one[ERROR] for one in seen) / len(seen)
-    rank = _PERCENTILE.fullmatch(threshold.metric)
-    if rank is not None:
-        return percentile([one[LATENCY] for one in seen], int(rank[1]))
-    return seen[-1].get(raw(threshold))
-
-
-def raw(threshold: Threshold) -> str:
-    """The name of the raw value that the threshold is about: memory is told in bytes and in percent."""
-    return "memory_percent" if (threshold.metric, threshold.unit) == ("memory", Unit.PERCENT) else threshold.metric
-
-
-def percentile(values: Sequence[float], rank: int) -> float:
-    """By nearest rank: the smallest value that at least `rank` percent of them do not exceed. Of none: ValueError."""
-    if not values:
-        raise ValueError("a percentile of nothing")
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(rank / 100 * len(ordered)) - 1)]
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------
@@ -157,54 +120,7 @@ def labels_of(runbook: str, check: str, target: Target) -> dict[str, str]:
 
 # --- as authors write it ----------------------------------------------------------------------------------------------
 
-_UNITS: dict[str, tuple[Unit, ...]] = {
-    "error_rate": (Unit.PERCENT,),
-    "cpu": (Unit.PERCENT,),
-    "memory": (Unit.BYTES, Unit.PERCENT),
-    "disk": (Unit.PERCENT,),
-    "expires_in": (Unit.SECONDS,),
-    "missing_for": (Unit.SECONDS,),
-}
-
-_LATENCIES = ("latency_p50", "latency_p90", "latency_p95", "latency_p99")
-
-#: Every metric, and where it can be measured.
-METRICS: dict[Kind, tuple[str, ...]] = {
-    Kind.HTTP: (*_LATENCIES, "error_rate"),
-    Kind.HEALTH: (*_LATENCIES, "error_rate"),
-    Kind.TCP: (*_LATENCIES, "error_rate"),
-    Kind.TLS: ("expires_in",),
-    Kind.PROCESS: ("cpu", "memory"),
-    Kind.HOST: ("cpu", "memory", "disk"),
-    Kind.HEARTBEAT: ("missing_for",),
-}
-
-#: What holds where an author names no bounds.
-_SHIPPED: dict[str, tuple[str, str]] = {
-    "latency_p95": ("200ms", "300ms"),
-    "error_rate": ("1%", "3%"),
-    "cpu": ("80%", "90%"),
-    "memory": ("80%", "90%"),
-    "disk": ("80%", "90%"),
-    "expires_in": ("21d", "7d"),
-}
-
-_BELOW = ("expires_in",)
-
-#: The largest bound that a value can reach: shares of a whole end at 100%, and who sees no answer waits no longer.
-_MOST: dict[str, str] = {
-    "error_rate": "100%",
-    "disk": "100%",
-    "cpu": "100000%",
-    "memory": "100%",
-    "expires_in": "36500d",
-    "missing_for": "365d",
-} | dict.fromkeys(("latency_p50", "latency_p90", "latency_p95", "latency_p99"), "5m")
-
 _MINUTE = timedelta(minutes=1)
-
-#: How long a bound must be passed, unless the author says: what ebbs and flows needs time, a date does not.
-_HELD_FOR: dict[str, timedelta] = {"expires_in": timedelta(0), "missing_for": timedelta(0)}
 
 
 def _share(said: object) -> object:
@@ -230,54 +146,48 @@ class Bounds(BaseModel):
     for_: _HeldFor | None = Field(default=None, alias="for")
     hysteresis: Annotated[float, Field(ge=0, lt=1), BeforeValidator(_share, json_schema_input_type=str)] = 0.1
 
-    def threshold(self, metric: str) -> Threshold:
+    def threshold(self, metric: Metric) -> Threshold:
         """The threshold that these bounds are. Raises ValueError, saying what is allowed."""
-        units = (Unit.SECONDS,) if metric in _LATENCIES else _UNITS[metric]
         read = {
-            name: quantity(text, units, at_most=_MOST.get(metric))
+            name: quantity(text, metric.units, at_most=metric.at_most)
             for name in ("warning", "critical")
             if (text := getattr(self, name)) is not None
         }
-        if metric not in _BELOW and any(value <= 0 for value, _ in read.values()):
+        if not metric.below and any(value <= 0 for value, _ in read.values()):
             raise ValueError("a bound of nothing is always passed; write more than 0")
         if len({unit for _, unit in read.values()}) > 1:
             raise ValueError("`warning` and `critical` are of one unit")
         return Threshold(
-            metric=metric,
-            unit=next((unit for _, unit in read.values()), units[0]),
+            metric=metric.name,
+            unit=next((unit for _, unit in read.values()), metric.units[0]),
             warning=read["warning"][0] if "warning" in read else None,
             critical=read["critical"][0] if "critical" in read else None,
-            held_for=_HELD_FOR.get(metric, _MINUTE) if self.for_ is None else self.for_,
+            held_for=metric.held_for if self.for_ is None else self.for_,
             hysteresis=self.hysteresis,
-            below=metric in _BELOW,
+            below=metric.below,
         )
 
 
+def _measurable(check: str) -> str:
+    probes.measuring(check)
+    return check
+
+
 class CheckSpec(BaseModel):
-    """One check under `when`, as it is written; `check()` makes it."""
+    """One check under `when`, as it is written; `made()` makes it. `check_spec` gives it the keys of the probes."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    check: str | None = None
+    check: Annotated[str, AfterValidator(_measurable)] | None = None
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._{}-]{1,100}$")
     every: _Every = timedelta(seconds=15)
     timeout: _Timeout = timedelta(seconds=2)
     window: _Window = _MINUTE
     unknown_after: _UnknownAfter = timedelta(minutes=5)
-    path: str | None = Field(default=None, pattern=r"^/")
-    latency_p50: Bounds | None = None
-    latency_p90: Bounds | None = None
-    latency_p95: Bounds | None = None
-    latency_p99: Bounds | None = None
-    error_rate: Bounds | None = None
-    cpu: Bounds | None = None
-    memory: Bounds | None = None
-    disk: Bounds | None = None
-    expires_in: Bounds | None = None
-    missing_for: Bounds | None = None
 
     def made(self) -> Check:
         """The check that was written. Raises ValueError, saying what is wrong and what is allowed."""
-        kind, where = self._subject()
+        kind, probe = probes.measuring(self.check or "")
+        where = self._subject(probe)
         if self.timeout > self.every:
             raise ValueError("`timeout` is at most `every`: one sample ends before the next begins")
         if self.window > _SAMPLES_IN_A_WINDOW * self.every:
@@ -286,58 +196,66 @@ class CheckSpec(BaseModel):
             )
         if self.every > self.unknown_after:
             raise ValueError("`every` is at most `unknown_after`: between two samples nobody is blind")
-        named = {metric: bounds for metric in _ALL if (bounds := getattr(self, metric)) is not None}
-        strange = [metric for metric in named if metric not in METRICS[kind]]
-        if strange:
-            raise ValueError(f"`{strange[0]}` is not measured there; allowed: {', '.join(METRICS[kind])}")
-        if not named:
-            named = {
-                metric: Bounds(warning=warning, critical=critical)
-                for metric, (warning, critical) in _SHIPPED.items()
-                if metric in METRICS[kind]
-            }
-        if not named:
-            raise ValueError(f"name a bound for {' or '.join(METRICS[kind])}")
         return Check(
             name=self.name or kind,
             kind=kind,
             where=where,
-            thresholds=tuple(_threshold(metric, bounds) for metric, bounds in named.items()),
+            thresholds=tuple(_threshold(metric, bounds) for metric, bounds in self._bounds(probe)),
             every=self.every,
             timeout=self.timeout,
             window=max(self.window, self.every),
             unknown_after=self.unknown_after,
+            measures=probe.METRICS,
         )
 
-    def _subject(self) -> tuple[Kind, str]:
-        """What is looked at, and where."""
-        said = self.check or ""
-        if self.path is not None and said != Kind.HOST:
-            raise ValueError("`path` belongs to `check: host`, for its disk")
-        if said == Kind.HEARTBEAT and self.name is None:
-            raise ValueError("`name` the heartbeat: it is posted to /heartbeats/NAME")
-        if said in (Kind.HEALTH, Kind.PROCESS):
-            return Kind(said), ""
-        if said == Kind.HOST:
-            return Kind.HOST, self.path or "/"
-        if said == Kind.HEARTBEAT:
-            return Kind.HEARTBEAT, self.name or ""
-        scheme = said.partition("://")[0]
-        kind = {"http": Kind.HTTP, "https": Kind.HTTP, "tcp": Kind.TCP, "tls": Kind.TLS}.get(scheme)
-        if kind is None:
-            raise ValueError(
-                f"{said!r:.80} is nothing to check; write http://…, https://…, tcp://HOST:PORT, tls://HOST:PORT, "
-                "health, process, host or heartbeat"
-            )
-        host_and_port(said.replace("{host}", "host"), needs_port=kind is not Kind.HTTP)
-        return kind, said
+    def _subject(self, probe: ProbeKind) -> str:
+        """What is looked at, as the probe understands it."""
+        own = [option.name for option in probes.options(probe)]
+        for other in probes.usable().values():
+            for option in probes.options(other):
+                if option.name not in own and getattr(self, option.name, None) is not None:
+                    raise ValueError(f"`{option.name}` belongs to `check: {other.CHECK[0]}`, {option.what}")
+        options = {name: value for name in own if (value := getattr(self, name, None)) is not None}
+        return probe.subject(Written(self.check or "", self.name, options))
+
+    def _bounds(self, probe: ProbeKind) -> list[tuple[Metric, Bounds]]:
+        """The metrics that count, with the author's bounds, or with the shipped ones where the author names none."""
+        here = {metric.name: metric for metric in probe.METRICS}
+        named = {name: bounds for name in _metric_names() if (bounds := getattr(self, name, None)) is not None}
+        strange = [name for name in named if name not in here]
+        if strange:
+            raise ValueError(f"`{strange[0]}` is not measured there; allowed: {', '.join(here)}")
+        if named:
+            return [(here[name], named[name]) for name in here if name in named]
+        shipped = [metric for metric in probe.METRICS if metric.is_shipped_with_bounds]
+        if not shipped:
+            raise ValueError(f"name a bound for {' or '.join(here)}")
+        return [(metric, Bounds(warning=metric.warning, critical=metric.critical)) for metric in shipped]
 
 
-def _threshold(metric: str, bounds: Bounds) -> Threshold:
+def _threshold(metric: Metric, bounds: Bounds) -> Threshold:
     try:
         return bounds.threshold(metric)
     except ValueError as error:
-        raise ValueError(f"{metric}: {error}") from error
+        raise ValueError(f"{metric.name}: {error}") from error
 
 
-_ALL = tuple(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
+def _metric_names() -> list[str]:
+    return list(dict.fromkeys(metric.name for probe in probes.usable().values() for metric in probe.METRICS))
+
+
+Spec = TypeVar("Spec", bound=CheckSpec)
+
+
+def check_spec(shape: type[Spec]) -> type[Spec]:
+    """The shape with a key for every metric and every option of the probes that there are now."""
+    return _check_spec(shape, registry.current())
+
+
+@lru_cache(maxsize=8)
+def _check_spec(shape: type[Spec], _of: registry.Registry) -> type[Spec]:
+    keys: dict[str, Any] = dict.fromkeys(_metric_names(), (Bounds | None, None))
+    for probe in probes.usable().values():
+        for option in probes.options(probe):
+            keys.setdefault(option.name, (Annotated[str, Field(pattern=option.pattern)] | None, None))
+    return create_model(shape.__name__, __base__=shape, **keys)

@@ -1,13 +1,14 @@
 """`paramedic check`."""
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import typer
 
 from paramedic.catalog import library
 from paramedic.catalog.library import Library
-from paramedic.checks.check import CheckAtTarget, Kind
+from paramedic.checks.check import CheckAtTarget
 from paramedic.checks.threshold import Level, Threshold
 from paramedic.cli.output import (
     AsJson,
@@ -62,12 +63,12 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
     if not places:
         known = sorted({placed.name for _, placed in shelf.placed()})
         raise Negative(f"there is no check {name!r}; there are {', '.join(known) or 'none'}")
-    store = opened(data)[1] if any(placed.check.kind is Kind.HEARTBEAT for placed in places) else None
+    store = cache(lambda: opened(data)[1])
+    if any(placed.check.kind == "heartbeat" for placed in places):
+        store()  # without it nothing of them can be said
 
     def heard(beat: str) -> timedelta | None:
-        if store is None:
-            return None
-        with store.read() as tx:
+        with store().read() as tx:
             return heartbeats.missing_for(tx, beat)
 
     rows = [row for placed in places for row in _now(placed, heard)]

@@ -1,22 +1,23 @@
 """What looks, and never touches."""
 
+import math
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from paramedic.doors import integration
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
-from paramedic.kinds.faces import TargetKind, TargetReader
+from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
+from paramedic.kinds.probing import Question, Seen
 from paramedic.kinds.registry import Room
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
 
 if TYPE_CHECKING:
-    from paramedic.integrations.probes.host import HostRow
     from paramedic.integrations.probes.tcp import Connection
     from paramedic.transports.http_probe import Probe
     from paramedic.transports.local_process import Use
@@ -129,20 +130,18 @@ def connect(host: str, port: int, timeout: timedelta) -> "Connection":
     return tcp.connect(host, port, timeout)
 
 
-def certificate_expires_at(host: str, port: int, timeout: timedelta) -> datetime:
-    """Until when a TLS server's certificate is good; see `paramedic.integrations.probes.tls`."""
+def measured(kind: str, question: Question) -> Seen:
+    """One look of the probe of this kind: finite raw values by name, and what was seen.
+
+    Raises TemporaryError or PermanentError where nothing could be seen, ValueError where a value is no number.
+    """
     must_be_closed("a target is looked at")
-    from paramedic.integrations.probes import tls
-
-    return tls.expires_at(host, port, timeout)
-
-
-def host_use(path: str) -> "HostRow":
-    """How much of this machine is used; see `paramedic.integrations.probes.host`."""
-    must_be_closed("a target is looked at")
-    from paramedic.integrations.probes import host
-
-    return host.used(path)
+    probe_kind = cast("ProbeKind", registry.current().plugin(Room.PROBES, kind))
+    values, why = probe_kind.look(question)
+    numbers = {name: float(value) for name, value in values.items()}
+    if strange := [name for name, value in numbers.items() if not math.isfinite(value)]:
+        raise ValueError(f"{strange[0]} is {numbers[strange[0]]}")
+    return numbers, str(why)
 
 
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:

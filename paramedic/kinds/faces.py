@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
 from paramedic.alerts.reading import Reading
+from paramedic.kinds.metric import Metric
+from paramedic.kinds.probing import Option, Question, Seen, Written
 from paramedic.remediation.target import Identity, Target
 
 
@@ -125,18 +127,70 @@ def _target_fault(module: ModuleType) -> str | None:
     return None
 
 
-#: What each face must have: a name, and whether it is callable (else it is a text).
-_FACES: Mapping[str, Mapping[str, bool]] = {
-    "sources": {"BODY": False, "EXAMPLE": False, "read": True},
+class ProbeKind(Protocol):
+    """A module of `probes`: measures values of one kind, for the checks of runbooks.
+
+    It may have `OPTIONS: tuple[Option, ...]`, keys that only its checks have.
+    """
+
+    #: What an author writes after `check:`, each a word (`host`) or an address (`tcp://HOST:PORT`), known by its scheme.
+    CHECK: tuple[str, ...]
+
+    #: What is measured, in one line, for the documentation.
+    ABOUT: str
+
+    #: What its checks may give bounds to, in the order in which it is told.
+    METRICS: tuple[Metric, ...]
+
+    @staticmethod
+    def subject(written: Written) -> str:
+        """What is looked at, as `look` needs it; `{host}` in it becomes the target's host. Raises ValueError on nonsense."""
+
+    @staticmethod
+    def look(question: Question) -> Seen:
+        """One look, from any thread: every raw value that the metrics are told from.
+
+        Raises TemporaryError or PermanentError where nothing could be seen; that is no failure of the target.
+        """
+
+
+_Part = tuple[str, Callable[[object], bool]]
+
+
+def _tuple_of(kind: type, words: str, *, least: int = 1) -> _Part:
+    return (
+        words,
+        lambda found: isinstance(found, tuple) and len(found) >= least and all(isinstance(one, kind) for one in found),
+    )
+
+
+_TEXT: _Part = ("text", lambda found: isinstance(found, str))
+_CALLABLE: _Part = ("function or class", callable)
+
+#: What each face must have: a name, and what it must be, in words and as a question.
+_FACES: Mapping[str, Mapping[str, _Part]] = {
+    "sources": {"BODY": _TEXT, "EXAMPLE": _TEXT, "read": _CALLABLE},
     "targets": {
-        "LABEL": False,
-        "name_of": True,
-        "address_of": True,
-        "running": True,
-        "restarted": True,
-        "Reader": True,
-        "Changer": True,
+        "LABEL": _TEXT,
+        "name_of": _CALLABLE,
+        "address_of": _CALLABLE,
+        "running": _CALLABLE,
+        "restarted": _CALLABLE,
+        "Reader": _CALLABLE,
+        "Changer": _CALLABLE,
     },
+    "probes": {
+        "CHECK": _tuple_of(str, "tuple of texts"),
+        "ABOUT": _TEXT,
+        "METRICS": _tuple_of(Metric, "tuple of Metric"),
+        "subject": _CALLABLE,
+        "look": _CALLABLE,
+    },
+}
+
+#: What it may have, and what it must be then.
+_OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
+    "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0)},
 }
 
 #: What else is wrong with a module whose names are all there, in words.
@@ -145,12 +199,10 @@ _FAULTS: Mapping[str, Callable[[ModuleType], str | None]] = {"targets": _target_
 
 def missing(room: str, module: ModuleType) -> str | None:
     """What the module lacks of its room's face, in words; None where it is whole."""
-    for name, is_callable in _FACES.get(room, {}).items():
-        found = getattr(module, name, None)
-        if is_callable and not callable(found):
-            return f"it has no function or class {name!r}"
-        if not is_callable and not isinstance(found, str):
-            return f"it has no text {name!r}"
+    optional = {name: part for name, part in _OPTIONAL.get(room, {}).items() if hasattr(module, name)}
+    for name, (words, fits) in {**_FACES.get(room, {}), **optional}.items():
+        if not fits(getattr(module, name, None)):
+            return f"it has no {words} {name!r}"
     fault = _FAULTS.get(room)
     return None if fault is None else fault(module)
 

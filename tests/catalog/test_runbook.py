@@ -15,7 +15,7 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.catalog import library
 from paramedic.catalog.runbook import AtOnce, Budget, Mode, Runbook, parse, schema
 from paramedic.catalog.services import Services, parse_services
-from paramedic.checks.check import CheckSpec
+from paramedic.checks.check import CheckSpec, check_spec
 from paramedic.demo.folder import write
 from paramedic.demo.world import World
 from paramedic.remediation.remedy import Verb
@@ -51,7 +51,7 @@ def test_the_shipped_runbooks_have_nothing_wrong_and_observe() -> None:
 
 def test_the_shipped_check_writes_out_the_bounds_that_hold_where_none_are_written() -> None:
     [check] = library.load(ROOT / "runbooks").runbooks["tracking-api-slow"].checks
-    assert check == CheckSpec(check="health").made()
+    assert check == check_spec(CheckSpec)(check="health").made()
 
 
 def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:

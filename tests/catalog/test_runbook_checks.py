@@ -10,7 +10,7 @@ import pytest
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.catalog.runbook import Runbook, parse
 from paramedic.catalog.services import Services, parse_services
-from paramedic.checks.check import CheckAtTarget, Kind
+from paramedic.checks.check import CheckAtTarget
 from paramedic.checks.threshold import Level
 from paramedic.text.yaml_document import BadDocument
 
@@ -73,7 +73,7 @@ def test_the_checks_that_the_documentation_shows_are_ones() -> None:
 
 def test_its_checks_stand_beside_its_alerts(one: Runbook) -> None:
     assert [matcher.alert for matcher in one.matchers] == ["TrackingApiLatency"]
-    assert [check.kind for check in one.checks] == [Kind.HTTP, Kind.TLS]
+    assert [check.kind for check in one.checks] == ["http", "tls"]
     assert one.verify.metrics == ("latency_p95",)
     assert one.group == "web"
     assert parse(TEXT.replace("group: web\n", ""), "r.md").group == "default"
@@ -89,7 +89,7 @@ def test_its_checks_stand_beside_its_alerts(one: Runbook) -> None:
         ),
         ("warning: 200ms", "warning: fast", "r.md:6:5: when.1: latency_p95: 'fast': write a duration: 200ms"),
         ("warning: 200ms", "warnin: 200ms", "when.1.latency_p95.warnin: no such key"),
-        ("check: http://{host}:8080/health", "check: htp://x", "when.1: 'htp://x' is nothing to check"),
+        ("check: http://{host}:8080/health", "check: htp://x", "when.1.check: 'htp://x' is nothing to check"),
         ("alert: TrackingApiLatency", "alert: TrackingApiLatency\n    every: 5s", "`every` belongs to a check"),
         ("alert: TrackingApiLatency", "every: 5s", "name either an `alert` or a `check`"),
         ("check: tls://{host}:443\n", "check: http://x/\n", "`expires_in` is not measured there"),

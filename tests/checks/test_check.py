@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from paramedic.alerts.alert import Alert, Severity, Status
-from paramedic.checks.check import Check, CheckAtTarget, CheckSpec, Kind, Sample, percentile
+from paramedic.checks.check import Check, CheckAtTarget, CheckSpec, Sample, check_spec
 from paramedic.checks.threshold import Level, Threshold
+from paramedic.kinds.metric import percentile
 from paramedic.remediation.target import Target
 from paramedic.text.quantity import Unit
 
@@ -20,7 +21,7 @@ TARGET = Target("web-1/tracking-api", "tracking-api", "web-1", "supervisord", "t
 
 
 def made(**words: Any) -> Check:
-    return CheckSpec(**words).made()
+    return check_spec(CheckSpec)(**words).made()
 
 
 def bounds(check: Check) -> dict[str, tuple[float | None, float | None]]:
@@ -42,7 +43,7 @@ def test_a_check_is_what_its_author_wrote() -> None:
         timeout="1s",
         window="30s",
     )
-    assert (one.kind, one.where, one.name) == (Kind.HTTP, "http://tracking.internal/health", "http")
+    assert (one.kind, one.where, one.name) == ("http", "http://tracking.internal/health", "http")
     assert (one.every, one.timeout, one.window) == (5 * SECOND, SECOND, 30 * SECOND)
     assert one.thresholds == (Threshold("latency_p95", Unit.SECONDS, 0.25, None, 120 * SECOND, 0.05),)
 

@@ -10,8 +10,9 @@ import pytest
 from certificates import showing
 from fake_service import Service, service, target
 
-from paramedic.checks.check import Check, CheckSpec, Kind, Sample
+from paramedic.checks.check import Check, CheckSpec, Sample, check_spec
 from paramedic.doors import reading
+from paramedic.integrations.probes import host
 from paramedic.remediation.target import Identity
 from paramedic.sampling import measurement
 
@@ -25,7 +26,7 @@ def look(check: Check, *, health: str | None = None, heard: timedelta | None = N
 
 
 def made(**words: Any) -> Check:
-    return CheckSpec(**words).made()
+    return check_spec(CheckSpec)(**words).made()
 
 
 def test_a_service_that_is_well_has_its_latency(service: Service) -> None:
@@ -125,7 +126,7 @@ def test_a_check_that_fails_itself_is_unknown(monkeypatch: pytest.MonkeyPatch) -
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setitem(measurement._LOOKS, Kind.HOST, broken)
+    monkeypatch.setattr(host, "look", broken)
     assert look(made(check="host")) == Sample(NOW, None, "the check itself failed: RuntimeError: a bug")
 
 

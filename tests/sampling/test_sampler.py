@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from fake_service import target
 
-from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample
+from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample, check_spec
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.sampling.sampler import ControlProbes, Sampling, Seen
 
@@ -16,7 +16,7 @@ GOOD = Seen(Sample(utc_now(), {"latency": 0.1, "error": 0.0}, "well"), blind=Fal
 
 
 def placed(name: str, every: str = "50ms") -> CheckAtTarget:
-    made = CheckSpec(check="health", name=name, every=every, timeout="20ms").made()
+    made = check_spec(CheckSpec)(check="health", name=name, every=every, timeout="20ms").made()
     return CheckAtTarget("r", made, target())
 
 

@@ -6,6 +6,31 @@ from datetime import timedelta
 import psutil
 
 from paramedic.errors import PermanentError
+from paramedic.kinds.metric import CPU, MEMORY, Metric
+from paramedic.kinds.probing import Option, Question, Seen, Written
+from paramedic.text.quantity import Unit
+
+CHECK = ("host",)
+ABOUT = "the machine that Paramedic runs on; `path: /var` names the disk"
+METRICS = (CPU, MEMORY, Metric("disk", (Unit.PERCENT,), warning="80%", critical="90%", at_most="100%"))
+OPTIONS = (Option("path", "^/", "for its disk"),)
+
+
+def subject(written: Written) -> str:
+    """A path on the disk that is measured."""
+    return written.options.get("path", "/")
+
+
+def look(question: Question) -> Seen:
+    """How much is used now. Raises PermanentError where there is no such path."""
+    use = used(question.where)
+    values = {
+        "cpu": use.cpu_percent,
+        "memory": float(use.memory),
+        "memory_percent": use.memory_percent,
+        "disk": use.disk_percent,
+    }
+    return values, f"this machine, the disk of {question.where}"
 
 
 @dataclass(frozen=True, slots=True)

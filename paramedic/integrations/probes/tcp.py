@@ -6,10 +6,28 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from paramedic.errors import PermanentError
+from paramedic.kinds.metric import EXCHANGE
+from paramedic.kinds.probing import Question, Seen, Written, measured
 from paramedic.machine.clock import spoken
 from paramedic.remediation import probe_answer
 from paramedic.remediation.health import Sight
+from paramedic.text.address import host_and_port
 from paramedic.text.sanitize import one_line
+
+CHECK = ("tcp://HOST:PORT",)
+ABOUT = "one connection: one that is not accepted is an error"
+METRICS = EXCHANGE
+
+
+def subject(written: Written) -> str:
+    """The address itself. Raises ValueError where it has no host or no port."""
+    host_and_port(written.check.replace("{host}", "host"))
+    return written.check
+
+
+def look(question: Question) -> Seen:
+    """Connect once; `paramedic.remediation.probe_answer` decides what is failing, and what says that we cannot see."""
+    return measured(connect(*host_and_port(question.where), question.timeout))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,40 @@ from datetime import UTC, datetime, timedelta
 from cryptography.x509 import load_der_x509_certificate
 
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.metric import Metric
+from paramedic.kinds.probing import Question, Seen, Written
 from paramedic.machine.clock import spoken
+from paramedic.text.address import host_and_port
+from paramedic.text.quantity import Unit
 from paramedic.text.sanitize import one_line
+
+CHECK = ("tls://HOST:PORT",)
+ABOUT = "how long the certificate is still good, whether or not anybody trusts it"
+METRICS = (
+    Metric(
+        "expires_in",
+        (Unit.SECONDS,),
+        below=True,
+        warning="21d",
+        critical="7d",
+        at_most="36500d",
+        held_for=timedelta(0),  # what ebbs and flows needs time to be believed, a date does not
+    ),
+)
+
+
+def subject(written: Written) -> str:
+    """The address itself. Raises ValueError where it has no host or no port."""
+    host_and_port(written.check.replace("{host}", "host"))
+    return written.check
+
+
+def look(question: Question) -> Seen:
+    """How long the certificate is good. Raises TemporaryError or PermanentError where none was shown."""
+    ends = expires_at(*host_and_port(question.where), question.timeout)
+    return {
+        "expires_in": (ends - question.now).total_seconds()
+    }, f"the certificate is good until {ends:%Y-%m-%d %H:%M} UTC"
 
 
 def expires_at(host: str, port: int, timeout: timedelta) -> datetime:

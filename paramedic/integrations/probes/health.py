@@ -1,0 +1,23 @@
+"""The target's own health address, asked as `http` asks."""
+
+from paramedic.errors import PermanentError
+from paramedic.kinds.metric import EXCHANGE
+from paramedic.kinds.probing import Question, Seen, Written, measured
+from paramedic.transports import http_probe
+
+CHECK = ("health",)
+ABOUT = "one GET of the target's `health` in services.yaml, as `http://…`"
+METRICS = EXCHANGE
+
+
+def subject(_written: Written) -> str:
+    """Nothing: the target knows its address."""
+    return ""
+
+
+def look(question: Question) -> Seen:
+    """Ask once. Raises PermanentError also where services.yaml names no address."""
+    health = question.target.health
+    if health is None:
+        raise PermanentError(f"services.yaml names no health address for {question.target.id}")
+    return measured(http_probe.probe(health, question.timeout))

@@ -1,0 +1,21 @@
+"""An HTTP address: how long one GET takes, and whether a whole answer says that all is well."""
+
+from paramedic.kinds.metric import EXCHANGE
+from paramedic.kinds.probing import Question, Seen, Written, measured
+from paramedic.text.address import host_and_port
+from paramedic.transports import http_probe
+
+CHECK = ("http://…", "https://…")
+ABOUT = "one GET: anything but a whole 2xx in time is an error"
+METRICS = EXCHANGE
+
+
+def subject(written: Written) -> str:
+    """The address itself. Raises ValueError where it has no host."""
+    host_and_port(written.check.replace("{host}", "host"), needs_port=False)
+    return written.check
+
+
+def look(question: Question) -> Seen:
+    """Ask once; `paramedic.remediation.probe_answer` decides what is failing, and what says that we cannot see."""
+    return measured(http_probe.probe(question.where, question.timeout))

@@ -1,0 +1,116 @@
+"""A metric of a probe: its unit and bounds, and how its value (a percentile, a share) is told from the samples of a window."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from pydantic import BaseModel
+
+from paramedic.text.quantity import Unit, quantity
+
+#: Whether an exchange failed, 1 or 0, and how long it took, in seconds, also where it failed.
+ERROR, LATENCY = "error", "latency"
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+#: Keys of a check that mean something else.
+_TAKEN = ("alert", "check", "made", "name", "every", "timeout", "window", "unknown_after", "path")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric, a key of the checks that measure it. Raises ValueError where its name or its bounds are not allowed."""
+
+    name: str
+    units: tuple[Unit, ...]  # that a bound may be written in
+    below: bool = False  # broken at and under its bounds, not at and over them
+    warning: str | None = None  # the bounds where an author names none, as an author writes them
+    critical: str | None = None
+    at_most: str | None = None  # the largest bound that a value can reach
+    held_for: timedelta = timedelta(minutes=1)  # how long a bound must be passed, unless the author says
+    percentile: int | None = None  # of the raw values in the window, by nearest rank; else the last one counts
+    share: bool = False  # how many in a hundred of the raw values in the window, each 1 or 0, are 1
+    raw: Mapping[Unit, str] = field(default_factory=dict, hash=False)  # the raw value, where it has another name
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name in _TAKEN or hasattr(BaseModel, self.name):
+            raise ValueError(f"a metric cannot be called {self.name!r:.80}: it is a key of a check")
+        if not self.units:
+            raise ValueError(f"the metric {self.name} has no unit")
+        if (self.percentile is not None or self.share) and any(self.of(unit) == self.name for unit in self.units):
+            raise ValueError(f"the metric {self.name} is of a window: its raw value has another name")
+        for bound in (self.warning, self.critical):
+            if bound is not None:
+                quantity(bound, self.units, at_most=self.at_most)
+
+    @property
+    def is_shipped_with_bounds(self) -> bool:
+        """Whether it counts in a check that names no metric."""
+        return self.warning is not None or self.critical is not None
+
+    def of(self, unit: Unit) -> str:
+        """The name of the raw value that it is told from."""
+        return self.raw.get(unit, self.name)
+
+    def value(self, window: Sequence[Mapping[str, float]], unit: Unit) -> float | None:
+        """What these raw values, oldest first, say; None where the last of them do not have it."""
+        name = self.of(unit)
+        if not self.share and self.percentile is None:
+            return window[-1].get(name) if window else None
+        values = [one[name] for one in window if name in one]
+        if not values:
+            return None
+        return 100 * sum(values) / len(values) if self.percentile is None else percentile(values, self.percentile)
+
+
+def percentile(values: Sequence[float], rank: int) -> float:
+    """By nearest rank: the smallest value that at least `rank` percent of them do not exceed. Of none: ValueError."""
+    if not values:
+        raise ValueError("a percentile of nothing")
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(rank / 100 * len(ordered)) - 1)]
+
+
+def _latency(rank: int, warning: str | None = None, critical: str | None = None) -> Metric:
+    return Metric(
+        f"latency_p{rank}",
+        (Unit.SECONDS,),
+        warning=warning,
+        critical=critical,
+        at_most="5m",  # who sees no answer waits no longer
+        percentile=rank,
+        raw={Unit.SECONDS: LATENCY},
+    )
+
+
+#: What every exchange with a server is measured by; its probe tells the raw values LATENCY and ERROR.
+EXCHANGE = (
+    _latency(50),
+    _latency(90),
+    _latency(95, "200ms", "300ms"),
+    _latency(99),
+    Metric(
+        "error_rate",
+        (Unit.PERCENT,),
+        warning="1%",
+        critical="3%",
+        at_most="100%",
+        share=True,
+        raw={Unit.PERCENT: ERROR},
+    ),
+)
+
+#: Of a process, 100% is one core; of a machine, all of them.
+CPU = Metric("cpu", (Unit.PERCENT,), warning="80%", critical="90%", at_most="100000%")
+
+#: A size, or a share of the machine's; its probe tells `memory` in bytes, and `memory_percent`.
+MEMORY = Metric(
+    "memory",
+    (Unit.BYTES, Unit.PERCENT),
+    warning="80%",
+    critical="90%",
+    at_most="100%",
+    raw={Unit.PERCENT: "memory_percent"},
+)

@@ -1,0 +1,86 @@
+"""What a probe is asked, and what it answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from paramedic.errors import PermanentError
+from paramedic.kinds.metric import ERROR, LATENCY
+from paramedic.remediation.health import Sight
+from paramedic.remediation.target import Target
+
+#: Raw values by name, and what was seen, in words.
+Seen = tuple[Mapping[str, float], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A key that only the checks of one probe have: a text of the author's."""
+
+    name: str
+    pattern: str  # that the text must match, as a regular expression
+    what: str  # what it is for, in words: `for its disk`
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the author wrote of a check: the value of `check:`, its `name`, and the probe's own options."""
+
+    check: str
+    name: str | None
+    options: Mapping[str, str]
+
+
+class ProcessUse(Protocol):
+    """What one process uses."""
+
+    @property
+    def cpu_percent(self) -> float:
+        """Of one core."""
+
+    @property
+    def rss(self) -> int:
+        """Bytes."""
+
+    @property
+    def memory_percent(self) -> float:
+        """Of the machine's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One look that is to be taken."""
+
+    where: str  # what `subject` answered, with the target's host for `{host}`
+    target: Target
+    timeout: timedelta
+    now: datetime
+    process_use: Callable[[], tuple[ProcessUse, str]]  # of the target's; raises TemporaryError or PermanentError
+    last_heard: Callable[[str], timedelta | None]  # how long ago a heartbeat was heard; None: never
+
+
+class Exchange(Protocol):
+    """One try to have an answer from somebody."""
+
+    @property
+    def sight(self) -> Sight:
+        """What it showed."""
+
+    @property
+    def took_ms(self) -> float:
+        """How long it took."""
+
+    @property
+    def why(self) -> str:
+        """What was seen, in words."""
+
+
+def measured(seen: Exchange) -> Seen:
+    """The raw values of `paramedic.kinds.metric.EXCHANGE`, and what was seen.
+
+    Raises PermanentError where we could not see: such an exchange is neither slow nor an error.
+    """
+    if seen.sight is Sight.UNKNOWN:
+        raise PermanentError(seen.why)
+    return {LATENCY: seen.took_ms / 1000, ERROR: float(seen.sight is Sight.FAILING)}, seen.why

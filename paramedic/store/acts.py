@@ -15,6 +15,7 @@ from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx, approvals, claims, incidents, maintenance, pauses
 from paramedic.store.claims import Claim
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import acts, grants
 from paramedic.store.tables import incidents as incident_rows
 from paramedic.store.trail import append
@@ -329,3 +330,13 @@ def cures(tx: Tx, target: str, within: timedelta) -> int:
         acts.c.target == target, acts.c.result == "cured", acts.c.closed_at > tx.now - within
     )
     return tx.conn.execute(query).scalar_one()
+
+
+FACTS = (
+    TableFacts(
+        table=acts,
+        restore=Unchanged("one without its outcome stays open and blocks its target"),
+        retention=Unchanged("cooldowns and budgets are counted from them, and reports show them"),
+        times=((acts.c.deadline_at, acts.c.result.is_(None)),),
+    ),
+)

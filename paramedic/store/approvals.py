@@ -5,13 +5,14 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, select, true, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.machine.clock import iso
 from paramedic.remediation.approval import FORM, Answer, Approval, life
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx, messages, trail
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import approvals, incidents
 from paramedic.store.trail import append
 
@@ -251,3 +252,17 @@ def _all(rows: Sequence[Row[Any]]) -> list[Approval]:
 def _approval(row: Row[Any]) -> Approval:
     values = {field: getattr(row, field) for field in Approval.__slots__}
     return Approval(**values | {"state": Answer(row.state), "identity": Identity(**row.identity)})
+
+
+FACTS = (
+    TableFacts(
+        table=approvals,
+        restore=Unchanged("what was asked is void with the handing over of its incident"),
+        retention=Unchanged("kept with their incident"),
+        times=(
+            (approvals.c.asked_at, approvals.c.state == "asked"),
+            (approvals.c.expires_at, approvals.c.state == "asked"),
+            (approvals.c.resume_at, true()),
+        ),
+    ),
+)

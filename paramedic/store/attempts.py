@@ -8,6 +8,7 @@ from sqlalchemy import Row, exists, func, insert, or_, select, update
 
 from paramedic.incidents.incident import State
 from paramedic.store import Tx, approvals, incidents, outbox
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import acts, attempts, grants
 from paramedic.store.tables import incidents as incident_rows
 from paramedic.store.tables import outbox as orders
@@ -192,3 +193,22 @@ def dispatched(tx: Tx, number: int, attempt: int, *, flow_run: str) -> None:
 
 def _attempt(row: Row[Any]) -> Attempt:
     return Attempt(**{field: getattr(row, field) for field in Attempt.__slots__})
+
+
+#: What nobody has heard of for too long, since one of these.
+_WAITED_FROM = (attempts.c.raised_at, attempts.c.dispatched_at, attempts.c.began_at)
+
+FACTS = (
+    TableFacts(
+        table=attempts,
+        restore=Unchanged("they end with the handing over of their incident"),
+        retention=Unchanged("kept with their incident"),
+        times=tuple((column, attempts.c.state == "open") for column in _WAITED_FROM),
+    ),
+    TableFacts(
+        table=grants,
+        restore=Unchanged("they are revoked with the handing over of their incident"),
+        retention=Unchanged("what was consumed is never granted again"),
+        times=(),
+    ),
+)

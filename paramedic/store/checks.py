@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, true, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.checks.chart import Point
@@ -13,6 +13,7 @@ from paramedic.checks.check import SOURCE, CheckAtTarget, Sample
 from paramedic.checks.threshold import CheckState, Level, Threshold, after, begin
 from paramedic.machine.clock import spoken
 from paramedic.store import Tx, inbox, incidents, mass_failure
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import check_samples as samples
 from paramedic.store.tables import check_states as states
@@ -317,3 +318,29 @@ def _state(row: Row[Any]) -> State:
     )
     same = {field: getattr(row, field) for field in State.__slots__ if field != "standing"}
     return State(**same, standing=standing)
+
+
+#: From these a wait is counted, or they are waited for.
+_WAITED_FROM = (
+    states.c.sampled_at,
+    states.c.unknown_since,
+    states.c.warning_since,
+    states.c.critical_since,
+    states.c.stale_at,
+    states.c.alert_said_at,
+)
+
+FACTS = (
+    TableFacts(
+        table=states,
+        restore=Unchanged("the next samples say where they stand"),
+        retention=Unchanged("one row for each metric of a check at a target"),
+        times=tuple((column, true()) for column in _WAITED_FROM),
+    ),
+    TableFacts(
+        table=samples,
+        restore=Unchanged("they were seen then"),
+        retention=Unchanged("of each check at each target the newest KEEP are kept by who writes them"),
+        times=(),
+    ),
+)

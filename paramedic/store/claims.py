@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, insert, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, insert, select, update
 
 from paramedic.incidents.incident import name
 from paramedic.store import Tx, generation
+from paramedic.store.facts import Restoration, TableFacts, Unchanged
 from paramedic.store.tables import claims
 from paramedic.store.trail import append
 
@@ -126,3 +127,21 @@ def any_held(tx: Tx) -> bool:
 
 def _held(tx: Tx) -> ColumnElement[bool]:
     return and_(claims.c.released.is_(False), claims.c.lease_until > tx.now)
+
+
+def _release(tx: Tx, restoration: Restoration) -> None:
+    """Nobody holds a claim any more, and tokens go on above all that were ever given."""
+    token = first_token(restoration.generation)
+    tx.conn.execute(
+        update(claims).values(released=True, token=case((claims.c.token < token, token), else_=claims.c.token))
+    )
+
+
+FACTS = (
+    TableFacts(
+        table=claims,
+        restore=_release,
+        retention=Unchanged("one row a target, and its token only grows"),
+        times=((claims.c.lease_until, ~claims.c.released),),
+    ),
+)

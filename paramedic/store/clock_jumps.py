@@ -2,54 +2,16 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Column, ColumnElement, insert, select, true, type_coerce, update
+from sqlalchemy import BigInteger, Column, ColumnElement, insert, select, type_coerce, update
 
 from paramedic.machine.clock import from_iso, spoken
 from paramedic.store import Tx
-from paramedic.store.tables import (
-    acts,
-    approvals,
-    attempts,
-    check_states,
-    claims,
-    clocks,
-    heartbeats,
-    inbox,
-    incidents,
-    leases,
-    messages,
-    outbox,
-    trail,
-)
+from paramedic.store.facts import TableFacts, Unchanged, declared
+from paramedic.store.tables import clocks, trail
 from paramedic.store.trail import append
 
 #: A correction up to this is no jump: no timer is so exact.
 TOLERANCE = timedelta(seconds=5)
-
-#: Every moment that something waits for, or that a wait is counted from, while it does.
-_TIMERS: tuple[tuple[Column[datetime], ColumnElement[bool]], ...] = (
-    (inbox.c.look_again_at, inbox.c.state == "held"),
-    (outbox.c.due_at, outbox.c.state == "waiting"),
-    (attempts.c.raised_at, attempts.c.state == "open"),
-    (attempts.c.dispatched_at, attempts.c.state == "open"),
-    (attempts.c.began_at, attempts.c.state == "open"),
-    (claims.c.lease_until, ~claims.c.released),
-    (acts.c.deadline_at, acts.c.result.is_(None)),
-    (approvals.c.asked_at, approvals.c.state == "asked"),
-    (approvals.c.expires_at, approvals.c.state == "asked"),
-    (approvals.c.resume_at, true()),
-    (messages.c.due_at, messages.c.state == "due"),
-    (messages.c.sending_until, messages.c.state == "sending"),
-    (incidents.c.acknowledged_at, incidents.c.state == "acknowledged"),
-    (leases.c.until, true()),
-    (heartbeats.c.at, true()),
-    (check_states.c.sampled_at, true()),
-    (check_states.c.unknown_since, true()),
-    (check_states.c.warning_since, true()),
-    (check_states.c.critical_since, true()),
-    (check_states.c.stale_at, true()),
-    (check_states.c.alert_said_at, true()),
-)
 
 
 def in_step(tx: Tx, boot: str, steady: float) -> bool:
@@ -74,7 +36,7 @@ def keep_pace(tx: Tx, boot: str, steady: float) -> timedelta:
         back = known - started
     if back <= TOLERANCE:
         return timedelta(0)
-    for column, runs in _TIMERS:
+    for column, runs in (time for facts in declared() for time in facts.times):
         _move(tx, column, runs, back)
     _move(tx, clocks.c.started_at, clocks.c.boot != boot, back)  # the same clock went back for every machine
     append(
@@ -104,3 +66,14 @@ def _last_entry(tx: Tx) -> datetime:
 def _move(tx: Tx, column: Column[datetime], runs: ColumnElement[bool], back: timedelta) -> None:
     earlier = type_coerce(column, BigInteger) - back // timedelta(microseconds=1)
     tx.conn.execute(update(column.table).where(runs, column.is_not(None)).values({column: earlier}))
+
+
+FACTS = (
+    TableFacts(
+        table=clocks,
+        restore=Unchanged("a machine that started meanwhile adds its own row"),
+        retention=Unchanged("one row a start of a machine"),
+        # `keep_pace` moves them itself: by whose clock it went back decides which.
+        times=(),
+    ),
+)

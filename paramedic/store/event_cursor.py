@@ -3,6 +3,7 @@
 from sqlalchemy import insert, select, update
 
 from paramedic.store import Tx
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import told
 
 _PREFECT = "prefect"
@@ -19,3 +20,13 @@ def hears(tx: Tx, seq: int) -> None:
         tx.conn.execute(insert(told).values(listener=_PREFECT, seq=seq))
     else:
         tx.conn.execute(update(told).where(told.c.listener == _PREFECT, told.c.seq < seq).values(seq=seq))
+
+
+FACTS = (
+    TableFacts(
+        table=told,
+        restore=Unchanged("what Prefect heard of before it hears again: its key is of the next generation"),
+        retention=Unchanged("one row a listener"),
+        times=(),
+    ),
+)

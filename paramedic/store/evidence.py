@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, insert, select
 
+from paramedic.incidents.incident import State
 from paramedic.store import Tx, as_dict
-from paramedic.store.tables import evidence
+from paramedic.store.facts import Cutoffs, TableFacts, Unchanged
+from paramedic.store.tables import evidence, incidents
 
 
 def add(tx: Tx, number: int, attempt: int, *, kind: str, taken_at: datetime, body: str) -> None:
@@ -18,3 +20,19 @@ def of(tx: Tx, number: int) -> list[dict[str, Any]]:
     """All that was seen, oldest first: kind, taken_at, attempt, body."""
     query = select(evidence).where(evidence.c.incident == number).order_by(evidence.c.id)
     return [as_dict(row) for row in tx.conn.execute(query)]
+
+
+def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:
+    """Of incidents that ended long ago."""
+    over = select(incidents.c.number).where(incidents.c.state == State.RESOLVED, incidents.c.ended_at < cutoffs.ended)
+    return evidence.c.incident.in_(over)
+
+
+FACTS = (
+    TableFacts(
+        table=evidence,
+        restore=Unchanged("it was seen then"),
+        retention=_too_old,
+        times=(),
+    ),
+)

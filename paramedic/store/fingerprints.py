@@ -2,13 +2,15 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.alerts.alert import Alert, Status
 from paramedic.alerts.last_word import LastWord
+from paramedic.incidents.incident import State
 from paramedic.store import Tx
-from paramedic.store.tables import fingerprints
+from paramedic.store.facts import Cutoffs, TableFacts, Unchanged
+from paramedic.store.tables import fingerprints, incident_alerts, incidents
 
 #: Built once, as every alert asks it: building a statement costs more than running it.
 _LAST_WORD = select(fingerprints).where(fingerprints.c.fingerprint == bindparam("of"))
@@ -26,3 +28,23 @@ def remember(tx: Tx, alert: Alert, *, heard_at: datetime | None = None) -> None:
     dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(fingerprints).values(fingerprint=alert.fingerprint, **values)
     tx.conn.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=values))
+
+
+def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:
+    """It began long ago, was not said since, and is no part of an incident that goes on."""
+    still_open = select(incidents.c.number).where(incidents.c.state != State.RESOLVED)
+    said_since = exists().where(
+        incident_alerts.c.fingerprint == fingerprints.c.fingerprint,
+        or_(incident_alerts.c.last_seen >= cutoffs.received, incident_alerts.c.incident.in_(still_open)),
+    )
+    return and_(fingerprints.c.starts_at < cutoffs.received, ~said_since)
+
+
+FACTS = (
+    TableFacts(
+        table=fingerprints,
+        restore=Unchanged("the last word that is known counts, and its sender says a newer one again"),
+        retention=_too_old,
+        times=(),
+    ),
+)

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.errors import Refused
 from paramedic.store import Tx
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import heartbeats
 
 #: More names than this are a mistake of a sender.
@@ -28,3 +29,13 @@ def missing_for(tx: Tx, name: str) -> timedelta | None:
     """How long ago it was heard last; None if never."""
     at = tx.conn.execute(select(heartbeats.c.at).where(heartbeats.c.name == name)).scalar_one_or_none()
     return None if at is None else max(timedelta(0), tx.now - at)
+
+
+FACTS = (
+    TableFacts(
+        table=heartbeats,
+        restore=Unchanged("who is silent since then is found silent"),
+        retention=Unchanged("at most MOST names"),
+        times=((heartbeats.c.at, true()),),
+    ),
+)

@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, TextClause, and_, bindparam, func, insert, or_, select, text, update
 
 from paramedic.alerts.alert import Alert, Severity
+from paramedic.incidents.incident import State
 from paramedic.store import Serialized, Store, Tx, as_dict, quarantine
+from paramedic.store.facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.messages import queue_trouble
 from paramedic.store.quarantine import BODY_LIMIT, Unreadable
-from paramedic.store.tables import inbox
+from paramedic.store.tables import inbox, incidents
 from paramedic.text.redaction import redact, redact_start, redacted
 
 
@@ -262,3 +264,23 @@ def listed(
     if incident is not None:
         query = query.where(inbox.c.incident == incident)
     return [as_dict(row) for row in tx.conn.execute(query)]
+
+
+def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:
+    """Decided long ago; what an incident that is not over got stays."""
+    still_open = select(incidents.c.number).where(incidents.c.state != State.RESOLVED)
+    return and_(
+        inbox.c.state == "triaged",
+        inbox.c.triaged_at < cutoffs.received,
+        or_(inbox.c.incident.is_(None), inbox.c.incident.not_in(still_open)),
+    )
+
+
+FACTS = (
+    TableFacts(
+        table=inbox,
+        restore=Unchanged("an alert without a decision gets one as ever"),
+        retention=_too_old,
+        times=((inbox.c.look_again_at, inbox.c.state == "held"),),
+    ),
+)

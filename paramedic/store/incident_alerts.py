@@ -12,6 +12,7 @@ from paramedic.alerts.alert_object import object_of, shown_name
 from paramedic.incidents.incident import Incident, State, name
 from paramedic.incidents.outcome import Ending
 from paramedic.store import Tx, as_dict
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.incidents import get
 from paramedic.store.tables import incident_alerts, incidents, runbook_versions
 from paramedic.text.redaction import redacted
@@ -205,3 +206,13 @@ def cured(tx: Tx, alert: Alert, *, service: str, target: str, runbook: str | Non
     if last.ending not in (Ending.RECOVERED, Ending.REMEDIATED) or last.ended_at is None:
         return None
     return number, last.ended_at
+
+
+FACTS = (
+    TableFacts(
+        table=incident_alerts,
+        restore=Unchanged("they are what the incident was opened for"),
+        retention=Unchanged("kept with their incident"),
+        times=(),
+    ),
+)

@@ -79,6 +79,12 @@ def listed(
     return [_incident(tx, row) for row in tx.conn.execute(query)]
 
 
+def numbers(tx: Tx, *states: State) -> list[int]:
+    """The incidents in one of these states, oldest first."""
+    query = select(incidents.c.number).where(incidents.c.state.in_(states)).order_by(incidents.c.number)
+    return list(tx.conn.execute(query).scalars())
+
+
 def services(tx: Tx) -> set[str]:
     """Every service that ever had an incident."""
     return set(tx.conn.execute(select(incidents.c.service).distinct()).scalars())

@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.store import Tx
+from paramedic.store.facts import Restoration, TableFacts, Unchanged
 from paramedic.store.tables import leases
 
 #: What the lease of a flow run begins with, that a responder has: its id follows. A claim's holder is called so, too.
@@ -43,3 +44,18 @@ def run_out(tx: Tx, prefix: str) -> list[tuple[str, str]]:
     """Name and holder of the leases of this kind that ended without being given back."""
     query = select(leases.c.name, leases.c.holder).where(leases.c.name.startswith(prefix), leases.c.until <= tx.now)
     return [(row.name, row.holder) for row in tx.conn.execute(query)]
+
+
+def _give_back(tx: Tx, _: Restoration) -> None:
+    """Whoever had one is a process of before."""
+    tx.conn.execute(delete(leases))
+
+
+FACTS = (
+    TableFacts(
+        table=leases,
+        restore=_give_back,
+        retention=Unchanged("one that ended is taken over, or given back by who finds it"),
+        times=((leases.c.until, true()),),
+    ),
+)

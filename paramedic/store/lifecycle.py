@@ -12,13 +12,16 @@ from paramedic.incidents.incident import IllegalMove, Incident, State, move
 from paramedic.incidents.incident import reopen as reopened
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import spoken
-from paramedic.store import Tx, inbox, incident_alerts, messages
+from paramedic.remediation.approval import RESTORE
+from paramedic.store import Tx, acts, approvals, inbox, incident_alerts, incidents, messages
 from paramedic.store.attempts import end_attempts, raise_attempt, rungs_of
+from paramedic.store.facts import Restoration, TableFacts, Unchanged
 from paramedic.store.incident_alerts import Wanted
 from paramedic.store.incidents import climb, get, set_state
 from paramedic.store.joining import judge_severity
 from paramedic.store.runbook_versions import Plan, pin
-from paramedic.store.tables import acts, incidents
+from paramedic.store.tables import acts as act_rows
+from paramedic.store.tables import incidents as incident_rows
 from paramedic.store.trail import append
 
 
@@ -29,7 +32,7 @@ def open_incident(
     if plan is not None:
         pin(tx, plan)
     number: int = tx.conn.execute(
-        insert(incidents)
+        insert(incident_rows)
         .values(
             service=service,
             target=target,
@@ -43,7 +46,7 @@ def open_incident(
             runbook_version=plan.version if plan else None,
             notify=list(plan.notify) if plan else None,
         )
-        .returning(incidents.c.number)
+        .returning(incident_rows.c.number)
     ).scalar_one()
     append(
         tx,
@@ -75,8 +78,8 @@ def reopen(tx: Tx, number: int, alert: Alert, *, reason: str) -> Incident:
     incident = get(tx, number)
     state = reopened(incident.state, incident.ending)
     tx.conn.execute(
-        update(incidents)
-        .where(incidents.c.number == number)
+        update(incident_rows)
+        .where(incident_rows.c.number == number)
         .values(state=state, ending=None, because=None, ended_at=None, reopened_at=tx.now)
     )
     messages.withdraw(tx, number, kind="news")
@@ -114,8 +117,8 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
     end_attempts(tx, number, "closed")
     messages.withdraw(tx, number)
     tx.conn.execute(
-        update(acts)
-        .where(acts.c.incident == number, acts.c.result.is_(None))
+        update(act_rows)
+        .where(act_rows.c.incident == number, act_rows.c.result.is_(None))
         .values(result="decided", why=f"decided by {actor}", closed_at=tx.now)
     )
     set_state(tx, incident, State.RESOLVED, ending=outcome.ending, because=outcome.because, ended_at=tx.now)
@@ -147,7 +150,9 @@ def _ask_again(tx: Tx, incident: Incident) -> None:
 
 def _give_notice(tx: Tx, number: int, happened: str) -> None:
     """Tell the channels that the incident's runbook named."""
-    row = tx.conn.execute(select(incidents.c.policy, incidents.c.notify).where(incidents.c.number == number)).one()
+    row = tx.conn.execute(
+        select(incident_rows.c.policy, incident_rows.c.notify).where(incident_rows.c.number == number)
+    ).one()
     for way in row.notify or ():
         messages.queue_notice(tx, incident=number, policy=row.policy, way=way, happened=happened.replace("_", " "))
 
@@ -237,3 +242,29 @@ def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:
         reason=f"{who} has had it for {spoken(after)}, and it is not over: {who} is told first, then the rungs climb on",
     )
     return True
+
+
+def _restore(tx: Tx, restoration: Restoration) -> None:
+    """What automation had goes to a person, and what people were being told of is told from the first rung again."""
+    climbing = incidents.numbers(tx, State.HANDED_OVER)
+    for number in incidents.numbers(tx, State.OPEN, State.WORKING):
+        waits = approvals.asked(tx, number)
+        if waits is not None:
+            approvals.expire(tx, waits.id, actor="restore", how=RESTORE)
+        unsettled = acts.open_on(tx, get(tx, number).target)
+        known = f"; {unsettled.words} has no outcome" if unsettled is not None else ""
+        because = f"{restoration.reason}: what became of it since is not known{known}"
+        hand_over(tx, number, Outcome(Ending.HANDED_OVER, because), actor="restore")
+    for number in climbing:
+        messages.withdraw(tx, number)
+        climb(tx, get(tx, number))
+
+
+FACTS = (
+    TableFacts(
+        table=incident_rows,
+        restore=_restore,
+        retention=Unchanged("the story of what was done is kept"),
+        times=((incident_rows.c.acknowledged_at, incident_rows.c.state == "acknowledged"),),
+    ),
+)

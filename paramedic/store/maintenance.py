@@ -7,6 +7,7 @@ from sqlalchemy import Row, insert, or_, select, update
 from paramedic.machine.clock import iso
 from paramedic.remediation.maintenance import Window, check
 from paramedic.store import Tx, inbox
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import maintenance
 from paramedic.store.trail import append
 
@@ -95,3 +96,13 @@ def get(tx: Tx, number: int) -> Window:
 
 def _window(row: Row[tuple[object, ...]]) -> Window:
     return Window(**{field: getattr(row, field) for field in Window.__slots__})
+
+
+FACTS = (
+    TableFacts(
+        table=maintenance,
+        restore=Unchanged("a person planned it"),
+        retention=Unchanged("a window that is over is read as history"),
+        times=(),
+    ),
+)

@@ -8,9 +8,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, case, func, insert, or_, select, text, update
 
 from paramedic.alerts.alert import Severity
+from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso
 from paramedic.store import Tx
-from paramedic.store.tables import messages
+from paramedic.store.facts import Cutoffs, TableFacts, Unchanged
+from paramedic.store.tables import incidents, messages
 
 #: How long a sender may hold a message before another may send it.
 HOLD = timedelta(seconds=30)
@@ -415,3 +417,30 @@ def _message(row: Row[Any]) -> QueuedMessage:
     return QueuedMessage(
         **{field: getattr(row, field) for field in QueuedMessage.__slots__} | {"severity": Severity(row.severity)}
     )
+
+
+def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:
+    """Settled, and of incidents that ended long ago, or of none and due long ago."""
+    over = select(incidents.c.number).where(incidents.c.state == State.RESOLVED, incidents.c.ended_at < cutoffs.ended)
+    return and_(
+        messages.c.state.not_in(("due", "sending")),
+        or_(
+            and_(messages.c.incident.is_(None), messages.c.due_at < cutoffs.received),
+            messages.c.incident.in_(over),
+        ),
+    )
+
+
+FACTS = (
+    TableFacts(
+        table=messages,
+        restore=Unchanged(
+            "what is queued leaves; where people were being told, the incident begins again with its first rung"
+        ),
+        retention=_too_old,
+        times=(
+            (messages.c.due_at, messages.c.state == "due"),
+            (messages.c.sending_until, messages.c.state == "sending"),
+        ),
+    ),
+)

@@ -5,6 +5,7 @@ from sqlalchemy import insert, select
 from paramedic.machine.clock import iso
 from paramedic.oncall.rotation import Override
 from paramedic.store import Tx
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import overrides
 from paramedic.store.trail import append
 
@@ -34,3 +35,13 @@ def current(tx: Tx) -> tuple[Override, ...]:
     """Those that have not ended, the newest last."""
     query = select(overrides).where(overrides.c.ends_at > tx.now).order_by(overrides.c.id)
     return tuple(Override(row.person, row.begins_at, row.ends_at, row.by) for row in tx.conn.execute(query))
+
+
+FACTS = (
+    TableFacts(
+        table=overrides,
+        restore=Unchanged("a person said so"),
+        retention=Unchanged("a shift that is over is read as history"),
+        times=(),
+    ),
+)

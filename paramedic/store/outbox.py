@@ -8,6 +8,7 @@ from sqlalchemy import Row, insert, select, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.store import Tx, generation
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import incidents, outbox
 
 
@@ -94,3 +95,13 @@ def withdraw(tx: Tx, incident: int) -> None:
 
 def _order(row: Row[Any]) -> Order:
     return Order(**{field: getattr(row, field) for field in Order.__slots__})
+
+
+FACTS = (
+    TableFacts(
+        table=outbox,
+        restore=Unchanged("they are withdrawn with the handing over of their incident"),
+        retention=Unchanged("kept with their incident"),
+        times=((outbox.c.due_at, outbox.c.state == "waiting"),),
+    ),
+)

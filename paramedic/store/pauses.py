@@ -4,6 +4,7 @@ from sqlalchemy import Row, delete, insert, select
 
 from paramedic.remediation.pause import ALL, Pause
 from paramedic.store import Tx
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import pauses
 from paramedic.store.trail import append
 
@@ -42,3 +43,13 @@ def stopping(tx: Tx, *, service: str, runbook: str | None) -> tuple[Pause, ...]:
 
 def _pause(row: Row[tuple[object, ...]]) -> Pause:
     return Pause(row.scope, row.by, row.reason, row.since)
+
+
+FACTS = (
+    TableFacts(
+        table=pauses,
+        restore=Unchanged("they stand; the restore itself adds one of everything"),
+        retention=Unchanged("a pause ends by a person's word"),
+        times=(),
+    ),
+)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, insert, select, tuple_
 
 from paramedic.store import Tx, as_dict
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.messages import queue_trouble
 from paramedic.store.tables import quarantine
 
@@ -71,3 +72,13 @@ def _older(tx: Tx, known: str) -> ColumnElement[bool]:
     if came is None:
         raise NoSuchBody(f"no body {known} is kept")
     return tuple_(quarantine.c.received_at, quarantine.c.id) < (came, known)
+
+
+FACTS = (
+    TableFacts(
+        table=quarantine,
+        restore=Unchanged("what could not be read then cannot be read now"),
+        retention=lambda cutoffs: quarantine.c.received_at < cutoffs.received,
+        times=(),
+    ),
+)

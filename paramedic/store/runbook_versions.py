@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import insert, select
 
 from paramedic.store import Tx
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.incident_alerts import Wanted
 from paramedic.store.tables import runbook_versions
 
@@ -39,3 +40,13 @@ def runbook_text(tx: Tx, version: str) -> str:
     query = select(runbook_versions.c.text).where(runbook_versions.c.version == version)
     text: str = tx.conn.execute(query).scalar_one()
     return text
+
+
+FACTS = (
+    TableFacts(
+        table=runbook_versions,
+        restore=Unchanged("an incident goes on by the runbook that it began with"),
+        retention=Unchanged("incidents are kept, and their reports show it"),
+        times=(),
+    ),
+)

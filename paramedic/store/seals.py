@@ -10,6 +10,7 @@ from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import reached
 from paramedic.store import Tx
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import incidents, trail_contents
 from paramedic.store.tables import seals as table
 from paramedic.store.tables import trail as entries
@@ -96,3 +97,13 @@ def remove(tx: Tx, seal: Seal, file: str) -> str | None:
     tx.conn.execute(delete(entries).where(entries.c.seq <= seal.seq))
     reached("entries_removed")
     return None
+
+
+FACTS = (
+    TableFacts(
+        table=table,
+        restore=Unchanged("the chain goes on from the last one"),
+        retention=Unchanged("they vouch for what left"),
+        times=(),
+    ),
+)

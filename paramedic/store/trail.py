@@ -12,6 +12,7 @@ from paramedic.audit import chain
 from paramedic.incidents.incident import name
 from paramedic.machine.clock import iso
 from paramedic.store import Tx
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import trail as table
 from paramedic.store.tables import trail_contents as contents
 from paramedic.text.redaction import redact, redacted
@@ -116,3 +117,19 @@ def role_may(tx: Tx, right: Literal["UPDATE", "DELETE"]) -> bool | None:
         return None
     query = text("SELECT has_table_privilege(current_user, 'trail', :right)")
     return bool(tx.conn.execute(query, {"right": right}).scalar_one())
+
+
+FACTS = (
+    TableFacts(
+        table=table,
+        restore=Unchanged("the chain goes on, in the next generation"),
+        retention=Unchanged("entries leave in sealed segments alone"),
+        times=(),
+    ),
+    TableFacts(
+        table=contents,
+        restore=Unchanged("they lie beside the chain"),
+        retention=Unchanged("they leave with their entries"),
+        times=(),
+    ),
+)

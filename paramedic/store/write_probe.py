@@ -7,6 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic.store import Store, StoreUnknown
+from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import meta, probes
 
 #: What is written, in characters. SQLite overwrites what it has of its log, so that a few bytes find room on a full disk;
@@ -31,3 +32,13 @@ def write(store: Store, name: str, *, expected: str | None = None) -> str:
             return tx.store
     except SQLAlchemyError as error:  # no table of ours, or no database at all
         raise StoreUnknown(str(error)) from error
+
+
+FACTS = (
+    TableFacts(
+        table=probes,
+        restore=Unchanged("each write replaces them"),
+        retention=Unchanged("one row a prober"),
+        times=(),
+    ),
+)

@@ -11,7 +11,8 @@ from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import reached
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, attempts, seals
-from paramedic.store.retention import Cutoffs, remove_old
+from paramedic.store.facts import Cutoffs
+from paramedic.store.retention import remove_old
 from paramedic.store.trail import append
 from paramedic.transports.prefect_login import credentials
 

@@ -265,7 +265,8 @@ import sys
 from pathlib import Path
 from datetime import datetime
 from paramedic.upkeep import segment
-from paramedic import settings
+from paramedic.keys import signing_key
+from paramedic.settings import load_settings
 from paramedic.store import Store
 settings = load_settings()
 before = datetime.fromisoformat(sys.argv[2])

@@ -558,7 +558,7 @@ def alone(settings: Settings) -> None:
 _RESTORE = """
 import sys
 from pathlib import Path
-from paramedic import settings
+from paramedic.settings import load_settings
 from paramedic.upkeep.backup import restore
 restore(load_settings(), Path(sys.argv[1]), by="ada", replace=True)
 """

@@ -75,9 +75,11 @@ def test_a_cancel_ends_the_wait_for_a_claim(begin: Any) -> None:
     case = begin()
     _another_has_it(case.store)
     case.run.began_at -= 1
-    case.run.ask_cancelled = lambda _: True
+    began = case.clock.steady()
+    case.run.ask_cancelled = lambda _: case.clock.steady() > began + 1
     with pytest.raises(Cancelled):
         case.change()
+    assert case.clock.steady() - began < 2, "not only when the claim is free at last"
     assert case.events() == []
 
 

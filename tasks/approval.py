@@ -11,17 +11,15 @@ from prefect.input import RunInput
 from prefect.settings import get_current_settings
 from pydantic import Field, ValidationError
 
+from paramedic.change.approval_question import open_question
 from paramedic.change.run import PlaybookRun
-from paramedic.doors import reading
 from paramedic.errors import Refused
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import reached
-from paramedic.remediation.approval import FORM, Answer, Approval, life
-from paramedic.remediation.guardrail import APPROVAL
+from paramedic.remediation.approval import FORM, Approval, life
 from paramedic.remediation.remedy import Remedy
-from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
-from paramedic.store import StoreUnavailable, acts, approvals
+from paramedic.store import StoreUnavailable, approvals
 from paramedic.store.acts import Limits
 from paramedic.store.claims import Claim
 from paramedic.text.redaction import redact
@@ -44,7 +42,7 @@ class Decision(RunInput):
     )
 
 
-def ask_if_needed(run: PlaybookRun, claim: Claim, remedy: Remedy, limits: Limits, today: Limits) -> None:
+def ask_if_needed(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Limits, current: Limits) -> None:
     """Returns where no person need be asked, or one has answered: what the answer is worth, the intent judges (P9).
 
     Nobody is asked about a change that another guardrail refuses. Else the question is written, the run is suspended
@@ -52,18 +50,9 @@ def ask_if_needed(run: PlaybookRun, claim: Claim, remedy: Remedy, limits: Limits
     the story's first line. Raises Refused where Prefect does not suspend it, Cancelled where an operator cancelled,
     TemporaryError or PermanentError where the target cannot be seen.
     """
-    if limits.asks_from is None and today.asks_from is None:
-        return
-    identity = reading.identity(run.target)
-    with run.store.read() as tx:
-        refusal = acts.would_refuse(tx, claim, rung=remedy.rung, identity=identity, limits=limits, today=today)
-        known = approvals.of(tx, claim.incident, claim.attempt, remedy.rung, claim.target)
-    if refusal is None or refusal.guardrail != APPROVAL:
-        return
-    if known is None:
-        known = _asked(run, claim, remedy, identity)
-    if known.state is Answer.ASKED:
-        _asked_by_form(run, known)
+    asked = open_question(run, claim, remedy, pinned, current)
+    if asked is not None:
+        _asked_by_form(run, asked)
 
 
 def _asked_by_form(run: PlaybookRun, asked: Approval) -> None:
@@ -97,26 +86,6 @@ def form_proves_nothing(settings: Settings, api_url: str) -> str | None:
                 "approve by the link with its code, or on the command line"
             )
     return "Prefect did not say whether it asks for a login: approve by the link with its code, or on the command line"
-
-
-def _asked(run: PlaybookRun, claim: Claim, remedy: Remedy, identity: Identity) -> Approval:
-    with run.store.record() as tx:
-        run.still_ours(tx)
-        asked = approvals.ask(
-            tx,
-            incident=claim.incident,
-            attempt=claim.attempt,
-            rung=remedy.rung,
-            target=claim.target,
-            remedy=remedy.name,
-            identity=identity,
-            within=run.settings.approve_within,
-            flow_run=run.flow_run,
-            policy=run.incident.policy,
-            severity=run.incident.severity,
-        )
-    reached("approval_asked", claim.target)
-    return asked
 
 
 def _suspended(run: PlaybookRun, asked: Approval, question: int, useless: str | None) -> Decision | None:

@@ -1,0 +1,52 @@
+"""The question to a person that a change needs answered first: whether there is one, and writing it."""
+
+from paramedic.change.run import PlaybookRun
+from paramedic.doors import reading
+from paramedic.machine.kill_points import reached
+from paramedic.remediation.approval import Answer, Approval
+from paramedic.remediation.guardrail import APPROVAL
+from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.target import Identity
+from paramedic.store import acts, approvals
+from paramedic.store.acts import Limits
+from paramedic.store.claims import Claim
+
+
+def open_question(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Limits, current: Limits) -> Approval | None:
+    """The question that this change waits for, written here where nobody was asked yet. None where nothing is waited for.
+
+    That is where no person need be asked, where one has answered (what the answer is worth, the intent judges, P9), and
+    where another guardrail refuses anyway. Raises GivenUp, and TemporaryError or PermanentError where the target cannot
+    be seen.
+    """
+    if pinned.asks_from is None and current.asks_from is None:
+        return None
+    identity = reading.identity(run.target)
+    with run.store.read() as tx:
+        refusal = acts.would_refuse(tx, claim, rung=remedy.rung, identity=identity, limits=pinned, today=current)
+        known = approvals.of(tx, claim.incident, claim.attempt, remedy.rung, claim.target)
+    if refusal is None or refusal.guardrail != APPROVAL:
+        return None
+    if known is None:
+        known = _ask(run, claim, remedy, identity)
+    return known if known.state is Answer.ASKED else None
+
+
+def _ask(run: PlaybookRun, claim: Claim, remedy: Remedy, identity: Identity) -> Approval:
+    with run.store.record() as tx:
+        run.still_ours(tx)
+        asked = approvals.ask(
+            tx,
+            incident=claim.incident,
+            attempt=claim.attempt,
+            rung=remedy.rung,
+            target=claim.target,
+            remedy=remedy.name,
+            identity=identity,
+            within=run.settings.approve_within,
+            flow_run=run.flow_run,
+            policy=run.incident.policy,
+            severity=run.incident.severity,
+        )
+    reached("approval_asked", claim.target)
+    return asked

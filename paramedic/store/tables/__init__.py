@@ -1,0 +1,45 @@
+"""The store's tables. `test_the_tables_are_what_the_migrations_build` holds them and the migrations together."""
+
+from paramedic.store.tables.alerts import fingerprints, inbox, quarantine
+from paramedic.store.tables.changes import acts, approvals, claims, grants, maintenance, pauses
+from paramedic.store.tables.checks import check_samples, check_states, heartbeats
+from paramedic.store.tables.columns import Moment, Serial, Words, metadata
+from paramedic.store.tables.incidents import attempts, evidence, incident_alerts, incidents, outbox, runbook_versions
+from paramedic.store.tables.machinery import clocks, leases, meta, probes
+from paramedic.store.tables.people import messages, overrides
+from paramedic.store.tables.trail import seals, told, trail, trail_contents
+
+__all__ = [
+    "Moment",
+    "Serial",
+    "Words",
+    "acts",
+    "approvals",
+    "attempts",
+    "check_samples",
+    "check_states",
+    "claims",
+    "clocks",
+    "evidence",
+    "fingerprints",
+    "grants",
+    "heartbeats",
+    "inbox",
+    "incident_alerts",
+    "incidents",
+    "leases",
+    "maintenance",
+    "messages",
+    "meta",
+    "metadata",
+    "outbox",
+    "overrides",
+    "pauses",
+    "probes",
+    "quarantine",
+    "runbook_versions",
+    "seals",
+    "told",
+    "trail",
+    "trail_contents",
+]

@@ -1,0 +1,59 @@
+"""Alerts that came in: the inbox, what could not be read, the last word under each fingerprint."""
+
+from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, text
+
+from paramedic.store.tables.columns import Moment, Serial, Words, metadata
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("position", Serial, primary_key=True, autoincrement=True),
+    Column("receipt", String(36), nullable=False, unique=True),
+    Column("source", String(64), nullable=False),
+    Column("sender", Words, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("alert", JSON, nullable=False),
+    Column("state", String(16), nullable=False),  # new, held, triaged
+    Column("look_again_at", Moment),
+    Column("verdict", String(32)),
+    Column("reason", Words),
+    Column("incident", BigInteger),
+    Column("triaged_at", Moment),
+    Column("severity", String(16)),  # null: an older version's gateway wrote it
+    Index("inbox_waiting", "state", "position"),
+    Index(
+        "inbox_critical",
+        "severity",
+        "position",
+        sqlite_where=text("severity = 'critical' AND state <> 'triaged'"),
+        postgresql_where=text("severity = 'critical' AND state <> 'triaged'"),
+    ),
+    Index(
+        "inbox_held",
+        "state",
+        "look_again_at",
+        sqlite_where=text("state = 'held'"),
+        postgresql_where=text("state = 'held'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("sender", Words, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("error", Words, nullable=False),
+    Column("body", Words, nullable=False),
+)
+
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("fingerprint", String(64), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("starts_at", Moment, nullable=False),  # of what fires; of what is over, when it ended
+    Column("heard_at", Moment),  # when that was received; NULL where it was received before this was kept
+)

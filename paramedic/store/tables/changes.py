@@ -1,0 +1,107 @@
+"""What stands between an incident and a change to production: claims, grants, acts, approvals, pauses, maintenance."""
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, text
+
+from paramedic.store.tables.columns import Moment, Serial, Words, metadata
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("target", Words, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("incident", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("holder", Words, nullable=False),
+    Column("taken_at", Moment, nullable=False),
+    Column("lease_until", Moment, nullable=False),
+    Column("released", Boolean, nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("incident", ForeignKey("incidents.number"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("rung", Integer, primary_key=True),
+    Column("target", Words, primary_key=True),
+    Column("state", String(16), nullable=False),  # open, spent, revoked
+)
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("incident", ForeignKey("incidents.number"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("rung", Integer, nullable=False),
+    Column("target", Words, nullable=False),
+    Column("remedy", String(64), nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("holder", Words, nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("written_at", Moment, nullable=False),
+    Column("deadline_at", Moment, nullable=False),
+    Column("result", String(16)),  # null while its outcome is open
+    Column("why", Words),
+    Column("closed_at", Moment),
+    Index("acts_target", "target", "written_at"),
+    Index("acts_written", "written_at"),
+    # P4: an act whose outcome is open blocks its target, and the database itself refuses a second one.
+    Index(
+        "acts_open",
+        "target",
+        unique=True,
+        sqlite_where=text("result IS NULL"),
+        postgresql_where=text("result IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("incident", ForeignKey("incidents.number"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("rung", Integer, nullable=False),
+    Column("target", Words, nullable=False),
+    Column("remedy", Words, nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("state", String(16), nullable=False),  # asked, granted, denied, expired
+    Column("decided_by", Words),
+    Column("decided_at", Moment),
+    Column("how", String(16)),  # prefect, link, command line; restore: nobody's answer counts any more
+    Column("flow_run", String(36), nullable=False),
+    Column("resume_at", Moment),  # when Prefect is asked (again) to resume the run; null: it need not be
+    Column("resumed_at", Moment),
+    Column("wrong_codes", Integer, nullable=False),
+    Index("approvals_rung", "incident", "attempt", "rung", unique=True),
+    Index("approvals_asked", "state", "expires_at"),
+    Index("approvals_resume", "resume_at"),
+    sqlite_autoincrement=True,
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("scope", Words, primary_key=True),  # all, mass, service:NAME, runbook:NAME
+    Column("by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("since", Moment, nullable=False),
+)
+
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("service", Words, nullable=False),
+    Column("target", Words),  # null: every target of the service
+    Column("starts_at", Moment, nullable=False),
+    Column("ends_at", Moment, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Index("maintenance_ends", "ends_at"),
+    sqlite_autoincrement=True,
+)

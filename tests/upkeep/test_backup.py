@@ -496,7 +496,7 @@ def test_a_backup_of_either_database_makes_a_store_in_the_other(
     measured(store)
     store.close()
     signed(life)
-    back_up(life, tmp_path / "backup", keys=True)
+    back_up(life, tmp_path / "backup", private_keys=True)
     if life.store().startswith("sqlite"):
         postgres.run("CREATE DATABASE other")
         other = Settings(data=tmp_path / "other", store_url=postgres.url("other"))

@@ -1,0 +1,243 @@
+"""A probe in a team's own folder is linted, sampled, alerted and charted like a shipped one; nothing else knows its name."""
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_service import target
+from jsonschema import Draft202012Validator
+
+from paramedic import cli
+from paramedic.alerts.alert import Severity, Status
+from paramedic.catalog.runbook import Runbook, parse, schema
+from paramedic.checks.chart import Chart
+from paramedic.checks.check import CheckAtTarget, Sample
+from paramedic.checks.threshold import Level, Threshold
+from paramedic.kinds import registry
+from paramedic.kinds.registry import Registry, Room
+from paramedic.machine.clock import utc_now
+from paramedic.sampling import measurement
+from paramedic.store import Store, checks, inbox
+from paramedic.text.quantity import Unit
+from paramedic.text.yaml_document import BadDocument
+
+PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
+
+#: The whole example of the page.
+PIGEON = next(block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "pigeon:///" in block)
+
+RUNBOOK = """\
+---
+runbook: pigeon-lost
+service: tracking-api
+when:
+  - check: pigeon://{book}
+    name: post
+playbook: restart-service
+with:
+  target: {{supervisord: tracking-api, host: "{{instance}}"}}
+  verify: {{check: away_for, stable: 1m, within: 5m}}
+---
+**Meaning.** It is lost.
+**Impact.** No letters.
+## Diagnosis
+## Mitigation
+"""
+
+SERVICES = """\
+services:
+  tracking-api:
+    targets: [{host: web-1, supervisord: {program: tracking-api, address: "unix:///s"}}]
+"""
+
+PEOPLE = """\
+people: {ada: {name: Ada, email: ada@example.org}}
+rotation: {zone: UTC, starts: "2026-01-05 09:00", every: 1 week, people: [ada]}
+policies: {default: {rungs: [{tell: oncall}], repeat: 30m}}
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "plugins"
+    (folder / "probes").mkdir(parents=True, mode=0o755)
+    (folder / "probes" / "pigeon.py").write_text(PIGEON)
+    registry.use(folder)
+    yield folder
+    registry.use(None)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    file = tmp_path / "web-1.book"
+    file.touch()
+    return file
+
+
+@pytest.fixture
+def one(plugins: Path, book: Path) -> Runbook:
+    return parse(RUNBOOK.format(book=book.with_name("{host}.book")), "r.md")
+
+
+def returned(book: Path, ago: timedelta) -> None:
+    os.utime(book, (0, (utc_now() - ago).timestamp()))
+
+
+def sample(one: Runbook) -> Sample:
+    return measurement.sample(one.checks[0], target(), now=utc_now, last_heard=lambda _: None)
+
+
+def lint(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["runbook", "lint", "--folder", str(folder), "--data", str(folder)])
+    out, err = capsys.readouterr()
+    return int(str(ended.value.code or 0)), out + err
+
+
+@pytest.fixture
+def books(tmp_path: Path, book: Path, plugins: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "books"
+    folder.mkdir()
+    for name, text in {
+        "services.yaml": SERVICES,
+        "oncall.yaml": PEOPLE,
+        "pigeon-lost.md": RUNBOOK.format(book=book),
+    }.items():
+        (folder / name).write_text(text)
+    monkeypatch.setenv("PARAMEDIC_PLUGINS", str(plugins))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_a_check_of_it_has_the_bounds_that_it_ships(one: Runbook) -> None:
+    [check] = one.checks
+    assert (check.kind, check.name) == ("pigeon", "post")
+    assert check.thresholds == (Threshold("away_for", Unit.SECONDS, 3600, 10800, timedelta(0), 0.1),)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            "    away_four: {critical: 2h}\n",
+            "when.0.away_four: no such key, or one that is not enforced; did you mean away_for?",
+        ),
+        ("    away_for: {critical: 31d}\n", "'31d' is too much; allowed: at most 30d"),
+        ("    cpu: {critical: 90%}\n", "`cpu` is not measured there; allowed: away_for"),
+        ("    path: /var\n", "`path` belongs to `check: host`, for its disk"),
+    ],
+)
+def test_its_bounds_are_checked_as_others_are(plugins: Path, words: str, says: str) -> None:
+    with pytest.raises(BadDocument, match=re.escape(says)):
+        parse(RUNBOOK.format(book="/book").replace("    name: post\n", f"    name: post\n{words}"), "r.md")
+
+
+def test_its_own_question_about_the_address_is_asked(plugins: Path) -> None:
+    with pytest.raises(BadDocument, match="write pigeon:///PATH of the coop's book"):
+        parse(RUNBOOK.format(book="coop"), "r.md")
+
+
+def test_the_schema_of_runbooks_has_its_metric(plugins: Path) -> None:
+    when: dict[str, Any] = {"check": "pigeon:///book", "away_for": {"critical": "2h"}}
+    front = {
+        "runbook": "r",
+        "service": "s",
+        "when": [when],
+        "playbook": "restart-service",
+        "with": {
+            "target": {"supervisord": "p", "host": "h"},
+            "verify": {"check": "away_for", "stable": "1m", "within": "5m"},
+        },
+    }
+    assert Draft202012Validator(schema()).is_valid(front)
+    registry.use(None)
+    assert not Draft202012Validator(schema()).is_valid(front)
+
+
+def test_lint_takes_it(books: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lint(books, capsys) == (0, "1 runbooks, 1 targets: nothing wrong\n")
+
+
+def test_what_it_sees_breaches_its_bound_raises_its_alert_and_is_charted(
+    one: Runbook, book: Path, timed: Store
+) -> None:
+    placed = CheckAtTarget(one.name, one.checks[0], target())
+    begun = utc_now() - timedelta(days=3650)
+    for ago in (timedelta(minutes=5), timedelta(hours=4)):
+        returned(book, ago)
+        seen = sample(one)
+        assert seen.why == f"read from {book}"
+        with timed.record() as tx:
+            checks.record(tx, placed, seen, blind=False, mass_limit=99)
+    with timed.read() as tx:
+        state = checks.state(tx, placed, "away_for")
+        [receipt] = inbox.waiting(tx)
+        points = checks.points(tx, placed, "away_for", since=begun)
+    assert state is not None
+    assert state.standing.level is Level.CRITICAL
+    said = receipt.alert
+    assert (said.name, said.severity, said.status) == ("pigeon-lost away_for", Severity.CRITICAL, Status.FIRING)
+    assert (said.labels["metric"], said.labels["check"], said.value) == ("away_for", "post", "4h")
+    assert said.annotations["measured"] == str(book)
+    text = Chart("away_for of web-1/tracking-api", one.checks[0].thresholds[0], points).text()
+    assert "lowest 5m, highest 4h, last 4h" in text
+
+
+def test_what_it_cannot_see_is_unknown(one: Runbook, book: Path) -> None:
+    book.unlink()
+    assert sample(one).values is None
+    assert "cannot be read: No such file or directory" in sample(one).why
+
+
+@pytest.mark.parametrize("values", ["{'away_for': float('nan')}", "{'away_for': 'long'}", "{'away_for': None}", "None"])
+def test_a_value_that_is_no_number_is_a_fault_of_the_check_and_of_no_target(
+    plugins: Path, book: Path, values: str
+) -> None:
+    (plugins / "probes" / "pigeon.py").write_text(f"{PIGEON}\n\ndef look(question):\n    return {values}, ''\n")
+    seen = sample(parse(RUNBOOK.format(book=book), "r.md"))
+    assert seen.values is None
+    assert seen.why.startswith("the check itself failed: ")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ("def look", "def looks", "it has no function or class 'look'"),
+        ("def subject", "def subjects", "it has no function or class 'subject'"),
+        ('CHECK = ("pigeon:///PATH",)', 'CHECK = "pigeon:///PATH"', "it has no tuple of texts 'CHECK'"),
+        ("METRICS = (", "METRICS = [", "SyntaxError"),
+        ("METRICS", "METRIX", "it has no tuple of Metric 'METRICS'"),
+        ('"away_for", (', '"every", (', "a metric cannot be called 'every': it is a key of a check"),
+        ('"away_for", (', '"Away For", (', "a metric cannot be called 'Away For'"),
+        ('critical="3h"', 'critical="3%"', "'3%': write a duration"),
+        (
+            "held_for=timedelta(0)",
+            "percentile=95",
+            "the metric away_for is of a window: its raw value has another name",
+        ),
+        ("(Unit.SECONDS,)", "()", "the metric away_for has no unit"),
+    ],
+)
+def test_a_broken_one_is_named_by_lint_and_stops_no_other(
+    books: Path, plugins: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, why: str
+) -> None:
+    assert before in PIGEON
+    file = plugins / "probes" / "pigeon.py"
+    file.write_text(PIGEON.replace(before, after))
+    registry.use(None)
+    code, out = lint(books, capsys)
+    assert code == 1
+    assert "pigeon-lost.md:5:5: when.0.check: 'pigeon://" in out
+    assert f"the plug-in pigeon of probes ({file}) cannot be used: " in out
+    assert why in out
+    assert "http" in Registry(plugins).usable(Room.PROBES)
+
+
+def test_a_shipped_probe_s_word_is_not_taken_over(plugins: Path) -> None:
+    (plugins / "probes" / "a_pigeon.py").write_text(PIGEON.replace("pigeon:///PATH", "http://COOP"))
+    text = RUNBOOK.format(book="x").replace("pigeon://", "http://").replace("check: away_for", "check: error_rate")
+    assert parse(text, "r.md").checks[0].kind == "http"

@@ -1,11 +1,11 @@
-# make demo | test | lint | bench-window | bench-latency | bench-ingest | kill-table | break-kill-table | pictures: each sets up what it needs in .venv first.
+# make demo | test | lint | bench-window | bench-latency | bench-ingest | kill-table | break-kill-table | tables | pictures: each sets up what it needs in .venv first.
 
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint bench-window bench-latency bench-ingest kill-table break-kill-table pictures clean
+.PHONY: demo test lint bench-window bench-latency bench-ingest kill-table break-kill-table tables pictures clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
@@ -44,6 +44,9 @@ kill-table: .venv/ready
 
 break-kill-table: .venv/ready
 	@PYTHONPATH=.:tests $(BIN)/python -m kill.breaks $(ARGS)
+
+tables: .venv/ready
+	@$(BIN)/python -m paramedic.kinds.tables
 
 pictures: .venv/ready
 	@UV_PROJECT_ENVIRONMENT=.venv .venv-uv/bin/uv sync -q --locked --all-extras --group pictures

@@ -1,0 +1,57 @@
+"""The documentation's tables of plug-ins, made from what the shipped ones say: `python -m paramedic.kinds.tables` in the tree."""
+
+from pathlib import Path
+from typing import cast
+
+from paramedic.kinds.faces import ProbeKind
+from paramedic.kinds.registry import Registry, Room
+
+#: A table stands between these two lines of its page.
+_BEGIN, _END = "<!-- made by `make tables`: {} -->", "<!-- end -->"
+
+
+def probes() -> str:
+    """What can be checked, its metrics, and the bounds of a check that names none."""
+    lines = ["| `check` | what is looked at | metrics | without a metric: `warning`, `critical` |", "|---|---|---|---|"]
+    shipped = Registry().usable(Room.PROBES).values()
+    return "\n".join([*lines, *(_probe(cast("ProbeKind", probe)) for probe in shipped)])
+
+
+def _probe(probe: ProbeKind) -> str:
+    words = ", ".join(f"`{one}`" for one in probe.CHECK)
+    of_window = any(metric.share or metric.percentile is not None for metric in probe.METRICS)
+    metrics = ", ".join(f"`{metric.name}`" for metric in probe.METRICS) + (
+        ", over the last `window`" if of_window else ""
+    )
+    bounds = [
+        f"`{metric.name}` {', '.join(filter(None, (metric.warning, metric.critical)))}"
+        for metric in probe.METRICS
+        if metric.is_shipped_with_bounds
+    ]
+    return f"| {words} | {probe.ABOUT} | {metrics} | {'; '.join(bounds) or 'none: name them'} |"
+
+
+#: By its page: the names of its tables, and what makes each.
+TABLES = {"docs/runbooks.md": {"probes": probes}}
+
+
+def written(page: str, text: str) -> str:
+    """The page's text with its tables as they are now. Raises ValueError where it has no place for one."""
+    for name, make in TABLES[page].items():
+        before, begin, rest = text.partition(_BEGIN.format(name) + "\n")
+        _, end, after = rest.partition(_END)
+        if not begin or not end:
+            raise ValueError(f"{page} has no lines {_BEGIN.format(name)!r} and {_END!r}")
+        text = f"{before}{begin}{make()}\n{end}{after}"
+    return text
+
+
+def main() -> None:
+    """Write the tables of every page of the tree that this is run in."""
+    for page in TABLES:
+        path = Path(page)
+        path.write_text(written(page, path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -66,12 +66,17 @@ _OTHERS = {
 
 
 class Channel(BaseModel):
-    """Where a channel leads: what `webhook:NAME` and `apprise:NAME` name. A webhook has a secret to sign with."""
+    """What a channel has to know: where it leads, mostly. Its kind's own model says what belongs there (`paramedic.kinds`)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, SecretStr] = Field(init=False)
 
-    url: SecretStr
+    url: SecretStr | None = None
     secret: SecretStr | None = None
+
+    def given(self) -> dict[str, str]:
+        """What is set, secrets included."""
+        return {name: one.get_secret_value() for name, one in self if one is not None}
 
 
 def _well_named(said: dict[str, Channel]) -> dict[str, Channel]:
@@ -315,10 +320,9 @@ def _remember(value: object) -> None:
         for one in value.values():
             _remember(one)
     elif isinstance(value, Channel):
-        _remember(value.secret)
-        _remember(value.url)
-        for token in re.findall(
-            r"[\w.~%-]{16,}", value.url.get_secret_value()
-        ):  # services carry their keys in the path
+        for _, one in value:
+            _remember(one)
+        url = "" if value.url is None else value.url.get_secret_value()
+        for token in re.findall(r"[\w.~%-]{16,}", url):  # services carry their keys in the path
             remember(token)
             remember(unquote(token))

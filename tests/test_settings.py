@@ -83,11 +83,10 @@ def test_names_that_are_no_settings_are_known(monkeypatch: pytest.MonkeyPatch, t
         ("PARAMEDIC_GATEWAY_TOKENS", f'["{PASSWORD}"]', "dictionary"),
         ("PARAMEDIC_GATEWAY_TOKENS", '{"alertmanager": "short"}', "too short"),
         ("PARAMEDIC_CHANNELS", PASSWORD, "write JSON"),
-        ("PARAMEDIC_CHANNELS", f'{{"ops": {{"secret": "{PASSWORD}"}}}}', "PARAMEDIC_CHANNELS.ops.url: Field required"),
         (
             "PARAMEDIC_CHANNELS",
-            f'{{"ops": {{"url": "http://here", "key": "{PASSWORD}"}}}}',
-            "PARAMEDIC_CHANNELS.ops.key: Extra",
+            f'{{"ops": {{"secret": ["{PASSWORD}"]}}}}',
+            "PARAMEDIC_CHANNELS.ops.secret: Input should be a valid string",
         ),
         ("PARAMEDIC_CHANNELS", f'{{"o p": {{"url": "http://here/{PASSWORD}"}}}}', "'o p' is no name for a channel"),
         ("PARAMEDIC_SMTP_URL", f"http://me:{PASSWORD}@mail", "smtp://"),

@@ -247,7 +247,7 @@ def _unoffered(one: Runbook) -> Iterator[_Fault]:
 def _untold(one: Runbook, oncall: Oncall) -> Iterator[_Fault]:
     if one.policy not in oncall.policies:
         yield _Fault("escalate.policy", f"there is no {one.policy!r}", f"there are: {', '.join(oncall.policies)}")
-    addresses = {way for person in oncall.people.values() for way in person.ways if way.kind == "email"}
+    addresses = {way for person in oncall.people.values() for way in person.ways if not way.is_named}
     for way in one.notify:
-        if way.kind == "email" and way not in addresses:
+        if not way.is_named and way not in addresses:
             yield _Fault("notify", f"{way} is nobody's address in oncall.yaml", ", ".join(sorted(map(str, addresses))))

@@ -24,6 +24,7 @@ from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
 from paramedic.machine import data_folder, file_ownership
 from paramedic.machine.clock import spoken, utc_now
+from paramedic.paging.channel_settings import channel_settings, from_settings
 from paramedic.paging.sending import Round
 from paramedic.remediation.target import Target
 from paramedic.settings import ROOT, Settings, authored
@@ -224,11 +225,12 @@ def _channels(settings: Settings) -> Finding:
         return Finding("channels", well=False, words="oncall.yaml cannot be read: `paramedic runbook lint`")
     wrong = []
     for way in ways:
-        channel = settings.channels.get(way.to)
-        if way.kind != "email" and channel is None:
-            wrong.append(f"{way} leads nowhere: set PARAMEDIC_CHANNELS for {way.to}")
-        if way.kind == "webhook" and channel is not None and channel.secret is None:
-            wrong.append(f"{way} has no secret to sign with: set PARAMEDIC_CHANNELS")
+        if "smtp_url" in from_settings(way):
+            continue  # `mail` looks at the server
+        try:
+            channel_settings(settings, way)
+        except PermanentError as error:
+            wrong.append(f"{way.spoken}: {error}")
     words = "every way that somebody is told by leads somewhere"
     return Finding("channels", well=not wrong, words="; ".join(wrong) or words)
 
@@ -236,7 +238,7 @@ def _channels(settings: Settings) -> Finding:
 def _mail(settings: Settings) -> Finding:
     if settings.smtp_url is None:
         with suppress(BadDocument):
-            if all(way.kind != "email" for way in library.opened(settings).ways()):
+            if not any("smtp_url" in from_settings(way) for way in library.opened(settings).ways()):
                 return Finding("mail", well=True, words="nobody is told by mail")
         return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
     parts = urlsplit(settings.smtp_url.get_secret_value())

@@ -15,6 +15,7 @@ from paramedic.cli.output import Data, command_of, console, protected_settings, 
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
 from paramedic.machine.data_folder import LOGS
+from paramedic.paging.channel_settings import from_settings
 from paramedic.stack.children import appended
 from paramedic.stack.stack import Stack
 from paramedic.text.sanitize import visible
@@ -101,7 +102,8 @@ def up(data: Data = None) -> None:
         _begin(stack)
         console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
         console.print(f"logs       {stack.settings.data / 'logs'}", markup=False)
-        if stack.settings.smtp_url is None and any(way.kind == "email" for way in stack.library.ways()):
+        needs_mail = any("smtp_url" in from_settings(way) for way in stack.library.ways())
+        if stack.settings.smtp_url is None and needs_mail:
             console.print("mail       none can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM", markup=False)
         for broken in registry.current().broken():
             console.print(f"refused    {safe(broken)}")

@@ -1,13 +1,15 @@
 """What the one file of each kind of plug-in offers."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from types import ModuleType
 from typing import Any, Protocol
 
-from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
 from paramedic.alerts.reading import Reading
+from paramedic.kinds.message import Message
 from paramedic.kinds.metric import Metric
 from paramedic.kinds.probing import Option, Question, Seen, Written
 from paramedic.remediation.target import Identity, Target
@@ -154,6 +156,67 @@ class ProbeKind(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Able:
+    """What a channel can do with a message."""
+
+    length: int | None  # characters of a text; None: as many as there are, or as the service behind it takes
+    threads: bool  # messages of one incident are shown together
+    buttons: bool  # a link is shown as something to press
+    receipts: bool  # it says later whether the message was delivered
+
+
+class ChannelTeller(Protocol):
+    """Speaks through one channel."""
+
+    def send(self, message: Message) -> None:
+        """Hand over one message. A repeat is better than a loss.
+
+        Raises TemporaryError where another try may help, PermanentError where it cannot.
+        """
+
+
+class ChannelKind(Protocol):
+    """A module of `channels`: speaks to people in one way. Its name is the word before the colon of `ways` and `notify`.
+
+    Where it has no `FROM_SETTINGS`, an address is the name of a channel in the setting `channels`, and what stands there is
+    its `Settings`. `FROM_SETTINGS`, a tuple, says that addresses are people's own: they never stand on the trail, all of them
+    share one connection, and its `Settings` come from the setting `channels` under the kind's own name, but for those of
+    Paramedic's settings that the tuple names.
+
+    It may have `replies(headers, body, secret)` where people can answer in the channel.
+    """
+
+    #: An address as an example, for the words of an error.
+    ADDRESS: str
+
+    #: What it can do.
+    ABLE: Able
+
+    #: The pydantic model of what it has to know, secrets as SecretStr.
+    Settings: type[BaseModel]
+
+    @staticmethod
+    def address(text: str) -> str:
+        """The address that is written after the colon. Raises ValueError, saying what is allowed."""
+
+    @staticmethod
+    def Teller(settings: Any) -> ChannelTeller:  # noqa: N802 - a class of the module
+        """What speaks, with its settings. Raises PermanentError where they cannot be right."""
+
+
+def _channel_fault(module: ModuleType) -> str | None:
+    if not isinstance(getattr(module, "ABLE", None), Able):
+        return "it has no 'ABLE': an Able of paramedic.kinds.faces"
+    settings = getattr(module, "Settings", None)
+    if not isinstance(settings, type) or not issubclass(settings, BaseModel):
+        return "it has no pydantic model 'Settings'"
+    from_settings = getattr(module, "FROM_SETTINGS", ())
+    if unknown := sorted(set(from_settings) - set(settings.model_fields)):
+        return f"its 'FROM_SETTINGS' names {', '.join(unknown)}, which its 'Settings' lacks"
+    return None
+
+
 _Part = tuple[str, Callable[[object], bool]]
 
 
@@ -186,15 +249,17 @@ _FACES: Mapping[str, Mapping[str, _Part]] = {
         "subject": _CALLABLE,
         "look": _CALLABLE,
     },
+    "channels": {"ADDRESS": _TEXT, "address": _CALLABLE, "Teller": _CALLABLE},
 }
 
 #: What it may have, and what it must be then.
 _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
     "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0)},
+    "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0), "replies": _CALLABLE},
 }
 
 #: What else is wrong with a module whose names are all there, in words.
-_FAULTS: Mapping[str, Callable[[ModuleType], str | None]] = {"targets": _target_fault}
+_FAULTS: Mapping[str, Callable[[ModuleType], str | None]] = {"targets": _target_fault, "channels": _channel_fault}
 
 
 def missing(room: str, module: ModuleType) -> str | None:

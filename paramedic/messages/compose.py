@@ -1,12 +1,13 @@
 """What a message says: subject and text, composed from what is known. Pure; everything from outside is made visible."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, name
+from paramedic.kinds.message import Link, Message
 from paramedic.machine.clock import iso, spoken
 from paramedic.oncall.rotation import Person
 from paramedic.remediation.approval import Approval, life
@@ -22,15 +23,6 @@ _LINES_LIMIT = 40
 _SUBJECT_LIMIT = 200
 _WORDS_LIMIT = 500  # characters of a title, of a reason, of a line of the timeline
 _BODY_LIMIT = 8_000  # characters of a checklist, of a word about ourselves
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message, secrets taken out."""
-
-    subject: str
-    text: str
-    marks: Mapping[str, str] = field(default_factory=dict)  # what a program sorts it by
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +94,8 @@ def page(
         for piece in evidence[-_PIECES_LIMIT:]
     ]
     parts.append(f"Sent {iso(now)} by Paramedic.")
-    return compose(f"{_about(incident)}: {ending(incident)}{_over(condition)}", parts, _marks("page", incident))
+    subject = f"{_about(incident)}: {ending(incident)}{_over(condition)}"
+    return _message("page", incident, subject, parts, take_links(incident.id, link))
 
 
 def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN) -> Message:
@@ -113,7 +106,7 @@ def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime, condit
         _done(timeline),
         f"Nothing is left to do. Sent {iso(now)} by Paramedic.",
     ]
-    return compose(f"{_about(incident)}: {ending(incident)}", parts, _marks("news", incident))
+    return _message("news", incident, f"{_about(incident)}: {ending(incident)}", parts)
 
 
 def update(
@@ -133,7 +126,7 @@ def update(
         _done(timeline),
         f"Sent {iso(now)} by Paramedic.",
     ]
-    return compose(f"{_about(incident)}: {short(subject)}", parts, _marks("update", incident))
+    return _message("update", incident, f"{_about(incident)}: {short(subject)}", parts)
 
 
 def approval(
@@ -162,7 +155,8 @@ def approval(
         _done(timeline),
         f"Sent {iso(now)} by Paramedic.",
     ]
-    return compose(f"{_about(incident)}: approve {short(asked.remedy)}?", parts, _marks("approval", incident))
+    subject = f"{_about(incident)}: approve {short(asked.remedy)}?"
+    return _message("approval", incident, subject, parts, answer_links(incident.id, link, code))
 
 
 def notice(
@@ -176,7 +170,7 @@ def notice(
         _done(timeline),
         f"Whoever is on call is told apart from this. Sent {iso(now)} by Paramedic.",
     ]
-    return compose(f"{_about(incident)}: {short(happened)}", parts, _marks("news", incident))
+    return _message("news", incident, f"{_about(incident)}: {short(happened)}", parts)
 
 
 def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Message:
@@ -187,15 +181,15 @@ def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: s
         _take_it(number, person, link, lasts),
         f"Sent {iso(now)} by Paramedic.",
     ]
-    return compose(f"[{name(number)}] needs a look", parts, {"kind": "page", "incident": name(number)})
+    links = take_links(name(number), link)
+    return compose("page", f"[{name(number)}] needs a look", parts, incident=name(number), links=links)
 
 
 def trouble(subject: str, body: str, *, now: datetime) -> Message:
     """About Paramedic itself."""
     words = visible(redact(body))[:_BODY_LIMIT]
-    return compose(
-        f"[Paramedic] {short(subject)}", [words, f"Sent {iso(now)} by Paramedic, about itself."], {"kind": "trouble"}
-    )
+    parts = [words, f"Sent {iso(now)} by Paramedic, about itself."]
+    return compose("trouble", f"[Paramedic] {short(subject)}", parts)
 
 
 def test(person: Person, *, by: str, now: datetime) -> Message:
@@ -203,7 +197,7 @@ def test(person: Person, *, by: str, now: datetime) -> Message:
     words = (
         f"This is a test, for {short(person.name)}, sent by {short(by)}. Nothing is wrong, and nothing is to be done."
     )
-    return compose("[Paramedic] this is a test", [words, f"Sent {iso(now)} by Paramedic."], {"kind": "test"})
+    return compose("test", "[Paramedic] this is a test", [words, f"Sent {iso(now)} by Paramedic."])
 
 
 def mitigation_of(runbook: str) -> str:
@@ -284,12 +278,24 @@ def _data(body: str, *, first: int | None = None, last: int | None = None) -> st
     return "\n".join(f"    {line}" for line in words.split("\n"))
 
 
-def _marks(kind: str, incident: Incident) -> dict[str, str]:
-    said = {"service": incident.service, "target": incident.target}
-    marks = {"kind": kind, "incident": incident.id, "severity": incident.severity.value}
-    return marks | {key: short(value) for key, value in said.items()}
+def take_links(incident: str, url: str) -> tuple[Link, ...]:
+    """The link that acknowledges the incident, if there is one."""
+    return (Link("take it", url, incident=incident),) if url else ()
 
 
-def compose(subject: str, parts: Sequence[str], marks: Mapping[str, str]) -> Message:
-    """A letter of these parts; all that came from outside is visible and bounded already."""
-    return Message(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n", marks)
+def answer_links(incident: str, url: str, code: str) -> tuple[Link, ...]:
+    """The link that answers a question about the incident, if there is one."""
+    return (Link("answer it", url, code, incident),) if url else ()
+
+
+def _message(
+    kind: str, incident: Incident, subject: str, parts: Sequence[str], links: tuple[Link, ...] = ()
+) -> Message:
+    marks = {"service": short(incident.service), "target": short(incident.target)}
+    severity = incident.severity.value
+    return compose(kind, subject, parts, incident=incident.id, severity=severity, links=links, marks=marks)
+
+
+def compose(kind: str, subject: str, parts: Sequence[str], **about: Any) -> Message:
+    """A message of these parts; all that came from outside is visible and bounded already."""
+    return Message(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n", kind, **about)

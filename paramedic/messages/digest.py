@@ -7,8 +7,9 @@ from datetime import datetime
 
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import Incident, name
+from paramedic.kinds.message import Link, Message
 from paramedic.machine.clock import iso
-from paramedic.messages.compose import Condition, Message, compose, ending, short
+from paramedic.messages.compose import Condition, answer_links, compose, ending, short, take_links
 from paramedic.oncall.rotation import Person
 
 #: So many are listed with their links; of the others one line each, up to as many as a person can scroll through.
@@ -21,7 +22,7 @@ class Item:
     """One of the messages, in short."""
 
     head: str
-    link: str = ""  # with the words before it
+    links: tuple[Link, ...] = ()  # that answers it
     severity: Severity | None = None  # of the incident that needs somebody; None: nobody need do anything
 
 
@@ -31,9 +32,10 @@ def item(incident: Incident, *, kind: str, subject: str, condition: Condition, l
     happened = {"rung": ending(incident), "news": ending(incident), "approval": "approve a change?"}.get(
         kind, short(subject)
     )
-    answer = {"rung": f"take it: {link}", "approval": f"answer it: {link} code {code}"}.get(kind, "") if link else ""
+    links = answer_links(incident.id, link, code) if kind == "approval" else ()
+    links = take_links(incident.id, link) if kind == "rung" else links
     needs = incident.severity if kind in ("rung", "approval") else None
-    return Item(f"{about}: {happened}. {condition.words}", answer, needs)
+    return Item(f"{about}: {happened}. {condition.words}", links, needs)
 
 
 def trouble(subject: str, body: str) -> Item:
@@ -56,15 +58,16 @@ def digest(items: Sequence[Item], *, person: Person, now: datetime) -> Message:
     parts = [
         f"{what}. So much came within a minute that it is one message; the worst comes first.",
         f"Take any of them: paramedic incident ack INC-… --by {person.id}\nSee all: paramedic incident list",
-        *["\n".join([one.head, *([f"    {one.link}"] if one.link else [])]) for one in items[:_WITH_LINKS]],
+        *["\n".join([one.head, *(f"    {link.line}" for link in one.links)]) for one in items[:_WITH_LINKS]],
     ]
     if len(items) > _WITH_LINKS:
         parts.append("\n".join(one.head for one in items[_WITH_LINKS:_LISTED]))
     if len(items) > _LISTED:
         parts.append(f"… and {len(items) - _LISTED} more: `paramedic incident list`")
     parts.append(f"Sent {iso(now)} by Paramedic.")
-    marks = {"kind": "digest"} | ({"severity": max(needs, key=_rank).value} if needs else {})
-    return compose(f"[Paramedic] {what}. First: {items[0].head}", parts, marks)
+    severity = max(needs, key=_rank).value if needs else ""
+    links = tuple(link for one in items[:_WITH_LINKS] for link in one.links)
+    return compose("digest", f"[Paramedic] {what}. First: {items[0].head}", parts, severity=severity, links=links)
 
 
 def _rank(severity: Severity) -> bool:

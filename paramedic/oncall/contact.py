@@ -1,35 +1,52 @@
-"""A way to reach a person or a channel: `email:ada@example.org`, `webhook:NAME`, `apprise:NAME`."""
+"""A way to reach a person or a channel: `KIND:ADDRESS`, where the kind is a plug-in of `channels` (`email:ada@example.org`)."""
 
-import re
+import difflib
 from dataclasses import dataclass
+from typing import cast
 
-from paramedic.text.names import CHANNEL_NAME
-
-_ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
+from paramedic.errors import PermanentError
+from paramedic.kinds import registry
+from paramedic.kinds.faces import ChannelKind
+from paramedic.kinds.registry import Room
 
 
 @dataclass(frozen=True, slots=True)
 class ContactMethod:
-    """`to` is an address for email, else the name of a channel in the settings, which alone know its URL and secret."""
+    """`to` is the name of a channel in the settings, which alone know its URL and secret, or an address of its recipient."""
 
     kind: str
     to: str
+    is_named: bool = False  # `to` is a name of the settings
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.to}"
 
     @property
     def spoken(self) -> str:
-        """Without an address: the trail knows people by their id."""
-        return "email" if self.kind == "email" else str(self)
+        """Without an address: the trail knows people by their id. What has the same words goes by one connection."""
+        return str(self) if self.is_named else self.kind
 
 
 def parse_contact_method(text: object) -> ContactMethod:
     """The way that the text says. Raises ValueError, saying what is allowed."""
     kind, _, to = text.partition(":") if isinstance(text, str) else ("", "", "")
-    wanted = {"email": _ADDRESS, "webhook": CHANNEL_NAME, "apprise": CHANNEL_NAME}.get(kind)
-    if wanted is None or not wanted.fullmatch(to):
-        raise ValueError(
-            f"{text!r:.80} is no way to tell somebody; write email:ada@example.org, webhook:NAME, apprise:NAME"
-        )
-    return ContactMethod(kind, to)
+    try:
+        module = cast("ChannelKind", registry.current().plugin(Room.CHANNELS, kind))
+    except PermanentError as error:
+        known = kind in registry.current().names(Room.CHANNELS)
+        raise ValueError(str(error) if known else _unknown(text, kind)) from None
+    try:
+        return ContactMethod(kind, module.address(to), is_named=not hasattr(module, "FROM_SETTINGS"))
+    except ValueError as error:
+        raise ValueError(f"{text!r:.80} is no way to tell somebody: {error}; write {kind}:{module.ADDRESS}") from None
+
+
+def _unknown(text: object, kind: str) -> str:
+    kinds = registry.current().usable(Room.CHANNELS)
+    meant = difflib.get_close_matches(kind, kinds, 1)
+    allowed = ", ".join(f"{name}:{module.ADDRESS}" for name, module in kinds.items())
+    return f"{text!r:.80} is no way to tell somebody; " + (
+        f"did you mean {meant[0]}:{kinds[meant[0]].ADDRESS}? There are {allowed}"
+        if meant
+        else f"write one of {allowed}"
+    )

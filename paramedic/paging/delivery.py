@@ -17,7 +17,7 @@ from paramedic.paging.backoff import limits, urgent
 from paramedic.paging.outcome import Outcomes
 from paramedic.paging.recipients import Recipients
 from paramedic.paging.rendering import Rendering
-from paramedic.paging.sending import Round, channel_of, message_id_of, send
+from paramedic.paging.sending import Round, channel_of, send
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, messages
 from paramedic.store import oncall_overrides as kept_overrides
@@ -302,7 +302,7 @@ class Delivery:
             return 0
         first = jobs[0].message
         number = first.id if len(jobs) == 1 else f"digest.{first.id}.{len(jobs)}"
-        mark = self._mark()
+        message = rendered.letter.addressed(batch.person.id, number, self._mark())
         refusals: list[str] = []
         later: TemporaryError | None = None
         for way in batch.person.ways:
@@ -310,15 +310,7 @@ class Delivery:
                 self._settle(batch.jobs)
                 return 0
             try:
-                send(
-                    self._settings,
-                    self._channels,
-                    way,
-                    batch.person.id,
-                    rendered.letter,
-                    mark,
-                    message_id_of(number, mark),
-                )
+                send(self._settings, self._channels, way, message)
             except TemporaryError as error:
                 later = later or error
                 refusals.append(f"{way.spoken}: {error}")

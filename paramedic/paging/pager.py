@@ -3,18 +3,19 @@
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.message import Message
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.messages import compose, digest
-from paramedic.messages.compose import Message
 from paramedic.oncall.contact import ContactMethod
 from paramedic.oncall.rotation import Person
 from paramedic.paging.delivery import SAME_WORD_SECONDS, Delivery, Memory
 from paramedic.paging.outcome import Outcomes
 from paramedic.paging.recipients import OnCallBook, Recipients
-from paramedic.paging.sending import Round, message_id_of, send
+from paramedic.paging.sending import Round, send
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, incidents, lifecycle, trail
 
@@ -144,4 +145,5 @@ class Pager:
             mark = self._store.uuid
         except (StoreUnavailable, StoreUnknown):  # a store that never answered cannot say whose message it is
             mark = "unknown"
-        send(self._settings, within, way, person.id, written, mark, message_id_of(what, str(uuid.uuid4())))
+        message = replace(written.addressed(person.id, what, str(uuid.uuid4())), store=mark)
+        send(self._settings, within, way, message)

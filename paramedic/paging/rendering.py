@@ -8,9 +8,10 @@ from datetime import timedelta
 from paramedic import keys
 from paramedic.alerts.alert import Status
 from paramedic.incidents.incident import Incident, State, name
+from paramedic.kinds.message import Message
 from paramedic.machine.clock import utc_now
 from paramedic.messages import compose, digest
-from paramedic.messages.compose import Condition, Message
+from paramedic.messages.compose import Condition
 from paramedic.messages.signed_link import Acknowledgement, Approving, sign, sign_approval
 from paramedic.oncall.rotation import Person
 from paramedic.paging.recipients import Recipients

@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from dataclasses import replace
 
 from paramedic.doors.telling import teller
-from paramedic.errors import PermanentError, TemporaryError
-from paramedic.messages.compose import Message
+from paramedic.errors import TemporaryError
+from paramedic.kinds.message import Message
 from paramedic.oncall.contact import ContactMethod
+from paramedic.paging.channel_settings import channel_settings
 from paramedic.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -95,34 +97,15 @@ def _abandon(channel: str, thread: threading.Thread) -> None:
 
 def channel_of(way: ContactMethod) -> str:
     """What may hang as one: all mail goes by one server."""
-    return "email" if way.kind == "email" else str(way)
+    return way.spoken
 
 
-def send(  # noqa: PLR0917 - what a message is made of
-    settings: Settings, within: Round, way: ContactMethod, to: str, written: Message, mark: str, message_id: str
-) -> None:
-    """Send the letter by this way, within its time. `mark` says whose it is. Raises TemporaryError or PermanentError."""
-    headers = {"X-Paramedic": mark} | {f"X-Paramedic-{key.title()}": said for key, said in written.marks.items()}
-    if "incident" in written.marks:  # one thread per incident in the reader's mailbox
-        headers["References"] = message_id_of(written.marks["incident"], mark)
-    to = way.to if way.kind == "email" else to
-    speaker = teller(way.kind, _leads(settings, way))
-    within.run(channel_of(way), lambda: speaker.send(to, written.subject, written.text, None, headers, message_id))
+def send(settings: Settings, within: Round, way: ContactMethod, message: Message) -> None:
+    """Send the message by this way, within its time. Raises TemporaryError or PermanentError.
 
-
-def message_id_of(what: object, store: str) -> str:
-    """A Message-ID: the same for a repeated message. Short enough to stand on its header's own line."""
-    return f"<{what}.{store}@paramedic.invalid>"
-
-
-def _leads(settings: Settings, way: ContactMethod) -> dict[str, str]:
-    """What the way's integration needs to know, from the settings alone."""
-    if way.kind == "email":
-        if settings.smtp_url is None:
-            raise PermanentError("no smtp_url is set: no mail can leave")
-        return {"url": settings.smtp_url.get_secret_value(), "sender": settings.mail_from}
-    channel = settings.channels.get(way.to)
-    if channel is None:
-        raise PermanentError(f"the setting `channels` names no {way.to}")
-    given = {"url": channel.url, "secret": channel.secret}
-    return {key: said.get_secret_value() for key, said in given.items() if said is not None}
+    Its recipient is a person's id: a channel whose addresses are people's own gets the way's address instead.
+    """
+    if not way.is_named:
+        message = replace(message, recipient=way.to)
+    speaker = teller(way.kind, channel_settings(settings, way))
+    within.run(channel_of(way), lambda: speaker.send(message))

@@ -264,7 +264,7 @@ def test_its_version_is_its_whole_text() -> None:
         (
             "settle:",
             "notify: [slack:ops]\nsettle:",
-            "notify.0: 'slack:ops' is no way to tell somebody; write email:ada@",
+            "notify.0: 'slack:ops' is no way to tell somebody; write one of apprise:NAME, email:ada@",
         ),
         ("settle:", "notify: ['webhook:https://h/x']\nsettle:", "notify.0: 'webhook:https://h/x' is no way"),
         ("settle:", "setle:", "r.md:13:1: setle: no such key, or one that is not enforced; did you mean settle?"),

@@ -42,13 +42,13 @@ def books(folder: Path, ways: str) -> None:
         (
             "",
             'ways: ["webhook:ops", "apprise:all"]',
-            "apprise:all leads nowhere: set PARAMEDIC_CHANNELS for all; webhook:ops leads nowhere",
+            "apprise:all leads nowhere: set PARAMEDIC_CHANNELS for it; webhook:ops: the setting `channels` names no ops",
             "nobody is told by mail",
         ),
         (
             '{"ops": {"url": "http://h/"}}',
             'ways: ["webhook:ops"]',
-            "webhook:ops has no secret",
+            "webhook:ops: the setting channels.ops has no `secret`",
             "nobody is told by mail",
         ),
         ('{"ops": {"url": "json://h/"}}', 'ways: ["apprise:ops"]', "leads somewhere", "nobody is told by mail"),

@@ -11,6 +11,8 @@ import pytest
 
 from paramedic.doors import changing, integration, reading, telling
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds import registry
+from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Identity, Target
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +26,8 @@ def test_a_kind_finds_its_integration() -> None:
     with pytest.raises(TemporaryError):
         reading.reader(target("supervisord")).identity()
     assert type(changing.changer(target("supervisord"), timedelta(seconds=1))).__name__ == "Changer"
-    assert type(telling.teller("email", {"url": "smtp://here", "sender": "p@example.org"})).__name__ == "Teller"
+    mail = registry.current().plugin(Room.CHANNELS, "email").Settings(smtp_url="smtp://here", mail_from="p@example.org")
+    assert type(telling.teller("email", mail)).__name__ == "Teller"
 
 
 @pytest.mark.parametrize(

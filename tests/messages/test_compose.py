@@ -12,8 +12,8 @@ from paramedic.alerts.alert import Severity
 from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
+from paramedic.kinds.message import Message
 from paramedic.messages import compose
-from paramedic.messages.compose import Message
 from paramedic.oncall.rotation import Person
 from paramedic.text import redaction
 

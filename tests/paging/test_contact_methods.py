@@ -74,7 +74,7 @@ def test_a_person_whose_every_way_says_no_is_passed_over_and_the_trail_says_of_e
     pager.deliver_due()
     assert postbox.told == ["bob@example.org"]
     reason = told(timed)[0][1]
-    for words in ("webhook:ops: a webhook cannot be sent without the setting 'secret'", "email: the mail server answered 550",
+    for words in ("webhook:ops: the setting channels.ops has no `secret`", "email: the mail server answered 550",
                   "apprise:chat: the setting `channels` names no chat"):  # fmt: skip
         assert words in reason
 

@@ -326,7 +326,12 @@ def test_a_policy_that_reaches_nobody_is_climbed_again_and_again(
 def test_without_a_mail_server_the_trail_says_that_nobody_was_told(timed: Store, paging: Paging) -> None:
     handed_over(timed)
     paging(smtp_url=None).deliver_due()
-    assert told(timed) == [("person.unreachable", "ada cannot be told: email: no smtp_url is set: no mail can leave")]
+    assert told(timed) == [
+        (
+            "person.unreachable",
+            "ada cannot be told: email: no smtp_url is set: nothing can leave by it",
+        )
+    ]
 
 
 def test_a_store_that_cannot_be_written_stops_no_page_and_repeats_none(

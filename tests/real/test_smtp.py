@@ -4,6 +4,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -17,13 +18,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.integrations.channels.email import Teller
+from paramedic.integrations.channels.email import Settings, Teller
+from paramedic.kinds.message import Message
 
 pytestmark = pytest.mark.real
-
-MARK = {"X-Paramedic": "incident=42"}
 
 
 class Sink:
@@ -106,19 +107,19 @@ def speaking_tls(certificate: Path) -> ssl.SSLContext:
 
 
 def teller(port: int, login: str = "", scheme: str = "smtp") -> Teller:
-    settings = {"url": f"{scheme}://{login}127.0.0.1:{port}", "sender": "Paramedic <paramedic@example.org>"}
-    return Teller(settings, timedelta(seconds=3))
+    url = SecretStr(f"{scheme}://{login}127.0.0.1:{port}")
+    return Teller(Settings(smtp_url=url, mail_from="Paramedic <paramedic@example.org>"), timedelta(seconds=3))
 
 
 def send(by: Teller, **parts: Any) -> None:
-    letter = {"to": "ann@example.org", "subject": "down", "text": "It is down.\n", "html": None}
-    by.send(**{**letter, "headers": MARK, "message_id": "<1@paramedic>", **parts})
+    message = Message("down", "It is down.\n", store="incident=42", recipient="ann@example.org", id="1.store")
+    by.send(replace(message, **parts))
 
 
 def test_a_message_arrives_whole(serve: Callable[..., tuple[Sink, int]]) -> None:
     sink, port = serve()
     text = "Größe: 3 GiB\n.\nFrom here\n" + "x" * 2000 + "\n"
-    send(teller(port), subject="tracking-api läuft nicht", text=text, html="<p>Größe</p>")
+    send(teller(port), subject="tracking-api läuft nicht", text=text)
     letter = sink.letter()
     assert sink.arrived[0].mail_from == "paramedic@example.org"
     assert sink.arrived[0].rcpt_tos == ["ann@example.org"]
@@ -127,10 +128,9 @@ def test_a_message_arrives_whole(serve: Callable[..., tuple[Sink, int]]) -> None
     assert letter["Subject"] == "tracking-api läuft nicht"
     assert letter["X-Paramedic"] == "incident=42"
     assert letter["Auto-Submitted"] == "auto-generated"
-    assert letter["Message-ID"] == "<1@paramedic>"
+    assert letter["Message-ID"] == "<1.store@paramedic.invalid>"
     assert letter["Date"].datetime.tzinfo is not None
     assert letter.get_body(("plain",)).get_content().replace("\r\n", "\n") == text
-    assert letter.get_body(("html",)).get_content().strip() == "<p>Größe</p>"
     assert max(len(line) for line in sink.arrived[0].original_content.split(b"\r\n")) <= 998
 
 
@@ -141,9 +141,8 @@ def test_no_data_becomes_a_header_a_recipient_or_a_terminals_control(serve: Call
         teller(port),
         subject=sly * 50,
         text=sly,
-        html=sly,
-        headers={"X-Paramedic": sly},
-        message_id="<1@p>\r\nX-Evil: 2",
+        store=sly,
+        id="1\r\nX-Evil: 2",
     )
     letter = sink.letter()
     assert sink.arrived[0].rcpt_tos == ["ann@example.org"]
@@ -154,7 +153,7 @@ def test_no_data_becomes_a_header_a_recipient_or_a_terminals_control(serve: Call
     assert "\x1b" not in letter.get_body(("plain",)).get_content()
     for to in ("ann@example.org, eve@example.org", "ann@example.org\nBcc: eve@example.org", "ann", "", "a@b;c@d"):
         with pytest.raises(PermanentError, match="no e-mail address"):
-            send(teller(port), to=to)
+            send(teller(port), recipient=to)
     assert len(sink.arrived) == 1
 
 
@@ -179,8 +178,9 @@ def test_a_server_that_is_gone_or_silent_is_try_again() -> None:
         with pytest.raises(TemporaryError, match="refused"):
             send(teller(port))
         quiet.listen()
+        settings = Settings(smtp_url=SecretStr(f"smtp://127.0.0.1:{port}"), mail_from="p@example.org")
         with pytest.raises(TemporaryError, match="timed out"):
-            send(Teller({"url": f"smtp://127.0.0.1:{port}", "sender": "p@example.org"}, timedelta(seconds=0.2)))
+            send(Teller(settings, timedelta(seconds=0.2)))
 
 
 def test_starttls_is_used_when_it_is_offered(
@@ -225,15 +225,12 @@ def test_a_password_does_not_travel_in_the_clear(
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
-        {"url": "smtp://here"},
-        {"sender": "p@example.org"},
-        {"url": "http://here", "sender": "p@example.org"},
-        {"url": "smtp://", "sender": "p@example.org"},
-        {"url": "smtp://here:port", "sender": "p@example.org"},
-        {"url": "smtp://here", "sender": "nobody"},
+        {"smtp_url": "http://here", "mail_from": "p@example.org"},
+        {"smtp_url": "smtp://", "mail_from": "p@example.org"},
+        {"smtp_url": "smtp://here:port", "mail_from": "p@example.org"},
+        {"smtp_url": "smtp://here", "mail_from": "nobody"},
     ],
 )
 def test_settings_that_cannot_be_right_are_useless(settings: dict[str, str]) -> None:
     with pytest.raises(PermanentError):
-        Teller(settings)
+        Teller(Settings.model_validate(settings))

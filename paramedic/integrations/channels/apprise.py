@@ -3,10 +3,14 @@
 import logging
 import re
 import threading
-from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.faces import Able
+from paramedic.kinds.message import SHORT_LIMIT, Message
 from paramedic.text import chat_text
+from paramedic.text.names import channel_name
 from paramedic.text.sanitize import one_line, visible
 
 #: What apprise says of an HTTP status: "error=404". A "no" that another try does not change is one of 4xx but these.
@@ -17,6 +21,25 @@ _MOOD = {"page": "failure", "digest": "failure", "trouble": "warning"}
 
 #: What hands the text on to a program of the operator's own, which reads it as it is. All else may be a chat.
 _PROGRAMS = ("json", "jsons", "xml", "xmls", "form", "forms")
+
+#: Characters. A service that takes fewer in one message (an SMS, a pager) would cut a whole page before its link.
+_LITTLE = 1_000
+
+ADDRESS = "NAME"
+ABLE = Able(length=None, threads=False, buttons=False, receipts=False)
+
+
+class Settings(BaseModel):
+    """`url`: as apprise writes it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr
+
+
+def address(text: str) -> str:
+    """The name of a channel in the settings. Raises ValueError."""
+    return channel_name(text)
 
 
 class _Heard(logging.Handler):
@@ -35,44 +58,38 @@ class _Heard(logging.Handler):
 class Teller:
     """Speaks through one service."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        """`url`: as apprise writes it. Raises PermanentError if it is missing, or names no service that apprise knows."""
+    def __init__(self, settings: Settings) -> None:
+        """Raises PermanentError if the url names no service that apprise knows."""
         # Apprise takes a second to import, with all its services; only who sends through it pays.
         import apprise
 
         asset = apprise.AppriseAsset(
             app_id="Paramedic", app_desc="Paramedic", app_url="", async_mode=False, plugin_paths=[], secure_logging=True
         )
-        service = apprise.Apprise.instantiate(settings.get("url", ""), asset=asset)
+        url = settings.url.get_secret_value()
+        service = apprise.Apprise.instantiate(url, asset=asset)
         if service is None:
             raise PermanentError("the channel's url is none that apprise knows")  # its words would repeat the url
         if service.overflow_mode is apprise.OverflowMode.UPSTREAM:
             service.overflow_mode = apprise.OverflowMode.TRUNCATE  # a page that is cut beats one that is refused
-        schema = settings.get("url", "").partition("://")[0].strip().lower()
+        schema = url.partition("://")[0].strip().lower()
         self._written = chat_text.uncalled if schema in _PROGRAMS else chat_text.plain
+        self._takes = int(service.body_maxlen)
         self._speaker = apprise.Apprise(asset=asset)
         self._speaker.add(service)
 
-    def send(  # noqa: PLR0917 - the parts of a letter, in their order
-        self,
-        to: str,  # noqa: ARG002 - the URL says to whom
-        subject: str,
-        text: str,
-        html: str | None,  # noqa: ARG002 - apprise makes of the text what the service takes
-        headers: Mapping[str, str],
-        message_id: str,  # noqa: ARG002 - few services know one; a repeat is told as it is
-    ) -> None:
+    def send(self, message: Message) -> None:
         """Hand one message to the service. Raises TemporaryError, or PermanentError where it answered with a no."""
         import apprise
 
-        kind = headers.get("X-Paramedic-Kind", "")
+        title, body = self._texts(message)
         heard, log = _Heard(), logging.getLogger("apprise")
         log.addHandler(heard)
         try:
             left = self._speaker.notify(
-                body=self._written(visible(text)),
-                title=self._written(one_line(subject)),
-                notify_type=apprise.NotifyType(_MOOD.get(kind, "info")),
+                body=body,
+                title=title,
+                notify_type=apprise.NotifyType(_MOOD.get(message.kind, "info")),
                 body_format=apprise.NotifyFormat.TEXT,
                 interpret_escapes=False,
             )
@@ -82,3 +99,10 @@ class Teller:
         if not left:
             refused = PermanentError if _NO.search(words) else TemporaryError
             raise refused(words or "the service did not take it, and apprise does not say why")
+
+    def _texts(self, message: Message) -> tuple[str, str]:
+        """Title and body: what takes little, and not the whole, gets the short form, whose link no cut can reach."""
+        title, body = self._written(one_line(message.subject)), self._written(visible(message.text))
+        if self._takes < _LITTLE and len(title) + len(body) >= self._takes:
+            return "", message.short(min(self._takes, SHORT_LIMIT), lambda text: self._written(one_line(text)))
+        return title, body

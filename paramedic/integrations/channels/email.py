@@ -1,9 +1,10 @@
 """E-mail, by SMTP."""
 
+import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from email import policy
@@ -14,28 +15,51 @@ from ipaddress import ip_address
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
+from pydantic import BaseModel, ConfigDict, SecretStr
+
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.faces import Able
+from paramedic.kinds.message import Message
 from paramedic.machine.clock import utc_now
 from paramedic.text.sanitize import one_line, visible
 
 SUBJECT_LIMIT = 300  # characters
 
+ADDRESS = "ada@example.org"
+ABLE = Able(length=None, threads=True, buttons=False, receipts=False)
+
+#: Of Paramedic's own settings: everybody's mail leaves by one server.
+FROM_SETTINGS = ("smtp_url", "mail_from")
+
+_MAILBOX = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
+
+
+class Settings(BaseModel):
+    """`smtp_url`: smtp://host, smtp://user:password@host:port or smtps://…; `mail_from`: whom the mail comes from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    smtp_url: SecretStr
+    mail_from: str
+
+
+def address(text: str) -> str:
+    """One bare mailbox, `a@b`. Raises ValueError."""
+    if not _MAILBOX.fullmatch(text):
+        raise ValueError("an e-mail address has one @, no space, and none of < > , ;")
+    return text
+
 
 class Teller:
     """Sends e-mail through one server."""
 
-    def __init__(self, settings: Mapping[str, str], timeout: timedelta = timedelta(seconds=10)) -> None:
-        """`url`: smtp://host, smtp://user:password@host:port or smtps://…; `sender`: whom the mail comes from.
-
-        Raises PermanentError if one of them is missing or cannot be right.
-        """
+    def __init__(self, settings: Settings, timeout: timedelta = timedelta(seconds=10)) -> None:
+        """Raises PermanentError if one of the settings cannot be right."""
         self._timeout = timeout.total_seconds()
         try:
-            parts = urlsplit(settings["url"])
-            self._sender = _address(settings["sender"])
+            parts = urlsplit(settings.smtp_url.get_secret_value())
+            self._sender = _address(settings.mail_from)
             self._port = parts.port
-        except KeyError as error:
-            raise PermanentError(f"e-mail cannot be sent without the setting {error}") from error
         except ValueError as error:
             raise PermanentError("the address of the mail server cannot be right") from error
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
@@ -44,37 +68,30 @@ class Teller:
         self._host = parts.hostname
         self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
-    def send(  # noqa: PLR0917 - the parts of a letter, in their order
-        self, to: str, subject: str, text: str, html: str | None, headers: Mapping[str, str], message_id: str
-    ) -> None:
+    def send(self, message: Message) -> None:
         """Hand one message for one person to the server. What is data can become neither a header nor a recipient.
 
-        Raises TemporaryError if the server is away or says "later" (4xx), PermanentError if it says no (5xx), if `to` is no
-        address, or if a password would travel in the clear. A repeated call is a repeated message, with the same id.
+        Raises TemporaryError if the server is away or says "later" (4xx), PermanentError if it says no (5xx), if the
+        recipient is no address, or if a password would travel in the clear. A repeat has the same Message-ID.
         """
-        person = _address(to)
-        message = self._message(person, subject, text, html, headers={**headers, "Message-ID": message_id})
+        person = _address(message.recipient)
+        letter = self._letter(person, message)
         with _translated(), self._connected() as server:
-            server.sendmail(self._sender.addr_spec, [person.addr_spec], message.as_bytes())
+            server.sendmail(self._sender.addr_spec, [person.addr_spec], letter.as_bytes())
             with suppress(smtplib.SMTPException, OSError):  # it has been accepted: a rude farewell changes nothing
                 server.quit()
 
-    def _message(
-        self, to: Address, subject: str, text: str, html: str | None, *, headers: Mapping[str, str]
-    ) -> EmailMessage:
-        message = EmailMessage(policy=policy.SMTP)
-        message["From"] = self._sender
-        message["To"] = to
-        message["Subject"] = one_line(subject)[:SUBJECT_LIMIT]
-        message["Date"] = format_datetime(utc_now())
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday reply comes back
-        for name, value in headers.items():
-            message[name] = one_line(value)
-        message.set_content(visible(text), cte="quoted-printable")
-        if html is not None:
-            whole = html.encode("utf-8", "backslashreplace").decode()
-            message.add_alternative(whole, subtype="html", cte="quoted-printable")
-        return message
+    def _letter(self, to: Address, message: Message) -> EmailMessage:
+        letter = EmailMessage(policy=policy.SMTP)
+        letter["From"] = self._sender
+        letter["To"] = to
+        letter["Subject"] = one_line(message.subject)[:SUBJECT_LIMIT]
+        letter["Date"] = format_datetime(utc_now())
+        letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday reply comes back
+        for name, value in _headers(message).items():
+            letter[name] = one_line(value)
+        letter.set_content(visible(message.text), cte="quoted-printable")
+        return letter
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
@@ -99,6 +116,21 @@ class Teller:
             yield server
         finally:
             server.close()
+
+
+def _headers(message: Message) -> dict[str, str]:
+    """What a mailbox's filters sort by, and what names the message and its thread."""
+    about = {"kind": message.kind, "incident": message.incident, "severity": message.severity}
+    marks = {name: value for name, value in about.items() if value} | dict(message.marks)
+    headers = {"X-Paramedic": message.store} | {f"X-Paramedic-{name.title()}": value for name, value in marks.items()}
+    if message.thread:
+        headers["References"] = _message_id(message.thread)
+    return headers | {"Message-ID": _message_id(message.id)}
+
+
+def _message_id(what: str) -> str:
+    """Short enough to stand on its header's own line."""
+    return f"<{what}@paramedic.invalid>"
 
 
 @contextmanager

@@ -15,8 +15,13 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, InvalidURL
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel, ConfigDict, SecretStr
+
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.faces import Able
+from paramedic.kinds.message import Message
 from paramedic.machine.clock import iso, spoken, utc_now
+from paramedic.text.names import channel_name
 from paramedic.text.sanitize import one_line, visible
 
 TEXT_LIMIT = 100_000  # characters; what is left out is said
@@ -25,22 +30,34 @@ _SUBJECT_LIMIT = 300  # characters
 _ANSWER_LIMIT = 1_000  # bytes of a refusal that are worth repeating
 _LATER = (408, 425, 429)
 
+ADDRESS = "NAME"
+ABLE = Able(length=TEXT_LIMIT, threads=False, buttons=False, receipts=False)
+
+
+class Settings(BaseModel):
+    """`url`: http:// or https://…; `secret`: `whsec_` and 24 to 64 bytes in base64."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr
+    secret: SecretStr
+
+
+def address(text: str) -> str:
+    """The name of a channel in the settings. Raises ValueError."""
+    return channel_name(text)
+
 
 class Teller:
     """Posts to one address."""
 
-    def __init__(self, settings: Mapping[str, str], timeout: timedelta = timedelta(seconds=10)) -> None:
-        """`url`: http:// or https://…; `secret`: `whsec_` and 24 to 64 bytes in base64.
-
-        Raises PermanentError if one of them is missing or cannot be right.
-        """
+    def __init__(self, settings: Settings, timeout: timedelta = timedelta(seconds=10)) -> None:
+        """Raises PermanentError if one of the settings cannot be right."""
         self._timeout = timeout
         try:
-            parts = urlsplit(settings["url"])
-            self._key = base64.b64decode(settings["secret"].removeprefix("whsec_"), validate=True)
+            parts = urlsplit(settings.url.get_secret_value())
+            self._key = base64.b64decode(settings.secret.get_secret_value().removeprefix("whsec_"), validate=True)
             self._host, self._port = parts.hostname, parts.port
-        except KeyError as error:
-            raise PermanentError(f"a webhook cannot be sent without the setting {error}") from error
         except ValueError as error:
             raise PermanentError(
                 "the webhook's url cannot be right, or its secret is not `whsec_` and base64"
@@ -52,30 +69,25 @@ class Teller:
         self._tls = parts.scheme == "https"
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    def send(  # noqa: PLR0917 - the parts of a letter, in their order
-        self,
-        to: str,
-        subject: str,
-        text: str,
-        html: str | None,  # noqa: ARG002 - a program reads it
-        headers: Mapping[str, str],
-        message_id: str,
-    ) -> None:
+    def send(self, message: Message) -> None:
         """Post one message, whole and answered within the time-out. A repeated call is a repeat with the same id.
 
         Raises TemporaryError on no answer, 408, 425, 429 (with how long it asks to wait) and 5xx, PermanentError on any other
         answer but 2xx: a redirect is not followed.
         """
         now = utc_now()
-        marks = {name.lower(): value for name, value in headers.items()}
-        kind = marks.pop("x-paramedic-kind", "message")
-        data = {"to": to, "subject": one_line(subject)[:_SUBJECT_LIMIT], "text": _bounded(visible(text))}
-        data["store"] = marks.pop("x-paramedic", "")
-        data |= {name.removeprefix(_MARK): value for name, value in marks.items() if name.startswith(_MARK)}
-        said = {"type": f"paramedic.{kind}", "timestamp": iso(now), "data": data}
+        data = {
+            "to": message.recipient,
+            "subject": one_line(message.subject)[:_SUBJECT_LIMIT],
+            "text": _bounded(visible(message.text)),
+            "store": message.store,
+        }
+        about = {"incident": message.incident, "severity": message.severity}
+        data |= {name: value for name, value in about.items() if value} | dict(message.marks)
+        said = {"type": f"paramedic.{message.kind or 'message'}", "timestamp": iso(now), "data": data}
         body = json.dumps(said, separators=(",", ":")).encode()
         # A full stop separates what is signed: none may stand in the id.
-        number = re.sub(r"[^a-zA-Z0-9_-]", "_", message_id.strip("<>").removesuffix("@paramedic.invalid"))
+        number = re.sub(r"[^a-zA-Z0-9_-]", "_", message.id)
         stamp = str(int(now.timestamp()))
         signature = hmac.digest(self._key, b".".join([number.encode(), stamp.encode(), body]), hashlib.sha256)
         self._post(
@@ -114,9 +126,6 @@ class Teller:
             raise TemporaryError(f"the webhook gave no whole answer within {spoken(self._timeout)}: {words}") from error
         finally:
             line.close()
-
-
-_MARK = "x-paramedic-"
 
 
 def _judge(answer: HTTPResponse) -> None:

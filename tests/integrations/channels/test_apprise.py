@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from pydantic import SecretStr
 from webhook_receiver import Hooks
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.integrations.channels.apprise import Teller
-
-PAGE = {"X-Paramedic": "store-1", "X-Paramedic-Kind": "page"}
+from paramedic.integrations.channels.apprise import Settings, Teller
+from paramedic.kinds.message import Message
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def hooks() -> Iterator[Hooks]:
 
 
 def send(url: str, text: str = "It is yours.", subject: str = "[INC-7] down", kind: str = "page") -> None:
-    headers = PAGE | {"X-Paramedic-Kind": kind}
-    Teller({"url": url}).send("ada", subject, text, None, headers, "<12.store@paramedic.invalid>")
+    message = Message(subject, text, kind, store="store-1", recipient="ada", id="12.store")
+    Teller(Settings(url=SecretStr(url))).send(message)
 
 
 def test_a_message_arrives_whole(hooks: Hooks) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import requests
+from pydantic import SecretStr
 
-from paramedic.integrations.channels.apprise import Teller
+from paramedic.integrations.channels.apprise import Settings, Teller
+from paramedic.kinds.message import Link, Message
 from paramedic.text import chat_text
 
 _HEX = "abcdef0123456789" * 8
@@ -169,15 +171,28 @@ def payloads(recorder: Recorder) -> list[str]:
 @pytest.mark.parametrize("url", CHATS)
 def test_what_a_label_says_is_no_markup_in_a_chat(recorder: Recorder, url: str) -> None:
     """Which of the services reads which markup changes with them: none is left to any of them."""
-    Teller({"url": url}).send(
-        "ada", " ".join(SLY[:9]), TEXT, None, {"X-Paramedic-Kind": "page"}, "<1.s@paramedic.invalid>"
-    )
-    said = [text for text in payloads(recorder) if "It is yours" in text or "everyone" in text]
-    assert any("It is yours" in text for text in said), "the page itself left"
+    message = Message(" ".join(SLY[:9]), TEXT, "page", links=(Link("take it", LINK),), recipient="ada", id="1.s")
+    Teller(Settings(url=SecretStr(url))).send(message)
+    said = [text for text in payloads(recorder) if "It is yours" in text or "everyone" in text or "ack/" in text]
+    assert any("It is yours" in text or "take it" in text for text in said), "the page itself left"
     for text in said:
         found = [match.group() for match in FORBIDDEN.finditer(_ours_left_out(text))]
         assert found == [], text
     assert any(LINK in text.replace("\\_", "_").replace("\\-", "-").replace("\\.", ".") for text in said), "ours works"
+
+
+def test_an_sms_keeps_its_link_whole(recorder: Recorder) -> None:
+    from apprise.plugins.twilio import NotifyTwilio
+
+    link = Link("take it", "https://paramedic.example.org/ack/" + "t" * 80, incident="INC-7")
+    subject = "[INC-7] tracking-api on web-1: handed over, and much more of what has happened"
+    message = Message(subject, "It is yours. " * 100, "page", incident="INC-7", links=(link,))
+    url = f"twilio://AC{'a' * 32}:{'b' * 32}@12025550101/12025550102"
+    Teller(Settings(url=SecretStr(url))).send(message)
+    [said] = [text for text in payloads(recorder) if "INC-7" in text]
+    assert len(said) <= NotifyTwilio.body_maxlen == 160
+    assert said.startswith("[INC-7] tracking-api")
+    assert said.endswith(link.url)
 
 
 def _ours_left_out(text: str) -> str:

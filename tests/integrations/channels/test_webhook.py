@@ -6,19 +6,30 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
+from pydantic import SecretStr, ValidationError
 from webhook_receiver import SECRET, Hooks, is_signed
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.integrations.channels.webhook import TEXT_LIMIT, Teller
+from paramedic.integrations.channels.webhook import TEXT_LIMIT, Settings, Teller
+from paramedic.kinds.message import Message
 from paramedic.machine.clock import from_iso, utc_now
 
 SECOND = timedelta(seconds=1)
-MARKS = {"X-Paramedic": "store-1", "X-Paramedic-Kind": "page", "X-Paramedic-Incident": "INC-7", "References": "<x@y>"}
-ID = "<12.3f0c1a52-6f2e@paramedic.invalid>"
+PAGE = Message(
+    "[INC-7] down",
+    "It is yours.",
+    "page",
+    incident="INC-7",
+    store="store-1",
+    recipient="ada",
+    id="12.3f0c1a52-6f2e",
+    thread="INC-7.store-1",
+)
 
 
 @pytest.fixture
@@ -31,7 +42,8 @@ def hooks() -> Iterator[Hooks]:
 def send(
     url: str, text: str = "It is yours.", *, timeout: timedelta = timedelta(seconds=5), secret: str = SECRET
 ) -> None:
-    Teller({"url": url, "secret": secret}, timeout).send("ada", "[INC-7] down", text, None, MARKS, ID)
+    settings = Settings(url=SecretStr(url), secret=SecretStr(secret))
+    Teller(settings, timeout).send(replace(PAGE, text=text))
 
 
 @contextmanager
@@ -218,5 +230,5 @@ def test_a_secret_that_is_none_is_refused(secret: str) -> None:
 
 
 def test_without_a_secret_nothing_is_sent() -> None:
-    with pytest.raises(PermanentError, match="without the setting 'secret'"):
-        Teller({"url": "http://127.0.0.1:1/"})
+    with pytest.raises(ValidationError, match="secret"):
+        Settings.model_validate({"url": "http://127.0.0.1:1/"})

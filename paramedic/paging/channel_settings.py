@@ -1,0 +1,54 @@
+"""What a channel has to know, from Paramedic's settings: named where it is missing, and where it is wrong."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from paramedic.errors import PermanentError
+from paramedic.kinds import registry
+from paramedic.kinds.faces import ChannelKind
+from paramedic.kinds.registry import Room
+from paramedic.oncall.contact import ContactMethod
+from paramedic.settings import Settings
+
+
+def channel_settings(settings: Settings, way: ContactMethod) -> BaseModel:
+    """The settings of the channel that the way leads by. Raises PermanentError, which says what is wrong and where to mend it."""
+    model, general = _module(way).Settings, from_settings(way)
+    name = way.to if way.is_named else way.kind
+    missing = [one for one in general if getattr(settings, one, None) is None and model.model_fields[one].is_required()]
+    if missing:
+        raise PermanentError(f"no {missing[0]} is set: nothing can leave by it")
+    own = settings.channels.get(name)
+    if own is None and set(model.model_fields) - set(general):
+        words = f"the setting `channels` names no {name}, and {way.spoken} leads nowhere"
+        raise PermanentError(f"{words}: set PARAMEDIC_CHANNELS for it")
+    given = {one: getattr(settings, one) for one in general} | (own.given() if own is not None else {})
+    return _validated(model, given, f"the setting channels.{name}")
+
+
+def from_settings(way: ContactMethod) -> tuple[str, ...]:
+    """Which of Paramedic's own settings the channel needs. Raises PermanentError where its kind is gone."""
+    return getattr(_module(way), "FROM_SETTINGS", ())
+
+
+def _module(way: ContactMethod) -> ChannelKind:
+    return cast("ChannelKind", registry.current().plugin(Room.CHANNELS, way.kind))
+
+
+def _validated(model: type[BaseModel], given: Mapping[str, Any], where: str) -> BaseModel:
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        faults = [
+            f"{where} has no `{_place(one['loc'])}`"
+            if one["type"] == "missing"
+            else f"{where}: `{_place(one['loc'])}`: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors(include_input=False, include_url=False)
+        ]
+        raise PermanentError("; ".join(faults)) from None  # pydantic's own text would repeat the values
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, loc))

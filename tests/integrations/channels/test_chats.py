@@ -182,15 +182,13 @@ def test_what_a_label_says_is_no_markup_in_a_chat(recorder: Recorder, url: str) 
 
 
 def test_an_sms_keeps_its_link_whole(recorder: Recorder) -> None:
-    from apprise.plugins.twilio import NotifyTwilio
-
     link = Link("take it", "https://paramedic.example.org/ack/" + "t" * 80, incident="INC-7")
     subject = "[INC-7] tracking-api on web-1: handed over, and much more of what has happened"
     message = Message(subject, "It is yours. " * 100, "page", incident="INC-7", links=(link,))
     url = f"twilio://AC{'a' * 32}:{'b' * 32}@12025550101/12025550102"
     Teller(Settings(url=SecretStr(url))).send(message)
     [said] = [text for text in payloads(recorder) if "INC-7" in text]
-    assert len(said) <= NotifyTwilio.body_maxlen == 160
+    assert len(said) <= 160
     assert said.startswith("[INC-7] tracking-api")
     assert said.endswith(link.url)
 

@@ -19,7 +19,7 @@ from paramedic.paging.recipients import Recipients
 from paramedic.paging.rendering import Rendering
 from paramedic.paging.sending import Round, channel_of, send
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, messages
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, deliveries
 from paramedic.store import oncall_overrides as kept_overrides
 from paramedic.store.messages import QueuedMessage
 
@@ -76,7 +76,7 @@ class Memory:
 
     def told_lately(self, person: str) -> int:
         """How many such messages the person got within a minute."""
-        since = self.steady() - messages.PER.total_seconds()
+        since = self.steady() - deliveries.PER.total_seconds()
         return sum(at > since for at in tuple(self._told.get(person, ())))  # another thread may add to it
 
 
@@ -178,10 +178,10 @@ class Delivery:
     def _look(self) -> Counter[str]:
         """Know every message that is due; how many each person got lately."""
         with self._store.read() as tx:
-            due, self._now = messages.due(tx, limit=_LOOK_AT + len(self._memory.unrecorded)), tx.now
+            due, self._now = deliveries.due(tx, limit=_LOOK_AT + len(self._memory.unrecorded)), tx.now
             if self._incident is not None:
-                due += messages.due(tx, incident=self._incident, limit=_LOOK_AT)
-            told = Counter(messages.told_lately(tx))
+                due += deliveries.due(tx, incident=self._incident, limit=_LOOK_AT)
+            told = Counter(deliveries.told_lately(tx))
             self._recipients.stand_in(kept_overrides.current(tx))
         for message in due:
             with self._lock:
@@ -210,7 +210,7 @@ class Delivery:
 
     def _people_above(self, message: QueuedMessage, now: datetime) -> list[Person]:
         """Nobody can be told: the next rung is, at once. Without a store to write it to, its people are tried now."""
-        if not self._held(lambda tx: [message.id] if messages.take(tx, message.id) else []):
+        if not self._held(lambda tx: [message.id] if deliveries.take(tx, message.id) else []):
             return []
         if not self._outcomes.writable and (above := self._recipients.of(message, now, climbs=False)):
             return above
@@ -254,7 +254,7 @@ class Delivery:
         at_most = limits(batch.jobs[0].message, self._settings.messages_a_minute)[1] - self._memory.told_lately(
             person.id
         )
-        had = self._held(lambda tx: messages.take_for(tx, jobs, person.id, held=held, at_most=at_most), tuple(jobs))
+        had = self._held(lambda tx: deliveries.take_for(tx, jobs, person.id, held=held, at_most=at_most), tuple(jobs))
         for number, job in jobs.items():
             job.taken = job.taken or number in had
             if number not in had:
@@ -374,7 +374,7 @@ class Delivery:
     def _still_ours(self, jobs: Sequence[_Job]) -> bool:
         """Several ways may take longer than a message is held: nobody else may begin with it meanwhile."""
         held = [job.message for job in jobs]
-        return bool(self._held(lambda tx: [one.id for one in held if messages.keep(tx, one.id, taken=one.tries + 1)]))
+        return bool(self._held(lambda tx: [one.id for one in held if deliveries.keep(tx, one.id, taken=one.tries + 1)]))
 
     def _mark(self) -> str:
         """Whose message it is; a store that never answered cannot say."""
@@ -387,7 +387,7 @@ class Delivery:
 def _order(job: _Job) -> tuple[int, datetime, int]:
     """As the store orders what is due: the worst first, and notices last."""
     message = job.message
-    return messages.rank(message), message.due_at, message.id
+    return deliveries.rank(message), message.due_at, message.id
 
 
 def _batch(jobs: Sequence[_Job], told: Counter[str], memory: Memory, a_minute: int) -> _Batch | None:

@@ -10,7 +10,7 @@ from paramedic.oncall.escalation import Policy
 from paramedic.oncall.rotation import Person
 from paramedic.paging.backoff import TRIES_BEFORE_NEXT_RUNG, TRIES_OF_A_NOTICE, pause
 from paramedic.paging.recipients import Recipients
-from paramedic.store import Store, StoreUnavailable, Tx, incidents, messages, trail
+from paramedic.store import Store, StoreUnavailable, Tx, deliveries, incidents, messages, trail
 from paramedic.store.messages import QueuedMessage
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Outcomes:
         return True
 
     def _left(self, tx: Tx, message: QueuedMessage, person: Person, how: str, later: Sequence[Person]) -> None:
-        if not messages.sent(tx, message.id, person=person.id):
+        if not deliveries.sent(tx, message.id, person=person.id):
             return
         notice = message.kind == "notice"
         shown = person.name if notice else person.id  # an address is on no trail
@@ -91,7 +91,7 @@ class Outcomes:
         policy = self._recipients.policy(message)
 
         def write(tx: Tx) -> None:
-            messages.put_off(tx, message.id, error=str(error), until=tx.now + pause(message, error))
+            deliveries.put_off(tx, message.id, error=str(error), until=tx.now + pause(message, error))
             # The last rung has no next: it goes on trying, and climbs no pile of its own repeats.
             if message.tries + 1 >= TRIES_BEFORE_NEXT_RUNG and not _is_last(policy, message):
                 self._queue_next(tx, message, rung=message.rung + 1, wait=timedelta(0))
@@ -110,9 +110,9 @@ class Outcomes:
             if message.kind != "approval" or message.last_error != error:  # said once, however often it is tried
                 self._tell_trail(tx, message, error)
             if message.kind in asked_again:
-                messages.put_off(tx, message.id, error=error, until=tx.now + asked_again[message.kind])
+                deliveries.put_off(tx, message.id, error=error, until=tx.now + asked_again[message.kind])
                 return
-            messages.unreachable(tx, message.id, error=error)
+            deliveries.unreachable(tx, message.id, error=error)
             if last:  # nobody is left: after a while the whole policy again
                 self._queue_next(tx, message, rung=0, wait=policy.repeat)
             else:

@@ -17,7 +17,7 @@ from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.incidents.report import EVIDENCE_LIMIT, Story, as_json, markdown, questions, spans
-from paramedic.store import Store, acts, attempts, evidence, lifecycle, messages, pauses
+from paramedic.store import Store, acts, attempts, deliveries, evidence, lifecycle, messages, pauses
 from paramedic.store.acts import Limits
 from paramedic.store.incident_story import story
 from paramedic.text.sanitize import one_line
@@ -204,7 +204,7 @@ def number(timed: Store, clock: Clock) -> int:
     with timed.record() as tx:
         acts.close(tx, act, result="done", why="it answered", actor=claim.holder)
         messages.queue_news(tx, incident=claim.incident, policy="default")
-        messages.sent(tx, messages.of(tx, claim.incident)[0].id, person="ben")
+        deliveries.sent(tx, messages.of(tx, claim.incident)[0].id, person="ben")
     clock.advance(timedelta(seconds=60))
     with timed.record() as tx:
         acts.close(tx, act, result="cured", why="verified well after it", actor=claim.holder)

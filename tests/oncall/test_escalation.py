@@ -15,7 +15,7 @@ from paramedic.incidents.incident import IllegalMove, Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.paging import Pager
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, attempts, incidents, joining, lifecycle, messages
+from paramedic.store import Store, StoreUnavailable, attempts, deliveries, incidents, joining, lifecycle, messages
 from paramedic.store import trail as kept
 from paramedic.store.runbook_versions import Plan
 
@@ -159,7 +159,7 @@ def test_a_critical_that_somebody_acknowledged_stays_theirs(timed: Store) -> Non
     taken(timed, incident)
     with timed.record() as tx:
         joining.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="again")
-        assert messages.due(tx) == []
+        assert deliveries.due(tx) == []
     assert now(timed, incident).state is State.ACKNOWLEDGED
 
 
@@ -331,7 +331,7 @@ def test_automation_does_not_act_on_what_was_acknowledged_once(timed: Store, clo
         assert not lifecycle.end_acknowledgement(tx, incident.number, after=2 * HOUR), "once"
         assert not attempts.raise_attempt(tx, incident.number, after=1, rungs=1, reason="another try")
         assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is not None
-        assert len(messages.due(tx)) == 1
+        assert len(deliveries.due(tx)) == 1
 
 
 def test_what_is_over_is_over(timed: Store, paging: Paging, postbox: Postbox, clock: Clock) -> None:

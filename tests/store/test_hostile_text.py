@@ -20,6 +20,7 @@ from paramedic.store import (
     acts,
     attempts,
     claims,
+    deliveries,
     evidence,
     fingerprints,
     inbox,
@@ -51,7 +52,7 @@ def live_through(store: Store, said: str) -> int:
     labels = {"alertname": said, "instance": said, f"k{said}": said}
     hostile = replace(alert(said or "nothing"), labels=labels, annotations={"summary": said}, value=said)
     with store.read() as tx:
-        earlier = {one.id for one in messages.due(tx, limit=99)}
+        earlier = {one.id for one in deliveries.due(tx, limit=99)}
     bad = (Unreadable(f'{{"body": "{said}"}}', f"alerts[0].{said}: wrong"),)
     inbox.receive(store, [hostile], source="alertmanager", sender=said, bad=bad)
     with store.record() as tx:
@@ -77,15 +78,15 @@ def live_through(store: Store, said: str) -> int:
         messages.queue_trouble(tx, subject=said, body=said, same_within_minutes=10)
         messages.queue_trouble(tx, subject=said, body=said, same_within_minutes=10)
         lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
-        for message in messages.due(tx):
-            messages.take(tx, message.id)
-            messages.put_off(tx, message.id, error=said, until=tx.now)
-        messages.sent(tx, messages.due(tx)[0].id, person=said)
+        for message in deliveries.due(tx):
+            deliveries.take(tx, message.id)
+            deliveries.put_off(tx, message.id, error=said, until=tx.now)
+        deliveries.sent(tx, deliveries.due(tx)[0].id, person=said)
         lifecycle.acknowledge(tx, number, by=said, reason=said)
         lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
         pauses.resume(tx, by=said, reason=said)
         claims.release(tx, claim)
-        trouble = [one for one in messages.due(tx, limit=99) if one.incident is None and one.id not in earlier]
+        trouble = [one for one in deliveries.due(tx, limit=99) if one.incident is None and one.id not in earlier]
         assert len(trouble) <= 2  # the bad payload, and the one that was said twice
     assert look_at_the_trail(store).verified
     return number

@@ -11,7 +11,7 @@ from sqlalchemy import event, func, select, text
 from store_states import alert
 
 from paramedic.alerts.alert import Severity, Status
-from paramedic.store import Store, inbox, messages
+from paramedic.store import Store, deliveries, inbox
 from paramedic.store.quarantine import BODY_LIMIT, Unreadable
 from paramedic.store.tables import quarantine
 
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_kept_beside_the_good_ones_and_a_person_is_told(t
             ("alerts[1].labels: is missing or no object", "prometheus"),
             ("alerts[2]", "prometheus"),
         ]
-        [message] = messages.due(tx)
+        [message] = deliveries.due(tx)
         assert message.kind == "trouble"
         assert "alerts[1].labels" in message.body
 
@@ -208,5 +208,5 @@ def test_what_an_older_version_wrote_is_decided_too(timed: Store) -> None:
 def test_bad_bodies_of_one_moment_are_one_message_that_counts_them(timed: Store) -> None:
     receive(timed, bad=tuple(Unreadable("{}", f"bad {n}") for n in range(20)))
     with timed.read() as tx:
-        [message] = messages.due(tx)
+        [message] = deliveries.due(tx)
     assert "19 more" in message.body

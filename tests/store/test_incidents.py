@@ -20,6 +20,7 @@ from paramedic.store import (
     Tx,
     acts,
     attempts,
+    deliveries,
     evidence,
     fingerprints,
     incident_alerts,
@@ -69,7 +70,7 @@ def test_an_incident_without_a_plan_waits_for_no_run(timed: Store) -> None:
         assert incidents.get(tx, number).attempt == 0
         assert outbox.waiting(tx) == []
         lifecycle.hand_over(tx, number, HANDED_OVER, actor="triage")
-        assert [message.kind for message in messages.due(tx)] == ["rung"]
+        assert [message.kind for message in deliveries.due(tx)] == ["rung"]
 
 
 def _open(url: str, number: int) -> str:
@@ -459,7 +460,7 @@ def test_handing_over_revokes_first_and_pages_now(timed: Store) -> None:
             Ending.HANDED_OVER,
             "restarted, still failing",
         )
-        assert [message.rung for message in messages.due(tx, incident=claim.incident)] == [0]
+        assert [message.rung for message in deliveries.due(tx, incident=claim.incident)] == [0]
         assert acts.open_on(tx, TARGET) == act  # still open: only a look at the target or a person decides it
         again = lifecycle.hand_over(tx, claim.incident, Outcome(Ending.REFUSED, "again"), actor="watchdog")
         assert again == incident

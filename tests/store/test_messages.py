@@ -6,22 +6,23 @@ from databases import Clock, at_once
 from store_states import opened
 
 from paramedic.alerts.alert import Severity
-from paramedic.store import Store, Tx, lifecycle, messages, outbox
-from paramedic.store.messages import HOLD, QueuedMessage
+from paramedic.store import Store, Tx, deliveries, lifecycle, messages, outbox
+from paramedic.store.deliveries import HOLD
+from paramedic.store.messages import QueuedMessage
 
 MINUTE = timedelta(minutes=1)
 
 
 def queued(tx: Tx) -> QueuedMessage:
     """The one message that is due."""
-    [message] = messages.due(tx)
+    [message] = deliveries.due(tx)
     return message
 
 
 def _take(url: str, message: int, number: int) -> bool:
     store = Store(url)
     with store.write() as tx:
-        taken = messages.take(tx, message)
+        taken = deliveries.take(tx, message)
     store.close()
     return taken
 
@@ -37,13 +38,13 @@ def test_a_sender_that_died_holds_a_message_for_a_time(timed: Store, clock: Cloc
     with timed.write() as tx:
         messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
         message = queued(tx)
-        assert messages.take(tx, message.id)
-        assert not messages.take(tx, message.id)
-        assert messages.due(tx) == []
+        assert deliveries.take(tx, message.id)
+        assert not deliveries.take(tx, message.id)
+        assert deliveries.due(tx) == []
     clock.advance(HOLD)
     with timed.write() as tx:
         assert queued(tx).tries == 1
-        assert messages.take(tx, message.id)
+        assert deliveries.take(tx, message.id)
 
 
 def test_what_was_sent_is_written_once_and_never_due_again(timed: Store, clock: Clock) -> None:
@@ -51,14 +52,14 @@ def test_what_was_sent_is_written_once_and_never_due_again(timed: Store, clock: 
         number = opened(tx)
         messages.queue_news(tx, incident=number, policy="default")
         message = queued(tx)
-        messages.take(tx, message.id)
-        assert messages.sent(tx, message.id, person="ada")
-        assert not messages.sent(tx, message.id, person="bob")
-        messages.put_off(tx, message.id, error="late", until=tx.now)
-        messages.unreachable(tx, message.id, error="late")
+        deliveries.take(tx, message.id)
+        assert deliveries.sent(tx, message.id, person="ada")
+        assert not deliveries.sent(tx, message.id, person="bob")
+        deliveries.put_off(tx, message.id, error="late", until=tx.now)
+        deliveries.unreachable(tx, message.id, error="late")
     clock.advance(timedelta(days=1))
     with timed.read() as tx:
-        assert messages.due(tx) == []
+        assert deliveries.due(tx) == []
         assert [(one.state, one.person) for one in messages.of(tx, number)] == [("sent", "ada")]
 
 
@@ -66,25 +67,25 @@ def test_what_did_not_leave_is_tried_again_when_it_is_due(timed: Store, clock: C
     with timed.write() as tx:
         messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
         message = queued(tx)
-        messages.take(tx, message.id)
-        messages.put_off(tx, message.id, error="refused", until=tx.now + MINUTE)
-        assert messages.due(tx) == []
-        assert not messages.take(tx, message.id)
+        deliveries.take(tx, message.id)
+        deliveries.put_off(tx, message.id, error="refused", until=tx.now + MINUTE)
+        assert deliveries.due(tx) == []
+        assert not deliveries.take(tx, message.id)
     clock.advance(MINUTE)
     with timed.write() as tx:
         assert (queued(tx).last_error, queued(tx).tries) == ("refused", 1)
-        messages.take(tx, message.id)
-        messages.unreachable(tx, message.id, error="no such address")
+        deliveries.take(tx, message.id)
+        deliveries.unreachable(tx, message.id, error="no such address")
     clock.advance(MINUTE)
     with timed.read() as tx:
-        assert messages.due(tx) == []
+        assert deliveries.due(tx) == []
 
 
 def test_the_same_trouble_is_told_once_in_its_time(timed: Store, clock: Clock) -> None:
     def trouble(subject: str) -> int:
         with timed.write() as tx:
             messages.queue_trouble(tx, subject=subject, body="b", same_within_minutes=10)
-            return len(messages.due(tx))
+            return len(deliveries.due(tx))
 
     assert trouble("Prefect does not answer") == 1
     assert trouble("Prefect does not answer") == 1
@@ -103,16 +104,16 @@ def test_a_rung_is_due_at_its_time_and_withdrawn_by_an_acknowledgement(timed: St
             tx, incident=number, policy="default", severity=Severity.CRITICAL, rung=1, due_at=tx.now + MINUTE
         )
         messages.queue_news(tx, incident=number, policy="default")
-        assert [message.kind for message in messages.due(tx)] == ["rung", "news"]
-        taken = messages.due(tx)[0]
-        messages.take(tx, taken.id)
+        assert [message.kind for message in deliveries.due(tx)] == ["rung", "news"]
+        taken = deliveries.due(tx)[0]
+        deliveries.take(tx, taken.id)
     clock.advance(MINUTE)
     with timed.record() as tx:
         lifecycle.acknowledge(tx, number, by="ada", reason="by the link")
-        assert [message.kind for message in messages.due(tx)] == ["news"]
-        messages.put_off(tx, taken.id, error="late", until=tx.now)  # the sender that was in the middle of it
-        assert [message.kind for message in messages.due(tx)] == ["news"]
-        assert messages.sent(tx, taken.id, person="ada")  # it did leave: that is what is written
+        assert [message.kind for message in deliveries.due(tx)] == ["news"]
+        deliveries.put_off(tx, taken.id, error="late", until=tx.now)  # the sender that was in the middle of it
+        assert [message.kind for message in deliveries.due(tx)] == ["news"]
+        assert deliveries.sent(tx, taken.id, person="ada")  # it did leave: that is what is written
         assert [message.state for message in messages.of(tx, number)] == ["sent", "withdrawn", "due"]
 
 
@@ -123,9 +124,9 @@ def test_messages_of_one_incident_are_found_among_all(timed: Store) -> None:
             messages.queue_rung(
                 tx, incident=number, policy="default", severity=Severity.CRITICAL, rung=0, due_at=tx.now
             )
-        assert [message.incident for message in messages.due(tx, incident=other)] == [other]
-        assert [message.incident for message in messages.due(tx)] == [one, other]
-        assert len(messages.due(tx, limit=1)) == 1
+        assert [message.incident for message in deliveries.due(tx, incident=other)] == [other]
+        assert [message.incident for message in deliveries.due(tx)] == [one, other]
+        assert len(deliveries.due(tx, limit=1)) == 1
 
 
 def test_an_order_is_asked_for_until_it_is_sent_or_nobody_wants_it(timed: Store, clock: Clock) -> None:
@@ -150,10 +151,10 @@ def test_an_order_is_asked_for_until_it_is_sent_or_nobody_wants_it(timed: Store,
 def _troubles(store: Store) -> list[str]:
     """The bodies of what is due now, which is taken and sent."""
     with store.write() as tx:
-        due = [message for message in messages.due(tx) if message.kind == "trouble"]
+        due = [message for message in deliveries.due(tx) if message.kind == "trouble"]
         for message in due:
-            messages.take(tx, message.id)
-            messages.sent(tx, message.id, person="ada")
+            deliveries.take(tx, message.id)
+            deliveries.sent(tx, message.id, person="ada")
     return [message.body for message in due]
 
 

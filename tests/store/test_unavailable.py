@@ -18,7 +18,7 @@ import pytest
 from databases import Postgres, start_postgres, stop_postgres
 from store_states import alert, look_at_the_trail, opened, told
 
-from paramedic.store import Store, StoreUnavailable, frozen_connections, inbox, incidents, messages
+from paramedic.store import Store, StoreUnavailable, deliveries, frozen_connections, inbox, incidents, messages
 from paramedic.store.migrations import migrate
 
 #: What a caller may have to wait: 5 s for a lock, 3 s for a connection, and a slow machine.
@@ -63,7 +63,7 @@ def nothing_was_written(store: Store) -> None:
     assert read(store) == 0
     with store.read() as tx:
         assert inbox.waiting(tx) == []
-        assert messages.due(tx) == []
+        assert deliveries.due(tx) == []
 
 
 # --- locked ---------------------------------------------------------------------------------------------------------

@@ -37,12 +37,12 @@ from paramedic.store import (
     approvals,
     attempts,
     claims,
+    deliveries,
     inbox,
     incidents,
     leases,
     lifecycle,
     maintenance,
-    messages,
     oncall_overrides,
     outbox,
     pauses,
@@ -213,7 +213,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
         assert unsettled is not None
         assert unsettled.id == act.id, "whether it happened is still not known"
         assert "has no outcome" in (incidents.get(tx, open_act.number).because or "")
-        due = messages.due(tx)
+        due = deliveries.due(tx)
         assert {m.incident for m in due if m.kind == "rung" and m.rung == 0} == {
             waits.number,
             works.number,
@@ -257,7 +257,7 @@ def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Sett
         assert (void.state, void.how) == (Answer.EXPIRED, "restore")
         assert approvals.decide(tx, waits.id, granted=True, by="eve", how="link") == f"too late: {void.decision}"
         assert void.decision.startswith("the question about the restart of a/1 is void: the store was restored from a")
-        assert [one.kind for one in messages.due(tx, incident=waits.incident)] == ["rung"], "nobody is asked any more"
+        assert [one.kind for one in deliveries.due(tx, incident=waits.incident)] == ["rung"], "nobody is asked any more"
         assert [one.id for one in approvals.to_resume(tx)] == [granted.id, waits.id], "Prefect lets their runs go"
         for asked in (waits, granted):
             assert "is over (closed)" in (attempts.begin_attempt(tx, asked.incident, 1, flow_run="run-1") or "")

@@ -27,6 +27,7 @@ from paramedic.settings import ROOT, Settings
 from paramedic.store import (
     Store,
     attempts,
+    deliveries,
     evidence,
     fingerprints,
     inbox,
@@ -84,8 +85,8 @@ def test_each_thing_goes_when_its_time_is_over_and_not_before(timed: Store, cloc
     took(timed, env="prod")
     over(timed, incident)
     with timed.write() as tx:
-        [trouble] = messages.due(tx)
-        assert messages.sent(tx, trouble.id, person="ada")
+        [trouble] = deliveries.due(tx)
+        assert deliveries.sent(tx, trouble.id, person="ada")
     full = counts(timed)
     assert all(full.values())
     clock.advance(10 * DAY - timedelta(minutes=2))
@@ -114,7 +115,7 @@ def test_what_an_open_incident_needs_stays_however_old(timed: Store, clock: Cloc
         [receipt] = inbox.waiting(tx)
         inbox.decided(tx, receipt, verdict="join", reason="r", incident=incident.number, look_again_at=None)
         fingerprints.remember(tx, alert())
-        messages.sent(tx, messages.of(tx, incident.number)[0].id, person="ada")
+        deliveries.sent(tx, messages.of(tx, incident.number)[0].id, person="ada")
     before = counts(timed)
     clock.advance(999 * DAY)
     assert prune(timed, settings).removed == {}
@@ -130,7 +131,7 @@ def test_what_has_no_decision_or_was_not_told_stays_however_old(timed: Store, cl
     clock.advance(99 * DAY)
     assert prune(timed, settings).removed == {}
     with timed.read() as tx:
-        assert (len(inbox.waiting(tx)), len(messages.due(tx))) == (2, 1)
+        assert (len(inbox.waiting(tx)), len(deliveries.due(tx))) == (2, 1)
 
 
 def test_an_alert_that_its_sender_still_repeats_is_known_however_long_ago_it_began(

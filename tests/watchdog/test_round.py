@@ -255,7 +255,7 @@ def test_a_look_that_fails_stops_no_other_and_is_told(
         raise KeyError("what nobody thought of")
 
     if name == "deliver_due":
-        monkeypatch.setattr("paramedic.store.messages.due", lambda *_, **__: fault())
+        monkeypatch.setattr("paramedic.store.deliveries.due", lambda *_, **__: fault())
     else:
         fault.__qualname__ = name
         looks[number] = fault

@@ -119,7 +119,7 @@ BREAKS = (
         "what-a-dead-teller-took-is-never-told",
         (
             (
-                "paramedic/store/messages.py",
+                "paramedic/store/deliveries.py",
                 'messages.c.state == "sending", messages.c.sending_until <= tx.now',
                 'messages.c.state == "nowhere", messages.c.sending_until <= tx.now',
             ),

@@ -12,12 +12,12 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.oncall.escalation import Oncall, parse_oncall
 from paramedic.paging import Pager
 from paramedic.remediation.approval import Approval
-from paramedic.remediation.target import Identity
 from paramedic.store import Store, acts, approvals, attempts, claims, incidents, lifecycle
 from paramedic.store import trail as kept
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
+from paramedic.transports.local_process import process_identity
 
 Paging = Callable[..., Pager]
 
@@ -127,7 +127,7 @@ def acting(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, 
             claim,
             rung=1,
             remedy="restart",
-            identity=Identity(4711, 1.0, "RUNNING"),
+            identity=process_identity(4711, 1.0, "RUNNING"),
             deadline=timedelta(seconds=5),
             limits=Limits("act", None, None),
         )
@@ -146,7 +146,7 @@ def asking(store: Store, target: str = "web-1/tracking-api", **said: Any) -> tup
             rung=1,
             target=target,
             remedy="restart",
-            identity=Identity(4711, 1.0, "RUNNING"),
+            identity=process_identity(4711, 1.0, "RUNNING"),
             within=timedelta(minutes=15),
             flow_run="run-1",
             policy="default",

@@ -6,18 +6,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.audit.chain import Verification, verify
-from paramedic.remediation.target import Identity
 from paramedic.store import Store, Tx, acts, attempts, claims, incidents, lifecycle, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
+from paramedic.transports.local_process import process_identity
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 TARGET = "web-1/tracking-api"
 LEASE = timedelta(seconds=10)
 DEADLINE = timedelta(seconds=30)
 FREE = Limits(mode="act", cooldown=None, budget=None)
-ALIVE = Identity(pid=4242, started_at=1769850000.25, state="RUNNING")
+ALIVE = process_identity(pid=4242, started_at=1769850000.25, state="RUNNING")
 PLAN = Plan("tracking-api-memory", "a" * 64, "---\n---\n# The tracking API\n", rungs=1)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -58,7 +58,7 @@ class Approval:
 
     def means(self, now: Identity) -> bool:
         """Whether the target is still in the life that was shown to who was asked."""
-        return replace(now, state="") == replace(self.identity, state="")
+        return self.identity.means(now)
 
     @property
     def what(self) -> str:
@@ -95,11 +95,14 @@ class Approval:
 
 def life(identity: Identity) -> str:
     """Which life of a target is meant, in words."""
-    said = asdict(identity)
-    pid, started_at, state = said.pop("pid"), said.pop("started_at"), said.pop("state")
-    began = f" since {iso(datetime.fromtimestamp(started_at, UTC))}" if started_at is not None else ""
-    process = f"pid {pid}{began}" if pid is not None else "no process"
-    return ", ".join([process, state, *[f"{name} {value}" for name, value in said.items() if value is not None]])
+    instance = dict(identity.instance)
+    started_at = instance.pop("started_at", None)
+    began = f" since {iso(datetime.fromtimestamp(float(started_at), UTC))}" if started_at is not None else ""
+    first = next(iter(instance), None)
+    value = instance.pop(first, None) if first is not None else None
+    process = f"{first} {value}{began}" if value is not None else "no process"
+    known = {"revision": identity.revision} | instance
+    return ", ".join([process, identity.state, *[f"{name} {one}" for name, one in known.items() if one is not None]])
 
 
 def code(key: bytes, store: str, approval: int, person: str) -> str:

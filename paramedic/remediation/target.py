@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +33,39 @@ class Target:
     commands: Mapping[str, Command] = field(default_factory=dict, hash=False)
 
 
+#: How a kind of target tells its instances apart, by the name of each value; a value may be unknown.
+Instance = Mapping[str, str | int | float | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which life of a target is meant: a restart changes it. `None` pid: it is not running."""
+    """Which instance of a target is meant, in the words of its own kind: a restart changes it."""
 
-    pid: int | None
-    started_at: float | None  # seconds since the epoch, by the system that owns the process
     state: str  # the owning system's word: RUNNING, STOPPED, FATAL, …; active/running, failed/failed, …
+    instance: Instance = field(default_factory=dict, hash=False)  # `started_at`: seconds since the epoch
     revision: str | None = None  # which release it runs
-    invocation: str | None = None  # systemd's InvocationID
 
     @property
     def unclear(self) -> bool:
         """Whether its owner itself does not know whether it is up."""
         return self.state.upper() == "UNKNOWN"
+
+    def means(self, other: "Identity") -> bool:
+        """Whether it is the same instance of the same release, whatever its state; what is unknown of both counts for nothing."""
+        return self.revision == other.revision and _known(self.instance) == _known(other.instance)
+
+    def as_json(self) -> dict[str, Any]:
+        """As the store and the trail keep it."""
+        more = {} if self.revision is None else {"revision": self.revision}
+        return {**self.instance, "state": self.state, **more}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Identity":
+        """What `as_json` made, of any version."""
+        instance = dict(kept)
+        state, revision = instance.pop("state"), instance.pop("revision", None)
+        return cls(state, instance, revision)
+
+
+def _known(instance: Instance) -> Instance:
+    return {name: value for name, value in instance.items() if value is not None}

@@ -141,7 +141,7 @@ def intend(
             remedy=remedy,
             token=claim.token,
             holder=claim.holder,
-            identity=_identity_json(identity),
+            identity=identity.as_json(),
             written_at=tx.now,
             deadline_at=tx.now + deadline,
         )
@@ -161,7 +161,7 @@ def intend(
             "rung": rung,
             "token": claim.token,
             "deadline": iso(tx.now + deadline),
-            "identity": _identity_json(identity),
+            "identity": identity.as_json(),
             "guardrails": words,
         },
     )
@@ -182,7 +182,7 @@ def foreseen(tx: Tx, *, service: str, target: str, runbook: str, severity: Sever
             grant="open",
             asks=asks(severity, limits.asks_from),
             approval=None,
-            identity=Identity(None, None, ""),
+            identity=Identity(""),
         )
     )
 
@@ -291,7 +291,7 @@ def close(tx: Tx, act: Act, *, result: str, why: str, actor: str, identity: Iden
         incident=act.incident,
         target=act.target,
         reason=why if changed.rowcount else f"{why} (told too late: the act was already judged)",
-        data={"act": act.id, "identity": _identity_json(identity) if identity else None},
+        data={"act": act.id, "identity": identity.as_json() if identity else None},
     )
     return changed.rowcount == 1
 
@@ -315,13 +315,7 @@ def get(tx: Tx, act: int) -> Act:
 
 def _act(row: Row[Any]) -> Act:
     values = {field: getattr(row, field) for field in Act.__slots__ if field != "identity"}
-    return Act(**values, identity=Identity(**row.identity))
-
-
-def _identity_json(identity: Identity) -> dict[str, Any]:
-    said = {"pid": identity.pid, "started_at": identity.started_at, "state": identity.state}
-    more = {"revision": identity.revision, "invocation": identity.invocation}
-    return said | {key: value for key, value in more.items() if value is not None}
+    return Act(**values, identity=Identity.from_json(row.identity))
 
 
 def cures(tx: Tx, target: str, within: timedelta) -> int:

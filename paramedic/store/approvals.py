@@ -1,7 +1,6 @@
 """Approvals: a person is asked before a change. A decision is one compare-and-set, on the trail with the person's name."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,7 +42,7 @@ def ask(
             rung=rung,
             target=target,
             remedy=remedy,
-            identity=asdict(identity),
+            identity=identity.as_json(),
             asked_at=tx.now,
             expires_at=tx.now + within,
             state=Answer.ASKED,
@@ -251,7 +250,7 @@ def _all(rows: Sequence[Row[Any]]) -> list[Approval]:
 
 def _approval(row: Row[Any]) -> Approval:
     values = {field: getattr(row, field) for field in Approval.__slots__}
-    return Approval(**values | {"state": Answer(row.state), "identity": Identity(**row.identity)})
+    return Approval(**values | {"state": Answer(row.state), "identity": Identity.from_json(row.identity)})
 
 
 FACTS = (

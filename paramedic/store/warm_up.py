@@ -73,7 +73,13 @@ def _tell(tx: Tx) -> None:
     if isinstance(claim, Claim):
         limits = Limits("act", minute, (1, minute), (1, minute), (1, 1))
         act = acts.intend(
-            tx, claim, rung=1, remedy="r", identity=Identity(1, 1.0, "RUNNING"), deadline=minute, limits=limits
+            tx,
+            claim,
+            rung=1,
+            remedy="r",
+            identity=Identity("RUNNING", {"started_at": 1.0}),
+            deadline=minute,
+            limits=limits,
         )
         if isinstance(act, Act):
             acts.close(tx, act, result="cured", why="r", actor="run:1")

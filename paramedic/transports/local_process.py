@@ -89,6 +89,33 @@ def alive(pid: int, started_at: float) -> bool:
         return False
 
 
+def process_identity(
+    pid: int | None, started_at: float | None, state: str, *, invocation: str | None = None
+) -> Identity:
+    """An instance that is a process: None where none is running, or nobody says when it began (seconds since the epoch).
+
+    `invocation`: the owner's own name of the instance.
+    """
+    more = {} if invocation is None else {"invocation": invocation}
+    return Identity(state, {"pid": pid, "started_at": started_at, **more})
+
+
+def process_of(identity: Identity) -> tuple[int | None, float | None]:
+    """The process that `process_identity` was given: its pid, and when it began."""
+    pid, started_at = identity.instance.get("pid"), identity.instance.get("started_at")
+    return None if pid is None else int(pid), None if started_at is None else float(started_at)
+
+
+def has_process(identity: Identity) -> bool:
+    """Whether there is a process."""
+    return process_of(identity)[0] is not None
+
+
+def restarted(before: Identity, now: Identity) -> bool:
+    """Whether another process is there now than before; not where there is none now."""
+    return has_process(now) and process_of(now) != process_of(before)
+
+
 def evidence(identity: Callable[[Target], Identity]) -> Mapping[str, Callable[[Target], str]]:
     """The kinds of evidence that the process of a target on this machine gives; `identity` asks the target's owner for it."""
 
@@ -116,15 +143,17 @@ def use_of(target: Target, identity: Identity) -> tuple[Use, str]:
     Raises PermanentError if there is none on this machine: the pid may be that of another machine's process.
     """
     pid = _running_pid(identity, target)
-    if identity.started_at is not None and not alive(pid, identity.started_at):
+    started_at = identity.instance["started_at"]
+    if started_at is not None and not alive(pid, float(started_at)):
         raise PermanentError(f"process {pid} of {target.id} is none of this machine")
     return used(pid), f"process {pid}"
 
 
 def _running_pid(identity: Identity, target: Target) -> int:
-    if identity.pid is None:
+    pid = identity.instance["pid"]
+    if pid is None:
         raise PermanentError(f"no process of {target.id} is running: {identity.state}")
-    return identity.pid
+    return int(pid)
 
 
 def _cpu(process: psutil.Process) -> float:

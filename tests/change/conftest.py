@@ -26,6 +26,7 @@ from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, Tx, acts, attempts, lifecycle, trail
 from paramedic.store.acts import Act
 from paramedic.store.runbook_versions import Plan
+from paramedic.transports.local_process import process_identity
 
 RUNBOOK = """\
 ---
@@ -59,9 +60,9 @@ services:
 """
 
 #: This very process: whoever measures the target's memory finds some.
-WELL = Identity(os.getpid(), 1.0, "RUNNING")
-DEAD = Identity(None, None, "EXITED")
-AFTER = Identity(4343, 1769850060.0, "RUNNING")
+WELL = process_identity(os.getpid(), 1.0, "RUNNING")
+DEAD = process_identity(None, None, "EXITED")
+AFTER = process_identity(4343, 1769850060.0, "RUNNING")
 
 
 @dataclass

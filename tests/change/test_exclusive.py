@@ -10,10 +10,10 @@ from paramedic.change import exclusive
 from paramedic.change.exclusive import AlreadyActed, happened
 from paramedic.change.run import Cancelled, GivenUp
 from paramedic.errors import OutcomeUnknown, Refused, TemporaryError
-from paramedic.remediation.target import Identity
 from paramedic.store import Store, acts, attempts, claims, lifecycle
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
+from paramedic.transports.local_process import process_identity
 
 
 def _another_has_it(store: Store) -> Claim:
@@ -43,7 +43,7 @@ def test_a_claim_that_another_keeps_is_waited_for_a_lease_and_a_half_and_then_re
 def test_a_claim_that_is_given_back_in_time_is_taken_and_the_target_looked_at_again(begin: Any) -> None:
     case = begin(lease="20s")
     _another_has_it(case.store)  # its lease runs out
-    case.owner.says = Identity(None, None, "EXITED")
+    case.owner.says = process_identity(None, None, "EXITED")
     case.change()
     assert case.run.waited
     assert case.results() == ["done"]
@@ -119,9 +119,9 @@ def test_another_incident_s_open_act_keeps_the_target_to_itself(begin: Any) -> N
     ("now", "took_place"),
     [
         (ALIVE, False),
-        (Identity(5151, ALIVE.started_at, "RUNNING"), True),
-        (Identity(ALIVE.pid, 1769850999.0, "RUNNING"), True),
-        (Identity(None, None, "EXITED"), False),
+        (process_identity(5151, ALIVE.instance["started_at"], "RUNNING"), True),
+        (process_identity(ALIVE.instance["pid"], 1769850999.0, "RUNNING"), True),
+        (process_identity(None, None, "EXITED"), False),
         (TemporaryError("it does not answer"), False),
     ],
     ids=["same", "other process", "pid again", "gone", "silent"],

@@ -38,7 +38,11 @@ def test_the_outcome_tells_what_the_target_is_now(begin: Any) -> None:
     case.change()
     with case.store.read() as tx:
         entry = next(one for one in trail.entries(tx) if one.what == "restart.done")
-    assert entry.data["identity"] == {"pid": AFTER.pid, "started_at": AFTER.started_at, "state": "RUNNING"}
+    assert entry.data["identity"] == {
+        "pid": AFTER.instance["pid"],
+        "started_at": AFTER.instance["started_at"],
+        "state": "RUNNING",
+    }
 
 
 def _nothing_happened(case: Any) -> None:

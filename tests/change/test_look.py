@@ -17,6 +17,7 @@ from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Identity
 from paramedic.store import Store, lifecycle, mass_failure
+from paramedic.transports.local_process import process_identity
 
 __all__ = ["at_work", "service"]
 
@@ -25,7 +26,7 @@ __all__ = ["at_work", "service"]
 def _running(monkeypatch: pytest.MonkeyPatch) -> None:
     class Reader:
         def identity(self) -> Identity:
-            return Identity(4711, 1.0, "RUNNING")
+            return process_identity(4711, 1.0, "RUNNING")
 
     monkeypatch.setattr(reading, "reader", lambda _: Reader())
 

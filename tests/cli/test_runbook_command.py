@@ -15,13 +15,13 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.catalog import library
 from paramedic.cli import main
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
 from paramedic.store import Store, acts, attempts, claims, lifecycle, pauses
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.migrations import migrate
 from paramedic.store.runbook_versions import Plan
+from paramedic.transports.local_process import process_identity
 
 ROOT = Path(__file__).parents[2]
 PARAMEDIC = Path(sys.executable).parent / "paramedic"
@@ -94,7 +94,7 @@ def test_what_was_done_before_counts(data: Path) -> None:
         attempts.begin_attempt(tx, 1, 1, flow_run="run-1")
         claim = claims.take(tx, target=target, incident=1, attempt=1, holder="run:run-1", lease=timedelta(minutes=1))
         assert isinstance(claim, Claim)
-        alive = Identity(1, 1.0, "RUNNING")
+        alive = process_identity(1, 1.0, "RUNNING")
         deadline, limits = timedelta(seconds=5), Limits("act", None, None)
         act = acts.intend(tx, claim, rung=1, remedy="restart", identity=alive, deadline=deadline, limits=limits)
         assert isinstance(act, Act)

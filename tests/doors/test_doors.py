@@ -13,7 +13,8 @@ from paramedic.doors import changing, integration, reading, telling
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
-from paramedic.remediation.target import Identity, Target
+from paramedic.remediation.target import Target
+from paramedic.transports.local_process import process_identity
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +74,7 @@ def test_the_reading_door_passes_looks_at_this_machine_on(tmp_path: Path) -> Non
 
     (tmp_path / "log").write_text("here\n")
     assert reading.tail(tmp_path / "log") == "here\n"
-    me = Identity(os.getpid(), None, "RUNNING")
+    me = process_identity(os.getpid(), None, "RUNNING")
     assert reading.resident_memory(target("supervisord"), me) > 1_000_000
     assert not reading.probe("http://127.0.0.1:1/", timedelta(seconds=1)).ok
 

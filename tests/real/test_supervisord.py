@@ -21,6 +21,7 @@ from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryE
 from paramedic.integrations.targets import supervisord as integration
 from paramedic.integrations.targets.supervisord import Changer, Reader
 from paramedic.remediation.target import Identity, Target
+from paramedic.transports.local_process import process_identity
 
 pytestmark = pytest.mark.real
 
@@ -106,7 +107,7 @@ class Supervised:
                 seen = self.identity(name)
             except TemporaryError:
                 seen = None
-            if seen and seen.state == state and (but is None or seen.pid != but):
+            if seen and seen.state == state and (but is None or seen.instance["pid"] != but):
                 return seen
             time.sleep(0.02)
         pytest.fail(f"{name} never came to {state}: {(self.folder / 'log').read_text()}")
@@ -141,7 +142,7 @@ def test_a_restart_begins_a_new_life_and_says_which(supervised: Supervised) -> N
     after = Changer(supervised.target()).restart(before, agree)
     assert after == supervised.identity()
     assert after.state == "RUNNING"
-    assert after.pid not in (None, before.pid)
+    assert after.instance["pid"] not in (None, before.instance["pid"])
     assert supervised.starts() == 2
 
 
@@ -149,9 +150,9 @@ def test_another_life_than_the_judged_one_is_not_touched(supervised: Supervised)
     now = supervised.identity()
     looked = []
     for judged in (
-        Identity(now.pid + 1, now.started_at, now.state),
-        Identity(now.pid, now.started_at - 1, now.state),
-        Identity(None, None, "STOPPED"),
+        process_identity(now.instance["pid"] + 1, now.instance["started_at"], now.state),
+        process_identity(now.instance["pid"], now.instance["started_at"] - 1, now.state),
+        process_identity(None, None, "STOPPED"),
     ):
         with pytest.raises(Refused, match="no longer the one that was judged"):
             Changer(supervised.target()).restart(judged, lambda: looked.append(1))
@@ -197,7 +198,7 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(supervi
     environment = {**os.environ, "MARK": mark}
     client = subprocess.run([sys.executable, "-c", dying], env=environment, start_new_session=True, check=False)
     assert client.returncode == -signal.SIGKILL
-    after = supervised.comes_to("RUNNING", but=before.pid)
+    after = supervised.comes_to("RUNNING", but=before.instance["pid"])
     assert supervised.starts() == 2
     assert supervised.identity() == after
     left = [process for process in psutil.process_iter() if _marked(process, mark)]
@@ -232,7 +233,7 @@ def _marked(process: psutil.Process, mark: str) -> bool:
 
 def test_a_stopped_program_is_started(supervised: Supervised) -> None:
     before = supervised.identity("stopped")
-    assert before == Identity(None, None, "STOPPED")
+    assert before == process_identity(None, None, "STOPPED")
     after = Changer(supervised.target("stopped")).restart(before, agree)
     assert after.state == "RUNNING"
     assert supervised.starts("stopped") == 1
@@ -276,7 +277,7 @@ def test_a_program_that_somebody_is_stopping_is_left_to_them(supervised: Supervi
     line.connect(f"{supervised.folder}/s")
     line.sendall(integration._request(supervised.target(), "supervisor.stopProcess", "app", True))
     stopping = supervised.comes_to("STOPPING")
-    assert stopping.pid == running.pid
+    assert stopping.instance["pid"] == running.instance["pid"]
     with pytest.raises(Refused, match="somebody else is stopping"):
         Changer(supervised.target()).restart(running, agree)
     line.close()
@@ -325,7 +326,7 @@ def test_no_answer_after_the_send_is_unknown_and_the_restart_is_not_cut_in_half(
         Changer(supervised.target(), timedelta(seconds=0.4)).restart(before, agree)
     assert sent == [("act_sent", "here/app")]
     supervised.process.send_signal(signal.SIGCONT)
-    supervised.comes_to("RUNNING", but=before.pid)
+    supervised.comes_to("RUNNING", but=before.instance["pid"])
     assert supervised.starts() == 2
 
 
@@ -335,7 +336,7 @@ def test_an_answer_that_came_while_we_were_stopped_is_read_though_the_time_is_ov
     before = supervised.identity()
 
     def stand_still(*_: str) -> None:
-        supervised.comes_to("RUNNING", but=before.pid)
+        supervised.comes_to("RUNNING", but=before.instance["pid"])
         time.sleep(1.5)  # supervisord looks at least once a second whether it can answer
 
     monkeypatch.setattr(integration, "reached", stand_still)
@@ -355,7 +356,7 @@ def test_by_http_a_login_is_needed_and_taken_from_the_address(supervised: Superv
     good = supervised.target(address=f"http://look:p%40ss@127.0.0.1:{supervised.port}")
     before = Reader(good).identity()
     assert before == supervised.identity()
-    assert Changer(good).restart(before, agree).pid != before.pid
+    assert Changer(good).restart(before, agree).instance["pid"] != before.instance["pid"]
     for address in (f"http://127.0.0.1:{supervised.port}", f"http://look:wrong@127.0.0.1:{supervised.port}"):
         with pytest.raises(PermanentError, match="answered 401") as refusal:
             Reader(supervised.target(address=address)).identity()

@@ -27,6 +27,7 @@ from paramedic.integrations.targets.systemd import Changer, Reader
 from paramedic.machine.clock import boottime
 from paramedic.remediation.target import Identity, Target
 from paramedic.transports import local
+from paramedic.transports.local_process import process_identity
 
 pytestmark = pytest.mark.real
 
@@ -131,28 +132,32 @@ def agree() -> None:
 def test_a_restart_begins_a_new_life_and_says_which(units: Units) -> None:
     app = units.running("app")
     before = units.identity(app)
-    assert before.running
+    assert integration.running(before)
     assert before.state == "active/running"
-    assert before.started_at is not None
-    assert abs(before.started_at - time.time()) < 60
+    assert before.instance["started_at"] is not None
+    assert abs(before.instance["started_at"] - time.time()) < 60
     after = units.changer(app).restart(before, agree)
     assert after == units.identity(app)
-    assert after.running
-    assert after.invocation not in (None, before.invocation)
-    assert after.pid not in (None, before.pid)
+    assert integration.running(after)
+    assert after.instance.get("invocation") not in (None, before.instance.get("invocation"))
+    assert after.instance["pid"] not in (None, before.instance["pid"])
     assert units.starts("app") == 2
 
 
 def test_another_life_than_the_judged_one_is_not_touched(units: Units) -> None:
     app = units.running("judged")
     now, looked = units.identity(app), []
-    assert now.pid
-    assert now.started_at
+    assert now.instance["pid"]
+    assert now.instance["started_at"]
     for judged in (
-        Identity(now.pid, now.started_at, now.state, invocation="0" * 32),
-        Identity(now.pid + 1, now.started_at, now.state, invocation=now.invocation),
-        Identity(now.pid, now.started_at - 1, now.state, invocation=now.invocation),
-        Identity(None, None, "inactive/dead"),
+        process_identity(now.instance["pid"], now.instance["started_at"], now.state, invocation="0" * 32),
+        process_identity(
+            now.instance["pid"] + 1, now.instance["started_at"], now.state, invocation=now.instance.get("invocation")
+        ),
+        process_identity(
+            now.instance["pid"], now.instance["started_at"] - 1, now.state, invocation=now.instance.get("invocation")
+        ),
+        process_identity(None, None, "inactive/dead"),
     ):
         with pytest.raises(Refused, match="no longer the one that was judged"):
             units.changer(app).restart(judged, lambda: looked.append(1))
@@ -213,8 +218,8 @@ def test_nothing_but_the_start_of_systemctl_follows_the_last_look(
 def test_a_stopped_unit_is_started(units: Units) -> None:
     app = units.make("stopped")
     before = units.identity(app)
-    assert (before.pid, before.state) == (None, "inactive/dead")
-    assert units.changer(app).restart(before, agree).running
+    assert (before.instance["pid"], before.state) == (None, "inactive/dead")
+    assert integration.running(units.changer(app).restart(before, agree))
     assert units.starts("stopped") == 1
 
 
@@ -223,7 +228,7 @@ def test_a_failed_unit_is_started(units: Units) -> None:
     units.systemd.run("systemctl", "start", app.name)
     before = units.comes_to(app, lambda seen: seen.state == "failed/failed")
     (units.systemd.folder / "failed.sh.mended").touch()
-    assert units.changer(app).restart(before, agree).running
+    assert integration.running(units.changer(app).restart(before, agree))
     assert units.starts("failed") == 2
 
 
@@ -239,8 +244,8 @@ def test_a_unit_that_falls_right_after_its_start_is_told_by_its_state(units: Uni
     before = units.identity(app)
     after = units.changer(app).restart(before, agree)  # systemd takes the start of a simple service for a success
     (units.systemd.folder / "falls.sh.go").touch()
-    assert units.comes_to(app, lambda seen: not seen.running) == Identity(
-        None, None, "failed/failed", invocation=after.invocation
+    assert units.comes_to(app, lambda seen: not integration.running(seen)) == process_identity(
+        None, None, "failed/failed", invocation=after.instance.get("invocation")
     )
 
 
@@ -309,8 +314,11 @@ def test_a_job_that_hangs_is_unknown_and_goes_on(units: Units, monkeypatch: pyte
     monkeypatch.undo()
     assert units.starts("hung") == 1
     go.touch()
-    after = units.comes_to(app, lambda seen: seen.running and seen.invocation != before.invocation)
-    assert after.pid != before.pid
+    after = units.comes_to(
+        app,
+        lambda seen: integration.running(seen) and seen.instance.get("invocation") != before.instance.get("invocation"),
+    )
+    assert after.instance["pid"] != before.instance["pid"]
     assert units.starts("hung") == 2
 
 
@@ -355,7 +363,10 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(units: 
     """)
     client = subprocess.run([sys.executable, "-c", dying], start_new_session=True, check=False)
     assert client.returncode == -signal.SIGKILL
-    units.comes_to(app, lambda seen: seen.running and seen.invocation != before.invocation)
+    units.comes_to(
+        app,
+        lambda seen: integration.running(seen) and seen.instance.get("invocation") != before.instance.get("invocation"),
+    )
     assert units.starts(name) == 2
 
 
@@ -420,7 +431,9 @@ def test_the_polkit_rule_in_the_docs_gives_the_right_to_restart_one_unit_and_not
         units = Units(running)
         nobody = (*running.via, *NOBODY)
         named, other = units.running("tracking-api"), units.running("other")
-        assert Changer(named, timedelta(seconds=60), via=nobody).restart(units.identity(named), agree).running
+        assert integration.running(
+            Changer(named, timedelta(seconds=60), via=nobody).restart(units.identity(named), agree)
+        )
         with pytest.raises(PermanentError, match="authentication required"):
             Changer(other, timedelta(seconds=60), via=nobody).restart(units.identity(other), agree)
         stop = running.run(*NOBODY, "systemctl", "stop", "--no-ask-password", named.name)
@@ -486,7 +499,7 @@ def test_a_unit_of_another_machine_is_never_taken_for_one_of_this() -> None:
             ask()
     looked = []
     with pytest.raises(PermanentError, match="only units here"):
-        Changer(app).restart(Identity(1, 1.0, "active/running"), lambda: looked.append(1))
+        Changer(app).restart(process_identity(1, 1.0, "active/running"), lambda: looked.append(1))
     assert not looked
 
 

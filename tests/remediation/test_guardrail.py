@@ -13,10 +13,10 @@ from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Facts, Spent, Spread, agreed, asks, judge
 from paramedic.remediation.maintenance import Window
 from paramedic.remediation.pause import Pause
-from paramedic.remediation.target import Identity
+from paramedic.transports.local_process import process_identity
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
-ALIVE = Identity(pid=4242, started_at=1769850000.25, state="RUNNING")
+ALIVE = process_identity(pid=4242, started_at=1769850000.25, state="RUNNING")
 ASKED = Approval(
     id=1,
     incident=1,
@@ -113,11 +113,19 @@ NO: list[tuple[str, dict[str, Any], str]] = [
     ("approval", {"asks": True, "approval": LATE}, "nobody approved the restart of web-1/api within 15m"),
     (
         "approval",
-        {"asks": True, "approval": GRANTED, "identity": replace(ALIVE, pid=4243)},
+        {"asks": True, "approval": GRANTED, "identity": replace(ALIVE, instance={**ALIVE.instance, "pid": 4243})},
         "ada approved it for pid 4242 since 2026-01-31T09:00:00.250000Z, RUNNING, and now it is pid 4243",
     ),
-    ("approval", {"asks": True, "approval": GRANTED, "identity": Identity(None, None, "FATAL")}, "no process, FATAL"),
-    ("approval", {"asks": True, "approval": GRANTED, "identity": replace(ALIVE, started_at=1.0)}, "since 1970-01-01"),
+    (
+        "approval",
+        {"asks": True, "approval": GRANTED, "identity": process_identity(None, None, "FATAL")},
+        "no process, FATAL",
+    ),
+    (
+        "approval",
+        {"asks": True, "approval": GRANTED, "identity": replace(ALIVE, instance={**ALIVE.instance, "started_at": 1.0})},
+        "since 1970-01-01",
+    ),
 ]
 
 

@@ -1,9 +1,13 @@
 """Whether its owner says that a target is up, whichever system owns it."""
 
+from dataclasses import replace
+
 import pytest
 
 from paramedic.doors import reading
+from paramedic.remediation.approval import life
 from paramedic.remediation.target import Identity, Target
+from paramedic.transports.local_process import process_identity
 
 
 def running(kind: str, identity: Identity) -> bool:
@@ -14,8 +18,8 @@ def running(kind: str, identity: Identity) -> bool:
     ("kind", "state"), [("supervisord", "RUNNING"), ("systemd", "active/running"), ("systemd", "reloading/reload")]
 )
 def test_a_process_in_a_running_state_is_up(kind: str, state: str) -> None:
-    assert running(kind, Identity(1, 1.0, state))
-    assert not running(kind, Identity(None, None, state))  # active/exited, or told between two lives
+    assert running(kind, process_identity(1, 1.0, state))
+    assert not running(kind, process_identity(None, None, state))  # active/exited, or told between two lives
 
 
 @pytest.mark.parametrize(
@@ -31,4 +35,29 @@ def test_a_process_in_a_running_state_is_up(kind: str, state: str) -> None:
     ],
 )
 def test_any_other_state_is_not(kind: str, state: str) -> None:
-    assert not running(kind, Identity(1, 1.0, state))
+    assert not running(kind, process_identity(1, 1.0, state))
+
+
+KEPT = {"pid": 77, "started_at": 1769850000.0, "state": "active/running", "revision": "2", "invocation": "c036"}
+
+
+def test_what_the_store_kept_of_an_identity_is_read_written_and_said_as_ever() -> None:
+    unit = Identity.from_json(KEPT)
+    assert unit == replace(process_identity(77, 1769850000.0, "active/running", invocation="c036"), revision="2")
+    assert unit.as_json() == KEPT
+    assert life(unit) == "pid 77 since 2026-01-31T09:00:00.000000Z, active/running, revision 2, invocation c036"
+    stopped = {"pid": None, "started_at": None, "state": "STOPPED"}
+    assert Identity.from_json(stopped).as_json() == stopped
+    assert life(Identity.from_json(stopped)) == "no process, STOPPED"
+
+
+def test_an_approval_of_an_older_version_means_the_instance_that_it_meant() -> None:
+    asked = Identity.from_json({"pid": 7, "started_at": 1.0, "state": "RUNNING", "revision": None, "invocation": None})
+    assert asked.means(process_identity(7, 1.0, "STARTING"))
+    assert not asked.means(process_identity(8, 1.0, "RUNNING"))
+    assert not asked.means(process_identity(7, 1.0, "RUNNING", invocation="c036"))
+    assert not asked.means(replace(process_identity(7, 1.0, "RUNNING"), revision="2"))
+
+
+def test_an_instance_without_a_process_is_said_in_its_kind_s_own_words() -> None:
+    assert life(Identity("up", {"generation": 7})) == "generation 7, up"

@@ -15,6 +15,7 @@ from paramedic.doors import reading
 from paramedic.integrations.probes import host
 from paramedic.remediation.target import Identity
 from paramedic.sampling import measurement
+from paramedic.transports.local_process import process_identity
 
 __all__ = ["service"]
 
@@ -94,7 +95,7 @@ def test_this_machine_is_measured() -> None:
 
 def test_the_targets_process_is_measured_and_only_if_it_is_one_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     me = psutil.Process()
-    identity = Identity(me.pid, me.create_time(), "RUNNING")
+    identity = process_identity(me.pid, me.create_time(), "RUNNING")
 
     class Reader:
         def identity(self) -> Identity:
@@ -104,9 +105,9 @@ def test_the_targets_process_is_measured_and_only_if_it_is_one_of_this_machine(m
     seen = look(made(check="process"))
     assert seen.values is not None
     assert seen.values["memory"] > 1_000_000
-    identity = Identity(me.pid, me.create_time() - 1000, "RUNNING")
+    identity = process_identity(me.pid, me.create_time() - 1000, "RUNNING")
     assert "none of this machine" in look(made(check="process")).why
-    identity = Identity(None, None, "STOPPED")
+    identity = process_identity(None, None, "STOPPED")
     assert look(made(check="process")).values is None
 
 

@@ -13,12 +13,12 @@ from store_states import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended
 
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.guardrail import Refusal
-from paramedic.remediation.target import Identity
 from paramedic.store import Store, StoreUnavailable, acts, attempts, claims, lifecycle, pauses, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
 from paramedic.store.tables import incidents as incident_rows
+from paramedic.transports.local_process import process_identity
 
 HOUR = timedelta(hours=1)
 
@@ -49,7 +49,8 @@ def test_an_intent_is_on_the_trail_with_its_identity_and_deadline(timed: Store, 
 
 def test_an_identity_comes_back_with_its_revision_and_invocation_and_without_them_too(timed: Store) -> None:
     claim = working(timed, rungs=2)
-    unit = Identity(77, 1769850000.0, "active/running", revision="2026-01-31.1", invocation="c036c6fc880e4fbb")
+    process = process_identity(77, 1769850000.0, "active/running", invocation="c036c6fc880e4fbb")
+    unit = replace(process, revision="2026-01-31.1")
     with timed.record() as tx:
         older = intended(tx, claim)
         assert acts.close(tx, older, result="done", why="it answered", actor=claim.holder)
@@ -58,8 +59,8 @@ def test_an_identity_comes_back_with_its_revision_and_invocation_and_without_the
     with timed.read() as tx:
         assert acts.get(tx, act.id).identity == unit
         assert tx.conn.execute(select(table.c.identity).where(table.c.id == older.id)).scalar_one() == {
-            "pid": ALIVE.pid,
-            "started_at": ALIVE.started_at,
+            "pid": ALIVE.instance["pid"],
+            "started_at": ALIVE.instance["started_at"],
             "state": ALIVE.state,
         }
         assert acts.get(tx, older.id).identity == ALIVE

@@ -30,9 +30,10 @@ from paramedic.store import (
 )
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
+from paramedic.transports.local_process import process_identity
 
 ASKS = Limits("act", None, None, asks_from=Severity.WARNING)
-LIFE = Identity(4711, 1.0, "RUNNING")
+LIFE = process_identity(4711, 1.0, "RUNNING")
 
 
 def decide(
@@ -97,7 +98,7 @@ def test_what_is_asked_is_on_the_trail_whole_and_told_once(timed: Store, clock: 
             rung=1,
             target=asked.target,
             remedy="restart",
-            identity=replace(LIFE, pid=1),
+            identity=replace(LIFE, instance={**LIFE.instance, "pid": 1}),
             within=timedelta(hours=9),
             flow_run="run-1",
             policy="default",
@@ -169,7 +170,11 @@ def test_a_grant_is_for_the_life_that_was_shown_and_for_no_other(timed: Store) -
     incident, asked = asking(timed)
     decide(timed, asked)
     claim = back(timed, incident)
-    for other in (replace(LIFE, pid=4712), replace(LIFE, started_at=2.0), Identity(None, None, "FATAL")):
+    for other in (
+        replace(LIFE, instance={**LIFE.instance, "pid": 4712}),
+        replace(LIFE, instance={**LIFE.instance, "started_at": 2.0}),
+        process_identity(None, None, "FATAL"),
+    ):
         no = intend(timed, claim, life=other)
         assert isinstance(no, Refusal)
         assert no.guardrail == "approval"

@@ -21,6 +21,7 @@ from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
 from paramedic.store import Store, lifecycle, trail
 from paramedic.store.runbook_versions import Plan
+from paramedic.transports.local_process import process_identity
 from tasks import detect, verify
 from tasks.current_run import working_on
 from tasks.detect import still_failing
@@ -52,7 +53,7 @@ Mend.
 class Owner:
     """Says of the program what a test says."""
 
-    says: Identity | Exception = Identity(4711, 1.0, "RUNNING")
+    says: Identity | Exception = process_identity(4711, 1.0, "RUNNING")
 
     def identity(self) -> Identity:
         if isinstance(self.says, Exception):
@@ -107,7 +108,7 @@ BLIND: dict[str, Callable[[PlaybookRun, Owner, Service], None]] = {
     "redirect": lambda _w, _o, service: setattr(service, "status", 302),
     "owner-away": lambda _w, owner, _s: setattr(owner, "says", TemporaryError("supervisord does not answer")),
     "owner-denies": lambda _w, owner, _s: setattr(owner, "says", PermanentError("permission denied")),
-    "owner-unsure": lambda _w, owner, _s: setattr(owner, "says", Identity(None, None, "UNKNOWN")),
+    "owner-unsure": lambda _w, owner, _s: setattr(owner, "says", process_identity(None, None, "UNKNOWN")),
 }
 
 

@@ -67,12 +67,7 @@ def is_remote(words: Words) -> bool:
 
 def running(identity: Identity) -> bool:
     """Whether supervisord says that the program is up: no proof that it is well."""
-    return identity.pid is not None and identity.state == "RUNNING"
-
-
-def restarted(before: Identity, now: Identity) -> bool:
-    """Whether another process is there now than before; not where there is none now."""
-    return now.pid is not None and (now.pid, now.started_at) != (before.pid, before.started_at)
+    return local_process.has_process(identity) and identity.state == "RUNNING"
 
 
 class Reader:
@@ -155,10 +150,11 @@ class Changer:
                 ) from error
 
     def _check(self, expected: Identity, now: Identity) -> None:
-        if (now.pid, now.started_at) != (expected.pid, expected.started_at):
+        is_now, was = local_process.process_of(now), local_process.process_of(expected)
+        if is_now != was:
             raise TargetChanged(
                 f"{self._target.id} is no longer the one that was judged: "
-                f"pid {expected.pid} since {expected.started_at} then, pid {now.pid} since {now.started_at} now"
+                f"pid {was[0]} since {was[1]} then, pid {is_now[0]} since {is_now[1]} now"
             )
         if now.state == "STOPPING":
             raise Refused(f"somebody else is stopping {self._target.id}")
@@ -311,7 +307,7 @@ def _left(deadline: float) -> float:
 
 def _identity(info: Any) -> Identity:
     try:
-        return Identity(
+        return local_process.process_identity(
             pid=info["pid"] or None,
             started_at=float(info["start"]) or None,  # supervisord tells whole seconds
             state=str(info["statename"]),
@@ -327,5 +323,6 @@ def _fault(result: Any) -> tuple[int, str] | None:
 
 
 EVIDENCE = local_process.evidence(lambda target: Reader(target).identity())
+restarted = local_process.restarted
 resident_memory = local_process.memory_of
 process_use = local_process.use_of

@@ -68,12 +68,7 @@ def address_of(_words: str) -> str:
 
 def running(identity: Identity) -> bool:
     """Whether systemd says that the unit is up: no proof that it is well."""
-    return identity.pid is not None and identity.state.startswith(("active/", "reloading/"))
-
-
-def restarted(before: Identity, now: Identity) -> bool:
-    """Whether another process is there now than before; not where there is none now."""
-    return now.pid is not None and (now.pid, now.started_at) != (before.pid, before.started_at)
+    return local_process.has_process(identity) and identity.state.startswith(("active/", "reloading/"))
 
 
 def show(unit: str) -> tuple[str, ...]:
@@ -211,7 +206,7 @@ class Changer:
             ) from error
         if ended.code != 0:
             raise PermanentError(f"systemd did not restart {target.id}: {_words(ended)}; it is {after.state} now")
-        if not running(after) or after.invocation == expected.invocation:
+        if not running(after) or _invocation(after) == _invocation(expected):
             raise PermanentError(
                 f"systemd ended the restart of {target.id}, and it did not come up: it is {after.state} now"
             )
@@ -219,10 +214,11 @@ class Changer:
 
     def _check(self, expected: Identity, said: dict[str, str]) -> None:
         now = _identity(said)
-        if (now.invocation, now.pid, now.started_at) != (expected.invocation, expected.pid, expected.started_at):
+        is_now, was = local_process.process_of(now), local_process.process_of(expected)
+        if (_invocation(now), is_now) != (_invocation(expected), was):
             raise TargetChanged(
                 f"{self._target.id} is no longer the one that was judged: "
-                f"invocation {expected.invocation}, pid {expected.pid} then, {now.invocation}, pid {now.pid} now"
+                f"invocation {_invocation(expected)}, pid {was[0]} then, {_invocation(now)}, pid {is_now[0]} now"
             )
         if said.get("Job", "") not in ("", "0"):
             raise Refused(f"somebody else is at work on {self._target.id}: systemd has job {said['Job']:.20} for it")
@@ -244,12 +240,16 @@ def _identity(said: dict[str, str]) -> Identity:
         pid = int(said["MainPID"])
     except ValueError as error:
         raise TemporaryError("systemd's answer names no process") from error
-    return Identity(
+    return local_process.process_identity(
         pid=pid or None,
         started_at=_moment(said.get("ExecMainStartTimestamp", "")) if pid else None,
         state=one_line(f"{said['ActiveState']}/{said['SubState']}"),
         invocation=said.get("InvocationID") or None,
     )
+
+
+def _invocation(identity: Identity) -> object:
+    return identity.instance.get("invocation")
 
 
 def _moment(text: str) -> float | None:
@@ -276,5 +276,6 @@ EVIDENCE = {
     **local_process.evidence(lambda target: Reader(target).identity()),
     "journal": lambda target: Reader(target).journal(),
 }
+restarted = local_process.restarted
 resident_memory = local_process.memory_of
 process_use = local_process.use_of

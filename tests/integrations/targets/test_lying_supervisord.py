@@ -13,10 +13,11 @@ import pytest
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.integrations.targets.supervisord import Changer, Reader
-from paramedic.remediation.target import Identity, Target
+from paramedic.remediation.target import Target
+from paramedic.transports.local_process import process_identity
 
 OK = b"HTTP/1.0 200 OK\r\nContent-Type: text/xml\r\n\r\n"
-LIFE = Identity(7, 1_700_000_000.0, "RUNNING")
+LIFE = process_identity(7, 1_700_000_000.0, "RUNNING")
 
 
 def at(address: str) -> Target:

@@ -494,7 +494,7 @@ def test_a_unit_that_never_spoke_has_no_line(units: Units) -> None:
 
 def test_a_unit_of_another_machine_is_never_taken_for_one_of_this() -> None:
     app = target("app.service", host="no-such-host")
-    for ask in (Reader(app).identity, Reader(app).journal, lambda: reading.journal(app)):
+    for ask in (Reader(app).identity, Reader(app).journal, lambda: reading.evidence(app, "journal")):
         with pytest.raises(PermanentError, match=f"unit of no-such-host, and this machine is {socket.gethostname()}"):
             ask()
     looked = []

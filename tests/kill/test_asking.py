@@ -284,15 +284,15 @@ def test_approved_while_another_incident_works_on_the_target_it_waits_for_its_tu
 
 def test_another_life_than_the_approved_one_is_not_touched(up: Ward) -> None:
     service, _, asked = _waits(up, "another-life")
-    assert asked.identity.pid is not None
+    assert asked.identity.instance["pid"] is not None
     before = service.starts
     with contextlib.suppress(psutil.NoSuchProcess):
-        os.kill(asked.identity.pid, 9)
+        os.kill(asked.identity.instance["pid"], 9)
     wait_for("supervisord's own restart", lambda: service.starts == before + 1, up.stack.tick, seconds=150)
     assert not isinstance(_decide(up, asked), str)
     ended = _over(up, service)
     assert (ended.ending, service.starts) == (Ending.REFUSED, before + 1), ended.because
-    assert f"approved it for pid {asked.identity.pid}" in (ended.because or "")
+    assert f"approved it for pid {asked.identity.instance['pid']}" in (ended.because or "")
 
 
 def test_afterwards_the_trail_verifies(up: Ward) -> None:

@@ -566,9 +566,9 @@ def _is_overtaken(whole: Ward, service: Service) -> None:
     """supervisord starts another process than the last act is about, which waits for its first byte."""
     act = whole.acts_of(whole.incidents_on(service)[0])[-1]
     before = service.starts
-    if act.identity.pid is None:  # it was judged between two processes: whatever runs next is another
+    if act.identity.instance["pid"] is None:  # it was judged between two processes: whatever runs next is another
         return
-    os.kill(act.identity.pid, signal.SIGKILL)
+    os.kill(act.identity.instance["pid"], signal.SIGKILL)
     wait_for("supervisord's own restart", lambda: service.starts == before + 1, whole.stack.tick, seconds=60)
 
 

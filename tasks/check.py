@@ -101,7 +101,7 @@ def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
 def _edited(this: Round, placed: list[CheckAtTarget]) -> bool:
     """Whether the group's checks have changed; the round's library is then today's."""
     try:
-        now = run_cache.shelf(this.settings)
+        now = run_cache.library(this.settings)
     except BadDocument:
         return False  # nothing that could be measured instead; the gateway tells a person
     if [one for group, one in now.placed() if group == this.group] == placed:

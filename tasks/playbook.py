@@ -117,7 +117,7 @@ def _load(run: Run) -> PlaybookRun | str:
     named_store, number = parse_ref(run.incident)
     if named_store != store.uuid:
         return f"this run belongs to store {named_store}, and this is store {store.uuid}: nothing is done"
-    shelf = run_cache.shelf(settings)
+    library = run_cache.library(settings)
     run_id = str(flow_run.id)
     with store.record() as tx:
         refusal = attempts.begin_attempt(tx, number, run.attempt, flow_run=run_id)
@@ -126,7 +126,7 @@ def _load(run: Run) -> PlaybookRun | str:
         incident = incidents.get(tx, number)
         pinned = runbook_versions.runbook_text(tx, incident.runbook_version or "")
     pager = Pager(store, settings, OncallFile(settings))
-    target = shelf.services.by_id(incident.target)
+    target = library.services.by_id(incident.target)
     if target is None:
         with store.record() as tx:
             lifecycle.hand_over(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from prefect.settings import get_current_settings
 
-from paramedic.catalog import library, runbook
-from paramedic.catalog.library import Library
+from paramedic.catalog import runbook
+from paramedic.catalog.library import Library, library_in_force
 from paramedic.catalog.runbook import Runbook
 from paramedic.settings import BadSettings, Settings, load_settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown
@@ -31,9 +31,9 @@ def _settings(_said: frozenset[tuple[str, str]], _file: Path, _written: bytes | 
     return load_settings()
 
 
-def shelf(settings: Settings) -> Library:
+def library(settings: Settings) -> Library:
     """The library as its folders are now. Raises BadDocument where it cannot be used at all."""
-    return library.in_force(settings)
+    return library_in_force(settings)
 
 
 @functools.lru_cache(maxsize=64)
@@ -57,7 +57,7 @@ def read_ahead() -> None:
     """What a process may read before it is copied: no connection is opened. What cannot be read now is the run's to say."""
     try:
         settings = current_settings()
-        known = shelf(settings)
+        known = library(settings)
     except (BadSettings, BadDocument, OSError):
         return
     for name in known.runbooks:

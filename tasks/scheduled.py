@@ -126,7 +126,7 @@ def _load(name: str, run: Period, remains: timedelta) -> Round:
     return Round(
         settings=settings,
         store=run_cache.store(settings.store()),
-        library=run_cache.shelf(settings),
+        library=run_cache.library(settings),
         group=run.group,
         flow_run=str(flow_run.id),
         lease=f"{name}/{run.group}",

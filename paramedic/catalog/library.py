@@ -69,19 +69,19 @@ class _Playbooks(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def opened(settings: Settings, folder: Path | None = None) -> Library:
+def open_library(settings: Settings, folder: Path | None = None) -> Library:
     """The library as its files are at this moment, of `folder` where another than the settings' is meant.
 
     Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing may act by such a library.
     """
-    return load(folder or settings.runbooks, settings.flows)
+    return read_folder(folder or settings.runbooks, settings.flows)
 
 
-def in_force(settings: Settings) -> Library:
-    """As `opened`, for services that go on whatever an author writes: what is decided, measured and told goes by it.
+def library_in_force(settings: Settings) -> Library:
+    """As `open_library`, for services that go on whatever an author writes: what is decided, measured and told goes by it.
 
     For a services.yaml or oncall.yaml that cannot be used its last good copy stands in, and `problems` says so. A runbook
-    that cannot be used is missing. No act goes by it: before an act the library is `opened`. Raises BadDocument where
+    that cannot be used is missing. No act goes by it: before an act the library is `open_library`. Raises BadDocument where
     there is no good copy either.
     """
     folder, copies = settings.runbooks, settings.last_good()
@@ -90,8 +90,8 @@ def in_force(settings: Settings) -> Library:
     return _made(registry.current(), folder, services, oncall, _runbooks(folder), _playbooks(settings.flows))
 
 
-def load(folder: Path, flows: Path | None = None) -> Library:
-    """Read the folder, whose runbooks may name the shipped playbooks and those in `flows`; `opened` is the way to it.
+def read_folder(folder: Path, flows: Path | None = None) -> Library:
+    """Read the folder, whose runbooks may name the shipped playbooks and those in `flows`; `open_library` is the way to it.
 
     Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing works without.
     """

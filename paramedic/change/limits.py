@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.catalog import library
-from paramedic.catalog.library import Library
+from paramedic.catalog.library import Library, open_library
 from paramedic.catalog.withdrawal import proof_of_both, withdrawn
 from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import SOURCE
@@ -36,24 +35,24 @@ def _current(run: PlaybookRun, remedy: Remedy) -> Limits:
     """By the runbook's file; where it is gone, broken or narrowed, nothing is allowed."""
     path = run.settings.runbooks / f"{run.own.name}.md"
     try:
-        shelf = library.opened(run.settings)
+        library = open_library(run.settings)
     except BadDocument as error:
         return Limits.nothing(f"nothing acts until this is mended: {error.problems[0]}")
-    now = shelf.runbooks.get(run.own.name)
+    now = library.runbooks.get(run.own.name)
     if now is None:
-        return Limits.nothing(_missing(path, shelf))
-    if now.version != run.own.version or shelf.services.by_id(run.target.id) != run.target:
+        return Limits.nothing(_missing(path, library))
+    if now.version != run.own.version or library.services.by_id(run.target.id) != run.target:
         with run.store.read() as tx:
             alerts = [_alert(row) for row in incident_alerts.of(tx, run.incident.number)]
-        why = withdrawn(run.own, now, remedy, alerts=_firing(alerts), target=run.target, services=shelf.services)
+        why = withdrawn(run.own, now, remedy, alerts=_firing(alerts), target=run.target, services=library.services)
         if why is not None:
             return Limits.nothing(f"{why} ({path.name} was written at {_written(path)})")
     run.runbook = proof_of_both(run.own, now)
     return Limits.of(now, remedy)
 
 
-def _missing(path: Path, shelf: Library) -> str:
-    problem = next((one for one in shelf.problems if one.file == str(path)), None)
+def _missing(path: Path, library: Library) -> str:
+    problem = next((one for one in library.problems if one.file == str(path)), None)
     if problem is None:
         return f"the runbook was withdrawn: {path} is gone"
     return f"the runbook cannot be used since {_written(path)}: {problem}"

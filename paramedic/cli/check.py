@@ -6,8 +6,7 @@ from typing import Any
 
 import typer
 
-from paramedic.catalog import library
-from paramedic.catalog.library import Library
+from paramedic.catalog.library import Library, open_library
 from paramedic.checks.check import CheckAtTarget
 from paramedic.checks.threshold import Level, Threshold
 from paramedic.cli.output import (
@@ -38,7 +37,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
         now = tx.now
         states = {(one.runbook, one.name, one.target, one.metric): one for one in checks.listed(tx)}
     rows = []
-    for placed, threshold in _metrics(library.opened(settings)):
+    for placed, threshold in _metrics(open_library(settings)):
         state = states.get((placed.runbook, placed.check.name, placed.target.id, threshold.metric))
         rows.append(_row(placed, threshold, state, stale=state is not None and state.stale_at <= now))
     if as_json:
@@ -58,10 +57,10 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
     Answers with 1 where a value passes a bound, or where nothing is seen.
     """
     settings = protected_settings(data)
-    shelf = library.opened(settings)
-    places = [placed for _, placed in shelf.placed() if name in (placed.name, placed.check.name)]
+    library = open_library(settings)
+    places = [placed for _, placed in library.placed() if name in (placed.name, placed.check.name)]
     if not places:
-        known = sorted({placed.name for _, placed in shelf.placed()})
+        known = sorted({placed.name for _, placed in library.placed()})
         raise Negative(f"there is no check {name!r}; there are {', '.join(known) or 'none'}")
     store = cache(lambda: opened(data)[1])
     if any(placed.check.kind == "heartbeat" for placed in places):
@@ -106,8 +105,8 @@ def _passed(threshold: Threshold, value: float | None) -> Level:
     return next(passed, Level.OK)
 
 
-def _metrics(shelf: Library) -> list[tuple[CheckAtTarget, Threshold]]:
-    return [(placed, threshold) for _, placed in shelf.placed() for threshold in placed.check.thresholds]
+def _metrics(library: Library) -> list[tuple[CheckAtTarget, Threshold]]:
+    return [(placed, threshold) for _, placed in library.placed() for threshold in placed.check.thresholds]
 
 
 def _row(placed: CheckAtTarget, threshold: Threshold, state: State | None, *, stale: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from paramedic import keys
-from paramedic.catalog import library
+from paramedic.catalog.library import open_library
 from paramedic.cli.doctor_prefect import acting, prefect
 from paramedic.cli.finding import APART, Finding, store_of
 from paramedic.cli.output import AsJson, Data, command_of, console, protected_settings, safe, say_json
@@ -161,18 +161,18 @@ def _clock(settings: Settings) -> Finding:
 
 def _runbooks(settings: Settings) -> Finding:
     try:
-        shelf = library.opened(settings)
+        library = open_library(settings)
     except BadDocument as error:
         return Finding("runbooks", well=False, words=str(error))
-    words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets in {settings.runbooks}"
-    if shelf.problems:
-        return Finding("runbooks", well=False, words=f"{words}; {shelf.problems[0]}; all: `paramedic runbook lint`")
+    words = f"{len(library.runbooks)} runbooks, {len(list(library.services))} targets in {settings.runbooks}"
+    if library.problems:
+        return Finding("runbooks", well=False, words=f"{words}; {library.problems[0]}; all: `paramedic runbook lint`")
     return Finding("runbooks", well=True, words=words)
 
 
 def _targets(settings: Settings) -> Finding:
     try:
-        targets = list(library.opened(settings).services)
+        targets = list(open_library(settings).services)
     except BadDocument:
         return Finding("targets", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
     with ThreadPoolExecutor(_AT_ONCE) as looks:
@@ -201,7 +201,7 @@ def _silent(target: Target, settings: Settings) -> list[str]:
 
 def _releases(settings: Settings) -> Finding:
     try:
-        targets = [one for one in library.opened(settings).services if one.releases is not None]
+        targets = [one for one in open_library(settings).services if one.releases is not None]
     except BadDocument:
         return Finding("releases", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
     wrong = []
@@ -220,7 +220,7 @@ def _releases(settings: Settings) -> Finding:
 
 def _channels(settings: Settings) -> Finding:
     try:
-        ways = library.opened(settings).ways()
+        ways = open_library(settings).ways()
     except BadDocument:
         return Finding("channels", well=False, words="oncall.yaml cannot be read: `paramedic runbook lint`")
     wrong = []
@@ -238,7 +238,7 @@ def _channels(settings: Settings) -> Finding:
 def _mail(settings: Settings) -> Finding:
     if settings.smtp_url is None:
         with suppress(BadDocument):
-            if not any("smtp_url" in from_settings(way) for way in library.opened(settings).ways()):
+            if not any("smtp_url" in from_settings(way) for way in open_library(settings).ways()):
                 return Finding("mail", well=True, words="nobody is told by mail")
         return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
     parts = urlsplit(settings.smtp_url.get_secret_value())

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from paramedic.catalog import library
+from paramedic.catalog.library import open_library
 from paramedic.catalog.services import Services
 from paramedic.cli.output import AsJson, By, Data, Limit, Negative, command_of, console, opened, safe, say_json, table
 from paramedic.machine.clock import iso
@@ -38,7 +38,7 @@ def add(
 ) -> None:
     """Plan a window, or begin one now."""
     settings, store = opened(data)
-    _check_listed(library.opened(settings).services, service, target)
+    _check_listed(open_library(settings).services, service, target)
     with store.record() as tx:
         starts_at = _moment("--from", from_, tx.now)
         try:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from paramedic.catalog import library
+from paramedic.catalog.library import open_library
 from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
 from paramedic.machine.clock import iso
 from paramedic.remediation.pause import Pause, scope_of
@@ -113,14 +113,14 @@ def _known(store: Store, settings: Settings, *, service: str | None, runbook: st
     if service is None and runbook is None:
         return
     try:
-        shelf = library.opened(settings)
+        library = open_library(settings)
     except BadDocument as error:
         typer.echo(f"not compared with the runbooks, which cannot be read: {visible(str(error))}", err=True)
         return
     with store.read() as tx:
         services, runbooks = incidents.services(tx), incidents.runbooks(tx)
     if service is not None:
-        listed = {target.service for target in shelf.services}
+        listed = {target.service for target in library.services}
         _one_of("service", service, listed | services)
     if runbook is not None:
         files = {path.stem for path in settings.runbooks.glob("*.md")}  # one that is broken may still be at work

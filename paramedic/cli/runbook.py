@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from paramedic.alerts.reading import BadPayload, Reading
-from paramedic.catalog import library, target_kinds
-from paramedic.catalog.library import Library
+from paramedic.catalog import target_kinds
+from paramedic.catalog.library import Library, open_library
 from paramedic.catalog.runbook import Runbook, schema
 from paramedic.cli.output import (
     AsJson,
@@ -40,22 +40,22 @@ Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder of
 @app.command("list")
 def list_(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
     """Every runbook that can be used, and how many cannot."""
-    shelf = _shelf(folder, data)
+    library = _library(folder, data)
     if as_json:
-        say_json([_as_json(one) for one in shelf.runbooks.values()])
+        say_json([_as_json(one) for one in library.runbooks.values()])
         return
     rows = table("runbook", "service", "mode", "playbook", "version")
-    for one in shelf.runbooks.values():
+    for one in library.runbooks.values():
         rows.add_row(*map(safe, (one.name, one.service, one.mode, one.playbook, one.version[:12])))
     console.print(rows)
-    if shelf.problems:
-        console.print(f"{len(shelf.problems)} problems: `paramedic runbook lint`")
+    if library.problems:
+        console.print(f"{len(library.problems)} problems: `paramedic runbook lint`")
 
 
 @app.command()
 def show(name: str, folder: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
     """One runbook, as it is written."""
-    one = _named(_shelf(folder, data), name)
+    one = _named(_library(folder, data), name)
     if as_json:
         say_json(_as_json(one) | {"text": one.text})
         return
@@ -67,12 +67,12 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
     """Every problem with its file, line and column, and what is allowed there."""
     picked = _folder(folder, data)
     try:
-        shelf = library.opened(protected_settings(data), picked)
+        library = open_library(protected_settings(data), picked)
     except BadDocument as error:
         problems, words = error.problems, ""
     else:
-        problems = (*shelf.problems, *_to_fill_in(shelf, picked))
-        words = f"{len(shelf.runbooks)} runbooks, {len(list(shelf.services))} targets: nothing wrong"
+        problems = (*library.problems, *_to_fill_in(library, picked))
+        words = f"{len(library.runbooks)} runbooks, {len(list(library.services))} targets: nothing wrong"
     if as_json:
         say_json([asdict(problem) for problem in problems])
     else:
@@ -109,11 +109,11 @@ def tried(  # noqa: PLR0917 - one parameter an option
     Where the data folder has a store, what was done before counts: cooldowns, budgets, pauses, maintenance.
     Exit code 1 if it would not act.
     """
-    shelf = _shelf(folder, data)
-    one = _named(shelf, name)
-    reading = _measured(one, shelf) if alert is None else _posted(alert, source)
+    library = _library(folder, data)
+    one = _named(library, name)
+    reading = _measured(one, library) if alert is None else _posted(alert, source)
     store = _store(data)
-    found = [rehearse(said, one, shelf, store) for said in reading.alerts]
+    found = [rehearse(said, one, library, store) for said in reading.alerts]
     if as_json:
         say_json([asdict(each) for each in found])
     else:
@@ -139,7 +139,7 @@ def new(
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
         raise typer.BadParameter(f"{name!r}: a runbook's name is small letters, digits and -")
     where = _folder(folder, data)
-    targets = [one for one in library.opened(protected_settings(data), where).services if one.service == service]
+    targets = [one for one in open_library(protected_settings(data), where).services if one.service == service]
     if not targets:
         raise Negative(f"services.yaml lists no target of {service!r}: list it first")
     file = where / f"{name}.md"
@@ -163,19 +163,19 @@ def new(
     typer.echo(f"{visible(str(file))}: fill in what is in capitals, then `paramedic runbook lint`")
 
 
-def _to_fill_in(shelf: Library, folder: Path) -> Iterator[Problem]:
+def _to_fill_in(library: Library, folder: Path) -> Iterator[Problem]:
     """What is still as `new` wrote it. It stops nothing: what `new` writes while `up` runs must not be news to a person."""
-    for one in shelf.runbooks.values():
+    for one in library.runbooks.values():
         for number, line in enumerate(one.text.split("\n"), 1):
             if line in _TO_FILL_IN:
                 what = f"still as `paramedic runbook new` wrote it: {line.strip()}"
                 yield Problem(str(folder / f"{one.name}.md"), number, 1, what, "fill in what is in capitals")
 
 
-def _measured(one: Runbook, shelf: Library) -> Reading:
+def _measured(one: Runbook, library: Library) -> Reading:
     if not one.checks:
         raise typer.BadParameter(f"runbook {one.name} has no check: name an alert to rehearse it with, --alert FILE")
-    raised = of_its_checks(one, shelf.services, utc_now())
+    raised = of_its_checks(one, library.services, utc_now())
     if not raised:
         raise Negative(f"the checks of {one.name} measure nothing: its `with.target` can mean no listed target")
     return Reading(raised)
@@ -230,10 +230,10 @@ def _as_json(one: Runbook) -> dict[str, Any]:
     }
 
 
-def _named(shelf: Library, name: str) -> Runbook:
-    if name not in shelf.runbooks:
-        raise Negative(f"there is no usable runbook {name!r}; there are {', '.join(shelf.runbooks) or 'none'}")
-    return shelf.runbooks[name]
+def _named(library: Library, name: str) -> Runbook:
+    if name not in library.runbooks:
+        raise Negative(f"there is no usable runbook {name!r}; there are {', '.join(library.runbooks) or 'none'}")
+    return library.runbooks[name]
 
 
 def _store(data: Path | None) -> Store | None:
@@ -243,8 +243,8 @@ def _store(data: Path | None) -> Store | None:
         return None  # nothing was done here yet
 
 
-def _shelf(folder: Path | None, data: Path | None) -> Library:
-    return library.opened(protected_settings(data), folder)
+def _library(folder: Path | None, data: Path | None) -> Library:
+    return open_library(protected_settings(data), folder)
 
 
 def _folder(folder: Path | None, data: Path | None) -> Path:

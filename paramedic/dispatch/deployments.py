@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from paramedic.catalog import library
+from paramedic.catalog.library import library_in_force
 from paramedic.dispatch.registration import amiss, register
 from paramedic.errors import TemporaryError
 from paramedic.settings import ROOT, Settings
@@ -62,12 +62,12 @@ class Deployments:
         What cannot be read now takes no group away, and a store that is away keeps none from Prefect.
         """
         try:
-            shelf = library.in_force(self._settings)
+            library = library_in_force(self._settings)
         except BadDocument as error:
             log.error("the groups of checks stay as they are: %s", error)  # noqa: TRY400 - its words say it
             return sorted(self._known) or ["default"]
-        groups = set(shelf.groups()) | (self._known if shelf.problems else set())
-        new = [placed for group, placed in shelf.placed() if group not in self._known]
+        groups = set(library.groups()) | (self._known if library.problems else set())
+        new = [placed for group, placed in library.placed() if group not in self._known]
         try:
             if new:
                 with self._store.record() as tx:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 
-from paramedic.catalog import library
+from paramedic.catalog.library import library_in_force
 from paramedic.gateway.app import make_app
 from paramedic.gateway.server import server
 from paramedic.intake.intake import Intake, Wake
@@ -31,7 +31,7 @@ def main() -> None:
     stop, wake = threading.Event(), Wake()
     intake = Intake(
         store,
-        lambda: library.in_force(settings),
+        lambda: library_in_force(settings),
         reopen_within=settings.reopen_within,
         decided=lambda: ring(store, DISPATCH),
     )

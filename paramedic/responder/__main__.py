@@ -14,7 +14,7 @@ import anyio.to_thread
 from prefect.settings import get_current_settings
 from prefect.utilities.services import critical_service_loop
 
-from paramedic.catalog import library
+from paramedic.catalog.library import library_in_force
 from paramedic.machine import liveness
 from paramedic.machine.liveness import Heart
 from paramedic.responder.capacity import PLAYBOOKS
@@ -113,7 +113,7 @@ def _limit(settings: Settings) -> int:
 def _groups(settings: Settings) -> int:
     """How many groups of checks there are. A folder that cannot be read now keeps no playbook from its process."""
     try:
-        return len(library.in_force(settings).groups())
+        return len(library_in_force(settings).groups())
     except Exception:  # whatever it was: the responder ends over no file of an author
         log.exception("room is kept for one group alone")
         return 1

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from paramedic import keys
-from paramedic.catalog import library
-from paramedic.catalog.library import Library
+from paramedic.catalog.library import Library, library_in_force
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.gateway import identity
 from paramedic.machine import data_folder, file_ownership, parent_death, ports
@@ -65,7 +64,7 @@ class Stack:
     def __init__(self, settings: Settings) -> None:
         """Raises BadDocument for runbooks that cannot be used at all."""
         self.settings = settings
-        self.library: Library = library.in_force(settings)
+        self.library: Library = library_in_force(settings)
         self.token_file = keys.gateway_token_file(settings)
         self.gateway_url = ""
         self.prefect_url = ""

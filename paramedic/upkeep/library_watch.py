@@ -5,8 +5,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
-from paramedic.catalog import library
-from paramedic.catalog.library import Library
+from paramedic.catalog.library import Library, library_in_force
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, messages, trail
 from paramedic.text.yaml_document import BadDocument
@@ -64,7 +63,7 @@ class LibraryWatch:
 
     def _see(self) -> _Seen:
         try:
-            found = library.in_force(self._settings)
+            found = library_in_force(self._settings)
         except BadDocument as error:
             found = Library.unusable(error.problems)
         versions = tuple(sorted((one.name, one.version) for one in found.runbooks.values()))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.catalog import deployments, library
+from paramedic.catalog import deployments
+from paramedic.catalog.library import read_folder
 
 LISTED = """\
 deployments:
@@ -57,7 +58,7 @@ def test_and_lint_says_so(tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
     (own / "prune.py").touch()
-    [problem] = library.load(Path(__file__).parents[2] / "runbooks", own).problems
+    [problem] = read_folder(Path(__file__).parents[2] / "runbooks", own).problems
     assert str(problem).startswith(f"{own}/prune.py:1:1: is not used")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.catalog import library
+from paramedic.catalog.library import _made, library_in_force, open_library
 from paramedic.catalog.runbook import Mode
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake.intake import Intake
@@ -81,23 +81,23 @@ def _symlinks_swapped(settings: Settings) -> None:
     for path in [*books.glob("*.md"), *books.glob("*.yaml")]:
         path.unlink()
         path.symlink_to(f"..data/{path.name}")
-    library.in_force(settings)
+    library_in_force(settings)
     (books / "..fresh").symlink_to("..2")
     (books / "..fresh").replace(books / "..data")
 
 
 @pytest.mark.parametrize("edit", [_in_place, _renamed_over, _dated_back, _symlinks_swapped])
 def test_an_edit_is_in_force_however_it_was_made(settings: Settings, edit: Callable[[Settings], None]) -> None:
-    assert library.in_force(settings).runbooks[NAME].mode == Mode.OBSERVE
+    assert library_in_force(settings).runbooks[NAME].mode == Mode.OBSERVE
     edit(settings)
-    assert library.in_force(settings).runbooks[NAME].mode != Mode.OBSERVE
-    assert library.opened(settings).runbooks[NAME].mode != Mode.OBSERVE
+    assert library_in_force(settings).runbooks[NAME].mode != Mode.OBSERVE
+    assert open_library(settings).runbooks[NAME].mode != Mode.OBSERVE
 
 
 def test_what_nobody_changed_is_made_once(settings: Settings) -> None:
-    before = library.in_force(settings)
+    before = library_in_force(settings)
     os.utime(_file(settings))
-    assert library.in_force(settings) is before
+    assert library_in_force(settings) is before
 
 
 def _a_directory(path: Path) -> None:
@@ -122,7 +122,7 @@ BREAKS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("how", BREAKS)
 def test_a_runbook_that_cannot_be_used_is_refused_alone(settings: Settings, how: str) -> None:
     BREAKS[how](_file(settings))
-    for found in (library.in_force(settings), library.opened(settings)):
+    for found in (library_in_force(settings), open_library(settings)):
         assert list(found.runbooks) == ["tracking-api-slow"]
         assert {problem.file for problem in found.problems} == {str(_file(settings))}
 
@@ -132,19 +132,19 @@ def test_a_runbook_that_cannot_be_used_is_refused_alone(settings: Settings, how:
 def test_for_a_broken_file_its_last_good_copy_tells_on_and_nothing_may_act(
     settings: Settings, file: str, how: str
 ) -> None:
-    good = library.in_force(settings)
+    good = library_in_force(settings)
     path = settings.runbooks / file
     (BREAKS | {"gone": Path.unlink})[how](path)
-    library._made.cache_clear()  # another process knows nothing of what this one has read
-    found = library.in_force(settings)
+    _made.cache_clear()  # another process knows nothing of what this one has read
+    found = library_in_force(settings)
     assert (found.oncall, found.services, found.runbooks) == (good.oncall, good.services, good.runbooks)
     assert str(path) in {problem.file for problem in found.problems}
     with pytest.raises(BadDocument, match=file):
-        library.opened(settings)
+        open_library(settings)
 
 
 def test_the_copies_are_their_owner_s_alone(settings: Settings) -> None:
-    library.in_force(settings)
+    library_in_force(settings)
     assert {path.stat().st_mode & 0o777 for path in settings.last_good().iterdir()} == {0o600}
     assert settings.last_good().stat().st_mode & 0o777 == 0o700
 
@@ -152,12 +152,12 @@ def test_the_copies_are_their_owner_s_alone(settings: Settings) -> None:
 def test_without_a_good_copy_a_broken_file_is_said(settings: Settings) -> None:
     (settings.runbooks / "services.yaml").unlink()
     with pytest.raises(BadDocument, match=r"services\.yaml"):
-        library.in_force(settings)
+        library_in_force(settings)
 
 
 def test_an_editor_s_hidden_files_are_no_runbooks(settings: Settings) -> None:
     (settings.runbooks / ".#tracking-api-memory.md").symlink_to("somebody@somewhere.1234")
-    assert library.opened(settings).problems == ()
+    assert open_library(settings).problems == ()
 
 
 # --- triage -----------------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def _decided(store: Store, intake: Intake, alert: Alert) -> tuple[str | None, st
 
 
 def test_triage_goes_by_the_runbooks_as_they_are_at_each_alert(settings: Settings, store: Store) -> None:
-    intake = Intake(store, lambda: library.in_force(settings))
+    intake = Intake(store, lambda: library_in_force(settings))
     assert _decided(store, intake, _alert())[0] == NAME
     with store.record() as tx:
         lifecycle.hand_over(tx, 1, Outcome(Ending.HANDED_OVER, "a test"), actor="test")
@@ -199,7 +199,7 @@ def test_triage_goes_by_the_runbooks_as_they_are_at_each_alert(settings: Setting
 
 
 def test_an_alert_of_a_refused_runbook_goes_to_a_person_with_the_reason(settings: Settings, store: Store) -> None:
-    intake = Intake(store, lambda: library.in_force(settings))
+    intake = Intake(store, lambda: library_in_force(settings))
     _file(settings).write_text("nothing")
     runbook, reason = _decided(store, intake, _alert())
     assert runbook is None
@@ -208,7 +208,7 @@ def test_an_alert_of_a_refused_runbook_goes_to_a_person_with_the_reason(settings
 
 def test_without_any_library_an_alert_goes_to_a_person(settings: Settings, store: Store) -> None:
     shutil.rmtree(settings.runbooks)
-    runbook, reason = _decided(store, Intake(store, lambda: library.in_force(settings)), _alert())
+    runbook, reason = _decided(store, Intake(store, lambda: library_in_force(settings)), _alert())
     assert runbook is None
     assert "services.yaml" in reason
 
@@ -283,7 +283,7 @@ def test_a_folder_that_is_emptied_is_told_to_a_person(settings: Settings, store:
 
 #: What makes nouns of an author's files, and where alone it may be called.
 _WAYS = {
-    "library.load": set(),
+    "read_folder": {"paramedic/catalog/library.py"},
     "load_library": {"paramedic/intake/intake.py"},
     "parse_services": {"paramedic/catalog/library.py"},
     "parse_oncall": {"paramedic/catalog/library.py", "paramedic/oncall/oncall_reload.py"},
@@ -319,4 +319,4 @@ def test_who_is_told_is_asked_of_the_file_each_time() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Pager"
     ]
     assert pagers
-    assert [where for where, shelf in pagers if not (shelf == "file" or shelf.startswith("OncallFile("))] == []
+    assert [where for where, library in pagers if not (library == "file" or library.startswith("OncallFile("))] == []

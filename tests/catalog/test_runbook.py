@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from paramedic.alerts.alert import Alert, Severity, Status
-from paramedic.catalog import library
+from paramedic.catalog.library import read_folder
 from paramedic.catalog.runbook import AtOnce, Budget, Mode, Runbook, parse, schema
 from paramedic.catalog.services import Services, parse_services
 from paramedic.checks.check import CheckSpec, check_spec
@@ -41,25 +41,25 @@ def _shelved(folder: Path, text: str) -> Path:
 
 
 def test_the_shipped_runbooks_have_nothing_wrong_and_observe() -> None:
-    shelf = library.load(ROOT / "runbooks")
-    assert shelf.problems == ()
-    assert [(one.name, one.mode) for one in shelf.runbooks.values()] == [
+    library = read_folder(ROOT / "runbooks")
+    assert library.problems == ()
+    assert [(one.name, one.mode) for one in library.runbooks.values()] == [
         ("tracking-api-memory", Mode.OBSERVE),
         ("tracking-api-slow", Mode.OBSERVE),
     ]
 
 
 def test_the_shipped_check_writes_out_the_bounds_that_hold_where_none_are_written() -> None:
-    [check] = library.load(ROOT / "runbooks").runbooks["tracking-api-slow"].checks
+    [check] = read_folder(ROOT / "runbooks").runbooks["tracking-api-slow"].checks
     assert check == check_spec(CheckSpec)(check="health").made()
 
 
 def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:
     world = World(tmp_path / "world", [("tracking-api", f"web-{number}", "") for number in range(1, 5)])
     write(tmp_path / "runbooks", world.services_yaml("tracking-api"))
-    shelf = library.load(tmp_path / "runbooks")
-    assert shelf.problems == ()
-    assert len(shelf.runbooks) == 3
+    library = read_folder(tmp_path / "runbooks")
+    assert library.problems == ()
+    assert len(library.runbooks) == 3
 
 
 def test_a_runbook_is_read_whole() -> None:
@@ -89,7 +89,7 @@ def test_the_channels_it_names_are_told_once_each() -> None:
 
 def test_an_address_that_is_nobody_s_hears_nothing(tmp_path: Path) -> None:
     _shelved(tmp_path, GOOD.replace("settle:", "notify: ['email:eve@example.org']\nsettle:"))
-    [problem] = library.load(tmp_path).problems
+    [problem] = read_folder(tmp_path).problems
     assert "notify: email:eve@example.org is nobody's address in oncall.yaml" in str(problem)
     assert "email:ada@example.org" in problem.allowed
 
@@ -206,9 +206,9 @@ def test_an_approval_of_what_is_no_remedy_of_the_ladder_is_refused_at_its_place(
 
 def test_restart_service_knows_one_remedy(tmp_path: Path) -> None:
     file = _shelved(tmp_path, _with_remedies("[restart, restart]"))
-    assert library.load(tmp_path).problems == ()
+    assert read_folder(tmp_path).problems == ()
     file.write_text(file.read_text().replace("restore-service", "restart-service"))
-    problem = library.load(tmp_path).problems[0]
+    problem = read_folder(tmp_path).problems[0]
     assert "restart-service knows one remedy" in problem.what
     assert "playbook: restore-service" in problem.allowed
 
@@ -217,7 +217,7 @@ def test_a_remedy_that_the_targets_cannot_have_is_refused(tmp_path: Path) -> Non
     _shelved(tmp_path, _with_remedies("[{run: clear-cache}, rollback]"))
     services = tmp_path / "services.yaml"
     services.write_text(re.sub("(?m)^ *releases: .*\n", "", services.read_text()))
-    problems = [str(problem) for problem in library.load(tmp_path).problems]
+    problems = [str(problem) for problem in read_folder(tmp_path).problems]
     assert "no command 'clear-cache' for web-1/tracking-api; there are: none" in problems[0]
     assert "web-1/tracking-api has no releases to roll back; services.yaml: releases: /folder" in problems[1]
 
@@ -237,7 +237,7 @@ def test_what_another_file_does_not_know_is_said_at_its_place_with_what_there_is
 ) -> None:
     text = re.sub(f"(?m)^{line}.*$", written, GOOD)
     file = _shelved(tmp_path, text)
-    [problem] = library.load(tmp_path).problems
+    [problem] = read_folder(tmp_path).problems
     at = next(number for number, one in enumerate(text.split("\n"), 1) if one == written)
     assert (problem.file, problem.line) == (str(file), at)
     assert allowed in problem.allowed
@@ -248,10 +248,10 @@ def test_a_runbook_may_name_a_playbook_of_ones_own_folder(tmp_path: Path) -> Non
     flows = tmp_path / "flows"
     flows.mkdir()
     assert "there is no 'our-restart'; there are: restart-service, restore-service" in str(
-        library.load(tmp_path, flows).problems[0]
+        read_folder(tmp_path, flows).problems[0]
     )
     (flows / "our_restart.py").write_text("")
-    assert library.load(tmp_path, flows).problems == ()
+    assert read_folder(tmp_path, flows).problems == ()
 
 
 def test_its_version_is_its_whole_text() -> None:
@@ -382,18 +382,18 @@ def test_a_broken_runbook_is_refused_alone_and_aloud(tmp_path: Path) -> None:
     _shelved(tmp_path, GOOD)
     (tmp_path / "broken.md").write_text("nothing")
     (tmp_path / "misnamed.md").write_text(GOOD)
-    shelf = library.load(tmp_path)
-    assert list(shelf.runbooks) == ["tracking-api-memory"]
-    assert {Path(problem.file).name for problem in shelf.problems} == {"broken.md", "misnamed.md"}
+    library = read_folder(tmp_path)
+    assert list(library.runbooks) == ["tracking-api-memory"]
+    assert {Path(problem.file).name for problem in library.problems} == {"broken.md", "misnamed.md"}
 
 
 def test_a_blast_radius_over_another_number_of_targets_than_are_listed_is_refused(tmp_path: Path) -> None:
     runbook = _shelved(tmp_path, GOOD.replace("budget: 3 per hour", "at_once: 1 of 4"))
-    problems = [str(problem) for problem in library.load(tmp_path).problems]
+    problems = [str(problem) for problem in read_folder(tmp_path).problems]
     assert len(problems) == 1
     assert "at_once: says 4 targets, and services.yaml lists 1 of tracking-api; write 1 of 1" in problems[0]
     runbook.write_text(runbook.read_text().replace("1 of 4", "1 of 1"))
-    assert library.load(tmp_path).problems == ()
+    assert read_folder(tmp_path).problems == ()
 
 
 @pytest.mark.parametrize("file", ["services.yaml", "oncall.yaml"])
@@ -402,7 +402,7 @@ def test_without_services_or_oncall_nothing_is_loaded(tmp_path: Path, file: str)
         (tmp_path / one.name).write_text(one.read_text())
     (tmp_path / file).unlink()
     with pytest.raises(BadDocument, match=file):
-        library.load(tmp_path)
+        read_folder(tmp_path)
 
 
 def test_a_target_listed_twice_is_refused() -> None:

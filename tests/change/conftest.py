@@ -15,7 +15,7 @@ from playbook_runs import playbook_run
 from store_states import ALIVE, TARGET, alert
 
 from paramedic.alerts.alert import Severity
-from paramedic.catalog import library
+from paramedic.catalog.library import open_library
 from paramedic.change import claim_keeper, exclusive, guarded
 from paramedic.change.guarded import Intent
 from paramedic.change.run import PlaybookRun
@@ -163,9 +163,9 @@ def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.Monkey
             text = text.replace(before, after)
         (books / "tracking-api-memory.md").write_text(text)
         chosen = Settings(data=tmp_path, runbooks=books, **settings)
-        shelf = library.opened(chosen)
-        runbook = shelf.runbooks["tracking-api-memory"]
-        at = shelf.services.targets[target]
+        library = open_library(chosen)
+        runbook = library.runbooks["tracking-api-memory"]
+        at = library.services.targets[target]
         with timed.record() as tx:
             incident = lifecycle.open_incident(
                 tx,

@@ -10,7 +10,8 @@ from playbook_runs import playbook_run
 from store_states import ALIVE, claimed, told
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.catalog import library
+from paramedic.catalog.library import library_in_force, open_library
+from paramedic.change import limits
 from paramedic.change.guarded import _intend
 from paramedic.errors import Refused
 from paramedic.machine.clock import utc_now
@@ -35,9 +36,9 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def act(store: Store, settings: Settings) -> Callable[..., str | None]:
     """Have the incident's run come to its intent; the refusal, if it is refused."""
-    shelf = library.opened(settings)
-    one = shelf.runbooks[NAME]
-    target = shelf.services.targets["web-1/tracking-api"]
+    library = open_library(settings)
+    one = library.runbooks[NAME]
+    target = library.services.targets["web-1/tracking-api"]
     labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
     sent = fingerprint("alertmanager", labels)
     alert = Alert("alertmanager", "TrackingApiMemory", Severity.CRITICAL, Status.FIRING, utc_now(), sent, labels)
@@ -110,7 +111,7 @@ WITHDRAWN: dict[str, tuple[Callable[[Settings], object], str]] = {
 def test_what_was_withdrawn_meanwhile_is_refused_in_words_on_the_trail(
     settings: Settings, store: Store, act: Callable[..., str | None], how: str
 ) -> None:
-    library.in_force(settings)  # what this process has read before is no excuse
+    library_in_force(settings)  # what this process has read before is no excuse
     edit, words = WITHDRAWN[how]
     edit(settings)
     assert words in (act() or "it acted")
@@ -145,7 +146,7 @@ def test_the_file_is_read_outside_the_store_s_transaction(
 ) -> None:
     inside: list[bool] = []
     record = store.record
-    opened = library.opened
+    opened = limits.open_library
 
     def watched(*args: Any) -> Any:
         inside.append(recording[0] > 0)
@@ -165,7 +166,7 @@ def test_the_file_is_read_outside_the_store_s_transaction(
             recording[0] -= 1
             return self._inner.__exit__(*args)
 
-    monkeypatch.setattr(library, "opened", watched)
+    monkeypatch.setattr(limits, "open_library", watched)
     monkeypatch.setattr(store, "record", Recording)
     assert act() is None
     assert inside == [False]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_service import Service, service
 
-from paramedic.catalog import library
+from paramedic.catalog.library import read_folder
 from paramedic.checks.check import Sample
 from paramedic.cli import main
 from paramedic.machine.clock import utc_now
@@ -83,7 +83,7 @@ def rows(capsys: pytest.CaptureFixture[str], data: Path, *argv: str) -> tuple[in
 
 
 def record(data: Path, store: Store, seen: Sample) -> None:
-    placed = next(one for _, one in library.load(data / "runbooks").placed() if one.check.name == "health")
+    placed = next(one for _, one in read_folder(data / "runbooks").placed() if one.check.name == "health")
     with store.record() as tx:
         checks.record(tx, placed, seen, blind=False, mass_limit=9)
 

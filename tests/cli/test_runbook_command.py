@@ -12,7 +12,7 @@ import pytest
 from incident_states import RUNBOOK
 
 from paramedic.alerts.alert import Alert, Severity, Status
-from paramedic.catalog import library
+from paramedic.catalog.library import read_folder
 from paramedic.cli import main
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.settings import Settings
@@ -162,7 +162,7 @@ def test_of_a_new_runbook_lint_says_what_is_to_be_filled_in_yet_and_nothing_else
     said = _say("new", "tracking-api-slow", "--service", "tracking-api", "--data", str(data))
     assert "tracking-api-slow.md" in said
     file = data / "runbooks" / "tracking-api-slow.md"
-    assert library.load(file.parent).problems == (), "nobody is told of it while it is written"
+    assert read_folder(file.parent).problems == (), "nobody is told of it while it is written"
     said = _say("lint", "--data", str(data), code=1)
     assert f"{file}:5:1: still as `paramedic runbook new` wrote it: - alert: ALERTNAME; fill in what is in" in said
     assert "TO DO BY HAND WHEN PARAMEDIC COULD NOT" in said

@@ -12,7 +12,7 @@ from incident_states import alert
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect_server import Prefect
 
-from paramedic.catalog import library
+from paramedic.catalog.library import read_folder
 from paramedic.catalog.runbook import Runbook
 from paramedic.change.run import Cancelled, GivenUp
 from paramedic.errors import Refused
@@ -104,7 +104,7 @@ def test_a_run_that_cannot_read_the_store_any_more_ends_as_it_would(prefect: Pre
 
 
 def _run(store: Store) -> Run:
-    one = library.load(ROOT / "runbooks").runbooks["tracking-api-memory"]
+    one = read_folder(ROOT / "runbooks").runbooks["tracking-api-memory"]
     plan = Plan(one.name, one.version, one.text, 1)
     with store.record() as tx:
         incident = lifecycle.open_incident(

@@ -13,7 +13,8 @@ from databases import Clock
 from sqlalchemy import event
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.catalog import library, runbook
+from paramedic.catalog import runbook
+from paramedic.catalog.library import Library, read_folder
 from paramedic.catalog.runbook import Runbook
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
@@ -37,7 +38,7 @@ from paramedic.store.tables import inbox as table
 from paramedic.store.tables import messages
 from paramedic.text.redaction import forget_all, remember
 
-SHELF = library.load(Path(__file__).parents[2] / "runbooks")
+SHELF = read_folder(Path(__file__).parents[2] / "runbooks")
 
 #: Another runbook, which works on the same target.
 DOWN = runbook.parse(
@@ -534,10 +535,10 @@ def test_one_that_cannot_be_decided_costs_none_of_its_batch_its_decision(
     _took_in(store, ("Before", Severity.WARNING), ("Poison", Severity.WARNING), ("After", Severity.WARNING))
     place = routing.place
 
-    def poisoned(alert: Alert, shelf: library.Library) -> routing.Place:
+    def poisoned(alert: Alert, library: Library) -> routing.Place:
         if alert.name == "Poison":
             raise RuntimeError("a bug")
-        return place(alert, shelf)
+        return place(alert, library)
 
     monkeypatch.setattr(routing, "place", poisoned)
     Intake(store, lambda: SHELF).work()

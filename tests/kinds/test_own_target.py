@@ -10,7 +10,7 @@ import pytest
 from incident_states import PEOPLE, alert
 from playbook_runs import playbook_run
 
-from paramedic.catalog import library
+from paramedic.catalog.library import open_library
 from paramedic.catalog.runbook import schema
 from paramedic.change import exclusive, guarded
 from paramedic.change.limits import pinned_and_current
@@ -94,12 +94,12 @@ def settings(tmp_path: Path, plugins: Path, job: Path) -> Settings:
 
 def begun(store: Store, settings: Settings) -> PlaybookRun:
     """The run of the incident that an alert about the job opens."""
-    shelf = library.opened(settings)
-    assert shelf.problems == ()
+    library = open_library(settings)
+    assert library.problems == ()
     said = alert("JobDown", job="nightly", instance="web-1")
-    place = routing.place(said, shelf)
+    place = routing.place(said, library)
     assert place.runbook is not None, place.why
-    target = shelf.services.by_id(place.target)
+    target = library.services.by_id(place.target)
     assert target is not None
     plan = Plan(place.runbook.name, place.runbook.version, place.runbook.text, rungs=1)
     with store.record() as tx:
@@ -167,10 +167,10 @@ def test_its_keys_are_in_the_schema_and_its_errors_are_at_their_place(settings: 
     with pytest.raises(
         PermanentError, match=r"services.yaml:4:\d+: services.billing.targets.0.job.nmae: .* did you mean name"
     ):
-        library.opened(settings)
+        open_library(settings)
     (settings.runbooks / "services.yaml").write_text(SERVICES.format(file="x").replace("job:", "jbo:"))
     with pytest.raises(PermanentError, match=r"targets.0.jbo: .*; did you mean job\?"):
-        library.opened(settings)
+        open_library(settings)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_what_its_kind_does_not_offer_is_refused_by_lint_where_it_stands(
 ) -> None:
     file = settings.runbooks / "job-down.md"
     file.write_text(CHECKED.replace(*change))
-    [problem] = library.opened(settings).problems
+    [problem] = open_library(settings).problems
     assert words in str(problem)
     line = file.read_text().split("\n")[problem.line - 1]
     assert change[1].split(":")[0].strip() in line
@@ -209,7 +209,7 @@ def test_a_remedy_that_its_kind_does_not_offer_is_refused_by_lint(settings: Sett
     (plugins / "targets" / "job.py").write_text(JOB.replace('REMEDIES = ("restart",)', "REMEDIES = ()"))
     registry.use(None)
     registry.use(plugins)
-    [problem] = library.opened(settings).problems
+    [problem] = open_library(settings).problems
     assert "with.remedies.0: targets of the kind job cannot be restarted" in str(problem)
     assert "they offer: `run: NAME`" in str(problem)
 
@@ -236,7 +236,7 @@ def test_a_broken_one_is_named_and_what_lists_it_is_refused_in_words(
     [fault] = registry.current().broken()
     assert (fault.name, why in fault.why) == ("job", True), fault.why
     with pytest.raises(PermanentError, match=r"services.yaml:4:.*targets.0.job: .*cannot be used") as refused:
-        library.opened(settings)
+        open_library(settings)
     assert why in str(refused.value)
 
 
@@ -251,7 +251,7 @@ def test_a_fault_in_its_own_words_is_told_where_the_target_is_listed(settings: S
     registry.use(None)
     registry.use(plugins)
     with pytest.raises(PermanentError, match=r"services.yaml:4:\d+: services.billing.targets.0: .*nothing"):
-        library.opened(settings)
+        open_library(settings)
 
 
 def test_the_page_s_table_of_shipped_kinds_says_what_they_offer() -> None:

@@ -11,7 +11,7 @@ from incident_states import RUNBOOK, Paging, alert, told
 from mail_server import Postbox
 from webhook_receiver import Hooks
 
-from paramedic.catalog import library
+from paramedic.catalog.library import read_folder
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake.intake import Intake
@@ -172,6 +172,6 @@ def test_what_a_runbook_names_is_what_hears(timed: Store, paging: Paging, hooks:
     labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
     said = dataclasses.replace(alert(), labels=labels)
     inbox.receive(timed, [said], source="alertmanager", sender="am")
-    assert Intake(timed, lambda: library.load(folder)).work() == 1
+    assert Intake(timed, lambda: read_folder(folder)).work() == 1
     assert paging().deliver_due() == 1
     assert [subject.rpartition(": ")[2] for subject in subjects(hooks)] == ["opened"]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.audit.chain import Verification, verify
+from paramedic.audit.verification import Verification, verify
 from paramedic.store import Store, Tx, acts, attempts, claims, incidents, lifecycle, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim

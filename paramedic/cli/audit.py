@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from paramedic import keys
-from paramedic.audit import chain
-from paramedic.audit.chain import Checkpoint, Fault, Verification
+from paramedic.audit import chain, verification
+from paramedic.audit.chain import Checkpoint
+from paramedic.audit.verification import Fault, Verification
 from paramedic.cli.output import (
     AsJson,
     By,
@@ -236,7 +237,7 @@ def _looked(settings: Settings, store: Store) -> Verification:
             Fault(witness.seq, f"was seen by a signed checkpoint that {settings.checkpoints()} no longer holds")
         )
     with store.read() as tx:
-        found = chain.verify(
+        found = verification.verify(
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             marks,

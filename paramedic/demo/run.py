@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from paramedic import keys
-from paramedic.audit import chain
+from paramedic.audit import verification
 from paramedic.demo.folder import LIMIT_MB, write
 from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang, leak
 from paramedic.demo.world import Mailbox, PagerSink, World
@@ -156,7 +156,7 @@ def _verify(console: Console, settings: Settings) -> dict[str, object]:
     store = Store(settings.store())
     checkpoints.write(store, key, settings.checkpoints())
     with store.read() as tx:
-        found = chain.verify(
+        found = verification.verify(
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             checkpoints.read(settings.checkpoints()),

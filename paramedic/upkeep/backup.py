@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from paramedic import keys
-from paramedic.audit import chain
-from paramedic.audit.chain import Checkpoint, Verification
+from paramedic.audit import verification
+from paramedic.audit.chain import Checkpoint
+from paramedic.audit.verification import Verification
 from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import from_iso, iso, utc_now
 from paramedic.machine.kill_points import reached
@@ -300,7 +301,7 @@ def _key(folder: Path, settings: Settings, *, needed: bool) -> Ed25519PublicKey:
 
 def _verified(store: Store, marks: list[Checkpoint], key: Ed25519PublicKey, *, signed_later: int) -> Verification:
     with store.read() as tx:
-        return chain.verify(
+        return verification.verify(
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             marks,

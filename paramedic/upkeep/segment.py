@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from paramedic.audit import chain as audit_chain
+from paramedic.audit import verification
 from paramedic.audit.chain import Checkpoint, Entry, Seal, sign_seal
 from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import iso
@@ -128,7 +129,7 @@ class _Reading:
         said = json.loads(second)
         begins = Seal(**said["seal"]) if said["kind"] == "seal" else None
         self._lines = self._lines if begins else chain([second], self._lines)
-        found = audit_chain.verify(
+        found = verification.verify(
             self._entries(), lambda _: self._beside, [], self._key, self._store, seal=begins, signed_later=1
         )
         if found.faults:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramedic.audit import chain
+from paramedic.audit import chain, verification
 from paramedic.audit.chain import Checkpoint, Entry
 
 STORE = "362001c6-7aa7-4db2-a4e1-95b587ec8152"
@@ -44,8 +44,8 @@ def _mark(entry: Entry, store: str = STORE) -> Checkpoint:
     return chain.sign_checkpoint(KEY, store=store, seq=entry.seq, at_hash=entry.hash, at=entry.at, generation=1)
 
 
-def _verify(entries: list[Entry], marks: list[Checkpoint]) -> chain.Verification:
-    return chain.verify(entries, None, marks, KEY.public_key(), STORE)
+def _verify(entries: list[Entry], marks: list[Checkpoint]) -> verification.Verification:
+    return verification.verify(entries, None, marks, KEY.public_key(), STORE)
 
 
 def test_a_whole_chain_verifies_and_says_how_much_no_checkpoint_covers() -> None:
@@ -136,10 +136,10 @@ def test_a_checkpoint_signed_by_somebody_else_is_named() -> None:
 def test_content_can_be_erased_but_not_changed() -> None:
     entry = _entry(None, 1, content={"note": "Ada wrote this"})
     kept = {1: (b"salt", {"note": "Ada wrote this"})}
-    assert chain.verify([entry], kept.get, [], KEY.public_key(), STORE).verified
-    erased = chain.verify([entry], {}.get, [], KEY.public_key(), STORE)
+    assert verification.verify([entry], kept.get, [], KEY.public_key(), STORE).verified
+    erased = verification.verify([entry], {}.get, [], KEY.public_key(), STORE)
     assert (erased.verified, erased.erased) == (True, (1,))
-    changed = chain.verify([entry], {1: (b"salt", {"note": "no"})}.get, [], KEY.public_key(), STORE)
+    changed = verification.verify([entry], {1: (b"salt", {"note": "no"})}.get, [], KEY.public_key(), STORE)
     assert [fault.seq for fault in changed.faults] == [1]
 
 

@@ -18,7 +18,7 @@ import psutil
 from boundaries import Boundaries
 
 from paramedic import keys
-from paramedic.audit import chain
+from paramedic.audit import verification
 from paramedic.demo.world import Mailbox, Service, World, free_port
 from paramedic.incidents.incident import Incident, State
 from paramedic.machine.clock import iso, utc_now
@@ -397,7 +397,7 @@ def _environment(ours: dict[str, str]) -> Iterator[None]:
 def verify(up: Ward) -> None:
     """The trail is whole, and every alert that got its 202 has its decision."""
     with up.store.read() as tx:
-        found = chain.verify(
+        found = verification.verify(
             kept.entries(tx),
             lambda seq: kept.content(tx, seq),
             [],

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from paramedic import keys
 from paramedic.alerts.alert import Severity
-from paramedic.audit import chain
+from paramedic.audit import verification
 from paramedic.demo.world import free_port
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
@@ -500,7 +500,7 @@ def test_after_all_that_the_trail_verifies(timed: Store, paging: Paging, setting
     paging().deliver_due()
     with timed.read() as tx:
         key = keys.signing_key(settings).public_key()
-        found = chain.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), [], key, tx.store)
+        found = verification.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), [], key, tx.store)
     assert found.verified, found.faults
     assert dataclasses.asdict(found)["entries"] == found.entries
 

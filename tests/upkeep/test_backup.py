@@ -21,7 +21,7 @@ from sqlalchemy import insert, select, text, update
 
 from paramedic import keys
 from paramedic.alerts.alert import Severity
-from paramedic.audit.chain import verify
+from paramedic.audit.verification import verify
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun
 from paramedic.errors import PermanentError, Refused

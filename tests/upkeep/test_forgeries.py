@@ -12,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from paramedic import keys
-from paramedic.audit.chain import RESTORED, Checkpoint, Entry, Seal, chain, sign_checkpoint, sign_seal, verify
+from paramedic.audit.chain import RESTORED, Checkpoint, Entry, Seal, chain, sign_checkpoint, sign_seal
+from paramedic.audit.verification import verify
 from paramedic.machine.clock import iso
 
 VERIFIER = Path(__file__).parents[2] / "docs" / "verify_trail.py"

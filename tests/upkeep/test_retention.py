@@ -19,7 +19,7 @@ from rounds import begin
 from sqlalchemy import func, select
 
 from paramedic import keys
-from paramedic.audit.chain import verify
+from paramedic.audit.verification import verify
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import from_iso, iso

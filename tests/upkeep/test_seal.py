@@ -17,7 +17,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
 
 from paramedic import keys
-from paramedic.audit.chain import Verification, verify
+from paramedic.audit.verification import Verification, verify
 from paramedic.errors import Refused
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.settings import Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect.settings import get_current_settings
 
-from paramedic.catalog import runbook
+from paramedic.catalog import runbook_file
 from paramedic.catalog.library import Library, library_in_force
 from paramedic.catalog.runbook import Runbook
 from paramedic.settings import BadSettings, Settings, load_settings
@@ -39,7 +39,7 @@ def library(settings: Settings) -> Library:
 @functools.lru_cache(maxsize=64)
 def parsed(text: str, name: str) -> Runbook:
     """The runbook that an incident opened with. Raises BadDocument."""
-    return runbook.parse(text, name)
+    return runbook_file.parse(text, name)
 
 
 @functools.lru_cache(maxsize=1)

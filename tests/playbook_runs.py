@@ -8,7 +8,8 @@ import pytest
 from fake_service import Service, target
 from incident_states import on_call
 
-from paramedic.catalog.runbook import Runbook, parse
+from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.runbook_file import parse
 from paramedic.change.run import AskCancelled, PlaybookRun
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.checks.threshold import Level

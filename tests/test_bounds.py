@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from paramedic import cli
 from paramedic.alerts.alert import Severity
-from paramedic.catalog.runbook import parse
+from paramedic.catalog.runbook_file import parse
 from paramedic.catalog.services import parse_services
 from paramedic.oncall.escalation import Oncall, parse_oncall
 from paramedic.oncall.schedule import shifts

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from paramedic.catalog import deployments, runbook, target_kinds
+from paramedic.catalog import deployments, runbook_file, target_kinds
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services, parse_services
 from paramedic.checks.check import CheckAtTarget
@@ -151,7 +151,7 @@ def _made(  # noqa: PLR0917 - what the library is made of, and the key of its ca
             problems.append(text)
             continue
         try:
-            one = parsed(_by(plugins, runbook.parse), text, str(path))
+            one = parsed(_by(plugins, runbook_file.parse), text, str(path))
             _check(one, path, services, oncall, playbooks.names)
         except BadDocument as error:
             problems += error.problems
@@ -179,7 +179,7 @@ def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playboo
     if found:
         raise BadDocument(
             [
-                Problem(str(path), *runbook.place_of(one.text, *_parts(key)), f"{key}: {what}", allowed)
+                Problem(str(path), *runbook_file.place_of(one.text, *_parts(key)), f"{key}: {what}", allowed)
                 for key, what, allowed in found
             ]
         )

@@ -11,7 +11,8 @@ import typer
 from paramedic.alerts.reading import BadPayload, Reading
 from paramedic.catalog import target_kinds
 from paramedic.catalog.library import Library, open_library
-from paramedic.catalog.runbook import Runbook, schema
+from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.runbook_file import schema
 from paramedic.cli.output import (
     AsJson,
     Data,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from paramedic.alerts.alert import Severity
-from paramedic.catalog import runbook
+from paramedic.catalog import runbook_file
 from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, PrefectRuns
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident
@@ -180,7 +180,7 @@ class Dispatch:
 @functools.lru_cache(maxsize=64)
 def _playbook(text: str, name: str) -> str:
     """What the runbook names. Raises BadDocument."""
-    return runbook.parse(text, name).playbook
+    return runbook_file.parse(text, name).playbook
 
 
 def _run_name(playbook: str, incident: Incident) -> str:

@@ -66,18 +66,7 @@ def make_app(
     readiness = Readiness(store, alive)
     app.add_exception_handler(StarletteHTTPException, _no_address)
     intake = AlertIntake(settings, store, senders, wake, patience, readiness)
-    taking: dict[str, Endpoint] = {}
-    for name, source in registry.current().usable(Room.SOURCES).items():
-        taking[f"{_ALERTS}{name}"] = receive = AlertEndpoint(name, cast("Source", source), intake).receive
-        app.add_api_route(
-            f"{_ALERTS}{name}",
-            receive,
-            methods=["POST"],
-            status_code=202,
-            responses=_SAID,
-            operation_id=f"alerts_{name}",
-            openapi_extra=_body(source.BODY, source.EXAMPLE),
-        )
+    receiving = _add_sources(app, intake)
     beats = HeartbeatEndpoint(senders, store, readiness)
     app.add_api_route(
         "/heartbeats/{name}",
@@ -98,7 +87,24 @@ def make_app(
     approvals = ApprovalEndpoint(settings, store, forms)
     app.add_api_route("/approve/{token}", approvals.show, methods=["GET"], include_in_schema=False)
     app.add_api_route("/approve/{token}", approvals.decide, methods=["POST"], include_in_schema=False)
-    return SafeHeaders(Shortcut(app, taking))
+    return SafeHeaders(Shortcut(app, receiving))
+
+
+def _add_sources(app: FastAPI, intake: AlertIntake) -> dict[str, Endpoint]:
+    """An address for each kind of sender; what is called there, by its path."""
+    receiving: dict[str, Endpoint] = {}
+    for name, source in registry.current().usable(Room.SOURCES).items():
+        receiving[f"{_ALERTS}{name}"] = receive = AlertEndpoint(name, cast("Source", source), intake).receive
+        app.add_api_route(
+            f"{_ALERTS}{name}",
+            receive,
+            methods=["POST"],
+            status_code=202,
+            responses=_SAID,
+            operation_id=f"alerts_{name}",
+            openapi_extra=_body(source.BODY, source.EXAMPLE),
+        )
+    return receiving
 
 
 class Shortcut:

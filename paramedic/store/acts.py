@@ -119,34 +119,9 @@ def intend(
     """
     refusal, words = _judged(tx, claim, rung=rung, identity=identity, limits=limits, today=today)
     if refusal is not None:
-        append(
-            tx,
-            actor=claim.holder,
-            phase="decision",
-            what=f"{remedy}.refused",
-            incident=claim.incident,
-            target=claim.target,
-            reason=refusal.reason,
-            data={"guardrail": refusal.guardrail, "attempt": claim.attempt, "rung": rung},
-        )
+        _tell_refusal(tx, claim, rung, remedy, refusal)
         return refusal
-    tx.conn.execute(update(grants).where(*_grant(claim, rung)).values(state="spent"))
-    act: int = tx.conn.execute(
-        insert(acts)
-        .values(
-            incident=claim.incident,
-            attempt=claim.attempt,
-            rung=rung,
-            target=claim.target,
-            remedy=remedy,
-            token=claim.token,
-            holder=claim.holder,
-            identity=identity.as_json(),
-            written_at=tx.now,
-            deadline_at=tx.now + deadline,
-        )
-        .returning(acts.c.id)
-    ).scalar_one()
+    act = _insert(tx, claim, rung=rung, remedy=remedy, identity=identity, deadline=deadline)
     append(
         tx,
         actor=claim.holder,
@@ -166,6 +141,41 @@ def intend(
         },
     )
     return get(tx, act)
+
+
+def _tell_refusal(tx: Tx, claim: Claim, rung: int, remedy: str, refusal: Refusal) -> None:
+    append(
+        tx,
+        actor=claim.holder,
+        phase="decision",
+        what=f"{remedy}.refused",
+        incident=claim.incident,
+        target=claim.target,
+        reason=refusal.reason,
+        data={"guardrail": refusal.guardrail, "attempt": claim.attempt, "rung": rung},
+    )
+
+
+def _insert(tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, deadline: timedelta) -> int:
+    """The act's number; its grant is spent."""
+    tx.conn.execute(update(grants).where(*_grant(claim, rung)).values(state="spent"))
+    act: int = tx.conn.execute(
+        insert(acts)
+        .values(
+            incident=claim.incident,
+            attempt=claim.attempt,
+            rung=rung,
+            target=claim.target,
+            remedy=remedy,
+            token=claim.token,
+            holder=claim.holder,
+            identity=identity.as_json(),
+            written_at=tx.now,
+            deadline_at=tx.now + deadline,
+        )
+        .returning(acts.c.id)
+    ).scalar_one()
+    return act
 
 
 def foreseen(tx: Tx, *, service: str, target: str, runbook: str, severity: Severity, limits: Limits) -> Refusal | None:

@@ -287,7 +287,7 @@ _WAYS = {
     "load_library": {"paramedic/intake/intake.py"},
     "parse_services": {"paramedic/catalog/library.py"},
     "parse_oncall": {"paramedic/catalog/library.py", "paramedic/oncall/oncall_reload.py"},
-    "runbook.parse": {"paramedic/dispatch/loop.py", "tasks/run_cache.py"},  # an incident's own version
+    "runbook_file.parse": {"paramedic/dispatch/loop.py", "tasks/run_cache.py"},  # an incident's own version
     "load_settings": {
         "paramedic/cli/output.py",
         "paramedic/demo/run.py",

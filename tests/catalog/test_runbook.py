@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.catalog.library import read_folder
-from paramedic.catalog.runbook import AtOnce, Budget, Mode, Runbook, parse, schema
+from paramedic.catalog.runbook import AtOnce, Budget, Mode, Runbook
+from paramedic.catalog.runbook_file import parse, schema
 from paramedic.catalog.services import Services, parse_services
 from paramedic.checks.check import CheckSpec, check_spec
 from paramedic.demo.folder import write

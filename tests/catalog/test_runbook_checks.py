@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from paramedic.alerts.alert import Alert, Severity, Status
-from paramedic.catalog.runbook import Runbook, parse
+from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.runbook_file import parse
 from paramedic.catalog.services import Services, parse_services
 from paramedic.checks.check import CheckAtTarget
 from paramedic.checks.threshold import Level

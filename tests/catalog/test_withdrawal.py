@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from store_states import ALIVE, DEADLINE, FREE, intended, working
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.catalog import runbook as module
-from paramedic.catalog.runbook import Mode, Runbook, Verify, parse
+from paramedic.catalog import runbook_file
+from paramedic.catalog.runbook import Mode, Runbook, Verify
+from paramedic.catalog.runbook_file import parse
 from paramedic.catalog.services import Services, parse_services
 from paramedic.catalog.withdrawal import RULES, proof_of_both, stricter, withdrawn
 from paramedic.checks.check import SOURCE, CheckAtTarget
@@ -91,8 +92,8 @@ def _why(now: Runbook, remedy: Remedy = RESTART, *alerts: Alert, services: Servi
 def _keys() -> set[str]:
     """Every key of the front matter, those of `with` and `guardrails` one by one."""
     found = set()
-    for name, field in module._Front.model_fields.items():
-        inner = {"with_": module._With, "guardrails": module._Guardrails}.get(name)
+    for name, field in runbook_file._Front.model_fields.items():
+        inner = {"with_": runbook_file._With, "guardrails": runbook_file._Guardrails}.get(name)
         key = field.alias or name
         found |= {f"{key}.{one}" for one in inner.model_fields} if inner else {key}
     return found

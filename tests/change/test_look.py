@@ -8,7 +8,7 @@ import pytest
 from fake_service import Service, service
 from playbook_runs import SLOW, at_work, saw
 
-from paramedic.catalog.runbook import parse
+from paramedic.catalog.runbook_file import parse
 from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading

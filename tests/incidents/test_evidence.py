@@ -1,7 +1,7 @@
 """Every kind of evidence that a runbook may ask for is offered by some kind of target, and says why where it cannot be had."""
 
 from paramedic.catalog import target_kinds
-from paramedic.catalog.runbook import _With
+from paramedic.catalog.runbook_file import _With
 from paramedic.remediation.target import Target
 from tasks import diagnose
 

@@ -13,7 +13,7 @@ from databases import Clock
 from sqlalchemy import event
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.catalog import runbook
+from paramedic.catalog import runbook_file
 from paramedic.catalog.library import Library, read_folder
 from paramedic.catalog.runbook import Runbook
 from paramedic.incidents.incident import State
@@ -41,7 +41,7 @@ from paramedic.text.redaction import forget_all, remember
 SHELF = read_folder(Path(__file__).parents[2] / "runbooks")
 
 #: Another runbook, which works on the same target.
-DOWN = runbook.parse(
+DOWN = runbook_file.parse(
     SHELF.runbooks["tracking-api-memory"]
     .text.replace("runbook: tracking-api-memory", "runbook: tracking-api-down")
     .replace('alert: TrackingApiMemory{env=~"prod|canary"}', "alert: TrackingApiDown")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from incident_states import handed_over, on_call, told
 
-from paramedic.catalog.runbook import parse
+from paramedic.catalog.runbook_file import parse
 from paramedic.cli.doctor import _plugins
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry

@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 
 from paramedic import cli
 from paramedic.alerts.alert import Severity, Status
-from paramedic.catalog.runbook import Runbook, parse, schema
+from paramedic.catalog.runbook import Runbook
+from paramedic.catalog.runbook_file import parse, schema
 from paramedic.checks.chart import Chart
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.checks.threshold import Level, Threshold

@@ -11,7 +11,7 @@ from incident_states import PEOPLE, alert
 from playbook_runs import playbook_run
 
 from paramedic.catalog.library import open_library
-from paramedic.catalog.runbook import schema
+from paramedic.catalog.runbook_file import schema
 from paramedic.change import exclusive, guarded
 from paramedic.change.limits import pinned_and_current
 from paramedic.change.look import measure

@@ -11,7 +11,7 @@ from fake_service import Service, service, target
 from incident_states import alert
 from playbook_runs import playbook_run
 
-from paramedic.catalog.runbook import parse
+from paramedic.catalog.runbook_file import parse
 from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading

@@ -1,0 +1,337 @@
+"""A runbook as authors write it: YAML front matter and prose, read with every fault at its line."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import lru_cache
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    create_model,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from paramedic.alerts import matcher
+from paramedic.alerts.alert import Severity
+from paramedic.alerts.matcher import AlertMatcher
+from paramedic.catalog import target_kinds
+from paramedic.catalog.runbook import (
+    AtOnce,
+    Budget,
+    Guardrails,
+    Mode,
+    Runbook,
+    TargetTemplate,
+    Verify,
+)
+from paramedic.checks.check import CheckSpec, check_spec
+from paramedic.oncall.contact import ContactMethod, parse_contact_method
+from paramedic.remediation.remedy import RESTART, Remedy, Verb
+from paramedic.text.units import SizeBetween, between
+from paramedic.text.yaml_document import BadDocument, LateShape, Problem, nearest, place, read
+
+_BUDGETED, _DEPLOYED = between("1s", "365d"), between("1ms", "365d")
+#: What can be carried out: a verification is one step of a playbook, which ends after an hour whatever it does.
+_Stable = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
+
+
+_Within = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
+
+
+_Cooldown = Annotated[timedelta, BeforeValidator(between("0s", "365d"), json_schema_input_type=str)]
+
+
+_Settle = Annotated[timedelta, BeforeValidator(between("0s", "7d"), json_schema_input_type=str)]
+
+
+_MEMORY = SizeBetween(1000, 10**15)
+
+
+#: Names stand in keys of the store's tables, which hold so much.
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _matcher(text: Any) -> AlertMatcher:
+    if not isinstance(text, str):
+        raise ValueError('write Name{label="value"}')  # noqa: TRY004 - pydantic reports ValueError as a problem
+    return matcher.parse(text)
+
+
+def _budget(text: Any) -> Budget:
+    said = re.fullmatch(r"(\d{1,6}) per (.{1,20})", text) if isinstance(text, str) else None
+    if said is None:
+        raise ValueError("write `3 per hour` or `2 per 30m`")
+    words = {"hour": "1h", "day": "1d", "minute": "1m", "week": "1w"}
+    budget = Budget(int(said[1]), _BUDGETED(words.get(said[2], said[2])))
+    if budget.count == 0:
+        raise ValueError("a budget of nothing allows nothing; write `mode: observe` for that")
+    return budget
+
+
+def _at_once(text: Any) -> AtOnce:
+    said = re.fullmatch(r"(\d{1,6}) of (\d{1,6})", text) if isinstance(text, str) else None
+    if said is None or not 1 <= int(said[1]) <= int(said[2]):
+        raise ValueError("write `1 of 4`: so many of the service's targets, of so many that services.yaml lists")
+    return AtOnce(int(said[1]), int(said[2]))
+
+
+def _remedy(said: Any) -> Remedy:
+    """One rung; which one it is, its place in the list says."""
+    match said:
+        case "restart":
+            return RESTART
+        case "rollback":
+            return Remedy(1, Verb.ROLL_BACK)
+        case {"rollback-if-deployed-within": within} if len(said) == 1:
+            return Remedy(1, Verb.ROLL_BACK, deployed_within=_DEPLOYED(within))
+        case {"run": str(command)} if len(said) == 1 and command.strip():
+            return Remedy(1, Verb.RUN, command=command)
+    raise ValueError(
+        "write `restart`, `rollback`, `rollback-if-deployed-within: 30m`, or `run: NAME` of a target's command"
+    )
+
+
+def _one_or_many(said: Any) -> Any:
+    return [said] if isinstance(said, str) else said
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class _When(CheckSpec):
+    """`- alert: …`, or `- check: …` with the check's own keys."""
+
+    alert: Annotated[AlertMatcher, BeforeValidator(_matcher, json_schema_input_type=str)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "_When":
+        if (self.alert is None) == (self.check is None):
+            raise ValueError("name either an `alert` or a `check`")
+        if self.check is not None:
+            self.made()
+        elif strange := self.model_fields_set - {"alert"}:
+            raise ValueError(f"`{min(strange)}` belongs to a check, and this is an alert")
+        return self
+
+
+class _TargetWords(_Strict):
+    """Where it is; each kind of target adds a key of its own, which says what it is called."""
+
+    host: _Name
+
+    @model_validator(mode="after")
+    def _one(self) -> "_TargetWords":
+        target_kinds.named(self)
+        return self
+
+    def template(self) -> TargetTemplate:
+        return TargetTemplate(*target_kinds.named(self), self.host)
+
+
+class _Target(LateShape):
+    @classmethod
+    def shape(cls) -> type[BaseModel]:
+        return target_kinds.with_keys(_TargetWords, _Name)
+
+
+def _evidence(name: str) -> str:
+    known = target_kinds.evidence()
+    if name not in known:
+        raise ValueError(f"no kind of target has the evidence {name!r:.80}; {nearest(name, known)}")
+    return name
+
+
+class _Evidence:
+    """The name of a piece of evidence that some kind of target offers."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "enum": list(target_kinds.evidence())}
+
+
+class _Verify(_Strict):
+    health: Literal["ok"] | None = None
+    memory_below: Annotated[int, BeforeValidator(_MEMORY, json_schema_input_type=str)] | None = None
+    check: Annotated[list[str], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])] = []
+    stable: _Stable
+    within: _Within
+
+    @model_validator(mode="after")
+    def _sound(self) -> "_Verify":
+        if self.health is None and self.memory_below is None and not self.check:
+            raise ValueError("name at least one condition: `health: ok`, `memory_below: 150MB` or `check: latency_p95`")
+        if not timedelta(0) < self.stable < self.within:
+            raise ValueError("`stable` is more than nothing and less than `within`")
+        return self
+
+
+_Written = Literal["restart", "rollback"] | dict[Literal["rollback-if-deployed-within", "run"], str]
+
+
+_Rung = Annotated[Remedy, BeforeValidator(_remedy, json_schema_input_type=_Written)]
+
+
+class _With(_Strict):
+    target: _Target
+    remedies: list[_Rung] = Field(default=[RESTART], min_length=1, max_length=20)
+    evidence: list[Annotated[str, AfterValidator(_evidence), _Evidence]] = []
+    verify: _Verify
+
+
+class _Guardrails(_Strict):
+    budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
+    service_budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
+    cooldown: _Cooldown | None = None
+    at_once: Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=str)] | None = None
+    approval: dict[str, Severity] = {}
+
+
+class _Escalate(_Strict):
+    policy: str
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+class _Front(_Strict):
+    runbook: Annotated[_Name, AfterValidator(_not_blank)]
+    service: Annotated[_Name, AfterValidator(_not_blank)]
+    when: list[_When] = Field(min_length=1)
+    mode: Mode = Mode.OBSERVE
+    playbook: str
+    with_: _With = Field(alias="with")
+    guardrails: _Guardrails = _Guardrails()
+    settle: _Settle = timedelta(minutes=10)
+    escalate: _Escalate = _Escalate(policy="default")
+    notify: list[Annotated[ContactMethod, BeforeValidator(parse_contact_method, json_schema_input_type=str)]] = []
+    group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"
+
+    @model_validator(mode="after")
+    def _checks_fit(self) -> "_Front":
+        checks = [one.made() for one in self.when if one.check is not None]
+        names = [one.name for one in checks]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"when: two checks are called {twice}; give one a `name`")
+        known = sorted({threshold.metric for one in checks for threshold in one.thresholds})
+        if strange := [metric for metric in self.with_.verify.check if metric not in known]:
+            allowed = f"allowed: {', '.join(known)}" if known else "there is no `check` under `when`"
+            raise ValueError(f"with.verify.check: no check under `when` measures {strange[0]!r:.80}; {allowed}")
+        return self
+
+
+def _front() -> type[_Front]:
+    """The front matter, with the keys of the probes that there are now."""
+    return _front_with(check_spec(_When))
+
+
+@lru_cache(maxsize=8)
+def _front_with(when: type[_When]) -> type[_Front]:
+    return create_model("_Front", __base__=_Front, when=(list[when], Field(min_length=1)))  # type: ignore[valid-type]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the front matter, for an editor to complete and check it by; `parse` asks for more."""
+    said = _front().model_json_schema(by_alias=True)
+    said |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A runbook of Paramedic"}
+    cleaned: dict[str, Any] = _without_defaults(said)
+    return cleaned
+
+
+def _without_defaults(said: Any) -> Any:
+    """Defaults are values of ours, not what an author would write."""
+    if isinstance(said, dict):
+        return {key: _without_defaults(one) for key, one in said.items() if key != "default"}
+    return [_without_defaults(one) for one in said] if isinstance(said, list) else said
+
+
+def place_of(text: str, *at: str | int) -> tuple[int, int]:
+    """Line and column in a runbook that `parse` has read: of the key, or of the nearest one above it."""
+    lines = text.split("\n")
+    return place("\n".join(lines[1 : _end(lines)]), at, first_line=2)
+
+
+def _end(lines: Sequence[str]) -> int:
+    """The line, counted from 0, that ends the front matter."""
+    return next(number for number, line in enumerate(lines[1:], 1) if line.strip() == "---")
+
+
+def parse(text: str, file: str) -> Runbook:
+    """The runbook that the text is. Raises BadDocument with every problem at once."""
+    lines = text.split("\n")
+    if lines[0].strip() != "---" or "---" not in (line.strip() for line in lines[1:]):
+        raise BadDocument([Problem(file, 1, 1, "no front matter", "begin with a line `---`, keys, and a line `---`")])
+    end = _end(lines)
+    front = read("\n".join(lines[1:end]), file, _front(), first_line=2)
+    prose = "\n".join(lines[end + 1 :])
+    problems = [*_headings_missing(prose, file, end + 2), *_approvals_of_nothing(front, text, file)]
+    if problems:
+        raise BadDocument(problems)
+    return _made(front, text, prose)
+
+
+def _headings_missing(prose: str, file: str, line: int) -> list[Problem]:
+    return [
+        Problem(file, line, 1, f"the prose has no {heading}", "a person on call looks for all four headings")
+        for heading in ("Meaning", "Impact", "Diagnosis", "Mitigation")
+        if not re.search(rf"(?m)^(#+ {heading}\b|\*\*{heading})", prose)
+    ]
+
+
+def _approvals_of_nothing(front: _Front, text: str, file: str) -> list[Problem]:
+    words = [one.word for one in front.with_.remedies]
+    return [
+        Problem(
+            file,
+            *place_of(text, "guardrails", "approval", name),
+            f"guardrails.approval.{name}: the ladder has no such remedy",
+            nearest(name, words, "it has"),
+        )
+        for name in front.guardrails.approval
+        if name not in words
+    ]
+
+
+def _made(front: _Front, text: str, prose: str) -> Runbook:
+    work, limits = front.with_, front.guardrails
+    return Runbook(
+        name=front.runbook,
+        service=front.service,
+        version=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        text=text,
+        matchers=tuple(one.alert for one in front.when if one.alert is not None),
+        mode=front.mode,
+        playbook=front.playbook,
+        target=cast("_TargetWords", work.target).template(),
+        evidence=tuple(work.evidence),
+        remedies=tuple(replace(remedy, rung=rung) for rung, remedy in enumerate(work.remedies, 1)),
+        verify=Verify(
+            health=work.verify.health is not None,
+            memory_below=work.verify.memory_below,
+            stable=work.verify.stable,
+            within=work.verify.within,
+            metrics=tuple(work.verify.check),
+        ),
+        guardrails=Guardrails(
+            limits.budget, limits.cooldown, limits.service_budget, limits.at_once, approval=limits.approval
+        ),
+        settle=front.settle,
+        policy=front.escalate.policy,
+        prose=prose,
+        checks=tuple(one.made() for one in front.when if one.check is not None),
+        group=front.group,
+        notify=tuple(dict.fromkeys(front.notify)),
+    )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import cast
 
-from paramedic.kinds.faces import ProbeKind
+from paramedic.kinds.faces import ChannelKind, ProbeKind
 from paramedic.kinds.registry import Registry, Room
 
 #: A table stands between these two lines of its page.
@@ -31,8 +31,26 @@ def _probe(probe: ProbeKind) -> str:
     return f"| {words} | {probe.ABOUT} | {metrics} | {'; '.join(bounds) or 'none: name them'} |"
 
 
+def channels() -> str:
+    """What a contact method is written like, and what its channel can do."""
+    lines = [
+        "| contact method | an incident's messages | text | a link as a button | delivery receipts |",
+        "|---|---|---|---|---|",
+    ]
+    shipped = Registry().usable(Room.CHANNELS).items()
+    return "\n".join([*lines, *(_channel(name, cast("ChannelKind", channel)) for name, channel in shipped)])
+
+
+def _channel(name: str, channel: ChannelKind) -> str:
+    able = channel.ABLE
+    text = "whole, or as much as the service takes" if able.length is None else f"up to {able.length:,} characters"
+    threads = "in one thread" if able.threads else "each on its own"
+    answers = ["yes" if can else "no" for can in (able.buttons, able.receipts)]
+    return f"| `{name}:{channel.ADDRESS}` | {threads} | {text} | {' | '.join(answers)} |"
+
+
 #: By its page: the names of its tables, and what makes each.
-TABLES = {"docs/runbooks.md": {"probes": probes}}
+TABLES = {"docs/runbooks.md": {"probes": probes}, "docs/channels.md": {"channels": channels}}
 
 
 def written(page: str, text: str) -> str:

@@ -62,8 +62,7 @@ class Recipients:
             case "trouble":
                 return self.anybody(now)
             case "notice":
-                way = parse_contact_method(message.recipient)
-                return [Person(str(way), way.spoken, (way,))]
+                return _at(message.recipient)
             case "approval":
                 return self._reachable([message.recipient] if message.recipient else rungs, now)
             case "rung":
@@ -81,3 +80,12 @@ class Recipients:
         oncall = self.oncall
         found = [oncall.person(tell, now) for tell in tells]
         return list(dict.fromkeys(person for person in found if person is not None and person.ways))
+
+
+def _at(recipient: str | None) -> list[Person]:
+    """Who a notice is for; nobody where its kind of channel, a plug-in, has gone since it was queued."""
+    try:
+        way = parse_contact_method(recipient)
+    except ValueError:
+        return []
+    return [Person(str(way), way.spoken, (way,))]

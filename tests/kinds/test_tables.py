@@ -25,6 +25,13 @@ def test_every_shipped_probe_has_its_row_with_each_of_its_metrics() -> None:
         assert all(f"`{metric.name}`" in row for metric in probe.METRICS)
 
 
+def test_every_shipped_channel_has_its_row() -> None:
+    rows = tables.channels().splitlines()[2:]
+    assert [row.split(":")[0] for row in rows] == [f"| `{name}" for name in Registry().usable(Room.CHANNELS)]
+    [webhook] = [row for row in rows if row.startswith("| `webhook:NAME`")]
+    assert "up to 100,000 characters" in webhook
+
+
 def test_a_page_without_a_place_for_its_table_is_named() -> None:
     with pytest.raises(ValueError, match=r"docs/runbooks.md has no lines '<!-- made by `make tables`: probes -->'"):
         tables.written("docs/runbooks.md", "# Runbooks")

@@ -134,6 +134,21 @@ def test_a_storm_of_notices_is_a_few_for_people_and_each_of_them_for_a_program(
     assert "11 messages" in chat.said[-1]["title"]
 
 
+def test_a_notice_whose_kind_of_channel_has_gone_is_given_up_and_the_trail_says_so(
+    timed: Store, paging: Paging, hooks: Hooks, postbox: Postbox
+) -> None:
+    incident = opened(timed, ("pigeon:loft", "webhook:ops"))
+    pager = paging()
+    pager.deliver_due()
+    pager.deliver_due()
+    with timed.read() as tx:
+        states = {one.recipient: one.state for one in messages.of(tx, incident.number)}
+    assert states["pigeon:loft"] == "unreachable"
+    assert ("notice.unreachable", "pigeon:loft is nobody who can be told now") in told(timed)
+    assert len(hooks.said) == 1, "and keeps no other notice"
+    assert postbox.letters == [], "no rung climbs because of a channel"
+
+
 def test_a_channel_that_says_no_or_stays_away_is_given_up_and_the_trail_says_so(
     timed: Store, paging: Paging, hooks: Hooks, postbox: Postbox, clock: Clock
 ) -> None:

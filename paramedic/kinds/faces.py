@@ -262,6 +262,11 @@ _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
 _FAULTS: Mapping[str, Callable[[ModuleType], str | None]] = {"targets": _target_fault, "channels": _channel_fault}
 
 
+def face(room: str) -> tuple[str, ...]:
+    """The names that a module of the room must have."""
+    return tuple(_FACES[room])
+
+
 def missing(room: str, module: ModuleType) -> str | None:
     """What the module lacks of its room's face, in words; None where it is whole."""
     optional = {name: part for name, part in _OPTIONAL.get(room, {}).items() if hasattr(module, name)}

@@ -12,7 +12,8 @@ from paramedic.machine.clock import boottime, utc_now
 from paramedic.messages import compose, digest
 from paramedic.oncall.contact import ContactMethod
 from paramedic.oncall.rotation import Person
-from paramedic.paging.delivery import SAME_WORD_SECONDS, Delivery, Memory
+from paramedic.paging.batches import SAME_WORD_SECONDS, Memory
+from paramedic.paging.delivery import Delivery
 from paramedic.paging.outcome import Outcomes
 from paramedic.paging.recipients import OnCallBook, Recipients
 from paramedic.paging.sending import Round, send

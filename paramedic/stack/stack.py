@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -69,7 +70,7 @@ class Stack:
         self.gateway_url = ""
         self.prefect_url = ""
         self._embedded = settings.prefect_api_url is None
-        self._children = Children(settings.data / data_folder.LOGS, self._tell)
+        self._children = Children(settings.data / data_folder.LOGS, partial(_tell, settings))
         self._lock: IO[str] | None = None
         self._ports: list[ports.Held] = []
         self._refused: prefect_claim.AnotherPrefect | None = None
@@ -262,21 +263,6 @@ class Stack:
         """Whether a responder can be ended: no run holds a claim on a target. A store that does not say so is a no."""
         return self._acting.nothing()
 
-    def _tell(self, subject: str, words: str) -> None:
-        """By the store, in a thread: whatever it waits for holds up no other child. The watchdog sends it."""
-
-        def write() -> None:
-            store = Store(self.settings.store())
-            try:
-                with store.write() as tx:
-                    messages.queue_trouble(tx, subject=subject, body=words, same_within_minutes=5)
-            except (TemporaryError, PermanentError) as error:
-                log.warning("nobody is told by the store: %s", error)
-            finally:
-                store.close()
-
-        threading.Thread(target=write, name="tell", daemon=True).start()
-
     def _check_claim(self) -> None:
         """Raises AnotherPrefect where the store is another Prefect's."""
         known = prefect_claim.look(self._prefect, self.prefect_url)
@@ -317,6 +303,22 @@ class Stack:
         instance.announce(self._lock, None)
         self._lock.close()
         self._lock = None
+
+
+def _tell(settings: Settings, subject: str, words: str) -> None:
+    """By the store, in a thread: whatever it waits for holds up no other child. The watchdog sends it."""
+
+    def write() -> None:
+        store = Store(settings.store())
+        try:
+            with store.write() as tx:
+                messages.queue_trouble(tx, subject=subject, body=words, same_within_minutes=5)
+        except (TemporaryError, PermanentError) as error:
+            log.warning("nobody is told by the store: %s", error)
+        finally:
+            store.close()
+
+    threading.Thread(target=write, name="tell", daemon=True).start()
 
 
 def _absolute(path: str) -> list[str]:

@@ -24,7 +24,7 @@ from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
 from paramedic.machine import data_folder, file_ownership
 from paramedic.machine.clock import spoken, utc_now
-from paramedic.paging.channel_settings import channel_settings, from_settings
+from paramedic.paging.channel_settings import complaints, from_settings
 from paramedic.paging.sending import Round
 from paramedic.remediation.target import Target
 from paramedic.settings import ROOT, Settings, authored
@@ -223,14 +223,7 @@ def _channels(settings: Settings) -> Finding:
         ways = open_library(settings).ways()
     except BadDocument:
         return Finding("channels", well=False, words="oncall.yaml cannot be read: `paramedic runbook lint`")
-    wrong = []
-    for way in ways:
-        if "smtp_url" in from_settings(way):
-            continue  # `mail` looks at the server
-        try:
-            channel_settings(settings, way)
-        except PermanentError as error:
-            wrong.append(f"{way.spoken}: {error}")
+    wrong = list(complaints(settings, ways))  # `mail` looks at the server
     words = "every way that somebody is told by leads somewhere"
     return Finding("channels", well=not wrong, words="; ".join(wrong) or words)
 

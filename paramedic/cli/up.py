@@ -11,11 +11,13 @@ from types import FrameType
 
 import typer
 
+from paramedic.catalog.library import Library
 from paramedic.cli.output import Data, command_of, console, protected_settings, safe
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
 from paramedic.machine.data_folder import LOGS
-from paramedic.paging.channel_settings import from_settings
+from paramedic.paging.channel_settings import complaints, from_settings
+from paramedic.settings import Settings
 from paramedic.stack.children import appended
 from paramedic.stack.stack import Stack
 from paramedic.text.sanitize import visible
@@ -68,6 +70,17 @@ def _announce_gateway(stack: Stack) -> None:
         console.print(f"its token  {stack.token_file}", markup=False)
 
 
+def _announce_faults(settings: Settings, library: Library) -> None:
+    """What of the files and settings is not used, and why."""
+    ways = library.ways()
+    if settings.smtp_url is None and any("smtp_url" in from_settings(way) for way in ways):
+        console.print("mail       none can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM", markup=False)
+    for complaint in complaints(settings, ways):
+        console.print(f"channel    {safe(complaint)}")
+    for refused in (*registry.current().broken(), *library.problems):
+        console.print(f"refused    {safe(refused)}")
+
+
 class Saying:
     """What is waited for is said once it has been for a while, when it changes, and again and again while it stays."""
 
@@ -102,13 +115,7 @@ def up(data: Data = None) -> None:
         _begin(stack)
         console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
         console.print(f"logs       {stack.settings.data / 'logs'}", markup=False)
-        needs_mail = any("smtp_url" in from_settings(way) for way in stack.library.ways())
-        if stack.settings.smtp_url is None and needs_mail:
-            console.print("mail       none can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM", markup=False)
-        for broken in registry.current().broken():
-            console.print(f"refused    {safe(broken)}")
-        for problem in stack.library.problems:
-            console.print(f"refused    {safe(problem)}")
+        _announce_faults(stack.settings, stack.library)
         stack.run_forever()
     except _Stop:
         console.print("stopping …")

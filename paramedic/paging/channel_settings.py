@@ -1,6 +1,6 @@
 """What a channel has to know, from Paramedic's settings: named where it is missing, and where it is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -26,6 +26,16 @@ def channel_settings(settings: Settings, way: ContactMethod) -> BaseModel:
         raise PermanentError(f"{words}: set PARAMEDIC_CHANNELS for it")
     given = {one: getattr(settings, one) for one in general} | (own.given() if own is not None else {})
     return _validated(model, given, f"the setting channels.{name}")
+
+
+def complaints(settings: Settings, ways: Iterable[ContactMethod]) -> Iterator[str]:
+    """What each of the ways lacks or has wrong in the settings; that no mail server is set is not told of each address."""
+    for way in ways:
+        if "smtp_url" not in from_settings(way):
+            try:
+                channel_settings(settings, way)
+            except PermanentError as error:
+                yield f"{way.spoken}: {error}"
 
 
 def from_settings(way: ContactMethod) -> tuple[str, ...]:

@@ -5,11 +5,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from mail_server import Postbox, free_port
 from prefect_server import Prefect
 
 pytest_plugins = ["databases", "held_transactions"]
+
+#: How long one example takes says something about the machine, and nothing about the code.
+hypothesis.settings.register_profile("paramedic", deadline=None)
+hypothesis.settings.load_profile("paramedic")
 
 #: Where Debian keeps servers that are not on everybody's PATH.
 PLACES = ("/usr/sbin", *(str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))

@@ -17,7 +17,7 @@ from paramedic import keys
 from paramedic.catalog.library import open_library
 from paramedic.cli.doctor_prefect import acting, prefect
 from paramedic.cli.finding import APART, Finding, store_of
-from paramedic.cli.output import AsJson, Data, command_of, console, protected_settings, safe, say_json
+from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json, settings_of
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.kinds import registry
@@ -48,7 +48,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
     """Look at versions, data folder, store, clocks, keys, runbooks, targets, releases, mail, Prefect, what is stopped."""
-    known = protected_settings(data)
+    known = settings_of(data)
     findings = [_within(_LOOK_SECONDS, look, known) for look in LOOKS]
     if as_json:
         say_json([{"what": one.what, "well": one.well, "words": redact(one.words)} for one in findings])

@@ -168,7 +168,7 @@ def test_in_the_transaction_nothing_is_redacted_that_a_sender_makes_long(
     ready = delivery("A" * 2000, bad=[Unreadable(body, "body: is no JSON")])
     read: list[int] = []
     redact = inbox.redacted.__globals__["redact"]
-    for module in ("paramedic.text.redaction", "paramedic.store.tables", "paramedic.store.inbox"):
+    for module in ("paramedic.text.redaction", "paramedic.store.tables.columns", "paramedic.store.inbox"):
         monkeypatch.setattr(f"{module}.redact", lambda text: read.append(len(text)) or redact(text))
     assert _commit(GroupCommit(store), [ready]) == [None]
     assert max(read, default=0) < 1000

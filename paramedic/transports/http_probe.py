@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
-import httpx
 import pycurl
 
 from paramedic.errors import PermanentError
@@ -81,6 +80,9 @@ class _Body:
 
 
 def _address(url: str) -> str:
+    # httpx takes a quarter of a second to import, and every file that authors write loads this module; only a look pays.
+    import httpx
+
     try:
         parsed = httpx.URL(url)
         host, text = parsed.host, str(parsed)
@@ -127,6 +129,8 @@ def _seen(
         raise PermanentError(f"this URL cannot be probed: {words}")
     connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
     if code == pycurl.E_OPERATION_TIMEDOUT:
+        import httpx  # `_address` has loaded it
+
         late = f"no whole answer within {spoken(timeout)}"
         sight = probe_answer.of_silence(httpx.URL(curl.getinfo(pycurl.EFFECTIVE_URL)).host, connected=connected)
         return sight, late if connected else f"{late}, and no connection: {words}"

@@ -119,6 +119,11 @@ def test_a_door_loads_what_is_used_and_nothing_before() -> None:
     assert integrations(loaded_by(connected)) == ["paramedic.integrations.probes", "paramedic.integrations.probes.tcp"]
 
 
+def test_reading_what_authors_write_loads_no_client_of_a_network() -> None:
+    program = f"from pathlib import Path; from paramedic.catalog.library import read_folder; read_folder(Path({str(ROOT)!r}) / 'runbooks')"
+    assert not loaded_by(program) & {"httpx", "prefect", "apprise", "fastapi"}
+
+
 def test_nothing_but_the_doors_names_an_integration() -> None:
     rooms = [path for room in ("paramedic", "tasks", "flows") for path in (ROOT / room).rglob("*.py")]
     found = {

@@ -120,7 +120,8 @@ def test_a_door_loads_what_is_used_and_nothing_before() -> None:
 
 
 def test_reading_what_authors_write_loads_no_client_of_a_network() -> None:
-    program = f"from pathlib import Path; from paramedic.catalog.library import read_folder; read_folder(Path({str(ROOT)!r}) / 'runbooks')"
+    read = f"read_folder(Path({str(ROOT / 'runbooks')!r}))"
+    program = f"from pathlib import Path\nfrom paramedic.catalog.library import read_folder\n{read}"
     assert not loaded_by(program) & {"httpx", "prefect", "apprise", "fastapi"}
 
 

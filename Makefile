@@ -1,14 +1,17 @@
-# make demo | test | lint | bench-window | bench-latency | bench-ingest | kill-table | break-kill-table | tables | pictures: each sets up what it needs in .venv first.
+# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | kill-table | break-kill-table | tables | pictures: each sets up what it needs in .venv first.
 
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test lint bench-window bench-latency bench-ingest kill-table break-kill-table tables pictures clean
+.PHONY: demo test quick lint bench-window bench-latency bench-ingest kill-table break-kill-table tables pictures clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
+
+quick: .venv/ready
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --quick $(ARGS)
 
 test: lint
 ifeq ($(ARGS),)

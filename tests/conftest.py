@@ -20,6 +20,47 @@ hypothesis.settings.load_profile("paramedic")
 PLACES = ("/usr/sbin", *(str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))
 
 
+#: `make quick` plays only what decides in this process: no room whose tests start a program, a server or a network client.
+_STARTS_PROGRAMS = {
+    "cli",
+    "demo",
+    "dispatch",
+    "gateway",
+    "integrations",
+    "kill",
+    "real",
+    "responder",
+    "stack",
+    "transports",
+} | {
+    "upkeep",
+    "watchdog",
+    "test_bounds.py",
+    "test_contracts.py",
+    "test_transactions_are_short.py",
+}
+
+#: And no test with one of these fixtures, or on a database that is a server.
+_SERVERS = {"hooks", "postbox", "prefect", "require", "service"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--quick`: only the tests that start no server."""
+    parser.addoption("--quick", action="store_true", help="only the tests that start no server and no program")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `--quick` does not play."""
+    if config.getoption("quick"):
+        items[:] = [one for one in items if _is_quick(one)]
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return room not in _STARTS_PROGRAMS and not fixtures & _SERVERS and "[postgresql" not in item.nodeid
+
+
 @pytest.fixture(scope="session")
 def require() -> Callable[[str], str]:
     """`require("postgres")` gives the program's path; without it the test skips, or fails where PARAMEDIC_REQUIRE_REAL=1."""

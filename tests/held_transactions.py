@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from paramedic.kinds import registry
+from paramedic.kinds.registry import Room
 from paramedic.machine.open_transaction import Kind, strongest
 
 #: What Python itself reports about (`sys.addaudithook`), and which transaction must not be open then. A snapshot may be
@@ -32,6 +34,9 @@ _FORBIDDEN = {
 
 #: Read once in a process, whenever that is first needed: modules, time zones, and what a traceback shows.
 _ONCE = (".py", ".pyc", ".so", "tzdata.zi", "/zoneinfo")
+
+# Every process of ours has found the kinds of targets when it has read services.yaml: no target is known before.
+registry.current().usable(Room.TARGETS)
 
 _TESTS = str(Path(__file__).parent)
 _STORE = str(Path(__file__).parents[1] / "paramedic" / "store" / "__init__.py")

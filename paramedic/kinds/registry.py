@@ -182,14 +182,14 @@ def _from_file(room: Room, file: Path) -> ModuleType:
     return module
 
 
-_registry = Registry()
+_of_folder: dict[Path | None, Registry] = {}
+_registry = _of_folder[None] = Registry()
 
 
 def use(folder: Path | None) -> None:
-    """Take this folder for the team's own from now on, in the whole process."""
+    """Take this folder for the team's own from now on, in the whole process; what it held at the first look stays."""
     global _registry  # noqa: PLW0603 - one per process, as its settings are
-    if folder != _registry.folder:
-        _registry = Registry(folder)
+    _registry = _of_folder.setdefault(folder, Registry(folder))
 
 
 def current() -> Registry:

@@ -13,8 +13,6 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample, check_spec
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.kinds import registry
-from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
 from paramedic.store import Store, checks, heartbeats, inbox, leases, lifecycle, mass_failure, pauses
 from paramedic.store.tables import check_samples, messages
@@ -24,7 +22,6 @@ MINUTE = 60 * SECOND
 
 #: Made here: plug-ins are looked for on disk, which no transaction waits for.
 SPEC = check_spec(CheckSpec)
-registry.current().usable(Room.TARGETS)
 
 
 def placed(name: str = "http", at: Target | None = None, **words: Any) -> CheckAtTarget:

@@ -134,6 +134,12 @@ def test_a_wrong_signature_is_nobody_s_and_nothing_is_kept(client: TestClient, s
         assert not tx.conn.execute(select(quarantine.c.source)).all()
 
 
+def test_a_stranger_s_signature_that_its_check_cannot_take_is_nobody_s(client: TestClient) -> None:
+    """`hmac.compare_digest` raises on a text that is not ASCII."""
+    answer = client.post("/alerts/sealed", content=b"{}", headers={b"x-pigeon-signature": b"\xe9"})
+    assert answer.status_code == 401
+
+
 def test_the_api_describes_it_and_names_it_where_somebody_is_lost(client: TestClient) -> None:
     described = client.get("/openapi.json").json()["paths"]
     assert {"/alerts/alertmanager", "/alerts/pigeon", "/alerts/sealed"} <= set(described)

@@ -30,7 +30,7 @@ def main() -> None:
         nonlocal looked_at
         looked_at = time.perf_counter()
 
-    supervisord.reached = lambda _point, _subject="": windows.append(time.perf_counter() - looked_at)  # type: ignore[attr-defined]
+    supervisord.kill_point = lambda _point, _subject="": windows.append(time.perf_counter() - looked_at)  # type: ignore[attr-defined]
     with (
         tempfile.TemporaryDirectory(prefix="pw-") as folder,
         World(Path(folder), [("tracking-api", "web-1", "")]) as world,

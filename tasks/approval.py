@@ -15,7 +15,7 @@ from paramedic.change.approval_question import open_question
 from paramedic.change.run import PlaybookRun
 from paramedic.errors import Refused
 from paramedic.machine.clock import iso
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import FORM, Approval, life
 from paramedic.remediation.remedy import Remedy
 from paramedic.settings import Settings
@@ -99,7 +99,7 @@ def _suspended(run: PlaybookRun, asked: Approval, question: int, useless: str | 
             key=f"approval-{asked.attempt}-{asked.rung}" + (f"-{question}" if question else ""),
         )
     except Pause:
-        reached("suspended", asked.target)
+        kill_point("suspended", asked.target)
         with contextlib.suppress(StoreUnavailable):  # the watchdog delivers it as well
             run.pager.deliver_due(asked.incident)
         raise

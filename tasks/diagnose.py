@@ -12,7 +12,7 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.evidence import Evidence, bounded
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import utc_now
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Target
 from paramedic.store import checks, evidence, incident_alerts, incidents
 from paramedic.text.redaction import redact
@@ -45,7 +45,7 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
             reason=f"seen before anything is touched: {', '.join(piece.kind for piece in seen) or 'nothing asked for'}",
         )
     show(f"evidence-{incident.id.lower()}", _page(incident, seen, charts), flow_run=run.flow_run)
-    reached("evidence_taken", incident.target)
+    kill_point("evidence_taken", incident.target)
     return seen
 
 

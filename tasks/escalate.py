@@ -6,7 +6,7 @@ from datetime import timedelta
 from paramedic.incidents.evidence import Evidence
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
 from paramedic.store import lifecycle
@@ -27,7 +27,7 @@ def hand_over(
         if run.still_ours(tx).state in (State.OPEN, State.WORKING):
             lifecycle.hand_over(tx, incident.number, outcome, actor=run.holder)
     run.pager.deliver_due(incident.number)
-    reached("told", incident.target)
+    kill_point("told", incident.target)
     return outcome
 
 

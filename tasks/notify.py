@@ -7,7 +7,7 @@ from paramedic.incidents.evidence import Evidence
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import spoken
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.store import acts, lifecycle, messages
 from tasks.current_run import current_run
 from tasks.kinds import tells
@@ -63,5 +63,5 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
             lifecycle.resolve(tx, incident.number, outcome, actor=run.holder, data={"act": act.id})
             messages.queue_news(tx, incident=incident.number, policy=incident.policy)
     run.pager.deliver_due(incident.number)
-    reached("told", incident.target)
+    kill_point("told", incident.target)
     return outcome

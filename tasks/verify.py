@@ -9,7 +9,7 @@ from paramedic.change.look import measure
 from paramedic.errors import CannotSee
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime, spoken
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.health import Sight
 from paramedic.store import incidents
 from tasks.current_run import current_run
@@ -41,7 +41,7 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
             well_since = taken_at
         elif taken_at - well_since >= verify.stable.total_seconds():
             _tell(incident, what="verification.well", reason=f"every condition held for {spoken(verify.stable)}")
-            reached("verified", incident.target)
+            kill_point("verified", incident.target)
             return True
         time.sleep(pause)
     if last is Sight.UNKNOWN:
@@ -49,7 +49,7 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
         _tell(incident, what="verification.blind", reason=words)
         raise CannotSee(f"{words}. No other remedy is tried")
     _tell(incident, what="verification.failed", reason=f"not well for {spoken(verify.stable)} on end: {why}")
-    reached("verified", incident.target)
+    kill_point("verified", incident.target)
     return False
 
 

@@ -2,7 +2,7 @@
 
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import APPROVAL
 from paramedic.remediation.remedy import Remedy
@@ -48,5 +48,5 @@ def _ask(run: PlaybookRun, claim: Claim, remedy: Remedy, identity: Identity) -> 
             policy=run.incident.policy,
             severity=run.incident.severity,
         )
-    reached("approval_asked", claim.target)
+    kill_point("approval_asked", claim.target)
     return asked

@@ -10,7 +10,7 @@ from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import name
 from paramedic.machine.clock import boottime
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.store import acts, claims, incidents
 from paramedic.store.acts import TOUCHED, Act
 from paramedic.store.claims import Claim
@@ -44,7 +44,7 @@ def claimed(run: PlaybookRun, target: str) -> Iterator[None]:
     """Hold the target's only claim, whatever was done to it before. Raises Refused, naming who has it."""
     run.keeper = keeper = _claim(run, target)
     try:
-        reached("claimed", target)
+        kill_point("claimed", target)
         yield
     finally:
         keeper.release()

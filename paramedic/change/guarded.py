@@ -13,7 +13,7 @@ from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.machine.clock import boottime
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.health import Sight
@@ -68,7 +68,7 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
     identity = reading.identity(run.target)
     until = boottime() + run.settings.act_deadline.total_seconds()
     act = _intend(run, keeper, name, remedy, identity)
-    reached("intent_written", target)
+    kill_point("intent_written", target)
     looked = []
 
     def last_look() -> None:
@@ -88,7 +88,7 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
         _leave_open(run, act, error)
         return
     _write_outcome(run, act, result="done", why=f"{target} answered", identity=after)
-    reached("outcome_written", target)
+    kill_point("outcome_written", target)
 
 
 def no_slot(status: int | None) -> Refused:

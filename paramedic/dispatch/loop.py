@@ -14,7 +14,7 @@ from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, P
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer
 from paramedic.store import Store, StoreUnavailable, approvals, attempts, incidents, lifecycle, outbox, runbook_versions
 from paramedic.store.outbox import Order
@@ -124,7 +124,7 @@ class Dispatch:
         """The run that Prefect has now, told to the responders; None where it has none."""
         self._beat()
         order, incident = wanted.order, wanted.incident
-        reached("outbox_written", incident.target)
+        kill_point("outbox_written", incident.target)
         try:
             playbook = _playbook(wanted.runbook, f"{incident.runbook}.md")
             created = self._prefect.create_run(
@@ -151,7 +151,7 @@ class Dispatch:
         except PermanentError as error:
             self._hand_over(order, f"Prefect refuses the run: {error}")
             return None
-        reached("run_created", incident.target)
+        kill_point("run_created", incident.target)
         ring(self._store, RESPONDER, {"pool": self._pool, "queue": incident.severity.value, "run": created.said})
         return created
 

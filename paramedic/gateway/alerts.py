@@ -21,7 +21,7 @@ from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import Senders
 from paramedic.intake.intake import Wake
 from paramedic.kinds.faces import Authentic, Source
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
 from paramedic.store.inbox import Delivery
@@ -177,4 +177,4 @@ def _unknown_sender() -> Response:
 
 def _committed(delivery: Delivery) -> None:
     if delivery.first is not None:
-        reached("alert_committed", delivery.first)
+        kill_point("alert_committed", delivery.first)

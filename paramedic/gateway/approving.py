@@ -12,7 +12,7 @@ from paramedic.gateway import pages
 from paramedic.gateway.form import Forms, Issued, NotThisForm, check_origin
 from paramedic.gateway.form import read as read_form
 from paramedic.machine.clock import iso
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.messages import signed_link
 from paramedic.messages.signed_link import Approving, BadLink
 from paramedic.remediation.approval import WRONG_CODES, Answer, Approval, code, life
@@ -85,7 +85,7 @@ class ApprovalEndpoint:
             return _not_now(error)
         if isinstance(done, str):
             return pages.page("say", 409, title="Too late", words=done)
-        reached("approval_decided", done.target)
+        kill_point("approval_decided", done.target)
         return pages.page("say", title="It is decided", words=done.decision)
 
     def _shown(self, request: Request, form: Mapping[str, str]) -> str:

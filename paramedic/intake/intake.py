@@ -16,7 +16,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake import routing, triage
 from paramedic.intake.routing import Place
 from paramedic.intake.triage import Known, Verdict
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.store import (
     Store,
     StoreUnavailable,
@@ -151,7 +151,7 @@ class Intake:
                 count += 1
         self._size = min(_MOST, 2 * count)  # what is read and then not decided on is read again
         for target in opened:
-            reached("triaged", target)
+            kill_point("triaged", target)
         if opened:
             self._decided()
         return count
@@ -169,7 +169,7 @@ class Intake:
                 self._give_up(receipt, error)
             else:
                 if opened is not None:
-                    reached("triaged", opened)
+                    kill_point("triaged", opened)
                     self._decided()
         return len(waiting)
 

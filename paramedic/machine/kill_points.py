@@ -1,4 +1,4 @@
-"""The kill points: where a test may stop a process exactly, to kill it there. Without PARAMEDIC_BOUNDARIES, nothing."""
+"""Kill points: places where a test stops a process, to kill it there. Without PARAMEDIC_BOUNDARIES they do nothing."""
 
 import json
 import os
@@ -24,7 +24,7 @@ POINTS = (
     # Of each message, whoever sends it; the subject is its incident's name.
     "message_taken",
     "message_left",
-    # Of keeping: which no alert meets.
+    # Of retention and restore, which no alert meets.
     "restore_staged",
     "store_emptied",
     "store_put",
@@ -34,13 +34,13 @@ POINTS = (
 )
 
 
-def reached(point: str, subject: str = "") -> None:
-    """Stand still here if a test has armed this point for this subject, until it says go."""
+def kill_point(point: str, subject: str = "") -> None:
+    """Block here, if a test has armed this point for this subject, until the test releases it."""
     folder = os.environ.get("PARAMEDIC_BOUNDARIES")
     if folder is None:
         return
     if point not in POINTS:
-        raise ValueError(f"{point!r} is no boundary; there are {', '.join(POINTS)}")
+        raise ValueError(f"{point!r} is not a kill point; there are {', '.join(POINTS)}")
     armed = Path(folder) / point
     try:
         wanted = armed.read_text()

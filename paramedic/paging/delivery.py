@@ -10,7 +10,7 @@ from datetime import datetime
 from paramedic.errors import TemporaryError
 from paramedic.incidents.incident import name
 from paramedic.machine.clock import utc_now
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.oncall.rotation import Person
 from paramedic.paging.backoff import limits
 from paramedic.paging.batches import SAME_WORD_SECONDS, Batch, Job, Memory, Sent, has_room, next_batch, order
@@ -188,7 +188,7 @@ class Delivery:
                 self._forget(number)
         mine = tuple(jobs[number] for number in jobs if number in had)
         for job in mine:
-            reached("message_taken", _about(job.message))
+            kill_point("message_taken", _about(job.message))
         return Batch(mine, person) if mine else None
 
     def _held(self, take: Callable[[Tx], list[int]], unwritten: Sequence[int] = (1,)) -> list[int]:
@@ -244,7 +244,7 @@ class Delivery:
 
     def _left(self, jobs: Sequence[Job], person: Person, how: str) -> None:
         for job in jobs:
-            reached("message_left", _about(job.message))
+            kill_point("message_left", _about(job.message))
             self._memory.unrecorded[job.message.id] = Sent(self._memory.steady(), person, how)
         later = {job.message.id: job.later for job in jobs}
         if self._outcomes.left([job.message for job in jobs], person, how, later):

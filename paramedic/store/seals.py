@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, String, cast, delete, func, insert
 from paramedic.audit.chain import Seal
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.store import Tx
 from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import incidents, trail_contents
@@ -95,7 +95,7 @@ def remove(tx: Tx, seal: Seal, file: str) -> str | None:
     )
     tx.conn.execute(delete(trail_contents).where(trail_contents.c.seq <= seal.seq))
     tx.conn.execute(delete(entries).where(entries.c.seq <= seal.seq))
-    reached("entries_removed")
+    kill_point("entries_removed")
     return None
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
 from paramedic.errors import PermanentError
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.store import StoreUnavailable, StoreUnknown, connect, translated
 from paramedic.store.migrations import at_revision, migrate
 
@@ -127,7 +127,7 @@ def _copy(here: Connection, url: str) -> None:
             mine, theirs = _reflected(here), _reflected(there)
             for table in reversed(theirs.sorted_tables):
                 there.execute(delete(table))
-            reached("store_emptied")
+            kill_point("store_emptied")
             for table in theirs.sorted_tables:
                 rows = here.execute(select(mine.tables[table.name]).execution_options(yield_per=_ROWS)).mappings()
                 for part in rows.partitions():

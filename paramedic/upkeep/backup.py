@@ -21,7 +21,7 @@ from paramedic.audit.chain import Checkpoint
 from paramedic.audit.verification import Verification
 from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import from_iso, iso, utc_now
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
 from paramedic.store import REVISIONS, Store, StoreUnknown, generation, inbox, seals
 from paramedic.store import trail as kept
@@ -164,11 +164,11 @@ def restore(
         if not found.verified and not despite_faults:
             faults = "; ".join(f"entry {fault.seq} {fault.what}" for fault in found.faults[:3])
             raise Refused(f"its trail does not verify: {faults}. Nothing was changed; --despite-faults restores it")
-        reached("restore_staged")
+        kill_point("restore_staged")
         checkpoints.keep(settings.checkpoints(), marks)
         _keep_keys(folder, settings)
         put(copy, target)
-        reached("store_put")
+        kill_point("store_put")
     return Restored(manifest, new, tuple(handed), found, _sign(settings, target))
 
 

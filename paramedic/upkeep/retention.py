@@ -8,7 +8,7 @@ from datetime import datetime
 import httpx
 
 from paramedic.machine.clock import iso
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, attempts, seals
 from paramedic.store.facts import Cutoffs
@@ -46,7 +46,7 @@ def prune(store: Store, settings: Settings) -> Pruned:
             cutoffs = Cutoffs(received=tx.now - settings.keep_inbox, ended=tx.now - settings.keep_evidence)
             gone = remove_old(tx, cutoffs, at_most=BITE)
             if gone:
-                reached("rows_removed", ", ".join(gone))
+                kill_point("rows_removed", ", ".join(gone))
                 _tell(tx, gone)
         for name, count in gone.items():
             removed[name] = removed.get(name, 0) + count

@@ -16,7 +16,7 @@ from paramedic.audit import verification
 from paramedic.audit.chain import Checkpoint, Entry, Seal, sign_seal
 from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import iso
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.store import Store, Tx, seals
 from paramedic.store import trail as kept
 
@@ -48,7 +48,7 @@ def seal(
     _may_remove(store)
     if not file.exists() and not _write(store, key, file, before=before, contents=contents, most=most):
         return None
-    reached("segment_written")
+    kill_point("segment_written")
     sealed = read(file, key.public_key(), store.uuid)
     with store.record() as tx:
         last = seals.newest(tx)

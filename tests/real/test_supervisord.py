@@ -320,7 +320,7 @@ def test_no_answer_after_the_send_is_unknown_and_the_restart_is_not_cut_in_half(
         sent.append((point, subject))
         supervised.process.send_signal(signal.SIGSTOP)
 
-    monkeypatch.setattr(integration, "reached", freeze)
+    monkeypatch.setattr(integration, "kill_point", freeze)
     with pytest.raises(OutcomeUnknown, match="its outcome is open"):
         # Short of the half second that stopping takes, so that the stop may have begun before supervisord froze.
         Changer(supervised.target(), timedelta(seconds=0.4)).restart(before, agree)
@@ -339,7 +339,7 @@ def test_an_answer_that_came_while_we_were_stopped_is_read_though_the_time_is_ov
         supervised.comes_to("RUNNING", but=before.instance["pid"])
         time.sleep(1.5)  # supervisord looks at least once a second whether it can answer
 
-    monkeypatch.setattr(integration, "reached", stand_still)
+    monkeypatch.setattr(integration, "kill_point", stand_still)
     after = Changer(supervised.target(), timedelta(seconds=1)).restart(before, agree)
     assert after == supervised.identity()
 
@@ -347,7 +347,7 @@ def test_an_answer_that_came_while_we_were_stopped_is_read_though_the_time_is_ov
 def test_a_supervisord_that_dies_after_the_send_is_unknown(
     supervised: Supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integration, "reached", lambda *_: supervised.end())
+    monkeypatch.setattr(integration, "kill_point", lambda *_: supervised.end())
     with pytest.raises(OutcomeUnknown):
         Changer(supervised.target(), timedelta(seconds=5)).restart(supervised.identity(), agree)
 

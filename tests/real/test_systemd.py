@@ -308,7 +308,7 @@ def test_a_job_that_hangs_is_unknown_and_goes_on(units: Units, monkeypatch: pyte
         units.comes_to(app, lambda seen: seen.state.startswith("deactivating/"))
         later(monkeypatch, local)
 
-    monkeypatch.setattr(integration, "reached", once_it_stops)
+    monkeypatch.setattr(integration, "kill_point", once_it_stops)
     with pytest.raises(OutcomeUnknown, match="has not ended it after 1m"):
         units.changer(app).restart(before, agree)
     monkeypatch.undo()

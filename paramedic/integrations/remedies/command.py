@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
 from paramedic.machine.clock import boottime, spoken
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Command, Target
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
@@ -49,7 +49,7 @@ class Changer:
             if boottime() >= deadline:
                 raise Refused(f"the {spoken(self._within)} for {name} were over before it was started")
             program.start()
-            reached("act_sent", self._target.id)
+            kill_point("act_sent", self._target.id)
             try:
                 ended = program.end(deadline)
             except OutOfTime as error:

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.machine.clock import boottime, iso, spoken, utc_now
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Target
 from paramedic.text.sanitize import one_line
@@ -144,7 +144,7 @@ def _move(target: Target, folder: int, log: int, said: dict[str, str]) -> None:
             raise
     except OSError as error:
         raise TemporaryError(f"{target.id} could not be rolled back: {error.strerror}") from error
-    reached("act_sent", target.id)
+    kill_point("act_sent", target.id)
     try:
         os.fsync(log)
         os.fsync(folder)

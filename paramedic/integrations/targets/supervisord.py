@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.machine.clock import boottime, spoken
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity, Target
 from paramedic.text.address import fit_url
 from paramedic.text.sanitize import one_line
@@ -142,7 +142,7 @@ class Changer:
             anchor.hold()
             try:
                 line.sendall(request)
-                reached("act_sent", target.id)
+                kill_point("act_sent", target.id)
                 return self._told(_answer(line, deadline, target))
             except (OSError, TemporaryError) as error:
                 raise OutcomeUnknown(

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.machine.clock import boottime, spoken
-from paramedic.machine.kill_points import reached
+from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity, Target
 from paramedic.text.sanitize import one_line
 from paramedic.transports import local_process
@@ -183,7 +183,7 @@ class Changer:
             if boottime() >= deadline:
                 raise Refused(f"the {spoken(self._total)} for restarting {target.id} were over before it was sent")
             systemctl.start()
-            reached("act_sent", target.id)
+            kill_point("act_sent", target.id)
             try:
                 ended = systemctl.end(deadline)
             except OutOfTime as error:

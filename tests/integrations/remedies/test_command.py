@@ -104,14 +104,14 @@ def test_out_of_time_it_is_ended_and_its_outcome_is_open(tmp_path: Path, monkeyp
             time.sleep(0.01)
         later(monkeypatch, local)
 
-    monkeypatch.setattr(integration, "reached", once_begun)
+    monkeypatch.setattr(integration, "kill_point", once_begun)
     with pytest.raises(OutcomeUnknown, match="was ended after 1m, and what it did by then is open: half way"):
         declared("sh", "-c", script).run(agree)
     assert not (tmp_path / "done").exists()
 
 
 def test_a_guard_that_ended_it_while_we_stood_still_leaves_the_outcome_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integration, "reached", lambda *_: later(monkeypatch, integration))
+    monkeypatch.setattr(integration, "kill_point", lambda *_: later(monkeypatch, integration))
     with pytest.raises(OutcomeUnknown, match="was ended after 1m"):
         declared("sh", "-c", '[ "$(cat /proc/$PPID/comm)" = timeout ] && kill -9 $PPID').run(agree)
 

@@ -30,7 +30,7 @@ class Verification:
     sealed: int = 0  # the last entry that left for a sealed segment
     restores: tuple[tuple[int, int], ...] = ()  # the entry at which each later generation began, and which
     left_behind: int = 0  # checkpoints of lives that a restore left behind: what they saw is not in this trail
-    kill_point: int = 0  # the last entry
+    reached: int = 0  # the last entry
 
     @property
     def verified(self) -> bool:
@@ -52,7 +52,7 @@ class _Look:
     erased: list[int] = field(default_factory=list)
     hashes: dict[int, str] = field(default_factory=dict)  # of the entries that a checkpoint saw
     entries: int = 0
-    kill_point: int = 0
+    reached: int = 0
     first_at: str = ""
     last_at: str = ""
 
@@ -94,24 +94,23 @@ def verify(
         look.first_at, look.last_at = look.first_at or entry.at, entry.at
         if entry.seq in look.marked:
             look.hashes[entry.seq] = entry.hash
-        expected, previous, look.kill_point = entry.seq + 1, entry.hash, max(look.kill_point, entry.seq)
+        expected, previous, look.reached = entry.seq + 1, entry.hash, max(look.reached, entry.seq)
     sealed = seal.seq if seal is not None else 0
     last, left = _vouched(marks, sealed, look, signed_later)
     if needs_checkpoint and not marks and seal is None and _is_old(look):
         look.fault(
-            look.kill_point,
-            "has no checkpoint, and none before it has: somebody took them away, or no watchdog ever ran",
+            look.reached, "has no checkpoint, and none before it has: somebody took them away, or no watchdog ever ran"
         )
     return Verification(
         look.entries,
         tuple(look.faults),
         tuple(look.erased),
-        max(0, look.kill_point - last),
+        max(0, look.reached - last),
         len(marks),
         sealed,
         tuple(look.lives[1:]),
         left,
-        look.kill_point,
+        look.reached,
     )
 
 
@@ -121,7 +120,7 @@ def _beginning(seal: Seal | None, public_key: Ed25519PublicKey, store: str, look
         return 1, genesis(store)
     if seal.store != store or not seal.is_signed_by(public_key):
         look.fault(seal.seq, "was sealed by a word that is not signed by our key: what came before was cut off")
-    look.kill_point = seal.seq
+    look.reached = seal.seq
     look.lives = [(0, seal.generation)]
     look.hashes[seal.seq] = seal.hash
     return seal.seq + 1, seal.hash
@@ -157,8 +156,8 @@ def _vouched(marks: Sequence[Checkpoint], sealed: int, look: _Look, signed_later
             last = max(last, mark.seq)
             if look.hashes.get(mark.seq) == mark.hash:
                 signed = max(signed, mark.seq)
-    if look.kill_point < last:
-        look.fault(look.kill_point + 1, f"is missing: the trail was cut off; a signed checkpoint saw entry {last}")
+    if look.reached < last:
+        look.fault(look.reached + 1, f"is missing: the trail was cut off; a signed checkpoint saw entry {last}")
     for since, generation in look.lives[1:]:
         if since > signed and (signed_later is None or generation < signed_later):
             look.fault(

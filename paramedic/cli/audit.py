@@ -119,7 +119,7 @@ def vouch(
     else:
         for fault in found.faults:
             console.print(f"entry {fault.seq} {safe(fault.what)}")
-        console.print(f"signed up to entry {found.kill_point}, on the word of {safe(by)}")
+        console.print(f"signed up to entry {found.reached}, on the word of {safe(by)}")
     if not found.verified:
         raise typer.Exit(1)
 

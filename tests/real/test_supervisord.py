@@ -191,7 +191,7 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(supervi
         from paramedic.integrations.targets import supervisord
         from paramedic.remediation.target import Target
         whom = 0 if {group} else os.getpid()  # 0 is the whole process group
-        supervisord.reached = lambda *_: os.kill(whom, signal.SIGKILL)
+        supervisord.kill_point = lambda *_: os.kill(whom, signal.SIGKILL)
         target = Target("here/app", "tracking", "here", "supervisord", "app", "unix://{supervised.folder}/s")
         supervisord.Changer(target).restart(supervisord.Reader(target).identity(), lambda: None)
     """)

@@ -356,7 +356,7 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(units: 
             while reader.identity().state == "active/running":
                 time.sleep(0.01)
             os.kill(0 if {group} else os.getpid(), signal.SIGKILL)  # 0 is the whole process group
-        systemd.reached = die
+        systemd.kill_point = die
         target = Target("elsewhere/{app.name}", "tracking", "elsewhere", "systemd", "{app.name}", "")
         reader = systemd.Reader(target, timedelta(seconds=60), via={units.via!r})
         systemd.Changer(target, timedelta(seconds=60), via={units.via!r}).restart(reader.identity(), lambda: None)

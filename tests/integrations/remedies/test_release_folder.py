@@ -270,7 +270,7 @@ def test_a_roll_back_that_is_killed_half_way_is_never_gone_on_with(two: Deployed
         if {point!r} == "line":
             os.rename = die
         else:
-            release_folder.reached = die
+            release_folder.kill_point = die
         target = Target("here/app", "tracking", "here", "systemd", "app.service", "", releases={str(two.folder)!r})
         release_folder.Changer(target).roll_back("2", lambda: None, approved=True)
     """)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import signal
 import socket
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 #: A template that has not imported everything by then is given up.
 _READY_SECONDS = 120.0
+
+#: After a template that did not become ready the same code is tried again: it may have been slow or killed, and not broken.
+_TRY_AGAIN_SECONDS = 30.0
 
 
 class WarmProcess:
@@ -164,6 +168,7 @@ class Warm:
         self._read: Stamps = frozenset()
         self._waiting: deque[WarmProcess] = deque()
         self._renewal: asyncio.Task[None] | None = None
+        self._try_again_at = math.inf
         self._taken_at = -_REFILL_AFTER_SECONDS
 
     async def start(self) -> None:
@@ -178,7 +183,8 @@ class Warm:
         """Replace what has died or is out of date; no run is dropped for it. To be called every second or two."""
         if self._renewal is not None and not self._renewal.done():
             return
-        if self._dead() or await asyncio.to_thread(stamps, self._folders) != self._read:
+        again = time.monotonic() >= self._try_again_at
+        if again or self._dead() or await asyncio.to_thread(stamps, self._folders) != self._read:
             self._renewal = asyncio.create_task(self._renew())
         self._refill()
 
@@ -227,8 +233,10 @@ class Warm:
         self._read = read
         if fresh.dead.is_set() or not fresh.ready.is_set():
             log.error("the code cannot be imported: runs go on with what was there before, if anything")
+            self._try_again_at = time.monotonic() + _TRY_AGAIN_SECONDS
             fresh.retire()
             return
+        self._try_again_at = math.inf
         before, self._template = self._template, fresh
         for one in self._drain():
             one.tell({})

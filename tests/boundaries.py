@@ -6,21 +6,25 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from paramedic.machine.kill_points import armed_file
+
 
 class Boundaries:
-    """The folder that PARAMEDIC_BOUNDARIES names."""
+    """The folder that PARAMEDIC_BOUNDARIES names. One point can be armed for several subjects at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._armed: dict[str, str] = {}  # the subject that each point was armed for last
 
     def arm(self, point: str, subject: str = "") -> None:
         """Whoever comes to the point next, about the subject, stands still there."""
-        self.clear(point)
-        (self.folder / point).write_text(subject)
+        self._armed[point] = subject
+        self.clear(point, subject)
+        self._file(point, subject).touch()
 
-    def wait(self, point: str, tick: Callable[[], None], *, seconds: float = 60) -> int:
-        """Until somebody stands there; who."""
-        reached = self.folder / f"{point}.reached"
+    def wait(self, point: str, tick: Callable[[], None], *, subject: str | None = None, seconds: float = 60) -> int:
+        """Until somebody stands there; who. Without a subject: the one that the point was armed for last."""
+        reached = self._file(point, subject, ".reached")
         until = time.monotonic() + seconds
         while not reached.exists():
             assert time.monotonic() < until, f"nobody came to {point} within {seconds:.0f} s"
@@ -29,12 +33,16 @@ class Boundaries:
         pid: int = json.loads(reached.read_text())["pid"]
         return pid
 
-    def release(self, point: str) -> None:
+    def release(self, point: str, subject: str | None = None) -> None:
         """Go on."""
-        (self.folder / f"{point}.go").touch()
+        self._file(point, subject, ".go").touch()
 
-    def clear(self, point: str) -> None:
+    def clear(self, point: str, subject: str | None = None) -> None:
         """Nobody stops there any more."""
-        for left in (point, f"{point}.caught", f"{point}.writing", f"{point}.reached", f"{point}.go"):
+        for end in ("", ".caught", ".writing", ".reached", ".go"):
             with contextlib.suppress(FileNotFoundError):
-                (self.folder / left).unlink()
+                self._file(point, subject, end).unlink()
+
+    def _file(self, point: str, subject: str | None, end: str = "") -> Path:
+        about = self._armed.get(point, "") if subject is None else subject
+        return self.folder / f"{armed_file(point, about)}{end}"

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 #: In the order in which an alert meets them.
 POINTS = (
@@ -34,6 +35,11 @@ POINTS = (
 )
 
 
+def armed_file(point: str, subject: str = "") -> str:
+    """The name of the file that arms the point for this subject; without one, for whatever comes next."""
+    return f"{point}@{quote(subject, safe='')}" if subject else point
+
+
 def kill_point(point: str, subject: str = "") -> None:
     """Block here, if a test has armed this point for this subject, until the test releases it."""
     folder = os.environ.get("PARAMEDIC_BOUNDARIES")
@@ -41,17 +47,20 @@ def kill_point(point: str, subject: str = "") -> None:
         return
     if point not in POINTS:
         raise ValueError(f"{point!r} is not a kill point; there are {', '.join(POINTS)}")
-    armed = Path(folder) / point
-    try:
-        wanted = armed.read_text()
-        if wanted not in ("", subject):
-            return
-        armed.rename(armed.with_suffix(".caught"))
-    except FileNotFoundError:
+    for name in dict.fromkeys((armed_file(point, subject), point)):
+        armed = Path(folder) / name
+        try:
+            armed.rename(f"{armed}.caught")  # one process blocks here: those that come later pass
+        except FileNotFoundError:
+            continue
+        _block(armed)
         return
-    written = armed.with_suffix(".writing")
-    written.write_text(json.dumps({"pid": os.getpid(), "point": point, "subject": subject}))
-    written.rename(armed.with_suffix(".reached"))
-    go = armed.with_suffix(".go")
+
+
+def _block(armed: Path) -> None:
+    written = Path(f"{armed}.writing")
+    written.write_text(json.dumps({"pid": os.getpid()}))
+    written.rename(f"{armed}.reached")
+    go = Path(f"{armed}.go")
     while not go.exists() and armed.parent.exists():
         time.sleep(0.01)

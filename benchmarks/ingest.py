@@ -28,7 +28,7 @@ from typing import Any
 
 import httpx
 import load
-from latency import ONCALL, PLAYBOOK, RUNBOOK
+from authored import ONCALL, PLAYBOOK, RUNBOOK
 
 from paramedic.demo.world import Mailbox, free_port
 from paramedic.machine.clock import iso, utc_now

@@ -183,8 +183,6 @@ class ChannelKind(Protocol):
     its `Settings`. `FROM_SETTINGS`, a tuple, says that addresses are people's own: they never stand on the trail, all of them
     share one connection, and its `Settings` come from the setting `channels` under the kind's own name, but for those of
     Paramedic's settings that the tuple names.
-
-    It may have `replies(headers, body, secret)` where people can answer in the channel.
     """
 
     #: An address as an example, for the words of an error.
@@ -255,7 +253,7 @@ _FACES: Mapping[str, Mapping[str, _Part]] = {
 #: What it may have, and what it must be then.
 _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
     "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0)},
-    "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0), "replies": _CALLABLE},
+    "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0)},
 }
 
 #: What else is wrong with a module whose names are all there, in words.

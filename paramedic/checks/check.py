@@ -123,6 +123,11 @@ def labels_of(runbook: str, check: str, target: Target) -> dict[str, str]:
 _MINUTE = timedelta(minutes=1)
 
 
+def _as_text(said: object) -> object:
+    """A bound of a count is a number in YAML, and a text like every other bound here."""
+    return str(said) if isinstance(said, int | float) and not isinstance(said, bool) else said
+
+
 def _share(said: object) -> object:
     return percent(said) / 100 if isinstance(said, str) else said
 
@@ -133,6 +138,8 @@ _Window = Annotated[timedelta, BeforeValidator(between("50ms", "7d"), json_schem
 _UnknownAfter = Annotated[timedelta, BeforeValidator(between("50ms", "7d"), json_schema_input_type=str)]
 _HeldFor = Annotated[timedelta, BeforeValidator(between("0s", "7d"), json_schema_input_type=str)]
 
+_Bound = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | float)]
+
 #: The store keeps so many samples of a check (`paramedic.store.checks.KEEP`), with some to spare.
 _SAMPLES_IN_A_WINDOW = 1900
 
@@ -141,8 +148,8 @@ class Bounds(BaseModel):
     """`{warning: 200ms, critical: 300ms, for: 1m}`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    warning: str | None = None
-    critical: str | None = None
+    warning: _Bound | None = None
+    critical: _Bound | None = None
     for_: _HeldFor | None = Field(default=None, alias="for")
     hysteresis: Annotated[float, Field(ge=0, lt=1), BeforeValidator(_share, json_schema_input_type=str)] = 0.1
 

@@ -28,6 +28,7 @@ from paramedic.cli.output import (
     table,
 )
 from paramedic.intake.dry_run import of_its_checks, rehearse
+from paramedic.kinds import registry
 from paramedic.machine.clock import utc_now
 from paramedic.store import Store
 from paramedic.text.sanitize import visible
@@ -70,9 +71,9 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
     try:
         library = open_library(protected_settings(data), picked)
     except BadDocument as error:
-        problems, words = error.problems, ""
+        problems, words = (*_plugins(), *error.problems), ""
     else:
-        problems = (*library.problems, *_to_fill_in(library, picked))
+        problems = (*_plugins(), *library.problems, *_to_fill_in(library, picked))
         words = f"{len(library.runbooks)} runbooks, {len(list(library.services))} targets: nothing wrong"
     if as_json:
         say_json([asdict(problem) for problem in problems])
@@ -162,6 +163,12 @@ def new(
         say_json({"name": name, "service": service, "file": str(file)})
         return
     typer.echo(f"{visible(str(file))}: fill in what is in capitals, then `paramedic runbook lint`")
+
+
+def _plugins() -> Iterator[Problem]:
+    """Plug-ins that cannot be used: what a runbook means by a word may be another's."""
+    for one in registry.current().broken():
+        yield Problem(one.where, 1, 1, f"the plug-in {one.name} of {one.room} cannot be used", one.why)
 
 
 def _to_fill_in(library: Library, folder: Path) -> Iterator[Problem]:

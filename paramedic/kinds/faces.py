@@ -129,6 +129,16 @@ def _target_fault(module: ModuleType) -> str | None:
     return None
 
 
+def _source_fault(module: ModuleType) -> str | None:
+    if (name := module.__name__.rpartition(".")[2]) in _TAKEN_SOURCES:
+        return f"alerts of the source {name!r} are those of Paramedic's own checks"
+    return None
+
+
+#: Sources that speak from within: no sender does under their name.
+_TAKEN_SOURCES = frozenset({"check"})
+
+
 class ProbeKind(Protocol):
     """A module of `probes`: measures values of one kind, for the checks of runbooks.
 
@@ -154,6 +164,36 @@ class ProbeKind(Protocol):
 
         Raises TemporaryError or PermanentError where nothing could be seen; that is no failure of the target.
         """
+
+
+def check_word(check: str) -> str:
+    """By what a probe knows what is written after `check:`: the word, or the scheme of the address."""
+    scheme, is_address, _ = check.partition("://")
+    return scheme + is_address
+
+
+def _keys(probe: ModuleType) -> dict[str, str]:
+    """What the keys are that the probe gives to checks: a metric, or which texts."""
+    options = {option.name: f"an option like {option.pattern}" for option in getattr(probe, "OPTIONS", ())}
+    return options | {metric.name: "a metric" for metric in probe.METRICS}
+
+
+def _probe_fault(module: ModuleType) -> str | None:
+    names = [one.name for one in (*module.METRICS, *getattr(module, "OPTIONS", ()))]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    return None if twice is None else f"two of its metrics and options are called {twice}"
+
+
+def _probe_clash(second: ModuleType, first: ModuleType) -> str | None:
+    words = set(map(check_word, first.CHECK))
+    for check in second.CHECK:
+        if check_word(check) in words:
+            return f"`check: {check_word(check)}`"
+    known = _keys(first)
+    for name, what in _keys(second).items():
+        if known.get(name, what) != what:
+            return f"the key {name} of checks, {known[name]} there and {what} here,"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +297,15 @@ _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
 }
 
 #: What else is wrong with a module whose names are all there, in words.
-_FAULTS: Mapping[str, Callable[[ModuleType], str | None]] = {"targets": _target_fault, "channels": _channel_fault}
+_FAULTS: Mapping[str, Callable[[ModuleType], str | None]] = {
+    "sources": _source_fault,
+    "targets": _target_fault,
+    "probes": _probe_fault,
+    "channels": _channel_fault,
+}
+
+#: What the second of two modules of different names takes that the first one has, in words; None where both have room.
+_CLASHES: Mapping[str, Callable[[ModuleType, ModuleType], str | None]] = {"probes": _probe_clash}
 
 
 def face(room: str) -> tuple[str, ...]:
@@ -273,6 +321,16 @@ def missing(room: str, module: ModuleType) -> str | None:
             return f"it has no {words} {name!r}"
     fault = _FAULTS.get(room)
     return None if fault is None else fault(module)
+
+
+def can_clash(room: str) -> bool:
+    """Whether two modules of the room may offer the same though their names differ."""
+    return room in _CLASHES
+
+
+def clash(room: str, second: ModuleType, first: ModuleType) -> str | None:
+    """What of the second module is the first one's already, in words; None where nothing is."""
+    return _CLASHES[room](second, first) if room in _CLASHES else None
 
 
 Authentic = Callable[[Mapping[str, str], bytes, str], bool]

@@ -16,7 +16,12 @@ ERROR, LATENCY = "error", "latency"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 #: Keys of a check that mean something else.
-_TAKEN = ("alert", "check", "made", "name", "every", "timeout", "window", "unknown_after", "path")
+_TAKEN = ("alert", "check", "made", "name", "every", "timeout", "window", "unknown_after")
+
+
+def can_be_key(name: str) -> bool:
+    """Whether a probe may give the checks a key of this name."""
+    return bool(_NAME.fullmatch(name)) and name not in _TAKEN and not hasattr(BaseModel, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Metric:
     raw: Mapping[Unit, str] = field(default_factory=dict, hash=False)  # the raw value, where it has another name
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name in _TAKEN or hasattr(BaseModel, self.name):
+        if not can_be_key(self.name):
             raise ValueError(f"a metric cannot be called {self.name!r:.80}: it is a key of a check")
         if not self.units:
             raise ValueError(f"the metric {self.name} has no unit")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from paramedic.errors import PermanentError
-from paramedic.kinds.metric import ERROR, LATENCY
+from paramedic.kinds.metric import ERROR, LATENCY, can_be_key
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Target
 
@@ -16,11 +16,15 @@ Seen = tuple[Mapping[str, float], str]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A key that only the checks of one probe have: a text of the author's."""
+    """A key that only the checks of one probe have: a text of the author's. Raises ValueError where its name is not allowed."""
 
     name: str
     pattern: str  # that the text must match, as a regular expression
     what: str  # what it is for, in words: `for its disk`
+
+    def __post_init__(self) -> None:
+        if not can_be_key(self.name):
+            raise ValueError(f"an option cannot be called {self.name!r:.80}: it is a key of a check")
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class Registry:
         return {name: module for name, module in loaded.items() if not isinstance(module, Broken)}
 
     def broken(self) -> tuple[Broken, ...]:
-        """What is there and cannot be used, in all rooms: also a second plug-in of a name that is taken."""
+        """What is there and cannot be used, in all rooms: also a second plug-in of a name or a word that is taken."""
         faults = []
         for room in Room:
             for name, found in sorted(self._all(room).items()):
@@ -124,8 +124,24 @@ class Registry:
         with self._lock:
             key = (room, name)
             if key not in self._loaded:
-                self._loaded[key] = _loaded(room, name, self._all(room)[name][0])
+                found = self._all(room)[name][0]
+                loaded = _loaded(room, name, found)
+                if isinstance(loaded, ModuleType) and (clash := self._clash(room, name, loaded)) is not None:
+                    loaded = Broken(room, name, found.where, clash)
+                self._loaded[key] = loaded
             return self._loaded[key]
+
+    def _clash(self, room: Room, name: str, module: ModuleType) -> str | None:
+        """What of the module belongs to one that comes before it: shipped, then a team's own, then installed, by name."""
+        if not faces.can_clash(room):
+            return None
+        for other, found in self._all(room).items():
+            if other == name:
+                return None
+            first = self._load(room, other)
+            if isinstance(first, ModuleType) and (taken := faces.clash(room, module, first)) is not None:
+                return f"{taken} belongs to {other} ({found[0].where})"
+        return None
 
 
 def _untrusted(file: Path) -> str | None:

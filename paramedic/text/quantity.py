@@ -1,4 +1,4 @@
-"""Values with their unit, as people write and say them: `310ms`, `3.5%`, `1.6GB`."""
+"""Values with their unit, as people write and say them: `310ms`, `3.5%`, `1.6GB`; a count has none."""
 
 import re
 from datetime import timedelta
@@ -14,11 +14,14 @@ class Unit(StrEnum):
     SECONDS = "seconds"
     PERCENT = "percent"
     BYTES = "bytes"
+    COUNT = "count"  # a plain number, of whatever the metric counts
 
     def spoken(self, value: float) -> str:
-        """The value as people write it: `310ms`, `3.5%`, `1.6GB`."""
+        """The value as people write it: `310ms`, `3.5%`, `1.6GB`, `1200`."""
         if self is Unit.SECONDS:
             return _spoken_span(value)
+        if self is Unit.COUNT:
+            return _spoken_count(value)
         if self is Unit.PERCENT:
             return f"{value:.1f}".rstrip("0").rstrip(".") + "%"
         for factor, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
@@ -34,6 +37,13 @@ def _spoken_span(seconds: float) -> str:
     return spoken(timedelta(seconds=seconds)) or "0s"
 
 
+def _spoken_count(value: float) -> str:
+    """Whole where it is whole; small shares of one keep their digits."""
+    text = f"{value:.2f}" if abs(value) >= 1 else f"{value:.6f}"
+    return text.rstrip("0").rstrip(".")
+
+
+_COUNT = re.compile(r"\s*(\d{1,15}(?:\.\d{1,6})?)\s*")
 _PERCENT = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s?%\s*")
 
 
@@ -46,7 +56,7 @@ def percent(text: str) -> float:
 
 
 #: Spans and sizes that a value can be compared with; each metric has its own largest bound.
-_WRITTEN = {Unit.SECONDS: SPAN, Unit.PERCENT: _PERCENT, Unit.BYTES: SIZE}
+_WRITTEN = {Unit.SECONDS: SPAN, Unit.PERCENT: _PERCENT, Unit.BYTES: SIZE, Unit.COUNT: _COUNT}
 
 
 _SPAN, _SIZE = between("0s", "36500d"), SizeBetween(0, 10**15)
@@ -77,10 +87,13 @@ def _value(text: str, unit: Unit) -> float:
             return percent(text)
         case Unit.BYTES:
             return float(_SIZE(text))
+        case Unit.COUNT:
+            return float(text)
 
 
 _ALLOWED = {
     Unit.SECONDS: "write a duration: 200ms, 5s, 1h 30m, 21d",
     Unit.PERCENT: "write a percentage: 3%, 0.5%, 90%",
     Unit.BYTES: "write a size: 512kB, 1500MB, 1.5GiB",
+    Unit.COUNT: "write a number: 3, 0.5, 1200",
 }

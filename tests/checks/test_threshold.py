@@ -103,6 +103,9 @@ def test_bounds_that_nobody_can_mean_are_refused(warning: float | None, critical
         ("0.5 %", (Unit.PERCENT,), 0.5, Unit.PERCENT),
         ("1500MB", (Unit.BYTES, Unit.PERCENT), 1.5e9, Unit.BYTES),
         ("80%", (Unit.BYTES, Unit.PERCENT), 80, Unit.PERCENT),
+        ("1200", (Unit.COUNT,), 1200, Unit.COUNT),
+        ("0.5", (Unit.COUNT, Unit.PERCENT), 0.5, Unit.COUNT),
+        ("5%", (Unit.COUNT, Unit.PERCENT), 5, Unit.PERCENT),
     ],
 )
 def test_units_are_as_people_write_them(text: str, units: tuple[Unit, ...], value: float, unit: Unit) -> None:
@@ -116,6 +119,9 @@ def test_units_are_as_people_write_them(text: str, units: tuple[Unit, ...], valu
         (200, (Unit.SECONDS,), "has no unit"),
         ("3", (Unit.PERCENT,), "3%, 0.5%"),
         ("-3%", (Unit.PERCENT,), "3%, 0.5%"),
+        ("3%", (Unit.COUNT,), "write a number: 3, 0.5, 1200"),
+        ("-3", (Unit.COUNT,), "write a number"),
+        ("1e9", (Unit.COUNT,), "write a number"),
         ("much", (Unit.BYTES, Unit.PERCENT), "1500MB, 1.5GiB or write a percentage"),
     ],
 )
@@ -130,6 +136,7 @@ def test_values_are_spoken_as_they_are_written() -> None:
     assert [Unit.SECONDS.spoken(value) for value in (0.31, 5, 21 * 86_400.0, 0)] == ["310ms", "5s", "21d", "0ms"]
     assert [Unit.PERCENT.spoken(value) for value in (3, 0.5, 100)] == ["3%", "0.5%", "100%"]
     assert [Unit.BYTES.spoken(value) for value in (1.5e9, 1.5e6, 12)] == ["1.5GB", "1.5MB", "12B"]
+    assert [Unit.COUNT.spoken(value) for value in (1200.0, 3, 2.5, 0.005, 0)] == ["1200", "3", "2.5", "0.005", "0"]
 
 
 VALUES = st.one_of(st.none(), st.floats(0, 1, allow_nan=False))

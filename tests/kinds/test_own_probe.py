@@ -239,6 +239,145 @@ def test_a_broken_one_is_named_by_lint_and_stops_no_other(
 
 
 def test_a_shipped_probe_s_word_is_not_taken_over(plugins: Path) -> None:
-    (plugins / "probes" / "a_pigeon.py").write_text(PIGEON.replace("pigeon:///PATH", "http://COOP"))
+    file = plugins / "probes" / "a_pigeon.py"
+    file.write_text(PIGEON.replace("pigeon:///PATH", "http://COOP"))
     text = RUNBOOK.format(book="x").replace("pigeon://", "http://").replace("check: away_for", "check: error_rate")
     assert parse(text, "r.md").checks[0].kind == "http"
+    [fault] = registry.current().broken()
+    assert str(fault) == (
+        f"the plug-in a_pigeon of probes ({file}) cannot be used: `check: http://` belongs to http (shipped)"
+    )
+
+
+OPTION = "from paramedic.kinds.probing import Option\nOPTIONS = (Option({}, {}, 'for its coop'),)\n"
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [
+        (PIGEON, "`check: pigeon://` belongs to pigeon ({pigeon})"),
+        (PIGEON.replace("pigeon:///PATH", "host"), "`check: host` belongs to host (shipped)"),
+        (
+            PIGEON.replace("pigeon:///PATH", "crow").replace('Metric("away_for"', 'Metric("path"'),
+            "the key path of checks, an option like ^/ there and a metric here, belongs to host (shipped)",
+        ),
+        (
+            PIGEON.replace("pigeon:///PATH", "crow") + OPTION.format("'cpu'", "'.'"),
+            "the key cpu of checks, a metric there and an option like . here, belongs to host (shipped)",
+        ),
+        (
+            PIGEON.replace("pigeon:///PATH", "crow") + OPTION.format("'path'", "'.'"),
+            "the key path of checks, an option like ^/ there and an option like . here, belongs to host (shipped)",
+        ),
+    ],
+)
+def test_the_second_of_two_that_offer_the_same_is_named_with_the_first_which_stays(
+    books: Path, plugins: Path, capsys: pytest.CaptureFixture[str], second: str, why: str
+) -> None:
+    file = plugins / "probes" / "z_other.py"
+    file.write_text(second)
+    registry.use(None)
+    code, out = lint(books, capsys)
+    said = why.format(pigeon=plugins / "probes" / "pigeon.py")
+    assert (code, out) == (1, f"{file}:1:1: the plug-in z_other of probes cannot be used; {said}\n")
+    assert registry.current().plugin(Room.PROBES, "pigeon").CHECK == ("pigeon:///PATH",)
+    assert "z_other" not in registry.current().usable(Room.PROBES)
+
+
+def test_two_that_share_a_metric_or_an_option_that_is_the_same_in_both_have_room(plugins: Path) -> None:
+    crow = PIGEON.replace("pigeon:///PATH", "crow") + OPTION.format("'path'", "'^/'")
+    (plugins / "probes" / "crow.py").write_text(crow)
+    assert Registry(plugins).broken() == ()
+
+
+@pytest.mark.parametrize("name", ["every", "copy", "Coop"])
+def test_an_option_that_would_be_another_key_of_checks_is_refused(plugins: Path, name: str) -> None:
+    (plugins / "probes" / "pigeon.py").write_text(PIGEON + OPTION.format(repr(name), "'.'"))
+    [fault] = Registry(plugins).broken()
+    assert f"an option cannot be called {name!r}: it is a key of a check" in fault.why
+
+
+def test_one_that_calls_a_metric_and_an_option_alike_is_refused(plugins: Path) -> None:
+    (plugins / "probes" / "pigeon.py").write_text(PIGEON + OPTION.format("'away_for'", "'.'"))
+    [fault] = Registry(plugins).broken()
+    assert fault.why == "two of its metrics and options are called away_for"
+
+
+# --- plain counts -----------------------------------------------------------------------------------------------------
+
+#: The same probe, counting: how many letters lie in the book.
+COUNTING = PIGEON.replace(
+    'Metric("away_for", (Unit.SECONDS,), warning="1h", critical="3h", at_most="30d"',
+    'Metric("letters", (Unit.COUNT,), warning="3", critical="10", at_most="1000"',
+).replace(
+    '{"away_for": question.now.timestamp() - written_at}', '{"letters": len(Path(question.where).read_text().split())}'
+)
+
+
+def counting(plugins: Path, book: Path, bounds: str = "") -> Runbook:
+    (plugins / "probes" / "pigeon.py").write_text(COUNTING)
+    text = RUNBOOK.format(book=book).replace("check: away_for", "check: letters")
+    return parse(text.replace("    name: post\n", f"    name: post\n{bounds}"), "r.md")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "warning", "critical"),
+    [
+        ("", 3, 10),
+        ("    letters: {warning: 2, critical: 20, for: 0s}\n", 2, 20),
+        ("    letters: {warning: '2', critical: 2.5}\n", 2, 2.5),
+    ],
+)
+def test_a_plain_count_has_bounds_that_are_numbers(
+    plugins: Path, book: Path, bounds: str, warning: float, critical: float
+) -> None:
+    [threshold] = counting(plugins, book, bounds).checks[0].thresholds
+    assert (threshold.unit, threshold.warning, threshold.critical) == (Unit.COUNT, warning, critical)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "says"),
+    [
+        ("{warning: 3ms}", "letters: '3ms': write a number: 3, 0.5, 1200"),
+        ("{warning: 5%}", "letters: '5%': write a number"),
+        ("{critical: 1001}", "letters: '1001' is too much; allowed: at most 1000"),
+        ("{warning: 0}", "letters: a bound of nothing is always passed"),
+        ("{warning: -1}", "letters: '-1': write a number"),
+        ("{warning: .nan}", "letters: 'nan': write a number"),
+        ("{warning: true}", "letters.warning: Input should be a valid string"),
+        ("{warning: 20, critical: 10}", "`critical` lies over `warning`"),
+    ],
+)
+def test_a_bound_of_a_count_that_is_none_is_refused(plugins: Path, book: Path, bounds: str, says: str) -> None:
+    with pytest.raises(BadDocument, match=re.escape(says)):
+        counting(plugins, book, f"    letters: {bounds}\n")
+
+
+def test_a_number_is_no_bound_of_what_has_a_unit(plugins: Path) -> None:
+    text = RUNBOOK.format(book="/book").replace("    name: post\n", "    name: post\n    away_for: {critical: 200}\n")
+    with pytest.raises(BadDocument, match=r"away_for: '200': write a duration: 200ms, 5s"):
+        parse(text, "r.md")
+
+
+def test_a_count_is_sampled_raises_its_alert_and_is_charted(plugins: Path, book: Path, timed: Store) -> None:
+    one = counting(plugins, book, "    letters: {warning: 3, critical: 10, for: 0s}\n")
+    placed = CheckAtTarget(one.name, one.checks[0], target())
+    for letters in (2, 12):
+        book.write_text("letter " * letters)
+        seen = sample(one)
+        with timed.record() as tx:
+            checks.record(tx, placed, seen, blind=False, mass_limit=99)
+    with timed.read() as tx:
+        [receipt] = inbox.waiting(tx)
+        points = checks.points(tx, placed, "letters", since=utc_now() - timedelta(days=3650))
+    assert (receipt.alert.severity, receipt.alert.value) == (Severity.CRITICAL, "12")
+    assert receipt.alert.annotations["summary"] == ("letters of web-1/tracking-api is 12 (warning 3, critical 10)")
+    chart = Chart("letters", one.checks[0].thresholds[0], points)
+    assert "lowest 2, highest 12, last 12" in chart.text()
+    assert ">10</text>" in chart.svg()
+
+
+def test_the_schema_takes_a_number_as_a_bound(plugins: Path) -> None:
+    (plugins / "probes" / "pigeon.py").write_text(COUNTING)
+    bounds = schema()["$defs"]["Bounds"]["properties"]["critical"]["anyOf"]
+    assert {one["type"] for one in bounds} == {"string", "integer", "number", "null"}

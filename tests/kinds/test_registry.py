@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from paramedic.checks.check import SOURCE as SOURCE_OF_CHECKS
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Registry, Room
@@ -91,6 +92,13 @@ def test_a_shipped_name_is_not_taken_over(folder: Path) -> None:
     assert str(fault) == (
         f"the plug-in alertmanager of sources ({folder}/sources/alertmanager.py) cannot be used: shipped has this name"
     )
+
+
+def test_no_sender_speaks_as_paramedic_s_own_checks(folder: Path) -> None:
+    write(folder, "check")
+    [fault] = Registry(folder).broken()
+    assert fault.why == f"alerts of the source {SOURCE_OF_CHECKS!r} are those of Paramedic's own checks"
+    assert "check" not in Registry(folder).usable(Room.SOURCES)
 
 
 @pytest.mark.parametrize("name", ["", "os", "..store", "alertmanager.read", "__init__", "alertmanager\n", "x" * 5000])

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 from playwright.sync_api import Page, sync_playwright
 
 from paramedic import keys
@@ -27,7 +26,8 @@ from paramedic.messages.signed_link import Acknowledgement
 from paramedic.settings import ROOT, Settings
 from paramedic.stack.instance import Running, running
 from paramedic.store import Store, inbox, incidents
-from paramedic.transports.prefect_login import clickable, credentials, with_embedded_login
+from paramedic.transports.prefect_http import PrefectApi
+from paramedic.transports.prefect_login import clickable, with_embedded_login
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -99,9 +99,8 @@ def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, settings:
         key = f"{kind}-{one['incident'].lower()}"
         _take(page, name, f"{ui}/artifacts/artifact/{_artifact(where, settings, key)}", one["incident"])
     path = "/deployments/name/restart-service/restart-service"
-    deployment = (
-        httpx.get(f"{where.prefect}{path}", auth=credentials(settings), trust_env=False).raise_for_status().json()
-    )
+    with PrefectApi(where.prefect, settings.prefect_api_auth).client(seconds=10) as prefect:
+        deployment = prefect.get(path).raise_for_status().json()
     _take(page, "form", f"{ui}/deployments/deployment/{deployment['id']}/run", "attempt")
     resource = f"paramedic.incident.{Store(settings.store()).uuid}.{given['incident']}"
     _take(page, "events", f"{ui}/events?resource={resource}", "handed")
@@ -124,8 +123,8 @@ def _take(page: Page, name: str, address: str, word: str) -> None:
 
 def _artifact(where: Running, settings: Settings, key: str) -> str:
     body = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC", "limit": 1}
-    answer = httpx.post(f"{where.prefect}/artifacts/filter", json=body, auth=credentials(settings), trust_env=False)
-    return str(answer.raise_for_status().json()[0]["id"])
+    with PrefectApi(where.prefect, settings.prefect_api_auth).client(seconds=10) as prefect:
+        return str(prefect.post("/artifacts/filter", json=body).raise_for_status().json()[0]["id"])
 
 
 def _ask(where: Running, settings: Settings) -> str:

@@ -7,6 +7,7 @@ import httpx
 from prefect.settings import get_current_settings
 
 from paramedic.machine.clock import boottime
+from paramedic.transports.prefect_http import PrefectApi
 
 #: Prefect's words for a run that an operator stopped.
 STOPPED = ("CANCELLED", "CANCELLING")
@@ -51,18 +52,11 @@ def _own_state(flow_run: str, timeout: float) -> str | None:
 
 
 def prefect_api(*, timeout: float) -> httpx.Client:
-    """Plain HTTP to the Prefect that runs us, no retries. Raises LookupError where there is none."""
-    prefect = get_current_settings()
-    if prefect.api.url is None:
+    """A client of the Prefect that runs us; no call takes longer than `timeout` seconds, and none is repeated.
+
+    Raises LookupError where there is none, PermanentError where its address is none.
+    """
+    api = get_current_settings().api
+    if api.url is None:
         raise LookupError("no Prefect API is named (PREFECT_API_URL)")
-    headers = {}
-    if prefect.api.key is not None:
-        headers["Authorization"] = f"Bearer {prefect.api.key.get_secret_value()}"
-    auth = None
-    if prefect.api.auth_string is not None:
-        user, _, password = prefect.api.auth_string.get_secret_value().partition(":")
-        auth = httpx.BasicAuth(user, password)
-    verify = prefect.api.url.startswith("https:")  # certificates that nobody needs take 30 ms to read
-    return httpx.Client(
-        base_url=prefect.api.url, headers=headers, auth=auth, timeout=timeout, trust_env=False, verify=verify
-    )
+    return PrefectApi(api.url, login=api.auth_string, key=api.key).client(seconds=timeout)

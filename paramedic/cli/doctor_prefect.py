@@ -11,10 +11,10 @@ from paramedic.cli.finding import APART, Finding, store_of
 from paramedic.machine.clock import spoken, utc_now
 from paramedic.remediation.pause import TAG
 from paramedic.settings import Settings
-from paramedic.stack.instance import running
+from paramedic.stack.instance import with_running_prefect
 from paramedic.store import StoreUnavailable, StoreUnknown, pauses
-from paramedic.transports import http_deadline
-from paramedic.transports.prefect_login import asks_for_login, credentials, with_embedded_login
+from paramedic.transports.prefect_http import PrefectApi
+from paramedic.transports.prefect_login import asks_for_login
 
 #: What the answer of something else than Prefect's API raises.
 _NO_API = (ValueError, KeyError, TypeError)
@@ -49,12 +49,8 @@ def prefect(settings: Settings) -> Finding:
 
 def _api(settings: Settings) -> httpx.Client | None:
     """Prefect's API, where the settings or the `paramedic up` in this folder say that there is one."""
-    here = running(settings.data)
-    if settings.prefect_api_url is None and here is not None:
-        settings = with_embedded_login(settings, here.prefect)
-    if settings.prefect_api_url is None:
-        return None
-    return http_deadline.client(base_url=settings.prefect_api_url, auth=credentials(settings), seconds=5)
+    api = PrefectApi.named(with_running_prefect(settings))
+    return None if api is None else api.client(seconds=5)
 
 
 def _pool(api: httpx.Client, settings: Settings) -> Iterator[str]:

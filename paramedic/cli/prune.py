@@ -3,8 +3,7 @@
 import typer
 
 from paramedic.cli.output import AsJson, Data, command_of, console, opened, safe, say_json
-from paramedic.stack.instance import running
-from paramedic.transports.prefect_login import with_embedded_login
+from paramedic.stack.instance import with_running_prefect
 from paramedic.upkeep import retention
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -14,9 +13,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def prune(data: Data = None, as_json: AsJson = False) -> None:
     """Remove what is older than keep_inbox, keep_evidence and keep_prefect_runs say; what an open incident needs stays."""
     settings, store = opened(data)
-    here = running(settings.data)
-    if settings.prefect_api_url is None and here is not None:
-        settings = with_embedded_login(settings, here.prefect)
+    settings = with_running_prefect(settings)
     pruned = retention.prune(store, settings)
     if as_json:
         say_json({"removed": pruned.removed, "sealable": pruned.sealable, "complaint": pruned.complaint})

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import httpx
-
 from paramedic.catalog.services import Services
 from paramedic.demo.folder import LIMIT_MB
 from paramedic.demo.world import Mailbox, PagerSink, Service, World, text_of
@@ -18,6 +16,8 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, State
 from paramedic.machine.clock import iso, utc_now
 from paramedic.store import Store, attempts, incidents, trail
+from paramedic.transports import http_deadline
+from paramedic.transports.prefect_http import PrefectApi
 
 Tick = Callable[[], None]
 
@@ -64,8 +64,7 @@ class Stage:
     services: Services
     gateway: str
     token: str
-    prefect: str
-    prefect_auth: tuple[str, str] | None
+    prefect: PrefectApi
     world: World
     mailbox: Mailbox
     pager: PagerSink
@@ -121,13 +120,9 @@ def webhook(service: Service, *, status: str, since: datetime) -> dict[str, Any]
 
 def send(stage: Stage, body: dict[str, Any]) -> None:
     """Post it as Alertmanager does. Raises httpx.HTTPStatusError on anything but a 2xx."""
-    answer = httpx.post(
-        f"{stage.gateway}/alerts/alertmanager",
-        content=json.dumps(body),
-        headers={"Authorization": f"Bearer {stage.token}", "Content-Type": "application/json"},
-        timeout=10,
-        trust_env=False,
-    )
+    headers = {"Authorization": f"Bearer {stage.token}", "Content-Type": "application/json"}
+    with http_deadline.client(seconds=10) as alertmanager:
+        answer = alertmanager.post(f"{stage.gateway}/alerts/alertmanager", content=json.dumps(body), headers=headers)
     answer.raise_for_status()
 
 
@@ -146,7 +141,8 @@ def hang(stage: Stage, service: Service) -> Scenario:
     told = Scenario("hang")
     stage.say(f"tracking-api on {service.host} stops answering, and nobody says so: our own check has to see it")
     began = utc_now()
-    httpx.get(f"{service.url}/hang", timeout=5, trust_env=False)
+    with http_deadline.client(seconds=5) as customer:
+        customer.get(f"{service.url}/hang")
     incident = _ended(stage, service, told, {State.RESOLVED})
     stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
     _healed(stage, told, incident, began)
@@ -158,9 +154,10 @@ def leak(stage: Stage, service: Service) -> Scenario:
     """The service leaks until its memory is critical; one restart heals it."""
     told = Scenario("leak")
     stage.say(f"customers track their dinner, and tracking-api on {service.host} forgets nothing")
-    while stage.memory_of(service) < LIMIT_MB * 1_000_000:
-        httpx.get(f"{service.url}/track/dinner", timeout=5, trust_env=False)
-        stage.tick()
+    with http_deadline.client(seconds=5) as customers:
+        while stage.memory_of(service) < LIMIT_MB * 1_000_000:
+            customers.get(f"{service.url}/track/dinner")
+            stage.tick()
     megabytes = stage.memory_of(service) / 1_000_000
     stage.say(f"its memory is at {megabytes:.0f} MB, past {LIMIT_MB} MB: Alertmanager says so, three times")
     began = utc_now()
@@ -210,7 +207,7 @@ def beyond_help(stage: Stage, service: Service) -> Scenario:
     if link is None:
         told.faults.append("the page has no link to acknowledge it")
         return told
-    with httpx.Client(timeout=10, trust_env=False) as browser:  # it keeps the page's cookie
+    with http_deadline.client(seconds=10) as browser:  # it keeps the page's cookie
         shown = browser.get(link[0])
         told.expect(shown.status_code == 200, f"the link shows {shown.status_code}")
         told.expect(_read(stage, incident.number).state is State.HANDED_OVER, "looking at the link acknowledged it")
@@ -266,13 +263,8 @@ def _account(stage: Stage, told: Scenario, incident: Incident, began: datetime) 
     told.detected_ms = _since(began, incident.opened_at)
     told.first_step_ms = _since(began, tries[0].began_at)
     told.notifications = stage.messages_about(incident)
-    answer = httpx.post(
-        f"{stage.prefect}/flow_runs/filter",
-        json={"flow_runs": {"tags": {"all_": [incident.id]}}},
-        auth=stage.prefect_auth,
-        timeout=10,
-        trust_env=False,
-    )
+    with stage.prefect.client(seconds=10) as prefect:
+        answer = prefect.post("/flow_runs/filter", json={"flow_runs": {"tags": {"all_": [incident.id]}}})
     told.flow_runs = [run["id"] for run in answer.raise_for_status().json()]
     told.expect(len(same) == 1, f"{len(same)} incidents on one target, not one")
     told.expect(len(told.flow_runs) == 1, f"{len(told.flow_runs)} flow runs in Prefect, not one")

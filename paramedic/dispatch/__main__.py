@@ -8,14 +8,13 @@ from datetime import timedelta
 from paramedic.dispatch.deployments import Deployments
 from paramedic.dispatch.events import Events
 from paramedic.dispatch.loop import Dispatch
-from paramedic.dispatch.prefect_runs import PrefectRuns, client
+from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.errors import TemporaryError
 from paramedic.machine import liveness
 from paramedic.settings import load_settings
 from paramedic.store import Store, StoreUnavailable, prefect_claim
 from paramedic.text.redaction import hush_logging
-from paramedic.transports.prefect_http import backoff, wait_for_prefect
-from paramedic.transports.prefect_login import credentials
+from paramedic.transports.prefect_http import PrefectApi, backoff, wait_for_prefect
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,8 @@ def main() -> None:
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load_settings()
-    if settings.prefect_api_url is None:
+    api = PrefectApi.named(settings)
+    if api is None:
         raise SystemExit("prefect_api_url is not set; `paramedic up` starts a Prefect server of its own")
     store = Store(settings.store())
     stop = threading.Event()
@@ -36,9 +36,8 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
 
     deployments = Deployments(store, settings)
-    auth = settings.prefect_api_auth.get_secret_value() if settings.prefect_api_auth else None
-    wait_for_prefect(settings.prefect_api_url, credentials(settings), stop)  # its own client would wait whole seconds
-    installation = _claimed(store, settings.prefect_api_url, auth, stop)
+    wait_for_prefect(api, stop)  # its own client would wait whole seconds
+    installation = _claimed(store, api, stop)
     pauses = backoff()
     while not stop.is_set():
         try:
@@ -47,20 +46,20 @@ def main() -> None:
         except TemporaryError as error:
             log.warning("the deployments wait: %s", error)
             stop.wait(next(pauses))
-    prefect = PrefectRuns(settings.prefect_api_url, auth=auth)
-    events = Events(Store(settings.store()), settings.prefect_api_url, auth=auth, rest=_EVENTS_REST)
+    prefect = PrefectRuns(api)
+    events = Events(Store(settings.store()), api, rest=_EVENTS_REST)
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
     threading.Thread(target=_keep, args=(Store(settings.store()), installation, stop), daemon=True).start()
     Dispatch(store, prefect, deployments.register, pool=settings.work_pool, beat=liveness.mine().beat).run(stop)
 
 
-def _claimed(store: Store, api_url: str, auth: str | None, stop: threading.Event) -> str:
+def _claimed(store: Store, api: PrefectApi, stop: threading.Event) -> str:
     """The installation of this Prefect, once the store is its; empty where we are to stop. Waits, in words, until then."""
-    with client(api_url, auth=auth, timeout=timedelta(seconds=5)) as api:
+    with api.client(seconds=5, repeats_503=True) as prefect:
         while not stop.is_set():
             try:
-                known = prefect_claim.installation(api, api_url)
+                known = prefect_claim.installation(prefect)
                 with store.write() as tx:
                     prefect_claim.claim(tx, known)
             except (prefect_claim.AnotherPrefect, TemporaryError) as error:

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 
 from paramedic.audit.chain import Entry
-from paramedic.dispatch.prefect_runs import client
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.store import Store, event_cursor, incidents, trail
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
+from paramedic.transports.prefect_http import PrefectApi
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +42,15 @@ class Events:
     def __init__(
         self,
         store: Store,
-        api_url: str,
+        api: PrefectApi,
         *,
-        auth: str | None = None,
         timeout: timedelta = timedelta(seconds=10),
         rest: timedelta = timedelta(),
     ) -> None:
-        """`auth` is the server's auth string, `user:password`. An entry is told once it is `rest` old."""
+        """An entry is told once it is `rest` old. Raises PermanentError where the address is none."""
         self._store = store
         self._rest = rest
-        self._http = client(api_url, auth=auth, timeout=timeout)
+        self._http = api.client(seconds=timeout.total_seconds(), repeats_503=True)
 
     def run(self, stop: threading.Event, *, poll_seconds: float = 0.5) -> None:
         """Tell until `stop`. A Prefect that is away delays the events and nothing else."""

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.transports.http_retry import RetryOn503
+from paramedic.transports.prefect_http import PrefectApi
 
 #: Prefect's state types that no run comes back from.
 FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
@@ -20,21 +20,6 @@ _LATER = (401, 403, 408, 425, 429)
 
 class NotDeployed(TemporaryError):
     """Prefect knows no such deployment: it is new, or was replaced. Deploy, then ask again."""
-
-
-def client(api_url: str, *, auth: str | None, timeout: timedelta) -> httpx.Client:
-    """Plain HTTP to a Prefect API. `auth` is the server's auth string, `user:password`."""
-    user, _, password = (auth or "").partition(":")
-    return httpx.Client(
-        base_url=api_url,
-        auth=httpx.BasicAuth(user, password) if auth else None,
-        timeout=timeout.total_seconds(),
-        transport=RetryOn503(
-            limits=httpx.Limits(keepalive_expiry=2.0),  # a server closes idle connections after 5 s: we do it first
-            trust_env=False,
-        ),
-        trust_env=False,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +38,9 @@ class PrefectRuns:
     Prefect REST API reference: "Read Deployment By Name", "Create Flow Run From Deployment".
     """
 
-    def __init__(self, api_url: str, *, auth: str | None = None, timeout: timedelta = timedelta(seconds=10)) -> None:
-        """`auth` is the server's auth string, `user:password`."""
-        self._http = client(api_url, auth=auth, timeout=timeout)
+    def __init__(self, api: PrefectApi, *, timeout: timedelta = timedelta(seconds=10)) -> None:
+        """No call takes longer than `timeout`. Raises PermanentError where the address is none."""
+        self._http = api.client(seconds=timeout.total_seconds(), repeats_503=True)
         self._deployments: dict[str, str] = {}
 
     def create_run(

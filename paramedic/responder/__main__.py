@@ -21,7 +21,7 @@ from paramedic.responder.capacity import PLAYBOOKS
 from paramedic.responder.worker import ParamedicWorker
 from paramedic.settings import Settings, load_settings
 from paramedic.text.redaction import hush_logging
-from paramedic.transports.prefect_http import backoff, wait_for_prefect
+from paramedic.transports.prefect_http import PrefectApi, backoff, wait_for_prefect
 
 log = logging.getLogger(__name__)
 
@@ -124,11 +124,10 @@ async def _prefect_answers(stop: anyio.Event) -> None:
     api = get_current_settings().api
     if api.url is None:
         raise SystemExit("PREFECT_API_URL is not set; `paramedic up` starts a Prefect server of its own")
-    user, _, password = (api.auth_string.get_secret_value() if api.auth_string else "").partition(":")
     end = threading.Event()
     async with anyio.create_task_group() as both:
         both.start_soon(_when, stop, end)
-        await anyio.to_thread.run_sync(wait_for_prefect, api.url, (user, password) if user else None, end)
+        await anyio.to_thread.run_sync(wait_for_prefect, PrefectApi(api.url, login=api.auth_string, key=api.key), end)
         both.cancel_scope.cancel()
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from paramedic.errors import PermanentError
+from paramedic.settings import Settings
+from paramedic.transports.prefect_login import with_embedded_login
 
 #: Held while `up` works in a data folder; in it, where it listens.
 _LOCK = "up.lock"
@@ -43,6 +45,17 @@ def running(data: Path) -> Running | None:
             return None
     except (OSError, ValueError, TypeError):
         return None
+
+
+def with_running_prefect(settings: Settings) -> Settings:
+    """The settings, with the Prefect of the `paramedic up` on their folder where they name none; unchanged where none runs.
+
+    Raises OSError where its login cannot be read.
+    """
+    here = running(settings.data)
+    if settings.prefect_api_url is not None or here is None:
+        return settings
+    return with_embedded_login(settings, here.prefect)
 
 
 @contextlib.contextmanager

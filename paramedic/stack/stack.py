@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+import httpx
+
 from paramedic import keys
 from paramedic.catalog.library import Library, library_in_force
 from paramedic.errors import PermanentError, TemporaryError
@@ -24,7 +26,7 @@ from paramedic.stack.progress import Progress, Step
 from paramedic.stack.store_waits import Acting, Migration
 from paramedic.store import Store, messages, prefect_claim
 from paramedic.transports import http_deadline, prefect_login
-from paramedic.transports.prefect_http import complaint
+from paramedic.transports.prefect_http import PrefectApi, complaint
 from paramedic.upkeep import checkpoints
 
 log = logging.getLogger(__name__)
@@ -78,7 +80,7 @@ class Stack:
         self._migration = Migration(settings)
         self._acting = Acting(settings)
         self._progress: Progress | None = None
-        self._prefect = http_deadline.client(seconds=3)
+        self._prefect: httpx.Client | None = None
 
     def start(self) -> None:
         """Start everything. A store that is away is waited for: until then only the watchdog runs, which pages a person.
@@ -101,8 +103,6 @@ class Stack:
             raise PermanentError("\n".join(untrusted))
         port = self._held(ports.demand(settings.host, settings.port, who="the gateway", setting="PARAMEDIC_PORT"))
         prefect_port = self._held(_prefect_port()) if settings.prefect_api_url is None else 0
-        if self.prefect_auth is not None:
-            self._prefect.auth = self.prefect_auth
         self._migration.attempt()
         self.gateway_url = web_address(settings.host, port)
         env = self._child_env = self._env(port)
@@ -111,6 +111,7 @@ class Stack:
             self.prefect_url = f"http://127.0.0.1:{prefect_port}/api"
         else:
             self.prefect_url = settings.prefect_api_url.rstrip("/")
+        prefect = self._prefect = self.prefect_api.client(seconds=3)
         env |= {"PREFECT_API_URL": self.prefect_url, "PARAMEDIC_PREFECT_API_URL": self.prefect_url}
         instance.announce(self._lock, Running(os.getpid(), self.gateway_url, self.prefect_url))
         if prefect_port:
@@ -120,7 +121,7 @@ class Stack:
         self._start("watchdog")
         if self._migration.done:
             self._start_workers()
-        self._progress = Progress(self._steps())
+        self._progress = Progress(self._steps(prefect))
 
     def _held(self, held: ports.Held) -> int:
         """The port; nobody else gets it before the end, whichever of our processes dies meanwhile."""
@@ -188,9 +189,9 @@ class Stack:
         return env
 
     @property
-    def prefect_auth(self) -> tuple[str, str] | None:
-        """User and password for the Prefect API, once it is started; None where none is set."""
-        return prefect_login.credentials(self.settings)
+    def prefect_api(self) -> PrefectApi:
+        """The Prefect API and the login to it, once it is started."""
+        return PrefectApi(self.prefect_url, self.settings.prefect_api_auth)
 
     def ui(self, shown_on: IO[str]) -> str:
         """Where the Prefect UI is; of the embedded server the address that logs in, if only who started us reads it."""
@@ -232,13 +233,13 @@ class Stack:
             self.tick()
             time.sleep(0.1)
 
-    def _steps(self) -> list[Step]:
+    def _steps(self, prefect: httpx.Client) -> list[Step]:
         return [
             Step("the store", self._migration.complaint),
             Step(_GATEWAY, self._gateway_complaint),
-            Step(f"the Prefect server at {self.prefect_url}", lambda: complaint(self._prefect, self.prefect_url)),
-            Step("the deployments", self._deployments_complaint),
-            Step("the responder", self._responder_complaint),
+            Step(f"the Prefect server at {self.prefect_url}", lambda: complaint(prefect)),
+            Step("the deployments", partial(self._deployments_complaint, prefect)),
+            Step("the responder", partial(self._responder_complaint, prefect)),
         ]
 
     def _gateway_complaint(self) -> str | None:
@@ -247,32 +248,31 @@ class Stack:
             answer = http.get(f"{self.gateway_url}/readyz")
         return None if answer.is_success else f"HTTP {answer.status_code}: {answer.text.strip()[:100]}"
 
-    def _deployments_complaint(self) -> str | None:
+    def _deployments_complaint(self, prefect: httpx.Client) -> str | None:
         try:
-            self._check_claim()
+            self._check_claim(prefect)
         except prefect_claim.AnotherPrefect as error:
             self._refused = error  # raised where everything can be ended
             return str(error)
-        answer = self._prefect.get(f"{self.prefect_url}/deployments/name/{_DEPLOYMENT}")
+        answer = prefect.get(f"/deployments/name/{_DEPLOYMENT}")
         return None if answer.is_success else f"dispatch has not registered them (HTTP {answer.status_code})"
 
-    def _responder_complaint(self) -> str | None:
-        return None if self._has_worker() else f"no worker of the pool {self.settings.work_pool} is online"
+    def _responder_complaint(self, prefect: httpx.Client) -> str | None:
+        return None if self._has_worker(prefect) else f"no worker of the pool {self.settings.work_pool} is online"
 
     def _nothing_acts(self) -> bool:
         """Whether a responder can be ended: no run holds a claim on a target. A store that does not say so is a no."""
         return self._acting.nothing()
 
-    def _check_claim(self) -> None:
+    def _check_claim(self, prefect: httpx.Client) -> None:
         """Raises AnotherPrefect where the store is another Prefect's."""
-        known = prefect_claim.look(self._prefect, self.prefect_url)
+        known = prefect_claim.look(prefect)
         with contextlib.closing(Store(self.settings.store())) as store, store.read() as tx:
             if known is not None:
                 prefect_claim.check(tx, known)
 
-    def _has_worker(self) -> bool:
-        pool = f"{self.prefect_url}/work_pools/{self.settings.work_pool}"
-        answer = self._prefect.post(f"{pool}/workers/filter", json={})
+    def _has_worker(self, prefect: httpx.Client) -> bool:
+        answer = prefect.post(f"/work_pools/{self.settings.work_pool}/workers/filter", json={})
         return answer.is_success and any(worker["status"] == "ONLINE" for worker in answer.json())
 
     def pids(self) -> dict[str, int]:
@@ -292,7 +292,8 @@ class Stack:
         self._children.stop()
         for held in self._ports:
             held.release()
-        self._prefect.close()
+        if self._prefect is not None:
+            self._prefect.close()
         if self._lock is None:  # the folder was never ours
             return
         if self._migration.done:

@@ -32,30 +32,30 @@ class AnotherPrefect(PermanentError):
     """The store's runs are in another Prefect; the message says what to do."""
 
 
-def look(api: httpx.Client, api_url: str) -> str | None:
-    """The installation's id; empty where it has none yet, None where Prefect does not say.
+def look(prefect: httpx.Client) -> str | None:
+    """The installation's id; empty where it has none yet, None where Prefect does not say. `prefect`: a client of its API.
 
     Prefect REST API reference: "Read Variable By Name".
     """
     try:
-        answer = api.get(f"{api_url.rstrip('/')}/variables/name/{VARIABLE}")
+        answer = prefect.get(f"/variables/name/{VARIABLE}")
         return "" if answer.status_code == 404 else str(answer.raise_for_status().json()["value"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return None
 
 
-def installation(api: httpx.Client, api_url: str) -> str:
+def installation(prefect: httpx.Client) -> str:
     """The installation's id, made where it has none. Raises TemporaryError where Prefect does not say.
 
     Prefect REST API reference: "Create Variable": of two that come at once, one is refused.
     """
-    known = look(api, api_url)
+    known = look(prefect)
     if known == "":
         try:
-            api.post(f"{api_url.rstrip('/')}/variables/", json={"name": VARIABLE, "value": str(uuid.uuid4())})
+            prefect.post("/variables/", json={"name": VARIABLE, "value": str(uuid.uuid4())})
         except httpx.HTTPError as error:
             raise TemporaryError(f"Prefect does not answer: {type(error).__name__}: {error}") from error
-        known = look(api, api_url)
+        known = look(prefect)
     if not known:
         raise TemporaryError("Prefect does not say which installation it is: is the login right?")
     return known

@@ -1,14 +1,19 @@
-"""Is there a Prefect API at the address that answers us? By plain HTTP: Prefect's client is part of what may be broken."""
+"""Where a Prefect API is, how we log in to it, and whether it answers. Plain HTTP: Prefect's own client may be what is broken."""
 
 import itertools
 import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import httpx
+from pydantic import SecretStr
 
-from paramedic.transports import http_deadline
+from paramedic.errors import PermanentError
+from paramedic.settings import Settings
+from paramedic.transports.http_deadline import Deadline
+from paramedic.transports.http_retry import RetryOn503
 
 log = logging.getLogger(__name__)
 
@@ -22,40 +27,90 @@ _SAY_AGAIN_SECONDS = 60.0
 _NO_RUN = "00000000-0000-0000-0000-000000000000"
 
 
-def complaint(http: httpx.Client, url: str) -> str | None:
-    """Why the API at `url` cannot be worked with, in words; None where it can. `http` has the login and the time-out.
+#: A server closes idle connections after 5 s: we do it first.
+_IDLE = httpx.Limits(keepalive_expiry=2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PrefectApi:
+    """The address of a Prefect API (`http://HOST:4200/api`), and what it asks for: a login (`user:password`) or a key."""
+
+    url: str
+    login: SecretStr | None = None
+    key: SecretStr | None = None
+
+    @classmethod
+    def named(cls, settings: Settings) -> "PrefectApi | None":
+        """The one that the settings name; None where they name none."""
+        if settings.prefect_api_url is None:
+            return None
+        return cls(settings.prefect_api_url, settings.prefect_api_auth)
+
+    @property
+    def auth(self) -> tuple[str, str] | None:
+        """User and password; None where no login is set."""
+        if self.login is None:
+            return None
+        user, _, password = self.login.get_secret_value().partition(":")
+        return user, password
+
+    def client(self, *, seconds: float, repeats_503: bool = False) -> httpx.Client:
+        """A client for paths such as `/health`, straight to the server; none of its calls takes longer than `seconds`.
+
+        `repeats_503`: a call that is answered 503 is made again within its time, as `RetryOn503` says.
+        Raises PermanentError where the address is none.
+        """
+        headers = {} if self.key is None else {"Authorization": f"Bearer {self.key.get_secret_value()}"}
+        transport = RetryOn503 if repeats_503 else Deadline
+        try:
+            url = httpx.URL(self.url.rstrip("/"))
+        except httpx.InvalidURL as error:
+            raise PermanentError(f"the address of Prefect's API cannot be asked: {error}") from error
+        return httpx.Client(
+            base_url=url,
+            headers=headers,
+            auth=self.auth,
+            timeout=seconds,
+            # Certificates that nobody needs take 30 ms to read.
+            transport=transport(trust_env=False, limits=_IDLE, verify=url.scheme == "https"),
+            trust_env=False,
+        )
+
+
+def complaint(prefect: httpx.Client) -> str | None:
+    """Why the API that the client is for cannot be worked with, in words; None where it can.
 
     Prefect REST API reference: "Health Check", "Read Flow Run".
     """
     try:
-        health = http.get(f"{url}/health")
+        health = prefect.get("/health")
         wrong = _refusal(health)
         if wrong is None and _json(health) is not True:
             wrong = _NO_API
         if wrong is not None:
             return wrong
-        run = http.get(f"{url}/flow_runs/{_NO_RUN}")
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        run = prefect.get(f"/flow_runs/{_NO_RUN}")
+    except httpx.HTTPError as error:
         return type(error).__name__
     if run.status_code == httpx.codes.NOT_FOUND:
         return None if _is_error(_json(run)) else _NO_API
     return _refusal(run) or _NO_API
 
 
-def wait_for_prefect(url: str, auth: tuple[str, str] | None, stop: threading.Event) -> None:
+def wait_for_prefect(api: PrefectApi, stop: threading.Event) -> None:
     """Until the API can be worked with, or `stop`; what is waited for is logged."""
     said, said_at = None, 0.0
-    with http_deadline.client(seconds=3.0, auth=auth) as http:
+    with api.client(seconds=3.0) as prefect:
         for pause in backoff():
-            found = complaint(http, url)
+            found = complaint(prefect)
             if found is None or stop.is_set():
                 break
             if found != said or time.monotonic() - said_at >= _SAY_AGAIN_SECONDS:
-                log.warning("Prefect at %s is waited for: %s", url, found)
+                log.warning("Prefect at %s is waited for: %s", api.url, found)
                 said, said_at = found, time.monotonic()
             stop.wait(pause)
     if said is not None and not stop.is_set():
-        log.warning("Prefect at %s answers", url)
+        log.warning("Prefect at %s answers", api.url)
 
 
 def backoff() -> Iterator[float]:

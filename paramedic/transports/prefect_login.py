@@ -11,9 +11,11 @@ from typing import IO
 import httpx
 from pydantic import SecretStr
 
+from paramedic.errors import PermanentError
 from paramedic.keys import BadKey, kept
 from paramedic.settings import Settings
 from paramedic.text.redaction import remember
+from paramedic.transports.prefect_http import PrefectApi
 
 #: Where the embedded server's page is that logs a browser in.
 LOGIN_PATH = "/paramedic/login"
@@ -62,22 +64,15 @@ def with_embedded_login(settings: Settings, api_url: str) -> Settings:
     return settings.model_copy(update=said)
 
 
-def credentials(settings: Settings) -> tuple[str, str] | None:
-    """User and password as httpx takes them; None where no login is set."""
-    if settings.prefect_api_auth is None:
-        return None
-    user, _, password = settings.prefect_api_auth.get_secret_value().partition(":")
-    return user, password
-
-
 def asks_for_login(api_url: str, *, timeout: timedelta) -> bool | None:
     """Whether the Prefect API refuses a call that shows no login; None where it does not say.
 
     Prefect REST API reference: "Read Version" (admin), which needs whatever login there is, and changes nothing.
     """
     try:
-        answer = httpx.get(f"{api_url.rstrip('/')}/admin/version", timeout=timeout.total_seconds(), trust_env=False)
-    except httpx.HTTPError:
+        with PrefectApi(api_url).client(seconds=timeout.total_seconds()) as prefect:
+            answer = prefect.get("/admin/version")
+    except (PermanentError, httpx.HTTPError):
         return None
     if answer.status_code in (401, 403):
         return True

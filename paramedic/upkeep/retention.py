@@ -7,6 +7,7 @@ from datetime import datetime
 
 import httpx
 
+from paramedic.errors import PermanentError
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
@@ -14,7 +15,7 @@ from paramedic.store import Store, Tx, attempts, seals
 from paramedic.store.facts import Cutoffs
 from paramedic.store.retention import remove_old
 from paramedic.store.trail import append
-from paramedic.transports.prefect_login import credentials
+from paramedic.transports.prefect_http import PrefectApi
 
 #: Rows of a table that one transaction removes, and Prefect's runs that one round does.
 BITE = 500
@@ -74,7 +75,8 @@ def _prune_prefect(settings: Settings, before: datetime, needed: set[str]) -> tu
 
     Prefect REST API reference: "Read Flow Runs", "Delete Flow Run".
     """
-    if settings.prefect_api_url is None:
+    api = PrefectApi.named(settings)
+    if api is None:
         return 0, None
     wanted = {
         "flow_runs": {
@@ -87,21 +89,20 @@ def _prune_prefect(settings: Settings, before: datetime, needed: set[str]) -> tu
         "limit": 200,
     }
     gone, kept = 0, 0
-    base = f"{settings.prefect_api_url.rstrip('/')}/"
     try:
-        with httpx.Client(base_url=base, auth=credentials(settings), timeout=10, trust_env=False) as prefect:
+        with api.client(seconds=10) as prefect:
             while gone + kept < BITE:
-                page = prefect.post("flow_runs/filter", json=wanted | {"offset": kept}).raise_for_status().json()
+                page = prefect.post("/flow_runs/filter", json=wanted | {"offset": kept}).raise_for_status().json()
                 if not page:
                     break
                 for run in page:
                     if run["id"] in needed:
                         kept += 1
                         continue
-                    answer = prefect.delete(f"flow_runs/{run['id']}")
+                    answer = prefect.delete(f"/flow_runs/{run['id']}")
                     if answer.status_code != 404:  # somebody was faster
                         answer.raise_for_status()
                     gone += 1
-    except (httpx.HTTPError, ValueError, TypeError, KeyError) as error:
+    except (PermanentError, httpx.HTTPError, ValueError, TypeError, KeyError) as error:
         return gone, f"Prefect's run history was not pruned further: {type(error).__name__}: {error}"
     return gone, None

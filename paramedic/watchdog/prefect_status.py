@@ -7,8 +7,8 @@ import httpx
 from paramedic.errors import TemporaryError
 from paramedic.settings import Settings
 from paramedic.store import Store, prefect_claim
-from paramedic.transports import http_deadline, prefect_http
-from paramedic.transports.prefect_login import credentials
+from paramedic.transports import prefect_http
+from paramedic.transports.prefect_http import PrefectApi
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +23,17 @@ class PrefectStatus:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.prefect_api_url
-        self._http = http_deadline.client(seconds=2.0, auth=credentials(settings))
+        api = PrefectApi.named(settings)
+        self._prefect = None if api is None else api.client(seconds=2.0)
         self._answers = True
         self._installation: str | None = None
 
     def complaint(self) -> str | None:
         """Why it does not answer, or None. Begins a new round of looks; without an address there is nothing to say."""
         self._answers = True
-        if self._url is None:
+        if self._prefect is None:
             return None
-        found = prefect_http.complaint(self._http, self._url)
+        found = prefect_http.complaint(self._prefect)
         self._answers = found is None
         return found
 
@@ -42,12 +42,12 @@ class PrefectStatus:
 
         Raises StoreUnavailable.
         """
-        if self._url is None:
+        if self._prefect is None:
             return False
         with store.read() as tx:
             if not prefect_claim.is_claimed(tx):
                 return False
-        self._installation = self._installation or prefect_claim.look(self._http, self._url)
+        self._installation = self._installation or prefect_claim.look(self._prefect)
         if self._installation is None:  # it does not answer: that is for the other looks
             return False
         try:
@@ -60,10 +60,10 @@ class PrefectStatus:
 
     def state(self, flow_run: str) -> str | None:
         """The run's state type (`RUNNING`, `CANCELLED`, …), GONE, or None where Prefect does not say."""
-        if self._url is None or not self._answers:
+        if self._prefect is None or not self._answers:
             return None
         try:
-            answer = self._asked(f"{self._url}/flow_runs/{flow_run}")
+            answer = _asked(self._prefect, f"/flow_runs/{flow_run}")
             if answer.status_code == 404 and "detail" in answer.json():  # and not of any other server
                 return GONE
             said: str | None = answer.raise_for_status().json()["state_type"]
@@ -80,21 +80,22 @@ class PrefectStatus:
         Raises TemporaryError where Prefect does not say that it is so. Prefect REST API reference: "Set Flow Run State".
         """
         state = self.state(flow_run)
-        if state is None:
+        if self._prefect is None or state is None:
             raise TemporaryError("Prefect does not say how the run stands")
         if state not in ("RUNNING", "PENDING", "CANCELLING"):
             return
         body = {"type": "CANCELLED" if state == "CANCELLING" else "CRASHED", "message": why}
         try:
-            answer = self._http.post(f"{self._url}/flow_runs/{flow_run}/set_state", json={"state": body, "force": True})
+            answer = self._prefect.post(f"/flow_runs/{flow_run}/set_state", json={"state": body, "force": True})
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise TemporaryError(f"Prefect does not take the run's end: {type(error).__name__}") from error
 
-    def _asked(self, address: str) -> httpx.Response:
-        """On SQLite Prefect says 503 now and then: one such word among three is no silence."""
-        for _ in range(2):
-            answer = self._http.get(address)
-            if answer.status_code < 500:
-                return answer
-        return self._http.get(address)
+
+def _asked(prefect: httpx.Client, path: str) -> httpx.Response:
+    """On SQLite Prefect says 503 now and then: one such word among three is no silence."""
+    for _ in range(2):
+        answer = prefect.get(path)
+        if answer.status_code < 500:
+            return answer
+    return prefect.get(path)

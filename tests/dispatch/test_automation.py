@@ -15,6 +15,7 @@ from store_states import opened
 from paramedic.dispatch.events import Events
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, lifecycle
+from paramedic.transports.prefect_http import PrefectApi
 
 pytestmark = [pytest.mark.real]
 
@@ -42,7 +43,7 @@ def test_an_incident_given_to_a_person_starts_the_deployment_that_the_automation
         lifecycle.acknowledge(tx, opened(tx, target="web-2/tracking-api"), by="ada", reason="seen")  # no hand-over
         outcome = Outcome(Ending.HANDED_OVER, "restarted, still failing {{ flow_run.id }}")
         lifecycle.hand_over(tx, number, outcome, actor="run:run-1")
-    while Events(store, prefect.api).work():
+    while Events(store, PrefectApi(prefect.api)).work():
         pass
 
     started = _runs_of(prefect, theirs)

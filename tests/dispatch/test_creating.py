@@ -16,6 +16,7 @@ from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, incidents, lifecycle
 from paramedic.store.runbook_versions import Plan
+from paramedic.transports.prefect_http import PrefectApi
 from tasks.playbook import playbook
 
 pytestmark = [pytest.mark.real]
@@ -55,7 +56,7 @@ def _given_to(store: Store, prefect: Prefect, one: Flow[..., Any]) -> Incident:
         opened = lifecycle.open_incident(
             tx, alert(), service="tracking-api", target="web-1/tracking-api", policy="default", reason="new", plan=plan
         )
-    assert Dispatch(store, PrefectRuns(prefect.api), lambda: None).work() == 1
+    assert Dispatch(store, PrefectRuns(PrefectApi(prefect.api)), lambda: None).work() == 1
     with store.read() as tx:
         return incidents.get(tx, opened.number)
 

@@ -13,6 +13,7 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, StoreUnavailable, acts, attempts, incidents, lifecycle, pauses, trail
 from paramedic.store import event_cursor as position
+from paramedic.transports.prefect_http import PrefectApi
 
 pytestmark = [pytest.mark.real]
 
@@ -54,7 +55,7 @@ NAMES = [
 
 def test_an_incident_is_told_from_its_opening_to_its_person(prefect: Prefect, store: Store) -> None:
     _story(store)
-    _all_of(Events(store, prefect.api))
+    _all_of(Events(store, PrefectApi(prefect.api)))
     kept = prefect.events(store.uuid, at_least=len(NAMES))
     with store.read() as tx:
         entries = list(trail.entries(tx))
@@ -94,13 +95,13 @@ def test_a_crash_between_telling_and_noting_it_doubles_no_event(
     with monkeypatch.context() as patch:
         patch.setattr(position, "hears", dies)
         with pytest.raises(StoreUnavailable):
-            Events(store, prefect.api).work()
+            Events(store, PrefectApi(prefect.api)).work()
     prefect.events(store.uuid, at_least=len(NAMES))
     with store.read() as tx:
         assert position.heard(tx) == 0
     with store.record() as tx:
         pauses.resume(tx, by="ada", reason="go on")
-    _all_of(Events(store, prefect.api))
+    _all_of(Events(store, PrefectApi(prefect.api)))
     assert [one["event"] for one in prefect.events(store.uuid, at_least=len(NAMES) + 1)] == [
         *NAMES,
         "paramedic.acts.resumed",
@@ -110,7 +111,7 @@ def test_a_crash_between_telling_and_noting_it_doubles_no_event(
 def test_two_that_tell_one_trail_tell_it_once(prefect: Prefect, store: Store, store_url: str) -> None:
     _story(store)
     both = Store(store_url), Store(store_url)
-    threads = [threading.Thread(target=_all_of, args=(Events(one, prefect.api),)) for one in both]
+    threads = [threading.Thread(target=_all_of, args=(Events(one, PrefectApi(prefect.api)),)) for one in both]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -119,17 +120,17 @@ def test_two_that_tell_one_trail_tell_it_once(prefect: Prefect, store: Store, st
         one.close()
     with store.record() as tx:
         pauses.resume(tx, by="ada", reason="go on")
-    _all_of(Events(store, prefect.api))
+    _all_of(Events(store, PrefectApi(prefect.api)))
     assert len(prefect.events(store.uuid, at_least=len(NAMES) + 1)) == len(NAMES) + 1
 
 
 def test_a_prefect_that_is_away_gets_all_of_it_later(prefect: Prefect, store: Store) -> None:
     _story(store)
     with pytest.raises(TemporaryError, match="does not answer"):
-        Events(store, "http://127.0.0.1:9/api").work()
+        Events(store, PrefectApi("http://127.0.0.1:9/api")).work()
     with store.read() as tx:
         assert position.heard(tx) == 0
-    _all_of(Events(store, prefect.api))
+    _all_of(Events(store, PrefectApi(prefect.api)))
     assert [one["event"] for one in prefect.events(store.uuid, at_least=len(NAMES))] == NAMES
 
 
@@ -141,7 +142,7 @@ def test_a_fresh_entry_rests_and_one_of_a_clock_that_ran_ahead_does_not(
     with store.read() as tx:
         wrote_at = tx.now
     later = Store(store_url, now=lambda: wrote_at + timedelta(minutes=minutes))
-    assert Events(later, prefect.api, rest=timedelta(minutes=10)).work() == told
+    assert Events(later, PrefectApi(prefect.api), rest=timedelta(minutes=10)).work() == told
     later.close()
 
 
@@ -176,7 +177,7 @@ def test_no_fault_ends_the_telling(
 def test_a_prefect_that_wants_a_login_is_told_nothing_and_loses_nothing(store: Store, closed_door: str) -> None:
     _story(store)
     with pytest.raises(PermanentError, match="prefect_api_auth"):
-        Events(store, closed_door).work()
+        Events(store, PrefectApi(closed_door)).work()
     with store.read() as tx:
         assert position.heard(tx) == 0
 
@@ -186,7 +187,7 @@ def test_a_long_trail_goes_in_bounded_batches(prefect: Prefect, store: Store) ->
         number = opened(tx)
         for count in range(BATCH):
             incidents.note(tx, number, by="ada", text=f"note {count}")
-    events = Events(store, prefect.api)
+    events = Events(store, PrefectApi(prefect.api))
     assert events.work() == BATCH
     assert events.work() == 2
     assert events.work() == 0
@@ -199,7 +200,7 @@ def test_no_word_of_an_alert_is_in_an_event(prefect: Prefect, store: Store) -> N
         incidents.tell_timeline(
             tx, number, actor="x", what="seen", reason="a\x1b[31m\nb password=hunter2hunter2 " + "z" * 9000
         )
-    _all_of(Events(store, prefect.api))
+    _all_of(Events(store, PrefectApi(prefect.api)))
     kept = prefect.events(store.uuid, at_least=3)
     for outside in ("psst", "7*7", "hunter2"):
         assert outside not in str(kept)

@@ -15,6 +15,7 @@ from paramedic.errors import TemporaryError
 from paramedic.incidents.incident import State
 from paramedic.store import Store, attempts, incidents, lifecycle, outbox
 from paramedic.store.runbook_versions import Plan
+from paramedic.transports.prefect_http import PrefectApi
 
 READABLE = (Path(__file__).parents[2] / "runbooks" / "tracking-api-memory.md").read_text()
 #: As an older version may have read it.
@@ -35,7 +36,7 @@ def test_a_pinned_runbook_that_cannot_be_read_is_a_persons_and_stops_nobody_else
 ) -> None:
     unreadable = _opened(timed, "web-1/tracking-api", "v0", UNREADABLE)
     readable = _opened(timed, "web-2/tracking-api", "v1", READABLE)
-    assert Dispatch(timed, PrefectRuns(f"http://127.0.0.1:{free_port()}/api"), lambda: None).work() == 2
+    assert Dispatch(timed, PrefectRuns(PrefectApi(f"http://127.0.0.1:{free_port()}/api")), lambda: None).work() == 2
     clock.advance(timedelta(minutes=1))
     with timed.read() as tx:
         given = incidents.get(tx, unreadable)
@@ -60,7 +61,7 @@ def test_what_comes_while_prefect_is_asked_does_not_wait_until_the_first_is_writ
             return CreatedRun(str(uuid.uuid4()), "SCHEDULED")
 
     first = _opened(timed, "web-1/tracking-api", "v1", READABLE)
-    assert Dispatch(timed, Prefect("http://127.0.0.1:9/api"), lambda: None).work() == 2
+    assert Dispatch(timed, Prefect(PrefectApi("http://127.0.0.1:9/api")), lambda: None).work() == 2
     assert waiting == [[first, first + 1], [first, first + 1]]
     with timed.read() as tx:
         assert outbox.waiting(tx) == []
@@ -76,4 +77,4 @@ def test_a_prefect_that_is_away_is_not_asked_for_what_comes_meanwhile(timed: Sto
             raise TemporaryError("no answer")
 
     _opened(timed, "web-1/tracking-api", "v1", READABLE)
-    assert Dispatch(timed, Away("http://127.0.0.1:9/api"), lambda: None).work() == 1
+    assert Dispatch(timed, Away(PrefectApi("http://127.0.0.1:9/api")), lambda: None).work() == 1

@@ -15,6 +15,7 @@ from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.remediation.approval import Approval
 from paramedic.store import Store, approvals
+from paramedic.transports.prefect_http import PrefectApi
 
 pytestmark = pytest.mark.real
 
@@ -67,7 +68,7 @@ def prefect() -> Iterator[Prefect]:
 
 @pytest.fixture
 def dispatch(timed: Store, prefect: Prefect) -> Dispatch:
-    return Dispatch(timed, PrefectRuns(prefect.url), lambda: None)
+    return Dispatch(timed, PrefectRuns(PrefectApi(prefect.url)), lambda: None)
 
 
 def _decided(store: Store, *, granted: bool = True) -> Approval:

@@ -265,13 +265,13 @@ class Ward:
 
     def call_prefect(self, method: str, path: str, **content: Any) -> httpx.Response:
         """One call of Prefect's API, with the login."""
-        auth = self.stack.prefect_auth
+        auth = self.stack.prefect_api.auth
         return httpx.request(method, f"{self.prefect}{path}", timeout=10, trust_env=False, auth=auth, **content)
 
     @property
     def prefect_env(self) -> dict[str, str]:
         """What Prefect's own client needs to speak to it."""
-        login = ":".join(self.stack.prefect_auth or ())
+        login = ":".join(self.stack.prefect_api.auth or ())
         return {"PREFECT_API_URL": self.prefect} | ({"PREFECT_API_AUTH_STRING": login} if login else {})
 
     def flow_runs(self, incident: Incident) -> list[dict[str, Any]]:

@@ -324,7 +324,7 @@ def test_the_embedded_prefect_has_a_login_from_the_first_start_that_every_child_
             kept = stack.settings.data / "prefect-login"
             logins.append(kept.read_text())
             assert kept.stat().st_mode & 0o777 == 0o600
-            assert stack.prefect_auth == ("paramedic", logins[-1].partition(":")[2])
+            assert stack.prefect_api.auth == ("paramedic", logins[-1].partition(":")[2])
             for name in ("prefect", "gateway", "dispatch", "watchdog", "responder"):
                 shown = stack.settings.data / "logs" / f"{name}.env"
                 _until(lambda shown=shown: shown.exists() and shown.read_text().endswith("}"))

@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
-import httpx
 import pytest
 from databases import Clock
 
@@ -15,6 +14,7 @@ from paramedic.errors import TemporaryError
 from paramedic.settings import Settings
 from paramedic.store import Store, prefect_claim
 from paramedic.store.prefect_claim import LEASE, RENEW, AnotherPrefect
+from paramedic.transports.prefect_http import PrefectApi
 from paramedic.watchdog.prefect_status import PrefectStatus
 
 OLD, NEW = "11111111-0000-4000-8000-000000000000", "22222222-0000-4000-8000-000000000000"
@@ -94,15 +94,15 @@ def prefect(value: str | None, status: int = 200) -> Iterator[tuple[str, list[st
 
 
 def test_an_installation_is_told_apart_by_what_is_made_in_it_once() -> None:
-    with prefect(None) as (url, _), httpx.Client(trust_env=False) as api:
-        assert prefect_claim.look(api, url) == ""
-        made = prefect_claim.installation(api, url)
+    with prefect(None) as (url, _), PrefectApi(url).client(seconds=5) as api:
+        assert prefect_claim.look(api) == ""
+        made = prefect_claim.installation(api)
         assert len(made) == 36
-        assert prefect_claim.installation(api, url) == prefect_claim.look(api, url) == made
-    with prefect(None, status=503) as (url, _), httpx.Client(trust_env=False) as api:
-        assert prefect_claim.look(api, url) is None
+        assert prefect_claim.installation(api) == prefect_claim.look(api) == made
+    with prefect(None, status=503) as (url, _), PrefectApi(url).client(seconds=5) as api:
+        assert prefect_claim.look(api) is None
         with pytest.raises(TemporaryError):
-            prefect_claim.installation(api, url)
+            prefect_claim.installation(api)
 
 
 def test_the_watchdog_believes_nothing_that_another_prefect_says_of_the_stores_runs(

@@ -4,7 +4,6 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -12,9 +11,9 @@ import pytest
 from certificates import own_certificate
 from endless_servers import scripted
 
-from paramedic.dispatch.prefect_runs import client as prefect_client
 from paramedic.transports import http_deadline
 from paramedic.transports.http_retry import RetryOn503
+from paramedic.transports.prefect_http import PrefectApi
 
 EVERY = 0.05
 WITHIN = 0.4
@@ -129,8 +128,9 @@ def test_the_next_call_has_a_deadline_of_its_own_and_a_proxy_of_the_environment_
             assert client.get(url).text == "ok"
 
 
-def test_prefects_client_of_dispatch_has_one() -> None:
-    with scripted(_headers) as url, prefect_client(url, auth="a:b", timeout=timedelta(seconds=WITHIN)) as client:
+@pytest.mark.parametrize("repeats_503", [False, True])
+def test_prefects_client_has_one(*, repeats_503: bool) -> None:
+    with scripted(_headers) as url, PrefectApi(url).client(seconds=WITHIN, repeats_503=repeats_503) as client:
         began = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
             client.get("/health")

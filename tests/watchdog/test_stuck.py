@@ -12,7 +12,8 @@ from mail_server import text_of
 from watchdog_harness import Kennel
 
 from paramedic.settings import Settings
-from paramedic.transports import http_deadline, prefect_http
+from paramedic.transports import prefect_http
+from paramedic.transports.prefect_http import PrefectApi
 from paramedic.watchdog import watchdog
 from paramedic.watchdog.prefect_status import PrefectStatus
 
@@ -147,8 +148,8 @@ def test_an_answer_is_prefects_only_where_it_says_what_prefect_says(
     said: tuple[str, ...], complaint: str | None
 ) -> None:
     """An address that answers is no sign of life: it may be another server, and Prefect may refuse our login or its data."""
-    with scripted(_answers(*said)) as url, http_deadline.client(seconds=5) as client:
-        found = prefect_http.complaint(client, url)
+    with scripted(_answers(*said)) as url, PrefectApi(url).client(seconds=5) as client:
+        found = prefect_http.complaint(client)
     assert (found is None) if complaint is None else complaint in str(found)
 
 
@@ -163,7 +164,8 @@ def test_a_prefect_that_drips_holds_no_look(monkeypatch: pytest.MonkeyPatch) -> 
 
     with scripted(drip) as url:
         eyes = PrefectStatus(Settings(prefect_api_url=f"{url}/api"))
-        eyes._http.timeout = 0.3
+        assert eyes._prefect is not None
+        eyes._prefect.timeout = 0.3
         began = time.monotonic()
         assert eyes.complaint() is not None
         assert eyes.state("0" * 36) is None

@@ -17,6 +17,7 @@ from paramedic.demo.world import World
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.integrations.targets import supervisord
+from paramedic.transports.local import Local
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
         assert target is not None
         for _ in range(asked.n):
             identity = _running(target)
-            supervisord.Changer(target, timedelta(seconds=30)).restart(identity, looked)
+            supervisord.Changer(target, Local(), timedelta(seconds=30)).restart(identity, looked)
     print(f"{'':22}{'median':>10}{'p99':>10}{'max':>10}   us, n={asked.n}")
     _row("last look to sent", windows)
     _row("a bare sendall", _bare(asked.n))

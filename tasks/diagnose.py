@@ -51,16 +51,10 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
 
 def _look(kind: str, target: Target) -> Evidence:
     try:
-        body = _log_tail(target) if kind == LOG_TAIL else reading.evidence(target, kind)
+        body = reading.log_tail(target) if kind == LOG_TAIL else reading.evidence(target, kind)
     except (TemporaryError, PermanentError) as error:
         body = f"could not be taken: {error}"
     return Evidence(kind, utc_now(), bounded(redact(body)))
-
-
-def _log_tail(target: Target) -> str:
-    if target.log is None:
-        raise PermanentError(f"services.yaml names no log for {target.id}")
-    return reading.tail(target.log)
 
 
 def values(run: PlaybookRun) -> list[Chart]:

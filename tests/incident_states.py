@@ -9,6 +9,7 @@ from typing import Any
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.kinds.process_target import process_identity
 from paramedic.oncall.escalation import Oncall, parse_oncall
 from paramedic.paging import Pager
 from paramedic.remediation.approval import Approval
@@ -17,7 +18,6 @@ from paramedic.store import trail as kept
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
-from paramedic.transports.local_process import process_identity
 
 Paging = Callable[..., Pager]
 

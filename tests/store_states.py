@@ -6,11 +6,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.audit.verification import Verification, verify
+from paramedic.kinds.process_target import process_identity
 from paramedic.store import Store, Tx, acts, attempts, claims, incidents, lifecycle, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
-from paramedic.transports.local_process import process_identity
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 TARGET = "web-1/tracking-api"

@@ -23,6 +23,7 @@ SINS = {
     ),
     "sources-apart": ("paramedic/sources/other.py", "import paramedic.sources.alertmanager"),
     "integrations-behind-doors": ("paramedic/paging/pager.py", "import paramedic.integrations.targets.supervisord"),
+    "targets-by-transport": ("paramedic/integrations/remedies/command.py", "import subprocess"),
     "one-hand-on-production": ("paramedic/change/guarded.py", "import paramedic.doors.changing"),
     "one-voice": ("tasks/notify.py", "import paramedic.doors.telling"),
     "tables-behind-the-store": ("paramedic/watchdog/stuck_work.py", "import paramedic.store.tables"),

@@ -18,7 +18,7 @@ OUTSIDE = (
     "paramedic.doors",
     "paramedic.integrations",
     "paramedic.sampling.measurement",
-    "paramedic.transports.local",
+    "paramedic.transports.local_command",
     "paramedic.catalog.library",
     "httpx",
     "socket",

@@ -1,10 +1,12 @@
 """What touches production. Only `tasks/act` may come through here."""
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol, cast
 
 from paramedic.doors import integration
+from paramedic.doors.transports import transport
 from paramedic.errors import PermanentError
 from paramedic.kinds.faces import TargetChanger
 from paramedic.machine.open_transaction import must_be_closed
@@ -13,7 +15,8 @@ from paramedic.remediation.target import Target
 
 def changer(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> TargetChanger:
     """What can change this target, no call longer than `total_timeout`. Raises PermanentError if nothing changes its kind."""
-    return cast("TargetChanger", integration("targets", target.kind, "Changer")(target, total_timeout))
+    changes = integration("targets", target.kind, "Changer")
+    return cast("TargetChanger", changes(target, transport(target), total_timeout))
 
 
 class Releases(Protocol):
@@ -33,7 +36,7 @@ def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -
     must_be_closed("a target is rolled back")
     from paramedic.integrations.remedies import release_folder
 
-    return release_folder.Changer(target, total_timeout)
+    return release_folder.Changer(target, transport(target), total_timeout)
 
 
 class Command(Protocol):
@@ -52,4 +55,4 @@ def command(target: Target, name: str, within: timedelta = timedelta(seconds=30)
     must_be_closed("a command is run")
     from paramedic.integrations.remedies import command as declared_command
 
-    return declared_command.Changer(target, declared, within)
+    return declared_command.Changer(target, declared, transport(target), os.environ, within)

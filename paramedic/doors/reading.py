@@ -4,14 +4,14 @@ import math
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from paramedic.doors import integration
+from paramedic.doors.transports import transport
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
 from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
-from paramedic.kinds.probing import Question, Seen
+from paramedic.kinds.probing import ProcessUse, Question, Seen
 from paramedic.kinds.registry import Room
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.release import Release
@@ -20,7 +20,6 @@ from paramedic.remediation.target import Identity, Target
 if TYPE_CHECKING:
     from paramedic.integrations.probes.tcp import Connection
     from paramedic.transports.http_probe import Probe
-    from paramedic.transports.local_process import Use
 
 
 def kind_of(target: Target) -> TargetKind:
@@ -30,7 +29,7 @@ def kind_of(target: Target) -> TargetKind:
 
 def reader(target: Target) -> TargetReader:
     """What can look at this target. Raises PermanentError if no integration reads its kind."""
-    return cast("TargetReader", integration("targets", target.kind, "Reader")(target))
+    return cast("TargetReader", integration("targets", target.kind, "Reader")(target, transport(target)))
 
 
 def running(target: Target, identity: Identity) -> bool:
@@ -54,7 +53,7 @@ def evidence(target: Target, kind: str) -> str:
         raise PermanentError(
             f"{target.id} is a {target.kind} target, and offers no {kind}: name its `log` in services.yaml"
         )
-    return gather(target)
+    return gather(target, transport(target))
 
 
 def resident_memory(target: Target, identity: Identity) -> int:
@@ -66,19 +65,19 @@ def resident_memory(target: Target, identity: Identity) -> int:
     look = getattr(kind_of(target), "resident_memory", None)
     if look is None:
         raise PermanentError(f"{target.id} is a {target.kind} target, which does not tell its memory")
-    return int(look(target, identity))
+    return int(look(target, identity, transport(target)))
 
 
-def process_use(target: Target) -> "tuple[Use, str]":
+def process_use(target: Target) -> tuple[ProcessUse, str]:
     """What the target's process uses, and which process that is, in words.
 
-    Raises TemporaryError, or PermanentError where it has none on this machine, or its kind knows none.
+    Raises TemporaryError, or PermanentError where it has none there, or its kind knows none.
     """
     must_be_closed("a target is looked at")
     look = getattr(kind_of(target), "process_use", None)
     if look is None:
         raise PermanentError(f"{target.id} is a {target.kind} target, which has no process to measure")
-    return cast("tuple[Use, str]", look(target, reader(target).identity()))
+    return cast("tuple[ProcessUse, str]", look(target, reader(target).identity(), transport(target)))
 
 
 def identity(target: Target) -> Identity:
@@ -111,7 +110,7 @@ def releases(target: Target) -> Releases:
     must_be_closed("the releases of a target are looked at")
     from paramedic.integrations.remedies import release_folder
 
-    return release_folder.Reader(target)
+    return release_folder.Reader(target, transport(target))
 
 
 def probe(url: str, timeout: timedelta) -> "Probe":
@@ -144,9 +143,9 @@ def measured(kind: str, question: Question) -> Seen:
     return numbers, str(why)
 
 
-def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
-    """The end of a log file; see `paramedic.transports.log_file`."""
+def log_tail(target: Target) -> str:
+    """The end of the target's log. Raises TemporaryError or PermanentError, where services.yaml names none too."""
     must_be_closed("a target is looked at")
-    from paramedic.transports import log_file
-
-    return log_file.tail(path, max_bytes, max_lines)
+    if target.log is None:
+        raise PermanentError(f"services.yaml names no log for {target.id}")
+    return transport(target).tail(target.log)

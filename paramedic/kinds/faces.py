@@ -12,6 +12,7 @@ from paramedic.alerts.reading import Reading
 from paramedic.kinds.message import Message
 from paramedic.kinds.metric import Metric
 from paramedic.kinds.probing import Option, Question, Seen, Written
+from paramedic.kinds.transport import Transport
 from paramedic.remediation.target import Identity, Target
 
 
@@ -54,10 +55,13 @@ class TargetChanger(Protocol):
 class TargetKind(Protocol):
     """A module of `targets`: looks at one kind of target, and changes it. Its name is the key in services.yaml and runbooks.
 
-    It may have `is_remote(words) -> bool`: whether the target is on another machine than Paramedic, where neither `releases`
-    nor `commands` reach it. It may have `resident_memory(target, identity) -> int` (bytes, for `verify: {memory_below: …}`) and
-    `process_use(target, identity)` (for `check: process`) where a target is a process of this machine
-    (`paramedic.transports.local_process` has both); they raise TemporaryError or PermanentError.
+    Whatever it asks of the target's machine (a program, a connection, a file, a process) it asks through the transport that
+    it is handed; it opens nothing on its own.
+
+    It may have `is_remote(words) -> bool`: whether the target's owner is on another machine than the transport leads to, where
+    neither `releases` nor `commands` reach it. It may have `resident_memory(target, identity, transport) -> int` (bytes, for
+    `verify: {memory_below: …}`) and `process_use(target, identity, transport)` (for `check: process`) where a target is a
+    process (`paramedic.kinds.process_target` has both); they raise TemporaryError or PermanentError.
     """
 
     #: The pydantic type of its key's value in services.yaml.
@@ -68,7 +72,7 @@ class TargetKind(Protocol):
 
     #: What a runbook may ask to see before a change, each looked at by its function: TemporaryError or PermanentError
     #: say why it cannot be had. The tail of the target's `log` is offered for every kind, and is not declared here.
-    EVIDENCE: Mapping[str, Callable[[Target], str]]
+    EVIDENCE: Mapping[str, Callable[[Target, Transport], str]]
 
     #: What its Changer can do: `restart`, or nothing.
     REMEDIES: Collection[str]
@@ -90,11 +94,11 @@ class TargetKind(Protocol):
         """Whether another instance of the target is there now than before; not where there is none now."""
 
     @staticmethod
-    def Reader(target: Target) -> TargetReader:  # noqa: N802 - a class of the module
+    def Reader(target: Target, transport: Transport) -> TargetReader:  # noqa: N802 - a class of the module
         """What looks at this target."""
 
     @staticmethod
-    def Changer(target: Target, total_timeout: timedelta) -> TargetChanger:  # noqa: N802 - a class of the module
+    def Changer(target: Target, transport: Transport, total_timeout: timedelta) -> TargetChanger:  # noqa: N802 - as above
         """What changes this target, no call longer than `total_timeout`."""
 
 

@@ -1,32 +1,17 @@
 """The processes of this machine, as the kernel tells them."""
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 import psutil
 
 from paramedic.errors import PermanentError
-from paramedic.remediation.target import Identity, Target
+from paramedic.kinds.transport import ProcessRow
 from paramedic.text.sanitize import one_line
 
 CMDLINE_LIMIT = 500  # characters
 ROWS_LIMIT = 200  # a fork bomb is told by its first rows
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessRow:
-    """One process as it was seen."""
-
-    pid: int
-    ppid: int
-    name: str
-    cmdline: str  # data: control characters are escaped, and it is cut
-    rss: int  # bytes
-    cpu_percent: float  # of one core
-    started_at: float  # seconds since the epoch
-    status: str
 
 
 def resident_memory(pid: int) -> int:
@@ -89,71 +74,24 @@ def alive(pid: int, started_at: float) -> bool:
         return False
 
 
-def process_identity(
-    pid: int | None, started_at: float | None, state: str, *, invocation: str | None = None
-) -> Identity:
-    """An instance that is a process: None where none is running, or nobody says when it began (seconds since the epoch).
+class LocalProcesses:
+    """The processes of this machine, as a transport offers them."""
 
-    `invocation`: the owner's own name of the instance.
-    """
-    more = {} if invocation is None else {"invocation": invocation}
-    return Identity(state, {"pid": pid, "started_at": started_at, **more})
+    def memory(self, pid: int) -> int:
+        """Bytes of memory that it holds."""
+        return resident_memory(pid)
 
+    def use(self, pid: int) -> Use:
+        """What it uses now."""
+        return used(pid)
 
-def process_of(identity: Identity) -> tuple[int | None, float | None]:
-    """The process that `process_identity` was given: its pid, and when it began."""
-    pid, started_at = identity.instance.get("pid"), identity.instance.get("started_at")
-    return None if pid is None else int(pid), None if started_at is None else float(started_at)
+    def tree(self, pid: int) -> list[ProcessRow]:
+        """It and its descendants."""
+        return tree(pid)
 
-
-def has_process(identity: Identity) -> bool:
-    """Whether there is a process."""
-    return process_of(identity)[0] is not None
-
-
-def restarted(before: Identity, now: Identity) -> bool:
-    """Whether another process is there now than before; not where there is none now."""
-    return has_process(now) and process_of(now) != process_of(before)
-
-
-def evidence(identity: Callable[[Target], Identity]) -> Mapping[str, Callable[[Target], str]]:
-    """The kinds of evidence that the process of a target on this machine gives; `identity` asks the target's owner for it."""
-
-    def process_tree(target: Target) -> str:
-        rows = tree(_running_pid(identity(target), target))
-        lines = [f"{'pid':>8} {'parent':>8} {'resident B':>14} {'cpu %':>6}  command"]
-        lines += [f"{row.pid:>8} {row.ppid:>8} {row.rss:>14,} {row.cpu_percent:>6.1f}  {row.cmdline}" for row in rows]
-        return "\n".join(lines)
-
-    def memory(target: Target) -> str:
-        pid = _running_pid(identity(target), target)
-        return f"process {pid} holds {resident_memory(pid):,} B of resident memory"
-
-    return {"process-tree": process_tree, "memory": memory}
-
-
-def memory_of(target: Target, identity: Identity) -> int:
-    """Bytes of memory that the target's process holds now. Raises PermanentError if it is gone or may not be read."""
-    return resident_memory(_running_pid(identity, target))
-
-
-def use_of(target: Target, identity: Identity) -> tuple[Use, str]:
-    """What the target's process uses, and which process that is, in words.
-
-    Raises PermanentError if there is none on this machine: the pid may be that of another machine's process.
-    """
-    pid = _running_pid(identity, target)
-    started_at = identity.instance["started_at"]
-    if started_at is not None and not alive(pid, float(started_at)):
-        raise PermanentError(f"process {pid} of {target.id} is none of this machine")
-    return used(pid), f"process {pid}"
-
-
-def _running_pid(identity: Identity, target: Target) -> int:
-    pid = identity.instance["pid"]
-    if pid is None:
-        raise PermanentError(f"no process of {target.id} is running: {identity.state}")
-    return int(pid)
+    def alive(self, pid: int, started_at: float) -> bool:
+        """Whether it still runs."""
+        return alive(pid, started_at)
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -20,13 +20,13 @@ from paramedic.change import claim_keeper, exclusive, guarded
 from paramedic.change.guarded import Intent
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
+from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.remedy import RESTART, Remedy
 from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, Tx, acts, attempts, lifecycle, trail
 from paramedic.store.acts import Act
 from paramedic.store.runbook_versions import Plan
-from paramedic.transports.local_process import process_identity
 
 RUNBOOK = """\
 ---

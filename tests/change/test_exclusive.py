@@ -10,10 +10,10 @@ from paramedic.change import exclusive
 from paramedic.change.exclusive import AlreadyActed, happened
 from paramedic.change.run import Cancelled, GivenUp
 from paramedic.errors import OutcomeUnknown, Refused, TemporaryError
+from paramedic.kinds.process_target import process_identity
 from paramedic.store import Store, acts, attempts, claims, lifecycle
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
-from paramedic.transports.local_process import process_identity
 
 
 def _another_has_it(store: Store) -> Claim:

@@ -13,11 +13,11 @@ from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.kinds.process_target import process_identity
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Sight
 from paramedic.remediation.target import Identity
 from paramedic.store import Store, lifecycle, mass_failure
-from paramedic.transports.local_process import process_identity
 
 __all__ = ["at_work", "service"]
 

@@ -15,13 +15,13 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.catalog.library import read_folder
 from paramedic.cli import main
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.kinds.process_target import process_identity
 from paramedic.settings import Settings
 from paramedic.store import Store, acts, attempts, claims, lifecycle, pauses
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.migrations import migrate
 from paramedic.store.runbook_versions import Plan
-from paramedic.transports.local_process import process_identity
 
 ROOT = Path(__file__).parents[2]
 PARAMEDIC = Path(sys.executable).parent / "paramedic"

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -12,9 +13,9 @@ import pytest
 from paramedic.doors import changing, integration, reading, telling
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
+from paramedic.kinds.process_target import process_identity
 from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
-from paramedic.transports.local_process import process_identity
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,7 +74,8 @@ def test_the_reading_door_passes_looks_at_this_machine_on(tmp_path: Path) -> Non
     import os
 
     (tmp_path / "log").write_text("here\n")
-    assert reading.tail(tmp_path / "log") == "here\n"
+    logs = replace(target("supervisord"), log=str(tmp_path / "log"))
+    assert reading.log_tail(logs) == "here\n"
     me = process_identity(os.getpid(), None, "RUNNING")
     assert reading.resident_memory(target("supervisord"), me) > 1_000_000
     assert not reading.probe("http://127.0.0.1:1/", timedelta(seconds=1)).ok

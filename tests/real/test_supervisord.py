@@ -20,8 +20,9 @@ import pytest
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.integrations.targets import supervisord as integration
 from paramedic.integrations.targets.supervisord import Changer, Reader
+from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.target import Identity, Target
-from paramedic.transports.local_process import process_identity
+from paramedic.transports.local import Local
 
 pytestmark = pytest.mark.real
 
@@ -91,7 +92,7 @@ class Supervised:
         return Target(f"here/{name}", "tracking", "here", "supervisord", name, address or f"unix://{self.folder}/s")
 
     def identity(self, name: str = "app") -> Identity:
-        return Reader(self.target(name)).identity()
+        return Reader(self.target(name), Local()).identity()
 
     def starts(self, name: str = "app") -> int:
         try:
@@ -139,7 +140,7 @@ def agree() -> None:
 
 def test_a_restart_begins_a_new_life_and_says_which(supervised: Supervised) -> None:
     before = supervised.identity()
-    after = Changer(supervised.target()).restart(before, agree)
+    after = Changer(supervised.target(), Local()).restart(before, agree)
     assert after == supervised.identity()
     assert after.state == "RUNNING"
     assert after.instance["pid"] not in (None, before.instance["pid"])
@@ -155,7 +156,7 @@ def test_another_life_than_the_judged_one_is_not_touched(supervised: Supervised)
         process_identity(None, None, "STOPPED"),
     ):
         with pytest.raises(Refused, match="no longer the one that was judged"):
-            Changer(supervised.target()).restart(judged, lambda: looked.append(1))
+            Changer(supervised.target(), Local()).restart(judged, lambda: looked.append(1))
     assert supervised.identity() == now
     assert supervised.starts() == 1
     assert not looked
@@ -168,7 +169,7 @@ def test_a_no_at_the_last_look_sends_nothing_and_leaves_no_process(supervised: S
         raise Refused("the claim is gone")
 
     with pytest.raises(Refused, match="the claim is gone"):
-        Changer(supervised.target()).restart(before, too_late)
+        Changer(supervised.target(), Local()).restart(before, too_late)
     assert supervised.identity() == before
     assert supervised.starts() == 1
     psutil.wait_procs([child for child in psutil.Process().children() if child not in mine], timeout=5)
@@ -178,7 +179,7 @@ def test_a_no_at_the_last_look_sends_nothing_and_leaves_no_process(supervised: S
 def test_a_deadline_that_passed_during_the_last_look_sends_nothing(supervised: Supervised) -> None:
     before = supervised.identity()
     with pytest.raises(Refused, match="over before it was sent"):
-        Changer(supervised.target(), timedelta(seconds=1)).restart(before, lambda: time.sleep(1.1))
+        Changer(supervised.target(), Local(), timedelta(seconds=1)).restart(before, lambda: time.sleep(1.1))
     assert supervised.identity() == before
     assert supervised.starts() == 1
 
@@ -190,10 +191,11 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(supervi
         import os, signal
         from paramedic.integrations.targets import supervisord
         from paramedic.remediation.target import Target
+        from paramedic.transports.local import Local
         whom = 0 if {group} else os.getpid()  # 0 is the whole process group
         supervisord.kill_point = lambda *_: os.kill(whom, signal.SIGKILL)
         target = Target("here/app", "tracking", "here", "supervisord", "app", "unix://{supervised.folder}/s")
-        supervisord.Changer(target).restart(supervisord.Reader(target).identity(), lambda: None)
+        supervisord.Changer(target, Local()).restart(supervisord.Reader(target, Local()).identity(), lambda: None)
     """)
     environment = {**os.environ, "MARK": mark}
     client = subprocess.run([sys.executable, "-c", dying], env=environment, start_new_session=True, check=False)
@@ -212,9 +214,10 @@ def test_a_client_that_dies_before_sending_leaves_nothing_behind(supervised: Sup
         import os, signal
         from paramedic.integrations.targets import supervisord
         from paramedic.remediation.target import Target
+        from paramedic.transports.local import Local
         target = Target("here/app", "tracking", "here", "supervisord", "app", "unix://{supervised.folder}/s")
-        expected = supervisord.Reader(target).identity()
-        supervisord.Changer(target).restart(expected, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        expected = supervisord.Reader(target, Local()).identity()
+        supervisord.Changer(target, Local()).restart(expected, lambda: os.kill(os.getpid(), signal.SIGKILL))
     """)
     client = subprocess.run([sys.executable, "-c", dying], env={**os.environ, "MARK": mark}, check=False)
     assert client.returncode == -signal.SIGKILL
@@ -234,7 +237,7 @@ def _marked(process: psutil.Process, mark: str) -> bool:
 def test_a_stopped_program_is_started(supervised: Supervised) -> None:
     before = supervised.identity("stopped")
     assert before == process_identity(None, None, "STOPPED")
-    after = Changer(supervised.target("stopped")).restart(before, agree)
+    after = Changer(supervised.target("stopped"), Local()).restart(before, agree)
     assert after.state == "RUNNING"
     assert supervised.starts("stopped") == 1
 
@@ -242,7 +245,7 @@ def test_a_stopped_program_is_started(supervised: Supervised) -> None:
 def test_a_program_in_fatal_is_started(supervised: Supervised) -> None:
     before = supervised.comes_to("FATAL", "broken-for-good")
     (supervised.folder / "mended").touch()
-    after = Changer(supervised.target("broken-for-good")).restart(before, agree)
+    after = Changer(supervised.target("broken-for-good"), Local()).restart(before, agree)
     assert after.state == "RUNNING"
     assert supervised.starts("broken-for-good") == 2
 
@@ -253,7 +256,7 @@ def test_a_program_in_backoff_is_started_once(supervised: Supervised) -> None:
         starts = supervised.starts("broken-and-tried")
         (supervised.folder / "mended").touch()
         try:
-            after = Changer(supervised.target("broken-and-tried")).restart(before, agree)
+            after = Changer(supervised.target("broken-and-tried"), Local()).restart(before, agree)
             break
         except Refused:  # supervisord's own next try came in between
             (supervised.folder / "mended").unlink()
@@ -267,7 +270,7 @@ def test_a_program_that_does_not_stay_up_is_useless_to_restart_and_says_its_stat
         PermanentError,
         match=r"did not start here/broken-for-good: (SPAWN_ERROR|ABNORMAL_TERMINATION).* (BACKOFF|EXITED|FATAL) now",
     ):
-        Changer(supervised.target("broken-for-good")).restart(before, agree)
+        Changer(supervised.target("broken-for-good"), Local()).restart(before, agree)
     assert supervised.starts("broken-for-good") == 2
 
 
@@ -279,7 +282,7 @@ def test_a_program_that_somebody_is_stopping_is_left_to_them(supervised: Supervi
     stopping = supervised.comes_to("STOPPING")
     assert stopping.instance["pid"] == running.instance["pid"]
     with pytest.raises(Refused, match="somebody else is stopping"):
-        Changer(supervised.target()).restart(running, agree)
+        Changer(supervised.target(), Local()).restart(running, agree)
     line.close()
     supervised.comes_to("STOPPED")
     assert supervised.starts() == 1
@@ -289,14 +292,14 @@ def test_an_unknown_program_is_useless(supervised: Supervised) -> None:
     with pytest.raises(PermanentError, match="BAD_NAME: no-such"):
         supervised.identity("no-such")
     with pytest.raises(PermanentError, match="BAD_NAME"):
-        Changer(supervised.target("app:*")).restart(supervised.identity(), agree)
+        Changer(supervised.target("app:*"), Local()).restart(supervised.identity(), agree)
     assert supervised.starts() == 1
 
 
 def test_a_supervisord_that_is_gone_may_come_back(supervised: Supervised) -> None:
     before = supervised.identity()
     supervised.end()
-    for change in (supervised.identity, lambda: Changer(supervised.target()).restart(before, agree)):
+    for change in (supervised.identity, lambda: Changer(supervised.target(), Local()).restart(before, agree)):
         with pytest.raises(TemporaryError, match="is not there"):
             change()
     assert supervised.starts() == 1
@@ -306,7 +309,7 @@ def test_a_supervisord_that_hangs_is_asked_no_longer_than_the_time_out(supervise
     supervised.process.send_signal(signal.SIGSTOP)
     begun = time.monotonic()
     with pytest.raises(TemporaryError, match="did not answer"):
-        Reader(supervised.target(), timedelta(seconds=0.3)).identity()
+        Reader(supervised.target(), Local(), timedelta(seconds=0.3)).identity()
     assert time.monotonic() - begun < 2
 
 
@@ -323,7 +326,7 @@ def test_no_answer_after_the_send_is_unknown_and_the_restart_is_not_cut_in_half(
     monkeypatch.setattr(integration, "kill_point", freeze)
     with pytest.raises(OutcomeUnknown, match="its outcome is open"):
         # Short of the half second that stopping takes, so that the stop may have begun before supervisord froze.
-        Changer(supervised.target(), timedelta(seconds=0.4)).restart(before, agree)
+        Changer(supervised.target(), Local(), timedelta(seconds=0.4)).restart(before, agree)
     assert sent == [("act_sent", "here/app")]
     supervised.process.send_signal(signal.SIGCONT)
     supervised.comes_to("RUNNING", but=before.instance["pid"])
@@ -340,7 +343,7 @@ def test_an_answer_that_came_while_we_were_stopped_is_read_though_the_time_is_ov
         time.sleep(1.5)  # supervisord looks at least once a second whether it can answer
 
     monkeypatch.setattr(integration, "kill_point", stand_still)
-    after = Changer(supervised.target(), timedelta(seconds=1)).restart(before, agree)
+    after = Changer(supervised.target(), Local(), timedelta(seconds=1)).restart(before, agree)
     assert after == supervised.identity()
 
 
@@ -349,22 +352,22 @@ def test_a_supervisord_that_dies_after_the_send_is_unknown(
 ) -> None:
     monkeypatch.setattr(integration, "kill_point", lambda *_: supervised.end())
     with pytest.raises(OutcomeUnknown):
-        Changer(supervised.target(), timedelta(seconds=5)).restart(supervised.identity(), agree)
+        Changer(supervised.target(), Local(), timedelta(seconds=5)).restart(supervised.identity(), agree)
 
 
 def test_by_http_a_login_is_needed_and_taken_from_the_address(supervised: Supervised) -> None:
     good = supervised.target(address=f"http://look:p%40ss@127.0.0.1:{supervised.port}")
-    before = Reader(good).identity()
+    before = Reader(good, Local()).identity()
     assert before == supervised.identity()
-    assert Changer(good).restart(before, agree).instance["pid"] != before.instance["pid"]
+    assert Changer(good, Local()).restart(before, agree).instance["pid"] != before.instance["pid"]
     for address in (f"http://127.0.0.1:{supervised.port}", f"http://look:wrong@127.0.0.1:{supervised.port}"):
         with pytest.raises(PermanentError, match="answered 401") as refusal:
-            Reader(supervised.target(address=address)).identity()
+            Reader(supervised.target(address=address), Local()).identity()
         assert "wrong" not in str(refusal.value)
 
 
 def test_all_programs_are_told_by_their_full_name(supervised: Supervised) -> None:
-    told = Reader(supervised.target()).processes()
+    told = Reader(supervised.target(), Local()).processes()
     assert set(told) == {"app:app", "stopped:stopped", "broken-for-good:broken-for-good"} | {
         "broken-and-tried:broken-and-tried"
     }

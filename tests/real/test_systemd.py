@@ -24,10 +24,11 @@ from paramedic.doors import reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.integrations.targets import systemd as integration
 from paramedic.integrations.targets.systemd import Changer, Reader
+from paramedic.kinds.process_target import process_identity
 from paramedic.machine.clock import boottime
 from paramedic.remediation.target import Identity, Target
-from paramedic.transports import local
-from paramedic.transports.local_process import process_identity
+from paramedic.transports import local_command
+from paramedic.transports.local import Local
 
 pytestmark = pytest.mark.real
 
@@ -65,10 +66,10 @@ class Units:
             return 0
 
     def identity(self, of: Target) -> Identity:
-        return Reader(of, timedelta(seconds=60), via=self.via).identity()
+        return Reader(of, Local(self.via), timedelta(seconds=60)).identity()
 
     def changer(self, of: Target, within: timedelta = timedelta(seconds=60)) -> Changer:
-        return Changer(of, within, via=self.via)
+        return Changer(of, Local(self.via), within)
 
     def comes_to(self, of: Target, well: Callable[[Identity], bool]) -> Identity:
         until = time.monotonic() + 60
@@ -306,7 +307,7 @@ def test_a_job_that_hangs_is_unknown_and_goes_on(units: Units, monkeypatch: pyte
 
     def once_it_stops(*_: str) -> None:
         units.comes_to(app, lambda seen: seen.state.startswith("deactivating/"))
-        later(monkeypatch, local)
+        later(monkeypatch, local_command)
 
     monkeypatch.setattr(integration, "kill_point", once_it_stops)
     with pytest.raises(OutcomeUnknown, match="has not ended it after 1m"):
@@ -351,15 +352,16 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(units: 
         from datetime import timedelta
         from paramedic.integrations.targets import systemd
         from paramedic.remediation.target import Target
+        from paramedic.transports.local import Local
         def die(*_):
-            reader = systemd.Reader(target, timedelta(seconds=60), via={units.via!r})
+            reader = systemd.Reader(target, Local({units.via!r}), timedelta(seconds=60))
             while reader.identity().state == "active/running":
                 time.sleep(0.01)
             os.kill(0 if {group} else os.getpid(), signal.SIGKILL)  # 0 is the whole process group
         systemd.kill_point = die
         target = Target("elsewhere/{app.name}", "tracking", "elsewhere", "systemd", "{app.name}", "")
-        reader = systemd.Reader(target, timedelta(seconds=60), via={units.via!r})
-        systemd.Changer(target, timedelta(seconds=60), via={units.via!r}).restart(reader.identity(), lambda: None)
+        reader = systemd.Reader(target, Local({units.via!r}), timedelta(seconds=60))
+        systemd.Changer(target, Local({units.via!r}), timedelta(seconds=60)).restart(reader.identity(), lambda: None)
     """)
     client = subprocess.run([sys.executable, "-c", dying], start_new_session=True, check=False)
     assert client.returncode == -signal.SIGKILL
@@ -413,10 +415,10 @@ def test_another_name_of_a_unit_is_no_second_target(units: Units) -> None:
 def test_who_has_no_right_is_told_so_and_nothing_is_done(units: Units) -> None:
     app = units.running("rights")
     nobody = (*units.via, *NOBODY)
-    before = Reader(app, timedelta(seconds=60), via=nobody).identity()  # looking is free
+    before = Reader(app, Local(nobody), timedelta(seconds=60)).identity()  # looking is free
     assert before == units.identity(app)
     with pytest.raises(PermanentError, match=r"did not restart .*(Access denied|authentication required)"):
-        Changer(app, timedelta(seconds=60), via=nobody).restart(before, agree)
+        Changer(app, Local(nobody), timedelta(seconds=60)).restart(before, agree)
     assert units.identity(app) == before
     assert units.starts("rights") == 1
 
@@ -432,10 +434,10 @@ def test_the_polkit_rule_in_the_docs_gives_the_right_to_restart_one_unit_and_not
         nobody = (*running.via, *NOBODY)
         named, other = units.running("tracking-api"), units.running("other")
         assert integration.running(
-            Changer(named, timedelta(seconds=60), via=nobody).restart(units.identity(named), agree)
+            Changer(named, Local(nobody), timedelta(seconds=60)).restart(units.identity(named), agree)
         )
         with pytest.raises(PermanentError, match="authentication required"):
-            Changer(other, timedelta(seconds=60), via=nobody).restart(units.identity(other), agree)
+            Changer(other, Local(nobody), timedelta(seconds=60)).restart(units.identity(other), agree)
         stop = running.run(*NOBODY, "systemctl", "stop", "--no-ask-password", named.name)
         assert "authentication required" in stop.stderr
         assert (units.starts("tracking-api"), units.starts("other")) == (2, 1)
@@ -447,10 +449,10 @@ def test_a_systemd_that_hangs_is_asked_no_longer_than_the_time_out(units: Units)
     os.kill(units.systemd.pid, signal.SIGSTOP)
     try:
         with pytest.raises(TemporaryError, match="did not answer about elsewhere/frozen.service in 300ms"):
-            Reader(app, timedelta(seconds=0.3), via=units.via).identity()
+            Reader(app, Local(units.via), timedelta(seconds=0.3)).identity()
         looked = []
         with pytest.raises(TemporaryError):
-            Changer(app, timedelta(seconds=0.3), via=units.via).restart(before, lambda: looked.append(1))
+            Changer(app, Local(units.via), timedelta(seconds=0.3)).restart(before, lambda: looked.append(1))
         assert not looked
     finally:
         os.kill(units.systemd.pid, signal.SIGCONT)
@@ -460,7 +462,7 @@ def test_a_systemd_that_hangs_is_asked_no_longer_than_the_time_out(units: Units)
 def test_the_journal_is_told_with_its_end_and_nothing_that_moves_a_terminal(units: Units) -> None:
     count = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; done"
     app = units.running("talks", start=f"{count}; printf 'red \\033[31m\\n'; echo the end; exec sleep infinity")
-    reader = Reader(app, timedelta(seconds=60), via=units.via)
+    reader = Reader(app, Local(units.via), timedelta(seconds=60))
     until = time.monotonic() + 60
     while "the end" not in (told := reader.journal(lines=20)):
         assert time.monotonic() < until, told
@@ -478,7 +480,7 @@ def test_a_journal_without_end_is_kept_within_bounds(units: Units) -> None:
         "floods",
         start=f"i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo $i {'x' * 500}; done; echo last; exec sleep infinity",
     )
-    reader = Reader(app, timedelta(seconds=60), via=units.via)
+    reader = Reader(app, Local(units.via), timedelta(seconds=60))
     until = time.monotonic() + 60
     while not (told := reader.journal(lines=1000)).endswith("last\n"):
         assert time.monotonic() < until
@@ -489,17 +491,17 @@ def test_a_journal_without_end_is_kept_within_bounds(units: Units) -> None:
 
 def test_a_unit_that_never_spoke_has_no_line(units: Units) -> None:
     app = units.make("silent")
-    assert "no line of silent.service" in Reader(app, timedelta(seconds=60), via=units.via).journal()
+    assert "no line of silent.service" in Reader(app, Local(units.via), timedelta(seconds=60)).journal()
 
 
 def test_a_unit_of_another_machine_is_never_taken_for_one_of_this() -> None:
     app = target("app.service", host="no-such-host")
-    for ask in (Reader(app).identity, Reader(app).journal, lambda: reading.evidence(app, "journal")):
+    for ask in (Reader(app, Local()).identity, Reader(app, Local()).journal, lambda: reading.evidence(app, "journal")):
         with pytest.raises(PermanentError, match=f"unit of no-such-host, and this machine is {socket.gethostname()}"):
             ask()
     looked = []
     with pytest.raises(PermanentError, match="only units here"):
-        Changer(app).restart(process_identity(1, 1.0, "active/running"), lambda: looked.append(1))
+        Changer(app, Local()).restart(process_identity(1, 1.0, "active/running"), lambda: looked.append(1))
     assert not looked
 
 
@@ -507,10 +509,10 @@ def test_a_unit_of_another_machine_is_never_taken_for_one_of_this() -> None:
 def test_a_machine_without_systemd_says_so(require: Callable[[str], str]) -> None:
     require("systemctl")
     with pytest.raises(PermanentError, match="not been booted with systemd"):
-        Reader(target("app.service", host=socket.gethostname())).identity()
+        Reader(target("app.service", host=socket.gethostname()), Local()).identity()
 
 
 def test_a_machine_without_systemctl_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PermanentError, match="no program"):
-        Reader(target("app.service", host="localhost")).identity()
+        Reader(target("app.service", host="localhost"), Local()).identity()

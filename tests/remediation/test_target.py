@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from paramedic.doors import reading
+from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import life
 from paramedic.remediation.target import Identity, Target
-from paramedic.transports.local_process import process_identity
 
 
 def running(kind: str, identity: Identity) -> bool:

@@ -13,9 +13,9 @@ from fake_service import Service, service, target
 from paramedic.checks.check import Check, CheckSpec, Sample, check_spec
 from paramedic.doors import reading
 from paramedic.integrations.probes import host
+from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.target import Identity
 from paramedic.sampling import measurement
-from paramedic.transports.local_process import process_identity
 
 __all__ = ["service"]
 

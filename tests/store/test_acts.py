@@ -12,13 +12,13 @@ from sqlalchemy.exc import IntegrityError
 from store_states import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended, look_at_the_trail, told, working
 
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.guardrail import Refusal
 from paramedic.store import Store, StoreUnavailable, acts, attempts, claims, lifecycle, pauses, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
 from paramedic.store.tables import incidents as incident_rows
-from paramedic.transports.local_process import process_identity
 
 HOUR = timedelta(hours=1)
 

@@ -13,6 +13,7 @@ from store_states import LEASE, look_at_the_trail, told
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.target import Identity
@@ -30,7 +31,6 @@ from paramedic.store import (
 )
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
-from paramedic.transports.local_process import process_identity
 
 ASKS = Limits("act", None, None, asks_from=Severity.WARNING)
 LIFE = process_identity(4711, 1.0, "RUNNING")

@@ -16,12 +16,12 @@ from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import CannotSee, PermanentError, TemporaryError
+from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
 from paramedic.store import Store, lifecycle, trail
 from paramedic.store.runbook_versions import Plan
-from paramedic.transports.local_process import process_identity
 from tasks import detect, verify
 from tasks.current_run import working_on
 from tasks.detect import still_failing

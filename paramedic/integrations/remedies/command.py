@@ -1,16 +1,15 @@
-"""Your own command: a program and its arguments as services.yaml declares them, on this machine, without a shell."""
+"""Your own command: a program and its arguments as services.yaml declares them, on the target's machine, without a shell."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
+from paramedic.kinds.transport import OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Command, Target
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
-from paramedic.transports.local import LocalCommand, OutOfTime, located
 
 #: So much of what the command said is in the words of an error.
 _WORDS = 1_000
@@ -22,11 +21,20 @@ _KILLED = (137, -9)
 
 
 class Changer:
-    """Runs one declared command of a target."""
+    """Runs one declared command of a target. `variables`: those of Paramedic, of which it gets what is declared."""
 
-    def __init__(self, target: Target, command: Command, total_timeout: timedelta = timedelta(seconds=30)) -> None:
+    def __init__(
+        self,
+        target: Target,
+        command: Command,
+        transport: Transport,
+        variables: Mapping[str, str],
+        total_timeout: timedelta = timedelta(seconds=30),
+    ) -> None:
         self._target = target
         self._command = command
+        self._transport = transport
+        self._variables = variables
         self._within = min(command.timeout, total_timeout)
         self._over = f"was ended after {spoken(self._within)}, and what it did by then is open"
 
@@ -34,17 +42,17 @@ class Changer:
         """Run the command once, to its end: exit code 0 within its time-out, or within `total_timeout` if that is shorter.
 
         `last_look` is called once everything is ready, and its exception stops it: only the start of the command
-        follows. The command goes on if this process dies, and is ended after its time by a guard (coreutils' timeout).
+        follows. The command goes on if this process dies, and is ended after its time by a guard on its machine.
 
         Nothing ran if it raises Refused or TemporaryError. PermanentError: the command failed, or cannot be run at all; the words
-        tell. Unknown: its time was over and its process group was ended, wherever it had come to.
+        tell. OutcomeUnknown: its time was over and its process group was ended, wherever it had come to.
         """
         command, name = self._command, f"the command {self._command.name} of {self._target.id}"
         environment = {one: self._variable(one) for one in command.environment}
         deadline = boottime() + self._within.total_seconds()
-        guard = ("timeout", "--signal=KILL", str(self._within.total_seconds() + _GUARD_SECONDS))
-        guarded = (*guard, located(command.run[0]), *command.run[1:])
-        with LocalCommand(guarded, cwd=command.cwd, environment=environment) as program:
+        guard = self._within + timedelta(seconds=_GUARD_SECONDS)
+        ready = self._transport.command(command.run, cwd=command.cwd, environment=environment, killed_after=guard)
+        with ready as program:
             last_look()
             if boottime() >= deadline:
                 raise Refused(f"the {spoken(self._within)} for {name} were over before it was started")
@@ -60,7 +68,7 @@ class Changer:
             raise PermanentError(f"{name} ended with {ended.code}: {_said(ended.errors or ended.output)}")
 
     def _variable(self, name: str) -> str:
-        value = os.environ.get(name)
+        value = self._variables.get(name)
         if value is None:
             raise PermanentError(
                 f"the command {self._command.name} of {self._target.id} needs {name}, which is not set here"

@@ -1,25 +1,22 @@
-"""Releases as folders of this machine behind a symlink: FOLDER/releases/ID, FOLDER/current and FOLDER/releases.log.
+"""Releases as folders of the target's machine behind a symlink: FOLDER/releases/ID, FOLDER/current and FOLDER/releases.log.
 
 releases.log is one JSON object a line, written by deployments and by roll-backs: the order of its lines is the order of
 events. docs/targets.md tells what each line means to whoever writes a deploy script.
 """
 
 import contextlib
-import errno
-import fcntl
 import json
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
+from paramedic.kinds.transport import Folder, LockedFile, Transport
 from paramedic.machine.clock import boottime, iso, spoken, utc_now
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.release import Release
@@ -61,8 +58,9 @@ class _Past:
 class Reader:
     """Looks at the releases of one target."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, transport: Transport) -> None:
         self._target = target
+        self._transport = transport
 
     def current(self) -> Release:
         """The release that `current` points at.
@@ -70,18 +68,18 @@ class Reader:
         Raises PermanentError if the folder is not what docs/targets.md says: no folder, no symlink, one that leads elsewhere or
         to nothing, a log that cannot be read. A release that the log does not know is one nobody has said anything of.
         """
-        with _opened(self._target) as folder:
+        with _opened(self._target, self._transport) as folder:
             return _current(self._target, folder, _past(self._target, folder))
 
     def before(self) -> Release:
         """The last release that was seen healthy before the current one. Raises Refused, or PermanentError as `current` does."""
-        with _opened(self._target) as folder:
+        with _opened(self._target, self._transport) as folder:
             past = _past(self._target, folder)
             return _before(self._target, folder, past, _current(self._target, folder, past))
 
     def all(self) -> list[Release]:
         """Every release that lies there, the last deployed first, those last of which the log knows no deployment."""
-        with _opened(self._target) as folder:
+        with _opened(self._target, self._transport) as folder:
             past = _past(self._target, folder)
             names = [name for name in _names(self._target, folder) if re.fullmatch(_ID, name)]
             known = [past.releases.get(name, _unknown(name)) for name in names if _lies(folder, name) is None]
@@ -93,8 +91,9 @@ class Reader:
 class Changer:
     """Moves `current` back."""
 
-    def __init__(self, target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> None:
+    def __init__(self, target: Target, transport: Transport, total_timeout: timedelta = timedelta(seconds=30)) -> None:
         self._target = target
+        self._transport = transport
         self._total = total_timeout
 
     def roll_back(self, expected: str, last_look: Callable[[], None], *, approved: bool) -> str:
@@ -109,7 +108,7 @@ class Changer:
         TemporaryError and PermanentError: nothing was changed either. OutcomeUnknown: it was, and is perhaps not on the disk yet.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
-        with _opened(target) as folder, _locked(target, folder) as log:
+        with _opened(target, self._transport) as folder, _locked(target, folder) as log:
             past = _past(target, folder)
             now = _current(target, folder, past)
             if now.id != expected:
@@ -132,37 +131,26 @@ class Changer:
             return before.id
 
 
-def _move(target: Target, folder: int, log: int, said: dict[str, str]) -> None:
+def _move(target: Target, folder: Folder, log: LockedFile, said: dict[str, str]) -> None:
     """The line first: should the rename not follow, the log and `current` disagree, and nothing goes back by itself."""
-    size = os.fstat(log).st_size
     try:
-        _append(log, json.dumps(said).encode() + b"\n")
+        log.append(json.dumps(said).encode() + b"\n")
         try:
-            os.rename(_BESIDE, "current", src_dir_fd=folder, dst_dir_fd=folder)
+            folder.rename(_BESIDE, "current")
         except OSError:
-            os.ftruncate(log, size)
+            log.take_back()
             raise
     except OSError as error:
         raise TemporaryError(f"{target.id} could not be rolled back: {error.strerror}") from error
     kill_point("act_sent", target.id)
     try:
-        os.fsync(log)
-        os.fsync(folder)
+        log.sync()
+        folder.sync()
     except OSError as error:
         raise OutcomeUnknown(f"{target.id} was rolled back, and the disk does not confirm it: {error}") from error
 
 
-def _append(log: int, line: bytes) -> None:
-    """A whole line or none. Raises OSError."""
-    size = os.fstat(log).st_size
-    if size and os.pread(log, 1, size - 1) != b"\n":
-        line = b"\n" + line
-    if os.write(log, line) != len(line):
-        os.ftruncate(log, size)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _judged(target: Target, folder: int, past: _Past, now: Release, *, approved: bool) -> Release:
+def _judged(target: Target, folder: Folder, past: _Past, now: Release, *, approved: bool) -> Release:
     """The release to go back to. Raises Refused."""
     by_hand = f"look at {target.releases}/{LOG}, then move `current` by hand and say so there"
     if not past.moves or past.moves[-1] != now.id:
@@ -186,7 +174,7 @@ def _judged(target: Target, folder: int, past: _Past, now: Release, *, approved:
     return before
 
 
-def _before(target: Target, folder: int, past: _Past, now: Release) -> Release:
+def _before(target: Target, folder: Folder, past: _Past, now: Release) -> Release:
     """Raises Refused if nothing healthy lies there, or what should is not a plain folder of `releases`."""
     until = _last(past, now.id) if now.id in past.moves else len(past.moves)
     for name in dict.fromkeys(reversed(past.moves[:until])):
@@ -207,7 +195,7 @@ def _last(past: _Past, name: str) -> int:
     return len(past.moves) - 1 - past.moves[::-1].index(name)
 
 
-def _past(target: Target, folder: int) -> _Past:
+def _past(target: Target, folder: Folder) -> _Past:
     moves: list[str] = []
     releases: dict[str, Release] = {}
     for number, text in enumerate(_lines(target, folder), 1):
@@ -241,38 +229,32 @@ def _unknown(name: str) -> Release:
     return Release(name, deployed_at=None, reversible=None, healthy=None)
 
 
-def _lines(target: Target, folder: int) -> list[bytes]:
+def _lines(target: Target, folder: Folder) -> list[bytes]:
     try:
-        log = os.open(LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        text = folder.read(LOG, LOG_LIMIT)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise PermanentError(f"{target.releases}/{LOG} cannot be read: {error.strerror}") from error
-    try:
-        found = os.fstat(log)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LOG_LIMIT:
-            raise PermanentError(f"{target.releases}/{LOG} is no regular file of at most {LOG_LIMIT:,} B")
-        text = os.pread(log, LOG_LIMIT, 0)
-    finally:
-        os.close(log)
+    if text is None:
+        raise PermanentError(f"{target.releases}/{LOG} is no regular file of at most {LOG_LIMIT:,} B")
     return [line for line in text.split(b"\n") if line.strip()]
 
 
-def _current(target: Target, folder: int, past: _Past) -> Release:
+def _current(target: Target, folder: Folder, past: _Past) -> Release:
     name = _link(target, folder)
     if (why := _lies(folder, name)) is not None:
         raise PermanentError(f"`current` of {target.id} points at {name}, which {why or 'is not there'}")
     one = past.releases.get(name, _unknown(name))
     if not past.moves or past.moves[-1] != name:  # somebody moved it and wrote nothing: when, its symlink tells
-        at = os.lstat("current", dir_fd=folder).st_mtime
-        return replace(one, deployed_at=datetime.fromtimestamp(at, UTC), rolled_back_to=False)
+        return replace(one, deployed_at=folder.changed_at("current"), rolled_back_to=False)
     return one
 
 
-def _link(target: Target, folder: int) -> str:
+def _link(target: Target, folder: Folder) -> str:
     """The release that `current` names. Raises PermanentError on anything but `releases/ID`, as it is or from the root on."""
     try:
-        leads = os.readlink("current", dir_fd=folder)
+        leads = folder.link("current")
     except FileNotFoundError as error:
         raise PermanentError(f"{target.releases} has no `current`") from error
     except OSError as error:
@@ -283,68 +265,56 @@ def _link(target: Target, folder: int) -> str:
     return found[1]
 
 
-def _lies(folder: int, name: str) -> str | None:
+def _lies(folder: Folder, name: str) -> str | None:
     """What is wrong with the release's folder: "" if it is not there, None if it is one."""
     for path in ("releases", f"releases/{name}"):
-        try:
-            mode = os.lstat(path, dir_fd=folder).st_mode
-        except (FileNotFoundError, NotADirectoryError):
+        kind = folder.kind(path)
+        if kind is None:
             return ""
-        if not stat.S_ISDIR(mode):
-            return f"is no plain folder: {path} is {'a symlink' if stat.S_ISLNK(mode) else 'a file'}"
+        if kind != "folder":
+            return f"is no plain folder: {path} is a {kind}"
     return None
 
 
-def _names(target: Target, folder: int) -> list[str]:
+def _names(target: Target, folder: Folder) -> list[str]:
     try:
-        inside = os.open("releases", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        return folder.names("releases")
     except OSError as error:
         raise PermanentError(f"{target.releases}/releases cannot be read: {error.strerror}") from error
-    try:
-        with os.scandir(inside) as entries:
-            return [entry.name for entry in entries]
-    finally:
-        os.close(inside)
 
 
 @contextmanager
-def _opened(target: Target) -> Iterator[int]:
+def _opened(target: Target, transport: Transport) -> Iterator[Folder]:
     """The folder, held: what its path leads to later does not matter."""
-    try:
-        folder = os.open(target.releases or "", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise PermanentError(f"the release folder {target.releases} of {target.id}: {error.strerror}") from error
-    try:
+    with contextlib.ExitStack() as held:
+        try:
+            folder = held.enter_context(transport.folder(target.releases or ""))
+        except OSError as error:
+            raise PermanentError(f"the release folder {target.releases} of {target.id}: {error.strerror}") from error
         yield folder
-    finally:
-        os.close(folder)
 
 
 @contextmanager
-def _locked(target: Target, folder: int) -> Iterator[int]:
+def _locked(target: Target, folder: Folder) -> Iterator[LockedFile]:
     """The log, open to append and locked as `flock` does. Raises Refused if a deployment has it."""
-    try:
-        log = os.open(LOG, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    except FileNotFoundError as error:
-        raise Refused(f"{target.releases} has no {LOG}: nothing tells what there is to go back to") from error
-    except OSError as error:
-        raise PermanentError(f"{target.releases}/{LOG} cannot be written: {error.strerror}") from error
-    try:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            log = held.enter_context(folder.locked(LOG))
+        except FileNotFoundError as error:
+            raise Refused(f"{target.releases} has no {LOG}: nothing tells what there is to go back to") from error
         except BlockingIOError as error:
             raise Refused(f"somebody holds the lock of {target.releases}/{LOG}: a deployment is at work") from error
+        except OSError as error:
+            raise PermanentError(f"{target.releases}/{LOG} cannot be written: {error.strerror}") from error
         yield log
-    finally:
-        os.close(log)
 
 
 @contextmanager
-def _beside(target: Target, folder: int, leads: str) -> Iterator[None]:
+def _beside(target: Target, folder: Folder, leads: str) -> Iterator[None]:
     """The new symlink, beside `current`: gone again if it does not take its place."""
     _gone(folder)  # what a roll-back that was killed left
     try:
-        os.symlink(leads, _BESIDE, dir_fd=folder)
+        folder.symlink(leads, _BESIDE)
     except PermissionError as error:
         raise PermanentError(f"this user may not write in {target.releases}") from error
     except OSError as error:
@@ -355,6 +325,6 @@ def _beside(target: Target, folder: int, leads: str) -> Iterator[None]:
         _gone(folder)
 
 
-def _gone(folder: int) -> None:
+def _gone(folder: Folder) -> None:
     with contextlib.suppress(OSError):
-        os.unlink(_BESIDE, dir_fd=folder)
+        folder.unlink(_BESIDE)

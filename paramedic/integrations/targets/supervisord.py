@@ -1,27 +1,24 @@
 """supervisord, by XML-RPC over its Unix socket or its HTTP port."""
 
 import ipaddress
-import socket
-import subprocess
-import sys
-import threading
 import xmlrpc.client
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 from xml.parsers.expat import ExpatError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
+from paramedic.kinds import process_target
+from paramedic.kinds.transport import Connection, TcpPort, Transport, UnixSocket
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity, Target
 from paramedic.text.address import fit_url
 from paramedic.text.sanitize import one_line
-from paramedic.transports import local_process
 
 LABEL = "program"
 REMEDIES = ("restart",)
@@ -67,14 +64,15 @@ def is_remote(words: Words) -> bool:
 
 def running(identity: Identity) -> bool:
     """Whether supervisord says that the program is up: no proof that it is well."""
-    return local_process.has_process(identity) and identity.state == "RUNNING"
+    return process_target.has_process(identity) and identity.state == "RUNNING"
 
 
 class Reader:
     """Looks at one supervised program and its neighbours."""
 
-    def __init__(self, target: Target, timeout: timedelta = timedelta(seconds=5)) -> None:
+    def __init__(self, target: Target, transport: Transport, timeout: timedelta = timedelta(seconds=5)) -> None:
         self._target = target
+        self._transport = transport
         self._timeout = timeout
 
     def identity(self) -> Identity:
@@ -95,9 +93,9 @@ class Reader:
 
     def _ask(self, method: str, *params: object) -> Any:
         deadline = boottime() + self._timeout.total_seconds()
-        with _connect(self._target, deadline) as line:
+        with _connect(self._target, self._transport, deadline) as line:
             try:
-                line.sendall(_request(self._target, method, *params))
+                line.send(_request(self._target, method, *params), deadline)
             except OSError as error:
                 raise TemporaryError(f"supervisord of {self._target.id} took no request: {error}") from error
             return _answer(line, deadline, self._target)
@@ -106,8 +104,9 @@ class Reader:
 class Changer:
     """Restarts one supervised program."""
 
-    def __init__(self, target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> None:
+    def __init__(self, target: Target, transport: Transport, total_timeout: timedelta = timedelta(seconds=30)) -> None:
         self._target = target
+        self._transport = transport
         self._total = total_timeout
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
@@ -123,7 +122,7 @@ class Changer:
         was sent, and no answer came.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
-        self._check(expected, Reader(target, min(self._total, timedelta(seconds=5))).identity())
+        self._check(expected, Reader(target, self._transport, min(self._total, timedelta(seconds=5))).identity())
         request = _request(
             target,
             "system.multicall",
@@ -133,15 +132,15 @@ class Changer:
                 {"methodName": "supervisor.getProcessInfo", "params": [target.name]},
             ],
         )
-        with _connect(target, deadline) as line, _Anchor(line) as anchor:
+        # supervisord works a restart off in the name of its client's connection, and forgets what is left of it when that
+        # closes: the program stays stopped. So the connection outlives us.
+        with _connect(target, self._transport, deadline, outlives_us=True) as line:
             last_look()
-            left = deadline - boottime()
-            if left <= 0:
+            if boottime() >= deadline:
                 raise Refused(f"the {spoken(self._total)} for restarting {target.id} were over before it was sent")
-            line.settimeout(left)
-            anchor.hold()
+            line.outlive_us()
             try:
-                line.sendall(request)
+                line.send(request, deadline)
                 kill_point("act_sent", target.id)
                 return self._told(_answer(line, deadline, target))
             except (OSError, TemporaryError) as error:
@@ -150,7 +149,7 @@ class Changer:
                 ) from error
 
     def _check(self, expected: Identity, now: Identity) -> None:
-        is_now, was = local_process.process_of(now), local_process.process_of(expected)
+        is_now, was = process_target.process_of(now), process_target.process_of(expected)
         if is_now != was:
             raise TargetChanged(
                 f"{self._target.id} is no longer the one that was judged: "
@@ -174,75 +173,25 @@ class Changer:
         return _identity(info)
 
 
-class _Anchor:
-    """A second holder of the connection, for when this process dies between supervisord's stop and its start.
-
-    supervisord works a restart off in the name of its client's connection, and forgets what is left of it when that
-    closes: the program stays stopped. The anchor is a process of its own that does nothing but keep the connection open
-    until supervisord answers or is gone.
-    """
-
-    LONGEST = timedelta(minutes=10)
-    PROGRAM = """import os, select, sys
-line, longest = int(sys.argv[1]), float(sys.argv[2])
-if select.select([0], [], [], longest)[0] and os.read(0, 1): select.select([line], [], [], longest)"""
-
-    def __init__(self, line: socket.socket) -> None:
-        kept = str(line.fileno())
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", self.PROGRAM, kept, str(self.LONGEST.total_seconds())],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[line.fileno()],
-                start_new_session=True,  # what kills our process group must not cut a restart in half
-            )
-        except OSError as error:
-            raise TemporaryError(f"no process could be started to keep the connection: {error}") from error
-        threading.Thread(target=self._process.wait, daemon=True).start()  # leaves no zombie, waits for nobody
-
-    def __enter__(self) -> Self:
-        return self
-
-    def hold(self) -> None:
-        """From now on the connection outlives us; before, the anchor goes when we go. Raises TemporaryError if it cannot."""
-        try:
-            self._stdin().write(b"!")
-        except OSError as error:
-            raise TemporaryError(f"the process that keeps the connection is gone: {error}") from error
-
-    def __exit__(self, *_: object) -> None:
-        self._stdin().close()
-
-    def _stdin(self) -> Any:
-        return self._process.stdin
-
-
-def _connect(target: Target, deadline: float) -> socket.socket:
+def _connect(target: Target, transport: Transport, deadline: float, *, outlives_us: bool = False) -> Connection:
     """An open connection. Raises PermanentError on an address that cannot be right, TemporaryError if nobody is there."""
-    parts = urlsplit(target.address)
     try:
-        left = _left(deadline)
-        if parts.scheme == "http" and parts.hostname:
-            return socket.create_connection((parts.hostname, parts.port or 80), timeout=left)
-        if parts.scheme != "unix" or parts.hostname or not parts.path:
-            raise PermanentError(f"the address of {target.id} is neither unix:///absolute/path nor http://host:port")
-        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            line.settimeout(left)
-            line.connect(unquote(parts.path))
-        except BaseException:  # raised again: no socket is left open, whatever ends us
-            line.close()
-            raise
-        return line  # noqa: TRY300 - the socket is closed only on the way out
+        return transport.connect(_listens(target), deadline, outlives_us=outlives_us)
     except PermissionError as error:
         raise PermanentError(f"this user may not talk to the supervisord of {target.id}: {error}") from error
     except OSError as error:
         raise TemporaryError(f"the supervisord of {target.id} is not there: {error}") from error
     except ValueError as error:  # a port that is no number, a path with a null byte
         raise PermanentError(f"the address of {target.id} cannot be right: {error}") from error
+
+
+def _listens(target: Target) -> UnixSocket | TcpPort:
+    parts = urlsplit(target.address)
+    if parts.scheme == "http" and parts.hostname:
+        return TcpPort(parts.hostname, parts.port or 80)
+    if parts.scheme != "unix" or parts.hostname or not parts.path:
+        raise PermanentError(f"the address of {target.id} is neither unix:///absolute/path nor http://host:port")
+    return UnixSocket(unquote(parts.path))
 
 
 def _request(target: Target, method: str, *params: object) -> bytes:
@@ -261,17 +210,14 @@ def _request(target: Target, method: str, *params: object) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _answer(line: socket.socket, deadline: float, target: Target) -> Any:
+def _answer(line: Connection, deadline: float, target: Target) -> Any:
     """What supervisord returned.
 
     Raises PermanentError if it said no, TemporaryError if it said nothing that can be understood.
     """
     told = bytearray()
     try:
-        while True:
-            line.settimeout(max(deadline - boottime(), 0))  # too late, but here already: better read than unknown
-            if not (chunk := line.recv(65_536)):
-                break
+        while chunk := line.receive(deadline):
             told += chunk
             if len(told) > ANSWER_LIMIT:
                 raise TemporaryError(f"the supervisord of {target.id} answers without end")
@@ -298,16 +244,9 @@ def _answer(line: socket.socket, deadline: float, target: Target) -> Any:
         ) from error
 
 
-def _left(deadline: float) -> float:
-    left = deadline - boottime()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
-
-
 def _identity(info: Any) -> Identity:
     try:
-        return local_process.process_identity(
+        return process_target.process_identity(
             pid=info["pid"] or None,
             started_at=float(info["start"]) or None,  # supervisord tells whole seconds
             state=str(info["statename"]),
@@ -322,7 +261,7 @@ def _fault(result: Any) -> tuple[int, str] | None:
     return None
 
 
-EVIDENCE = local_process.evidence(lambda target: Reader(target).identity())
-restarted = local_process.restarted
-resident_memory = local_process.memory_of
-process_use = local_process.use_of
+EVIDENCE = process_target.evidence(lambda target, transport: Reader(target, transport).identity())
+restarted = process_target.restarted
+resident_memory = process_target.memory_of
+process_use = process_target.use_of

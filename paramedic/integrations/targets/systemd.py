@@ -1,7 +1,6 @@
-"""A systemd unit, by systemctl and journalctl: of this machine, or of whichever the words before the command lead to."""
+"""A systemd unit, by systemctl and journalctl of the machine that the transport leads to."""
 
 import re
-import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -9,12 +8,12 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
+from paramedic.kinds import process_target
+from paramedic.kinds.transport import Ended, OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity, Target
 from paramedic.text.sanitize import one_line
-from paramedic.transports import local_process
-from paramedic.transports.local import Ended, LocalCommand, OutOfTime, run
 
 LABEL = "unit"
 REMEDIES = ("restart",)
@@ -68,7 +67,7 @@ def address_of(_words: str) -> str:
 
 def running(identity: Identity) -> bool:
     """Whether systemd says that the unit is up: no proof that it is well."""
-    return local_process.has_process(identity) and identity.state.startswith(("active/", "reloading/"))
+    return process_target.has_process(identity) and identity.state.startswith(("active/", "reloading/"))
 
 
 def show(unit: str) -> tuple[str, ...]:
@@ -87,12 +86,12 @@ def journal(unit: str, lines: int) -> tuple[str, ...]:
 
 
 class Reader:
-    """Looks at one unit. `via` stands before every command: nothing, for this machine."""
+    """Looks at one unit."""
 
-    def __init__(self, target: Target, timeout: timedelta = timedelta(seconds=5), *, via: tuple[str, ...] = ()) -> None:
+    def __init__(self, target: Target, transport: Transport, timeout: timedelta = timedelta(seconds=5)) -> None:
         self._target = target
+        self._transport = transport
         self._timeout = timeout
-        self._via = via
 
     def identity(self) -> Identity:
         """Which life the unit is in now.
@@ -138,9 +137,9 @@ class Reader:
         return told or f"the journal has no line of {self._target.name} that this user may read"
 
     def _ask(self, command: tuple[str, ...]) -> str:
-        _here(self._target, self._via)
+        _there(self._target, self._transport)
         try:
-            ended = run((*self._via, *command), boottime() + self._timeout.total_seconds())
+            ended = self._transport.run(command, boottime() + self._timeout.total_seconds())
         except OutOfTime as error:
             raise TemporaryError(
                 f"systemd did not answer about {self._target.id} in {spoken(self._timeout)}"
@@ -154,14 +153,12 @@ class Reader:
 
 
 class Changer:
-    """Restarts one unit. `via` stands before every command: nothing, for this machine."""
+    """Restarts one unit."""
 
-    def __init__(
-        self, target: Target, total_timeout: timedelta = timedelta(seconds=30), *, via: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, target: Target, transport: Transport, total_timeout: timedelta = timedelta(seconds=30)) -> None:
         self._target = target
+        self._transport = transport
         self._total = total_timeout
-        self._via = via
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
         """Restart the unit whose life is `expected`, by one systemd job, and say which life it is in now.
@@ -176,8 +173,8 @@ class Changer:
         ended is open.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
-        reader = Reader(target, min(self._total, timedelta(seconds=5)), via=self._via)
-        with LocalCommand((*self._via, *restart(target.name))) as systemctl:
+        reader = Reader(target, self._transport, min(self._total, timedelta(seconds=5)))
+        with self._transport.command(restart(target.name)) as systemctl:
             self._check(expected, reader.properties())
             last_look()
             if boottime() >= deadline:
@@ -214,7 +211,7 @@ class Changer:
 
     def _check(self, expected: Identity, said: dict[str, str]) -> None:
         now = _identity(said)
-        is_now, was = local_process.process_of(now), local_process.process_of(expected)
+        is_now, was = process_target.process_of(now), process_target.process_of(expected)
         if (_invocation(now), is_now) != (_invocation(expected), was):
             raise TargetChanged(
                 f"{self._target.id} is no longer the one that was judged: "
@@ -224,14 +221,12 @@ class Changer:
             raise Refused(f"somebody else is at work on {self._target.id}: systemd has job {said['Job']:.20} for it")
 
 
-def _here(target: Target, via: tuple[str, ...]) -> None:
-    """Without a way to another machine the unit is this one's: the same unit on another would be restarted in its place."""
-    if via or target.host == "localhost":
-        return
-    ours = socket.gethostname()
-    if target.host.partition(".")[0].casefold() != ours.partition(".")[0].casefold():
+def _there(target: Target, transport: Transport) -> None:
+    """The unit of another machine is never asked for: one of the same name here would be restarted in its place."""
+    if not transport.leads_to(target.host):
         raise PermanentError(
-            f"{target.id} is a unit of {target.host}, and this machine is {ours}: only units here can be reached"
+            f"{target.id} is a unit of {target.host}, and this machine is {transport.machine}: "
+            "only units here can be reached"
         )
 
 
@@ -240,7 +235,7 @@ def _identity(said: dict[str, str]) -> Identity:
         pid = int(said["MainPID"])
     except ValueError as error:
         raise TemporaryError("systemd's answer names no process") from error
-    return local_process.process_identity(
+    return process_target.process_identity(
         pid=pid or None,
         started_at=_moment(said.get("ExecMainStartTimestamp", "")) if pid else None,
         state=one_line(f"{said['ActiveState']}/{said['SubState']}"),
@@ -273,9 +268,9 @@ def _words(ended: Ended) -> str:
 
 
 EVIDENCE = {
-    **local_process.evidence(lambda target: Reader(target).identity()),
-    "journal": lambda target: Reader(target).journal(),
+    **process_target.evidence(lambda target, transport: Reader(target, transport).identity()),
+    "journal": lambda target, transport: Reader(target, transport).journal(),
 }
-restarted = local_process.restarted
-resident_memory = local_process.memory_of
-process_use = local_process.use_of
+restarted = process_target.restarted
+resident_memory = process_target.memory_of
+process_use = process_target.use_of

@@ -17,7 +17,8 @@ from paramedic.integrations.remedies import command as integration
 from paramedic.machine.clock import boottime
 from paramedic.remediation.target import Command, Target
 from paramedic.text import redaction
-from paramedic.transports import local
+from paramedic.transports import local_command
+from paramedic.transports.local import Local
 
 
 def declared(*run: str, cwd: str | None = None, environment: tuple[str, ...] = ()) -> changing.Command:
@@ -102,7 +103,7 @@ def test_out_of_time_it_is_ended_and_its_outcome_is_open(tmp_path: Path, monkeyp
     def once_begun(*_: str) -> None:
         while not (tmp_path / "begun").exists():
             time.sleep(0.01)
-        later(monkeypatch, local)
+        later(monkeypatch, local_command)
 
     monkeypatch.setattr(integration, "kill_point", once_begun)
     with pytest.raises(OutcomeUnknown, match="was ended after 1m, and what it did by then is open: half way"):
@@ -122,6 +123,7 @@ def test_whoever_starts_it_may_die_and_its_time_is_kept_all_the_same(tmp_path: P
         from datetime import timedelta
         from paramedic.integrations.remedies import command
         from paramedic.remediation.target import Command, Target
+        from paramedic.transports.local import Local
         def die(*_):
             while not os.path.exists("{tmp_path}/begun"):
                 time.sleep(0.01)
@@ -131,7 +133,7 @@ def test_whoever_starts_it_may_die_and_its_time_is_kept_all_the_same(tmp_path: P
             "touch {tmp_path}/went-on; sleep 600; touch {tmp_path}/done"
         one = Command("mend", ("sh", "-c", "echo $$ > {tmp_path}/pid; " + script), timedelta(seconds=9))
         target = Target("here/app", "tracking", "here", "systemd", "app.service", "")
-        command.Changer(target, one).run(lambda: None)
+        command.Changer(target, one, Local(), {{}}).run(lambda: None)
     """)
     died = subprocess.run([sys.executable, "-c", dying], start_new_session=True, check=False)
     assert died.returncode == -signal.SIGKILL
@@ -148,8 +150,8 @@ def test_whoever_starts_it_may_die_and_its_time_is_kept_all_the_same(tmp_path: P
 def test_the_shorter_of_two_times_counts() -> None:
     one = Command("mend", ("true",), timedelta(minutes=10))
     target = Target("here/app", "tracking", "here", "systemd", "app.service", "", commands={"mend": one})
-    assert integration.Changer(target, one, timedelta(seconds=7))._within == timedelta(seconds=7)
-    assert integration.Changer(target, one, timedelta(hours=1))._within == timedelta(minutes=10)
+    assert integration.Changer(target, one, Local(), {}, timedelta(seconds=7))._within == timedelta(seconds=7)
+    assert integration.Changer(target, one, Local(), {}, timedelta(hours=1))._within == timedelta(minutes=10)
 
 
 def test_it_gets_the_variables_that_it_names_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

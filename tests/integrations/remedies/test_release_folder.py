@@ -265,6 +265,7 @@ def test_a_roll_back_that_is_killed_half_way_is_never_gone_on_with(two: Deployed
     dying = textwrap.dedent(f"""
         import os, signal
         from paramedic.integrations.remedies import release_folder
+        from paramedic.transports.local import Local
         from paramedic.remediation.target import Target
         die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
         if {point!r} == "line":
@@ -272,7 +273,7 @@ def test_a_roll_back_that_is_killed_half_way_is_never_gone_on_with(two: Deployed
         else:
             release_folder.kill_point = die
         target = Target("here/app", "tracking", "here", "systemd", "app.service", "", releases={str(two.folder)!r})
-        release_folder.Changer(target).roll_back("2", lambda: None, approved=True)
+        release_folder.Changer(target, Local()).roll_back("2", lambda: None, approved=True)
     """)
     died = subprocess.run([sys.executable, "-c", dying], check=False)
     assert died.returncode == -signal.SIGKILL

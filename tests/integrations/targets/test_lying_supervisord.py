@@ -13,8 +13,9 @@ import pytest
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.integrations.targets.supervisord import Changer, Reader
+from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.target import Target
-from paramedic.transports.local_process import process_identity
+from paramedic.transports.local import Local
 
 OK = b"HTTP/1.0 200 OK\r\nContent-Type: text/xml\r\n\r\n"
 LIFE = process_identity(7, 1_700_000_000.0, "RUNNING")
@@ -70,19 +71,19 @@ LIES = [
 
 def test_a_whole_answer_is_an_identity() -> None:
     with answering(RUNNING) as (target, _):
-        assert Reader(target).identity() == LIFE
+        assert Reader(target, Local()).identity() == LIFE
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_what_cannot_be_understood_may_go_better_in_a_moment(lie: bytes) -> None:
     with answering(lie) as (target, _), pytest.raises(TemporaryError):
-        Reader(target).identity()
+        Reader(target, Local()).identity()
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_after_the_send_what_cannot_be_understood_leaves_the_outcome_open(lie: bytes) -> None:
     with answering(RUNNING, lie) as (target, asked), pytest.raises(OutcomeUnknown):
-        Changer(target).restart(LIFE, lambda: None)
+        Changer(target, Local()).restart(LIFE, lambda: None)
     assert b"system.multicall" in asked[1]
 
 
@@ -90,7 +91,7 @@ def test_a_billion_laughs_are_no_answer() -> None:
     entities = b"".join(b'<!ENTITY l%d "%s">' % (i, b"&l%d;" % (i - 1) * 10) for i in range(1, 12))
     bomb = OK + b'<!DOCTYPE x [<!ENTITY l0 "ha">' + entities + b"]><methodResponse><params><param><value>&l11;</value>"
     with answering(bomb) as (target, _), pytest.raises((TemporaryError, PermanentError)):
-        Reader(target).identity()
+        Reader(target, Local()).identity()
 
 
 def test_a_drip_does_not_hold_us_beyond_the_deadline() -> None:
@@ -109,7 +110,7 @@ def test_a_drip_does_not_hold_us_beyond_the_deadline() -> None:
         thread = threading.Thread(target=drip, daemon=True)
         thread.start()
         with pytest.raises(TemporaryError, match="did not answer in time"):
-            Reader(at(f"http://127.0.0.1:{server.getsockname()[1]}"), timedelta(seconds=0.3)).identity()
+            Reader(at(f"http://127.0.0.1:{server.getsockname()[1]}"), Local(), timedelta(seconds=0.3)).identity()
         over.set()
         thread.join(5)
 
@@ -120,19 +121,19 @@ def test_a_drip_does_not_hold_us_beyond_the_deadline() -> None:
 )
 def test_an_address_that_cannot_be_right_is_useless(address: str) -> None:
     with pytest.raises(PermanentError, match="address"):
-        Reader(at(address)).identity()
+        Reader(at(address), Local()).identity()
 
 
 def test_a_socket_that_is_not_there_may_come_back(tmp_path: Path) -> None:
     with pytest.raises(TemporaryError, match="is not there"):
-        Reader(at(f"unix://{tmp_path}/gone")).identity()
+        Reader(at(f"unix://{tmp_path}/gone"), Local()).identity()
 
 
 def test_the_request_leaves_in_one_piece_right_after_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     send: Callable[..., None] = socket.socket.sendall
     with answering(RUNNING, b"") as (target, _):
-        identity = Reader(target)._ask("supervisor.getProcessInfo", "app")  # the first answer is for this
+        identity = Reader(target, Local())._ask("supervisor.getProcessInfo", "app")  # the first answer is for this
         assert identity["pid"] == 7
         monkeypatch.setattr(Reader, "identity", lambda _: LIFE)
 
@@ -144,7 +145,7 @@ def test_the_request_leaves_in_one_piece_right_after_the_last_look(monkeypatch: 
         monkeypatch.setattr(socket.socket, "sendall", tell_and_send)
         monkeypatch.setattr(socket, "create_connection", _told(told, "connected", socket.create_connection))
         with pytest.raises(OutcomeUnknown):
-            Changer(target).restart(LIFE, lambda: told.append("looked"))
+            Changer(target, Local()).restart(LIFE, lambda: told.append("looked"))
     assert told == ["connected", "looked", "sent"]
 
 
@@ -167,7 +168,7 @@ def test_a_socket_of_somebody_else_is_useless() -> None:
             if superuser:
                 os.seteuid(65534)
             with pytest.raises(PermanentError, match="may not talk"):
-                Reader(at(f"unix://{folder}/s")).identity()
+                Reader(at(f"unix://{folder}/s"), Local()).identity()
         finally:
             if superuser:
                 os.seteuid(0)

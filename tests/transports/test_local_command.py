@@ -12,9 +12,13 @@ import psutil
 import pytest
 
 from paramedic.errors import PermanentError
+from paramedic.kinds.transport import Ended, OutOfTime
 from paramedic.machine.clock import boottime
-from paramedic.transports import local
-from paramedic.transports.local import KEPT, Ended, LocalCommand, OutOfTime, run
+from paramedic.transports import local_command
+from paramedic.transports.local import Local
+from paramedic.transports.local_command import KEPT, LocalCommand
+
+run = Local().run
 
 
 def long_from_now() -> float:
@@ -58,7 +62,7 @@ def test_a_flood_is_cut_while_it_runs(tmp_path: Path) -> None:
 
 
 def test_the_end_is_kept_though_it_was_just_cut_off() -> None:
-    words = local._Words("words")
+    words = local_command._Words("words")
     os.write(words.file, b"line\n" * 300_000 + b"before the cut\n")
     words.bound()
     assert os.fstat(words.file).st_size == 0
@@ -116,7 +120,7 @@ def test_a_process_that_goes_on_in_the_background_is_not_waited_for(tmp_path: Pa
 def test_it_outlives_whoever_started_it(tmp_path: Path) -> None:
     dying = textwrap.dedent(f"""
         import os, signal
-        from paramedic.transports.local import LocalCommand
+        from paramedic.transports.local_command import LocalCommand
         one = LocalCommand(["sh", "-c", "until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo words; echo end > {tmp_path}/end"])
         one.start()
         os.kill(0, signal.SIGKILL)
@@ -161,7 +165,7 @@ def test_a_clock_that_is_past_the_deadline_ends_it(monkeypatch: pytest.MonkeyPat
     with LocalCommand(["sleep", "600"]) as one:
         one.start()
         now = boottime()
-        monkeypatch.setattr(local, "boottime", lambda: now + 120)
+        monkeypatch.setattr(local_command, "boottime", lambda: now + 120)
         with pytest.raises(OutOfTime):
             one.end(now + 60)
         assert one._process.returncode == -signal.SIGTERM

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.transports import log_file
-from paramedic.transports.log_file import tail
+from paramedic.transports import local_file
+from paramedic.transports.local_file import tail
 
 
 def test_the_last_lines_are_told(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_log_truncated_while_we_look_is_read_from_its_new_beginning(
 ) -> None:
     log = tmp_path / "log"
     log.write_text("new\n")
-    monkeypatch.setattr(log_file.os, "fstat", lambda _: os.stat_result([0o100644, 0, 0, 0, 0, 0, 90_000, 0, 0, 0]))
+    monkeypatch.setattr(local_file.os, "fstat", lambda _: os.stat_result([0o100644, 0, 0, 0, 0, 0, 90_000, 0, 0, 0]))
     assert tail(log) == "new\n"
 
 
@@ -71,3 +71,41 @@ def test_a_path_that_cannot_be_one_is_useless() -> None:
     for path in ("a\0b", "x" * 5000):
         with pytest.raises(PermanentError, match="cannot be read"):
             tail(path)
+
+
+def test_a_small_file_is_read_whole_and_a_large_one_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.write_bytes(b"x" * 10)
+    assert local_file.read(file, 10) == b"x" * 10
+    with pytest.raises(PermanentError, match="more than 9 B"):
+        local_file.read(file, 9)
+    with pytest.raises(TemporaryError, match="just now"):
+        local_file.read(tmp_path / "gone", 9)
+    with pytest.raises(PermanentError, match="no regular file"):
+        local_file.read(tmp_path, 9)
+
+
+def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.write_text("before, and longer")
+    file.chmod(0o640)
+    local_file.replace(file, b"after")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("after", 0o640)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_that_cannot_be_replaced_stays_and_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "state"
+    file.write_text("before")
+
+    def full(_file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(local_file.os, "fsync", full)
+    with pytest.raises(PermanentError, match="state cannot be replaced: .*No space left"):
+        local_file.replace(file, b"after")
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("before", [file])
+    with pytest.raises(PermanentError, match="cannot be replaced"):
+        local_file.replace(tmp_path / "gone", b"after")

@@ -1,0 +1,78 @@
+"""A target that is one process of its machine: its identity, its evidence and what it uses, for the kinds whose targets are."""
+
+from collections.abc import Callable, Mapping
+
+from paramedic.errors import PermanentError
+from paramedic.kinds.probing import ProcessUse
+from paramedic.kinds.transport import Transport
+from paramedic.remediation.target import Identity, Target
+
+#: Gathers one piece of evidence. Raises TemporaryError or PermanentError.
+Gather = Callable[[Target, Transport], str]
+
+
+def process_identity(
+    pid: int | None, started_at: float | None, state: str, *, invocation: str | None = None
+) -> Identity:
+    """An instance that is a process: None where none is running, or nobody says when it began (seconds since the epoch).
+
+    `invocation`: the owner's own name of the instance.
+    """
+    more = {} if invocation is None else {"invocation": invocation}
+    return Identity(state, {"pid": pid, "started_at": started_at, **more})
+
+
+def process_of(identity: Identity) -> tuple[int | None, float | None]:
+    """The process that `process_identity` was given: its pid, and when it began."""
+    pid, started_at = identity.instance.get("pid"), identity.instance.get("started_at")
+    return None if pid is None else int(pid), None if started_at is None else float(started_at)
+
+
+def has_process(identity: Identity) -> bool:
+    """Whether there is a process."""
+    return process_of(identity)[0] is not None
+
+
+def restarted(before: Identity, now: Identity) -> bool:
+    """Whether another process is there now than before; not where there is none now."""
+    return has_process(now) and process_of(now) != process_of(before)
+
+
+def evidence(identity: Callable[[Target, Transport], Identity]) -> Mapping[str, Gather]:
+    """The kinds of evidence that the process of a target gives; `identity` asks the target's owner for it."""
+
+    def process_tree(target: Target, transport: Transport) -> str:
+        rows = transport.processes.tree(_running_pid(identity(target, transport), target))
+        lines = [f"{'pid':>8} {'parent':>8} {'resident B':>14} {'cpu %':>6}  command"]
+        lines += [f"{row.pid:>8} {row.ppid:>8} {row.rss:>14,} {row.cpu_percent:>6.1f}  {row.cmdline}" for row in rows]
+        return "\n".join(lines)
+
+    def memory(target: Target, transport: Transport) -> str:
+        pid = _running_pid(identity(target, transport), target)
+        return f"process {pid} holds {transport.processes.memory(pid):,} B of resident memory"
+
+    return {"process-tree": process_tree, "memory": memory}
+
+
+def memory_of(target: Target, identity: Identity, transport: Transport) -> int:
+    """Bytes of memory that the target's process holds now. Raises PermanentError if it is gone or may not be read."""
+    return transport.processes.memory(_running_pid(identity, target))
+
+
+def use_of(target: Target, identity: Identity, transport: Transport) -> tuple[ProcessUse, str]:
+    """What the target's process uses, and which process that is, in words.
+
+    Raises PermanentError if there is none where the transport leads: the pid may be that of another machine's process.
+    """
+    pid = _running_pid(identity, target)
+    started_at = identity.instance["started_at"]
+    if started_at is not None and not transport.processes.alive(pid, float(started_at)):
+        raise PermanentError(f"process {pid} of {target.id} is none of this machine")
+    return transport.processes.use(pid), f"process {pid}"
+
+
+def _running_pid(identity: Identity, target: Target) -> int:
+    pid = identity.instance["pid"]
+    if pid is None:
+        raise PermanentError(f"no process of {target.id} is running: {identity.state}")
+    return int(pid)

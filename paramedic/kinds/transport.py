@@ -1,0 +1,219 @@
+"""The way to the machine that a target is on: what whoever looks at a target or changes it may ask of that machine.
+
+A target kind asks for everything through its transport and never asks its own machine, so it works unchanged wherever the
+transport leads. All deadlines are moments of `paramedic.machine.clock.boottime()`.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, Self
+
+from paramedic.kinds.probing import ProcessUse
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended: its exit code (negative: by which signal) and the ends of what it said, safe to look at."""
+
+    code: int
+    output: str
+    errors: str
+
+
+class OutOfTime(Exception):
+    """The program was still running at its deadline, and its process group was ended; `said` is the end of its words."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__("out of time")
+        self.said = said
+
+
+class Command(Protocol):
+    """A program that is ready to be started, once; a context manager, which takes away what it has said.
+
+    It goes on to its own end if this process dies after `start`.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def start(self) -> None:
+        """Start it. Raises TemporaryError or PermanentError, and nothing ran; OutcomeUnknown where that is not known."""
+
+    def end(self, deadline: float) -> Ended:
+        """How it ended, at `deadline` at the latest. Raises OutOfTime once its process group is ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A socket in the file system of the machine."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class TcpPort:
+    """A TCP port, as the machine reaches it."""
+
+    host: str
+    port: int
+
+
+class Connection(Protocol):
+    """An open connection; a context manager, which closes it. What cannot be done raises OSError (TimeoutError is one)."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def outlive_us(self) -> None:
+        """From now on it stays open until the other side answers or is gone, also if this process dies.
+
+        Raises TemporaryError where it cannot; only for a connection that was made with `outlives_us`.
+        """
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send all of it."""
+
+    def receive(self, deadline: float) -> bytes:
+        """The next bytes, b"" where the other side has closed. What is here already is read after the deadline too."""
+
+
+class LockedFile(Protocol):
+    """A file that is open for writing, and locked as `flock` does. What cannot be done raises OSError."""
+
+    def append(self, line: bytes) -> None:
+        """Add a whole line, or nothing; one that was left unended before it is ended first."""
+
+    def take_back(self) -> None:
+        """Cut off what `append` has added."""
+
+    def sync(self) -> None:
+        """Wait until the disk has it."""
+
+
+class Folder(Protocol):
+    """An open folder: what its path leads to later does not matter. Names are relative to it.
+
+    What cannot be done raises OSError by its kind (FileNotFoundError, PermissionError, …); a change whose outcome is not known
+    raises OutcomeUnknown.
+    """
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """A file's bytes; None where it is no regular file of at most `limit` bytes. A symlink is not followed."""
+
+    def link(self, name: str) -> str:
+        """Where a symlink leads."""
+
+    def kind(self, name: str) -> Literal["folder", "symlink", "file"] | None:
+        """What it is, a symlink not followed; None where nothing is there."""
+
+    def changed_at(self, name: str) -> datetime:
+        """When it was last written, a symlink not followed."""
+
+    def names(self, name: str) -> list[str]:
+        """What is in this folder of it, which is no symlink."""
+
+    def locked(self, name: str) -> AbstractContextManager[LockedFile]:
+        """A file, locked; BlockingIOError where somebody else has the lock."""
+
+    def symlink(self, leads_to: str, name: str) -> None:
+        """Make a symlink."""
+
+    def rename(self, name: str, to: str) -> None:
+        """Let it take the place of `to`, at once or not at all."""
+
+    def unlink(self, name: str) -> None:
+        """Take a file or a symlink away."""
+
+    def sync(self) -> None:
+        """Wait until the disk has what was changed in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """One process as it was seen."""
+
+    pid: int
+    ppid: int
+    name: str
+    cmdline: str  # data: control characters are escaped, and it is cut
+    rss: int  # bytes
+    cpu_percent: float  # of one core
+    started_at: float  # seconds since the epoch
+    status: str
+
+
+class Processes(Protocol):
+    """The processes of the machine. All raise PermanentError where the process is gone or may not be read."""
+
+    def memory(self, pid: int) -> int:
+        """Bytes of memory that the process holds."""
+
+    def use(self, pid: int) -> ProcessUse:
+        """What the process uses now."""
+
+    def tree(self, pid: int) -> Sequence[ProcessRow]:
+        """The process and its descendants, itself first."""
+
+    def alive(self, pid: int, started_at: float) -> bool:
+        """Whether the process that began at `started_at` (seconds since the epoch) still runs: a pid is given anew."""
+
+
+class Transport(Protocol):
+    """The way to one machine. All methods may be called from any thread.
+
+    TemporaryError: it cannot be reached just now; PermanentError: it never will be, or what is asked for is not there.
+    """
+
+    @property
+    def machine(self) -> str:
+        """The name of the machine, as it calls itself."""
+
+    @property
+    def processes(self) -> Processes:
+        """Its processes."""
+
+    def leads_to(self, host: str) -> bool:
+        """Whether it leads to the machine that services.yaml calls `host`."""
+
+    def command(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        killed_after: timedelta | None = None,
+    ) -> Command:
+        """A program, by a path or a name on PATH, and its arguments: no shell. Beside `environment` it has PATH.
+
+        `killed_after`: the machine itself ends it so long after its start, whatever becomes of us. Raises PermanentError
+        where there is no such program or folder.
+        """
+
+    def run(self, arguments: Sequence[str], deadline: float) -> Ended:
+        """Run a program to its end. Raises as `command` and `Command` do."""
+
+    def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> Connection:
+        """Open a connection. Raises OSError by its kind, ValueError where the address cannot be right.
+
+        `outlives_us`: prepared for `Connection.outlive_us`.
+        """
+
+    def folder(self, path: str) -> AbstractContextManager[Folder]:
+        """Open a folder. Raises OSError by its kind."""
+
+    def tail(self, path: str, max_bytes: int = 16_384, max_lines: int = 100) -> str:
+        """The last whole lines of a regular file, safe to look at.
+
+        Raises TemporaryError where it is not there (it may be in rotation), PermanentError where it cannot be read.
+        """
+
+    def read(self, path: str, limit: int = 65_536) -> bytes:
+        """A regular file of at most `limit` bytes. Raises as `tail` does, PermanentError where it is larger."""
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Let the file have this content, at once or not at all; its mode stays. Raises PermanentError, and nothing changed."""

@@ -1,0 +1,138 @@
+"""One program of this machine, run once: an argument list, a deadline, and an output that is kept within bounds."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.transport import Ended, OutOfTime
+from paramedic.machine.clock import boottime
+from paramedic.machine.open_transaction import must_be_closed
+from paramedic.text.sanitize import visible
+
+#: The end of what a program says is kept, so many bytes each of its output and its errors.
+KEPT = 16_384
+
+#: A program that says more than this between two looks has what came before cut off.
+_HELD = 1024 * 1024
+
+_LOOK_SECONDS = 0.02
+
+#: After SIGTERM a program has so long to end by itself.
+_GRACE_SECONDS = 2.0
+
+
+class LocalCommand:
+    """A program to be started: everything slow or doubtful is done before `start`.
+
+    It has a session and a process group of its own, and it writes into memory and not into a pipe: whatever ends us
+    neither ends it nor breaks its next word.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], *, cwd: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Raises PermanentError if there is no such program here."""
+        found = located(arguments[0])
+        if cwd is not None and not os.path.isdir(cwd):  # noqa: PTH112 - a question, not a path to work on
+            raise PermanentError(f"there is no folder {cwd} to run {arguments[0]} in")
+        self._arguments = [found, *arguments[1:]]
+        self._cwd = cwd
+        self._environment = {"PATH": _path(), **(environment or {})}
+        self._output, self._errors = _Words("output"), _Words("errors")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._output.close()
+        self._errors.close()
+
+    def start(self) -> None:
+        """Start it.
+
+        Raises TemporaryError if the machine gives no process just now, PermanentError if it never will; nothing ran.
+        """
+        must_be_closed("a program is started")
+        try:
+            self._process = subprocess.Popen(
+                self._arguments,
+                cwd=self._cwd,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output.file,
+                stderr=self._errors.file,
+                start_new_session=True,
+            )
+        except (BlockingIOError, MemoryError) as error:
+            raise TemporaryError(f"{self._arguments[0]} could not be started: {error}") from error
+        except (OSError, ValueError) as error:
+            raise PermanentError(f"{self._arguments[0]} could not be started: {error}") from error
+
+    def end(self, deadline: float) -> Ended:
+        """How it ended, `deadline` (by `boottime`) at the latest. Raises OutOfTime once its process group is ended."""
+        while (code := self._process.poll()) is None:
+            self._output.bound()
+            self._errors.bound()
+            if boottime() >= deadline:
+                self._stop()
+                raise OutOfTime(self._output.text() + self._errors.text())
+            time.sleep(_LOOK_SECONDS)
+        return Ended(code, self._output.text(), self._errors.text())
+
+    def _stop(self) -> None:
+        group = self._process.pid
+        until = boottime() + _GRACE_SECONDS
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGTERM)
+        # Its leader is not waited for before the last signal is sent: until then the group's number is nobody else's.
+        while os.waitid(os.P_PID, group, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None and boottime() < until:
+            time.sleep(_LOOK_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+        self._process.wait()
+
+
+def located(program: str) -> str:
+    """Where the program is. Raises PermanentError if this machine has none of that name that this user may run."""
+    found = shutil.which(program, path=_path())
+    if found is None:
+        raise PermanentError(f"this machine has no program {program!r:.200} that this user may run")
+    return found
+
+
+def _path() -> str:
+    return os.environ.get("PATH", os.defpath)
+
+
+class _Words:
+    """What a program says, in memory: a full disk silences nobody."""
+
+    def __init__(self, name: str) -> None:
+        self.file = os.memfd_create(name, os.MFD_CLOEXEC)
+        fcntl.fcntl(self.file, fcntl.F_SETFL, os.O_APPEND)  # after a cut it goes on at the beginning, without a hole
+        self._before = b""
+
+    def bound(self) -> None:
+        if os.fstat(self.file).st_size > _HELD:
+            self._before = self._end()
+            os.ftruncate(self.file, 0)
+
+    def text(self) -> str:
+        end = self._end()
+        if len(self._before) + os.fstat(self.file).st_size > KEPT:
+            end = end.partition(b"\n")[2] or end  # the first line is cut, perhaps in the middle of a character
+        return visible(end.decode("utf-8", "backslashreplace"))
+
+    def _end(self) -> bytes:
+        size = os.fstat(self.file).st_size
+        return (self._before + os.pread(self.file, KEPT, max(size - KEPT, 0)))[-KEPT:]
+
+    def close(self) -> None:
+        os.close(self.file)

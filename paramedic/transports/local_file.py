@@ -1,0 +1,84 @@
+"""Files of this machine: the end of a log, a small file whole."""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from paramedic.errors import PermanentError, TemporaryError
+from paramedic.text.sanitize import visible
+
+
+def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
+    """The last whole lines of a regular file; what is no text or would move a terminal is escaped, visibly.
+
+    Raises TemporaryError if it is not there (it may be in rotation), PermanentError if it is no regular file or may not be read.
+    """
+    with _opened(path) as file:
+        size = _regular(path, os.fstat(file))
+        start = max(size - max_bytes, 0)
+        data = os.pread(file, max_bytes, start)
+        if not data and start:  # truncated since we asked for its size
+            start, data = 0, os.pread(file, max_bytes, 0)
+    if start and b"\n" in data[:-1]:
+        data = data.partition(b"\n")[2]  # the first line is cut, perhaps in the middle of a character
+    lines = visible(data.decode("utf-8", "backslashreplace")).split("\n")
+    ends = lines[-1] == ""
+    return "\n".join(lines[-(max_lines + ends) :])
+
+
+def read(path: str | Path, limit: int) -> bytes:
+    """A regular file of at most `limit` bytes. Raises as `tail` does, PermanentError where it is larger."""
+    with _opened(path) as file:
+        data = os.pread(file, limit + 1, 0)
+    if len(data) > limit:
+        raise PermanentError(f"{path} has more than {limit:,} B")
+    return data
+
+
+def replace(path: str | Path, content: bytes) -> None:
+    """Let the regular file have this content, at once or not at all; its mode stays.
+
+    Raises PermanentError where there is no such file or it cannot be replaced, and nothing changed.
+    """
+    beside = None
+    try:
+        found = Path(path).stat()
+        _regular(path, found)
+        file, beside = tempfile.mkstemp(dir=Path(path).parent, prefix=".paramedic-")
+        with os.fdopen(file, "wb") as new:
+            new.write(content)
+            new.flush()
+            os.fchmod(new.fileno(), stat.S_IMODE(found.st_mode))
+            os.fsync(new.fileno())
+        Path(beside).replace(path)
+    except (OSError, ValueError) as error:
+        if beside is not None:
+            with contextlib.suppress(OSError):
+                Path(beside).unlink()
+        raise PermanentError(f"{path} cannot be replaced: {error}") from error
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[int]:
+    """The regular file, open to read. Raises as `tail` does."""
+    try:
+        _regular(path, Path(path).stat())  # before it is opened: opening some devices does something
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            _regular(path, os.fstat(file))
+            yield file
+        finally:
+            os.close(file)
+    except FileNotFoundError as error:
+        raise TemporaryError(f"there is no {path} just now") from error
+    except (OSError, ValueError) as error:
+        raise PermanentError(f"{path} cannot be read: {error}") from error
+
+
+def _regular(path: str | Path, found: os.stat_result) -> int:
+    if not stat.S_ISREG(found.st_mode):
+        raise PermanentError(f"{path} is no regular file")
+    return found.st_size

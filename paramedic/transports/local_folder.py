@@ -1,0 +1,118 @@
+"""One folder of this machine, held open: every name in it is looked up from there."""
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Literal
+
+
+class LocalFolder:
+    """An open folder. What cannot be done raises OSError."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """A file's bytes; None where it is no regular file of at most `limit` bytes."""
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._file)
+        try:
+            found = os.fstat(file)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+                return None
+            return os.pread(file, limit, 0)
+        finally:
+            os.close(file)
+
+    def link(self, name: str) -> str:
+        """Where a symlink leads."""
+        return os.readlink(name, dir_fd=self._file)
+
+    def kind(self, name: str) -> Literal["folder", "symlink", "file"] | None:
+        """What it is, None where nothing is there."""
+        try:
+            mode = os.lstat(name, dir_fd=self._file).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if stat.S_ISDIR(mode):
+            return "folder"
+        return "symlink" if stat.S_ISLNK(mode) else "file"
+
+    def changed_at(self, name: str) -> datetime:
+        """When it was last written."""
+        return datetime.fromtimestamp(os.lstat(name, dir_fd=self._file).st_mtime, UTC)
+
+    def names(self, name: str) -> list[str]:
+        """What is in this folder of it."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        inside = os.open(name, flags, dir_fd=self._file)
+        try:
+            with os.scandir(inside) as entries:
+                return [entry.name for entry in entries]
+        finally:
+            os.close(inside)
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator["LocalLockedFile"]:
+        """A file, open to append and locked; BlockingIOError where somebody else has the lock."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.open(name, flags, dir_fd=self._file)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield LocalLockedFile(file)
+        finally:
+            os.close(file)
+
+    def symlink(self, leads_to: str, name: str) -> None:
+        """Make a symlink."""
+        os.symlink(leads_to, name, dir_fd=self._file)
+
+    def rename(self, name: str, to: str) -> None:
+        """Let it take the place of `to`."""
+        os.rename(name, to, src_dir_fd=self._file, dst_dir_fd=self._file)
+
+    def unlink(self, name: str) -> None:
+        """Take it away."""
+        os.unlink(name, dir_fd=self._file)
+
+    def sync(self) -> None:
+        """Wait until the disk has what was changed in it."""
+        os.fsync(self._file)
+
+
+class LocalLockedFile:
+    """A locked file. What cannot be done raises OSError."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._before = 0
+
+    def append(self, line: bytes) -> None:
+        """A whole line or none."""
+        size = self._before = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        if os.write(self._file, line) != len(line):
+            self.take_back()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def take_back(self) -> None:
+        """As long as it was before the last `append`."""
+        os.ftruncate(self._file, self._before)
+
+    def sync(self) -> None:
+        """Wait until the disk has it."""
+        os.fsync(self._file)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[LocalFolder]:
+    """The folder, held. Raises OSError."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield LocalFolder(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,65 @@
+"""No kind of target and no remedy asks the machine that it runs on: what it needs, it asks for by its transport."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "paramedic" / "integrations"
+
+#: Modules of the standard library and others that lead to the machine. The import contract has them too.
+LEADING_OUT = {"fcntl", "os", "pathlib", "psutil", "shutil", "signal", "socket", "subprocess", "tempfile"}
+
+#: Names that need no import, or are reached by what was imported for something else.
+CALLS = {"open", "__import__", "exec", "eval", "import_module", "urlopen", "ServerProxy", "HTTPConnection"}
+
+
+def modules() -> list[Path]:
+    found = [path for room in ("targets", "remedies") for path in sorted((ROOT / room).glob("*.py"))]
+    assert len(found) >= 6
+    return found
+
+
+def reaching_out(text: str) -> Iterator[str]:
+    """What the module does past its transport."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names if one.name.partition(".")[0] in LEADING_OUT)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if module.partition(".")[0] in LEADING_OUT or module.startswith("paramedic.transports"):
+                yield module
+            yield from (f"{module}.{one.name}" for one in node.names if one.name == "transports")
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name.rpartition(".")[2] in CALLS:
+                yield name
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "/proc/" in node.value:
+            yield node.value
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_it_asks_by_its_transport(path: Path) -> None:
+    assert list(reaching_out(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "sin",
+    [
+        "import os\nos.kill(1, 9)",
+        "import subprocess",
+        "from pathlib import Path",
+        "import socket as line",
+        "from os import path",
+        "import psutil",
+        "open('/etc/passwd')",
+        "from importlib import import_module\nimport_module('os')",
+        "import xmlrpc.client\nxmlrpc.client.ServerProxy('http://here')",
+        "from paramedic.transports.local import Local",
+        "from paramedic import transports",
+        "where = f'/proc/{pid}/stat'",
+    ],
+)
+def test_what_goes_past_it_is_found(sin: str) -> None:
+    assert list(reaching_out(sin)) != []

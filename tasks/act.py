@@ -1,6 +1,7 @@
 """Do it: the only module that may change production."""
 
 import logging
+from typing import cast
 
 from paramedic.change.guarded import Intent
 from paramedic.doors import reading
@@ -39,7 +40,17 @@ def run(intent: Intent) -> Identity:
     return reading.identity(intent.target)
 
 
-_STEPS: dict[Verb, Change] = {Verb.RESTART: restart, Verb.ROLL_BACK: roll_back, Verb.RUN: run}
+@changes
+def offered(intent: Intent) -> Identity:
+    """Do what the target's kind offers by this name, beside a restart."""
+    changes_it = changer(intent.target, intent.within)
+    own = getattr(changes_it, intent.remedy.offered or "", None)
+    if own is None:
+        raise PermanentError(f"targets of the kind {intent.target.kind} offer no {intent.remedy.name}")
+    return cast("Identity", own(intent.identity, intent.last_look))
+
+
+_STEPS: dict[Verb, Change] = {Verb.RESTART: restart, Verb.ROLL_BACK: roll_back, Verb.RUN: run, Verb.OFFERED: offered}
 
 
 def apply(remedy: Remedy, target: str) -> None:

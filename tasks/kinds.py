@@ -68,7 +68,7 @@ def changes(step: Step) -> Change:
 
     @task(name=name, tags={TAG}, retries=0, cache_policy=NO_CACHE, persist_result=False)
     def change(target: str, remedy: Remedy) -> None:
-        guarded.change(current_run(), target, remedy, name=name, step=step)
+        guarded.change(current_run(), target, remedy, name=remedy.offered or name, step=step)
 
     @functools.wraps(step)
     def verb(target: str, remedy: Remedy = RESTART) -> None:

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    TypeAdapter,
     create_model,
     model_validator,
 )
@@ -96,8 +97,11 @@ def _remedy(said: Any) -> Remedy:
             return Remedy(1, Verb.ROLL_BACK, deployed_within=_DEPLOYED(within))
         case {"run": str(command)} if len(said) == 1 and command.strip():
             return Remedy(1, Verb.RUN, command=command)
+        case str() if said in target_kinds.remedies():
+            return Remedy(1, Verb.OFFERED, offered=said)
+    offered = "".join(f"`{name}`, " for name in target_kinds.remedies() if name != "restart")
     raise ValueError(
-        "write `restart`, `rollback`, `rollback-if-deployed-within: 30m`, or `run: NAME` of a target's command"
+        f"write `restart`, {offered}`rollback`, `rollback-if-deployed-within: 30m`, or `run: NAME` of a target's command"
     )
 
 
@@ -176,10 +180,17 @@ class _Verify(_Strict):
         return self
 
 
-_Written = Literal["restart", "rollback"] | dict[Literal["rollback-if-deployed-within", "run"], str]
+class _Written:
+    """A word that some kind of target offers, `rollback`, or a mapping with what more it needs."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        words = {"type": "string", "enum": [*target_kinds.remedies(), "rollback"]}
+        longer = TypeAdapter(dict[Literal["rollback-if-deployed-within", "run"], str]).json_schema()
+        return {"anyOf": [words, longer]}
 
 
-_Rung = Annotated[Remedy, BeforeValidator(_remedy, json_schema_input_type=_Written)]
+_Rung = Annotated[Remedy, BeforeValidator(_remedy), _Written]
 
 
 class _With(_Strict):

@@ -74,7 +74,7 @@ class _ListedWords(BaseModel):
         if not isinstance(name, str) or not 1 <= len(name) <= 200 or not isinstance(address, str):
             raise ValueError(f"the kind {kind} gives it no name of 1 to 200 characters, or no address that is a text")
         return Target(
-            id=f"{self.host}/{name}",
+            id=target_kinds.target_id(kind, name, self.host),
             service=service,
             host=self.host,
             kind=kind,
@@ -121,7 +121,7 @@ class Services:
 
     def find(self, kind: str, name: str, host: str) -> Target | None:
         """The target that a runbook and an alert mean, whichever spelling of the host the alert uses."""
-        found = self.targets.get(f"{self.spellings.get(host, host)}/{name}")
+        found = self.targets.get(target_kinds.target_id(kind, name, self.spellings.get(host, host)))
         return found if found is not None and found.kind == kind else None
 
     def owner(self, service: str) -> str | None:
@@ -130,6 +130,14 @@ class Services:
 
     def __iter__(self) -> Iterator[Target]:
         return iter(self.targets.values())
+
+
+def _twice(target: Target, other: Target) -> tuple[str, str]:
+    """What is wrong with two entries of one id, and what is allowed: they would share claim, budget and cooldown."""
+    if target.kind != other.kind:
+        what = f"{target.id} is listed as {other.kind} and as {target.kind}"
+        return what, "two targets of one host differ in name: rename one of them where it runs"
+    return f"{target.id} is listed twice", "a target belongs to one service"
 
 
 def parse_services(text: str, file: str) -> Services:
@@ -145,10 +153,8 @@ def parse_services(text: str, file: str) -> Services:
             except Exception as error:  # the edge of a kind's own code: its fault is told like an author's
                 where = place(text, ("services", service, "targets", at))
                 raise BadDocument([Problem(file, *where, f"services.{service}.targets.{at}: {error}")]) from error
-            if target.id in found.targets:
-                raise BadDocument(
-                    [Problem(file, 1, 1, f"{target.id} is listed twice", "a target belongs to one service")]
-                )
+            if (other := found.targets.get(target.id)) is not None:
+                raise BadDocument([Problem(file, 1, 1, *_twice(target, other))])
             found.targets[target.id] = target
             for spelling in cast("_ListedWords", one).also:
                 if found.spellings.setdefault(spelling, target.host) != target.host:

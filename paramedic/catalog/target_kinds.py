@@ -58,12 +58,28 @@ def evidence(kind: str | None = None) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(name for one in kinds for name in one.EVIDENCE), LOG_TAIL]))
 
 
+def target_id(kind: str, name: str, host: str) -> str:
+    """The canonical id of the target that its kind calls `name` there.
+
+    It carries the kind, as two kinds may have one name on one host. The kinds that came first do not: a unit's name ends in
+    `.service`, and their ids are on trails. Raises PermanentError if there is no such kind.
+    """
+    bare = getattr(of(kind), "ID_WITHOUT_KIND", False) is True
+    return f"{host}/{name}" if bare else f"{host}/{kind}:{name}"
+
+
+def remedies() -> tuple[str, ...]:
+    """What a runbook may write for the remedies that kinds offer."""
+    return tuple(sorted({name for kind in usable().values() for name in kind.REMEDIES}))
+
+
 def refused(kind: str, remedies: Sequence[Remedy]) -> Iterator[tuple[int, str, str]]:
     """The remedies that targets of the kind do not offer: the place in the list, what is wrong, what is offered."""
     can = of(kind).REMEDIES
-    if "restart" in can:
-        return
+    offered = f"they offer: {', '.join([*can, '`run: NAME` of a command in services.yaml'])}"
     for place, remedy in enumerate(remedies):
-        if remedy.verb is not Verb.RUN:  # a roll-back restarts the target into its release
-            what = f"targets of the kind {kind} cannot be restarted"
-            yield place, f"{what}, which {remedy.name} needs", "they offer: `run: NAME` of a command in services.yaml"
+        if remedy.offered is not None:
+            if remedy.offered not in can:
+                yield place, f"targets of the kind {kind} offer no {remedy.offered}", offered
+        elif remedy.verb is not Verb.RUN and "restart" not in can:  # a roll-back restarts the target into its release
+            yield place, f"targets of the kind {kind} cannot be restarted, which {remedy.name} needs", offered

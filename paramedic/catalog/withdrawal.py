@@ -79,13 +79,17 @@ def _unlisted(target: Target, remedy: Remedy, services: Services) -> str | None:
 
 
 def _off_the_ladder(remedy: Remedy, now: Runbook) -> str | None:
-    same = [one for one in now.remedies if (one.verb, one.command) == (remedy.verb, remedy.command)]
+    same = [one for one in now.remedies if _what(one) == _what(remedy)]
     if not same:
         return f"`with.remedies` no longer names {remedy.name}"
     if any(_covers(one, remedy) for one in same):
         return None
     within = max(one.deployed_within for one in same if one.deployed_within is not None)
     return f"`with.remedies` now allows {remedy.verb} only within {spoken(within)} of a deployment"
+
+
+def _what(remedy: Remedy) -> tuple[str | None, ...]:
+    return remedy.verb, remedy.command, remedy.offered
 
 
 def _covers(today: Remedy, remedy: Remedy) -> bool:

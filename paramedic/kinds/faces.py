@@ -1,5 +1,6 @@
 """What the one file of each kind of plug-in offers."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,7 +43,10 @@ class TargetReader(Protocol):
 
 
 class TargetChanger(Protocol):
-    """Changes one target through the system that owns it."""
+    """Changes one target through the system that owns it.
+
+    It has a method for each of its kind's REMEDIES, with the parameters, the result and the errors of `restart`.
+    """
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
         """Restart the instance `expected` once, and say which instance there is now.
@@ -54,6 +58,8 @@ class TargetChanger(Protocol):
 
 class TargetKind(Protocol):
     """A module of `targets`: looks at one kind of target, and changes it. Its name is the key in services.yaml and runbooks.
+
+    The id of a target is HOST/KIND:NAME, so that targets of two kinds on one host may have one name.
 
     Whatever it asks of the target's machine (a program, a connection, a file, a process) it asks through the transport that
     it is handed; it opens nothing on its own.
@@ -74,7 +80,7 @@ class TargetKind(Protocol):
     #: say why it cannot be had. The tail of the target's `log` is offered for every kind, and is not declared here.
     EVIDENCE: Mapping[str, Callable[[Target, Transport], str]]
 
-    #: What its Changer can do: `restart`, or nothing.
+    #: What its Changer can do, by its methods' names, which are the words of `with.remedies`: `restart`, `reload`, …; or nothing.
     REMEDIES: Collection[str]
 
     @staticmethod
@@ -108,8 +114,9 @@ _TAKEN_LABELS = frozenset(
     {"alertname", "check", "host", "instance", "metric", "runbook", "service", "severity", "alertstate"}
 )
 
-#: What a Changer can be asked for.
-_REMEDIES = frozenset({"restart"})
+#: What a runbook writes for a remedy that no kind owns, and what a class has anyway: no remedy of a kind is called so.
+_TAKEN_REMEDIES = frozenset({"rollback", "roll_back", "run", "offered", "identity"})
+_REMEDY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 def _target_fault(module: ModuleType) -> str | None:
@@ -126,10 +133,18 @@ def _target_fault(module: ModuleType) -> str | None:
         isinstance(kind, str) and callable(evidence[kind]) for kind in evidence
     ):
         return "its 'EVIDENCE' is no mapping of names to functions"
+    return _remedies_fault(module)
+
+
+def _remedies_fault(module: ModuleType) -> str | None:
     remedies = getattr(module, "REMEDIES", None)
-    if not isinstance(remedies, list | tuple | set | frozenset) or (strange := set(remedies) - _REMEDIES):
-        which = f": {sorted(map(str, strange))}" if isinstance(remedies, list | tuple | set | frozenset) else ""
-        return f"its 'REMEDIES' is no list of {', '.join(sorted(_REMEDIES))}{which}"
+    if not isinstance(remedies, list | tuple | set | frozenset):
+        return "its 'REMEDIES' is no list of names"
+    for name in remedies:
+        if not isinstance(name, str) or not _REMEDY.fullmatch(name) or name in _TAKEN_REMEDIES:
+            return f"its 'REMEDIES' has {name!r:.80}: a name is small letters, digits and `_`, and has no meaning yet"
+        if isinstance(module.Changer, type) and not callable(getattr(module.Changer, name, None)):
+            return f"its 'Changer' has no method {name!r}, which 'REMEDIES' names"
     return None
 
 

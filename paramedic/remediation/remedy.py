@@ -13,6 +13,7 @@ class Verb(StrEnum):
     RESTART = "restart"
     ROLL_BACK = "roll_back"
     RUN = "run"
+    OFFERED = "offered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,15 @@ class Remedy:
     verb: Verb
     deployed_within: timedelta | None = None  # a roll-back on cause: only if something was deployed so recently
     command: str | None = None  # which of the target's commands is run
+    offered: str | None = None  # which remedy of its kind's own, beside `restart`
 
     @property
     def name(self) -> str:
         """As its author calls it."""
         if self.verb is Verb.RUN:
             return f"run: {self.command}"
+        if self.offered is not None:
+            return self.offered
         if self.verb is Verb.ROLL_BACK:
             within = self.deployed_within
             return "rollback" if within is None else f"rollback-if-deployed-within: {spoken(within)}"

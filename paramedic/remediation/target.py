@@ -21,7 +21,7 @@ class Command:
 class Target:
     """One unit, program or process, by its canonical id: the same thing has one id, whichever alert names it."""
 
-    id: str  # canonical: "<host>/<name>", e.g. "web-1/tracking-api"
+    id: str  # canonical: "<host>/<name>", e.g. "web-1/tracking-api"; "<host>/<kind>:<name>" of most kinds
     service: str
     host: str
     kind: str  # which integration knows it: "supervisord", "systemd"

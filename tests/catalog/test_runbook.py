@@ -406,6 +406,14 @@ def test_without_services_or_oncall_nothing_is_loaded(tmp_path: Path, file: str)
         read_folder(tmp_path)
 
 
+def test_a_program_and_a_unit_of_one_name_on_one_host_are_refused_in_words() -> None:
+    listed = "services:\n  a:\n    targets:\n      - {host: web-1, systemd: app.service}\n      - {host: web-1, %s}\n"
+    program = "supervisord: {program: app.service, address: unix:///s}"
+    with pytest.raises(BadDocument, match=r"web-1/app\.service is listed as systemd and as supervisord; .*rename one"):
+        parse_services(listed % program, "services.yaml")
+    assert len(parse_services(listed % program.replace("app.service", "app"), "services.yaml").targets) == 2
+
+
 def test_a_target_listed_twice_is_refused() -> None:
     text = (ROOT / "runbooks" / "services.yaml").read_text()
     with pytest.raises(BadDocument, match="listed twice"):

@@ -24,7 +24,7 @@ from paramedic.kinds.registry import Registry, Room
 from paramedic.remediation.health import Sight
 from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
-from paramedic.store import Store, acts, attempts, lifecycle
+from paramedic.store import Store, acts, attempts, lifecycle, maintenance, trail
 from paramedic.store.runbook_versions import Plan
 from tasks import act, diagnose
 
@@ -92,11 +92,11 @@ def settings(tmp_path: Path, plugins: Path, job: Path) -> Settings:
     return Settings(data=tmp_path, runbooks=books, plugins=plugins)
 
 
-def begun(store: Store, settings: Settings) -> PlaybookRun:
+def begun(store: Store, settings: Settings, kind: str = "job") -> PlaybookRun:
     """The run of the incident that an alert about the job opens."""
     library = open_library(settings)
     assert library.problems == ()
-    said = alert("JobDown", job="nightly", instance="web-1")
+    said = alert(f"{kind.capitalize()}Down", **{kind: "nightly"}, instance="web-1")
     place = routing.place(said, library)
     assert place.runbook is not None, place.why
     target = library.services.by_id(place.target)
@@ -117,7 +117,7 @@ def restart(run: PlaybookRun) -> None:
 
 def test_it_is_found_by_an_alert_looked_at_restarted_and_verified(store: Store, settings: Settings, job: Path) -> None:
     run = begun(store, settings)
-    assert run.target.id == "web-1/nightly"
+    assert run.target.id == "web-1/job:nightly"
     assert measure(run).why == "its job says down"
     assert diagnose._look("generation", run.target).body == '{"generation": 7, "up": false}'
     restart(run)
@@ -128,6 +128,105 @@ def test_it_is_found_by_an_alert_looked_at_restarted_and_verified(store: Store, 
     assert reading.restarted(run.target, done.identity, reading.identity(run.target))
     assert reading.running(run.target, reading.identity(run.target))
     assert measure(run).sight is not Sight.FAILING
+
+
+def two_kinds(settings: Settings, plugins: Path, tmp_path: Path) -> Path:
+    """Beside the job a target of another kind, on its host and with its name; the file of that one."""
+    (plugins / "targets" / "task.py").write_text(JOB.replace('LABEL = "job"', 'LABEL = "task"'))
+    registry.use(None)
+    registry.use(plugins)
+    file = tmp_path / "task.json"
+    file.write_text('{"generation": 40, "up": false}')
+    services = settings.runbooks / "services.yaml"
+    services.write_text(services.read_text() + f'      - {{host: web-1, task: {{name: nightly, file: "{file}"}}}}\n')
+    limits = "guardrails: {cooldown: 1h}\n---\n**Meaning"
+    job = CHECKED.replace("---\n**Meaning", limits)
+    (settings.runbooks / "job-down.md").write_text(job)
+    task = (
+        job.replace("job-down", "task-down").replace("JobDown", "TaskDown").replace('{job: "{job}"', '{task: "{task}"')
+    )
+    (settings.runbooks / "task-down.md").write_text(task.replace("name: nightly", "name: nightly-task"))
+    return file
+
+
+def test_two_kinds_may_have_one_name_on_one_host(
+    store: Store, settings: Settings, plugins: Path, job: Path, tmp_path: Path
+) -> None:
+    file = two_kinds(settings, plugins, tmp_path)
+    one, other = begun(store, settings), begun(store, settings, "task")
+    assert (one.target.id, other.target.id) == ("web-1/job:nightly", "web-1/task:nightly")
+    with store.record() as tx:  # a window of the one is none of the other's
+        now, more = tx.now, timedelta(hours=1)
+        maintenance.add(
+            tx,
+            service="billing",
+            target=one.target.id,
+            starts_at=now,
+            ends_at=now + more,
+            by="ada",
+            reason="a new disk",
+        )
+    with exclusive.exclusive(one, one.target.id), exclusive.exclusive(other, other.target.id):  # two claims
+        guarded.change(other, other.target.id, RESTART, name="restart", step=act.restart.__wrapped__)  # type: ignore[attr-defined]
+        with pytest.raises(Refused, match="maintenance"):
+            guarded.change(one, one.target.id, RESTART, name="restart", step=act.restart.__wrapped__)  # type: ignore[attr-defined]
+        with store.record() as tx:
+            maintenance.end(tx, 1, by="ada", reason="done")
+        # The cooldown of the other's restart is not its own.
+        guarded.change(one, one.target.id, RESTART, name="restart", step=act.restart.__wrapped__)  # type: ignore[attr-defined]
+    assert [json.loads(path.read_text())["generation"] for path in (job, file)] == [8, 41]
+
+
+def test_a_remedy_of_its_own_is_a_rung_of_the_ladder(store: Store, settings: Settings, job: Path) -> None:
+    ladder = "  remedies: [reload, restart]\n  evidence:"
+    (settings.runbooks / "job-down.md").write_text(
+        CHECKED.replace("restart-service", "restore-service").replace("  evidence:", ladder)
+    )
+    run = begun(store, settings)
+    reload, then = run.runbook.remedies
+    assert [(one.rung, one.name) for one in (reload, then)] == [(1, "reload"), (2, "restart")]
+    with exclusive.exclusive(run, run.target.id):
+        guarded.change(run, run.target.id, reload, name="reload", step=act.offered.__wrapped__)  # type: ignore[attr-defined]
+    assert json.loads(job.read_text()) == {"generation": 7, "up": True}
+    with store.read() as tx:
+        [done] = acts.of(tx, run.incident.number)
+        told = [(entry.phase, entry.what) for entry in trail.entries(tx) if entry.phase in ("intent", "outcome")]
+    assert (done.remedy, done.result, told) == ("reload", "done", [("intent", "reload"), ("outcome", "reload.done")])
+    assert measure(run).sight is not Sight.FAILING
+
+
+def test_a_remedy_that_the_runbook_no_longer_names_is_withdrawn(store: Store, settings: Settings, job: Path) -> None:
+    file = settings.runbooks / "job-down.md"
+    first = CHECKED.replace("restart-service", "restore-service").replace(
+        "  evidence:", "  remedies: [reload]\n  evidence:"
+    )
+    file.write_text(first)
+    run = begun(store, settings)
+    [reload] = run.runbook.remedies
+    file.write_text(first.replace("[reload]", "[restart]"))
+    with exclusive.exclusive(run, run.target.id), pytest.raises(Refused, match="no longer names reload"):
+        guarded.change(run, run.target.id, reload, name="reload", step=act.offered.__wrapped__)  # type: ignore[attr-defined]
+    assert json.loads(job.read_text()) == {"generation": 7, "up": False}
+
+
+def test_a_remedy_of_another_kind_is_refused_by_lint(settings: Settings) -> None:
+    program = "supervisord: {program: app, address: unix:///nowhere}"
+    (settings.runbooks / "services.yaml").write_text(
+        SERVICES.format(file="x") + f"      - {{host: web-1, {program}}}\n"
+    )
+    other = RUNBOOK.replace('{job: "{job}"', '{supervisord: "{job}"').replace("[generation]", "[]")
+    other = other.replace("restart-service", "restore-service").replace(
+        "  evidence:", "  remedies: [reload]\n  evidence:"
+    )
+    other = other.replace("check: missing_for", "memory_below: 1GB").replace("runbook: job-down", "runbook: other")
+    (settings.runbooks / "other.md").write_text(other)
+    [problem] = open_library(settings).problems
+    assert "with.remedies.0: targets of the kind supervisord offer no reload; they offer: restart" in str(problem)
+    (settings.runbooks / "other.md").write_text(other.replace("[reload]", "[relaod]"))
+    [problem] = open_library(settings).problems
+    assert "write `restart`, `reload`, `rollback`" in str(problem)
+    enum = schema()["$defs"]["_With"]["properties"]["remedies"]["items"]["anyOf"][0]["enum"]
+    assert enum == ["reload", "restart", "rollback"]
 
 
 def test_an_act_whose_outcome_is_open_is_settled_by_the_kind_s_own_instances(
@@ -206,7 +305,7 @@ def test_what_its_kind_does_not_offer_is_refused_by_lint_where_it_stands(
 
 
 def test_a_remedy_that_its_kind_does_not_offer_is_refused_by_lint(settings: Settings, plugins: Path) -> None:
-    (plugins / "targets" / "job.py").write_text(JOB.replace('REMEDIES = ("restart",)', "REMEDIES = ()"))
+    (plugins / "targets" / "job.py").write_text(JOB.replace('REMEDIES = ("restart", "reload")', "REMEDIES = ()"))
     registry.use(None)
     registry.use(plugins)
     [problem] = open_library(settings).problems
@@ -219,7 +318,9 @@ def test_a_remedy_that_its_kind_does_not_offer_is_refused_by_lint(settings: Sett
     [
         (('LABEL = "job"', ""), "it has no text 'LABEL'"),
         (('LABEL = "job"', 'LABEL = "instance"'), "its LABEL 'instance' has another meaning"),
-        (('REMEDIES = ("restart",)', 'REMEDIES = ("reboot",)'), "its 'REMEDIES' is no list of restart: ['reboot']"),
+        (('REMEDIES = ("restart", "reload")', 'REMEDIES = ("reboot",)'), "its 'Changer' has no method 'reboot'"),
+        (('REMEDIES = ("restart", "reload")', 'REMEDIES = ("run",)'), "its 'REMEDIES' has 'run': a name is"),
+        (('REMEDIES = ("restart", "reload")', 'REMEDIES = "restart"'), "its 'REMEDIES' is no list of names"),
         (("EVIDENCE = {", "PROOFS = {"), "its 'EVIDENCE' is no mapping"),
         (("def running(", "def runs("), "it has no function or class 'running'"),
         (("class Words(", "class Keys("), "'Words' is no type"),

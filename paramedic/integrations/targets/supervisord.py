@@ -22,6 +22,7 @@ from paramedic.text.sanitize import one_line
 
 LABEL = "program"
 REMEDIES = ("restart",)
+ID_WITHOUT_KIND = True
 
 ANSWER_LIMIT = 4 * 1024 * 1024  # bytes; an answer about one supervisord's programs is a few kilobytes
 

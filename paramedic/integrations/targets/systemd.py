@@ -17,6 +17,7 @@ from paramedic.text.sanitize import one_line
 
 LABEL = "unit"
 REMEDIES = ("restart",)
+ID_WITHOUT_KIND = True
 
 #: What systemctl and journalctl say is parsed: one language, one time zone, whoever runs them and wherever.
 _SPOKEN = ("env", "LC_ALL=C", "TZ=UTC", "SYSTEMD_COLORS=0")

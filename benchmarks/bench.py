@@ -19,7 +19,7 @@ from paramedic.machine.clock import iso, utc_now
 from paramedic.settings import load_settings
 from paramedic.stack.stack import Stack
 from paramedic.store import Store, incidents
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 
 TOKEN = "a-token-that-only-this-benchmark-knows"  # noqa: S105 - the secret of a benchmark
 
@@ -134,7 +134,7 @@ class Bench:
     def _intended(self, target: str) -> float:
         with self._store.read() as tx:
             number = next(one.number for one in incidents.listed(tx, limit=50) if one.target == target)
-            entries = list(kept.entries(tx, incident=number))
+            entries = list(stored_trail.entries(tx, incident=number))
         return datetime.fromisoformat(next(one.at for one in entries if one.phase == "intent")).timestamp()
 
 

@@ -42,13 +42,13 @@ def signing_key(settings: Settings) -> Ed25519PrivateKey:
         )
 
     try:
-        key = serialization.load_pem_private_key(kept(path, make), password=None)
+        key = serialization.load_pem_private_key(read_or_create(path, make), password=None)
     except (ValueError, TypeError) as error:
         raise BadSettings(f"{path}: no key that can be read: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise BadSettings(f"{path}: not an Ed25519 key")
     public = key.public_key()
-    kept(path.with_suffix(".pub"), lambda: pem(public), mode=0o644)
+    read_or_create(path.with_suffix(".pub"), lambda: pem(public), mode=0o644)
     if public_key(settings).public_bytes_raw() != public.public_bytes_raw():
         raise BadSettings(f"{path.with_suffix('.pub')} is not the public half of {path}")
     return key
@@ -71,7 +71,7 @@ def link_key(settings: Settings) -> bytes:
 
     Raises OSError, of which BadKey is one: a page then leaves without its link.
     """
-    key = kept(link_key_file(settings), lambda: secrets.token_hex(32).encode())
+    key = read_or_create(link_key_file(settings), lambda: secrets.token_hex(32).encode())
     remember(key.decode(errors="replace").strip())
     return key
 
@@ -87,7 +87,9 @@ def gateway_token(settings: Settings) -> str:
     Raises OSError, or BadSettings.
     """
     token = (
-        kept(gateway_token_file(settings), lambda: secrets.token_urlsafe(32).encode()).decode(errors="replace").strip()
+        read_or_create(gateway_token_file(settings), lambda: secrets.token_urlsafe(32).encode())
+        .decode(errors="replace")
+        .strip()
     )
     remember(token)
     return token
@@ -98,7 +100,7 @@ def gateway_token_file(settings: Settings) -> Path:
     return settings.data / "gateway-token"
 
 
-def kept(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
+def read_or_create(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
     """What the file holds, made where there is none: whole or not at all, and the same for all who come at once.
 
     Raises OSError where the file or its folder cannot be read or written, BadKey where the file holds no whole key.

@@ -76,14 +76,14 @@ class Channel(BaseModel):
 
     def given(self) -> dict[str, str]:
         """What is set, secrets included."""
-        return {name: one.get_secret_value() for name, one in self if one is not None}
+        return {name: value.get_secret_value() for name, value in self if value is not None}
 
 
-def _well_named(said: dict[str, Channel]) -> dict[str, Channel]:
-    for name in said:
+def _well_named(channels: dict[str, Channel]) -> dict[str, Channel]:
+    for name in channels:
         if not CHANNEL_NAME.fullmatch(name):
             raise ValueError(f"{name!r:.80} is no name for a channel; allowed: letters, digits, `_`, `.`, `-`")
-    return said
+    return channels
 
 
 Channels = Annotated[
@@ -214,19 +214,19 @@ def load_settings(**given: Any) -> Settings:
             continue
         setting = name.removeprefix(_PREFIX).lower()
         if setting not in known or name != name.upper():
-            problems.append(_unknown(name, "environment", [f"{_PREFIX}{one.upper()}" for one in sorted(known)]))
+            problems.append(_unknown(name, "environment", [f"{_PREFIX}{key.upper()}" for key in sorted(known)]))
         elif os.environ[name]:
             origins[setting] = "environment"
     file = Path(os.environ.get("PARAMEDIC_CONFIG") or "paramedic.toml")
-    said = _file(file, problems)
-    problems += [_unknown(name, str(file), sorted(known)) for name in said if name not in known]
-    from_file = {name: value for name, value in said.items() if name in known - set(origins)}
+    written = _file(file, problems)
+    problems += [_unknown(name, str(file), sorted(known)) for name in written if name not in known]
+    from_file = {name: value for name, value in written.items() if name in known - set(origins)}
     origins = dict.fromkeys(from_file, str(file)) | origins | dict.fromkeys(given, "given")
     try:
         settings = Settings(**(from_file | given))
     except ValidationError as error:
-        for one in error.errors(include_input=False, include_url=False):
-            problems.append(": ".join([*_place(one["loc"], origins), one["msg"].removeprefix("Value error, ")]))
+        for fault in error.errors(include_input=False, include_url=False):
+            problems.append(": ".join([*_place(fault["loc"], origins), fault["msg"].removeprefix("Value error, ")]))
         raise BadSettings("\n".join(problems)) from None  # pydantic's own text would repeat the values
     if problems:
         raise BadSettings("\n".join(problems))
@@ -243,7 +243,7 @@ def authored(settings: Settings) -> list[Path]:
     folders = {"runbooks": settings.runbooks, "flows": settings.flows, "plugins": settings.plugins}
     files = [file for name, globs in ends if (folder := folders[name]) for glob in globs for file in folder.glob(glob)]
     shipped = [ROOT / name for name in ("paramedic", "flows", "tasks", "prefect.yaml")]
-    return [one for one in (*filter(None, folders.values()), *files, *shipped) if one.exists()]
+    return [path for path in (*filter(None, folders.values()), *files, *shipped) if path.exists()]
 
 
 def _place(at: tuple[int | str, ...], origins: dict[str, str]) -> list[str]:
@@ -273,8 +273,8 @@ def _file(file: Path, problems: list[str]) -> dict[str, Any]:
 
 def _unknown(name: str, where: str, known: list[str]) -> str:
     # Compared without regard to case: a variable in small letters is nearest to itself in capitals.
-    near = difflib.get_close_matches(name.upper(), [one.upper() for one in known], n=1, cutoff=0.5)
-    meant = [one for one in known if one.upper() in near]
+    near = difflib.get_close_matches(name.upper(), [candidate.upper() for candidate in known], n=1, cutoff=0.5)
+    meant = [candidate for candidate in known if candidate.upper() in near]
     return f"{where}: {name}: no such setting" + (
         f"; did you mean {meant[0]}?" if meant else f"; there are {', '.join(known)}"
     )
@@ -293,9 +293,9 @@ def _plain(value: object) -> str | dict[str, Any]:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, BaseModel):
-        return {name: _plain(one) for name, one in value if one is not None}
+        return {name: _plain(item) for name, item in value if item is not None}
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     return str(value)
 
 
@@ -317,11 +317,11 @@ def _remember(value: object) -> None:
                 remember(token)
                 remember(unquote(token))
     elif isinstance(value, dict):
-        for one in value.values():
-            _remember(one)
+        for item in value.values():
+            _remember(item)
     elif isinstance(value, Channel):
-        for _, one in value:
-            _remember(one)
+        for _, item in value:
+            _remember(item)
         url = "" if value.url is None else value.url.get_secret_value()
         for token in re.findall(r"[\w.~%-]{16,}", url):  # services carry their keys in the path
             remember(token)

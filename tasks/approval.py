@@ -16,7 +16,7 @@ from paramedic.change.run import PlaybookRun
 from paramedic.errors import Refused
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import kill_point
-from paramedic.remediation.approval import FORM, Approval, life
+from paramedic.remediation.approval import FORM, Approval, describe_instance
 from paramedic.remediation.remedy import Remedy
 from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, approvals
@@ -62,10 +62,10 @@ def _asked_by_form(run: PlaybookRun, asked: Approval) -> None:
     """
     useless = form_proves_nothing(run.settings, get_current_settings().api.url or "")
     for question in range(_FORMS):
-        said = _suspended(run, asked, question, useless)
-        if said is None:
+        decision = _suspended(run, asked, question, useless)
+        if decision is None:
             return
-        granted, by = said.decision == "approve", said.by.strip()
+        granted, by = decision.decision == "approve", decision.by.strip()
         with run.store.record() as tx:
             if not granted or useless is None:
                 approvals.decide(tx, asked.id, granted=granted, by=by, how=FORM)
@@ -117,7 +117,7 @@ def _described(run: PlaybookRun, asked: Approval, useless: str | None) -> str:
     facts = [
         f"change: {asked.remedy}",
         f"target: {asked.target}",
-        f"its life: {life(asked.identity)}",
+        f"its life: {describe_instance(asked.identity)}",
         f"incident: {run.incident.id}, {run.incident.title}, {run.incident.severity}",
         f"until: {iso(asked.expires_at)}",
     ]

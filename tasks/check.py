@@ -24,8 +24,8 @@ def checks_of(this: Round) -> list[CheckAtTarget]:
     with this.store.record() as tx:
         this.still_ours(tx)
         if not this.library.problems:  # else what is missing may be back in a minute
-            checks.retire(tx, [one for _, one in everything])
-    return [one for group, one in everything if group == this.group]
+            checks.retire(tx, [placed_check for _, placed_check in everything])
+    return [placed_check for group, placed_check in everything if group == this.group]
 
 
 class _Edited(Exception):
@@ -49,11 +49,11 @@ def measure_until_the_next_round(this: Round, placed: list[CheckAtTarget]) -> st
 def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
     """Until the round ends; how many samples were taken. Raises _Edited with that number."""
     with this.store.read() as tx:
-        last = [(one, checks.sampled_at(tx, one)) for one in placed]
-        ages = [(one, tx.now - at if at else None) for one, at in last]
+        last = [(placed_check, checks.sampled_at(tx, placed_check)) for placed_check in placed]
+        ages = [(placed_check, tx.now - at if at else None) for placed_check, at in last]
         was_blind = mass_failure.current(tx) == mass_failure.BLIND
     timeout = this.settings.probe_timeout
-    eyes = ControlProbes(
+    control_probes = ControlProbes(
         this.settings.control_probes, lambda address: measurement.silent(address, timeout), blind=was_blind
     )
 
@@ -61,31 +61,31 @@ def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
         with this.store.read() as tx:
             return heartbeats.missing_for(tx, name)
 
-    def look(one: CheckAtTarget) -> Seen:
+    def look(placed_check: CheckAtTarget) -> Seen:
         began_at = boottime()
-        sample = measurement.sample(one.check, one.target, now=utc_now, last_heard=last_heard)
-        wrong = eyes.blind or not _well(one, sample)
-        return Seen(sample, blind=wrong and eyes.blind_since(began_at))
+        sample = measurement.sample(placed_check.check, placed_check.target, now=utc_now, last_heard=last_heard)
+        wrong = control_probes.blind or not _well(placed_check, sample)
+        return Seen(sample, blind=wrong and control_probes.blind_since(began_at))
 
-    def record(one: CheckAtTarget, seen: Seen) -> None:
+    def record(placed_check: CheckAtTarget, seen: Seen) -> None:
         try:
             with this.store.write() as tx:
                 this.still_ours(tx)
-                if checks.keep(tx, one, seen.sample, blind=seen.blind):
+                if checks.record_without_trail(tx, placed_check, seen.sample, blind=seen.blind):
                     return
             with this.store.record() as tx:
                 this.still_ours(tx)
-                checks.record(tx, one, seen.sample, blind=seen.blind, mass_limit=this.settings.mass_breach)
+                checks.record(tx, placed_check, seen.sample, blind=seen.blind, mass_limit=this.settings.mass_breach)
         except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
-            log.warning("a sample of %s at %s could not be kept: %s", one.name, one.target.id, error)
+            log.warning("a sample of %s at %s could not be kept: %s", placed_check.name, placed_check.target.id, error)
 
-    taken = 0
+    samples_taken = 0
     looked_at = boottime()
 
-    def keep(one: CheckAtTarget, seen: Seen) -> None:
-        nonlocal taken
-        taken += 1
-        record(one, seen)
+    def record_and_count(placed_check: CheckAtTarget, seen: Seen) -> None:
+        nonlocal samples_taken
+        samples_taken += 1
+        record(placed_check, seen)
 
     def go_on() -> None:
         nonlocal looked_at
@@ -93,9 +93,9 @@ def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
         if boottime() - looked_at >= _LIBRARY_SECONDS:
             looked_at = boottime()
             if _edited(this, placed):
-                raise _Edited(taken)
+                raise _Edited(samples_taken)
 
-    return Sampling(look, keep, go_on=go_on).run(ages, until=this.ends_at)
+    return Sampling(look, record_and_count, go_on=go_on).run(ages, until=this.ends_at)
 
 
 def _edited(this: Round, placed: list[CheckAtTarget]) -> bool:
@@ -104,15 +104,15 @@ def _edited(this: Round, placed: list[CheckAtTarget]) -> bool:
         now = run_cache.library(this.settings)
     except BadDocument:
         return False  # nothing that could be measured instead; the gateway tells a person
-    if [one for group, one in now.placed() if group == this.group] == placed:
+    if [placed_check for group, placed_check in now.placed() if group == this.group] == placed:
         return False
     this.library = now
     return True
 
 
-def _well(one: CheckAtTarget, sample: Sample) -> bool:
+def _well(placed_check: CheckAtTarget, sample: Sample) -> bool:
     """Whether this look alone shows nothing wrong."""
     if sample.values is None or sample.values.get("error"):
         return False
-    told = one.check.metrics([sample])
-    return all(each.holds(told[each.metric]) for each in one.check.thresholds if each.metric in told)
+    values = placed_check.check.metrics([sample])
+    return all(each.holds(values[each.metric]) for each in placed_check.check.thresholds if each.metric in values)

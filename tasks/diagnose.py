@@ -33,7 +33,7 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
     run = current_run()
     seen = [_look(kind, run.target) for kind in runbook.evidence]
     charts = values(run)
-    seen += [Evidence("values", utc_now(), bounded(redact(one.text()))) for one in charts]
+    seen += [Evidence("values", utc_now(), bounded(redact(chart.text()))) for chart in charts]
     with run.store.record() as tx:
         for piece in seen:
             evidence.add(tx, incident.number, run.attempt, kind=piece.kind, taken_at=piece.taken_at, body=piece.body)
@@ -62,8 +62,10 @@ def values(run: PlaybookRun) -> list[Chart]:
     ours = run.runbook.name
     charts = []
     with run.store.read() as tx:
-        said = [alert["labels"] for alert in incident_alerts.of(tx, run.incident.number)]
-        broken = {(labels.get("check"), labels.get("metric")) for labels in said if labels.get("runbook") == ours}
+        alert_labels = [alert["labels"] for alert in incident_alerts.of(tx, run.incident.number)]
+        broken = {
+            (labels.get("check"), labels.get("metric")) for labels in alert_labels if labels.get("runbook") == ours
+        }
         for check in run.runbook.checks:
             placed = CheckAtTarget(ours, check, run.target)
             for threshold in check.thresholds:

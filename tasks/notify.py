@@ -36,7 +36,7 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
     with run.store.record() as tx:
         now = run.still_ours(tx)
         since = now.reopened_at or now.opened_at
-        sent = [one for one in acts.of(tx, incident.number) if one.result != "not_sent" and one.written_at >= since]
+        sent = [act for act in acts.of(tx, incident.number) if act.result != "not_sent" and act.written_at >= since]
         if not sent:
             outcome = Outcome(Ending.RECOVERED, "seen well before any change was sent")
             if now.state is State.WORKING:
@@ -61,7 +61,7 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
                 Ending.REMEDIATED, f"the {act.remedy} helped, verified; {len(evidence)} pieces of evidence are kept"
             )
             lifecycle.resolve(tx, incident.number, outcome, actor=run.holder, data={"act": act.id})
-            messages.queue_news(tx, incident=incident.number, policy=incident.policy)
+            messages.queue_resolution(tx, incident=incident.number, policy=incident.policy)
     run.pager.deliver_due(incident.number)
     kill_point("told", incident.target)
     return outcome

@@ -19,19 +19,19 @@ _LOOK_SECONDS = 2.0
 _ASK_AGAIN_SECONDS = 0.1
 
 
-def is_cancelled(flow_run: str, patience: timedelta) -> bool | None:
+def is_cancelled(flow_run: str, retry_for: timedelta) -> bool | None:
     """Whether an operator has cancelled the run; None if Prefect does not say in time."""
-    state = own_state(flow_run, patience=patience.total_seconds())
+    state = own_state(flow_run, retry_for=retry_for.total_seconds())
     return None if state is None else state in STOPPED
 
 
-def own_state(flow_run: str, *, patience: float = 0.0) -> str | None:
+def own_state(flow_run: str, *, retry_for: float = 0.0) -> str | None:
     """The run's state type as Prefect tells it now (`RUNNING`, `CANCELLING`, …); None if it cannot be read in time.
 
-    A Prefect on SQLite says 503 now and then: for `patience` seconds it is asked again.
+    A Prefect on SQLite says 503 now and then: for `retry_for` seconds it is asked again.
     """
-    until = boottime() + patience
-    timeout = max(patience, _LOOK_SECONDS)
+    until = boottime() + retry_for
+    timeout = max(retry_for, _LOOK_SECONDS)
     while (state := _own_state(flow_run, timeout)) is None:
         timeout = until - boottime() - _ASK_AGAIN_SECONDS
         if timeout <= 0:

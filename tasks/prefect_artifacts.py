@@ -47,8 +47,8 @@ def show_incident(store: Store, number: int, *, flow_run: str) -> None:
 
 def page(tx: Tx, incident: Incident) -> str:
     """The incident's report as it stands, and how to go on: Markdown of ours, whatever is in it (P7)."""
-    said = report.markdown(story(tx, incident.number))
-    return f"{said}\n## How to go on\n\n{_how_to_go_on(incident)}\n"
+    text = report.markdown(story(tx, incident.number))
+    return f"{text}\n## How to go on\n\n{_how_to_go_on(incident)}\n"
 
 
 def quoted(text: str) -> str:

@@ -18,16 +18,18 @@ from paramedic.text.yaml_document import BadDocument
 
 def current_settings() -> Settings:
     """The settings as environment and file are now. Raises BadSettings."""
-    said = frozenset((name, value) for name, value in os.environ.items() if name.upper().startswith("PARAMEDIC_"))
+    environment = frozenset(
+        (name, value) for name, value in os.environ.items() if name.upper().startswith("PARAMEDIC_")
+    )
     file = Path(os.environ.get("PARAMEDIC_CONFIG") or "paramedic.toml").absolute()
     written = None
     with contextlib.suppress(OSError):  # whether it may be missing, and why it cannot be read, `load` says
         written = file.read_bytes()
-    return _settings(said, file, written)
+    return _settings(environment, file, written)
 
 
 @functools.lru_cache(maxsize=1)
-def _settings(_said: frozenset[tuple[str, str]], _file: Path, _written: bytes | None) -> Settings:
+def _settings(_environment: frozenset[tuple[str, str]], _file: Path, _written: bytes | None) -> Settings:
     return load_settings()
 
 

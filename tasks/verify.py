@@ -40,20 +40,24 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
         elif well_since is None:
             well_since = taken_at
         elif taken_at - well_since >= verify.stable.total_seconds():
-            _tell(incident, what="verification.well", reason=f"every condition held for {spoken(verify.stable)}")
+            _append_to_timeline(
+                incident, what="verification.well", reason=f"every condition held for {spoken(verify.stable)}"
+            )
             kill_point("verified", incident.target)
             return True
         time.sleep(pause)
     if last is Sight.UNKNOWN:
         words = f"for {spoken(verify.within)} we could not see whether {incident.target} is well: {why}"
-        _tell(incident, what="verification.blind", reason=words)
+        _append_to_timeline(incident, what="verification.blind", reason=words)
         raise CannotSee(f"{words}. No other remedy is tried")
-    _tell(incident, what="verification.failed", reason=f"not well for {spoken(verify.stable)} on end: {why}")
+    _append_to_timeline(
+        incident, what="verification.failed", reason=f"not well for {spoken(verify.stable)} on end: {why}"
+    )
     kill_point("verified", incident.target)
     return False
 
 
-def _tell(incident: Incident, *, what: str, reason: str) -> None:
+def _append_to_timeline(incident: Incident, *, what: str, reason: str) -> None:
     run = current_run()
     with run.store.record() as tx:
         incidents.tell_timeline(tx, incident.number, actor=run.holder, what=what, reason=reason)

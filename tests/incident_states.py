@@ -14,7 +14,7 @@ from paramedic.oncall.escalation import Oncall, parse_oncall
 from paramedic.paging import Pager
 from paramedic.remediation.approval import Approval
 from paramedic.store import Store, acts, approvals, attempts, claims, incidents, lifecycle
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
@@ -60,7 +60,7 @@ policies:
 
 @dataclass
 class OnCall:
-    """What a Pager takes for its shelf."""
+    """What a Pager takes as its OnCallBook."""
 
     oncall: Oncall
 
@@ -195,4 +195,4 @@ def unwritable(url: str) -> Iterator[None]:
 def told(store: Store) -> list[tuple[str, str]]:
     """What the trail says of messages, and why."""
     with store.read() as tx:
-        return [(entry.what, entry.reason) for entry in kept.entries(tx) if entry.actor == "pager"]
+        return [(entry.what, entry.reason) for entry in stored_trail.entries(tx) if entry.actor == "pager"]

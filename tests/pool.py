@@ -19,7 +19,7 @@ from paramedic.responder.worker import ParamedicWorker
 from paramedic.settings import ROOT
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
-from paramedic.store.wakeups import RESPONDER, ring
+from paramedic.store.wakeups import RESPONDER, notify
 
 MARK = """
 import os, time
@@ -206,7 +206,7 @@ class Pool:
         }
         run = self.prefect.ask("POST", f"/deployments/{self.deployments[flow]}/create_flow_run", json=body)
         if told:
-            ring(self.store, RESPONDER, {"pool": self.name, "queue": queue, "run": run})
+            notify(self.store, RESPONDER, {"pool": self.name, "queue": queue, "run": run})
         return str(run["id"])
 
     def read(self, run: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class Kennel:
 
     def rungs(self, incident: Incident) -> list[tuple[int, str]]:
         with self.store.read() as tx:
-            return [(one.rung, one.state) for one in messages.of(tx, incident.number)]
+            return [(one.step, one.state) for one in messages.of(tx, incident.number)]
 
     def reasons(self) -> list[str]:
         with self.store.read() as tx:

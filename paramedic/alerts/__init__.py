@@ -1,1 +1,1 @@
-"""What senders say: alerts, what they are about, and matchers."""
+"""Alerts as senders report them, the objects that they are about, and matchers."""

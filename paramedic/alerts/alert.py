@@ -1,4 +1,4 @@
-"""What a sender said, once."""
+"""An alert, as its sender reported it once."""
 
 import hashlib
 import json
@@ -12,14 +12,14 @@ from paramedic.machine.clock import from_iso, iso
 
 
 class Severity(StrEnum):
-    """How bad the sender says it is."""
+    """How severe the alert is, by its sender."""
 
     WARNING = "warning"
     CRITICAL = "critical"
 
 
 class Status(StrEnum):
-    """Whether the sender says it is still so."""
+    """Whether the alert still fires, by its sender."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
@@ -27,7 +27,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One sentence of one sender. Labels and annotations are data and nothing else (design P7).
+    """One report by one sender. Labels and annotations are data and nothing else (design P7).
 
     `notes` say what had to be changed for the alert to be read: a text that was cut, a time that was missing.
     """
@@ -46,16 +46,16 @@ class Alert:
 
     @property
     def effective_at(self) -> datetime:
-        """The moment by which alerts of one fingerprint are ordered: the start of what fires, the end of what is over.
+        """The time by which alerts of one fingerprint are ordered: the start of a firing one, the end of a resolved one.
 
-        An end that is missing, or lies before the start, counts as the start.
+        A missing end, or one before the start, counts as the start.
         """
         if self.status is Status.FIRING or self.ends_at is None:
             return self.starts_at
         return max(self.starts_at, self.ends_at)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values; `from_json` reads them back."""
+        """The alert as plain JSON values, for `from_json`."""
         return {
             "source": self.source,
             "name": self.name,
@@ -71,23 +71,23 @@ class Alert:
         }
 
     @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Self:
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """The alert that `as_json` wrote. Raises KeyError or ValueError on anything else."""
         return cls(
-            source=said["source"],
-            name=said["name"],
-            severity=Severity(said["severity"]),
-            status=Status(said["status"]),
-            starts_at=from_iso(said["starts_at"]),
-            ends_at=from_iso(said["ends_at"]) if said["ends_at"] else None,
-            fingerprint=said["fingerprint"],
-            labels=said["labels"],
-            annotations=said["annotations"],
-            value=said["value"],
-            notes=tuple(said.get("notes", ())),
+            source=fields["source"],
+            name=fields["name"],
+            severity=Severity(fields["severity"]),
+            status=Status(fields["status"]),
+            starts_at=from_iso(fields["starts_at"]),
+            ends_at=from_iso(fields["ends_at"]) if fields["ends_at"] else None,
+            fingerprint=fields["fingerprint"],
+            labels=fields["labels"],
+            annotations=fields["annotations"],
+            value=fields["value"],
+            notes=tuple(fields.get("notes", ())),
         )
 
 
 def fingerprint(source: str, labels: Mapping[str, str]) -> str:
-    """The same labels from the same source are the same alert, in whatever order they arrive."""
+    """The identity of an alert: the same labels from the same source give the same digest, in whatever order they arrive."""
     return hashlib.sha256(json.dumps([source, sorted(labels.items())]).encode()).hexdigest()[:32]

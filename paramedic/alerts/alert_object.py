@@ -1,4 +1,4 @@
-"""What an alert is about: the object that its labels name, told apart from whoever measured it."""
+"""The object that an alert is about, as its labels name it, separate from the exporter that measured it."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _DESCRIPTIVE = frozenset({
 })
 # fmt: on
 
-#: Labels that say in which surroundings an object lies. They tell apart only what has no address of its own.
+#: Labels that name an object's environment. They distinguish only objects that have no address of their own.
 _SURROUNDINGS = frozenset({"env", "environment", "stage", "region", "zone", "dc", "datacenter", "site"})
 
 #: An exporter whose address says nothing about the objects that it tells of: they outlive it.
@@ -44,7 +44,7 @@ def service_of(alert: Alert) -> str:
 
 
 def place_of(alert: Alert) -> str:
-    """Where an alert belongs whose target nobody listed: one text for one object, at most 256 characters.
+    """The place of an alert whose target is not in services.yaml: one text for one object, at most 256 characters.
 
     An exporter's address is part of it, unless the exporter only reports about objects of a cluster. Without an address
     and without an object the alert's own name stands there. Pods of one workload are one place.
@@ -66,7 +66,7 @@ def place_of(alert: Alert) -> str:
 
 
 def object_of(alert: Alert) -> str:
-    """The object alone, without the alert's name and the address of whoever measured it; at most 256 characters."""
+    """The object alone, without the alert's name and the exporter's address; at most 256 characters."""
     rule = _grafana_rule(alert)
     objects = _objects(alert.labels)
     objects |= {key: value for key, value in alert.labels.items() if key in _SURROUNDINGS and value}
@@ -74,23 +74,23 @@ def object_of(alert: Alert) -> str:
 
 
 def crowd_of(alert: Alert) -> str:
-    """The one place of an alert that fires for more objects than people can be told of one by one."""
+    """The shared place of an alert that fires for more objects than people can be told of one by one."""
     return _bounded(f"{shown_name(alert)}: many objects")
 
 
 def shown_name(alert: Alert) -> str:
-    """What people call it: the alert's name; with Grafana's name of a rule where it speaks for one."""
+    """The alert's name for people; with the rule's name where Grafana raised it for a rule."""
     rule = alert.labels.get("rulename") if alert.name in _GRAFANA else None
     return f"{rule} ({alert.name})" if rule else alert.name
 
 
 def _grafana_rule(alert: Alert) -> str | None:
-    """The rule that Grafana speaks for, or None."""
+    """The rule that Grafana raised the alert for, or None."""
     if alert.name not in _GRAFANA:
         return None
-    said = alert.labels
-    uid = said.get("__alert_rule_uid__") or said.get("rule_uid") or ""
-    path = [part for part in (said.get("grafana_folder", ""), said.get("rulename", "")) if part]
+    labels = alert.labels
+    uid = labels.get("__alert_rule_uid__") or labels.get("rule_uid") or ""
+    path = [part for part in (labels.get("grafana_folder", ""), labels.get("rulename", "")) if part]
     words = [*(["/".join(path)] if path else []), *([f"rule {uid}"] if uid else [])]
     return " ".join(words) or None
 
@@ -114,7 +114,7 @@ def _workload(pod: str) -> str:
 
 
 def _written(first: str, objects: Mapping[str, str]) -> str:
-    """As Prometheus writes labels: `web-1:9100{device="sda"}`."""
+    """Labels in Prometheus's notation: `web-1:9100{device="sda"}`."""
     pairs = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted(objects.items()))
     return f"{first}{{{pairs}}}" if pairs else first
 

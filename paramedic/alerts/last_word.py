@@ -1,4 +1,4 @@
-"""The newest thing that a sender said under one fingerprint."""
+"""The newest report of a sender under one fingerprint."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +8,7 @@ from paramedic.alerts.alert import Status
 
 @dataclass(frozen=True, slots=True)
 class LastWord:
-    """The last thing its sender said under this fingerprint: when what fires began, or when what is over ended."""
+    """The last report under this fingerprint: when the alert began, if it fires, or when it ended."""
 
     status: Status
     at: datetime  # the alert's `effective_at`

@@ -46,20 +46,20 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class AlertMatcher:
-    """Which alerts are meant: by name, by labels, or both."""
+    """Selects alerts by name, by labels, or both."""
 
     alert: str | None
     matchers: tuple[Matcher, ...]
 
     def wants(self, alert: Alert) -> bool:
-        """Whether it means this alert."""
+        """Whether it selects this alert."""
         if self.alert is not None and self.alert != alert.name:
             return False
         return all(matcher.holds(alert.labels) for matcher in self.matchers)
 
 
 def parse(text: str) -> AlertMatcher:
-    """The matcher that the text says: `Name`, `Name{...}`, or matchers with or without braces, as Alertmanager reads them.
+    """The matcher of the text: `Name`, `Name{...}`, or matchers with or without braces, as Alertmanager reads them.
 
     Raises ValueError, saying what is wrong.
     """
@@ -85,7 +85,7 @@ def _alert_name(text: str) -> tuple[str | None, str]:
 
 
 def _classic(text: str) -> Iterator[Matcher]:
-    """Alertmanager's first parser (pkg/labels): commas part the matchers, a backslash that escapes nothing is itself."""
+    """Alertmanager's first parser (pkg/labels): commas separate matchers, a backslash that escapes nothing is literal."""
     for part in _parts(text.removeprefix("{").removesuffix("}")):
         found = _CLASSIC.fullmatch(part)
         if found is None:
@@ -94,7 +94,7 @@ def _classic(text: str) -> Iterator[Matcher]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """The text between the commas that stand outside quotes; an empty last part is none."""
+    """The text between the commas that stand outside quotes, without an empty last part."""
     quoted = escaped = False
     begin = 0
     for at, char in enumerate(text):
@@ -198,10 +198,10 @@ def _options() -> "re2.Options":
 
 @lru_cache(maxsize=1024)
 def _pattern(value: str) -> "re2._Regexp":
-    """Compiled and anchored just as Alertmanager does it: of `a)|(b` it makes what Alertmanager makes of it."""
+    """Compiled and anchored exactly as Alertmanager does it, `a)|(b` included."""
     return re2.compile(f"^(?:{value})$", _options())
 
 
 def _utf8(text: str) -> str:
-    """What UTF-8 cannot hold (a lone surrogate) as U+FFFD, as Go reads such JSON."""
+    """The text with each lone surrogate, which UTF-8 cannot hold, as U+FFFD, as Go reads such JSON."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

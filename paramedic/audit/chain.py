@@ -18,7 +18,7 @@ PHASES = ("decision", "intent", "outcome")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that was decided, meant or done. `hash` is SHA-256 over RFC 8785 JSON of all other fields."""
+    """One decision, intent or outcome. `hash` is SHA-256 over RFC 8785 JSON of all other fields."""
 
     seq: int
     at: str
@@ -35,14 +35,14 @@ class Entry:
     schema: int = SCHEMA
 
     def computed_hash(self) -> str:
-        """What `hash` must be."""
+        """The value that `hash` must have."""
         fields = {name: getattr(self, name) for name in self.__slots__ if name != "hash"}
         fields["data"] = dict(self.data)
         return hashlib.sha256(rfc8785.dumps(fields)).hexdigest()
 
 
 def genesis(store: str) -> str:
-    """What the first entry of a store's chain follows."""
+    """The hash that the first entry of a store's chain follows."""
     return hashlib.sha256(f"paramedic trail {store}".encode()).hexdigest()
 
 
@@ -92,19 +92,19 @@ def digest(content: Mapping[str, Any], salt: bytes) -> str:
 
 
 def whole(value: Any) -> Any:
-    """Text that every database can hold: a lone surrogate and a null character become visible escapes."""
+    """The value with text that every database can hold: lone surrogates and null characters become visible escapes."""
     if isinstance(value, str):
         return value.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {whole(key): whole(one) for key, one in value.items()}
+        return {whole(key): whole(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [whole(one) for one in value]
+        return [whole(item) for item in value]
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A signed word, kept outside the database, that the chain once reached this entry."""
+    """A signed statement, kept outside the database, that the chain once reached this entry."""
 
     store: str
     generation: int
@@ -118,11 +118,11 @@ class Checkpoint:
         return rfc8785.dumps({name: getattr(self, name) for name in self.__slots__ if name != "signature"})
 
     def is_signed_by(self, key: Ed25519PublicKey) -> bool:
-        """Whether the key's owner said so."""
+        """Whether the key's owner signed it."""
         return _signed(self, key)
 
     def as_line(self) -> str:
-        """One line of JSON."""
+        """The checkpoint as one line of JSON."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True)
 
     @classmethod
@@ -148,7 +148,7 @@ def sign_checkpoint(
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A signed word that the chain's beginning, up to this entry, has left for a segment; the chain goes on from here."""
+    """A signed statement that the chain's beginning, up to this entry, has moved to a segment; the chain continues from here."""
 
     store: str
     generation: int
@@ -164,7 +164,7 @@ class Seal:
         return rfc8785.dumps({name: getattr(self, name) for name in self.__slots__ if name != "signature"})
 
     def is_signed_by(self, key: Ed25519PublicKey) -> bool:
-        """Whether the key's owner said so."""
+        """Whether the key's owner signed it."""
         return _signed(self, key)
 
 
@@ -186,6 +186,6 @@ RESTORED = "store.restored"
 
 
 def begins(entry: Entry) -> int | None:
-    """The generation that begins with this entry; None for all but a restore."""
+    """The generation that begins with this entry; None unless the entry is a restore."""
     generation = entry.data.get("generation")
     return generation if entry.what == RESTORED and isinstance(generation, int) else None

@@ -1,4 +1,4 @@
-"""Verifies a trail: every entry that is not as it was written is named."""
+"""Verification of a trail: names every entry that is not as it was written."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from paramedic.audit.chain import RESTORED, Checkpoint, Entry, Seal, begins, dig
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is not as it was written; `seq` says where."""
+    """One deviation from what was written, at entry `seq`."""
 
     seq: int
     what: str
@@ -20,7 +20,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a look at the whole trail found."""
+    """The result of verifying a whole trail."""
 
     entries: int
     faults: tuple[Fault, ...]
@@ -29,7 +29,7 @@ class Verification:
     checkpoints: int
     sealed: int = 0  # the last entry that left for a sealed segment
     restores: tuple[tuple[int, int], ...] = ()  # the entry at which each later generation began, and which
-    left_behind: int = 0  # checkpoints of lives that a restore left behind: what they saw is not in this trail
+    left_behind: int = 0  # checkpoints of generations that a restore replaced: their entries are not in this trail
     reached: int = 0  # the last entry
 
     @property
@@ -44,10 +44,10 @@ UNSIGNED_AT_MOST = timedelta(minutes=10)
 
 @dataclass
 class _Look:
-    """What the walk along the chain remembers."""
+    """The state of one walk along the chain."""
 
     marked: frozenset[int]  # entries that a checkpoint saw
-    lives: list[tuple[int, int]]  # from which entry on the chain is of which generation
+    generations: list[tuple[int, int]]  # from which entry on the chain is of which generation
     faults: list[Fault] = field(default_factory=list)
     erased: list[int] = field(default_factory=list)
     hashes: dict[int, str] = field(default_factory=dict)  # of the entries that a checkpoint saw
@@ -60,7 +60,7 @@ class _Look:
         self.faults.append(Fault(seq, what))
 
     def generation_at(self, seq: int) -> int:
-        return next((generation for since, generation in reversed(self.lives) if since <= seq), 1)
+        return next((generation for since, generation in reversed(self.generations) if since <= seq), 1)
 
 
 def verify(
@@ -108,20 +108,20 @@ def verify(
         max(0, look.reached - last),
         len(marks),
         sealed,
-        tuple(look.lives[1:]),
+        tuple(look.generations[1:]),
         left,
         look.reached,
     )
 
 
 def _beginning(seal: Seal | None, public_key: Ed25519PublicKey, store: str, look: _Look) -> tuple[int, str]:
-    """The number of the first entry, and the hash that it goes on from."""
+    """The number of the first entry, and the hash that it follows."""
     if seal is None:
         return 1, genesis(store)
     if seal.store != store or not seal.is_signed_by(public_key):
         look.fault(seal.seq, "was sealed by a word that is not signed by our key: what came before was cut off")
     look.reached = seal.seq
-    look.lives = [(0, seal.generation)]
+    look.generations = [(0, seal.generation)]
     look.hashes[seal.seq] = seal.hash
     return seal.seq + 1, seal.hash
 
@@ -131,9 +131,9 @@ def _generation(entry: Entry, look: _Look) -> None:
     if entry.what == RESTORED and begun is None:
         look.fault(entry.seq, "tells of a restore and names no generation")
     if begun is not None:
-        if begun <= look.lives[-1][1]:
-            look.fault(entry.seq, f"begins generation {begun} after generation {look.lives[-1][1]}")
-        look.lives.append((entry.seq, begun))
+        if begun <= look.generations[-1][1]:
+            look.fault(entry.seq, f"begins generation {begun} after generation {look.generations[-1][1]}")
+        look.generations.append((entry.seq, begun))
 
 
 def _is_old(look: _Look) -> bool:
@@ -145,7 +145,7 @@ def _is_old(look: _Look) -> bool:
 
 
 def _vouched(marks: Sequence[Checkpoint], sealed: int, look: _Look, signed_later: int | None) -> tuple[int, int]:
-    """The last entry that a checkpoint vouches for, and how many vouch for a life that was left behind."""
+    """The last entry that a checkpoint vouches for, and how many checkpoints are of a generation that a restore replaced."""
     last, left, signed = sealed, 0, sealed
     for mark in marks:
         if mark.seq < sealed:
@@ -158,7 +158,7 @@ def _vouched(marks: Sequence[Checkpoint], sealed: int, look: _Look, signed_later
                 signed = max(signed, mark.seq)
     if look.reached < last:
         look.fault(look.reached + 1, f"is missing: the trail was cut off; a signed checkpoint saw entry {last}")
-    for since, generation in look.lives[1:]:
+    for since, generation in look.generations[1:]:
         if since > signed and (signed_later is None or generation < signed_later):
             look.fault(
                 since,
@@ -169,8 +169,8 @@ def _vouched(marks: Sequence[Checkpoint], sealed: int, look: _Look, signed_later
 
 
 def _is_left_behind(mark: Checkpoint, look: _Look) -> bool:
-    """Whether the checkpoint saw a life that a restore left behind; a fault where it saw this one, and otherwise."""
-    newest, here = look.lives[-1][1], look.generation_at(mark.seq)
+    """Whether the checkpoint is of a generation that a restore replaced; records a fault where it contradicts this one."""
+    newest, here = look.generations[-1][1], look.generation_at(mark.seq)
     if mark.generation > newest:
         look.fault(
             mark.seq, f"has a checkpoint of generation {mark.generation}, and the trail tells of no such restore"
@@ -201,10 +201,10 @@ def _content(
 ) -> None:
     if contents is None or entry.content_digest is None:
         return
-    kept = contents(entry.seq)
-    if kept is None:
+    content = contents(entry.seq)
+    if content is None:
         look.erased.append(entry.seq)
-    elif digest(kept[1], kept[0]) != entry.content_digest:
+    elif digest(content[1], content[0]) != entry.content_digest:
         look.fault(entry.seq, "has other content beside it than when it was written")
 
 

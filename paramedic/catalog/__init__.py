@@ -1,1 +1,1 @@
-"""What authors write: runbooks, checks, services.yaml."""
+"""The catalog: the runbooks, checks and services.yaml that authors write."""

@@ -1,4 +1,4 @@
-"""What dispatch registers with Prefect: the deployments of prefect.yaml, and one for each other file with a flow.
+"""Deployments that dispatch registers with Prefect: those of prefect.yaml, and one for each other file with a flow.
 
 A playbook is one file: of the shipped `flows/`, or of a team's own folder. prefect.yaml lists those that need more than
 their name: a description, a schedule, other tags.
@@ -16,28 +16,28 @@ _PLAYBOOK = "playbook"
 
 
 def declared(root: Path = ROOT) -> list[dict[str, Any]]:
-    """The deployments of prefect.yaml, as they stand there."""
+    """The deployments of prefect.yaml, unchanged."""
     file = root / "prefect.yaml"
     return _read(file, file.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4)
 def _read(file: Path, _written_at: int) -> list[dict[str, Any]]:
-    said: list[dict[str, Any]] = YAML(typ="safe").load(file.read_text())["deployments"]
-    return said
+    entries: list[dict[str, Any]] = YAML(typ="safe").load(file.read_text())["deployments"]
+    return entries
 
 
 def own_deployments(flows: Path | None, root: Path = ROOT) -> list[dict[str, Any]]:
-    """Those of the files that prefect.yaml does not list: `restart_twice.py` is `flows.restart_twice.restart_twice`."""
-    listed = {one["entrypoint"] for one in declared(root)}
+    """The deployments of files that prefect.yaml does not list: `restart_twice.py` is `flows.restart_twice.restart_twice`."""
+    listed = {deployment["entrypoint"] for deployment in declared(root)}
     made = [
         _deployment(path) for path in [*_files(root / "flows"), *_files(flows)] if path not in shadowed(flows, root)
     ]
-    return [one for one in made if one["entrypoint"] not in listed]
+    return [deployment for deployment in made if deployment["entrypoint"] not in listed]
 
 
 def shadowed(flows: Path | None, root: Path = ROOT) -> list[Path]:
-    """The files of a team's own folder that have the name of a shipped flow: the shipped one is run, and not they."""
+    """The files of a team's own folder with the name of a shipped flow, which runs instead of them."""
     shipped = {path.name for path in _files(root / "flows")}
     return [path for path in _files(flows) if path.name in shipped]
 
@@ -55,11 +55,11 @@ def _deployment(path: Path) -> dict[str, Any]:
 
 
 def playbooks(flows: Path | None, root: Path = ROOT) -> tuple[str, ...]:
-    """What a runbook may name: `restart_twice.py` holds `restart-twice`."""
+    """The playbooks that a runbook may name: `restart_twice.py` holds `restart-twice`."""
     every = [*declared(root), *own_deployments(flows, root)]
-    return tuple(one["name"] for one in every if _PLAYBOOK in one["tags"])
+    return tuple(deployment["name"] for deployment in every if _PLAYBOOK in deployment["tags"])
 
 
 def entrypoints(flows: Path | None) -> frozenset[str]:
-    """Every entrypoint that is registered, and so all that the `paramedic` worker runs."""
-    return frozenset(one["entrypoint"] for one in [*declared(), *own_deployments(flows)])
+    """Every registered entrypoint: the only ones that the `paramedic` worker runs."""
+    return frozenset(deployment["entrypoint"] for deployment in [*declared(), *own_deployments(flows)])

@@ -1,4 +1,4 @@
-"""The folder that authors write: runbooks, services.yaml, oncall.yaml. A broken runbook is refused alone, and said aloud."""
+"""The library: the folder with runbooks, services.yaml and oncall.yaml. A broken runbook is refused alone, and reported."""
 
 import functools
 from collections.abc import Collection, Iterator, Mapping
@@ -29,7 +29,7 @@ from paramedic.text.yaml_document import BadDocument, Problem
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Everything in the folder that can be used, and what is wrong with the rest."""
+    """Everything usable in the folder, and the problems of the rest."""
 
     runbooks: Mapping[str, Runbook]
     services: Services
@@ -38,17 +38,19 @@ class Library:
 
     @classmethod
     def unusable(cls, problems: tuple[Problem, ...]) -> "Library":
-        """That of a folder in which nothing can be used: it wants no alert, and lists no target."""
+        """The library of an unusable folder: it matches no alert and lists no target."""
         return cls({}, Services(), Oncall({}, Rotation("UTC", "2026-01-05 09:00", timedelta(days=7), ()), {}), problems)
 
     def placed(self) -> list[tuple[str, CheckAtTarget]]:
-        """Every check at every target that it measures, with the group that it is run with."""
-        return [(one.group, placed) for one in self.runbooks.values() for placed in one.placed(self.services)]
+        """Every check at every target that it measures, with the check's group."""
+        return [
+            (runbook.group, placed) for runbook in self.runbooks.values() for placed in runbook.placed(self.services)
+        ]
 
-    def ways(self) -> list[ContactMethod]:
-        """Every way that a person or a channel is told by."""
-        told = {way for person in self.oncall.people.values() for way in person.ways}
-        return sorted(told.union(*(one.notify for one in self.runbooks.values())), key=str)
+    def contact_methods(self) -> list[ContactMethod]:
+        """Every contact method of a person, and every channel that a runbook notifies."""
+        methods = {method for person in self.oncall.people.values() for method in person.contact_methods}
+        return sorted(methods.union(*(runbook.notify for runbook in self.runbooks.values())), key=str)
 
     def groups(self) -> list[str]:
         """The groups that have checks."""
@@ -56,32 +58,32 @@ class Library:
 
 
 class _File(NamedTuple):
-    """A runbook's file: its path, and its text or why it has none."""
+    """A runbook's file: its path, and its text or the reason why it cannot be read."""
 
     path: Path
     text: str | Problem
 
 
 class _Playbooks(NamedTuple):
-    """What runbooks may name, and what is wrong with files that hold none."""
+    """The playbooks that runbooks may name, and the problems of files without one."""
 
     names: tuple[str, ...]
     problems: tuple[Problem, ...]
 
 
 def open_library(settings: Settings, folder: Path | None = None) -> Library:
-    """The library as its files are at this moment, of `folder` where another than the settings' is meant.
+    """The library from the files as they are now, of `folder` instead of the settings' if given.
 
-    Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing may act by such a library.
+    Raises BadDocument where services.yaml or oncall.yaml cannot be used: no act may rely on such a library.
     """
     return read_folder(folder or settings.runbooks, settings.flows)
 
 
 def library_in_force(settings: Settings) -> Library:
-    """As `open_library`, for services that go on whatever an author writes: what is decided, measured and told goes by it.
+    """As `open_library`, for services that must keep running whatever an author writes: triage, checks and paging use it.
 
-    For a services.yaml or oncall.yaml that cannot be used its last good copy stands in, and `problems` says so. A runbook
-    that cannot be used is missing. No act goes by it: before an act the library is `open_library`. Raises BadDocument where
+    For a services.yaml or oncall.yaml that cannot be used its last good copy is used, and `problems` says so. A runbook
+    that cannot be used is missing. Acts do not rely on it: before an act `open_library` is read. Raises BadDocument where
     there is no good copy either.
     """
     folder, copies = settings.runbooks, settings.last_good()
@@ -91,9 +93,9 @@ def library_in_force(settings: Settings) -> Library:
 
 
 def read_folder(folder: Path, flows: Path | None = None) -> Library:
-    """Read the folder, whose runbooks may name the shipped playbooks and those in `flows`; `open_library` is the way to it.
+    """Read the folder, whose runbooks may name the shipped playbooks and those in `flows`. Use `open_library`.
 
-    Raises BadDocument where services.yaml or oncall.yaml cannot be used: nothing works without.
+    Raises BadDocument where services.yaml or oncall.yaml cannot be used.
     """
     services = LastGood(text_of(folder / "services.yaml"), ())
     oncall = LastGood(text_of(folder / "oncall.yaml"), ())
@@ -101,7 +103,7 @@ def read_folder(folder: Path, flows: Path | None = None) -> Library:
 
 
 def _playbooks(flows: Path | None) -> _Playbooks:
-    """What runbooks may name, and which files hold no playbook that they could."""
+    """The playbooks that runbooks may name, and the problems of the other files in `flows`."""
     unused = tuple(
         Problem(str(path), 1, 1, "is not used: Paramedic ships a flow of this name", "give the file another name")
         for path in deployments.shadowed(flows)
@@ -110,7 +112,7 @@ def _playbooks(flows: Path | None) -> _Playbooks:
 
 
 def _runbooks(folder: Path) -> tuple[_File, ...]:
-    """The folder's runbooks; an editor's hidden files are none."""
+    """The folder's runbook files, without hidden ones."""
     paths = sorted(path for path in folder.glob("*.md") if path.name != "README.md" and not path.name.startswith("."))
     return tuple(_File(path, _text(path)) for path in paths)
 
@@ -125,7 +127,7 @@ def _text(path: Path) -> str | Problem:
 
 @functools.lru_cache(maxsize=16)
 def _by(_plugins: Registry, parse: Parse[Parsed]) -> Parse[Parsed]:
-    """`parse`, as a function of its own for each set of plug-ins: what it makes of a text, their kinds decide with it."""
+    """`parse`, as a separate function for each set of plug-ins, because the result depends on them."""
     return functools.partial(parse)
 
 
@@ -138,7 +140,7 @@ def _made(  # noqa: PLR0917 - what the library is made of, and the key of its ca
     files: tuple[_File, ...],
     playbooks: _Playbooks,
 ) -> Library:
-    """Made once of the same texts, for whoever looks again and again."""
+    """The library of these texts, cached for repeated reads."""
     services = parsed(_by(plugins, parse_services), services_file.text, str(folder / "services.yaml"))
     for target in services:
         with suppress(ValueError):  # an address that is no URL holds no password
@@ -151,35 +153,35 @@ def _made(  # noqa: PLR0917 - what the library is made of, and the key of its ca
             problems.append(text)
             continue
         try:
-            one = parsed(_by(plugins, runbook_file.parse), text, str(path))
-            _check(one, path, services, oncall, playbooks.names)
+            runbook = parsed(_by(plugins, runbook_file.parse), text, str(path))
+            _check(runbook, path, services, oncall, playbooks.names)
         except BadDocument as error:
             problems += error.problems
         else:
-            runbooks[one.name] = one
+            runbooks[runbook.name] = runbook
     return Library(runbooks, services, oncall, tuple(problems))
 
 
 class _Fault(NamedTuple):
-    """What of a runbook does not agree with another file: the key, what is wrong with it, and what is allowed."""
+    """A key of a runbook that disagrees with another file: what is wrong with it, and what is allowed."""
 
     key: str
     what: str
     allowed: str = ""
 
 
-def _check(one: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:
-    """What the other files must agree with."""
+def _check(runbook: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:
+    """Check the runbook against the other files. Raises BadDocument."""
     found = [
-        *_misnamed(one, path, playbooks),
-        *_unlisted(one, services),
-        *_unoffered(one),
-        *_untold(one, oncall),
+        *_misnamed(runbook, path, playbooks),
+        *_unlisted(runbook, services),
+        *_unoffered(runbook),
+        *_untold(runbook, oncall),
     ]
     if found:
         raise BadDocument(
             [
-                Problem(str(path), *runbook_file.place_of(one.text, *_parts(key)), f"{key}: {what}", allowed)
+                Problem(str(path), *runbook_file.place_of(runbook.text, *_parts(key)), f"{key}: {what}", allowed)
                 for key, what, allowed in found
             ]
         )
@@ -189,33 +191,33 @@ def _parts(key: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in key.split(".")]
 
 
-def _misnamed(one: Runbook, path: Path, playbooks: Collection[str]) -> Iterator[_Fault]:
-    if one.name != path.stem:
-        yield _Fault("runbook", f"{one.name!r} is not the file's name", f"write {path.stem}")
-    if one.playbook not in playbooks:
-        yield _Fault("playbook", f"there is no {one.playbook!r}", f"there are: {', '.join(playbooks)}")
-    if one.playbook == "restart-service" and one.remedies != (RESTART,):
-        what = f"restart-service knows one remedy, restart, and not {one.remedies[-1].name}"
+def _misnamed(runbook: Runbook, path: Path, playbooks: Collection[str]) -> Iterator[_Fault]:
+    if runbook.name != path.stem:
+        yield _Fault("runbook", f"{runbook.name!r} is not the file's name", f"write {path.stem}")
+    if runbook.playbook not in playbooks:
+        yield _Fault("playbook", f"there is no {runbook.playbook!r}", f"there are: {', '.join(playbooks)}")
+    if runbook.playbook == "restart-service" and runbook.remedies != (RESTART,):
+        what = f"restart-service knows one remedy, restart, and not {runbook.remedies[-1].name}"
         yield _Fault("with.remedies", what, "write `playbook: restore-service` for a ladder")
 
 
-def _unlisted(one: Runbook, services: Services) -> Iterator[_Fault]:
-    listed = [target for target in services if target.service == one.service]
+def _unlisted(runbook: Runbook, services: Services) -> Iterator[_Fault]:
+    listed = [target for target in services if target.service == runbook.service]
     if not listed:
         known = ", ".join(sorted({target.service for target in services})) or "none"
-        yield _Fault("service", f"services.yaml lists no target of {one.service!r}", f"it lists: {known}")
+        yield _Fault("service", f"services.yaml lists no target of {runbook.service!r}", f"it lists: {known}")
         return
-    at_once = one.guardrails.at_once
+    at_once = runbook.guardrails.at_once
     if at_once is not None and at_once.of != len(listed):
-        what = f"says {at_once.of} targets, and services.yaml lists {len(listed)} of {one.service}"
+        what = f"says {at_once.of} targets, and services.yaml lists {len(listed)} of {runbook.service}"
         yield _Fault("guardrails.at_once", what, f"write {min(at_once.count, len(listed))} of {len(listed)}")
     for target in listed:
-        if target.kind == one.target.kind:
-            yield from _lacking(one, target)
+        if target.kind == runbook.target.kind:
+            yield from _lacking(runbook, target)
 
 
-def _lacking(one: Runbook, target: Target) -> Iterator[_Fault]:
-    for remedy in one.remedies:
+def _lacking(runbook: Runbook, target: Target) -> Iterator[_Fault]:
+    for remedy in runbook.remedies:
         if remedy.verb is Verb.ROLL_BACK and target.releases is None:
             yield _Fault(
                 "with.remedies", f"{target.id} has no releases to roll back", "services.yaml: releases: /folder"
@@ -226,28 +228,28 @@ def _lacking(one: Runbook, target: Target) -> Iterator[_Fault]:
             yield _Fault("with.remedies", what, f"there are: {there}")
 
 
-def _unoffered(one: Runbook) -> Iterator[_Fault]:
-    """What the runbook asks of its targets that their kind does not offer."""
-    kind = one.target.kind
+def _unoffered(runbook: Runbook) -> Iterator[_Fault]:
+    """What the runbook requires of its targets that their kind does not offer."""
+    kind = runbook.target.kind
     offered = target_kinds.evidence(kind)
-    for at, name in enumerate(one.evidence):
+    for at, name in enumerate(runbook.evidence):
         if name not in offered:
             what = f"targets of the kind {kind} offer no {name!r}"
             yield _Fault(f"with.evidence.{at}", what, f"they offer: {', '.join(offered)}")
-    for at, what, allowed in target_kinds.refused(kind, one.remedies):
+    for at, what, allowed in target_kinds.refused(kind, runbook.remedies):
         yield _Fault(f"with.remedies.{at}", what, allowed)
     of = target_kinds.of(kind)
-    if one.verify.memory_below is not None and not hasattr(of, "resident_memory"):
+    if runbook.verify.memory_below is not None and not hasattr(of, "resident_memory"):
         yield _Fault("with.verify.memory_below", f"targets of the kind {kind} do not tell their memory")
-    for check in one.checks:
+    for check in runbook.checks:
         if check.kind == "process" and not hasattr(of, "process_use"):
             yield _Fault("when", f"targets of the kind {kind} have no process for {check.name} to measure")
 
 
-def _untold(one: Runbook, oncall: Oncall) -> Iterator[_Fault]:
-    if one.policy not in oncall.policies:
-        yield _Fault("escalate.policy", f"there is no {one.policy!r}", f"there are: {', '.join(oncall.policies)}")
-    addresses = {way for person in oncall.people.values() for way in person.ways if not way.is_named}
-    for way in one.notify:
+def _untold(runbook: Runbook, oncall: Oncall) -> Iterator[_Fault]:
+    if runbook.policy not in oncall.policies:
+        yield _Fault("escalate.policy", f"there is no {runbook.policy!r}", f"there are: {', '.join(oncall.policies)}")
+    addresses = {way for person in oncall.people.values() for way in person.contact_methods if not way.is_named}
+    for way in runbook.notify:
         if not way.is_named and way not in addresses:
             yield _Fault("notify", f"{way} is nobody's address in oncall.yaml", ", ".join(sorted(map(str, addresses))))

@@ -1,4 +1,4 @@
-"""A runbook: which alerts it wants, which playbook works on which target, and within which guardrails. It holds no logic."""
+"""A runbook: which alerts it matches, which playbook works on which target, within which guardrails. Data without logic."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from paramedic.remediation.target import Target
 
 
 class Mode(StrEnum):
-    """How far the runbook may go."""
+    """How far the runbook may act by itself."""
 
     OBSERVE = "observe"
     ASK = "ask"
@@ -25,7 +25,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TargetTemplate:
-    """What is acted on; `{label}` stands for what the alert says, compared with services.yaml."""
+    """The target to act on; `{label}` is filled from the alert and compared with services.yaml."""
 
     kind: str
     name: str
@@ -34,7 +34,7 @@ class TargetTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """What must hold, for `stable` on end, at the latest `within` after the change."""
+    """The verification: what must hold, for `stable` without a break, at the latest `within` after the change."""
 
     health: bool
     memory_below: int | None  # bytes
@@ -45,7 +45,7 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """So many changes within so much time."""
+    """The allowed number of changes within a period."""
 
     count: int
     per: timedelta
@@ -53,7 +53,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class AtOnce:
-    """On how many of the service's targets a change may be under way, of how many there are."""
+    """The number of the service's targets that may be changed at once, of how many there are."""
 
     count: int
     of: int
@@ -61,7 +61,7 @@ class AtOnce:
 
 @dataclass(frozen=True, slots=True)
 class Guardrails:
-    """What the author adds to the guardrails that always hold."""
+    """The guardrails that the author adds to those that always hold."""
 
     budget: Budget | None  # of one target
     cooldown: timedelta | None
@@ -72,7 +72,7 @@ class Guardrails:
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """One runbook, as it was when it was read; `version` is the hash of its whole text."""
+    """One runbook; `version` is the hash of its whole text."""
 
     name: str
     service: str
@@ -94,29 +94,29 @@ class Runbook:
     notify: tuple[ContactMethod, ...] = ()  # channels that hear of an incident's opening, hand-over and end
 
     def wants(self, alert: Alert) -> bool:
-        """Whether any of its matchers means this alert; the alert of a check belongs to the runbook of the check."""
+        """Whether any of its matchers matches this alert; the alert of a check belongs to the runbook of the check."""
         if alert.source == SOURCE:
             return alert.labels.get("runbook") == self.name
-        return any(one.wants(alert) for one in self.matchers)
+        return any(matcher.wants(alert) for matcher in self.matchers)
 
     def targets(self, services: Services) -> list[Target]:
-        """The listed targets that its checks measure: those that an alert about them would find."""
+        """The listed targets that its checks measure: those that an alert about them would locate."""
         return [target for target in services if self.located(labels_of(self.name, "", target), services) == target]
 
     def placed(self, services: Services) -> list[CheckAtTarget]:
-        """Each of its checks, at each of these targets."""
+        """Each of its checks at each target that it measures."""
         return [CheckAtTarget(self.name, check, target) for target in self.targets(services) for check in self.checks]
 
     def asks_from(self, remedy: Remedy) -> Severity | None:
-        """From which severity on a person must approve this remedy; None: it needs nobody."""
+        """The lowest severity at which a person must approve this remedy; None: no approval is needed."""
         return Severity.WARNING if self.mode is Mode.ASK else self.guardrails.approval.get(remedy.word)
 
     def locate(self, alert: Alert, services: Services) -> Target | str:
-        """The listed target that the alert means, or in words why there is none. Labels are compared, never trusted."""
+        """The listed target of the alert, or in words why there is none. Labels are compared, never trusted."""
         return self.located(alert.labels, services)
 
     def located(self, labels: Mapping[str, str], services: Services) -> Target | str:
-        """The same, of the labels alone."""
+        """As `locate`, from labels."""
         try:
             name, host = _filled(self.target.name, labels), _filled(self.target.host, labels)
         except LookupError as error:

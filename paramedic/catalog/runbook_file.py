@@ -1,4 +1,4 @@
-"""A runbook as authors write it: YAML front matter and prose, read with every fault at its line."""
+"""The runbook file: YAML front matter and prose, parsed with every problem at its line."""
 
 import hashlib
 import re
@@ -69,33 +69,33 @@ def _matcher(text: Any) -> AlertMatcher:
 
 
 def _budget(text: Any) -> Budget:
-    said = re.fullmatch(r"(\d{1,6}) per (.{1,20})", text) if isinstance(text, str) else None
-    if said is None:
+    match = re.fullmatch(r"(\d{1,6}) per (.{1,20})", text) if isinstance(text, str) else None
+    if match is None:
         raise ValueError("write `3 per hour` or `2 per 30m`")
     words = {"hour": "1h", "day": "1d", "minute": "1m", "week": "1w"}
-    budget = Budget(int(said[1]), _BUDGETED(words.get(said[2], said[2])))
+    budget = Budget(int(match[1]), _BUDGETED(words.get(match[2], match[2])))
     if budget.count == 0:
         raise ValueError("a budget of nothing allows nothing; write `mode: observe` for that")
     return budget
 
 
 def _at_once(text: Any) -> AtOnce:
-    said = re.fullmatch(r"(\d{1,6}) of (\d{1,6})", text) if isinstance(text, str) else None
-    if said is None or not 1 <= int(said[1]) <= int(said[2]):
+    match = re.fullmatch(r"(\d{1,6}) of (\d{1,6})", text) if isinstance(text, str) else None
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise ValueError("write `1 of 4`: so many of the service's targets, of so many that services.yaml lists")
-    return AtOnce(int(said[1]), int(said[2]))
+    return AtOnce(int(match[1]), int(match[2]))
 
 
-def _remedy(said: Any) -> Remedy:
-    """One rung; which one it is, its place in the list says."""
-    match said:
+def _remedy(written: Any) -> Remedy:
+    """One rung of the ladder; its place in the list gives its number."""
+    match written:
         case "restart":
             return RESTART
         case "rollback":
             return Remedy(1, Verb.ROLL_BACK)
-        case {"rollback-if-deployed-within": within} if len(said) == 1:
+        case {"rollback-if-deployed-within": within} if len(written) == 1:
             return Remedy(1, Verb.ROLL_BACK, deployed_within=_DEPLOYED(within))
-        case {"run": str(command)} if len(said) == 1 and command.strip():
+        case {"run": str(command)} if len(written) == 1 and command.strip():
             return Remedy(1, Verb.RUN, command=command)
         case str() if said in target_kinds.remedies():
             return Remedy(1, Verb.OFFERED, offered=said)
@@ -105,8 +105,8 @@ def _remedy(said: Any) -> Remedy:
     )
 
 
-def _one_or_many(said: Any) -> Any:
-    return [said] if isinstance(said, str) else said
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 class _Strict(BaseModel):
@@ -123,14 +123,14 @@ class _When(CheckSpec):
         if (self.alert is None) == (self.check is None):
             raise ValueError("name either an `alert` or a `check`")
         if self.check is not None:
-            self.made()
+            self.build()
         elif strange := self.model_fields_set - {"alert"}:
             raise ValueError(f"`{min(strange)}` belongs to a check, and this is an alert")
         return self
 
 
 class _TargetWords(_Strict):
-    """Where it is; each kind of target adds a key of its own, which says what it is called."""
+    """The target's host; each kind of target adds its own key, for the target's name."""
 
     host: _Name
 
@@ -157,7 +157,7 @@ def _evidence(name: str) -> str:
 
 
 class _Evidence:
-    """The name of a piece of evidence that some kind of target offers."""
+    """The name of a kind of evidence that some kind of target offers."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -233,11 +233,11 @@ class _Front(_Strict):
 
     @model_validator(mode="after")
     def _checks_fit(self) -> "_Front":
-        checks = [one.made() for one in self.when if one.check is not None]
-        names = [one.name for one in checks]
+        checks = [check.build() for check in self.when if check.check is not None]
+        names = [check.name for check in checks]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"when: two checks are called {twice}; give one a `name`")
-        known = sorted({threshold.metric for one in checks for threshold in one.thresholds})
+        known = sorted({threshold.metric for check in checks for threshold in check.thresholds})
         if strange := [metric for metric in self.with_.verify.check if metric not in known]:
             allowed = f"allowed: {', '.join(known)}" if known else "there is no `check` under `when`"
             raise ValueError(f"with.verify.check: no check under `when` measures {strange[0]!r:.80}; {allowed}")
@@ -245,7 +245,7 @@ class _Front(_Strict):
 
 
 def _front() -> type[_Front]:
-    """The front matter, with the keys of the probes that there are now."""
+    """The model of the front matter, with the keys of the current probes."""
     return _front_with(check_spec(_When))
 
 
@@ -255,33 +255,33 @@ def _front_with(when: type[_When]) -> type[_Front]:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the front matter, for an editor to complete and check it by; `parse` asks for more."""
-    said = _front().model_json_schema(by_alias=True)
-    said |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A runbook of Paramedic"}
-    cleaned: dict[str, Any] = _without_defaults(said)
+    """The JSON Schema of the front matter, for editors; `parse` checks more than it."""
+    model = _front().model_json_schema(by_alias=True)
+    model |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A runbook of Paramedic"}
+    cleaned: dict[str, Any] = _without_defaults(model)
     return cleaned
 
 
-def _without_defaults(said: Any) -> Any:
-    """Defaults are values of ours, not what an author would write."""
-    if isinstance(said, dict):
-        return {key: _without_defaults(one) for key, one in said.items() if key != "default"}
-    return [_without_defaults(one) for one in said] if isinstance(said, list) else said
+def _without_defaults(value: Any) -> Any:
+    """The schema without defaults, which are internal values, not what an author would write."""
+    if isinstance(value, dict):
+        return {key: _without_defaults(item) for key, item in value.items() if key != "default"}
+    return [_without_defaults(item) for item in value] if isinstance(value, list) else value
 
 
 def place_of(text: str, *at: str | int) -> tuple[int, int]:
-    """Line and column in a runbook that `parse` has read: of the key, or of the nearest one above it."""
+    """Line and column of a key in a runbook that `parse` accepted, or of its nearest parent."""
     lines = text.split("\n")
     return place("\n".join(lines[1 : _end(lines)]), at, first_line=2)
 
 
 def _end(lines: Sequence[str]) -> int:
-    """The line, counted from 0, that ends the front matter."""
+    """The index of the line that ends the front matter, counted from 0."""
     return next(number for number, line in enumerate(lines[1:], 1) if line.strip() == "---")
 
 
 def parse(text: str, file: str) -> Runbook:
-    """The runbook that the text is. Raises BadDocument with every problem at once."""
+    """The parsed runbook. Raises BadDocument with every problem at once."""
     lines = text.split("\n")
     if lines[0].strip() != "---" or "---" not in (line.strip() for line in lines[1:]):
         raise BadDocument([Problem(file, 1, 1, "no front matter", "begin with a line `---`, keys, and a line `---`")])
@@ -303,7 +303,7 @@ def _headings_missing(prose: str, file: str, line: int) -> list[Problem]:
 
 
 def _approvals_of_nothing(front: _Front, text: str, file: str) -> list[Problem]:
-    words = [one.word for one in front.with_.remedies]
+    words = [remedy.word for remedy in front.with_.remedies]
     return [
         Problem(
             file,
@@ -323,7 +323,7 @@ def _made(front: _Front, text: str, prose: str) -> Runbook:
         service=front.service,
         version=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
         text=text,
-        matchers=tuple(one.alert for one in front.when if one.alert is not None),
+        matchers=tuple(trigger.alert for trigger in front.when if trigger.alert is not None),
         mode=front.mode,
         playbook=front.playbook,
         target=cast("_TargetWords", work.target).template(),
@@ -342,7 +342,7 @@ def _made(front: _Front, text: str, prose: str) -> Runbook:
         settle=front.settle,
         policy=front.escalate.policy,
         prose=prose,
-        checks=tuple(one.made() for one in front.when if one.check is not None),
+        checks=tuple(trigger.build() for trigger in front.when if trigger.check is not None),
         group=front.group,
         notify=tuple(dict.fromkeys(front.notify)),
     )

@@ -18,14 +18,18 @@ from paramedic.text.yaml_document import BadDocument, LateShape, Problem, place,
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-def _arguments(said: Any) -> list[str]:
-    if not isinstance(said, list) or not said or not all(isinstance(one, str) and "\0" not in one for one in said):
+def _arguments(words: Any) -> list[str]:
+    if (
+        not isinstance(words, list)
+        or not words
+        or not all(isinstance(word, str) and "\0" not in word for word in words)
+    ):
         raise ValueError(
             "write a list of words, [program, argument, …]: there is no shell, and every word is quoted text"
         )
-    if not re.fullmatch(r"/.+|[^/]+", said[0], re.DOTALL):
-        raise ValueError(f"the program {said[0]!r:.80} is neither an absolute path nor a plain name on PATH")
-    return said
+    if not re.fullmatch(r"/.+|[^/]+", words[0], re.DOTALL):
+        raise ValueError(f"the program {words[0]!r:.80} is neither an absolute path nor a plain name on PATH")
+    return words
 
 
 def _variable(name: str) -> str:
@@ -45,7 +49,7 @@ class _Command(BaseModel):
 
 
 class _ListedWords(BaseModel):
-    """What is said of any target; each kind adds a key of its own."""
+    """The keys of every target; each kind adds its own key."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     host: str = Field(pattern=r"^[^/\s]+$", max_length=200)
@@ -67,7 +71,7 @@ class _ListedWords(BaseModel):
         return self
 
     def target(self, service: str) -> Target:
-        """The target that is listed. Raises ValueError where its kind gives it no name that the store can keep."""
+        """The listed target. Raises ValueError where its kind gives it no name that the store can keep."""
         kind, words = target_kinds.named(self)
         of = target_kinds.of(kind)
         name, address = of.name_of(words), of.address_of(words)
@@ -84,8 +88,8 @@ class _ListedWords(BaseModel):
             log=self.log,
             releases=self.releases,
             commands={
-                name: Command(name, tuple(said.run), said.timeout, said.cwd, tuple(said.environment))
-                for name, said in self.commands.items()
+                name: Command(name, tuple(command.run), command.timeout, command.cwd, tuple(command.environment))
+                for name, command in self.commands.items()
             },
         )
 
@@ -109,23 +113,23 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class Services:
-    """Every target there is, by its canonical id."""
+    """Every listed target, by its canonical id."""
 
     targets: dict[str, Target] = field(default_factory=dict)
     spellings: dict[str, str] = field(default_factory=dict)  # what alerts call a host -> the host
     owners: dict[str, str] = field(default_factory=dict)
 
     def by_id(self, target: str) -> Target | None:
-        """The target of this canonical id."""
+        """The target with this canonical id."""
         return self.targets.get(target)
 
     def find(self, kind: str, name: str, host: str) -> Target | None:
-        """The target that a runbook and an alert mean, whichever spelling of the host the alert uses."""
+        """The target of a runbook and an alert, whichever spelling of the host the alert uses."""
         found = self.targets.get(target_kinds.target_id(kind, name, self.spellings.get(host, host)))
         return found if found is not None and found.kind == kind else None
 
     def owner(self, service: str) -> str | None:
-        """Who owns the service."""
+        """The owner of the service."""
         return self.owners.get(service)
 
     def __iter__(self) -> Iterator[Target]:
@@ -141,22 +145,22 @@ def _twice(target: Target, other: Target) -> tuple[str, str]:
 
 
 def parse_services(text: str, file: str) -> Services:
-    """What services.yaml says. Raises BadDocument."""
-    said = read(text, file, _File)
+    """services.yaml, parsed. Raises BadDocument."""
+    document = read(text, file, _File)
     found = Services()
-    for service, listing in said.services.items():
+    for service, listing in document.services.items():
         if listing.owner is not None:
             found.owners[service] = listing.owner
-        for at, one in enumerate(listing.targets):
+        for at, listed in enumerate(listing.targets):
             try:
-                target = cast("_ListedWords", one).target(service)
+                target = cast("_ListedWords", listed).target(service)
             except Exception as error:  # the edge of a kind's own code: its fault is told like an author's
                 where = place(text, ("services", service, "targets", at))
                 raise BadDocument([Problem(file, *where, f"services.{service}.targets.{at}: {error}")]) from error
             if (other := found.targets.get(target.id)) is not None:
                 raise BadDocument([Problem(file, 1, 1, *_twice(target, other))])
             found.targets[target.id] = target
-            for spelling in cast("_ListedWords", one).also:
+            for spelling in cast("_ListedWords", listed).also:
                 if found.spellings.setdefault(spelling, target.host) != target.host:
                     raise BadDocument([Problem(file, 1, 1, f"{spelling} means two hosts", "a spelling means one host")])
     return found

@@ -1,4 +1,4 @@
-"""What target kinds say of themselves to those who write files: their keys, their evidence, their remedies."""
+"""What target kinds offer in authors' files: their keys, evidence and remedies."""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ LOG_TAIL = "log-tail"
 
 
 def usable() -> Mapping[str, TargetKind]:
-    """Every kind of target, by the key that files call it by."""
+    """Every usable kind of target, by its key in files."""
     return cast("Mapping[str, TargetKind]", registry.current().usable(Room.TARGETS))
 
 
 def of(kind: str) -> TargetKind:
-    """The kind of this name. Raises PermanentError if there is none, or none that can be used."""
+    """The kind of this name. Raises PermanentError if there is none, or it cannot be used."""
     return cast("TargetKind", registry.current().plugin(Room.TARGETS, kind))
 
 
@@ -35,8 +35,8 @@ def with_keys(base: type[BaseModel], words: Any = None) -> type[BaseModel]:
 def _with_keys(plugins: Registry, base: type[BaseModel], words: Any) -> type[BaseModel]:
     kinds = cast("Mapping[str, TargetKind]", plugins.usable(Room.TARGETS))
     keys: dict[str, Any] = {name: (Optional[words or kind.Words], None) for name, kind in kinds.items()}  # noqa: UP045
-    broken = [one for one in plugins.broken() if one.room is Room.TARGETS and one.name not in keys]
-    keys |= {one.name: (Annotated[Any, BeforeValidator(partial(_refused, str(one)))], None) for one in broken}
+    broken = [plugin for plugin in plugins.broken() if plugin.room is Room.TARGETS and plugin.name not in keys]
+    keys |= {plugin.name: (Annotated[Any, BeforeValidator(partial(_refused, str(plugin)))], None) for plugin in broken}
     return create_model(base.__name__, __base__=base, __module__=base.__module__, **keys)
 
 
@@ -45,7 +45,7 @@ def _refused(why: str, _words: object) -> object:
 
 
 def named(model: BaseModel) -> tuple[str, Any]:
-    """Which kind a model that `with_keys` made names, and the words of its key. Raises ValueError unless it is exactly one."""
+    """The kind that a model from `with_keys` names, and the value of its key. Raises ValueError unless it is exactly one."""
     found = [(name, words) for name in usable() if (words := getattr(model, name, None)) is not None]
     if len(found) != 1:
         raise ValueError(f"name exactly one of {', '.join(f'`{name}: …`' for name in usable())}")
@@ -53,9 +53,9 @@ def named(model: BaseModel) -> tuple[str, Any]:
 
 
 def evidence(kind: str | None = None) -> tuple[str, ...]:
-    """What a runbook may ask to see of targets of the kind; None: of any."""
+    """The kinds of evidence that a runbook may ask of targets of the kind; None: of any kind."""
     kinds = usable().values() if kind is None else [of(kind)]
-    return tuple(dict.fromkeys([*(name for one in kinds for name in one.EVIDENCE), LOG_TAIL]))
+    return tuple(dict.fromkeys([*(name for kind_module in kinds for name in kind_module.EVIDENCE), LOG_TAIL]))
 
 
 def target_id(kind: str, name: str, host: str) -> str:
@@ -74,7 +74,7 @@ def remedies() -> tuple[str, ...]:
 
 
 def refused(kind: str, remedies: Sequence[Remedy]) -> Iterator[tuple[int, str, str]]:
-    """The remedies that targets of the kind do not offer: the place in the list, what is wrong, what is offered."""
+    """The remedies that targets of the kind do not offer: place in the list, what is wrong, what is offered."""
     can = of(kind).REMEDIES
     offered = f"they offer: {', '.join([*can, '`run: NAME` of a command in services.yaml'])}"
     for place, remedy in enumerate(remedies):

@@ -1,7 +1,7 @@
-"""What an author has withdrawn since an incident began: its runbook or services.yaml no longer allows the change. Pure.
+"""Withdrawal: the runbook or services.yaml no longer allows a change that it allowed when the incident began. Pure.
 
 At the act two versions of the runbook must agree, the incident's own and today's: each judges by its own mode and guardrails
-(`paramedic.store.acts`), and what is no number is compared here. `RULES` says for every key which of it holds.
+(`paramedic.store.acts`), and what is not a number is compared here. `RULES` gives the rule for every key.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ RULES = {
 def withdrawn(
     then: Runbook, now: Runbook, remedy: Remedy, *, alerts: Sequence[Alert], target: Target, services: Services
 ) -> str | None:
-    """In words why today's runbook and services no longer allow this remedy of this target; None where they do.
+    """Why today's runbook and services no longer allow this remedy of this target, in words; None where they do.
 
     `then` is the incident's own runbook, `remedy` one of its ladder; `alerts` are the incident's.
     """
@@ -65,7 +65,7 @@ def _renamed(then: Runbook, now: Runbook) -> str | None:
 
 
 def _unlisted(target: Target, remedy: Remedy, services: Services) -> str | None:
-    """Whether services.yaml means another thing by the target's id, or by the command that is to be run."""
+    """Why the target, or the command to run, is no longer the same in services.yaml; None where it is."""
     listed = services.by_id(target.id)
     if listed is None:
         return f"services.yaml no longer lists {target.id}"
@@ -79,12 +79,12 @@ def _unlisted(target: Target, remedy: Remedy, services: Services) -> str | None:
 
 
 def _off_the_ladder(remedy: Remedy, now: Runbook) -> str | None:
-    same = [one for one in now.remedies if _what(one) == _what(remedy)]
+    same = [candidate for candidate in now.remedies if _what(candidate) == _what(remedy)]
     if not same:
         return f"`with.remedies` no longer names {remedy.name}"
-    if any(_covers(one, remedy) for one in same):
+    if any(_covers(candidate, remedy) for candidate in same):
         return None
-    within = max(one.deployed_within for one in same if one.deployed_within is not None)
+    within = max(candidate.deployed_within for candidate in same if candidate.deployed_within is not None)
     return f"`with.remedies` now allows {remedy.verb} only within {spoken(within)} of a deployment"
 
 
@@ -93,7 +93,7 @@ def _what(remedy: Remedy) -> tuple[str | None, ...]:
 
 
 def _covers(today: Remedy, remedy: Remedy) -> bool:
-    """Whether today's rung is as wide: a roll-back that asks for a cause covers none that asks for less of one."""
+    """Whether today's remedy covers the earlier one: a roll-back with a narrower condition does not cover a wider one."""
     if today.deployed_within is None:
         return True
     return remedy.deployed_within is not None and remedy.deployed_within <= today.deployed_within
@@ -115,35 +115,40 @@ def _located(now: Runbook, alert: Alert, services: Services) -> str | None:
 
 
 def _wants(runbook: Runbook, alert: Alert) -> bool:
-    """As `Runbook.wants`; a check's alert also needs the check and its metric to be there still."""
+    """As `Runbook.wants`; for a check's alert the check and its metric must still exist."""
     if not runbook.wants(alert):
         return False
     if alert.source != SOURCE:
         return True
     check, metric = alert.labels.get("check"), alert.labels.get("metric")
-    return any(one.name == check and any(t.metric == metric for t in one.thresholds) for one in runbook.checks)
+    return any(
+        check_now.name == check and any(t.metric == metric for t in check_now.thresholds)
+        for check_now in runbook.checks
+    )
 
 
 def proof_of_both(then: Runbook, now: Runbook) -> Runbook:
-    """The incident's own runbook, with a verification that holds only where those of both hold."""
+    """The incident's own runbook, with a verification that requires those of both versions."""
     if (then.verify, then.checks) == (now.verify, now.checks):
         return then
-    todays = tuple(_renamed_check(one, then.checks) for one in now.checks if one not in then.checks)
+    todays = tuple(_renamed_check(check, then.checks) for check in now.checks if check not in then.checks)
     return replace(then, verify=stricter(then.verify, now.verify), checks=then.checks + todays)
 
 
-def stricter(one: Verify, other: Verify) -> Verify:
+def stricter(first: Verify, second: Verify) -> Verify:
     """Every condition of both, held for the longer of both times, within the shorter."""
-    limits = [limit for limit in (one.memory_below, other.memory_below) if limit is not None]
+    limits = [limit for limit in (first.memory_below, second.memory_below) if limit is not None]
     return Verify(
-        health=one.health or other.health,
+        health=first.health or second.health,
         memory_below=min(limits, default=None),
-        stable=max(one.stable, other.stable),
-        within=min(one.within, other.within),
-        metrics=tuple(dict.fromkeys(one.metrics + other.metrics)),
+        stable=max(first.stable, second.stable),
+        within=min(first.within, second.within),
+        metrics=tuple(dict.fromkeys(first.metrics + second.metrics)),
     )
 
 
 def _renamed_check(check: Check, others: Sequence[Check]) -> Check:
-    """Samples are kept by the check's name: two checks of one name that measure otherwise must not share them."""
-    return replace(check, name=f"{check.name} (as it is now)") if check.name in {one.name for one in others} else check
+    """The check, renamed if needed: samples are kept by name, and two different checks of one name must not share them."""
+    return (
+        replace(check, name=f"{check.name} (as it is now)") if check.name in {other.name for other in others} else check
+    )

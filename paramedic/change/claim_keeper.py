@@ -23,7 +23,7 @@ class ClaimKeeper:
         self._renewed_at = taken_at
         self._lost = False
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="claim", daemon=True)
+        self._thread = threading.Thread(target=self._renew_until_released, name="claim", daemon=True)
 
     def start(self) -> None:
         """Begin renewing."""
@@ -43,7 +43,7 @@ class ClaimKeeper:
         except StoreUnavailable as error:
             log.warning("the claim on %s ends with its lease: %s", self.claim.target, error)
 
-    def _keep(self) -> None:
+    def _renew_until_released(self) -> None:
         while not self._done.wait(self._every):
             asked_at = boottime()
             try:

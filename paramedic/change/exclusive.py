@@ -66,13 +66,13 @@ def happened(run: PlaybookRun, act: Act) -> bool:
 
 
 def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
-    patience = boottime() + 1.5 * run.settings.lease.total_seconds()
+    give_up_at = boottime() + 1.5 * run.settings.lease.total_seconds()
     while True:
         run.go_on()
         asked_at = boottime()
         with run.store.record() as tx:
             run.still_ours(tx)
-            taken = claims.take(
+            claim = claims.take(
                 tx,
                 target=target,
                 incident=run.incident.number,
@@ -80,14 +80,14 @@ def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
                 holder=run.holder,
                 lease=run.settings.lease,
             )
-        if isinstance(taken, Claim):
+        if isinstance(claim, Claim):
             keeper = ClaimKeeper(
-                run.store, taken, lease=run.settings.lease, every=run.settings.renew, taken_at=asked_at
+                run.store, claim, lease=run.settings.lease, every=run.settings.renew, taken_at=asked_at
             )
             keeper.start()
             return keeper
-        if boottime() > patience:
-            raise Refused(taken, by_hand="wait until it has ended, or cancel it in the Prefect UI")
+        if boottime() > give_up_at:
+            raise Refused(claim, by_hand="wait until it has ended, or cancel it in the Prefect UI")
         run.waited = True
         time.sleep(_ASK_AGAIN_SECONDS)
 

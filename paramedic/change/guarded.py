@@ -160,13 +160,13 @@ def _write_outcome(run: PlaybookRun, act: Act, *, result: str, why: str, identit
 
     Raises StoreUnavailable after a minute.
     """
-    patience = boottime() + _OUTCOME_PATIENCE_SECONDS
+    give_up_at = boottime() + _OUTCOME_PATIENCE_SECONDS
     while True:
         try:
             with run.store.record() as tx:
                 acts.close(tx, act, result=result, why=why, actor=run.holder, identity=identity)
         except StoreUnavailable:
-            if boottime() > patience:
+            if boottime() > give_up_at:
                 raise
             time.sleep(_WRITE_AGAIN_SECONDS)
         else:

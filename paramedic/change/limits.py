@@ -52,7 +52,7 @@ def _current(run: PlaybookRun, remedy: Remedy) -> Limits:
 
 
 def _missing(path: Path, library: Library) -> str:
-    problem = next((one for one in library.problems if one.file == str(path)), None)
+    problem = next((found for found in library.problems if found.file == str(path)), None)
     if problem is None:
         return f"the runbook was withdrawn: {path} is gone"
     return f"the runbook cannot be used since {_written(path)}: {problem}"
@@ -67,13 +67,13 @@ def _written(path: Path) -> str:
 
 def _firing(alerts: list[Alert]) -> list[Alert]:
     """Those that fire; all of them where none does any more."""
-    return [one for one in alerts if one.status is Status.FIRING] or alerts
+    return [alert for alert in alerts if alert.status is Status.FIRING] or alerts
 
 
 def _alert(row: dict[str, Any]) -> Alert:
     """As the incident keeps it. Whether a check raised it, its fingerprint shows: no sender can make one of that source."""
-    said = {name: value for name, value in row["labels"].items() if name != "severity"}
-    one = Alert(
+    labels = {name: value for name, value in row["labels"].items() if name != "severity"}
+    alert = Alert(
         "",
         row["name"],
         Severity(row["severity"]),
@@ -82,4 +82,4 @@ def _alert(row: dict[str, Any]) -> Alert:
         row["fingerprint"],
         row["labels"],
     )
-    return replace(one, source=SOURCE) if fingerprint(SOURCE, said) == one.fingerprint else one
+    return replace(alert, source=SOURCE) if fingerprint(SOURCE, labels) == alert.fingerprint else alert

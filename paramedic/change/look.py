@@ -77,10 +77,10 @@ def _checked(run: PlaybookRun) -> Health:
 def _conditions(run: PlaybookRun) -> Iterator[Check]:
     """Each check with the bounds that count: those that `verify` names, and those that the incident's breach is about."""
     with run.store.read() as tx:
-        said = [alert["labels"] for alert in incident_alerts.of(tx, run.incident.number)]
+        alert_labels = [alert["labels"] for alert in incident_alerts.of(tx, run.incident.number)]
         states = checks.broken_at(tx, run.target.id)
     ours = run.runbook.name
-    broken = {(labels.get("check"), labels.get("metric")) for labels in said if labels.get("runbook") == ours}
+    broken = {(labels.get("check"), labels.get("metric")) for labels in alert_labels if labels.get("runbook") == ours}
     broken |= {(state.name, state.metric) for state in states if state.runbook == ours}
     for check in run.runbook.checks:
         counting = tuple(
@@ -105,13 +105,13 @@ def _look(run: PlaybookRun, check: Check) -> Health:
     elif check.name not in run.samples:
         with run.store.read() as tx:
             run.samples[check.name] = checks.evidence(tx, placed)
-    taken = measurement.sample(check, run.target, now=utc_now, last_heard=lambda name: _last_heard(run, name))
+    sample = measurement.sample(check, run.target, now=utc_now, last_heard=lambda name: _last_heard(run, name))
     samples = run.samples.setdefault(check.name, [])
-    samples.append(taken)
-    if taken.values is None:
-        return Health(Sight.UNKNOWN, f"{placed.name} sees nothing: {taken.why}")
+    samples.append(sample)
+    if sample.values is None:
+        return Health(Sight.UNKNOWN, f"{placed.name} sees nothing: {sample.why}")
     ours = run.looks.setdefault(check.name, [])
-    ours.append(taken)
+    ours.append(sample)
     metrics = check.metrics(samples)
     for threshold in check.thresholds:
         value = metrics.get(threshold.metric)
@@ -119,24 +119,24 @@ def _look(run: PlaybookRun, check: Check) -> Health:
             return Health(Sight.UNKNOWN, f"{placed.name} does not tell its {threshold.metric}")
         if threshold.holds(value):
             continue
-        said = f"{threshold.metric} is {threshold.unit.spoken(value)} ({threshold.spoken()})"
-        if run.fresh or any(_breaks(check, threshold, one) for one in ours):
-            return Health(Sight.FAILING, f"{said}: {taken.why}")
+        breach = f"{threshold.metric} is {threshold.unit.spoken(value)} ({threshold.spoken()})"
+        if run.fresh or any(_breaks(check, threshold, fresh) for fresh in ours):
+            return Health(Sight.FAILING, f"{breach}: {sample.why}")
         if not _over(check, threshold, samples[: -len(ours)], ours):
             looks = "a fresh look is" if len(ours) == 1 else f"{len(ours)} fresh looks are"
-            return Health(Sight.UNKNOWN, f"over its window {said}, and {looks} well: {taken.why}")
+            return Health(Sight.UNKNOWN, f"over its window {breach}, and {looks} well: {sample.why}")
     return Health(Sight.WELL, f"{placed.name} holds")
 
 
 def _over(check: Check, threshold: Threshold, window: Sequence[Sample], looks: Sequence[Sample]) -> bool:
     """Whether looks that are all well contradict the window, by the share of its samples that pass the bound."""
-    share = sum(_breaks(check, threshold, one) for one in window) / max(len(window), 1)
+    share = sum(_breaks(check, threshold, sample) for sample in window) / max(len(window), 1)
     return len(looks) >= _FRESH_LOOKS and (1 - share) ** len(looks) < _BY_CHANCE
 
 
-def _breaks(check: Check, threshold: Threshold, one: Sample) -> bool:
+def _breaks(check: Check, threshold: Threshold, sample: Sample) -> bool:
     """Whether the sample alone passes the bound."""
-    value = check.metrics([one]).get(threshold.metric)
+    value = check.metrics([sample]).get(threshold.metric)
     return value is not None and not threshold.holds(value)
 
 

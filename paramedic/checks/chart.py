@@ -1,4 +1,4 @@
-"""A line chart of a metric's values with its thresholds, bounded in size: an SVG for who has eyes, blocks for a terminal."""
+"""A line chart of a metric's values with its thresholds, bounded in size: an SVG for browsers, blocks for a terminal."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ _COLOURS = {"warning": "#b58900", "critical": "#c0392b"}
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is charted, oldest point first."""
+    """A metric's points, oldest first, with its title and threshold."""
 
     title: str
     threshold: Threshold
     points: Sequence[Point]
 
     def markdown(self) -> str:
-        """An image that needs nothing from anywhere. Its title is data: nothing in it ends the image or the markup."""
+        """An image without external references. Its title is data: nothing in it ends the image or the markup."""
         plain = "".join(char if char.isalnum() or char in " .-_/@:" else " " for char in self.title)[:200]
         return f"![{plain}](data:image/svg+xml;base64,{b64encode(self.svg().encode()).decode()})"
 
     def svg(self) -> str:
-        """The picture: at most COLUMNS values, whatever their number."""
+        """The SVG, with at most COLUMNS values however many there are."""
         columns = _columns(self.points, below=self.threshold.below)
         highest, bounds = self._scale(columns)
         step = (_WIDTH - _LEFT) / max(1, len(columns) - 1)
@@ -87,8 +87,8 @@ class Chart:
         )
 
     def _scale(self, columns: Sequence[Point]) -> tuple[float, dict[str, float]]:
-        said = {"warning": self.threshold.warning, "critical": self.threshold.critical}
-        bounds = {name: bound for name, bound in said.items() if bound is not None}
+        by_level = {"warning": self.threshold.warning, "critical": self.threshold.critical}
+        bounds = {name: bound for name, bound in by_level.items() if bound is not None}
         values = [value for _, value in columns if value is not None]
         return max([*values, *(1.2 * bound for bound in bounds.values()), 1e-9]), bounds
 
@@ -98,7 +98,7 @@ def _step(value: float, highest: float) -> int:
 
 
 def _columns(points: Sequence[Point], *, below: bool) -> list[Point]:
-    """At most COLUMNS points: of each stretch of points the worst, None where none of them saw anything."""
+    """At most COLUMNS points: the worst of each stretch of points, None where all of them saw nothing."""
     worst = min if below else max
     size = -(-len(points) // COLUMNS) or 1
     found: list[Point] = []

@@ -1,4 +1,4 @@
-"""A measurement that Paramedic takes itself: what, where, how often, with which thresholds; and what one look has seen."""
+"""A check: what Paramedic measures itself, where, how often, with which thresholds; and one sample of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ SOURCE = "check"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look: raw values by name, or None where it saw nothing, and why in words."""
+    """One measurement: raw values by name, or None where nothing was seen, with the reason."""
 
     at: datetime
     values: Mapping[str, float] | None
@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What is measured for each listed target of a runbook's service."""
+    """A measurement of each listed target of a runbook's service."""
 
     name: str  # within its runbook
     kind: str  # the name of its probe
@@ -52,13 +52,13 @@ class Check:
         return self.where.replace("{host}", target.host)
 
     def metrics(self, samples: Sequence[Sample]) -> dict[str, float]:
-        """Every metric with a threshold that these samples, oldest first, tell; none where the last saw nothing."""
+        """The value of every metric with a threshold, from these samples, oldest first; empty where the last saw nothing."""
         if not samples or samples[-1].values is None:
             return {}
         begins = samples[-1].at - self.window
-        seen = [one.values for one in samples if one.values is not None and one.at > begins]
+        seen = [sample.values for sample in samples if sample.values is not None and sample.at > begins]
         metrics = {metric.name: metric for metric in self.measures}
-        found = {one.metric: metrics[one.metric].value(seen, one.unit) for one in self.thresholds}
+        found = {bounds.metric: metrics[bounds.metric].value(seen, bounds.unit) for bounds in self.thresholds}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -75,18 +75,18 @@ class CheckAtTarget:
 
     @property
     def name(self) -> str:
-        """What people call it: `tracking-api-slow/http`."""
+        """Its name for people: `tracking-api-slow/http`."""
         return f"{self.runbook}/{self.check.name}"
 
     def alert(
         self, threshold: Threshold, level: Level, *, value: float | None, began_at: datetime, ended_at: datetime | None
     ) -> Alert:
-        """It fires, or, with `ended_at`, is over. The severity is no part of what makes it the same alert."""
+        """A firing alert, or with `ended_at` a resolved one. The severity is not part of its identity."""
         labels = labels_of(self.runbook, self.check.name, self.target) | {
             "alertname": f"{self.runbook} {threshold.metric}",
             "metric": threshold.metric,
         }
-        said = "unknown" if value is None else threshold.unit.spoken(value)
+        shown = "unknown" if value is None else threshold.unit.spoken(value)
         severity = Severity.CRITICAL if level is Level.CRITICAL else Severity.WARNING
         return Alert(
             source=SOURCE,
@@ -98,15 +98,15 @@ class CheckAtTarget:
             fingerprint=fingerprint(SOURCE, labels),
             labels=labels | {"severity": severity.value},
             annotations={
-                "summary": f"{threshold.metric} of {self.target.id} is {said} ({threshold.spoken()})",
+                "summary": f"{threshold.metric} of {self.target.id} is {shown} ({threshold.spoken()})",
                 "measured": self.check.at(self.target),
             },
-            value=said,
+            value=shown,
         )
 
 
 def labels_of(runbook: str, check: str, target: Target) -> dict[str, str]:
-    """What an alert about this target says of it: enough for any runbook's target to be found by."""
+    """The labels of an alert about this target: enough for any runbook to locate the target by."""
     named = registry.current().plugin(Room.TARGETS, target.kind).LABEL
     return {
         "runbook": runbook,
@@ -123,13 +123,13 @@ def labels_of(runbook: str, check: str, target: Target) -> dict[str, str]:
 _MINUTE = timedelta(minutes=1)
 
 
-def _as_text(said: object) -> object:
-    """A bound of a count is a number in YAML, and a text like every other bound here."""
-    return str(said) if isinstance(said, int | float) and not isinstance(said, bool) else said
+def _as_text(written: object) -> object:
+    """A bound as text: the bound of a count is a number in YAML."""
+    return str(written) if isinstance(written, int | float) and not isinstance(written, bool) else written
 
 
-def _share(said: object) -> object:
-    return percent(said) / 100 if isinstance(said, str) else said
+def _share(written: object) -> object:
+    return percent(written) / 100 if isinstance(written, str) else written
 
 
 _Every = Annotated[timedelta, BeforeValidator(between("50ms", "1d"), json_schema_input_type=str)]
@@ -154,7 +154,7 @@ class Bounds(BaseModel):
     hysteresis: Annotated[float, Field(ge=0, lt=1), BeforeValidator(_share, json_schema_input_type=str)] = 0.1
 
     def threshold(self, metric: Metric) -> Threshold:
-        """The threshold that these bounds are. Raises ValueError, saying what is allowed."""
+        """The bounds as a threshold. Raises ValueError, saying what is allowed."""
         read = {
             name: quantity(text, metric.units, at_most=metric.at_most)
             for name in ("warning", "critical")
@@ -181,7 +181,7 @@ def _measurable(check: str) -> str:
 
 
 class CheckSpec(BaseModel):
-    """One check under `when`, as it is written; `made()` makes it. `check_spec` gives it the keys of the probes."""
+    """One check under `when`, as it is written; `build()` makes the Check. `check_spec` adds the probes' keys."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     check: Annotated[str, AfterValidator(_measurable)] | None = None
@@ -191,8 +191,8 @@ class CheckSpec(BaseModel):
     window: _Window = _MINUTE
     unknown_after: _UnknownAfter = timedelta(minutes=5)
 
-    def made(self) -> Check:
-        """The check that was written. Raises ValueError, saying what is wrong and what is allowed."""
+    def build(self) -> Check:
+        """The Check as specified. Raises ValueError, saying what is wrong and what is allowed."""
         kind, probe = probes.measuring(self.check or "")
         where = self._subject(probe)
         if self.timeout > self.every:
@@ -216,7 +216,7 @@ class CheckSpec(BaseModel):
         )
 
     def _subject(self, probe: ProbeKind) -> str:
-        """What is looked at, as the probe understands it."""
+        """The subject of the check, in the probe's form."""
         own = [option.name for option in probes.options(probe)]
         for other in probes.usable().values():
             for option in probes.options(other):
@@ -226,7 +226,7 @@ class CheckSpec(BaseModel):
         return probe.subject(Written(self.check or "", self.name, options))
 
     def _bounds(self, probe: ProbeKind) -> list[tuple[Metric, Bounds]]:
-        """The metrics that count, with the author's bounds, or with the shipped ones where the author names none."""
+        """The metrics with thresholds: with the author's bounds, or with the shipped ones where the author names none."""
         here = {metric.name: metric for metric in probe.METRICS}
         named = {name: bounds for name in _metric_names() if (bounds := getattr(self, name, None)) is not None}
         strange = [name for name in named if name not in here]

@@ -1,4 +1,4 @@
-"""When a value is too much, or too little: bounds, how long they must be passed, and the state that follows from samples."""
+"""Thresholds: bounds, how long they must be passed, hysteresis, and the state that follows from samples."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from paramedic.text.quantity import Unit
 
 
 class Level(StrEnum):
-    """What a check says of one of its metrics."""
+    """The level of one metric of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -19,7 +19,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Bounds of one metric. `below`: it is broken under its bounds, not over them."""
+    """Bounds of one metric. `below`: values under the bounds are bad, not values over them."""
 
     metric: str
     unit: Unit
@@ -67,13 +67,13 @@ class Threshold:
 
     def spoken(self) -> str:
         """`warning 200ms, critical 300ms`."""
-        said = {"warning": self.warning, "critical": self.critical}
-        return ", ".join(f"{name} {self.unit.spoken(bound)}" for name, bound in said.items() if bound is not None)
+        by_level = {"warning": self.warning, "critical": self.critical}
+        return ", ".join(f"{name} {self.unit.spoken(bound)}" for name, bound in by_level.items() if bound is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckState:
-    """Where one metric stands. The last known level outlives samples that see nothing."""
+    """The state of one metric. The last known level outlives samples that see nothing."""
 
     known: Level  # ok, warning or critical
     since: datetime  # when it came to `known`
@@ -83,30 +83,30 @@ class CheckState:
 
     @property
     def level(self) -> Level:
-        """What the check says now."""
+        """The level now."""
         return self.known if self.unknown_since is None else Level.UNKNOWN
 
     @property
     def breached(self) -> bool:
-        """Whether it was last known to be broken, and nothing has shown that this ended."""
+        """Whether it was last known to be over a bound, and no sample has shown that this ended."""
         return self.known is not Level.OK
 
     def began_at(self) -> datetime:
-        """When what is wrong now began: the first value past the mildest bound that is still passed."""
+        """When the current breach began: the first value past the mildest bound that is still passed."""
         return min((self.over or {}).values(), default=self.since)
 
 
 def begin(at: datetime) -> CheckState:
-    """Before the first sample nothing is known."""
+    """The state before the first sample: unknown."""
     return CheckState(Level.OK, at, at, unknown_since=at)
 
 
 def after(threshold: Threshold, before: CheckState, at: datetime, value: float | None, *, gap: timedelta) -> CheckState:
-    """Where the metric stands after one more sample; `value` None is a look that saw nothing.
+    """The state after one more sample; `value` None is a sample that saw nothing.
 
-    A level is reached when its bound was passed for `held_for` on end, and left at the first value that comes back past
-    the hysteresis. Nothing seen, or no sample for longer than `gap`, neither confirms nor ends what is known, and what was
-    not yet reached begins anew. A sample that is older than the last one changes nothing.
+    A level is reached when its bound was passed for `held_for` without a break, and left at the first value back past
+    the hysteresis. Nothing seen, or no sample for longer than `gap`, neither confirms nor ends the known level, and the time
+    towards a level that is not reached starts over. A sample that is older than the last one changes nothing.
     """
     if at < before.sampled_at:
         return before
@@ -136,5 +136,5 @@ _RANK = {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2}
 
 
 def _confirmed(over: Mapping[Level, datetime], known: Level) -> dict[Level, datetime]:
-    """Only what the known level rests on; whatever had not lasted long enough begins anew."""
+    """The bounds that support the known level; those not passed for long enough start over."""
     return {level: since for level, since in over.items() if _RANK[level] <= _RANK[known]}

@@ -91,10 +91,10 @@ def _key(settings: Settings) -> bytes:
 def _as_json(answer: httpx.Response) -> dict[str, Any]:
     """What the gateway says, and its status. What is no object, as the page of a proxy before it, is the `answer`."""
     try:
-        said = answer.json()
+        payload = answer.json()
     except ValueError:
-        said = answer.text
-    return (said if isinstance(said, dict) else {"answer": said}) | {"status": answer.status_code}
+        payload = answer.text
+    return (payload if isinstance(payload, dict) else {"answer": payload}) | {"status": answer.status_code}
 
 
 def _authorization(settings: Settings) -> str:
@@ -130,9 +130,9 @@ def list_(
         return
     shown = table("position", "received", "alert", "status", "state", "verdict", "incident", "reason")
     for row in rows:
-        said = row["alert"]
+        alert = row["alert"]
         incident = f"INC-{row['incident']}" if row["incident"] else ""
-        fields = (said["name"], said["status"], row["state"], row["verdict"] or "", incident, row["reason"] or "")
+        fields = (alert["name"], alert["status"], row["state"], row["verdict"] or "", incident, row["reason"] or "")
         shown.add_row(str(row["position"]), iso(row["received_at"])[:19], *map(safe, fields))
     console.print(shown)
     if len(rows) == limit:

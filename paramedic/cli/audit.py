@@ -29,7 +29,7 @@ from paramedic.cli.output import (
 from paramedic.machine.clock import utc_now
 from paramedic.settings import Settings
 from paramedic.store import Store, incidents, seals
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.upkeep import checkpoints, segment
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ def show(
     _, store = opened(data)
     number = number_of(incident) if incident else None
     with store.read() as tx:
-        entries = list(kept.entries(tx, incident=number, after=after, limit=limit))
+        entries = list(stored_trail.entries(tx, incident=number, after=after, limit=limit))
         sealed = seals.newest(tx)
     if as_json:
         say_json([{name: getattr(entry, name) for name in chain.Entry.__slots__} for entry in entries])
@@ -79,8 +79,8 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
             console.print(f"content erased beside {len(found.erased)} entries; the chain holds its digest")
         if found.sealed:
             console.print(f"entries 1 to {found.sealed} left for sealed segments; docs/trail.md verifies each of them")
-        for seq, life in found.restores:
-            console.print(f"entry {seq} is a restore from a backup: generation {life} begins with it")
+        for seq, generation in found.restores:
+            console.print(f"entry {seq} is a restore from a backup: generation {generation} begins with it")
         if found.left_behind:
             console.print(
                 f"{found.left_behind} checkpoints saw a life that a restore left behind; it is not in this trail"
@@ -108,7 +108,7 @@ def vouch(
     """
     settings, store = opened(data)
     with store.record() as tx:
-        kept.append(tx, actor=f"person:{by}", phase="decision", what="trail.vouched", reason=because)
+        stored_trail.append(tx, actor=f"person:{by}", phase="decision", what="trail.vouched", reason=because)
     try:
         checkpoints.sign(store, settings, vouched=True)
     except (OSError, ValueError) as error:
@@ -132,7 +132,7 @@ def _say_found(found: Verification) -> None:
             "checkpoints": found.checkpoints,
             "uncovered": found.uncovered,
             "erased": list(found.erased),
-            "restores": [{"entry": seq, "generation": life} for seq, life in found.restores],
+            "restores": [{"entry": seq, "generation": generation} for seq, generation in found.restores],
             "left_behind": found.left_behind,
             "sealed": found.sealed,
             "faults": [{"entry": fault.seq, "what": fault.what} for fault in found.faults],
@@ -208,11 +208,11 @@ def seal(
         )
 
 
-def _day(said: str) -> datetime:
+def _day(text: str) -> datetime:
     try:
-        return datetime.combine(date.fromisoformat(said), time(), UTC)
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
     except ValueError as error:
-        raise typer.BadParameter(f"--before {said}: write a day, as 2026-01-31") from error
+        raise typer.BadParameter(f"--before {text}: write a day, as 2026-01-31") from error
 
 
 @app.command()
@@ -238,8 +238,8 @@ def _looked(settings: Settings, store: Store) -> Verification:
         )
     with store.read() as tx:
         found = verification.verify(
-            kept.entries(tx),
-            lambda seq: kept.content(tx, seq),
+            stored_trail.entries(tx),
+            lambda seq: stored_trail.content(tx, seq),
             marks,
             keys.public_key(settings),
             tx.store,

@@ -35,7 +35,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
     settings, store = opened(data)
     with store.read() as tx:
         now = tx.now
-        states = {(one.runbook, one.name, one.target, one.metric): one for one in checks.listed(tx)}
+        states = {(state.runbook, state.name, state.target, state.metric): state for state in checks.listed(tx)}
     rows = []
     for placed, threshold in _metrics(open_library(settings)):
         state = states.get((placed.runbook, placed.check.name, placed.target.id, threshold.metric))
@@ -89,11 +89,11 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
 
 def _now(placed: CheckAtTarget, heard: measurement.LastHeard) -> list[dict[str, Any]]:
     seen = measurement.sample(placed.check, placed.target, now=utc_now, last_heard=heard)
-    told = placed.check.metrics([seen])
+    values = placed.check.metrics([seen])
     return [
         _words(placed, threshold, level=_passed(threshold, value), value=value, why=seen.why)
         for threshold in placed.check.thresholds
-        for value in [told.get(threshold.metric)]
+        for value in [values.get(threshold.metric)]
     ]
 
 

@@ -51,11 +51,11 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
     known = settings_of(data)
     findings = [_within(_LOOK_SECONDS, look, known) for look in LOOKS]
     if as_json:
-        say_json([{"what": one.what, "well": one.well, "words": redact(one.words)} for one in findings])
+        say_json([{"what": finding.what, "well": finding.well, "words": redact(finding.words)} for finding in findings])
     else:
-        for one in findings:
-            console.print(f"{'well' if one.well else 'MEND':<5} {one.what:<12} {safe(redact(one.words))}")
-    if not all(one.well for one in findings):
+        for finding in findings:
+            console.print(f"{'well' if finding.well else 'MEND':<5} {finding.what:<12} {safe(redact(finding.words))}")
+    if not all(finding.well for finding in findings):
         raise typer.Exit(1)
 
 
@@ -176,7 +176,7 @@ def _targets(settings: Settings) -> Finding:
     except BadDocument:
         return Finding("targets", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
     with ThreadPoolExecutor(_AT_ONCE) as looks:
-        wrong = [one for found in looks.map(lambda target: _silent(target, settings), targets) for one in found]
+        wrong = [problem for found in looks.map(lambda target: _silent(target, settings), targets) for problem in found]
     if wrong:
         return Finding("targets", well=False, words=f"{'; '.join(wrong)}: start what is down, or mend services.yaml")
     return Finding("targets", well=True, words=f"{len(targets)} answer")
@@ -201,7 +201,7 @@ def _silent(target: Target, settings: Settings) -> list[str]:
 
 def _releases(settings: Settings) -> Finding:
     try:
-        targets = [one for one in open_library(settings).services if one.releases is not None]
+        targets = [target for target in open_library(settings).services if target.releases is not None]
     except BadDocument:
         return Finding("releases", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
     wrong = []
@@ -220,7 +220,7 @@ def _releases(settings: Settings) -> Finding:
 
 def _channels(settings: Settings) -> Finding:
     try:
-        ways = open_library(settings).ways()
+        ways = open_library(settings).contact_methods()
     except BadDocument:
         return Finding("channels", well=False, words="oncall.yaml cannot be read: `paramedic runbook lint`")
     wrong = list(complaints(settings, ways))  # `mail` looks at the server
@@ -231,7 +231,7 @@ def _channels(settings: Settings) -> Finding:
 def _mail(settings: Settings) -> Finding:
     if settings.smtp_url is None:
         with suppress(BadDocument):
-            if not any("smtp_url" in from_settings(way) for way in open_library(settings).ways()):
+            if not any("smtp_url" in from_settings(way) for way in open_library(settings).contact_methods()):
                 return Finding("mail", well=True, words="nobody is told by mail")
         return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
     parts = urlsplit(settings.smtp_url.get_secret_value())
@@ -278,7 +278,7 @@ def _keys(settings: Settings) -> Finding:
             keys.link_key(settings)
     except (OSError, ValueError, PermanentError) as error:
         return Finding("keys", well=False, words=str(error))
-    missing = [str(one) for one in (private, link) if not one.exists()]
+    missing = [str(path) for path in (private, link) if not path.exists()]
     if missing:
         return Finding("keys", well=True, words=f"`paramedic up` makes {' and '.join(missing)}")
     return Finding("keys", well=True, words="the trail and the links can be signed")

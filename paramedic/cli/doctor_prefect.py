@@ -72,8 +72,8 @@ def _pool(api: httpx.Client, settings: Settings) -> Iterator[str]:
             f"`prefect work-pool clear-concurrency-limit {name}`"
         )
     workers = api.post(f"/work_pools/{name}/workers/filter", json={}).raise_for_status().json()
-    if all(one["status"] != "ONLINE" for one in workers):
-        heard = max((one["last_heartbeat_time"] for one in workers), default="never")
+    if all(worker["status"] != "ONLINE" for worker in workers):
+        heard = max((worker["last_heartbeat_time"] for worker in workers), default="never")
         start = f"prefect worker start --type {settings.work_pool_type} --pool {name}"
         yield f"no worker of the pool {name} is online (last heard: {heard}): `paramedic up`, or `{start}`"
 
@@ -84,7 +84,7 @@ def acting(settings: Settings) -> Finding:
     if store is not None:
         try:
             with closing(store), store.read() as tx:
-                stops = [f"paused: {one.words} (`{one.resume}`)" for one in pauses.standing(tx)]
+                stops = [f"paused: {pause.words} (`{pause.resume}`)" for pause in pauses.standing(tx)]
         except (StoreUnavailable, StoreUnknown):
             stops = ["the store does not say what is paused: mend that first"]
     if api is not None:

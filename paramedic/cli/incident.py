@@ -47,7 +47,7 @@ from paramedic.store import (
     pauses,
     seals,
 )
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.acts import Act
 from paramedic.store.attempts import Attempt
 from paramedic.store.incident_story import story
@@ -90,12 +90,20 @@ def list_(
             before=number_of(before) if before else None,
         )
     if as_json:
-        say_json([_as_json(one) for one in found])
+        say_json([_as_json(incident) for incident in found])
         return
     rows = table("id", "state", "outcome", "severity", "service", "target", "title", "opened", "person")
-    for one in found:
-        fields = (one.id, one.state, one.ending or "", one.severity, one.service, one.target, one.title)
-        rows.add_row(*map(safe, fields), iso(one.opened_at)[:19], safe(one.acknowledged_by or ""))
+    for incident in found:
+        fields = (
+            incident.id,
+            incident.state,
+            incident.ending or "",
+            incident.severity,
+            incident.service,
+            incident.target,
+            incident.title,
+        )
+        rows.add_row(*map(safe, fields), iso(incident.opened_at)[:19], safe(incident.acknowledged_by or ""))
     console.print(rows)
     if len(found) == limit:
         console.print(f"more: --before {found[-1].id}")
@@ -110,7 +118,7 @@ class _Seen:
     entries: list[Entry]
     alerts: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
-    told: list[QueuedMessage]
+    messages: list[QueuedMessage]
     acted: list[Act]
     questions: list[Approval]
     attempts: list[Attempt]
@@ -132,23 +140,23 @@ def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
         _say(seen)
 
 
-def _seen(tx: Tx, one: Incident) -> _Seen:
-    claim = claims.current(tx, one.target)
-    entries = list(kept.entries(tx, incident=one.number))
+def _seen(tx: Tx, incident: Incident) -> _Seen:
+    claim = claims.current(tx, incident.target)
+    entries = list(stored_trail.entries(tx, incident=incident.number))
     whole = any(entry.what == "incident.opened" for entry in entries)
     return _Seen(
-        incident=one,
-        acting=claim[0].holder if claim is not None and claim[1] and claim[0].incident == one.number else None,
+        incident=incident,
+        acting=claim[0].holder if claim is not None and claim[1] and claim[0].incident == incident.number else None,
         entries=entries,
-        alerts=incident_alerts.of(tx, one.number),
-        evidence=evidence.of(tx, one.number),
-        told=messages.of(tx, one.number),
-        acted=acts.of(tx, one.number),
-        questions=approvals.listed(tx, one.number),
-        attempts=attempts.of(tx, one.number),
-        paused=pauses.stopping(tx, service=one.service, runbook=one.runbook),
-        window=maintenance.covering(tx, service=one.service, target=one.target),
-        segments=[] if whole else seals.since(tx, one.opened_at),
+        alerts=incident_alerts.of(tx, incident.number),
+        evidence=evidence.of(tx, incident.number),
+        messages=messages.of(tx, incident.number),
+        acted=acts.of(tx, incident.number),
+        questions=approvals.listed(tx, incident.number),
+        attempts=attempts.of(tx, incident.number),
+        paused=pauses.stopping(tx, service=incident.service, runbook=incident.runbook),
+        window=maintenance.covering(tx, service=incident.service, target=incident.target),
+        segments=[] if whole else seals.since(tx, incident.opened_at),
     )
 
 
@@ -163,7 +171,9 @@ def _document(seen: _Seen) -> dict[str, Any]:
         "approvals": [asdict(question) for question in seen.questions],
         "alerts": seen.alerts,
         "evidence": seen.evidence,
-        "messages": [{"kind": m.kind, "state": m.state, "person": m.person, "sent_at": m.sent_at} for m in seen.told],
+        "messages": [
+            {"kind": m.kind, "state": m.state, "person": m.person, "sent_at": m.sent_at} for m in seen.messages
+        ],
         "timeline": [
             {"at": e.at, "actor": e.actor, "phase": e.phase, "what": e.what, "reason": e.reason} for e in seen.entries
         ],
@@ -172,19 +182,21 @@ def _document(seen: _Seen) -> dict[str, Any]:
 
 
 def _say(seen: _Seen) -> None:
-    one = seen.incident
+    incident = seen.incident
     unsettled = [act for act in seen.acted if act.result is None]
     console.print(f"acting now: {safe(_acting(seen.acting, next(iter(unsettled), None)))}")
-    console.print(safe(_to_stop(one, seen.acting, seen.paused, seen.window)))
-    console.print(f"\n{one.id}  {one.state}  {one.ending or ''}  {one.severity}", markup=False)
-    console.print(f"{safe(one.title)} on {safe(one.target)}, service {safe(one.service)}, since {iso(one.opened_at)}")
-    if one.reopened_at is not None:
-        console.print(f"opened again {iso(one.reopened_at)}: the cure did not last")
-    if one.because:
-        console.print(f"because: {safe(one.because)}")
-    if one.acknowledged_by:
-        console.print(f"it belongs to {safe(one.acknowledged_by)}")
-    _say_waiting(one, seen.questions)
+    console.print(safe(_to_stop(incident, seen.acting, seen.paused, seen.window)))
+    console.print(f"\n{incident.id}  {incident.state}  {incident.ending or ''}  {incident.severity}", markup=False)
+    console.print(
+        f"{safe(incident.title)} on {safe(incident.target)}, service {safe(incident.service)}, since {iso(incident.opened_at)}"
+    )
+    if incident.reopened_at is not None:
+        console.print(f"opened again {iso(incident.reopened_at)}: the cure did not last")
+    if incident.because:
+        console.print(f"because: {safe(incident.because)}")
+    if incident.acknowledged_by:
+        console.print(f"it belongs to {safe(incident.acknowledged_by)}")
+    _say_waiting(incident, seen.questions)
     for act in unsettled:
         console.print(f"OPEN: {safe(act.words)}; whether it happened is not known")
     _say_story(seen)
@@ -225,11 +237,11 @@ def ack(incident: Id, by: By, data: Data = None, as_json: AsJson = False) -> Non
     number = number_of(incident)
     with store.record() as tx:
         _got(tx, number)
-        one = _moved(lambda: lifecycle.acknowledge(tx, number, by=by, reason="on the command line"))
+        found = _moved(lambda: lifecycle.acknowledge(tx, number, by=by, reason="on the command line"))
     if as_json:
-        say_json(_as_json(one))
+        say_json(_as_json(found))
         return
-    console.print(f"{one.id} is yours, {safe(by)}")
+    console.print(f"{found.id} is yours, {safe(by)}")
 
 
 @app.command()
@@ -244,10 +256,10 @@ def approve(
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        one = _got(tx, number)
+        found = _got(tx, number)
         asked = approvals.newest(tx, number)
         if asked is None:
-            raise Negative(f"{one.id} asks for no approval")
+            raise Negative(f"{found.id} asks for no approval")
         done = approvals.decide(tx, asked.id, granted=not deny, by=by, how="command line")
     if isinstance(done, str):
         raise Negative(done)
@@ -269,13 +281,13 @@ def resolve(
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        one = _got(tx, number)
-        ending = one.ending or Ending.HANDED_OVER
-        one = _moved(lambda: lifecycle.resolve(tx, number, Outcome(ending, because), actor=f"person:{by}"))
+        found = _got(tx, number)
+        ending = found.ending or Ending.HANDED_OVER
+        found = _moved(lambda: lifecycle.resolve(tx, number, Outcome(ending, because), actor=f"person:{by}"))
     if as_json:
-        say_json(_as_json(one))
+        say_json(_as_json(found))
         return
-    console.print(f"{one.id} is over")
+    console.print(f"{found.id} is over")
 
 
 @app.command()
@@ -284,10 +296,10 @@ def note(incident: Id, text: str, by: By, data: Data = None, as_json: AsJson = F
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        one = _got(tx, number)
+        found = _got(tx, number)
         incidents.note(tx, number, by=by, text=text)
     if as_json:
-        say_json(_as_json(one))
+        say_json(_as_json(found))
         return
     console.print("noted")
 
@@ -298,14 +310,16 @@ def _acting(holder: str | None, unsettled: Act | None) -> str:
     return "nothing" if unsettled is None else f"nobody knows: {unsettled.words} has no outcome"
 
 
-def _to_stop(one: Incident, holder: str | None, stopped: Sequence[Pause], window: Window | None) -> str:
+def _to_stop(incident: Incident, holder: str | None, stopped: Sequence[Pause], window: Window | None) -> str:
     why = [f"acting is paused: {pause.words} (`{pause.resume}`)" for pause in stopped]
     why += [] if window is None else [f"{window.words} (`{window.end}`)"]
     if why:
         return "; ".join(["no further change is begun" if holder else "nothing to stop", *why])
     if holder is None:
         return "nothing to stop"
-    return f"to stop it: cancel the run in the Prefect UI, or `paramedic pause --service {shlex.quote(one.service)}`"
+    return (
+        f"to stop it: cancel the run in the Prefect UI, or `paramedic pause --service {shlex.quote(incident.service)}`"
+    )
 
 
 def _since(text: str | None, now: datetime) -> datetime | None:
@@ -315,11 +329,11 @@ def _since(text: str | None, now: datetime) -> datetime | None:
         raise typer.BadParameter(f"--since {error}") from error
 
 
-def _say_waiting(one: Incident, questions: list[Approval]) -> None:
+def _say_waiting(incident: Incident, questions: list[Approval]) -> None:
     for question in questions:
         if question.state is Answer.ASKED:
             console.print(f"it waits until {iso(question.expires_at)} for a person's word: {safe(question.what)}")
-            console.print(f"to answer: `paramedic incident approve {one.id} --by YOU`, or with --deny")
+            console.print(f"to answer: `paramedic incident approve {incident.id} --by YOU`, or with --deny")
 
 
 def _got(tx: Any, number: int) -> Incident:
@@ -337,8 +351,8 @@ def _moved(move: Any) -> Incident:
     return moved
 
 
-def _as_json(one: Incident) -> dict[str, Any]:
-    return {"id": one.id} | {name: getattr(one, name) for name in Incident.__slots__}
+def _as_json(incident: Incident) -> dict[str, Any]:
+    return {"id": incident.id} | {name: getattr(incident, name) for name in Incident.__slots__}
 
 
 incident_command = command_of(app)

@@ -75,13 +75,15 @@ def list_(
     with store.read() as tx:
         found, now = maintenance.listed(tx, service=service, past=past, limit=limit, before=before), tx.now
     if as_json:
-        say_json([_as_json(one, now) for one in found])
+        say_json([_as_json(window, now) for window in found])
         return
     rows = table("number", "now", "service", "target", "from", "to", "by", "because")
-    for one in found:
-        times = (iso(one.starts_at)[:16], iso(one.ends_at)[:16])
+    for window in found:
+        times = (iso(window.starts_at)[:16], iso(window.ends_at)[:16])
         rows.add_row(
-            str(one.id), _stands(one, now), *map(safe, (one.service, one.target or "all", *times, one.by, one.reason))
+            str(window.id),
+            _stands(window, now),
+            *map(safe, (window.service, window.target or "all", *times, window.by, window.reason)),
         )
     console.print(rows)
     if len(found) == limit:
@@ -111,10 +113,10 @@ def end(
 
 def _check_listed(services: Services, service: str, target: str | None) -> None:
     """A window of a misspelt name would hold nothing."""
-    names = {one.service for one in services}
+    names = {target.service for target in services}
     if service not in names:
         raise Negative(f"services.yaml lists no service {service!r}; {_meant(service, names)}")
-    ids = {one.id for one in services if one.service == service}
+    ids = {target.id for target in services if target.service == service}
     if target is not None and target not in ids:
         raise Negative(f"services.yaml lists no target {target!r} of {service}; {_meant(target, ids)}")
 

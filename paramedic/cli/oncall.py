@@ -48,7 +48,7 @@ def who(
     """Who is on call."""
     oncall = _known(data)
     moment = _moment(at, oncall) if at else utc_now()
-    shift = next(one for one in shifts(oncall, moment, moment + timedelta(days=366)) if one.ends > moment)
+    shift = next(shift for shift in shifts(oncall, moment, moment + timedelta(days=366)) if shift.ends > moment)
     missing = uncovered(oncall, shift)
     if as_json:
         say_json(_as_json(shift, oncall) | {"at": iso(moment)})
@@ -71,7 +71,7 @@ def schedule(days: Days = 14, data: Data = None, as_json: AsJson = False) -> Non
 def gaps(days: Days = 30, data: Data = None, as_json: AsJson = False) -> None:
     """When a page to whoever is on call would reach nobody; 1 if ever."""
     oncall = _known(data)
-    found = [one for one in _to_come(oncall, days) if uncovered(oncall, one) is not None]
+    found = [shift for shift in _to_come(oncall, days) if uncovered(oncall, shift) is not None]
     _list(found, oncall, as_json=as_json)
     if found:
         raise typer.Exit(1)
@@ -92,20 +92,20 @@ def override(  # noqa: PLR0917 - a command's options
     settings, store = opened(data)
     oncall = _known(data)
     _person(person, oncall)
-    said = Override(person, _moment(begins, oncall), _moment(ends, oncall), by)
-    if not said.begins < said.ends:
+    override = Override(person, _moment(begins, oncall), _moment(ends, oncall), by)
+    if not override.begins < override.ends:
         raise typer.BadParameter(f"--to {ends} is not after --from {begins}")
-    if said.ends <= utc_now():
+    if override.ends <= utc_now():
         raise typer.BadParameter(f"--to {ends} is over already")
     with store.record() as tx:
-        oncall_overrides.add(tx, said)
+        oncall_overrides.add(tx, override)
         current = oncall_overrides.current(tx)
-    copy.keep(settings.data, current)
-    shift = Shift(said.begins, said.ends, said.person, said.by)
+    copy.write_copy(settings.data, current)
+    shift = Shift(override.begins, override.ends, override.person, override.by)
     if as_json:
         say_json(_as_json(shift, oncall))
         return
-    console.print(f"{_named(shift, oncall)} from {_local(said.begins, oncall)} to {_local(said.ends, oncall)}")
+    console.print(f"{_named(shift, oncall)} from {_local(override.begins, oncall)} to {_local(override.ends, oncall)}")
 
 
 @app.command("test")
@@ -121,7 +121,7 @@ def send_test(person: str, by: By, data: Data = None, as_json: AsJson = False) -
             console.print(f"{safe(way)}: {'it left' if complaint is None else safe(complaint)}")
     if as_json:
         say_json(answers)
-    if not any(one["left"] for one in answers):
+    if not any(answer["left"] for answer in answers):
         raise Negative(f"no page to {person} left" if answers else f"{person} has no way to be told")
 
 
@@ -137,7 +137,7 @@ def _known(data: Path | None) -> Oncall:
         with opened(data)[1].read() as tx:
             known = oncall_overrides.current(tx)
     except (typer.BadParameter, StoreUnavailable, StoreUnknown) as error:
-        known = copy.kept(settings.data)
+        known = copy.read_copy(settings.data)
         typer.echo(f"by the copy on disk, which has {len(known)} overrides: {error}", err=True)
     return replace(oncall, overrides=known)
 
@@ -151,11 +151,11 @@ def _person(name: str, oncall: Oncall) -> Person:
 def _moment(text: str, oncall: Oncall) -> datetime:
     """Without a zone it is the rotation's; a local time that comes twice is its first, one that does not, an hour later."""
     try:
-        said = datetime.fromisoformat(text.strip())
-        within_reach(said)
-        if said.tzinfo is not None:
-            return said.astimezone(UTC)
-        zoned = PlainDateTime(said).assume_tz(oncall.rotation.zone, disambiguate="compatible")
+        moment = datetime.fromisoformat(text.strip())
+        within_reach(moment)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+        zoned = PlainDateTime(moment).assume_tz(oncall.rotation.zone, disambiguate="compatible")
         return zoned.to_instant().to_stdlib()
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(f"{text!r} is no moment; write {_WRITTEN}") from error
@@ -182,16 +182,16 @@ def _because(shift: Shift) -> str:
 
 def _list(found: list[Shift], oncall: Oncall, *, as_json: bool) -> None:
     if as_json:
-        say_json([_as_json(one, oncall) for one in found])
+        say_json([_as_json(shift, oncall) for shift in found])
         return
     rows = table("from", "to", "person", "because of", "gap")
-    for one in found:
+    for shift in found:
         rows.add_row(
-            _local(one.begins, oncall),
-            _local(one.ends, oncall),
-            _named(one, oncall),
-            "the rotation" if one.by is None else f"{safe(one.by)}'s word",
-            safe(uncovered(oncall, one) or ""),
+            _local(shift.begins, oncall),
+            _local(shift.ends, oncall),
+            _named(shift, oncall),
+            "the rotation" if shift.by is None else f"{safe(shift.by)}'s word",
+            safe(uncovered(oncall, shift) or ""),
         )
     if found:
         console.print(rows)

@@ -44,7 +44,7 @@ def pause(
     _known(store, settings, service=service, runbook=runbook)
     with store.record() as tx:
         pauses.pause(tx, by=by, reason=because, scope=scope)
-        stands = next(one for one in pauses.standing(tx) if one.scope == scope)
+        stands = next(pause for pause in pauses.standing(tx) if pause.scope == scope)
     if as_json:
         say_json(_as_json(stands))
         return
@@ -69,14 +69,14 @@ def resume(
         lifted = pauses.resume(tx, by=by, reason=because, scope=scope)
         left = pauses.standing(tx)
     if as_json:
-        say_json({"lifted": None if lifted is None else _as_json(lifted), "left": [_as_json(one) for one in left]})
+        say_json({"lifted": None if lifted is None else _as_json(lifted), "left": [_as_json(pause) for pause in left]})
         return
     if lifted is None:
         console.print("that was not paused")
     elif not left:
         console.print("acting is allowed")
-    for one in left:
-        console.print(f"still paused: {safe(one.words)}; `{safe(one.resume)}`")
+    for pause in left:
+        console.print(f"still paused: {safe(pause.words)}; `{safe(pause.resume)}`")
 
 
 @pauses_app.command()
@@ -90,14 +90,14 @@ def _list(data: Data, *, as_json: bool) -> None:
     with store.read() as tx:
         found = pauses.standing(tx)
     if as_json:
-        say_json([_as_json(one) for one in found])
+        say_json([_as_json(pause) for pause in found])
         return
     if not found:
         console.print("nothing is paused")
         return
     rows = table("scope", "by", "since", "because", "to allow it again")
-    for one in found:
-        rows.add_row(*map(safe, (one.scope, one.by, iso(one.since)[:19], one.reason, one.resume)))
+    for pause in found:
+        rows.add_row(*map(safe, (pause.scope, pause.by, iso(pause.since)[:19], pause.reason, pause.resume)))
     console.print(rows)
 
 
@@ -135,8 +135,8 @@ def _one_of(kind: str, name: str, known: Iterable[str]) -> None:
         raise Negative(f"there is no {kind} {name!r}, so that nothing is paused; {meant}")
 
 
-def _as_json(one: Pause) -> dict[str, Any]:
-    return asdict(one) | {"since": iso(one.since), "resume": one.resume}
+def _as_json(pause: Pause) -> dict[str, Any]:
+    return asdict(pause) | {"since": iso(pause.since), "resume": pause.resume}
 
 
 pause_command = command_of(pause_app)

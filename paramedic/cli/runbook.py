@@ -44,11 +44,11 @@ def list_(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> 
     """Every runbook that can be used, and how many cannot."""
     library = _library(folder, data)
     if as_json:
-        say_json([_as_json(one) for one in library.runbooks.values()])
+        say_json([_as_json(runbook) for runbook in library.runbooks.values()])
         return
     rows = table("runbook", "service", "mode", "playbook", "version")
-    for one in library.runbooks.values():
-        rows.add_row(*map(safe, (one.name, one.service, one.mode, one.playbook, one.version[:12])))
+    for runbook in library.runbooks.values():
+        rows.add_row(*map(safe, (runbook.name, runbook.service, runbook.mode, runbook.playbook, runbook.version[:12])))
     console.print(rows)
     if library.problems:
         console.print(f"{len(library.problems)} problems: `paramedic runbook lint`")
@@ -57,23 +57,23 @@ def list_(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> 
 @app.command()
 def show(name: str, folder: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
     """One runbook, as it is written."""
-    one = _named(_library(folder, data), name)
+    runbook = _named(_library(folder, data), name)
     if as_json:
-        say_json(_as_json(one) | {"text": one.text})
+        say_json(_as_json(runbook) | {"text": runbook.text})
         return
-    typer.echo(visible(one.text))
+    typer.echo(visible(runbook.text))
 
 
 @app.command()
 def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
     """Every problem with its file, line and column, and what is allowed there."""
-    picked = _folder(folder, data)
+    folder_path = _folder(folder, data)
     try:
-        library = open_library(protected_settings(data), picked)
+        library = open_library(protected_settings(data), folder_path)
     except BadDocument as error:
         problems, words = (*_plugins(), *error.problems), ""
     else:
-        problems = (*_plugins(), *library.problems, *_to_fill_in(library, picked))
+        problems = (*_plugins(), *library.problems, *_to_fill_in(library, folder_path))
         words = f"{len(library.runbooks)} runbooks, {len(list(library.services))} targets: nothing wrong"
     if as_json:
         say_json([asdict(problem) for problem in problems])
@@ -112,10 +112,10 @@ def tried(  # noqa: PLR0917 - one parameter an option
     Exit code 1 if it would not act.
     """
     library = _library(folder, data)
-    one = _named(library, name)
-    reading = _measured(one, library) if alert is None else _posted(alert, source)
+    runbook = _named(library, name)
+    reading = _measured(runbook, library) if alert is None else _posted(alert, source)
     store = _store(data)
-    found = [rehearse(said, one, library, store) for said in reading.alerts]
+    found = [rehearse(alert, runbook, library, store) for alert in reading.alerts]
     if as_json:
         say_json([asdict(each) for each in found])
     else:
@@ -141,7 +141,7 @@ def new(
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
         raise typer.BadParameter(f"{name!r}: a runbook's name is small letters, digits and -")
     where = _folder(folder, data)
-    targets = [one for one in open_library(protected_settings(data), where).services if one.service == service]
+    targets = [target for target in open_library(protected_settings(data), where).services if target.service == service]
     if not targets:
         raise Negative(f"services.yaml lists no target of {service!r}: list it first")
     file = where / f"{name}.md"
@@ -167,25 +167,27 @@ def new(
 
 def _plugins() -> Iterator[Problem]:
     """Plug-ins that cannot be used: what a runbook means by a word may be another's."""
-    for one in registry.current().broken():
-        yield Problem(one.where, 1, 1, f"the plug-in {one.name} of {one.room} cannot be used", one.why)
+    for plugin in registry.current().broken():
+        yield Problem(plugin.where, 1, 1, f"the plug-in {plugin.name} of {plugin.room} cannot be used", plugin.why)
 
 
 def _to_fill_in(library: Library, folder: Path) -> Iterator[Problem]:
     """What is still as `new` wrote it. It stops nothing: what `new` writes while `up` runs must not be news to a person."""
-    for one in library.runbooks.values():
-        for number, line in enumerate(one.text.split("\n"), 1):
+    for runbook in library.runbooks.values():
+        for number, line in enumerate(runbook.text.split("\n"), 1):
             if line in _TO_FILL_IN:
                 what = f"still as `paramedic runbook new` wrote it: {line.strip()}"
-                yield Problem(str(folder / f"{one.name}.md"), number, 1, what, "fill in what is in capitals")
+                yield Problem(str(folder / f"{runbook.name}.md"), number, 1, what, "fill in what is in capitals")
 
 
-def _measured(one: Runbook, library: Library) -> Reading:
-    if not one.checks:
-        raise typer.BadParameter(f"runbook {one.name} has no check: name an alert to rehearse it with, --alert FILE")
-    raised = of_its_checks(one, library.services, utc_now())
+def _measured(runbook: Runbook, library: Library) -> Reading:
+    if not runbook.checks:
+        raise typer.BadParameter(
+            f"runbook {runbook.name} has no check: name an alert to rehearse it with, --alert FILE"
+        )
+    raised = of_its_checks(runbook, library.services, utc_now())
     if not raised:
-        raise Negative(f"the checks of {one.name} measure nothing: its `with.target` can mean no listed target")
+        raise Negative(f"the checks of {runbook.name} measure nothing: its `with.target` can mean no listed target")
     return Reading(raised)
 
 
@@ -228,13 +230,13 @@ guardrails: {{budget: 3 per hour, cooldown: 10m}}
 _TO_FILL_IN = frozenset(line for line in _SKELETON.split("\n") if re.search("[A-Z]{4}", line))
 
 
-def _as_json(one: Runbook) -> dict[str, Any]:
+def _as_json(runbook: Runbook) -> dict[str, Any]:
     return {
-        "name": one.name,
-        "service": one.service,
-        "mode": one.mode,
-        "playbook": one.playbook,
-        "version": one.version,
+        "name": runbook.name,
+        "service": runbook.service,
+        "mode": runbook.mode,
+        "playbook": runbook.playbook,
+        "version": runbook.version,
     }
 
 

@@ -72,7 +72,7 @@ def _announce_gateway(stack: Stack) -> None:
 
 def _announce_faults(settings: Settings, library: Library) -> None:
     """What of the files and settings is not used, and why."""
-    ways = library.ways()
+    ways = library.contact_methods()
     if settings.smtp_url is None and any("smtp_url" in from_settings(way) for way in ways):
         console.print("mail       none can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM", markup=False)
     for complaint in complaints(settings, ways):

@@ -112,8 +112,8 @@ policies:
 
 def write(folder: Path, services: str) -> None:
     """Write it all into the folder, beside the services that there are."""
-    for one in (folder.parent, folder):  # the data folder, and the runbooks in it
-        data_folder.make(one)
+    for made in (folder.parent, folder):  # the data folder, and the runbooks in it
+        data_folder.make(made)
     (folder / "tracking-api-hang.md").write_text(_HANG)
     (folder / "tracking-api-memory.md").write_text(_MEMORY)
     (folder / "tracking-api-errors.md").write_text(_ERRORS)

@@ -25,7 +25,7 @@ from paramedic.machine.clock import from_iso, spoken
 from paramedic.settings import Settings, load_settings
 from paramedic.stack.stack import Stack
 from paramedic.store import Store
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.text.sanitize import one_line
 from paramedic.upkeep import checkpoints
 
@@ -61,12 +61,12 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
             stack.wait_ready(240)
             console.print(f"gateway    {stack.gateway_url}")
             console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
-            scenarios = _tell(console, settings, stack, world, mailbox, pager)
+            scenarios = _play_scenarios(console, settings, stack, world, mailbox, pager)
             verified = _verify(console, settings)
-            ok = verified["verified"] is True and not any(one.faults for one in scenarios)
+            ok = verified["verified"] is True and not any(scenario.faults for scenario in scenarios)
             if json_file is not None:
-                told = {"ok": ok, "trail": verified, "scenarios": [one.as_json() for one in scenarios]}
-                json_file.write_text(json.dumps(told, indent=2) + "\n")
+                report = {"ok": ok, "trail": verified, "scenarios": [scenario.as_json() for scenario in scenarios]}
+                json_file.write_text(json.dumps(report, indent=2) + "\n")
             if keep:
                 console.print(f"everything stays up; the data is in {data}; Ctrl-C ends it")
                 stack.run_forever()
@@ -96,7 +96,7 @@ def _settings(data: Path, world: World, mailbox: Mailbox, pager: PagerSink) -> S
     return load_settings()
 
 
-def _tell(  # noqa: PLR0917 - what the stage is made of
+def _play_scenarios(  # noqa: PLR0917 - what the stage is made of
     console: Console, settings: Settings, stack: Stack, world: World, mailbox: Mailbox, pager: PagerSink
 ) -> list[Scenario]:
     store = Store(settings.store())
@@ -139,7 +139,7 @@ def _tell(  # noqa: PLR0917 - what the stage is made of
 
 def _timeline(console: Console, store: Store, scenario: Scenario) -> None:
     with store.read() as tx:
-        entries = list(kept.entries(tx, incident=scenario.number))
+        entries = list(stored_trail.entries(tx, incident=scenario.number))
     if not entries:
         return
     began = from_iso(entries[0].at)
@@ -156,8 +156,8 @@ def _verify(console: Console, settings: Settings) -> dict[str, object]:
     checkpoints.write(store, key, settings.checkpoints())
     with store.read() as tx:
         found = verification.verify(
-            kept.entries(tx),
-            lambda seq: kept.content(tx, seq),
+            stored_trail.entries(tx),
+            lambda seq: stored_trail.content(tx, seq),
             checkpoints.read(settings.checkpoints()),
             key.public_key(),
             tx.store,

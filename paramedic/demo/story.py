@@ -138,21 +138,21 @@ def wait_for(stage: Stage, what: str, holds: Callable[[], bool], *, seconds: flo
 
 def hang(stage: Stage, service: Service) -> Scenario:
     """The service stops answering; nobody sends an alert, Paramedic's own check sees it; one restart heals it."""
-    told = Scenario("hang")
+    scenario = Scenario("hang")
     stage.say(f"tracking-api on {service.host} stops answering, and nobody says so: our own check has to see it")
     began = utc_now()
     with http_deadline.client(seconds=5) as customer:
         customer.get(f"{service.url}/hang")
-    incident = _ended(stage, service, told, {State.RESOLVED})
+    incident = _ended(stage, service, scenario, {State.RESOLVED})
     stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
-    _healed(stage, told, incident, began)
-    told.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
-    return told
+    _healed(stage, scenario, incident, began)
+    scenario.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
+    return scenario
 
 
 def leak(stage: Stage, service: Service) -> Scenario:
     """The service leaks until its memory is critical; one restart heals it."""
-    told = Scenario("leak")
+    scenario = Scenario("leak")
     stage.say(f"customers track their dinner, and tracking-api on {service.host} forgets nothing")
     with http_deadline.client(seconds=5) as customers:
         while stage.memory_of(service) < LIMIT_MB * 1_000_000:
@@ -163,80 +163,80 @@ def leak(stage: Stage, service: Service) -> Scenario:
     began = utc_now()
     for _ in range(3):
         send(stage, webhook(service, status="firing", since=began))
-    incident = _ended(stage, service, told, {State.RESOLVED})
+    incident = _ended(stage, service, scenario, {State.RESOLVED})
     stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
     send(stage, webhook(service, status="resolved", since=began))
-    _healed(stage, told, incident, began)
-    told.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
-    return told
+    _healed(stage, scenario, incident, began)
+    scenario.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
+    return scenario
 
 
 def bad_release(stage: Stage, service: Service) -> Scenario:
     """A new release answers with errors; a restart does not help, the next rung goes back to the last healthy release."""
-    told = Scenario("bad-release")
+    scenario = Scenario("bad-release")
     stage.say(f"release v2 is deployed on {service.host}: most of its answers are errors, and all of them are slow")
     service.deploy("v2", errors=0.8, slow_ms=350)
     stage.world.restart(service)
     began = utc_now()
-    incident = _ended(stage, service, told, {State.RESOLVED})
+    incident = _ended(stage, service, scenario, {State.RESOLVED})
     stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
-    _healed(stage, told, incident, began)
-    told.expect(service.release == "v1", f"release {service.release} is current, not v1")
-    told.expect(service.starts == 4, f"the service was started {service.starts} times, not four")
-    return told
+    _healed(stage, scenario, incident, began)
+    scenario.expect(service.release == "v1", f"release {service.release} is current, not v1")
+    scenario.expect(service.starts == 4, f"the service was started {service.starts} times, not four")
+    return scenario
 
 
 def beyond_help(stage: Stage, service: Service) -> Scenario:
     """Nothing helps: the rungs climb from mail to pager until a person takes it, with the evidence and the checklist."""
-    told = Scenario("beyond-help")
+    scenario = Scenario("beyond-help")
     wait_for(stage, "the fourth service", lambda: stage.memory_of(service) > LIMIT_MB * 1_000_000, seconds=30)
     stage.say(f"tracking-api on {service.host} is past {LIMIT_MB} MB from its first second on: no restart helps there")
     began = utc_now()
     for _ in range(3):
         send(stage, webhook(service, status="firing", since=began))
-    incident = _ended(stage, service, told, {State.HANDED_OVER})
+    incident = _ended(stage, service, scenario, {State.HANDED_OVER})
     stage.say(f"{incident.id}: {incident.ending}: {incident.because}")
     wait_for(stage, "the page", lambda: len(stage.mailbox.about(incident.id)) >= 1, seconds=20)
     page = text_of(stage.mailbox.about(incident.id)[0])
-    told.expect("resident memory" in page, "the page does not show the evidence")
-    told.expect("give it a machine with more memory" in page, "the page does not show the checklist")
+    scenario.expect("resident memory" in page, "the page does not show the evidence")
+    scenario.expect("give it a machine with more memory" in page, "the page does not show the checklist")
     stage.say("ada was told by mail, and does not answer: the next rung is due in 3 s")
     wait_for(stage, "the second rung", lambda: len(stage.pager.about(incident.id)) >= 1, seconds=30)
     stage.say("ben was told through his pager's webhook")
     link = re.search(r"https?://\S+/ack/\S+", page)
     if link is None:
-        told.faults.append("the page has no link to acknowledge it")
-        return told
+        scenario.faults.append("the page has no link to acknowledge it")
+        return scenario
     with http_deadline.client(seconds=10) as browser:  # it keeps the page's cookie
         shown = browser.get(link[0])
-        told.expect(shown.status_code == 200, f"the link shows {shown.status_code}")
-        told.expect(_read(stage, incident.number).state is State.HANDED_OVER, "looking at the link acknowledged it")
+        scenario.expect(shown.status_code == 200, f"the link shows {shown.status_code}")
+        scenario.expect(_read(stage, incident.number).state is State.HANDED_OVER, "looking at the link acknowledged it")
         form = re.search(r'name="form" value="([^"]+)"', shown.text)
         browser.post(link[0], data={"form": form[1] if form else ""}).raise_for_status()
     after = _read(stage, incident.number)
-    told.expect(after.state is State.ACKNOWLEDGED, f"after the link it is {after.state}")
+    scenario.expect(after.state is State.ACKNOWLEDGED, f"after the link it is {after.state}")
     stage.say(f"{incident.id}: acknowledged by {after.acknowledged_by}, through the link in the message")
-    _account(stage, told, incident, began)
-    told.expect(told.outcome == "handed_over", f"the outcome is {told.outcome}, not handed_over")
-    told.expect(told.notifications == 2, f"{told.notifications} messages were sent, not two")
-    told.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
-    return told
+    _account(stage, scenario, incident, began)
+    scenario.expect(scenario.outcome == "handed_over", f"the outcome is {scenario.outcome}, not handed_over")
+    scenario.expect(scenario.notifications == 2, f"{scenario.notifications} messages were sent, not two")
+    scenario.expect(service.starts == 2, f"the service was started {service.starts} times, not twice")
+    return scenario
 
 
-def _healed(stage: Stage, told: Scenario, incident: Incident, began: datetime) -> None:
+def _healed(stage: Stage, scenario: Scenario, incident: Incident, began: datetime) -> None:
     wait_for(stage, "its news", lambda: stage.messages_about(incident) >= 1, seconds=20)
-    _account(stage, told, incident, began)
-    told.healed_ms = _since(began, incident.ended_at)
-    told.expect(told.outcome == "remediated", f"the outcome is {told.outcome}, not remediated")
-    told.expect(told.notifications == 1, f"{told.notifications} messages were sent, not one")
+    _account(stage, scenario, incident, began)
+    scenario.healed_ms = _since(began, incident.ended_at)
+    scenario.expect(scenario.outcome == "remediated", f"the outcome is {scenario.outcome}, not remediated")
+    scenario.expect(scenario.notifications == 1, f"{scenario.notifications} messages were sent, not one")
 
 
-def _ended(stage: Stage, service: Service, told: Scenario, states: set[State]) -> Incident:
+def _ended(stage: Stage, service: Service, scenario: Scenario, states: set[State]) -> Incident:
     target = f"{service.host}/{service.name}"
 
     def newest() -> Incident | None:
         with stage.store.read() as tx:
-            return next((one for one in incidents.listed(tx, limit=10) if one.target == target), None)
+            return next((incident for incident in incidents.listed(tx, limit=10) if incident.target == target), None)
 
     wait_for(stage, "the incident", lambda: newest() is not None, seconds=60)
     opened = newest()
@@ -250,25 +250,25 @@ def _ended(stage: Stage, service: Service, told: Scenario, states: set[State]) -
     incident = newest()
     if incident is None:
         raise TimeoutError("the incident is gone")
-    told.incident, told.number = incident.id, incident.number
+    scenario.incident, scenario.number = incident.id, incident.number
     return incident
 
 
-def _account(stage: Stage, told: Scenario, incident: Incident, began: datetime) -> None:
+def _account(stage: Stage, scenario: Scenario, incident: Incident, began: datetime) -> None:
     with stage.store.read() as tx:
-        told.outcome = str(incidents.get(tx, incident.number).ending)
+        scenario.outcome = str(incidents.get(tx, incident.number).ending)
         tries = attempts.of(tx, incident.number)
-        same = [one for one in incidents.listed(tx, limit=100) if one.target == incident.target]
+        same = [other for other in incidents.listed(tx, limit=100) if other.target == incident.target]
         whats = [entry.what for entry in trail.entries(tx, incident=incident.number)]
-    told.detected_ms = _since(began, incident.opened_at)
-    told.first_step_ms = _since(began, tries[0].began_at)
-    told.notifications = stage.messages_about(incident)
+    scenario.detected_ms = _since(began, incident.opened_at)
+    scenario.first_step_ms = _since(began, tries[0].began_at)
+    scenario.notifications = stage.messages_about(incident)
     with stage.prefect.client(seconds=10) as prefect:
         answer = prefect.post("/flow_runs/filter", json={"flow_runs": {"tags": {"all_": [incident.id]}}})
-    told.flow_runs = [run["id"] for run in answer.raise_for_status().json()]
-    told.expect(len(same) == 1, f"{len(same)} incidents on one target, not one")
-    told.expect(len(told.flow_runs) == 1, f"{len(told.flow_runs)} flow runs in Prefect, not one")
-    told.expect(
+    scenario.flow_runs = [run["id"] for run in answer.raise_for_status().json()]
+    scenario.expect(len(same) == 1, f"{len(same)} incidents on one target, not one")
+    scenario.expect(len(scenario.flow_runs) == 1, f"{len(scenario.flow_runs)} flow runs in Prefect, not one")
+    scenario.expect(
         "evidence.taken" in whats and "restart" in whats and whats.index("evidence.taken") < whats.index("restart"),
         "the evidence was not taken before the restart",
     )

@@ -175,13 +175,13 @@ class World:
     def services_yaml(self, service: str) -> str:
         """What services.yaml says of this world: every program a target of one service."""
         lines = ["services:", f"  {service}:", "    owner: delivery", "    targets:"]
-        for one in self.services:
+        for program in self.services:
             lines += [
-                f"      - host: {one.host}",
-                f'        supervisord: {{program: {one.name}, address: "{self.address(one.host)}"}}',
-                f"        health: {one.url}/health",
-                f"        log: {one.folder}/{one.name}.log",
-                f"        releases: {one.folder}",
+                f"      - host: {program.host}",
+                f'        supervisord: {{program: {program.name}, address: "{self.address(program.host)}"}}',
+                f"        health: {program.url}/health",
+                f"        log: {program.folder}/{program.name}.log",
+                f"        releases: {program.folder}",
             ]
         return "\n".join(lines) + "\n"
 
@@ -241,7 +241,7 @@ class PagerSink:
         class Answer(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                self.send_response(204 if sink.keep(self.headers, body) else 401)
+                self.send_response(204 if sink.receive(self.headers, body) else 401)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -260,7 +260,7 @@ class PagerSink:
         """What its posts are signed with."""
         return f"whsec_{base64.b64encode(self._key).decode()}"
 
-    def keep(self, headers: Message, body: bytes) -> bool:
+    def receive(self, headers: Message, body: bytes) -> bool:
         """Keep it, if its signature is right."""
         signed = f"{headers.get('webhook-id')}.{headers.get('webhook-timestamp')}.".encode() + body
         right = base64.b64encode(hmac.new(self._key, signed, hashlib.sha256).digest()).decode()
@@ -273,7 +273,7 @@ class PagerSink:
     def about(self, incident: str) -> list[dict[str, Any]]:
         """What was posted about the incident, oldest first."""
         with self._lock:
-            return [one for one in self._kept if one["data"].get("incident") == incident]
+            return [message for message in self._kept if message["data"].get("incident") == incident]
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -1,1 +1,1 @@
-"""From the outbox to Prefect."""
+"""Dispatch: from the outbox to Prefect."""

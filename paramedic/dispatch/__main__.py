@@ -1,4 +1,4 @@
-"""`python -m paramedic.dispatch`: registers the deployments and keeps them so, and works the outbox, until SIGTERM."""
+"""`python -m paramedic.dispatch`: keeps the deployments registered and works the outbox until SIGTERM."""
 
 import logging
 import signal
@@ -23,7 +23,7 @@ _EVENTS_REST = timedelta(seconds=1)
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until SIGTERM."""
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load_settings()
@@ -50,7 +50,7 @@ def main() -> None:
     events = Events(Store(settings.store()), api, rest=_EVENTS_REST)
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
-    threading.Thread(target=_keep, args=(Store(settings.store()), installation, stop), daemon=True).start()
+    threading.Thread(target=_renew_claim, args=(Store(settings.store()), installation, stop), daemon=True).start()
     Dispatch(store, prefect, deployments.register, pool=settings.work_pool, beat=liveness.mine().beat).run(stop)
 
 
@@ -70,8 +70,8 @@ def _claimed(store: Store, api: PrefectApi, stop: threading.Event) -> str:
     return ""
 
 
-def _keep(store: Store, installation: str, stop: threading.Event) -> None:
-    """Renew the store's claim. Where another Prefect has it meanwhile, we stop: `up` starts us again, and we wait for it."""
+def _renew_claim(store: Store, installation: str, stop: threading.Event) -> None:
+    """Renew the claim on the store. Where another Prefect has it, the process ends; `up` restarts it, and it waits."""
     while not stop.wait(prefect_claim.RENEW.total_seconds()):
         try:
             with store.write() as tx:

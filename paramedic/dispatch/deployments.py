@@ -1,4 +1,4 @@
-"""What Prefect is to know of us: the deployments, with a schedule for each group of checks, for as long as we run."""
+"""Keeps the deployments in Prefect registered, with a schedule for each group of checks."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Deployments:
-    """Registered at the start, and again where Prefect or the runbooks have changed. Threads may share it."""
+    """The deployments: registered at the start, and again when Prefect or the runbooks have changed. Thread-safe."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -23,14 +23,14 @@ class Deployments:
         self._lock = threading.Lock()
 
     def register(self) -> None:
-        """Tell Prefect of all of them. Raises TemporaryError while that is not possible."""
+        """Register all of them. Raises TemporaryError while that is not possible."""
         with self._lock:
             self._register(self._groups())
 
     def mend(self) -> list[str]:
-        """Register again what is gone from Prefect, or is scheduled otherwise than it should be; the names of it.
+        """Register again the deployments that are missing in Prefect or differ; returns their names.
 
-        What is right is left alone. Raises TemporaryError.
+        Correct ones are not touched. Raises TemporaryError.
         """
         with self._lock:
             groups = self._groups()
@@ -57,9 +57,9 @@ class Deployments:
         register(ROOT, pool, kind, groups=groups, every=every, flows=settings.flows, only=only)
 
     def _groups(self) -> list[str]:
-        """The groups that are measured from now on; what to expect of a new one, the store knows.
+        """The current groups of checks; expected samples of a new one are recorded in the store.
 
-        What cannot be read now takes no group away, and a store that is away keeps none from Prefect.
+        An unreadable folder removes no group, and a store that is away keeps none from Prefect.
         """
         try:
             library = library_in_force(self._settings)

@@ -34,7 +34,7 @@ _FLOW_RUN = re.compile(r"run:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 class Events:
-    """Tells the trail to Prefect, in its order. What Prefect got twice it keeps once: an entry's event has one id.
+    """Sends the trail to Prefect as events, in order. Duplicates are dropped there: an entry's event has a fixed id.
 
     Several may run on one store. Prefect REST API reference: "Create Events".
     """
@@ -53,7 +53,7 @@ class Events:
         self._http = api.client(seconds=timeout.total_seconds(), repeats_503=True)
 
     def run(self, stop: threading.Event, *, poll_seconds: float = 0.5) -> None:
-        """Tell until `stop`. A Prefect that is away delays the events and nothing else."""
+        """Send until `stop`. A Prefect that is away delays the events and nothing else."""
         failed = 0
         pause = poll_seconds
         while not stop.wait(pause):
@@ -69,7 +69,7 @@ class Events:
                 pause = 0 if busy else poll_seconds
 
     def work(self) -> int:
-        """Tell the next batch; how many entries it had.
+        """Send the next batch; returns the number of its entries.
 
         Raises TemporaryError, StoreUnavailable, or PermanentError for a denied login.
         """
@@ -85,7 +85,7 @@ class Events:
         return len(batch)
 
     def _is_fresh(self, entry: Entry, now: datetime) -> bool:
-        """Not if its clock ran ahead: then nobody knows."""
+        """Whether the entry is too young to be sent; False if its clock ran ahead."""
         return timedelta() <= now - datetime.fromisoformat(entry.at) < self._rest
 
     def _post(self, events: list[dict[str, Any]]) -> None:
@@ -94,8 +94,8 @@ class Events:
         except httpx.HTTPError as error:
             raise TemporaryError(f"Prefect does not answer: {type(error).__name__}: {error}") from error
         if answer.status_code == 422 and len(events) > 1:
-            for one in events:  # one that Prefect refuses keeps no other from it
-                self._post([one])
+            for event in events:  # one that Prefect refuses keeps no other from it
+                self._post([event])
         elif answer.status_code == 422:
             log.error("Prefect refuses the event %s: %s", events[0]["event"], answer.text[:_LONGEST])
         elif answer.status_code in (401, 403):
@@ -105,7 +105,7 @@ class Events:
 
 
 def event(store: str, entry: Entry, incident: Incident | None) -> dict[str, Any]:
-    """The entry as Prefect's API takes it: ids and words of ours. No label, no output, no note."""
+    """The entry as a Prefect event: ids and our own words. No label, no output, no note."""
     listed = incident is not None and incident.runbook is not None  # else its target and service are an alert's labels
     run = entry.data.get("flow_run") or next(iter(_FLOW_RUN.findall(entry.actor)), None)
     return {
@@ -133,7 +133,7 @@ def event(store: str, entry: Entry, incident: Incident | None) -> dict[str, Any]
 
 
 def called(entry: Entry) -> str:
-    """The event's name: the entry's own words, and `act.…` for whatever is done to a target, whichever remedy it is."""
+    """The event's name: the entry's `what`, and `act.…` for every act on a target."""
     subject, _, result = entry.what.partition(".")
     if entry.phase == "intent":
         return "act.intended"

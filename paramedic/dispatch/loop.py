@@ -1,4 +1,4 @@
-"""From the outbox to Prefect: every order becomes exactly one flow run, whatever is killed or silent in between."""
+"""The dispatch loop: every order in the outbox becomes exactly one flow run, whatever is killed or silent in between."""
 
 import contextlib
 import functools
@@ -18,7 +18,7 @@ from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer
 from paramedic.store import Store, StoreUnavailable, approvals, attempts, incidents, lifecycle, outbox, runbook_versions
 from paramedic.store.outbox import Order
-from paramedic.store.wakeups import DISPATCH, RESPONDER, hang, ring
+from paramedic.store.wakeups import DISPATCH, RESPONDER, notify, subscribe
 from paramedic.text.yaml_document import BadDocument
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _RESUME_AGAIN = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One order with what Prefect needs to know of it."""
+    """One order, with the flow run's data."""
 
     order: Order
     incident: Incident
@@ -52,9 +52,9 @@ class Dispatch:
         pool: str = "paramedic",
         beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`deploy` tells Prefect of the deployments, in `pool`; it raises TemporaryError while that is not possible.
+        """`deploy` registers the deployments in `pool`; it raises TemporaryError while that is not possible.
 
-        `beat` is called again and again while the work goes on.
+        `beat` is called regularly while the loop runs.
         """
         self._beat = beat
         self._store = store
@@ -63,11 +63,11 @@ class Dispatch:
         self._pool = pool
 
     def run(self, stop: threading.Event, *, poll_seconds: float = 0.5) -> None:
-        """Work until `stop`: when somebody rings, and at the latest when it is time to look."""
-        with contextlib.closing(hang(self._store, DISPATCH)) as bell:
+        """Work until `stop`: on each wake-up, and at the latest on each poll."""
+        with contextlib.closing(subscribe(self._store, DISPATCH)) as subscription:
             while not stop.is_set():
                 self._beat()
-                bell.wait(poll_seconds)
+                subscription.wait(poll_seconds)
                 try:
                     self.work()
                     self.resume()
@@ -75,7 +75,7 @@ class Dispatch:
                     log.warning("dispatch waits: %s", error)
 
     def work(self) -> int:
-        """Ask for what is due now; how many orders were looked at. Raises StoreUnavailable."""
+        """Create the runs that are due; returns the number of orders. Raises StoreUnavailable."""
         asked: dict[str, tuple[Order, CreatedRun | None]] = {}
         while due := [wanted for wanted in self._due() if wanted.order.key not in asked]:
             for wanted in due:
@@ -89,7 +89,7 @@ class Dispatch:
         return len(asked)
 
     def _due(self) -> list[Wanted]:
-        """What is critical comes first."""
+        """The due orders, critical ones first."""
         with self._store.read() as tx:
             due = []
             for order in outbox.waiting(tx):
@@ -98,30 +98,30 @@ class Dispatch:
         return sorted(due, key=lambda wanted: wanted.incident.severity is not Severity.CRITICAL)
 
     def resume(self) -> int:
-        """Have every run go on whose approval is decided; how many were looked at. Raises StoreUnavailable."""
+        """Resume every run whose approval is settled; returns their number. Raises StoreUnavailable."""
         with self._store.read() as tx:
             due = approvals.to_resume(tx)
-        for one in due:
+        for approval in due:
             self._beat()
             answer = {
-                "decision": "approve" if one.state is Answer.GRANTED else "deny",
-                "by": one.decided_by or "nobody",
+                "decision": "approve" if approval.state is Answer.GRANTED else "deny",
+                "by": approval.decided_by or "nobody",
             }
             try:
-                self._prefect.resume(one.flow_run, run_input=answer)
+                self._prefect.resume(approval.flow_run, run_input=answer)
             except TemporaryError as error:
-                log.info("the run that asked for approval %s is not resumed yet: %s", one.id, error)
+                log.info("the run that asked for approval %s is not resumed yet: %s", approval.id, error)
                 with self._store.write() as tx:
-                    approvals.resume_later(tx, one.id, until=tx.now + _RESUME_AGAIN)
+                    approvals.resume_later(tx, approval.id, until=tx.now + _RESUME_AGAIN)
                 continue
             except PermanentError as error:  # the watchdog suspects the attempt
-                log.error("the run that asked for approval %s cannot be resumed: %s", one.id, error)  # noqa: TRY400 - its words say it
+                log.error("the run that asked for approval %s cannot be resumed: %s", approval.id, error)  # noqa: TRY400 - its words say it
             with self._store.write() as tx:
-                approvals.resumed(tx, one.id)
+                approvals.resumed(tx, approval.id)
         return len(due)
 
     def _ask(self, wanted: Wanted) -> CreatedRun | None:
-        """The run that Prefect has now, told to the responders; None where it has none."""
+        """Create the run and notify the responders; None where Prefect did not take it."""
         self._beat()
         order, incident = wanted.order, wanted.incident
         kill_point("outbox_written", incident.target)
@@ -152,7 +152,7 @@ class Dispatch:
             self._hand_over(order, f"Prefect refuses the run: {error}")
             return None
         kill_point("run_created", incident.target)
-        ring(self._store, RESPONDER, {"pool": self._pool, "queue": incident.severity.value, "run": created.said})
+        notify(self._store, RESPONDER, {"pool": self._pool, "queue": incident.severity.value, "run": created.payload})
         return created
 
     def _hand_over(self, order: Order, because: str) -> None:
@@ -179,7 +179,7 @@ class Dispatch:
 
 @functools.lru_cache(maxsize=64)
 def _playbook(text: str, name: str) -> str:
-    """What the runbook names. Raises BadDocument."""
+    """The playbook that the runbook names. Raises BadDocument."""
     return runbook_file.parse(text, name).playbook
 
 

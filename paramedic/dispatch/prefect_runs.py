@@ -1,4 +1,4 @@
-"""Asking Prefect for a flow run, by its REST API. Whether a run exists that we got no answer about, the key decides."""
+"""Creates flow runs by Prefect's REST API. The idempotency key settles whether a run exists after a lost answer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,21 +19,21 @@ _LATER = (401, 403, 408, 425, 429)
 
 
 class NotDeployed(TemporaryError):
-    """Prefect knows no such deployment: it is new, or was replaced. Deploy, then ask again."""
+    """Prefect has no such deployment: it is new, or was replaced. Deploy, then try again."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedRun:
-    """The run that stands under the key: new, or there already."""
+    """The run under the key: new, or existing already."""
 
     id: str
     state_type: str
-    said: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    payload: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The whole run, as Prefect gave it."""
 
 
 class PrefectRuns:
-    """A Prefect API, spoken to in plain HTTP: its client would wait whole seconds before it repeats a 503.
+    """A Prefect API by plain HTTP: Prefect's client would wait whole seconds before it retries a 503.
 
     Prefect REST API reference: "Read Deployment By Name", "Create Flow Run From Deployment".
     """
@@ -54,10 +54,10 @@ class PrefectRuns:
         tags: Sequence[str],
         queue: str,
     ) -> CreatedRun:
-        """The run under the key, in that work queue. `deployment` is `flow/deployment`.
+        """Create the run under the key in that work queue, or find it. `deployment` is `flow/deployment`.
 
-        Raises NotDeployed where this Prefect knows no such deployment, TemporaryError where it is open whether the run exists
-        (503, time-out, cut connection), PermanentError where the flow is no playbook, or Prefect refuses it, in its words.
+        Raises NotDeployed where this Prefect has no such deployment, TemporaryError where it is unknown whether the run exists
+        (503, time-out, cut connection), PermanentError where the flow is not a playbook, or Prefect refuses it, in its words.
         """
         parameters = {"run": {"incident": incident_ref, "attempt": attempt}}
         if deployment not in self._deployments:
@@ -72,26 +72,26 @@ class PrefectRuns:
             "work_queue_name": queue,
         }
         try:
-            said = self._asked("POST", f"/deployments/{self._deployments[deployment]}/create_flow_run", json=body)
+            answer = self._asked("POST", f"/deployments/{self._deployments[deployment]}/create_flow_run", json=body)
         except NotDeployed:
             del self._deployments[deployment]  # it may be deployed anew, under another id
             raise
-        return CreatedRun(said["id"], said["state_type"] or "PENDING", said)
+        return CreatedRun(answer["id"], answer["state_type"] or "PENDING", answer)
 
     def _suiting(self, deployment: str, parameters: dict[str, Any]) -> str:
-        """Its id. Raises PermanentError where its flow does not take such parameters."""
+        """The deployment's id. Raises PermanentError where its flow does not take such parameters."""
         # Here, because it is seconds to import: who does not ask for runs need not have it.
         from prefect.utilities.schema_tools.validation import CircularSchemaRefError, ValidationError, validate
 
-        said = self._asked("GET", f"/deployments/name/{deployment}")
+        answer = self._asked("GET", f"/deployments/name/{deployment}")
         try:
-            validate(parameters, said["parameter_openapi_schema"] or {}, raise_on_error=True)
+            validate(parameters, answer["parameter_openapi_schema"] or {}, raise_on_error=True)
         except (ValidationError, CircularSchemaRefError) as error:
             raise PermanentError(f"{deployment} is no playbook, which takes `run` and nothing else: {error}") from error
-        return str(said["id"])
+        return str(answer["id"])
 
     def resume(self, flow_run: str, *, run_input: Mapping[str, str]) -> None:
-        """Have a suspended run go on; one that is gone, or has ended, needs nothing. What it may do, the store says.
+        """Resume a suspended run; one that is gone or has ended is left alone. The store decides what it may do.
 
         Raises TemporaryError where Prefect does not answer, or the run is at work: it may be about to suspend.
         Prefect REST API reference: "Resume Flow Run", "Read Flow Run", "Set Flow Run State".
@@ -118,20 +118,20 @@ class PrefectRuns:
         if answer.status_code in _LATER or answer.status_code >= 500:
             raise TemporaryError(f"Prefect answers {answer.status_code}")
         try:
-            said = answer.json()
+            payload = answer.json()
         except ValueError:
-            said = None
-        if not isinstance(said, dict):  # another server, or a proxy before it: what it says is no refusal
+            payload = None
+        if not isinstance(payload, dict):  # another server, or a proxy before it: what it says is no refusal
             raise TemporaryError(f"what answers {answer.status_code} is not Prefect's API")
         if answer.status_code == 404:
             raise NotDeployed(f"Prefect knows no {path}")
         if not answer.is_success:
             raise PermanentError(f"Prefect answers {answer.status_code}: {answer.text[:500]}")
-        return _Said(said)
+        return _Said(payload)
 
 
 class _Said(dict[str, Any]):
-    """What Prefect says of something."""
+    """A JSON object in Prefect's answer."""
 
     def __missing__(self, name: str) -> Any:
         raise TemporaryError(f"the answer has no {name!r}: it is not Prefect's API")

@@ -1,4 +1,4 @@
-"""Tells Prefect of the work pool and the deployments that prefect.yaml lists, as `prefect deploy --all` would."""
+"""Registers the work pool and the deployments of prefect.yaml with Prefect, as `prefect deploy --all` would."""
 
 import contextlib
 import logging
@@ -40,13 +40,13 @@ def register(
     flows: Path | None = None,
     only: Collection[str] | None = None,
 ) -> None:
-    """The pool and every deployment, or `only` those, made or brought up to date. Raises TemporaryError while Prefect is away.
+    """Create or update the pool and every deployment, or `only` those. Raises TemporaryError while Prefect is away.
 
-    The pool has a work queue for each severity: what is critical comes first.
+    The pool has a work queue for each severity: critical comes first.
 
-    Idempotent. A pool that is there already keeps its type: the same deployments run on a stock worker. A schedule that
-    names a group is made once for each of the `groups`, `every` so often. Prefect replaces a deployment's schedules, and
-    the runs that they have planned, as a whole; what an operator has paused stays so. Each file of `flows`, a team's own
+    Idempotent. An existing pool keeps its type: the same deployments run on a stock worker. A schedule that
+    names a group is made for each of the `groups`, with the interval `every`. Prefect replaces a deployment's schedules, and
+    their planned runs, as a whole; what an operator has paused stays paused. Each file of `flows`, a team's own
     folder, is one playbook with a deployment of its name; one that cannot be imported stops no other.
     """
     worker = BaseWorker.get_worker_class_from_type(pool_type)
@@ -59,16 +59,18 @@ def register(
         for priority, severity in enumerate((Severity.CRITICAL, Severity.WARNING), start=1):
             with contextlib.suppress(ObjectAlreadyExists):
                 client.create_work_queue(severity.value, work_pool_name=pool, priority=priority)
-        for one in declared(root):
-            if only is None or one["name"] in only:
-                _deploy(client, one, pool, schedules(one.get("schedules", []), groups=groups, every=every))
-        for one in own_deployments(flows, root):
-            if only is None or one["name"] in only:
-                _deploy_own(client, one, pool)
+        for deployment in declared(root):
+            if only is None or deployment["name"] in only:
+                _deploy(
+                    client, deployment, pool, schedules(deployment.get("schedules", []), groups=groups, every=every)
+                )
+        for deployment in own_deployments(flows, root):
+            if only is None or deployment["name"] in only:
+                _deploy_own(client, deployment, pool)
 
 
 def amiss(root: Path, *, groups: Sequence[str], every: timedelta, flows: Path | None = None) -> list[str]:
-    """The deployments that Prefect lacks, or has otherwise than `register` makes them: their schedules, or what they run.
+    """The deployments that Prefect lacks, or whose schedules or entrypoint differ from what `register` makes.
 
     `prefect deploy` knows only the group `default`, and Prefect 3.8.8 forgets a schedule's parameters when somebody
     pauses or resumes it: its rounds would be another group's. Of a team's own folder, only what is there and runs
@@ -76,35 +78,35 @@ def amiss(root: Path, *, groups: Sequence[str], every: timedelta, flows: Path | 
     """
     names = []
     with _prefect() as client:
-        for one in declared(root):
-            there = _there(client, one)
-            meant = schedules(one.get("schedules", []), groups=groups, every=every)
-            if there is None or _by_slug(there.schedules) != _by_slug(meant) or _runs_something_else(there, one):
-                names.append(one["name"])
-        for one in own_deployments(flows, root):
-            there = _there(client, one)
-            if there is not None and _runs_something_else(there, one):
-                names.append(one["name"])
+        for deployment in declared(root):
+            there = _there(client, deployment)
+            meant = schedules(deployment.get("schedules", []), groups=groups, every=every)
+            if there is None or _by_slug(there.schedules) != _by_slug(meant) or _runs_something_else(there, deployment):
+                names.append(deployment["name"])
+        for deployment in own_deployments(flows, root):
+            there = _there(client, deployment)
+            if there is not None and _runs_something_else(there, deployment):
+                names.append(deployment["name"])
     return names
 
 
-def _runs_something_else(there: DeploymentResponse, one: dict[str, Any]) -> bool:
-    """By the worker's own rule. What an operator may choose, such as cancel_grace_seconds, stays."""
+def _runs_something_else(there: DeploymentResponse, deployment: dict[str, Any]) -> bool:
+    """Whether it runs something else, by the worker's own rule. An operator's choices, such as cancel_grace_seconds, are fine."""
     try:
-        admission.admit(there, {}, entrypoints=[one["entrypoint"]])
+        admission.admit(there, {}, entrypoints=[deployment["entrypoint"]])
     except Refused:
         return True
     return False
 
 
 def _by_slug(made: Sequence[DeploymentSchedule | DeploymentScheduleCreate]) -> dict[str | None, Any]:
-    return {one.slug: (one.schedule, one.parameters) for one in made}
+    return {schedule.slug: (schedule.schedule, schedule.parameters) for schedule in made}
 
 
-def _there(client: SyncPrefectClient, one: dict[str, Any]) -> DeploymentResponse | None:
-    """The deployment as Prefect has it; None where it knows no such deployment."""
+def _there(client: SyncPrefectClient, deployment: dict[str, Any]) -> DeploymentResponse | None:
+    """The deployment in Prefect; None without one."""
     try:
-        return client.read_deployment_by_name(f"{one['name']}/{one['name']}")
+        return client.read_deployment_by_name(f"{deployment['name']}/{deployment['name']}")
     except ObjectNotFound:
         return None
 
@@ -119,24 +121,24 @@ def _prefect() -> Iterator[SyncPrefectClient]:
         raise TemporaryError(f"Prefect does not answer as it should: {type(error).__name__}: {words}") from error
 
 
-def _deploy_own(client: SyncPrefectClient, one: dict[str, Any], pool: str) -> None:
+def _deploy_own(client: SyncPrefectClient, deployment: dict[str, Any], pool: str) -> None:
     try:
-        _deploy(client, one, pool, [])
+        _deploy(client, deployment, pool, [])
     except httpx.HTTPError:
         raise
     except Exception:  # somebody's flow: the others must be deployed
-        log.exception("%s cannot be deployed", one["entrypoint"])
+        log.exception("%s cannot be deployed", deployment["entrypoint"])
 
 
 def schedules(
-    said: Sequence[dict[str, Any]], *, groups: Sequence[str], every: timedelta
+    written: Sequence[dict[str, Any]], *, groups: Sequence[str], every: timedelta
 ) -> list[DeploymentScheduleCreate]:
-    """The schedules that prefect.yaml means. Each group has a second of its own, so that not all begin at once."""
+    """The schedules of prefect.yaml. Each group gets its own offset, so that not all begin at once."""
     made = []
-    for one in said:
-        run = one["parameters"]["run"]
+    for schedule in written:
+        run = schedule["parameters"]["run"]
         if "group" not in run:
-            made.append(_schedule(one["slug"], timedelta(seconds=one["interval"]), run))
+            made.append(_schedule(schedule["slug"], timedelta(seconds=schedule["interval"]), run))
             continue
         made += [_schedule(group, every, run | {"group": group}) for group in groups]
     return made
@@ -156,21 +158,21 @@ def _schedule(slug: str, every: timedelta, run: dict[str, Any]) -> DeploymentSch
 
 
 def _deploy(
-    client: SyncPrefectClient, one: dict[str, Any], pool: str, schedules: list[DeploymentScheduleCreate]
+    client: SyncPrefectClient, deployment: dict[str, Any], pool: str, schedules: list[DeploymentScheduleCreate]
 ) -> None:
-    module, _, function = one["entrypoint"].rpartition(".")
+    module, _, function = deployment["entrypoint"].rpartition(".")
     flow: Flow[..., Any] = getattr(import_module(module), function)
-    there = _there(client, one)
+    there = _there(client, deployment)
     paused = {made.slug for made in (there.schedules if there else []) if not made.active}
     for made in schedules:
         made.active = made.slug not in paused
     client.create_deployment(
         flow_id=client.create_flow(flow),
-        name=one["name"],
-        description=one.get("description") or flow.description,
-        tags=one.get("tags", []),
+        name=deployment["name"],
+        description=deployment.get("description") or flow.description,
+        tags=deployment.get("tags", []),
         schedules=schedules,
-        entrypoint=one["entrypoint"],
+        entrypoint=deployment["entrypoint"],
         pull_steps=[],
         path=None,
         work_pool_name=pool,

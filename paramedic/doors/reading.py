@@ -82,12 +82,12 @@ def process_use(target: Target) -> tuple[ProcessUse, str]:
 
 def identity(target: Target) -> Identity:
     """Which life the target is in, and which release it runs where that can be read. Raises TemporaryError or PermanentError."""
-    life = reader(target).identity()
+    found = reader(target).identity()
     if target.releases is None:
-        return life
+        return found
     with suppress(TemporaryError, PermanentError):  # whoever needs the release asks for it, and hears why
-        return replace(life, revision=releases(target).current().id)
-    return life
+        return replace(found, revision=releases(target).current().id)
+    return found
 
 
 class Releases(Protocol):

@@ -1,1 +1,1 @@
-"""The gateway: takes alerts in, and acknowledgements."""
+"""The gateway: the HTTP server that receives alerts, heartbeats and people's answers."""

@@ -1,4 +1,4 @@
-"""`python -m paramedic.gateway`: takes alerts in, and gives each its decision, until SIGTERM."""
+"""`python -m paramedic.gateway`: receives alerts and runs intake until SIGTERM."""
 
 import gc
 import logging
@@ -14,7 +14,7 @@ from paramedic.intake.intake import Intake, Wake
 from paramedic.machine import liveness, ports
 from paramedic.settings import load_settings
 from paramedic.store import Store
-from paramedic.store.wakeups import DISPATCH, ring
+from paramedic.store.wakeups import DISPATCH, notify
 from paramedic.text.redaction import hush_logging
 from paramedic.upkeep.library_watch import LibraryWatch
 
@@ -23,7 +23,7 @@ _TRIAGE_SECONDS = 1.5
 
 
 def main() -> None:
-    """Run until told to stop, then finish what was begun."""
+    """Run until SIGTERM, then finish the requests under way."""
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = load_settings()
@@ -33,7 +33,7 @@ def main() -> None:
         store,
         lambda: library_in_force(settings),
         reopen_within=settings.reopen_within,
-        decided=lambda: ring(store, DISPATCH),
+        decided=lambda: notify(store, DISPATCH),
     )
 
     def triage() -> None:
@@ -48,10 +48,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
     threading.Thread(target=LibraryWatch(store, settings).run, args=(stop,), name="library", daemon=True).start()
-    life = liveness.mine()
+    heart = liveness.mine()
 
     async def beat() -> None:
-        life.beat()
+        heart.beat()
 
     try:
         serving = server(make_app(settings, store, wake=wake, alive=worker.is_alive), settings)

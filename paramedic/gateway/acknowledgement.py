@@ -1,4 +1,4 @@
-"""The link in a message: a page with a button, because mail scanners follow links; the button acknowledges."""
+"""Acknowledgement links: a GET shows a page with a button, because mail scanners follow links; the button's POST acknowledges."""
 
 import logging
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class AcknowledgementEndpoint:
-    """Shows the incident on GET and acts on POST, for the one recipient that the link was written for."""
+    """Shows the incident on GET and acknowledges on POST, for the one recipient of the link."""
 
     def __init__(self, settings: Settings, store: Store, forms: Forms) -> None:
         self._settings = settings
@@ -29,16 +29,16 @@ class AcknowledgementEndpoint:
         self._forms = forms
 
     def show(self, token: str, request: Request) -> Response:
-        """Looking at a link does nothing."""
+        """Show the page; changes nothing."""
         return self._page(token, request)
 
     def _page(self, token: str, request: Request, *, wrong: str = "") -> Response:
-        said = self._read(token)
-        if isinstance(said, Response):
-            return said
+        link = self._read(token)
+        if isinstance(link, Response):
+            return link
         try:
             with self._store.read() as tx:
-                incident = incidents.get(tx, said.incident)
+                incident = incidents.get(tx, link.incident)
             issued = self._forms.issue(request)
         except NoSuchIncident as error:
             return pages.page("say", 410, title="It is gone", words=str(error))
@@ -47,13 +47,13 @@ class AcknowledgementEndpoint:
         title = f"{incident.id}: is it yours?"
         status = 403 if wrong else 200
         answer = pages.page(
-            "ask", status, title=title, incident=incident, person=said.person, form=issued.field, wrong=wrong
+            "ask", status, title=title, incident=incident, person=link.person, form=issued.field, wrong=wrong
         )
         self._forms.set_cookie(answer, request, issued)
         return answer
 
     async def acknowledge(self, token: str, request: Request) -> Response:
-        """The person pressed the button."""
+        """Acknowledge: the person pressed the button."""
         try:
             form = await read_form(request)
         except NotThisForm as error:
@@ -61,13 +61,13 @@ class AcknowledgementEndpoint:
         return await run_in_threadpool(self._acknowledge, token, request, form)
 
     def _acknowledge(self, token: str, request: Request, form: Mapping[str, str]) -> Response:
-        said = self._read(token)
-        if isinstance(said, Response):
-            return said
+        link = self._read(token)
+        if isinstance(link, Response):
+            return link
         try:
             self._forms.use(request, form)
             with self._store.record() as tx:
-                incident = lifecycle.acknowledge(tx, said.incident, by=said.person, reason="by the link in a message")
+                incident = lifecycle.acknowledge(tx, link.incident, by=link.person, reason="by the link in a message")
         except NotThisForm as error:
             return self._page(token, request, wrong=f"Nothing was done. {error}")
         except IllegalMove as error:
@@ -76,18 +76,18 @@ class AcknowledgementEndpoint:
             return pages.page("say", 410, title="It is gone", words=str(error))
         except (StoreUnavailable, OSError) as error:
             return _not_now(error)
-        return pages.page("say", title=f"{incident.id} is yours", words=f"{said.person} has it. Further pages stop.")
+        return pages.page("say", title=f"{incident.id} is yours", words=f"{link.person} has it. Further pages stop.")
 
     def _read(self, token: str) -> Acknowledgement | Response:
         try:
-            said = signed_link.read(keys.link_key(self._settings), token, self._settings.link_expires)
-            if said.store != self._store.uuid:
+            link = signed_link.read(keys.link_key(self._settings), token, self._settings.link_expires)
+            if link.store != self._store.uuid:
                 return pages.page("say", 410, title="Another store", words="This link is of a store that is gone.")
         except BadLink as error:
             return pages.page("say", 410, title="This link does not work", words=str(error))
         except (StoreUnavailable, StoreUnknown, OSError) as error:  # OSError: the key that signs links
             return _not_now(error)
-        return said
+        return link
 
 
 def _not_now(error: Exception) -> Response:

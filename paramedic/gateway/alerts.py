@@ -1,4 +1,4 @@
-"""Takes alerts in, from each kind of sender at its own address. A 202 means: on disk."""
+"""The endpoints for alerts, one for each kind of sender. A 202 means durable."""
 
 import logging
 import time
@@ -35,7 +35,7 @@ _QUICK = 128 * 1024
 
 
 class AlertIntake:
-    """What all the endpoints of alerts share: bounds on bodies, and commits in groups."""
+    """The shared part of all alert endpoints: bounds on bodies, and the group commit."""
 
     def __init__(  # noqa: PLR0917 - what alerts are taken with
         self,
@@ -43,20 +43,20 @@ class AlertIntake:
         store: Store,
         senders: Senders,
         wake: Wake,
-        patience: timedelta,
+        body_timeout: timedelta,
         readiness: Readiness,
     ) -> None:
         self.settings = settings
         self.readiness = readiness
         self.senders = senders
         self.wake = wake
-        self.bodies = Bodies(settings.body_limit, patience)
+        self.bodies = Bodies(settings.body_limit, body_timeout)
         self.commits = GroupCommit(store, _committed)
         self.reading = CapacityLimiter(1)
 
 
 class AlertEndpoint:
-    """Takes the alerts of one kind of sender."""
+    """Receives the alerts of one kind of sender."""
 
     def __init__(self, name: str, source: Source, intake: AlertIntake) -> None:
         """`source`: see `paramedic.kinds.faces.Source`."""
@@ -67,7 +67,7 @@ class AlertEndpoint:
         self._taken = {status: metrics.ALERTS.labels(name, status.value) for status in Status}
 
     async def receive(self, request: Request) -> Response:
-        """What was posted. The sender is known before a byte of the body is read, unless its vendor signs the body."""
+        """Answer a POST. The sender is authenticated before the body is read, unless its vendor signs the body."""
         who = self._intake.senders.known(request, quiet=self._authentic is not None)
         if who is None and self._authentic is None:
             return _unknown_sender()
@@ -81,7 +81,7 @@ class AlertEndpoint:
             return _unknown_sender() if who is None else await self._refuse(error, who)
 
     async def _signer(self, request: Request, body: bytes) -> str | None:
-        """The sender whose token signed the body. To find out costs a digest for each: in a thread, one at a time."""
+        """The sender whose token signed the body. It costs a digest per sender: in a thread, one request at a time."""
         if self._authentic is None:
             return None
         return await to_thread.run_sync(
@@ -89,25 +89,27 @@ class AlertEndpoint:
         )
 
     async def _refuse(self, error: BodyRefused, who: str) -> Response:
-        """What a known sender could not bring in is kept in brief, and a person is told."""
+        """Quarantine what a known sender could not deliver, cut short, and have a person paged."""
         log.warning("not taken from %s: %s", who, error)
         bad = [Unreadable(error.beginning, str(error))]
-        kept = inbox.prepare((), source=self._name, sender=who, bad=bad, keep=self._intake.settings.quarantine_limit)
+        delivery = inbox.prepare(
+            (), source=self._name, sender=who, bad=bad, keep=self._intake.settings.quarantine_limit
+        )
         try:
-            await self._intake.commits.commit(kept)
+            await self._intake.commits.commit(delivery)
             self._quarantined.inc()
-        except (StoreUnavailable, StoreUnknown, QueueFull) as trouble:
-            log.warning("nor could it be kept: %s", trouble)
+        except (StoreUnavailable, StoreUnknown, QueueFull) as failure:
+            log.warning("nor could it be kept: %s", failure)
         return refused(error.status, error.reason, field="body", what=error.what, allowed=error.allowed)
 
     async def _store(self, request: Request, body: bytes, who: str) -> Response:
         began = time.perf_counter()
         if len(body) <= _QUICK:
-            taken = self._read(request.headers, body, who)
+            received = self._read(request.headers, body, who)
         else:
-            taken = await to_thread.run_sync(self._read, request.headers, body, who, limiter=self._intake.reading)
+            received = await to_thread.run_sync(self._read, request.headers, body, who, limiter=self._intake.reading)
         try:
-            await self._intake.commits.commit(taken.delivery)
+            await self._intake.commits.commit(received.delivery)
         except QueueFull:
             return refused(503, "busy", what="too much waits for its commit", allowed="send them again")
         except (StoreUnavailable, StoreUnknown) as error:
@@ -116,27 +118,27 @@ class AlertEndpoint:
             return refused(503, "store", what="the alerts could not be written", allowed="send them again")
         self._intake.readiness.taken()
         metrics.TOOK.observe(time.perf_counter() - began)
-        self._quarantined.inc(taken.quarantined)
-        self._truncated.inc(taken.delivery.truncated)
-        for status, count in taken.statuses.items():
+        self._quarantined.inc(received.quarantined)
+        self._truncated.inc(received.delivery.truncated)
+        for status, count in received.statuses.items():
             self._taken[status].inc(count)
-        self._intake.wake.set(critical=taken.delivery.is_critical)
-        problem = taken.problem
+        self._intake.wake.set(critical=received.delivery.is_critical)
+        problem = received.problem
         if problem is not None:
             status_code = 422 if problem.readable else 400
             return refused(status_code, "unreadable", field=problem.field, what=problem.what, allowed=problem.allowed)
-        said = {"receipts": taken.delivery.receipts, "quarantined": taken.quarantined}
-        return JSONResponse(said, status_code=202)
+        answer = {"receipts": received.delivery.receipts, "quarantined": received.quarantined}
+        return JSONResponse(answer, status_code=202)
 
-    def _read(self, headers: Mapping[str, str], body: bytes, who: str) -> "_Taken":
-        """All that is to be done before a transaction begins."""
+    def _read(self, headers: Mapping[str, str], body: bytes, who: str) -> "_ReadRequest":
+        """All work before the transaction."""
         problem: BadPayload | None = None
         truncated = 0
         try:
             reading = self._reading(headers, body)
             truncated = reading.truncated
-            alerts, bad = reading.alerts, [Unreadable(one.body, one.error) for one in reading.bad]
-            quarantined = sum(one.count for one in reading.bad)
+            alerts, bad = reading.alerts, [Unreadable(part.body, part.error) for part in reading.bad]
+            quarantined = sum(part.count for part in reading.bad)
         except BadPayload as error:
             problem, alerts, quarantined = error, (), 1
             bad = [Unreadable(body.decode("utf-8", "backslashreplace"), str(error))]
@@ -148,7 +150,7 @@ class AlertEndpoint:
             keep=self._intake.settings.quarantine_limit,
             truncated=truncated,
         )
-        return _Taken(delivery, problem, quarantined, Counter(alert.status for alert in alerts))
+        return _ReadRequest(delivery, problem, quarantined, Counter(alert.status for alert in alerts))
 
     def _reading(self, headers: Mapping[str, str], body: bytes) -> Reading:
         try:
@@ -162,8 +164,8 @@ class AlertEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """One body, read."""
+class _ReadRequest:
+    """One parsed request."""
 
     delivery: Delivery
     problem: BadPayload | None

@@ -1,4 +1,4 @@
-"""The gateway's addresses. A 202 means: on disk."""
+"""The gateway's application: its routes and middleware. A 202 means durable."""
 
 import json
 import logging
@@ -54,18 +54,18 @@ def make_app(
     *,
     wake: Wake,
     alive: Callable[[], bool],
-    patience: timedelta = timedelta(seconds=30),
+    body_timeout: timedelta = timedelta(seconds=30),
 ) -> ASGIApp:
     """The application.
 
-    `wake` is set after each commit; `alive` says whether triage works; `patience` is how long a body may take to come.
+    `wake` is set after each commit; `alive` says whether triage runs; `body_timeout` limits how long a body may take to arrive.
     """
     # No redirect: its Location would be made of the Host header.
     app = FastAPI(title="Paramedic", docs_url=None, redoc_url=None, redirect_slashes=False)
     senders = Senders(settings)
     readiness = Readiness(store, alive)
     app.add_exception_handler(StarletteHTTPException, _no_address)
-    intake = AlertIntake(settings, store, senders, wake, patience, readiness)
+    intake = AlertIntake(settings, store, senders, wake, body_timeout, readiness)
     receiving = _add_sources(app, intake)
     beats = HeartbeatEndpoint(senders, store, readiness)
     app.add_api_route(
@@ -91,7 +91,7 @@ def make_app(
 
 
 def _add_sources(app: FastAPI, intake: AlertIntake) -> dict[str, Endpoint]:
-    """An address for each kind of sender; what is called there, by its path."""
+    """Add a route for each kind of sender; returns the endpoints by path."""
     receiving: dict[str, Endpoint] = {}
     for name, source in registry.current().usable(Room.SOURCES).items():
         receiving[f"{_ALERTS}{name}"] = receive = AlertEndpoint(name, cast("Source", source), intake).receive
@@ -108,14 +108,14 @@ def _add_sources(app: FastAPI, intake: AlertIntake) -> dict[str, Endpoint]:
 
 
 class Shortcut:
-    """Calls the endpoints of the alerts itself: of what lies between, middleware, router and FastAPI, nothing is needed.
+    """Calls the alert endpoints directly, past middleware, router and FastAPI.
 
-    All that costs more than reading the alert and committing it. The routes are there for whoever reads the schema, and for
+    Those cost more than reading the alert and committing it. The routes exist for the OpenAPI schema and for
     every other method.
     """
 
     def __init__(self, app: ASGIApp, endpoints: Mapping[str, Endpoint]) -> None:
-        """`endpoints`: by their paths."""
+        """`endpoints`, by path."""
         self._app = app
         self._endpoints = endpoints
 
@@ -146,7 +146,7 @@ def _allowed() -> str:
 
 
 async def _no_address(_: Request, error: Exception) -> Response:
-    """No such address, or not by this method."""
+    """Answer 404 or 405 in our own words."""
     if not isinstance(error, StarletteHTTPException):
         raise error
     what = "is no address of this gateway" if error.status_code == 404 else str(error.detail)
@@ -157,7 +157,7 @@ async def _no_address(_: Request, error: Exception) -> Response:
 
 
 class ProofEndpoint:
-    """Proves to who has the data folder's key that this is its gateway."""
+    """Proves to a caller with the data folder's key that this is its gateway."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

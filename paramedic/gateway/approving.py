@@ -1,4 +1,4 @@
-"""The link in an approval's message: a page on GET; POST decides, and an approval needs the code of the message as well."""
+"""Approval links: a GET shows a page, a POST decides; an approval also needs the code in the message."""
 
 import hmac
 import logging
@@ -15,7 +15,7 @@ from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import kill_point
 from paramedic.messages import signed_link
 from paramedic.messages.signed_link import Approving, BadLink
-from paramedic.remediation.approval import WRONG_CODES, Answer, Approval, code, life
+from paramedic.remediation.approval import WRONG_CODES, Answer, Approval, code, describe_instance
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, approvals, incidents
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class ApprovalEndpoint:
-    """Shows what is asked and takes the answer, from the one recipient that the link was written for."""
+    """Shows the question and takes the answer of the one recipient of the link."""
 
     def __init__(self, settings: Settings, store: Store, forms: Forms) -> None:
         self._settings = settings
@@ -31,12 +31,12 @@ class ApprovalEndpoint:
         self._forms = forms
 
     def show(self, token: str, request: Request) -> Response:
-        """Looking at a link does nothing."""
+        """Show the page; changes nothing."""
         try:
-            said = self._read(token)
+            link = self._read(token)
             form = self._forms.issue(request)
             with self._store.read() as tx:
-                page = _page(tx, said, form)
+                page = _page(tx, link, form)
         except BadLink as error:
             return pages.page("say", 410, title="This link does not work", words=str(error))
         except (StoreUnavailable, StoreUnknown, OSError) as error:  # OSError: the key that signs links
@@ -45,7 +45,7 @@ class ApprovalEndpoint:
         return page
 
     async def decide(self, token: str, request: Request) -> Response:
-        """The person's answer."""
+        """Take the person's answer."""
         try:
             form = await read_form(request)
         except NotThisForm as error:
@@ -57,28 +57,28 @@ class ApprovalEndpoint:
         if decision not in ("approve", "deny"):
             return pages.page("say", 422, title="No answer", words="Press one of the two buttons: approve, or deny.")
         try:
-            said = self._read(token)
+            link = self._read(token)
             key = keys.link_key(self._settings)
             wrong = self._shown(request, form)
             fresh = self._forms.issue(request)
             with self._store.record() as tx:
-                asked = _asked(tx, said)
+                asked = _asked(tx, link)
                 if asked.answer(tx.now) is Answer.ASKED:
                     if asked.wrong_codes >= WRONG_CODES:
                         return _dead(tx, asked)
-                    right = code(key, said.store, said.approval, said.person)
+                    right = code(key, link.store, link.approval, link.person)
                     if (
                         not wrong
                         and decision == "approve"
                         and not hmac.compare_digest(digits.strip().encode(), right.encode())
                     ):
-                        approvals.wrong_code(tx, asked, person=said.person)
+                        approvals.wrong_code(tx, asked, person=link.person)
                         wrong = "That is not the code of this message."
                     if wrong:
-                        page = _page(tx, said, fresh, wrong=wrong)
+                        page = _page(tx, link, fresh, wrong=wrong)
                         self._forms.set_cookie(page, request, fresh)
                         return page
-                done = approvals.decide(tx, asked.id, granted=decision == "approve", by=said.person, how="link")
+                done = approvals.decide(tx, asked.id, granted=decision == "approve", by=link.person, how="link")
         except BadLink as error:
             return pages.page("say", 410, title="This link does not work", words=str(error))
         except (StoreUnavailable, StoreUnknown, OSError) as error:
@@ -89,7 +89,7 @@ class ApprovalEndpoint:
         return pages.page("say", title="It is decided", words=done.decision)
 
     def _shown(self, request: Request, form: Mapping[str, str]) -> str:
-        """Why the answer comes from no page that we showed, or nothing. The code of the message stands for the page."""
+        """Why the answer does not come from a page that we showed; empty if it does. The message's code replaces the page."""
         try:
             if form.get("decision") == "approve":
                 check_origin(request, self._settings)
@@ -100,21 +100,21 @@ class ApprovalEndpoint:
         return ""
 
     def _read(self, token: str) -> Approving:
-        said = signed_link.read_approval(keys.link_key(self._settings), token, self._settings.link_expires)
-        if said.store != self._store.uuid:
+        link = signed_link.read_approval(keys.link_key(self._settings), token, self._settings.link_expires)
+        if link.store != self._store.uuid:
             raise BadLink("this link is of a store that is gone")
-        return said
+        return link
 
 
-def _asked(tx: Tx, said: Approving) -> Approval:
-    asked = approvals.find(tx, said.approval)
+def _asked(tx: Tx, link: Approving) -> Approval:
+    asked = approvals.find(tx, link.approval)
     if asked is None:
         raise BadLink("nothing like this was ever asked here")
     return asked
 
 
-def _page(tx: Tx, said: Approving, form: Issued, *, wrong: str = "") -> Response:
-    asked = _asked(tx, said)
+def _page(tx: Tx, link: Approving, form: Issued, *, wrong: str = "") -> Response:
+    asked = _asked(tx, link)
     if asked.answer(tx.now) is not Answer.ASKED:
         words = asked.nobody if asked.state is Answer.ASKED else asked.decision
         return pages.page("say", 409, title="It is decided", words=words)
@@ -126,8 +126,8 @@ def _page(tx: Tx, said: Approving, form: Issued, *, wrong: str = "") -> Response
         title=f"Approve {asked.what}?",
         approval=asked,
         incident=incidents.get(tx, asked.incident),
-        life=life(asked.identity),
-        person=said.person,
+        life=describe_instance(asked.identity),
+        person=link.person,
         until=iso(asked.expires_at),
         wrong=wrong,
         form=form.field,

@@ -1,4 +1,4 @@
-"""The body of a request, within its bounds: size, time, memory, compression. What is not is refused, and its beginning kept."""
+"""Bounded reading of request bodies: size, time, memory, compression. The beginning of a refused body is kept."""
 
 import asyncio
 import zlib
@@ -19,7 +19,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 class BodyRefused(Exception):
-    """The body is not taken: the answer's status and words, and what came of it."""
+    """The body is refused: the answer's status and words, and the part that arrived."""
 
     def __init__(self, status: int, reason: str, what: str, allowed: str, *, came: bytes, size: str = "") -> None:
         super().__init__(f"body: {what}; allowed: {allowed}; {size or f'{len(came)} bytes had come'}")
@@ -28,27 +28,27 @@ class BodyRefused(Exception):
 
 
 class NoRoom(Exception):
-    """Too many large bodies are under way: this one is to be sent again."""
+    """Too many large bodies are being received: the sender must send this one again."""
 
 
 class Bodies:
     """Receives bodies. All of it runs in one event loop."""
 
-    def __init__(self, limit: int, patience: timedelta) -> None:
-        """A body has `limit` bytes at most, compressed or not, and `patience` to come.
+    def __init__(self, limit: int, timeout: timedelta) -> None:
+        """A body has at most `limit` bytes, compressed or not, and `timeout` to arrive.
 
-        Large ones share a room of four times the limit, 64 MiB at least; one sender has half of it.
+        Large ones share a memory budget of four times the limit, 64 MiB at least; one sender gets half of it.
         """
-        self._limit, self._patience = limit, patience
+        self._limit, self._timeout = limit, timeout
         self._room = max(4 * limit, 64 * 1024 * 1024)
         self._used: Counter[str] = Counter()
         self._freed = asyncio.Condition()
 
     @asynccontextmanager
     async def receive(self, request: Request, sender: str) -> AsyncIterator[bytes]:
-        """The whole body, for as long as it is worked on. Raises BodyRefused, NoRoom."""
+        """The whole body, for the duration of the block. Raises BodyRefused, NoRoom."""
         reader = _Reader(request, self._limit)
-        until = asyncio.get_running_loop().time() + self._patience.total_seconds()
+        until = asyncio.get_running_loop().time() + self._timeout.total_seconds()
         if await self._read(reader, _SMALL, until):
             yield reader.take()
             return
@@ -61,14 +61,14 @@ class Bodies:
             async with asyncio.timeout_at(until):
                 return await reader.read_past(size)
         except TimeoutError as error:
-            allowed = f"{self._patience}"
+            allowed = f"{self._timeout}"
             raise BodyRefused(408, "too slow", "did not come in time", allowed, came=bytes(reader.came)) from error
         except ClientDisconnect as error:
             raise BodyRefused(400, "went away", "was cut off", "a whole body", came=bytes(reader.came)) from error
 
     @asynccontextmanager
     async def _share(self, sender: str, size: int, until: float) -> AsyncIterator[None]:
-        """Room for the whole of a large body at once: none waits for another with half of its own in memory."""
+        """Reserve memory for the whole of a large body at once: none waits for another with half of its own in memory."""
 
         def fits() -> bool:
             return self._used.total() + size <= self._room and self._used[sender] + size <= self._room // 2
@@ -103,17 +103,17 @@ class _Reader:
 
     @property
     def expected(self) -> int:
-        """How large it may become."""
+        """The size that it may reach."""
         return self._limit if self._declared is None or self._inflate is not None else min(self._declared, self._limit)
 
     def take(self) -> bytes:
-        """What came; it is not held twice."""
+        """The bytes received; the reader drops its copy."""
         body = bytes(self.came)
         self.came.clear()
         return body
 
     async def read_past(self, size: int) -> bool:
-        """Read until there is more than so much; whether the body ended before. Raises BodyRefused."""
+        """Read until there is more than `size`; returns whether the body ended before. Raises BodyRefused."""
         if not self._coding_known:
             await self._begin()
             raise BodyRefused(415, "coding", "has an unknown Content-Encoding", "gzip, or none", came=bytes(self.came))
@@ -131,7 +131,7 @@ class _Reader:
         return True
 
     def _inflated(self, chunk: bytes) -> bytes:
-        """The chunk, or what it holds: never more than one byte past the limit."""
+        """The chunk, inflated if compressed: never more than one byte past the limit."""
         if self._inflate is None:
             return chunk
         try:
@@ -147,7 +147,7 @@ class _Reader:
         return piece
 
     async def _begin(self) -> None:
-        """The first piece of what will be refused, for whoever looks into it; not waited for long."""
+        """Receive the first piece of a body that will be refused, for the quarantine; does not wait long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 async for chunk in self._stream:

@@ -1,7 +1,7 @@
-"""Who may hold a connection to the gateway, how long, and what must be HTTP to the letter.
+"""Limits on connections to the gateway, and a strict HTTP/1.1 parser.
 
-A connection is *proven* once a request on it had a valid token or password. The others are bounded in number and, until the
-head of a request is whole, in time: however many of them somebody opens, those who send alerts get in.
+A connection is *proven* once a request on it had a valid token or password. The others are limited in number and, until the
+head of a request is complete, in time: however many of them somebody opens, authenticated senders get in.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ def raise_file_limit() -> int:
 
 
 def prove(scope: Scope) -> None:
-    """The sender of this request is known: its connection gives way to no stranger's."""
+    """Mark the request's connection as proven: it gives way to no unproven one."""
     connection = scope.get("state", {}).get("connection")
     if isinstance(connection, StrictProtocol):
         connection.door.prove(connection)
@@ -49,7 +49,7 @@ class Door:
     """The connections of one gateway. All of it runs in the event loop's thread."""
 
     def __init__(self, files: int, *, refused: Callable[[str], None] = lambda _: None) -> None:
-        """`files` may be open in this process; `refused` is told the reason of each refusal, for counting."""
+        """`files` may be open in this process; `refused` is called with the reason of each refusal, for counting."""
         self.strangers = max(16, min(1024, (files - _OTHER_FILES) // 2))
         self.known = max(16, min(8192, files - _OTHER_FILES - self.strangers))
         self.refused = refused
@@ -59,7 +59,7 @@ class Door:
         self._sweeping = False
 
     def enter(self, connection: "StrictProtocol") -> None:
-        """A new connection; where there are too many, the oldest stranger of the address that has most of them goes."""
+        """Admit a connection; where there are too many, the oldest unproven one of the address with the most is dropped."""
         self._strangers[connection.address][connection] = None
         self._count += 1
         if self._count > self.strangers:
@@ -71,13 +71,13 @@ class Door:
             connection.loop.call_later(1, self._sweep, connection.loop)
 
     def prove(self, connection: "StrictProtocol") -> None:
-        """It gives way to nobody from now on, as long as there are not too many of these either."""
+        """Mark the connection as proven, as long as there are not too many proven ones either."""
         if connection not in self._known and len(self._known) < self.known:
             self.leave(connection)
             self._known.add(connection)
 
     def leave(self, connection: "StrictProtocol") -> None:
-        """It is gone, or on its way."""
+        """Remove the connection: it is closed or closing."""
         self._known.discard(connection)
         of_address = self._strangers.get(connection.address, {})
         if connection in of_address:
@@ -87,8 +87,8 @@ class Door:
                 del self._strangers[connection.address]
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Once a second: a timer for each request would cost more than looking at all connections."""
-        everybody = [*self._known, *(one for some in self._strangers.values() for one in some)]
+        """Check all connections once a second: a timer for each request would cost more."""
+        everybody = [*self._known, *(connection for some in self._strangers.values() for connection in some)]
         for connection in everybody:
             if connection.head_until is not None and connection.head_until < loop.time():
                 connection.late()
@@ -98,7 +98,7 @@ class Door:
 
 
 class StrictProtocol(HttpToolsProtocol):
-    """HTTP/1.0 and 1.1 by RFC 9112 and nothing that two readers could understand differently."""
+    """HTTP/1.0 and 1.1 by RFC 9112, refusing whatever two parsers could read differently."""
 
     door: Door
     address = ""
@@ -110,24 +110,24 @@ class StrictProtocol(HttpToolsProtocol):
     _repeated = False  # the parser is shown a head that it has seen before
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Bounded from the first moment on."""
+        """Register the connection, with its deadline."""
         super().connection_made(transport)
         self.address = _network(self.client)
         self.head_until = self.loop.time() + HEAD_SECONDS
         self.door.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It makes room."""
+        """Unregister the connection."""
         self.door.leave(self)
         super().connection_lost(exc)
 
     def drop(self) -> None:
-        """End it without a word, in favour of another."""
+        """Close it without an answer, in favour of another."""
         self.door.leave(self)
         self.transport.abort()
 
     def late(self) -> None:
-        """The head of a request did not come in time; where none has begun, nobody waits for an answer."""
+        """Answer 408 to a late request head; where none has begun, close without an answer."""
         self.head_until = None
         if (self._in_head or self._line) and (self.cycle is None or self.cycle.response_complete):
             self._refuse(
@@ -137,7 +137,7 @@ class StrictProtocol(HttpToolsProtocol):
             self.drop()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; what is not HTTP to the letter is 400, and the connection ends."""
+        """Parse the data; a violation of HTTP is answered with 400, and the connection ends."""
         self._unset_keepalive_if_required()
         if self._between:
             self._line += data
@@ -163,7 +163,7 @@ class StrictProtocol(HttpToolsProtocol):
                 self._refuse("431 Request Header Fields Too Large", "too large", allowed)
 
     def _feed(self, data: bytes) -> None:
-        """Parse on. An upgrade is ignored (RFC 9110): the parser would leave the body out, and another goes on with it."""
+        """Parse on. An upgrade is ignored (RFC 9110): the parser would skip the body, so a new one continues with it."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -177,7 +177,7 @@ class StrictProtocol(HttpToolsProtocol):
             self._feed(data[upgrade.args[0] :])
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """Begin a request's head."""
         if not self._repeated:
             super().on_message_begin()
             self._in_head, self._head_size = True, 0
@@ -196,13 +196,13 @@ class StrictProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_message_complete(self) -> None:
-        """What comes next begins with a request line; the body that comes after an upgrade's head is still to come."""
+        """Expect a request line next, except after the head of an upgrade, whose body is still to come."""
         if not self.parser.should_upgrade():
             self._between = True
             super().on_message_complete()
 
     def on_headers_complete(self) -> None:
-        """The head is whole: the body has its own deadline."""
+        """Check the complete head; the body has its own deadline."""
         if self._repeated:
             self._repeated = False
             return
@@ -213,13 +213,13 @@ class StrictProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """The next head, or what is left of this body, has as long as the first."""
+        """Set the deadline of the next head, or of the rest of this body."""
         super().on_response_complete()
         if self.cycle.response_complete:
             self.head_until = self.loop.time() + HEAD_SECONDS
 
     def _check_head(self) -> None:
-        """What the parser lets pass. Raises ValueError."""
+        """Check what the parser lets pass. Raises ValueError."""
         version = self.parser.get_http_version()
         if version not in ("1.0", "1.1"):
             raise ValueError(f"HTTP/{version}")
@@ -248,12 +248,12 @@ class StrictProtocol(HttpToolsProtocol):
 
 
 def protocol(door: Door) -> type[StrictProtocol]:
-    """The protocol of one gateway's server."""
+    """The protocol class for one gateway's server."""
     return type("GatewayProtocol", (StrictProtocol,), {"door": door})
 
 
 def _network(client: tuple[str, int] | None) -> str:
-    """Whose connection it is: an IPv4 address, or the /64 that one owner of IPv6 addresses has."""
+    """The network of a client: an IPv4 address, or the /64 of an IPv6 address."""
     if client is None:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""The form of a page of ours: it acts only where it was really shown, once, in the browser that sends it back.
+"""Form tokens: a form acts only once, and only from the browser that was shown its page.
 
 A signed field, bound to the link and to a cookie that no other site's request carries (SameSite=Strict): a cross-site POST, a
-POST to the bare link, and a scanner that submits the form without keeping cookies all do nothing.
+POST to the bare link, and a scanner that submits the form without cookies all do nothing.
 """
 
 import asyncio
@@ -41,11 +41,11 @@ class Issued(NamedTuple):
 
 
 class NotThisForm(Exception):
-    """The POST is none of a page that we showed; the words say what to do."""
+    """The POST does not come from a page that we showed; the message says what to do."""
 
 
 async def read(request: Request) -> dict[str, str]:
-    """The fields of the form. Raises NotThisForm where it is larger or slower than ours."""
+    """The fields of the form. Raises NotThisForm if it is too large or too slow."""
     body = bytearray()
     try:
         async with asyncio.timeout(_SECONDS):
@@ -59,21 +59,21 @@ async def read(request: Request) -> dict[str, str]:
 
 
 class Forms:
-    """Issues and checks the proof that a form was shown."""
+    """Issues and checks form tokens."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._used: OrderedDict[str, None] = OrderedDict()
 
     def issue(self, request: Request) -> Issued:
-        """The proof for a page that is shown now. Raises OSError without the key."""
+        """A token for a page that is shown now. Raises OSError without the key."""
         nonce = request.cookies.get(COOKIE, "")
         if len(nonce) != 32 or not nonce.isalnum():
             nonce = secrets.token_hex(16)
         return Issued(nonce, self._signer().dumps([_digest(request.url.path), nonce, secrets.token_hex(8)]))
 
     def set_cookie(self, answer: Response, request: Request, issued: Issued) -> None:
-        """Give the browser its half."""
+        """Set the cookie half of the token."""
         answer.set_cookie(
             COOKIE,
             issued.cookie,
@@ -85,15 +85,15 @@ class Forms:
         )
 
     def use(self, request: Request, form: Mapping[str, str]) -> None:
-        """Take the form, once. Raises NotThisForm, and OSError without the key."""
+        """Accept the form, once. Raises NotThisForm, and OSError without the key."""
         check_origin(request, self._settings)
         field = form.get(FIELD, "")
         try:
-            said = self._signer().loads(field, max_age=int(_EXPIRES.total_seconds()))
+            signed = self._signer().loads(field, max_age=int(_EXPIRES.total_seconds()))
         except BadSignature as error:
             raise NotThisForm("Open the link again and press the button there.") from error
         nonce = request.cookies.get(COOKIE, "")
-        if said[0] != _digest(request.url.path) or not hmac.compare_digest(said[1].encode(), nonce.encode()):
+        if signed[0] != _digest(request.url.path) or not hmac.compare_digest(signed[1].encode(), nonce.encode()):
             raise NotThisForm("Open the link again and press the button there; your browser must accept its cookie.")
         if field in self._used:
             raise NotThisForm("This form was used before. Open the link again to see how it stands.")
@@ -106,7 +106,7 @@ class Forms:
 
 
 def check_origin(request: Request, settings: Settings) -> None:
-    """Browsers say which site a request comes from. Raises NotThisForm where it is another."""
+    """Raises NotThisForm where the browser names another site as the request's origin."""
     site = request.headers.get("sec-fetch-site", "same-origin")
     origin = request.headers.get("origin", "null")  # null: our own pages keep their address to themselves
     own = {request.headers.get("host", ""), urlsplit(settings.links_at()).netloc}

@@ -1,4 +1,4 @@
-"""Group commit: what many requests bring is written in one transaction, and each is answered after it."""
+"""Group commit: the deliveries of many requests are written in one transaction, and answered after it."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ _PAUSE_SECONDS = 0.004
 
 
 class QueueFull(Exception):
-    """More waits for its commit than we hold; the sender is to send it again."""
+    """The queue for commits is full; the sender must send again."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class _Waiting:
     written: "asyncio.Future[None]"
 
     def answer(self, error: Exception | None) -> None:
-        """Wake its request, in its own event loop. A request that went away is not there to be woken."""
+        """Wake the request in its own event loop, if it is still there."""
         if self.written.done():
             return
         if error is None:
@@ -38,7 +38,7 @@ class _Waiting:
 
 
 class GroupCommit:
-    """One writer for all requests of a gateway."""
+    """The one writer for all requests of a gateway."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class GroupCommit:
     ) -> None:
         """`committed` is called, in the writer's thread, after each delivery's commit and before its answer.
 
-        `characters` is about how much may wait.
+        `characters` limits the queue's approximate size.
         """
         self._store = store
         self._committed = committed
@@ -60,10 +60,10 @@ class GroupCommit:
         self._writer: threading.Thread | None = None
 
     async def commit(self, delivery: Delivery) -> None:
-        """Return when it is on disk.
+        """Return when the delivery is durable.
 
-        Raises StoreUnavailable or StoreUnknown where nothing of it was written, and QueueFull. What could be written of
-        others does not depend on it, nor it on theirs.
+        Raises StoreUnavailable or StoreUnknown where nothing of it was written, and QueueFull. Deliveries in one
+        group succeed or fail independently.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(delivery, loop, loop.create_future())
@@ -87,7 +87,7 @@ class GroupCommit:
             time.sleep(_PAUSE_SECONDS)
 
     def _next(self) -> list[_Waiting]:
-        """What is critical first; at least one, however large it is."""
+        """The next group: critical deliveries first; at least one, however large."""
         batch: list[_Waiting] = []
         rows = 0
         while queue := self._critical or self._others:
@@ -100,27 +100,27 @@ class GroupCommit:
     def _write(self, batch: Sequence[_Waiting]) -> None:
         try:
             with self._store.write() as tx:
-                inbox.write(tx, [one.delivery for one in batch])
+                inbox.write(tx, [waiting.delivery for waiting in batch])
         except (StoreUnavailable, StoreUnknown) as error:
             self._answer(batch, error)
         except Exception as error:  # noqa: BLE001 - what the database refuses of one fails none of the others
             if len(batch) > 1:
-                for one in batch:
-                    self._write([one])
+                for waiting in batch:
+                    self._write([waiting])
             else:
                 self._answer(batch, error)
         else:
             try:
-                for one in batch:
-                    self._committed(one.delivery)
+                for waiting in batch:
+                    self._committed(waiting.delivery)
             finally:
                 self._answer(batch, None)
 
     def _answer(self, batch: Sequence[_Waiting], error: Exception | None) -> None:
         with self._changed:
-            self._room += sum(one.delivery.size for one in batch)
-        for loop in {one.loop for one in batch}:
-            theirs = [one for one in batch if one.loop is loop]
+            self._room += sum(waiting.delivery.size for waiting in batch)
+        for loop in {waiting.loop for waiting in batch}:
+            theirs = [waiting for waiting in batch if waiting.loop is loop]
             try:
                 loop.call_soon_threadsafe(_answer_all, theirs, error)
             except RuntimeError:  # the loop is closed: nobody waits for the answer
@@ -128,5 +128,5 @@ class GroupCommit:
 
 
 def _answer_all(batch: Sequence[_Waiting], error: Exception | None) -> None:
-    for one in batch:
-        one.answer(error)
+    for waiting in batch:
+        waiting.answer(error)

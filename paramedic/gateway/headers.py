@@ -1,4 +1,4 @@
-"""Headers that every answer has, whichever page or error it is."""
+"""Security headers on every answer."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,20 +14,20 @@ PLAIN = {
 
 
 class SafeHeaders:
-    """Adds those that an answer does not have itself."""
+    """Adds the headers that an answer lacks."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._raw = [(name.lower().encode(), value.encode()) for name, value in PLAIN.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and its answer back."""
+        """Pass the request on, and add the headers to its answer."""
 
         async def send_with(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 known = {name.lower() for name, _ in headers}
-                message["headers"] = [*headers, *(one for one in self._raw if one[0] not in known)]
+                message["headers"] = [*headers, *(header for header in self._raw if header[0] not in known)]
             await send(message)
 
         await self._app(scope, receive, send_with if scope["type"] == "http" else send)

@@ -1,4 +1,4 @@
-"""Says how the gateway is: to who restarts it, to a load balancer, and to Prometheus."""
+"""Health endpoints of the gateway: liveness, readiness and Prometheus metrics."""
 
 import logging
 
@@ -14,23 +14,23 @@ log = logging.getLogger(__name__)
 
 
 class HealthEndpoint:
-    """Says how the gateway is."""
+    """Serves /healthz, /readyz and /metrics."""
 
     def __init__(self, store: Store, readiness: Readiness) -> None:
         self._store = store
         self._readiness = readiness
 
     async def healthz(self) -> PlainTextResponse:
-        """The process answers, even while every thread waits for the store."""
+        """Liveness: answers even while every thread waits for the store."""
         return PlainTextResponse("ok\n")
 
     def readyz(self) -> PlainTextResponse:
-        """Alerts can be taken, which a commit has shown, and are worked on."""
+        """Readiness: alerts can be committed, and triage runs."""
         complaint = self._readiness.complaint()
         return PlainTextResponse("ok\n") if complaint is None else PlainTextResponse(f"{complaint}\n", 503)
 
     def metrics(self) -> Response:
-        """For Prometheus."""
+        """The metrics in Prometheus's format."""
         try:
             with self._store.read() as tx:
                 waiting, oldest = inbox.depth(tx)

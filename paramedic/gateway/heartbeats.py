@@ -1,4 +1,4 @@
-"""Hears that somebody else is well."""
+"""The endpoint for heartbeats, by which others report that they are well."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ _HEARTBEAT = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class HeartbeatEndpoint:
-    """Hears that somebody else is well."""
+    """Receives heartbeats."""
 
     def __init__(self, senders: Senders, store: Store, readiness: Readiness) -> None:
         self._senders = senders
@@ -29,21 +29,21 @@ class HeartbeatEndpoint:
         self._store = store
 
     async def receive(self, name: str, request: Request) -> Response:
-        """One heartbeat, from a sender that may send alerts too. Its body, if it has one, is not looked at."""
+        """Record one heartbeat of an authenticated sender. Its body is ignored."""
         who = self._senders.known(request)
         if who is None:
             return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
         if not _HEARTBEAT.fullmatch(name):
-            await run_in_threadpool(self._tell, f"{name!r:.120} is no name", who)
+            await run_in_threadpool(self._report, f"{name!r:.120} is no name", who)
             return refused(422, "unreadable", field="name", what="no name", allowed="up to 100 letters, digits, . _ -")
-        return await run_in_threadpool(self._keep, name, who)
+        return await run_in_threadpool(self._record, name, who)
 
-    def _keep(self, name: str, who: str) -> Response:
+    def _record(self, name: str, who: str) -> Response:
         try:
             with self._store.write() as tx:
                 heartbeats.beat(tx, name, sender=who)
         except Refused as error:
-            self._tell(f"{name}: {error.reason}", who)
+            self._report(f"{name}: {error.reason}", who)
             return refused(422, "too many", field="name", what=error.reason, allowed="a name that is known already")
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("a heartbeat was not taken: %s", error)
@@ -51,11 +51,11 @@ class HeartbeatEndpoint:
             return refused(503, "store", what="the heartbeat could not be written", allowed="send it again")
         return JSONResponse({"heard": name}, status_code=202)
 
-    def _tell(self, why: str, who: str) -> None:
-        """A job that believes it is watched, and is not, is a person's to mend."""
+    def _report(self, why: str, who: str) -> None:
+        """Page a person: the job believes that it is watched, and is not."""
         try:
             with self._store.write() as tx:
-                messages.queue_trouble(
+                messages.queue_internal_alert(
                     tx,
                     subject="A heartbeat was refused",
                     body=f"{redact(why)}\n\nIt was sent by {who}. Nobody will miss it when it stays away.",

@@ -1,4 +1,4 @@
-"""Which names the gateway answers to: a page in a browser whose own name was pointed at us gets nothing (DNS rebinding)."""
+"""The host names that the gateway answers to, against DNS rebinding."""
 
 import ipaddress
 import socket
@@ -12,7 +12,7 @@ from paramedic.settings import Settings
 
 
 def own_hosts(settings: Settings) -> frozenset[str]:
-    """The names in small letters: loopback's, the machine's, the bound one, the public one, and those of `gateway_hosts`."""
+    """The names in lower case: loopback's, the machine's, the bound one, the public one, and those of `gateway_hosts`."""
     names = {"localhost", socket.gethostname(), settings.host, *settings.gateway_hosts}
     if settings.public_url:
         names.add(urlsplit(settings.public_url).hostname or "")
@@ -20,10 +20,10 @@ def own_hosts(settings: Settings) -> frozenset[str]:
 
 
 class HostGuard:
-    """Answers 421 in words where the Host header is another's. Requests without one (HTTP/1.0) come from no browser."""
+    """Answers 421 to a foreign Host header. Requests without one (HTTP/1.0) do not come from a browser."""
 
     def __init__(self, app: ASGIApp, settings: Settings, *, refused: Callable[[str], None] = lambda _: None) -> None:
-        """`refused` is told the reason of each refusal, for counting."""
+        """`refused` is called with the reason of each refusal, for counting."""
         self._app = app
         self._names = own_hosts(settings)
         self._any_address = not _is_loopback(settings.host)
@@ -46,7 +46,7 @@ class HostGuard:
         await self._app(scope, receive, send)
 
     def answers(self, host: str) -> bool:
-        """Whether the gateway goes by this Host. An address is no name that somebody could point elsewhere."""
+        """Whether the gateway answers to this Host. IP addresses are fine: nobody can point them elsewhere."""
         try:
             parts = urlsplit(f"//{host}")
             name, _ = (parts.hostname or "").rstrip("."), parts.port

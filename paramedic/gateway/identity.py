@@ -1,7 +1,7 @@
-"""Is the gateway at this address ours? It proves so before it is sent a token: whoever else has its port learns nothing.
+"""The gateway's proof of identity, before it is sent a token: another process on its port learns nothing.
 
 The caller sends a nonce and the address that it calls; a gateway of the same data folder answers with their HMAC under the
-link key. One that is asked about an address of another says nothing, so that nobody can have a proof made elsewhere.
+link key. Asked about another address it refuses, so that nobody can relay a proof.
 """
 
 import hashlib
@@ -24,17 +24,17 @@ _SECONDS = 5.0
 
 
 class NotOurs(TemporaryError):
-    """Who answers at the address has not shown that it is our gateway, or nobody answers; nothing was sent to it."""
+    """The server at the address has not proven that it is our gateway, or does not answer; nothing was sent to it."""
 
 
 def proof(key: bytes, nonce: str, address: str) -> str:
-    """What the gateway at `address` answers."""
-    said = b"\0".join([b"paramedic gateway identity", nonce.encode(), address.encode()])
-    return hmac.digest(key, said, hashlib.sha256).hex()
+    """The proof of the gateway at `address` for this nonce."""
+    message = b"\0".join([b"paramedic gateway identity", nonce.encode(), address.encode()])
+    return hmac.digest(key, message, hashlib.sha256).hex()
 
 
 def demand(address: str, key: bytes, *, seconds: float = _SECONDS) -> None:
-    """Return when the gateway at `address` has proved itself, within `seconds`. Raises NotOurs."""
+    """Require the gateway at `address` to prove itself within `seconds`. Raises NotOurs."""
     nonce = secrets.token_hex(32)
     try:
         with http_deadline.client(seconds=seconds) as client:

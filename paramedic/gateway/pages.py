@@ -1,4 +1,4 @@
-"""The pages behind the links in messages: everything escaped, nothing loaded from anywhere, nothing remembered."""
+"""The HTML pages behind the links in messages: escaped, without external resources, not cached."""
 
 from jinja2 import DictLoader, Environment
 from starlette.responses import HTMLResponse
@@ -51,5 +51,5 @@ _HEADERS = {
 
 
 def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
-    """The page, filled in."""
+    """The rendered page."""
     return HTMLResponse(_environment.get_template(template).render(**values), status_code=status, headers=_HEADERS)

@@ -1,4 +1,4 @@
-"""Can alerts be taken now? By what became of the last commits, and where there were none, by a probe that commits."""
+"""Whether alerts can be accepted now, by the outcome of the last commits or, without any, of a probe that commits."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ _NO_WRITE = "the store takes no writes"
 
 
 class Readiness:
-    """Threads share it. `alive` says whether triage works."""
+    """The gateway's readiness, shared by threads. `alive` says whether triage runs."""
 
     def __init__(
         self, store: Store, alive: Callable[[], bool], *, steady: Callable[[], float] = time.monotonic
@@ -34,16 +34,16 @@ class Readiness:
         self._complaint: str | None = None
 
     def refused(self) -> None:
-        """What came in could not be committed."""
+        """Record a failed commit."""
         self._refused_at = self._steady()
 
     def taken(self) -> None:
-        """What came in was committed."""
+        """Record a successful commit."""
         self._refused_at = None
         self._probed_at, self._complaint = self._steady(), None
 
     def complaint(self) -> str | None:
-        """Why alerts cannot be taken, in words that anybody may read; None where they can."""
+        """Why alerts cannot be accepted, in words that may be public; None where they can."""
         now = self._steady()
         if self._refused_at is not None and now - self._refused_at < _REFUSED_SECONDS:
             return _NO_WRITE

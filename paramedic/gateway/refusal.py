@@ -1,4 +1,4 @@
-"""How the gateway says no: in words, counted, and with a line in the log where somebody should know who it was."""
+"""Refusals: an answer in words, a metric, and a rate-limited log line with the client."""
 
 import logging
 import time
@@ -20,23 +20,23 @@ _HEADERS = {
 
 
 def refused(status: int, reason: str, **error: str) -> JSONResponse:
-    """The answer; `reason` is what the metric counts it under."""
+    """The refusal's answer; `reason` is its label in the metric."""
     metrics.REFUSED.labels(reason).inc()
     return JSONResponse({"error": error}, status_code=status, headers=_HEADERS.get(status))
 
 
 class RefusalLog:
-    """Logs who was refused: of each address the first three in a minute, then the 10th, the 100th and so on."""
+    """Logs refused clients: of each address the first three in a minute, then the 10th, the 100th and so on."""
 
     def __init__(self, *, addresses: int = 200) -> None:
-        """Of more than so many addresses in one minute only the number is logged."""
+        """Above the limit of addresses per minute only their number is logged."""
         self._addresses = addresses
         self._minute = 0.0
         self._seen: Counter[str] = Counter()
         self._others = 0
 
     def note(self, request: Request) -> None:
-        """One request of somebody unknown."""
+        """Log the refusal of a request, within the limits."""
         now = time.monotonic()
         if now - self._minute >= 60:
             self._minute, self._seen, self._others = now, Counter(), 0
@@ -49,8 +49,8 @@ class RefusalLog:
         self._seen[address] += 1
         count = self._seen[address]
         if _is_told(count):
-            said = request.headers.get("x-forwarded-for")
-            behind = f", which says it asks for {one_line(said)[:100]}" if said else ""
+            forwarded_for = request.headers.get("x-forwarded-for")
+            behind = f", which says it asks for {one_line(forwarded_for)[:100]}" if forwarded_for else ""
             times = f", the {count}th within a minute" if count > 3 else ""
             path = one_line(request.url.path)[:200]
             log.warning(

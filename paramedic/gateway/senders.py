@@ -1,4 +1,4 @@
-"""Who sends, and who is refused."""
+"""Senders: authenticates requests, and logs refusals."""
 
 import logging
 
@@ -14,16 +14,16 @@ log = logging.getLogger(__name__)
 
 
 class Senders:
-    """Knows who sends, and logs who is refused."""
+    """Authenticates senders, and logs refused clients."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._log = RefusalLog()
 
     def known(self, request: Request, *, quiet: bool = False) -> str | None:
-        """The sender's name, or None; the connection of one who is known gives way to no stranger's.
+        """The sender's name, or None; marks the connection of a known one as proven.
 
-        `quiet`: who shows nothing here may show it by a signature, and is not logged yet.
+        `quiet`: a failure is not logged, because the body's signature may still authenticate the sender.
         """
         header = request.headers.get("authorization")
         who = sender(header, self._settings.gateway_tokens, self._settings.gateway_users)
@@ -35,7 +35,7 @@ class Senders:
         return who
 
     def signed(self, request: Request, body: bytes, authentic: Authentic) -> str | None:
-        """Whose token the body is signed with, or None. Each one is tried, whichever fits."""
+        """The sender whose token the body is signed with, or None. Every token is tried."""
         found = None
         for name, token in self._settings.gateway_tokens.items():
             try:

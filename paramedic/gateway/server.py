@@ -1,4 +1,4 @@
-"""The gateway's HTTP server: its own names, strict HTTP, bounded connections."""
+"""The gateway's HTTP server: host names, strict HTTP, limited connections."""
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,7 +13,7 @@ REQUESTS_SECONDS = 4
 
 
 def server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
-    """The server, which has not begun. Raises this process's limit of open files."""
+    """The server, not yet running. Raises this process's limit of open files."""
     door = Door(raise_file_limit(), refused=_count)
     return uvicorn.Server(
         uvicorn.Config(

@@ -1,4 +1,4 @@
-"""What was seen before anything was touched."""
+"""Evidence: observations from before the first change."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One thing seen: its kind (`memory`, `process-tree`, `log-tail`, …) and what it showed, as text."""
+    """One observation: its kind (`memory`, `process-tree`, `log-tail`, …) and its text."""
 
     kind: str
     taken_at: datetime
@@ -18,7 +18,7 @@ LIMIT = 32_768
 
 
 def bounded(body: str) -> str:
-    """The body, cut to LIMIT with a line that says how much is missing."""
+    """The body, cut to LIMIT, with a line that says how much was cut."""
     if len(body) <= LIMIT:
         return body
     return f"{body[:LIMIT]}\n… {len(body) - LIMIT} more characters left out"

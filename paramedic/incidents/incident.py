@@ -1,4 +1,4 @@
-"""What is wrong, once, for as long as it lasts, and which moves it may make."""
+"""An incident and its state machine: one problem on one target for as long as it lasts."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from paramedic.incidents.outcome import Ending
 
 
 class State(StrEnum):
-    """Where an incident stands."""
+    """The states of an incident."""
 
     OPEN = "open"  # opened, no playbook has begun
     WORKING = "working"  # an attempt holds it
@@ -20,7 +20,7 @@ class State(StrEnum):
 
 
 class IllegalMove(Exception):
-    """The incident machine does not allow this move; the message names both states and why."""
+    """The state machine does not allow this move; the message names both states and why."""
 
 
 _MOVES: dict[State, frozenset[State]] = {
@@ -33,12 +33,12 @@ _MOVES: dict[State, frozenset[State]] = {
 
 
 def move(before: State, after: State) -> State:
-    """The new state. Raises IllegalMove for a move that the machine does not know.
+    """The new state. Raises IllegalMove for a move that the state machine does not have.
 
     Handed over stays handed over: nothing leads back to OPEN or WORKING, so automation acts again only on a new
-    incident, which a person has to end first. What a playbook has ended has one way back: `reopen`. From ACKNOWLEDGED
-    back to HANDED_OVER leads time, where an acknowledgement has lasted long enough and the incident is not over, and an
-    incident that is worse than what was acknowledged.
+    incident, after a person has ended this one. What a playbook has ended has one way back: `reopen`. From ACKNOWLEDGED
+    back to HANDED_OVER it goes when an acknowledgement has lasted long enough and the incident is not over, and when an
+    incident becomes worse than what was acknowledged.
     """
     if after not in _MOVES[before]:
         allowed = ", ".join(sorted(_MOVES[before])) or "nothing: it has ended"
@@ -47,9 +47,9 @@ def move(before: State, after: State) -> State:
 
 
 def reopen(state: State, ending: Ending | None) -> State:
-    """OPEN again, for an incident that a playbook ended well: the cure did not last. Raises IllegalMove.
+    """OPEN, for an incident that a playbook resolved and that came back. Raises IllegalMove.
 
-    What a person had, or ended, is never opened again behind their back.
+    An incident that a person had, or ended, is never reopened.
     """
     if state is not State.RESOLVED or ending not in (Ending.RECOVERED, Ending.REMEDIATED):
         raise IllegalMove(f"an incident that is {state} ({ending or 'no ending'}) is not opened again")
@@ -58,7 +58,7 @@ def reopen(state: State, ending: Ending | None) -> State:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One row of what is wrong, as the store knew it when it was read."""
+    """One incident, as the store had it when it was read."""
 
     store: str
     number: int
@@ -82,17 +82,17 @@ class Incident:
 
     @property
     def id(self) -> str:
-        """What people call it: `INC-42`."""
+        """Its name for people: `INC-42`."""
         return name(self.number)
 
     @property
     def ref(self) -> str:
-        """What Prefect is told: the id with its store's UUID, so that a new store never meets an old run."""
+        """The reference for Prefect: the id with its store's UUID, so that a new store never meets an old run."""
         return f"{self.store}/{self.id}"
 
 
 def name(number: int) -> str:
-    """`INC-42`."""
+    """The name of incident `number`: `INC-42`."""
     return f"INC-{number}"
 
 

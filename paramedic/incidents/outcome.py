@@ -1,11 +1,11 @@
-"""How work on an incident ended."""
+"""The outcome of a playbook's work on an incident."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Ending(StrEnum):
-    """The four ways work ends."""
+    """The four endings of a playbook's work."""
 
     RECOVERED = "recovered"  # by itself, before anything was done
     REMEDIATED = "remediated"  # by a change of ours, verified
@@ -22,5 +22,5 @@ class Outcome:
 
     @property
     def needs_a_person(self) -> bool:
-        """Whether the incident is now somebody's, not ours."""
+        """Whether the incident now belongs to a person."""
         return self.ending in (Ending.REFUSED, Ending.HANDED_OVER)

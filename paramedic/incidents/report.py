@@ -23,7 +23,7 @@ _WORDS_LIMIT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that is known of an incident, read at one moment."""
+    """Everything that the store has about an incident, read in one transaction."""
 
     incident: Incident
     now: datetime
@@ -36,10 +36,10 @@ class Story:
 
 
 def markdown(story: Story) -> str:
-    """The report. Whatever a label, an output or a name says, the document's structure is the same."""
-    one = story.incident
+    """The report as Markdown. Whatever a label, an output or a name contains, the document's structure is the same."""
+    incident = story.incident
     parts = [
-        f"# {one.id}: {_words(one.title)} on {_words(one.target)}",
+        f"# {incident.id}: {_words(incident.title)} on {_words(incident.target)}",
         "\n".join(f"- {name}: {_words(value)}" for name, value in _summary(story)),
         *_impact(story),
         "## What was done",
@@ -60,10 +60,10 @@ def markdown(story: Story) -> str:
 
 
 def as_json(story: Story) -> dict[str, Any]:
-    """The same in plain values; times are `datetime`."""
-    one = story.incident
+    """The report as plain values; times are `datetime`."""
+    incident = story.incident
     return {
-        "incident": {"id": one.id} | {name: getattr(one, name) for name in Incident.__slots__},
+        "incident": {"id": incident.id} | {name: getattr(incident, name) for name in Incident.__slots__},
         "impact": part_of(story.runbook, "Impact"),
         "spans": {name: span.total_seconds() for name, span in spans(story).items()},
         "acts": [dict(act) | {"guardrails": _agreed(story, act["id"])} for act in story.acts],
@@ -82,36 +82,36 @@ def as_json(story: Story) -> dict[str, Any]:
 
 
 def spans(story: Story) -> dict[str, timedelta]:
-    """How long it took from the opening to what counts; what has not happened is missing."""
-    one = story.incident
-    told = [message["sent_at"] for message in story.messages if message["sent_at"] is not None]
+    """The durations from the opening to each milestone; those that have not happened are missing."""
+    incident = story.incident
+    sent_at = [message["sent_at"] for message in story.messages if message["sent_at"] is not None]
     moments = {
         "first change": min((act["written_at"] for act in story.acts), default=None),
-        "first person told": min(told, default=None),
-        "acknowledgement": one.acknowledged_at,
-        "end": one.ended_at,
+        "first person told": min(sent_at, default=None),
+        "acknowledgement": incident.acknowledged_at,
+        "end": incident.ended_at,
     }
-    return {name: moment - one.opened_at for name, moment in moments.items() if moment is not None}
+    return {name: moment - incident.opened_at for name, moment in moments.items() if moment is not None}
 
 
 def questions(story: Story) -> list[str]:
-    """What the report cannot answer, and a person should."""
+    """Questions that the report cannot answer, for a person."""
     return [*_unfinished(story), *_unexplained(story)]
 
 
 def _unfinished(story: Story) -> Iterator[str]:
-    one = story.incident
-    if one.state is State.ACKNOWLEDGED:
-        yield f"{one.id} is not over: {one.acknowledged_by} has it."
-    elif one.state is not State.RESOLVED:
-        yield f"{one.id} is not over: it is {one.state}."
+    incident = story.incident
+    if incident.state is State.ACKNOWLEDGED:
+        yield f"{incident.id} is not over: {incident.acknowledged_by} has it."
+    elif incident.state is not State.RESOLVED:
+        yield f"{incident.id} is not over: it is {incident.state}."
     for act in story.acts:
         if act["result"] is None:
             yield f"Did the {act['remedy']} of {act['target']} at {iso(act['written_at'])} happen? Its outcome is open."
         if act["result"] in ("unknown", "decided"):
             yield f"Did the {act['remedy']} of {act['target']} happen? Nobody saw it: {act['why'] or 'no reason is known'}"
     for alert in story.alerts:
-        if one.state is State.RESOLVED and alert["status"] == Status.FIRING:
+        if incident.state is State.RESOLVED and alert["status"] == Status.FIRING:
             yield f"Does {alert['name']} still fire? Its sender has not said that it is over."
     for message in story.messages:
         if message["state"] == "unreachable":
@@ -119,14 +119,14 @@ def _unfinished(story: Story) -> Iterator[str]:
 
 
 def _unexplained(story: Story) -> Iterator[str]:
-    one = story.incident
-    if one.runbook is None:
+    incident = story.incident
+    if incident.runbook is None:
         yield "Which runbook should want these alerts? None did."
-    if one.reopened_at is not None:
+    if incident.reopened_at is not None:
         yield "Why did the cure not last? It began again."
-    if one.ending is Ending.REMEDIATED:
+    if incident.ending is Ending.REMEDIATED:
         yield "What was the cause? A cure is none."
-    if one.ending is Ending.RECOVERED:
+    if incident.ending is Ending.RECOVERED:
         yield "Was the alert right? It was well before anything was done."
     for guardrail in dict.fromkeys(str(entry.data.get("guardrail")) for entry in _refused(story)):
         yield f"Was it right that the guardrail {guardrail} said no?"
@@ -139,22 +139,27 @@ def _unexplained(story: Story) -> Iterator[str]:
 
 
 def _summary(story: Story) -> Iterator[tuple[str, str]]:
-    one = story.incident
-    yield "State", f"{one.state}, {one.ending}" if one.ending else str(one.state)
-    if one.because:
-        yield "Because", one.because
-    yield "Severity", str(one.severity)
-    yield "Service", one.service
-    yield "Target", one.target
-    yield "Runbook", f"{one.runbook}, version {(one.runbook_version or '')[:12]}" if one.runbook else "none wanted it"
-    yield "Opened", iso(one.opened_at)
-    if one.reopened_at is not None:
-        yield "Opened again", iso(one.reopened_at)
-    if one.ended_at is not None:
-        yield "Ended", iso(one.ended_at)
-    if one.acknowledged_by is not None:
-        yield "Person", one.acknowledged_by
-    yield "Attempts", str(one.attempt)
+    incident = story.incident
+    yield "State", f"{incident.state}, {incident.ending}" if incident.ending else str(incident.state)
+    if incident.because:
+        yield "Because", incident.because
+    yield "Severity", str(incident.severity)
+    yield "Service", incident.service
+    yield "Target", incident.target
+    yield (
+        "Runbook",
+        f"{incident.runbook}, version {(incident.runbook_version or '')[:12]}"
+        if incident.runbook
+        else "none wanted it",
+    )
+    yield "Opened", iso(incident.opened_at)
+    if incident.reopened_at is not None:
+        yield "Opened again", iso(incident.reopened_at)
+    if incident.ended_at is not None:
+        yield "Ended", iso(incident.ended_at)
+    if incident.acknowledged_by is not None:
+        yield "Person", incident.acknowledged_by
+    yield "Attempts", str(incident.attempt)
     for name, span in spans(story).items():
         yield f"Until the {name}", spoken(span)
 
@@ -176,8 +181,8 @@ def _done(story: Story) -> Iterator[str]:
         agreed = "; ".join(_agreed(story, act["id"]))
         yield f"  - allowed by: {_words(agreed or 'every guardrail')}"
     for entry in _refused(story):
-        said = f"{entry.what} by the guardrail {entry.data.get('guardrail')}: {entry.reason}"
-        yield f"- {entry.at[:19]}Z, attempt {_words(str(entry.data.get('attempt')))}: {_words(said)}"
+        refusal = f"{entry.what} by the guardrail {entry.data.get('guardrail')}: {entry.reason}"
+        yield f"- {entry.at[:19]}Z, attempt {_words(str(entry.data.get('attempt')))}: {_words(refusal)}"
 
 
 def _refused(story: Story) -> list[Entry]:
@@ -185,9 +190,9 @@ def _refused(story: Story) -> list[Entry]:
 
 
 def _agreed(story: Story, act: int) -> list[str]:
-    """The guardrails that let the act pass, with their numbers, as its intent says."""
-    intents = [one for one in story.timeline if one.phase == "intent" and one.data.get("act") == act]
-    return [str(words) for one in intents for words in one.data.get("guardrails", ())]
+    """The guardrails that allowed the act, with their numbers, from its intent."""
+    intents = [entry for entry in story.timeline if entry.phase == "intent" and entry.data.get("act") == act]
+    return [str(words) for entry in intents for words in entry.data.get("guardrails", ())]
 
 
 def _timeline(story: Story) -> Iterator[str]:
@@ -212,11 +217,11 @@ def _alert(alert: Mapping[str, Any]) -> str:
 
 def _message(message: Mapping[str, Any]) -> str:
     when = message["sent_at"] or message["due_at"]
-    whom = f" to {message['person']}" if message["person"] else ""
+    recipient = f" to {message['person']}" if message["person"] else ""
     error = f": {message['last_error']}" if message["last_error"] and message["state"] != "sent" else ""
     what = f"rung {message['rung'] + 1}" if message["kind"] == "rung" else message["kind"]
-    said = f"{what}, {message['state']}{whom}{error}"
-    return f"- {iso(when)[:19]}Z: {_words(said)}"
+    summary = f"{what}, {message['state']}{recipient}{error}"
+    return f"- {iso(when)[:19]}Z: {_words(summary)}"
 
 
 def _evidence(story: Story) -> Iterator[str]:
@@ -237,7 +242,7 @@ _BLOCK = re.compile(r"^(\d{0,9})([-+=:.)])")
 
 
 def _words(text: object) -> str:
-    """Text of anybody's on one line: every sign of Markdown in it stands for itself, and nothing becomes a link."""
+    """Untrusted text on one line: Markdown characters in it stand for themselves, and nothing becomes a link."""
     line = one_line(redact(str(text)))
     if len(line) > _WORDS_LIMIT:
         line = f"{line[:_WORDS_LIMIT]} …"
@@ -246,7 +251,7 @@ def _words(text: object) -> str:
 
 
 def _line(text: str) -> str:
-    """The same where a line begins."""
+    """As `_words`, at the start of a line."""
     return _BLOCK.sub(r"\1\\\2", _words(text))
 
 

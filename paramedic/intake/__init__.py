@@ -1,1 +1,1 @@
-"""Alerts from the inbox: each gets a decision and its consequence."""
+"""Intake: every alert from the inbox gets a decision and its consequence."""

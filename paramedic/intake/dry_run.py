@@ -1,4 +1,4 @@
-"""What would happen about an alert, said without anything happening: which runbook, on what, and what would stop it."""
+"""A dry run: what would be done about an alert, without doing it: which runbook, on which target, and what would stop it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from paramedic.store.acts import Limits
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """One alert and one runbook. `lines` are for people, one fact each; `acts`: its remedies would be tried now."""
+    """The result for one alert and one runbook. `lines` are for people, one fact each; `acts`: its remedies would run now."""
 
     alert: str
     wanted: bool
@@ -25,7 +25,7 @@ class Rehearsal:
 
 
 def of_its_checks(runbook: Runbook, services: Services, at: datetime) -> tuple[Alert, ...]:
-    """The alerts that its own checks would raise: one for each check, target and metric, at the worst level that it has."""
+    """The alerts that the runbook's checks would raise: one for each check, target and metric, at its worst level."""
     return tuple(
         placed.alert(threshold, level, value=bound, began_at=at, ended_at=None)
         for placed in runbook.placed(services)
@@ -35,7 +35,7 @@ def of_its_checks(runbook: Runbook, services: Services, at: datetime) -> tuple[A
 
 
 def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | None) -> Rehearsal:
-    """What the runbook would do about the alert now. `store` is read for what was done before; None: as if nothing was.
+    """What the runbook would do about the alert now. `store` gives what was done before; None means nothing.
 
     Raises StoreUnavailable.
     """
@@ -45,19 +45,19 @@ def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | No
         )
     target = runbook.locate(alert, library.services)
     if isinstance(target, str):
-        told = (f"it is wanted, and {target}", f"a person would get it, by policy {runbook.policy}")
-        return Rehearsal(alert.name, wanted=True, target=None, acts=False, lines=told)
+        lines_for_a_person = (f"it is wanted, and {target}", f"a person would get it, by policy {runbook.policy}")
+        return Rehearsal(alert.name, wanted=True, target=None, acts=False, lines=lines_for_a_person)
     lines = [*_measured(alert), f"it is wanted, and means {target.id}"]
-    chosen = place(alert, library).runbook
-    if chosen is not None and chosen.name != runbook.name:
-        lines.append(f"runbook {chosen.name} wants it too, comes first by its name, and would get it")
+    winner = place(alert, library).runbook
+    if winner is not None and winner.name != runbook.name:
+        lines.append(f"runbook {winner.name} wants it too, comes first by its name, and would get it")
     if store is not None and (live := _live(store, runbook.service, target.id)):
         lines.append(f"it would join {live}, which is open for its service and target; nothing else would begin")
         return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
     evidence = ", ".join(runbook.evidence) or "nothing"
     lines += [
         f"playbook {runbook.playbook} would look whether it is still failing, and take as evidence: {evidence}",
-        f"it would try, in this order, each verified before the next: {', '.join(one.name for one in runbook.remedies)}",
+        f"it would try, in this order, each verified before the next: {', '.join(remedy.name for remedy in runbook.remedies)}",
     ]
     refusal = _foreseen(store, runbook, target.id, alert.severity) if store is not None else _by_mode(runbook)
     lines.append(

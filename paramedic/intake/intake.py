@@ -1,4 +1,4 @@
-"""Works the inbox: every alert gets its decision, and the decision its consequence, in one transaction."""
+"""The intake loop: every alert in the inbox gets a decision, written with its consequence in one transaction."""
 
 import logging
 import threading
@@ -48,37 +48,37 @@ _YIELD_SECONDS, _URGENT_SECONDS = 0.45, 0.05
 
 
 class Wake:
-    """How triage hears that alerts came in."""
+    """The signal that alerts have arrived."""
 
     def __init__(self) -> None:
         self._any, self._critical = threading.Event(), threading.Event()
 
     def set(self, *, critical: bool = False) -> None:
-        """Some came in; `critical` says whether one of them is."""
+        """Signal that alerts arrived; `critical` if one of them is."""
         if critical:
             self._critical.set()
         self._any.set()
 
     def cleared(self) -> bool:
-        """Whether some came in since the last time it was asked."""
+        """Whether alerts arrived since the last call; clears the signal."""
         came = self._any.is_set()
         self._any.clear()
         return came
 
     def wait(self, seconds: float) -> None:
-        """Return when some come in, or after so long."""
+        """Wait until alerts arrive, at most `seconds`."""
         self._any.wait(seconds)
         self._any.clear()
 
     def wait_critical(self, seconds: float) -> bool:
-        """Return when a critical one comes in, or after so long; whether one came."""
+        """Wait until a critical alert arrives, at most `seconds`; whether one did."""
         came = self._critical.wait(seconds)
         self._critical.clear()
         return came
 
 
 class Intake:
-    """The loop that gives every receipt its decision. Several may run on one store: the first to decide wins."""
+    """The loop that decides on every receipt. Several may run on one store: the first to decide wins."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Intake:
         reopen_within: timedelta = timedelta(minutes=30),
         decided: Callable[[], None] = lambda: None,
     ) -> None:
-        """What begins again within `reopen_within` after a playbook ended it well is the same incident.
+        """An alert that fires again within `reopen_within` after a playbook resolved its incident reopens that incident.
 
         `load_library` is asked before each round of decisions, outside their transactions.
 
@@ -101,7 +101,7 @@ class Intake:
         self._size = _MOST
 
     def run(self, stop: threading.Event, wake: Wake, *, poll_seconds: float = 1.0) -> None:
-        """Work until `stop`. A store that does not answer is waited for; nothing is lost meanwhile."""
+        """Run until `stop`. Waits for a store that does not answer; nothing is lost meanwhile."""
         while not stop.is_set():
             try:
                 busy = self.decide_some() > 0
@@ -117,14 +117,14 @@ class Intake:
                 stop.wait(_PAUSE_SECONDS)
 
     def work(self) -> int:
-        """Decide until nothing waits; how many decisions were made. Raises StoreUnavailable."""
+        """Decide until nothing waits; returns the number of decisions. Raises StoreUnavailable."""
         count = 0
         while some := self.decide_some():
             count += some
         return count
 
     def decide_some(self) -> int:
-        """Decide on a part of what waits, the worst of it; how many decisions were made. Raises StoreUnavailable."""
+        """Decide on a part of what waits, the worst first; returns the number of decisions. Raises StoreUnavailable."""
         with self._store.read() as tx:
             if not inbox.any_waiting(tx):
                 return 0
@@ -138,7 +138,7 @@ class Intake:
             return self._decide_one_by_one(library)
 
     def _decide_many(self, library: Library) -> int:
-        """One transaction for many decisions, and not for long: others need the store. All critical ones come first."""
+        """Make many decisions in one short transaction: others need the store. Critical ones come first."""
         opened: list[str] = []
         count, until = 0, time.monotonic() + _LONGEST_SECONDS
         with self._store.record() as tx:
@@ -174,20 +174,20 @@ class Intake:
         return len(waiting)
 
     def _give_up(self, receipt: Receipt, error: Exception) -> None:
-        """No decision could be made: a person makes it."""
+        """Hand an alert on which no decision could be made to a person."""
         log.error("no decision on receipt %s", receipt.id, exc_info=error)
         reason = f"no decision could be made: {type(error).__name__}: {error}"
         with self._store.record() as tx:
             inbox.decided(tx, receipt, verdict="given up", reason=reason, incident=None, look_again_at=None)
-            messages.queue_trouble(
+            messages.queue_internal_alert(
                 tx,
-                subject=f"No decision on the alert {receipt.said.get('name')}",
+                subject=f"No decision on the alert {receipt.fields.get('name')}",
                 body=f"{reason}\n\nIt opened no incident: look at it (`paramedic alert list`, receipt {receipt.id}).",
                 same_within_minutes=10,
             )
 
     def _read_library(self) -> Library:
-        """The library as it is now. One that cannot be used keeps no alert from a person: nobody's runbook wants it."""
+        """The current library. If it cannot be used, no runbook matches and every alert goes to a person."""
         try:
             return self._load_library()
         except BadDocument as error:
@@ -195,7 +195,7 @@ class Intake:
             return Library.unusable(error.problems)
 
     def _decide(self, tx: Tx, receipt: Receipt, library: Library) -> str | None:
-        """The target where an incident opened. `receipt` still waits, as this transaction sees it."""
+        """Decide on a receipt that still waits; returns the target where an incident opened, if one did."""
         alert = triage.bounded(receipt.alert, receipt.received_at)
         at, live = routing.placed(tx, alert, library)
         known = self._known(tx, alert, at, live)
@@ -212,7 +212,7 @@ class Intake:
             number = lifecycle.reopen(tx, known.cured[0], alert, reason=decision.reason).number
         elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
             joining.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
-        if decision.news and known.last != LastWord(alert.status, alert.effective_at):
+        if decision.is_last_word and known.last != LastWord(alert.status, alert.effective_at):
             fingerprints.remember(tx, alert, heard_at=receipt.received_at)
         inbox.decided(
             tx, receipt, verdict=decision.verdict, reason=decision.reason, incident=number, look_again_at=hold
@@ -220,7 +220,7 @@ class Intake:
         return at.target if decision.verdict in (Verdict.OPEN, Verdict.REOPEN) else None
 
     def _known(self, tx: Tx, alert: Alert, at: Place, live: Incident | None) -> Known:
-        """What `triage.decide` needs; where an incident is live, how it was before plays no part and is not looked up."""
+        """The input of `triage.decide`; earlier incidents are not looked up where one is live."""
         known = Known(
             now=tx.now,
             live=(live.number, live.state) if live else None,

@@ -1,4 +1,4 @@
-"""Where an alert belongs: which runbook works on it, on which listed target, and the incident that goes on there."""
+"""Routing: the runbook and listed target for an alert, and the open incident that it belongs to."""
 
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ CROWD = 20
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an alert belongs: its service and canonical target, and the runbook that works there, if one does."""
+    """Where an alert belongs: its service, its canonical target, and the runbook, if one matches."""
 
     service: str
     target: str
@@ -27,9 +27,9 @@ class Place:
 
 
 def place(alert: Alert, library: Library) -> Place:
-    """The first runbook, by name, that wants the alert and finds a listed target for it; else nobody's, and why."""
+    """The first runbook, by name, that matches the alert and locates a listed target; else none, with the reason."""
     reasons = []
-    for runbook in sorted(library.runbooks.values(), key=lambda one: one.name):
+    for runbook in sorted(library.runbooks.values(), key=lambda runbook: runbook.name):
         if not runbook.wants(alert):
             continue
         target = runbook.locate(alert, library.services)
@@ -39,16 +39,16 @@ def place(alert: Alert, library: Library) -> Place:
     why = "; ".join(
         [
             *(reasons or ["no runbook wants it"]),
-            *(f"not asked, because it cannot be used: {one!s:.300}" for one in library.problems[:3]),
+            *(f"not asked, because it cannot be used: {problem!s:.300}" for problem in library.problems[:3]),
         ]
     )
     return Place(alert_object.service_of(alert), f"{UNLISTED}{alert_object.place_of(alert)}", None, why)
 
 
 def placed(tx: Tx, alert: Alert, library: Library) -> tuple[Place, Incident | None]:
-    """Where the alert belongs, and the incident that goes on there.
+    """Where the alert belongs, and the open incident there.
 
-    What nobody lists stays in the incident that it is part of. Of one that fires for very many objects the rest is one.
+    An alert of an unlisted target stays in its incident. One that fires for very many objects shares one incident.
     """
     at = place(alert, library)
     live = incidents.live(tx, at.service, at.target)

@@ -1,4 +1,4 @@
-"""What to do with an alert, given what is known now. Pure: the same question gets the same answer, with its reason."""
+"""Triage: the verdict on one alert, from what is known. Pure and deterministic; every verdict has a reason."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ LATE = timedelta(minutes=5)
 
 
 class Verdict(StrEnum):
-    """What becomes of the alert."""
+    """The possible verdicts on an alert."""
 
     OPEN = "open"
     JOIN = "join"
@@ -34,17 +34,17 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict and why, in words; `until` is set for HOLD alone. What is no `news` is not kept as the last word."""
+    """A verdict and its reason; `until` is set for HOLD alone. `is_last_word`: the alert is recorded as the last word."""
 
     verdict: Verdict
     reason: str
     until: datetime | None = None
-    news: bool = True
+    is_last_word: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known at the moment of the decision."""
+    """The facts that a decision is based on."""
 
     now: datetime
     live: tuple[int, State] | None = None  # the unresolved incident of this service and target
@@ -59,16 +59,16 @@ class Known:
 
 
 def bounded(alert: Alert, received_at: datetime) -> Alert:
-    """The alert with an end that lies no more than CLOCK_SKEW after its receipt."""
+    """The alert, with its end at most CLOCK_SKEW after its receipt."""
     latest = received_at + CLOCK_SKEW
     return alert if alert.ends_at is None or alert.ends_at <= latest else replace(alert, ends_at=latest)
 
 
 def begun_again(alert: Alert, last: LastWord | None, received_at: datetime) -> Alert:
-    """The alert; where it fires long after the word that it is over, and still has its old start, as one that begins now.
+    """The alert; one that fires long after it was reported over, still with its old start, counts as starting now.
 
-    Alertmanager resolves what Prometheus does not repeat in time. Where the two had only lost each other, the alert comes
-    back as it was. A late word of before the end comes within LATE.
+    Alertmanager resolves what Prometheus does not repeat in time. After a mere network partition the alert comes
+    back unchanged. A delayed report from before the end arrives within LATE.
     """
     if last is None or last.heard_at is None or alert.status is Status.RESOLVED or is_newer(alert, last):
         return alert
@@ -79,9 +79,9 @@ def begun_again(alert: Alert, last: LastWord | None, received_at: datetime) -> A
 
 
 def is_newer(alert: Alert, last: LastWord | None) -> bool:
-    """Whether the alert is the last word under its fingerprint, in whatever order the words arrive.
+    """Whether the alert is the newest report under its fingerprint, in whatever order reports arrive.
 
-    What began after the last known end is live; what began at or before it is over. Several Prometheus servers behind
+    An alert that began after the last known end is live, one that began at or before it is over. Several servers behind
     one Alertmanager give one alert several starts, and its end counts for all of them that lie before it.
     """
     if last is None or alert.effective_at != last.at:
@@ -90,7 +90,7 @@ def is_newer(alert: Alert, last: LastWord | None) -> bool:
 
 
 def decide(alert: Alert, known: Known) -> Decision:
-    """The verdict on one alert. Order is by what the alert says, not by arrival. How it had to be read is in the reason."""
+    """The verdict on one alert. Order is by the alert's own times, not by arrival. Notes on how it was read join the reason."""
     decision = _decide(alert, known)
     if not alert.notes:
         return decision
@@ -99,45 +99,56 @@ def decide(alert: Alert, known: Known) -> Decision:
 
 def _decide(alert: Alert, known: Known) -> Decision:
     if MARK in alert.labels:
-        return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", news=False)
+        return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", is_last_word=False)
     last = known.last
     newer = is_newer(alert, last)
     if alert.status is Status.RESOLVED:
         if last is not None and last.status is Status.FIRING and not newer:
             return Decision(
-                Verdict.DROP, f"what was over at {iso(alert.effective_at)} began again at {iso(last.at)}", news=False
+                Verdict.DROP,
+                f"what was over at {iso(alert.effective_at)} began again at {iso(last.at)}",
+                is_last_word=False,
             )
         if known.live is None:
-            return Decision(Verdict.DROP, "its sender says it is over, and no incident is open for it", news=newer)
+            return Decision(
+                Verdict.DROP, "its sender says it is over, and no incident is open for it", is_last_word=newer
+            )
         number, state = known.live
         return Decision(
             Verdict.MARK_RESOLVED,
             f"its sender says it is over; {name(number)} is {state} and ends by its own verification or its person",
-            news=newer,
+            is_last_word=newer,
         )
     if last is not None and last.status is Status.RESOLVED and not newer:
         return Decision(
-            Verdict.DROP, f"it began before {iso(last.at)}, when its sender says that it was over", news=False
+            Verdict.DROP, f"it began before {iso(last.at)}, when its sender says that it was over", is_last_word=False
         )
-    return _of_firing(alert, known, news=newer)
+    return _of_firing(alert, known, is_last_word=newer)
 
 
-def _of_firing(alert: Alert, known: Known, *, news: bool) -> Decision:
+def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
     # What fires with an earlier start than its sender named before goes on firing: Alertmanager merges the alerts of
     # two Prometheus servers to the earliest start of both.
     if known.live is not None:
         number, state = known.live
-        return Decision(Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}", news=news)
+        return Decision(
+            Verdict.JOIN, f"the same service and target as {name(number)}, which is {state}", is_last_word=is_last_word
+        )
     if known.window is not None:
-        return Decision(Verdict.HOLD, f"{known.window.words}; looked at again then", known.window.ends_at, news=news)
+        return Decision(
+            Verdict.HOLD, f"{known.window.words}; looked at again then", known.window.ends_at, is_last_word=is_last_word
+        )
     if known.well_at is not None and alert.starts_at <= known.well_at:
         until = known.well_at + known.settle
         well = f"the target was verified well at {iso(known.well_at)}"
         if known.now < until:
             return Decision(
-                Verdict.HOLD, f"it began before {well}; looked at again when that settled", until, news=news
+                Verdict.HOLD,
+                f"it began before {well}; looked at again when that settled",
+                until,
+                is_last_word=is_last_word,
             )
-        return Decision(Verdict.OPEN, f"it still fires, though {well}", news=news)
+        return Decision(Verdict.OPEN, f"it still fires, though {well}", is_last_word=is_last_word)
     if (
         known.cured is not None
         and known.cured[1] < alert.starts_at
@@ -146,5 +157,7 @@ def _of_firing(alert: Alert, known: Known, *, news: bool) -> Decision:
         number, at = known.cured
         ended = f"{name(number)} ended well at {iso(at)}"
         later = spoken(alert.starts_at - at)
-        return Decision(Verdict.REOPEN, f"{ended} and it began again {later} later: that did not last", news=news)
-    return Decision(Verdict.OPEN, "nothing is open for its service and target", news=news)
+        return Decision(
+            Verdict.REOPEN, f"{ended} and it began again {later} later: that did not last", is_last_word=is_last_word
+        )
+    return Decision(Verdict.OPEN, "nothing is open for its service and target", is_last_word=is_last_word)

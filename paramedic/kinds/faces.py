@@ -280,7 +280,9 @@ _Part = tuple[str, Callable[[object], bool]]
 def _tuple_of(kind: type, words: str, *, least: int = 1) -> _Part:
     return (
         words,
-        lambda found: isinstance(found, tuple) and len(found) >= least and all(isinstance(one, kind) for one in found),
+        lambda found: (
+            isinstance(found, tuple) and len(found) >= least and all(isinstance(item, kind) for item in found)
+        ),
     )
 
 

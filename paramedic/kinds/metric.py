@@ -64,7 +64,7 @@ class Metric:
         name = self.of(unit)
         if not self.share and self.percentile is None:
             return window[-1].get(name) if window else None
-        values = [one[name] for one in window if name in one]
+        values = [sample[name] for sample in window if name in sample]
         if not values:
             return None
         return 100 * sum(values) / len(values) if self.percentile is None else percentile(values, self.percentile)

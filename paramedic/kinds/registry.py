@@ -101,15 +101,17 @@ class Registry:
             for name, found in sorted(self._all(room).items()):
                 loaded = self._load(room, name)
                 faults += [loaded] if isinstance(loaded, Broken) else []
-                faults += [Broken(room, name, one.where, f"{found[0].where} has this name") for one in found[1:]]
+                faults += [
+                    Broken(room, name, duplicate.where, f"{found[0].where} has this name") for duplicate in found[1:]
+                ]
         return tuple(faults)
 
     def _all(self, room: Room) -> Mapping[str, list[_Found]]:
         with self._lock:
             if room not in self._found:
                 found: dict[str, list[_Found]] = {}
-                for name, one in (*_shipped(room), *self._own(room), *_installed(room)):
-                    found.setdefault(name, []).append(one)
+                for name, module in (*_shipped(room), *self._own(room), *_installed(room)):
+                    found.setdefault(name, []).append(module)
                 self._found[room] = found
             return self._found[room]
 

@@ -18,7 +18,7 @@ def probes() -> str:
 
 
 def _probe(probe: ProbeKind) -> str:
-    words = ", ".join(f"`{one}`" for one in probe.CHECK)
+    words = ", ".join(f"`{word}`" for word in probe.CHECK)
     of_window = any(metric.share or metric.percentile is not None for metric in probe.METRICS)
     metrics = ", ".join(f"`{metric.name}`" for metric in probe.METRICS) + (
         ", over the last `window`" if of_window else ""

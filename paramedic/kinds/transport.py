@@ -23,11 +23,11 @@ class Ended:
 
 
 class OutOfTime(Exception):
-    """The program was still running at its deadline, and its process group was ended; `said` is the end of its words."""
+    """The program was still running at its deadline, and its process group was ended; `output` is the end of its output."""
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, output: str) -> None:
         super().__init__("out of time")
-        self.said = said
+        self.output = output
 
 
 class Command(Protocol):

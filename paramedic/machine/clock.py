@@ -1,4 +1,4 @@
-"""Time: the wall's, and a clock that goes on while the machine sleeps."""
+"""Clocks: wall-clock time, and a monotonic clock that continues while the machine is suspended."""
 
 import functools
 import time
@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 def utc_now() -> datetime:
-    """The wall clock, in UTC, aware."""
+    """Now by the wall clock: aware, in UTC."""
     return datetime.now(UTC)
 
 
 def boottime() -> float:
-    """Seconds on a clock that never jumps and goes on in suspend (CLOCK_BOOTTIME; the monotonic clock elsewhere)."""
+    """Seconds on a clock that never jumps and continues in suspend (CLOCK_BOOTTIME; the monotonic clock elsewhere)."""
     return time.clock_gettime(_STEADY)
 
 
 @functools.cache
 def boot() -> str:
-    """Which start of the machine `boottime` counts from; where it has no name, one of this process's own."""
+    """The id of the boot that `boottime` counts from; where the system gives none, an id of this process."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -30,7 +30,7 @@ _STEADY: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def iso(moment: datetime) -> str:
-    """`2026-01-31T09:30:00.250000Z`: one spelling for the trail, the CLI and the API."""
+    """The moment as `2026-01-31T09:30:00.250000Z`: one spelling for the trail, the CLI and the API."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -46,7 +46,7 @@ def from_iso(text: str) -> datetime:
 
 
 def spoken(span: timedelta) -> str:
-    """A duration as people write it: `250ms`, `3s`, `1m 30s`, `2h`."""
+    """A duration as people write it: `250ms`, `3s`, `1m 30s`, `2h`; empty for zero."""
     if span < timedelta(0):
         return f"-{spoken(-span)}"
     seconds = span.total_seconds()

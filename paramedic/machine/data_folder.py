@@ -1,4 +1,4 @@
-"""The data folder: this user's alone, whatever the umask, and nothing in it that somebody else has put there."""
+"""The data folder: private to this user, whatever the umask, with nothing in it that another user could have put there."""
 
 import contextlib
 import os
@@ -38,41 +38,41 @@ _OURS = (
 
 
 class BadDataFolder(PermanentError):
-    """The data folder, or something in it, may be another user's; one line a problem, with the command that mends it."""
+    """The data folder, or something in it, may be another user's; one line per problem, with the command that fixes it."""
 
 
 @dataclass(slots=True)
 class Inspection:
-    """What was found: `problems` that need a person, and what only has to be closed to others."""
+    """The result of an inspection: `problems` that need a person, and paths that only have to be closed to others."""
 
     problems: list[str] = field(default_factory=list)
     too_open: list[Path] = field(default_factory=list)
 
 
 def prepare(folder: Path) -> list[str]:
-    """Make the folder, or take the one that is there once nobody else can reach it; says what had to be closed.
+    """Create the folder, or close the existing one to others; returns what had to be closed.
 
     Raises BadDataFolder, and OSError where it cannot be made or read.
     """
     if not os.path.lexists(folder):
         make(folder)
-    said = protect(folder)
+    closed = protect(folder)
     logs = folder / LOGS
     if not logs.exists():
         with contextlib.suppress(FileExistsError):
             logs.mkdir(mode=0o700)
-    return said
+    return closed
 
 
 def is_one(folder: Path) -> bool:
-    """Whether Paramedic has kept something in the folder."""
+    """Whether the folder is a data folder of Paramedic's."""
     return any(os.path.lexists(folder / name) for name in _OURS)
 
 
 def make(folder: Path) -> None:
-    """A folder of this user's alone, and the folders above that are missing, which others may not write in.
+    """Create a folder that is private to this user, and its missing parents, which others may not write in.
 
-    One that is there stays as it is. Raises OSError.
+    An existing one stays as it is. Raises OSError.
     """
     for above in reversed(folder.absolute().parents):
         if not above.exists():
@@ -83,7 +83,7 @@ def make(folder: Path) -> None:
 
 
 def protect(folder: Path) -> list[str]:
-    """See that an existing folder is this user's alone, and close what is merely too open; says what that was.
+    """Make sure that an existing folder is private to this user: closes what is merely too open, and returns what that was.
 
     Raises BadDataFolder where others may have written in it, and OSError where it cannot be read.
     """
@@ -100,12 +100,12 @@ def protect(folder: Path) -> list[str]:
 
 
 def inspect(folder: Path) -> Inspection:
-    """Look, and change nothing. Raises OSError where there is no such folder, or it cannot be read."""
+    """Inspect the folder without changing anything. Raises OSError where it does not exist or cannot be read."""
     found = Inspection()
-    for one in dict.fromkeys((folder, folder.resolve(strict=True))):
-        link = one.lstat()
+    for path in dict.fromkeys((folder, folder.resolve(strict=True))):
+        link = path.lstat()
         if foreign(link):
-            found.problems.append(_belongs(one, link))
+            found.problems.append(_belongs(path, link))
             return found
     there = folder.stat()
     if not stat.S_ISDIR(there.st_mode):
@@ -150,7 +150,7 @@ def _judge(path: Path, entry: os.stat_result, folder: Path, found: Inspection, *
 
 
 def _entries(folder: Path, *, whole: bool) -> Iterator[tuple[Path, os.stat_result]]:
-    """What is in it, and in the folders directly below; all the way down where others could reach it."""
+    """The paths in it and in the folders directly below; all the way down where others could reach them."""
     below = [folder]
     while below:
         inside = below.pop()

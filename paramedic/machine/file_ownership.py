@@ -1,4 +1,4 @@
-"""Which files can be trusted: those that only their owner, this user or root, can change."""
+"""Which files can be trusted: those that only this user or root can change."""
 
 import contextlib
 import grp
@@ -10,39 +10,39 @@ from pathlib import Path
 
 
 def user(uid: int) -> str:
-    """The user's name, or its number where it has none."""
+    """The user's name, or the number of one without a name."""
     with contextlib.suppress(KeyError):
         return pwd.getpwuid(uid).pw_name
     return f"user {uid}"
 
 
 def foreign(found: os.stat_result) -> bool:
-    """Whether it belongs to somebody else than this user and root."""
+    """Whether it belongs to a user other than this one and root."""
     return found.st_uid not in (0, os.geteuid())
 
 
 def writable_by_others(found: os.stat_result) -> bool:
-    """Whether its mode lets another user write. A group whose only member is the owner is nobody else."""
+    """Whether its mode lets another user write. A group whose only member is the owner does not count."""
     if found.st_mode & stat.S_IWOTH:
         return True
     return bool(found.st_mode & stat.S_IWGRP) and not _of_one(found.st_gid, found.st_uid)
 
 
 def complaint(path: Path) -> str | None:
-    """Why code or settings at this path cannot be trusted, with the command that mends it; None where they can.
+    """Why code or settings at this path cannot be trusted, with the command that fixes it; None where they can.
 
     The file or folder, the symlink if it is one, and the folder that holds it all count: whoever may write in that folder
     may put another file in its place, unless the folder is sticky as /tmp is. Raises OSError where there is nothing.
     """
-    for one in dict.fromkeys((path, path.resolve())):
-        said = _complaint(one, one.lstat())
-        if said is not None:
-            return said
+    for candidate in dict.fromkeys((path, path.resolve())):
+        problem = _complaint(candidate, candidate.lstat())
+        if problem is not None:
+            return problem
     return None
 
 
 def complaints(paths: Iterable[Path]) -> list[str]:
-    """What `complaint` says of each, once; one that is gone is no complaint."""
+    """Each distinct `complaint` about the paths; a missing path is skipped."""
     found = []
     for path in paths:
         with contextlib.suppress(OSError):

@@ -7,14 +7,14 @@ from enum import IntEnum
 
 
 class Kind(IntEnum):
-    """What a transaction may do; a higher one keeps more others waiting."""
+    """What a transaction may do; a higher kind blocks more others."""
 
     READ = 1  # a snapshot: writers go on
     WRITE = 2  # holds the one writer lock of SQLite, or row locks of PostgreSQL
 
 
 class InsideTransaction(RuntimeError):
-    """Code of ours touched a target, a disk or the network while it held a transaction. A bug, never a state of the world."""
+    """Our own code touched a target, a disk or the network while it held a transaction: always a bug."""
 
 
 class _Open(threading.local):
@@ -36,12 +36,12 @@ def entered(kind: Kind) -> Iterator[None]:
 
 
 def strongest() -> Kind | None:
-    """The strongest transaction that this thread holds now; None outside of any."""
+    """The strongest transaction that this thread holds now; None outside of one."""
     return max(_open.kinds, default=None)
 
 
 def must_be_closed(touching: str) -> None:
-    """To be called before something outside the store is touched: what hangs there would hold the transaction open.
+    """Call before touching anything outside the store: what hangs there would hold the transaction open.
 
     Raises InsideTransaction, naming what was about to be touched.
     """

@@ -1,4 +1,4 @@
-"""No process outlives the one that started it: a SIGKILL of any parent ends its children, and theirs."""
+"""Parent death: no process outlives the one that started it; a SIGKILL of any parent ends its children, and theirs."""
 
 import ctypes
 import os
@@ -43,7 +43,7 @@ def _watch(parent: int) -> None:
 
 
 def command(argv: Sequence[str]) -> list[str]:
-    """The same program, dying with this process, which must be the one that starts it.
+    """The command line that runs the program so that it dies with this process, which must be the one to start it.
 
     On Linux the kernel keeps the promise across exec, though not for a program that changes its user (setuid, file
     capabilities). Elsewhere exec ends the thread that looks: there only our own processes hang on the lifeline.
@@ -52,7 +52,7 @@ def command(argv: Sequence[str]) -> list[str]:
 
 
 def module(name: str, *arguments: str) -> list[str]:
-    """How a module of ours is run: what lies in the folder that somebody starts us in is never imported (`-P`)."""
+    """The command line of one of our modules: nothing in the current folder is imported (`-P`)."""
     return [sys.executable, "-Pm", name, *arguments]
 
 

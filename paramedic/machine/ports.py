@@ -14,11 +14,11 @@ from paramedic.machine import parent_death
 
 
 class PortTaken(PermanentError):
-    """The port cannot be had; the message says for whom, who has it where that can be seen, and which setting names it."""
+    """The port is not available; the message says what needs it, what holds it where that can be seen, and its setting."""
 
 
 class Held:
-    """A port of ours: while nobody of ours listens on it, no other user of the machine can.
+    """A reserved port: while none of our processes listens on it, no other user of the machine can.
 
     Senders and our own processes show their token or login to whoever listens there. A socket that is bound and does not
     listen keeps the port; one of the same user with SO_REUSEPORT is let in (man 7 socket). Linux alone keeps users apart so.
@@ -29,15 +29,15 @@ class Held:
         self._keepers = keepers
 
     def release(self) -> None:
-        """Give the port back."""
+        """Release the reservation."""
         for keeper in self._keepers:
             keeper.close()
 
 
 def demand(host: str, port: int, *, who: str, setting: str) -> Held:
-    """The port, which nobody has now; where it is 0, any that is free. Raises PortTaken.
+    """Reserve the port, which must be free; for 0, any free one. Raises PortTaken.
 
-    Never another than the one that was asked for: senders, links and operators go by it, and would meet a stranger.
+    Never a port other than the requested one: senders, links and operators use it, and would reach a stranger.
     """
     try:
         found = _bound(host, port)
@@ -48,15 +48,15 @@ def demand(host: str, port: int, *, who: str, setting: str) -> Held:
         ) from error
     except OSError as error:
         holder = holding(port) if error.errno == errno.EADDRINUSE else None
-        taken = f", {holder} has it" if holder else ""
+        holder_words = f", {holder} has it" if holder else ""
         raise PortTaken(
-            f"{who} cannot have port {port} on {host} ({error.strerror}{taken}); nothing was started. End what has it, or "
+            f"{who} cannot have port {port} on {host} ({error.strerror}{holder_words}); nothing was started. End what has it, or "
             f"choose another port: {setting}"
         ) from error
 
 
 def available(host: str, port: int) -> int:
-    """The port where it is free, else any other that is: for a demo, to which nobody sends."""
+    """The port if it is free, else any free one: for a demo, to which nobody sends."""
     try:
         return _bound(host, port)
     except OSError:
@@ -64,23 +64,30 @@ def available(host: str, port: int) -> int:
 
 
 def holding(port: int) -> str | None:
-    """Who listens on the port, in words; None where the system does not say."""
+    """What listens on the port, in words; None where the system does not say."""
     with contextlib.suppress(psutil.Error, OSError):
-        for one in psutil.net_connections("tcp"):
-            if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr[1] == port and one.pid is not None:
-                process = psutil.Process(one.pid)
+        for connection in psutil.net_connections("tcp"):
+            if (
+                connection.status == psutil.CONN_LISTEN
+                and connection.laddr
+                and connection.laddr[1] == port
+                and connection.pid is not None
+            ):
+                process = psutil.Process(connection.pid)
                 whose = "" if process.uids().real == os.getuid() else f" of {process.username()}"
-                return f"{process.name()} (process {one.pid}{whose})"
+                return f"{process.name()} (process {connection.pid}{whose})"
     return None
 
 
 def listening_sockets(host: str, port: int) -> list[socket.socket]:
-    """What a server listens on: the port at each address of the host. Under `up`, which keeps it, beside the keeper.
+    """The sockets that a server listens on: the port at each address of the host. Under `up`, beside its reservation.
 
-    Raises OSError where it cannot be had.
+    Raises OSError where they cannot be bound.
     """
-    kept = parent_death.VARIABLE in os.environ and sys.platform == "linux"
-    return [_socket(family, address, reuse_address=True, reuse_port=kept) for family, address in _addresses(host, port)]
+    reserved = parent_death.VARIABLE in os.environ and sys.platform == "linux"
+    return [
+        _socket(family, address, reuse_address=True, reuse_port=reserved) for family, address in _addresses(host, port)
+    ]
 
 
 def _bound(host: str, port: int) -> int:
@@ -93,17 +100,17 @@ def _bound(host: str, port: int) -> int:
 def _keepers(host: str, port: int) -> list[socket.socket]:
     if sys.platform != "linux":
         return []
-    kept = []
+    sockets = []
     for family, address in _addresses(host, port):
         try:
-            kept.append(_socket(family, address, reuse_address=False, reuse_port=True))
+            sockets.append(_socket(family, address, reuse_address=False, reuse_port=True))
         except OSError:  # connections of another server's end there still: nobody is kept out, for a minute at most
-            kept.append(_socket(family, address, reuse_address=True, reuse_port=True))
-    return kept
+            sockets.append(_socket(family, address, reuse_address=True, reuse_port=True))
+    return sockets
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
-    """Each address that the host has, with its family; the first one counts where one alone is asked for."""
+    """Each address of the host, with its family; the first one where a single one is asked for."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 

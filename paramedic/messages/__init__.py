@@ -1,1 +1,1 @@
-"""What people are told: the texts and their signed links."""
+"""Messages to people: their texts and signed links."""

@@ -1,4 +1,4 @@
-"""What a message says: subject and text, composed from what is known. Pure; everything from outside is made visible."""
+"""Composes the subject and text of each kind of message. Pure; text from outside is escaped."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from paramedic.incidents.incident import Incident, name
 from paramedic.kinds.message import Link, Message
 from paramedic.machine.clock import iso, spoken
 from paramedic.oncall.rotation import Person
-from paramedic.remediation.approval import Approval, life
+from paramedic.remediation.approval import Approval, describe_instance
 from paramedic.text.markdown import part_of
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line, visible
@@ -27,7 +27,7 @@ _BODY_LIMIT = 8_000  # characters of a checklist, of a word about ourselves
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What an incident's alerts say at the moment when somebody is told of it."""
+    """The state of an incident's alerts at the moment when a message about it is composed."""
 
     firing: int = 0  # how many of them fire
     of: int = 0
@@ -36,7 +36,7 @@ class Condition:
 
     @property
     def words(self) -> str:
-        """In a sentence; nothing where there is no alert."""
+        """The condition as a sentence; empty without alerts."""
         if self.ended_at is not None:
             which = "its alert has" if self.of == 1 else f"all {self.of} alerts have"
             return f"Now: {which} ended, at {iso(self.ended_at)}, by its sender's word."
@@ -46,7 +46,7 @@ class Condition:
         return ""
 
 
-#: Nothing is known of its alerts.
+#: Nothing is known about its alerts.
 UNKNOWN = Condition()
 
 
@@ -63,10 +63,10 @@ def page(
     now: datetime,
     condition: Condition = UNKNOWN,
 ) -> Message:
-    """It is yours: what is wrong, why, what to do, what was done and seen, and the link that stops the climbing.
+    """A page: what is wrong, why it is this person's, what to do, what was done and seen, and the link that stops the escalation.
 
-    `open_acts` are acts without an outcome, in words, each with the number of its incident. Our own words stand at the
-    margin; what came from outside is on one line, or indented. `lasts` is how long an acknowledgement stops the climbing.
+    `open_acts` are acts without an outcome, in words, each with the number of its incident. Our own text starts at the
+    margin; text from outside is on one line, or indented. `lasts` is how long an acknowledgement stops the escalation.
     """
     over = condition.ended_at is not None
     wrong = f"{short(incident.title)} on {short(incident.target)}"
@@ -98,8 +98,10 @@ def page(
     return _message("page", incident, subject, parts, take_links(incident.id, link))
 
 
-def news(incident: Incident, *, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN) -> Message:
-    """It is over, and this is how."""
+def resolution(
+    incident: Incident, *, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN
+) -> Message:
+    """A resolution: the incident is over, and how it ended."""
     parts = [
         f"{short(incident.title)} on {short(incident.target)}: {ending(incident)}. {short(incident.because or '')}",
         *_now(condition),
@@ -118,7 +120,7 @@ def update(
     now: datetime,
     condition: Condition = UNKNOWN,
 ) -> Message:
-    """Something changed about an incident that goes on: for whoever holds it."""
+    """An update for whoever holds the incident: something changed, and it continues."""
     parts = [
         f"{short(incident.title)} on {short(incident.target)} ({incident.severity}): {short(subject)}.",
         *([_data(body, first=_BODY_LIMIT)] if body else []),
@@ -140,14 +142,14 @@ def approval(
     now: datetime,
     condition: Condition = UNKNOWN,
 ) -> Message:
-    """May it be done? Which change, in which life of which target, until when, and the ways to answer."""
+    """A question: may this change be made? To which instance of which target, until when, and how to answer."""
     by_hand = f"paramedic incident approve {incident.id} --by {person.id}"
     ways = [by_hand, f"{by_hand} --deny"]
     if link:
         ways = [link, f"Your code there: {code}", f"or: {ways[0]}", f"or: {ways[1]}"]
     parts = [
         f"Paramedic asks you before it does this: {short(asked.remedy)}",
-        f"On {short(asked.target)} ({short(life(asked.identity))}),\nuntil {iso(asked.expires_at)}.",
+        f"On {short(asked.target)} ({short(describe_instance(asked.identity))}),\nuntil {iso(asked.expires_at)}.",
         f"For {incident.id}: {short(incident.title)} ({incident.severity}), since {iso(incident.opened_at)}.",
         *_now(condition),
         "Without an approval nothing is done, and the incident goes to a person.",
@@ -159,10 +161,10 @@ def approval(
     return _message("approval", incident, subject, parts, answer_links(incident.id, link, code))
 
 
-def notice(
+def channel_update(
     incident: Incident, *, happened: str, timeline: Sequence[Entry], now: datetime, condition: Condition = UNKNOWN
 ) -> Message:
-    """For a channel that listens: what happened, and that it is not asked to do anything."""
+    """A message for a channel that follows the incident: what happened, without a request to act."""
     parts = [
         f"{short(incident.title)} on {short(incident.target)} ({incident.severity}): {short(happened)}.",
         *([short(incident.because)] if incident.because and happened != "opened" else []),
@@ -174,7 +176,7 @@ def notice(
 
 
 def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Message:
-    """All that can be said of an incident whose message could not be composed."""
+    """The minimal page about an incident whose message could not be composed."""
     parts = [
         f"{name(number)} needs a look. Its message could not be composed: {short(because)}",
         f"What is known: paramedic incident show {name(number)}",
@@ -185,15 +187,15 @@ def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: s
     return compose("page", f"[{name(number)}] needs a look", parts, incident=name(number), links=links)
 
 
-def trouble(subject: str, body: str, *, now: datetime) -> Message:
-    """About Paramedic itself."""
+def internal_alert(subject: str, body: str, *, now: datetime) -> Message:
+    """An alert about Paramedic itself."""
     words = visible(redact(body))[:_BODY_LIMIT]
     parts = [words, f"Sent {iso(now)} by Paramedic, about itself."]
     return compose("trouble", f"[Paramedic] {short(subject)}", parts)
 
 
 def test(person: Person, *, by: str, now: datetime) -> Message:
-    """A page in all but its meaning."""
+    """A test message that travels like a page."""
     words = (
         f"This is a test, for {short(person.name)}, sent by {short(by)}. Nothing is wrong, and nothing is to be done."
     )
@@ -201,12 +203,12 @@ def test(person: Person, *, by: str, now: datetime) -> Message:
 
 
 def mitigation_of(runbook: str) -> str:
-    """The checklist under a runbook's heading Mitigation, or nothing."""
+    """The checklist under a runbook's heading Mitigation; empty without one."""
     return part_of(runbook, "Mitigation")
 
 
 def mitigations(runbook: str, others: Mapping[str, tuple[str, Sequence[str]]]) -> str:
-    """The checklist of the incident's runbook, then of each other that wants one of its alerts (its text, their names)."""
+    """The checklist of the incident's runbook, then of each other runbook that matches one of its alerts (text, alert names)."""
     parts = [mitigation_of(runbook)]
     for called, (text, alerts) in others.items():
         wanted = f"{', '.join(alerts)} joined it, which runbook {called} wants. What that says:"
@@ -234,7 +236,7 @@ def ending(incident: Incident) -> str:
 
 
 def _taken_before(incident: Incident, person: Person, now: datetime) -> list[str]:
-    """That somebody had it, for who is told again, and for who is told after them."""
+    """The line saying who had acknowledged the incident before, and for how long; for that person and for the next one."""
     if incident.acknowledged_by is None or incident.acknowledged_at is None:
         return []
     who = "You have" if incident.acknowledged_by == person.id else f"{short(incident.acknowledged_by)} has"
@@ -260,16 +262,16 @@ def _done(timeline: Sequence[Entry]) -> str:
 
 
 def short(text: str) -> str:
-    """What came from outside, on one line and bounded.
+    """Text from outside, on one line, redacted and cut to a bounded length.
 
-    Secrets go before anything is cut: half a secret is known to nobody as one.
+    Secrets are removed before the text is cut: half a secret is no longer recognized.
     """
     words = one_line(redact(text[:65_536])[: 4 * _WORDS_LIMIT])
     return words if len(words) <= _WORDS_LIMIT else f"{words[:_WORDS_LIMIT]} …"
 
 
 def _data(body: str, *, first: int | None = None, last: int | None = None) -> str:
-    """Bounded and indented: no line of it can pass for one of ours."""
+    """The body, bounded and indented: no line of it can pass for one of ours."""
     words = visible(redact(body))
     if first is not None and len(words) > first:
         words = f"{words[:first]}\n… {len(words) - first} characters after this are left out"
@@ -279,12 +281,12 @@ def _data(body: str, *, first: int | None = None, last: int | None = None) -> st
 
 
 def take_links(incident: str, url: str) -> tuple[Link, ...]:
-    """The link that acknowledges the incident, if there is one."""
+    """The link that acknowledges the incident; none without a URL."""
     return (Link("take it", url, incident=incident),) if url else ()
 
 
 def answer_links(incident: str, url: str, code: str) -> tuple[Link, ...]:
-    """The link that answers a question about the incident, if there is one."""
+    """The link that answers a question about the incident; none without a URL."""
     return (Link("answer it", url, code, incident),) if url else ()
 
 
@@ -297,5 +299,5 @@ def _message(
 
 
 def compose(kind: str, subject: str, parts: Sequence[str], **about: Any) -> Message:
-    """A message of these parts; all that came from outside is visible and bounded already."""
+    """A message of these parts; text from outside is escaped and bounded already."""
     return Message(subject[:_SUBJECT_LIMIT], "\n\n".join(parts) + "\n", kind, **about)

@@ -1,4 +1,4 @@
-"""Many messages as one: the worst first, each with its state now and the link that answers it."""
+"""Digests: many messages in one, the worst first, each with its current state and its link."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _LISTED = 500
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One of the messages, in short."""
+    """One message of a digest, in short."""
 
     head: str
     links: tuple[Link, ...] = ()  # that answers it
@@ -27,7 +27,7 @@ class Item:
 
 
 def item(incident: Incident, *, kind: str, subject: str, condition: Condition, link: str, code: str) -> Item:
-    """A message about an incident."""
+    """The item for a message about an incident."""
     about = f"{incident.id} ({incident.severity}) {short(incident.title)} on {short(incident.target)}"
     happened = {"rung": ending(incident), "news": ending(incident), "approval": "approve a change?"}.get(
         kind, short(subject)
@@ -38,19 +38,19 @@ def item(incident: Incident, *, kind: str, subject: str, condition: Condition, l
     return Item(f"{about}: {happened}. {condition.words}", links, needs)
 
 
-def trouble(subject: str, body: str) -> Item:
-    """Trouble about Paramedic itself."""
+def internal_alert(subject: str, body: str) -> Item:
+    """The item for an alert about Paramedic itself."""
     return Item(f"Paramedic itself: {short(subject)}. {short(body)}")
 
 
 def bare(number: int, *, because: str) -> Item:
-    """All that can be said of an incident whose line could not be composed."""
+    """The minimal item for an incident whose line could not be composed."""
     return Item(f"{name(number)} needs a look; its line could not be composed: {short(because)}")
 
 
 def digest(items: Sequence[Item], *, person: Person, now: datetime) -> Message:
-    """One letter for all the items, which come with the worst first. Whoever it was cut short for reads the counts."""
-    needs = Counter(one.severity for one in items if one.severity is not None)
+    """One message for all the items, which come worst first. Where it is cut, the counts still tell how much there is."""
+    needs = Counter(entry.severity for entry in items if entry.severity is not None)
     counts = ", ".join(
         f"{needs[severity]} {severity}" for severity in (Severity.CRITICAL, Severity.WARNING) if needs[severity]
     )
@@ -58,15 +58,15 @@ def digest(items: Sequence[Item], *, person: Person, now: datetime) -> Message:
     parts = [
         f"{what}. So much came within a minute that it is one message; the worst comes first.",
         f"Take any of them: paramedic incident ack INC-… --by {person.id}\nSee all: paramedic incident list",
-        *["\n".join([one.head, *(f"    {link.line}" for link in one.links)]) for one in items[:_WITH_LINKS]],
+        *["\n".join([entry.head, *(f"    {link.line}" for link in entry.links)]) for entry in items[:_WITH_LINKS]],
     ]
     if len(items) > _WITH_LINKS:
-        parts.append("\n".join(one.head for one in items[_WITH_LINKS:_LISTED]))
+        parts.append("\n".join(entry.head for entry in items[_WITH_LINKS:_LISTED]))
     if len(items) > _LISTED:
         parts.append(f"… and {len(items) - _LISTED} more: `paramedic incident list`")
     parts.append(f"Sent {iso(now)} by Paramedic.")
     severity = max(needs, key=_rank).value if needs else ""
-    links = tuple(link for one in items[:_WITH_LINKS] for link in one.links)
+    links = tuple(link for entry in items[:_WITH_LINKS] for link in entry.links)
     return compose("digest", f"[Paramedic] {what}. First: {items[0].head}", parts, severity=severity, links=links)
 
 

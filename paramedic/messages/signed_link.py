@@ -1,4 +1,4 @@
-"""Signed, expiring links: one per recipient, and a page on GET, because mail scanners follow links."""
+"""Signed, expiring links: one per recipient; a GET only shows a page, because mail scanners follow links."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +12,7 @@ class BadLink(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What an acknowledgement link says: this person takes this incident of this store."""
+    """The content of an acknowledgement link: this person takes this incident of this store."""
 
     store: str
     incident: int
@@ -21,7 +21,7 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Approving:
-    """What an approval link says: this person is asked for this approval of this store."""
+    """The content of an approval link: this person is asked for this approval of this store."""
 
     store: str
     approval: int
@@ -33,33 +33,33 @@ _APPROVAL_SALT = "paramedic approval"
 
 
 def sign(key: bytes, what: Acknowledgement) -> str:
-    """The token of a link, safe in a URL's path."""
+    """The signed token of an acknowledgement link, safe in a URL's path."""
     return URLSafeTimedSerializer(key, salt=_SALT).dumps([what.store, what.incident, what.person])
 
 
 def read(key: bytes, token: str, expires: timedelta) -> Acknowledgement:
-    """What the token says. Raises BadLink, in words for the person who clicked it."""
-    return Acknowledgement(*_said(key, token, expires, _SALT))
+    """The verified content of the token. Raises BadLink, in words for the person who clicked it."""
+    return Acknowledgement(*_payload(key, token, expires, _SALT))
 
 
 def sign_approval(key: bytes, what: Approving) -> str:
-    """The token of an approval link: good for nothing else."""
+    """The signed token of an approval link, valid for nothing else."""
     return URLSafeTimedSerializer(key, salt=_APPROVAL_SALT).dumps([what.store, what.approval, what.person])
 
 
 def read_approval(key: bytes, token: str, expires: timedelta) -> Approving:
-    """What the token says. Raises BadLink, in words for the person who clicked it."""
-    return Approving(*_said(key, token, expires, _APPROVAL_SALT))
+    """The verified content of the token. Raises BadLink, in words for the person who clicked it."""
+    return Approving(*_payload(key, token, expires, _APPROVAL_SALT))
 
 
-def _said(key: bytes, token: str, expires: timedelta, salt: str) -> tuple[str, int, str]:
+def _payload(key: bytes, token: str, expires: timedelta, salt: str) -> tuple[str, int, str]:
     try:
-        said = URLSafeTimedSerializer(key, salt=salt).loads(token, max_age=int(expires.total_seconds()))
+        payload = URLSafeTimedSerializer(key, salt=salt).loads(token, max_age=int(expires.total_seconds()))
     except SignatureExpired as error:
         raise BadLink("this link has expired; use the link of a newer message, or `paramedic incident`") from error
     except BadSignature as error:
         raise BadLink("this link is not one of ours, or was changed on its way") from error
-    match said:
+    match payload:
         case [str(store), int(number), str(person)]:
             return store, number, person
         case _:

@@ -1,1 +1,1 @@
-"""Who is on call, and how each person is reached."""
+"""Who is on call, and each person's contact methods."""

@@ -1,4 +1,4 @@
-"""A way to reach a person or a channel: `KIND:ADDRESS`, where the kind is a plug-in of `channels` (`email:ada@example.org`)."""
+"""Contact methods, `KIND:ADDRESS`, where the kind is a plug-in of `channels` (`email:ada@example.org`)."""
 
 import difflib
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from paramedic.kinds.registry import Room
 
 @dataclass(frozen=True, slots=True)
 class ContactMethod:
-    """`to` is the name of a channel in the settings, which alone know its URL and secret, or an address of its recipient."""
+    """A kind of channel, and `to`: a channel's name in the settings, which hold its URL and secret, or a recipient's address."""
 
     kind: str
     to: str
@@ -23,12 +23,12 @@ class ContactMethod:
 
     @property
     def spoken(self) -> str:
-        """Without an address: the trail knows people by their id. What has the same words goes by one connection."""
+        """The method without an address, for the trail. Methods with the same text share one connection."""
         return str(self) if self.is_named else self.kind
 
 
 def parse_contact_method(text: object) -> ContactMethod:
-    """The way that the text says. Raises ValueError, saying what is allowed."""
+    """The contact method in the text. Raises ValueError, saying what is allowed."""
     kind, _, to = text.partition(":") if isinstance(text, str) else ("", "", "")
     try:
         module = cast("ChannelKind", registry.current().plugin(Room.CHANNELS, kind))

@@ -1,4 +1,4 @@
-"""Whom to tell, in what order and after how long. It ends only at an acknowledgement or a resolution."""
+"""Escalation policies: who is paged, in what order and after how long, until an acknowledgement or a resolution."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from paramedic.oncall.rotation import Override, Person, Rotation
 from paramedic.text.units import between, within_reach
 from paramedic.text.yaml_document import BadDocument, Problem, read
 
-#: A rung that tells whoever has the shift.
+#: The step that pages whoever has the shift.
 ONCALL = "oncall"
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """One step: whom to tell, how long after the rung before."""
+class Step:
+    """One step of a policy: whom to page, and how long after the step before."""
 
     tell: str
     after: timedelta
@@ -28,28 +28,28 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rungs for one severity, in their order; the last one repeats until somebody acknowledges.
+    """The steps for one severity, in order; the last one repeats until somebody acknowledges.
 
-    An acknowledgement stops the climbing for `acknowledged_for`, not for ever.
+    An acknowledgement pauses the escalation for `acknowledged_for`, not for ever.
     """
 
     name: str
-    rungs: tuple[Rung, ...]
+    steps: tuple[Step, ...]
     repeat: timedelta
     acknowledged_for: timedelta
 
-    def rung(self, number: int) -> Rung:
-        """The rung of this number, counted from 0; beyond the last, the last again."""
-        return self.rungs[min(number, len(self.rungs) - 1)]
+    def step(self, number: int) -> Step:
+        """The step of this number, counted from 0; beyond the last, the last again."""
+        return self.steps[min(number, len(self.steps) - 1)]
 
     def wait_after(self, number: int) -> timedelta:
-        """How long after rung `number` the next one is due."""
-        return self.rungs[number + 1].after if number + 1 < len(self.rungs) else self.repeat
+        """How long after step `number` the next one is due."""
+        return self.steps[number + 1].after if number + 1 < len(self.steps) else self.repeat
 
 
 @dataclass(frozen=True, slots=True)
 class Oncall:
-    """oncall.yaml: people, their turns, and the policies."""
+    """oncall.yaml: people, their rotation, and the escalation policies."""
 
     people: Mapping[str, Person]
     rotation: Rotation
@@ -57,12 +57,16 @@ class Oncall:
     overrides: tuple[Override, ...] = ()  # the newest last; kept in the store, not in the file
 
     def policy(self, name: str, severity: Severity = Severity.CRITICAL) -> Policy:
-        """The policy of this name for this severity; the default where it is gone: somebody is always told."""
+        """The policy of this name for this severity; the default where it is gone: somebody is always paged."""
         return self.policies.get(name, self.policies["default"])[severity]
 
     def override(self, at: datetime) -> Override | None:
-        """Who stands in at this moment: the newest word counts. Whom the file does not know stands in for nobody."""
-        found = [one for one in self.overrides if one.begins <= at < one.ends and one.person in self.people]
+        """The override in force at this moment: the newest one whose person is in the file; None without one."""
+        found = [
+            override
+            for override in self.overrides
+            if override.begins <= at < override.ends and override.person in self.people
+        ]
         return found[-1] if found else None
 
     def who(self, at: datetime) -> str | None:
@@ -71,7 +75,7 @@ class Oncall:
         return self.rotation.who(at) if override is None else override.person
 
     def person(self, tell: str, at: datetime) -> Person | None:
-        """Whom a rung means at this moment."""
+        """The person that `tell` of a step means at this moment; None if nobody."""
         found = self.who(at) if tell == ONCALL else tell
         return None if found is None else self.people.get(found)
 
@@ -95,7 +99,7 @@ class _Person(_Strict):
             raise ValueError('write `email` or `ways`, not both: `email: a@b` is short for `ways: ["email:a@b"]`')
         return self
 
-    def reached_by(self) -> tuple[ContactMethod, ...]:
+    def contact_methods(self) -> tuple[ContactMethod, ...]:
         return tuple(self.ways) if self.email is None else (ContactMethod("email", self.email),)
 
 
@@ -113,17 +117,17 @@ class _Rotation(_Strict):
     people: list[str] = Field(min_length=1)
 
 
-class _Rung(_Strict):
+class _Step(_Strict):
     tell: str
     after: Annotated[timedelta, BeforeValidator(between("0s", "7d"))] = timedelta(0)
 
 
 class _Policy(_Strict):
-    """`rungs` serve both severities, `critical` and `warning` one each."""
+    """A policy as written: `rungs` for both severities, or `critical` and `warning`, one each."""
 
-    rungs: list[_Rung] | None = Field(default=None, min_length=1)
-    critical: list[_Rung] | None = Field(default=None, min_length=1)
-    warning: list[_Rung] | None = Field(default=None, min_length=1)
+    rungs: list[_Step] | None = Field(default=None, min_length=1)
+    critical: list[_Step] | None = Field(default=None, min_length=1)
+    warning: list[_Step] | None = Field(default=None, min_length=1)
     repeat: Annotated[timedelta, BeforeValidator(between("1s", "7d"))] = timedelta(minutes=30)
     acknowledged_for: Annotated[timedelta, BeforeValidator(between("1s", "30d"))] = timedelta(hours=4)
 
@@ -137,7 +141,7 @@ class _Policy(_Strict):
             )
         return self
 
-    def of(self, severity: Severity) -> list[_Rung]:
+    def of(self, severity: Severity) -> list[_Step]:
         own = self.critical if severity is Severity.CRITICAL else self.warning
         return self.rungs or own or []
 
@@ -149,47 +153,49 @@ class _File(_Strict):
 
 
 def parse_oncall(text: str, file: str) -> Oncall:
-    """What oncall.yaml says. Raises BadDocument with every problem, unreachable people among them."""
-    said = read(text, file, _File)
+    """oncall.yaml, parsed. Raises BadDocument with every problem, unreachable people among them."""
+    written = read(text, file, _File)
     problems = [
-        Problem(file, 1, 1, f"{where} names {person}, who is not among the people", ", ".join(said.people))
-        for where, person in _named(said)
-        if person not in said.people
+        Problem(file, 1, 1, f"{where} names {person}, who is not among the people", ", ".join(written.people))
+        for where, person in _named(written)
+        if person not in written.people
     ]
-    if "default" not in said.policies:
+    if "default" not in written.policies:
         problems.append(Problem(file, 1, 1, "there is no policy `default`", "it serves alerts that no runbook wants"))
-    if not any(person.reached_by() for person in said.people.values()):
+    if not any(person.contact_methods() for person in written.people.values()):
         problems.append(Problem(file, 1, 1, "nobody has an address: no page could leave", "give people `ways`"))
-    starts = said.rotation.starts[:16]
+    starts = written.rotation.starts[:16]
     try:
-        ZonedDateTime.now(said.rotation.zone)
+        ZonedDateTime.now(written.rotation.zone)
         within_reach(PlainDateTime.parse_iso(starts.replace(" ", "T")).to_stdlib())
     except TimeZoneNotFoundError:
-        problems.append(Problem(file, 1, 1, f"rotation.zone: there is no zone {said.rotation.zone!r}", "Europe/Berlin"))
+        problems.append(
+            Problem(file, 1, 1, f"rotation.zone: there is no zone {written.rotation.zone!r}", "Europe/Berlin")
+        )
     except ValueError as error:
         problems.append(
-            Problem(file, 1, 1, f"rotation.starts: {said.rotation.starts!r:.80}: {error}", "write 2026-01-05 09:00")
+            Problem(file, 1, 1, f"rotation.starts: {written.rotation.starts!r:.80}: {error}", "write 2026-01-05 09:00")
         )
     if problems:
         raise BadDocument(problems)
     return Oncall(
-        people={key: Person(key, one.name, one.reached_by()) for key, one in said.people.items()},
-        rotation=Rotation(said.rotation.zone, starts, said.rotation.every, tuple(said.rotation.people)),
+        people={key: Person(key, person.name, person.contact_methods()) for key, person in written.people.items()},
+        rotation=Rotation(written.rotation.zone, starts, written.rotation.every, tuple(written.rotation.people)),
         policies={
-            name: {severity: _policy(name, one, severity) for severity in Severity}
-            for name, one in said.policies.items()
+            name: {severity: _policy(name, policy, severity) for severity in Severity}
+            for name, policy in written.policies.items()
         },
     )
 
 
-def _policy(name: str, said: _Policy, severity: Severity) -> Policy:
-    rungs = tuple(Rung(rung.tell, rung.after) for rung in said.of(severity))
-    return Policy(name, rungs, said.repeat, said.acknowledged_for)
+def _policy(name: str, written: _Policy, severity: Severity) -> Policy:
+    steps = tuple(Step(step.tell, step.after) for step in written.of(severity))
+    return Policy(name, steps, written.repeat, written.acknowledged_for)
 
 
-def _named(said: _File) -> list[tuple[str, str]]:
-    found = [("rotation.people", person) for person in said.rotation.people]
-    for name, policy in said.policies.items():
-        rungs = [*(policy.rungs or []), *(policy.critical or []), *(policy.warning or [])]
-        found += [(f"policies.{name}", rung.tell) for rung in rungs if rung.tell != ONCALL]
+def _named(written: _File) -> list[tuple[str, str]]:
+    found = [("rotation.people", person) for person in written.rotation.people]
+    for name, policy in written.policies.items():
+        steps = [*(policy.rungs or []), *(policy.critical or []), *(policy.warning or [])]
+        found += [(f"policies.{name}", step.tell) for step in steps if step.tell != ONCALL]
     return found

@@ -1,4 +1,4 @@
-"""oncall.yaml as it is now, or as it was last fit to be used: all of the library that telling needs."""
+"""Reloads oncall.yaml, with the last good copy as fallback: the one part of the library that paging needs."""
 
 import logging
 
@@ -11,10 +11,10 @@ log = logging.getLogger(__name__)
 
 
 class OncallFile:
-    """Read again at each look. A file that cannot be used changes nothing: the last good one stands."""
+    """oncall.yaml, read again at each access. A file that cannot be used changes nothing: the last good one stays in force."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises BadDocument where neither the file nor its copy can be used: nobody could be told."""
+        """Raises BadDocument where neither the file nor its copy can be used: nobody could be paged."""
         self._path = settings.runbooks / "oncall.yaml"
         self._copies = settings.last_good()
         self._logged: tuple[Problem, ...] = ()
@@ -22,7 +22,7 @@ class OncallFile:
 
     @property
     def oncall(self) -> Oncall:
-        """Who is on call."""
+        """The current on-call data."""
         try:
             self._oncall = self._read()
         except BadDocument as error:
@@ -35,7 +35,7 @@ class OncallFile:
         return parsed(parse_oncall, text, str(self._path))
 
     def _log(self, problems: tuple[Problem, ...]) -> None:
-        """Once for each way in which it is broken."""
+        """Log each new set of problems once."""
         if problems and problems != self._logged:
             log.error("the last good one is used: %s", "\n".join(map(str, problems)))
         self._logged = problems

@@ -1,4 +1,4 @@
-"""The copy of the shifts' overrides on disk: who stands in for whom is known without a database."""
+"""The copy of the on-call overrides on disk, so that they are known without the database."""
 
 import json
 import logging
@@ -15,26 +15,29 @@ log = logging.getLogger(__name__)
 FILE = "oncall-overrides.json"
 
 
-def keep(folder: Path, overrides: Sequence[Override]) -> None:
-    """Replace the copy, whole. A disk that takes none costs a line in the log: the store has them."""
-    said = [{"person": one.person, "begins": iso(one.begins), "ends": iso(one.ends), "by": one.by} for one in overrides]
+def write_copy(folder: Path, overrides: Sequence[Override]) -> None:
+    """Replace the copy atomically. A write that fails is only logged: the store has the overrides."""
+    rows = [
+        {"person": override.person, "begins": iso(override.begins), "ends": iso(override.ends), "by": override.by}
+        for override in overrides
+    ]
     try:
         data_folder.make(folder)
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".{FILE}.") as aside:
             fresh = Path(aside) / FILE
             fresh.touch(mode=0o600)
-            fresh.write_text(json.dumps(said, indent=2), encoding="utf-8")
+            fresh.write_text(json.dumps(rows, indent=2), encoding="utf-8")
             fresh.replace(folder / FILE)
     except OSError as error:
         log.warning("the overrides were not copied to the disk: %s", error)
 
 
-def kept(folder: Path) -> tuple[Override, ...]:
-    """What the copy says; nothing where it cannot be read: then the rotation alone counts."""
+def read_copy(folder: Path) -> tuple[Override, ...]:
+    """The overrides in the copy; empty where it cannot be read: then the rotation alone counts."""
     try:
-        said = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        rows = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return tuple(
-            Override(str(one["person"]), from_iso(one["begins"]), from_iso(one["ends"]), str(one["by"])) for one in said
+            Override(str(row["person"]), from_iso(row["begins"]), from_iso(row["ends"]), str(row["by"])) for row in rows
         )
     except FileNotFoundError:
         return ()

@@ -1,4 +1,4 @@
-"""Who is on call: people who take turns at a fixed hour of their own zone, summer and winter."""
+"""The rotation: people who take turns at a fixed local time, across daylight-saving changes."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,16 +10,16 @@ from paramedic.oncall.contact import ContactMethod
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who can be told. `id` is what the trail calls them."""
+    """A person who can be paged. `id` is their name on the trail."""
 
     id: str
     name: str
-    ways: tuple[ContactMethod, ...]  # in the order in which they are tried
+    contact_methods: tuple[ContactMethod, ...]  # in the order in which they are tried
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Somebody is on call whose turn it is not, because `by` said so. The end is no part of it."""
+    """A person who is on call instead of the rotation's, set by `by`. `ends` is exclusive."""
 
     person: str
     begins: datetime
@@ -29,7 +29,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Turns of `every` (whole days), beginning at a local time of `zone`, in the order of `people`."""
+    """Turns of length `every` (whole days), from a local time of `zone`, in the order of `people`."""
 
     zone: str
     starts: str  # local, "2026-01-05 09:00"
@@ -37,9 +37,9 @@ class Rotation:
     people: tuple[str, ...]
 
     def who(self, at: datetime) -> str | None:
-        """The id of whoever is on call at the moment; None before the rotation starts or when nobody takes turns.
+        """The id of the person on call at the moment; None before the rotation starts or without people.
 
-        Turns change at the same local time whatever the clocks do: days are counted on the calendar, not in hours.
+        Turns change at the same local time all year: days are counted on the calendar, not in hours.
         """
         if not self.people:
             return None
@@ -62,7 +62,7 @@ class Rotation:
         return number if self._begins(number) <= at else number - 1
 
     def _begins(self, number: int) -> datetime:
-        """When a turn begins. A local time that comes twice is its first, one that does not come is an hour later."""
+        """When a turn begins. A local time that occurs twice means its first occurrence, one that is skipped an hour later."""
         day = self._first.date().add(days=number * self.every.days)
         return day.at(self._first.time()).assume_tz(self.zone, disambiguate="compatible").to_instant().to_stdlib()
 

@@ -1,4 +1,4 @@
-"""Shifts: who is on call from when to when, by the rotation and by its overrides."""
+"""The schedule: who is on call from when to when, by the rotation and its overrides."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from paramedic.oncall.escalation import Oncall
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """One person on end; None where nobody has it. `by` is who said so, where it is not the rotation."""
+    """One uninterrupted shift; `person` is None where nobody is on call. `by` set the override, if it is one."""
 
     begins: datetime
     ends: datetime
@@ -18,7 +18,7 @@ class Shift:
 
 
 def shifts(oncall: Oncall, begins: datetime, ends: datetime) -> list[Shift]:
-    """Every shift between two moments, without a hole and without an overlap."""
+    """Every shift between two moments, without gaps or overlaps."""
     turns = {edge for one in oncall.overrides for edge in (one.begins, one.ends)}
     turns |= set(oncall.rotation.turns(begins, ends))
     edges = [begins, *sorted(turn for turn in turns if begins < turn < ends), ends]
@@ -33,8 +33,8 @@ def shifts(oncall: Oncall, begins: datetime, ends: datetime) -> list[Shift]:
 
 
 def uncovered(oncall: Oncall, shift: Shift) -> str | None:
-    """Why a page to whoever is on call reaches nobody in this shift; None if it reaches somebody."""
+    """Why a page to the person on call reaches nobody in this shift; None if it reaches somebody."""
     person = oncall.people.get(shift.person) if shift.person is not None else None
     if person is None:
         return "nobody is on call"
-    return None if person.ways else f"{person.id} has no way to be told"
+    return None if person.contact_methods else f"{person.id} has no way to be told"

@@ -1,4 +1,4 @@
-"""Tells people: whom, by which way, in what order, and how much at once."""
+"""Paging: recipients, contact methods, order, and how much one person gets at once."""
 
 from paramedic.paging.pager import Pager
 from paramedic.paging.recipients import OnCallBook

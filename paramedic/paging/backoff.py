@@ -1,4 +1,4 @@
-"""How long a message waits after a try that failed, and how many messages one person gets."""
+"""Backoff after a failed send, and the limits on how many messages one person gets."""
 
 from datetime import timedelta
 
@@ -20,22 +20,22 @@ _NOTICE, _FOR_A_PROGRAM = (9, 10), (1_000_000, 1_000_000)
 
 
 def pause(message: QueuedMessage, error: TemporaryError) -> timedelta:
-    """How long it waits now: longer with each try, and as long as the other side asks for, within bounds."""
+    """The wait before the next try: longer with each try, and as long as the other side asks for, within bounds."""
     own = _PAUSES[min(message.tries, len(_PAUSES) - 1)]
     return max(own, min(error.after or timedelta(0), _PAUSES[-1]))
 
 
 def urgent(message: QueuedMessage) -> bool:
-    """Whether somebody is woken by it: critical, a question, or trouble about Paramedic itself."""
+    """Whether the message is worth waking somebody: critical, a question, or an alert about Paramedic itself."""
     critical = message.kind in ("rung", "update") and message.severity is Severity.CRITICAL
     return critical or message.kind in ("approval", "trouble")
 
 
 def limits(message: QueuedMessage, a_minute: int) -> tuple[int, int]:
-    """How many like this one person, or one channel that listens, gets within a minute: singly, and at all.
+    """How many messages of this urgency one person, or one channel, gets per minute: singly, and in all.
 
-    A person gets `a_minute` of them, and what goes beyond is a digest. What can wait leaves the last one of a minute to
-    what cannot.
+    A person gets `a_minute` of them, and the rest as a digest. Messages that can wait leave the last one of a minute to
+    urgent ones.
     """
     if message.kind == "notice" and not (message.recipient or "").startswith("email:"):
         # A program that takes webhooks counts on one for each event.

@@ -1,4 +1,4 @@
-"""What one person gets next: one message alone, or many in one digest, with room for the others and for the channels."""
+"""Batches: what one person gets next, one message or a digest of many, within the limits of people and channels."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ SAME_WORD_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message that left, and could not be written down as sent."""
+    """A message that was sent, and could not be recorded as sent."""
 
     at: float
     person: Person
@@ -33,31 +33,31 @@ class Sent:
 
 @dataclass
 class Memory:
-    """What this process knows of messages that the store does not: what left unrecorded, and when, by a steady clock."""
+    """What only this process knows about messages: which were sent unrecorded, and when, by a steady clock."""
 
     steady: Callable[[], float]
     unrecorded: dict[int, Sent] = field(default_factory=dict)
     _told: dict[str, deque[float]] = field(default_factory=dict)
 
     def forget_old(self) -> None:
-        """What left so long ago may be repeated."""
+        """Forget messages that were sent so long ago that they may be repeated."""
         now = self.steady()
-        kept = {number: sent for number, sent in self.unrecorded.items() if now - sent.at < 2 * SAME_WORD_SECONDS}
-        self.unrecorded = kept
+        recent = {number: sent for number, sent in self.unrecorded.items() if now - sent.at < 2 * SAME_WORD_SECONDS}
+        self.unrecorded = recent
 
     def tell(self, person: str) -> None:
-        """A message left to this person, and no row says so."""
+        """Record a message to this person that no row tells of."""
         self._told.setdefault(person, deque(maxlen=100)).append(self.steady())
 
     def told_lately(self, person: str) -> int:
-        """How many such messages the person got within a minute."""
+        """How many such messages the person got within the last minute."""
         since = self.steady() - deliveries.PER.total_seconds()
         return sum(at > since for at in tuple(self._told.get(person, ())))  # another thread may add to it
 
 
 @dataclass
 class Job:
-    """A message in this round: who may still get it, and what the others answered."""
+    """A message in this round: the people who may still get it, and what the others answered."""
 
     message: QueuedMessage
     people: list[Person]
@@ -70,7 +70,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Batch:
-    """What goes to one person as one message."""
+    """The queued messages that go to one person as one message."""
 
     jobs: tuple[Job, ...]
     person: Person
@@ -81,20 +81,20 @@ class Batch:
 
     @property
     def channel(self) -> str:
-        return channel_of(self.person.ways[0])
+        return channel_of(self.person.contact_methods[0])
 
 
 def order(job: Job) -> tuple[int, datetime, int]:
-    """As the store orders what is due: the worst first, and notices last."""
+    """The sort key of what is due, as in the store: the worst first, channel updates last."""
     message = job.message
     return deliveries.rank(message), message.due_at, message.id
 
 
-def next_batch(jobs: Sequence[Job], told: Counter[str], memory: Memory, a_minute: int) -> Batch | None:
-    """What one person gets next: the worst alone, or all in one where so much has come; None: nothing, for a while."""
+def next_batch(jobs: Sequence[Job], messages_had: Counter[str], memory: Memory, a_minute: int) -> Batch | None:
+    """The person's next batch: the worst message alone, or all in one when there are many; None: nothing for now."""
     person = jobs[0].people[0]
     singly, at_all = limits(jobs[0].message, a_minute)
-    had = told[person.id] + memory.told_lately(person.id)
+    had = messages_had[person.id] + memory.told_lately(person.id)
     if had >= at_all:
         return None
     alone = had < singly or len(jobs) == 1
@@ -102,8 +102,8 @@ def next_batch(jobs: Sequence[Job], told: Counter[str], memory: Memory, a_minute
 
 
 def has_room(batch: Batch, under_way: Sequence[Batch]) -> bool:
-    """Nobody gets two at once, and no channel more than it takes; what is urgent waits for nothing but its like."""
-    alike = [one for one in under_way if one.urgent or not batch.urgent]
-    by_it = sum(one.channel == batch.channel for one in under_way)
+    """Whether the batch may start: one at a time per person, and a limit per channel; urgent ones wait only for urgent ones."""
+    alike = [other for other in under_way if other.urgent or not batch.urgent]
+    by_it = sum(other.channel == batch.channel for other in under_way)
     most = _URGENT_BY_ONE_CHANNEL if batch.urgent else _BY_ONE_CHANNEL
-    return by_it < most and all(one.person.id != batch.person.id for one in alike)
+    return by_it < most and all(other.person.id != batch.person.id for other in alike)

@@ -1,4 +1,4 @@
-"""What a channel has to know, from Paramedic's settings: named where it is missing, and where it is wrong."""
+"""The settings of each channel, from Paramedic's settings; what is missing or wrong is named."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -14,22 +14,26 @@ from paramedic.settings import Settings
 
 
 def channel_settings(settings: Settings, way: ContactMethod) -> BaseModel:
-    """The settings of the channel that the way leads by. Raises PermanentError, which says what is wrong and where to mend it."""
+    """The settings of the contact method's channel. Raises PermanentError, which says what is wrong and where to fix it."""
     model, general = _module(way).Settings, from_settings(way)
     name = way.to if way.is_named else way.kind
-    missing = [one for one in general if getattr(settings, one, None) is None and model.model_fields[one].is_required()]
+    missing = [
+        setting
+        for setting in general
+        if getattr(settings, setting, None) is None and model.model_fields[setting].is_required()
+    ]
     if missing:
         raise PermanentError(f"no {missing[0]} is set: nothing can leave by it")
     own = settings.channels.get(name)
     if own is None and set(model.model_fields) - set(general):
         words = f"the setting `channels` names no {name}, and {way.spoken} leads nowhere"
         raise PermanentError(f"{words}: set PARAMEDIC_CHANNELS for it")
-    given = {one: getattr(settings, one) for one in general} | (own.given() if own is not None else {})
+    given = {setting: getattr(settings, setting) for setting in general} | (own.given() if own is not None else {})
     return _validated(model, given, f"the setting channels.{name}")
 
 
 def complaints(settings: Settings, ways: Iterable[ContactMethod]) -> Iterator[str]:
-    """What each of the ways lacks or has wrong in the settings; that no mail server is set is not told of each address."""
+    """What each contact method lacks or has wrong in the settings; a missing mail server is reported once."""
     for way in ways:
         if "smtp_url" not in from_settings(way):
             try:
@@ -52,10 +56,10 @@ def _validated(model: type[BaseModel], given: Mapping[str, Any], where: str) -> 
         return model.model_validate(given)
     except ValidationError as error:
         faults = [
-            f"{where} has no `{_place(one['loc'])}`"
-            if one["type"] == "missing"
-            else f"{where}: `{_place(one['loc'])}`: {one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors(include_input=False, include_url=False)
+            f"{where} has no `{_place(fault['loc'])}`"
+            if fault["type"] == "missing"
+            else f"{where}: `{_place(fault['loc'])}`: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors(include_input=False, include_url=False)
         ]
         raise PermanentError("; ".join(faults)) from None  # pydantic's own text would repeat the values
 

@@ -9,7 +9,7 @@ from paramedic.oncall.contact import ContactMethod
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What came of it: how it left, or what each of them said."""
+    """The result: how the message was sent, or what each method answered."""
 
     how: str | None  # in words for the trail; None: no contact method took it
     refusals: tuple[str, ...]
@@ -20,7 +20,7 @@ class Tried:
 def try_each(
     ways: Sequence[ContactMethod], send: Callable[[ContactMethod], None], *, still_ours: Callable[[], bool]
 ) -> Tried:
-    """Send by each in turn; one that refuses, now or for good, is followed by the next at once.
+    """Send by each method in turn; after a failure, temporary or permanent, the next is tried at once.
 
     `still_ours` is asked before every try but the first: several may take longer than a message is held.
     """

@@ -1,4 +1,4 @@
-"""One round of messages: the worst first, several people at once, and what is too much for one person as one digest."""
+"""One round of delivery: the worst messages first, several people at once, and a digest for a person with too many."""
 
 import logging
 import threading
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
+from functools import partial
 
 from paramedic.errors import TemporaryError
 from paramedic.incidents.incident import name
@@ -43,7 +44,7 @@ _LOOK_AT = 1_000  # messages at once
 
 
 class Delivery:
-    """One round. Several may run at once on one store, in one process or in many."""
+    """One round of delivery. Several may run at once on one store, in one process or in many."""
 
     def __init__(
         self,
@@ -65,12 +66,12 @@ class Delivery:
         self._now = utc_now()  # until the store's clock is read
         self._jobs: dict[int, Job] = {}
         self._done: set[int] = set()  # what this round need not look at again
-        self._climbed: set[int | None] = set()  # incidents of which a rung was told or given up: one rung a round
+        self._climbed: set[int | None] = set()  # incidents of which a page was sent or given up: one step a round
         self._tired: set[str | None] = set()  # channels that said "later" to a notice
         self._lock = threading.Lock()
 
     def run(self) -> int:
-        """Send what is due; how many messages left. Raises StoreUnavailable if nothing can be read at the start."""
+        """Send what is due; returns how many messages were sent. Raises StoreUnavailable if nothing can be read at the start."""
         batch = self._next({})
         if batch is None:
             return 0
@@ -94,11 +95,11 @@ class Delivery:
         return left
 
     def _next(self, under_way: dict[Future[int], Batch]) -> Batch | None:
-        """The most urgent of what may begin now, and is ours; None if there is none."""
+        """The most urgent batch that may start now and that this round holds; None without one."""
         spent = self._memory.steady() - self._began
         while spent <= _BEGIN_SECONDS and self._channels.left() > 1:
-            told = self._look()
-            batch = self._plan(list(under_way.values()), told, notices=spent <= _NOTICES_SECONDS)
+            messages_had = self._look()
+            batch = self._plan(list(under_way.values()), messages_had, notices=spent <= _NOTICES_SECONDS)
             if batch is None:
                 return None
             mine = self._take(batch)
@@ -107,12 +108,12 @@ class Delivery:
         return None
 
     def _look(self) -> Counter[str]:
-        """Know every message that is due; how many each person got lately."""
+        """Load every message that is due; returns how many each person got lately."""
         with self._store.read() as tx:
             due, self._now = deliveries.due(tx, limit=_LOOK_AT + len(self._memory.unrecorded)), tx.now
             if self._incident is not None:
                 due += deliveries.due(tx, incident=self._incident, limit=_LOOK_AT)
-            told = Counter(deliveries.told_lately(tx))
+            messages_had = Counter(deliveries.told_lately(tx))
             self._recipients.stand_in(kept_overrides.current(tx))
         for message in due:
             with self._lock:
@@ -123,7 +124,7 @@ class Delivery:
         ids = {message.id for message in due}
         with self._lock:
             self._jobs = {number: job for number, job in self._jobs.items() if job.taken or number in ids}
-        return told
+        return messages_had
 
     def _know(self, message: QueuedMessage, now: datetime) -> None:
         try:
@@ -140,7 +141,7 @@ class Delivery:
                 self._done.add(message.id)
 
     def _people_above(self, message: QueuedMessage, now: datetime) -> list[Person]:
-        """Nobody can be told: the next rung is, at once. Without a store to write it to, its people are tried now."""
+        """Nobody can be reached: the next step is due at once. Without a writable store, its people are tried now."""
         if not self._held(lambda tx: [message.id] if deliveries.take(tx, message.id) else []):
             return []
         if not self._outcomes.writable and (above := self._recipients.of(message, now, climbs=False)):
@@ -150,7 +151,7 @@ class Delivery:
         return []
 
     def _left_before(self, message: QueuedMessage) -> bool:
-        """Whether it left by this process, which could not write it down; that is tried again."""
+        """Whether this process sent it already and could not record it; recording is tried again."""
         sent = self._memory.unrecorded.get(message.id)
         if sent is None:
             return False
@@ -159,7 +160,7 @@ class Delivery:
             return True
         return self._memory.steady() - sent.at < SAME_WORD_SECONDS
 
-    def _plan(self, under_way: Sequence[Batch], told: Counter[str], *, notices: bool) -> Batch | None:
+    def _plan(self, under_way: Sequence[Batch], had: Counter[str], *, notices: bool) -> Batch | None:
         """The most urgent batch whose person and channel have room for it."""
         at_work = {job.message.id for batch in under_way for job in batch.jobs}
         waiting: dict[str, list[Job]] = {}
@@ -169,14 +170,12 @@ class Delivery:
             if message.id in at_work or (listens and (not notices or message.recipient in self._tired)):
                 continue
             waiting.setdefault(job.people[0].id, []).append(job)
-        found = [next_batch(jobs, told, self._memory, self._settings.messages_a_minute) for jobs in waiting.values()]
-        ready = [
-            one for one in found if one is not None and _is_asked_for(one, self._incident) and has_room(one, under_way)
-        ]
+        found = [next_batch(jobs, had, self._memory, self._settings.messages_a_minute) for jobs in waiting.values()]
+        ready = [due for due in found if due and _is_asked_for(due, self._incident) and has_room(due, under_way)]
         return min(ready, key=lambda batch: order(batch.jobs[0]), default=None)
 
     def _take(self, batch: Batch) -> Batch | None:
-        """Hold them, and count them as this person's; None where others have them, or the person has had enough."""
+        """Hold the batch's messages for this person; None where others hold them, or the person's limit is reached."""
         person, jobs = batch.person, {job.message.id: job for job in batch.jobs}
         held = {number: job.message.tries + 1 for number, job in jobs.items() if job.taken}
         _, most = limits(batch.jobs[0].message, self._settings.messages_a_minute)
@@ -192,7 +191,7 @@ class Delivery:
         return Batch(mine, person) if mine else None
 
     def _held(self, take: Callable[[Tx], list[int]], unwritten: Sequence[int] = (1,)) -> list[int]:
-        """A store that cannot be written keeps no message from its person: then they are sent without being held."""
+        """Run the write; if the store cannot be written, the messages are sent without being held."""
         if self._outcomes.writable:
             try:
                 with self._store.write() as tx:
@@ -222,14 +221,14 @@ class Delivery:
         jobs = [job for job in batch.jobs if job.message not in rendered.needless]
         if rendered.needless:
             self._outcomes.needless(rendered.needless)
-        if rendered.letter is None:
+        if rendered.message is None:
             self._settle(batch.jobs)
             return 0
         first = jobs[0].message
         number = first.id if len(jobs) == 1 else f"digest.{first.id}.{len(jobs)}"
-        message = rendered.letter.addressed(batch.person.id, number, _mark(self._store))
+        message = rendered.message.addressed(batch.person.id, number, _mark(self._store))
         tried = try_each(
-            batch.person.ways,
+            batch.person.contact_methods,
             lambda way: send(self._settings, self._channels, way, message),
             still_ours=lambda: self._still_ours(jobs),
         )
@@ -254,7 +253,7 @@ class Delivery:
             self._memory.tell(person.id)
 
     def _refused(self, jobs: Sequence[Job], person: Person, words: str, later: TemporaryError | None) -> None:
-        """On to the next who may get it; where nobody is left, it waits or goes up."""
+        """Go on to the next recipient; without one, the message waits or escalates."""
         for job in jobs:
             message = job.message
             job.asked.append(person)
@@ -262,8 +261,8 @@ class Delivery:
             if later is not None:
                 job.later.append(person)
                 job.error = job.error or later
-            said = f"{person.name if message.kind == 'notice' else person.id} cannot be told"
-            job.refusals.append(words if later is not None and not job.people else f"{said}: {words}")
+            prefix = f"{person.name if message.kind == 'notice' else person.id} cannot be told"
+            job.refusals.append(words if later is not None and not job.people else f"{prefix}: {words}")
             if job.people:
                 continue
             self._settle([job])
@@ -275,7 +274,7 @@ class Delivery:
             self._outcomes.put_off(message, TemporaryError("; ".join(job.refusals), after=job.error.after))
 
     def _people_without_a_store(self, job: Job) -> list[Person]:
-        """No next rung can be queued: its people are tried at once."""
+        """No next step can be queued: its people are tried at once."""
         if self._outcomes.writable or job.message.kind != "rung":
             return []
         above = self._recipients.of(job.message, self._now, climbs=False)
@@ -289,9 +288,12 @@ class Delivery:
             self._forget(job.message.id)
 
     def _still_ours(self, jobs: Sequence[Job]) -> bool:
-        """Several ways may take longer than a message is held: nobody else may begin with it meanwhile."""
-        held = [job.message for job in jobs]
-        return bool(self._held(lambda tx: [one.id for one in held if deliveries.keep(tx, one.id, taken=one.tries + 1)]))
+        """Renew the hold: several contact methods may take longer than a message is held."""
+        return bool(self._held(partial(_renew_holds, [job.message for job in jobs])))
+
+
+def _renew_holds(held: Sequence[QueuedMessage], tx: Tx) -> list[int]:
+    return [message.id for message in held if deliveries.renew_hold(tx, message.id, taken=message.tries + 1)]
 
 
 def _about(message: QueuedMessage) -> str:
@@ -299,13 +301,13 @@ def _about(message: QueuedMessage) -> str:
 
 
 def _is_asked_for(batch: Batch, incident: int | None) -> bool:
-    """A playbook waits for the people of its own incident, and for no channel that listens."""
+    """Whether a playbook waits for it: the people of its own incident count, channels do not."""
     mine = [job.message for job in batch.jobs if job.message.incident == incident]
     return incident is None or any(message.kind != "notice" for message in mine)
 
 
 def _mark(store: Store) -> str:
-    """Whose message it is; a store that never answered cannot say."""
+    """The store's id for the message; empty where the store never answered."""
     try:
         return store.uuid
     except (StoreUnavailable, StoreUnknown):

@@ -1,4 +1,4 @@
-"""What became of a message, written down: in the store, on the trail, and as the rung that comes next."""
+"""Outcomes of messages, recorded in the store and on the trail, and the next escalation step queued."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ _ASKED_AGAIN = timedelta(minutes=1)
 
 
 class Outcomes:
-    """Writes down what became of messages. A store that cannot be written stops nothing, and is asked once a round."""
+    """Records the outcomes of messages. A store that cannot be written stops nothing, and is tried once a round."""
 
     def __init__(self, store: Store, recipients: Recipients) -> None:
         self._store = store
@@ -47,7 +47,7 @@ class Outcomes:
         how: str,
         later: Mapping[int, Sequence[Person]] | None = None,
     ) -> bool:
-        """They left, to this person. False: it could not be written. `later`: of a message, who is still to be asked."""
+        """Record messages sent to this person. False: it could not be written. `later`: who is still to be asked, by message."""
         together = f", as one of {len(sent)} in one message" if len(sent) > 1 else ""
 
         def write(tx: Tx) -> None:
@@ -63,27 +63,30 @@ class Outcomes:
     def _left(self, tx: Tx, message: QueuedMessage, person: Person, how: str, later: Sequence[Person]) -> None:
         if not deliveries.sent(tx, message.id, person=person.id):
             return
-        notice = message.kind == "notice"
-        shown = person.name if notice else person.id  # an address is on no trail
+        is_channel_update = message.kind == "notice"
+        shown = person.name if is_channel_update else person.id  # an address is on no trail
         self._tell_trail(
-            tx, message, f"{shown} was told: {message.subject}" if notice else f"{shown} was told {how}", shown
+            tx,
+            message,
+            f"{shown} was told: {message.subject}" if is_channel_update else f"{shown} was told {how}",
+            shown,
         )
-        # Who had acknowledged before any rung was told gets as much time as the first rung's person.
-        wait = self._recipients.policy(message).wait_after(max(message.rung, 0))
-        self._queue_next(tx, message, rung=message.rung + 1, wait=wait)
+        # A person who acknowledged before any page was sent gets as much time as the first step's person.
+        wait = self._recipients.policy(message).wait_after(max(message.step, 0))
+        self._queue_next(tx, message, step=message.step + 1, wait=wait)
         if message.kind == "approval" and message.recipient is None and message.incident is not None:
-            for one in later:
+            for candidate in later:
                 messages.queue_approval(
                     tx,
                     incident=message.incident,
                     policy=message.policy,
                     severity=message.severity,
-                    recipient=one.id,
+                    recipient=candidate.id,
                     due_at=tx.now + pause(message, TemporaryError()),
                 )
 
     def put_off(self, message: QueuedMessage, error: TemporaryError) -> None:
-        """Everybody who may get it said "later": it is tried again, and after a few tries the next rung is told as well."""
+        """Every recipient failed temporarily: it is tried again, and after a few tries the next step is paged as well."""
         if message.kind == "notice" and message.tries + 1 >= TRIES_OF_A_NOTICE:
             self.unreachable(message, str(error))
             return
@@ -92,18 +95,18 @@ class Outcomes:
 
         def write(tx: Tx) -> None:
             deliveries.put_off(tx, message.id, error=str(error), until=tx.now + pause(message, error))
-            # The last rung has no next: it goes on trying, and climbs no pile of its own repeats.
+            # The last step has no next: it keeps trying, and piles up no repeats of its own.
             if message.tries + 1 >= TRIES_BEFORE_NEXT_RUNG and not _is_last(policy, message):
-                self._queue_next(tx, message, rung=message.rung + 1, wait=timedelta(0))
+                self._queue_next(tx, message, step=message.step + 1, wait=timedelta(0))
 
         self.write(write)
 
     def unreachable(self, message: QueuedMessage, error: str) -> None:
-        """Everybody who may get it said no: the next rung at once."""
+        """Every recipient failed permanently: the next step is due at once."""
         log.error("message %s reaches nobody: %s", message.id, error)
         policy = self._recipients.policy(message)
         last = _is_last(policy, message)
-        # Trouble and a question have no rung above: everybody was asked, and is asked again.
+        # An internal alert and a question have no next step: everybody was tried, and is tried again.
         asked_again = {"trouble": policy.repeat} | ({"approval": _ASKED_AGAIN} if message.recipient is None else {})
 
         def write(tx: Tx) -> None:
@@ -114,14 +117,14 @@ class Outcomes:
                 return
             deliveries.unreachable(tx, message.id, error=error)
             if last:  # nobody is left: after a while the whole policy again
-                self._queue_next(tx, message, rung=0, wait=policy.repeat)
+                self._queue_next(tx, message, step=0, wait=policy.repeat)
             else:
-                self._queue_next(tx, message, rung=message.rung + 1, wait=timedelta(0))
+                self._queue_next(tx, message, step=message.step + 1, wait=timedelta(0))
 
         self.write(write)
 
     def needless(self, gone: Sequence[QueuedMessage]) -> None:
-        """Nobody needs to hear these any more."""
+        """Withdraw messages that nobody needs any more."""
 
         def write(tx: Tx) -> None:
             for message in gone:
@@ -130,7 +133,7 @@ class Outcomes:
         self.write(write)
 
     def write(self, write: Callable[[Tx], None]) -> bool:
-        """In one transaction with the trail. False: the store cannot be written, and is not asked again this round."""
+        """Run the write in one transaction with the trail. False: the store cannot be written, in this round no more."""
         if not self.writable:
             return False
         try:
@@ -151,27 +154,27 @@ class Outcomes:
             what=f"{_CALLED[message.kind]}.{'told' if person else 'unreachable'}",
             incident=message.incident,
             reason=reason,
-            data={"message": message.id, "rung": message.rung, "person": person},
+            data={"message": message.id, "rung": message.step, "person": person},
         )
 
     @staticmethod
-    def _queue_next(tx: Tx, message: QueuedMessage, *, rung: int, wait: timedelta) -> None:
-        """Climb, unless somebody has it meanwhile or the climbing has gone on already."""
+    def _queue_next(tx: Tx, message: QueuedMessage, *, step: int, wait: timedelta) -> None:
+        """Queue the next step, unless somebody has acknowledged meanwhile or a later page is queued already."""
         number = message.incident
         if message.kind != "rung" or number is None or incidents.get(tx, number).state is not State.HANDED_OVER:
             return
         if any(other.kind == "rung" and other.id > message.id for other in messages.of(tx, number)):
             return
-        messages.queue_rung(
+        messages.queue_page(
             tx,
             incident=number,
             policy=message.policy,
             severity=message.severity,
-            rung=rung,
+            step=step,
             due_at=tx.now + wait,
         )
 
 
 def _is_last(policy: Policy, message: QueuedMessage) -> bool:
-    """After somebody who is told in a rung's place the rungs climb on, however high they are."""
-    return message.recipient is None and message.rung + 1 >= len(policy.rungs)
+    """Whether it is the policy's last step. A page to a recipient in a step's place never is: the steps continue after it."""
+    return message.recipient is None and message.step + 1 >= len(policy.steps)

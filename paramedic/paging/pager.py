@@ -1,4 +1,4 @@
-"""Tells people: what is due, by the store; and trouble about Paramedic itself, without it."""
+"""The pager: sends what is due by the store, and alerts about Paramedic itself without the store."""
 
 import logging
 import uuid
@@ -30,50 +30,50 @@ _DIRECT_WAITING = 100
 
 
 class Pager:
-    """Delivers what is due, by the store; and straight to whoever is on call, without it.
+    """Delivers queued messages, and pages whoever is on call directly when the store is away.
 
-    Each message tries every way of its person, and trouble, questions and news the next person, at once: a "later" of one
-    is waited for by nobody else. Nobody gets more than five messages within a minute: what goes beyond is one digest.
+    Each message tries every contact method of its person; internal alerts, questions and resolutions also the next person. A
+    temporary failure delays no other message. Nobody gets more than five messages a minute: the rest is one digest.
     """
 
     def __init__(
-        self, store: Store, settings: Settings, shelf: OnCallBook, *, steady: Callable[[], float] = boottime
+        self, store: Store, settings: Settings, book: OnCallBook, *, steady: Callable[[], float] = boottime
     ) -> None:
         """`steady` is a clock in seconds that never jumps."""
         self._store = store
         self._settings = settings
         self._steady = steady
-        self._said: dict[str, float] = {}
+        self._paged_at: dict[str, float] = {}
         self._memory = Memory(steady)
-        self._recipients = Recipients(shelf, settings.data)
+        self._recipients = Recipients(book, settings.data)
         self._direct: dict[str, str] = {}  # what could not be said yet, by its subject
 
     @property
     def repeat(self) -> timedelta:
-        """After how long something that lasts is said again: the default policy's `repeat`."""
+        """How long until a lasting condition is reported again: the default policy's `repeat`."""
         return self._recipients.oncall.policy("default").repeat
 
     def deliver_due(self, incident: int | None = None) -> int:
-        """Send what is due, the worst first: of all incidents, or to the people of one; how many left.
+        """Send what is due, the worst first: of all incidents, or to the people of one; returns how many were sent.
 
         Returns within 40 seconds, whatever the channels do. Raises StoreUnavailable if nothing can be read.
 
-        Sending comes before recording and waits for no trail: a store that can be read and not written stops no
+        Sending comes before recording and does not wait for the trail: a store that is read-only stops no
         message. What could not be recorded is not repeated within five minutes by this process, and recorded once
-        that works again. Who dies in between repeats the message: better than to lose it.
+        that works again. A process that dies in between repeats the message, which is better than losing it.
         """
         self._memory.forget_old()
         return Delivery(self._store, self._settings, self._recipients, self._memory, incident).run()
 
     def end_acknowledgements(self) -> int:
-        """Have it climb on where an acknowledgement has lasted its policy's `acknowledged_for`; how many did.
+        """Resume the escalation where an acknowledgement has lasted its policy's `acknowledged_for`; returns how many.
 
         Raises StoreUnavailable.
         """
         with self._store.read() as tx:
-            kept, now = incidents.acknowledged(tx), tx.now
+            acknowledged, now = incidents.acknowledged(tx), tx.now
         ended = 0
-        for incident in kept:
+        for incident in acknowledged:
             lasts = self._recipients.oncall.policy(incident.policy, incident.severity).acknowledged_for
             if incident.acknowledged_at is not None and now - incident.acknowledged_at >= lasts:
                 with self._store.record() as tx:
@@ -81,9 +81,9 @@ class Pager:
         return ended
 
     def test(self, person: Person, by: str) -> Iterator[tuple[ContactMethod, str | None]]:
-        """Send the person a page that says it is a test, by every way; of each what it answered, None if it left."""
+        """Send the person a test page by every contact method; yields each with its error, None if it was sent."""
         left = []
-        for way in person.ways:
+        for way in person.contact_methods:
             try:
                 written = compose.test(person, by=by, now=utc_now())
                 self._send(Round(_DIRECT_SECONDS), way, person, written, what="test")
@@ -100,14 +100,14 @@ class Pager:
         Outcomes(self._store, self._recipients).write(write)
 
     def page_directly(self, subject: str, text: str) -> bool:
-        """Tell somebody about Paramedic itself, without the store: on call first. The same subject once in 5 minutes.
+        """Page somebody about Paramedic itself, without the store: whoever is on call first. The same subject once in 5 minutes.
 
-        True if it left, now or within those 5 minutes. Whoever cannot be told now, by any way, is passed over for the next
-        person at once. It returns within 40 seconds. What finds that the person got enough messages within this minute
+        True if it was sent, now or within those 5 minutes. A person who cannot be reached by any method is skipped for the next
+        person at once. It returns within 40 seconds. A message to a person whose limit for this minute is reached
         waits for the next call.
         """
-        said = self._said.get(subject)
-        if said is not None and self._steady() - said < SAME_WORD_SECONDS:
+        paged_at = self._paged_at.get(subject)
+        if paged_at is not None and self._steady() - paged_at < SAME_WORD_SECONDS:
             return True
         if subject in self._direct or len(self._direct) < _DIRECT_WAITING:
             self._direct[subject] = text
@@ -120,19 +120,21 @@ class Pager:
             if self._reach_directly(within, person, words):
                 self._memory.tell(person.id)
                 for left in list(words):
-                    self._said[left] = self._steady()
+                    self._paged_at[left] = self._steady()
                     self._direct.pop(left, None)
-                return subject in self._said
+                return subject in self._paged_at
         return False
 
     def _reach_directly(self, within: Round, person: Person, words: dict[str, str]) -> bool:
         now = utc_now()
         if len(words) == 1:
             [(subject, text)] = words.items()
-            written = compose.trouble(subject, text, now=now)
+            written = compose.internal_alert(subject, text, now=now)
         else:
-            written = digest.digest([digest.trouble(*one) for one in words.items()], person=person, now=now)
-        for way in person.ways:
+            written = digest.digest(
+                [digest.internal_alert(about, body) for about, body in words.items()], person=person, now=now
+            )
+        for way in person.contact_methods:
             try:
                 self._send(within, way, person, written, what="direct")
             except (TemporaryError, PermanentError) as error:

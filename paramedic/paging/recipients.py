@@ -1,4 +1,4 @@
-"""Whom a message means: the people who may get it, in their order."""
+"""The recipients of a message: the people who may get it, in order."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,76 +14,76 @@ from paramedic.store.messages import QueuedMessage
 
 
 class OnCallBook(Protocol):
-    """Where oncall.yaml is read: a Library, or something that needs less."""
+    """A source of the on-call data: a Library, or an OncallFile."""
 
     @property
     def oncall(self) -> Oncall:
-        """Who is on call, by the file as it was last read."""
+        """oncall.yaml, as last read."""
 
 
 class Recipients:
-    """Who is on call now, and who comes after them."""
+    """Resolves messages to people: who is on call now, and who comes after them."""
 
-    def __init__(self, shelf: OnCallBook, folder: Path) -> None:
-        """`folder` keeps a copy of the overrides, for who comes when the store is away."""
-        self._shelf = shelf
+    def __init__(self, book: OnCallBook, folder: Path) -> None:
+        """`folder` holds a copy of the overrides, for when the store is away."""
+        self._book = book
         self._folder = folder
-        self._overrides = overrides_file.kept(folder)
+        self._overrides = overrides_file.read_copy(folder)
 
     @property
     def oncall(self) -> Oncall:
         """oncall.yaml, with the overrides as they were last known."""
-        return replace(self._shelf.oncall, overrides=self._overrides)
+        return replace(self._book.oncall, overrides=self._overrides)
 
     def stand_in(self, current: tuple[Override, ...]) -> None:
-        """Know the store's overrides, and keep their copy on disk."""
+        """Use the store's overrides from now on, and update their copy on disk."""
         if current != self._overrides:
             self._overrides = current
-            overrides_file.keep(self._folder, current)
+            overrides_file.write_copy(self._folder, current)
 
     def policy(self, message: QueuedMessage) -> Policy:
         """The policy that the message is escalated by."""
         return self.oncall.policy(message.policy, message.severity)
 
     def named(self, message: QueuedMessage) -> str:
-        """Whom it means, by the word that stands in the message or in its policy."""
+        """The recipient as named in the message or in its policy's step."""
         if message.kind != "rung":
             return message.recipient or ONCALL
-        return message.recipient or self.policy(message).rung(message.rung).tell
+        return message.recipient or self.policy(message).step(message.step).tell
 
     def of(self, message: QueuedMessage, now: datetime, *, climbs: bool = True) -> list[Person]:
-        """Who may get it: the first of them who takes it does, and each is tried at once after the one before.
+        """The people who may get it, in order: each is tried as soon as the one before has failed.
 
-        A rung is one person's, and the next rung another message; where none can be queued (`climbs` is False), the
-        people of the rungs above are tried as well.
+        A step pages one person, and the next step is another message; where none can be queued (`climbs` is False), the
+        people of the later steps are tried as well.
         """
-        rungs = [rung.tell for rung in self.policy(message).rungs]
+        people = [step.tell for step in self.policy(message).steps]
         match message.kind:
             case "trouble":
                 return self.anybody(now)
             case "notice":
                 return _at(message.recipient)
             case "approval":
-                return self._reachable([message.recipient] if message.recipient else rungs, now)
+                return self._reachable([message.recipient] if message.recipient else people, now)
             case "rung":
-                return self._reachable([self.named(message), *([] if climbs else rungs[message.rung + 1 :])], now)
-            case _:  # an update is its holder's, news are for whoever is on call
-                return self._reachable([self.named(message), ONCALL, *rungs], now)
+                return self._reachable([self.named(message), *([] if climbs else people[message.step + 1 :])], now)
+            case _:  # an update goes to its holder, a resolution to whoever is on call
+                return self._reachable([self.named(message), ONCALL, *people], now)
 
     def anybody(self, now: datetime) -> list[Person]:
-        """Whoever is on call, then the default policy's people, then everybody: one of them hears of our trouble."""
+        """Whoever is on call, then the default policy's people, then everybody: for alerts about Paramedic itself."""
         oncall = self.oncall
-        rungs = oncall.policy("default").rungs
-        return self._reachable([ONCALL, *(rung.tell for rung in rungs), *oncall.people], now)
+        steps = oncall.policy("default").steps
+        return self._reachable([ONCALL, *(step.tell for step in steps), *oncall.people], now)
 
     def _reachable(self, tells: Sequence[str], now: datetime) -> list[Person]:
         oncall = self.oncall
         found = [oncall.person(tell, now) for tell in tells]
-        return list(dict.fromkeys(person for person in found if person is not None and person.ways))
+        return list(dict.fromkeys(person for person in found if person is not None and person.contact_methods))
 
 
 def _at(recipient: str | None) -> list[Person]:
-    """Who a notice is for; nobody where its kind of channel, a plug-in, has gone since it was queued."""
+    """The channel of a channel update; empty where its plug-in has gone since it was queued."""
     try:
         way = parse_contact_method(recipient)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a message says at the moment when it leaves: one letter for one message, or one for many."""
+"""Renders queued messages at the moment of sending: one message, or a digest of many."""
 
 import logging
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A letter, and which of the messages it does not carry, because nobody needs them any more."""
+    """A rendered message, and the queued messages left out of it because nobody needs them any more."""
 
-    letter: Message | None
+    message: Message | None
     needless: tuple[QueuedMessage, ...] = ()
 
 
 class Rendering:
-    """Composes letters from the store as it is now. A fault in composing is told in a bare letter (P5)."""
+    """Composes messages from the store's current state. If composing fails, a minimal message is sent (P5)."""
 
     def __init__(self, store: Store, settings: Settings, recipients: Recipients) -> None:
         self._store = store
@@ -40,9 +40,9 @@ class Rendering:
         self._recipients = recipients
 
     def render(self, messages: Sequence[QueuedMessage], person: Person) -> Rendered:
-        """One letter with all these messages for this person. Raises StoreUnavailable."""
+        """One message with all these queued messages for this person. Raises StoreUnavailable."""
         if all(message.incident is None for message in messages) and len(messages) == 1:
-            return Rendered(compose.trouble(messages[0].subject, messages[0].body, now=utc_now()))
+            return Rendered(compose.internal_alert(messages[0].subject, messages[0].body, now=utc_now()))
         with self._store.read() as tx:
             needed = [message for message in messages if self._is_needed(tx, message)]
             needless = tuple(message for message in messages if message not in needed)
@@ -68,18 +68,18 @@ class Rendering:
 
     def _whole(self, tx: Tx, message: QueuedMessage, person: Person) -> Message:
         if message.incident is None:
-            return compose.trouble(message.subject, message.body, now=tx.now)
+            return compose.internal_alert(message.subject, message.body, now=tx.now)
         incident = incidents.get(tx, message.incident)
         link = self._link(incident, person) if message.kind == "rung" else ""
         lasts = self._recipients.policy(message).acknowledged_for
         try:
-            return self._letter(tx, message, incident, person, link=link, lasts=lasts)
+            return self._message(tx, message, incident, person, link=link, lasts=lasts)
         except Exception as error:  # a page that is bare beats one that is not sent (P5)
             log.exception("the message about %s could not be composed", incident.id)
             because = f"{type(error).__name__}: {error}"
             return compose.bare(message.incident, person=person, link=link, lasts=lasts, because=because, now=tx.now)
 
-    def _letter(
+    def _message(
         self, tx: Tx, message: QueuedMessage, incident: Incident, person: Person, *, link: str, lasts: timedelta
     ) -> Message:
         timeline = list(trail.entries(tx, incident=incident.number))
@@ -88,12 +88,14 @@ class Rendering:
             case "approval":
                 return self._approval(tx, incident, person)
             case "notice":
-                return compose.notice(incident, happened=message.subject, timeline=timeline, condition=now, now=tx.now)
+                return compose.channel_update(
+                    incident, happened=message.subject, timeline=timeline, condition=now, now=tx.now
+                )
             case "update":
-                said = {"subject": message.subject, "body": message.body}
-                return compose.update(incident, **said, timeline=timeline, condition=now, now=tx.now)
+                texts = {"subject": message.subject, "body": message.body}
+                return compose.update(incident, **texts, timeline=timeline, condition=now, now=tx.now)
             case "news":
-                return compose.news(incident, timeline=timeline, condition=now, now=tx.now)
+                return compose.resolution(incident, timeline=timeline, condition=now, now=tx.now)
         blocking = acts.open_on(tx, incident.target)
         open_acts = [act for act in acts.of(tx, incident.number) if act.result is None]
         if blocking is not None and blocking not in open_acts:
@@ -113,9 +115,9 @@ class Rendering:
         )
 
     def _item(self, tx: Tx, message: QueuedMessage, person: Person) -> digest.Item:
-        """The same message in short, as one of many."""
+        """The message's item in a digest."""
         if message.incident is None:
-            return digest.trouble(message.subject, message.body)
+            return digest.internal_alert(message.subject, message.body)
         try:
             incident = incidents.get(tx, message.incident)
             ways = {"link": "", "code": ""}
@@ -169,14 +171,14 @@ class Rendering:
 
 
 def condition(tx: Tx, incident: Incident) -> Condition:
-    """What its alerts say now, of those that were said since it was last opened."""
+    """The state of the incident's alerts, of those reported since it was last opened."""
     since = incident.reopened_at or incident.opened_at
-    said = [one for one in incident_alerts.of(tx, incident.number) if one["last_seen"] >= since]
-    firing = [one for one in said if one["status"] == Status.FIRING]
-    ended = [min(one["ends_at"] or one["last_seen"], one["last_seen"]) for one in said]
+    alerts = [alert for alert in incident_alerts.of(tx, incident.number) if alert["last_seen"] >= since]
+    firing = [alert for alert in alerts if alert["status"] == Status.FIRING]
+    ended = [min(alert["ends_at"] or alert["last_seen"], alert["last_seen"]) for alert in alerts]
     return Condition(
         firing=len(firing),
-        of=len(said),
-        said_at=max((one["last_seen"] for one in firing), default=None),
+        of=len(alerts),
+        said_at=max((alert["last_seen"] for alert in firing), default=None),
         ended_at=max(ended) if ended and not firing else None,
     )

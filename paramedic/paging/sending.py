@@ -1,4 +1,4 @@
-"""By the channels: each send in a thread of its own, and with one deadline for the whole of it."""
+"""Sends by channel, each in its own thread and with one deadline for the whole of it."""
 
 import ctypes
 import logging
@@ -29,11 +29,11 @@ _hung: dict[str, list[threading.Thread]] = {}
 
 
 class _Abandoned(BaseException):
-    """Raised in a thread whose send nobody waits for any more; no `except Exception` on its way keeps it alive."""
+    """Raised in the thread of an abandoned send; it passes every `except Exception`."""
 
 
 class Round:
-    """What is known of the channels while one round of messages is sent: when it must be over, and which of them hang."""
+    """The state of the channels during one round of sending: its deadline, and which of them hang."""
 
     def __init__(self, seconds: float) -> None:
         self._ends = time.monotonic() + seconds
@@ -44,9 +44,9 @@ class Round:
         return self._ends - time.monotonic()
 
     def run(self, channel: str, call: Callable[[], None]) -> None:
-        """Have the call made, and over within its time. Raises what it raises, TemporaryError if it takes too long.
+        """Run the call within its time. Raises what it raises, and TemporaryError if it takes too long.
 
-        A channel that took too long once is not waited for again in this round: it says "later" at once.
+        A channel that took too long once is not waited for again in this round: it fails temporarily at once.
         """
         if channel in self._hangs:
             raise TemporaryError("it did not answer in time a moment ago")
@@ -61,12 +61,12 @@ class Round:
 
 
 class _TooLong(TemporaryError):
-    """The deadline for the whole came."""
+    """The deadline of the send has passed."""
 
 
 def _within(seconds: float, channel: str, call: Callable[[], None]) -> None:
     with _lock:
-        hung = _hung[channel] = [one for one in _hung.get(channel, ()) if one.is_alive()]
+        hung = _hung[channel] = [thread for thread in _hung.get(channel, ()) if thread.is_alive()]
         if len(hung) >= _HUNG_LIMIT:
             raise _TooLong(f"{len(hung)} sends by it hang")
     outcome: Future[None] = Future()
@@ -88,7 +88,7 @@ def _within(seconds: float, channel: str, call: Callable[[], None]) -> None:
 
 
 def _abandon(channel: str, thread: threading.Thread) -> None:
-    """What drips wakes the thread with each byte, and there it ends; what is silent ends by its own time-out."""
+    """A slow stream wakes the thread with each byte, and it ends there; a silent one ends by its own time-out."""
     log.warning("a send by %s took too long, and is given up", channel)
     with _lock:
         _hung.setdefault(channel, []).append(thread)
@@ -96,14 +96,14 @@ def _abandon(channel: str, thread: threading.Thread) -> None:
 
 
 def channel_of(way: ContactMethod) -> str:
-    """What may hang as one: all mail goes by one server."""
+    """The key for what hangs together: all mail goes by one server."""
     return way.spoken
 
 
 def send(settings: Settings, within: Round, way: ContactMethod, message: Message) -> None:
-    """Send the message by this way, within its time. Raises TemporaryError or PermanentError.
+    """Send the message by this contact method, within its time. Raises TemporaryError or PermanentError.
 
-    Its recipient is a person's id: a channel whose addresses are people's own gets the way's address instead.
+    Its recipient is a person's id; a channel with personal addresses gets the method's address instead.
     """
     if not way.is_named:
         message = replace(message, recipient=way.to)

@@ -1,1 +1,1 @@
-"""What is acted on and what must hold before: targets, remedies, health, guardrails, approvals, pauses."""
+"""Remediation: targets, remedies, health, guardrails, approvals, pauses."""

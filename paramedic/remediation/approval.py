@@ -1,4 +1,4 @@
-"""A person's agreement to one change: of this target, in this life of it, as that rung of that attempt, until it expires."""
+"""Approvals: a person's answer to one question, about one remedy of one attempt on one instance of a target."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ from paramedic.remediation.target import Identity
 #: After so many wrong codes no link of the approval works any more; the command line does.
 WRONG_CODES = 5
 
-#: How a question ends that waited in a backup: what was answered since is lost with the life that it was asked in.
+#: How a question ends that waited in a backup: what was answered since is lost with the generation that it was asked in.
 RESTORE = "restore"
 
 
@@ -21,7 +21,7 @@ FORM = "prefect"
 
 
 class Answer(StrEnum):
-    """What became of the question."""
+    """The states of the question."""
 
     ASKED = "asked"  # nobody has answered yet
     GRANTED = "granted"
@@ -31,7 +31,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One question to a person, and the answer."""
+    """One question to a person, and its answer."""
 
     id: int
     incident: int
@@ -39,7 +39,7 @@ class Approval:
     rung: int
     target: str
     remedy: str  # as its author calls it
-    identity: Identity  # the life of the target that was there when it was asked
+    identity: Identity  # the instance of the target that was running when it was asked
     asked_at: datetime
     expires_at: datetime
     state: Answer
@@ -51,23 +51,23 @@ class Approval:
     wrong_codes: int
 
     def answer(self, now: datetime) -> Answer:
-        """What it counts for at this moment: a question that is past its time is expired, whoever has noticed."""
+        """Its state at this moment: a question past its time is expired, even if nobody has recorded it."""
         if self.state is Answer.ASKED and self.expires_at <= now:
             return Answer.EXPIRED
         return self.state
 
     def means(self, now: Identity) -> bool:
-        """Whether the target is still in the life that was shown to who was asked."""
+        """Whether the target still runs the instance that was shown to the person."""
         return self.identity.means(now)
 
     @property
     def what(self) -> str:
-        """For people: which change."""
+        """The change, in words."""
         return f"the {self.remedy} of {self.target}"
 
     @property
     def decision(self) -> str:
-        """For people: what became of it."""
+        """The answer, in words."""
         when = f" at {iso(self.decided_at)}" if self.decided_at else ""
         match self.state:
             case Answer.ASKED:
@@ -82,19 +82,19 @@ class Approval:
 
     @property
     def decider(self) -> str:
-        """For people: who answered, and how far that is proven."""
+        """The person who answered, and how far that is proven, in words."""
         if self.how == FORM:
             return f"somebody with Prefect's form, who said to be {self.decided_by},"
         return self.decided_by or "nobody"
 
     @property
     def nobody(self) -> str:
-        """For people: its time is over."""
+        """That its time is over, in words."""
         return f"nobody approved {self.what} within {spoken(self.expires_at - self.asked_at)}"
 
 
-def life(identity: Identity) -> str:
-    """Which life of a target is meant, in words."""
+def describe_instance(identity: Identity) -> str:
+    """The instance of a target, in words."""
     instance = dict(identity.instance)
     started_at = instance.pop("started_at", None)
     began = f" since {iso(datetime.fromtimestamp(float(started_at), UTC))}" if started_at is not None else ""
@@ -102,11 +102,13 @@ def life(identity: Identity) -> str:
     value = instance.pop(first, None) if first is not None else None
     process = f"{first} {value}{began}" if value is not None else "no process"
     known = {"revision": identity.revision} | instance
-    return ", ".join([process, identity.state, *[f"{name} {one}" for name, one in known.items() if one is not None]])
+    return ", ".join(
+        [process, identity.state, *[f"{name} {value}" for name, value in known.items() if value is not None]]
+    )
 
 
 def code(key: bytes, store: str, approval: int, person: str) -> str:
-    """The eight digits that this person needs besides the link. Derived, so that they are kept nowhere."""
+    """The eight digits that this person needs besides the link. Derived, so that they are stored nowhere."""
     words = "\0".join(["paramedic approval code", store, str(approval), person])
     digest = hmac.digest(key, words.encode("utf-8", "surrogatepass"), hashlib.sha256)
     return f"{int.from_bytes(digest) % 10**8:08}"

@@ -1,4 +1,4 @@
-"""What must hold before a remedy may act. Pure: the store gathers the facts, in the intent's own transaction."""
+"""Guardrails: the rules that must hold before a remedy may act. Pure: the store gathers the facts in the intent's transaction."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso, spoken
-from paramedic.remediation.approval import Answer, Approval, life
+from paramedic.remediation.approval import Answer, Approval, describe_instance
 from paramedic.remediation.maintenance import Window
 from paramedic.remediation.pause import Pause
 from paramedic.remediation.target import Identity
@@ -14,7 +14,7 @@ from paramedic.remediation.target import Identity
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """How much of a budget is used: the acts within its time, and when one is free again if none is now."""
+    """The use of a budget: the acts within its period, and when one is free again if none is now."""
 
     used: int
     count: int
@@ -29,7 +29,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How far changes that nobody has verified yet reach: which other targets of the service they are on."""
+    """The spread of unverified changes: the other targets of the service that have one."""
 
     busy: tuple[str, ...]
     count: int
@@ -43,7 +43,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is asked, read at one moment under one lock."""
+    """The facts that guardrails judge, read in one transaction under one lock."""
 
     now: datetime
     incident: str
@@ -66,12 +66,12 @@ class Facts:
     at_once: Spread | None
     asks: bool  # whether a person must approve it
     approval: Approval | None  # what was asked for exactly this incident, attempt, rung and target
-    identity: Identity  # the life of the target that is to be changed
+    identity: Identity  # the instance of the target that is to be changed
     withdrawn: str | None = None  # why the runbook, as it is now, no longer allows this change
 
     @property
     def by_hand(self) -> str:
-        """How a person goes on where automation may not."""
+        """How a person continues where automation may not."""
         return (
             f"act by the Mitigation of the runbook, which is in the page; `paramedic incident resolve {self.incident}` "
             "ends it"
@@ -84,7 +84,7 @@ APPROVAL = "approval"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Which guardrail said no, why with its numbers, and how a person goes on by hand."""
+    """A guardrail's refusal: which one, why with its numbers, and how a person continues by hand."""
 
     guardrail: str
     reason: str
@@ -92,7 +92,7 @@ class Refusal:
 
 
 def agreed(facts: Facts) -> list[str]:
-    """What let an act pass, with its numbers: for the trail."""
+    """The guardrails that allowed an act, with their numbers, for the trail."""
     rest = "no act before" if facts.last_act_at is None else f"last act {iso(facts.last_act_at)}"
     limits = {
         "cooldown": facts.cooldown and f"{spoken(facts.cooldown)}, {rest}",
@@ -105,17 +105,17 @@ def agreed(facts: Facts) -> list[str]:
 
 
 def judge(facts: Facts) -> Refusal | None:
-    """None if every guardrail agrees, else the first that does not. What protects most is asked first."""
+    """None if every guardrail agrees, else the first refusal. The most protective are judged first."""
     return _stopped(facts) or _no_right(facts) or _too_much(facts)
 
 
 def _stopped(facts: Facts) -> Refusal | None:
-    """People have said that nothing acts."""
+    """The rules by which people stop all acts."""
     if facts.pauses:
         return Refusal(
             "kill switch",
-            f"acting is paused: {'; '.join(one.words for one in facts.pauses)}",
-            f"to allow acts again: {', '.join(f'`{one.resume}`' for one in facts.pauses)}",
+            f"acting is paused: {'; '.join(pause.words for pause in facts.pauses)}",
+            f"to allow acts again: {', '.join(f'`{pause.resume}`' for pause in facts.pauses)}",
         )
     if facts.window is not None:
         return Refusal("maintenance", facts.window.words, f"`{facts.window.end}` ends the maintenance")
@@ -123,7 +123,7 @@ def _stopped(facts: Facts) -> Refusal | None:
 
 
 def _no_right(facts: Facts) -> Refusal | None:
-    """The incident, the target or the change is not this run's."""
+    """The rules on whose incident, target and change it is."""
     if facts.state is not State.WORKING:
         return Refusal("incident", f"the incident is {facts.state}, not ours to act on", facts.by_hand)
     if facts.attempt != facts.current_attempt:
@@ -160,7 +160,7 @@ def _no_right(facts: Facts) -> Refusal | None:
 
 
 def _too_much(facts: Facts) -> Refusal | None:
-    """So much was changed already that more of it needs a person."""
+    """The rules on how much was changed already."""
     if facts.cooldown is not None and facts.last_act_at is not None and facts.now < facts.last_act_at + facts.cooldown:
         return Refusal(
             "cooldown",
@@ -195,7 +195,7 @@ def _over(guardrail: str, spent: Spent, what: str, facts: Facts) -> Refusal:
 
 
 def asks(severity: Severity, asks_from: Severity | None) -> bool:
-    """Whether an incident of this severity must not be acted on without a person. None: it never needs one."""
+    """Whether an incident of this severity needs a person's approval. None: never."""
     ranks = list(Severity)
     return asks_from is not None and ranks.index(severity) >= ranks.index(asks_from)
 
@@ -210,7 +210,8 @@ def _unapproved(facts: Facts) -> Refusal | None:
         case Answer.GRANTED:
             return Refusal(
                 APPROVAL,
-                f"{approval.decider} approved it for {life(approval.identity)}, and now it is {life(facts.identity)}",
+                f"{approval.decider} approved it for {describe_instance(approval.identity)}, "
+                f"and now it is {describe_instance(facts.identity)}",
                 "look why the target changed meanwhile, then do it by hand",
             )
         case Answer.EXPIRED if approval.state is Answer.ASKED:

@@ -1,11 +1,11 @@
-"""Is the target well? There are three answers, and "we cannot see" is one of them."""
+"""Health of a target: well, failing, or unknown because it cannot be seen."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Sight(StrEnum):
-    """What a look at the target showed."""
+    """The three results of a look at the target."""
 
     WELL = "well"
     FAILING = "failing"
@@ -14,7 +14,7 @@ class Sight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One look, and what it saw in words."""
+    """The result of one look, and its reason in words."""
 
     sight: Sight
     why: str

@@ -23,12 +23,12 @@ class Window:
 
     @property
     def where(self) -> str:
-        """For people: what it is about."""
+        """The service or target, in words."""
         return f"service {self.service}" if self.target is None else self.target
 
     @property
     def words(self) -> str:
-        """For people: what is in maintenance, until when, by whom and why."""
+        """What is in maintenance, until when, by whom and why, in words."""
         return f"{self.where} is in maintenance until {iso(self.ends_at)}, by {self.by}: {self.reason}"
 
     @property
@@ -38,7 +38,7 @@ class Window:
 
 
 def check(starts_at: datetime, ends_at: datetime, now: datetime) -> None:
-    """Raises ValueError for a window that cannot be meant."""
+    """Raises ValueError for an implausible window."""
     if ends_at <= starts_at:
         raise ValueError(f"it would end at {iso(ends_at)}, and begins at {iso(starts_at)}: write a later end")
     if ends_at <= now:

@@ -1,4 +1,4 @@
-"""A pause: who stopped acts, of what, since when and why. It stops acts, never pages."""
+"""The kill switch: a pause says who stopped which acts, since when and why. It stops acts, never pages."""
 
 import shlex
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _RUNBOOK = "runbook:"
 
 
 def scope_of(*, service: str | None = None, runbook: str | None = None, mass: bool = False) -> str:
-    """The scope that the choice names. Raises ValueError where it names more than one."""
+    """The chosen scope. Raises ValueError where more than one is named."""
     if sum((service is not None, runbook is not None, mass)) > 1:
         raise ValueError("one scope at a time: a service, a runbook, or neither for everything")
     if service is not None:
@@ -30,7 +30,7 @@ def scope_of(*, service: str | None = None, runbook: str | None = None, mass: bo
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """One pause, as it stands."""
+    """One pause in force."""
 
     scope: str
     by: str
@@ -38,7 +38,7 @@ class Pause:
     since: datetime
 
     def stops(self, *, service: str, runbook: str | None) -> bool:
-        """Whether it stops acts for this service by this runbook. A scope that nobody knows stops everything."""
+        """Whether it stops acts for this service by this runbook. An unknown scope stops everything."""
         if self.scope.startswith(_SERVICE):
             return self.scope == f"{_SERVICE}{service}"
         if self.scope.startswith(_RUNBOOK):
@@ -47,7 +47,7 @@ class Pause:
 
     @property
     def words(self) -> str:
-        """For people: what is paused, by whom, since when and why."""
+        """What is paused, by whom, since when and why, in words."""
         return f"{_spoken(self.scope)}, by {self.by} since {iso(self.since)}: {self.reason}"
 
     @property

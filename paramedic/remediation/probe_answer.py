@@ -1,6 +1,6 @@
-"""What an answer, or its absence, says of whoever was asked: well, failing, or that we cannot see. docs/health.md has the table.
+"""Interprets a probe's answer, or its absence: well, failing, or unknown. docs/health.md has the table.
 
-What we cannot see, or may not ask, is never failing: a restart heals no certificate, no name and no rate limit (P11).
+What cannot be seen, or may not be asked, is never failing: a restart fixes no certificate, DNS name or rate limit (P11).
 """
 
 import errno
@@ -27,31 +27,31 @@ _THEIRS = (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED
 
 
 def of_status(status: int) -> tuple[Sight, str]:
-    """What a whole HTTP answer with this status says, and the reason in words. A redirect is not followed."""
-    said = f"answered {status}"
+    """The health that a complete HTTP answer with this status shows, and the reason. A redirect is not followed."""
+    answer = f"answered {status}"
     if 200 <= status < 300:
-        return Sight.WELL, said
+        return Sight.WELL, answer
     if 300 <= status < 400:
-        return Sight.UNKNOWN, f"{said}, and redirects are not followed: what lies there may be a login page"
+        return Sight.UNKNOWN, f"{answer}, and redirects are not followed: what lies there may be a login page"
     if status in _NOT_THERE or (500 <= status < 600 and status not in _ABOUT_US):
-        return Sight.FAILING, said
-    return Sight.UNKNOWN, f"{said}: {_REASONS.get(status, 'that is about our question, not about its health')}"
+        return Sight.FAILING, answer
+    return Sight.UNKNOWN, f"{answer}: {_REASONS.get(status, 'that is about our question, not about its health')}"
 
 
 def of_errno(number: int) -> Sight:
-    """What an error of the operating system says that kept us from a connection, or ended it.
+    """The health that a connection's operating-system error shows.
 
-    A refused connection is failing. No descriptor, port, route or permission of ours left (EMFILE, EADDRNOTAVAIL,
-    ENETUNREACH, EHOSTUNREACH, EACCES, …), and whatever is not known here, is cannot see.
+    A refused connection is failing. A lack of descriptors, ports, routes or permissions here (EMFILE, EADDRNOTAVAIL,
+    ENETUNREACH, EHOSTUNREACH, EACCES, …), and any other error, is unknown.
     """
     return Sight.FAILING if number in _THEIRS else Sight.UNKNOWN
 
 
 def of_silence(host: str, *, connected: bool) -> Sight:
-    """What a time-out says of whoever was asked at this host, a name or an address.
+    """The health that a time-out shows at this host, a name or an address.
 
-    Who accepts and does not answer is failing, and so is who does not even accept on loopback, as with a full backlog: no
-    network lies between. Elsewhere, without a connection, the way there may be what is broken.
+    A server that accepts and does not answer is failing, and so is one that does not accept on loopback (full backlog): no
+    network is between. Elsewhere, without a connection, the network may be what is broken.
     """
     return Sight.FAILING if connected or _is_loopback(host) else Sight.UNKNOWN
 

@@ -1,4 +1,4 @@
-"""A release: one version of a service, as it lies beside its older and newer ones."""
+"""A release: one version of a service in its release folder."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release, as the log of its folder tells it."""
+    """One release, by the log of its folder."""
 
     id: str
     deployed_at: datetime | None  # when it last became the current one; None: the log does not tell

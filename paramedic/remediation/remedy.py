@@ -1,4 +1,4 @@
-"""A change that may heal a target. A runbook lists its remedies as a ladder, each verified before the next."""
+"""A remedy: a change that may heal a target. A runbook lists remedies as a ladder, each verified before the next."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,7 +8,7 @@ from paramedic.machine.clock import spoken
 
 
 class Verb(StrEnum):
-    """What can be done to a target; `tasks/act.py` has one step for each."""
+    """The kinds of change to a target; `tasks/act.py` has one step for each."""
 
     RESTART = "restart"
     ROLL_BACK = "roll_back"
@@ -18,7 +18,7 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """One rung of the ladder: what is done, and when it makes sense at all."""
+    """One rung of the ladder: what is done, and under which condition."""
 
     rung: int  # from 1
     verb: Verb
@@ -28,7 +28,7 @@ class Remedy:
 
     @property
     def name(self) -> str:
-        """As its author calls it."""
+        """Its name in the runbook."""
         if self.verb is Verb.RUN:
             return f"run: {self.command}"
         if self.offered is not None:
@@ -40,7 +40,7 @@ class Remedy:
 
     @property
     def word(self) -> str:
-        """What `guardrails.approval` calls it."""
+        """Its name in `guardrails.approval`."""
         return "rollback-if-deployed-within" if self.deployed_within is not None else self.name
 
 

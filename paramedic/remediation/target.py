@@ -1,4 +1,4 @@
-"""What is acted on. A target exists for Paramedic only if services.yaml lists it."""
+"""Targets: what is acted on. A target exists for Paramedic only if services.yaml lists it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program that services.yaml declares for a target. It is an argument list: no shell, and no word of an alert."""
+    """A program that services.yaml declares for a target: an argument list, without a shell and without text from an alert."""
 
     name: str
     run: tuple[str, ...]  # the program, by an absolute path or a name on PATH, and its arguments
@@ -19,7 +19,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One unit, program or process, by its canonical id: the same thing has one id, whichever alert names it."""
+    """One unit, program or process, with one canonical id whichever alert names it."""
 
     id: str  # canonical: "<host>/<name>", e.g. "web-1/tracking-api"; "<host>/<kind>:<name>" of most kinds
     service: str
@@ -39,7 +39,7 @@ Instance = Mapping[str, str | int | float | None]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which instance of a target is meant, in the words of its own kind: a restart changes it."""
+    """One running instance of a target, described by its kind: a restart changes it."""
 
     state: str  # the owning system's word: RUNNING, STOPPED, FATAL, …; active/running, failed/failed, …
     instance: Instance = field(default_factory=dict, hash=False)  # `started_at`: seconds since the epoch
@@ -47,22 +47,22 @@ class Identity:
 
     @property
     def unclear(self) -> bool:
-        """Whether its owner itself does not know whether it is up."""
+        """Whether its supervisor itself does not know whether it is up."""
         return self.state.upper() == "UNKNOWN"
 
     def means(self, other: "Identity") -> bool:
-        """Whether it is the same instance of the same release, whatever its state; what is unknown of both counts for nothing."""
+        """Whether both are the same instance of the same release, whatever its state; a fact unknown on both sides is ignored."""
         return self.revision == other.revision and _known(self.instance) == _known(other.instance)
 
     def as_json(self) -> dict[str, Any]:
-        """As the store and the trail keep it."""
+        """The identity as the store and the trail hold it."""
         more = {} if self.revision is None else {"revision": self.revision}
         return {**self.instance, "state": self.state, **more}
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> "Identity":
-        """What `as_json` made, of any version."""
-        instance = dict(kept)
+    def from_json(cls, fields: Mapping[str, Any]) -> "Identity":
+        """The identity that `as_json` of any version wrote."""
+        instance = dict(fields)
         state, revision = instance.pop("state"), instance.pop("revision", None)
         return cls(state, instance, revision)
 

@@ -42,7 +42,7 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    life = asyncio.create_task(_live(liveness.mine()))
+    beating = asyncio.create_task(_live(liveness.mine()))
     await _prefect_answers(stop)
     worker = ParamedicWorker(work_pool_name=settings.work_pool, limit=_limit(settings), prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
@@ -64,15 +64,15 @@ async def serve() -> None:
         with anyio.move_on_after(DRAIN.total_seconds()):
             while worker.limiter.borrowed_tokens:  # noqa: ASYNC110 - a limiter has no event
                 await anyio.sleep(0.1)
-        life.cancel()
+        beating.cancel()
         if worker.limiter.borrowed_tokens:
             raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on
 
 
-async def _live(life: Heart) -> None:
+async def _live(heart: Heart) -> None:
     """Show that the loop goes on, for as long as it does."""
     while True:
-        life.beat()
+        heart.beat()
         await anyio.sleep(1)
 
 

@@ -48,8 +48,8 @@ class Capacity:
 
 def missed(flow_run: FlowRun) -> bool:
     """Whether a scheduled round comes so late that the next one has been due since. It says itself how often they come."""
-    said = flow_run.parameters.get("run")
-    every = said.get("every") if isinstance(said, dict) else None
+    parameters = flow_run.parameters.get("run")
+    every = parameters.get("every") if isinstance(parameters, dict) else None
     due = flow_run.expected_start_time
     if not flow_run.auto_scheduled or not isinstance(every, int) or due is None:
         return False

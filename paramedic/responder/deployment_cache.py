@@ -38,7 +38,7 @@ class DeploymentCache:
         await self.look_at_files()
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._pool]))
         found = await client.read_deployments(work_pool_filter=pool, limit=200)
-        self._deployments = {one.id: one for one in found}
+        self._deployments = {deployment.id: deployment for deployment in found}
 
     async def look_at_files(self) -> None:
         """What runs may have: a playbook may be new."""
@@ -68,5 +68,5 @@ class DeploymentCache:
         return related
 
 
-def _named(one: WorkPool | WorkQueue | DeploymentResponse) -> dict[str, Any]:
-    return {"id": str(one.id), "name": one.name}
+def _named(item: WorkPool | WorkQueue | DeploymentResponse) -> dict[str, Any]:
+    return {"id": str(item.id), "name": item.name}

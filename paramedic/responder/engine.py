@@ -40,17 +40,17 @@ def serve(channel: socket.socket) -> None:
             _prepare(prefect)
         importlib.import_module("tasks.run_cache").open_ways()
         with channel:
-            said = b"".join(iter(lambda: channel.recv(65536), b""))
-        if not said:
+            received = b"".join(iter(lambda: channel.recv(65536), b""))
+        if not received:
             return
-        told = json.loads(said)
-        os.environ.update(told["env"])
-        if any(name.startswith("PREFECT_") and not name.startswith("PREFECT__") for name in told["env"]):
+        order = json.loads(received)
+        os.environ.update(order["env"])
+        if any(name.startswith("PREFECT_") and not name.startswith("PREFECT__") for name in order["env"]):
             refresh_global_settings_context()  # Prefect read its settings when it was imported
         if known is not None:
-            known.told(told["flow_run"])
-        know_related(told["related"])
-        run(FlowRun.model_validate(told["flow_run"]))
+            known.told(order["flow_run"])
+        know_related(order["related"])
+        run(FlowRun.model_validate(order["flow_run"]))
 
 
 def run(flow_run: FlowRun) -> None:

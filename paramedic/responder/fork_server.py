@@ -51,7 +51,7 @@ def main(channel: socket.socket) -> socket.socket | None:
     copy's birth and end is told as one JSON object: `{"born": pid}`, `{"ended": pid, "code": code}`. `kill PID SIGNAL`
     signals a copy that has not ended.
     """
-    template = os.getpid()
+    parent = os.getpid()
     ended, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     sources: list[Any] = [channel, ended]
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -81,7 +81,7 @@ def main(channel: socket.socket) -> socket.socket | None:
             os.close(ended)
             os.close(wake)
             channel.close()
-            die_with_parent(template)
+            die_with_parent(parent)
             return socket.socket(fileno=given[0])
         alive.add(pid)
         os.close(given[0])

@@ -25,7 +25,7 @@ async def keep_below(
 def _resident(pid: int | None) -> int:
     """The process's own memory in bytes; 0 where that cannot be read."""
     try:
-        said = psutil.Process(pid).memory_info()
+        memory = psutil.Process(pid).memory_info()
     except (psutil.Error, ValueError):
         return 0
-    return int(said.rss - getattr(said, "shared", 0))
+    return int(memory.rss - getattr(memory, "shared", 0))

@@ -78,9 +78,9 @@ class PrefetchedRun(RetryOn503):
         answer = super().handle_request(request)
         if starts and answer.is_success:
             answer.read()
-            said = answer.json()
-            if said["status"] == "ACCEPT":
-                self._started = self._run = _running(self._run, said["state"])
+            payload = answer.json()
+            if payload["status"] == "ACCEPT":
+                self._started = self._run = _running(self._run, payload["state"])
         return answer
 
 
@@ -116,9 +116,9 @@ def know_related(related: dict[str, dict[str, Any]]) -> None:
 
     Prefect's events ask the server for each of them otherwise, in every process, while the first step begins.
     """
-    for key, said in related.items():
+    for key, fields in related.items():
         kind = key.split(".", 1)[0]
-        entry = {"kind": kind, "object": SimpleNamespace(**said)}
+        entry = {"kind": kind, "object": SimpleNamespace(**fields)}
         RESOURCE_CACHE[key] = (entry, now("UTC"))  # type: ignore[assignment] # of the object it reads these fields alone
 
 

@@ -38,11 +38,11 @@ class WarmProcess:
         self.born = asyncio.Event()
         self._ended = asyncio.Event()
 
-    def tell(self, told: dict[str, Any]) -> None:
+    def tell(self, order: dict[str, Any]) -> None:
         """Give it its run, or nothing: then it goes home. One that has died says so by its end."""
         with self._channel, contextlib.suppress(OSError):
-            if told:
-                self._channel.sendall(json.dumps(told).encode())
+            if order:
+                self._channel.sendall(json.dumps(order).encode())
 
     def signal(self, number: signal.Signals) -> None:
         """Signal it, if it is alive."""

@@ -82,8 +82,8 @@ class _Nobody(httpx.BaseTransport):
         if request.url.path.endswith("/set_state"):
             state = json.loads(request.content)["state"] | {"timestamp": iso(utc_now())}
             self._run |= {"state": state, "state_type": state["type"], "state_name": state["name"]}
-            said = {"state": state, "status": "ACCEPT", "details": {"type": "accept_details"}}
-            return httpx.Response(201, json=said, request=request)
+            payload = {"state": state, "status": "ACCEPT", "details": {"type": "accept_details"}}
+            return httpx.Response(201, json=payload, request=request)
         if "/flow_runs/" in request.url.path:
             return httpx.Response(200, json=self._run, request=request)
         return httpx.Response(404, request=request)

@@ -31,7 +31,7 @@ from paramedic.responder.process_pool import Warm, WarmProcess
 from paramedic.responder.run_leases import Taken
 from paramedic.settings import ROOT, load_settings
 from paramedic.store import Store
-from paramedic.store.wakeups import RESPONDER, hang, listen
+from paramedic.store.wakeups import RESPONDER, listen, subscribe
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
 
@@ -114,7 +114,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         def heard(word: dict[str, Any]) -> None:
             loop.call_soon_threadsafe(words.put_nowait, word)
 
-        listen(hang(self._store, RESPONDER), heard, self._deaf)
+        listen(subscribe(self._store, RESPONDER), heard, self._deaf)
 
     def take_no_more(self) -> None:
         """Those at work go on."""
@@ -160,7 +160,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
     async def _take_up(self, flow_runs: list[FlowRun]) -> list[FlowRun]:
         """Begin those that there is room for; which those are. One whose process has not ended yet waits for the next poll."""
         begun = []
-        for flow_run in sorted(flow_runs, key=lambda one: one.auto_scheduled):
+        for flow_run in sorted(flow_runs, key=lambda run: run.auto_scheduled):
             if flow_run.id in self._at_work:
                 continue
             if missed(flow_run):

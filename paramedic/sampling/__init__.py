@@ -1,1 +1,1 @@
-"""Samples of checks, taken side by side."""
+"""Samples of checks, taken in parallel."""

@@ -1,4 +1,4 @@
-"""Takes one sample of a check. A check that breaks is no breach: whatever keeps it from seeing is told as unknown."""
+"""Takes one sample of a check. A check that fails to measure is not a breach: its sample is unknown, with the reason."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ LastHeard = Callable[[str], timedelta | None]
 
 
 def sample(check: Check, target: Target, *, now: Callable[[], datetime], last_heard: LastHeard) -> Sample:
-    """One look, at the moment when it began. Never raises: what cannot be seen has no values, and says why."""
+    """One sample, timed at its start. Never raises: a failed measurement has no values, and a reason."""
     at = now()
     try:
         question = Question(
@@ -39,7 +39,7 @@ def sample(check: Check, target: Target, *, now: Callable[[], datetime], last_he
 
 
 def silent(address: str, timeout: timedelta) -> bool:
-    """Whether an address that should always answer, as `http://…` or `tcp://HOST:PORT`, does not. Any answer will do."""
+    """Whether a control address (`http://…`, `tcp://HOST:PORT`) does not answer. Any answer counts."""
     try:
         if address.startswith("tcp://"):
             return not reading.connect(*host_and_port(address), timeout).ok

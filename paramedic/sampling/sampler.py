@@ -1,4 +1,4 @@
-"""Takes many checks' samples side by side: each look in a thread of its own, so that a slow one delays nobody."""
+"""The sampler: takes many checks' samples in parallel, each in its own thread, so that a slow one delays no other."""
 
 import queue
 import random
@@ -22,20 +22,20 @@ _GRACE_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one look saw, and whether it was we who were blind at that time."""
+    """One sample, and whether the control probes were silent at that time."""
 
     sample: Sample
     blind: bool
 
 
 class ControlProbes:
-    """Whether we can see at all: of the addresses that should always answer at least one does.
+    """Whether this machine can see at all: at least one of the addresses that should always answer does.
 
-    Asked only about looks that saw something wrong, and by several at once only one time.
+    Probed only after a sample that saw something wrong, and once for several callers at the same time.
     """
 
     def __init__(self, addresses: Sequence[str], silent: Callable[[str], bool], *, blind: bool = False) -> None:
-        """`blind` is what was known before."""
+        """`blind` is the state known before."""
         self._addresses = addresses
         self._silent = silent
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class ControlProbes:
         self.blind = blind and bool(addresses)
 
     def blind_since(self, moment: float) -> bool:
-        """Whether they are closed, by a look that began after the moment (`boottime()`). Without addresses: never."""
+        """Whether all control addresses are silent, by a probe begun after the moment (`boottime()`). Never without addresses."""
         if not self._addresses:
             return False
         with self._lock:
@@ -56,7 +56,7 @@ class ControlProbes:
 
 @dataclass(slots=True)
 class _Lane:
-    """One check at one target."""
+    """The schedule of one check at one target."""
 
     placed: CheckAtTarget
     due: float
@@ -65,7 +65,7 @@ class _Lane:
 
 
 class Sampling:
-    """Looks at each check when it is due, and hands over what was seen, one after the other, in the caller's thread."""
+    """Samples each check when it is due, and records the samples one after the other in the caller's thread."""
 
     def __init__(
         self,
@@ -82,14 +82,14 @@ class Sampling:
         self._count = 0
 
     def run(self, placed: Sequence[tuple[CheckAtTarget, timedelta | None]], *, until: float) -> int:
-        """Sample until the moment of `boottime()`; how many samples were recorded.
+        """Sample until the moment of `boottime()`; returns the number of recorded samples.
 
-        With each check stands how long ago it was sampled last, if ever: whoever goes on where another ended keeps the
-        rhythm. A look that has not come back when the next is due, and its time-out has passed, is recorded as one that
+        Each check comes with the time since its last sample, if any: a successor keeps the
+        rhythm. A sample that has not come back when the next is due, and its time-out has passed, is recorded as one that
         saw nothing, and its thread is waited for no longer.
         """
         now = boottime()
-        lanes = [_Lane(one, now + _first_wait(one, ago)) for one, ago in placed]
+        lanes = [_Lane(check, now + _first_wait(check, ago)) for check, ago in placed]
         while lanes and (now := boottime()) < until:
             self._go_on()
             for lane in lanes:
@@ -103,9 +103,9 @@ class Sampling:
         check = lane.placed.check
         lane.due = now + check.every.total_seconds() * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         if lane.begun_at is not None:
-            patience = lane.begun_at + check.timeout.total_seconds() + _GRACE_SECONDS
-            if now < patience:  # `timeout` may be as long as `every`
-                lane.due = patience
+            overdue_at = lane.begun_at + check.timeout.total_seconds() + _GRACE_SECONDS
+            if now < overdue_at:  # `timeout` may be as long as `every`
+                lane.due = overdue_at
                 return
             lane.given_up = True
             stuck = spoken(timedelta(seconds=now - lane.begun_at))

@@ -55,73 +55,73 @@ def read(_headers: Mapping[str, str], body: bytes) -> Reading:
     if body.count(b",") + body.count(b"[") + body.count(b"{") > _VALUES:
         raise BadPayload("body", "has too many values", f"{_VALUES} commas and brackets", readable=False)
     try:
-        said = json.loads(body, parse_int=Number, parse_float=Number, parse_constant=Number)
+        payload = json.loads(body, parse_int=Number, parse_float=Number, parse_constant=Number)
     except (ValueError, RecursionError) as error:
         raise BadPayload("body", f"is no JSON: {error}", "Alertmanager's webhook JSON", readable=False) from error
-    if not isinstance(said, dict):
+    if not isinstance(payload, dict):
         raise BadPayload("body", "is no object", "Alertmanager's webhook JSON", readable=True)
-    group = said.get("alerts", [said] if "labels" in said else None)
+    group = payload.get("alerts", [payload] if "labels" in payload else None)
     if not isinstance(group, list):
         raise BadPayload("alerts", "is missing or no list", "a list of alerts", readable=True)
-    truncated = _count(said.get("truncatedAlerts"))
+    truncated = _count(payload.get("truncatedAlerts"))
     notes = [f"its sender left {truncated} more alerts of this group out (truncatedAlerts)"] if truncated else []
     now = utc_now()
     alerts: list[Alert] = []
     bad: list[Bad] = []
     flood: list[Any] = []
-    for number, one in enumerate(group):
+    for number, entry in enumerate(group):
         try:
-            alerts.append(_alert(one, f"alerts[{number}]", said.get("status"), now, notes))
+            alerts.append(_alert(entry, f"alerts[{number}]", payload.get("status"), now, notes))
         except ValueError as error:
             if len(bad) < _ONE_BY_ONE:
-                bad.append(Bad(_written(one), str(error)))
+                bad.append(Bad(_written(entry), str(error)))
             else:
-                flood.append(one)
+                flood.append(entry)
     if flood:
         bad.append(Bad(_written(flood), f"alerts: {len(flood)} more of them cannot be read", len(flood)))
     return Reading(tuple(alerts), tuple(bad), truncated)
 
 
-def _alert(said: Any, at: str, group_status: Any, now: datetime, group_notes: list[str]) -> Alert:
-    if not isinstance(said, dict):
+def _alert(entry: Any, at: str, group_status: Any, now: datetime, group_notes: list[str]) -> Alert:
+    if not isinstance(entry, dict):
         raise ValueError(f"{at}: is no object")  # noqa: TRY004 - the reader collects ValueErrors
-    if not isinstance(said.get("labels"), dict):
+    if not isinstance(entry.get("labels"), dict):
         raise ValueError(f"{at}.labels: is missing or no object")  # noqa: TRY004
-    labels, notes = texts(said["labels"], "labels")
+    labels, notes = texts(entry["labels"], "labels")
     if not labels.get("alertname"):
         raise ValueError(f"{at}.labels.alertname: is missing; every alert has a name")
-    annotations, odd = _annotations(said.get("annotations"))
-    ends_at = _end(said.get("endsAt"), odd)
-    status = _status(said.get("status", group_status), ends_at, now, odd)
-    starts_at = _start(said.get("startsAt"), now, odd)
-    kept, cut = fit(labels, "labels", first=_FIRST_LABELS)
+    annotations, odd = _annotations(entry.get("annotations"))
+    ends_at = _end(entry.get("endsAt"), odd)
+    status = _status(entry.get("status", group_status), ends_at, now, odd)
+    starts_at = _start(entry.get("startsAt"), now, odd)
+    fitted, cut = fit(labels, "labels", first=_FIRST_LABELS)
     return Alert(
         source=NAME,
-        name=kept["alertname"] or "[cut]",
+        name=fitted["alertname"] or "[cut]",
         severity=Severity.CRITICAL if labels.get("severity", "").strip().lower() in _CRITICAL else Severity.WARNING,
         status=status,
         starts_at=starts_at,
         ends_at=ends_at,
         fingerprint=fingerprint(NAME, labels),  # of all labels, whole: what is cut off still tells two alerts apart
-        labels=kept,
+        labels=fitted,
         annotations=annotations,
         value=annotations.get("value"),
         notes=bounded([*group_notes, *notes, *cut, *odd]),
     )
 
 
-def _annotations(said: Any) -> tuple[dict[str, str], list[str]]:
-    if said is None:
+def _annotations(value: Any) -> tuple[dict[str, str], list[str]]:
+    if value is None:
         return {}, []
-    if not isinstance(said, dict):
-        said = {"annotations": said}  # whatever it is, a person may make sense of it
-    made, notes = texts(said, "annotations")
-    kept, cut = fit(made, "annotations", first=_FIRST_ANNOTATIONS)
-    return kept, [*notes, *cut]
+    if not isinstance(value, dict):
+        value = {"annotations": value}  # whatever it is, a person may make sense of it
+    made, notes = texts(value, "annotations")
+    fitted, cut = fit(made, "annotations", first=_FIRST_ANNOTATIONS)
+    return fitted, [*notes, *cut]
 
 
-def _status(said: Any, ends_at: datetime | None, now: datetime, notes: list[str]) -> Status:
-    word = said.strip().lower() if isinstance(said, str) else None
+def _status(value: Any, ends_at: datetime | None, now: datetime, notes: list[str]) -> Status:
+    word = value.strip().lower() if isinstance(value, str) else None
     if word in ("firing", "resolved"):
         return Status(word)
     status = Status.RESOLVED if ends_at is not None and ends_at <= now else Status.FIRING
@@ -129,9 +129,9 @@ def _status(said: Any, ends_at: datetime | None, now: datetime, notes: list[str]
     return status
 
 
-def _start(said: Any, now: datetime, notes: list[str]) -> datetime:
+def _start(value: Any, now: datetime, notes: list[str]) -> datetime:
     """When it began. Order is by the start, so every alert has one: without one that can be right, the time of receipt."""
-    moment = _moment(said, "startsAt", notes)
+    moment = _moment(value, "startsAt", notes)
     if moment is None:
         notes.append("startsAt: no time, taken as the time of receipt")
     elif moment > now + _AHEAD:
@@ -141,23 +141,23 @@ def _start(said: Any, now: datetime, notes: list[str]) -> datetime:
     return now
 
 
-def _end(said: Any, notes: list[str]) -> datetime | None:
-    moment = _moment(said, "endsAt", notes)
-    if moment is None and not _is_unknown(said):
+def _end(value: Any, notes: list[str]) -> datetime | None:
+    moment = _moment(value, "endsAt", notes)
+    if moment is None and not _is_unknown(value):
         notes.append("endsAt: no time, left out")
     return moment
 
 
-def _is_unknown(said: Any) -> bool:
-    return said is None or (isinstance(said, str) and (not said or said.startswith(_ZERO)))
+def _is_unknown(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and (not value or value.startswith(_ZERO)))
 
 
-def _moment(said: Any, at: str, notes: list[str]) -> datetime | None:
+def _moment(value: Any, at: str, notes: list[str]) -> datetime | None:
     """The moment in UTC, or None where the text is none (RFC 3339) or its sender does not know."""
-    if not isinstance(said, str) or isinstance(said, Number) or _is_unknown(said):
+    if not isinstance(value, str) or isinstance(value, Number) or _is_unknown(value):
         return None
     try:
-        moment = datetime.fromisoformat(said)
+        moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             notes.append(f"{at}: names no time zone, taken as UTC")
             moment = moment.replace(tzinfo=UTC)
@@ -166,16 +166,16 @@ def _moment(said: Any, at: str, notes: list[str]) -> datetime | None:
         return None
 
 
-def _count(said: Any) -> int:
+def _count(value: Any) -> int:
     """How many; what is no count is none."""
     try:
-        return max(int(float(said)), 0) if isinstance(said, Number) else 0
+        return max(int(float(value)), 0) if isinstance(value, Number) else 0
     except (ValueError, OverflowError):
         return 0
 
 
-def _written(said: Any) -> str:
+def _written(value: Any) -> str:
     try:
-        return json.dumps(said)
+        return json.dumps(value)
     except RecursionError:
         return "[nested too deep to be kept]"

@@ -58,7 +58,7 @@ class Child:
     start_again_at: float = 0.0
     pipe: int | None = None
     heard_at: float | None = None
-    told: bool = False
+    is_reported: bool = False
 
 
 class Children:
@@ -68,11 +68,11 @@ class Children:
     reaches only us, and we end them in order; what a child that died leaves behind in its group is killed.
     """
 
-    def __init__(self, logs: Path, tell: Callable[[str, str], None] = lambda _subject, _words: None) -> None:
-        """`tell` has a person hear of a child that stands still; it waits for nothing."""
+    def __init__(self, logs: Path, report: Callable[[str, str], None] = lambda _subject, _words: None) -> None:
+        """`report` pages a person about a child that hangs; it does not block."""
         self._logs = logs
         self._folder = logs.parent
-        self._tell = tell
+        self._report = report
         self._children: list[Child] = []
         self._logs_looked_at = 0.0
         self._ticked_at = time.monotonic()
@@ -129,7 +129,7 @@ class Children:
             return
         with contextlib.suppress(BlockingIOError):
             if os.read(child.pipe, 65536):
-                child.heard_at, child.told = now, False
+                child.heard_at, child.is_reported = now, False
         if child.heard_at is None:  # it is still starting
             return
         if late:
@@ -138,14 +138,14 @@ class Children:
         if silent <= child.silent_seconds:
             return
         ends = child.may_end()
-        if not child.told:
-            child.told = True
+        if not child.is_reported:
+            child.is_reported = True
             what = (
                 "It is ended, and started again." if ends else "It is ended, and started again, once no run of it acts."
             )
             words = f"{child.name} stands still: it has given no sign of life for {silent:.0f} s. {what}"
             log.warning("%s", words)
-            self._tell(f"{child.name} stands still", words)
+            self._report(f"{child.name} stands still", words)
         if ends:
             _kill_group(process)
 
@@ -180,7 +180,7 @@ class Children:
 def _forget(child: Child) -> None:
     if child.pipe is not None:
         os.close(child.pipe)
-    child.pipe, child.heard_at, child.told = None, None, False
+    child.pipe, child.heard_at, child.is_reported = None, None, False
 
 
 def appended(path: Path) -> IO[bytes]:
@@ -198,7 +198,7 @@ def _keep_short(path: Path) -> None:
     """Its writers append, so they go on at the beginning; a line written meanwhile may be lost."""
     with contextlib.suppress(OSError):  # a full disk: the next look tries again
         if path.stat().st_size > _LOG_BYTES:
-            with path.open("rb") as grown, appended(path.with_suffix(".log.1")) as kept:
-                kept.truncate(0)
-                shutil.copyfileobj(grown, kept)
+            with path.open("rb") as grown, appended(path.with_suffix(".log.1")) as older:
+                older.truncate(0)
+                shutil.copyfileobj(grown, older)
             os.truncate(path, 0)

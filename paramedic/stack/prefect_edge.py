@@ -123,11 +123,11 @@ def _single(raw: Collection[tuple[bytes, bytes]]) -> dict[str, str] | None:
 
 
 def _knows(authorization: str, login: str) -> bool:
-    scheme, _, said = authorization.partition(" ")
+    scheme, _, credential = authorization.partition(" ")
     if scheme.lower() != "basic":
         return False
     try:
-        shown = base64.b64decode(said.strip(), validate=True)
+        shown = base64.b64decode(credential.strip(), validate=True)
     except (binascii.Error, ValueError):
         return False
     return hmac.compare_digest(shown, login.encode())
@@ -143,8 +143,8 @@ async def _refuse(refusal: Refusal, scope: "_Scope", receive: "_Receive", send: 
 
 
 async def _answer(send: "_Send", status: int, body: bytes, headers: Mapping[str, str]) -> None:
-    said = _ALWAYS | dict(headers) | {"content-length": str(len(body)), "cache-control": "no-store"}
-    raw = [(name.encode(), value.encode()) for name, value in said.items()]
+    all_headers = _ALWAYS | dict(headers) | {"content-length": str(len(body)), "cache-control": "no-store"}
+    raw = [(name.encode(), value.encode()) for name, value in all_headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
 

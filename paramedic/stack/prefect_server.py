@@ -69,10 +69,10 @@ def _uncollected(lifespan: "_Lifespan") -> "_Lifespan":
     return started
 
 
-async def _live(life: liveness.Heart) -> None:
+async def _live(heart: liveness.Heart) -> None:
     """Show that the loop goes on, for as long as it does."""
     while True:
-        life.beat()
+        heart.beat()
         await asyncio.sleep(1)
 
 
@@ -219,15 +219,15 @@ class WriteQueue:
 
 async def _peeked(receive: "_Receive") -> tuple[bytes, "_Receive"]:
     """A call's body, and how to receive it once more."""
-    said = [await receive()]
-    while said[-1].get("more_body"):
-        said.append(await receive())
-    left = iter(said)
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    left = iter(messages)
 
     async def again() -> Any:
         return next(left, None) or await receive()
 
-    return b"".join(one.get("body", b"") for one in said), again
+    return b"".join(message.get("body", b"") for message in messages), again
 
 
 _STATE = re.compile(r"/flow_runs/[0-9a-f-]{36}/set_state$")

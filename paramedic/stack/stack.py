@@ -51,11 +51,11 @@ class NotReady(TemporaryError):
 
 def _poll_seconds() -> str:
     """How often the worker asks Prefect for runs: every second, unless somebody has set what Prefect reads."""
-    said = os.environ.get(_POLL, "1")
+    value = os.environ.get(_POLL, "1")
     with contextlib.suppress(ValueError):
-        if 0 < float(said) < float("inf"):
-            return said
-    raise BadSettings(f"{_POLL}, in the environment: {said!r} is not a number of seconds above 0")
+        if 0 < float(value) < float("inf"):
+            return value
+    raise BadSettings(f"{_POLL}, in the environment: {value!r} is not a number of seconds above 0")
 
 
 _POLL = "PREFECT_WORKER_QUERY_SECONDS"
@@ -72,7 +72,7 @@ class Stack:
         self.gateway_url = ""
         self.prefect_url = ""
         self._embedded = settings.prefect_api_url is None
-        self._children = Children(settings.data / data_folder.LOGS, partial(_tell, settings))
+        self._children = Children(settings.data / data_folder.LOGS, partial(_report, settings))
         self._lock: IO[str] | None = None
         self._ports: list[ports.Held] = []
         self._refused: prefect_claim.AnotherPrefect | None = None
@@ -89,8 +89,8 @@ class Stack:
         """
         settings, data = self.settings, self.settings.data
         try:
-            for said in data_folder.prepare(data):
-                log.warning("%s", said)
+            for notice in data_folder.prepare(data):
+                log.warning("%s", notice)
             self._lock = instance.lock(data)
             keys.signing_key(settings)
             keys.link_key(settings)
@@ -306,14 +306,14 @@ class Stack:
         self._lock = None
 
 
-def _tell(settings: Settings, subject: str, words: str) -> None:
+def _report(settings: Settings, subject: str, words: str) -> None:
     """By the store, in a thread: whatever it waits for holds up no other child. The watchdog sends it."""
 
     def write() -> None:
         store = Store(settings.store())
         try:
             with store.write() as tx:
-                messages.queue_trouble(tx, subject=subject, body=words, same_within_minutes=5)
+                messages.queue_internal_alert(tx, subject=subject, body=words, same_within_minutes=5)
         except (TemporaryError, PermanentError) as error:
             log.warning("nobody is told by the store: %s", error)
         finally:
@@ -324,13 +324,13 @@ def _tell(settings: Settings, subject: str, words: str) -> None:
 
 def _absolute(path: str) -> list[str]:
     """Without the entries that mean wherever a process is started: an empty one does."""
-    return [one for one in path.split(os.pathsep) if Path(one).is_absolute()]
+    return [folder for folder in path.split(os.pathsep) if Path(folder).is_absolute()]
 
 
 def _prefect_port() -> ports.Held:
     """Prefect's own variable names it, as its users expect."""
     setting = "PREFECT_SERVER_API_PORT"
-    said = os.environ.get(setting)
-    if said and not said.isdigit():
-        raise PermanentError(f"{setting}: {said!r:.40} is no port")
-    return ports.demand("127.0.0.1", int(said or _PREFECT_PORT), who="the Prefect server", setting=setting)
+    value = os.environ.get(setting)
+    if value and not value.isdigit():
+        raise PermanentError(f"{setting}: {value!r:.40} is no port")
+    return ports.demand("127.0.0.1", int(value or _PREFECT_PORT), who="the Prefect server", setting=setting)

@@ -1,4 +1,4 @@
-"""The store: one database, opened lazily, once per process, never before a fork."""
+"""The store: one database, opened lazily, once per process and never before a fork."""
 
 import json
 import os
@@ -26,12 +26,12 @@ from paramedic.store import frozen_connections, tables
 class StoreUnavailable(TemporaryError):
     """The database does not answer, is locked, or its disk is full.
 
-    Nothing was written, unless the commit itself got no answer: then it stands whole or not at all.
+    Nothing was written, unless the commit itself got no answer: then all of it is written or nothing.
     """
 
 
 class StoreUnknown(PermanentError):
-    """The database is not one this version can work on; the message says what it is and what to do."""
+    """The database is of an unknown schema or another store; the message says what it is and what to do."""
 
 
 #: The advisory lock that makes one chain of the trail on PostgreSQL.
@@ -70,7 +70,7 @@ class Tx:
 
 
 class Store:
-    """The way to the database. Cheap to make: nothing is opened before the first transaction.
+    """The store of one database. Cheap to make: nothing is opened before the first transaction.
 
     `now` replaces the database's clock in tests that move it by hand.
     """
@@ -83,14 +83,14 @@ class Store:
 
     @classmethod
     def on(cls, engine: Engine, *, uuid: str) -> Self:
-        """The store that this engine leads to, whose UUID is known."""
+        """A store on this engine, with a known UUID."""
         store = cls(engine.url.render_as_string(hide_password=False))
         store._engine, store._uuid = engine, uuid
         return store
 
     @property
     def engine(self) -> Engine:
-        """The engine, made at first use."""
+        """The engine, created at first use."""
         if self._engine is None:
             self._engine = connect(self._url)
         return self._engine
@@ -104,14 +104,14 @@ class Store:
         return self._uuid
 
     def close(self) -> None:
-        """Give every connection back; the next transaction opens anew."""
+        """Close every connection; the next transaction connects again."""
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        """One moment of the store, whatever others commit meanwhile; writes are refused. Raises StoreUnavailable."""
+        """A read transaction: one snapshot of the store; writes are refused. Raises StoreUnavailable."""
         uuid = self.uuid
         with translated(), self.engine.execution_options(paramedic_reads=True).connect() as conn:
             conn.exec_driver_sql(_ONE_MOMENT[conn.dialect.name])
@@ -120,7 +120,7 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
-        """Rows that the trail does not tell of: durable when the block ends. Raises StoreUnavailable."""
+        """A write transaction without trail entries: durable when the block ends. Raises StoreUnavailable."""
         uuid = self.uuid
         engine = self.engine.execution_options(paramedic_writes=True)
         with translated(), engine.begin() as conn, open_transaction.entered(open_transaction.Kind.WRITE):
@@ -128,7 +128,7 @@ class Store:
 
     @contextmanager
     def record(self) -> Iterator[Tx]:
-        """Rows and the trail's entry about them, together or not at all, one at a time. Raises StoreUnavailable."""
+        """A write transaction with trail entries, all or nothing, one transaction at a time. Raises StoreUnavailable."""
         with self.write() as tx:
             if tx.conn.dialect.name == "postgresql":
                 tx.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRAIL_LOCK})
@@ -143,15 +143,15 @@ class Store:
 
 
 def generation(tx: Tx) -> int:
-    """Which life of the store this is: 1, and a higher one after each restore from a backup."""
+    """The store's generation: 1, and a higher one after each restore from a backup."""
     number: int = tx.conn.execute(select(tables.meta.c.generation)).scalar_one()
     return number
 
 
 def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
-    """An engine with the settings that the promises need. Raises PermanentError for a database that is neither of the two.
+    """An engine with the settings that durability needs. Raises PermanentError for an unsupported database.
 
-    `lock_wait` is how long SQLite waits for another's write to end.
+    `lock_wait` is how long SQLite waits for another writer.
     """
     parsed = make_url(url)
     match parsed.get_backend_name():
@@ -181,7 +181,7 @@ def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
 
 
 def _keep_private(_dialect: object, _entry: object, args: list[Any], _kwargs: object) -> None:
-    """A new database is its owner's alone; what SQLite writes beside it gets the same mode."""
+    """Create a new database private to its owner; files that SQLite writes beside it get the same mode."""
     with suppress(OSError):  # it is there, or SQLite says what is wrong
         os.close(os.open(args[0], os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
@@ -198,10 +198,10 @@ _LOOK_SECONDS = 0.002
 
 
 def _begin_sqlite(conn: Connection, *, lock_wait: timedelta) -> None:
-    """BEGIN. Whoever writes waits for the lock at an even pace.
+    """BEGIN. A writer polls for the lock at an even pace.
 
-    SQLite's own wait sleeps ever longer, up to 0.1 s: whoever has waited longest comes last, and beside others that write
-    one short transaction after the other, never.
+    SQLite's own wait sleeps ever longer, up to 0.1 s: whoever has waited longest gets the lock last, and beside others with
+    many short transactions, never.
     """
     own: Any = conn.connection.dbapi_connection
     options = conn.get_execution_options()
@@ -227,7 +227,7 @@ def _begin_sqlite(conn: Connection, *, lock_wait: timedelta) -> None:
 
 
 class Serialized(str):
-    """A JSON column's value that is JSON already."""
+    """A JSON column's value that is serialized already."""
 
     __slots__ = ()
 
@@ -259,7 +259,7 @@ _OUR_MISTAKE = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Every way in which a database can be away, as StoreUnavailable."""
+    """Translate every error of an unreachable database to StoreUnavailable."""
     try:
         yield
     except PoolTimeout as error:

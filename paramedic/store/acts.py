@@ -23,7 +23,7 @@ from paramedic.store.trail import append
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One change: what it is, to which life of the target, until when, and what became of it (None: open)."""
+    """One change: the remedy, the target's instance, its deadline, and its result (None: open)."""
 
     id: int
     incident: int
@@ -39,14 +39,14 @@ class Act:
 
     @property
     def words(self) -> str:
-        """For people: which act, of which incident, since when."""
+        """The act, its incident and its time, in words."""
         when = f"attempt {self.attempt}, {iso(self.written_at)}"
         return f"the {self.remedy} of {self.target} by {name(self.incident)} ({when})"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The runbook's guardrails, as this change must keep them."""
+    """The runbook's guardrails for one change."""
 
     mode: str
     cooldown: timedelta | None
@@ -59,7 +59,7 @@ class Limits:
 
     @classmethod
     def of(cls, runbook: Runbook, remedy: Remedy) -> Self:
-        """What the runbook asks to be kept where this remedy is applied."""
+        """The runbook's limits for this remedy."""
         asked = runbook.guardrails
         return cls(
             mode=runbook.mode,
@@ -72,7 +72,7 @@ class Limits:
 
     @classmethod
     def nothing(cls, why: str) -> Self:
-        """Those of a runbook that allows nothing any more."""
+        """The limits of a runbook that allows nothing any more."""
         return cls("observe", None, None, withdrawn=why)
 
 
@@ -83,14 +83,14 @@ TOUCHED = ("done", "cured", "failed", "unknown", "decided")
 def would_refuse(
     tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Limits, today: Limits | None = None
 ) -> Refusal | None:
-    """What `intend` would say now. Advice, and no permission: nothing is written."""
+    """The refusal that `intend` would give now. Advice, not permission: nothing is written."""
     return _judged(tx, claim, rung=rung, identity=identity, limits=limits, today=today)[0]
 
 
 def _judged(
     tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Limits, today: Limits | None
 ) -> tuple[Refusal | None, list[str]]:
-    """The first no of either version of the runbook; without one, what agreed."""
+    """The first refusal by either version of the runbook; without one, the guardrails that agreed."""
     facts = _facts(tx, claim, rung=rung, identity=identity, limits=limits)
     refusal, words = judge(facts), agreed(facts)
     if refusal is not None or today is None or today == limits:
@@ -99,7 +99,7 @@ def _judged(
     refusal = judge(now)
     if refusal is not None and today.withdrawn is None:
         refusal = replace(refusal, reason=f"by the runbook as it is now, not as it was: {refusal.reason}")
-    return refusal, words + [f"as it is now: {one}" for one in agreed(now) if one not in words]
+    return refusal, words + [f"as it is now: {guardrail}" for guardrail in agreed(now) if guardrail not in words]
 
 
 def intend(
@@ -113,7 +113,7 @@ def intend(
     limits: Limits,
     today: Limits | None = None,
 ) -> Act | Refusal:
-    """Write the intent and spend the grant, or write the refusal: one transaction, from `Store.record`.
+    """Write the intent and spend the grant, or write the refusal, in one transaction of `Store.record`.
 
     `limits` are those of the incident's own runbook, `today` those of its file as it is now: both must agree.
     """
@@ -157,7 +157,7 @@ def _tell_refusal(tx: Tx, claim: Claim, rung: int, remedy: str, refusal: Refusal
 
 
 def _insert(tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, deadline: timedelta) -> int:
-    """The act's number; its grant is spent."""
+    """Insert the act and spend its grant; returns the act's number."""
     tx.conn.execute(update(grants).where(*_grant(claim, rung)).values(state="spent"))
     act: int = tx.conn.execute(
         insert(acts)
@@ -179,7 +179,7 @@ def _insert(tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity,
 
 
 def foreseen(tx: Tx, *, service: str, target: str, runbook: str, severity: Severity, limits: Limits) -> Refusal | None:
-    """Which guardrail would stop a new incident's first change of this target now. Writes nothing, permits nothing."""
+    """The refusal that a new incident's first change of this target would get now. Writes nothing, permits nothing."""
     return judge(
         Facts(
             **_counted(tx, service=service, target=target, runbook=runbook, limits=limits, same_ladder=false()),
@@ -230,7 +230,7 @@ def _facts(tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Limit
 def _counted(
     tx: Tx, *, service: str, target: str, runbook: str | None, limits: Limits, same_ladder: ColumnElement[bool]
 ) -> dict[str, Any]:
-    """The facts about the target and its service, whoever asks."""
+    """The facts about the target and its service that do not depend on the run."""
     unsettled = open_on(tx, target)
     touched = (acts.c.target == target) & acts.c.result.in_(TOUCHED)
     last_act_at = tx.conn.execute(
@@ -265,7 +265,7 @@ def _spent(tx: Tx, budget: tuple[int, timedelta] | None, which: ColumnElement[bo
 
 
 def _spread(tx: Tx, at_once: tuple[int, int] | None, *, service: str, target: str) -> Spread | None:
-    """Another target counts while an act on it is open, and until its incident has ended if it was not verified well."""
+    """The other targets that count: with an open act, and after an act without a good verification until the incident ends."""
     if at_once is None:
         return None
     unverified = acts.c.result.is_(None) | (
@@ -286,7 +286,7 @@ def _grant(claim: Claim, rung: int) -> tuple[Any, ...]:
 
 
 def close(tx: Tx, act: Act, *, result: str, why: str, actor: str, identity: Identity | None = None) -> bool:
-    """Write the outcome: done, cured, failed, not_sent, unknown. False if it was already judged; the trail tells."""
+    """Write the outcome: done, cured, failed, not_sent, unknown. False if it has one already; the trail records either."""
     still_open: ColumnElement[bool] = acts.c.result.is_(None)
     if result == "cured":
         still_open = acts.c.result.is_(None) | (acts.c.result == "done")
@@ -319,7 +319,7 @@ def of(tx: Tx, incident: int) -> list[Act]:
 
 
 def get(tx: Tx, act: int) -> Act:
-    """The act of this number."""
+    """The act with this number."""
     return _act(tx.conn.execute(select(acts).where(acts.c.id == act)).one())
 
 
@@ -329,7 +329,7 @@ def _act(row: Row[Any]) -> Act:
 
 
 def cures(tx: Tx, target: str, within: timedelta) -> int:
-    """How often a change of ours healed this target within the time that lies behind."""
+    """How often a change healed this target within the past period."""
     query = select(func.count()).where(
         acts.c.target == target, acts.c.result == "cured", acts.c.closed_at > tx.now - within
     )

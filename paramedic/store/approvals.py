@@ -1,4 +1,4 @@
-"""Approvals: a person is asked before a change. A decision is one compare-and-set, on the trail with the person's name."""
+"""Approvals: questions to a person before a change. The answer is one compare-and-set, on the trail with the person's name."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from sqlalchemy import Row, insert, select, true, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.machine.clock import iso
-from paramedic.remediation.approval import FORM, Answer, Approval, life
+from paramedic.remediation.approval import FORM, Answer, Approval, describe_instance
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx, messages, trail
 from paramedic.store.facts import TableFacts, Unchanged
@@ -30,7 +30,7 @@ def ask(
     policy: str,
     severity: Severity,
 ) -> Approval:
-    """Ask, and have whoever is on call told. Asked once for a rung of an attempt, it stays as it is."""
+    """Ask, and queue the question to whoever is on call. Asked once for a rung of an attempt; later calls change nothing."""
     known = of(tx, incident, attempt, rung, target)
     if known is not None:
         return known
@@ -52,7 +52,7 @@ def ask(
         .returning(approvals.c.id)
     ).scalar_one()
     asked = get(tx, number)
-    _tell(
+    _append_to_trail(
         tx,
         asked,
         actor=f"run:{flow_run}",
@@ -63,10 +63,10 @@ def ask(
 
 
 def decide(tx: Tx, approval: int, *, granted: bool, by: str, how: str) -> Approval | str:
-    """A person's answer, or in words why it comes too late. The same answer of the same person is given once.
+    """Record a person's answer; returns in words why it comes too late. Idempotent for the same answer of the same person.
 
-    `how` is FORM, `link` or `command line`; who answers through Prefect has resumed the run already, and is on the trail as
-    the form, with the name that they gave.
+    `how` is FORM, `link` or `command line`; an answer through Prefect has resumed the run already, and is on the trail as
+    the form's, with the name typed in it.
     """
     answer = Answer.GRANTED if granted else Answer.DENIED
     changed = tx.conn.execute(
@@ -83,7 +83,9 @@ def decide(tx: Tx, approval: int, *, granted: bool, by: str, how: str) -> Approv
     )
     now = get(tx, approval)
     if changed.rowcount == 1:
-        _tell(tx, now, actor=_FORM_ACTOR if how == FORM else f"person:{by}", reason=f"{now.decision} ({how})")
+        _append_to_trail(
+            tx, now, actor=_FORM_ACTOR if how == FORM else f"person:{by}", reason=f"{now.decision} ({how})"
+        )
         return now
     if (now.state, now.decided_by) == (answer, by):
         return now
@@ -91,12 +93,12 @@ def decide(tx: Tx, approval: int, *, granted: bool, by: str, how: str) -> Approv
 
 
 def refuse_form(tx: Tx, approval: Approval, *, by: str, question: int, because: str) -> None:
-    """The form approved, and here that proves nothing: the question stands. `question` counts how often it was shown.
+    """Record an approval by a form that proves nothing: the question stays open. `question` counts how often it was shown.
 
-    Idempotent: a run that begins again meets its earlier answers again.
+    Idempotent: a restarted run meets its earlier answers again.
     """
-    said = {"approval": approval.id, "question": question}
-    if any((one.what, one.data) == (_REFUSED, said) for one in trail.entries(tx, incident=approval.incident)):
+    data = {"approval": approval.id, "question": question}
+    if any((entry.what, entry.data) == (_REFUSED, data) for entry in trail.entries(tx, incident=approval.incident)):
         return
     append(
         tx,
@@ -106,7 +108,7 @@ def refuse_form(tx: Tx, approval: Approval, *, by: str, question: int, because: 
         incident=approval.incident,
         target=approval.target,
         reason=f"the form's approval, by somebody who said to be {by}, does not count: {because}; it is asked again",
-        data=said,
+        data=data,
     )
 
 
@@ -115,7 +117,7 @@ _REFUSED = "approval.form_refused"
 
 
 def wrong_code(tx: Tx, approval: Approval, *, person: str) -> None:
-    """Somebody came with this person's link and another code."""
+    """Count a wrong code on this person's link."""
     tx.conn.execute(
         update(approvals).where(approvals.c.id == approval.id).values(wrong_codes=approvals.c.wrong_codes + 1)
     )
@@ -132,7 +134,7 @@ def wrong_code(tx: Tx, approval: Approval, *, person: str) -> None:
 
 
 def expire(tx: Tx, approval: int, *, actor: str, how: str | None = None) -> Approval | None:
-    """Its time is over, or nobody needs it any more: no answer counts, and its message need not leave. None: it is decided."""
+    """Expire the question: no answer counts any more, and its message is withdrawn. None: it is answered already."""
     changed = tx.conn.execute(
         update(approvals)
         .where(approvals.c.id == approval, approvals.c.state == Answer.ASKED)
@@ -142,44 +144,44 @@ def expire(tx: Tx, approval: int, *, actor: str, how: str | None = None) -> Appr
         return None
     now = get(tx, approval)
     messages.withdraw(tx, now.incident, kind="approval")
-    _tell(tx, now, actor=actor, reason=now.decision)
+    _append_to_trail(tx, now, actor=actor, reason=now.decision)
     return now
 
 
 def void(tx: Tx, incident: int) -> None:
-    """The incident goes on without an answer: a person has it, it is over, or another attempt asks anew."""
+    """Void the incident's question: a person has it, it is over, or another attempt asks again."""
     asked_now = asked(tx, incident)
     if asked_now is not None:
         expire(tx, asked_now.id, actor="approvals")
 
 
 def get(tx: Tx, approval: int) -> Approval:
-    """The approval of this number."""
+    """The approval with this number."""
     return _approval(tx.conn.execute(select(approvals).where(approvals.c.id == approval)).one())
 
 
 def find(tx: Tx, approval: int) -> Approval | None:
-    """The approval of this number, if this store has one."""
+    """The approval with this number, if this store has one."""
     row = tx.conn.execute(select(approvals).where(approvals.c.id == approval)).one_or_none()
     return None if row is None else _approval(row)
 
 
 def of(tx: Tx, incident: int, attempt: int, rung: int, target: str) -> Approval | None:
-    """What was asked for this rung of this attempt at this target."""
+    """The approval for this rung of this attempt at this target."""
     mine = (approvals.c.incident == incident) & (approvals.c.attempt == attempt) & (approvals.c.rung == rung)
     row = tx.conn.execute(select(approvals).where(mine, approvals.c.target == target)).one_or_none()
     return None if row is None else _approval(row)
 
 
 def newest(tx: Tx, incident: int) -> Approval | None:
-    """What was asked last about this incident."""
+    """The newest approval of this incident."""
     query = select(approvals).where(approvals.c.incident == incident).order_by(approvals.c.id.desc()).limit(1)
     row = tx.conn.execute(query).one_or_none()
     return None if row is None else _approval(row)
 
 
 def asked(tx: Tx, incident: int) -> Approval | None:
-    """What waits for its answer. A run asks one question at a time, and the attempt before it has none left."""
+    """The incident's open question. A run asks one question at a time, and earlier attempts have none left."""
     last = newest(tx, incident)
     return last if last is not None and last.state is Answer.ASKED else None
 
@@ -191,13 +193,13 @@ def listed(tx: Tx, incident: int) -> list[Approval]:
 
 
 def overdue(tx: Tx) -> list[Approval]:
-    """Asked, and past their time."""
+    """Open questions past their time."""
     query = select(approvals).where(approvals.c.state == Answer.ASKED, approvals.c.expires_at <= tx.now)
     return _all(tx.conn.execute(query.order_by(approvals.c.id)).all())
 
 
 def to_resume(tx: Tx, limit: int = 20) -> list[Approval]:
-    """Those whose run waits in Prefect for nothing any more, and is due to be resumed: of critical incidents first."""
+    """Settled approvals whose suspended run is due to be resumed: of critical incidents first."""
     query = (
         select(approvals)
         .join(incidents, incidents.c.number == approvals.c.incident)
@@ -209,7 +211,7 @@ def to_resume(tx: Tx, limit: int = 20) -> list[Approval]:
 
 
 def resumed(tx: Tx, approval: int) -> None:
-    """Its run goes on, or there is nothing left to resume."""
+    """Record that its run was resumed, or that there is nothing left to resume."""
     tx.conn.execute(
         update(approvals)
         .where(approvals.c.id == approval, approvals.c.resumed_at.is_(None))
@@ -218,13 +220,13 @@ def resumed(tx: Tx, approval: int) -> None:
 
 
 def resume_later(tx: Tx, approval: int, *, until: datetime) -> None:
-    """Prefect did not answer, or the run is not suspended yet."""
+    """Resume it later: Prefect did not answer, or the run is not suspended yet."""
     tx.conn.execute(
         update(approvals).where(approvals.c.id == approval, approvals.c.resumed_at.is_(None)).values(resume_at=until)
     )
 
 
-def _tell(tx: Tx, approval: Approval, *, actor: str, reason: str) -> None:
+def _append_to_trail(tx: Tx, approval: Approval, *, actor: str, reason: str) -> None:
     append(
         tx,
         actor=actor,
@@ -238,7 +240,7 @@ def _tell(tx: Tx, approval: Approval, *, actor: str, reason: str) -> None:
             "attempt": approval.attempt,
             "rung": approval.rung,
             "remedy": approval.remedy,
-            "life": life(approval.identity),
+            "life": describe_instance(approval.identity),
             "expires": iso(approval.expires_at),
         },
     )

@@ -1,4 +1,4 @@
-"""Attempts: one run of the playbook at an incident. Raised by compare-and-set; what one leaves of grants is revoked."""
+"""Attempts: one run of the playbook at an incident. Raised by compare-and-set; unused grants of the last one are revoked."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from paramedic.store.trail import append
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of the playbook at an incident."""
+    """One attempt of the playbook at an incident."""
 
     incident: int
     attempt: int
@@ -29,7 +29,7 @@ class Attempt:
 
 
 def get(tx: Tx, number: int, attempt: int) -> Attempt | None:
-    """The attempt as it stands."""
+    """The attempt with its current state."""
     row = tx.conn.execute(
         select(attempts).where(attempts.c.incident == number, attempts.c.attempt == attempt)
     ).one_or_none()
@@ -43,15 +43,15 @@ def of(tx: Tx, number: int) -> list[Attempt]:
 
 
 def open_attempts(tx: Tx) -> list[Attempt]:
-    """Every attempt that has not ended, of every incident: what the watchdog looks at."""
+    """Every attempt that has not ended, of every incident, for the watchdog."""
     query = select(attempts).where(attempts.c.state == "open").order_by(attempts.c.raised_at)
     return [_attempt(row) for row in tx.conn.execute(query)]
 
 
 def without_work(tx: Tx, *, number: int | None = None) -> list[int]:
-    """The incidents that automation has, and on which nothing works; of all, or only whether this one is such.
+    """The incidents of automation on which nothing works: of all, or of the one given.
 
-    Worked on is an incident with an open attempt that somebody has, or will get: begun, in Prefect, or ordered.
+    An incident is worked on if its open attempt has begun, is in Prefect, or is in the outbox.
     """
     ordered = exists().where(
         orders.c.state == "waiting", orders.c.incident == attempts.c.incident, orders.c.attempt == attempts.c.attempt
@@ -67,22 +67,22 @@ def without_work(tx: Tx, *, number: int | None = None) -> list[int]:
 
 
 def rungs_of(tx: Tx, number: int) -> int:
-    """How many remedies its ladder has."""
+    """The number of remedies on its ladder."""
     query = select(func.max(grants.c.rung)).where(grants.c.incident == number)
     return tx.conn.execute(query).scalar_one() or 0
 
 
 def is_granted(tx: Tx, number: int, attempt: int, rung: int) -> bool:
-    """Whether this attempt still has the permission for this rung: not spent by it or one before, not revoked."""
+    """Whether this attempt still has the grant for this rung: neither spent, by it or an earlier one, nor revoked."""
     mine = (grants.c.incident == number) & (grants.c.attempt == attempt) & (grants.c.rung == rung)
     return tx.conn.execute(select(grants.c.state).where(mine)).scalar_one_or_none() == "open"
 
 
 def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str, actor: str = "watchdog") -> bool:
-    """Hand the incident on to attempt `after` + 1, by one compare-and-set. False: somebody else already did.
+    """Start attempt `after` + 1 of the incident, by one compare-and-set. False: another process already did.
 
-    The attempt before is given up: what it has left of grants is revoked, and a rung that was ever consumed is not
-    granted again, whatever became of it (P4).
+    The attempt before is given up: its unused grants are revoked, and a rung that was ever consumed is not
+    granted again, whatever its outcome (P4).
     """
     raised = tx.conn.execute(
         update(incident_rows)
@@ -140,7 +140,7 @@ def end_attempts(tx: Tx, number: int, state: str) -> None:
 
 
 def begin_attempt(tx: Tx, number: int, attempt: int, *, flow_run: str) -> str | None:
-    """Start working, or the reason in words why this run may not. The same run may begin again; another may not."""
+    """Begin the attempt; returns in words why this run may not. The same run may begin again; another may not."""
     incident = incidents.get(tx, number)
     known = get(tx, number, attempt)
     if known is None:
@@ -174,7 +174,7 @@ def begin_attempt(tx: Tx, number: int, attempt: int, *, flow_run: str) -> str | 
 
 
 def dispatched(tx: Tx, number: int, attempt: int, *, flow_run: str) -> None:
-    """Prefect has the run. Written once; a run that began before the answer came is kept as it is."""
+    """Record the attempt's run in Prefect, once; a run that began before Prefect's answer came stays as it is."""
     tx.conn.execute(
         update(attempts)
         .where(attempts.c.incident == number, attempts.c.attempt == attempt)

@@ -1,4 +1,4 @@
-"""Checks: what they saw, where they stand, and the alert that follows, durable together."""
+"""Checks: samples, states and the alerts that follow from them, durable together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from paramedic.checks.threshold import CheckState, Level, Threshold, after, begi
 from paramedic.machine.clock import spoken
 from paramedic.store import Tx, inbox, incidents, mass_failure
 from paramedic.store.facts import TableFacts, Unchanged
-from paramedic.store.messages import queue_trouble
+from paramedic.store.messages import queue_internal_alert
 from paramedic.store.tables import check_samples as samples
 from paramedic.store.tables import check_states as states
 from paramedic.store.trail import append
@@ -28,7 +28,7 @@ SAY_AGAIN = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where one metric of one check stands at one target."""
+    """The state of one metric of one check at one target."""
 
     runbook: str
     name: str
@@ -41,13 +41,13 @@ class State:
     stale_at: datetime
 
 
-def keep(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> bool:
-    """As `record`, from `Store.write`, where the trail has nothing to tell of it: nobody waits for the trail's lock.
+def record_without_trail(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> bool:
+    """As `record`, but from `Store.write`, for a sample without a trail entry: it does not take the trail's lock.
 
-    False: it has, or may have; then nothing was written, and `record` is called.
+    False: the sample needs an entry, or may need one; nothing was written, and the caller uses `record`.
     """
     found = _judged(tx, placed, seen, blind=blind)
-    if blind or mass_failure.current(tx) is not None or any(one.is_news for one in found.steps):
+    if blind or mass_failure.current(tx) is not None or any(step.is_news for step in found.steps):
         return False
     _write(tx, placed, found)
     for step in found.steps:
@@ -56,12 +56,12 @@ def keep(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> bool:
 
 
 def record(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool, mass_limit: int) -> None:
-    """Keep the sample and what follows from it: each metric's state, and its alert in the inbox. From `Store.record`.
+    """Write the sample and what follows from it: each metric's state, and its alert in the inbox. From `Store.record`.
 
-    It counts as taken now, by the database's clock. While we are `blind` no sample says anything. What was seen before an
-    incident on the target ended counts for nothing: the check's window and its `for` time start afresh there. What is broken
-    is said when it begins, when it gets worse or better, and again every SAY_AGAIN; while much is broken at once it is not
-    said at all (`mass`), and told afterwards if it is still broken.
+    It counts as taken now, by the database's clock. While `blind`, samples change nothing. Samples from before an
+    incident on the target ended do not count: the check's window and its `for` time restart there. A breach is reported
+    when it begins, when it gets worse or better, and again every SAY_AGAIN; during a mass failure it is not reported
+    at all (`mass`), and afterwards if it still lasts.
     """
     found = _judged(tx, placed, seen, blind=blind)
     _write(tx, placed, found)
@@ -74,13 +74,13 @@ def record(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool, mass_lim
 
 
 def evidence(tx: Tx, placed: CheckAtTarget) -> list[Sample]:
-    """What counts for the check now, oldest first: its window, but nothing from before an incident on the target ended."""
+    """The samples that count for the check now, oldest first: its window, from when an incident on the target last ended."""
     ended_at = incidents.last_ended_at(tx, placed.target.id)
     return recent(tx, placed, since=tx.now - placed.check.window, ended_at=ended_at)
 
 
 def recent(tx: Tx, placed: CheckAtTarget, *, since: datetime, ended_at: datetime | None = None) -> list[Sample]:
-    """What was seen after both moments, oldest first."""
+    """The samples after both moments, oldest first."""
     since = since if ended_at is None else max(since, ended_at)
     query = select(samples).where(*_of(samples, placed), samples.c.at > since).order_by(samples.c.at, samples.c.id)
     return [Sample(row.at, row.values, row.why) for row in tx.conn.execute(query)]
@@ -88,34 +88,34 @@ def recent(tx: Tx, placed: CheckAtTarget, *, since: datetime, ended_at: datetime
 
 def points(tx: Tx, placed: CheckAtTarget, metric: str, *, since: datetime) -> list[Point]:
     """The metric's values after the moment, oldest first; None where a sample saw nothing."""
-    return [(one.at, (one.values or {}).get(metric)) for one in recent(tx, placed, since=since)]
+    return [(sample.at, (sample.values or {}).get(metric)) for sample in recent(tx, placed, since=since)]
 
 
 def state(tx: Tx, placed: CheckAtTarget, metric: str) -> State | None:
-    """Where the metric stands; None before its first sample."""
+    """The metric's state; None before its first sample."""
     row = _row(tx, placed, metric)
     return None if row is None else _state(row)
 
 
 def sampled_at(tx: Tx, placed: CheckAtTarget) -> datetime | None:
-    """When it was sampled last."""
+    """When the check was last sampled."""
     query = select(samples.c.at).where(*_of(samples, placed)).order_by(samples.c.at.desc()).limit(1)
     return tx.conn.execute(query).scalar_one_or_none()
 
 
 def listed(tx: Tx) -> list[State]:
-    """Every state, in the order of its names."""
+    """Every state, ordered by its names."""
     query = select(states).order_by(states.c.runbook, states.c.name, states.c.target, states.c.metric)
     return [_state(row) for row in tx.conn.execute(query)]
 
 
 def broken_at(tx: Tx, target: str) -> list[State]:
-    """What is known to be broken at this target, by whichever runbook's check."""
-    return [one for one in listed(tx) if one.target == target and one.standing.breached]
+    """The breached states at this target, of every runbook's checks."""
+    return [state for state in listed(tx) if state.target == target and state.standing.breached]
 
 
 def expect(tx: Tx, placed: CheckAtTarget) -> None:
-    """From now on it is to be sampled: if nobody does, its states go stale, and the watchdog tells a person."""
+    """Expect samples of the check from now on: without them its states go stale, and the watchdog pages a person."""
     stale_at = tx.now + _gap(placed)
     for threshold in placed.check.thresholds:
         if _row(tx, placed, threshold.metric) is None:
@@ -138,19 +138,21 @@ def expect(tx: Tx, placed: CheckAtTarget) -> None:
 
 
 def untaken(tx: Tx) -> list[State]:
-    """What should have been sampled long ago."""
-    return [one for one in listed(tx) if one.stale_at <= tx.now]
+    """The states of checks that should have been sampled long ago."""
+    return [state for state in listed(tx) if state.stale_at <= tx.now]
 
 
 def retire(tx: Tx, placed: Sequence[CheckAtTarget]) -> None:
-    """Forget the states of checks that are no longer among these: nobody looks there any more. From `Store.record`."""
+    """Delete the states of checks that are no longer among these. From `Store.record`."""
     known = {
-        (one.runbook, one.check.name, one.target.id, each.metric) for one in placed for each in one.check.thresholds
+        (placed_check.runbook, placed_check.check.name, placed_check.target.id, each.metric)
+        for placed_check in placed
+        for each in placed_check.check.thresholds
     }
-    for one in listed(tx):
-        if (one.runbook, one.name, one.target, one.metric) not in known:
-            at = (states.c.runbook == one.runbook) & (states.c.name == one.name)
-            at &= (states.c.target == one.target) & (states.c.metric == one.metric)
+    for row in listed(tx):
+        if (row.runbook, row.name, row.target, row.metric) not in known:
+            at = (states.c.runbook == row.runbook) & (states.c.name == row.name)
+            at &= (states.c.target == row.target) & (states.c.metric == row.metric)
             tx.conn.execute(delete(states).where(at))
 
 
@@ -159,7 +161,7 @@ def retire(tx: Tx, placed: Sequence[CheckAtTarget]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What one more sample makes of one metric."""
+    """The effect of one more sample on one metric."""
 
     threshold: Threshold
     value: float | None
@@ -169,14 +171,14 @@ class _Step:
 
     @property
     def is_news(self) -> bool:
-        """Whether it stands elsewhere than before, to the trail or to whoever counts what is broken at once."""
+        """Whether its state changed in a way that the trail or the mass-failure count depends on."""
         seen, saw = self.now.unknown_since is None, self.before.unknown_since is None
         return self.now.known is not self.before.known or seen is not saw
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """One more sample, and what it makes of each metric."""
+    """One more sample, and its effect on each metric."""
 
     sample: Sample
     values: Mapping[str, float] | None
@@ -234,7 +236,7 @@ def _tell_trail(tx: Tx, placed: CheckAtTarget, step: _Step) -> None:
         phase="decision",
         what=f"check.{step.now.known}",
         target=placed.target.id,
-        reason=f"{_said(threshold, step.value)} ({threshold.spoken()}, for {spoken(threshold.held_for) or '0s'})",
+        reason=f"{_value_in_words(threshold, step.value)} ({threshold.spoken()}, for {spoken(threshold.held_for) or '0s'})",
         data={"runbook": placed.runbook, "check": placed.check.name, "metric": threshold.metric},
     )
 
@@ -243,37 +245,37 @@ def _speak(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_back: bo
     row = _row(tx, placed, threshold.metric)
     if row is None:
         return
-    one = _state(row)
-    if one.standing.unknown_since is not None:
+    state = _state(row)
+    if state.standing.unknown_since is not None:
         if not held_back:
-            _tell_unknown(tx, placed, one)
+            _tell_unknown(tx, placed, state)
         return
     began_at: datetime | None = row.alert_began_at
-    if one.standing.breached and not held_back:
-        level = one.standing.known
+    if state.standing.breached and not held_back:
+        level = state.standing.known
         said_at: datetime | None = row.alert_said_at
         if began_at and said_at and row.alert_severity == level and tx.now - said_at < SAY_AGAIN:
             return
-        began_at = began_at or one.standing.began_at()
-        alert = placed.alert(threshold, level, value=one.value, began_at=began_at, ended_at=None)
-        said = {"alert_began_at": began_at, "alert_severity": level, "alert_said_at": tx.now}
-    elif not one.standing.breached and began_at is not None:
+        began_at = began_at or state.standing.began_at()
+        alert = placed.alert(threshold, level, value=state.value, began_at=began_at, ended_at=None)
+        values = {"alert_began_at": began_at, "alert_severity": level, "alert_said_at": tx.now}
+    elif not state.standing.breached and began_at is not None:
         level = Level(row.alert_severity or Severity.WARNING)
-        alert = placed.alert(threshold, level, value=one.value, began_at=began_at, ended_at=tx.now)
-        said = {"alert_began_at": None, "alert_severity": None, "alert_said_at": None}
+        alert = placed.alert(threshold, level, value=state.value, began_at=began_at, ended_at=tx.now)
+        values = {"alert_began_at": None, "alert_severity": None, "alert_said_at": None}
     else:
         return
     inbox.put(tx, [alert], source=SOURCE, sender="checks")
-    tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == threshold.metric).values(**said))
+    tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == threshold.metric).values(**values))
 
 
-def _tell_unknown(tx: Tx, placed: CheckAtTarget, one: State) -> None:
-    since = one.standing.unknown_since
+def _tell_unknown(tx: Tx, placed: CheckAtTarget, state: State) -> None:
+    since = state.standing.unknown_since
     if since is not None and tx.now - since >= placed.check.unknown_after:
-        queue_trouble(
+        queue_internal_alert(
             tx,
             subject=f"The check {placed.name} sees nothing at {placed.target.id}",
-            body=f"For {spoken(tx.now - since)} it has been neither well nor broken: {one.why}\n\n"
+            body=f"For {spoken(tx.now - since)} it has been neither well nor broken: {state.why}\n\n"
             "No playbook is started for that. Look whether the check, or what it looks at, is at fault.",
             same_within_minutes=60,
             times=0,
@@ -281,11 +283,11 @@ def _tell_unknown(tx: Tx, placed: CheckAtTarget, one: State) -> None:
 
 
 def _gap(placed: CheckAtTarget) -> timedelta:
-    """Without a sample for longer than this, nothing is known."""
+    """The time without a sample after which the state is unknown."""
     return max(placed.check.unknown_after, 3 * placed.check.every)
 
 
-def _said(threshold: Threshold, value: float | None) -> str:
+def _value_in_words(threshold: Threshold, value: float | None) -> str:
     return f"{threshold.metric} is {'unknown' if value is None else threshold.unit.spoken(value)}"
 
 

@@ -1,4 +1,4 @@
-"""The target's only claim: incident, attempt, holder, a token that only grows, a lease by the database's clock (P2)."""
+"""Claims: one per target, with holder, a token that only grows, and a lease by the database's clock (P2)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,12 +25,12 @@ class Claim:
 
 
 def first_token(generation: int) -> int:
-    """Where a generation's tokens begin: above all that holders of a life before a restore may still have."""
+    """A generation's first token: above all that holders from before a restore may still have."""
     return ((generation - 1) << 32) + 1
 
 
 def take(tx: Tx, *, target: str, incident: int, attempt: int, holder: str, lease: timedelta) -> Claim | str:
-    """The claim, or in words who has it. `tx` must come from `Store.record`.
+    """Take the claim, or say in words who has it. `tx` must come from `Store.record`.
 
     A claim is free when it was released or its lease has run out; a higher token fences off whoever had it before.
     """
@@ -65,7 +65,7 @@ def take(tx: Tx, *, target: str, incident: int, attempt: int, holder: str, lease
 
 
 def renew(tx: Tx, claim: Claim, lease: timedelta) -> bool:
-    """Hold it longer. False: it was lost, and is not to be taken back by renewing."""
+    """Renew the lease. False: the claim was lost, and renewing does not take it back."""
     changed = tx.conn.execute(
         update(claims)
         .where(
@@ -80,7 +80,7 @@ def renew(tx: Tx, claim: Claim, lease: timedelta) -> bool:
 
 
 def release(tx: Tx, claim: Claim) -> None:
-    """Give it back, if it is still ours."""
+    """Release the claim, if it is still ours."""
     tx.conn.execute(
         update(claims).where(claims.c.target == claim.target, claims.c.token == claim.token).values(released=True)
     )
@@ -97,7 +97,7 @@ def current(tx: Tx, target: str) -> tuple[Claim, bool] | None:
 
 @dataclass(frozen=True, slots=True)
 class LastClaim:
-    """The claim that an attempt took last: since when, until when, and whether it gave it back or holds it now."""
+    """The claim that an attempt took last: since when, until when, and whether it was released or is held now."""
 
     taken_at: datetime
     lease_until: datetime
@@ -116,12 +116,12 @@ def of_attempt(tx: Tx, incident: int, attempt: int) -> LastClaim | None:
 
 
 def is_holder(tx: Tx, holder: str) -> bool:
-    """Whether a claim is this holder's now."""
+    """Whether this holder has a claim now."""
     return tx.conn.execute(select(exists().where(claims.c.holder == holder, _held(tx)))).scalar_one()
 
 
 def any_held(tx: Tx) -> bool:
-    """Whether a target is claimed now, whoever has it."""
+    """Whether any target is claimed now."""
     return tx.conn.execute(select(exists().where(_held(tx)))).scalar_one()
 
 
@@ -130,7 +130,7 @@ def _held(tx: Tx) -> ColumnElement[bool]:
 
 
 def _release(tx: Tx, restoration: Restoration) -> None:
-    """Nobody holds a claim any more, and tokens go on above all that were ever given."""
+    """Release every claim; tokens continue above all that were ever given."""
     token = first_token(restoration.generation)
     tx.conn.execute(
         update(claims).values(released=True, token=case((claims.c.token < token, token), else_=claims.c.token))

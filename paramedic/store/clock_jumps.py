@@ -1,4 +1,4 @@
-"""Timers: what waits for a moment of the store's clock, and goes back with it."""
+"""Clock jumps: timers by the store's clock are moved back with a clock that is set back."""
 
 from datetime import datetime, timedelta
 
@@ -15,16 +15,16 @@ TOLERANCE = timedelta(seconds=5)
 
 
 def in_step(tx: Tx, boot: str, steady: float) -> bool:
-    """Whether the store's clock has gone on as the machine's own: `keep_pace` would write nothing."""
+    """Whether the store's clock agrees with the machine's steady clock: `keep_pace` would write nothing."""
     known = _known(tx, boot)
     return known is not None and abs(_started(tx, steady) - known) <= TOLERANCE
 
 
 def keep_pace(tx: Tx, boot: str, steady: float) -> timedelta:
-    """By how much the store's clock has gone back, and with it every timer that runs; nothing where it has not.
+    """Move every running timer back by as much as the store's clock was set back; returns by how much.
 
-    `steady` are the seconds of a clock that never jumps, on the machine whose start is called `boot`. After another start
-    the trail's last entry tells how much is missing at least. A clock that goes ahead moves no timer: what waits comes
+    `steady` is the reading of a clock that never jumps, in seconds since `boot`. After another boot
+    the trail's last entry gives a lower bound of the jump. A clock set ahead moves no timer: what waits comes
     earlier, never later. `tx` must come from `Store.record`.
     """
     known, started = _known(tx, boot), _started(tx, steady)
@@ -54,7 +54,7 @@ def _known(tx: Tx, boot: str) -> datetime | None:
 
 
 def _started(tx: Tx, steady: float) -> datetime:
-    """When, by the store's clock, the machine's steady clock began."""
+    """The start of the machine's steady clock, by the store's clock."""
     return tx.now - timedelta(seconds=steady)
 
 

@@ -1,4 +1,4 @@
-"""What is due to be sent, the worst first; who has it for sending, until when, and what became of it."""
+"""Deliveries: which messages are due, worst first, who holds them for sending, and their outcomes."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ _RANKS = {"trouble": 1, "news": 3, "notice": 4}
 
 
 def rank(message: QueuedMessage) -> int:
-    """The worst comes first: critical, then trouble about Paramedic itself, then other incidents, news and notices."""
+    """The order of due messages: critical, then alerts about Paramedic itself, other incidents, resolutions, channel updates."""
     if message.kind in ("rung", "approval", "update") and message.severity is Severity.CRITICAL:
         return 0
     return _RANKS.get(message.kind, 2)
@@ -34,7 +34,7 @@ _ORDER = case((_CRITICAL, 0), *((messages.c.kind == kind, number) for kind, numb
 
 
 def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[QueuedMessage]:
-    """What should be sent now, the worst first; of one incident (what people are told, no notices), or of all."""
+    """The messages due now, worst first; of one incident (without channel updates), or of all."""
     query = select(messages).where(_sendable(tx)).order_by(_ORDER, messages.c.due_at, messages.c.id).limit(limit)
     if incident is not None:
         query = query.where(messages.c.incident == incident, messages.c.kind != "notice")
@@ -42,7 +42,7 @@ def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[QueuedM
 
 
 def told_lately(tx: Tx) -> dict[str, int]:
-    """How many messages each person got within PER, what is on its way counted; a digest counts as one."""
+    """How many messages each person got within PER, including those being sent; a digest counts as one."""
     return _told(tx)
 
 
@@ -60,15 +60,15 @@ def _told(tx: Tx, *, person: str | None = None) -> dict[str, int]:
 
 
 def take(tx: Tx, message: int) -> bool:
-    """Have it for sending, for HOLD, whoever gets it. False: somebody else has it, or it is no longer due."""
+    """Hold the message for sending, for HOLD. False: another process holds it, or it is no longer due."""
     return bool(_hold(tx, [message], {}, person=None, digest=None))
 
 
 def take_for(tx: Tx, wanted: Collection[int], person: str, *, held: Mapping[int, int], at_most: int) -> list[int]:
-    """Have these for sending to this person as one message, for HOLD; which of them.
+    """Hold these for sending to this person as one message, for HOLD; returns those that were held.
 
-    None where the person got `at_most` messages within PER: counted in this transaction, by everybody who sends.
-    `held` are those that the caller has already, each with the try that took it: they pass on to this person.
+    None where the person got `at_most` messages within PER, counted over all senders in this transaction.
+    `held` are those that the caller holds already, each with the try that took it: they move to this person.
     """
     if tx.conn.dialect.name == "postgresql":
         tx.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _COUNT_LOCK})
@@ -82,20 +82,20 @@ def _hold(
 ) -> list[int]:
     until = {"sending_until": tx.now + HOLD, "person": person, "digest": digest}
     had = []
-    for one in wanted:
-        change = update(messages).where(messages.c.id == one)
-        if one in held:
-            mine = and_(messages.c.state == "sending", messages.c.tries == held[one])
+    for message in wanted:
+        change = update(messages).where(messages.c.id == message)
+        if message in held:
+            mine = and_(messages.c.state == "sending", messages.c.tries == held[message])
             change = change.where(mine).values(until)
         else:
             change = change.where(_sendable(tx)).values(until | {"state": "sending", "tries": messages.c.tries + 1})
         if tx.conn.execute(change).rowcount == 1:
-            had.append(one)
+            had.append(message)
     return had
 
 
-def keep(tx: Tx, message: int, *, taken: int) -> bool:
-    """Go on having it, for another HOLD. False: it is no longer due, or another has it; `taken` is the try that took it."""
+def renew_hold(tx: Tx, message: int, *, taken: int) -> bool:
+    """Renew the hold for another HOLD. False: it is not due any more, or held elsewhere; `taken` is the try that took it."""
     changed = tx.conn.execute(
         update(messages)
         .where(messages.c.id == message, messages.c.state == "sending", messages.c.tries == taken)
@@ -105,7 +105,7 @@ def keep(tx: Tx, message: int, *, taken: int) -> bool:
 
 
 def sent(tx: Tx, message: int, *, person: str) -> bool:
-    """It left. False if that was already written."""
+    """Record the message as sent. False if that was recorded already."""
     changed = tx.conn.execute(
         update(messages)
         .where(messages.c.id == message, messages.c.state != "sent")
@@ -115,7 +115,7 @@ def sent(tx: Tx, message: int, *, person: str) -> bool:
 
 
 def put_off(tx: Tx, message: int, *, error: str, until: datetime) -> None:
-    """It did not leave, and is tried again."""
+    """Record a failed try; the message is tried again later."""
     tx.conn.execute(
         update(messages)
         .where(messages.c.id == message, messages.c.state == "sending")
@@ -124,7 +124,7 @@ def put_off(tx: Tx, message: int, *, error: str, until: datetime) -> None:
 
 
 def unreachable(tx: Tx, message: int, *, error: str) -> None:
-    """It can never leave this way; the next rung is somebody else's. What was sent or withdrawn meanwhile stays so."""
+    """Record the message as undeliverable; the next step goes to somebody else. A sent or withdrawn message stays so."""
     tx.conn.execute(
         update(messages)
         .where(messages.c.id == message, messages.c.state.in_(("due", "sending")))

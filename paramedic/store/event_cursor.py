@@ -1,4 +1,4 @@
-"""How far down the trail Prefect has heard: what comes after is told again until it answers."""
+"""The cursor of trail events sent to Prefect: later entries are sent again until it answers."""
 
 from sqlalchemy import insert, select, update
 
@@ -10,12 +10,12 @@ _PREFECT = "prefect"
 
 
 def heard(tx: Tx) -> int:
-    """The number of the last entry that was told; 0 on a new store."""
+    """The number of the last entry sent; 0 on a new store."""
     return tx.conn.execute(select(told.c.seq).where(told.c.listener == _PREFECT)).scalar_one_or_none() or 0
 
 
 def hears(tx: Tx, seq: int) -> None:
-    """All up to this entry was told. Never goes back, whoever else has told more. `tx` must come from `Store.record`."""
+    """Record that all entries up to this one were sent. Never moves back. `tx` must come from `Store.record`."""
     if heard(tx) == 0:
         tx.conn.execute(insert(told).values(listener=_PREFECT, seq=seq))
     else:

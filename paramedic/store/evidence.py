@@ -1,4 +1,4 @@
-"""What was seen of a target before it was changed, kept with the incident."""
+"""Evidence: observations of a target before a change, kept with the incident."""
 
 from datetime import datetime
 from typing import Any
@@ -12,18 +12,18 @@ from paramedic.store.tables import evidence, incidents
 
 
 def add(tx: Tx, number: int, attempt: int, *, kind: str, taken_at: datetime, body: str) -> None:
-    """Keep what was seen, secrets taken out."""
+    """Add a piece of evidence, redacted."""
     tx.conn.execute(insert(evidence).values(incident=number, attempt=attempt, kind=kind, taken_at=taken_at, body=body))
 
 
 def of(tx: Tx, number: int) -> list[dict[str, Any]]:
-    """All that was seen, oldest first: kind, taken_at, attempt, body."""
+    """The incident's evidence, oldest first: kind, taken_at, attempt, body."""
     query = select(evidence).where(evidence.c.incident == number).order_by(evidence.c.id)
     return [as_dict(row) for row in tx.conn.execute(query)]
 
 
 def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:
-    """Of incidents that ended long ago."""
+    """Evidence of incidents that ended long ago."""
     over = select(incidents.c.number).where(incidents.c.state == State.RESOLVED, incidents.c.ended_at < cutoffs.ended)
     return evidence.c.incident.in_(over)
 

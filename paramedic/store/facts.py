@@ -1,4 +1,4 @@
-"""What becomes of a table's rows in a restore, with age, and when the clock goes back: declared beside what writes them.
+"""How a table's rows behave in a restore, in retention, and when the clock is set back, declared beside their writer.
 
 Each module of the store declares its tables in `FACTS`; restore, retention and clock jumps walk `declared()`.
 """
@@ -19,14 +19,14 @@ from paramedic.store.tables import metadata
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """Nothing becomes of the rows; `because` says why."""
+    """A restore leaves the rows as they are; `because` says why."""
 
     because: str
 
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """A restore from a backup: the generation that the store begins with it, and in words where it comes from."""
+    """A restore from a backup: the generation that begins with it, and its origin in words."""
 
     generation: int
     reason: str
@@ -34,7 +34,7 @@ class Restoration:
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """What was received before `received`, or belongs to what ended before `ended`, is too old."""
+    """The cutoffs of retention: rows received before `received`, or of what ended before `ended`, are too old."""
 
     received: datetime
     ended: datetime
@@ -42,11 +42,11 @@ class Cutoffs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableFacts:
-    """What becomes of one table's rows.
+    """The declarations of one table.
 
-    `restore` makes of the past what the next generation begins with. `retention` says which rows are too old.
-    `times` are the moments that something waits for, or that a wait is counted from, each with the rows for which it
-    does: they go back with a clock that goes back. A moment that only records the past is none of them.
+    `restore` prepares the rows for the next generation. `retention` says which rows are too old.
+    `times` are the timestamps that something waits for, or that a wait is counted from, each with the rows for which it
+    does: they move back with a clock that is set back. A timestamp that only records the past is not one of them.
     """
 
     table: Table
@@ -60,6 +60,6 @@ def declared() -> tuple[TableFacts, ...]:
     """The facts of every table, in the order of the tables."""
     names = [found.name for found in pkgutil.iter_modules(store.__path__) if not found.ispkg]
     modules = [importlib.import_module(f"{store.__name__}.{name}") for name in names]
-    facts: list[TableFacts] = [one for module in modules for one in getattr(module, "FACTS", ())]
+    facts: list[TableFacts] = [fact for module in modules for fact in getattr(module, "FACTS", ())]
     order = list(metadata.tables)
-    return tuple(sorted(facts, key=lambda one: order.index(one.table.name)))
+    return tuple(sorted(facts, key=lambda fact: order.index(fact.table.name)))

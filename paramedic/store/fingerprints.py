@@ -1,4 +1,4 @@
-"""The last word under each fingerprint: what a sender said last of one alert."""
+"""Fingerprints: the last report of each alert by its sender."""
 
 from datetime import datetime
 
@@ -17,13 +17,13 @@ _LAST_WORD = select(fingerprints).where(fingerprints.c.fingerprint == bindparam(
 
 
 def last_word(tx: Tx, fingerprint: str) -> LastWord | None:
-    """The last thing that was said under this fingerprint."""
+    """The last report under this fingerprint."""
     row = tx.conn.execute(_LAST_WORD, {"of": fingerprint}).one_or_none()
     return None if row is None else LastWord(Status(row.status), row.starts_at, row.heard_at)
 
 
 def remember(tx: Tx, alert: Alert, *, heard_at: datetime | None = None) -> None:
-    """Remember the newest word under the alert's fingerprint, and when it was received: now, where nothing else is said."""
+    """Store the newest report under the alert's fingerprint, and when it was received: now unless given."""
     values = {"status": alert.status, "starts_at": alert.effective_at, "heard_at": heard_at or tx.now}
     dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(fingerprints).values(fingerprint=alert.fingerprint, **values)
@@ -31,7 +31,7 @@ def remember(tx: Tx, alert: Alert, *, heard_at: datetime | None = None) -> None:
 
 
 def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:
-    """It began long ago, was not said since, and is no part of an incident that goes on."""
+    """Alerts that began long ago, were not reported since, and are not part of an open incident."""
     still_open = select(incidents.c.number).where(incidents.c.state != State.RESOLVED)
     said_since = exists().where(
         incident_alerts.c.fingerprint == fingerprints.c.fingerprint,

@@ -1,4 +1,4 @@
-"""A PostgreSQL that was frozen, or whose disk hangs, answers nothing and closes nothing: then we hang up."""
+"""Time-outs for a frozen PostgreSQL, which neither answers nor closes a connection: the client closes it."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ def _impatient() -> Any:
     from psycopg import Connection
 
     class Impatient(Connection[Any]):
-        """Hangs up where psycopg would wait for ever: statements, commits and pings all go through `wait`."""
+        """A connection that times out where psycopg would wait for ever: statements, commits and pings all go through `wait`."""
 
         def wait(self, *args: Any, **kwargs: Any) -> Any:
             _watcher()

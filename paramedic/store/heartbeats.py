@@ -1,4 +1,4 @@
-"""Heartbeats: somebody else says now and then that all is well. Their silence is what a check measures."""
+"""Heartbeats: others report regularly that they are well. A check measures their silence."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ MOST = 1000
 
 
 def beat(tx: Tx, name: str, *, sender: str) -> None:
-    """It is heard now. Raises Refused for a new name where there are too many."""
+    """Record a heartbeat now. Raises Refused for a new name where there are too many."""
     known = tx.conn.execute(select(heartbeats.c.name).where(heartbeats.c.name == name)).one_or_none()
     if known is None and tx.conn.execute(select(func.count()).select_from(heartbeats)).scalar_one() >= MOST:
         raise Refused(f"there are {MOST} heartbeats already, and this would be one more")
@@ -26,7 +26,7 @@ def beat(tx: Tx, name: str, *, sender: str) -> None:
 
 
 def missing_for(tx: Tx, name: str) -> timedelta | None:
-    """How long ago it was heard last; None if never."""
+    """The time since its last heartbeat; None if there was none."""
     at = tx.conn.execute(select(heartbeats.c.at).where(heartbeats.c.name == name)).scalar_one_or_none()
     return None if at is None else max(timedelta(0), tx.now - at)
 

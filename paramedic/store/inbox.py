@@ -1,4 +1,4 @@
-"""The inbox: an alert is here, on disk, before its sender hears 202 (P1)."""
+"""The inbox: an alert is durable here before its sender gets its 202 (P1)."""
 
 import json
 import uuid
@@ -14,7 +14,7 @@ from paramedic.alerts.alert import Alert, Severity
 from paramedic.incidents.incident import State
 from paramedic.store import Serialized, Store, Tx, as_dict, quarantine
 from paramedic.store.facts import Cutoffs, TableFacts, Unchanged
-from paramedic.store.messages import queue_trouble
+from paramedic.store.messages import queue_internal_alert
 from paramedic.store.quarantine import BODY_LIMIT, Unreadable
 from paramedic.store.tables import inbox, incidents
 from paramedic.text.redaction import redact, redact_start, redacted
@@ -22,23 +22,23 @@ from paramedic.text.redaction import redact, redact_start, redacted
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """An alert that waits for its decision, as the row holds it."""
+    """An alert that waits for its decision."""
 
     position: int
     id: str
     received_at: datetime
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
     is_critical: bool = False
 
     @property
     def alert(self) -> Alert:
-        """The alert. Raises KeyError or ValueError where the row cannot be read: that row's fault, and no other's."""
-        return Alert.from_json(self.said)
+        """The alert. Raises KeyError or ValueError where the row cannot be read."""
+        return Alert.from_json(self.fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one request brings: redacted and serialized, so that the transaction that writes it does nothing else."""
+    """The alerts of one request, redacted and serialized, so that the transaction only writes."""
 
     source: str
     sender: str
@@ -57,13 +57,13 @@ class Delivery:
 
     @property
     def is_critical(self) -> bool:
-        """Whether one of its alerts is."""
+        """Whether one of its alerts is critical."""
         return any(row["severity"] == Severity.CRITICAL for row in self.rows)
 
     @property
     def size(self) -> int:
-        """About how many characters it is."""
-        return sum(len(row["alert"]) for row in self.rows) + sum(len(one.body) for one in self.bad)
+        """Its approximate size in characters."""
+        return sum(len(row["alert"]) for row in self.rows) + sum(len(part.body) for part in self.bad)
 
 
 def prepare(
@@ -75,7 +75,7 @@ def prepare(
     keep: int = 1000,
     truncated: int = 0,
 ) -> Delivery:
-    """Do the work that needs no transaction. `keep` is how many bodies the quarantine keeps."""
+    """Prepare a delivery, without a transaction. `keep` is how many bodies the quarantine keeps."""
     rows = tuple(
         {
             "receipt": str(uuid.uuid4()),
@@ -87,30 +87,30 @@ def prepare(
         }
         for alert in alerts
     )
-    kept = tuple(Unreadable(redact_start(one.body, BODY_LIMIT), one.error) for one in bad)
-    return Delivery(source, sender, rows, kept, keep, alerts[0].name if alerts else None, truncated)
+    unreadable = tuple(Unreadable(redact_start(part.body, BODY_LIMIT), part.error) for part in bad)
+    return Delivery(source, sender, rows, unreadable, keep, alerts[0].name if alerts else None, truncated)
 
 
 def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
-    """Write what many requests brought; a person is told, in one message a sender, of what could not be read."""
-    rows = [{**row, "received_at": tx.now} for one in deliveries for row in one.rows]
+    """Write the deliveries of many requests; queues one message per sender about what could not be read."""
+    rows = [{**row, "received_at": tx.now} for delivery in deliveries for row in delivery.rows]
     if rows:
         tx.conn.execute(insert(inbox), rows)
     _tell_truncated(tx, deliveries)
-    unread = [one for one in deliveries if one.bad]
+    unread = [delivery for delivery in deliveries if delivery.bad]
     if not unread:
         return
     for (source, sender), group in groupby(sorted(unread, key=_origin), key=_origin):
-        quarantine.put(tx, source, sender, [bad for one in group for bad in one.bad])
-    quarantine.keep_newest(tx, min(one.keep for one in unread))
+        quarantine.put(tx, source, sender, [bad for delivery in group for bad in delivery.bad])
+    quarantine.keep_newest(tx, min(delivery.keep for delivery in unread))
 
 
 def receive(
     store: Store, alerts: Sequence[Alert], *, source: str, sender: str, bad: Sequence[Unreadable] = (), keep: int = 1000
 ) -> list[str]:
-    """Write the alerts, and what could not be read, in one durable commit; the receipt ids, in the alerts' order.
+    """Write the alerts, and what could not be read, in one durable commit; returns the receipt ids, in the alerts' order.
 
-    Raises StoreUnavailable, and then they are to be sent again. A person is told of what could not be read; the quarantine
+    Raises StoreUnavailable; the sender must then send again. A person is paged about what could not be read; the quarantine
     keeps the newest `keep` bodies.
     """
     delivery = prepare(alerts, source=source, sender=sender, bad=bad, keep=keep)
@@ -120,43 +120,43 @@ def receive(
 
 
 def put(tx: Tx, alerts: Sequence[Alert], *, source: str, sender: str) -> list[str]:
-    """Write the alerts in a transaction that does more than that; the receipt ids, in the alerts' order."""
+    """Write the alerts in the caller's transaction; returns the receipt ids, in the alerts' order."""
     delivery = prepare(alerts, source=source, sender=sender)
     write(tx, [delivery])
     return delivery.receipts
 
 
 def _tell_truncated(tx: Tx, deliveries: Sequence[Delivery]) -> None:
-    """A person is told of alerts that exist and were not sent: nothing else will ever show them."""
-    for one in deliveries:
-        if one.truncated:
-            queue_trouble(
+    """Queue a message about alerts that a sender left out: nothing else would ever show them."""
+    for delivery in deliveries:
+        if delivery.truncated:
+            queue_internal_alert(
                 tx,
-                subject=f"{one.sender} left alerts out of what it sent",
-                body=f"{one.truncated} alerts of one group were not sent to Paramedic ({one.source}: truncatedAlerts), "
-                f"the first of those that came is {redact(one.first or 'none')}. Look at the sender itself; raise or remove "
+                subject=f"{delivery.sender} left alerts out of what it sent",
+                body=f"{delivery.truncated} alerts of one group were not sent to Paramedic ({delivery.source}: truncatedAlerts), "
+                f"the first of those that came is {redact(delivery.first or 'none')}. Look at the sender itself; raise or remove "
                 "`max_alerts` in its webhook_config.",
                 same_within_minutes=10,
             )
 
 
-def _origin(one: Delivery) -> tuple[str, str]:
-    return one.source, one.sender
+def _origin(delivery: Delivery) -> tuple[str, str]:
+    return delivery.source, delivery.sender
 
 
 def _clean(alert: Alert) -> dict[str, Any]:
-    """The alert as JSON, secrets taken out of what its sender wrote; our own words in it (severity, status) stay."""
-    said = alert.as_json()
-    texts = {key: said[key] for key in ("name", "labels", "annotations", "value", "notes")}
+    """The alert as JSON, with its sender's texts redacted; our own values (severity, status) stay."""
+    fields = alert.as_json()
+    texts = {key: fields[key] for key in ("name", "labels", "annotations", "value", "notes")}
     clean: dict[str, Any] = redacted(texts)
-    return said | clean
+    return fields | clean
 
 
 def waiting(tx: Tx, limit: int = 100) -> list[Receipt]:
-    """What has no decision yet, and what was held back until now: critical ones first, each kind in order of arrival.
+    """The receipts without a decision, and those held until now: critical ones first, each kind in order of arrival.
 
-    Alerts with one fingerprint and one severity keep their order. Where the severity changed in between, an earlier word
-    may come later, and triage takes it for the earlier one that it is.
+    Alerts with one fingerprint and one severity keep their order. Where the severity changed in between, an earlier report
+    may come later, and triage recognizes it as the earlier one.
     """
     now = or_(inbox.c.state != "held", inbox.c.look_again_at <= tx.now)
     found = _found(tx, _CRITICAL, now, limit=limit)
@@ -166,7 +166,7 @@ def waiting(tx: Tx, limit: int = 100) -> list[Receipt]:
         # Two queries, each by its own index: one with `or` would sort the whole backlog for every batch.
         new = _found(tx, inbox.c.state == "new", others, limit=limit)
         rest = [*new, *_found(tx, held, others, limit=limit, first=inbox.c.look_again_at)]
-        found += sorted(rest, key=lambda one: one.position)
+        found += sorted(rest, key=lambda receipt: receipt.position)
     return found[:limit]
 
 
@@ -185,12 +185,12 @@ def _found(
 
 
 def any_waiting(tx: Tx) -> bool:
-    """Whether there is anything to decide on now."""
+    """Whether any receipt is to be decided now."""
     return tx.conn.execute(select(inbox.c.position).where(_waits(tx)).limit(1)).first() is not None
 
 
 def still_waits(tx: Tx, receipt: Receipt) -> bool:
-    """Whether no other process was faster. To be asked in the transaction that decides."""
+    """Whether the receipt is still undecided. Call in the transaction that decides."""
     query = select(inbox.c.position).where(inbox.c.position == receipt.position, _waits(tx))
     return tx.conn.execute(query).one_or_none() is not None
 
@@ -214,7 +214,7 @@ _DECIDED = (
 def decided(
     tx: Tx, receipt: Receipt, *, verdict: str, reason: str, incident: int | None, look_again_at: datetime | None
 ) -> None:
-    """Write the decision beside the receipt; a held one is looked at again at `look_again_at`."""
+    """Write the decision to the receipt; a held one is decided again at `look_again_at`."""
     written = {
         "at": receipt.position,
         "state": "held" if look_again_at else "triaged",
@@ -228,12 +228,12 @@ def decided(
 
 
 def look_again(tx: Tx) -> None:
-    """What is held is looked at now: the reason for a hold ended early. What must wait on is held again."""
+    """Decide held receipts now, because the reason for a hold ended early. Those that must wait are held again."""
     tx.conn.execute(update(inbox).where(inbox.c.state == "held").values(look_again_at=tx.now))
 
 
 def depth(tx: Tx) -> tuple[int, datetime | None]:
-    """How many alerts wait for their first decision, and since when the oldest does."""
+    """The number of alerts without a first decision, and the time of the oldest."""
     row = tx.conn.execute(
         select(func.count(), func.min(inbox.c.received_at)).where(inbox.c.state == "new").select_from(inbox)
     ).one()
@@ -242,20 +242,20 @@ def depth(tx: Tx) -> tuple[int, datetime | None]:
 
 
 def undecided(tx: Tx, *, since: datetime) -> int:
-    """How many alerts have waited since then for their decision, or for the second look that they were held for."""
+    """The number of alerts that have waited since then for a decision, first or after a hold."""
     waits = func.coalesce(inbox.c.look_again_at, inbox.c.received_at)
     return tx.conn.execute(select(func.count()).where(_waits(tx), waits < since).select_from(inbox)).scalar_one()
 
 
 def is_empty(tx: Tx) -> bool:
-    """Whether no alert is kept here, decided or not."""
+    """Whether the inbox holds no alert, decided or not."""
     return tx.conn.execute(select(inbox.c.position).limit(1)).first() is None
 
 
 def listed(
     tx: Tx, *, states: Collection[str] = (), incident: int | None = None, limit: int = 50, before: int | None = None
 ) -> list[dict[str, Any]]:
-    """What came in, with its decision and the reason, the newest first; `before` pages on from a position."""
+    """The received alerts with decision and reason, newest first; `before` continues from a position."""
     query = select(inbox).order_by(inbox.c.position.desc()).limit(limit)
     if before is not None:
         query = query.where(inbox.c.position < before)
@@ -267,7 +267,7 @@ def listed(
 
 
 def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:
-    """Decided long ago; what an incident that is not over got stays."""
+    """Receipts decided long ago, except those of incidents that are not over."""
     still_open = select(incidents.c.number).where(incidents.c.state != State.RESOLVED)
     return and_(
         inbox.c.state == "triaged",

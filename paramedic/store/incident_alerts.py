@@ -1,4 +1,4 @@
-"""The alerts of an incident: how often each was said, what it is about, and which runbook wants it."""
+"""The alerts of an incident: how often each was reported, its object, and the runbook that matches it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from paramedic.text.redaction import redacted
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The runbook that wants an alert, in the version that it had then."""
+    """The runbook that matches an alert, in its version at that time."""
 
     runbook: str
     version: str
@@ -28,7 +28,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What an alert changed about its incident's alerts."""
+    """The effect of an alert on its incident's alerts."""
 
     changed: bool  # it is new here, or its status or severity is another than before
     is_news: bool  # it fires, and nothing of this name about this object was part of the incident
@@ -36,7 +36,7 @@ class Noted:
 
 
 def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
-    """Count the alert. What is older than what was said last under its fingerprint is counted and changes nothing."""
+    """Count the alert. One older than the last report under its fingerprint is counted and changes nothing else."""
     known = (incident_alerts.c.incident == number) & (incident_alerts.c.fingerprint == alert.fingerprint)
     before = tx.conn.execute(select(incident_alerts).where(known)).one_or_none()
     now_said: dict[str, Any] = {
@@ -50,10 +50,10 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
         "runbook_version": wanted.version if wanted else None,
     }
     if before is not None:
-        said = now_said if _effective_at(before) <= alert.effective_at else {}
+        last_said = now_said if _effective_at(before) <= alert.effective_at else {}
         counted = {"count": incident_alerts.c.count + 1, "last_seen": tx.now}
-        tx.conn.execute(update(incident_alerts).where(known).values(counted | said))
-        turned = alert.status if said and before.status != alert.status else None
+        tx.conn.execute(update(incident_alerts).where(known).values(counted | last_said))
+        turned = alert.status if last_said and before.status != alert.status else None
         return Noted((before.status, before.severity) != (alert.status, alert.severity), is_news=False, turned=turned)
     about = object_of(alert)
     is_news = alert.status is Status.FIRING and not _knows(tx, number, alert.name, about)
@@ -80,27 +80,27 @@ def _knows(tx: Tx, number: int, called: str, about: str) -> bool:
 
 
 def _effective_at(row: Row[Any]) -> datetime:
-    """`Alert.effective_at` of the alert that the row holds."""
+    """`Alert.effective_at` of the row's alert."""
     over = row.status == Status.RESOLVED and row.ends_at is not None
     moment: datetime = max(row.starts_at, row.ends_at) if over else row.starts_at
     return moment
 
 
 def of(tx: Tx, number: int) -> list[dict[str, Any]]:
-    """The incident's alerts, each with how often it was said."""
+    """The incident's alerts, each with how often it was reported."""
     query = select(incident_alerts).where(incident_alerts.c.incident == number)
     query = query.order_by(incident_alerts.c.first_seen, incident_alerts.c.name, incident_alerts.c.fingerprint)
     return [as_dict(row) for row in tx.conn.execute(query)]
 
 
 def firing(tx: Tx, incident: Incident, *, at_most: int) -> int:
-    """How many of its alerts fire, of those that were said since it was last opened; counted no further than `at_most`."""
+    """The number of its firing alerts, of those reported since it was last opened; counted up to `at_most`."""
     query = select(incident_alerts.c.fingerprint).where(_fires(incident))
     return len(tx.conn.execute(query.limit(at_most)).all())
 
 
 def firing_severities(tx: Tx, incident: Incident) -> set[str]:
-    """How bad its alerts are that fire, of those that were said since it was last opened."""
+    """The severities of its firing alerts, of those reported since it was last opened."""
     query = select(incident_alerts.c.severity).where(_fires(incident)).distinct()
     return set(tx.conn.execute(query).scalars())
 
@@ -114,7 +114,7 @@ def _fires(incident: Incident) -> ColumnElement[bool]:
 
 
 def joined(alert: Alert, wanted: Wanted | None, number: int) -> str:
-    """In words, one fact a line: which alert joined the incident, and where the others stand."""
+    """Which alert joined the incident and the state of the others, in words, one fact per line."""
     lines = [f"{shown_name(alert)} ({alert.severity})"]
     if about := object_of(alert):
         lines.append(f"about {about}")
@@ -126,7 +126,7 @@ def joined(alert: Alert, wanted: Wanted | None, number: int) -> str:
 
 
 def holder(tx: Tx, fingerprint: str) -> int | None:
-    """The newest incident that goes on and has an alert of this fingerprint."""
+    """The newest open incident with an alert of this fingerprint."""
     query = (
         select(incidents.c.number)
         .join(incident_alerts, incident_alerts.c.incident == incidents.c.number)
@@ -138,7 +138,7 @@ def holder(tx: Tx, fingerprint: str) -> int | None:
 
 
 def last_of(tx: Tx, alert: Alert, *, service: str, target: str, runbook: str) -> int | None:
-    """The last incident of this place and runbook that this alert, or one of its name, was a part of."""
+    """The last incident of this place and runbook with this alert or one of its name."""
     query: Select[Any] = (
         select(incidents.c.number)
         .join(incident_alerts, incident_alerts.c.incident == incidents.c.number)
@@ -156,7 +156,7 @@ def last_of(tx: Tx, alert: Alert, *, service: str, target: str, runbook: str) ->
 
 
 def firing_for_others(tx: Tx, incident: Incident) -> list[Alert]:
-    """What joined since the incident was last opened, still fires, and is wanted by another runbook than its own."""
+    """The alerts that joined since the incident was last opened, still fire, and match another runbook than its own."""
     query = select(incident_alerts).where(
         _fires(incident),
         incident_alerts.c.runbook.is_not(None),
@@ -179,7 +179,7 @@ def firing_for_others(tx: Tx, incident: Incident) -> list[Alert]:
 
 
 def other_runbooks(tx: Tx, incident: Incident) -> Mapping[str, tuple[str, tuple[str, ...]]]:
-    """By name each other runbook that wants one of its alerts: its text, and the names of these alerts."""
+    """The other runbooks that match its alerts, by name: text, and the names of these alerts."""
     query = (
         select(incident_alerts.c.runbook, incident_alerts.c.name, runbook_versions.c.text)
         .join(runbook_versions, runbook_versions.c.version == incident_alerts.c.runbook_version)
@@ -195,7 +195,7 @@ def other_runbooks(tx: Tx, incident: Incident) -> Mapping[str, tuple[str, tuple[
 
 
 def cured(tx: Tx, alert: Alert, *, service: str, target: str, runbook: str | None) -> tuple[int, datetime] | None:
-    """The last incident of the same fault and when it ended, if a playbook ended it well.
+    """The last incident of the same fault and its end, if a playbook resolved it.
 
     The same fault: the same place and runbook, and this alert or one of its name. Another fault is another incident.
     """

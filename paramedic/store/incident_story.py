@@ -1,4 +1,4 @@
-"""An incident with all that the store knows of it, for its report."""
+"""The full story of an incident, for its report."""
 
 from sqlalchemy import select
 
@@ -25,16 +25,16 @@ _OF_MESSAGES = ("kind", "rung", "state", "person", "due_at", "sent_at", "last_er
 
 def story(tx: Tx, number: int) -> Story:
     """The whole story of the incident. Raises NoSuchIncident."""
-    one = incidents.get(tx, number)
+    incident = incidents.get(tx, number)
     acted = select(*(acts.c[name] for name in _OF_ACTS)).where(acts.c.incident == number).order_by(acts.c.id)
-    told = select(*(messages.c[name] for name in _OF_MESSAGES)).where(messages.c.incident == number)
+    query = select(*(messages.c[name] for name in _OF_MESSAGES)).where(messages.c.incident == number)
     return Story(
-        incident=one,
+        incident=incident,
         now=tx.now,
-        runbook=runbook_versions.runbook_text(tx, one.runbook_version) if one.runbook_version else "",
+        runbook=runbook_versions.runbook_text(tx, incident.runbook_version) if incident.runbook_version else "",
         timeline=list(entries(tx, incident=number)),
         acts=[as_dict(row) for row in tx.conn.execute(acted)],
         alerts=incident_alerts.of(tx, number),
         evidence=evidence.of(tx, number),
-        messages=[as_dict(row) for row in tx.conn.execute(told.order_by(messages.c.id))],
+        messages=[as_dict(row) for row in tx.conn.execute(query.order_by(messages.c.id))],
     )

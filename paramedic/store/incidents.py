@@ -1,4 +1,4 @@
-"""Incidents and their attempts. Every move is checked by the machine and told on the trail, in one transaction."""
+"""Incidents. Every move is checked by the state machine and written to the trail in one transaction."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -17,11 +17,11 @@ from paramedic.store.trail import append
 
 
 class NoSuchIncident(LookupError):
-    """The store knows no incident of this number."""
+    """The store has no incident with this number."""
 
 
 def get(tx: Tx, number: int) -> Incident:
-    """The incident as it stands. Raises NoSuchIncident."""
+    """The incident in its current state. Raises NoSuchIncident."""
     row = tx.conn.execute(_GET, {"at_number": number}).one_or_none()
     if row is None:
         raise NoSuchIncident(f"there is no {name(number)} in this store")
@@ -29,7 +29,7 @@ def get(tx: Tx, number: int) -> Incident:
 
 
 def live(tx: Tx, service: str, target: str) -> Incident | None:
-    """The one incident of this service and target that has not ended."""
+    """The one open incident of this service and target."""
     row = tx.conn.execute(_LIVE, {"at_service": service, "at_target": target}).one_or_none()
     return None if row is None else _incident(tx, row)
 
@@ -44,7 +44,7 @@ _GET = select(incidents).where(incidents.c.number == bindparam("at_number"))
 
 
 def alike(tx: Tx, alert: Alert, service: str, prefix: str) -> int:
-    """How many incidents of this service, opened by an alert of this name, go on at targets that begin with `prefix`."""
+    """The number of open incidents of this service, opened by an alert of this name, at targets that begin with `prefix`."""
     query = select(func.count()).where(
         incidents.c.service == service,
         incidents.c.state != State.RESOLVED,
@@ -64,7 +64,7 @@ def listed(
     limit: int = 50,
     before: int | None = None,
 ) -> list[Incident]:
-    """The newest incidents first; `since` is when they were last opened, `before` pages on from a number."""
+    """Incidents, newest first; `since` limits when they were last opened, `before` continues from a number."""
     query: Select[Any] = select(incidents).order_by(incidents.c.number.desc()).limit(limit)
     if states:
         query = query.where(incidents.c.state.in_(states))
@@ -91,13 +91,13 @@ def services(tx: Tx) -> set[str]:
 
 
 def runbooks(tx: Tx) -> set[str]:
-    """Every runbook that ever wanted an incident."""
+    """Every runbook that ever matched an incident."""
     query = select(incidents.c.runbook).where(incidents.c.runbook.is_not(None)).distinct()
     return {name for name in tx.conn.execute(query).scalars() if name is not None}
 
 
 def without_escalation(tx: Tx) -> list[int]:
-    """The incidents that were handed over, and of which nobody is being told: no rung is due or on its way."""
+    """The handed-over incidents without escalation: no page is due or being sent."""
     climbing = select(message_rows.c.incident).where(
         message_rows.c.kind == "rung",
         message_rows.c.state.in_(("due", "sending")),
@@ -110,7 +110,7 @@ def without_escalation(tx: Tx) -> list[int]:
 
 
 def well_at(tx: Tx, target: str) -> datetime | None:
-    """When a playbook last ended with this target verified well."""
+    """When a playbook last ended with this target verified healthy."""
     query = select(func.max(incidents.c.ended_at)).where(
         incidents.c.target == target, incidents.c.ending.in_((Ending.RECOVERED, Ending.REMEDIATED))
     )
@@ -119,7 +119,7 @@ def well_at(tx: Tx, target: str) -> datetime | None:
 
 
 def last_ended_at(tx: Tx, target: str) -> datetime | None:
-    """When an incident on this target last ended, whoever ended it. What was seen before proves nothing about the time after."""
+    """When an incident on this target last ended, by whomever. Samples from before prove nothing about the time after."""
     query = select(func.max(incidents.c.ended_at)).where(
         incidents.c.target == target, incidents.c.state == State.RESOLVED
     )
@@ -127,10 +127,10 @@ def last_ended_at(tx: Tx, target: str) -> datetime | None:
     return moment
 
 
-def climb(tx: Tx, incident: Incident) -> None:
-    """The first rung for its severity is due now."""
-    messages.queue_rung(
-        tx, incident=incident.number, policy=incident.policy, severity=incident.severity, rung=0, due_at=tx.now
+def start_escalation(tx: Tx, incident: Incident) -> None:
+    """Start the escalation: the first step for the incident's severity is due now."""
+    messages.queue_page(
+        tx, incident=incident.number, policy=incident.policy, severity=incident.severity, step=0, due_at=tx.now
     )
 
 
@@ -141,13 +141,13 @@ def climb(tx: Tx, incident: Incident) -> None:
 
 
 def acknowledged(tx: Tx) -> list[Incident]:
-    """Every incident that a person has."""
+    """Every acknowledged incident."""
     query = select(incidents).where(incidents.c.state == State.ACKNOWLEDGED).order_by(incidents.c.acknowledged_at)
     return [_incident(tx, row) for row in tx.conn.execute(query)]
 
 
 def tell_timeline(tx: Tx, number: int, *, actor: str, what: str, reason: str) -> None:
-    """One more line of the incident's timeline: something was seen, and nothing moved."""
+    """Add a line to the incident's timeline, without a state change."""
     append(
         tx,
         actor=actor,
@@ -160,7 +160,7 @@ def tell_timeline(tx: Tx, number: int, *, actor: str, what: str, reason: str) ->
 
 
 def note(tx: Tx, number: int, *, by: str, text: str) -> None:
-    """A person's words on the timeline: erasable content, told by its digest."""
+    """Add a person's note to the timeline: erasable content, of which the trail has the digest."""
     incident = get(tx, number)
     append(
         tx,

@@ -1,4 +1,4 @@
-"""An alert joins an incident: counted, its severity judged, and whoever has the incident hears of it."""
+"""Joining: an alert becomes part of an incident, which may raise its severity and update its holder."""
 
 from sqlalchemy import update
 
@@ -7,17 +7,17 @@ from paramedic.alerts.alert_object import shown_name
 from paramedic.incidents.incident import Incident, State
 from paramedic.store import Tx, incident_alerts, messages
 from paramedic.store.incident_alerts import Noted
-from paramedic.store.incidents import climb, get, set_state
+from paramedic.store.incidents import get, set_state, start_escalation
 from paramedic.store.runbook_versions import Plan, pin
 from paramedic.store.tables import incidents
 from paramedic.store.trail import append
 
 
 def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = None) -> None:
-    """The alert is part of this incident: counted if it is known, told on the trail if it is new or worse.
+    """Join the alert to this incident: counted if known, on the trail if new or worse.
 
-    `plan` is that of the runbook that wants it. Whoever has been told of the incident hears of an alert of another name,
-    of another object, and of one that is worse than what they acknowledged.
+    `plan` is that of the runbook that matches it. People paged about the incident get an update on an alert of another name,
+    of another object, and on one that is worse than what they acknowledged.
     """
     if plan is not None:
         pin(tx, plan)
@@ -46,7 +46,7 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = 
 
 
 def _tell_turn(tx: Tx, incident: Incident, turned: Status) -> None:
-    """Whoever has it, or was paged for it, hears when the last of its alerts ended, and when one fires again."""
+    """Update the holder, or whoever was paged, when the last of its alerts ends and when one fires again."""
     if incident.state not in (State.ACKNOWLEDGED, State.HANDED_OVER):
         return
     fire = incident_alerts.firing(tx, incident, at_most=2)
@@ -70,9 +70,9 @@ def _tell_turn(tx: Tx, incident: Incident, turned: Status) -> None:
 
 
 def _tell_joined(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body: str) -> None:
-    """Whoever has the incident, or was paged for it, does not know of this alert. While a playbook works nobody does."""
+    """Update the holder, or whoever was paged, about this alert. While a playbook works there is nobody to update."""
     paged = incident.state is State.HANDED_OVER and any(
-        messages.climbed(tx, incident.number, severity) is not None for severity in Severity
+        messages.last_step_paged(tx, incident.number, severity) is not None for severity in Severity
     )
     if noted.is_news and (paged or incident.state is State.ACKNOWLEDGED):
         _queue_update(tx, incident, subject=f"{shown_name(alert)} joined it ({alert.severity})", body=body)
@@ -92,9 +92,9 @@ def _queue_update(tx: Tx, incident: Incident, *, subject: str, body: str) -> Non
 
 
 def judge_severity(tx: Tx, number: int, body: str = "") -> bool:
-    """The worst of what fires since the incident was last opened; what fires no longer leaves it as it was.
+    """Raise the incident to the worst firing alert since it was last opened; ended alerts do not lower it.
 
-    True if people were told that it rose; `body` says what made it rise.
+    True if people were updated about the rise; `body` says what caused it.
     """
     incident = get(tx, number)
     severities = incident_alerts.firing_severities(tx, incident)
@@ -125,15 +125,15 @@ def judge_severity(tx: Tx, number: int, body: str = "") -> bool:
 
 
 def _begin_anew(tx: Tx, incident: Incident, body: str) -> None:
-    """Where rungs for a warning climb, those for critical begin in their place.
+    """Replace the escalation for a warning by that for critical.
 
-    Who acknowledged a warning did not acknowledge this: they hear of it, and so do the rungs for critical.
+    An acknowledgement of the warning does not cover this: its person gets an update, and the steps for critical begin.
     """
     messages.withdraw(tx, incident.number)
     if incident.state is State.ACKNOWLEDGED:
         _queue_update(tx, incident, subject="critical now, escalated again", body=body)
         set_state(tx, incident, State.HANDED_OVER)
-    climb(tx, incident)
+    start_escalation(tx, incident)
     append(
         tx,
         actor="triage",

@@ -1,4 +1,4 @@
-"""What one process at a time may do, by a lease on the database's clock: it ends with its holder, however that ends."""
+"""Leases by the database's clock, for work of one process at a time: a lease lapses when its holder dies."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ RUN = "run:"
 
 
 def take(tx: Tx, name: str, *, holder: str, lease: timedelta) -> bool:
-    """Have it, or have it longer: for `lease` from now. False: somebody else has it."""
+    """Take or extend the lease, for `lease` from now. False: another holder has it."""
     dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
     mine = {"holder": holder, "until": tx.now + lease}
     tx.conn.execute(dialect.insert(leases).values(name=name, **mine).on_conflict_do_nothing(index_elements=["name"]))
@@ -23,31 +23,31 @@ def take(tx: Tx, name: str, *, holder: str, lease: timedelta) -> bool:
 
 
 def held(tx: Tx, name: str, *, holder: str) -> bool:
-    """Whether the holder has it now."""
+    """Whether the holder has the lease now."""
     query = select(leases.c.name).where(leases.c.name == name, leases.c.holder == holder, leases.c.until > tx.now)
     return tx.conn.execute(query).one_or_none() is not None
 
 
 def release(tx: Tx, name: str, *, holder: str) -> None:
-    """Give it back. What somebody else has meanwhile stays theirs."""
+    """Release the lease, unless another holder has it meanwhile."""
     tx.conn.execute(delete(leases).where(leases.c.name == name, leases.c.holder == holder))
 
 
 def renew(tx: Tx, holder: str, lease: timedelta) -> set[str]:
-    """Have everything longer that the holder has; what that is. What ran out meanwhile is not taken back."""
+    """Renew every lease of the holder; returns their names. Lapsed ones are not taken back."""
     mine = (leases.c.holder == holder) & (leases.c.until > tx.now)
     tx.conn.execute(update(leases).where(mine).values(until=tx.now + lease))
     return set(tx.conn.execute(select(leases.c.name).where(mine)).scalars())
 
 
 def run_out(tx: Tx, prefix: str) -> list[tuple[str, str]]:
-    """Name and holder of the leases of this kind that ended without being given back."""
+    """Name and holder of each lease of this kind that lapsed without a release."""
     query = select(leases.c.name, leases.c.holder).where(leases.c.name.startswith(prefix), leases.c.until <= tx.now)
     return [(row.name, row.holder) for row in tx.conn.execute(query)]
 
 
 def _give_back(tx: Tx, _: Restoration) -> None:
-    """Whoever had one is a process of before."""
+    """Release every lease: their holders are processes from before the restore."""
     tx.conn.execute(delete(leases))
 
 

@@ -1,4 +1,4 @@
-"""The life of an incident: opened, reopened, handed over, acknowledged, resolved. Every move is checked and on the trail."""
+"""The lifecycle of an incident: opened, reopened, handed over, acknowledged, resolved. Every move is checked and on the trail."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -17,7 +17,7 @@ from paramedic.store import Tx, acts, approvals, inbox, incident_alerts, inciden
 from paramedic.store.attempts import end_attempts, raise_attempt, rungs_of
 from paramedic.store.facts import Restoration, TableFacts, Unchanged
 from paramedic.store.incident_alerts import Wanted
-from paramedic.store.incidents import climb, get, set_state
+from paramedic.store.incidents import get, set_state, start_escalation
 from paramedic.store.joining import judge_severity
 from paramedic.store.runbook_versions import Plan, pin
 from paramedic.store.tables import acts as act_rows
@@ -28,7 +28,7 @@ from paramedic.store.trail import append
 def open_incident(
     tx: Tx, alert: Alert, *, service: str, target: str, policy: str, reason: str, plan: Plan | None
 ) -> Incident:
-    """Open one, and with it either its first attempt or, without a plan, its first rung."""
+    """Open an incident, with its first attempt or, without a plan, its first page."""
     if plan is not None:
         pin(tx, plan)
     number: int = tx.conn.execute(
@@ -71,9 +71,9 @@ def open_incident(
 
 
 def reopen(tx: Tx, number: int, alert: Alert, *, reason: str) -> Incident:
-    """It began again after a playbook had ended it well. The next attempt has the remedies that it has not used up.
+    """Reopen an incident that a playbook had resolved. The next attempt has the remedies that are not used up.
 
-    Raises IllegalMove for an incident that a person has or ended. News of the end that has not left is withdrawn.
+    Raises IllegalMove for an incident that a person has or ended. A resolution not yet sent is withdrawn.
     """
     incident = get(tx, number)
     state = reopened(incident.state, incident.ending)
@@ -109,9 +109,9 @@ def alerts_of(tx: Tx, number: int) -> list[dict[str, Any]]:
 
 
 def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[str, Any] | None = None) -> Incident:
-    """End it well: verified by a playbook, or by the word of a named human. Raises IllegalMove.
+    """Resolve the incident: verified by a playbook, or by a named person. Raises IllegalMove.
 
-    A human's word also decides an act whose outcome was open.
+    A person's resolution also settles an act whose outcome was open.
     """
     incident = get(tx, number)
     end_attempts(tx, number, "closed")
@@ -140,25 +140,27 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
 
 
 def _ask_again(tx: Tx, incident: Incident) -> None:
-    """What joined while a playbook worked, and another runbook wants, gets its own decision if it still fires.
+    """Decide again on alerts that joined while a playbook worked, still fire and match another runbook.
 
-    It waits for that runbook's settle time, as whatever began before a verified cure. A person's end covers all of it.
+    They wait for that runbook's settle time, like all that began before a verified cure. A person's resolution covers them.
     """
     for alert in incident_alerts.firing_for_others(tx, incident):
         inbox.put(tx, [alert], source=alert.source, sender=f"paramedic: {incident.id} ended")
 
 
 def _give_notice(tx: Tx, number: int, happened: str) -> None:
-    """Tell the channels that the incident's runbook named."""
+    """Queue updates to the channels that the incident's runbook names."""
     row = tx.conn.execute(
         select(incident_rows.c.policy, incident_rows.c.notify).where(incident_rows.c.number == number)
     ).one()
     for way in row.notify or ():
-        messages.queue_notice(tx, incident=number, policy=row.policy, way=way, happened=happened.replace("_", " "))
+        messages.queue_channel_update(
+            tx, incident=number, policy=row.policy, way=way, happened=happened.replace("_", " ")
+        )
 
 
 def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
-    """Give it to a person: grants revoked first, then the first rung is due now. Idempotent once handed over.
+    """Hand the incident over to a person: grants are revoked, and the first page is due now. Idempotent once handed over.
 
     Raises IllegalMove where a person already has it or it has ended.
     """
@@ -178,13 +180,13 @@ def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
         target=incident.target,
         reason=outcome.because,
     )
-    climb(tx, incident)
+    start_escalation(tx, incident)
     _give_notice(tx, number, outcome.ending)
     return get(tx, number)
 
 
 def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
-    """A named human has it: no further change is made, no further rung is climbed. Idempotent for the same person.
+    """Acknowledge by a named person: no further change, no further escalation. Idempotent for the same person.
 
     Raises IllegalMove if it has ended.
     """
@@ -213,9 +215,9 @@ def _taken(tx: Tx, incident: Incident, by: str) -> dict[str, Any]:
 
 
 def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:
-    """An acknowledgement that is older than `after` stops the climbing no longer. False: it is not, or not any more.
+    """End an acknowledgement that is older than `after`: the escalation resumes. False: it is not, or not any more.
 
-    Who acknowledged is told first, then the climbing goes on from where it was. Automation does not act on it again.
+    Its person is paged first, then the escalation continues from where it was. Automation does not act on it again.
     """
     incident = get(tx, number)
     since = incident.acknowledged_at
@@ -223,12 +225,12 @@ def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:
         return False
     who = incident.acknowledged_by or "nobody"
     set_state(tx, incident, State.HANDED_OVER)
-    messages.queue_rung(
+    messages.queue_page(
         tx,
         incident=number,
         policy=incident.policy,
         severity=incident.severity,
-        rung=-1 if (last := messages.climbed(tx, number, incident.severity)) is None else last,
+        step=-1 if (last := messages.last_step_paged(tx, number, incident.severity)) is None else last,
         due_at=tx.now,
         recipient=who,
     )
@@ -245,7 +247,7 @@ def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:
 
 
 def _restore(tx: Tx, restoration: Restoration) -> None:
-    """What automation had goes to a person, and what people were being told of is told from the first rung again."""
+    """In a restore, automation's incidents go to a person, and escalations start again with the first step."""
     climbing = incidents.numbers(tx, State.HANDED_OVER)
     for number in incidents.numbers(tx, State.OPEN, State.WORKING):
         waits = approvals.asked(tx, number)
@@ -257,7 +259,7 @@ def _restore(tx: Tx, restoration: Restoration) -> None:
         hand_over(tx, number, Outcome(Ending.HANDED_OVER, because), actor="restore")
     for number in climbing:
         messages.withdraw(tx, number)
-        climb(tx, get(tx, number))
+        start_escalation(tx, get(tx, number))
 
 
 FACTS = (

@@ -1,4 +1,4 @@
-"""Maintenance windows, planned and begun. Who reads them in the transaction that acts or decides is held by them."""
+"""Maintenance windows, planned and begun. They bind whatever reads them in the transaction that acts or decides."""
 
 from datetime import datetime
 
@@ -13,13 +13,13 @@ from paramedic.store.trail import append
 
 
 class NoSuchWindow(LookupError):
-    """The store knows no window of this number."""
+    """The store has no window with this number."""
 
 
 def add(
     tx: Tx, *, service: str, target: str | None, starts_at: datetime, ends_at: datetime, by: str, reason: str
 ) -> Window:
-    """Plan it, or begin it now. Raises ValueError for times that cannot be meant. `tx` must come from `Store.record`."""
+    """Plan a window, or begin it now. Raises ValueError for implausible times. `tx` must come from `Store.record`."""
     check(starts_at, ends_at, tx.now)
     number: int = tx.conn.execute(
         insert(maintenance)
@@ -39,7 +39,7 @@ def add(
 
 
 def end(tx: Tx, number: int, *, by: str, reason: str) -> Window:
-    """It is over now, or never begins; the alerts that wait for its end are looked at. Idempotent once it is over.
+    """End or cancel the window; the alerts that wait for its end are decided now. Idempotent once it is over.
 
     Raises NoSuchWindow.
     """
@@ -75,7 +75,7 @@ def covering(tx: Tx, *, service: str, target: str) -> Window | None:
 def listed(
     tx: Tx, *, service: str | None = None, past: bool = False, limit: int = 50, before: int | None = None
 ) -> list[Window]:
-    """The newest first: those that stand or are planned, or with `past` all; `before` pages on from a number."""
+    """Windows, newest first: those in force or planned, or with `past` all; `before` continues from a number."""
     query = select(maintenance).order_by(maintenance.c.id.desc()).limit(limit)
     if not past:
         query = query.where(maintenance.c.ends_at > tx.now)
@@ -87,7 +87,7 @@ def listed(
 
 
 def get(tx: Tx, number: int) -> Window:
-    """The window of this number. Raises NoSuchWindow."""
+    """The window with this number. Raises NoSuchWindow."""
     row = tx.conn.execute(select(maintenance).where(maintenance.c.id == number)).one_or_none()
     if row is None:
         raise NoSuchWindow(f"there is no maintenance window {number}")

@@ -1,4 +1,4 @@
-"""Much at once: when checks break together, or when it is we who are blind, nothing acts and one page says so."""
+"""Mass failure: when many checks break at once, or the control probes are silent, nothing acts and one page says so."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from sqlalchemy import Select, delete, func, insert, select
 
 from paramedic.checks.threshold import Level
 from paramedic.store import Tx
-from paramedic.store.messages import queue_trouble
+from paramedic.store.messages import queue_internal_alert
 from paramedic.store.tables import check_states as states
 from paramedic.store.tables import pauses
 from paramedic.store.trail import append
@@ -24,15 +24,15 @@ _PAGE_MINUTES = 30
 
 
 def current(tx: Tx) -> str | None:
-    """Why nothing acts and no check speaks, if that is so."""
+    """Why acts are paused by a mass failure, in words; None if they are not."""
     return tx.conn.execute(select(pauses.c.reason).where(pauses.c.scope == SCOPE)).scalar_one_or_none()
 
 
 def judge(tx: Tx, *, blind: bool, limit: int) -> str | None:
-    """Begin it, or end it, by what is seen now; why it holds, or None. `tx` must come from `Store.record`.
+    """Begin or end a mass failure by the current states; returns why it holds, or None. `tx` must come from `Store.record`.
 
-    `blind`: every control probe is silent. Else many are `limit` checks (each at its target), or over half of the
-    services, two at least, whose last fresh sample says that they are broken.
+    `blind`: every control probe is silent. Else it takes `limit` checks (each at its target), or over half of the
+    services, two at least, whose last fresh sample is a breach.
     """
     before = current(tx)
     why = BLIND if blind else _many(tx, limit)
@@ -44,7 +44,7 @@ def judge(tx: Tx, *, blind: bool, limit: int) -> str | None:
     if why is not None:
         tx.conn.execute(insert(pauses).values(scope=SCOPE, by=_BY, reason=why, since=tx.now))
         append(tx, actor=_BY, phase="decision", what="acts.paused", reason=why, data={"scope": SCOPE})
-        queue_trouble(
+        queue_internal_alert(
             tx,
             subject="We cannot see" if why == BLIND else "Much is broken at once",
             body=f"{why}.\n\nNothing is changed anywhere until that ends, and no check opens an incident meanwhile: "

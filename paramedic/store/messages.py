@@ -1,4 +1,4 @@
-"""What people are told, and when: rungs of an escalation, updates, news of an ending, trouble about Paramedic itself."""
+"""The queue of messages to people: pages of an escalation, updates, resolutions, alerts about Paramedic itself."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ AGAIN = "it fires again"
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """One message to one person, not yet or already sent."""
+    """One message to one person, queued or sent."""
 
     id: int
     kind: str
     incident: int | None
     policy: str
-    rung: int
+    step: int  # of the policy, counted from 0; the column keeps its name
     subject: str
     body: str
     due_at: datetime
@@ -40,32 +40,32 @@ class QueuedMessage:
     recipient: str | None
 
 
-def queue_rung(
+def queue_page(
     tx: Tx,
     *,
     incident: int,
     policy: str,
     severity: Severity,
-    rung: int,
+    step: int,
     due_at: datetime,
     recipient: str | None = None,
 ) -> None:
-    """Have the rung's person told at `due_at`, unless somebody acknowledges before; `recipient` takes the rung's place."""
+    """Queue a page to the step's person at `due_at`, withdrawn on an acknowledgement; `recipient` replaces the step's person."""
     _queue(
         tx,
         kind="rung",
         incident=incident,
         policy=policy,
         severity=severity,
-        rung=rung,
+        step=step,
         due_at=due_at,
         recipient=recipient,
     )
 
 
-def queue_news(tx: Tx, *, incident: int, policy: str) -> None:
-    """Have whoever is on call told how the incident ended. Once."""
-    _queue(tx, kind="news", incident=incident, policy=policy, rung=0, due_at=tx.now)
+def queue_resolution(tx: Tx, *, incident: int, policy: str) -> None:
+    """Queue a message to whoever is on call on how the incident ended."""
+    _queue(tx, kind="news", incident=incident, policy=policy, step=0, due_at=tx.now)
 
 
 def queue_update(
@@ -78,7 +78,7 @@ def queue_update(
     body: str,
     recipient: str | None,
 ) -> None:
-    """Have `recipient` (a person's id; None: whoever is on call) told what changed about an incident that goes on.
+    """Queue an update on an incident that goes on to `recipient` (a person's id; None: whoever is on call).
 
     `severity` is the incident's after the change. The same subject to the same recipient is queued once while it waits.
     """
@@ -96,7 +96,7 @@ def queue_update(
             incident=incident,
             policy=policy,
             severity=severity,
-            rung=0,
+            step=0,
             due_at=tx.now,
             recipient=recipient,
             subject=subject,
@@ -113,9 +113,9 @@ def queue_approval(
     recipient: str | None = None,
     due_at: datetime | None = None,
 ) -> None:
-    """Have one person asked for the approval that the incident waits for: `recipient`, else the policy's first. Once.
+    """Queue the question for the approval that the incident waits for, to `recipient`, else to the policy's first person.
 
-    `due_at` is when, else at once.
+    It is due at `due_at`, else at once.
     """
     _queue(
         tx,
@@ -123,38 +123,38 @@ def queue_approval(
         incident=incident,
         policy=policy,
         severity=severity,
-        rung=0,
+        step=0,
         due_at=due_at or tx.now,
         recipient=recipient,
     )
 
 
-def queue_notice(tx: Tx, *, incident: int, policy: str, way: str, happened: str) -> None:
-    """Have a channel told that an incident opened, was handed over, or ended. Once, and after every page."""
+def queue_channel_update(tx: Tx, *, incident: int, policy: str, way: str, happened: str) -> None:
+    """Queue an update to a channel that an incident opened, was handed over, or ended. Sent after every page."""
     _queue(
         tx,
         kind="notice",
         incident=incident,
         policy=policy,
-        rung=0,
+        step=0,
         due_at=tx.now,
         recipient=way,
         subject=happened,
     )
 
 
-def queue_trouble(tx: Tx, *, subject: str, body: str, same_within_minutes: int, times: int = 1) -> None:
-    """Have whoever is on call told about Paramedic itself: at once, then once in so many minutes with the count since.
+def queue_internal_alert(tx: Tx, *, subject: str, body: str, same_within_minutes: int, times: int = 1) -> None:
+    """Queue an alert about Paramedic itself: at once, then once per `same_within_minutes` with the count since.
 
-    `times` is how many new cases this is. 0 is for who looks again and again at one condition that lasts: that is told once
-    in so many minutes, and no look is counted.
+    `times` is the number of new cases. 0 is for repeated looks at one lasting condition: it is reported once
+    per period, and the looks are not counted.
     """
     window = timedelta(minutes=same_within_minutes)
     same = (messages.c.kind == "trouble", messages.c.subject == subject, messages.c.due_at > tx.now - window)
     known = tx.conn.execute(select(messages).where(*same).order_by(messages.c.due_at.desc()).limit(1)).one_or_none()
     if known is None:
         more = f"\n\nThere are {times - 1} more of the same." if times > 1 else ""
-        _queue_trouble(tx, subject, f"{body}{more}", due_at=tx.now)
+        _queue_internal_alert(tx, subject, f"{body}{more}", due_at=tx.now)
     elif times and known.repeats and known.state == "due":
         count = known.repeats + times
         tx.conn.execute(
@@ -163,16 +163,18 @@ def queue_trouble(tx: Tx, *, subject: str, body: str, same_within_minutes: int, 
             .values(repeats=count, body=_counted(body, count, known.due_at - window))
         )
     elif times:
-        _queue_trouble(tx, subject, _counted(body, times, known.due_at), due_at=known.due_at + window, repeats=times)
+        _queue_internal_alert(
+            tx, subject, _counted(body, times, known.due_at), due_at=known.due_at + window, repeats=times
+        )
 
 
-def _queue_trouble(tx: Tx, subject: str, body: str, *, due_at: datetime, repeats: int = 0) -> None:
+def _queue_internal_alert(tx: Tx, subject: str, body: str, *, due_at: datetime, repeats: int = 0) -> None:
     _queue(
         tx,
         kind="trouble",
         incident=None,
         policy="default",
-        rung=0,
+        step=0,
         subject=subject,
         body=body,
         due_at=due_at,
@@ -190,7 +192,7 @@ def _queue(
     kind: str,
     incident: int | None,
     policy: str,
-    rung: int,
+    step: int,
     due_at: datetime,
     severity: Severity = Severity.CRITICAL,
     recipient: str | None = None,
@@ -203,7 +205,7 @@ def _queue(
             kind=kind,
             incident=incident,
             policy=policy,
-            rung=rung,
+            rung=step,
             subject=subject,
             body=body,
             repeats=repeats,
@@ -223,7 +225,7 @@ def of(tx: Tx, incident: int) -> list[QueuedMessage]:
 
 
 def paged(tx: Tx, incident: int) -> list[str]:
-    """Who was told a rung of the incident, each once."""
+    """The people paged about the incident, each once."""
     query = (
         select(messages.c.person)
         .where(
@@ -238,8 +240,8 @@ def paged(tx: Tx, incident: int) -> list[str]:
     return list(tx.conn.execute(query).scalars())
 
 
-def climbed(tx: Tx, incident: int, severity: Severity) -> int | None:
-    """The highest rung for this severity of which somebody was told; None if nobody was."""
+def last_step_paged(tx: Tx, incident: int, severity: Severity) -> int | None:
+    """The highest step for this severity that was paged; None if none was."""
     query = select(func.max(messages.c.rung)).where(
         messages.c.incident == incident,
         messages.c.kind == "rung",
@@ -250,7 +252,7 @@ def climbed(tx: Tx, incident: int, severity: Severity) -> int | None:
 
 
 def withdraw(tx: Tx, incident: int, *, kind: str = "rung") -> None:
-    """Stop climbing: somebody has acknowledged, or it is over. News still goes out, unless it is no longer true."""
+    """Withdraw the incident's unsent messages of this kind, its pages by default."""
     tx.conn.execute(
         update(messages)
         .where(messages.c.incident == incident, messages.c.kind == kind, messages.c.state.in_(("due", "sending")))
@@ -259,7 +261,7 @@ def withdraw(tx: Tx, incident: int, *, kind: str = "rung") -> None:
 
 
 def withdraw_one(tx: Tx, message: int) -> None:
-    """Nobody needs to hear it any more."""
+    """Withdraw one message."""
     tx.conn.execute(
         update(messages)
         .where(messages.c.id == message, messages.c.state.in_(("due", "sending")))
@@ -268,8 +270,8 @@ def withdraw_one(tx: Tx, message: int) -> None:
 
 
 def untold(tx: Tx, incident: int, recipient: str | None, *, subject: Collection[str]) -> bool:
-    """Take back an update of one of these subjects that has not left. False: there is none."""
-    taken = tx.conn.execute(
+    """Withdraw an unsent update with one of these subjects. False: there is none."""
+    withdrawn = tx.conn.execute(
         update(messages)
         .where(
             messages.c.incident == incident,
@@ -280,18 +282,17 @@ def untold(tx: Tx, incident: int, recipient: str | None, *, subject: Collection[
         )
         .values(state="withdrawn")
     )
-    return taken.rowcount > 0
+    return withdrawn.rowcount > 0
 
 
 def queued_message(row: Row[Any]) -> QueuedMessage:
-    """The message that the row holds."""
-    return QueuedMessage(
-        **{field: getattr(row, field) for field in QueuedMessage.__slots__} | {"severity": Severity(row.severity)}
-    )
+    """The message of the row."""
+    columns = {field: getattr(row, field) for field in QueuedMessage.__slots__ if field != "step"}
+    return QueuedMessage(**columns | {"severity": Severity(row.severity), "step": row.rung})
 
 
 def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:
-    """Settled, and of incidents that ended long ago, or of none and due long ago."""
+    """Settled messages of incidents that ended long ago, or without an incident and due long ago."""
     over = select(incidents.c.number).where(incidents.c.state == State.RESOLVED, incidents.c.ended_at < cutoffs.ended)
     return and_(
         messages.c.state.not_in(("due", "sending")),

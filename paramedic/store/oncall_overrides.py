@@ -1,4 +1,4 @@
-"""Who stands in for whom, and when: shifts that differ from the rotation."""
+"""On-call overrides: shifts that differ from the rotation."""
 
 from sqlalchemy import insert, select
 
@@ -11,7 +11,7 @@ from paramedic.store.trail import append
 
 
 def add(tx: Tx, override: Override) -> None:
-    """From now on it counts, before every older one."""
+    """Add an override; it takes precedence over every older one."""
     tx.conn.execute(
         insert(overrides).values(
             person=override.person,
@@ -32,7 +32,7 @@ def add(tx: Tx, override: Override) -> None:
 
 
 def current(tx: Tx) -> tuple[Override, ...]:
-    """Those that have not ended, the newest last."""
+    """The overrides that have not ended, newest last."""
     query = select(overrides).where(overrides.c.ends_at > tx.now).order_by(overrides.c.id)
     return tuple(Override(row.person, row.begins_at, row.ends_at, row.by) for row in tx.conn.execute(query))
 

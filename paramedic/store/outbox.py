@@ -1,4 +1,4 @@
-"""The outbox: which flow runs Prefect must be asked for. A crash on either side neither loses nor doubles one."""
+"""The outbox: flow runs to create in Prefect. A crash on either side neither loses nor doubles one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from paramedic.store.tables import incidents, outbox
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One run to be asked for."""
+    """One flow run to create."""
 
     incident: int
     attempt: int
@@ -25,10 +25,10 @@ class Order:
 
 
 def put(tx: Tx, *, incident: int, attempt: int) -> None:
-    """Ask for the run of this attempt.
+    """Order the run of this attempt.
 
     Its key carries the store's UUID and generation: a run that Prefect has from another store, or from before a restore,
-    is never taken for this one.
+    is never mistaken for this one.
     """
     tx.conn.execute(
         insert(outbox).values(
@@ -44,7 +44,7 @@ def put(tx: Tx, *, incident: int, attempt: int) -> None:
 
 
 def waiting(tx: Tx, limit: int = 20) -> list[Order]:
-    """What is due to be asked for: of critical incidents first, each kind oldest first."""
+    """The orders that are due: of critical incidents first, then oldest first."""
     query = (
         select(outbox)
         .join(incidents, incidents.c.number == outbox.c.incident)
@@ -56,19 +56,19 @@ def waiting(tx: Tx, limit: int = 20) -> list[Order]:
 
 
 def waiting_since(tx: Tx, moment: datetime) -> list[Order]:
-    """What was written before this moment and has not been sent."""
+    """The orders from before this moment that have not been sent."""
     query = select(outbox).where(outbox.c.state == "waiting", outbox.c.written_at < moment)
     return [_order(row) for row in tx.conn.execute(query)]
 
 
 def oldest_waiting(tx: Tx) -> datetime | None:
-    """Since when the oldest order has waited."""
+    """The time of the oldest waiting order."""
     query = select(outbox.c.written_at).where(outbox.c.state == "waiting").order_by(outbox.c.written_at).limit(1)
     return tx.conn.execute(query).scalar_one_or_none()
 
 
 def sent(tx: Tx, incident: int, attempt: int) -> bool:
-    """Prefect has it. False: it was sent or withdrawn meanwhile."""
+    """Record that Prefect has the run. False: it was sent or withdrawn meanwhile."""
     changed = tx.conn.execute(
         update(outbox)
         .where(outbox.c.incident == incident, outbox.c.attempt == attempt, outbox.c.state == "waiting")
@@ -78,7 +78,7 @@ def sent(tx: Tx, incident: int, attempt: int) -> bool:
 
 
 def put_off(tx: Tx, incident: int, attempt: int, *, error: str, until: datetime) -> None:
-    """Prefect did not answer, or said try again: whether the run exists is open, and the key decides it next time."""
+    """Try the order again later: Prefect did not answer; if the run exists after all, the key finds it next time."""
     tx.conn.execute(
         update(outbox)
         .where(outbox.c.incident == incident, outbox.c.attempt == attempt, outbox.c.state == "waiting")
@@ -87,7 +87,7 @@ def put_off(tx: Tx, incident: int, attempt: int, *, error: str, until: datetime)
 
 
 def withdraw(tx: Tx, incident: int) -> None:
-    """Nobody wants these runs any more."""
+    """Withdraw the incident's orders."""
     tx.conn.execute(
         update(outbox).where(outbox.c.incident == incident, outbox.c.state == "waiting").values(state="withdrawn")
     )

@@ -1,4 +1,4 @@
-"""The kill switch: it stops acts, never pages."""
+"""The kill switch in the store: pauses stop acts, never pages."""
 
 from sqlalchemy import Row, delete, insert, select
 
@@ -10,9 +10,9 @@ from paramedic.store.trail import append
 
 
 def pause(tx: Tx, *, by: str, reason: str, scope: str = ALL, actor: str | None = None) -> None:
-    """Stop every act in the scope until `resume`. Idempotent: the first reason stands. `tx` from `Store.record`.
+    """Stop every act in the scope until `resume`. Idempotent: the first reason is kept. `tx` from `Store.record`.
 
-    `actor` is who does it where that is no person.
+    `actor` names the cause where it is not a person.
     """
     known = select(pauses.c.scope).where(pauses.c.scope == scope)
     if tx.conn.execute(known).one_or_none() is None:
@@ -22,7 +22,7 @@ def pause(tx: Tx, *, by: str, reason: str, scope: str = ALL, actor: str | None =
 
 
 def resume(tx: Tx, *, by: str, reason: str, scope: str = ALL) -> Pause | None:
-    """Allow acts in the scope again; the pause that stood. Idempotent: None where it was not paused."""
+    """Allow acts in the scope again; returns the ended pause. Idempotent: None where it was not paused."""
     row = tx.conn.execute(delete(pauses).where(pauses.c.scope == scope).returning(pauses)).one_or_none()
     if row is None:
         return None
@@ -31,14 +31,14 @@ def resume(tx: Tx, *, by: str, reason: str, scope: str = ALL) -> Pause | None:
 
 
 def standing(tx: Tx) -> list[Pause]:
-    """Every pause that stands, the oldest first."""
+    """Every pause in force, oldest first."""
     query = select(pauses).order_by(pauses.c.since, pauses.c.scope)
     return [_pause(row) for row in tx.conn.execute(query)]
 
 
 def stopping(tx: Tx, *, service: str, runbook: str | None) -> tuple[Pause, ...]:
-    """The pauses that stop acts for this service by this runbook; none if they are allowed."""
-    return tuple(one for one in standing(tx) if one.stops(service=service, runbook=runbook))
+    """The pauses that stop acts for this service by this runbook."""
+    return tuple(found for found in standing(tx) if found.stops(service=service, runbook=runbook))
 
 
 def _pause(row: Row[tuple[object, ...]]) -> Pause:

@@ -1,7 +1,7 @@
-"""One store has one Prefect: another knows none of its runs, and would void whatever waits there for a person.
+"""The claim of one Prefect on the store: another has none of its runs, and would void whatever waits there for a person.
 
-A Prefect is told apart by a variable in it, made once, that goes where its database goes. The store keeps it by a lease,
-which whoever dispatches renews; several dispatchers of one Prefect share it.
+A Prefect is identified by a variable in it, made once, that moves with its database. The store holds its id by a lease,
+which dispatch renews; several dispatchers of one Prefect share it.
 """
 
 import uuid
@@ -62,7 +62,7 @@ def installation(prefect: httpx.Client) -> str:
 
 
 def claim(tx: Tx, known: str) -> None:
-    """The store is this installation's for LEASE from now. Raises AnotherPrefect."""
+    """Claim or renew the store for this installation, for LEASE. Raises AnotherPrefect."""
     if not leases.take(tx, _NAME, holder=known, lease=LEASE):
         check(tx, known)
 

@@ -1,4 +1,4 @@
-"""The quarantine: what came in and could not be read, kept with the reason, so that somebody can look at it."""
+"""The quarantine: unreadable bodies, kept with the reason for a person to look at."""
 
 import uuid
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, insert, select, tuple_
 
 from paramedic.store import Tx, as_dict
 from paramedic.store.facts import TableFacts, Unchanged
-from paramedic.store.messages import queue_trouble
+from paramedic.store.messages import queue_internal_alert
 from paramedic.store.tables import quarantine
 
 #: A kept body is cut to this many characters.
@@ -18,31 +18,31 @@ BODY_LIMIT = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A body, or the part of one, that could not be read, and why: `error` names the field."""
+    """A body, or a part of one, that could not be read; `error` names the field and the reason."""
 
     body: str
     error: str
 
 
 class NoSuchBody(LookupError):
-    """The quarantine holds no body of this id."""
+    """The quarantine has no body with this id."""
 
 
 def put(tx: Tx, source: str, sender: str, bad: Sequence[Unreadable]) -> None:
-    """Keep what one sender's requests held that could not be read, and have a person told of it."""
+    """Store the unreadable parts of one sender's requests, and queue a message about them."""
     rows = [
         {
             "id": str(uuid.uuid4()),
             "source": source,
             "sender": sender,
             "received_at": tx.now,
-            "error": one.error,
-            "body": one.body,
+            "error": part.error,
+            "body": part.body,
         }
-        for one in bad
+        for part in bad
     ]
     tx.conn.execute(insert(quarantine), rows)
-    queue_trouble(
+    queue_internal_alert(
         tx,
         subject=f"An alert from {source} could not be read",
         body=f"{bad[0].error}\n\nIt was sent by {sender} and is kept as {rows[0]['id']}. It opened no incident: "
@@ -53,13 +53,13 @@ def put(tx: Tx, source: str, sender: str, bad: Sequence[Unreadable]) -> None:
 
 
 def keep_newest(tx: Tx, count: int) -> None:
-    """Remove all but the newest so many bodies."""
-    kept = select(quarantine.c.id).order_by(quarantine.c.received_at.desc(), quarantine.c.id).limit(count)
-    tx.conn.execute(delete(quarantine).where(quarantine.c.id.not_in(kept)))
+    """Remove all but the newest `count` bodies."""
+    newest = select(quarantine.c.id).order_by(quarantine.c.received_at.desc(), quarantine.c.id).limit(count)
+    tx.conn.execute(delete(quarantine).where(quarantine.c.id.not_in(newest)))
 
 
 def listed(tx: Tx, *, limit: int = 20, before: str | None = None) -> list[dict[str, Any]]:
-    """What could not be read, the newest first; `before` pages on from the body of this id. Raises NoSuchBody."""
+    """Unreadable bodies, newest first; `before` continues from the body with this id. Raises NoSuchBody."""
     query = select(quarantine).order_by(quarantine.c.received_at.desc(), quarantine.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(_older(tx, before))
@@ -67,7 +67,7 @@ def listed(tx: Tx, *, limit: int = 20, before: str | None = None) -> list[dict[s
 
 
 def _older(tx: Tx, known: str) -> ColumnElement[bool]:
-    """What came before the body of this id; those of one post came at one moment."""
+    """The condition for bodies before this one; those of one request have one time."""
     came = tx.conn.execute(select(quarantine.c.received_at).where(quarantine.c.id == known)).scalar_one_or_none()
     if came is None:
         raise NoSuchBody(f"no body {known} is kept")

@@ -1,4 +1,4 @@
-"""What a store brought back from a backup begins with: nothing of the past acts, and somebody is told of all of it."""
+"""What a restore makes of the store: nothing from before the backup acts, and a person is told about all of it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,10 +20,10 @@ GAP = 10_000
 
 
 def begin_again(tx: Tx, *, new_generation: int, taken_at: datetime, by: str, counted: Mapping[str, int]) -> list[int]:
-    """Make a store of the past the one that goes on from now; the incidents that are handed over with it.
+    """Begin the store's next generation from restored data; returns the incidents that are handed over with it.
 
     `tx` must come from `Store.record`. What becomes of each table's rows is declared beside it (`TableFacts.restore`).
-    Acts wait for `resume`. `counted` is how far the life that is lost is known to have numbered its rows.
+    Acts wait for `resume`. `counted` gives the last known row numbers of the lost generation.
     """
     before = generation(tx)
     words = f"restored from a backup of {iso(taken_at)}"
@@ -41,29 +41,29 @@ def begin_again(tx: Tx, *, new_generation: int, taken_at: datetime, by: str, cou
     for facts in declared():
         if not isinstance(facts.restore, Unchanged):
             facts.restore(tx, restoration)
-    _tell(tx, words, by, [*at_work, *climbing], incidents.numbers(tx, State.ACKNOWLEDGED))
+    _report(tx, words, by, [*at_work, *climbing], incidents.numbers(tx, State.ACKNOWLEDGED))
     here = counters(tx.conn)
-    count_on(tx.conn, {one: max(here.get(one, 0), counted.get(one, 0)) + GAP for one in _numbered()})
+    count_on(tx.conn, {table: max(here.get(table, 0), counted.get(table, 0)) + GAP for table in _numbered()})
     return at_work
 
 
-def _tell(tx: Tx, words: str, by: str, told: list[int], theirs: list[int]) -> None:
+def _report(tx: Tx, words: str, by: str, paged: list[int], acknowledged: list[int]) -> None:
     def named(numbers: list[int]) -> str:
         return ", ".join(map(name, numbers)) or "none"
 
-    messages.queue_trouble(
+    messages.queue_internal_alert(
         tx,
         subject="The store was restored from a backup",
         body=f"{by} brought it back, {words}. What came and was decided since then is lost: look at what your senders "
         "still say. Nothing acts until `paramedic resume`.\n\n"
-        f"Somebody is told again of: {named(told)}.\nThese had their person then: {named(theirs)}.",
+        f"Somebody is told again of: {named(paged)}.\nThese had their person then: {named(acknowledged)}.",
         same_within_minutes=1,
     )
 
 
 def _numbered() -> list[str]:
-    """Tables whose rows the database counts."""
-    tables = [one.table for one in declared()]
+    """The tables whose rows the database numbers."""
+    tables = [fact.table for fact in declared()]
     return [table.name for table in tables if table.dialect_options["sqlite"]["autoincrement"]]
 
 

@@ -1,4 +1,4 @@
-"""What is too old leaves, in small bites. Which rows are too old is declared beside each table."""
+"""Retention: removes old rows in small batches. Which rows are too old is declared beside each table."""
 
 from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 
@@ -7,7 +7,7 @@ from paramedic.store.facts import Cutoffs, Unchanged, declared
 
 
 def remove_old(tx: Tx, cutoffs: Cutoffs, *, at_most: int) -> dict[str, int]:
-    """Remove at most so many rows of each table; how many went, by table, and none that lost nothing."""
+    """Remove at most `limit` rows of each table; returns the counts of the tables that lost rows."""
     gone = {
         facts.table.name: _bite(tx, facts.table, facts.retention(cutoffs), at_most)
         for facts in declared()

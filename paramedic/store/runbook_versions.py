@@ -1,4 +1,4 @@
-"""Runbooks as they were when an incident began: one row for each version."""
+"""Versions of runbooks, as they were when an incident began."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from paramedic.store.tables import runbook_versions
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a runbook wants done about a new incident. Without one, a person is told at once."""
+    """What a runbook plans for a new incident. Without a plan, a person is paged at once."""
 
     runbook: str
     version: str
@@ -22,12 +22,12 @@ class Plan:
 
     @property
     def wanted(self) -> Wanted:
-        """Which runbook wants the alert."""
+        """The runbook that matches the alert."""
         return Wanted(self.runbook, self.version)
 
 
 def pin(tx: Tx, plan: Plan) -> None:
-    """Keep the runbook's text in this version, for as long as incidents name it."""
+    """Store the runbook's text in this version, for as long as incidents refer to it."""
     known = tx.conn.execute(
         select(runbook_versions.c.version).where(runbook_versions.c.version == plan.version)
     ).one_or_none()

@@ -1,4 +1,4 @@
-"""Where the chain goes on from: every sealed segment that left the trail, and the transaction in which it leaves."""
+"""Seals: the sealed segments that left the trail, and the transaction that removes their entries."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ _FIELDS = [field for field in Seal.__slots__ if field != "store"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Entries that may leave now, and in words what keeps the next one; none if `last` is before `first`."""
+    """The entries that may leave now, and in words what holds the next one; empty if `last` is before `first`."""
 
     first: int
     last: int
@@ -30,19 +30,19 @@ class Span:
 
 
 def newest(tx: Tx) -> Seal | None:
-    """The seal that the chain goes on from; None while it is whole."""
+    """The seal that the chain continues from; None while it is whole."""
     row = tx.conn.execute(select(table).order_by(table.c.seq.desc()).limit(1)).one_or_none()
     return None if row is None else Seal(store=tx.store, **{field: getattr(row, field) for field in _FIELDS})
 
 
 def since(tx: Tx, moment: datetime) -> list[str]:
-    """The files that hold what was told between this moment and the beginning of the trail as it stands."""
+    """The segment files with the entries between this moment and the current beginning of the trail."""
     query = select(table.c.file).where(table.c.last_at >= iso(moment)).order_by(table.c.seq)
     return list(tx.conn.execute(query).scalars())
 
 
 def removable(tx: Tx, before: datetime, most: int) -> Span:
-    """The oldest entries up to this moment, at most so many, and none from which the story of an open incident begins."""
+    """The oldest entries up to this moment, at most `limit`, and before the first of any open incident."""
     sealed = newest(tx)
     first = sealed.seq + 1 if sealed is not None else 1
     words, last = (
@@ -71,9 +71,9 @@ def _open_ids() -> Select[tuple[str]]:
 
 
 def remove(tx: Tx, seal: Seal, file: str) -> str | None:
-    """Take what the seal's segment holds out of the trail; or in words why that may not be.
+    """Remove the entries of the seal's segment from the trail; returns in words why that is refused.
 
-    `tx` must come from `Store.record`, of the role that owns the tables. Nothing leaves but what is in the segment: the
+    `tx` must come from `Store.record`, of the role that owns the tables. Only entries of the segment are removed: the
     last entry's hash vouches for all before it.
     """
     span = removable(tx, tx.now, seal.seq)

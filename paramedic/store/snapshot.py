@@ -1,4 +1,4 @@
-"""The whole store as one SQLite file, of one moment; and from such a file into a database of either kind."""
+"""Snapshots: the whole store as one SQLite file, and from such a file back into a database of either kind."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -22,9 +22,9 @@ _REVISION = "alembic_version"
 
 
 def snapshot(url: str, file: Path) -> None:
-    """Write the store, as it is now, into the new SQLite file. Everything goes on running meanwhile.
+    """Write a consistent copy of the store into a new SQLite file, while everything runs.
 
-    Its schema stays as old as it is. Raises StoreUnavailable, or StoreUnknown for one that this version does not know.
+    Its schema is not migrated. Raises StoreUnavailable, or StoreUnknown for one that this version does not know.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -47,7 +47,7 @@ def snapshot(url: str, file: Path) -> None:
 
 
 def put(file: Path, url: str) -> None:
-    """Replace all that is in the database by what the file holds, in one transaction. Both are at this version's schema.
+    """Replace the database's content by the file's, in one transaction. Both are at this version's schema.
 
     Raises StoreUnavailable, and PermanentError on PostgreSQL for a role that does not own the tables.
     """
@@ -64,7 +64,7 @@ def put(file: Path, url: str) -> None:
 
 
 def other_sessions(url: str) -> int:
-    """How many others are connected to this PostgreSQL now; 0 for SQLite, which does not know. Raises StoreUnavailable."""
+    """The number of other connections to this PostgreSQL now; 0 for SQLite, which does not know. Raises StoreUnavailable."""
     engine = connect(url)
     try:
         with translated(), engine.connect() as conn:
@@ -81,7 +81,7 @@ def other_sessions(url: str) -> int:
 
 
 def counters(conn: Connection) -> dict[str, int]:
-    """The last number that each table has given to a row."""
+    """The last row number of each table."""
     if conn.dialect.name == "sqlite":
         return {row.name: row.seq for row in conn.execute(text("SELECT name, seq FROM sqlite_sequence"))}
     given = {}
@@ -92,7 +92,7 @@ def counters(conn: Connection) -> dict[str, int]:
 
 
 def count_on(conn: Connection, given: Mapping[str, int]) -> None:
-    """Have each table go on after this number, and after all that are there."""
+    """Continue each table's numbers after this one, and after those of its rows."""
     if conn.dialect.name == "sqlite":
         for name, last in given.items():
             conn.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": name})
@@ -111,7 +111,7 @@ def count_on(conn: Connection, given: Mapping[str, int]) -> None:
 
 
 def _sequences(conn: Connection) -> list[tuple[str, str, str]]:
-    """Tables whose rows PostgreSQL counts, with the column that has the number and the sequence that counts."""
+    """The tables with numbers from PostgreSQL: table, column and sequence."""
     query = text(
         "SELECT c.relname, a.attname, pg_get_serial_sequence(quote_ident(c.relname), a.attname) AS counts "
         "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
@@ -138,7 +138,7 @@ def _copy(here: Connection, url: str) -> None:
 
 
 def _reflected(conn: Connection) -> MetaData:
-    """The tables as the database has them: of whatever revision, and with nothing of ours between us and the values."""
+    """The tables reflected from the database: of any revision, with raw values."""
     found = MetaData()
     found.reflect(conn, only=lambda name, _: name != _REVISION)
     for column in (column for table in found.tables.values() for column in table.columns):
@@ -149,7 +149,7 @@ def _reflected(conn: Connection) -> MetaData:
 
 @contextmanager
 def _unguarded(conn: Connection) -> Iterator[None]:
-    """Within this transaction the trail may be replaced as a whole: only who owns the tables can."""
+    """Disable the trail's guards in this transaction, to replace it as a whole: only the tables' owner can."""
     if conn.dialect.name == "postgresql":
         conn.exec_driver_sql("ALTER TABLE trail DISABLE TRIGGER USER")
         yield

@@ -32,8 +32,8 @@ def append(
 ) -> int:
     """Write one entry at the head of the chain and return its number. `tx` must come from `Store.record`.
 
-    `data` is hashed and stays for ever: ids, numbers, words of ours. `content` (labels, output, notes) can be erased
-    later; the chain holds its salted digest alone. Known secrets are taken out of both.
+    `data` is hashed and stays for ever: ids, numbers, our own words. `content` (labels, output, notes) can be erased
+    later; the chain holds only its salted digest. Known secrets are redacted in both.
     """
     salt = secrets.token_bytes(16) if content else None
     clean_content = redacted(dict(content)) if content else None
@@ -84,14 +84,14 @@ def head(tx: Tx) -> chain.Entry | None:
 
 
 def newest(tx: Tx, whats: Collection[str]) -> chain.Entry | None:
-    """The newest entry that records one of these; None if there is none."""
+    """The newest entry with one of these in `what`; None if there is none."""
     query = select(table).where(table.c.what.in_(whats)).order_by(table.c.seq.desc()).limit(1)
     row = tx.conn.execute(query).one_or_none()
     return None if row is None else _entry(row)
 
 
 def entries(tx: Tx, *, incident: int | None = None, after: int = 0, limit: int | None = None) -> Iterator[chain.Entry]:
-    """Entries in their order, streamed; of one incident, or of all."""
+    """Entries in order, streamed; of one incident, or of all."""
     query = select(table).where(table.c.seq > after).order_by(table.c.seq)
     if incident is not None:
         query = query.where(table.c.incident == name(incident))

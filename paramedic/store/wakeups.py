@@ -1,7 +1,7 @@
-"""Bells: who has left work for another process rings, so that nobody waits for a poll. A ring that is lost costs one poll.
+"""Wake-ups between processes, so that queued work does not wait for the next poll. A lost wake-up costs one poll.
 
-They hang where the store is: on SQLite, which serves one machine, as Unix sockets beside its file; on PostgreSQL as LISTEN
-and NOTIFY, across machines. A ring is a hint and no order: who hears it looks for itself at what there is to do.
+On SQLite, which serves one machine, they are datagrams to Unix sockets beside its file; on PostgreSQL LISTEN and NOTIFY, across
+machines. A wake-up is a hint, not an order: its subscriber looks for itself at what there is to do.
 """
 
 import contextlib
@@ -24,65 +24,67 @@ from paramedic.store import Store
 #: Who listens: dispatch, for orders; the responders, for runs.
 DISPATCH, RESPONDER = "dispatch", "responder"
 
-#: What one ring may carry, in bytes: PostgreSQL's NOTIFY allows 8000.
+#: What one notification may carry, in bytes: PostgreSQL's NOTIFY allows 8000.
 _LONGEST = {"sqlite": 60_000, "postgresql": 7_900}
 
-#: A listener's connection: who waits on it must not miss a poll for it, nor listen for ever to a server that is gone.
-_PATIENCE: dict[str, Any] = {
+#: A subscriber's connection: it must not make its owner miss a poll, nor listen for ever to a server that is gone.
+_CONNECTION: dict[str, Any] = {
     "connect_timeout": 3,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
 
-#: How soon a listener that lost its database listens again.
+#: How soon a subscriber that lost its database connects again.
 _AGAIN_SECONDS = 1.0
 
 
-class Bell(Protocol):
-    """One listener's end."""
+class Subscription(Protocol):
+    """What receives the notifications of one topic."""
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
-        """What was said since the last wait, at the latest after `seconds`. An empty word says: look."""
+        """The payloads since the last wait, at the latest after `seconds`. An empty payload means: look."""
 
     def close(self) -> None:
-        """Listen no more."""
+        """End the subscription."""
 
 
-def ring(store: Store, room: str, word: dict[str, Any] | None = None) -> None:
-    """Tell everybody who listens for the room; `word` is what spares them a look, and is left out where it is too long.
+def notify(store: Store, topic: str, payload: dict[str, Any] | None = None) -> None:
+    """Wake every subscriber of the topic; `payload` spares them a look, and is left out where it is too long.
 
-    Never raises: whoever does not hear it looks at the next poll.
+    Never raises: a subscriber that does not receive it looks at the next poll.
     """
     kind = _kind(store)
-    said = json.dumps(word or {}).encode()
-    if len(said) > _LONGEST[kind]:
-        said = b"{}"
+    data = json.dumps(payload or {}).encode()
+    if len(data) > _LONGEST[kind]:
+        data = b"{}"
     with contextlib.suppress(TemporaryError, PermanentError, OSError):
         if kind == "sqlite":
-            _ring_sockets(_folder(store), room, said)
+            _notify_sockets(_folder(store), topic, data)
         else:
             with store.write() as tx:
-                tx.conn.exec_driver_sql("SELECT pg_notify(%s, %s)", (_channel(room), said.decode()))
+                tx.conn.exec_driver_sql("SELECT pg_notify(%s, %s)", (_channel(topic), data.decode()))
 
 
-def hang(store: Store, room: str) -> Bell:
-    """A bell for the room. One that cannot be hung up (no place for a socket) never rings: its owner polls."""
+def subscribe(store: Store, topic: str) -> Subscription:
+    """A subscription to the topic. Where its socket cannot be made it receives nothing, and its owner polls."""
     if _kind(store) == "postgresql":
-        return _Notified(store, room)
-    return _Socket(_folder(store), room)
+        return _Listen(store, topic)
+    return _Socket(_folder(store), topic)
 
 
-def listen(bell: Bell, hear: Callable[[dict[str, Any]], None], stop: threading.Event) -> threading.Thread:
-    """A thread that calls `hear` with each word, until `stop`."""
+def listen(
+    subscription: Subscription, receive: Callable[[dict[str, Any]], None], stop: threading.Event
+) -> threading.Thread:
+    """Start a thread that calls `receive` with each payload, until `stop`."""
 
     def listening() -> None:
         while not stop.is_set():
-            for word in bell.wait(1.0):
-                hear(word)
-        bell.close()
+            for payload in subscription.wait(1.0):
+                receive(payload)
+        subscription.close()
 
-    thread = threading.Thread(target=listening, name="bell", daemon=True)
+    thread = threading.Thread(target=listening, name="wakeups", daemon=True)
     thread.start()
     return thread
 
@@ -90,8 +92,8 @@ def listen(bell: Bell, hear: Callable[[dict[str, Any]], None], stop: threading.E
 class _Socket:
     """A datagram socket of this user's alone, in the store's folder."""
 
-    def __init__(self, folder: Path, room: str) -> None:
-        self._path = folder / f".{room}.{os.getpid()}-{uuid.uuid4().hex[:8]}.bell"
+    def __init__(self, folder: Path, topic: str) -> None:
+        self._path = folder / f".{topic}.{os.getpid()}-{uuid.uuid4().hex[:8]}.bell"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
@@ -103,17 +105,17 @@ class _Socket:
                 os.umask(before)
         except OSError:
             self._socket.close()
-            self._socket, self._deaf = socket.socketpair()  # nobody writes to it
+            self._socket, self._peer = socket.socketpair()  # nobody writes to it
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
         ready, _, _ = select.select([self._socket], [], [], seconds)
-        words = []
+        payloads = []
         while ready:
             try:
-                words.append(_word(self._socket.recv(_LONGEST["sqlite"] + 1)))
+                payloads.append(_payload(self._socket.recv(_LONGEST["sqlite"] + 1)))
             except BlockingIOError:
                 break
-        return words
+        return payloads
 
     def close(self) -> None:
         self._socket.close()
@@ -121,18 +123,18 @@ class _Socket:
             self._path.unlink(missing_ok=True)
 
 
-def _ring_sockets(folder: Path, room: str, said: bytes) -> None:
+def _notify_sockets(folder: Path, topic: str, data: bytes) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
         ours.setblocking(False)
-        for path in folder.glob(f".{room}.*.bell"):
+        for path in folder.glob(f".{topic}.*.bell"):
             try:
                 with _address(path) as address:
-                    ours.sendto(said, address)
-            except ConnectionRefusedError:  # its listener is dead
+                    ours.sendto(data, address)
+            except ConnectionRefusedError:  # its subscriber is dead
                 with contextlib.suppress(OSError):
                     if stat.S_ISSOCK(path.lstat().st_mode):
                         path.unlink()
-            except OSError:  # gone meanwhile, or full: then it has a ring that it has not heard yet
+            except OSError:  # gone meanwhile, or full: then a notification waits there already
                 continue
 
 
@@ -149,22 +151,22 @@ def _address(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-class _Notified:
-    """A connection of its own that listens. While the database is away it hears nothing, and listens again."""
+class _Listen:
+    """A connection of its own that listens. While the database is away it receives nothing, and it connects again."""
 
-    def __init__(self, store: Store, room: str) -> None:
+    def __init__(self, store: Store, topic: str) -> None:
         self._store = store
-        self._room = room
+        self._topic = topic
         self._raw: Any = None
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
-        import psycopg  # an extra: who keeps the store in SQLite has none
+        import psycopg  # an extra, which a store in SQLite does not need
 
         try:
             if self._raw is None:
                 self._raw = self._listening()
-                return [{}]  # what was rung while nobody listened
-            return [_word(one.payload.encode()) for one in self._raw.notifies(timeout=seconds, stop_after=1)]
+                return [{}]  # what was sent while nobody listened
+            return [_payload(sent.payload.encode()) for sent in self._raw.notifies(timeout=seconds, stop_after=1)]
         except (psycopg.Error, OSError):
             self.close()
             time.sleep(min(seconds, _AGAIN_SECONDS))
@@ -180,13 +182,13 @@ class _Notified:
         import psycopg
 
         url = self._store.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        raw = psycopg.connect(url, autocommit=True, **_PATIENCE)
-        raw.execute(f'LISTEN "{_channel(self._room)}"')
+        raw = psycopg.connect(url, autocommit=True, **_CONNECTION)
+        raw.execute(f'LISTEN "{_channel(self._topic)}"')
         return raw
 
 
-def _channel(room: str) -> str:
-    return f"paramedic_{room}"
+def _channel(topic: str) -> str:
+    return f"paramedic_{topic}"
 
 
 def _kind(store: Store) -> str:
@@ -197,9 +199,9 @@ def _folder(store: Store) -> Path:
     return Path(store.engine.url.database or "").absolute().parent
 
 
-def _word(said: bytes) -> dict[str, Any]:
+def _payload(data: bytes) -> dict[str, Any]:
     try:
-        word = json.loads(said)
+        payload = json.loads(data)
     except ValueError:
         return {}
-    return word if isinstance(word, dict) else {}
+    return payload if isinstance(payload, dict) else {}

@@ -1,4 +1,4 @@
-"""A usual story, told once to a scratch in memory: SQLAlchemy keeps the statements that it has compiled; a fork shares them."""
+"""Warm-up: plays a typical run against a scratch store in memory, so that SQLAlchemy has compiled its statements."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,9 +28,9 @@ from paramedic.store.runbook_versions import Plan
 
 
 def rehearse(store: Store) -> None:
-    """Compile what a playbook's run says to the store: some 50 ms that no run has to wait for.
+    """Compile the statements of a playbook's run: some 50 ms that no run has to wait for.
 
-    The store itself is not opened, and no connection is left. On SQLite alone: a PostgreSQL has no scratch.
+    The store itself is not opened, and no connection is left open. Only for SQLite: PostgreSQL has no scratch store.
     """
     engine = store.engine
     if engine.dialect.name != "sqlite":
@@ -46,14 +46,14 @@ def rehearse(store: Store) -> None:
         with scratch.write() as tx:
             tx.conn.execute(insert(tables.meta).values(id=1, store="scratch", generation=1))
         with scratch.record() as tx:
-            _tell(tx)
+            _play(tx)
     finally:
         event.remove(engine, "do_connect", elsewhere)
         engine.dispose()
 
 
-def _tell(tx: Tx) -> None:
-    """Opened, begun, claimed, seen, changed, cured."""
+def _play(tx: Tx) -> None:
+    """Play one incident: open, begin, claim, sample, change, resolve."""
     alert = Alert("rehearsal", "Rehearsal", Severity.CRITICAL, Status.FIRING, utc_now(), "rehearsal")
     minute = timedelta(minutes=1)
     incident = lifecycle.open_incident(

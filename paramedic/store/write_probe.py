@@ -1,4 +1,4 @@
-"""Does the store take writes? A commit that needs room, as an alert's does: reads, and unchanged pages, need none."""
+"""Probes whether the store takes writes, by a commit that needs disk space, as an alert's does."""
 
 import secrets
 
@@ -16,9 +16,9 @@ _LENGTH = {"sqlite": 32_768, "postgresql": 32}
 
 
 def write(store: Store, name: str, *, expected: str | None = None) -> str:
-    """Commit a new row for the probe `name` in place of its last one. `expected` is the UUID that the store must have.
+    """Commit a new row for the probe `name` in place of its last one; returns the store's UUID.
 
-    The store's UUID. Raises StoreUnavailable, or StoreUnknown where it is another store, or one of another version.
+    Raises StoreUnavailable, or StoreUnknown where its UUID is not `expected`, or it is of another version.
     """
     try:
         with store.write() as tx:

@@ -1,1 +1,1 @@
-"""Text from people and systems: parsed, bounded, redacted, escaped."""
+"""Text from people and systems: parsing, bounds, redaction, escaping."""

@@ -1,4 +1,4 @@
-"""Addresses as authors write them: `tcp://HOST:PORT`, URLs."""
+"""Addresses in authors' files: `tcp://HOST:PORT`, URLs."""
 
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ def host_and_port(address: str, *, needs_port: bool = True) -> tuple[str, int]:
 
 
 def fit_url(url: str) -> str:
-    """The URL itself. Raises ValueError for one without a host, or with a port that is none; unix: needs neither."""
+    """The URL, checked. Raises ValueError for one without a host or with an invalid port; unix: needs neither."""
     parts = urlsplit(url)
     try:
         fit = parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0)

@@ -1,4 +1,4 @@
-"""What a sender wrote, made to fit: every value becomes text, long text is cut, and a note says what was changed."""
+"""Bounds on senders' data: every value becomes text, long text is cut, and a note says what was changed."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _USUAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,63}")
 
 
 class Number(str):
-    """A JSON number as it was written: no precision is lost, and none is too long to be read."""
+    """A JSON number as it was written, without loss of precision and without a limit on its digits."""
 
     __slots__ = ()
 
@@ -31,64 +31,64 @@ class Fitted(NamedTuple):
     notes: list[str]
 
 
-def texts(said: Mapping[str, Any], at: str) -> Fitted:
+def texts(values: Mapping[str, Any], at: str) -> Fitted:
     """Every value as text; the notes name the fields that held something else, and never a value."""
     made, notes = {}, []
-    for key, value in said.items():
+    for key, value in values.items():
         made[key], kind = _text(value)
         if kind:
             notes.append(f"{_field(at, key)}: {kind}, read as text")
     return Fitted(made, notes)
 
 
-def fit(said: Mapping[str, str], at: str, *, first: Iterable[str] = ()) -> Fitted:
-    """As much of the texts as the bounds allow: those named in `first`, then the others in their order."""
-    if _fits(said):
-        return Fitted(dict(said), [])
+def fit(given: Mapping[str, str], at: str, *, first: Iterable[str] = ()) -> Fitted:
+    """As many of the texts as the bounds allow: those named in `first`, then the others in their order."""
+    if _fits(given):
+        return Fitted(dict(given), [])
     made: dict[str, str] = {}
     notes: list[str] = []
     left = LENGTH
-    for key in dict.fromkeys([*(key for key in first if key in said), *said]):
+    for key in dict.fromkeys([*(key for key in first if key in given), *given]):
         if len(made) == MOST or left <= NAME_LENGTH:
-            notes.append(f"{at}: {len(said) - len(made)} of {len(said)} left out")
+            notes.append(f"{at}: {len(given) - len(made)} of {len(given)} left out")
             break
         name = _name(key)
-        made[name] = cut(said[key], min(VALUE_LENGTH, left - len(name)))
+        made[name] = cut(given[key], min(VALUE_LENGTH, left - len(name)))
         left -= len(name) + len(made[name])
         if name != key:
             notes.append(f"{at}: a name of {len(key)} characters, cut")
-        if made[name] != said[key]:
-            notes.append(f"{_field(at, key)}: {len(said[key])} characters, cut")
+        if made[name] != given[key]:
+            notes.append(f"{_field(at, key)}: {len(given[key])} characters, cut")
     return Fitted(made, notes)
 
 
 def cut(text: str, length: int) -> str:
-    """The first `length` characters at most, without half a secret at their end."""
+    """At most the first `length` characters, without half a secret at their end."""
     return text if len(text) <= length else str(redact_start(text, length))
 
 
 def bounded(notes: list[str]) -> tuple[str, ...]:
-    """The notes that are kept."""
+    """The first notes, and the number of the others."""
     if len(notes) <= _NOTES:
         return tuple(notes)
     return (*notes[:_NOTES], f"{len(notes) - _NOTES} more changes like these")
 
 
-def _fits(said: Mapping[str, str]) -> bool:
+def _fits(given: Mapping[str, str]) -> bool:
     return (
-        len(said) <= MOST
-        and all(len(key) <= NAME_LENGTH and len(value) <= VALUE_LENGTH for key, value in said.items())
-        and sum(len(key) + len(value) for key, value in said.items()) <= LENGTH
+        len(given) <= MOST
+        and all(len(key) <= NAME_LENGTH and len(value) <= VALUE_LENGTH for key, value in given.items())
+        and sum(len(key) + len(value) for key, value in given.items()) <= LENGTH
     )
 
 
 def _field(at: str, key: str) -> str:
-    """The field's name, where it is a usual one: half a name could be half a secret."""
+    """The field's name, if it looks like a usual one: half a name could be half a secret."""
     return f"{at}.{key}" if _USUAL.fullmatch(key) else f"{at}, one with an unusual name"
 
 
 def _name(key: str) -> str:
-    """The name, or its beginning and a digest of the whole: two long names stay two."""
+    """The name, or its beginning and a digest of the whole, so that two long names stay distinct."""
     if len(key) <= NAME_LENGTH:
         return key
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
@@ -96,7 +96,7 @@ def _name(key: str) -> str:
 
 
 def _text(value: object) -> tuple[str, str]:
-    """The value as text, and what it was if it was none."""
+    """The value as text, and its type if it was not text."""
     match value:
         case Number():
             return str(value), "a number"

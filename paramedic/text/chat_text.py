@@ -1,4 +1,4 @@
-"""Text that is no markup in a chat: whatever the service makes of it, it links, calls and formats nothing (P7)."""
+"""Neutralizes chat markup in untrusted text: it mentions nobody, hides no link and formats nothing (P7)."""
 
 import re
 
@@ -28,18 +28,18 @@ _CODE = str.maketrans({"`": "\u02cb"})
 
 
 def uncalled(text: str) -> str:
-    """The text with its calls to people, and its links by another name, broken: for whoever hands it on to a chat."""
+    """The text with its mentions, and its links behind another text, broken: for receivers that pass it on to a chat."""
     return _ENTITY.sub(_without_entity, _CALLS.sub(_BREAK, text))
 
 
 def _without_entity(found: re.Match[str]) -> str:
-    said = found.group()
-    if ">" not in said and not said.endswith("|"):
-        return said
-    return re.sub(r"(?<=[!@])(?=.)", f"{_BREAK} ", said).replace("://", f":{_BREAK}//")
+    entity = found.group()
+    if ">" not in entity and not entity.endswith("|"):
+        return entity
+    return re.sub(r"(?<=[!@])(?=.)", f"{_BREAK} ", entity).replace("://", f":{_BREAK}//")
 
 
 def plain(text: str) -> str:
-    """The text with every markup broken that a chat might read in it. Addresses of pages stay links."""
+    """The text with all chat markup broken. Plain URLs stay links."""
     pieces = _ADDRESS.split(uncalled(text).translate(_CODE))
     return "".join(piece if number % 2 else _MARKUP.sub(_BREAK, piece) for number, piece in enumerate(pieces))

@@ -1,4 +1,4 @@
-"""A file that authors write, as it is now, and the copy of it as it was last fit to be used."""
+"""The last good copy of a file that authors write, for when the file itself cannot be used."""
 
 import functools
 import logging
@@ -17,14 +17,14 @@ Parse = Callable[[str, str], Parsed]
 
 
 class LastGood(NamedTuple):
-    """A file's text that can be used, and what is wrong with the file where that text is the copy's."""
+    """A usable text of the file, and the file's problems where that text is the copy's."""
 
     text: str
     problems: tuple[Problem, ...]
 
 
 def text_of(path: Path) -> str:
-    """What the file says now. Raises BadDocument where it cannot be read."""
+    """The file's current text. Raises BadDocument where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -32,7 +32,7 @@ def text_of(path: Path) -> str:
 
 
 def parsed(parse: Parse[Parsed], text: str, file: str) -> Parsed:
-    """What `parse` makes of the text; the same text is parsed once in a process. Raises BadDocument.
+    """The parsed text; the same text is parsed once per process. Raises BadDocument.
 
     Compared by content and not by time stamps: those are equal for two edits within one tick of the clock, and for files
     that a tool has dated back.
@@ -52,7 +52,7 @@ def _outcome(parse: Parse[Parsed], text: str, file: str) -> Parsed | BadDocument
 
 
 def last_good(path: Path, copies: Path, parse: Parse[Parsed]) -> LastGood:
-    """The file's text where it can be used, else that of its copy in `copies`, which is kept for every process to come.
+    """The file's text if it can be used, else that of its copy in `copies`, which is updated from a good file.
 
     Raises BadDocument, about the file, where there is no usable copy either.
     """
@@ -67,12 +67,12 @@ def last_good(path: Path, copies: Path, parse: Parse[Parsed]) -> LastGood:
         except BadDocument:
             raise error from None
         return LastGood(text, error.problems)
-    _keep(copy, text)
+    _replace_copy(copy, text)
     return LastGood(text, ())
 
 
-def _keep(copy: Path, text: str) -> None:
-    """Replace the copy, whole and readable by its owner alone. A disk that takes none costs a line in the log.
+def _replace_copy(copy: Path, text: str) -> None:
+    """Replace the copy atomically, readable by its owner alone. A write that fails is only logged.
 
     Another user than the data folder's owner, as root at the command line, leaves it to the owner.
     """

@@ -6,7 +6,7 @@ _ANOTHER_PART = re.compile(r"#{1,2} |\*\*(Meaning|Impact|Diagnosis|Mitigation)\b
 
 
 def part_of(runbook: str, heading: str) -> str:
-    """What stands under one of a runbook's headings, or nothing. A `#` in a code block is no heading."""
+    """The text under a heading of a runbook; empty without it. A `#` in a code block is not a heading."""
     begins = re.compile(rf"#{{1,6}} {heading}\b|\*\*{heading}\b")
     found: list[str] = []
     within = fenced = False

@@ -1,4 +1,4 @@
-"""Names that settings and authors' files agree on."""
+"""Names shared by settings and authors' files."""
 
 import re
 
@@ -7,7 +7,7 @@ CHANNEL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
 
 
 def channel_name(text: str) -> str:
-    """The text, which is a channel's name. Raises ValueError."""
+    """The text, checked as a channel's name. Raises ValueError."""
     if not CHANNEL_NAME.fullmatch(text):
         raise ValueError(
             "a channel's name has letters, digits, `_`, `.`, `-`, at most 64, and begins with a letter or digit"

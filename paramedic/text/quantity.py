@@ -1,4 +1,4 @@
-"""Values with their unit, as people write and say them: `310ms`, `3.5%`, `1.6GB`; a count has none."""
+"""Quantities with a unit, as people write them: `310ms`, `3.5%`, `1.6GB`; a count has none."""
 
 import re
 from datetime import timedelta
@@ -9,7 +9,7 @@ from paramedic.text.units import SIZE, SPAN, SizeBetween, between
 
 
 class Unit(StrEnum):
-    """What a value is counted in."""
+    """The unit of a value."""
 
     SECONDS = "seconds"
     PERCENT = "percent"
@@ -48,11 +48,11 @@ _PERCENT = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s?%\s*")
 
 
 def percent(text: str) -> float:
-    """The percentage that the text says. Raises ValueError, saying what is allowed."""
-    said = _PERCENT.fullmatch(text)
-    if said is None:
+    """The percentage in the text. Raises ValueError, saying what is allowed."""
+    match = _PERCENT.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r:.80} is no percentage; write 3%, 0.5%, 90%")
-    return float(said[1])
+    return float(match[1])
 
 
 #: Spans and sizes that a value can be compared with; each metric has its own largest bound.
@@ -63,7 +63,7 @@ _SPAN, _SIZE = between("0s", "36500d"), SizeBetween(0, 10**15)
 
 
 def quantity(text: object, units: tuple[Unit, ...], *, at_most: str | None = None) -> tuple[float, Unit]:
-    """What an author wrote, in the first unit that it fits, and not more than `at_most` where that is of the same unit.
+    """The value and the first of `units` that the text fits, at most `at_most` where that is of the same unit.
 
     Raises ValueError, saying what is allowed.
     """

@@ -1,4 +1,4 @@
-"""Secrets: known ones are taken out by value wherever text leaves the process, unknown ones by pattern (P8)."""
+"""Redaction of secrets wherever text leaves the process: known ones by value, unknown ones by pattern (P8)."""
 
 import base64
 import html
@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 #: What stands where a secret stood.
 REPLACEMENT = "[secret]"
 
-#: A shorter value is no secret: taking it out would take out half the language.
+#: A shorter value is not treated as a secret: redacting it would redact half the language.
 SHORTEST = 6
 
 _lock = threading.Lock()
@@ -23,7 +23,7 @@ _pattern: re.Pattern[str] | None = None
 
 
 def remember(value: str) -> None:
-    """From now on this value leaves the process in no form: plain, in a URL, in JSON, in HTML, in base64."""
+    """Redact this value from now on, in every form: plain, in a URL, in JSON, in HTML, in base64."""
     global _known, _pattern  # noqa: PLW0603 - one process, one set of secrets
     if len(value) < SHORTEST or value in REPLACEMENT:
         return
@@ -34,7 +34,7 @@ def remember(value: str) -> None:
 
 
 def forget_all() -> None:
-    """For tests: know nothing."""
+    """Forget every known secret. For tests."""
     global _known, _pattern  # noqa: PLW0603
     with _lock:
         _known = ()
@@ -55,7 +55,7 @@ def _forms(value: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a secret that we were never told of looks like.
+    """The pattern of a secret that is not known by value.
 
     `any_of` and `all_of` are cheap to look for: a text (case-folded) without one of the first and all of the second holds
     no match of the pattern. Regular expressions cost a hundred times more, and nearly no text needs them.
@@ -67,8 +67,8 @@ class _Shape:
     all_of: tuple[str, ...] = ()
 
     def may_be_in(self, folded: str) -> bool:
-        """False: it certainly is not there."""
-        return any(one in folded for one in self.any_of) and all(one in folded for one in self.all_of)
+        """Whether the pattern may match; False is certain."""
+        return any(part in folded for part in self.any_of) and all(part in folded for part in self.all_of)
 
 
 #: Every repetition is bounded: hostile text costs linear time.
@@ -128,7 +128,7 @@ def redact(text: str) -> str:
 
 
 class Redacted(str):
-    """A text that went through `redact` and need not again."""
+    """A text that is redacted already."""
 
     __slots__ = ()
 
@@ -136,7 +136,7 @@ class Redacted(str):
 def redact_start(text: str, limit: int) -> Redacted:
     """The first `limit` characters of the text, redacted; the work is bounded, however long the text is.
 
-    What lies just behind them is read as well, so that no secret is cut in two and then not known for one.
+    What follows them is read as well, so that a secret that the limit cuts in two is still recognized.
     """
     behind = 2 * max(_LONGEST_SHAPE, max(map(len, _known), default=0))
     if len(text) <= limit + behind:
@@ -153,7 +153,7 @@ _LETTERS_I = (("\N{LATIN SMALL LETTER DOTLESS I}", "i"), ("i\N{COMBINING DOT ABO
 
 
 def _folded(text: str) -> str:
-    """The text as a pattern that ignores case reads it."""
+    """The text, case-folded for the cheap search."""
     folded = text.casefold()
     if not folded.isascii():
         for letter, plain in _LETTERS_I:
@@ -177,7 +177,7 @@ def _without_private_keys(text: str) -> str:
 
 
 def redacted(value: Any) -> Any:
-    """The same through lists and mappings, keys included."""
+    """The value with every text in it redacted, through lists and mappings, keys included."""
     texts: list[str] = []
     plain = _gathered(value, texts)
     # All of them are looked at as one text: what is in one of them is in all of them together.
@@ -185,7 +185,7 @@ def redacted(value: Any) -> Any:
 
 
 def _may_hold_a_secret(text: str) -> bool:
-    """False: `redact` would leave it, and each part of it that ends at a null character, as it is."""
+    """Whether `redact` may change the text or a part of it that ends at a null character; False is certain."""
     folded = _folded(text)
     return (
         any(form in text for form in _known)
@@ -195,15 +195,15 @@ def _may_hold_a_secret(text: str) -> bool:
 
 
 def _gathered(value: Any, texts: list[str]) -> Any:
-    """A copy of the value, its texts added to `texts`."""
+    """A copy of the value; adds its texts to `texts`."""
     if isinstance(value, str):
         texts.append(value)
         return value
     if isinstance(value, dict):
         texts.extend(key for key in value if isinstance(key, str))
-        return {key: _gathered(one, texts) for key, one in value.items()}
+        return {key: _gathered(item, texts) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_gathered(one, texts) for one in value]
+        return [_gathered(item, texts) for item in value]
     return value
 
 
@@ -211,17 +211,17 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {redact(key) if isinstance(key, str) else key: _redacted(one) for key, one in value.items()}
+        return {redact(key) if isinstance(key, str) else key: _redacted(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_redacted(one) for one in value]
+        return [_redacted(item) for item in value]
     return value
 
 
 class _Hushed(logging.LogRecord):
-    """A record whose message and traceback have no secret in them, whichever handler prints it."""
+    """A log record with secrets redacted from message and traceback, whichever handler prints it."""
 
     def getMessage(self) -> str:  # noqa: N802 - logging's name
-        """The message, secrets taken out."""
+        """The message, redacted."""
         return redact(super().getMessage())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -231,5 +231,5 @@ class _Hushed(logging.LogRecord):
 
 
 def hush_logging() -> None:
-    """From now on no logger of this process prints a secret. Idempotent."""
+    """Redact the output of every logger of this process from now on. Idempotent."""
     logging.setLogRecordFactory(_Hushed)

@@ -1,4 +1,4 @@
-"""What came from outside, made safe to look at on a terminal or in a message."""
+"""Text from outside, made safe to show on a terminal or in a message."""
 
 
 def visible(text: str) -> str:
@@ -13,5 +13,5 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The same on one line: every run of white space is one space."""
+    """As `visible`, on one line: every run of white space is one space."""
     return visible(" ".join(text.split()))

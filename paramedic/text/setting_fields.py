@@ -1,4 +1,4 @@
-"""How a setting is written: spans, sizes, lists, addresses, secrets by name; each refused in words that say what is allowed."""
+"""Types of settings: durations, sizes, lists, addresses, secrets by name; each error says what is allowed."""
 
 import json
 import os
@@ -22,65 +22,65 @@ _SIZE = SizeBetween(0, 10**15)
 
 
 def span(least: str, most: str) -> BeforeValidator:
-    """A span of time, written `5s` or `1h 30m`, within these."""
+    """A duration, written `5s` or `1h 30m`, within these bounds."""
     return BeforeValidator(between(least, most))
 
 
-def _bytes(said: object) -> object:
-    return _SIZE(said) if isinstance(said, str) and not said.isdigit() else said
+def _bytes(value: object) -> object:
+    return _SIZE(value) if isinstance(value, str) and not value.isdigit() else value
 
 
 def by_name(example: str) -> Callable[[object], object]:
-    """A JSON object where it is one text, as in the environment; what is wrong is told with the `example`."""
+    """A validator that parses a JSON object given as text, as in the environment; errors show the `example`."""
 
-    def parse(said: object) -> object:
-        if not isinstance(said, str):
-            return said
+    def parse(value: object) -> object:
+        if not isinstance(value, str):
+            return value
         try:
-            return json.loads(said)
+            return json.loads(value)
         except ValueError as error:
             raise ValueError(f"write JSON: {example}") from error
 
     return parse
 
 
-def _listed(said: object) -> object:
-    return tuple(part.strip() for part in said.split(",") if part.strip()) if isinstance(said, str) else said
+def _listed(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-def _askable(said: tuple[str, ...]) -> tuple[str, ...]:
-    for one in said:
-        parts = urlsplit(one)
+def _askable(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    for address in addresses:
+        parts = urlsplit(address)
         if (
             parts.scheme not in ("http", "https", "tcp")
             or not parts.hostname
             or (parts.scheme == "tcp" and not parts.port)
         ):
             raise ValueError(
-                f"{one!r} cannot be asked; write http://HOST, https://HOST or tcp://HOST:PORT, with commas between"
+                f"{address!r} cannot be asked; write http://HOST, https://HOST or tcp://HOST:PORT, with commas between"
             )
-    return said
+    return addresses
 
 
-def _host_names(said: tuple[str, ...]) -> tuple[str, ...]:
-    for one in said:
-        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?\.?", one):
+def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?\.?", name):
             raise ValueError(
-                f"{one!r:.80} is no host name; write NAME or NAME.DOMAIN without scheme and port, commas between"
+                f"{name!r:.80} is no host name; write NAME or NAME.DOMAIN without scheme and port, commas between"
             )
-    return said
+    return names
 
 
-def _long_enough(said: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    for name, secret in said.items():
+def _long_enough(secrets: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, secret in secrets.items():
         if len(secret.get_secret_value()) < SHORTEST:
             raise ValueError(f"the secret of {name!r} is too short to be one: {SHORTEST} characters at least")
-    return said
+    return secrets
 
 
-def absolute(said: Path) -> Path:
-    """The path from the root on, `~` read as the home folder."""
-    return Path(os.path.expanduser(said)).absolute()  # noqa: PTH111 - Path's own raises where there is no home
+def absolute(path: Path) -> Path:
+    """The absolute path, with `~` as the home folder."""
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own raises where there is no home
 
 
 def _has_host(url: str) -> bool:
@@ -92,31 +92,31 @@ def _has_host(url: str) -> bool:
 
 
 def _one_of(*schemes: str) -> Callable[[SecretStr | str | None], SecretStr | str | None]:
-    def check(said: SecretStr | str | None) -> SecretStr | str | None:
-        url = said.get_secret_value() if isinstance(said, SecretStr) else said
+    def check(value: SecretStr | str | None) -> SecretStr | str | None:
+        url = value.get_secret_value() if isinstance(value, SecretStr) else value
         if url is not None and not url.startswith(schemes):
             raise ValueError(f"it begins with {' or '.join(schemes)}")
         if url is not None and schemes[0] in ("http://", "smtp://") and not _has_host(url):
             raise ValueError("it names a host, and a port, if any, from 1 to 65535; in a password, / is written %2F")
-        return said
+        return value
 
     return check
 
 
-def _placed(said: SecretStr | None) -> SecretStr | None:
-    """SQLite's file by its absolute path: processes that are started elsewhere mean the same one."""
-    scheme, _, path = said.get_secret_value().partition("sqlite:///") if said is not None else ("", "", "")
+def _placed(url: SecretStr | None) -> SecretStr | None:
+    """The URL with SQLite's file as an absolute path, so that processes started in other folders use the same one."""
+    scheme, _, path = url.get_secret_value().partition("sqlite:///") if url is not None else ("", "", "")
     if scheme or not path or path.startswith((":", "file:", "/")):
-        return said
+        return url
     return SecretStr(f"sqlite:///{Path(path).absolute()}")
 
 
-def _login(said: SecretStr | None) -> SecretStr | None:
-    if said is not None:
-        user, _, password = (login := said.get_secret_value()).partition(":")
+def _login(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        user, _, password = (login := value.get_secret_value()).partition(":")
         if not user or not password or not login.isascii() or not login.isprintable():
             raise ValueError("write user:password, in ASCII, as the server's PREFECT_SERVER_API_AUTH_STRING has it")
-    return said
+    return value
 
 
 Place = Annotated[Path, AfterValidator(absolute)]

@@ -1,6 +1,6 @@
-"""How people write spans of time, moments and amounts of memory: `1h 30m`, `+2h`, `150MB`. Whoever reads one says its range.
+"""Durations, moments and sizes as people write them: `1h 30m`, `+2h`, `150MB`, each with its allowed range.
 
-What lies outside is refused where it is written: a span that no clock, calendar or column can hold would fail where it is
+A value out of range is refused where it is written: a duration that no clock or column can hold would fail where it is
 used, in the middle of an incident.
 """
 
@@ -12,7 +12,7 @@ from paramedic.machine.clock import from_iso, spoken
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s?(ms|[smhdw])")
-#: What is a duration, and what is a size, by their writing alone.
+#: Whether a text is a duration or a size by its form alone.
 SPAN = re.compile(rf"\s*(?:{_PART.pattern}\s*){{1,6}}")
 _SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 SIZE = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s?(B|kB|MB|GB|KiB|MiB|GiB)\s*")
@@ -23,25 +23,25 @@ _YEARS = (1970, 2200)
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """Reads a duration that is not shorter and not longer than these, or a timedelta that is given as one."""
+    """Parses a duration within these bounds; a timedelta is accepted as one."""
 
     least: timedelta
     most: timedelta
 
-    def __call__(self, said: object) -> timedelta:
+    def __call__(self, value: object) -> timedelta:
         """Raises ValueError, saying what is allowed."""
-        if isinstance(said, timedelta):
-            span, words = said, spoken(said) or "0s"
-        elif isinstance(said, str) and SPAN.fullmatch(said):
-            seconds = sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(said))
+        if isinstance(value, timedelta):
+            span, words = value, spoken(value) or "0s"
+        elif isinstance(value, str) and SPAN.fullmatch(value):
+            seconds = sum(float(count) * _UNITS[unit] for count, unit in _PART.findall(value))
             # compared before it is made: a timedelta holds no more than 999,999,999 days
             span = timedelta(seconds=seconds) if seconds <= self.most.total_seconds() else timedelta.max
-            words = repr(said[:80])
-        elif isinstance(said, str):
-            raise ValueError(f"{said!r:.80} is no duration; write 250ms, 5s, 10m, 1h 30m, 2d")
+            words = repr(value[:80])
+        elif isinstance(value, str):
+            raise ValueError(f"{value!r:.80} is no duration; write 250ms, 5s, 10m, 1h 30m, 2d")
         else:  # YAML and TOML read `timeout: 10` as a number
             raise ValueError(
-                f"{said!r:.80} is no duration: it has a unit; write 250ms, 5s, 10m, 1h 30m, 2d, in TOML in quotes"
+                f"{value!r:.80} is no duration: it has a unit; write 250ms, 5s, 10m, 1h 30m, 2d, in TOML in quotes"
             )
         if not self.least <= span <= self.most:
             wrong = "long" if span > self.most else "short"
@@ -55,7 +55,7 @@ class Between:
 
 
 def between(least: str, most: str) -> Between:
-    """The range, as people write it."""
+    """The range between two durations, as people write them."""
     everything = Between(timedelta(0), timedelta(days=36_500))
     return Between(everything(least), everything(most))
 
@@ -69,17 +69,17 @@ _AWAY = between("0s", "3650d")
 
 
 def moment(text: str, *, after: datetime) -> datetime:
-    """The moment that the text says: `now`, so long after (`+2h`) or before (`-2h`) `after`, or ISO 8601 with its zone.
+    """The moment in the text: `now`, an offset from `after` (`+2h`, `-2h`), or ISO 8601 with its zone.
 
     Raises ValueError, saying what is allowed.
     """
-    said = text.strip()
-    if said == "now":
+    stripped = text.strip()
+    if stripped == "now":
         return after
     try:
-        if said[:1] in ("+", "-"):
-            return after + _AWAY(said[1:]) if said[0] == "+" else after - _AWAY(said[1:])
-        return within_reach(from_iso(said))
+        if stripped[:1] in ("+", "-"):
+            return after + _AWAY(stripped[1:]) if stripped[0] == "+" else after - _AWAY(stripped[1:])
+        return within_reach(from_iso(stripped))
     except (ValueError, OverflowError) as error:
         raise ValueError(
             f"{text!r:.80} is no moment ({error}); write 2026-01-31T22:00+01:00, 2026-01-31T21:00Z, now, +2h"
@@ -87,7 +87,7 @@ def moment(text: str, *, after: datetime) -> datetime:
 
 
 def within_reach(at: datetime) -> datetime:
-    """The moment itself, where its year is one that people mean. Raises ValueError, saying which are."""
+    """The moment, if its year is a plausible one. Raises ValueError, saying which are."""
     least, most = (datetime(year, 1, 1, tzinfo=UTC if at.tzinfo else None) for year in _YEARS)
     if not least <= at < most:
         raise ValueError(f"its year is not from {_YEARS[0]} to {_YEARS[1] - 1}")
@@ -96,20 +96,20 @@ def within_reach(at: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class SizeBetween:
-    """Reads an amount of memory that is not smaller and not larger than these, in bytes."""
+    """Parses a size within these bounds, in bytes."""
 
     least: int
     most: int
 
-    def __call__(self, said: object) -> int:
+    def __call__(self, value: object) -> int:
         """Raises ValueError, saying what is allowed."""
-        found = SIZE.fullmatch(said) if isinstance(said, str) else None
+        found = SIZE.fullmatch(value) if isinstance(value, str) else None
         if found is None:
-            raise ValueError(f"{said!r:.80} is no size; write 512kB, 150MB, 1.5GiB")
+            raise ValueError(f"{value!r:.80} is no size; write 512kB, 150MB, 1.5GiB")
         size = round(float(found[1]) * _SIZES[found[2]])
         if not self.least <= size <= self.most:
             wrong = "large" if size > self.most else "small"
-            raise ValueError(f"{said!r:.80} is too {wrong}; allowed: from {_bytes(self.least)} to {_bytes(self.most)}")
+            raise ValueError(f"{value!r:.80} is too {wrong}; allowed: from {_bytes(self.least)} to {_bytes(self.most)}")
         return size
 
 

@@ -1,4 +1,4 @@
-"""What authors write, read with file, line and column: every problem at once, each with what is allowed."""
+"""Parses authors' YAML: reports every problem at once, each with file, line, column and what is allowed."""
 
 import difflib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, where, and what is allowed there."""
+    """One problem, its place, and what is allowed there."""
 
     file: str
     line: int
@@ -34,7 +34,7 @@ class Problem:
 
 
 class BadDocument(PermanentError):
-    """The document cannot be used; `problems` says all that is wrong with it."""
+    """The document cannot be used; `problems` has everything that is wrong with it."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -42,7 +42,7 @@ class BadDocument(PermanentError):
 
 
 class LateShape:
-    """A part of a document whose keys are known only when it is read, because plug-ins have a say in them."""
+    """A part of a document whose keys are known only when it is read, because plug-ins add to them."""
 
     @classmethod
     def shape(cls) -> type[BaseModel]:
@@ -59,9 +59,9 @@ class LateShape:
 
 
 def read(text: str, file: str, shape: type[Shape], *, first_line: int = 1) -> Shape:
-    """The YAML text as the shape. Raises BadDocument with every problem, each at its place in the file."""
+    """The YAML text, parsed as `shape`. Raises BadDocument with every problem, each at its place in the file."""
     try:
-        said = YAML(typ="rt").load(text)
+        document = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
@@ -69,33 +69,33 @@ def read(text: str, file: str, shape: type[Shape], *, first_line: int = 1) -> Sh
         raise BadDocument([Problem(file, first_line + line, column + 1, what)]) from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise BadDocument([Problem(file, first_line, 1, f"this is no YAML: {error}")]) from error
-    if not isinstance(said, CommentedMap):
+    if not isinstance(document, CommentedMap):
         raise BadDocument([Problem(file, first_line, 1, "there is nothing to read here", "write `key: value` lines")])
     try:
-        return shape.model_validate(_plain(said))
+        return shape.model_validate(_plain(document))
     except ValidationError as error:
         raise BadDocument(
-            [_problem(fault, said, file, first_line, shape) for fault in error.errors(include_url=False)]
+            [_problem(fault, document, file, first_line, shape) for fault in error.errors(include_url=False)]
         ) from error
 
 
 def place(text: str, at: Sequence[str | int], *, first_line: int = 1) -> tuple[int, int]:
-    """Line and column of a key in YAML that `read` has read, or of the nearest one above it."""
+    """Line and column of a key in YAML that `read` accepted, or of its nearest parent."""
     line, column = _place(YAML(typ="rt").load(text), tuple(at))
     return first_line + line, column + 1
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value
 
 
-def _problem(fault: Any, said: CommentedMap, file: str, first_line: int, shape: type[BaseModel]) -> Problem:
+def _problem(fault: Any, document: CommentedMap, file: str, first_line: int, shape: type[BaseModel]) -> Problem:
     at: tuple[Any, ...] = fault["loc"]
-    line, column = _place(said, at)
+    line, column = _place(document, at)
     where = ".".join(str(part) for part in at)
     if fault["type"] == "extra_forbidden":
         known = _keys(shape, at[:-1])
@@ -108,14 +108,14 @@ def _problem(fault: Any, said: CommentedMap, file: str, first_line: int, shape: 
 
 
 def nearest(name: str, known: Sequence[str], otherwise: str = "allowed:") -> str:
-    """What may have been meant, in words: one name that is near, else, after `otherwise`, all that there are."""
+    """A hint: the known name nearest to `name`, else, after `otherwise`, all known names."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else f"{otherwise} {', '.join(known)}" if known else ""
 
 
-def _place(said: Any, at: tuple[Any, ...]) -> tuple[int, int]:
+def _place(document: Any, at: tuple[Any, ...]) -> tuple[int, int]:
     line, column = 0, 0
-    here = said
+    here = document
     for part in at:
         if isinstance(here, CommentedMap) and part in here:
             line, column = here.lc.key(part)
@@ -128,7 +128,7 @@ def _place(said: Any, at: tuple[Any, ...]) -> tuple[int, int]:
 
 
 def _keys(shape: Any, at: tuple[Any, ...]) -> list[str]:
-    """The keys that are allowed at the place: through models, lists, mappings and what may be missing."""
+    """The keys that are allowed at the place: through models, lists, mappings and optional values."""
     for part in at:
         shape = _model(shape)
         if isinstance(shape, type) and issubclass(shape, BaseModel):
@@ -146,7 +146,7 @@ def _keys(shape: Any, at: tuple[Any, ...]) -> list[str]:
 
 def _model(shape: Any) -> Any:
     if get_origin(shape) in (Union, UnionType):
-        shape = next((one for one in get_args(shape) if one is not NoneType), shape)
+        shape = next((option for option in get_args(shape) if option is not NoneType), shape)
     if isinstance(shape, type) and issubclass(shape, LateShape):
         return shape.shape()
     return shape

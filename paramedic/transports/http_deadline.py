@@ -32,7 +32,7 @@ class Deadline(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The answer, whose body has the same deadline."""
         if _UNTIL not in request.extensions:
-            limits = [one for one in request.extensions.get("timeout", {}).values() if one is not None]
+            limits = [limit for limit in request.extensions.get("timeout", {}).values() if limit is not None]
             if limits:
                 request.extensions[_UNTIL] = time.monotonic() + max(limits)
         self._backend.begin(request.extensions.get(_UNTIL))

@@ -105,19 +105,19 @@ def _cpu(process: psutil.Process) -> float:
 def _row(process: psutil.Process) -> ProcessRow | None:
     try:
         with process.oneshot():
-            said = process.as_dict(["ppid", "name", "cmdline", "memory_info", "create_time", "status"])
+            fields = process.as_dict(["ppid", "name", "cmdline", "memory_info", "create_time", "status"])
     except psutil.NoSuchProcess:
         return None
-    memory = said["memory_info"]
+    memory = fields["memory_info"]
     return ProcessRow(
         pid=process.pid,
-        ppid=said["ppid"] or 0,
-        name=one_line(said["name"] or "?"),
-        cmdline=one_line(" ".join(said["cmdline"] or []))[:CMDLINE_LIMIT],
+        ppid=fields["ppid"] or 0,
+        name=one_line(fields["name"] or "?"),
+        cmdline=one_line(" ".join(fields["cmdline"] or []))[:CMDLINE_LIMIT],
         rss=memory.rss if memory else 0,
         cpu_percent=_cpu(process),
-        started_at=said["create_time"] or 0.0,
-        status=said["status"] or "?",
+        started_at=fields["create_time"] or 0.0,
+        status=fields["status"] or "?",
     )
 
 

@@ -99,17 +99,17 @@ def complaint(prefect: httpx.Client) -> str | None:
 
 def wait_for_prefect(api: PrefectApi, stop: threading.Event) -> None:
     """Until the API can be worked with, or `stop`; what is waited for is logged."""
-    said, said_at = None, 0.0
+    reported, reported_at = None, 0.0
     with api.client(seconds=3.0) as prefect:
         for pause in backoff():
             found = complaint(prefect)
             if found is None or stop.is_set():
                 break
-            if found != said or time.monotonic() - said_at >= _SAY_AGAIN_SECONDS:
+            if found != reported or time.monotonic() - reported_at >= _SAY_AGAIN_SECONDS:
                 log.warning("Prefect at %s is waited for: %s", api.url, found)
-                said, said_at = found, time.monotonic()
+                reported, reported_at = found, time.monotonic()
             stop.wait(pause)
-    if said is not None and not stop.is_set():
+    if reported is not None and not stop.is_set():
         log.warning("Prefect at %s answers", api.url)
 
 
@@ -127,13 +127,13 @@ def _refusal(answer: httpx.Response) -> str | None:
     return None if answer.is_success else f"HTTP {answer.status_code}"
 
 
-def _is_error(said: object) -> bool:
-    return isinstance(said, dict) and "detail" in said
+def _is_error(payload: object) -> bool:
+    return isinstance(payload, dict) and "detail" in payload
 
 
 def _json(answer: httpx.Response) -> object:
     try:
-        said: object = answer.json()
+        payload: object = answer.json()
     except ValueError:
         return None
-    return said
+    return payload

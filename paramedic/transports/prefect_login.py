@@ -12,7 +12,7 @@ import httpx
 from pydantic import SecretStr
 
 from paramedic.errors import PermanentError
-from paramedic.keys import BadKey, kept
+from paramedic.keys import BadKey, read_or_create
 from paramedic.settings import Settings
 from paramedic.text.redaction import remember
 from paramedic.transports.prefect_http import PrefectApi
@@ -36,7 +36,7 @@ def embedded_login(settings: Settings) -> str:
     if settings.prefect_api_auth is not None:
         return settings.prefect_api_auth.get_secret_value()
     path = login_file(settings)
-    login = kept(path, _made).decode(errors="replace").strip()
+    login = read_or_create(path, _made).decode(errors="replace").strip()
     if ":" not in login.strip(":") or not login.isascii() or not login.isprintable():
         raise BadKey(f"{path}: is no login (`user:password`); remove it, and a new one is made")
     remember(login)
@@ -58,10 +58,10 @@ def with_embedded_login(settings: Settings, api_url: str) -> Settings:
 
     Raises OSError where the login cannot be read. A look makes none.
     """
-    said: dict[str, object] = {"prefect_api_url": api_url}
+    changes: dict[str, object] = {"prefect_api_url": api_url}
     if settings.prefect_api_auth is None and login_file(settings).exists():
-        said["prefect_api_auth"] = SecretStr(embedded_login(settings))
-    return settings.model_copy(update=said)
+        changes["prefect_api_auth"] = SecretStr(embedded_login(settings))
+    return settings.model_copy(update=changes)
 
 
 def asks_for_login(api_url: str, *, timeout: timedelta) -> bool | None:

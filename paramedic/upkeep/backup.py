@@ -1,4 +1,4 @@
-"""A backup is one file: the store of one moment, its checkpoints and the public key. A restore makes a store of it again."""
+"""Backup and restore. A backup is one file: a snapshot of the store, its checkpoints and the public key."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from paramedic.machine.clock import from_iso, iso, utc_now
 from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
 from paramedic.store import REVISIONS, Store, StoreUnknown, generation, inbox, seals
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.migrations import migrate, revision_of, unknown
 from paramedic.store.restore import begin_again
 from paramedic.store.snapshot import counters, other_sessions, put, snapshot
@@ -41,12 +41,12 @@ _SMALL, _LARGE = 65_536, 1 << 30
 
 
 class BadBackup(PermanentError):
-    """The file is no backup, or not a whole one; the message says what is wrong with it."""
+    """The file is not a complete backup; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup is of."""
+    """The manifest of a backup: which store, generation, revision, entries, and when."""
 
     store: str
     generation: int
@@ -56,10 +56,10 @@ class Manifest:
     kind: str = _KIND
 
     @classmethod
-    def from_bytes(cls, said: bytes) -> Self:
+    def from_bytes(cls, content: bytes) -> Self:
         """Raises BadBackup."""
         try:
-            manifest = cls(**json.loads(said))
+            manifest = cls(**json.loads(content))
             from_iso(manifest.taken_at)
         except (TypeError, ValueError) as error:
             raise BadBackup(f"its {_MANIFEST} says nothing that we know: {error}") from error
@@ -70,7 +70,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore made."""
+    """The result of a restore."""
 
     manifest: Manifest
     generation: int
@@ -80,7 +80,7 @@ class Restored:
 
 
 def back_up(settings: Settings, file: Path, *, private_keys: bool = False) -> Manifest:
-    """Write a backup of the store while everything runs, whole or not at all; `private_keys` puts the private ones with it.
+    """Write a backup of the store while everything runs, complete or not at all; `private_keys` includes the private keys.
 
     Raises Refused where the file exists, StoreUnavailable, StoreUnknown, OSError.
     """
@@ -119,24 +119,24 @@ def _add(tar: tarfile.TarFile, folder: str, name: str, content: bytes) -> None:
 
 
 def _described(copy: Path, taken_at: str) -> Manifest:
-    """Read with no word of ours: its schema may be older than this version's."""
+    """The manifest, read by plain SQL: the copy's schema may be older than this version's."""
     with closing(sqlite3.connect(copy)) as db:
         try:
             (revision,) = db.execute("SELECT version_num FROM alembic_version").fetchone()
-            store, life = db.execute("SELECT store, generation FROM meta").fetchone()
+            store, generation = db.execute("SELECT store, generation FROM meta").fetchone()
             (entries,) = db.execute("SELECT coalesce(max(seq), 0) FROM trail").fetchone()
         except (sqlite3.Error, TypeError) as error:
             raise PermanentError(f"there is no store to copy: {error}; `paramedic up` makes one") from error
-    return Manifest(store, life, revision, entries, taken_at)
+    return Manifest(store, generation, revision, entries, taken_at)
 
 
 def restore(
     settings: Settings, file: Path, *, by: str, replace: bool = False, despite_faults: bool = False
 ) -> Restored:
-    """Make the store what the backup holds, as its next generation, in which nothing acts until a human's `resume`.
+    """Restore the backup as the store's next generation, in which nothing acts until a person's `resume`.
 
-    Everything is made ready and verified beside the store; then one transaction puts it there, whole or not at all. No
-    `paramedic up` may work on it. `replace` allows that a store with something in it is lost, `despite_faults` a trail
+    Everything is staged and verified beside the store; then one transaction replaces it, completely or not at all. No
+    `paramedic up` may work on it. `replace` allows the loss of a store that is not empty, `despite_faults` a trail
     that does not verify. Raises BadBackup, Refused, StoreUnavailable, StoreUnknown, BadSettings, OSError.
     """
     target = settings.owner()
@@ -165,7 +165,7 @@ def restore(
             faults = "; ".join(f"entry {fault.seq} {fault.what}" for fault in found.faults[:3])
             raise Refused(f"its trail does not verify: {faults}. Nothing was changed; --despite-faults restores it")
         kill_point("restore_staged")
-        checkpoints.keep(settings.checkpoints(), marks)
+        checkpoints.merge(settings.checkpoints(), marks)
         _keep_keys(folder, settings)
         put(copy, target)
         kill_point("store_put")
@@ -173,9 +173,9 @@ def restore(
 
 
 def upgrade(settings: Settings, file: Path) -> tuple[str, str]:
-    """Bring the store to this version's schema, with a backup in `file` before; from which revision, to which.
+    """Migrate the store to this version's schema, after a backup to `file`; returns the revisions before and after.
 
-    Nothing is done, and no file made, where it is there already. Raises as `back_up` does.
+    Does nothing, and makes no file, where it is at that schema already. Raises as `back_up` does.
     """
     before = revision_of(settings.owner())
     if before is None:
@@ -189,7 +189,7 @@ def upgrade(settings: Settings, file: Path) -> tuple[str, str]:
 
 
 def _nobody_else(url: str) -> None:
-    """SQLite's is watched over by the data folder's lock; a PostgreSQL may be worked on from everywhere."""
+    """Refuse while others use the store. The data folder's lock guards SQLite; PostgreSQL may be in use from anywhere."""
     others = other_sessions(url)
     if others:
         raise Refused(
@@ -200,7 +200,7 @@ def _nobody_else(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """The store where the backup is to go: whose it is, and how far it has counted."""
+    """The store that the backup replaces: its UUID, generation and row numbers."""
 
     store: str
     generation: int
@@ -208,11 +208,11 @@ class _Standing:
 
 
 def _standing(url: str, *, replace: bool) -> _Standing:
-    """What is there now. Raises Refused where it would be lost."""
+    """The current store. Raises Refused where it would be lost."""
     store = Store(url)
     try:
         with store.read() as tx:
-            full = kept.head(tx) is not None or not inbox.is_empty(tx)
+            full = stored_trail.head(tx) is not None or not inbox.is_empty(tx)
             if full and not replace:
                 raise Refused(
                     f"store {tx.store} has something in it, which would be lost; nothing was changed. Back it up, "
@@ -225,7 +225,7 @@ def _standing(url: str, *, replace: bool) -> _Standing:
 
 @contextmanager
 def _unpacked(file: Path, beside: Path) -> Iterator[Path]:
-    """A folder with the parts that we know, and no other, whatever the file holds. Raises BadBackup."""
+    """Unpack the known parts of the backup, and no others, into a folder. Raises BadBackup."""
     with tempfile.TemporaryDirectory(dir=beside, prefix=".restore.") as folder:
         try:
             with tarfile.open(file, "r:gz") as tar:
@@ -259,7 +259,7 @@ def _part(folder: Path, name: str, file: Path) -> Path:
 
 
 def _marks(folder: Path, settings: Settings, manifest: Manifest) -> list[Checkpoint]:
-    """Every checkpoint that is known: the backup's, and those that were written since."""
+    """Every known checkpoint: the backup's, and those written since."""
     path, place = folder / _CHECKPOINTS, settings.checkpoints()
     try:
         packed = checkpoints.parse(path.read_text(), f"the backup's {_CHECKPOINTS}") if path.exists() else []
@@ -276,7 +276,7 @@ def _marks(folder: Path, settings: Settings, manifest: Manifest) -> list[Checkpo
 
 
 def _key(folder: Path, settings: Settings, *, needed: bool) -> Ed25519PublicKey:
-    """What the checkpoints are verified with: this machine's, where it has one."""
+    """The public key that verifies the checkpoints: this machine's, if it has one."""
     packed = folder / _PUBLIC
     if keys.public_key_file(settings).exists():
         ours = keys.public_key(settings)
@@ -302,8 +302,8 @@ def _key(folder: Path, settings: Settings, *, needed: bool) -> Ed25519PublicKey:
 def _verified(store: Store, marks: list[Checkpoint], key: Ed25519PublicKey, *, signed_later: int) -> Verification:
     with store.read() as tx:
         return verification.verify(
-            kept.entries(tx),
-            lambda seq: kept.content(tx, seq),
+            stored_trail.entries(tx),
+            lambda seq: stored_trail.content(tx, seq),
             marks,
             key,
             tx.store,
@@ -313,18 +313,18 @@ def _verified(store: Store, marks: list[Checkpoint], key: Ed25519PublicKey, *, s
 
 
 def _keep_keys(folder: Path, settings: Settings) -> None:
-    """Keys that are here stay as they are."""
+    """Install the backup's keys; existing keys stay as they are."""
     public = folder / _PUBLIC
     if public.exists():
-        keys.kept(keys.public_key_file(settings), public.read_bytes, mode=0o644)
+        keys.read_or_create(keys.public_key_file(settings), public.read_bytes, mode=0o644)
     for name, place in _KEYS.items():
         private = folder / name
         if private.exists():
-            keys.kept(place(settings), private.read_bytes)
+            keys.read_or_create(place(settings), private.read_bytes)
 
 
 def _sign(settings: Settings, url: str) -> bool:
-    """The new generation's first checkpoint, where the key is here: without it the generation does not count."""
+    """Sign the new generation's first checkpoint, if the key is here: without it the generation does not count."""
     if not keys.signing_key_file(settings).exists():
         return False
     store = Store(url)

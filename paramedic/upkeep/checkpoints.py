@@ -38,11 +38,11 @@ def sign(store: Store, settings: Settings, *, vouched: bool = False) -> Checkpoi
 def write(
     store: Store, key: Ed25519PrivateKey, path: Path, *, witness: Path | None = None, vouched: bool = False
 ) -> Checkpoint | None:
-    """One more line, if the trail has grown since the last; on disk when this returns. The file is its owner's alone.
+    """Append a checkpoint if the trail has grown since the last one; durable when this returns. The file is private to its owner.
 
     What is signed follows, entry by entry, from the newest checkpoint in the file or in `witness`, which holds the newest
-    once more. `vouched`: it need not; a person, or a restore, answers for it. Several may write at once. Raises Unproven,
-    StoreUnavailable, OSError, and ValueError where the file's last line is none.
+    once more. `vouched` skips that: a person, or a restore, answers for it. Several may write at once. Raises Unproven,
+    StoreUnavailable, OSError, and ValueError where the file's last line is not a checkpoint.
     """
     with store.read() as tx:
         if head(tx) is None and not path.exists():
@@ -73,16 +73,16 @@ def write(
 
 
 def _next(tx: Tx, key: Ed25519PrivateKey, last: Checkpoint | None) -> Checkpoint | None:
-    entry, life = head(tx), generation(tx)
+    entry, number = head(tx), generation(tx)
     if entry is None or (
-        last is not None and (last.store, last.generation) == (tx.store, life) and last.seq >= entry.seq
+        last is not None and (last.store, last.generation) == (tx.store, number) and last.seq >= entry.seq
     ):
         return None
-    return sign_checkpoint(key, store=tx.store, seq=entry.seq, at_hash=entry.hash, at=iso(tx.now), generation=life)
+    return sign_checkpoint(key, store=tx.store, seq=entry.seq, at_hash=entry.hash, at=iso(tx.now), generation=number)
 
 
 def prove(tx: Tx, last: Checkpoint | None, key: Ed25519PublicKey, path: Path) -> None:
-    """Return where the trail follows, entry by entry, from its last checkpoint or seal. Raises Unproven.
+    """Prove that the trail follows, entry by entry, from its last checkpoint or seal. Raises Unproven.
 
     Without a checkpoint there is nothing that it could contradict.
     """
@@ -111,7 +111,7 @@ def prove(tx: Tx, last: Checkpoint | None, key: Ed25519PublicKey, path: Path) ->
 
 
 def _standing(tx: Tx, last: Checkpoint, key: Ed25519PublicKey) -> tuple[int, str]:
-    """The last entry that is signed and its hash: the checkpoint's, or the seal's where what it saw has left."""
+    """The last signed entry and its hash: the checkpoint's, or the seal's where that entry was sealed."""
     sealed = seals.newest(tx)
     if sealed is not None and last.seq <= sealed.seq:
         if sealed.store != tx.store or not sealed.is_signed_by(key):
@@ -123,13 +123,13 @@ def _standing(tx: Tx, last: Checkpoint, key: Ed25519PublicKey) -> tuple[int, str
     return last.seq, last.hash
 
 
-def _later(one: Checkpoint | None, other: Checkpoint | None) -> Checkpoint | None:
-    both = [mark for mark in (one, other) if mark is not None]
+def _later(first: Checkpoint | None, second: Checkpoint | None) -> Checkpoint | None:
+    both = [mark for mark in (first, second) if mark is not None]
     return max(both, key=lambda mark: (mark.generation, mark.seq), default=None)
 
 
 def _remember(witness: Path, mark: Checkpoint) -> None:
-    """Best effort: the key's folder may be one that is only read from."""
+    """Write the witness, as best effort: the key's folder may be read-only."""
     try:
         with tempfile.NamedTemporaryFile("w", dir=witness.parent, prefix=f".{witness.name}.", delete=False) as file:
             file.write(f"{mark.as_line()}\n")
@@ -170,8 +170,8 @@ def parse(text: str, where: str) -> list[Checkpoint]:
     return found
 
 
-def keep(path: Path, older: Sequence[Checkpoint]) -> None:
-    """Have the file hold these, and after them what it holds already. Raises OSError, and ValueError as `read` does."""
+def merge(path: Path, older: Sequence[Checkpoint]) -> None:
+    """Merge older checkpoints into the file, before those in it. Raises OSError, and ValueError as `read` does."""
     there = read(path)
     known = set(older)
     lines = [*older, *(mark for mark in there if mark not in known)]
@@ -192,7 +192,7 @@ def _tail(file: IO[bytes]) -> tuple[int, bytes]:
 
 
 def _whole(file: IO[bytes]) -> int:
-    """How many bytes of the file are whole lines."""
+    """The length of the file's complete lines in bytes."""
     begin, tail = _tail(file)
     return begin + tail.rfind(b"\n") + 1
 

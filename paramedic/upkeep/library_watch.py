@@ -1,4 +1,4 @@
-"""Says aloud what authors change: on the trail what is in force, and to a person, once, what is refused or is all gone."""
+"""Watches the library: records changes on the trail, and reports once to a person what is refused or gone."""
 
 import hashlib
 import logging
@@ -20,19 +20,19 @@ _PROBLEMS_IN_A_PAGE = 20
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What one look has found: the usable runbooks by name and version, and what is refused."""
+    """The result of one look: the usable runbooks by name and version, and the problems."""
 
     versions: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
 
     @property
     def digest(self) -> str:
-        """Of the problems: the same ones are told once."""
+        """The digest of the problems: the same ones are reported once."""
         return hashlib.sha256("\n".join(self.problems).encode()).hexdigest()
 
 
 class LibraryWatch:
-    """Looks at the library again and again. What it says is kept in the store: a restart says nothing twice."""
+    """Looks at the library regularly. Its reports are in the store, so that a restart repeats none."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class LibraryWatch:
         self._told: _Seen | None = None
 
     def run(self, stop: threading.Event, *, every_seconds: float = 5.0) -> None:
-        """Look until `stop`. A store that does not answer is told later."""
+        """Look until `stop`. A report to a store that does not answer is made later."""
         while not stop.wait(every_seconds):
             try:
                 self.look()
@@ -51,7 +51,7 @@ class LibraryWatch:
                 log.exception("the library is looked at again in %.0f s", every_seconds)
 
     def look(self) -> None:
-        """Say what is new and was so at the look before, too: a file may be half written now. Raises StoreUnavailable."""
+        """Report what is new and was the same at the look before: a file may be half written now. Raises StoreUnavailable."""
         seen, before = self._see(), self._last
         self._last = seen
         if seen != before or seen == self._told:
@@ -66,7 +66,7 @@ class LibraryWatch:
             found = library_in_force(self._settings)
         except BadDocument as error:
             found = Library.unusable(error.problems)
-        versions = tuple(sorted((one.name, one.version) for one in found.runbooks.values()))
+        versions = tuple(sorted((runbook.name, runbook.version) for runbook in found.runbooks.values()))
         return _Seen(versions, tuple(map(str, found.problems)))
 
     def _tell_changes(self, before: _Seen, now: _Seen) -> None:
@@ -83,7 +83,7 @@ class LibraryWatch:
                 tx, actor="gateway", phase="decision", what=CHANGED, reason=reason, data={"versions": versions}
             )
             if old and not new:
-                messages.queue_trouble(
+                messages.queue_internal_alert(
                     tx,
                     subject="No runbook is left, and nothing acts",
                     body=f"{self._settings.runbooks} held {len(old)} usable runbooks and holds none now: was it emptied, or "
@@ -107,7 +107,7 @@ class LibraryWatch:
                     reason=body,
                     data={"digest": seen.digest, "problems": len(seen.problems)},
                 )
-                messages.queue_trouble(
+                messages.queue_internal_alert(
                     tx,
                     subject=f"Refused: {_first(seen.problems)}",
                     body=f"What is refused acts no more, and its alerts go to a person until it is mended:\n\n{body}\n\n"

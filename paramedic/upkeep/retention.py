@@ -48,24 +48,24 @@ def prune(store: Store, settings: Settings) -> Pruned:
             gone = remove_old(tx, cutoffs, at_most=BITE)
             if gone:
                 kill_point("rows_removed", ", ".join(gone))
-                _tell(tx, gone)
+                _append_to_trail(tx, gone)
         for name, count in gone.items():
             removed[name] = removed.get(name, 0) + count
         if not gone:
             break
     with store.read() as tx:
         span = seals.removable(tx, tx.now - settings.keep_trail, sys.maxsize)
-        needed = {one.flow_run for one in attempts.open_attempts(tx) if one.flow_run is not None}
+        needed = {attempt.flow_run for attempt in attempts.open_attempts(tx) if attempt.flow_run is not None}
         before = tx.now - settings.keep_prefect_runs
     runs, complaint = _prune_prefect(settings, before, needed)
     if runs:
         removed["prefect_runs"] = runs
         with store.record() as tx:
-            _tell(tx, {"prefect_runs": runs})
+            _append_to_trail(tx, {"prefect_runs": runs})
     return Pruned(removed, max(0, span.last - span.first + 1), complaint)
 
 
-def _tell(tx: Tx, gone: Mapping[str, int]) -> None:
+def _append_to_trail(tx: Tx, gone: Mapping[str, int]) -> None:
     words = ", ".join(f"{count} of {name}" for name, count in gone.items())
     append(tx, actor="keeping", phase="outcome", what="store.pruned", reason=f"too old: {words}", data=dict(gone))
 
@@ -88,16 +88,16 @@ def _prune_prefect(settings: Settings, before: datetime, needed: set[str]) -> tu
         "sort": "START_TIME_ASC",
         "limit": 200,
     }
-    gone, kept = 0, 0
+    gone, refused = 0, 0
     try:
         with api.client(seconds=10) as prefect:
-            while gone + kept < BITE:
-                page = prefect.post("/flow_runs/filter", json=wanted | {"offset": kept}).raise_for_status().json()
+            while gone + refused < BITE:
+                page = prefect.post("/flow_runs/filter", json=wanted | {"offset": refused}).raise_for_status().json()
                 if not page:
                     break
                 for run in page:
                     if run["id"] in needed:
-                        kept += 1
+                        refused += 1
                         continue
                     answer = prefect.delete(f"/flow_runs/{run['id']}")
                     if answer.status_code != 404:  # somebody was faster

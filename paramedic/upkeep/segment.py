@@ -1,4 +1,4 @@
-"""The trail as JSON Lines: an export of all that is there, and sealed segments of what leaves. docs/trail.md says the format."""
+"""The trail as JSON Lines: exports, and sealed segments of entries that leave. docs/trail.md has the format."""
 
 import json
 import os
@@ -18,21 +18,21 @@ from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import kill_point
 from paramedic.store import Store, Tx, seals
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 
 #: What leaves in one transaction: others wait for so long as its removal takes.
 MOST = 20_000
 
 
 class BadSegment(PermanentError):
-    """The file is no whole segment of this trail, sealed by our key; the message says what is wrong with it."""
+    """The file is not a complete segment of this trail, sealed by our key; the message says what is wrong with it."""
 
 
 def exported(tx: Tx, marks: Sequence[Checkpoint], *, contents: bool) -> Iterator[str]:
-    """The lines of an export: what it is, where it goes on from, every entry, every checkpoint."""
+    """The lines of an export: header, beginning, every entry, every checkpoint."""
     yield from map(_line, _opening(tx))
-    for entry in kept.entries(tx):
-        yield _line(_told(tx, entry, contents=contents))
+    for entry in stored_trail.entries(tx):
+        yield _line(_entry_row(tx, entry, contents=contents))
     for mark in marks:
         yield _line({"kind": "checkpoint", "checkpoint": asdict(mark)})
 
@@ -40,9 +40,9 @@ def exported(tx: Tx, marks: Sequence[Checkpoint], *, contents: bool) -> Iterator
 def seal(
     store: Store, key: Ed25519PrivateKey, file: Path, *, before: datetime, contents: bool = True, most: int = MOST
 ) -> Seal | None:
-    """Write the entries before this moment into a signed segment, read it again, and only then remove them; None if none may.
+    """Write the entries before this moment to a signed segment, verify it, and only then remove them; None if none may leave.
 
-    A file that is there already is taken for one whose seal was interrupted: it is read, and what it holds is removed
+    An existing file counts as an interrupted seal: it is verified, and its entries are removed
     if it still is in the trail. `store` is the owner's. Raises Refused, BadSegment, StoreUnavailable, OSError.
     """
     _may_remove(store)
@@ -62,7 +62,7 @@ def seal(
 
 def _may_remove(store: Store) -> None:
     with store.read() as tx:
-        if kept.role_may(tx, "DELETE") is False:
+        if stored_trail.role_may(tx, "DELETE") is False:
             raise Refused(
                 "this role may not remove entries from the trail, and that is as it should be; the role that owns the "
                 "tables does it: PARAMEDIC_STORE_OWNER_URL"
@@ -82,9 +82,9 @@ def _write(store: Store, key: Ed25519PrivateKey, file: Path, *, before: datetime
             os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="ascii"
         ) as out:
             out.writelines(map(_line, _opening(tx)))
-            for last in kept.entries(tx, limit=span.last - span.first + 1):
+            for last in stored_trail.entries(tx, limit=span.last - span.first + 1):
                 generation = audit_chain.begins(last) or generation
-                out.write(_line(_told(tx, last, contents=contents)))
+                out.write(_line(_entry_row(tx, last, contents=contents)))
             if last is None or last.seq != span.last:
                 raise Refused(
                     f"the trail has no entry {span.last}: `paramedic audit verify` says more; nothing was removed"
@@ -101,7 +101,7 @@ def _write(store: Store, key: Ed25519PrivateKey, file: Path, *, before: datetime
 
 
 def read(file: Path, key: Ed25519PublicKey, store: str) -> Seal:
-    """The seal of a segment that is whole, of this store, and signed by this key. Raises BadSegment, OSError."""
+    """The seal of a complete segment of this store, signed by this key. Raises BadSegment, OSError."""
     with file.open(encoding="ascii", newline="") as lines:
         try:
             return _Reading(lines, key, store).seal()
@@ -110,7 +110,7 @@ def read(file: Path, key: Ed25519PublicKey, store: str) -> Seal:
 
 
 class _Reading:
-    """One walk through a segment's lines, in memory that does not grow with it."""
+    """Reads a segment's lines in bounded memory."""
 
     def __init__(self, lines: Iterator[str], key: Ed25519PublicKey, store: str) -> None:
         self._lines = lines
@@ -126,8 +126,8 @@ class _Reading:
         if head.get("kind") != "trail" or head.get("store") != self._store:
             raise ValueError(f"it is of store {head.get('store')!r:.60}, not of {self._store}")
         second = next(self._lines)
-        said = json.loads(second)
-        begins = Seal(**said["seal"]) if said["kind"] == "seal" else None
+        row = json.loads(second)
+        begins = Seal(**row["seal"]) if row["kind"] == "seal" else None
         self._lines = self._lines if begins else chain([second], self._lines)
         found = verification.verify(
             self._entries(), lambda _: self._beside, [], self._key, self._store, seal=begins, signed_later=1
@@ -144,15 +144,15 @@ class _Reading:
 
     def _entries(self) -> Iterator[Entry]:
         for line in self._lines:
-            said = json.loads(line)
+            row = json.loads(line)
             if self._seal is not None:
                 raise ValueError("it goes on after its seal")
-            if said["kind"] == "seal":
-                self._seal = Seal(**said["seal"])
+            if row["kind"] == "seal":
+                self._seal = Seal(**row["seal"])
                 continue
-            beside = said.get("content")
+            beside = row.get("content")
             self._beside = None if beside is None else (bytes.fromhex(beside["salt"]), beside["said"])
-            self._last = Entry(**said["entry"])
+            self._last = Entry(**row["entry"])
             self._first = self._last.seq if self._first is None else self._first
             yield self._last
 
@@ -164,11 +164,11 @@ def _opening(tx: Tx) -> Iterator[dict[str, Any]]:
         yield {"kind": "seal", "seal": asdict(sealed)}
 
 
-def _told(tx: Tx, entry: Entry, *, contents: bool) -> dict[str, Any]:
-    beside = kept.content(tx, entry.seq) if contents and entry.content_digest else None
-    said = {} if beside is None else {"content": {"salt": beside[0].hex(), "said": beside[1]}}
-    return {"kind": "entry", "entry": asdict(entry), **said}
+def _entry_row(tx: Tx, entry: Entry, *, contents: bool) -> dict[str, Any]:
+    beside = stored_trail.content(tx, entry.seq) if contents and entry.content_digest else None
+    content_fields = {} if beside is None else {"content": {"salt": beside[0].hex(), "said": beside[1]}}
+    return {"kind": "entry", "entry": asdict(entry), **content_fields}
 
 
-def _line(said: Mapping[str, Any]) -> str:
-    return json.dumps(said, ensure_ascii=True) + "\n"
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=True) + "\n"

@@ -1,1 +1,1 @@
-"""The watchdog: the second pair of eyes, which needs neither Prefect nor the store to tell a person."""
+"""The watchdog: an independent process, which needs neither Prefect nor the store to page a person."""

@@ -1,4 +1,4 @@
-"""`python -m paramedic.watchdog`: looks around until SIGTERM."""
+"""`python -m paramedic.watchdog`: runs the watchdog until SIGTERM."""
 
 import logging
 import signal
@@ -15,7 +15,7 @@ from paramedic.watchdog.watchdog import Watchdog
 
 
 def main() -> None:
-    """Run until told to stop. Raises BadSettings, and BadDocument for an oncall.yaml that nobody could be told by."""
+    """Run until SIGTERM. Raises BadSettings, and BadDocument for an oncall.yaml by which nobody could be paged."""
     hush_logging()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)

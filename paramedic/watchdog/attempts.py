@@ -1,4 +1,4 @@
-"""An attempt whose run died, or that nobody takes, goes on with a higher one, or to a person."""
+"""Stuck attempts: one whose run died, or that nobody takes, is followed by a higher one or goes to a person."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +15,7 @@ from paramedic.watchdog.prefect_status import GONE, PrefectStatus
 
 
 class AttemptProgress(StrEnum):
-    """How far an attempt's run has come, by the store: what Prefect says of it comes second."""
+    """The progress of an attempt's run, by the store; Prefect's state comes second."""
 
     UNBEGUN = "unbegun"  # Prefect has the run, and it never began here
     HOLDING = "holding"  # its claim is live
@@ -27,7 +27,7 @@ class AttemptProgress(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """An open attempt, where it stands, and for how long nothing was heard of it."""
+    """An open attempt, its progress, and the time since its last sign of life."""
 
     attempt: Attempt
     incident: Incident
@@ -36,7 +36,7 @@ class Suspect:
 
 
 class AttemptVerdict(StrEnum):
-    """What becomes of a suspect."""
+    """The verdicts on a suspect."""
 
     WAIT = "wait"
     RAISE = "raise"
@@ -44,15 +44,15 @@ class AttemptVerdict(StrEnum):
 
 
 def unclaimed_after(settings: Settings) -> timedelta:
-    """How long a run may wait in Prefect for somebody to take it: late alone is no news."""
+    """How long a run may wait in Prefect to be taken: being late alone is not a fault."""
     return max(timedelta(seconds=60), 2 * settings.claim_within)
 
 
 def judge(suspect: Suspect, state: str | None, settings: Settings) -> tuple[AttemptVerdict, str]:
-    """What becomes of the attempt, and why; `state` is what Prefect says of its run. Pure.
+    """The verdict on the attempt, and why; `state` is its run's state in Prefect. Pure.
 
-    An operator's cancel is never answered with a new attempt, so what a silent Prefect may know is waited for. A live
-    claim is believed whatever Prefect says, but for a final Cancelled.
+    An operator's cancel never leads to a new attempt, so a silent Prefect is waited for. A live
+    claim is believed whatever Prefect says, except for a final Cancelled.
     """
     silent = suspect.silent_for
     if suspect.stand is AttemptProgress.HOLDING:
@@ -91,28 +91,28 @@ def _judge_unbegun(suspect: Suspect, state: str, settings: Settings) -> tuple[At
             )
         return AttemptVerdict.HAND_OVER, f"nobody took the run for {spoken(silent)}: is the responder up?"
     # Another attempt would ask its person again: who has answered already gets as much patience as a late run.
-    patience = unclaimed_after(settings) if suspect.stand is AttemptProgress.DECIDED else 2 * settings.claim_within
-    if state in ("PENDING", "RUNNING") and silent <= patience:
+    grace = unclaimed_after(settings) if suspect.stand is AttemptProgress.DECIDED else 2 * settings.claim_within
+    if state in ("PENDING", "RUNNING") and silent <= grace:
         return AttemptVerdict.WAIT, "a stock worker may need so long to start it"
-    said = "is unknown to Prefect" if state == GONE else f"is {state}"
+    state_words = "is unknown to Prefect" if state == GONE else f"is {state}"
     never = (
         "never began here" if suspect.stand is AttemptProgress.UNBEGUN else "did not come back after a person's answer"
     )
-    return AttemptVerdict.RAISE, f"the run of attempt {suspect.attempt.attempt} {said} and {never}"
+    return AttemptVerdict.RAISE, f"the run of attempt {suspect.attempt.attempt} {state_words} and {never}"
 
 
 def _judge_waiting(suspect: Suspect, state: str | None, settings: Settings) -> tuple[AttemptVerdict, str]:
-    """A person may take their time: until the approval expires there is nothing to suspect of a suspended run."""
+    """The verdict on a suspended run: until its approval expires there is nothing to suspect."""
     if state in ("CANCELLED", "CANCELLING"):
         return AttemptVerdict.HAND_OVER, _CANCELLED
     if state in (None, "PAUSED", "SCHEDULED", "PENDING"):
         return AttemptVerdict.WAIT, "it waits for a person's approval"
     if state == "RUNNING" and suspect.silent_for <= settings.claim_within:
         return AttemptVerdict.WAIT, "it is about to be suspended, or has come back"
-    said = "is unknown to Prefect" if state == GONE else f"is {state}"
+    state_words = "is unknown to Prefect" if state == GONE else f"is {state}"
     return (
         AttemptVerdict.RAISE,
-        f"the run of attempt {suspect.attempt.attempt} {said} and waits for no approval any more",
+        f"the run of attempt {suspect.attempt.attempt} {state_words} and waits for no approval any more",
     )
 
 
@@ -132,18 +132,18 @@ class Attempts:
         self._prefect = prefect
 
     def look(self) -> None:
-        """Judge each, and do what follows. Raises StoreUnavailable."""
+        """Judge each, and carry out the verdicts. Raises StoreUnavailable."""
         if self._prefect.is_of_another_store(self._store):
             return  # whose watchdog looks at them
         with self._store.read() as tx:
-            suspects = [found for one in attempts.open_attempts(tx) if (found := suspect(tx, one))]
-        for one in suspects:
-            if one.silent_for <= self._settings.claim_within and one.stand in _YOUNG:
+            suspects = [found for attempt in attempts.open_attempts(tx) if (found := suspect(tx, attempt))]
+        for case in suspects:
+            if case.silent_for <= self._settings.claim_within and case.stand in _YOUNG:
                 continue  # too young to ask Prefect about
-            state = self._prefect.state(one.attempt.flow_run) if one.attempt.flow_run else None
-            fate, reason = judge(one, state, self._settings)
+            state = self._prefect.state(case.attempt.flow_run) if case.attempt.flow_run else None
+            fate, reason = judge(case, state, self._settings)
             if fate is not AttemptVerdict.WAIT:
-                self._decide(one, fate, reason)
+                self._decide(case, fate, reason)
 
     def _decide(self, before: Suspect, fate: AttemptVerdict, reason: str) -> None:
         number, attempt = before.attempt.incident, before.attempt.attempt
@@ -162,7 +162,7 @@ class Attempts:
 
 
 def suspect(tx: Tx, attempt: Attempt) -> Suspect | None:
-    """Where the attempt stands; None where nobody is to be suspected: the outbox has it, or the incident went on."""
+    """The attempt's progress; None where there is nothing to suspect: the outbox has it, or the incident went on."""
     incident = incidents.get(tx, attempt.incident)
     if incident.state not in (State.OPEN, State.WORKING) or incident.attempt != attempt.attempt:
         return None
@@ -188,7 +188,7 @@ def suspect(tx: Tx, attempt: Attempt) -> Suspect | None:
 
 
 def hand_over(tx: Tx, incident: Incident, reason: str) -> None:
-    """Give it to a person; an act whose outcome is open is named."""
+    """Hand the incident over to a person; an act whose outcome is open is named."""
     unsettled = acts.open_on(tx, incident.target)
     if unsettled is not None:
         reason = f"{reason}; {unsettled.words} has no outcome"

@@ -1,4 +1,4 @@
-"""A look of the watchdog's, each time in a thread of its own: what it waits for holds up no other."""
+"""A look of the watchdog, each time in its own thread, so that one that hangs delays no other."""
 
 import threading
 import time
@@ -9,26 +9,26 @@ _LEAST_SECONDS = 0.05
 
 
 class Look:
-    """A look that is taken again and again, and never twice at once. `told`: somebody knows that it stands still."""
+    """A look that is repeated, and never runs twice at once. `is_reported`: a person was told that it hangs."""
 
     def __init__(self) -> None:
-        self.told = False
+        self.is_reported = False
         self._thread: threading.Thread | None = None
         self._began_at = 0.0
 
-    def take(self, one: Callable[[], None], seconds: float) -> float:
-        """Take it, and wait for at most so long; how long it was waited for. One that is still out is left alone."""
+    def take(self, call: Callable[[], None], seconds: float) -> float:
+        """Start the call and wait for at most `seconds`; returns the time waited. One that still runs is left alone."""
         if self.stuck_seconds() is not None:
             return 0.0
-        self.told = False
+        self.is_reported = False
         self._began_at = time.monotonic()
-        self._thread = threading.Thread(target=one, name="look", daemon=True)
+        self._thread = threading.Thread(target=call, name="look", daemon=True)
         self._thread.start()
         self._thread.join(max(_LEAST_SECONDS, seconds))
         return time.monotonic() - self._began_at
 
     def stuck_seconds(self) -> float | None:
-        """For how long it has been out; None where it is back."""
+        """How long it has been running; None if it is not."""
         if self._thread is None or not self._thread.is_alive():
             return None
         return time.monotonic() - self._began_at

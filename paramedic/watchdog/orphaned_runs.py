@@ -1,4 +1,4 @@
-"""The runs of a responder that died: Prefect would show them as Running for ever."""
+"""Orphaned runs: those of a responder that died, which Prefect would show as Running for ever."""
 
 from paramedic.errors import TemporaryError
 from paramedic.store import Store, claims, leases
@@ -13,9 +13,9 @@ class Runs:
         self._prefect = prefect
 
     def look(self) -> None:
-        """Say in Prefect that it crashed. One whose claim is live goes on by itself, and is left alone.
+        """Set orphaned runs to Crashed in Prefect. One whose claim is live goes on by itself, and is left alone.
 
-        What becomes of its incident is decided by its claim. Raises StoreUnavailable.
+        Its incident is decided by its claim. Raises StoreUnavailable.
         """
         if self._prefect.is_of_another_store(self._store):
             return  # whose watchdog looks at them

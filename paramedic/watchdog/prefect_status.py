@@ -66,13 +66,13 @@ class PrefectStatus:
             answer = _asked(self._prefect, f"/flow_runs/{flow_run}")
             if answer.status_code == 404 and "detail" in answer.json():  # and not of any other server
                 return GONE
-            said: str | None = answer.raise_for_status().json()["state_type"]
+            state_type: str | None = answer.raise_for_status().json()["state_type"]
         except httpx.TransportError:
             self._answers = False
             return None
         except (httpx.HTTPStatusError, ValueError, KeyError, TypeError):
             return None
-        return said or "PENDING"
+        return state_type or "PENDING"
 
     def crash(self, flow_run: str, why: str) -> None:
         """Have the run end as Crashed, or as Cancelled where an operator was about to cancel it, if it has not ended.

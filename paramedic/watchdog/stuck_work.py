@@ -1,4 +1,4 @@
-"""Looks at the store, each alone: orders that wait, incidents without anybody, alerts without their decision."""
+"""Stuck work in the store: orders that wait, incidents that nothing works on, alerts without a decision."""
 
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import boottime, spoken
@@ -10,7 +10,7 @@ _AT_WORK = (State.OPEN, State.WORKING)
 
 
 class Looks:
-    """The looks that need the store and nothing else. All raise StoreUnavailable."""
+    """The looks that need only the store. All raise StoreUnavailable."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -18,7 +18,7 @@ class Looks:
         self._began_at = boottime()
 
     def orders(self) -> None:
-        """A run that Prefect could not be asked for goes to a person; the order is withdrawn with it."""
+        """Hand over incidents whose run could not be created in Prefect, and withdraw the order."""
         with self._store.read() as tx:
             stuck = outbox.waiting_since(tx, tx.now - self._settings.silent_after)
         for row in stuck:
@@ -31,7 +31,7 @@ class Looks:
                     hand_over(tx, now, f"{words}: {row.last_error or 'nobody asked: is dispatch up?'}")
 
     def orphans(self) -> None:
-        """An incident on which nothing works gets a person: a run was lost, or Paramedic is at fault."""
+        """Hand over incidents on which nothing works: a run was lost, or Paramedic is at fault."""
         with self._store.read() as tx:
             found = attempts.without_work(tx)
         for number in found:
@@ -41,30 +41,30 @@ class Looks:
                     hand_over(tx, incidents.get(tx, number), reason)
 
     def unapproved(self) -> None:
-        """A change that nobody approved in time goes to a person with its incident: a time-out escalates."""
+        """Hand over incidents with a question that nobody answered in time."""
         with self._store.read() as tx:
             late = approvals.overdue(tx)
-        for one in late:
+        for approval in late:
             with self._store.record() as tx:
-                if approvals.expire(tx, one.id, actor="watchdog") is not None:
-                    hand_over(tx, incidents.get(tx, one.incident), one.nobody)
+                if approvals.expire(tx, approval.id, actor="watchdog") is not None:
+                    hand_over(tx, incidents.get(tx, approval.incident), approval.nobody)
 
     def untold(self) -> None:
-        """A handed-over incident of which nobody is being told climbs again from its first rung."""
+        """Restart the escalation of handed-over incidents without one."""
         with self._store.read() as tx:
             quiet = bool(incidents.without_escalation(tx))
         if quiet:
             with self._store.record() as tx:
                 for number in incidents.without_escalation(tx):
-                    incidents.climb(tx, incidents.get(tx, number))
+                    incidents.start_escalation(tx, incidents.get(tx, number))
 
     def waiting_alerts(self) -> None:
-        """Alerts that wait too long for their decision, or for their second look: somebody looks at the gateway."""
+        """Report alerts that wait too long for a decision, first or after a hold."""
         with self._store.read() as tx:
             count = inbox.undecided(tx, since=tx.now - self._settings.silent_after)
         if count:
             with self._store.write() as tx:
-                messages.queue_trouble(
+                messages.queue_internal_alert(
                     tx,
                     subject="Alerts wait for their decision",
                     body=f"{count} alerts have had no decision for {spoken(self._settings.silent_after)} or longer. "
@@ -74,18 +74,18 @@ class Looks:
                 )
 
     def untaken_checks(self) -> None:
-        """Checks that nobody samples, whatever the reason: what they should see is seen by nobody.
+        """Report checks that nobody samples, whatever the reason.
 
-        After a start their first round is waited for.
+        After a start it waits for their first round.
         """
         if boottime() - self._began_at < (3 * self._settings.checks_every).total_seconds():
             return
         with self._store.read() as tx:
             untaken = checks.untaken(tx)
         if untaken:
-            named = "\n".join(sorted({f"{one.runbook}/{one.name} at {one.target}" for one in untaken})[:50])
+            named = "\n".join(sorted({f"{check.runbook}/{check.name} at {check.target}" for check in untaken})[:50])
             with self._store.write() as tx:
-                messages.queue_trouble(
+                messages.queue_internal_alert(
                     tx,
                     subject="Checks are not taken",
                     body=f"Nobody has sampled these for too long:\n{named}\n\n"

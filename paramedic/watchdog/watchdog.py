@@ -1,4 +1,4 @@
-"""The watchdog's round: every look, each on its own, and a person told where one shows trouble."""
+"""The watchdog's rounds: every look, independently, and a page where one finds a problem."""
 
 import logging
 import math
@@ -17,8 +17,8 @@ from paramedic.machine.clock import boot, boottime, spoken
 from paramedic.paging import Pager
 from paramedic.settings import Settings, web_address
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, clock_jumps, generation, pauses, write_probe
-from paramedic.store import trail as kept
-from paramedic.store.messages import queue_trouble
+from paramedic.store import trail as stored_trail
+from paramedic.store.messages import queue_internal_alert
 from paramedic.text.sanitize import one_line
 from paramedic.transports import http_deadline
 from paramedic.upkeep import checkpoints
@@ -46,17 +46,17 @@ _STORE, _PREFECT, _GATEWAY = "the store", "the Prefect server", "the gateway"
 
 @dataclass
 class _Silence:
-    """Since when something has not answered, and when somebody was told, by the steady clock."""
+    """Since when something has not answered, and when a person was paged, by the steady clock."""
 
     since: float | None = None
     told_at: float | None = None
 
 
 class Watchdog:
-    """Looks around. It is a process of its own, so that what it watches can die without it.
+    """Runs the looks, in its own process, so that what it watches can die without it.
 
-    `probe` is a way to the same store of its own: it connects anew in every round, because a connection that is open
-    says nothing of a file that is gone or a server that takes no more. `steady` is a clock in seconds that never jumps.
+    `probe` is a second Store on the same database: it reconnects in every round, because an open connection
+    says nothing about a file that is gone or a server that accepts no more. `steady` is a clock in seconds that never jumps.
     """
 
     def __init__(
@@ -107,47 +107,49 @@ class Watchdog:
         self.beat: Callable[[], None] = lambda: None  # shows `up` that the rounds go on
 
     def look(self) -> None:
-        """One round: every look is taken in its turn, whatever became of the others.
+        """One round: every look in turn, whatever the outcome of the others.
 
-        One that does not come back is left behind: the next ones begin without it, and it is not begun again before it is
+        One that hangs is left behind: the next ones begin without it, and it is not started again before it is
         back. A round waits for at most _ROUND_SECONDS in all.
         """
-        patience = _ROUND_SECONDS
-        for one, thread in zip(self._looks, self._threads, strict=True):
+        remaining = _ROUND_SECONDS
+        for look, thread in zip(self._looks, self._threads, strict=True):
             self.beat()
-            patience -= thread.take(partial(self._guarded, one), min(patience, _LOOK_SECONDS))
-        self._telling.take(partial(self._guarded, self.tell_of_stuck), min(patience, _LOOK_SECONDS))
+            remaining -= thread.take(partial(self._guarded, look), min(remaining, _LOOK_SECONDS))
+        self._telling.take(partial(self._guarded, self.tell_of_stuck), min(remaining, _LOOK_SECONDS))
 
-    def _guarded(self, one: Callable[[], object]) -> None:
-        name = _name(one)
+    def _guarded(self, look: Callable[[], object]) -> None:
+        name = _name(look)
         try:
-            one()
+            look()
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("%s waits: %s", name, error)
             self._refused = str(error)  # the next look at the store tells somebody
         except Exception as error:  # a fault in one look keeps no other from being taken, and is told (P5)
             log.exception("%s failed", name)
             subject, words = f"The watchdog fails at {name}", f"{type(error).__name__}: {error}"
-            if one == self._pager.deliver_due:  # what is queued would not leave
+            if look == self._pager.deliver_due:  # what is queued would not leave
                 self._pager.page_directly(subject, words)
             else:
-                self._tell(subject, words, once_in=self._pager.repeat)
+                self._page(subject, words, once_in=self._pager.repeat)
 
     def tell_of_stuck(self) -> None:
-        """A look that does not come back is told: what it waits for does not answer, or it is at fault itself."""
-        for one, thread in zip(self._looks, self._threads, strict=True):
-            name, stuck = _name(one), thread.stuck_seconds()
+        """Report a look that hangs: what it waits for does not answer, or it is at fault itself."""
+        for look, thread in zip(self._looks, self._threads, strict=True):
+            name, stuck = _name(look), thread.stuck_seconds()
             if stuck is None:
                 continue
             if name in self._listening:  # as if it did not answer
                 self._listen(self._listening[name], f"a look at it has not come back for {stuck:.0f} s")
-            elif stuck >= self._settings.silent_after.total_seconds() and not thread.told:
+            elif stuck >= self._settings.silent_after.total_seconds() and not thread.is_reported:
                 words = f"{name} has not come back for {stuck:.0f} s. The other looks go on without it."
                 log.error("%s", words)
-                thread.told = self._tell("A look of the watchdog stands still", words, once_in=self._pager.repeat)
+                thread.is_reported = self._page(
+                    "A look of the watchdog stands still", words, once_in=self._pager.repeat
+                )
 
     def keep_pace(self) -> None:
-        """A clock that goes back keeps nobody waiting: what is due comes when it would have come. A person is told."""
+        """Correct timers for a clock that was set back, and page a person about it."""
         began, started = self._steady(), boot()
         with self._store.read() as tx:
             if clock_jumps.in_step(tx, started, self._steady()):
@@ -158,7 +160,7 @@ class Watchdog:
                 return
             back = clock_jumps.keep_pace(tx, started, steady)
         if back:
-            self._tell(
+            self._page(
                 "The clock went back",
                 f"The store's clock went back by {spoken(back)}. What waits for a moment goes back with it: pages, "
                 "leases, approvals and acknowledgements come when they would have come.",
@@ -167,9 +169,9 @@ class Watchdog:
     # --- does it answer? ----------------------------------------------------------------------------------------------
 
     def listen_to_the_store(self) -> None:
-        """A store that cannot be written is as good as gone: nothing acts, and no alert is taken.
+        """Page a person when the store cannot be written: nothing acts, and no alert is accepted.
 
-        What it refused to a look of the last round counts too: a full disk may still have room for some write.
+        A write refused to a look of the last round counts too: a full disk may still have room for a smaller one.
         """
         complaint, self._refused = self._refused, None
         try:
@@ -186,11 +188,11 @@ class Watchdog:
         self._uuid = write_probe.write(self._probe, "watchdog", expected=self._uuid)
 
     def listen_to_prefect(self) -> None:
-        """Without Prefect no playbook runs."""
+        """Page a person when Prefect does not answer: no playbook runs."""
         self._listen(_PREFECT, self._prefect.complaint())
 
     def listen_to_the_gateway(self) -> None:
-        """Without the gateway no alert is taken, nor where it says that it can take none. A store that is away is told once."""
+        """Page a person when the gateway does not answer or accepts no alerts. A store that is away is reported once."""
         address = web_address(self._settings.host, self._settings.port)
         complaint = None
         try:
@@ -203,12 +205,12 @@ class Watchdog:
         self._listen(_GATEWAY, complaint)
 
     def _listen(self, name: str, complaint: str | None) -> None:
-        """Tell somebody of a silence that lasts, again and again while it lasts, and of its end."""
+        """Page a person about a lasting silence, repeatedly, and about its end."""
         silence, now = self._silences[name], self._steady()
         if complaint is None:
-            told, silence.since, silence.told_at = silence.told_at, None, None
-            if told is not None:
-                self._tell(f"{name} answers again", f"{name} answers again.")
+            told_at, silence.since, silence.told_at = silence.told_at, None, None
+            if told_at is not None:
+                self._page(f"{name} answers again", f"{name} answers again.")
             return
         silence.since = now if silence.since is None else silence.since
         if now - silence.since < self._settings.silent_after.total_seconds():
@@ -216,16 +218,16 @@ class Watchdog:
         if silence.told_at is None or now - silence.told_at >= self._pager.repeat.total_seconds():
             after = spoken(self._settings.silent_after)
             words = f"{name} has not answered for {after} or longer: {complaint}.\n\nAlerts may not be acted on."
-            if self._tell(f"{name} does not answer", words):
+            if self._page(f"{name} does not answer", words):
                 silence.told_at = now
 
-    def _tell(self, subject: str, body: str, *, once_in: timedelta = timedelta(minutes=1)) -> bool:
-        """Through the store where it works, for its record; else straight to the person."""
+    def _page(self, subject: str, body: str, *, once_in: timedelta = timedelta(minutes=1)) -> bool:
+        """Page through the store where it works, for the record; else directly."""
         if self._silences[_STORE].since is None:
             try:
                 with self._store.write() as tx:
                     minutes = math.ceil(once_in / timedelta(minutes=1))
-                    queue_trouble(tx, subject=subject, body=body, same_within_minutes=minutes, times=0)
+                    queue_internal_alert(tx, subject=subject, body=body, same_within_minutes=minutes, times=0)
             except Exception:  # whatever keeps the word from the store, the person hears it
                 log.exception("told without the store: %s", subject)
             else:
@@ -235,14 +237,14 @@ class Watchdog:
     # --- what it leaves outside ---------------------------------------------------------------------------------------
 
     def checkpoint(self) -> None:
-        """The trail's head, signed, outside the database; and whether it follows from what was signed last.
+        """Sign a checkpoint of the trail outside the database, after proving that it follows from the last one.
 
-        Where it does not, nothing is signed, acts are paused, and a person hears of it until somebody has answered for it.
+        Where it does not follow, nothing is signed, acts are paused, and a person is paged until somebody vouches for it.
         """
         path = self._settings.checkpoints()
         last = checkpoints.newest(path)
         with self._store.read() as tx:
-            entry = kept.head(tx)
+            entry = stored_trail.head(tx)
             ours = last is not None and last.store == tx.store
             again = last is not None and last.generation != generation(tx)
         grown = (entry.seq if entry is not None else 0) - (last.seq if last is not None and ours else 0)
@@ -263,8 +265,8 @@ class Watchdog:
                 checkpoints.prove(tx, last, key, path)
 
     def _distrust(self, why: str) -> None:
-        """What cannot be shown to be our trail is no ground to act on."""
-        self._tell(
+        """Pause acts and page a person: the trail cannot be proven."""
+        self._page(
             "The trail is not what its last checkpoint saw",
             f"{why}. Nothing is signed, and acts are paused. Run `paramedic audit verify`; who could edit the store? Where "
             "you know why, `paramedic audit vouch` signs the trail as it stands now, and `paramedic resume` allows acts.",
@@ -275,9 +277,9 @@ class Watchdog:
             pauses.pause(tx, by="watchdog", reason=reason, actor="watchdog")
 
     def heartbeat(self) -> None:
-        """Out to an address that the operator named: when it stops, somebody outside knows that nobody is told here.
+        """Send the outward heartbeat to the operator's address: when it stops, somebody outside knows that paging has stopped.
 
-        It stops with this process, and when a store that is away could not be told of either.
+        It stops with this process, and when a store that is away could not be reported either.
         """
         url, now, store = self._settings.heartbeat_url, self._steady(), self._silences[_STORE]
         every = self._settings.heartbeat_every.total_seconds()
@@ -296,5 +298,5 @@ class Watchdog:
             log.warning("the heartbeat did not leave: %s", type(error).__name__)  # its words may hold the address
 
 
-def _name(one: Callable[[], object]) -> str:
-    return getattr(one, "__qualname__", repr(one))
+def _name(look: Callable[[], object]) -> str:
+    return getattr(look, "__qualname__", repr(look))

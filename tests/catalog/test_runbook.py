@@ -52,7 +52,7 @@ def test_the_shipped_runbooks_have_nothing_wrong_and_observe() -> None:
 
 def test_the_shipped_check_writes_out_the_bounds_that_hold_where_none_are_written() -> None:
     [check] = read_folder(ROOT / "runbooks").runbooks["tracking-api-slow"].checks
-    assert check == check_spec(CheckSpec)(check="health").made()
+    assert check == check_spec(CheckSpec)(check="health").build()
 
 
 def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ TARGET = Target("web-1/tracking-api", "tracking-api", "web-1", "supervisord", "t
 
 
 def made(**words: Any) -> Check:
-    return check_spec(CheckSpec)(**words).made()
+    return check_spec(CheckSpec)(**words).build()
 
 
 def bounds(check: Check) -> dict[str, tuple[float | None, float | None]]:

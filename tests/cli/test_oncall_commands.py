@@ -129,7 +129,7 @@ def test_an_override_is_heard_at_once_and_kept_on_disk_and_on_the_trail(
     assert say("override", "--person", other, *args)["begins"] == "2099-12-24T17:00:00.000000Z"
     now = say("who", "--at", "2099-12-25 12:00")
     assert (now["person"], now["overridden_by"], now["ends"]) == (other, "ada", "2099-12-27T08:00:00.000000Z")
-    assert [one.person for one in copy.kept(data)] == [other]
+    assert [one.person for one in copy.read_copy(data)] == [other]
     store = Store(f"sqlite:///{data}/paramedic.db")
     with store.read() as tx:
         assert [(entry.actor, entry.what) for entry in trail.entries(tx)] == [("person:ada", "oncall.overridden")]
@@ -160,7 +160,7 @@ def test_an_override_that_cannot_be_meant_is_wrong_use(
     args = ("--person", person, "--from", begins, "--to", ends, "--by", "ada", "--data", str(data))
     assert _run("oncall", "override", *args) == 2
     assert says in re.sub(r"[\s\u2500-\u257f]+", " ", capsys.readouterr().err)
-    assert copy.kept(data) == ()
+    assert copy.read_copy(data) == ()
 
 
 def test_the_schedule_has_every_shift(say: Say, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,14 +22,14 @@ AUTH = f"Authorization: Bearer {TOKEN}"
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, *, patience: timedelta = timedelta(seconds=30), **more: object
+    folder: Path, *, body_timeout: timedelta = timedelta(seconds=30), **more: object
 ) -> Iterator[tuple[int, Store, Settings]]:
     """Its port, its store and its settings."""
     settings = Settings(data=folder, gateway_tokens={"prometheus": SecretStr(TOKEN)}, **more)
     folder.mkdir(mode=0o700, exist_ok=True)
     migrate(settings.store())
     store = Store(settings.store())
-    app = make_app(settings, store, wake=Wake(), alive=lambda: True, patience=patience)
+    app = make_app(settings, store, wake=Wake(), alive=lambda: True, body_timeout=body_timeout)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
         running = server(app, settings)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})

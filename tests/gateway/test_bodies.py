@@ -73,7 +73,7 @@ def _until(store: Store, table: Any, count: int) -> list[Any]:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[tuple[int, Store]]:
-    with serving(tmp_path, patience=timedelta(seconds=1.5), body_limit=LIMIT) as (port, store, _):
+    with serving(tmp_path, body_timeout=timedelta(seconds=1.5), body_limit=LIMIT) as (port, store, _):
         yield port, store
 
 

@@ -200,7 +200,7 @@ def test_a_body_that_does_not_come_is_408(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, gateway_tokens={"prometheus": SecretStr(TOKEN)})
     migrate(settings.store())
     store = Store(settings.store())
-    app = make_app(settings, store, wake=Wake(), alive=lambda: True, patience=timedelta(milliseconds=300))
+    app = make_app(settings, store, wake=Wake(), alive=lambda: True, body_timeout=timedelta(milliseconds=300))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

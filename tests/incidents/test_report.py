@@ -203,7 +203,7 @@ def number(timed: Store, clock: Clock) -> int:
     clock.advance(timedelta(seconds=2))
     with timed.record() as tx:
         acts.close(tx, act, result="done", why="it answered", actor=claim.holder)
-        messages.queue_news(tx, incident=claim.incident, policy="default")
+        messages.queue_resolution(tx, incident=claim.incident, policy="default")
         deliveries.sent(tx, messages.of(tx, claim.incident)[0].id, person="ben")
     clock.advance(timedelta(seconds=60))
     with timed.record() as tx:

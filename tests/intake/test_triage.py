@@ -84,7 +84,7 @@ def test_our_own_message_coming_back_starts_nothing(said: Alert, known: Known) -
     if MARK in said.labels:
         decision = decide(said, known)
         assert decision.verdict is Verdict.DROP
-        assert not decision.news
+        assert not decision.is_last_word
 
 
 @given(alerts, knowns)
@@ -102,7 +102,7 @@ def told(order: tuple[Alert, ...], live: tuple[int, State] | None) -> tuple[Last
         decision = decide(one, Known(now=at(60), live=live, last=last))
         if decision.verdict is Verdict.OPEN:
             live = (1, State.OPEN)
-        if decision.news:
+        if decision.is_last_word:
             last = LastWord(one.status, one.effective_at)
     return last, live is not None
 
@@ -151,7 +151,7 @@ def test_two_prometheus_servers_behind_one_alertmanager_are_over_when_it_says_so
         assert told(order, None)[0] == LastWord(Status.RESOLVED, at(30))
     over = decide(posts[2], Known(now=at(31), live=(1, State.ACKNOWLEDGED), last=LastWord(Status.FIRING, at(2))))
     assert over.verdict is Verdict.MARK_RESOLVED
-    assert over.news
+    assert over.is_last_word
 
 
 @pytest.mark.parametrize(("ends", "counts_as"), [(None, None), (3, 3), (10, 10), (11, 10), (1_000_000, 10)])
@@ -186,7 +186,7 @@ def test_an_old_start_that_comes_long_after_the_end_begins_anew(
     assert (again.starts_at > last.at) is bool(again.notes) is (received == 17 and status is Status.RESOLVED)
     assert decide(
         alert(Status.RESOLVED, starts=0, ends=30), Known(now=at(60), last=LastWord(Status.FIRING, at(17)))
-    ).news
+    ).is_last_word
 
 
 def test_what_fires_anew_after_it_was_over_opens() -> None:
@@ -198,7 +198,7 @@ def test_a_late_word_that_it_is_over_does_not_end_what_began_later() -> None:
         alert(Status.RESOLVED, starts=0), Known(now=at(9), live=(1, State.WORKING), last=LastWord(Status.FIRING, at(5)))
     )
     assert decision.verdict is Verdict.DROP
-    assert not decision.news
+    assert not decision.is_last_word
 
 
 def test_a_start_that_moved_back_is_no_reason_to_be_silent() -> None:
@@ -207,7 +207,7 @@ def test_a_start_that_moved_back_is_no_reason_to_be_silent() -> None:
     assert decide(alert(starts=0), Known(now=at(5), last=last)).verdict is Verdict.OPEN
     joined = decide(alert(starts=0), Known(now=at(5), last=last, live=(3, State.WORKING)))
     assert joined.verdict is Verdict.JOIN
-    assert not joined.news
+    assert not joined.is_last_word
 
 
 def test_what_began_before_the_cure_waits_until_that_settled_and_then_opens() -> None:

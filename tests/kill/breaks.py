@@ -42,7 +42,7 @@ def _rows(victims: Sequence[str], points: Sequence[str], called: str = "") -> tu
 
 _NOBODY_LOOKS = (
     "paramedic/watchdog/attempts.py",
-    "            suspects = [found for one in attempts.open_attempts(tx) if (found := suspect(tx, one))]",
+    "            suspects = [found for attempt in attempts.open_attempts(tx) if (found := suspect(tx, attempt))]",
     "            suspects: list[Suspect] = []",
 )
 

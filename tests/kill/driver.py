@@ -25,7 +25,7 @@ from paramedic.machine.clock import iso, utc_now
 from paramedic.settings import Settings, load_settings
 from paramedic.stack.stack import Stack
 from paramedic.store import Store, acts, incidents, messages
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.tables import inbox
 
 TOKEN = "a-token-that-only-this-test-knows"
@@ -239,7 +239,10 @@ class Ward:
         lines = []
         for one in self.incidents_on(service):
             with self.store.read() as tx:
-                lines += [f"{entry.at} {entry.what}: {entry.reason}" for entry in kept.entries(tx, incident=one.number)]
+                lines += [
+                    f"{entry.at} {entry.what}: {entry.reason}"
+                    for entry in stored_trail.entries(tx, incident=one.number)
+                ]
             lines += [f"run {run['id']} of {run['created']}: {run['state']}" for run in self.flow_runs(one)]
         log = (self.folder / "data" / "logs" / "responder.log").read_text(errors="replace").splitlines()
         return "\n".join(lines + [line for line in log[-400:] if " | " in line][-60:])
@@ -398,8 +401,8 @@ def verify(up: Ward) -> None:
     """The trail is whole, and every alert that got its 202 has its decision."""
     with up.store.read() as tx:
         found = verification.verify(
-            kept.entries(tx),
-            lambda seq: kept.content(tx, seq),
+            stored_trail.entries(tx),
+            lambda seq: stored_trail.content(tx, seq),
             [],
             keys.signing_key(up.settings).public_key(),
             tx.store,

@@ -22,7 +22,7 @@ from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.store import approvals, claims, lifecycle
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.claims import Claim
 from paramedic.store.tables import approvals as table
 
@@ -109,7 +109,7 @@ def _decide(up: Ward, asked: Approval, *, granted: bool = True, by: str = "ada")
 
 def _whats(up: Ward, incident: Incident) -> list[str]:
     with up.store.read() as tx:
-        return [entry.what for entry in kept.entries(tx, incident=incident.number)]
+        return [entry.what for entry in stored_trail.entries(tx, incident=incident.number)]
 
 
 def _over(up: Ward, service: Service) -> Incident:
@@ -178,7 +178,9 @@ def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_t
     assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
     with up.store.read() as tx:
         now = approvals.get(tx, asked.id)
-        actors = [one.actor for one in kept.entries(tx, incident=incident.number) if one.what == "approval.granted"]
+        actors = [
+            one.actor for one in stored_trail.entries(tx, incident=incident.number) if one.what == "approval.granted"
+        ]
     assert (now.state, now.decided_by, now.how, actors) == (Answer.GRANTED, "Bob", "prefect", ["prefect-form"])
 
 

@@ -14,7 +14,7 @@ from paramedic.demo.world import text_of
 from paramedic.incidents.outcome import Ending
 from paramedic.remediation.approval import Answer
 from paramedic.store import approvals
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
@@ -41,7 +41,7 @@ def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked
 
     def whats() -> list[str]:
         with up.store.read() as tx:
-            return [one.what for one in kept.entries(tx, incident=incident.number)]
+            return [one.what for one in stored_trail.entries(tx, incident=incident.number)]
 
     wait_for("the suspended run", suspended, up.stack.tick, seconds=150)
     incident = up.incidents_on(service)[0]
@@ -62,7 +62,9 @@ def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked
     assert service.starts == 1
     with up.store.read() as tx:
         asked = approvals.newest(tx, incident.number)
-        told = [one for one in kept.entries(tx, incident=incident.number) if one.what == "approval.form_refused"]
+        told = [
+            one for one in stored_trail.entries(tx, incident=incident.number) if one.what == "approval.form_refused"
+        ]
     assert asked is not None
     assert (asked.state, asked.decided_by) == (Answer.ASKED, None)
     assert {one.actor for one in told} == {"prefect-form"}

@@ -24,7 +24,7 @@ from paramedic.incidents.outcome import Ending
 from paramedic.machine.clock import iso, utc_now
 from paramedic.remediation.approval import Approval
 from paramedic.store import approvals, incident_alerts, incidents, lifecycle, pauses
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.tables import inbox
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
@@ -107,7 +107,7 @@ def _set_state(whole: Ward, flow_run: str, **state: Any) -> None:
 
 def _whats(whole: Ward, number: int) -> list[str]:
     with whole.store.read() as tx:
-        return [entry.what for entry in kept.entries(tx, incident=number)]
+        return [entry.what for entry in stored_trail.entries(tx, incident=number)]
 
 
 def test_a_run_that_slept_past_its_lease_before_its_intent_begins_no_change_when_it_wakes(whole: Ward) -> None:

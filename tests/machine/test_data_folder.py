@@ -68,7 +68,7 @@ def test_whatever_is_written_is_this_users_alone_whatever_the_umask(tmp_path: Pa
         assert (settings.data / "paramedic.db-wal").exists()
         open_now = [one for one in _open_to_others(settings.data) if not one.split()[0].endswith(".pub")]
     assert open_now == []
-    overrides_file.keep(settings.data, [])
+    overrides_file.write_copy(settings.data, [])
     store.close()
     write(tmp_path / "demo" / "runbooks", "targets: []")
     assert [one for one in _open_to_others(settings.data) if ".pub" not in one] == []

@@ -141,7 +141,7 @@ def test_no_secret_is_told_whole_or_in_part() -> None:
         mitigation=said,
         open_acts=[(said, 7)],
     )
-    about_us = compose.trouble(said, said, now=NOW)
+    about_us = compose.internal_alert(said, said, now=NOW)
     for text in (written.subject, written.text, about_us.subject, about_us.text):
         assert "hunter2" not in text
         assert "and-more" not in text
@@ -158,7 +158,7 @@ def test_without_a_link_the_command_line_is_left() -> None:
 
 def test_news_says_how_it_ended() -> None:
     ended = dataclasses.replace(INCIDENT, state=State.RESOLVED, ending=Ending.REMEDIATED, because="the restart helped")
-    written = compose.news(ended, timeline=[entry("restart.done", "it runs")], now=NOW)
+    written = compose.resolution(ended, timeline=[entry("restart.done", "it runs")], now=NOW)
     assert written.subject == "[INC-7] tracking-api on web-1: remediated"
     assert "web-1/tracking-api: remediated. the restart helped" in written.text
     assert "09:30:01  restart.done: it runs" in written.text

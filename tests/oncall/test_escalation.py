@@ -16,7 +16,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.paging import Pager
 from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, attempts, deliveries, incidents, joining, lifecycle, messages
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.runbook_versions import Plan
 
 pytestmark = pytest.mark.real
@@ -70,7 +70,7 @@ def now(store: Store, incident: Incident) -> Incident:
 
 def reasons(store: Store, what: str) -> list[str]:
     with store.read() as tx:
-        return [entry.reason for entry in kept.entries(tx) if entry.what == what]
+        return [entry.reason for entry in stored_trail.entries(tx) if entry.what == what]
 
 
 def test_a_warning_climbs_its_own_rungs(timed: Store, paging: Paging, postbox: Postbox, clock: Clock) -> None:
@@ -115,7 +115,7 @@ def test_a_warning_that_becomes_critical_begins_the_rungs_for_critical(
     assert reasons(timed, "escalation.begun_anew") == ["it has become critical: the rungs for critical begin"]
     minutes_pass(clock, pager, 20)
     with timed.read() as tx:
-        rungs = [(one.severity, one.rung, one.state) for one in messages.of(tx, incident.number)]
+        rungs = [(one.severity, one.step, one.state) for one in messages.of(tx, incident.number)]
     assert rungs[:3] == [("warning", 0, "sent"), ("warning", 1, "withdrawn"), ("critical", 0, "sent")]
     assert {severity for severity, _, _ in rungs[3:]} == {"critical"}
 
@@ -133,7 +133,7 @@ def test_a_warning_that_becomes_critical_while_its_page_is_on_its_way_climbs_one
     postbox.arriving = worse
     paging().deliver_due()
     with timed.read() as tx:
-        rungs = [(one.severity, one.rung, one.state) for one in messages.of(tx, incident.number)]
+        rungs = [(one.severity, one.step, one.state) for one in messages.of(tx, incident.number)]
     assert rungs == [("warning", 0, "sent"), ("critical", 0, "due")]
 
 

@@ -70,11 +70,11 @@ def test_who_cannot_ask_the_store_knows_who_stands_in_from_the_copy_on_disk(
 
 
 def test_a_copy_that_cannot_be_read_leaves_the_rotation(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert copy.kept(tmp_path) == ()
+    assert copy.read_copy(tmp_path) == ()
     assert caplog.text == ""
     for broken in ("", "{}{", "[1]", '[{"person": "bob"}]', '[{"person":"b","begins":"x","ends":"y","by":"z"}]', "3"):
         (tmp_path / copy.FILE).write_text(broken)
-        assert copy.kept(tmp_path) == (), broken
+        assert copy.read_copy(tmp_path) == (), broken
     assert "the rotation alone counts" in caplog.text
 
 

@@ -60,7 +60,7 @@ def _runs(seen: list[str | None]) -> list[list[str | None]]:
 
 def test_rungs_climb_and_the_last_repeats(oncall: Oncall) -> None:
     policy = oncall.policy("default")
-    assert [policy.rung(number).tell for number in range(4)] == ["oncall", "ben", "ben", "ben"]
+    assert [policy.step(number).tell for number in range(4)] == ["oncall", "ben", "ben", "ben"]
     assert policy.wait_after(0) == timedelta(minutes=15)
     assert policy.wait_after(1) == policy.wait_after(7) == timedelta(minutes=30)
 
@@ -78,8 +78,8 @@ def by_severity(rungs: str = BY_SEVERITY, rest: str = "") -> str:
 def test_each_severity_has_its_own_rungs_or_both_have_the_same() -> None:
     oncall = parse_oncall(by_severity(rest="    acknowledged_for: 1h\n"), "oncall.yaml")
     critical, warning = (oncall.policy("default", severity) for severity in (Severity.CRITICAL, Severity.WARNING))
-    assert [rung.tell for rung in critical.rungs] == ["oncall", "ben"]
-    assert [(rung.tell, rung.after) for rung in warning.rungs] == [("oncall", timedelta(minutes=10))]
+    assert [step.tell for step in critical.steps] == ["oncall", "ben"]
+    assert [(step.tell, step.after) for step in warning.steps] == [("oncall", timedelta(minutes=10))]
     assert critical.acknowledged_for == warning.acknowledged_for == timedelta(hours=1)
     same = parse_oncall(GOOD, "oncall.yaml")
     assert same.policy("default", Severity.WARNING) == same.policy("default", Severity.CRITICAL)
@@ -131,8 +131,12 @@ WAYS = 'ways: ["webhook:ops", "email:ada@example.org", "apprise:chat"]'
 
 def test_people_have_their_ways_in_order() -> None:
     people = parse_oncall(GOOD.replace("email: ada@example.org", WAYS), "oncall.yaml").people
-    assert [str(way) for way in people["ada"].ways] == ["webhook:ops", "email:ada@example.org", "apprise:chat"]
-    assert [str(way) for way in people["ben"].ways] == ["email:ben@example.org"]
+    assert [str(way) for way in people["ada"].contact_methods] == [
+        "webhook:ops",
+        "email:ada@example.org",
+        "apprise:chat",
+    ]
+    assert [str(way) for way in people["ben"].contact_methods] == ["email:ben@example.org"]
 
 
 @pytest.mark.parametrize(

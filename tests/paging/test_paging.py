@@ -29,7 +29,7 @@ from paramedic.paging.recipients import Recipients
 from paramedic.remediation.approval import code
 from paramedic.settings import Settings
 from paramedic.store import Store, approvals, evidence, lifecycle, messages
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.messages import QueuedMessage
 from paramedic.text import redaction
 
@@ -45,8 +45,8 @@ def settings(tmp_path: Path, postbox: Postbox) -> Settings:
 def paging(timed: Store, settings: Settings, clock: Clock) -> Paging:
     """A Pager of its own, as each process has."""
 
-    def make(shelf: OnCall | None = None, **instead: Any) -> Pager:
-        return Pager(timed, settings.model_copy(update=instead), shelf or on_call(), steady=seconds(clock))
+    def make(book: OnCall | None = None, **instead: Any) -> Pager:
+        return Pager(timed, settings.model_copy(update=instead), book or on_call(), steady=seconds(clock))
 
     return make
 
@@ -104,7 +104,7 @@ def test_what_was_told_is_on_the_trail_and_the_next_rung_waits_its_time(
         pager.deliver_due()
     assert postbox.told[2:] == ["bob@example.org", "bob@example.org"]
     assert len({page["References"] for page in postbox.letters}) == 1
-    assert [row.rung for row in rows(timed, incident)] == [0, 1, 2, 3, 4]
+    assert [row.step for row in rows(timed, incident)] == [0, 1, 2, 3, 4]
 
 
 def _token(letter: Any, settings: Settings) -> signed_link.Approving:
@@ -137,7 +137,7 @@ def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
     digits = code(keys.link_key(settings), timed.uuid, asked.id, "ada")
     assert f"Your code there: {digits}\n" in text
     with timed.read() as tx:
-        assert digits not in str([(entry.reason, entry.data) for entry in kept.entries(tx)])
+        assert digits not in str([(entry.reason, entry.data) for entry in stored_trail.entries(tx)])
     assert told(timed) == [("approver.told", "ada was told by email")]
     assert [row.state for row in rows(timed, incident)] == ["sent"], "nothing climbs while it waits"
 
@@ -264,7 +264,7 @@ def test_a_mail_server_that_is_away_is_asked_again_and_the_next_rung_is_told_as_
         waits.append((row.due_at - clock.now()).total_seconds())
         clock.advance(row.due_at - clock.now())
     assert waits == [5, 15, 60]
-    assert [row.rung for row in rows(timed, incident)] == [0, 1]
+    assert [row.step for row in rows(timed, incident)] == [0, 1]
     for _ in range(200):  # an outage of the mail server climbs no pile
         pager.deliver_due()
         clock.advance(timedelta(minutes=5))
@@ -272,7 +272,7 @@ def test_a_mail_server_that_is_away_is_asked_again_and_the_next_rung_is_told_as_
     postbox.says.clear()
     assert pager.deliver_due() == 2
     assert postbox.told == ["ada@example.org", "bob@example.org"]
-    assert [(row.rung, row.state) for row in rows(timed, incident)] == [(0, "sent"), (1, "sent"), (2, "due")]
+    assert [(row.step, row.state) for row in rows(timed, incident)] == [(0, "sent"), (1, "sent"), (2, "due")]
 
 
 def test_a_person_who_cannot_be_reached_is_passed_over_at_once(
@@ -312,7 +312,7 @@ def test_a_policy_that_reaches_nobody_is_climbed_again_and_again(
     postbox.says["*"] = "550 5.1.1 no such person"
     for _ in range(5):
         pager.deliver_due()
-    assert [(row.rung, row.state) for row in rows(timed, incident)] == [
+    assert [(row.step, row.state) for row in rows(timed, incident)] == [
         (0, "unreachable"),
         (1, "unreachable"),
         (0, "due"),
@@ -350,7 +350,7 @@ def test_a_store_that_cannot_be_written_stops_no_page_and_repeats_none(
     timed.close()
     assert pager.deliver_due() == 0
     assert told(timed) == [("person.told", "ada was told by email")]
-    assert [(row.rung, row.state) for row in rows(timed, incident)] == [(0, "sent"), (1, "due")]
+    assert [(row.step, row.state) for row in rows(timed, incident)] == [(0, "sent"), (1, "due")]
 
 
 def test_a_store_that_cannot_be_written_keeps_nobody_from_the_next_rung(
@@ -385,7 +385,7 @@ def test_a_fault_in_one_message_keeps_no_other_from_its_person(
 ) -> None:
     with timed.write() as tx:
         for subject in ("first", "second"):
-            messages.queue_trouble(tx, subject=subject, body="", same_within_minutes=1)
+            messages.queue_internal_alert(tx, subject=subject, body="", same_within_minutes=1)
     whole = Recipients.of
 
     def fault(self: Recipients, message: QueuedMessage, now: datetime, **how: bool) -> Any:
@@ -421,7 +421,7 @@ def test_news_goes_to_whoever_is_on_call_once(timed: Store, paging: Paging, post
     incident, _ = acting(timed)
     with timed.record() as tx:
         lifecycle.resolve(tx, incident.number, Outcome(Ending.REMEDIATED, "the restart helped"), actor="run:run-1")
-        messages.queue_news(tx, incident=incident.number, policy="default")
+        messages.queue_resolution(tx, incident=incident.number, policy="default")
     pager = paging()
     pager.deliver_due(incident.number)
     clock.advance(timedelta(days=1))
@@ -432,7 +432,7 @@ def test_news_goes_to_whoever_is_on_call_once(timed: Store, paging: Paging, post
 
 def test_one_incidents_messages_can_be_sent_alone(timed: Store, paging: Paging, postbox: Postbox) -> None:
     with timed.write() as tx:
-        messages.queue_trouble(tx, subject="another word", body="", same_within_minutes=1)
+        messages.queue_internal_alert(tx, subject="another word", body="", same_within_minutes=1)
     incident = handed_over(timed)
     paging().deliver_due(incident.number)
     assert postbox.subjects == [f"[{incident.id}] tracking-api on web-1: handed over"]
@@ -442,7 +442,7 @@ def test_trouble_of_our_own_reaches_somebody_whoever_is_on_call(
     timed: Store, paging: Paging, postbox: Postbox, clock: Clock
 ) -> None:
     with timed.write() as tx:
-        messages.queue_trouble(tx, subject="Alerts wait", body="3 alerts", same_within_minutes=1)
+        messages.queue_internal_alert(tx, subject="Alerts wait", body="3 alerts", same_within_minutes=1)
     pager = paging()
     postbox.says = dict.fromkeys(("ada@example.org", "bob@example.org"), "550 5.1.1 no such person")
     assert pager.deliver_due() == 0
@@ -458,7 +458,7 @@ def test_a_slow_mail_server_does_not_hold_the_round_for_ever(
 ) -> None:
     with timed.write() as tx:
         for number in range(5):
-            messages.queue_trouble(tx, subject=f"word {number}", body="", same_within_minutes=1)
+            messages.queue_internal_alert(tx, subject=f"word {number}", body="", same_within_minutes=1)
     postbox.arriving = lambda: clock.advance(timedelta(seconds=20))
     pager = paging()
     assert pager.deliver_due() == 2
@@ -500,7 +500,9 @@ def test_after_all_that_the_trail_verifies(timed: Store, paging: Paging, setting
     paging().deliver_due()
     with timed.read() as tx:
         key = keys.signing_key(settings).public_key()
-        found = verification.verify(kept.entries(tx), lambda seq: kept.content(tx, seq), [], key, tx.store)
+        found = verification.verify(
+            stored_trail.entries(tx), lambda seq: stored_trail.content(tx, seq), [], key, tx.store
+        )
     assert found.verified, found.faults
     assert dataclasses.asdict(found)["entries"] == found.entries
 

@@ -87,7 +87,7 @@ def test_a_channel_that_hangs_keeps_no_other_person_waiting_and_ends(
 ) -> None:
     asking(timed)  # a question: ada's first, bob's next
     with timed.write() as tx:
-        messages.queue_trouble(tx, subject="Alerts wait", body="", same_within_minutes=1)
+        messages.queue_internal_alert(tx, subject="Alerts wait", body="", same_within_minutes=1)
     with hanging(paging, hooks, way, said, scheme) as pager:
         began = time.monotonic()
         assert pager.deliver_due() == 2
@@ -201,9 +201,9 @@ def test_whatever_the_message_is_the_next_person_hears_it_at_once(
     with timed.record() as tx:
         messages.withdraw(tx, incident.number, kind="approval")
         if kind == "trouble":
-            messages.queue_trouble(tx, subject="Alerts wait", body="", same_within_minutes=1)
+            messages.queue_internal_alert(tx, subject="Alerts wait", body="", same_within_minutes=1)
         elif kind == "news":
-            messages.queue_news(tx, incident=incident.number, policy="default")
+            messages.queue_resolution(tx, incident=incident.number, policy="default")
         else:
             queue = messages.queue_approval if kind == "approval" else messages.queue_update
             more: dict[str, Any] = {"subject": "s", "body": "", "recipient": "ada"} if kind == "update" else {}
@@ -227,7 +227,7 @@ def test_a_rung_whose_person_says_later_keeps_no_other_incident_s_rung_waiting(
     for number in range(3):
         handed_over(timed, target=f"web-{number}/api")
     with timed.write() as tx:
-        messages.queue_trouble(tx, subject="Alerts wait", body="", same_within_minutes=1)
+        messages.queue_internal_alert(tx, subject="Alerts wait", body="", same_within_minutes=1)
     postbox.says["*"] = "451 4.7.1 later"
     assert paging(LATER).deliver_due() == 1
     assert hooks.said[0]["data"]["subject"] == "[Paramedic] Alerts wait"

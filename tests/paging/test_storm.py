@@ -43,7 +43,7 @@ def storm(store: Store, count: int, severity: Severity = Severity.WARNING, host:
 
 def rungs(store: Store, number: int) -> list[tuple[int, str]]:
     with store.read() as tx:
-        return [(one.rung, one.state) for one in messages.of(tx, number) if one.kind == "rung"]
+        return [(one.step, one.state) for one in messages.of(tx, number) if one.kind == "rung"]
 
 
 def test_a_storm_is_a_few_messages_with_the_critical_first_and_each_incident_is_told(
@@ -110,7 +110,7 @@ def test_what_comes_within_the_minute_waits_for_the_next_one_and_a_critical_does
         pager.deliver_due()
     with timed.read() as tx:
         assert [
-            one for number in range(1, 32) for one in messages.of(tx, number) if one.state != "sent" and one.rung == 0
+            one for number in range(1, 32) for one in messages.of(tx, number) if one.state != "sent" and one.step == 0
         ] == []
 
 
@@ -198,11 +198,11 @@ def test_a_question_in_a_storm_keeps_its_link_and_its_code(timed: Store, paging:
 def test_a_storm_of_trouble_and_news_is_a_few_messages_too(timed: Store, paging: Paging, postbox: Postbox) -> None:
     for number in range(20):
         with timed.write() as tx:
-            messages.queue_trouble(tx, subject=f"trouble {number}", body="words", same_within_minutes=1)
+            messages.queue_internal_alert(tx, subject=f"trouble {number}", body="words", same_within_minutes=1)
     for number in storm(timed, 20):
         with timed.record() as tx:
             lifecycle.resolve(tx, number, Outcome(Ending.REMEDIATED, "it helped"), actor="run:run-1")
-            messages.queue_news(tx, incident=number, policy="default")
+            messages.queue_resolution(tx, incident=number, policy="default")
     assert paging().deliver_due() == 40
     assert len(postbox.letters) == 5
 

@@ -86,7 +86,7 @@ def test_of_several_alerts_one_that_fires_is_enough(
 
 
 def notice(tx: Any, incident: Incident) -> None:
-    messages.queue_notice(tx, incident=incident.number, policy="default", way=f"email:{BOB}", happened="opened")
+    messages.queue_channel_update(tx, incident=incident.number, policy="default", way=f"email:{BOB}", happened="opened")
 
 
 def approval(tx: Any, incident: Incident) -> None:
@@ -94,7 +94,7 @@ def approval(tx: Any, incident: Incident) -> None:
 
 
 def news(tx: Any, incident: Incident) -> None:
-    messages.queue_news(tx, incident=incident.number, policy="default")
+    messages.queue_resolution(tx, incident=incident.number, policy="default")
 
 
 def update(tx: Any, incident: Incident) -> None:
@@ -225,6 +225,8 @@ def test_after_its_end_nobody_hears_of_an_alert(timed: Store, paging: Paging, po
 def test_a_channel_that_listens_hears_it_too(timed: Store, paging: Paging, hooks: Hooks) -> None:
     incident = handed_over(timed)
     with timed.record() as tx:
-        messages.queue_notice(tx, incident=incident.number, policy="default", way="webhook:ops", happened="opened")
+        messages.queue_channel_update(
+            tx, incident=incident.number, policy="default", way="webhook:ops", happened="opened"
+        )
     paging().deliver_due()
     assert "Now: its alert fires" in hooks.said[0]["data"]["text"]

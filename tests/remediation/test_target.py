@@ -6,7 +6,7 @@ import pytest
 
 from paramedic.doors import reading
 from paramedic.kinds.process_target import process_identity
-from paramedic.remediation.approval import life
+from paramedic.remediation.approval import describe_instance
 from paramedic.remediation.target import Identity, Target
 
 
@@ -45,10 +45,13 @@ def test_what_the_store_kept_of_an_identity_is_read_written_and_said_as_ever() -
     unit = Identity.from_json(KEPT)
     assert unit == replace(process_identity(77, 1769850000.0, "active/running", invocation="c036"), revision="2")
     assert unit.as_json() == KEPT
-    assert life(unit) == "pid 77 since 2026-01-31T09:00:00.000000Z, active/running, revision 2, invocation c036"
+    assert (
+        describe_instance(unit)
+        == "pid 77 since 2026-01-31T09:00:00.000000Z, active/running, revision 2, invocation c036"
+    )
     stopped = {"pid": None, "started_at": None, "state": "STOPPED"}
     assert Identity.from_json(stopped).as_json() == stopped
-    assert life(Identity.from_json(stopped)) == "no process, STOPPED"
+    assert describe_instance(Identity.from_json(stopped)) == "no process, STOPPED"
 
 
 def test_an_approval_of_an_older_version_means_the_instance_that_it_meant() -> None:
@@ -60,4 +63,4 @@ def test_an_approval_of_an_older_version_means_the_instance_that_it_meant() -> N
 
 
 def test_an_instance_without_a_process_is_said_in_its_kind_s_own_words() -> None:
-    assert life(Identity("up", {"generation": 7})) == "generation 7, up"
+    assert describe_instance(Identity("up", {"generation": 7})) == "generation 7, up"

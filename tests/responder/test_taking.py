@@ -11,7 +11,7 @@ from pool import Pool, lines, until, warm
 
 from paramedic.responder.capacity import PLAYBOOKS, RESERVED
 from paramedic.store import leases
-from paramedic.store.wakeups import RESPONDER, ring
+from paramedic.store.wakeups import RESPONDER, notify
 
 pytestmark = pytest.mark.real
 
@@ -32,7 +32,7 @@ def test_a_lost_word_costs_one_poll(pool: Pool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", [{}, {"run": 3}, {"pool": "another", "run": {}}, {"queue": 1, "run": {"id": "x"}}])
 def test_a_word_that_makes_no_sense_is_a_reason_to_look(pool: Pool, tmp_path: Path, word: dict[str, object]) -> None:
     pool.start()
-    ring(pool.store, RESPONDER, {"pool": pool.name, **word})
+    notify(pool.store, RESPONDER, {"pool": pool.name, **word})
     assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "file")))["state_type"] == "COMPLETED"
 
 

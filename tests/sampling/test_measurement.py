@@ -27,7 +27,7 @@ def look(check: Check, *, health: str | None = None, heard: timedelta | None = N
 
 
 def made(**words: Any) -> Check:
-    return check_spec(CheckSpec)(**words).made()
+    return check_spec(CheckSpec)(**words).build()
 
 
 def test_a_service_that_is_well_has_its_latency(service: Service) -> None:

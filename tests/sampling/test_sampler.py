@@ -16,7 +16,7 @@ GOOD = Seen(Sample(utc_now(), {"latency": 0.1, "error": 0.0}, "well"), blind=Fal
 
 
 def placed(name: str, every: str = "50ms") -> CheckAtTarget:
-    made = check_spec(CheckSpec)(check="health", name=name, every=every, timeout="20ms").made()
+    made = check_spec(CheckSpec)(check="health", name=name, every=every, timeout="20ms").build()
     return CheckAtTarget("r", made, target())
 
 
@@ -131,20 +131,20 @@ def test_it_ends_when_the_next_round_is_due_with_what_it_has_begun() -> None:
 
 def test_eyes_are_closed_only_when_every_control_probe_is_silent() -> None:
     silent = {"a": True, "b": False}
-    eyes = ControlProbes(("a", "b"), silent.__getitem__)
-    assert not eyes.blind_since(boottime())
+    control_probes = ControlProbes(("a", "b"), silent.__getitem__)
+    assert not control_probes.blind_since(boottime())
     silent["b"] = True
-    assert eyes.blind_since(boottime())
-    assert eyes.blind
+    assert control_probes.blind_since(boottime())
+    assert control_probes.blind
     silent["a"] = False
-    assert not eyes.blind_since(boottime())
-    assert not eyes.blind
+    assert not control_probes.blind_since(boottime())
+    assert not control_probes.blind
     assert not ControlProbes((), silent.__getitem__, blind=True).blind_since(boottime())
 
 
 def test_one_look_of_the_eyes_serves_everybody_who_began_before_it() -> None:
     asked = []
-    eyes = ControlProbes(("a",), lambda address: bool(asked.append(address)))
+    control_probes = ControlProbes(("a",), lambda address: bool(asked.append(address)))
     moment = boottime()
-    assert [eyes.blind_since(moment) for _ in range(5)] == [False] * 5
+    assert [control_probes.blind_since(moment) for _ in range(5)] == [False] * 5
     assert asked == ["a"]

@@ -25,7 +25,7 @@ SPEC = check_spec(CheckSpec)
 
 
 def placed(name: str = "http", at: Target | None = None, **words: Any) -> CheckAtTarget:
-    made = SPEC(**({"check": "http://{host}/health", "name": name, "error_rate": {"critical": "3%"}} | words)).made()
+    made = SPEC(**({"check": "http://{host}/health", "name": name, "error_rate": {"critical": "3%"}} | words)).build()
     return CheckAtTarget("tracking-api-slow", made, at or target())
 
 
@@ -298,7 +298,7 @@ def test_a_sample_that_changes_nothing_is_kept_without_the_lock_of_the_trail(
     for error in (0.0, 0.0):
         clock.advance(15 * SECOND)
         with timed.write() as tx:
-            assert checks.keep(
+            assert checks.record_without_trail(
                 tx, placed(), Sample(clock.now(), {"latency": 0.1, "error": error}, "as ever"), blind=False
             )
     with timed.read() as tx:
@@ -319,7 +319,7 @@ def test_a_sample_with_something_for_the_trail_is_left_for_record_whole(
     clock.advance(15 * SECOND)
     values = None if error is None else {"latency": 0.1, "error": error}
     with timed.write() as tx:
-        assert not checks.keep(tx, at_once, Sample(clock.now(), values, "now"), blind=blind)
+        assert not checks.record_without_trail(tx, at_once, Sample(clock.now(), values, "now"), blind=blind)
         assert checks.sampled_at(tx, at_once) == before  # nothing was written
 
 
@@ -331,7 +331,7 @@ def test_the_trail_is_not_waited_for_by_samples_that_change_nothing(store_url: s
     other = Store(store_url)
     with other.record(), timed.write() as tx:
         sample = Sample(tx.now, {"latency": 0.1, "error": 0.0}, "as ever")
-        assert checks.keep(tx, placed(), sample, blind=False)
+        assert checks.record_without_trail(tx, placed(), sample, blind=False)
     other.close()
 
 

@@ -75,8 +75,8 @@ def live_through(store: Store, said: str) -> int:
         incidents.tell_timeline(tx, number, actor=said, what="health.seen", reason=said)
         incidents.note(tx, number, by=said, text=said)
         pauses.pause(tx, by=said, reason=said)
-        messages.queue_trouble(tx, subject=said, body=said, same_within_minutes=10)
-        messages.queue_trouble(tx, subject=said, body=said, same_within_minutes=10)
+        messages.queue_internal_alert(tx, subject=said, body=said, same_within_minutes=10)
+        messages.queue_internal_alert(tx, subject=said, body=said, same_within_minutes=10)
         lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
         for message in deliveries.due(tx):
             deliveries.take(tx, message.id)

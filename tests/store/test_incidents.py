@@ -205,7 +205,7 @@ def cured(store: Store, *, rungs: int = 1, how: Outcome = WELL) -> int:
         if how is WELL:
             acts.close(tx, intended(tx, claim), result="cured", why="well", actor=claim.holder)
         lifecycle.resolve(tx, claim.incident, how, actor=claim.holder)
-        messages.queue_news(tx, incident=claim.incident, policy="default")
+        messages.queue_resolution(tx, incident=claim.incident, policy="default")
     return claim.incident
 
 
@@ -460,7 +460,7 @@ def test_handing_over_revokes_first_and_pages_now(timed: Store) -> None:
             Ending.HANDED_OVER,
             "restarted, still failing",
         )
-        assert [message.rung for message in deliveries.due(tx, incident=claim.incident)] == [0]
+        assert [message.step for message in deliveries.due(tx, incident=claim.incident)] == [0]
         assert acts.open_on(tx, TARGET) == act  # still open: only a look at the target or a person decides it
         again = lifecycle.hand_over(tx, claim.incident, Outcome(Ending.REFUSED, "again"), actor="watchdog")
         assert again == incident

@@ -29,14 +29,14 @@ def _take(url: str, message: int, number: int) -> bool:
 
 def test_of_many_senders_one_has_the_message(store_url: str, store: Store) -> None:
     with store.write() as tx:
-        messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
+        messages.queue_internal_alert(tx, subject="s", body="b", same_within_minutes=10)
         message = queued(tx)
     assert sum(at_once(8, _take, store_url, message.id)) == 1
 
 
 def test_a_sender_that_died_holds_a_message_for_a_time(timed: Store, clock: Clock) -> None:
     with timed.write() as tx:
-        messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
+        messages.queue_internal_alert(tx, subject="s", body="b", same_within_minutes=10)
         message = queued(tx)
         assert deliveries.take(tx, message.id)
         assert not deliveries.take(tx, message.id)
@@ -50,7 +50,7 @@ def test_a_sender_that_died_holds_a_message_for_a_time(timed: Store, clock: Cloc
 def test_what_was_sent_is_written_once_and_never_due_again(timed: Store, clock: Clock) -> None:
     with timed.record() as tx:
         number = opened(tx)
-        messages.queue_news(tx, incident=number, policy="default")
+        messages.queue_resolution(tx, incident=number, policy="default")
         message = queued(tx)
         deliveries.take(tx, message.id)
         assert deliveries.sent(tx, message.id, person="ada")
@@ -65,7 +65,7 @@ def test_what_was_sent_is_written_once_and_never_due_again(timed: Store, clock: 
 
 def test_what_did_not_leave_is_tried_again_when_it_is_due(timed: Store, clock: Clock) -> None:
     with timed.write() as tx:
-        messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
+        messages.queue_internal_alert(tx, subject="s", body="b", same_within_minutes=10)
         message = queued(tx)
         deliveries.take(tx, message.id)
         deliveries.put_off(tx, message.id, error="refused", until=tx.now + MINUTE)
@@ -84,7 +84,7 @@ def test_what_did_not_leave_is_tried_again_when_it_is_due(timed: Store, clock: C
 def test_the_same_trouble_is_told_once_in_its_time(timed: Store, clock: Clock) -> None:
     def trouble(subject: str) -> int:
         with timed.write() as tx:
-            messages.queue_trouble(tx, subject=subject, body="b", same_within_minutes=10)
+            messages.queue_internal_alert(tx, subject=subject, body="b", same_within_minutes=10)
             return len(deliveries.due(tx))
 
     assert trouble("Prefect does not answer") == 1
@@ -99,11 +99,11 @@ def test_the_same_trouble_is_told_once_in_its_time(timed: Store, clock: Clock) -
 def test_a_rung_is_due_at_its_time_and_withdrawn_by_an_acknowledgement(timed: Store, clock: Clock) -> None:
     with timed.record() as tx:
         number = opened(tx)
-        messages.queue_rung(tx, incident=number, policy="default", severity=Severity.CRITICAL, rung=0, due_at=tx.now)
-        messages.queue_rung(
-            tx, incident=number, policy="default", severity=Severity.CRITICAL, rung=1, due_at=tx.now + MINUTE
+        messages.queue_page(tx, incident=number, policy="default", severity=Severity.CRITICAL, step=0, due_at=tx.now)
+        messages.queue_page(
+            tx, incident=number, policy="default", severity=Severity.CRITICAL, step=1, due_at=tx.now + MINUTE
         )
-        messages.queue_news(tx, incident=number, policy="default")
+        messages.queue_resolution(tx, incident=number, policy="default")
         assert [message.kind for message in deliveries.due(tx)] == ["rung", "news"]
         taken = deliveries.due(tx)[0]
         deliveries.take(tx, taken.id)
@@ -121,8 +121,8 @@ def test_messages_of_one_incident_are_found_among_all(timed: Store) -> None:
     with timed.record() as tx:
         one, other = opened(tx), opened(tx, target="web-2/api")
         for number in (one, other):
-            messages.queue_rung(
-                tx, incident=number, policy="default", severity=Severity.CRITICAL, rung=0, due_at=tx.now
+            messages.queue_page(
+                tx, incident=number, policy="default", severity=Severity.CRITICAL, step=0, due_at=tx.now
             )
         assert [message.incident for message in deliveries.due(tx, incident=other)] == [other]
         assert [message.incident for message in deliveries.due(tx)] == [one, other]
@@ -163,7 +163,7 @@ def test_what_comes_while_the_same_is_not_told_is_counted_and_told_when_the_time
 ) -> None:
     def trouble(body: str, times: int = 1) -> None:
         with timed.write() as tx:
-            messages.queue_trouble(tx, subject="It broke", body=body, same_within_minutes=10, times=times)
+            messages.queue_internal_alert(tx, subject="It broke", body=body, same_within_minutes=10, times=times)
 
     trouble("the first")
     assert _troubles(timed) == ["the first"]
@@ -189,7 +189,7 @@ def test_looking_again_at_a_condition_that_lasts_counts_nothing(timed: Store, cl
     told = []
     for _ in range(25):
         with timed.write() as tx:
-            messages.queue_trouble(tx, subject="It is down", body="b", same_within_minutes=10, times=0)
+            messages.queue_internal_alert(tx, subject="It is down", body="b", same_within_minutes=10, times=0)
         told += _troubles(timed)
         clock.advance(MINUTE)
     assert told == ["b"] * 3
@@ -197,5 +197,5 @@ def test_looking_again_at_a_condition_that_lasts_counts_nothing(timed: Store, cl
 
 def test_many_at_once_are_one_message_with_their_count(timed: Store) -> None:
     with timed.write() as tx:
-        messages.queue_trouble(tx, subject="It broke", body="the first", same_within_minutes=10, times=20)
+        messages.queue_internal_alert(tx, subject="It broke", body="the first", same_within_minutes=10, times=20)
     assert _troubles(timed) == ["the first\n\nThere are 19 more of the same."]

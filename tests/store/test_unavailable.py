@@ -41,7 +41,7 @@ def read(store: Store) -> int:
 
 def page(store: Store) -> None:
     with store.write() as tx:
-        messages.queue_trouble(tx, subject="s", body="b", same_within_minutes=10)
+        messages.queue_internal_alert(tx, subject="s", body="b", same_within_minutes=10)
 
 
 def unavailable(store: Store, *uses: Callable[[Store], object]) -> list[str]:

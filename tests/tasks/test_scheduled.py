@@ -245,13 +245,13 @@ def test_an_edit_in_mid_round_is_measured_at_once_and_what_was_withdrawn_no_more
     monkeypatch.setattr(check, "_LIBRARY_SECONDS", 0.1)
     book = settings.runbooks / "tracking-api-hangs.md"
     book.write_text(RUNBOOK.replace("every: 100ms", "every: 10s"))
-    keep = checks.keep
+    keep = checks.record_without_trail
 
     def edit(*args: Any, **more: Any) -> Any:
         book.write_text(RUNBOOK.replace("check: health", "check: health\n    name: renamed"))
         return keep(*args, **more)
 
-    monkeypatch.setattr(checks, "keep", edit)
+    monkeypatch.setattr(checks, "record_without_trail", edit)
     assert measured(every=6).name == "Done"
     with store.read() as tx:
         assert [one.name for one in checks.listed(tx)] == ["renamed"]

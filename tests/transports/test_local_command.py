@@ -85,7 +85,7 @@ def test_at_its_deadline_its_whole_group_is_ended(tmp_path: Path) -> None:
             time.sleep(0.01)
         with pytest.raises(OutOfTime) as over:
             one.end(boottime())
-    assert "begun" in over.value.said
+    assert "begun" in over.value.output
     left = int((tmp_path / "pid").read_text())
     until = time.monotonic() + 60
     while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:

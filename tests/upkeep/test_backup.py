@@ -47,7 +47,7 @@ from paramedic.store import (
     outbox,
     pauses,
 )
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.acts import Limits
 from paramedic.store.claims import Claim
 from paramedic.store.migrations import migrate
@@ -102,7 +102,7 @@ def found(settings: Settings) -> object:
     store = opened(settings)
     with store.read() as tx:
         key, marks = keys.public_key(settings), checkpoints.read(settings.checkpoints())
-        looked = verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store)
+        looked = verify(stored_trail.entries(tx), lambda seq: stored_trail.content(tx, seq), marks, key, tx.store)
     store.close()
     return looked
 
@@ -137,7 +137,11 @@ def test_a_backup_holds_a_whole_store_of_one_moment_while_others_write(life: Set
         with copy.read() as tx:
             marks = checkpoints.read(life.checkpoints())
             assert verify(
-                kept.entries(tx), lambda seq: kept.content(tx, seq), marks, keys.public_key(life), tx.store
+                stored_trail.entries(tx),
+                lambda seq: stored_trail.content(tx, seq),
+                marks,
+                keys.public_key(life),
+                tx.store,
             ).verified
         copy.close()
 
@@ -214,7 +218,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
         assert unsettled.id == act.id, "whether it happened is still not known"
         assert "has no outcome" in (incidents.get(tx, open_act.number).because or "")
         due = deliveries.due(tx)
-        assert {m.incident for m in due if m.kind == "rung" and m.rung == 0} == {
+        assert {m.incident for m in due if m.kind == "rung" and m.step == 0} == {
             waits.number,
             works.number,
             open_act.number,
@@ -270,9 +274,9 @@ def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Sett
             )
             assert isinstance(said, Refusal)
             assert "handed_over" in said.reason
-        (entry,) = (one for one in kept.entries(tx, incident=waits.incident) if one.what == "approval.expired")
+        (entry,) = (one for one in stored_trail.entries(tx, incident=waits.incident) if one.what == "approval.expired")
         assert (entry.actor, entry.reason) == ("restore", void.decision)
-        assert [one.what for one in kept.entries(tx, incident=allowed.number)].count("approval.expired") == 0
+        assert [one.what for one in stored_trail.entries(tx, incident=allowed.number)].count("approval.expired") == 0
     store.close()
 
 

@@ -12,7 +12,7 @@ from incident_states import handed_over
 from paramedic.audit import chain, verification
 from paramedic.audit.verification import Verification
 from paramedic.store import Store, incidents
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.upkeep import checkpoints
 
 KEY = Ed25519PrivateKey.generate()
@@ -26,7 +26,7 @@ def grow(store: Store, number: int = 1) -> None:
 def verified(store: Store, path: Path) -> Verification:
     with store.read() as tx:
         marks = checkpoints.read(path)
-        return verification.verify(kept.entries(tx), None, marks, KEY.public_key(), tx.store)
+        return verification.verify(stored_trail.entries(tx), None, marks, KEY.public_key(), tx.store)
 
 
 def test_each_line_is_a_checkpoint_that_the_trail_verifies_against(store: Store, tmp_path: Path) -> None:

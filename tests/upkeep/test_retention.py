@@ -127,7 +127,7 @@ def test_what_has_no_decision_or_was_not_told_stays_however_old(timed: Store, cl
     with timed.record() as tx:
         held = inbox.waiting(tx)[1]
         inbox.decided(tx, held, verdict="hold", reason="r", incident=None, look_again_at=tx.now + 99 * DAY)
-        messages.queue_trouble(tx, subject="unsent", body="b", same_within_minutes=1)
+        messages.queue_internal_alert(tx, subject="unsent", body="b", same_within_minutes=1)
     clock.advance(99 * DAY)
     assert prune(timed, settings).removed == {}
     with timed.read() as tx:

@@ -22,7 +22,7 @@ from paramedic.errors import Refused
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.settings import Settings
 from paramedic.store import Store, incidents, lifecycle, seals
-from paramedic.store import trail as kept
+from paramedic.store import trail as stored_trail
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import trail as table
 from paramedic.store.tables import trail_contents
@@ -70,7 +70,14 @@ def looked(settings: Settings) -> Verification:
     store = Store(settings.store())
     with store.read() as tx:
         key, marks = keys.public_key(settings), checkpoints.read(settings.checkpoints())
-        found = verify(kept.entries(tx), lambda seq: kept.content(tx, seq), marks, key, tx.store, seal=seals.newest(tx))
+        found = verify(
+            stored_trail.entries(tx),
+            lambda seq: stored_trail.content(tx, seq),
+            marks,
+            key,
+            tx.store,
+            seal=seals.newest(tx),
+        )
     store.close()
     return found
 
@@ -109,7 +116,7 @@ def test_what_leaves_is_in_the_segment_and_the_chain_goes_on(life: Settings, tmp
     with store.record() as tx:
         assert tx.conn.execute(select(trail_contents).where(trail_contents.c.seq <= one.seq)).all() == []
         lifecycle.resolve(tx, 2, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
-        assert list(kept.entries(tx))[-1].seq == after[-1] + 1
+        assert list(stored_trail.entries(tx))[-1].seq == after[-1] + 1
     store.close()
     two = sealed(life, tmp_path / "two", before=LATE)
     assert isinstance(two, segment.Seal)
@@ -126,7 +133,7 @@ def test_what_leaves_is_in_the_segment_and_the_chain_goes_on(life: Settings, tmp
 def test_the_story_of_an_open_incident_stays(life: Settings, tmp_path: Path) -> None:
     store = Store(life.store())
     with store.read() as tx:
-        begins = next(kept.entries(tx, incident=2)).seq
+        begins = next(stored_trail.entries(tx, incident=2)).seq
     store.close()
     one = sealed(life, tmp_path / "one", before=LATE)
     assert isinstance(one, segment.Seal)

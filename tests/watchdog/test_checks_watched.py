@@ -28,7 +28,7 @@ def test_checks_that_nobody_takes_are_told_once_and_not_right_after_a_start(
     monkeypatch.setattr(stuck_work, "boottime", lambda: steady)
     watching = Looks(timed, Settings(data=tmp_path))
     with timed.record() as tx:
-        checks.expect(tx, CheckAtTarget("tracking-api-slow", check_spec(CheckSpec)(check="health").made(), target()))
+        checks.expect(tx, CheckAtTarget("tracking-api-slow", check_spec(CheckSpec)(check="health").build(), target()))
     clock.advance(timedelta(minutes=6))
     watching.untaken_checks()
     assert subjects(timed) == [], "the first round after a start may still come"

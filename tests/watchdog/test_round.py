@@ -19,8 +19,8 @@ from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, attempts, inbox, incidents, lifecycle, pauses, tables
-from paramedic.store import trail as kept
-from paramedic.store.messages import queue_trouble
+from paramedic.store import trail as stored_trail
+from paramedic.store.messages import queue_internal_alert
 from paramedic.upkeep import checkpoints, segment
 
 pytestmark = pytest.mark.real
@@ -348,7 +348,7 @@ def _as_who_edits_the_database(kennel: Kennel, backend: str, *statements: str) -
 
 def _restored_by_nobody(kennel: Kennel) -> None:
     with kennel.store.record() as tx:
-        kept.append(tx, actor="person:ada", phase="decision", what=RESTORED, reason="-", data={"generation": 2})
+        stored_trail.append(tx, actor="person:ada", phase="decision", what=RESTORED, reason="-", data={"generation": 2})
 
 
 _CUT = "DELETE FROM trail WHERE seq > 1"
@@ -485,7 +485,7 @@ def test_nothing_to_see_costs_nobody_a_message(kennel: Kennel) -> None:
 
 def test_queued_trouble_leaves_in_the_same_round(kennel: Kennel) -> None:
     with kennel.store.write() as tx:
-        queue_trouble(tx, subject="A runbook cannot be read", body="line 3", same_within_minutes=10)
+        queue_internal_alert(tx, subject="A runbook cannot be read", body="line 3", same_within_minutes=10)
     kennel.after(5)
     assert kennel.postbox.subjects == ["[Paramedic] A runbook cannot be read"]
 

@@ -138,8 +138,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except smtplib.SMTPRecipientsRefused as error:
-        code, said = next(iter(error.recipients.values()))
-        raise _refused(code, said) from error
+        code, reply = next(iter(error.recipients.values()))
+        raise _refused(code, reply) from error
     except smtplib.SMTPResponseException as error:
         raise _refused(error.smtp_code, error.smtp_error) from error
     except smtplib.SMTPNotSupportedError as error:
@@ -152,8 +152,8 @@ def _translated() -> Iterator[None]:
         raise PermanentError("the mail server's name or the login has characters that cannot be sent") from error
 
 
-def _refused(code: int, said: bytes | str) -> TemporaryError | PermanentError:
-    words = one_line(said.decode("utf-8", "backslashreplace") if isinstance(said, bytes) else said)
+def _refused(code: int, reply: bytes | str) -> TemporaryError | PermanentError:
+    words = one_line(reply.decode("utf-8", "backslashreplace") if isinstance(reply, bytes) else reply)
     kind = PermanentError if code >= 500 else TemporaryError
     return kind(f"the mail server answered {code}: {words}")
 

@@ -84,8 +84,8 @@ class Teller:
         }
         about = {"incident": message.incident, "severity": message.severity}
         data |= {name: value for name, value in about.items() if value} | dict(message.marks)
-        said = {"type": f"paramedic.{message.kind or 'message'}", "timestamp": iso(now), "data": data}
-        body = json.dumps(said, separators=(",", ":")).encode()
+        payload = {"type": f"paramedic.{message.kind or 'message'}", "timestamp": iso(now), "data": data}
+        body = json.dumps(payload, separators=(",", ":")).encode()
         # A full stop separates what is signed: none may stand in the id.
         number = re.sub(r"[^a-zA-Z0-9_-]", "_", message.id)
         stamp = str(int(now.timestamp()))
@@ -135,19 +135,19 @@ def _judge(answer: HTTPResponse) -> None:
     if 300 <= answer.status < 400:
         raise PermanentError(f"{words}, and redirects are not followed")
     with suppress(OSError, HTTPException):  # the status alone says enough
-        said = one_line(answer.read(_ANSWER_LIMIT).decode("utf-8", "backslashreplace"))
-        words += f": {said}" if said else ""
+        reply = one_line(answer.read(_ANSWER_LIMIT).decode("utf-8", "backslashreplace"))
+        words += f": {reply}" if reply else ""
     if answer.status in _LATER or answer.status >= 500:
         raise TemporaryError(words, after=_asked_to_wait(answer.headers.get("Retry-After", "")))
     raise PermanentError(words)
 
 
-def _asked_to_wait(said: str) -> timedelta | None:
+def _asked_to_wait(header: str) -> timedelta | None:
     """RFC 9110, 10.2.3: seconds, or a date."""
-    if re.fullmatch(r"\d{1,9}", said, re.ASCII):
-        return timedelta(seconds=int(said))
+    if re.fullmatch(r"\d{1,9}", header, re.ASCII):
+        return timedelta(seconds=int(header))
     try:
-        return max(parsedate_to_datetime(said) - utc_now(), timedelta(0))
+        return max(parsedate_to_datetime(header) - utc_now(), timedelta(0))
     except (TypeError, ValueError, OverflowError):  # TypeError: a date without a zone
         return None
 

@@ -48,7 +48,7 @@ class Changer:
         tell. OutcomeUnknown: its time was over and its process group was ended, wherever it had come to.
         """
         command, name = self._command, f"the command {self._command.name} of {self._target.id}"
-        environment = {one: self._variable(one) for one in command.environment}
+        environment = {variable: self._variable(variable) for variable in command.environment}
         deadline = boottime() + self._within.total_seconds()
         guard = self._within + timedelta(seconds=_GUARD_SECONDS)
         ready = self._transport.command(command.run, cwd=command.cwd, environment=environment, killed_after=guard)
@@ -61,11 +61,11 @@ class Changer:
             try:
                 ended = program.end(deadline)
             except OutOfTime as error:
-                raise OutcomeUnknown(f"{name} {self._over}: {_said(error.said)}") from error
+                raise OutcomeUnknown(f"{name} {self._over}: {_excerpt(error.output)}") from error
         if ended.code in _KILLED and boottime() >= deadline:  # by the guard, while we stood still
-            raise OutcomeUnknown(f"{name} {self._over}: {_said(ended.errors or ended.output)}")
+            raise OutcomeUnknown(f"{name} {self._over}: {_excerpt(ended.errors or ended.output)}")
         if ended.code != 0:
-            raise PermanentError(f"{name} ended with {ended.code}: {_said(ended.errors or ended.output)}")
+            raise PermanentError(f"{name} ended with {ended.code}: {_excerpt(ended.errors or ended.output)}")
 
     def _variable(self, name: str) -> str:
         value = self._variables.get(name)
@@ -76,5 +76,5 @@ class Changer:
         return value
 
 
-def _said(words: str) -> str:
+def _excerpt(words: str) -> str:
     return one_line(redact(words))[-_WORDS:] or "it said nothing"

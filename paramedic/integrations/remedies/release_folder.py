@@ -84,7 +84,9 @@ class Reader:
             names = [name for name in _names(self._target, folder) if re.fullmatch(_ID, name)]
             known = [past.releases.get(name, _unknown(name)) for name in names if _lies(folder, name) is None]
         return sorted(
-            known, key=lambda one: (one.deployed_at.timestamp() if one.deployed_at else 0, one.id), reverse=True
+            known,
+            key=lambda release: (release.deployed_at.timestamp() if release.deployed_at else 0, release.id),
+            reverse=True,
         )
 
 
@@ -114,7 +116,7 @@ class Changer:
             if now.id != expected:
                 raise Refused(f"{target.id} runs release {now.id} now, and {expected} was judged")
             before = _judged(target, folder, past, now, approved=approved)
-            said = {
+            line = {
                 "what": "rolled-back",
                 "release": before.id,
                 "left": now.id,
@@ -127,14 +129,14 @@ class Changer:
                     raise Refused(f"the {spoken(self._total)} for rolling {target.id} back were over before it began")
                 if (found := _link(target, folder)) != expected:
                     raise Refused(f"somebody else has just made {found} the current release of {target.id}")
-                _move(target, folder, log, said)
+                _move(target, folder, log, line)
             return before.id
 
 
-def _move(target: Target, folder: Folder, log: LockedFile, said: dict[str, str]) -> None:
+def _move(target: Target, folder: Folder, log: LockedFile, line: dict[str, str]) -> None:
     """The line first: should the rename not follow, the log and `current` disagree, and nothing goes back by itself."""
     try:
-        log.append(json.dumps(said).encode() + b"\n")
+        log.append(json.dumps(line).encode() + b"\n")
         try:
             folder.rename(_BESIDE, "current")
         except OSError:
@@ -163,10 +165,10 @@ def _judged(target: Target, folder: Folder, past: _Past, now: Release, *, approv
     if now.rolled_back_to:
         raise Refused(f"{target.id} was rolled back to {now.id}: a roll-back is never rolled back", by_hand=by_hand)
     before = _before(target, folder, past, now)
-    crossed = [past.releases[one] for one in dict.fromkeys(reversed(past.moves[_last(past, before.id) + 1 :]))]
-    if marked := [one.id for one in crossed if one.reversible is False]:
+    crossed = [past.releases[release] for release in dict.fromkeys(reversed(past.moves[_last(past, before.id) + 1 :]))]
+    if marked := [release.id for release in crossed if release.reversible is False]:
         raise Refused(f"going back to {before.id} crosses {', '.join(marked)}, marked irreversible", by_hand=by_hand)
-    if not approved and (unmarked := [one.id for one in crossed if one.reversible is None]):
+    if not approved and (unmarked := [release.id for release in crossed if release.reversible is None]):
         raise Refused(
             f"going back to {before.id} crosses {', '.join(unmarked)}, and nobody said whether that is reversible",
             by_hand=f'approve this roll-back, or mark what can be undone: `"reversible":true` in {LOG}',
@@ -208,20 +210,20 @@ def _past(target: Target, folder: Folder) -> _Past:
                 f"{target.releases}/{LOG}:{number}: {where or 'the line'}: {first['msg']}; write "
                 '{"what":"deployed|healthy|bad","release":"ID","at":"2026-01-31T09:30:00Z"}'
             ) from error
-        one = releases.get(line.release, _unknown(line.release))
+        release = releases.get(line.release, _unknown(line.release))
         match line.what:
             case "deployed":
-                moves.append(one.id)
+                moves.append(release.id)
                 # Deployed anew it is judged anew; a mark that a later deployment does not repeat is not for ever.
-                one = Release(one.id, line.at, line.reversible, healthy=None)
+                release = Release(release.id, line.at, line.reversible, healthy=None)
             case "rolled-back":
-                moves.append(one.id)
-                one = replace(one, deployed_at=line.at, rolled_back_to=True)
+                moves.append(release.id)
+                release = replace(release, deployed_at=line.at, rolled_back_to=True)
                 left = line.left or ""
                 releases[left] = replace(releases.get(left, _unknown(left)), healthy=False)
             case "healthy" | "bad":
-                one = replace(one, healthy=line.what == "healthy")
-        releases[one.id] = one
+                release = replace(release, healthy=line.what == "healthy")
+        releases[release.id] = release
     return _Past(tuple(moves), releases)
 
 
@@ -245,10 +247,10 @@ def _current(target: Target, folder: Folder, past: _Past) -> Release:
     name = _link(target, folder)
     if (why := _lies(folder, name)) is not None:
         raise PermanentError(f"`current` of {target.id} points at {name}, which {why or 'is not there'}")
-    one = past.releases.get(name, _unknown(name))
+    release = past.releases.get(name, _unknown(name))
     if not past.moves or past.moves[-1] != name:  # somebody moved it and wrote nothing: when, its symlink tells
-        return replace(one, deployed_at=folder.changed_at("current"), rolled_back_to=False)
-    return one
+        return replace(release, deployed_at=folder.changed_at("current"), rolled_back_to=False)
+    return release
 
 
 def _link(target: Target, folder: Folder) -> str:

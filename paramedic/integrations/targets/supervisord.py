@@ -216,17 +216,17 @@ def _answer(line: Connection, deadline: float, target: Target) -> Any:
 
     Raises PermanentError if it said no, TemporaryError if it said nothing that can be understood.
     """
-    told = bytearray()
+    received = bytearray()
     try:
         while chunk := line.receive(deadline):
-            told += chunk
-            if len(told) > ANSWER_LIMIT:
+            received += chunk
+            if len(received) > ANSWER_LIMIT:
                 raise TemporaryError(f"the supervisord of {target.id} answers without end")
     except (TimeoutError, BlockingIOError) as error:
         raise TemporaryError(f"the supervisord of {target.id} did not answer in time") from error
     except OSError as error:
         raise TemporaryError(f"the supervisord of {target.id} did not answer: {error}") from error
-    head, _, body = bytes(told).partition(b"\r\n\r\n")
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
     status = head.split(b"\r\n")[0].split(b" ")[1:2]
     if status in ([b"401"], [b"403"], [b"404"]):
         raise PermanentError(

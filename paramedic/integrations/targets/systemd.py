@@ -106,12 +106,12 @@ class Reader:
     def properties(self) -> dict[str, str]:
         """What systemd says of the unit. Raises as `identity` does."""
         target = self._target
-        said = dict(
+        properties = dict(
             line.partition("=")[::2] for line in self._ask(show(target.name)).splitlines() if line.count("=") >= 1
         )
-        if any(key not in said for key in ("Id", "LoadState", "ActiveState", "SubState", "MainPID")):
+        if any(key not in properties for key in ("Id", "LoadState", "ActiveState", "SubState", "MainPID")):
             raise TemporaryError(f"systemd's answer about {target.id} does not describe a unit")
-        match said["LoadState"]:
+        match properties["LoadState"]:
             case "loaded":
                 pass
             case "not-found":
@@ -121,21 +121,23 @@ class Reader:
                     f"{target.name} is masked: systemd will not start it; `systemctl unmask` is a person's"
                 )
             case state:
-                why = one_line(said.get("LoadError", ""))
+                why = one_line(properties.get("LoadError", ""))
                 raise PermanentError(
                     f"systemd cannot use the unit file of {target.name}: {one_line(state)} {why}".rstrip()
                 )
-        if said["Id"] != target.name:
-            raise PermanentError(f"{target.name} is another name of {one_line(said['Id'])}: list that in services.yaml")
-        return said
+        if properties["Id"] != target.name:
+            raise PermanentError(
+                f"{target.name} is another name of {one_line(properties['Id'])}: list that in services.yaml"
+            )
+        return properties
 
     def journal(self, lines: int = 100) -> str:
         """The unit's last lines in the journal.
 
         Raises PermanentError if this user may not read it, TemporaryError if it is not told.
         """
-        told = self._ask(journal(self._target.name, lines))
-        return told or f"the journal has no line of {self._target.name} that this user may read"
+        lines_read = self._ask(journal(self._target.name, lines))
+        return lines_read or f"the journal has no line of {self._target.name} that this user may read"
 
     def _ask(self, command: tuple[str, ...]) -> str:
         _there(self._target, self._transport)
@@ -210,16 +212,18 @@ class Changer:
             )
         return after
 
-    def _check(self, expected: Identity, said: dict[str, str]) -> None:
-        now = _identity(said)
+    def _check(self, expected: Identity, properties: dict[str, str]) -> None:
+        now = _identity(properties)
         is_now, was = process_target.process_of(now), process_target.process_of(expected)
         if (_invocation(now), is_now) != (_invocation(expected), was):
             raise TargetChanged(
                 f"{self._target.id} is no longer the one that was judged: "
                 f"invocation {_invocation(expected)}, pid {was[0]} then, {_invocation(now)}, pid {is_now[0]} now"
             )
-        if said.get("Job", "") not in ("", "0"):
-            raise Refused(f"somebody else is at work on {self._target.id}: systemd has job {said['Job']:.20} for it")
+        if properties.get("Job", "") not in ("", "0"):
+            raise Refused(
+                f"somebody else is at work on {self._target.id}: systemd has job {properties['Job']:.20} for it"
+            )
 
 
 def _there(target: Target, transport: Transport) -> None:
@@ -231,16 +235,16 @@ def _there(target: Target, transport: Transport) -> None:
         )
 
 
-def _identity(said: dict[str, str]) -> Identity:
+def _identity(properties: dict[str, str]) -> Identity:
     try:
-        pid = int(said["MainPID"])
+        pid = int(properties["MainPID"])
     except ValueError as error:
         raise TemporaryError("systemd's answer names no process") from error
     return process_target.process_identity(
         pid=pid or None,
-        started_at=_moment(said.get("ExecMainStartTimestamp", "")) if pid else None,
-        state=one_line(f"{said['ActiveState']}/{said['SubState']}"),
-        invocation=said.get("InvocationID") or None,
+        started_at=_moment(properties.get("ExecMainStartTimestamp", "")) if pid else None,
+        state=one_line(f"{properties['ActiveState']}/{properties['SubState']}"),
+        invocation=properties.get("InvocationID") or None,
     )
 
 
@@ -264,8 +268,8 @@ def _said_no(ended: Ended) -> bool:
 
 
 def _words(ended: Ended) -> str:
-    said = one_line(ended.errors or ended.output)[-500:]
-    return said or f"systemctl ended with {ended.code}"
+    output = one_line(ended.errors or ended.output)[-500:]
+    return output or f"systemctl ended with {ended.code}"
 
 
 EVIDENCE = {

@@ -1,4 +1,4 @@
-"""The schema's history. Expand first, contract a release later, so that two neighbouring versions work on one store."""
+"""Migrations of the schema: expand first, contract a release later, so that two neighbouring versions share one store."""
 
 import uuid
 from datetime import timedelta

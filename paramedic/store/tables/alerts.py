@@ -1,4 +1,4 @@
-"""Alerts that came in: the inbox, what could not be read, the last word under each fingerprint."""
+"""Tables of received alerts: the inbox, the quarantine, the last report under each fingerprint."""
 
 from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, text
 

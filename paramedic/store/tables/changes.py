@@ -1,4 +1,4 @@
-"""What stands between an incident and a change to production: claims, grants, acts, approvals, pauses, maintenance."""
+"""Tables around changes to production: claims, grants, acts, approvals, pauses, maintenance."""
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, text
 

@@ -1,4 +1,4 @@
-"""What checks saw and where they stand, and what heartbeats were heard."""
+"""Tables of checks and heartbeats: samples, states, last heartbeats."""
 
 from sqlalchemy import JSON, Column, Float, Index, String, Table
 

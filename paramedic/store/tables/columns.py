@@ -1,4 +1,4 @@
-"""The columns of the store's tables: moments, words from outside, numbers that count up."""
+"""Column types of the store's tables: moments, text from outside, row numbers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Words(TypeDecorator[str]):
-    """Text from outside: secrets taken out, and nothing in it that a database cannot hold. Compared the same way."""
+    """Text from outside, redacted and storable in every database. Compared the same way."""
 
     impl = Text
     cache_ok = True

@@ -1,4 +1,4 @@
-"""Incidents with all that belongs to them: their alerts, attempts, orders, evidence, and the runbooks that they began with."""
+"""Tables of incidents: their alerts, attempts, orders, evidence, and the runbook versions that they began with."""
 
 from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, String, Table, Text, text
 

@@ -1,4 +1,4 @@
-"""The store itself and the processes that share it: whose it is, leases, clocks, write probes."""
+"""Tables about the store itself and the processes that share it: identity, leases, clocks, write probes."""
 
 from sqlalchemy import Column, Integer, String, Table
 

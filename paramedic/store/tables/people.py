@@ -1,4 +1,4 @@
-"""What people are told, and who stands in for whom."""
+"""Tables of messages to people and of on-call overrides."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, String, Table
 

@@ -1,4 +1,4 @@
-"""The trail, what can be erased beside it, who has heard of it, and where its sealed part ended."""
+"""Tables of the trail: entries, erasable content, the cursors of listeners, seals."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text
 

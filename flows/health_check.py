@@ -1,4 +1,4 @@
-"""The scheduled flow that measures."""
+"""The scheduled flow that samples the checks."""
 
 from tasks.check import checks_of, measure_until_the_next_round
 from tasks.scheduled import Round, scheduled

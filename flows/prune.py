@@ -1,4 +1,4 @@
-"""The scheduled flow that removes what is old enough."""
+"""The scheduled flow for retention."""
 
 from tasks.prune import remove_what_is_old
 from tasks.scheduled import Round, scheduled
@@ -6,7 +6,7 @@ from tasks.scheduled import Round, scheduled
 
 @scheduled
 def prune(this: Round) -> str:
-    """Remove what is older than its `keep_*` setting, in small bites; what an open incident needs stays.
+    """Remove what is older than its `keep_*` setting, in small batches; an open incident's data stays.
 
     The trail tells how much went. Its own old entries leave only by `paramedic audit seal`.
     """

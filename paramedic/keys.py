@@ -1,4 +1,4 @@
-"""The keys and tokens in the data folder: made at first use, each a file of ours alone."""
+"""The keys and tokens in the data folder: made at first use, each in a private file."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from paramedic.text.redaction import remember
 
 
 class BadKey(BadSettings, OSError):
-    """The file holds no whole key. An OSError, too: to who needs it, it is as if the file could not be read."""
+    """The file does not hold a complete key. An OSError, as if the file could not be read."""
 
 
 #: A key file shorter than this is what a full disk left of one.
@@ -25,7 +25,7 @@ _SHORTEST_KEY = 32
 
 
 def signing_witness(settings: Settings) -> Path:
-    """Beside the signing key: the newest checkpoint once more, for the day when somebody has taken the others away."""
+    """The path beside the signing key of a second copy of the newest checkpoint, in case the others are removed."""
     return signing_key_file(settings).with_suffix(".witness")
 
 
@@ -55,7 +55,7 @@ def signing_key(settings: Settings) -> Ed25519PrivateKey:
 
 
 def public_key(settings: Settings) -> Ed25519PublicKey:
-    """What checkpoints are verified with; the private key is not needed for it. Raises BadSettings."""
+    """The key that verifies checkpoints, without the private key. Raises BadSettings."""
     path = public_key_file(settings)
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
@@ -69,7 +69,7 @@ def public_key(settings: Settings) -> Ed25519PublicKey:
 def link_key(settings: Settings) -> bytes:
     """The key that signs acknowledgement links, made at first use (0600).
 
-    Raises OSError, of which BadKey is one: a page then leaves without its link.
+    Raises OSError, of which BadKey is one: a page is then sent without its link.
     """
     key = read_or_create(link_key_file(settings), lambda: secrets.token_hex(32).encode())
     remember(key.decode(errors="replace").strip())
@@ -101,7 +101,7 @@ def gateway_token_file(settings: Settings) -> Path:
 
 
 def read_or_create(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) -> bytes:
-    """What the file holds, made where there is none: whole or not at all, and the same for all who come at once.
+    """The file's content, created if missing: atomically, and the same for concurrent callers.
 
     Raises OSError where the file or its folder cannot be read or written, BadKey where the file holds no whole key.
     """
@@ -127,7 +127,7 @@ def read_or_create(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) 
 
 
 def pem(key: Ed25519PublicKey) -> bytes:
-    """The public key as everybody reads it."""
+    """The public key in PEM."""
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -47,7 +47,7 @@ from paramedic.text.setting_fields import (
 
 
 class BadSettings(PermanentError):
-    """One line a problem: which setting, where it stands, what is wrong, what is allowed."""
+    """The settings are invalid; one line per problem: setting, place, what is wrong, what is allowed."""
 
 
 ROOT = Path(__file__).parents[1]
@@ -66,7 +66,7 @@ _OTHERS = {
 
 
 class Channel(BaseModel):
-    """What a channel has to know: where it leads, mostly. Its kind's own model says what belongs there (`paramedic.kinds`)."""
+    """The settings of one channel; the model of its kind says which there are (`paramedic.kinds`)."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, SecretStr] = Field(init=False)
@@ -75,7 +75,7 @@ class Channel(BaseModel):
     secret: SecretStr | None = None
 
     def given(self) -> dict[str, str]:
-        """What is set, secrets included."""
+        """The values that are set, secrets included."""
         return {name: value.get_secret_value() for name, value in self if value is not None}
 
 
@@ -95,7 +95,7 @@ Channels = Annotated[
 
 
 class Settings(BaseSettings):
-    """All of them, flat. Spans of time are written `5s`, `10m`, `1h 30m`; an empty variable is one that is not set."""
+    """All settings, flat. Durations are written `5s`, `10m`, `1h 30m`; an empty variable counts as unset."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", env_ignore_empty=True)
 
@@ -166,23 +166,23 @@ class Settings(BaseSettings):
         return self.store_url.get_secret_value() if self.store_url else f"sqlite:///{self.data}/paramedic.db"
 
     def owner(self) -> str:
-        """The store's URL for who makes its tables, and may remove what was sealed."""
+        """The store's URL for the role that owns the tables, and may remove sealed entries."""
         return self.store_owner_url.get_secret_value() if self.store_owner_url else self.store()
 
     def runtime_role(self) -> str | None:
-        """Who works on the tables without owning them; None where that is the same."""
+        """The role that uses the tables without owning them; None where both are the same."""
         return unquote(urlsplit(self.store()).username or "") or None if self.store_owner_url else None
 
     def checkpoints(self) -> Path:
-        """Where signed checkpoints go."""
+        """The file for signed checkpoints."""
         return self.checkpoint_file or self.data / "checkpoints.jsonl"
 
     def last_good(self) -> Path:
-        """Where services.yaml and oncall.yaml are kept as they were last fit to be used."""
+        """The folder for the last good copies of services.yaml and oncall.yaml."""
         return self.data / "last-good"
 
     def links_at(self) -> str:
-        """What a link in a message begins with."""
+        """The base URL of links in messages."""
         return (self.public_url or web_address(self.host, self.port)).rstrip("/")
 
     def origin(self, name: str) -> str:
@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         return self._origins.get(name, "given" if name in self.model_fields_set else "default")
 
     def as_env(self) -> dict[str, str]:
-        """What was set, secrets included, as the environment of a process that is to have the same settings."""
+        """The settings that were set, secrets included, as the environment of a child process."""
         named = {name: getattr(self, name) for name in self.model_fields_set}
         return {f"{_PREFIX}{name.upper()}": _written(value) for name, value in named.items() if value is not None}
 
@@ -201,9 +201,9 @@ def web_address(host: str, port: int) -> str:
 
 
 def load_settings(**given: Any) -> Settings:
-    """The settings, `given` before the environment before the file. Raises BadSettings with all that is wrong.
+    """The settings: `given`, then the environment, then the file. Raises BadSettings with every problem.
 
-    Every secret among them is known from this moment on, and taken out of whatever leaves the process; and the plug-ins of
+    Every secret among them is redacted in all output of the process from now on; and the plug-ins of
     this process are those of their folder.
     """
     known = set(Settings.model_fields)
@@ -238,7 +238,7 @@ def load_settings(**given: Any) -> Settings:
 
 
 def authored(settings: Settings) -> list[Path]:
-    """What people write and Paramedic runs or goes by: runbooks and services, playbooks, our own code."""
+    """The paths of code and files that Paramedic runs or relies on: runbooks, services, playbooks, our own code."""
     ends = (("runbooks", ("*.md", "*.yaml")), ("flows", ("*.py",)), ("plugins", ("*", "*/*.py")))
     folders = {"runbooks": settings.runbooks, "flows": settings.flows, "plugins": settings.plugins}
     files = [file for name, globs in ends if (folder := folders[name]) for glob in globs for file in folder.glob(glob)]
@@ -247,7 +247,7 @@ def authored(settings: Settings) -> list[Path]:
 
 
 def _place(at: tuple[int | str, ...], origins: dict[str, str]) -> list[str]:
-    """Where the fault stands, and the setting as it is written there."""
+    """The place of the problem, and the setting as it is written there."""
     if not at:
         return []
     setting = str(at[0])

@@ -1,4 +1,4 @@
-"""Do it: the only module that may change production."""
+"""Act: the only module that may change production."""
 
 import logging
 from typing import cast
@@ -54,9 +54,9 @@ _STEPS: dict[Verb, Change] = {Verb.RESTART: restart, Verb.ROLL_BACK: roll_back, 
 
 
 def apply(remedy: Remedy, target: str) -> None:
-    """Carry out one rung of the ladder. One that fails, or that a crash loop overtakes, returns: the next look decides.
+    """Carry out one rung of the ladder. Returns also where it fails, or a crash loop overtakes it: the verification decides.
 
-    Else it raises as every change does (`tasks.kinds.changes`).
+    Otherwise it raises as every change does (`tasks.kinds.changes`).
     """
     try:
         _STEPS[remedy.verb](target, remedy)

@@ -34,7 +34,7 @@ _FORMS = 5
 
 
 class Decision(RunInput):
-    """The form in the Prefect UI. Nothing in it has a default: Resume without an answer is refused by the server."""
+    """The form in the Prefect UI. It has no defaults: the server refuses Resume without an answer."""
 
     decision: Literal["approve", "deny"] = Field(description="Only `approve` lets the change happen.")
     by: str = Field(
@@ -43,7 +43,7 @@ class Decision(RunInput):
 
 
 def ask_if_needed(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Limits, current: Limits) -> None:
-    """Returns where no person need be asked, or one has answered: what the answer is worth, the intent judges (P9).
+    """Return once no approval is needed, or a person has answered; the intent judges the answer (P9).
 
     Nobody is asked about a change that another guardrail refuses. Else the question is written, the run is suspended
     (Prefect's Pause ends this process), and a person told; when it is resumed, by whomever, it comes here again from
@@ -56,9 +56,9 @@ def ask_if_needed(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Limits
 
 
 def _asked_by_form(run: PlaybookRun, asked: Approval) -> None:
-    """Suspend the run until somebody answers. An approval by a form that proves nothing is refused, and asked again.
+    """Suspend the run until a person answers. An approval by a form that proves nothing is refused, and asked again.
 
-    Each time has a form of its own: a run that begins again from its first line meets the earlier answers first.
+    Each time has its own form: a restarted run meets the earlier answers first.
     """
     useless = form_proves_nothing(run.settings, get_current_settings().api.url or "")
     for question in range(_FORMS):
@@ -89,7 +89,7 @@ def form_proves_nothing(settings: Settings, api_url: str) -> str | None:
 
 
 def _suspended(run: PlaybookRun, asked: Approval, question: int, useless: str | None) -> Decision | None:
-    """The form's answer, where the run was resumed with one; None where it was resumed without. Raises Pause."""
+    """The form's answer if the run was resumed with one, else None. Raises Pause."""
     with run.store.read() as tx:
         left = asked.expires_at - tx.now
     try:
@@ -113,7 +113,7 @@ def _suspended(run: PlaybookRun, asked: Approval, question: int, useless: str | 
 
 
 def _described(run: PlaybookRun, asked: Approval, useless: str | None) -> str:
-    """What the form shows above its fields: our words at the margin, and theirs indented, which is no markup (P7)."""
+    """The description above the form's fields: our text at the margin, text from outside indented, without markup (P7)."""
     facts = [
         f"change: {asked.remedy}",
         f"target: {asked.target}",

@@ -19,7 +19,7 @@ _LIBRARY_SECONDS = 10.0
 
 
 def checks_of(this: Round) -> list[CheckAtTarget]:
-    """The group's checks, each at each of its targets; of runbooks that are refused, the gateway tells a person."""
+    """The group's checks, each at each of its targets; the gateway reports refused runbooks."""
     everything = this.library.placed()
     with this.store.record() as tx:
         this.still_ours(tx)
@@ -29,7 +29,7 @@ def checks_of(this: Round) -> list[CheckAtTarget]:
 
 
 class _Edited(Exception):
-    """What the group measures is written otherwise than when the sampling began."""
+    """The group's checks have changed since the sampling began."""
 
 
 def measure_until_the_next_round(this: Round, placed: list[CheckAtTarget]) -> str:
@@ -47,7 +47,7 @@ def measure_until_the_next_round(this: Round, placed: list[CheckAtTarget]) -> st
 
 
 def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
-    """Until the round ends; how many samples were taken. Raises _Edited with that number."""
+    """Sample until the round ends; returns the number of samples. Raises _Edited with that number."""
     with this.store.read() as tx:
         last = [(placed_check, checks.sampled_at(tx, placed_check)) for placed_check in placed]
         ages = [(placed_check, tx.now - at if at else None) for placed_check, at in last]
@@ -111,7 +111,7 @@ def _edited(this: Round, placed: list[CheckAtTarget]) -> bool:
 
 
 def _well(placed_check: CheckAtTarget, sample: Sample) -> bool:
-    """Whether this look alone shows nothing wrong."""
+    """Whether this sample alone is inside every bound."""
     if sample.values is None or sample.values.get("error"):
         return False
     values = placed_check.check.metrics([sample])

@@ -1,4 +1,4 @@
-"""The playbook run of this process: steps take an incident or nothing, as a flow's author writes them, and find it here."""
+"""The playbook run of this process, for steps, which take only what a flow's author passes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ def current_run() -> PlaybookRun:
 
 @contextmanager
 def working_on(run: PlaybookRun) -> Iterator[None]:
-    """Steps that are called inside work on this run."""
+    """Make this the run of the steps called inside."""
     _runs.append(run)
     try:
         yield

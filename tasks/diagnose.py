@@ -26,9 +26,9 @@ _CHARTED = timedelta(hours=1)
 
 @reads(retries=2, timeout=timedelta(seconds=60))
 def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
-    """What the runbook asks to see, and what its broken checks measured, kept in the store before the first change.
+    """Gather the runbook's evidence and the values of its breached checks into the store, before the first change.
 
-    A piece that cannot be had says why.
+    A piece that is not available says why.
     """
     run = current_run()
     seen = [_look(kind, run.target) for kind in runbook.evidence]

@@ -19,7 +19,7 @@ from tasks.scheduled import Round
 def hand_over(
     incident: Incident, because: str, evidence: Sequence[Evidence] = (), ending: Ending = Ending.HANDED_OVER
 ) -> Outcome:
-    """Give the incident to a person: permissions revoked first, then the page, with what was seen."""
+    """Hand the incident over to a person: grants are revoked first, then the page is sent, with the evidence."""
     run = current_run()
     seen = f"; {len(evidence)} pieces of evidence are kept" if evidence else ""
     outcome = Outcome(ending, f"{because}{seen}")
@@ -32,7 +32,7 @@ def hand_over(
 
 
 def tell_what_is_due(this: Round) -> str:
-    """End the acknowledgements that have lasted long enough, and tell whoever is due to be told. Raises StoreUnavailable."""
+    """End the acknowledgements that have lasted long enough, and send what is due. Raises StoreUnavailable."""
     pager = Pager(this.store, this.settings, OncallFile(this.settings))
     pager.end_acknowledgements()
     return f"{pager.deliver_due()} messages left"

@@ -12,7 +12,7 @@ from tasks.kinds import reads
 
 
 def exclusive(target: str) -> AbstractContextManager[None]:
-    """Hold the target's only claim. Waits for at most one lease and a half; then raises Refused, naming who has it.
+    """Hold the target's only claim. Waits for at most one and a half leases; then raises Refused, naming the holder.
 
     Raises AlreadyActed if the incident's earlier work has touched the target, and Refused if another's act is open there.
     """
@@ -21,5 +21,5 @@ def exclusive(target: str) -> AbstractContextManager[None]:
 
 @reads(retries=2, timeout=timedelta(seconds=30))
 def suits(incident: Incident, remedy: Remedy) -> bool:  # noqa: ARG001 - as every verb, it is said of an incident
-    """Whether this rung is worth a try: still granted to this attempt, and its condition holds. The timeline says why not."""
+    """Whether this rung applies: still granted to this attempt, and its condition holds. The timeline says why not."""
     return ladder.suits(current_run(), remedy)

@@ -1,4 +1,4 @@
-"""The three kinds of step: what looks, what changes, what tells. Retry, time-out and tag are decided here, once."""
+"""The three kinds of step: reads, changes and tells. Retry, time-out and tag are set here, once."""
 
 import functools
 from collections.abc import Callable
@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 def reads(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A step that looks and never touches: safe to repeat, repeated on TemporaryError, stopped when an operator cancels."""
+    """A step that only reads: safe to repeat, retried on TemporaryError, interrupted when an operator cancels."""
 
     def decorate(look: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(look)
@@ -41,7 +41,7 @@ def reads(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Cal
 
 
 def tells(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A step that speaks to people: a repeated message beats a lost one."""
+    """A step that notifies people: a repeated message is better than a lost one."""
 
     def decorate(tell: Callable[P, R]) -> Callable[P, R]:
         return _step(tell, retries=retries, timeout=timeout, delay_seconds=[1, 2, 4])
@@ -53,7 +53,7 @@ class Change(Protocol):
     """A change as a playbook calls it: of this target, as that rung of its runbook's ladder."""
 
     def __call__(self, target: str, remedy: Remedy = RESTART) -> None:
-        """Change the target; what it raises, `changes` says."""
+        """Change the target; see `changes` for the errors."""
 
 
 def changes(step: Step) -> Change:

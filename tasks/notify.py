@@ -15,7 +15,7 @@ from tasks.kinds import tells
 
 @tells(retries=3, timeout=timedelta(minutes=2))
 def recovered(incident: Incident) -> Outcome:
-    """End it: the target is well, and nobody touched it. No message: nothing happened that a person must know."""
+    """Resolve the incident: the target is well, and nothing was changed. Without a message."""
     run = current_run()
     outcome = Outcome(Ending.RECOVERED, "seen well before anything was done")
     with run.store.record() as tx:
@@ -26,7 +26,7 @@ def recovered(incident: Incident) -> Outcome:
 
 @tells(retries=3, timeout=timedelta(minutes=2))
 def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
-    """End it: our change helped and was verified. Whoever is on call hears of it.
+    """Resolve the incident: the change helped and was verified. Whoever is on call gets a message.
 
     A target that came back by itself before any change was sent has recovered: nobody claims that cure. The third cure of
     a target in a day goes to a person although it helped: a cure that is needed so often hides a fault.

@@ -1,4 +1,4 @@
-"""What makes a function a playbook: it loads the nouns, and whatever happens inside, a person or a proof ends it (P5)."""
+"""The decorator that makes a function a playbook: it loads the incident, and ends it by verification or by hand-over (P5)."""
 
 import functools
 import inspect
@@ -43,7 +43,7 @@ Story = Callable[[Incident, Runbook], Outcome]
 
 
 class Run(BaseModel):
-    """Paramedic starts its runs itself. A run for an incident or attempt that it does not offer does nothing, and says why."""
+    """The parameter of a run, which Paramedic starts itself. A run for another incident or attempt does nothing, and says why."""
 
     # Ids, and nothing that Prefect could take for a template. The form shows the docstring and the descriptions.
     model_config = ConfigDict(extra="forbid")
@@ -66,7 +66,7 @@ What is true of an incident is in its page beside the run (Artifacts) and in `pa
 
 
 def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
-    """Make the story a Prefect flow with the one parameter `run`.
+    """Make the function a Prefect flow with the single parameter `run`.
 
     The flow begins the attempt (or says why it may not, and does nothing), runs the story, and turns its Outcome into
     a named state: green for what ended well, red for what now needs a person. A refusal, a cancel and any exception
@@ -111,7 +111,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
 
 
 def _load(run: Run) -> PlaybookRun | str:
-    """The nouns of this run, or the reason in words why there is nothing for it to do."""
+    """The context of this run, or the reason in words why there is nothing to do."""
     settings = run_cache.current_settings()
     store = run_cache.store(settings.store())
     named_store, number = parse_ref(run.incident)
@@ -151,7 +151,7 @@ def _load(run: Run) -> PlaybookRun | str:
 
 
 def _told(story: Story, run: PlaybookRun) -> Outcome:
-    """The story's outcome; whatever goes wrong in it, the incident is handed over with the reason."""
+    """The function's outcome; on any error the incident is handed over with the reason."""
     incident = run.incident
     try:
         try:
@@ -176,7 +176,7 @@ def _told(story: Story, run: PlaybookRun) -> Outcome:
 
 
 def _settle(run: PlaybookRun, before: AlreadyActed) -> Outcome | None:
-    """What an earlier attempt did, or may have done, is looked at; nothing is done again.
+    """Verify what an earlier attempt did, or may have done; nothing is repeated.
 
     None where it did not help, its outcome is known, and the ladder has rungs that were never tried: the story goes on.
     """

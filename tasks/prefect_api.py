@@ -1,4 +1,4 @@
-"""The Prefect that runs us, asked by plain HTTP: its address, its login, and the state of a run."""
+"""The Prefect that runs this flow, by plain HTTP: address, login and the state of a run."""
 
 import time
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What an operator sees of it in the Prefect UI. The store has it all: a UI that is away costs nothing but the view."""
+"""Artifacts in the Prefect UI for operators. The store has all of it: without the UI only the view is missing."""
 
 import logging
 
@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 2.0
 
 
 def show(key: str, markdown: str, *, flow_run: str) -> None:
-    """Put a page beside the run. Plain HTTP: Prefect's client would repeat for minutes while a target is down."""
+    """Attach a page to the run. By plain HTTP: Prefect's client would retry for minutes while a target is down."""
     body = {
         "key": key,
         "type": "markdown",
@@ -36,7 +36,7 @@ def show(key: str, markdown: str, *, flow_run: str) -> None:
 
 
 def show_incident(store: Store, number: int, *, flow_run: str) -> None:
-    """How the incident stands as this run ends. Raises nothing: how the run ends is decided."""
+    """Attach the incident's report as the run ends. Never raises."""
     try:
         with store.read() as tx:
             text = page(tx, incidents.get(tx, number))

@@ -5,7 +5,7 @@ from tasks.scheduled import Round
 
 
 def remove_what_is_old(this: Round) -> str:
-    """Remove it, and say how much went. Raises StoreUnavailable; a Prefect that refuses is said, and no failure."""
+    """Remove what is old; returns the counts in words. Raises StoreUnavailable; a refusal by Prefect is only reported."""
     gone = prune(this.store, this.settings)
     words = [f"{count} of {name}" for name, count in gone.removed.items() if count]
     if gone.sealable:

@@ -1,4 +1,4 @@
-"""What stands from run to run: settings, library, runbooks as they were read last. Read anew where something has changed."""
+"""Caches between runs in a process: settings, library, runbooks, read again when they have changed."""
 
 import contextlib
 import functools
@@ -17,7 +17,7 @@ from paramedic.text.yaml_document import BadDocument
 
 
 def current_settings() -> Settings:
-    """The settings as environment and file are now. Raises BadSettings."""
+    """The settings from the current environment and file. Raises BadSettings."""
     environment = frozenset(
         (name, value) for name, value in os.environ.items() if name.upper().startswith("PARAMEDIC_")
     )
@@ -34,7 +34,7 @@ def _settings(_environment: frozenset[tuple[str, str]], _file: Path, _written: b
 
 
 def library(settings: Settings) -> Library:
-    """The library as its folders are now. Raises BadDocument where it cannot be used at all."""
+    """The current library. Raises BadDocument where it cannot be used at all."""
     return library_in_force(settings)
 
 
@@ -51,12 +51,12 @@ def store(url: str) -> Store:
 
 
 def results() -> Path:
-    """Where Prefect keeps results by default. Said by the flow, so that no run has to ask the server; ours keep none."""
+    """Prefect's default result storage, set by the flow so that no run asks the server; our flows store no results."""
     return get_current_settings().results.local_storage_path
 
 
 def read_ahead() -> None:
-    """What a process may read before it is copied: no connection is opened. What cannot be read now is the run's to say."""
+    """Fill the caches before the fork, without opening a connection. Errors are left for the run to report."""
     try:
         settings = current_settings()
         known = library(settings)
@@ -69,7 +69,7 @@ def read_ahead() -> None:
 
 
 def open_ways() -> None:
-    """What a process opens after it was copied, before its run comes. What is away now is the run's to find."""
+    """Open the connections after the fork, before the run arrives. Errors are left for the run to report."""
     try:
         with store(current_settings().store()).read():
             pass

@@ -1,4 +1,4 @@
-"""What makes a function a scheduled flow: one round of a group at a time, none of it late, and a named end."""
+"""The decorator that makes a function a scheduled flow: one round of a group at a time, no late rounds, a named end state."""
 
 import inspect
 import logging
@@ -38,7 +38,7 @@ _GRACE = timedelta(seconds=10)
 
 
 class Period(BaseModel):
-    """What Prefect is told of a round: ids and a number, and nothing that it could take for a template."""
+    """The parameter of a round: ids and a number, nothing that Prefect could render as a template."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ class Period(BaseModel):
 
 @dataclass
 class Round:
-    """One run of a scheduled flow, until the next one is due. No other run of the same flow and group is in its round."""
+    """One run of a scheduled flow, until the next one is due. No other run of the same flow and group has its round."""
 
     settings: Settings
     store: Store
@@ -61,16 +61,16 @@ class Round:
 
     @property
     def holder(self) -> str:
-        """Who this is, in the lease."""
+        """The run's name in the lease."""
         return f"run:{self.flow_run}"
 
     def still_ours(self, tx: Tx) -> None:
-        """To be asked in the transaction that writes. Raises GivenUp where another run has the round."""
+        """Call in the transaction that writes. Raises GivenUp where another run has the round."""
         if not leases.held(tx, self.lease, holder=self.holder):
             raise GivenUp(f"another run has {self.lease}: this one stood still for too long")
 
     def go_on(self) -> None:
-        """To be asked now and then. Raises Cancelled where an operator stopped the run; asks Prefect every few seconds."""
+        """Call regularly. Raises Cancelled where an operator cancelled the run; asks Prefect every few seconds."""
         if boottime() - self._looked_at >= _LOOK_SECONDS:
             self._looked_at = boottime()
             if own_state(self.flow_run) in STOPPED:
@@ -81,7 +81,7 @@ Story = Callable[[Round], str]
 
 
 def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
-    """Make the story a Prefect flow with the one parameter `run`; what it returns is said as the reason of `Done`.
+    """Make the function a Prefect flow with the single parameter `run`; what it returns is the message of `Done`.
 
     A run that comes a whole period late ends at once as `Skipped`: after a stop there is no flood of them. The round is a
     lease in the store: a run that does not get it before its time is over is `Skipped` too. A round that another run took
@@ -157,7 +157,7 @@ def _taken(this: Round) -> bool:
 
 
 class _Keeper(threading.Thread):
-    """Renews the lease while the round lasts, and not for ever: a run that hangs loses it."""
+    """Renews the lease while the round lasts, with a limit: a run that hangs loses it."""
 
     def __init__(self, this: Round) -> None:
         super().__init__(name="lease", daemon=True)
@@ -178,7 +178,7 @@ class _Keeper(threading.Thread):
                 log.warning("the lease %s could not be renewed: %s", this.lease, error)
 
     def end(self) -> None:
-        """Stop renewing, and give the lease back. A store that does not answer lets it run out."""
+        """Stop renewing, and release the lease. If the store does not answer, it lapses."""
         self._done.set()
         self.join()
         try:

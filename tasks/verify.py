@@ -18,7 +18,7 @@ from tasks.kinds import reads
 
 @reads(retries=0, timeout=timedelta(hours=1))
 def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
-    """Whether all conditions of the breach hold, for `stable` without a break, within `within` from now.
+    """Whether all conditions of the breach hold for `stable` without a break, within `within` from now.
 
     Fresh samples of the target itself; one that sees nothing proves nothing and begins the stretch anew. Raises CannotSee
     where the last look that was not well saw nothing: that the remedy did not help is not known either.

@@ -1,1 +1,1 @@
-"""The moment before a change to production, without Prefect."""
+"""A change to production and the moment before it, without Prefect."""

@@ -1,4 +1,4 @@
-"""The question to a person that a change needs answered first: whether there is one, and writing it."""
+"""The approval question: whether a change needs one answered first, and asking it."""
 
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
@@ -13,9 +13,9 @@ from paramedic.store.claims import Claim
 
 
 def open_question(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Limits, current: Limits) -> Approval | None:
-    """The question that this change waits for, written here where nobody was asked yet. None where nothing is waited for.
+    """The question that this change waits for, asked here if nobody was asked yet. None where it waits for nothing.
 
-    That is where no person need be asked, where one has answered (what the answer is worth, the intent judges, P9), and
+    That is where no approval is needed, where a person has answered (the intent judges the answer, P9), and
     where another guardrail refuses anyway. Raises GivenUp, and TemporaryError or PermanentError where the target cannot
     be seen.
     """

@@ -1,4 +1,4 @@
-"""A claim, kept alive while its run works: renewed in the background, and sure of itself only for half its lease."""
+"""Keeps a claim alive while its run works: renewed in the background, and trusted only for half its lease."""
 
 import logging
 import threading
@@ -12,10 +12,10 @@ log = logging.getLogger(__name__)
 
 
 class ClaimKeeper:
-    """Renews a claim until released. `sure` is what a change asks just before its first byte."""
+    """Renews a claim until released. A change checks `sure` just before its first byte."""
 
     def __init__(self, store: Store, claim: Claim, *, lease: timedelta, every: timedelta, taken_at: float) -> None:
-        """`taken_at` is `boottime()` from before the claim was asked for: the lease can have begun no earlier."""
+        """`taken_at` is `boottime()` from before the claim was requested: the lease cannot have begun earlier."""
         self.claim = claim
         self._store = store
         self._lease = lease
@@ -30,11 +30,11 @@ class ClaimKeeper:
         self._thread.start()
 
     def sure(self) -> bool:
-        """Whether the claim is certainly ours: not lost, and renewed within half its lease, by a clock that never stops."""
+        """Whether the claim is certainly ours: not lost, and renewed within half its lease, by a clock that counts suspend."""
         return not self._lost and boottime() - self._renewed_at < self._lease.total_seconds() / 2
 
     def release(self) -> None:
-        """Stop renewing and give it back. A store that does not answer lets the lease run out instead."""
+        """Stop renewing and release the claim. If the store does not answer, the lease lapses instead."""
         self._done.set()
         self._thread.join()
         try:

@@ -1,4 +1,4 @@
-"""One playbook per target at any time: the claim, waited for and kept alive, and what earlier attempts did there."""
+"""Exclusive work on a target: one playbook at a time, by a claim; and what earlier attempts did there."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _ASK_AGAIN_SECONDS = 0.5
 
 
 class AlreadyActed(Exception):
-    """An earlier try at this incident touched the target, or may have: what it did is verified, never repeated (P4)."""
+    """An earlier attempt at this incident touched the target, or may have: its act is verified, never repeated (P4)."""
 
     def __init__(self, act: Act) -> None:
         super().__init__(act.words)
@@ -29,7 +29,7 @@ class AlreadyActed(Exception):
 
 @contextmanager
 def exclusive(run: PlaybookRun, target: str) -> Iterator[None]:
-    """Hold the target's only claim. Waits for at most one lease and a half; then raises Refused, naming who has it.
+    """Hold the target's only claim. Waits for at most one and a half leases; then raises Refused, naming the holder.
 
     Raises AlreadyActed if the incident's earlier work has touched the target, and Refused if another's act is open there.
     """
@@ -41,7 +41,7 @@ def exclusive(run: PlaybookRun, target: str) -> Iterator[None]:
 
 @contextmanager
 def claimed(run: PlaybookRun, target: str) -> Iterator[None]:
-    """Hold the target's only claim, whatever was done to it before. Raises Refused, naming who has it."""
+    """Hold the target's only claim, whatever was done to it before. Raises Refused, naming the holder."""
     run.keeper = keeper = _claim(run, target)
     try:
         kill_point("claimed", target)
@@ -52,7 +52,7 @@ def claimed(run: PlaybookRun, target: str) -> Iterator[None]:
 
 
 def happened(run: PlaybookRun, act: Act) -> bool:
-    """Whether the act took place: by its outcome, or by the process or release that the target runs now."""
+    """Whether the act took place: by its outcome, or by the instance or release that the target runs now."""
     if act.result is not None:
         return act.result != "failed"
     try:

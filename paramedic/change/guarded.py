@@ -1,4 +1,4 @@
-"""A change to production: nothing is sent unless everything agrees, with the intent on the trail before and the outcome after."""
+"""A guarded change to production: every guardrail agrees, the intent is on the trail before it, the outcome after."""
 
 import logging
 import time
@@ -33,7 +33,7 @@ _WRITE_AGAIN_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a remedy needs: which life of which target is meant, for how long, the last look before the first byte."""
+    """What a remedy gets: the target's instance, the time limit, and the last look before the first byte."""
 
     target: Target
     remedy: Remedy
@@ -49,15 +49,15 @@ Step = Callable[[Intent], Identity]
 
 
 def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: Step) -> None:
-    """Carry out the step once, as the remedy `name` on the trail, unless something does not agree.
+    """Carry out the step once, as the remedy `name` on the trail, unless a check or guardrail refuses it.
 
     In this order: the run holds the claim and is not cancelled; the target is still failing, if anything was waited for;
     every guardrail agrees in the transaction that writes the intent; claim and deadline hold just before the first byte.
 
     Raises Refused (a guardrail's no; TargetChanged where the step finds another target), Cancelled, TemporaryError,
     StoreUnavailable: nothing was sent, except where it is the outcome that the store did not take for a minute. Raises
-    PermanentError where it failed: the words and the trail tell whether anything was sent. An act whose outcome is
-    unknown returns like one that was done: what the target shows next decides (P4).
+    PermanentError where it failed: the message and the trail tell whether anything was sent. An act whose outcome is
+    unknown returns like a completed one: the verification decides (P4).
     """
     keeper = run.keeper
     if keeper is None or target != run.target.id:
@@ -92,7 +92,7 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
 
 
 def no_slot(status: int | None) -> Refused:
-    """The refusal where Prefect gave no slot on the tag of every change; both ways are a no.
+    """The refusal where Prefect gave no slot on the tag of every change.
 
     `status` is its HTTP answer: 422 is an operator's limit of 0; from 500 on, or None, it did not say.
     """
@@ -108,7 +108,7 @@ def no_slot(status: int | None) -> Refused:
 
 
 def _intend(run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, identity: Identity) -> Act:
-    """The act, its intent written. Raises Refused, which is on the trail too, where a guardrail says no."""
+    """Write the intent and return the act. Raises Refused, which is on the trail too, where a guardrail refuses."""
     pinned, current = pinned_and_current(run, remedy)  # before: a disk that hangs must hold no lock of the store
     with run.store.record() as tx:
         judged = acts.intend(
@@ -140,7 +140,7 @@ def _last_look(keeper: ClaimKeeper, until: float) -> None:
 
 
 def _leave_open(run: PlaybookRun, act: Act, error: OutcomeUnknown) -> None:
-    """Say on the trail that nobody knows the outcome. The act stays open, and blocks its target until it is verified."""
+    """Record that the outcome is unknown. The act stays open, and blocks its target until it is verified."""
     log.warning("%s: %s", act.words, error)
     with run.store.record() as tx:
         append(
@@ -156,7 +156,7 @@ def _leave_open(run: PlaybookRun, act: Act, error: OutcomeUnknown) -> None:
 
 
 def _write_outcome(run: PlaybookRun, act: Act, *, result: str, why: str, identity: Identity | None = None) -> None:
-    """The target was touched, or not: say so, however long the store takes. An act without an outcome blocks its target.
+    """Write the outcome, retrying while the store is away: an act without an outcome blocks its target.
 
     Raises StoreUnavailable after a minute.
     """

@@ -1,4 +1,4 @@
-"""The rungs of a runbook's ladder: which is left to this attempt, and which is worth a try."""
+"""The ladder of remedies: which rungs are left to this attempt, and which conditions hold."""
 
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from paramedic.store import attempts, incidents
 
 
 def suits(run: PlaybookRun, remedy: Remedy) -> bool:
-    """Whether this rung is worth a try: still granted to this attempt, and its condition holds. The timeline says why not."""
+    """Whether this rung applies: still granted to this attempt, and its condition holds. The timeline says why not."""
     number = run.incident.number
     release = _release(run.target, remedy)  # read before the transaction: a disk that hangs must not hold it open
     with run.store.record() as tx:
@@ -36,7 +36,7 @@ def rungs_left(run: PlaybookRun) -> bool:
 
 
 def _release(target: Target, remedy: Remedy) -> Release | str | None:
-    """The release that a roll-back on cause is about, or why it cannot be read; None where the remedy asks for none."""
+    """The current release for a conditional roll-back, or why it cannot be read; None where the remedy has no condition."""
     if remedy.deployed_within is None:
         return None
     try:
@@ -46,7 +46,7 @@ def _release(target: Target, remedy: Remedy) -> Release | str | None:
 
 
 def _no_cause(remedy: Remedy, release: Release | str | None, now: datetime, skew: timedelta) -> str:
-    """Why a roll-back on cause has none: the release is too old, or nobody can say how old it is."""
+    """Why the condition of a roll-back does not hold: the release is too old, or of unknown age."""
     if remedy.deployed_within is None or release is None:
         return ""
     if isinstance(release, str):

@@ -1,4 +1,4 @@
-"""The limits that a change must keep: those of the incident's own runbook, and of its file at the moment before the change."""
+"""The limits of a change: those of the incident's own runbook version, and of the current file."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,9 +19,9 @@ from paramedic.text.yaml_document import BadDocument
 
 
 def pinned_and_current(run: PlaybookRun, remedy: Remedy) -> tuple[Limits, Limits]:
-    """What the incident's own runbook asks to be kept, and what its file asks at this moment.
+    """The limits of the incident's own runbook version, and those of the current file.
 
-    A release that nobody marked as reversible is crossed only with a person's word. Reads files, so never inside a
+    A release that nobody marked as reversible is crossed only with a person's approval. Reads files, so never inside a
     transaction. From here on the target counts as well only by the conditions of both versions. Raises StoreUnavailable,
     and PermanentError where a roll-back finds its release folder out of order.
     """
@@ -32,7 +32,7 @@ def pinned_and_current(run: PlaybookRun, remedy: Remedy) -> tuple[Limits, Limits
 
 
 def _current(run: PlaybookRun, remedy: Remedy) -> Limits:
-    """By the runbook's file; where it is gone, broken or narrowed, nothing is allowed."""
+    """The limits of the current file; where it is gone, broken or narrowed, nothing is allowed."""
     path = run.settings.runbooks / f"{run.own.name}.md"
     try:
         library = open_library(run.settings)
@@ -66,12 +66,12 @@ def _written(path: Path) -> str:
 
 
 def _firing(alerts: list[Alert]) -> list[Alert]:
-    """Those that fire; all of them where none does any more."""
+    """The firing alerts; all of them where none fires any more."""
     return [alert for alert in alerts if alert.status is Status.FIRING] or alerts
 
 
 def _alert(row: dict[str, Any]) -> Alert:
-    """As the incident keeps it. Whether a check raised it, its fingerprint shows: no sender can make one of that source."""
+    """The alert of the incident's row. Its fingerprint shows whether a check raised it: no sender can forge that source."""
     labels = {name: value for name, value in row["labels"].items() if name != "severity"}
     alert = Alert(
         "",

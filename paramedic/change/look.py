@@ -1,4 +1,4 @@
-"""One look at the target, by every condition that its runbook names and by every condition of the breach."""
+"""One look at the target, by every condition of its runbook and of the breach."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ _BY_CHANCE = 0.05
 
 
 def measure(run: PlaybookRun) -> Health:
-    """Well only if all conditions were seen to hold; unknown if the one who should know does not answer, or we are blind."""
+    """Well only if all conditions were seen to hold; unknown if the supervisor or every control probe does not answer."""
     with run.store.read() as tx:
         if mass_failure.current(tx) == mass_failure.BLIND:
             return Health(Sight.UNKNOWN, mass_failure.BLIND)
@@ -31,7 +31,7 @@ def measure(run: PlaybookRun) -> Health:
 
 
 def _process(run: PlaybookRun) -> Health | None:
-    """What its owner and its memory say against it; None: nothing."""
+    """What its supervisor and its memory show against it; None: nothing."""
     try:
         identity = reading.reader(run.target).identity()
     except (TemporaryError, PermanentError) as error:
@@ -53,7 +53,7 @@ def _process(run: PlaybookRun) -> Health | None:
 
 
 def _address(run: PlaybookRun) -> Health | None:
-    """What its health address says against it; None: nothing, or nobody asks there."""
+    """What its health address shows against it; None: nothing, or there is none."""
     if not run.runbook.verify.health:
         return None
     if run.target.health is None:
@@ -66,7 +66,7 @@ def _address(run: PlaybookRun) -> Health | None:
 
 
 def _checked(run: PlaybookRun) -> Health:
-    """The runbook's checks, as far as they are conditions; one that is broken is told before one that sees nothing."""
+    """The runbook's checks that are conditions; a failing one counts before an unknown one."""
     seen = [_look(run, check) for check in _conditions(run)]
     for sight in (Sight.FAILING, Sight.UNKNOWN):
         if found := next((health for health in seen if health.sight is sight), None):
@@ -75,7 +75,7 @@ def _checked(run: PlaybookRun) -> Health:
 
 
 def _conditions(run: PlaybookRun) -> Iterator[Check]:
-    """Each check with the bounds that count: those that `verify` names, and those that the incident's breach is about."""
+    """Each check with the thresholds that count: those that `verify` names, and those of the incident's breach."""
     with run.store.read() as tx:
         alert_labels = [alert["labels"] for alert in incident_alerts.of(tx, run.incident.number)]
         states = checks.broken_at(tx, run.target.id)
@@ -93,7 +93,7 @@ def _conditions(run: PlaybookRun) -> Iterator[Check]:
 
 
 def _look(run: PlaybookRun, check: Check) -> Health:
-    """One more sample. After an act only fresh samples count.
+    """Take one more sample. After an act only fresh samples count.
 
     Before an act it counts with what was measured in the window, and a breach of the window must be seen in a sample that
     this run has taken itself: what is over may fill a window for a while. Fresh looks that are all well end it, where they
@@ -129,7 +129,7 @@ def _look(run: PlaybookRun, check: Check) -> Health:
 
 
 def _over(check: Check, threshold: Threshold, window: Sequence[Sample], looks: Sequence[Sample]) -> bool:
-    """Whether looks that are all well contradict the window, by the share of its samples that pass the bound."""
+    """Whether a series of well samples contradicts the window, by the share of its samples that pass the bound."""
     share = sum(_breaks(check, threshold, sample) for sample in window) / max(len(window), 1)
     return len(looks) >= _FRESH_LOOKS and (1 - share) ** len(looks) < _BY_CHANCE
 

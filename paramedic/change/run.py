@@ -1,4 +1,4 @@
-"""One run of a playbook: the incident and target that it is about, and whether it may go on."""
+"""One run of a playbook: its incident and target, and whether it may go on."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ AskCancelled = Callable[[timedelta], bool | None]
 
 
 class Cancelled(Exception):
-    """An operator cancelled the run: reads stop, and nothing new is begun."""
+    """An operator cancelled the run: reads stop, and nothing new begins."""
 
 
 class GivenUp(Exception):
@@ -33,7 +33,7 @@ class GivenUp(Exception):
 
 @dataclass
 class PlaybookRun:
-    """What one run works on. A process works on one thing at a time."""
+    """The context of one run. A process has one run at a time."""
 
     settings: Settings
     store: Store
@@ -60,25 +60,25 @@ class PlaybookRun:
 
     @property
     def holder(self) -> str:
-        """Who this is, on the trail and in the claim."""
+        """The run's name on the trail and in the claim."""
         return f"run:{self.flow_run}"
 
     def still_ours(self, tx: Tx) -> Incident:
-        """The incident as it stands. Raises GivenUp if another attempt has it."""
+        """The incident in its current state. Raises GivenUp if another attempt has it."""
         incident = incidents.get(tx, self.incident.number)
         if incident.attempt != self.attempt:
             raise GivenUp(f"attempt {incident.attempt} has {incident.id}; attempt {self.attempt} was given up")
         return incident
 
     def forget_samples(self) -> None:
-        """From here on only fresh samples count: what was seen before an act proves nothing about the time after it."""
+        """Count only fresh samples from now on: samples from before an act prove nothing about the time after it."""
         self.samples.clear()
         self.looks.clear()
         self.fresh = True
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """While nothing is touched: a cancel ends it at once. Raises Cancelled."""
+        """Mark a read, which a cancel interrupts at once. Raises Cancelled."""
         self.go_on()
         self._reads = True
         try:
@@ -87,14 +87,14 @@ class PlaybookRun:
             self._reads = False
 
     def stop_reading(self, *_: object) -> None:
-        """The responder says that an operator cancels the run. Raises Cancelled in the midst of a read, and only there."""
+        """Handle the responder's signal of a cancel. Raises Cancelled in the middle of a read, and only there."""
         self.stopped = True
         if self._reads:
             self._reads = False
             raise _cancelled()
 
     def go_on(self) -> None:
-        """Between two reads. Raises Cancelled if an operator stopped the run; a silent orchestrator stops no read."""
+        """Call between two reads. Raises Cancelled if an operator cancelled the run; a silent Prefect stops no read."""
         if not self.stopped and boottime() - self.began_at < _JUST_BEGUN_SECONDS:
             return
         if self.stopped or self.ask_cancelled(timedelta(0)):
@@ -102,7 +102,7 @@ class PlaybookRun:
             raise _cancelled()
 
     def may_change(self) -> None:
-        """Before a change. Raises Cancelled, or Refused where nobody can be asked: silence is no permission."""
+        """Call before a change. Raises Cancelled, or Refused where Prefect does not answer: silence is not permission."""
         cancelled = self.ask_cancelled(self.settings.prefect_timeout)
         if cancelled:
             self.stopped = True

@@ -1,4 +1,4 @@
-"""The only way to integrations, found by the kind of a target or a channel, and loaded when used."""
+"""The only way to integrations, which are found by the kind of a target or a channel, and loaded when used."""
 
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from paramedic.machine.open_transaction import must_be_closed
 def integration(room: Literal["targets", "channels"], kind: str, role: str) -> Any:
     """The class `role` (Reader, Changer, Teller) of the plug-in `kind` of the room.
 
-    A kind is data: only what `paramedic.kinds` found is ever imported. Raises PermanentError on any other, and on one
+    A kind is data: only what `paramedic.kinds` found is ever imported. Raises PermanentError for any other, and for one
     that does not play the role, InsideTransaction where this thread holds a transaction of the store.
     """
     must_be_closed(f"the integration {kind!r:.80} is asked for")

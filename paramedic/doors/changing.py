@@ -1,4 +1,4 @@
-"""What touches production. Only `tasks/act` may come through here."""
+"""The door to changes in production. Only `tasks/act` may use it."""
 
 import os
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from paramedic.remediation.target import Target
 
 
 def changer(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> TargetChanger:
-    """What can change this target, no call longer than `total_timeout`. Raises PermanentError if nothing changes its kind."""
+    """The changer of this target; no call takes longer than `total_timeout`. Raises PermanentError if its kind has none."""
     changes = integration("targets", target.kind, "Changer")
     return cast("TargetChanger", changes(target, transport(target), total_timeout))
 
 
 class Releases(Protocol):
-    """Moves one target back to a release that worked."""
+    """Rolls one target back to a release that worked."""
 
     def roll_back(self, expected: str, last_look: Callable[[], None], *, approved: bool) -> str:
         """Go back once from the release `expected` to the last healthy one, and say which; the target runs on as it is.
@@ -30,7 +30,7 @@ class Releases(Protocol):
 
 
 def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Releases:
-    """What can roll this target back. Raises PermanentError if services.yaml names no release folder for it."""
+    """The Releases of this target. Raises PermanentError if services.yaml names no release folder for it."""
     if target.releases is None:
         raise PermanentError(f"services.yaml names no `releases` for {target.id}")
     must_be_closed("a target is rolled back")
@@ -47,7 +47,7 @@ class Command(Protocol):
 
 
 def command(target: Target, name: str, within: timedelta = timedelta(seconds=30)) -> Command:
-    """What can run this command of the target. Raises PermanentError if services.yaml declares none of that name for it."""
+    """The Command of this name. Raises PermanentError if services.yaml declares none of that name for the target."""
     declared = target.commands.get(name)
     if declared is None:
         there = ", ".join(target.commands) or "none"

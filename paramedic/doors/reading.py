@@ -1,4 +1,4 @@
-"""What looks, and never touches."""
+"""The door to reads, which never change a target."""
 
 import math
 from contextlib import suppress
@@ -28,12 +28,12 @@ def kind_of(target: Target) -> TargetKind:
 
 
 def reader(target: Target) -> TargetReader:
-    """What can look at this target. Raises PermanentError if no integration reads its kind."""
+    """The reader of this target. Raises PermanentError if no integration reads its kind."""
     return cast("TargetReader", integration("targets", target.kind, "Reader")(target, transport(target)))
 
 
 def running(target: Target, identity: Identity) -> bool:
-    """Whether the target's owner says that it is up: no proof that it is well."""
+    """Whether the target's supervisor says that it is up, which does not prove that it is well."""
     return kind_of(target).running(identity)
 
 
@@ -43,7 +43,7 @@ def restarted(target: Target, before: Identity, now: Identity) -> bool:
 
 
 def evidence(target: Target, kind: str) -> str:
-    """A piece of evidence of this kind, as the target's own kind gathers it.
+    """A piece of evidence of this kind, gathered by the target's kind.
 
     Raises TemporaryError or PermanentError, where the target's kind offers no such piece too.
     """
@@ -81,7 +81,7 @@ def process_use(target: Target) -> tuple[ProcessUse, str]:
 
 
 def identity(target: Target) -> Identity:
-    """Which life the target is in, and which release it runs where that can be read. Raises TemporaryError or PermanentError."""
+    """The running instance of the target, with its release if that can be read. Raises TemporaryError or PermanentError."""
     found = reader(target).identity()
     if target.releases is None:
         return found
@@ -100,11 +100,11 @@ class Releases(Protocol):
         """The last healthy release before the current one. Raises Refused if there is none, PermanentError as `current` does."""
 
     def all(self) -> list[Release]:
-        """Every release that lies there, the last deployed first. Raises PermanentError as `current` does."""
+        """Every release in the folder, the last deployed first. Raises PermanentError as `current` does."""
 
 
 def releases(target: Target) -> Releases:
-    """What can look at the target's releases. Raises PermanentError if services.yaml names no folder for them."""
+    """The Releases of this target. Raises PermanentError if services.yaml names no folder for them."""
     if target.releases is None:
         raise PermanentError(f"services.yaml names no `releases` for {target.id}")
     must_be_closed("the releases of a target are looked at")

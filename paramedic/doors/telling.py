@@ -1,4 +1,4 @@
-"""What speaks to people. Only `paramedic/paging` may come through here."""
+"""The door to channels. Only `paramedic/paging` may use it."""
 
 from typing import cast
 
@@ -9,5 +9,5 @@ from paramedic.kinds.faces import ChannelTeller
 
 
 def teller(channel: str, settings: BaseModel) -> ChannelTeller:
-    """What speaks through this channel (`email`, `webhook`), with its own settings. Raises PermanentError if nothing does."""
+    """The teller of this kind of channel (`email`, `webhook`), with its settings. Raises PermanentError if there is none."""
     return cast("ChannelTeller", integration("channels", channel, "Teller")(settings))

@@ -1,1 +1,1 @@
-"""What can be plugged in, by kind: its face, and where its file is found."""
+"""Plug-ins by kind: the interface of each kind, and the registry that finds them."""

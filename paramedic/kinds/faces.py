@@ -1,4 +1,4 @@
-"""What the one file of each kind of plug-in offers."""
+"""The interfaces that each kind of plug-in offers in its one file."""
 
 import re
 from collections.abc import Callable, Collection, Mapping

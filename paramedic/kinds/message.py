@@ -1,4 +1,4 @@
-"""One message for one recipient, as a channel gets it: what it is about, its texts of two lengths, and what answers it."""
+"""A message for one recipient, as a channel gets it: its subject matter, texts of two lengths, and links."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ _FEWEST_WORDS = 12
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An address that answers the message, and what it does."""
+    """A link in the message, and what it does."""
 
     label: str  # `take it`, `answer it`: for a button
     url: str
@@ -23,7 +23,7 @@ class Link:
 
     @property
     def line(self) -> str:
-        """The link in a line of text."""
+        """The link as a line of text."""
         return f"{self.label}: {self.address}"
 
     @property
@@ -34,7 +34,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, secrets taken out. Its subject is one line."""
+    """One message, redacted. Its subject is one line."""
 
     subject: str
     text: str
@@ -49,12 +49,12 @@ class Message:
     thread: str = ""  # the same for all messages about one incident
 
     def addressed(self, recipient: str, number: object, store: str) -> "Message":
-        """The same for this recipient: `number` tells it from the other messages of the store."""
+        """The message addressed to this recipient; `number` is unique in the store."""
         thread = message_id(self.incident, store) if self.incident else ""
         return replace(self, recipient=recipient, id=message_id(number, store), store=store, thread=thread)
 
     def short(self, limit: int = SHORT_LIMIT, write: Callable[[str], str] = one_line) -> str:
-        """At most `limit` characters: the subject, cut where it must be, and then the first link, never a part of one.
+        """At most `limit` characters: the subject, cut if needed, and the first link, never cut.
 
         A link that leaves no room for words is replaced by words that say so. `write` escapes what the channel would read
         as markup; a link is not written by it.
@@ -73,7 +73,7 @@ class Message:
 
 
 def message_id(what: object, store: str) -> str:
-    """What names a message, the same for a repeat."""
+    """The id of a message, the same for a repeat."""
     return f"{what}.{store}"
 
 

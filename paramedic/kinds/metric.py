@@ -1,4 +1,4 @@
-"""A metric of a probe: its unit and bounds, and how its value (a percentile, a share) is told from the samples of a window."""
+"""A probe's metric: its unit and bounds, and how its value (a percentile, a share) is computed from a window's samples."""
 
 import math
 import re
@@ -52,7 +52,7 @@ class Metric:
 
     @property
     def is_shipped_with_bounds(self) -> bool:
-        """Whether it counts in a check that names no metric."""
+        """Whether it applies in a check that names no metric."""
         return self.warning is not None or self.critical is not None
 
     def of(self, unit: Unit) -> str:

@@ -1,4 +1,4 @@
-"""What a probe is asked, and what it answers."""
+"""The input and output of a probe."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Seen = tuple[Mapping[str, float], str]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A key that only the checks of one probe have: a text of the author's. Raises ValueError where its name is not allowed."""
+    """A key that only the checks of one probe have, with a text value. Raises ValueError where its name is not allowed."""
 
     name: str
     pattern: str  # that the text must match, as a regular expression
@@ -29,7 +29,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the author wrote of a check: the value of `check:`, its `name`, and the probe's own options."""
+    """A check as its author wrote it: the value of `check:`, its `name`, and the probe's own options."""
 
     check: str
     name: str | None
@@ -37,7 +37,7 @@ class Written:
 
 
 class ProcessUse(Protocol):
-    """What one process uses."""
+    """The resource use of one process."""
 
     @property
     def cpu_percent(self) -> float:
@@ -54,7 +54,7 @@ class ProcessUse(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One look that is to be taken."""
+    """One requested measurement."""
 
     where: str  # what `subject` answered, with the target's host for `{host}`
     target: Target
@@ -65,25 +65,25 @@ class Question:
 
 
 class Exchange(Protocol):
-    """One try to have an answer from somebody."""
+    """One request to a server and its outcome."""
 
     @property
     def sight(self) -> Sight:
-        """What it showed."""
+        """The health that it showed."""
 
     @property
     def took_ms(self) -> float:
-        """How long it took."""
+        """The time it took, in milliseconds."""
 
     @property
     def why(self) -> str:
-        """What was seen, in words."""
+        """The outcome, in words."""
 
 
 def measured(seen: Exchange) -> Seen:
-    """The raw values of `paramedic.kinds.metric.EXCHANGE`, and what was seen.
+    """The raw values of `paramedic.kinds.metric.EXCHANGE`, and the outcome in words.
 
-    Raises PermanentError where we could not see: such an exchange is neither slow nor an error.
+    Raises PermanentError where the outcome is unknown: such an exchange is neither slow nor an error.
     """
     if seen.sight is Sight.UNKNOWN:
         raise PermanentError(seen.why)

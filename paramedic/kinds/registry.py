@@ -41,7 +41,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A plug-in that is there and cannot be used."""
+    """A plug-in that was found and cannot be used."""
 
     room: Room
     name: str
@@ -205,7 +205,7 @@ _registry = _of_folder[None] = Registry()
 
 
 def use(folder: Path | None) -> None:
-    """Take this folder for the team's own from now on, in the whole process; what it held at the first look stays."""
+    """Use this folder as the team's own from now on, in the whole process; it is read once."""
     global _registry  # noqa: PLW0603 - one per process, as its settings are
     _registry = _of_folder.setdefault(folder, Registry(folder))
 

@@ -1,4 +1,4 @@
-"""The documentation's tables of plug-ins, made from what the shipped ones say: `python -m paramedic.kinds.tables` in the tree."""
+"""Generates the documentation's tables of plug-ins from the shipped ones: `python -m paramedic.kinds.tables` in the tree."""
 
 from pathlib import Path
 from typing import cast
@@ -11,7 +11,7 @@ _BEGIN, _END = "<!-- made by `make tables`: {} -->", "<!-- end -->"
 
 
 def probes() -> str:
-    """What can be checked, its metrics, and the bounds of a check that names none."""
+    """The table of probes: what follows `check:`, its metrics, and their shipped bounds."""
     lines = ["| `check` | what is looked at | metrics | without a metric: `warning`, `critical` |", "|---|---|---|---|"]
     shipped = Registry().usable(Room.PROBES).values()
     return "\n".join([*lines, *(_probe(cast("ProbeKind", probe)) for probe in shipped)])
@@ -32,7 +32,7 @@ def _probe(probe: ProbeKind) -> str:
 
 
 def channels() -> str:
-    """What a contact method is written like, and what its channel can do."""
+    """The table of channels: how a contact method is written, and what its channel can do."""
     lines = [
         "| contact method | an incident's messages | text | a link as a button | delivery receipts |",
         "|---|---|---|---|---|",
@@ -54,7 +54,7 @@ TABLES = {"docs/runbooks.md": {"probes": probes}, "docs/channels.md": {"channels
 
 
 def written(page: str, text: str) -> str:
-    """The page's text with its tables as they are now. Raises ValueError where it has no place for one."""
+    """The page's text with current tables. Raises ValueError where it has no place for one."""
     for name, make in TABLES[page].items():
         before, begin, rest = text.partition(_BEGIN.format(name) + "\n")
         _, end, after = rest.partition(_END)
@@ -65,7 +65,7 @@ def written(page: str, text: str) -> str:
 
 
 def main() -> None:
-    """Write the tables of every page of the tree that this is run in."""
+    """Update the tables of every page in the current tree."""
     for page in TABLES:
         path = Path(page)
         path.write_text(written(page, path.read_text(encoding="utf-8")), encoding="utf-8")

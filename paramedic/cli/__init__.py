@@ -1,6 +1,6 @@
-"""The command line: plain words for people, `--json` for programs; 0 done, 1 a negative answer, 2 wrong use.
+"""The command line: text for people, `--json` for programs; exit code 0 done, 1 a negative answer, 2 wrong use.
 
-Without `--json` are `up`, which stays, and `runbook schema` and `audit export`, which are JSON already. Errors are words on
+`up`, which keeps running, and `runbook schema` and `audit export`, which print JSON anyway, have no `--json`. Errors go to
 standard error.
 """
 
@@ -43,11 +43,11 @@ class _Lazy(TyperGroup):
     """Loads a command's module when it is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base's form
-        """Every command, in the order of a day's work."""
+        """Every command, in the order of daily use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the base's form
-        """The command, loaded now; None if there is none."""
+        """The command, loaded on demand; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
         return getattr(import_module(f"paramedic.cli.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command")

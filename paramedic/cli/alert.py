@@ -36,7 +36,7 @@ from paramedic.transports import http_deadline
 
 
 class Waiting(StrEnum):
-    """Where an alert stands in the inbox."""
+    """The state of an alert in the inbox."""
 
     NEW = "new"
     HELD = "held"
@@ -81,7 +81,7 @@ def send(
 
 
 def _key(settings: Settings) -> bytes:
-    """What the gateway proves itself with. Without a key nobody can: one that is made for the moment is nobody's."""
+    """The key of the gateway's proof. None is made here: the gateway could not have a key made just now."""
     try:
         return link_key(settings) if link_key_file(settings).exists() else secrets.token_bytes()
     except OSError as error:
@@ -89,7 +89,7 @@ def _key(settings: Settings) -> bytes:
 
 
 def _as_json(answer: httpx.Response) -> dict[str, Any]:
-    """What the gateway says, and its status. What is no object, as the page of a proxy before it, is the `answer`."""
+    """The gateway's answer with its status. One that is not an object, as a proxy's page, is under `answer`."""
     try:
         payload = answer.json()
     except ValueError:
@@ -120,7 +120,7 @@ def list_(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """What came in, the newest first, with its decision and the reason."""
+    """Received alerts, newest first, each with its decision and the reason."""
     _, store = opened(data)
     number = None if incident is None else number_of(incident)
     with store.read() as tx:
@@ -146,7 +146,7 @@ def refused(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """What came in and could not be read, the newest first, with the reason and the body."""
+    """Unreadable bodies, newest first, each with the reason."""
     _, store = opened(data)
     try:
         with store.read() as tx:

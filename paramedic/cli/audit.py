@@ -67,7 +67,7 @@ def show(
 
 @app.command()
 def verify(data: Data = None, as_json: AsJson = False) -> None:
-    """Walk the whole chain; name every entry that is not as it was written."""
+    """Verify the whole chain; name every entry that is not as it was written."""
     settings, store = opened(data)
     found = _looked(settings, store)
     if as_json:
@@ -102,9 +102,9 @@ def vouch(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign the trail as it stands now, on your word: a restore without the key, checkpoints that were lost.
+    """Sign the trail as it is now, on your responsibility: after a restore without the key, or lost checkpoints.
 
-    Faults that no signature mends stay faults. Acts that the watchdog paused wait for `paramedic resume`.
+    Faults that no signature fixes stay faults. Acts that the watchdog paused wait for `paramedic resume`.
     """
     settings, store = opened(data)
     with store.record() as tx:
@@ -146,7 +146,7 @@ def export(
     contents: Annotated[bool, typer.Option(help="With labels, output and notes, which can be erased.")] = True,
     data: Data = None,
 ) -> None:
-    """The trail as JSON Lines: what it is, every entry, every signed checkpoint; docs/trail.md checks it."""
+    """The trail as JSON Lines: header, every entry, every signed checkpoint; docs/trail.md shows how to verify it."""
     settings, store = opened(data)
     marks = _checkpoints(settings)
     with store.read() as tx:
@@ -176,10 +176,10 @@ def seal(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Old entries leave the trail as a signed segment, in the format of `export`. The chain goes on from it.
+    """Move old entries from the trail to a signed segment, in the format of `export`. The chain continues from it.
 
-    It is written, read again, and only then the entries are removed: the file is the only place that has them, so keep
-    it. Interrupted, say it again with the same FILE.
+    It is written and verified, and only then the entries are removed: the file is the only copy of them, so keep
+    it. After an interruption, run it again with the same FILE.
     """
     settings, _ = opened(data)
     store = Store(settings.owner())
@@ -226,7 +226,7 @@ def key(data: Data = None, as_json: AsJson = False) -> None:
 
 
 def _looked(settings: Settings, store: Store) -> Verification:
-    """What a look at the whole trail finds, with every signed word that is known about it."""
+    """The verification of the whole trail, with every known checkpoint and seal."""
     if keys.signing_key_file(settings).exists():
         keys.signing_key(settings)  # raises where the public key is not its half: it was exchanged
     marks, faults = _checkpoints(settings), []

@@ -1,4 +1,4 @@
-"""`paramedic backup`, `restore` and `upgrade`: the store as one file, and back, and on."""
+"""`paramedic backup`, `restore` and `upgrade`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +28,7 @@ def backup(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """The store, its checkpoints and the public key, of one moment. Everything goes on running meanwhile."""
+    """Back up the store, its checkpoints and the public key to one file, while everything runs."""
     settings, _ = opened(data)
     try:
         manifest = keeping.back_up(settings, file, private_keys=with_keys)
@@ -58,7 +58,7 @@ def restore(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a store of a backup again. Nothing acts until `paramedic resume`; a person hears of all that was open."""
+    """Restore the store from a backup. Nothing acts until `paramedic resume`; a person is told about all that was open."""
     settings = protected_settings(data, may_be_new=True)
     try:
         data_folder.prepare(settings.data)
@@ -98,7 +98,7 @@ def upgrade(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the store to this version's schema, with a backup before. Processes of the version before may go on."""
+    """Migrate the store to this version's schema, after a backup. Processes of the previous version may keep running."""
     settings, _ = opened(data)
     file = backup or settings.data / f"before-upgrade-{utc_now():%Y%m%dT%H%M%SZ}.backup"
     try:

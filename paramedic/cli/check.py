@@ -31,7 +31,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 @app.command("list")
 def list_(data: Data = None, as_json: AsJson = False) -> None:
-    """Each metric of each check at each target: where it stands, its last value, since when."""
+    """Each metric of each check at each target: its state, last value, and since when."""
     settings, store = opened(data)
     with store.read() as tx:
         now = tx.now
@@ -52,9 +52,9 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
-    """Measure one check now, at each of its targets, and say what is seen. Nothing is recorded; no alert follows.
+    """Measure one check now, at each of its targets, and show the result. Nothing is recorded; no alert is raised.
 
-    Answers with 1 where a value passes a bound, or where nothing is seen.
+    Exit code 1 where a value passes a bound, or nothing is seen.
     """
     settings = protected_settings(data)
     library = open_library(settings)
@@ -98,7 +98,7 @@ def _now(placed: CheckAtTarget, heard: measurement.LastHeard) -> list[dict[str, 
 
 
 def _passed(threshold: Threshold, value: float | None) -> Level:
-    """Which bound this one value passes, whatever `for` says."""
+    """The bound that this value passes, regardless of `for`."""
     if value is None:
         return Level.UNKNOWN
     passed = (level for level in (Level.CRITICAL, Level.WARNING) if threshold.passes(value, level, established=False))

@@ -13,7 +13,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def config(data: Data = None, as_json: AsJson = False) -> None:
-    """Every setting, its value (secrets hidden) and where it comes from."""
+    """Every setting, its value (secrets hidden) and its origin."""
     known = settings_of(data)
     rows = []
     for name, value in known:

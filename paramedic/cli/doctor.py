@@ -1,4 +1,4 @@
-"""`paramedic doctor`: what is missing, and how to mend it."""
+"""`paramedic doctor`: what is missing, and how to fix it."""
 
 import importlib.metadata
 import importlib.util
@@ -60,7 +60,7 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
 
 
 def _within(seconds: float, look: Callable[[Settings], Finding], settings: Settings) -> Finding:
-    """What it finds; where it does not come back (a server that drips, a disk that hangs), just that."""
+    """The result of one look; where it times out (a slow server, a disk that hangs), a finding that says so."""
     found: Future[Finding] = Future()
 
     def take() -> None:
@@ -100,7 +100,7 @@ def _modules(_picked: Settings) -> Finding:
 
 
 def _data_folder(settings: Settings) -> Finding:
-    """Every other command closes what is too open, and refuses what may be another user's; this one only says so."""
+    """The data folder's permissions. Unlike other commands it changes nothing."""
     folder = settings.data
     if not os.path.lexists(folder):
         return Finding("data folder", well=True, words=f"`paramedic up` makes {folder}")
@@ -122,7 +122,7 @@ def _plugins(settings: Settings) -> Finding:
 
 
 def _trust(settings: Settings) -> Finding:
-    """Code and settings that other users can change are theirs to run."""
+    """Whether other users can change code or settings that Paramedic runs."""
     wrong = file_ownership.complaints(authored(settings))
     words = "; ".join(wrong) or "nobody else can change the runbooks, the playbooks and the code"
     return Finding("trust", well=not wrong, words=words)
@@ -145,7 +145,7 @@ def _store(settings: Settings) -> Finding:
 
 
 def _clock(settings: Settings) -> Finding:
-    """Leases, cooldowns and what is due go by the store's clock; what is shown and compared, by ours too."""
+    """Whether the store's clock, which leases and cooldowns use, agrees with this machine's."""
     store = store_of(settings)
     if store is None:
         return Finding("clock", well=True, words="there is no store yet to compare it with")
@@ -183,7 +183,7 @@ def _targets(settings: Settings) -> Finding:
 
 
 def _silent(target: Target, settings: Settings) -> list[str]:
-    """What does not answer of the target: its owner, its health address."""
+    """What of the target does not answer: its supervisor, its health address."""
     wrong = []
     try:
         reading.reader(target).identity()
@@ -267,7 +267,7 @@ def _links(settings: Settings) -> Finding:
 
 
 def _keys(settings: Settings) -> Finding:
-    """Whoever looks makes none: it would be theirs, and not the one's who needs it."""
+    """Whether the keys exist. None is made here: it would belong to the caller, not to the process that needs it."""
     private, public, link = (at(settings) for at in (keys.signing_key_file, keys.public_key_file, keys.link_key_file))
     if public.exists() and not private.exists():
         return Finding("keys", well=False, words=f"{public} is there, and {private} is not: bring it back")

@@ -1,4 +1,4 @@
-"""What `paramedic doctor` finds about Prefect: its server, its login, the pool, its workers, and what is stopped there."""
+"""The part of `paramedic doctor` about Prefect: its server, login, pool and workers, and what is paused there."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -54,7 +54,7 @@ def _api(settings: Settings) -> httpx.Client | None:
 
 
 def _pool(api: httpx.Client, settings: Settings) -> Iterator[str]:
-    """What keeps the pool's runs from beginning. Raises httpx.HTTPError."""
+    """What keeps the pool's runs from starting. Raises httpx.HTTPError."""
     name = settings.work_pool
     answer = api.get(f"/work_pools/{name}")
     if answer.status_code in (401, 403):
@@ -79,7 +79,7 @@ def _pool(api: httpx.Client, settings: Settings) -> Iterator[str]:
 
 
 def acting(settings: Settings) -> Finding:
-    """What an operator stopped is named, so that nobody waits for it."""
+    """What an operator has stopped: pauses and limits."""
     stops, store, api = [], store_of(settings), _api(settings)
     if store is not None:
         try:

@@ -1,4 +1,4 @@
-"""What the looks of `paramedic doctor` share: what each of them finds, and the store if there is one."""
+"""Findings of `paramedic doctor`, and its access to the store."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +9,7 @@ from paramedic.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one look."""
 
     what: str
     well: bool
@@ -21,7 +21,7 @@ APART = timedelta(seconds=5)
 
 
 def store_of(settings: Settings) -> Store | None:
-    """The store, if there is one: a look makes none."""
+    """The store, if there is one; none is created."""
     if settings.store_url is None and not (settings.data / "paramedic.db").exists():
         return None
     return Store(settings.store())

@@ -1,4 +1,4 @@
-"""`paramedic incident`: what is wrong, and whose it is."""
+"""`paramedic incident`: incidents, and people's decisions about them."""
 
 import shlex
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ def list_(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """All that the store has about one incident, read at one moment."""
+    """Everything that the store has about one incident, read in one transaction."""
 
     incident: Incident
     acting: str | None
@@ -129,7 +129,7 @@ class _Seen:
 
 @app.command()
 def show(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
-    """Everything about one: is anything acting now, how to stop it, then its story."""
+    """Show one incident: whether anything acts on it now, how to stop that, and its history."""
     _, store = opened(data)
     number = number_of(incident)
     with store.read() as tx:
@@ -218,7 +218,7 @@ def _say_story(seen: _Seen) -> None:
 
 @app.command()
 def report(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
-    """Its whole story in Markdown: what was wrong, what was done and allowed by what, who was told, what is open."""
+    """The incident's report in Markdown: what was wrong, what was done and why it was allowed, who was told, what is open."""
     _, store = opened(data)
     number = number_of(incident)
     with store.read() as tx:
@@ -232,7 +232,7 @@ def report(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def ack(incident: Id, by: By, data: Data = None, as_json: AsJson = False) -> None:
-    """It is yours: pages stop, and so does every further change."""
+    """Acknowledge: the incident is yours; pages stop, and so does every further change."""
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
@@ -252,7 +252,7 @@ def approve(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """May the change be made that it asks for? Yes; with --deny, no."""
+    """Approve the change that the incident asks for; with --deny, deny it."""
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
@@ -277,7 +277,7 @@ def resolve(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """It is over. This also decides an act whose outcome was open, and frees its target."""
+    """Resolve: the incident is over. This also settles an act whose outcome was open, and frees its target."""
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
@@ -292,7 +292,7 @@ def resolve(
 
 @app.command()
 def note(incident: Id, text: str, by: By, data: Data = None, as_json: AsJson = False) -> None:
-    """A few words on its timeline."""
+    """Add a note to the incident's timeline."""
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:

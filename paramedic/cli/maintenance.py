@@ -1,4 +1,4 @@
-"""`paramedic maintenance`: people work on it, so nothing acts on it, and its alerts wait."""
+"""`paramedic maintenance`: windows in which nothing acts on a service or target, and its alerts wait."""
 
 import difflib
 from dataclasses import asdict
@@ -70,7 +70,7 @@ def list_(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """The windows that stand or are planned, the newest first."""
+    """The windows in force or planned, newest first."""
     _, store = opened(data)
     with store.read() as tx:
         found, now = maintenance.listed(tx, service=service, past=past, limit=limit, before=before), tx.now
@@ -98,7 +98,7 @@ def end(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """It is over now, or never begins. The alerts that waited for its end are looked at."""
+    """End or cancel a window. The alerts that waited for its end are decided now."""
     _, store = opened(data)
     try:
         with store.record() as tx:
@@ -112,7 +112,7 @@ def end(
 
 
 def _check_listed(services: Services, service: str, target: str | None) -> None:
-    """A window of a misspelt name would hold nothing."""
+    """Refuse a misspelt name: its window would have no effect."""
     names = {target.service for target in services}
     if service not in names:
         raise Negative(f"services.yaml lists no service {service!r}; {_meant(service, names)}")

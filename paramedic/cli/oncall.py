@@ -1,4 +1,4 @@
-"""`paramedic oncall`: who has the shift, who stands in, and whether a page would arrive."""
+"""`paramedic oncall`: the schedule, its overrides and gaps, and test pages."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -69,7 +69,7 @@ def schedule(days: Days = 14, data: Data = None, as_json: AsJson = False) -> Non
 
 @app.command()
 def gaps(days: Days = 30, data: Data = None, as_json: AsJson = False) -> None:
-    """When a page to whoever is on call would reach nobody; 1 if ever."""
+    """The shifts in which a page to the person on call would reach nobody; exit code 1 if there are any."""
     oncall = _known(data)
     found = [shift for shift in _to_come(oncall, days) if uncovered(oncall, shift) is not None]
     _list(found, oncall, as_json=as_json)
@@ -88,7 +88,7 @@ def override(  # noqa: PLR0917 - a command's options
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Somebody else than the rotation says has a shift. A later override counts before an older one."""
+    """Give a shift to somebody other than the rotation does. A later override takes precedence over an older one."""
     settings, store = opened(data)
     oncall = _known(data)
     _person(person, oncall)
@@ -110,7 +110,7 @@ def override(  # noqa: PLR0917 - a command's options
 
 @app.command("test")
 def send_test(person: str, by: By, data: Data = None, as_json: AsJson = False) -> None:
-    """Send a page that says it is a test, by every way; 1 if none left."""
+    """Send a test page by every contact method; exit code 1 if none was sent."""
     settings, store = opened(data)
     file = _file(settings)
     pager = Pager(store, settings, file)
@@ -149,7 +149,7 @@ def _person(name: str, oncall: Oncall) -> Person:
 
 
 def _moment(text: str, oncall: Oncall) -> datetime:
-    """Without a zone it is the rotation's; a local time that comes twice is its first, one that does not, an hour later."""
+    """A moment, in the rotation's zone if it names none; an ambiguous local time is its first, a skipped one an hour later."""
     try:
         moment = datetime.fromisoformat(text.strip())
         within_reach(moment)

@@ -1,4 +1,4 @@
-"""How commands answer: what every one of them needs, in one place."""
+"""Output and shared options of the commands."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ console = Console(emoji=False, highlight=False, width=None if sys.stdout.isatty(
 
 
 class Negative(Refused):
-    """The answer is no; the words say what about."""
+    """A negative answer (exit code 1), with its reason."""
 
 
 Data = Annotated[Path | None, typer.Option("--data", help="The data folder to work on.", metavar="DIR")]
@@ -38,7 +38,7 @@ By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", met
 
 
 def protected_settings(data: Path | None, *, may_be_new: bool = False) -> Settings:
-    """As `settings_of`, for who uses what is in the data folder: it is made sure that nobody else has a hand in it.
+    """As `settings_of`, for commands that use the data folder: checks that no other user can change it.
 
     Raises BadDataFolder too.
     """
@@ -52,9 +52,9 @@ def protected_settings(data: Path | None, *, may_be_new: bool = False) -> Settin
 
 
 def settings_of(data: Path | None, *, may_be_new: bool = False) -> Settings:
-    """The settings, on the data folder that was named. Raises BadSettings, or BadParameter if there is no such folder.
+    """The settings for the named data folder. Raises BadSettings, or BadParameter if there is no such folder.
 
-    A folder with runbooks of its own, as the demo's, is read with them, unless a setting names others.
+    A folder with its own runbooks, as the demo's, is used with them, unless a setting names others.
     """
     if data is None:
         return load_settings()
@@ -105,7 +105,7 @@ def table(*columns: str) -> Table:
 
 
 def safe(text: object) -> str:
-    """Text from outside: no control character and no markup of it works on the terminal (P7)."""
+    """Text from outside, with control characters and markup escaped for the terminal (P7)."""
     return escape(one_line(str(text)))
 
 

@@ -35,7 +35,7 @@ def pause(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop every act from now on, or those on one service or by one runbook. Alerts are taken, people are told."""
+    """Stop every act from now on, or those on one service or by one runbook. Alerts are still accepted, people still paged."""
     settings, store = opened(data)
     if list_:
         _list(data, as_json=as_json)
@@ -62,7 +62,7 @@ def resume(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Allow acts again: of everything, or of what was paused by itself."""
+    """Allow acts again: everywhere, or in one scope."""
     _, store = opened(data)
     scope = _scope(service=service, runbook=runbook, mass=mass)
     with store.record() as tx:
@@ -109,7 +109,7 @@ def _scope(*, service: str | None, runbook: str | None, mass: bool = False) -> s
 
 
 def _known(store: Store, settings: Settings, *, service: str | None, runbook: str | None) -> None:
-    """A pause of a misspelt name would stop nothing. Where the folder cannot be read, a pause is taken at its word."""
+    """Refuse a misspelt name: its pause would stop nothing. Where the folder cannot be read, any name is accepted."""
     if service is None and runbook is None:
         return
     try:

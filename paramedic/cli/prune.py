@@ -1,4 +1,4 @@
-"""`paramedic prune`: what is old enough goes."""
+"""`paramedic prune`: retention by hand."""
 
 import typer
 
@@ -11,7 +11,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def prune(data: Data = None, as_json: AsJson = False) -> None:
-    """Remove what is older than keep_inbox, keep_evidence and keep_prefect_runs say; what an open incident needs stays."""
+    """Remove what is older than keep_inbox, keep_evidence and keep_prefect_runs; an open incident's data stays."""
     settings, store = opened(data)
     settings = with_running_prefect(settings)
     pruned = retention.prune(store, settings)

@@ -41,7 +41,7 @@ Folder = Annotated[Path | None, typer.Option("--folder", help="Another folder of
 
 @app.command("list")
 def list_(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Every runbook that can be used, and how many cannot."""
+    """Every usable runbook, and the number of the others."""
     library = _library(folder, data)
     if as_json:
         say_json([_as_json(runbook) for runbook in library.runbooks.values()])
@@ -106,7 +106,7 @@ def tried(  # noqa: PLR0917 - one parameter an option
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the runbook would do about an alert, and what would stop it. Nothing is sent, asked or touched.
+    """Show what the runbook would do about an alert, and what would stop it. Nothing is sent, asked or changed.
 
     Where the data folder has a store, what was done before counts: cooldowns, budgets, pauses, maintenance.
     Exit code 1 if it would not act.
@@ -137,7 +137,7 @@ def new(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a runbook to begin with. It observes; `lint` says what is to be filled in yet."""
+    """Write a new runbook in observe mode; `lint` says what is left to fill in."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", name):
         raise typer.BadParameter(f"{name!r}: a runbook's name is small letters, digits and -")
     where = _folder(folder, data)
@@ -172,7 +172,7 @@ def _plugins() -> Iterator[Problem]:
 
 
 def _to_fill_in(library: Library, folder: Path) -> Iterator[Problem]:
-    """What is still as `new` wrote it. It stops nothing: what `new` writes while `up` runs must not be news to a person."""
+    """What is still as `new` wrote it. It is not a problem of the library: nobody is paged while it is being filled in."""
     for runbook in library.runbooks.values():
         for number, line in enumerate(runbook.text.split("\n"), 1):
             if line in _TO_FILL_IN:

@@ -11,7 +11,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def ui(data: Data = None, as_json: AsJson = False) -> None:
-    """Print the address that opens the Prefect UI logged in; whoever has it can do what you can. `up` must be running."""
+    """Print the address that opens the Prefect UI logged in; anyone with it has your rights. `up` must be running."""
     settings = protected_settings(data)
     here = running(settings.data)
     if here is None:

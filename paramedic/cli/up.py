@@ -32,7 +32,7 @@ _PATIENCE_SECONDS, _CHANGED_SECONDS, _AGAIN_SECONDS = 5.0, 10.0, 60.0
 
 
 class _Stop(BaseException):
-    """SIGTERM or Ctrl-C. No `except Exception` on its way holds it up: logging has one around each line that it writes."""
+    """SIGTERM or Ctrl-C. It passes every `except Exception`: logging has one around each line that it writes."""
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
@@ -40,7 +40,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _begin(stack: Stack) -> None:
-    """Until everything has been ready, however long that takes: alerts are taken and people are paged meanwhile."""
+    """Wait until everything has been ready, however long: alerts are accepted and people paged meanwhile."""
     saying = Saying()
     announced = False
     while (waited := stack.waits_for()) is not None:
@@ -57,7 +57,7 @@ def _begin(stack: Stack) -> None:
 
 
 def _log_to(file: Path) -> None:
-    """What is said of the processes, on the disk too."""
+    """Also log to a file."""
     handler = logging.StreamHandler(io.TextIOWrapper(appended(file), line_buffering=True))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)
@@ -71,7 +71,7 @@ def _announce_gateway(stack: Stack) -> None:
 
 
 def _announce_faults(settings: Settings, library: Library) -> None:
-    """What of the files and settings is not used, and why."""
+    """Print which files and settings are not used, and why."""
     ways = library.contact_methods()
     if settings.smtp_url is None and any("smtp_url" in from_settings(way) for way in ways):
         console.print("mail       none can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM", markup=False)
@@ -82,7 +82,7 @@ def _announce_faults(settings: Settings, library: Library) -> None:
 
 
 class Saying:
-    """What is waited for is said once it has been for a while, when it changes, and again and again while it stays."""
+    """Decides when to report what is waited for: after a while, when it changes, and regularly while it lasts."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -90,7 +90,7 @@ class Saying:
         self._since = self._said_at = clock()
 
     def about(self, what: str, why: str) -> str | None:
-        """What to say of it now; None: nothing."""
+        """What to report now; None: nothing."""
         now = self._clock()
         if self._what is None or self._what[0] != what:
             self._what, self._since, self._said_at = (what, ""), now, now - _AGAIN_SECONDS

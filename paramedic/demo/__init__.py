@@ -1,1 +1,1 @@
-"""The main job, four times, for real: a service hangs, leaks, gets a bad release, and is beyond help."""
+"""The demo: four incidents on a real service, which hangs, leaks, gets a bad release, and is beyond help."""

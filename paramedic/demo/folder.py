@@ -1,4 +1,4 @@
-"""What the demo's authors have written: four runbooks for one service, and who is on call."""
+"""The demo's library: four runbooks for one service, services.yaml and oncall.yaml."""
 
 from pathlib import Path
 
@@ -111,7 +111,7 @@ policies:
 
 
 def write(folder: Path, services: str) -> None:
-    """Write it all into the folder, beside the services that there are."""
+    """Write the library into the folder."""
     for made in (folder.parent, folder):  # the data folder, and the runbooks in it
         data_folder.make(made)
     (folder / "tracking-api-hang.md").write_text(_HANG)

@@ -1,4 +1,4 @@
-"""Plays the demo: starts everything, breaks it for real, tells what happened, and ends by itself."""
+"""Runs the demo: starts everything, breaks it for real, reports what happened, and ends by itself."""
 
 import contextlib
 import json
@@ -31,11 +31,11 @@ from paramedic.upkeep import checkpoints
 
 
 class _Interrupted(BaseException):
-    """Somebody asked us to stop."""
+    """The demo was interrupted."""
 
 
 def run(*, json_file: Path | None = None, data: Path | None = None, keep: bool = False) -> int:
-    """Play the four stories; 0 if everything came out as promised, else 1. `data` keeps what was written."""
+    """Play the four stories; returns 0 if everything came out as expected, else 1. `data` is the folder to keep."""
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="paramedic-demo-"))  # short: a Unix socket's path lives in it
     where = data if data is not None else folder / "data"

@@ -1,4 +1,4 @@
-"""The stories of the demo, told by what really happened: the store, the Prefect API, the mailbox, the service."""
+"""The demo's stories, checked against the store, the Prefect API, the mailbox and the service."""
 
 import json
 import re
@@ -24,7 +24,7 @@ Tick = Callable[[], None]
 
 @dataclass
 class Scenario:
-    """What one story came to."""
+    """The result of one story."""
 
     name: str
     incident: str = ""
@@ -38,7 +38,7 @@ class Scenario:
     faults: list[str] = field(default_factory=list)  # what did not come out as promised
 
     def as_json(self) -> dict[str, Any]:
-        """What `--json` writes of it."""
+        """The result as `--json` writes it."""
         return {
             "name": self.name,
             "incident": self.incident,
@@ -51,14 +51,14 @@ class Scenario:
         }
 
     def expect(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001 - the sentence's first word
-        """Note what does not hold."""
+        """Record a fault if the expectation does not hold."""
         if not holds:
             self.faults.append(otherwise)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a story is played on."""
+    """What a story runs on."""
 
     store: Store
     services: Services
@@ -82,7 +82,7 @@ class Stage:
             return 0
 
     def messages_about(self, incident: Incident) -> int:
-        """How many messages about it arrived, by mail and by webhook."""
+        """The number of messages about it that arrived, by mail and by webhook."""
         return len(self.mailbox.about(incident.id)) + len(self.pager.about(incident.id))
 
 
@@ -127,7 +127,7 @@ def send(stage: Stage, body: dict[str, Any]) -> None:
 
 
 def wait_for(stage: Stage, what: str, holds: Callable[[], bool], *, seconds: float) -> None:
-    """Until it holds, keeping the stack alive. Raises TimeoutError naming what did not come."""
+    """Wait until it holds, keeping the stack alive. Raises TimeoutError naming what did not happen."""
     until = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > until:
@@ -187,7 +187,7 @@ def bad_release(stage: Stage, service: Service) -> Scenario:
 
 
 def beyond_help(stage: Stage, service: Service) -> Scenario:
-    """Nothing helps: the rungs climb from mail to pager until a person takes it, with the evidence and the checklist."""
+    """Nothing helps: the escalation goes from mail to pager until a person acknowledges, with the evidence and the checklist."""
     scenario = Scenario("beyond-help")
     wait_for(stage, "the fourth service", lambda: stage.memory_of(service) > LIMIT_MB * 1_000_000, seconds=30)
     stage.say(f"tracking-api on {service.host} is past {LIMIT_MB} MB from its first second on: no restart helps there")

@@ -1,4 +1,4 @@
-"""What the demo puts Paramedic in front of: a real supervisord with real services, and a real mailbox."""
+"""The demo's environment: real supervisords with real services, a real mail server and a webhook receiver."""
 
 import base64
 import email
@@ -91,7 +91,7 @@ class Service:
 
     @property
     def release(self) -> str:
-        """What `current` points at."""
+        """The release that `current` points at."""
         return (self.folder / "current").readlink().name
 
     def deploy(self, release: str, *, reversible: bool | None = True, **faults: float) -> None:
@@ -106,7 +106,7 @@ class Service:
         beside.rename(self.folder / "current")
 
     def seen_healthy(self, release: str) -> None:
-        """It has proved itself: a release to go back to."""
+        """Log the release as healthy: one to go back to."""
         self._log({"what": "healthy", "release": release})
 
     def _log(self, line: dict[str, object]) -> None:
@@ -164,7 +164,7 @@ class World:
                 process.wait()
 
     def restart(self, service: Service) -> None:
-        """By hand, as whoever deploys does; whether it comes up, it shows itself."""
+        """Restart by hand, as a deploy script does."""
         ctl = module("supervisor.supervisorctl", "-s", self.address(service.host))
         subprocess.run([*ctl, "restart", service.name], check=False, stdout=subprocess.DEVNULL, timeout=60)
 
@@ -173,7 +173,7 @@ class World:
         return self._processes[host].pid
 
     def services_yaml(self, service: str) -> str:
-        """What services.yaml says of this world: every program a target of one service."""
+        """services.yaml of this world: every program is a target of one service."""
         lines = ["services:", f"  {service}:", "    owner: delivery", "    targets:"]
         for program in self.services:
             lines += [

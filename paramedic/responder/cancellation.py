@@ -12,7 +12,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 
 from paramedic.machine.parent_death import STOP_READING
-from paramedic.responder.process_pool import WarmProcess
+from paramedic.responder.process_pool import PooledProcess
 
 #: How often it is asked whether a run at work is cancelled.
 _LOOK_EVERY_SECONDS = 2.0
@@ -25,7 +25,7 @@ class Cancellation:
         """`asked` is set where Prefect's own observer has seen the cancel."""
         self._client, self._flow_run, self._asked = client, flow_run, asked
 
-    async def end_in_time(self, process: WarmProcess, *, grace: float) -> None:
+    async def end_in_time(self, process: PooledProcess, *, grace: float) -> None:
         """Return once the process of the cancelled run has ended, which did not end by itself within `grace` seconds."""
         while not self._asked.is_set():  # one that was cancelled before, Prefect does not let begin
             with contextlib.suppress(TimeoutError):

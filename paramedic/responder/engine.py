@@ -1,4 +1,4 @@
-"""A warm process: has opened its ways to Prefect and the store, has rehearsed, waits for one flow run, runs it, and ends."""
+"""A warm process: has connected to Prefect and the store, is warmed up, waits for one flow run, runs it, and ends."""
 
 import asyncio
 import contextlib
@@ -30,9 +30,9 @@ _IDLE_SECONDS = 0.05
 
 
 def serve(channel: socket.socket) -> None:
-    """Run what comes down the channel: one JSON object, `{"flow_run", "env", "related"}`. Its end without one: go home.
+    """Run the order in the channel: one JSON object, `{"flow_run", "env", "related"}`; without one, return.
 
-    A run that ends red is no fault of its process, which ends with 0.
+    A failed run is not a failure of its process, which ends with 0.
     """
     known, settings = client_settings()
     with client_context(settings) as prefect:

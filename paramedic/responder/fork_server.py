@@ -1,7 +1,7 @@
-"""The template: a process that has imported everything and does nothing else but fork. Each run gets a copy that is warm.
+"""The fork server: a process that has imported everything and only forks. Each run gets a warm copy.
 
-It has one thread, no socket but the responder's, no HTTP client and no database: nothing that a fork would tear in two.
-What a run needs of these its own process opens after the fork (`paramedic.responder.engine`).
+It has one thread, no socket but the responder's, no HTTP client and no database: nothing that a fork would break.
+A run's own process opens those after the fork (`paramedic.responder.engine`).
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from paramedic.machine.parent_death import STOP_READING, die_with_parent
 from paramedic.settings import ROOT
 from paramedic.text.redaction import hush_logging
 
-#: What the responder may send with a socket: a copy that waits at its other end.
+#: The responder's message, with a socket, for a new process that waits at the socket's other end.
 FORK = b"fork"
 
 _KILL = b"kill "
@@ -47,9 +47,9 @@ _LATE = (
 def main(channel: socket.socket) -> socket.socket | None:
     """Fork on demand until the responder closes the channel.
 
-    Returns in each copy, with the socket on which it hears of its run; and None in the template itself, at its end. Each
-    copy's birth and end is told as one JSON object: `{"born": pid}`, `{"ended": pid, "code": code}`. `kill PID SIGNAL`
-    signals a copy that has not ended.
+    Returns in each forked process, with the socket for its run; and None in the fork server itself, at its end. Each
+    process's birth and end is reported as one JSON object: `{"born": pid}`, `{"ended": pid, "code": code}`. `kill PID SIGNAL`
+    signals a process that has not ended.
     """
     parent = os.getpid()
     ended, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -89,7 +89,7 @@ def main(channel: socket.socket) -> socket.socket | None:
 
 
 def _received(channel: socket.socket) -> tuple[bytes, list[int]]:
-    """What the responder says; nothing where it is gone."""
+    """The responder's message; empty where it is gone."""
     try:
         message, given, *_ = socket.recv_fds(channel, 256, 1)
     except ConnectionError:
@@ -110,8 +110,8 @@ def _say(channel: socket.socket, **what: int) -> None:
         channel.send(json.dumps(what).encode())
 
 
-def warm() -> None:
-    """What costs seconds, before anybody waits for it. A flow that cannot be imported fails when it is run, aloud."""
+def preload() -> None:
+    """Import what takes seconds, before a run waits for it. A flow that cannot be imported fails when it is run."""
     sys.path.insert(0, str(ROOT))
     importlib.import_module("paramedic.responder.engine")
     for late in _LATE:
@@ -144,7 +144,7 @@ def _models(of: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 if __name__ == "__main__":
     hush_logging()
-    warm()
+    preload()
     mine = main(socket.socket(fileno=int(sys.argv[1])))
     if mine is not None:
         importlib.import_module("paramedic.responder.engine").serve(mine)

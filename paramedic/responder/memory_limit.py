@@ -6,14 +6,14 @@ import signal
 
 import psutil
 
-from paramedic.responder.process_pool import WarmProcess
+from paramedic.responder.process_pool import PooledProcess
 
 #: How often the size of a run at work is read.
 _LOOK_EVERY_SECONDS = 2.0
 
 
 async def keep_below(
-    limit: int, process: WarmProcess, log: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    limit: int, process: PooledProcess, log: logging.Logger | logging.LoggerAdapter[logging.Logger]
 ) -> None:
     """End the process once it has more than `limit` bytes of its own, and say so; else go on until cancelled."""
     while (size := _resident(process.pid)) <= limit:  # noqa: ASYNC110 - the size is the kernel's, not ours

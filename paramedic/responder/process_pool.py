@@ -1,4 +1,4 @@
-"""The warm processes of one responder: copies of a template that wait, one for each run, made anew when the code changes."""
+"""The process pool of a responder: warm processes, forked from a fork server, one for each run; renewed when the code changes."""
 
 import asyncio
 import contextlib
@@ -20,41 +20,41 @@ from paramedic.responder.fork_server import FORK
 
 log = logging.getLogger(__name__)
 
-#: A template that has not imported everything by then is given up.
+#: A fork server that has not imported everything by then is given up.
 _READY_SECONDS = 120.0
 
-#: After a template that did not become ready the same code is tried again: it may have been slow or killed, and not broken.
+#: After a fork server that did not become ready the same code is tried again: it may have been slow or killed, not broken.
 _TRY_AGAIN_SECONDS = 30.0
 
 
-class WarmProcess:
-    """One copy: it waits for its run, runs it, and ends."""
+class PooledProcess:
+    """One forked process: it waits for its run, runs it, and ends."""
 
-    def __init__(self, template: "_Template", channel: socket.socket) -> None:
-        self._template = template
+    def __init__(self, fork_server: "_ForkServer", channel: socket.socket) -> None:
+        self._fork_server = fork_server
         self._channel = channel
         self.pid: int | None = None
         self.code: int | None = None
         self.born = asyncio.Event()
         self._ended = asyncio.Event()
 
-    def tell(self, order: dict[str, Any]) -> None:
-        """Give it its run, or nothing: then it goes home. One that has died says so by its end."""
+    def assign(self, order: dict[str, Any]) -> None:
+        """Assign a run, or with an empty order end the process. One that has died already shows it by its exit."""
         with self._channel, contextlib.suppress(OSError):
             if order:
                 self._channel.sendall(json.dumps(order).encode())
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal it, if it is alive."""
-        self._template.signal(self, number)
+        """Send it a signal, if it is alive."""
+        self._fork_server.signal(self, number)
 
     async def wait(self) -> int:
-        """Its exit code; negative: by which signal."""
+        """Wait for its end; returns the exit code, negative for a signal."""
         await self._ended.wait()
         return -signal.SIGKILL if self.code is None else self.code
 
-    def over(self, code: int) -> None:
-        """It has ended."""
+    def set_ended(self, code: int) -> None:
+        """Record that it has ended."""
         self.code = code
         self.born.set()
         self._ended.set()
@@ -66,21 +66,21 @@ class WarmProcess:
         return not self._ended.is_set()
 
 
-class _Template:
-    """The responder's end of one template."""
+class _ForkServer:
+    """The responder's side of one fork server."""
 
     def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
         self._process = process
         self._channel = channel
         self.ready = asyncio.Event()
         self.dead = asyncio.Event()
-        self._unborn: deque[WarmProcess] = deque()
-        self._alive: dict[int, WarmProcess] = {}
+        self._unborn: deque[PooledProcess] = deque()
+        self._alive: dict[int, PooledProcess] = {}
         self._retired = False
-        asyncio.get_running_loop().add_reader(channel, self._hear)
+        asyncio.get_running_loop().add_reader(channel, self._receive)
 
     @classmethod
-    async def start(cls, env: dict[str, str]) -> "_Template":
+    async def start(cls, env: dict[str, str]) -> "_ForkServer":
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
@@ -92,26 +92,26 @@ class _Template:
             )
         return cls(process, ours)
 
-    def fork(self) -> WarmProcess:
-        """One more copy. Where the template is dead, it has ended already."""
+    def fork(self) -> PooledProcess:
+        """Fork one more process. If the fork server is dead, it has ended already."""
         ours, theirs = socket.socketpair()
-        one = WarmProcess(self, ours)
+        process = PooledProcess(self, ours)
         with theirs:
             try:
                 socket.send_fds(self._channel, [FORK], [theirs.fileno()])
             except OSError:
-                one.over(-signal.SIGKILL)
-                return one
-        self._unborn.append(one)
-        return one
+                process.set_ended(-signal.SIGKILL)
+                return process
+        self._unborn.append(process)
+        return process
 
-    def signal(self, process: WarmProcess, number: signal.Signals) -> None:
+    def signal(self, process: PooledProcess, number: signal.Signals) -> None:
         if process.pid in self._alive:
             with contextlib.suppress(OSError):
                 self._channel.send(f"kill {process.pid} {int(number)}".encode())
 
     def retire(self) -> None:
-        """End with the last copy."""
+        """End it with its last process."""
         self._retired = True
         self._end_if_idle()
 
@@ -119,30 +119,30 @@ class _Template:
         if self._retired and not self._alive and not self._unborn:
             self._close()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         try:
-            said = self._channel.recv(4096)
+            data = self._channel.recv(4096)
         except BlockingIOError:
             return
         except OSError:
-            said = b""
-        if not said:
+            data = b""
+        if not data:
             self._close()
             return
-        what = json.loads(said)
-        if "born" in what:
-            one = self._unborn.popleft()
-            one.pid = what["born"]
-            one.born.set()
-            self._alive[what["born"]] = one
-        elif "ended" in what:
-            self._alive.pop(what["ended"]).over(what["code"])
+        event = json.loads(data)
+        if "born" in event:
+            process = self._unborn.popleft()
+            process.pid = event["born"]
+            process.born.set()
+            self._alive[event["born"]] = process
+        elif "ended" in event:
+            self._alive.pop(event["ended"]).set_ended(event["code"])
             self._end_if_idle()
         else:
             self.ready.set()
 
     def _close(self) -> None:
-        """It is gone, and with it every copy: each hangs on its lifeline."""
+        """Record that it is gone, and with it every process of it: each dies with its parent."""
         if self.dead.is_set():
             return
         self.dead.set()
@@ -151,36 +151,36 @@ class _Template:
         self._channel.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()  # one that hangs while it imports does not look at its channel
-        for one in [*self._unborn, *self._alive.values()]:
-            one.over(-signal.SIGKILL)
+        for process in [*self._unborn, *self._alive.values()]:
+            process.set_ended(-signal.SIGKILL)
         self._unborn.clear()
         self._alive.clear()
 
 
-class Warm:
-    """As many warm processes as are wanted, always with the code as it is now."""
+class ProcessPool:
+    """Keeps the wanted number of warm processes, with the current code."""
 
     def __init__(self, wanted: int, folders: list[Path]) -> None:
-        """`folders` hold what the template imports and reads: where one of their files changes, there is a new template."""
+        """`folders` hold what the fork server imports and reads: when one of their files changes, it is replaced."""
         self._wanted = wanted
         self._folders = folders
-        self._template: _Template | None = None
+        self._fork_server: _ForkServer | None = None
         self._read: Stamps = frozenset()
-        self._waiting: deque[WarmProcess] = deque()
+        self._waiting: deque[PooledProcess] = deque()
         self._renewal: asyncio.Task[None] | None = None
         self._try_again_at = math.inf
         self._taken_at = -_REFILL_AFTER_SECONDS
 
     async def start(self) -> None:
-        """A template, where there is none. Raises RuntimeError where it cannot import what it must."""
+        """Start a fork server, if there is none. Raises RuntimeError where it cannot import what it must."""
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.create_task(self._renew())
         await asyncio.shield(self._renewal)
         if self._dead():
-            raise RuntimeError("the template did not become ready; what it could not import is in the log")
+            raise RuntimeError("the fork server did not become ready; what it could not import is in the log")
 
-    async def keep(self) -> None:
-        """Replace what has died or is out of date; no run is dropped for it. To be called every second or two."""
+    async def refresh(self) -> None:
+        """Replace processes that died or are out of date; no run is dropped. Call it every second or two."""
         if self._renewal is not None and not self._renewal.done():
             return
         again = time.monotonic() >= self._try_again_at
@@ -188,9 +188,9 @@ class Warm:
             self._renewal = asyncio.create_task(self._renew())
         self._refill()
 
-    async def take(self) -> WarmProcess:
-        """One for a run. Where the template has died, the next one is waited for. Raises RuntimeError if it does not come."""
-        process = next((one for one in self._drain() if one.alive), None)
+    async def take(self) -> PooledProcess:
+        """A process for a run. If the fork server has died, waits for the next. Raises RuntimeError if there is none."""
+        process = next((waiting for waiting in self._drain() if waiting.alive), None)
         if process is None:
             if self._dead():
                 await self.start()
@@ -200,34 +200,34 @@ class Warm:
         return process
 
     def stop(self) -> None:
-        """Idle processes go home, and the template with the last that has a run."""
-        for one in self._drain():
-            one.tell({})
-        if self._template is not None:
-            self._template.retire()
+        """End the idle processes, and the fork server with the last one that has a run."""
+        for process in self._drain():
+            process.assign({})
+        if self._fork_server is not None:
+            self._fork_server.retire()
 
-    def _drain(self) -> Iterator[WarmProcess]:
+    def _drain(self) -> Iterator[PooledProcess]:
         while self._waiting:
             yield self._waiting.popleft()
 
     def _dead(self) -> bool:
-        return self._template is None or self._template.dead.is_set()
+        return self._fork_server is None or self._fork_server.dead.is_set()
 
-    def _fork(self) -> WarmProcess:
-        if self._template is None:
-            raise RuntimeError("there is no template")
-        return self._template.fork()
+    def _fork(self) -> PooledProcess:
+        if self._fork_server is None:
+            raise RuntimeError("there is no fork server")
+        return self._fork_server.fork()
 
     def _refill(self) -> None:
         if time.monotonic() - self._taken_at < _REFILL_AFTER_SECONDS:
             return
-        self._waiting = deque(one for one in self._waiting if one.alive)
+        self._waiting = deque(process for process in self._waiting if process.alive)
         while len(self._waiting) < self._wanted and not self._dead():
             self._waiting.append(self._fork())
 
     async def _renew(self) -> None:
         read = await asyncio.to_thread(stamps, self._folders)
-        fresh = await _Template.start(_VERSIONS_AGREE | os.environ | _quick_tls())
+        fresh = await _ForkServer.start(_VERSIONS_AGREE | os.environ | _quick_tls())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(fresh.ready.wait(), _READY_SECONDS)
         self._read = read
@@ -237,11 +237,11 @@ class Warm:
             fresh.retire()
             return
         self._try_again_at = math.inf
-        before, self._template = self._template, fresh
-        for one in self._drain():
-            one.tell({})
+        before, self._fork_server = self._fork_server, fresh
+        for process in self._drain():
+            process.assign({})
         if before is not None:
-            why = "the template has died" if before.dead.is_set() else "the code has changed"
+            why = "the fork server has died" if before.dead.is_set() else "the code has changed"
             log.info("%s: new runs have a new one, those at work end with what they began with", why)
             before.retire()
         self._refill()

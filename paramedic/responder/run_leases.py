@@ -1,4 +1,4 @@
-"""Which runs a responder has: by a lease in the store each, so that no two take one, and a dead responder's are seen."""
+"""Run leases: a responder holds one in the store per run, so that no two take a run, and a dead responder's runs are seen."""
 
 import asyncio
 import logging
@@ -23,8 +23,8 @@ _RENEW_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 0.5
 
 
-class Taken:
-    """The runs of one responder."""
+class RunLeases:
+    """The leases of one responder's runs."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -32,10 +32,10 @@ class Taken:
         self._lock = threading.Lock()
         self._mine: set[str] = set()
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
+        self._thread = threading.Thread(target=self._renew_until_stopped, name="leases", daemon=True)
 
     async def take(self, flow_run: str) -> bool:
-        """Have it. False: another responder has it, or the store does not say: then it waits for the next poll."""
+        """Take the run. False: another responder has it, or the store does not answer; then it waits for the next poll."""
         try:
             taken = await asyncio.to_thread(self._take, flow_run)
         except (TemporaryError, PermanentError) as error:
@@ -46,24 +46,24 @@ class Taken:
                 self._mine.add(flow_run)
         return taken
 
-    async def give_back(self, flow_run: str) -> None:
-        """It is over. Where the store is away its lease runs out, and the watchdog sees that the run is over."""
+    async def release(self, flow_run: str) -> None:
+        """Release the run. If the store is away the lease lapses, and the watchdog sees that the run has ended."""
         with self._lock:
             self._mine.discard(flow_run)
         try:
-            await asyncio.to_thread(self._give_back, flow_run)
+            await asyncio.to_thread(self._release, flow_run)
         except (TemporaryError, PermanentError) as error:
             log.warning("the lease of %s runs out by itself: %s", flow_run, error)
 
     def start(self) -> None:
-        """Begin renewing, in a thread of its own: whatever else this process waits for, its runs are not given up for dead."""
+        """Start renewing in a thread: whatever else this process waits for, its runs are not taken for dead."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Renew no more: what is still at work runs out by itself."""
+        """Stop renewing: the leases of runs still at work lapse."""
         self._done.set()
 
-    def _keep(self) -> None:
+    def _renew_until_stopped(self) -> None:
         pause = _RENEW_SECONDS
         while not self._done.wait(pause):
             try:
@@ -90,7 +90,7 @@ class Taken:
         with self._store.write() as tx:
             return leases.take(tx, f"{RUN}{flow_run}", holder=self._holder, lease=LEASE)
 
-    def _give_back(self, flow_run: str) -> None:
+    def _release(self, flow_run: str) -> None:
         with self._store.write() as tx:
             leases.release(tx, f"{RUN}{flow_run}", holder=self._holder)
 

@@ -27,8 +27,8 @@ from paramedic.responder.capacity import Capacity, missed
 from paramedic.responder.deployment_cache import BELIEVED_SECONDS, DeploymentCache
 from paramedic.responder.job_configuration import ParamedicJobConfiguration, ParamedicVariables, configure
 from paramedic.responder.memory_limit import keep_below
-from paramedic.responder.process_pool import Warm, WarmProcess
-from paramedic.responder.run_leases import Taken
+from paramedic.responder.process_pool import PooledProcess, ProcessPool
+from paramedic.responder.run_leases import RunLeases
 from paramedic.settings import ROOT, load_settings
 from paramedic.store import Store
 from paramedic.store.wakeups import RESPONDER, listen, subscribe
@@ -42,7 +42,7 @@ _LOOK_EVERY_SECONDS = 2.0
 _FRESH_SECONDS = 0.1
 
 #: How often a warm process that died, or whose code has changed, is looked for.
-_KEEP_WARM_SECONDS = 2.0
+_REFRESH_SECONDS = 2.0
 
 #: What a run's page wants to know of its worker is told when the run has begun.
 _TELL_AFTER_SECONDS = 5.0
@@ -71,7 +71,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     @classmethod
     def get_default_base_job_template(cls) -> dict[str, Any]:
-        """Prefect's, but offers only what a warm process heeds: its server checks all that is offered, for each run."""
+        """Prefect's, reduced to what a warm process uses: its server validates all of it for each run."""
         template = super().get_default_base_job_template()
         for unused in ("name", "labels", "command"):
             del template["variables"]["properties"][unused], template["job_configuration"][unused]
@@ -81,84 +81,84 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         super().__init__(*args, **kwargs)
         self._settings = load_settings()
         self._store = Store(self._settings.store())
-        self._taken = Taken(self._store)
+        self._leases = RunLeases(self._store)
         folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", self._settings.runbooks]
-        self._warm = Warm(
+        self._pool = ProcessPool(
             self._settings.warm_processes, [*folders, *filter(None, [self._settings.flows, self._settings.plugins])]
         )
         self._at_work: dict[UUID, asyncio.Event] = {}  # set when an operator cancels the run
         self._capacity = Capacity()
-        self._known = DeploymentCache(self._work_pool_name, self._settings.flows)
+        self._deployments = DeploymentCache(self._work_pool_name, self._settings.flows)
         self._beside: list[asyncio.Task[None]] = []
         self._deaf = threading.Event()
         self.look = asyncio.Event()
 
     async def setup(self) -> None:
-        """Warm up before the first run is taken."""
+        """Start the process pool and the background tasks before the first run."""
         await super().setup()
-        await self._warm.start()
-        self._taken.start()
+        await self._pool.start()
+        self._leases.start()
         self._beside = [
-            asyncio.create_task(_again(self._logger, self._warm.keep, _KEEP_WARM_SECONDS)),
+            asyncio.create_task(_again(self._logger, self._pool.refresh, _REFRESH_SECONDS)),
             asyncio.create_task(
-                _again(self._logger, lambda: self._known.look_at_queues(self.client), _LOOK_EVERY_SECONDS)
+                _again(self._logger, lambda: self._deployments.look_at_queues(self.client), _LOOK_EVERY_SECONDS)
             ),
             asyncio.create_task(
-                _again(self._logger, lambda: self._known.look_at_deployments(self.client), BELIEVED_SECONDS)
+                _again(self._logger, lambda: self._deployments.look_at_deployments(self.client), BELIEVED_SECONDS)
             ),
         ]
         loop = asyncio.get_running_loop()
-        words: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._beside.append(asyncio.create_task(self._hear(words)))
+        payloads: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._beside.append(asyncio.create_task(self._hear(payloads)))
 
-        def heard(word: dict[str, Any]) -> None:
-            loop.call_soon_threadsafe(words.put_nowait, word)
+        def receive(payload: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(payloads.put_nowait, payload)
 
-        listen(subscribe(self._store, RESPONDER), heard, self._deaf)
+        listen(subscribe(self._store, RESPONDER), receive, self._deaf)
 
     def take_no_more(self) -> None:
-        """Those at work go on."""
+        """Take no more runs; those at work go on."""
         self._deaf.set()
 
     async def teardown(self, *exc_info: Any) -> None:
-        """Idle processes go home; those with a run end it first."""
+        """End the idle processes; those with a run end after it."""
         self.take_no_more()
         for task in self._beside:
             task.cancel()
-        self._warm.stop()
-        self._taken.stop()
+        self._pool.stop()
+        self._leases.stop()
         await super().teardown(*exc_info)
 
-    async def _hear(self, words: asyncio.Queue[dict[str, Any]]) -> None:
+    async def _hear(self, payloads: asyncio.Queue[dict[str, Any]]) -> None:
         while True:
-            await self.hear(await words.get())
+            await self.hear(await payloads.get())
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Prefect's poll. It may hang for a minute: nothing that must go on meanwhile is done here."""
+        """Poll Prefect. It may hang for a minute: nothing that must go on meanwhile is done here."""
         self.look.clear()
         return await super().get_and_submit_flow_runs()
 
-    async def hear(self, word: dict[str, Any]) -> None:
-        """Dispatch has made a run: take it now, if there is room for it. Whatever else was said, look."""
-        run = word.get("run")
-        if not isinstance(run, dict) or word.get("pool") != self._work_pool_name:
+    async def hear(self, payload: dict[str, Any]) -> None:
+        """Handle a notification of dispatch: take its run now, if there is room. Any other payload means: poll."""
+        run = payload.get("run")
+        if not isinstance(run, dict) or payload.get("pool") != self._work_pool_name:
             self.look.set()
             return
-        if not self._has_successfully_synced or word.get("queue") not in self._known.queues:
+        if not self._has_successfully_synced or payload.get("queue") not in self._deployments.queues:
             return  # the poll knows better
         try:
-            flow_run = FlowRun.model_validate(run | {"work_queue_name": word["queue"]})
+            flow_run = FlowRun.model_validate(run | {"work_queue_name": payload["queue"]})
         except ValidationError:
             self.look.set()
             return
         await self._take_up([flow_run])
 
     async def _submit_scheduled_flow_runs(self, flow_run_response: list[WorkerFlowRunResponse]) -> list[FlowRun]:
-        """What a poll has found, in place of Prefect's own way."""
+        """Take the runs that a poll has found, instead of Prefect's own way."""
         return await self._take_up([entry.flow_run for entry in flow_run_response])
 
     async def _take_up(self, flow_runs: list[FlowRun]) -> list[FlowRun]:
-        """Begin those that there is room for; which those are. One whose process has not ended yet waits for the next poll."""
+        """Begin the runs that there is room for; returns them. A run whose process has not ended waits for the next poll."""
         begun = []
         for flow_run in sorted(flow_runs, key=lambda run: run.auto_scheduled):
             if flow_run.id in self._at_work:
@@ -187,22 +187,22 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             self._cancelling_observer.remove_in_flight_flow_run_id(flow_run)
 
     async def _skip(self, flow_run: FlowRun) -> None:
-        """A round whose next has been due since ends without a process: after a stop there may be hundreds."""
+        """End an outdated round without a process: after a stop there may be hundreds."""
         with contextlib.suppress(httpx.HTTPError, ObjectNotFound):  # then the next poll meets it again
             message = "a whole period late: the next round has been due since"
             await self.client.set_flow_run_state(flow_run.id, Completed(name="Skipped", message=message), force=True)
 
     async def _submit_run(self, flow_run: FlowRun) -> None:
-        """Take it and run it, unless another responder has it."""
+        """Take the run's lease and run it, unless another responder has it."""
         seen_at = time.monotonic()
         try:
-            if not await self._taken.take(str(flow_run.id)):
+            if not await self._leases.take(str(flow_run.id)):
                 return
             try:
                 if time.monotonic() - seen_at < _FRESH_SECONDS or await self._still_waits(flow_run):
                     await self._run_taken(flow_run)
             finally:
-                await self._taken.give_back(str(flow_run.id))
+                await self._leases.release(str(flow_run.id))
                 self.look.set()  # who waits for room
         except Exception:  # one run's edge: the others go on
             self._logger.exception("flow run %s was lost on the way to its process", flow_run.id)
@@ -210,12 +210,12 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             self._end(flow_run.id)
 
     async def _still_waits(self, flow_run: FlowRun) -> bool:
-        """Whether nobody has had it meanwhile: another responder may have taken it, run it, and given it back."""
+        """Whether the run is still scheduled: another responder may have taken, run and released it meanwhile."""
         now = await self.client.read_flow_run(flow_run.id)
         return now.state_type is StateType.SCHEDULED
 
     async def _run_taken(self, flow_run: FlowRun) -> None:
-        deployment = await self._known.of(flow_run, self.client)
+        deployment = await self._deployments.of(flow_run, self.client)
         if deployment is None:
             message = f"Deployment {flow_run.deployment_id} no longer exists, cancelled run."
             await self._mark_flow_run_as_cancelled(flow_run, state_updates={"message": message})
@@ -238,10 +238,10 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             await self._propose_crashed_state(flow_run, _crash(result.status_code))
 
     async def _admitted(self, flow_run: FlowRun, deployment: DeploymentResponse) -> ParamedicJobConfiguration:
-        """How the run is to be run. Raises Refused for what dispatch has not registered, or not like that."""
-        if deployment.entrypoint not in self._known.entrypoints:
-            await self._known.look_at_files()
-        admission.admit(deployment, flow_run.job_variables or {}, entrypoints=self._known.entrypoints)
+        """The run's configuration. Raises Refused for what dispatch has not registered, or not in this form."""
+        if deployment.entrypoint not in self._deployments.entrypoints:
+            await self._deployments.look_at_files()
+        admission.admit(deployment, flow_run.job_variables or {}, entrypoints=self._deployments.entrypoints)
         made = await configure(self.work_pool.base_job_template, flow_run, deployment, self.client)
         admission.admit_environment(made.env, command=made.command)
         # Its process loads the module that was looked at, and asks nobody again which one it is.
@@ -249,7 +249,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         return made
 
     async def _refuse(self, flow_run: FlowRun, why: str) -> None:
-        """It ends without a process. The watchdog hands its incident on, as after any crash."""
+        """End the run without a process. The watchdog handles its incident, as after any crash."""
         words = redact(one_line(f"not run: {why}; allowed is what dispatch registers (docs/security.md)"))
         self._logger.error("flow run %s: %s", flow_run.id, words)
         with contextlib.suppress(httpx.HTTPError, ObjectNotFound):  # then the next poll meets it again
@@ -261,11 +261,11 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         configuration: ParamedicJobConfiguration,
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> ParamedicWorkerResult:
-        """Give the run to a warm process and wait for its end."""
-        process = await self._warm.take()
+        """Run it in a warm process and wait for its end."""
+        process = await self._pool.take()
         env = {key: value for key, value in configuration.env.items() if value is not None}
         run = flow_run.model_dump(mode="json") | {"work_pool_name": self._work_pool_name}  # a poll does not say it
-        process.tell({"flow_run": run, "env": env, "related": self._known.related(flow_run, self._work_pool)})
+        process.assign({"flow_run": run, "env": env, "related": self._deployments.related(flow_run, self._work_pool)})
         await process.born.wait()
         if task_status is not None:
             task_status.started(process.pid or 0)
@@ -288,15 +288,15 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             code = 0
         return ParamedicWorkerResult(status_code=code, identifier=str(process.pid))
 
-    async def _tell_of_process(self, flow_run: UUID, process: WarmProcess) -> None:
-        """What the run's page shows of its worker."""
+    async def _tell_of_process(self, flow_run: UUID, process: PooledProcess) -> None:
+        """Report the process and the worker to the run's page."""
         await asyncio.sleep(_TELL_AFTER_SECONDS)
         with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
             await self.client.update_flow_run(flow_run_id=flow_run, infrastructure_pid=str(process.pid))
             await self._give_worker_labels_to_flow_run(flow_run)
 
     async def _cancel_run(self, flow_run_id: UUID) -> None:
-        """Prefect's own observer has seen that an operator cancels it."""
+        """Handle an operator's cancel, seen by Prefect's own observer."""
         if flow_run_id in self._at_work:
             self._at_work[flow_run_id].set()
         else:

@@ -67,12 +67,12 @@ BREAKS = (
         (
             (
                 "paramedic/responder/process_pool.py",
-                "next((one for one in self._drain() if one.alive), None)",
+                "next((waiting for waiting in self._drain() if waiting.alive), None)",
                 "next(iter(self._drain()), None)",
             ),
             (
                 "paramedic/responder/process_pool.py",
-                "deque(one for one in self._waiting if one.alive)",
+                "deque(process for process in self._waiting if process.alive)",
                 "deque(self._waiting)",
             ),
             _NOBODY_LOOKS,

@@ -14,16 +14,16 @@ from pool import Pool, until, warm
 from sqlalchemy import select
 
 from paramedic.responder import run_leases as module
-from paramedic.responder.run_leases import LEASE, Taken
+from paramedic.responder.run_leases import LEASE, RunLeases
 from paramedic.store import Store, leases
 from paramedic.store.tables import leases as table
 
 
 @pytest.fixture
-def taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Taken]:
+def taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunLeases]:
     monkeypatch.setattr(module, "LEASE", timedelta(seconds=3))
     monkeypatch.setattr(module, "_RENEW_SECONDS", 0.05)
-    one = Taken(store)
+    one = RunLeases(store)
     one.start()
     yield one
     one.stop()
@@ -36,7 +36,7 @@ def _until(store: Store) -> float:
     return ends.timestamp()
 
 
-def test_an_event_loop_that_stands_still_loses_no_lease(store: Store, taken: Taken) -> None:
+def test_an_event_loop_that_stands_still_loses_no_lease(store: Store, taken: RunLeases) -> None:
     seen: list[float] = []
 
     async def work() -> None:
@@ -46,7 +46,7 @@ def test_an_event_loop_that_stands_still_loses_no_lease(store: Store, taken: Tak
         while time.monotonic() < ends and _until(store) == seen[0]:
             time.sleep(0.02)  # noqa: ASYNC251 - that nothing else of the loop goes on is the point
         seen.append(_until(store))
-        await taken.give_back("one")
+        await taken.release("one")
 
     asyncio.run(work())
     assert seen[1] > seen[0]
@@ -55,7 +55,7 @@ def test_an_event_loop_that_stands_still_loses_no_lease(store: Store, taken: Tak
 
 
 def test_a_renewal_that_fails_is_tried_again_whatever_it_met(
-    store: Store, taken: Taken, monkeypatch: pytest.MonkeyPatch
+    store: Store, taken: RunLeases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renew, failed = taken._renew, []
 

@@ -1,4 +1,4 @@
-"""Warm processes have the code as it is now: no change is missed, whenever it comes and whatever becomes of a template."""
+"""ProcessPool processes have the code as it is now: no change is missed, whenever it comes and whatever becomes of a template."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from paramedic.responder import process_pool as module
-from paramedic.responder.process_pool import Warm
+from paramedic.responder.process_pool import ProcessPool
 
 Hook = Callable[[], None]
 
@@ -64,31 +64,31 @@ def _write(file: Path, text: str) -> None:
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Code:
     one = Code(tmp_path)
-    monkeypatch.setattr(module._Template, "start", one.start)
+    monkeypatch.setattr(module._ForkServer, "start", one.start)
     return one
 
 
-def played(code: Code, story: Callable[[Warm], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(story(Warm(0, [code.file.parent])))
+def played(code: Code, story: Callable[[ProcessPool], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(story(ProcessPool(0, [code.file.parent])))
 
 
-async def runs(pool: Warm, code: str) -> None:
+async def runs(pool: ProcessPool, code: str) -> None:
     """Once a run would have this code; the pool is kept as the responder keeps it."""
     async with asyncio.timeout(10):
         while str(await pool.take()) != code:
-            await pool.keep()
+            await pool.refresh()
             await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("when", ["before_it_is_read", "after_it_is_read"])
 @pytest.mark.parametrize("first", [True, False], ids=["the first template", "a later one"])
 def test_a_change_that_comes_while_a_template_starts_is_not_missed(code: Code, when: str, *, first: bool) -> None:
-    async def story(pool: Warm) -> None:
+    async def story(pool: ProcessPool) -> None:
         if not first:
             await pool.start()
             code.file.write_text("22")
         setattr(code, when, code.becomes("333"))
-        await pool.start() if first else await pool.keep()
+        await pool.start() if first else await pool.refresh()
         await runs(pool, "333")
 
     played(code, story)
@@ -100,7 +100,7 @@ def test_a_template_that_dies_while_it_imports_changed_code_is_tried_again(
     """Killed for its memory, or too slow on a busy machine: the code is as good as it was."""
     monkeypatch.setattr(module, "_TRY_AGAIN_SECONDS", 0.05)
 
-    async def story(pool: Warm) -> None:
+    async def story(pool: ProcessPool) -> None:
         await pool.start()
         code.dying = 2
         code.file.write_text("22")
@@ -111,12 +111,12 @@ def test_a_template_that_dies_while_it_imports_changed_code_is_tried_again(
 
 
 def test_code_that_cannot_be_imported_is_not_tried_again_at_once_and_runs_go_on(code: Code) -> None:
-    async def story(pool: Warm) -> None:
+    async def story(pool: ProcessPool) -> None:
         await pool.start()
         code.dying = 1000
         code.file.write_text("22")
         for _ in range(100):
-            await pool.keep()
+            await pool.refresh()
             await asyncio.sleep(0.001)
         assert code.started == 2
         assert str(await pool.take()) == "1"

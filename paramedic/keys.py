@@ -122,7 +122,7 @@ def read_or_create(path: Path, make: Callable[[], bytes], *, mode: int = 0o600) 
         )
     content = path.read_bytes()
     if len(content) < _SHORTEST_KEY:
-        raise BadKey(f"{path}: is no key: it has {len(content)} bytes; remove it, and a new one is made")
+        raise BadKey(f"{path}: is not a key: it has {len(content)} bytes; remove it, and a new one is made")
     return content
 
 

@@ -82,7 +82,7 @@ class Channel(BaseModel):
 def _well_named(channels: dict[str, Channel]) -> dict[str, Channel]:
     for name in channels:
         if not CHANNEL_NAME.fullmatch(name):
-            raise ValueError(f"{name!r:.80} is no name for a channel; allowed: letters, digits, `_`, `.`, `-`")
+            raise ValueError(f"{name!r:.80} is not a name for a channel; allowed: letters, digits, `_`, `.`, `-`")
     return channels
 
 

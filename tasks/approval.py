@@ -104,7 +104,7 @@ def _suspended(run: PlaybookRun, asked: Approval, question: int, useless: str | 
             run.pager.deliver_due(asked.incident)
         raise
     except ValidationError:
-        return None  # somebody set the run's state by hand: that is no answer
+        return None  # somebody set the run's state by hand: that is not an answer
     except (RuntimeError, httpx.HTTPError) as error:
         run.go_on()
         raise Refused(

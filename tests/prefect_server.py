@@ -51,7 +51,7 @@ class Prefect:
             self.process.wait()
 
     def ask(self, method: str, path: str, **content: Any) -> Any:
-        """The answer's JSON; what is no success fails the test. On SQLite it says 503 now and then, and is asked again."""
+        """The answer's JSON; what is not a success fails the test. On SQLite it says 503 now and then, and is asked again."""
         until = time.monotonic() + 60
         while True:
             answer = httpx.request(method, f"{self.api}{path}", timeout=30, trust_env=False, **content)

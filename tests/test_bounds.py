@@ -283,7 +283,7 @@ def test_no_writing_of_a_duration_gets_past_its_range(one: timedelta, other: tim
     try:
         assert allowed.least <= allowed(text) <= allowed.most
     except ValueError as error:
-        assert "allowed: from" in str(error) or "is no duration" in str(error)
+        assert "allowed: from" in str(error) or "is not a duration" in str(error)
 
 
 @how(deadline=None)
@@ -292,7 +292,7 @@ def test_no_writing_of_a_size_gets_past_its_range(text: str) -> None:
     try:
         assert 1000 <= SizeBetween(1000, 10**15)(text) <= 10**15
     except ValueError as error:
-        assert "allowed: from 1kB to 1000000GB" in str(error) or "is no size" in str(error)
+        assert "allowed: from 1kB to 1000000GB" in str(error) or "is not a size" in str(error)
 
 
 def test_the_range_is_said_as_people_write_it() -> None:
@@ -306,7 +306,7 @@ def test_the_range_is_said_as_people_write_it() -> None:
     "text", ["0001-01-01T00:00Z", "9999-12-31T23:59Z", "+9999999d", "-9999999d", "1969-12-31T23:59Z"]
 )
 def test_a_moment_that_nobody_means_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match="is no moment"):
+    with pytest.raises(ValueError, match="is not a moment"):
         moment(text, after=NOW)
 
 
@@ -339,4 +339,4 @@ def test_nobody_is_on_call_in_a_year_that_nobody_means(
     with pytest.raises(SystemExit) as ended:
         cli.main(["oncall", "who", "--at", at, "--data", str(tmp_path)])
     assert ended.value.code == 2
-    assert f"'{at}' is no moment; write 2026-12-24" in capsys.readouterr().err
+    assert f"'{at}' is not a moment; write 2026-12-24" in capsys.readouterr().err

@@ -88,7 +88,7 @@ def test_names_that_are_no_settings_are_known(monkeypatch: pytest.MonkeyPatch, t
             f'{{"ops": {{"secret": ["{PASSWORD}"]}}}}',
             "PARAMEDIC_CHANNELS.ops.secret: Input should be a valid string",
         ),
-        ("PARAMEDIC_CHANNELS", f'{{"o p": {{"url": "http://here/{PASSWORD}"}}}}', "'o p' is no name for a channel"),
+        ("PARAMEDIC_CHANNELS", f'{{"o p": {{"url": "http://here/{PASSWORD}"}}}}', "'o p' is not a name for a channel"),
         ("PARAMEDIC_SMTP_URL", f"http://me:{PASSWORD}@mail", "smtp://"),
         ("PARAMEDIC_STORE_URL", f"mysql://me:{PASSWORD}@db", "postgresql://"),
         ("PARAMEDIC_RENEW", "5s", "half"),
@@ -206,7 +206,7 @@ def test_a_key_that_is_none_is_refused_and_not_replaced(tmp_path: Path, content:
     for make, name in ((keys.signing_key, "signing.key"), (keys.link_key, "link.key")):
         path = tmp_path / name
         path.write_bytes(content)
-        with pytest.raises(BadSettings, match=rf"{name}: is no key: it has {len(content)} bytes") as caught:
+        with pytest.raises(BadSettings, match=rf"{name}: is not a key: it has {len(content)} bytes") as caught:
             make(settings)
         assert isinstance(caught.value, OSError), "which paging outlives: the page leaves without its link"
         assert path.read_bytes() == content

@@ -28,7 +28,7 @@ _REPORTER = re.compile(r"kube-?state-?metrics", re.IGNORECASE)
 #: The pods of one Deployment or DaemonSet: a pod-template hash and five characters of Kubernetes' own alphabet.
 _POD_OF = re.compile(r"(?P<workload>.+?)(-[bcdfghjklmnpqrstvwxz2456789]{6,10})?-[bcdfghjklmnpqrstvwxz2456789]{5}")
 
-#: A measurement that somebody has put into a label: another value is no other object.
+#: A measurement that somebody has put into a label: another value is not another object.
 _MEASURED = re.compile(r"-?\d+\.\d+(e[-+]?\d+)?%?|-?\d+%", re.IGNORECASE)
 
 #: Grafana raises these in the name of a rule that has no data or cannot ask its data source.

@@ -80,7 +80,7 @@ def _alert_name(text: str) -> tuple[str | None, str]:
     if token is None or _OPERATOR.match(rest):
         return None, text
     if rest and not (rest.startswith("{") and rest.endswith("}")):
-        raise ValueError(f'{text!r:.120} is no matcher; write Name, {{label="value"}} or both')
+        raise ValueError(f'{text!r:.120} is not a matcher; write Name, {{label="value"}} or both')
     return _unquoted(token.group()), rest
 
 
@@ -186,7 +186,7 @@ def _matcher(name: str, op: str, value: str) -> Matcher:
             _pattern(value)
         except re2.error as error:
             reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
-            raise ValueError(f"{value!r} is no pattern (RE2): {reason}") from error
+            raise ValueError(f"{value!r} is not a pattern (RE2): {reason}") from error
     return Matcher(name, op, value)
 
 

@@ -131,10 +131,10 @@ class Checkpoint:
         try:
             found = cls(**json.loads(line))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"this is no checkpoint: {line[:80]!r}") from error
+            raise ValueError(f"this is not a checkpoint: {line[:80]!r}") from error
         texts = (found.store, found.hash, found.at, found.signature)
         if {type(found.generation), type(found.seq)} != {int} or {type(text) for text in texts} != {str}:
-            raise ValueError(f"this is no checkpoint: {line[:80]!r}")
+            raise ValueError(f"this is not a checkpoint: {line[:80]!r}")
         return found
 
 

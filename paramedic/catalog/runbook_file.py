@@ -97,8 +97,8 @@ def _remedy(written: Any) -> Remedy:
             return Remedy(1, Verb.ROLL_BACK, deployed_within=_DEPLOYED(within))
         case {"run": str(command)} if len(written) == 1 and command.strip():
             return Remedy(1, Verb.RUN, command=command)
-        case str() if said in target_kinds.remedies():
-            return Remedy(1, Verb.OFFERED, offered=said)
+        case str() if written in target_kinds.remedies():
+            return Remedy(1, Verb.OFFERED, offered=written)
     offered = "".join(f"`{name}`, " for name in target_kinds.remedies() if name != "restart")
     raise ValueError(
         f"write `restart`, {offered}`rollback`, `rollback-if-deployed-within: 30m`, or `run: NAME` of a target's command"

@@ -34,7 +34,7 @@ def _arguments(words: Any) -> list[str]:
 
 def _variable(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
-        raise ValueError(f"{name!r:.80} is no variable's name: values are not written here")
+        raise ValueError(f"{name!r:.80} is not a variable's name: values are not written here")
     if name.upper().startswith("PARAMEDIC"):
         raise ValueError(f"{name} is Paramedic's own, and may be a secret: no command gets it")
     return name

@@ -158,7 +158,7 @@ def _moment(text: str, oncall: Oncall) -> datetime:
         zoned = PlainDateTime(moment).assume_tz(oncall.rotation.zone, disambiguate="compatible")
         return zoned.to_instant().to_stdlib()
     except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(f"{text!r} is no moment; write {_WRITTEN}") from error
+        raise typer.BadParameter(f"{text!r} is not a moment; write {_WRITTEN}") from error
 
 
 def _to_come(oncall: Oncall, days: int) -> list[Shift]:

@@ -167,7 +167,7 @@ class Dispatch:
             attempt = attempts.get(tx, order.incident, order.attempt)
             attempts.dispatched(tx, order.incident, order.attempt, flow_run=str(created.id))
             if created.state_type in FINISHED and attempt is not None and attempt.began_at is None:
-                # The key met a run that is dead: that is no dispatch, and the next attempt has a key of its own.
+                # The key met a run that is dead: that is not a dispatch, and the next attempt has a key of its own.
                 attempts.raise_attempt(
                     tx,
                     order.incident,

@@ -87,7 +87,9 @@ class PrefectRuns:
         try:
             validate(parameters, answer["parameter_openapi_schema"] or {}, raise_on_error=True)
         except (ValidationError, CircularSchemaRefError) as error:
-            raise PermanentError(f"{deployment} is no playbook, which takes `run` and nothing else: {error}") from error
+            raise PermanentError(
+                f"{deployment} is not a playbook, which takes `run` and nothing else: {error}"
+            ) from error
         return str(answer["id"])
 
     def resume(self, flow_run: str, *, run_input: Mapping[str, str]) -> None:
@@ -121,7 +123,7 @@ class PrefectRuns:
             payload = answer.json()
         except ValueError:
             payload = None
-        if not isinstance(payload, dict):  # another server, or a proxy before it: what it says is no refusal
+        if not isinstance(payload, dict):  # another server, or a proxy before it: what it says is not a refusal
             raise TemporaryError(f"what answers {answer.status_code} is not Prefect's API")
         if answer.status_code == 404:
             raise NotDeployed(f"Prefect knows no {path}")

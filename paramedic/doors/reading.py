@@ -132,7 +132,7 @@ def connect(host: str, port: int, timeout: timedelta) -> "Connection":
 def measured(kind: str, question: Question) -> Seen:
     """One look of the probe of this kind: finite raw values by name, and what was seen.
 
-    Raises TemporaryError or PermanentError where nothing could be seen, ValueError where a value is no number.
+    Raises TemporaryError or PermanentError where nothing could be seen, ValueError where a value is not a number.
     """
     must_be_closed("a target is looked at")
     probe_kind = cast("ProbeKind", registry.current().plugin(Room.PROBES, kind))

@@ -138,7 +138,7 @@ class _Reader:
             piece = self._inflate.decompress(chunk, self._limit + 1 - len(self.came))
         except zlib.error as error:
             raise BodyRefused(
-                400, "unreadable", "is no gzip", "gzip, as its Content-Encoding says", came=chunk
+                400, "unreadable", "is not gzip", "gzip, as its Content-Encoding says", came=chunk
             ) from error
         if self._inflate.unused_data:
             raise BodyRefused(

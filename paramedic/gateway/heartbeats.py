@@ -34,7 +34,7 @@ class HeartbeatEndpoint:
         if who is None:
             return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
         if not _HEARTBEAT.fullmatch(name):
-            await run_in_threadpool(self._report, f"{name!r:.120} is no name", who)
+            await run_in_threadpool(self._report, f"{name!r:.120} is not a name", who)
             return refused(422, "unreadable", field="name", what="no name", allowed="up to 100 letters, digits, . _ -")
         return await run_in_threadpool(self._record, name, who)
 

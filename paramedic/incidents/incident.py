@@ -103,5 +103,5 @@ def parse_ref(text: str) -> tuple[str | None, int]:
     """The store's UUID (if given) and the number of `INC-42`, `42` or `<uuid>/INC-42`. Raises ValueError."""
     match = _REF.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no incident; write INC-42")
+        raise ValueError(f"{text!r} is not an incident; write INC-42")
     return match["store"], int(match["number"])

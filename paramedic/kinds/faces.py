@@ -125,21 +125,21 @@ def _target_fault(module: ModuleType) -> str | None:
     try:
         TypeAdapter(module.Words)
     except (AttributeError, PydanticSchemaGenerationError, PydanticUserError) as error:
-        return f"its 'Words' is no type that pydantic can read: {error}"
+        return f"its 'Words' is not a type that pydantic can read: {error}"
     if module.LABEL in _TAKEN_LABELS:
         return f"its LABEL {module.LABEL!r} has another meaning in every alert"
     evidence = getattr(module, "EVIDENCE", None)
     if not isinstance(evidence, Mapping) or not all(
         isinstance(kind, str) and callable(evidence[kind]) for kind in evidence
     ):
-        return "its 'EVIDENCE' is no mapping of names to functions"
+        return "its 'EVIDENCE' is not a mapping of names to functions"
     return _remedies_fault(module)
 
 
 def _remedies_fault(module: ModuleType) -> str | None:
     remedies = getattr(module, "REMEDIES", None)
     if not isinstance(remedies, list | tuple | set | frozenset):
-        return "its 'REMEDIES' is no list of names"
+        return "its 'REMEDIES' is not a list of names"
     for name in remedies:
         if not isinstance(name, str) or not _REMEDY.fullmatch(name) or name in _TAKEN_REMEDIES:
             return f"its 'REMEDIES' has {name!r:.80}: a name is small letters, digits and `_`, and has no meaning yet"
@@ -181,7 +181,7 @@ class ProbeKind(Protocol):
     def look(question: Question) -> Seen:
         """One look, from any thread: every raw value that the metrics are told from.
 
-        Raises TemporaryError or PermanentError where nothing could be seen; that is no failure of the target.
+        Raises TemporaryError or PermanentError where nothing could be seen; that is not a failure of the target.
         """
 
 

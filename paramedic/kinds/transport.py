@@ -103,7 +103,7 @@ class Folder(Protocol):
     """
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """A file's bytes; None where it is no regular file of at most `limit` bytes. A symlink is not followed."""
+        """A file's bytes; None where it is not a regular file of at most `limit` bytes. A symlink is not followed."""
 
     def link(self, name: str) -> str:
         """Where a symlink leads."""
@@ -115,7 +115,7 @@ class Folder(Protocol):
         """When it was last written, a symlink not followed."""
 
     def names(self, name: str) -> list[str]:
-        """What is in this folder of it, which is no symlink."""
+        """What is in this folder of it, which is not a symlink."""
 
     def locked(self, name: str) -> AbstractContextManager[LockedFile]:
         """A file, locked; BlockingIOError where somebody else has the lock."""

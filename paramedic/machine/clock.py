@@ -42,7 +42,7 @@ def from_iso(text: str) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError(f"{text!r} is no moment that UTC can name") from error
+        raise ValueError(f"{text!r} is not a moment that UTC can name") from error
 
 
 def spoken(span: timedelta) -> str:

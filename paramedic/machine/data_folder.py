@@ -109,7 +109,7 @@ def inspect(folder: Path) -> Inspection:
             return found
     there = folder.stat()
     if not stat.S_ISDIR(there.st_mode):
-        found.problems.append(f"{folder}: is no folder; name another with --data or PARAMEDIC_DATA")
+        found.problems.append(f"{folder}: is not a folder; name another with --data or PARAMEDIC_DATA")
     elif there.st_uid != os.geteuid():
         found.problems.append(_belongs(folder, there))
     if found.problems:

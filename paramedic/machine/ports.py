@@ -44,7 +44,7 @@ def demand(host: str, port: int, *, who: str, setting: str) -> Held:
         return Held(found, _keepers(host, found))
     except socket.gaierror as error:
         raise PortTaken(
-            f"{host!r} is no address of this machine ({error.strerror}); choose another: PARAMEDIC_HOST"
+            f"{host!r} is not an address of this machine ({error.strerror}); choose another: PARAMEDIC_HOST"
         ) from error
     except OSError as error:
         holder = holding(port) if error.errno == errno.EADDRINUSE else None

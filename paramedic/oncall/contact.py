@@ -38,14 +38,14 @@ def parse_contact_method(text: object) -> ContactMethod:
     try:
         return ContactMethod(kind, module.address(to), is_named=not hasattr(module, "FROM_SETTINGS"))
     except ValueError as error:
-        raise ValueError(f"{text!r:.80} is no way to tell somebody: {error}; write {kind}:{module.ADDRESS}") from None
+        raise ValueError(f"{text!r:.80} is not a contact method: {error}; write {kind}:{module.ADDRESS}") from None
 
 
 def _unknown(text: object, kind: str) -> str:
     kinds = registry.current().usable(Room.CHANNELS)
     meant = difflib.get_close_matches(kind, kinds, 1)
     allowed = ", ".join(f"{name}:{module.ADDRESS}" for name, module in kinds.items())
-    return f"{text!r:.80} is no way to tell somebody; " + (
+    return f"{text!r:.80} is not a contact method; " + (
         f"did you mean {meant[0]}:{kinds[meant[0]].ADDRESS}? There are {allowed}"
         if meant
         else f"write one of {allowed}"

@@ -35,7 +35,7 @@ def admit(deployment: DeploymentResponse, own: Mapping[str, Any], *, entrypoints
             raise Refused(f"the job variables {', '.join(strange)} are not allowed", by_hand=_BY_HAND)
         environment = variables.get("env") or {}
         if not isinstance(environment, Mapping):
-            raise Refused("the job variable env is no table of names and values", by_hand=_BY_HAND)
+            raise Refused("the job variable env is not a table of names and values", by_hand=_BY_HAND)
         admit_environment(environment)
 
 

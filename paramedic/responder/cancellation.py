@@ -46,6 +46,6 @@ class Cancellation:
         return now.state_type is StateType.CANCELLING
 
     async def confirm(self, why: str) -> None:
-        """Cancelling is no end, and Prefect refuses every other than Cancelled."""
+        """Cancelling is not an end, and Prefect refuses every other than Cancelled."""
         with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
             await self._client.set_flow_run_state(self._flow_run, Cancelled(message=why), force=True)

@@ -48,7 +48,7 @@ _AHEAD = timedelta(days=1)
 def read(_headers: Mapping[str, str], body: bytes) -> Reading:
     """The alerts of the body, versions 3 and 4, or one bare alert. Raises BadPayload if it is none of these.
 
-    What is half fit becomes an alert with what could be read, and `notes` on it; bad is what has no name or is no object.
+    What is half fit becomes an alert with what could be read, and `notes` on it; bad is what has no name or is not an object.
     The sender's own fingerprint is not used: two alerts are the same if their labels are, whatever somebody claims.
     Errors and notes name a field and repeat no value: a secret that was cut would no longer be known for one.
     """
@@ -59,7 +59,7 @@ def read(_headers: Mapping[str, str], body: bytes) -> Reading:
     except (ValueError, RecursionError) as error:
         raise BadPayload("body", f"is no JSON: {error}", "Alertmanager's webhook JSON", readable=False) from error
     if not isinstance(payload, dict):
-        raise BadPayload("body", "is no object", "Alertmanager's webhook JSON", readable=True)
+        raise BadPayload("body", "is not an object", "Alertmanager's webhook JSON", readable=True)
     group = payload.get("alerts", [payload] if "labels" in payload else None)
     if not isinstance(group, list):
         raise BadPayload("alerts", "is missing or no list", "a list of alerts", readable=True)
@@ -84,7 +84,7 @@ def read(_headers: Mapping[str, str], body: bytes) -> Reading:
 
 def _alert(entry: Any, at: str, group_status: Any, now: datetime, group_notes: list[str]) -> Alert:
     if not isinstance(entry, dict):
-        raise ValueError(f"{at}: is no object")  # noqa: TRY004 - the reader collects ValueErrors
+        raise ValueError(f"{at}: is not an object")  # noqa: TRY004 - the reader collects ValueErrors
     if not isinstance(entry.get("labels"), dict):
         raise ValueError(f"{at}.labels: is missing or no object")  # noqa: TRY004
     labels, notes = texts(entry["labels"], "labels")
@@ -167,7 +167,7 @@ def _moment(value: Any, at: str, notes: list[str]) -> datetime | None:
 
 
 def _count(value: Any) -> int:
-    """How many; what is no count is none."""
+    """How many; what is not a count is none."""
     try:
         return max(int(float(value)), 0) if isinstance(value, Number) else 0
     except (ValueError, OverflowError):

@@ -101,10 +101,10 @@ def foreign(method: str | None, headers: Mapping[str, str], *, hosts: Collection
 
 
 def _name(netloc: str) -> str:
-    """The host without its port, in small letters; empty for what is no host."""
+    """The host without its port, in small letters; empty for what is not a host."""
     try:
         parts = urlsplit(f"//{netloc}")
-        _ = parts.port  # raises where it is no number
+        _ = parts.port  # raises where it is not a number
     except ValueError:
         return ""
     return (parts.hostname or "") if parts.netloc == netloc and "@" not in netloc else ""

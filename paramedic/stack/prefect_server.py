@@ -178,7 +178,7 @@ class WriteQueue:
         self._began_at = now
 
     async def _lull(self) -> None:
-        while self._runs_begin():  # noqa: ASYNC110 - that no run comes is no event
+        while self._runs_begin():  # noqa: ASYNC110 - that no run comes is not an event
             await asyncio.sleep(_LULL_SECONDS / 2)
 
     def _runs_begin(self) -> bool:

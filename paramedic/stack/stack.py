@@ -332,5 +332,5 @@ def _prefect_port() -> ports.Held:
     setting = "PREFECT_SERVER_API_PORT"
     value = os.environ.get(setting)
     if value and not value.isdigit():
-        raise PermanentError(f"{setting}: {value!r:.40} is no port")
+        raise PermanentError(f"{setting}: {value!r:.40} is not a port")
     return ports.demand("127.0.0.1", int(value or _PREFECT_PORT), who="the Prefect server", setting=setting)

@@ -146,7 +146,7 @@ def begin_attempt(tx: Tx, number: int, attempt: int, *, flow_run: str) -> str | 
     if known is None:
         return f"{incident.id} has no attempt {attempt}"
     if known.state != "open":
-        return f"attempt {attempt} at {incident.id} is over ({known.state}); a run is no permission to act again"
+        return f"attempt {attempt} at {incident.id} is over ({known.state}); a run is not a permission to act again"
     if incident.attempt != attempt:
         return f"attempt {incident.attempt} has {incident.id}, not attempt {attempt}"
     if incident.state not in (State.OPEN, State.WORKING):

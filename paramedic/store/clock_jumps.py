@@ -10,7 +10,7 @@ from paramedic.store.facts import TableFacts, Unchanged, declared
 from paramedic.store.tables import clocks, trail
 from paramedic.store.trail import append
 
-#: A correction up to this is no jump: no timer is so exact.
+#: A correction up to this is not a jump: no timer is so exact.
 TOLERANCE = timedelta(seconds=5)
 
 

@@ -9,9 +9,9 @@ def host_and_port(address: str, *, needs_port: bool = True) -> tuple[str, int]:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"{address!r:.120} is no address: {error}") from error
+        raise ValueError(f"{address!r:.120} is not an address: {error}") from error
     if not host or port == 0 or (needs_port and port is None):
-        raise ValueError(f"{address!r:.120} is no address; write {parts.scheme}://HOST:PORT")
+        raise ValueError(f"{address!r:.120} is not an address; write {parts.scheme}://HOST:PORT")
     return host, port or 0
 
 
@@ -23,5 +23,5 @@ def fit_url(url: str) -> str:
     except ValueError:
         fit = False
     if not fit:
-        raise ValueError(f"{url!r:.120} is no address: it names a host, and a port, if any, from 1 to 65535")
+        raise ValueError(f"{url!r:.120} is not an address: it names a host, and a port, if any, from 1 to 65535")
     return url

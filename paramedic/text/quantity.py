@@ -51,7 +51,7 @@ def percent(text: str) -> float:
     """The percentage in the text. Raises ValueError, saying what is allowed."""
     match = _PERCENT.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r:.80} is no percentage; write 3%, 0.5%, 90%")
+        raise ValueError(f"{text!r:.80} is not a percentage; write 3%, 0.5%, 90%")
     return float(match[1])
 
 

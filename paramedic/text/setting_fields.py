@@ -66,7 +66,7 @@ def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?\.?", name):
             raise ValueError(
-                f"{name!r:.80} is no host name; write NAME or NAME.DOMAIN without scheme and port, commas between"
+                f"{name!r:.80} is not a host name; write NAME or NAME.DOMAIN without scheme and port, commas between"
             )
     return names
 

@@ -38,10 +38,10 @@ class Between:
             span = timedelta(seconds=seconds) if seconds <= self.most.total_seconds() else timedelta.max
             words = repr(value[:80])
         elif isinstance(value, str):
-            raise ValueError(f"{value!r:.80} is no duration; write 250ms, 5s, 10m, 1h 30m, 2d")
+            raise ValueError(f"{value!r:.80} is not a duration; write 250ms, 5s, 10m, 1h 30m, 2d")
         else:  # YAML and TOML read `timeout: 10` as a number
             raise ValueError(
-                f"{value!r:.80} is no duration: it has a unit; write 250ms, 5s, 10m, 1h 30m, 2d, in TOML in quotes"
+                f"{value!r:.80} is not a duration: it has a unit; write 250ms, 5s, 10m, 1h 30m, 2d, in TOML in quotes"
             )
         if not self.least <= span <= self.most:
             wrong = "long" if span > self.most else "short"
@@ -82,7 +82,7 @@ def moment(text: str, *, after: datetime) -> datetime:
         return within_reach(from_iso(stripped))
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"{text!r:.80} is no moment ({error}); write 2026-01-31T22:00+01:00, 2026-01-31T21:00Z, now, +2h"
+            f"{text!r:.80} is not a moment ({error}); write 2026-01-31T22:00+01:00, 2026-01-31T21:00Z, now, +2h"
         ) from error
 
 
@@ -105,7 +105,7 @@ class SizeBetween:
         """Raises ValueError, saying what is allowed."""
         found = SIZE.fullmatch(value) if isinstance(value, str) else None
         if found is None:
-            raise ValueError(f"{value!r:.80} is no size; write 512kB, 150MB, 1.5GiB")
+            raise ValueError(f"{value!r:.80} is not a size; write 512kB, 150MB, 1.5GiB")
         size = round(float(found[1]) * _SIZES[found[2]])
         if not self.least <= size <= self.most:
             wrong = "large" if size > self.most else "small"

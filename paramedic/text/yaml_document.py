@@ -65,10 +65,10 @@ def read(text: str, file: str, shape: type[Shape], *, first_line: int = 1) -> Sh
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
-        what = f"this is no YAML: {error.problem or error.context}"
+        what = f"this is not YAML: {error.problem or error.context}"
         raise BadDocument([Problem(file, first_line + line, column + 1, what)]) from error
     except (YAMLError, ValueError, RecursionError) as error:
-        raise BadDocument([Problem(file, first_line, 1, f"this is no YAML: {error}")]) from error
+        raise BadDocument([Problem(file, first_line, 1, f"this is not YAML: {error}")]) from error
     if not isinstance(document, CommentedMap):
         raise BadDocument([Problem(file, first_line, 1, "there is nothing to read here", "write `key: value` lines")])
     try:

@@ -12,9 +12,9 @@ from paramedic.text.sanitize import visible
 
 
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
-    """The last whole lines of a regular file; what is no text or would move a terminal is escaped, visibly.
+    """The last whole lines of a regular file; what is not text or would move a terminal is escaped, visibly.
 
-    Raises TemporaryError if it is not there (it may be in rotation), PermanentError if it is no regular file or may not be read.
+    Raises TemporaryError if it is not there (it may be in rotation), PermanentError if it is not a regular file or unreadable.
     """
     with _opened(path) as file:
         size = _regular(path, os.fstat(file))
@@ -80,5 +80,5 @@ def _opened(path: str | Path) -> Iterator[int]:
 
 def _regular(path: str | Path, found: os.stat_result) -> int:
     if not stat.S_ISREG(found.st_mode):
-        raise PermanentError(f"{path} is no regular file")
+        raise PermanentError(f"{path} is not a regular file")
     return found.st_size

@@ -17,7 +17,7 @@ class LocalFolder:
         self._file = file
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """A file's bytes; None where it is no regular file of at most `limit` bytes."""
+        """A file's bytes; None where it is not a regular file of at most `limit` bytes."""
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._file)
         try:
             found = os.fstat(file)

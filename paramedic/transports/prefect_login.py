@@ -38,7 +38,7 @@ def embedded_login(settings: Settings) -> str:
     path = login_file(settings)
     login = read_or_create(path, _made).decode(errors="replace").strip()
     if ":" not in login.strip(":") or not login.isascii() or not login.isprintable():
-        raise BadKey(f"{path}: is no login (`user:password`); remove it, and a new one is made")
+        raise BadKey(f"{path}: is not a login (`user:password`); remove it, and a new one is made")
     remember(login)
     remember(login.partition(":")[2])
     return login

@@ -232,12 +232,12 @@ def _unpacked(file: Path, beside: Path) -> Iterator[Path]:
                 for member in tar:
                     limit = None if member.name == _STORE else _LARGE if member.name == _CHECKPOINTS else _SMALL
                     if member.name not in (_MANIFEST, _STORE, _CHECKPOINTS, _PUBLIC, *_KEYS) or not member.isreg():
-                        raise BadBackup(f"{file}: holds {member.name[:80]!r}, which is no part of a backup")
+                        raise BadBackup(f"{file}: holds {member.name[:80]!r}, which is not part of a backup")
                     if limit is not None and member.size > limit:
                         raise BadBackup(f"{file}: its {member.name} has {member.size} bytes, more than any of ours")
                     _write_out(tar, member, Path(folder) / member.name)
         except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-            raise BadBackup(f"{file}: is no whole backup: {error}") from error
+            raise BadBackup(f"{file}: is not a complete backup: {error}") from error
         yield Path(folder)
 
 
@@ -254,7 +254,7 @@ def _write_out(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> Non
 def _part(folder: Path, name: str, file: Path) -> Path:
     path = folder / name
     if not path.exists():
-        raise BadBackup(f"{file}: has no {name}: it is no backup, or not a whole one")
+        raise BadBackup(f"{file}: has no {name}: it is not a backup, or not a whole one")
     return path
 
 

@@ -106,7 +106,7 @@ def read(file: Path, key: Ed25519PublicKey, store: str) -> Seal:
         try:
             return _Reading(lines, key, store).seal()
         except (ValueError, TypeError, KeyError, AttributeError, StopIteration) as error:
-            raise BadSegment(f"{file}: is no whole segment of the trail: {error or 'it is cut off'}") from error
+            raise BadSegment(f"{file}: is not a complete segment of the trail: {error or 'it is cut off'}") from error
 
 
 class _Reading:

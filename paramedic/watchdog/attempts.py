@@ -83,7 +83,7 @@ def _judge_unbegun(suspect: Suspect, state: str, settings: Settings) -> tuple[At
     silent = suspect.silent_for
     if state in ("SCHEDULED", "PAUSED"):
         if silent <= unclaimed_after(settings):
-            return AttemptVerdict.WAIT, "late alone is no news"
+            return AttemptVerdict.WAIT, "late alone is not a fault"
         if state == "PAUSED" and suspect.stand is AttemptProgress.DECIDED:
             return (
                 AttemptVerdict.HAND_OVER,

@@ -93,7 +93,7 @@ class PrefectStatus:
 
 
 def _asked(prefect: httpx.Client, path: str) -> httpx.Response:
-    """On SQLite Prefect says 503 now and then: one such word among three is no silence."""
+    """On SQLite Prefect says 503 now and then: one such word among three is not a silence."""
     for _ in range(2):
         answer = prefect.get(path)
         if answer.status_code < 500:

@@ -127,10 +127,10 @@ def test_units_may_be_named_as_systemd_names_them(unit: str) -> None:
         ("{run: [./mend], timeout: 1s}", "mend.run: the program './mend' is neither an absolute path nor a plain name"),
         ('{run: [""], timeout: 1s}', "mend.run: the program '' is neither"),
         ("{run: [mend]}", "mend.timeout: is missing"),
-        ("{run: [mend], timeout: 10}", "mend.timeout: 10 is no duration: it has a unit; write 250ms, 5s"),
+        ("{run: [mend], timeout: 10}", "mend.timeout: 10 is not a duration: it has a unit; write 250ms, 5s"),
         ("{run: [mend], timeout: 0s}", "mend.timeout: '0s' is too short; allowed: from 10ms to 1h"),
         ("{run: [mend], timeout: 1s, cwd: here}", "mend.cwd: String should match pattern '^/'"),
-        ("{run: [mend], timeout: 1s, environment: [A=b]}", "mend.environment.0: 'A=b' is no variable's name"),
+        ("{run: [mend], timeout: 1s, environment: [A=b]}", "mend.environment.0: 'A=b' is not a variable's name"),
         ("{run: [mend], timeout: 1s, environment: [PARAMEDIC_STORE]}", "PARAMEDIC_STORE is Paramedic's own"),
         (
             "{run: [mend], timeout: 1s, shell: true}",

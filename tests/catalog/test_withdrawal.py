@@ -185,7 +185,7 @@ def test_both_versions_together_are_never_looser_than_either(timed: Store, clock
     holds()
 
 
-# --- what is no number ------------------------------------------------------------------------------------------------
+# --- what is not a number ------------------------------------------------------------------------------------------------
 
 NARROWED: dict[str, tuple[Runbook, Remedy, str]] = {
     "another service": (replace(THEN, service="other"), RESTART, "`service` was tracking-api"),

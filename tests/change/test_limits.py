@@ -111,7 +111,7 @@ WITHDRAWN: dict[str, tuple[Callable[[Settings], object], str]] = {
 def test_what_was_withdrawn_meanwhile_is_refused_in_words_on_the_trail(
     settings: Settings, store: Store, act: Callable[..., str | None], how: str
 ) -> None:
-    library_in_force(settings)  # what this process has read before is no excuse
+    library_in_force(settings)  # what this process has read before is not an excuse
     edit, words = WITHDRAWN[how]
     edit(settings)
     assert words in (act() or "it acted")

@@ -58,7 +58,7 @@ def test_what_is_a_date_needs_no_time_to_be_believed() -> None:
     [
         ({"check": "htp://here"}, "'htp://here' is nothing to check; write http://"),
         ({"check": "tcp://here"}, "write tcp://HOST:PORT"),
-        ({"check": "tls://here:port"}, "is no address"),
+        ({"check": "tls://here:port"}, "is not an address"),
         ({"check": "health", "cpu": {"warning": "80%"}}, "`cpu` is not measured there; allowed: latency_p50"),
         ({"check": "health", "error_rate": {"warning": "200ms"}}, "write a percentage: 3%"),
         ({"check": "health", "error_rate": {"warning": "3%", "critical": "1%"}}, "`critical` lies over `warning`"),

@@ -80,7 +80,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 def test_wrong_use_is_2_and_a_negative_answer_1(data: Path) -> None:
     assert "No such command" in _say("incidents", code=2)
-    assert "is no incident" in _say("incident", "show", "x", "--data", str(data), code=2)
+    assert "is not an incident" in _say("incident", "show", "x", "--data", str(data), code=2)
     assert "there is no INC-9" in _say("incident", "show", "9", "--data", str(data), code=1)
     assert "no such folder" in _say("incident", "list", "--data", str(data / "nothing"), code=2)
     assert "no store" in _say("incident", "list", "--data", str(data.parent), code=2)

@@ -150,8 +150,8 @@ def test_an_override_is_heard_at_once_and_kept_on_disk_and_on_the_trail(
         ("ben", "2099-12-25", "2099-12-24", "--to 2099-12-24 is not after --from 2099-12-25"),
         ("ben", "2099-12-25", "2099-12-25", "is not after"),
         ("ben", "2020-12-24", "2020-12-25", "--to 2020-12-25 is over already"),
-        ("ben", "tomorrow", "2099-12-25", "'tomorrow' is no moment; write 2026-12-24 18:00 in the rotation's zone"),
-        ("ben", "0001-01-01T00:00+14:00", "2099-12-25", "is no moment"),
+        ("ben", "tomorrow", "2099-12-25", "'tomorrow' is not a moment; write 2026-12-24 18:00 in the rotation's zone"),
+        ("ben", "0001-01-01T00:00+14:00", "2099-12-25", "is not a moment"),
     ],
 )
 def test_an_override_that_cannot_be_meant_is_wrong_use(

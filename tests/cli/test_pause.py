@@ -188,7 +188,7 @@ def test_a_window_is_said_to_a_program_as_the_list_has_it(say: Said) -> None:
     [
         (("--service", "traking-api", "--to", "+2h"), 1, "did you mean tracking-api?"),
         (("--service", "tracking-api", "--target", "web-2/tracking-api", "--to", "+2h"), 1, "did you mean web-1/"),
-        (("--service", "tracking-api", "--to", "22:00"), 2, "--to '22:00' is no moment"),
+        (("--service", "tracking-api", "--to", "22:00"), 2, "--to '22:00' is not a moment"),
         (("--service", "tracking-api", "--from", "2026-01-31T22:00", "--to", "+2h"), 2, "names no time zone"),
         (("--service", "tracking-api", "--to", "-2h"), 2, "write a later end"),
     ],
@@ -208,7 +208,7 @@ def test_incidents_are_filtered_and_reported(say: Said) -> None:
     assert found("--severity", "warning") == []
     assert found("--service", "shop") == []
     assert found("--since", "+1h") == []
-    assert "--since 'yesterday' is no moment" in " ".join(
+    assert "--since 'yesterday' is not a moment" in " ".join(
         say("incident", "list", "--since", "yesterday", code=2).replace("│", "").split()
     )
     report = say("incident", "report", "1")

@@ -81,6 +81,6 @@ def test_a_flow_that_takes_something_else_gets_no_run_and_a_person_the_incident(
     _deployed(prefect, well_meant)
     incident = _given_to(store, prefect, well_meant)
     assert incident.state is State.HANDED_OVER
-    assert "well-meant/well-meant is no playbook, which takes `run` and nothing else" in (incident.because or "")
+    assert "well-meant/well-meant is not a playbook, which takes `run` and nothing else" in (incident.because or "")
     assert "ticket" in (incident.because or "")
     assert _runs(prefect, incident) == []

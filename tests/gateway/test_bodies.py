@@ -86,7 +86,7 @@ def gateway(tmp_path: Path) -> Iterator[tuple[int, Store]]:
         ("cut", 0, "was cut off"),
         ("brotli", 415, "unknown Content-Encoding; allowed: gzip, or none"),
         ("bomb", 413, "too large"),
-        ("no gzip", 400, "is no gzip"),
+        ("no gzip", 400, "is not gzip"),
         ("half a gzip", 400, "ends too early"),
         ("more than a gzip", 400, "goes on after its gzip"),
     ],

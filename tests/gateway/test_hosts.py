@@ -78,7 +78,7 @@ def test_an_address_that_is_asked_by_number_is_right_where_others_may_connect(
 @pytest.mark.parametrize("said", ["http://paramedic", "paramedic:8650", "a b", "*", "a/b", "-"])
 def test_a_name_that_is_none_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setenv("PARAMEDIC_GATEWAY_HOSTS", said)
-    with pytest.raises(BadSettings, match=r"PARAMEDIC_GATEWAY_HOSTS.*is no host name"):
+    with pytest.raises(BadSettings, match=r"PARAMEDIC_GATEWAY_HOSTS.*is not a host name"):
         load_settings()
 
 

@@ -91,5 +91,5 @@ def test_a_name_is_read_back(number: int) -> None:
     "text", ["", "INC-", "INC-0", "INC-01", "-1", "1; DROP TABLE incidents", "٣", "INC-1\nINC-2", "../INC-1", "9" * 19]
 )
 def test_what_is_no_incident_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no incident"):
+    with pytest.raises(ValueError, match="is not an incident"):
         parse_ref(text)

@@ -55,7 +55,7 @@ class Row:
         return "-".join(filter(None, (self.called, f"{self.victim}-at-{self.point}")))
 
 
-_SILENCE = "silence is no permission to change; a Prefect that is back in time may give it"
+_SILENCE = "silence is not a permission to change; a Prefect that is back in time may give it"
 _OPEN = "the act is open: whether it happened is not known, so nothing is repeated"
 _WHOEVER = "healed once, by whoever was left or came back"
 

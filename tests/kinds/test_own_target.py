@@ -320,10 +320,10 @@ def test_a_remedy_that_its_kind_does_not_offer_is_refused_by_lint(settings: Sett
         (('LABEL = "job"', 'LABEL = "instance"'), "its LABEL 'instance' has another meaning"),
         (('REMEDIES = ("restart", "reload")', 'REMEDIES = ("reboot",)'), "its 'Changer' has no method 'reboot'"),
         (('REMEDIES = ("restart", "reload")', 'REMEDIES = ("run",)'), "its 'REMEDIES' has 'run': a name is"),
-        (('REMEDIES = ("restart", "reload")', 'REMEDIES = "restart"'), "its 'REMEDIES' is no list of names"),
-        (("EVIDENCE = {", "PROOFS = {"), "its 'EVIDENCE' is no mapping"),
+        (('REMEDIES = ("restart", "reload")', 'REMEDIES = "restart"'), "its 'REMEDIES' is not a list of names"),
+        (("EVIDENCE = {", "PROOFS = {"), "its 'EVIDENCE' is not a mapping"),
         (("def running(", "def runs("), "it has no function or class 'running'"),
-        (("class Words(", "class Keys("), "'Words' is no type"),
+        (("class Words(", "class Keys("), "'Words' is not a type"),
         (("class Reader", "import nowhere_at_all\nclass Reader"), "No module named 'nowhere_at_all'"),
     ],
 )

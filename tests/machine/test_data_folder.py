@@ -153,7 +153,7 @@ def test_what_people_do_is_left_alone(data: Path, tmp_path: Path) -> None:
 
 def test_a_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
-    with pytest.raises(BadDataFolder, match="is no folder"):
+    with pytest.raises(BadDataFolder, match="is not a folder"):
         prepare(tmp_path / "data")
 
 

@@ -152,7 +152,7 @@ def test_people_have_their_ways_in_order() -> None:
     ],
 )
 def test_a_way_is_an_address_or_the_name_of_a_channel_never_its_url(way: str) -> None:
-    with pytest.raises(BadDocument, match=r"people.ada.ways.0: .* is no way to tell somebody.* write .*"):
+    with pytest.raises(BadDocument, match=r"people.ada.ways.0: .* is not a contact method.* write .*"):
         parse_oncall(GOOD.replace("email: ada@example.org", f'ways: ["{way}"]'), "oncall.yaml")
 
 

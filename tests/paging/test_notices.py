@@ -59,7 +59,7 @@ def test_a_channel_hears_of_an_incident_s_opening_hand_over_and_end_each_once(
     pager = paging()
     pager.deliver_due()
     ended(timed, incident)
-    ended(timed, incident)  # a repeat is no news
+    ended(timed, incident)  # a repeat is not news
     pager.deliver_due()
     with timed.record() as tx:
         lifecycle.acknowledge(tx, incident.number, by="ada", reason="on the command line")

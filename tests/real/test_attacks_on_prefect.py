@@ -116,7 +116,7 @@ def up() -> Iterator[Up]:
                     break
             started = Up(process.pid, data, port, said)
             until = time.monotonic() + 300
-            while not started.is_whole():  # what registers itself meanwhile is no attack
+            while not started.is_whole():  # what registers itself meanwhile is not an attack
                 assert time.monotonic() < until, "no worker is online"
                 time.sleep(0.5)
             yield started

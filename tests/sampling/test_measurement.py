@@ -1,4 +1,4 @@
-"""One look of each kind at something real: what it sees, and that a look which fails is no breach."""
+"""One look of each kind at something real: what it sees, and that a look which fails is not a breach."""
 
 import socket
 from datetime import UTC, datetime, timedelta

@@ -389,7 +389,7 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     damaged.mkdir()
     (damaged / "link.key").write_text("cut")
     stack = Stack(load_settings(data=damaged))
-    with pytest.raises(PermanentError, match=r"link\.key: is no key"):
+    with pytest.raises(PermanentError, match=r"link\.key: is not a key"):
         stack.start()
     stack.stop()
 
@@ -399,7 +399,7 @@ def test_the_prefect_server_listens_where_prefects_own_variable_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
 ) -> None:
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", "many")
-    with pytest.raises(PermanentError, match="PREFECT_SERVER_API_PORT: 'many' is no port"):
+    with pytest.raises(PermanentError, match="PREFECT_SERVER_API_PORT: 'many' is not a port"):
         Stack(load_settings(data=tmp_path / "a")).start()
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(taken))
     with pytest.raises(PortTaken, match="Prefect server cannot have port .*PREFECT_SERVER_API_PORT"):
@@ -416,7 +416,7 @@ def test_the_prefect_server_listens_where_prefects_own_variable_says(
 def test_without_a_store_the_watchdog_runs_and_everything_else_once_it_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody has to page: a database that is away at the start is no reason to start nothing."""
+    """Somebody has to page: a database that is away at the start is not a reason to start nothing."""
     away = [StoreUnavailable("connection refused")]
 
     def moody(url: str, *, runtime_role: str | None = None) -> None:

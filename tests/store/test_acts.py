@@ -508,7 +508,7 @@ def test_a_pause_stands_until_it_is_resumed(timed: Store) -> None:
         ("service:tracking-web", False),
         ("runbook:tracking-api-memory", True),
         ("runbook:tracking", False),
-        ("restored", True),  # what a later version may write: unknown is no permission
+        ("restored", True),  # what a later version may write: unknown is not a permission
     ],
 )
 def test_a_pause_stops_what_is_in_its_scope_and_nothing_else(timed: Store, scope: str, stops: bool) -> None:

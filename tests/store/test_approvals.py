@@ -216,7 +216,7 @@ def test_the_incidents_severity_at_the_intent_decides_whether_a_person_is_needed
 def test_the_first_answer_counts_and_a_second_hears_who_was_first(timed: Store) -> None:
     _, asked = asking(timed)
     first = decide(timed, asked)
-    assert decide(timed, asked) == first, "the same answer of the same person is no second one"
+    assert decide(timed, asked) == first, "the same answer of the same person is not a second one"
     assert decide(timed, asked, by="bob") == (
         "too late: ada approved the restart of web-1/tracking-api at 2026-01-31T09:30:00.000000Z"
     )

@@ -1,4 +1,4 @@
-"""How far the trail was told: it only goes on, and what an older version wrote is no news."""
+"""How far the trail was told: it only goes on, and what an older version wrote is not news."""
 
 import uuid
 

@@ -357,7 +357,7 @@ def _resolve(tx: Tx, number: int) -> None:
         (_raise, "attempt 1 at INC-1 is over (given_up)"),
         (_hand_over, "attempt 1 at INC-1 is over (closed)"),
         (_acknowledge, "attempt 1 at INC-1 is over (closed)"),
-        (_resolve, "attempt 1 at INC-1 is over (closed); a run is no permission to act again"),
+        (_resolve, "attempt 1 at INC-1 is over (closed); a run is not a permission to act again"),
     ],
 )
 def test_a_run_of_an_attempt_that_is_over_does_not_begin(

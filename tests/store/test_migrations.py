@@ -118,7 +118,7 @@ def test_a_database_of_somebody_else_is_refused_in_words(own_url: str) -> None:
 
 
 def test_a_file_that_is_no_database_is_no_store(tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("Dear reader, this is no database at all.\n" * 100)
+    (tmp_path / "letter.txt").write_text("Dear reader, this is not a database at all.\n" * 100)
     with pytest.raises(StoreUnavailable, match="not a database"):
         migrate(f"sqlite:///{tmp_path}/letter.txt")
     store = Store(f"sqlite:///{tmp_path}/letter.txt")

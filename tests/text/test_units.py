@@ -1,4 +1,4 @@
-"""Moments as people write them; what is no moment is refused with what is allowed."""
+"""Moments as people write them; what is not a moment is refused with what is allowed."""
 
 from datetime import UTC, datetime
 
@@ -31,7 +31,7 @@ def test_a_moment_is_read(text: str, meant: datetime) -> None:
         ("2026-01-31T22:00", "names no time zone"),
         ("2026-02-30T22:00Z", "day is out of range"),
         ("22:00", "Invalid isoformat"),
-        ("+soon", "is no duration"),
+        ("+soon", "is not a duration"),
         ("+999999999w", "no moment"),
         ("", "no moment"),
         ("0001-01-01T00:00+14:00", "no moment"),
@@ -49,4 +49,4 @@ def test_no_text_raises_anything_else(text: str) -> None:
     try:
         assert moment(text, after=NOON).tzinfo is not None
     except ValueError as error:
-        assert "is no moment" in str(error)
+        assert "is not a moment" in str(error)

@@ -161,7 +161,7 @@ ODD = {
     "more than announced": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokay",
     "latin-1 in a header": b"HTTP/1.1 200 OK\r\nX-Odd: caf\xe9\r\nContent-Length: 2\r\n\r\nok",
     "a control character": b"HTTP/1.1 200 OK\r\nX-Odd: a\x01b\r\nContent-Length: 2\r\n\r\nok",
-    "a line that is no header": b"HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 2\r\n\r\nok",
+    "a line that is not a header": b"HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 2\r\n\r\nok",
     "a header without a name": b"HTTP/1.1 200 OK\r\n: 1\r\nContent-Length: 2\r\n\r\nok",
     "many headers": b"HTTP/1.1 200 OK\r\n"
     + b"".join(b"X-%d: %s\r\n" % (number, b"x" * 100) for number in range(300))
@@ -169,7 +169,7 @@ ODD = {
     "chunked and a length": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"2\r\nok\r\n0\r\n\r\n",
     "two different lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
-    "a length that is no number": b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok",
+    "a length that is not a number": b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok",
     "HTTP/0.9": b"ok",
     "an unknown transfer-encoding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: rot13\r\n\r\nok",
 }

@@ -435,9 +435,9 @@ def test_a_trail_that_does_not_verify_is_not_restored_unless_that_is_said(life: 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda whole: b"Dear reader", "is no whole backup"),
+        (lambda whole: b"Dear reader", "is not a complete backup"),
         (lambda whole: whole[: len(whole) // 2], "no whole backup|no store.db"),
-        (lambda whole: None, "is no whole backup: .*No such file"),
+        (lambda whole: None, "is not a complete backup: .*No such file"),
     ],
     ids=["a letter", "half of one", "nothing"],
 )
@@ -461,7 +461,7 @@ def test_a_file_that_wants_to_be_written_elsewhere_is_refused(life: Settings, tm
     (tmp_path / "evil").write_text("x")
     with tarfile.open(tmp_path / "backup", "w:gz") as tar:
         tar.add(tmp_path / "evil", "../escaped")
-    with pytest.raises(BadBackup, match=r"'\.\./escaped', which is no part of a backup"):
+    with pytest.raises(BadBackup, match=r"'\.\./escaped', which is not part of a backup"):
         restore(life, tmp_path / "backup", by="ada")
     assert not (tmp_path / "escaped").exists()
 

@@ -70,7 +70,7 @@ TABLE = [
     (AttemptProgress.UNBEGUN, 31, "COMPLETED", AttemptVerdict.RAISE),
     (AttemptProgress.UNBEGUN, 31, GONE, AttemptVerdict.RAISE),  # another Prefect stands there
     (AttemptProgress.UNBEGUN, 31, "CANCELLED", AttemptVerdict.HAND_OVER),
-    (AttemptProgress.UNBEGUN, 60, "SCHEDULED", AttemptVerdict.WAIT),  # late alone is no news
+    (AttemptProgress.UNBEGUN, 60, "SCHEDULED", AttemptVerdict.WAIT),  # late alone is not a fault
     (AttemptProgress.UNBEGUN, 61, "SCHEDULED", AttemptVerdict.HAND_OVER),
     (AttemptProgress.UNBEGUN, 60, "RUNNING", AttemptVerdict.WAIT),  # a stock worker imports for long
     (AttemptProgress.UNBEGUN, 61, "RUNNING", AttemptVerdict.RAISE),

@@ -147,7 +147,7 @@ NOT_FOUND = '404 {"detail": "Flow run not found"}'
 def test_an_answer_is_prefects_only_where_it_says_what_prefect_says(
     said: tuple[str, ...], complaint: str | None
 ) -> None:
-    """An address that answers is no sign of life: it may be another server, and Prefect may refuse our login or its data."""
+    """An address that answers is not a sign of life: it may be another server, and Prefect may refuse our login or its data."""
     with scripted(_answers(*said)) as url, PrefectApi(url).client(seconds=5) as client:
         found = prefect_http.complaint(client)
     assert (found is None) if complaint is None else complaint in str(found)

@@ -72,7 +72,7 @@ class Teller:
         """Hand one message for one person to the server. What is data can become neither a header nor a recipient.
 
         Raises TemporaryError if the server is away or says "later" (4xx), PermanentError if it says no (5xx), if the
-        recipient is no address, or if a password would travel in the clear. A repeat has the same Message-ID.
+        recipient is not an address, or if a password would travel in the clear. A repeat has the same Message-ID.
         """
         person = _address(message.recipient)
         letter = self._letter(person, message)
@@ -162,7 +162,7 @@ def _address(written: str) -> Address:
     """One mailbox, `a@b` or `Name <a@b>`. Raises PermanentError on none, on several, and on a line break."""
     read = policy.SMTP.header_factory("To", one_line(written))
     if one_line(written) != written or read.defects or len(read.addresses) != 1 or not read.addresses[0].domain:
-        raise PermanentError(f"{one_line(written)!r} is no e-mail address")
+        raise PermanentError(f"{one_line(written)!r} is not an e-mail address")
     return cast("Address", read.addresses[0])
 
 

@@ -68,4 +68,4 @@ def expires_at(host: str, port: int, timeout: timedelta) -> datetime:
     try:
         return load_der_x509_certificate(shown or b"").not_valid_after_utc.astimezone(UTC)
     except ValueError as error:
-        raise PermanentError(f"what {one_line(host)} shows is no certificate: {one_line(str(error))}") from error
+        raise PermanentError(f"what {one_line(host)} shows is not a certificate: {one_line(str(error))}") from error

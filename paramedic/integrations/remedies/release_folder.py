@@ -239,7 +239,7 @@ def _lines(target: Target, folder: Folder) -> list[bytes]:
     except OSError as error:
         raise PermanentError(f"{target.releases}/{LOG} cannot be read: {error.strerror}") from error
     if text is None:
-        raise PermanentError(f"{target.releases}/{LOG} is no regular file of at most {LOG_LIMIT:,} B")
+        raise PermanentError(f"{target.releases}/{LOG} is not a regular file of at most {LOG_LIMIT:,} B")
     return [line for line in text.split(b"\n") if line.strip()]
 
 
@@ -260,7 +260,7 @@ def _link(target: Target, folder: Folder) -> str:
     except FileNotFoundError as error:
         raise PermanentError(f"{target.releases} has no `current`") from error
     except OSError as error:
-        raise PermanentError(f"{target.releases}/current is no symlink: {error.strerror}") from error
+        raise PermanentError(f"{target.releases}/current is not a symlink: {error.strerror}") from error
     inside = leads.removeprefix(f"{(target.releases or '').rstrip('/')}/").removesuffix("/")
     if not (found := re.fullmatch(f"releases/({_ID})", inside)):
         raise PermanentError(f"{target.releases}/current leads to {one_line(leads)!r:.200}, and not to releases/ID")
@@ -274,7 +274,7 @@ def _lies(folder: Folder, name: str) -> str | None:
         if kind is None:
             return ""
         if kind != "folder":
-            return f"is no plain folder: {path} is a {kind}"
+            return f"is not a plain folder: {path} is a {kind}"
     return None
 
 

@@ -182,7 +182,7 @@ def _connect(target: Target, transport: Transport, deadline: float, *, outlives_
         raise PermanentError(f"this user may not talk to the supervisord of {target.id}: {error}") from error
     except OSError as error:
         raise TemporaryError(f"the supervisord of {target.id} is not there: {error}") from error
-    except ValueError as error:  # a port that is no number, a path with a null byte
+    except ValueError as error:  # a port that is not a number, a path with a null byte
         raise PermanentError(f"the address of {target.id} cannot be right: {error}") from error
 
 

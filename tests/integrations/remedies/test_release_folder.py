@@ -358,8 +358,8 @@ def test_a_line_without_its_end_is_not_joined_with_ours(two: Deployed) -> None:
         ("releases/2\n", "and not to releases/ID"),
         ("../srv/releases/2", "and not to releases/ID"),
         ("releases/gone", "points at gone, which is not there"),
-        ("releases/file", "which is no plain folder: releases/file is a file"),
-        ("releases/link", "which is no plain folder: releases/link is a symlink"),
+        ("releases/file", "which is not a plain folder: releases/file is a file"),
+        ("releases/link", "which is not a plain folder: releases/link is a symlink"),
     ],
 )
 def test_a_current_that_dangles_or_leads_elsewhere_is_refused(two: Deployed, leads: str, why: str) -> None:
@@ -379,13 +379,13 @@ def test_a_current_by_its_whole_path_is_understood(two: Deployed) -> None:
 def test_a_release_that_is_a_symlink_is_not_gone_back_to(two: Deployed) -> None:
     (two.folder / "releases" / "1").rmdir()
     (two.folder / "releases" / "1").symlink_to("/etc")
-    two.refuses("2", "the release 1 of here/app is no plain folder: releases/1 is a symlink", approved=True)
+    two.refuses("2", "the release 1 of here/app is not a plain folder: releases/1 is a symlink", approved=True)
 
 
 def test_releases_that_are_a_symlink_are_refused(two: Deployed) -> None:
     (two.folder / "releases").rename(two.folder / "elsewhere")
     (two.folder / "releases").symlink_to("elsewhere")
-    two.refuses("2", "is no plain folder: releases is a symlink", approved=True)
+    two.refuses("2", "is not a plain folder: releases is a symlink", approved=True)
     with pytest.raises(PermanentError, match="releases cannot be read"):
         reading.releases(two.target).all()
 
@@ -394,7 +394,7 @@ def test_a_folder_without_its_parts_says_which(two: Deployed) -> None:
     (two.folder / "current").unlink()
     two.refuses("2", "has no `current`")
     (two.folder / "current").mkdir()
-    two.refuses("2", "current is no symlink")
+    two.refuses("2", "current is not a symlink")
     two.log.unlink()
     two.refuses("2", r"has no releases\.log")
     nowhere = Target("here/app", "t", "here", "systemd", "app.service", "", releases=str(two.folder / "nowhere"))

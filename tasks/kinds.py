@@ -17,7 +17,7 @@ from paramedic.change import guarded
 from paramedic.change.guarded import Step
 from paramedic.change.limits import pinned_and_current
 from paramedic.errors import TemporaryError
-from paramedic.remediation.pause import TAG
+from paramedic.remediation.kill_switch import TAG
 from paramedic.remediation.remedy import RESTART, Remedy
 from tasks.approval import ask_if_needed
 from tasks.current_run import current_run

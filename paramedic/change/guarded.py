@@ -17,7 +17,7 @@ from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.health import Sight
-from paramedic.remediation.pause import TAG
+from paramedic.remediation.kill_switch import TAG
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity, Target
 from paramedic.store import StoreUnavailable, acts, approvals

@@ -9,10 +9,10 @@ import httpx
 
 from paramedic.cli.finding import APART, Finding, store_of
 from paramedic.machine.clock import spoken, utc_now
-from paramedic.remediation.pause import TAG
+from paramedic.remediation.kill_switch import TAG
 from paramedic.settings import Settings
 from paramedic.stack.instance import with_running_prefect
-from paramedic.store import StoreUnavailable, StoreUnknown, pauses
+from paramedic.store import StoreUnavailable, StoreUnknown, kill_switch
 from paramedic.transports.prefect_http import PrefectApi
 from paramedic.transports.prefect_login import asks_for_login
 
@@ -84,7 +84,7 @@ def acting(settings: Settings) -> Finding:
     if store is not None:
         try:
             with closing(store), store.read() as tx:
-                stops = [f"paused: {pause.words} (`{pause.resume}`)" for pause in pauses.standing(tx)]
+                stops = [f"paused: {pause.words} (`{pause.resume}`)" for pause in kill_switch.standing(tx)]
         except (StoreUnavailable, StoreUnknown):
             stops = ["the store does not say what is paused: mend that first"]
     if api is not None:

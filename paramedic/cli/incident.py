@@ -30,8 +30,8 @@ from paramedic.incidents.report import as_json as as_json_of
 from paramedic.incidents.report import markdown
 from paramedic.machine.clock import from_iso, iso, spoken
 from paramedic.remediation.approval import Answer, Approval
+from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
-from paramedic.remediation.pause import Pause
 from paramedic.store import (
     Tx,
     acts,
@@ -41,10 +41,10 @@ from paramedic.store import (
     evidence,
     incident_alerts,
     incidents,
+    kill_switch,
     lifecycle,
     maintenance,
     messages,
-    pauses,
     seals,
 )
 from paramedic.store import trail as stored_trail
@@ -154,7 +154,7 @@ def _seen(tx: Tx, incident: Incident) -> _Seen:
         acted=acts.of(tx, incident.number),
         questions=approvals.listed(tx, incident.number),
         attempts=attempts.of(tx, incident.number),
-        paused=pauses.stopping(tx, service=incident.service, runbook=incident.runbook),
+        paused=kill_switch.stopping(tx, service=incident.service, runbook=incident.runbook),
         window=maintenance.covering(tx, service=incident.service, target=incident.target),
         segments=[] if whole else seals.since(tx, incident.opened_at),
     )

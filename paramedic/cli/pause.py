@@ -10,9 +10,9 @@ import typer
 from paramedic.catalog.library import open_library
 from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
 from paramedic.machine.clock import iso
-from paramedic.remediation.pause import Pause, scope_of
+from paramedic.remediation.kill_switch import Pause, scope_of
 from paramedic.settings import Settings
-from paramedic.store import Store, incidents, pauses
+from paramedic.store import Store, incidents, kill_switch
 from paramedic.text.sanitize import visible
 from paramedic.text.yaml_document import BadDocument
 
@@ -43,8 +43,8 @@ def pause(
     scope = _scope(service=service, runbook=runbook)
     _known(store, settings, service=service, runbook=runbook)
     with store.record() as tx:
-        pauses.pause(tx, by=by, reason=because, scope=scope)
-        stands = next(pause for pause in pauses.standing(tx) if pause.scope == scope)
+        kill_switch.pause(tx, by=by, reason=because, scope=scope)
+        stands = next(pause for pause in kill_switch.standing(tx) if pause.scope == scope)
     if as_json:
         say_json(_as_json(stands))
         return
@@ -66,8 +66,8 @@ def resume(
     _, store = opened(data)
     scope = _scope(service=service, runbook=runbook, mass=mass)
     with store.record() as tx:
-        lifted = pauses.resume(tx, by=by, reason=because, scope=scope)
-        left = pauses.standing(tx)
+        lifted = kill_switch.resume(tx, by=by, reason=because, scope=scope)
+        left = kill_switch.standing(tx)
     if as_json:
         say_json({"lifted": None if lifted is None else _as_json(lifted), "left": [_as_json(pause) for pause in left]})
         return
@@ -88,7 +88,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
 def _list(data: Data, *, as_json: bool) -> None:
     _, store = opened(data)
     with store.read() as tx:
-        found = pauses.standing(tx)
+        found = kill_switch.standing(tx)
     if as_json:
         say_json([_as_json(pause) for pause in found])
         return

@@ -7,8 +7,8 @@ from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso, spoken
 from paramedic.remediation.approval import Answer, Approval, describe_instance
+from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
-from paramedic.remediation.pause import Pause
 from paramedic.remediation.target import Identity
 
 

@@ -13,7 +13,7 @@ from paramedic.machine.clock import iso
 from paramedic.remediation.guardrail import Facts, Refusal, Spent, Spread, agreed, asks, judge
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
-from paramedic.store import Tx, approvals, claims, incidents, maintenance, pauses
+from paramedic.store import Tx, approvals, claims, incidents, kill_switch, maintenance
 from paramedic.store.claims import Claim
 from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import acts, grants
@@ -242,7 +242,7 @@ def _counted(
         "now": tx.now,
         "service": service,
         "target": target,
-        "pauses": pauses.stopping(tx, service=service, runbook=runbook),
+        "pauses": kill_switch.stopping(tx, service=service, runbook=runbook),
         "window": maintenance.covering(tx, service=service, target=target),
         "mode": limits.mode,
         "open_act": unsettled.words if unsettled else None,

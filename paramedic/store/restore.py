@@ -8,7 +8,7 @@ from sqlalchemy import update
 from paramedic.audit.chain import RESTORED
 from paramedic.incidents.incident import State, name
 from paramedic.machine.clock import iso
-from paramedic.store import Tx, generation, incidents, messages, pauses
+from paramedic.store import Tx, generation, incidents, kill_switch, messages
 from paramedic.store.facts import Restoration, TableFacts, Unchanged, declared
 from paramedic.store.snapshot import count_on, counters
 from paramedic.store.tables import meta
@@ -35,7 +35,7 @@ def begin_again(tx: Tx, *, new_generation: int, taken_at: datetime, by: str, cou
         reason=words,
         data={"generation": new_generation, "before": before, "taken_at": iso(taken_at)},
     )
-    pauses.pause(tx, by=by, reason=f"{words}; look at what is open, then `paramedic resume`")
+    kill_switch.pause(tx, by=by, reason=f"{words}; look at what is open, then `paramedic resume`")
     climbing, at_work = incidents.numbers(tx, State.HANDED_OVER), incidents.numbers(tx, State.OPEN, State.WORKING)
     restoration = Restoration(new_generation, words)
     for facts in declared():

@@ -16,7 +16,7 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import boot, boottime, spoken
 from paramedic.paging import Pager
 from paramedic.settings import Settings, web_address
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, clock_jumps, generation, pauses, write_probe
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, clock_jumps, generation, kill_switch, write_probe
 from paramedic.store import trail as stored_trail
 from paramedic.store.messages import queue_internal_alert
 from paramedic.text.sanitize import one_line
@@ -274,7 +274,7 @@ class Watchdog:
         )
         with self._store.record() as tx:
             reason = "the trail is not what its last checkpoint saw"
-            pauses.pause(tx, by="watchdog", reason=reason, actor="watchdog")
+            kill_switch.pause(tx, by="watchdog", reason=reason, actor="watchdog")
 
     def heartbeat(self) -> None:
         """Send the outward heartbeat to the operator's address: when it stops, somebody outside knows that paging has stopped.

@@ -14,7 +14,7 @@ from paramedic.change.run import GivenUp
 from paramedic.errors import Refused, TemporaryError
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.remedy import RESTART
-from paramedic.store import approvals, attempts, pauses
+from paramedic.store import approvals, attempts, kill_switch
 
 ASKS = ("mode: act", "mode: ask")
 FROM_CRITICAL = ("guardrails: {", "guardrails: {approval: {restart: critical}, ")
@@ -72,7 +72,7 @@ def test_an_answered_question_is_waited_for_no_more_and_the_change_judges_the_an
 def test_nobody_is_asked_about_what_another_guardrail_refuses(begin: Any) -> None:
     case = begin(ASKS)
     with case.store.record() as tx:
-        pauses.pause(tx, by="ada", reason="we look ourselves")
+        kill_switch.pause(tx, by="ada", reason="we look ourselves")
     assert _question(case) is None
     assert _asked(case) == []
 

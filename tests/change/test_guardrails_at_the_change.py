@@ -10,7 +10,7 @@ from store_states import TARGET, claimed, intended, opened
 
 from paramedic.errors import Refused
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, Tx, acts, attempts, claims, lifecycle, maintenance, pauses, trail
+from paramedic.store import Store, Tx, acts, attempts, claims, kill_switch, lifecycle, maintenance, trail
 
 OTHER = "web-2/tracking-api"
 
@@ -29,7 +29,7 @@ def _acted(store: Store, target: str, *, result: str, count: int = 1, ended: boo
 
 
 def _paused(case: Any, tx: Tx) -> None:
-    pauses.pause(tx, by="ada", reason="we look ourselves")
+    kill_switch.pause(tx, by="ada", reason="we look ourselves")
 
 
 def _in_maintenance(case: Any, tx: Tx) -> None:

@@ -25,7 +25,7 @@ from paramedic.machine.clock import utc_now
 from paramedic.settings import ROOT, Settings
 from paramedic.stack import instance
 from paramedic.stack.instance import Running
-from paramedic.store import Store, pauses
+from paramedic.store import Store, kill_switch
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("_nothing_set")]
 
@@ -262,8 +262,8 @@ def test_what_is_paused_is_named_with_the_command_that_ends_it(look: Look, data:
     assert look("acting") == {"what": "acting", "well": True, "words": "nothing stops it"}
     store = Store(f"sqlite:///{data}/paramedic.db")
     with store.record() as tx:
-        pauses.pause(tx, by="ada", reason="a look")
-        pauses.pause(tx, by="eve", reason="a new disk", scope="service:shop")
+        kill_switch.pause(tx, by="ada", reason="a look")
+        kill_switch.pause(tx, by="eve", reason="a new disk", scope="service:shop")
     store.close()
     found = look("acting")
     assert not found["well"]

@@ -17,7 +17,7 @@ from paramedic.cli import main
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.settings import Settings
-from paramedic.store import Store, acts, attempts, claims, lifecycle, pauses
+from paramedic.store import Store, acts, attempts, claims, kill_switch, lifecycle
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.migrations import migrate
@@ -104,7 +104,7 @@ def test_what_was_done_before_counts(data: Path) -> None:
         lifecycle.resolve(tx, 1, Outcome(Ending.REMEDIATED, "well"), actor="a")
     assert "guardrail cooldown would stop it: web-1/tracking-api was acted on at" in _tried(data, code=1)
     with store.record() as tx:
-        pauses.pause(tx, by="ada", reason="a release is on its way")
+        kill_switch.pause(tx, by="ada", reason="a release is on its way")
     found = json.loads(_tried(data, "--json", code=1))
     assert found[0]["acts"] is False
     assert "guardrail kill switch would stop it" in found[0]["lines"][-2]

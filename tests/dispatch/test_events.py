@@ -11,7 +11,7 @@ from paramedic.dispatch import events as loop
 from paramedic.dispatch.events import BATCH, Events
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, StoreUnavailable, acts, attempts, incidents, lifecycle, pauses, trail
+from paramedic.store import Store, StoreUnavailable, acts, attempts, incidents, kill_switch, lifecycle, trail
 from paramedic.store import event_cursor as position
 from paramedic.transports.prefect_http import PrefectApi
 
@@ -36,7 +36,7 @@ def _story(store: Store) -> None:
         )  # refused: its grant is spent
         lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "still failing"), actor=f"run:{RUN}")
         lifecycle.acknowledge(tx, number, by="ada", reason="by the link in a message")
-        pauses.pause(tx, by="ada", reason="enough for tonight")
+        kill_switch.pause(tx, by="ada", reason="enough for tonight")
 
 
 NAMES = [
@@ -100,7 +100,7 @@ def test_a_crash_between_telling_and_noting_it_doubles_no_event(
     with store.read() as tx:
         assert position.heard(tx) == 0
     with store.record() as tx:
-        pauses.resume(tx, by="ada", reason="go on")
+        kill_switch.resume(tx, by="ada", reason="go on")
     _all_of(Events(store, PrefectApi(prefect.api)))
     assert [one["event"] for one in prefect.events(store.uuid, at_least=len(NAMES) + 1)] == [
         *NAMES,
@@ -119,7 +119,7 @@ def test_two_that_tell_one_trail_tell_it_once(prefect: Prefect, store: Store, st
     for one in both:
         one.close()
     with store.record() as tx:
-        pauses.resume(tx, by="ada", reason="go on")
+        kill_switch.resume(tx, by="ada", reason="go on")
     _all_of(Events(store, PrefectApi(prefect.api)))
     assert len(prefect.events(store.uuid, at_least=len(NAMES) + 1)) == len(NAMES) + 1
 

@@ -17,7 +17,7 @@ from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.incidents.report import EVIDENCE_LIMIT, Story, as_json, markdown, questions, spans
-from paramedic.store import Store, acts, attempts, deliveries, evidence, lifecycle, messages, pauses
+from paramedic.store import Store, acts, attempts, deliveries, evidence, kill_switch, lifecycle, messages
 from paramedic.store.acts import Limits
 from paramedic.store.incident_story import story
 from paramedic.text.sanitize import one_line
@@ -193,9 +193,9 @@ def number(timed: Store, clock: Clock) -> int:
     claim = working(timed, rungs=2)
     limits = Limits("act", None, (3, timedelta(hours=1)))
     with timed.record() as tx:
-        pauses.pause(tx, by="ada", reason="a look")
+        kill_switch.pause(tx, by="ada", reason="a look")
         acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
-        pauses.resume(tx, by="ada", reason="seen")
+        kill_switch.resume(tx, by="ada", reason="seen")
         evidence.add(tx, claim.incident, 1, kind="memory", taken_at=clock.now(), body="full\n# no heading")
     clock.advance(timedelta(seconds=5))
     with timed.record() as tx:

@@ -23,7 +23,7 @@ from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
 from paramedic.machine.clock import iso, utc_now
 from paramedic.remediation.approval import Approval
-from paramedic.store import approvals, incident_alerts, incidents, lifecycle, pauses
+from paramedic.store import approvals, incident_alerts, incidents, kill_switch, lifecycle
 from paramedic.store import trail as stored_trail
 from paramedic.store.tables import inbox
 
@@ -315,13 +315,13 @@ def test_while_acting_is_paused_nothing_acts_and_a_person_is_told(whole: Ward) -
     service = whole.service("paused")
     whole.break_it(service)
     with whole.store.record() as tx:
-        pauses.pause(tx, by="ada", reason="a test")
+        kill_switch.pause(tx, by="ada", reason="a test")
     try:
         whole.send(whole.alert(service))
         incident = whole.ended(service)
     finally:
         with whole.store.record() as tx:
-            pauses.resume(tx, by="ada", reason="the test is over")
+            kill_switch.resume(tx, by="ada", reason="the test is over")
     assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
     assert "ada" in (incident.because or "")
 

@@ -12,8 +12,8 @@ from paramedic.incidents.incident import State
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Facts, Spent, Spread, agreed, asks, judge
+from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
-from paramedic.remediation.pause import Pause
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 ALIVE = process_identity(pid=4242, started_at=1769850000.25, state="RUNNING")

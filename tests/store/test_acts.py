@@ -14,7 +14,7 @@ from store_states import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.guardrail import Refusal
-from paramedic.store import Store, StoreUnavailable, acts, attempts, claims, lifecycle, pauses, trail
+from paramedic.store import Store, StoreUnavailable, acts, attempts, claims, kill_switch, lifecycle, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
@@ -68,7 +68,7 @@ def test_an_identity_comes_back_with_its_revision_and_invocation_and_without_the
 
 def _paused(store: Store, claim: Claim, clock: Clock) -> None:
     with store.record() as tx:
-        pauses.pause(tx, by="ada", reason="we look ourselves")
+        kill_switch.pause(tx, by="ada", reason="we look ourselves")
 
 
 def _acknowledged(store: Store, claim: Claim, clock: Clock) -> None:
@@ -430,7 +430,7 @@ def test_the_budget_holds_under_concurrency(store_url: str, store: Store) -> Non
 def _pause(url: str, number: int) -> str:
     store = Store(url)
     with store.record() as tx:
-        pauses.pause(tx, by="ada", reason="now")
+        kill_switch.pause(tx, by="ada", reason="now")
     store.close()
     return "paused"
 
@@ -487,14 +487,14 @@ def test_cures_older_than_the_time_asked_for_do_not_count(timed: Store, clock: C
 
 def test_a_pause_stands_until_it_is_resumed(timed: Store) -> None:
     with timed.record() as tx:
-        pauses.pause(tx, by="ada", reason="first")
-        pauses.pause(tx, by="bob", reason="second")
-        assert [one.words for one in pauses.standing(tx)] == [
+        kill_switch.pause(tx, by="ada", reason="first")
+        kill_switch.pause(tx, by="bob", reason="second")
+        assert [one.words for one in kill_switch.standing(tx)] == [
             "everything, by ada since 2026-01-31T09:30:00.000000Z: first"
         ]
-        assert pauses.resume(tx, by="bob", reason="it is over")
-        assert not pauses.resume(tx, by="bob", reason="it is over")
-        assert pauses.standing(tx) == []
+        assert kill_switch.resume(tx, by="bob", reason="it is over")
+        assert not kill_switch.resume(tx, by="bob", reason="it is over")
+        assert kill_switch.standing(tx) == []
     assert told(timed) == ["acts.paused", "acts.resumed"]
 
 
@@ -514,7 +514,7 @@ def test_a_pause_stands_until_it_is_resumed(timed: Store) -> None:
 def test_a_pause_stops_what_is_in_its_scope_and_nothing_else(timed: Store, scope: str, stops: bool) -> None:
     claim = working(timed)
     with timed.record() as tx:
-        pauses.pause(tx, by="ada", reason="we look ourselves", scope=scope)
+        kill_switch.pause(tx, by="ada", reason="we look ourselves", scope=scope)
         judged = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
     assert isinstance(judged, Refusal) == stops
 
@@ -522,9 +522,9 @@ def test_a_pause_stops_what_is_in_its_scope_and_nothing_else(timed: Store, scope
 def test_the_refusal_names_every_pause_that_applies_and_how_each_ends(timed: Store) -> None:
     claim = working(timed)
     with timed.record() as tx:
-        pauses.pause(tx, by="ada", reason="a look", scope="service:tracking")
-        pauses.pause(tx, by="checks", reason="5 of 6 services", scope="mass")
-        pauses.pause(tx, by="bob", reason="elsewhere", scope="service:shop")
+        kill_switch.pause(tx, by="ada", reason="a look", scope="service:tracking")
+        kill_switch.pause(tx, by="checks", reason="5 of 6 services", scope="mass")
+        kill_switch.pause(tx, by="bob", reason="elsewhere", scope="service:shop")
     no = refused(timed, claim)
     assert "service tracking, by ada since 2026-01-31T09:30:00.000000Z: a look" in no.reason
     assert "everything (many breaches at once), by checks" in no.reason
@@ -535,10 +535,10 @@ def test_the_refusal_names_every_pause_that_applies_and_how_each_ends(timed: Sto
 def test_each_scope_is_resumed_by_itself(timed: Store) -> None:
     with timed.record() as tx:
         for scope in ("all", "service:tracking", "mass"):
-            pauses.pause(tx, by="ada", reason="a look", scope=scope)
-        assert pauses.resume(tx, by="ada", reason="seen", scope="service:tracking")
-        assert [one.scope for one in pauses.standing(tx)] == ["all", "mass"]
-        assert pauses.stopping(tx, service="shop", runbook=None) == tuple(pauses.standing(tx))
+            kill_switch.pause(tx, by="ada", reason="a look", scope=scope)
+        assert kill_switch.resume(tx, by="ada", reason="seen", scope="service:tracking")
+        assert [one.scope for one in kill_switch.standing(tx)] == ["all", "mass"]
+        assert kill_switch.stopping(tx, service="shop", runbook=None) == tuple(kill_switch.standing(tx))
 
 
 def test_intents_on_two_targets_do_not_wait_for_each_other(timed: Store) -> None:

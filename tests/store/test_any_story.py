@@ -21,7 +21,7 @@ from store_states import ALIVE, DEADLINE, FREE, LEASE, PLAN, alert, look_at_the_
 
 from paramedic.incidents.incident import IllegalMove, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, acts, attempts, claims, incident_alerts, incidents, lifecycle, messages, pauses
+from paramedic.store import Store, acts, attempts, claims, incident_alerts, incidents, kill_switch, lifecycle, messages
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as act_rows
@@ -187,12 +187,12 @@ class AnyStory(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 9))
     def the_kill_switch_is_thrown_and_taken_back(self, pick: int) -> None:
         with self.store.record() as tx:
-            pauses.pause(tx, by="ada", reason="a look by hand")
+            kill_switch.pause(tx, by="ada", reason="a look by hand")
         acted = len(self.acts)
         self.a_run_means_to_act(pick, None)
         assert len(self.acts) == acted
         with self.store.record() as tx:
-            pauses.resume(tx, by="ada", reason="seen")
+            kill_switch.resume(tx, by="ada", reason="seen")
 
     @rule(seconds=st.sampled_from([1, 9, 10, 60]))
     def time_goes_by(self, seconds: int) -> None:

@@ -14,7 +14,7 @@ from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample, check_spec
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.target import Target
-from paramedic.store import Store, checks, heartbeats, inbox, leases, lifecycle, mass_failure, pauses
+from paramedic.store import Store, checks, heartbeats, inbox, kill_switch, leases, lifecycle, mass_failure
 from paramedic.store.tables import check_samples, messages
 
 SECOND = timedelta(seconds=1)
@@ -177,7 +177,7 @@ def test_many_breaches_at_once_stop_all_acting_and_are_one_page(timed: Store, se
     assert len(said(timed)) == 2, "no check opens an incident meanwhile"
     assert pages(timed) == ["Much is broken at once"]
     with timed.read() as tx:
-        assert [one.scope for one in pauses.standing(tx)] == ["mass"], "the operator's own switch is another"
+        assert [one.scope for one in kill_switch.standing(tx)] == ["mass"], "the operator's own switch is another"
 
     for one in many[:4]:
         see(0, 4, one, limit=3)

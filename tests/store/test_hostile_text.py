@@ -26,10 +26,10 @@ from paramedic.store import (
     inbox,
     incidents,
     joining,
+    kill_switch,
     lifecycle,
     messages,
     outbox,
-    pauses,
 )
 from paramedic.store.quarantine import Unreadable
 from paramedic.store.tables import metadata
@@ -74,7 +74,7 @@ def live_through(store: Store, said: str) -> int:
         attempts.raise_attempt(tx, number, after=1, rungs=1, reason=said)
         incidents.tell_timeline(tx, number, actor=said, what="health.seen", reason=said)
         incidents.note(tx, number, by=said, text=said)
-        pauses.pause(tx, by=said, reason=said)
+        kill_switch.pause(tx, by=said, reason=said)
         messages.queue_internal_alert(tx, subject=said, body=said, same_within_minutes=10)
         messages.queue_internal_alert(tx, subject=said, body=said, same_within_minutes=10)
         lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
@@ -84,7 +84,7 @@ def live_through(store: Store, said: str) -> int:
         deliveries.sent(tx, deliveries.due(tx)[0].id, person=said)
         lifecycle.acknowledge(tx, number, by=said, reason=said)
         lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
-        pauses.resume(tx, by=said, reason=said)
+        kill_switch.resume(tx, by=said, reason=said)
         claims.release(tx, claim)
         trouble = [one for one in deliveries.due(tx, limit=99) if one.incident is None and one.id not in earlier]
         assert len(trouble) <= 2  # the bad payload, and the one that was said twice

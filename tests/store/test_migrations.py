@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from databases import Postgres, at_once
 from sqlalchemy import select, text
 
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, connect, migrations, pauses, trail
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, connect, kill_switch, migrations, trail
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import meta, metadata
 
@@ -48,9 +48,9 @@ def test_what_was_paused_before_a_service_could_be_is_paused_after(empty_url: st
     migrate(empty_url)
     store = Store(empty_url)
     with store.record() as tx:
-        pauses.pause(tx, by="ada", reason="long", scope=f"service:{'x' * 200}")
-        pauses.pause(tx, by="bob", reason="again")
-        assert [(one.scope[:9], one.by) for one in pauses.standing(tx)] == [("all", "ada"), ("service:x", "ada")]
+        kill_switch.pause(tx, by="ada", reason="long", scope=f"service:{'x' * 200}")
+        kill_switch.pause(tx, by="bob", reason="again")
+        assert [(one.scope[:9], one.by) for one in kill_switch.standing(tx)] == [("all", "ada"), ("service:x", "ada")]
     store.close()
 
 

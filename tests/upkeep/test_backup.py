@@ -40,12 +40,12 @@ from paramedic.store import (
     deliveries,
     inbox,
     incidents,
+    kill_switch,
     leases,
     lifecycle,
     maintenance,
     oncall_overrides,
     outbox,
-    pauses,
 )
 from paramedic.store import trail as stored_trail
 from paramedic.store.acts import Limits
@@ -206,7 +206,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
     assert set(before["trail"]) < set(after["trail"])
     store = opened(life)
     with store.record() as tx:
-        assert "restored from a backup" in pauses.standing(tx)[0].reason
+        assert "restored from a backup" in kill_switch.standing(tx)[0].reason
         assert outbox.waiting(tx) == []
         assert attempts.open_attempts(tx) == []
         states = {one.target: one.state for one in incidents.listed(tx)}
@@ -256,7 +256,7 @@ def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Sett
     restore(life, tmp_path / "backup", by="ada", replace=True)
     store = opened(life)
     with store.record() as tx:
-        pauses.resume(tx, by="ada", reason="all is looked at")
+        kill_switch.resume(tx, by="ada", reason="all is looked at")
         void = approvals.get(tx, waits.id)
         assert (void.state, void.how) == (Answer.EXPIRED, "restore")
         assert approvals.decide(tx, waits.id, granted=True, by="eve", how="link") == f"too late: {void.decision}"
@@ -287,7 +287,7 @@ def test_who_stands_in_what_is_paused_and_what_is_in_maintenance_stays_so(life: 
         window = maintenance.add(
             tx, service="s", target="a/1", starts_at=tx.now, ends_at=tx.now + HOUR, by="ada", reason="a new disk"
         )
-        pauses.pause(tx, by="eve", reason="a look", scope="service:s")
+        kill_switch.pause(tx, by="eve", reason="a look", scope="service:s")
     before = rows(life)
     store.close()
     back_up(life, tmp_path / "backup")
@@ -298,9 +298,9 @@ def test_who_stands_in_what_is_paused_and_what_is_in_maintenance_stays_so(life: 
     with store.record() as tx:
         assert [one.person for one in oncall_overrides.current(tx)] == ["eve"]
         assert maintenance.covering(tx, service="s", target="a/1") == window
-        assert [(one.scope, one.by) for one in pauses.standing(tx)] == [("service:s", "eve"), ("all", "ada")]
-        pauses.resume(tx, by="ada", reason="all is looked at")
-        assert pauses.stopping(tx, service="s", runbook=None), "whose pause it was, says when it ends"
+        assert [(one.scope, one.by) for one in kill_switch.standing(tx)] == [("service:s", "eve"), ("all", "ada")]
+        kill_switch.resume(tx, by="ada", reason="all is looked at")
+        assert kill_switch.stopping(tx, service="s", runbook=None), "whose pause it was, says when it ends"
     store.close()
 
 
@@ -592,7 +592,7 @@ def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(
     if point == "store_put":
         store = opened(life)
         with store.read() as tx:
-            assert "restored" in pauses.standing(tx)[0].reason
+            assert "restored" in kill_switch.standing(tx)[0].reason
             assert tx.conn.execute(select(meta.c.generation)).scalar_one() == 2
         assert ["begins generation 2" in fault.what for fault in found(life).faults] == [True], "nobody signed it"
         checkpoints.sign(store, life, vouched=True)

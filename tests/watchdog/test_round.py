@@ -18,7 +18,7 @@ from paramedic.audit.chain import RESTORED
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.settings import Settings
-from paramedic.store import StoreUnavailable, attempts, inbox, incidents, lifecycle, pauses, tables
+from paramedic.store import StoreUnavailable, attempts, inbox, incidents, kill_switch, lifecycle, tables
 from paramedic.store import trail as stored_trail
 from paramedic.store.messages import queue_internal_alert
 from paramedic.upkeep import checkpoints, segment
@@ -369,7 +369,7 @@ def test_a_generation_that_nobody_signed_is_not_signed_by_the_watchdog_and_stops
     assert kennel.postbox.subjects[1:] == ["[Paramedic] The trail is not what its last checkpoint saw"]
     assert checkpoints.read(settings.checkpoints()) == before
     with kennel.store.read() as tx:
-        assert [(one.scope, one.by) for one in pauses.standing(tx)] == [(pauses.ALL, "watchdog")]
+        assert [(one.scope, one.by) for one in kill_switch.standing(tx)] == [(kill_switch.ALL, "watchdog")]
     with pytest.raises(checkpoints.Unproven):
         checkpoints.sign(kennel.store, settings)
     checkpoints.sign(kennel.store, settings, vouched=True)  # a person answers for it

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Row, delete, insert, select
 
-from paramedic.remediation.pause import ALL, Pause
+from paramedic.remediation.kill_switch import ALL, Pause
 from paramedic.store import Tx
 from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.tables import pauses

@@ -10,7 +10,8 @@ from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
-from paramedic.oncall.escalation import Oncall, parse_oncall
+from paramedic.oncall.on_call import Oncall
+from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.paging import Pager
 from paramedic.remediation.approval import Approval
 from paramedic.store import Store, acts, approvals, attempts, claims, incidents, lifecycle

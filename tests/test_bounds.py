@@ -20,7 +20,8 @@ from paramedic import cli
 from paramedic.alerts.alert import Severity
 from paramedic.catalog.runbook_file import parse
 from paramedic.catalog.services import parse_services
-from paramedic.oncall.escalation import Oncall, parse_oncall
+from paramedic.oncall.on_call import Oncall
+from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.oncall.schedule import shifts
 from paramedic.settings import BadSettings, Settings, load_settings
 from paramedic.text.units import Between, SizeBetween, between, moment

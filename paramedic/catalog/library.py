@@ -17,7 +17,8 @@ from paramedic.kinds import registry
 from paramedic.kinds.registry import Registry
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.oncall.contact import ContactMethod
-from paramedic.oncall.escalation import Oncall, parse_oncall
+from paramedic.oncall.on_call import Oncall
+from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.oncall.rotation import Rotation
 from paramedic.remediation.remedy import RESTART, Verb
 from paramedic.remediation.target import Target

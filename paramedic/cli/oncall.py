@@ -23,7 +23,7 @@ from paramedic.cli.output import (
 )
 from paramedic.machine.clock import iso, utc_now
 from paramedic.oncall import overrides_file as copy
-from paramedic.oncall.escalation import Oncall
+from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.oncall.rotation import Override, Person
 from paramedic.oncall.schedule import Shift, shifts, uncovered

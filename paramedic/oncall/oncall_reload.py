@@ -2,7 +2,8 @@
 
 import logging
 
-from paramedic.oncall.escalation import Oncall, parse_oncall
+from paramedic.oncall.on_call import Oncall
+from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.settings import Settings
 from paramedic.text.last_usable import last_good, parsed
 from paramedic.text.yaml_document import BadDocument, Problem

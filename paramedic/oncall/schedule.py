@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from paramedic.oncall.escalation import Oncall
+from paramedic.oncall.on_call import Oncall
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from paramedic.oncall import overrides_file
 from paramedic.oncall.contact import parse_contact_method
-from paramedic.oncall.escalation import ONCALL, Oncall, Policy
+from paramedic.oncall.escalation import ONCALL, Policy
+from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.rotation import Override, Person
 from paramedic.store.messages import QueuedMessage
 

@@ -25,6 +25,7 @@ from paramedic.upkeep import checkpoints
 from paramedic.watchdog.attempts import Attempts
 from paramedic.watchdog.look import Look
 from paramedic.watchdog.orphaned_runs import Runs
+from paramedic.watchdog.outward_heartbeat import OutwardHeartbeat
 from paramedic.watchdog.prefect_status import PrefectStatus
 from paramedic.watchdog.stuck_work import Looks
 
@@ -79,7 +80,7 @@ class Watchdog:
         self._uuid: str | None = None
         self._refused: str | None = None
         self._checkpoint_at = steady()
-        self._heartbeat_at: float | None = None
+        self._outward = OutwardHeartbeat(settings, steady)
         self._http = http_deadline.client(seconds=2.0)
         looks = Looks(store, settings)
         self._looks: list[Callable[[], object]] = [
@@ -277,25 +278,13 @@ class Watchdog:
             kill_switch.pause(tx, by="watchdog", reason=reason, actor="watchdog")
 
     def heartbeat(self) -> None:
-        """Send the outward heartbeat to the operator's address: when it stops, somebody outside knows that paging has stopped.
-
-        It stops with this process, and when a store that is away could not be reported either.
-        """
-        url, now, store = self._settings.heartbeat_url, self._steady(), self._silences[_STORE]
-        every = self._settings.heartbeat_every.total_seconds()
-        if url is None or (self._heartbeat_at is not None and now - self._heartbeat_at < every):
-            return
-        lasted = now - store.since if store.since is not None else 0.0
-        if lasted >= self._settings.silent_after.total_seconds() and store.told_at is None:
-            log.error("no heartbeat: the store is away, and nobody can be told of it")
-            return
-        self._heartbeat_at = now
-        silent = [name for name, silence in self._silences.items() if silence.since is not None]
-        try:
-            answer = self._http.post(url.get_secret_value(), json={"paramedic": "alive", "silent": silent})
-            answer.raise_for_status()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            log.warning("the heartbeat did not leave: %s", type(error).__name__)  # its words may hold the address
+        """Send the outward heartbeat, except while the store is away and no person could be paged about it."""
+        store = self._silences[_STORE]
+        lasted = self._steady() - store.since if store.since is not None else 0.0
+        self._outward.beat(
+            silent=[name for name, silence in self._silences.items() if silence.since is not None],
+            nobody_knows=lasted >= self._settings.silent_after.total_seconds() and store.told_at is None,
+        )
 
 
 def _name(look: Callable[[], object]) -> str:

@@ -13,7 +13,7 @@ from paramedic.cli.doctor import _plugins
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.oncall.contact import parse_contact_method
-from paramedic.oncall.escalation import parse_oncall
+from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.paging import Pager
 from paramedic.paging.channel_settings import channel_settings
 from paramedic.settings import Channel, Settings

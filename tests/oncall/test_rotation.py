@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from paramedic.alerts.alert import Severity
-from paramedic.oncall.escalation import Oncall, parse_oncall
+from paramedic.oncall.on_call import Oncall
+from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.oncall.rotation import Rotation
 from paramedic.text.yaml_document import BadDocument
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramedic.oncall.escalation import ONCALL, Oncall, parse_oncall
+from paramedic.oncall.escalation import ONCALL
+from paramedic.oncall.on_call import Oncall
+from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.oncall.rotation import Override, Rotation
 from paramedic.oncall.schedule import shifts, uncovered
 

@@ -1,0 +1,40 @@
+"""The outward heartbeat: tells an address outside that paging works; when it stops, somebody outside knows."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import httpx
+
+from paramedic.settings import Settings
+from paramedic.transports import http_deadline
+
+log = logging.getLogger(__name__)
+
+
+class OutwardHeartbeat:
+    """Posts to `heartbeat_url` every `heartbeat_every`. `steady` is a clock in seconds that never jumps."""
+
+    def __init__(self, settings: Settings, steady: Callable[[], float]) -> None:
+        self._settings = settings
+        self._steady = steady
+        self._sent_at: float | None = None
+        self._http = http_deadline.client(seconds=2.0)
+
+    def beat(self, *, silent: Sequence[str], nobody_knows: bool) -> None:
+        """Send the heartbeat if it is due, with the names of what is `silent`. A failure is only logged.
+
+        `nobody_knows`: the store is away and no person could be paged about it; then the heartbeat stays out.
+        """
+        url, now = self._settings.heartbeat_url, self._steady()
+        every = self._settings.heartbeat_every.total_seconds()
+        if url is None or (self._sent_at is not None and now - self._sent_at < every):
+            return
+        if nobody_knows:
+            log.error("no heartbeat: the store is away, and nobody can be told of it")
+            return
+        self._sent_at = now
+        try:
+            answer = self._http.post(url.get_secret_value(), json={"paramedic": "alive", "silent": list(silent)})
+            answer.raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            log.warning("the heartbeat did not leave: %s", type(error).__name__)  # its words may hold the address

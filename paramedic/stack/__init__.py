@@ -1,1 +1,1 @@
-"""`paramedic up`: the processes on this machine, the embedded Prefect server among them."""
+"""`paramedic up`: Paramedic's processes on this machine, with the embedded Prefect server."""

@@ -1,4 +1,4 @@
-"""Processes that are kept running: one that dies is started again, one that stands still is ended first."""
+"""Child processes that are kept running: one that dies is restarted, one that hangs is ended first."""
 
 import contextlib
 import logging
@@ -40,9 +40,9 @@ def _always() -> bool:
 
 @dataclass
 class Child:
-    """One process: how it is started, and how it is doing.
+    """One child process: how it is started, and its state.
 
-    After its first sign of life (`paramedic.machine.liveness`) it may be silent for `silent_seconds`; then it is told, and
+    After its first sign of life (`paramedic.machine.liveness`) it may be silent for `silent_seconds`; then it is reported, and
     ended and started again once `may_end` says so. None: nobody listens to it.
     """
 
@@ -62,9 +62,9 @@ class Child:
 
 
 class Children:
-    """Processes that are kept running, each the head of its own group.
+    """The children, each the leader of its own process group.
 
-    Use it from the main thread: the lifeline hangs on it, which kills them when we are killed. Ctrl-C on the terminal
+    Use it from the main thread: the children die with it when this process is killed. Ctrl-C on the terminal
     reaches only us, and we end them in order; what a child that died leaves behind in its group is killed.
     """
 
@@ -78,16 +78,16 @@ class Children:
         self._ticked_at = time.monotonic()
 
     def start(self, child: Child) -> None:
-        """From now on it runs. Raises OSError where the log cannot be written."""
+        """Start a child and keep it running. Raises OSError where the log cannot be written."""
         self._children.append(child)
         self._spawn(child)
 
     def pids(self) -> dict[str, int]:
-        """The process of each child that runs now."""
+        """The pid of each running child."""
         return {child.name: child.process.pid for child in self._children if child.process is not None}
 
     def tick(self) -> None:
-        """Start again what has died or stands still. To be called a few times a second."""
+        """Restart children that died or hang. Call it a few times a second."""
         now = time.monotonic()
         late, self._ticked_at = now - self._ticked_at > _LATE_SECONDS, now
         for child in self._children:
@@ -109,7 +109,7 @@ class Children:
                 _keep_short(self._log_of(child))
 
     def stop(self) -> None:
-        """End everything: asked first, killed after a while, those that serve the others last."""
+        """End all children: SIGTERM, then SIGKILL after a while; those that serve the others last."""
         for serves, seconds in zip((False, True), _STOP_SECONDS, strict=True):
             running = [child.process for child in self._children if child.process and child.serves is serves]
             for process in running:
@@ -184,7 +184,7 @@ def _forget(child: Child) -> None:
 
 
 def appended(path: Path) -> IO[bytes]:
-    """For whoever appends: of this user alone, whatever the umask; never what a symlink leads to."""
+    """Open a file to append: private to this user, whatever the umask; never through a symlink."""
     how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, how, 0o600), "ab")
 
@@ -195,7 +195,7 @@ def _kill_group(head: subprocess.Popen[bytes]) -> None:
 
 
 def _keep_short(path: Path) -> None:
-    """Its writers append, so they go on at the beginning; a line written meanwhile may be lost."""
+    """Rotate a long log. Its writers append, so they continue at the beginning; a line written meanwhile may be lost."""
     with contextlib.suppress(OSError):  # a full disk: the next look tries again
         if path.stat().st_size > _LOG_BYTES:
             with path.open("rb") as grown, appended(path.with_suffix(".log.1")) as older:

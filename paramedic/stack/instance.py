@@ -1,4 +1,4 @@
-"""The one `paramedic up` of a data folder: the lock that it holds, and where it listens."""
+"""The single `paramedic up` of a data folder: its lock, and the addresses that it listens on."""
 
 import contextlib
 import fcntl
@@ -23,7 +23,7 @@ _ASKED_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where a `paramedic up` listens."""
+    """The addresses of a running `paramedic up`."""
 
     pid: int
     gateway: str
@@ -31,10 +31,10 @@ class Running:
 
 
 def running(data: Path) -> Running | None:
-    """Where the `paramedic up` on this folder listens; None where none runs.
+    """The addresses of the `paramedic up` on this folder; None where none runs.
 
-    What one that was killed has left in the file counts for nothing: by now its ports may be anybody's. The kernel lets
-    go of the lock with its holder.
+    What a killed one has left in the file is ignored: its ports may be anybody's by now. The kernel releases
+    the lock with its holder.
     """
     try:
         with _opened(data, os.O_RDONLY) as lock:
@@ -60,13 +60,13 @@ def with_running_prefect(settings: Settings) -> Settings:
 
 @contextlib.contextmanager
 def alone(data: Path) -> Iterator[None]:
-    """No `paramedic up` works in the folder meanwhile. Raises PermanentError where one does, OSError for no such folder."""
+    """Exclude a `paramedic up` in the folder meanwhile. Raises PermanentError where one runs, OSError for no such folder."""
     with lock(data):
         yield
 
 
 def lock(data: Path) -> IO[str]:
-    """Hold the folder until the file is closed. Raises PermanentError where another `paramedic up` does, OSError."""
+    """Lock the folder until the file is closed. Raises PermanentError where another `paramedic up` holds it, OSError."""
     held = _opened(data, os.O_RDWR | os.O_CREAT)
     until = time.monotonic() + _ASKED_SECONDS
     while True:
@@ -87,7 +87,7 @@ def lock(data: Path) -> IO[str]:
 
 
 def announce(held: IO[str], where: Running | None) -> None:
-    """Write into the held lock where we listen; None: nowhere."""
+    """Write the addresses into the held lock file; None: none."""
     held.seek(0)
     held.truncate()
     if where is not None:

@@ -1,7 +1,7 @@
-"""What the embedded Prefect server answers at all: its own hosts, its own pages, and who shows the login.
+"""The edge of the embedded Prefect server: allowed hosts and origins, and the login.
 
-Prefect's own defaults allow every origin and every Host, and look at the login late. This is the outermost part of the
-application: what is refused here has cost nothing.
+Prefect's own defaults allow every origin and every Host, and check the login late. This is the outermost part of the
+application: a refusal here costs nothing.
 """
 
 import base64
@@ -25,7 +25,7 @@ SETTING = "PARAMEDIC_PREFECT_UI_URL"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The status, and for whoever reads the answer, why."""
+    """A refusal: HTTP status and reason."""
 
     status: int
     words: str
@@ -41,7 +41,7 @@ class Edge:
         self._hosts = LOOPBACK | ({_name(urlsplit(ui_url).netloc)} if ui_url else set())
 
     async def __call__(self, scope: "_Scope", receive: "_Receive", send: "_Send") -> None:
-        """One call or one socket."""
+        """Serve or refuse one call or WebSocket."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -101,7 +101,7 @@ def foreign(method: str | None, headers: Mapping[str, str], *, hosts: Collection
 
 
 def _name(netloc: str) -> str:
-    """The host without its port, in small letters; empty for what is not a host."""
+    """The host without its port, in lower case; empty for an invalid one."""
     try:
         parts = urlsplit(f"//{netloc}")
         _ = parts.port  # raises where it is not a number

@@ -1,4 +1,4 @@
-"""How far a start has come: what is waited for, in words, looked at beside whatever else goes on."""
+"""The progress of a start: which step is waited for, and why, checked in a thread."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -11,14 +11,14 @@ _AGAIN_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that has to be ready; `complaint` says why it is not, or None, within seconds."""
+    """A step of the start; `complaint` says within seconds why it is not ready, or None."""
 
     what: str
     complaint: Callable[[], str | None]
 
 
 class Progress:
-    """Goes through the steps in their order, in a thread of its own, until each has been ready once."""
+    """Checks the steps in order, in a thread, until each has been ready once."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
@@ -30,20 +30,20 @@ class Progress:
 
     @property
     def done(self) -> bool:
-        """Whether everything has been ready."""
+        """Whether every step has been ready."""
         return self._passed == len(self._steps)
 
     def waits_for(self) -> tuple[str, str] | None:
-        """What is not ready yet, and why; None where everything was."""
+        """The step that is not ready yet, and why; None where all were."""
         passed = self._passed
         return None if passed == len(self._steps) else (self._steps[passed].what, self._complaint)
 
     def passed(self, what: str) -> bool:
-        """Whether this one has been ready."""
+        """Whether this step has been ready."""
         return any(step.what == what for step in self._steps[: self._passed])
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._end.set()
 
     def _go(self) -> None:

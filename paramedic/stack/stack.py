@@ -1,4 +1,4 @@
-"""Everything on this machine: starts Paramedic's processes, in what order, and says what is waited for."""
+"""The stack: starts Paramedic's processes on this machine in order, and says what is waited for."""
 
 import contextlib
 import json
@@ -50,7 +50,7 @@ class NotReady(TemporaryError):
 
 
 def _poll_seconds() -> str:
-    """How often the worker asks Prefect for runs: every second, unless somebody has set what Prefect reads."""
+    """The worker's poll interval in seconds: 1, unless Prefect's own variable is set."""
     value = os.environ.get(_POLL, "1")
     with contextlib.suppress(ValueError):
         if 0 < float(value) < float("inf"):
@@ -62,7 +62,7 @@ _POLL = "PREFECT_WORKER_QUERY_SECONDS"
 
 
 class Stack:
-    """Paramedic's processes on this machine, as its settings say. Use it from the main thread."""
+    """Paramedic's processes on this machine. Use it from the main thread."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises BadDocument for runbooks that cannot be used at all."""
@@ -83,7 +83,7 @@ class Stack:
         self._prefect: httpx.Client | None = None
 
     def start(self) -> None:
-        """Start everything. A store that is away is waited for: until then only the watchdog runs, which pages a person.
+        """Start everything. It waits for a store that is away: until then only the watchdog runs, which pages a person.
 
         Raises PortTaken, BadDataFolder, StoreUnknown, BadSettings, or PermanentError for a folder in use; nothing was started.
         """
@@ -124,7 +124,7 @@ class Stack:
         self._progress = Progress(self._steps(prefect))
 
     def _held(self, held: ports.Held) -> int:
-        """The port; nobody else gets it before the end, whichever of our processes dies meanwhile."""
+        """Reserve the port until the end, whichever of our processes dies meanwhile."""
         self._ports.append(held)
         return held.port
 
@@ -204,7 +204,7 @@ class Stack:
         return prefect_login.clickable(ui_url, login.get_secret_value())
 
     def tick(self) -> None:
-        """Start again what has died or stands still, and go on with the start. To be called a few times a second.
+        """Restart what died or hangs, and continue the start. Call it a few times a second.
 
         Raises StoreUnknown where the store that was waited for is not one of ours, AnotherPrefect where its runs are in
         another Prefect.
@@ -216,7 +216,7 @@ class Stack:
             self._start_workers()
 
     def waits_for(self) -> tuple[str, str] | None:
-        """What of the start is still waited for, and why; None once everything was ready."""
+        """The step of the start that is waited for, and why; None once all were ready."""
         return self._progress.waits_for() if self._progress is not None else ("the start", "")
 
     def takes_alerts(self) -> bool:
@@ -224,7 +224,7 @@ class Stack:
         return self._progress is not None and self._progress.passed(_GATEWAY)
 
     def wait_ready(self, seconds: float) -> None:
-        """Until the gateway takes alerts and Prefect knows the deployments and a worker. Raises NotReady."""
+        """Wait until the gateway accepts alerts and Prefect has the deployments and a worker. Raises NotReady."""
         until = time.monotonic() + seconds
         while (waited := self.waits_for()) is not None:
             if time.monotonic() > until:
@@ -261,7 +261,7 @@ class Stack:
         return None if self._has_worker(prefect) else f"no worker of the pool {self.settings.work_pool} is online"
 
     def _nothing_acts(self) -> bool:
-        """Whether a responder can be ended: no run holds a claim on a target. A store that does not say so is a no."""
+        """Whether a responder may be ended: no run holds a claim on a target. False if the store does not answer."""
         return self._acting.nothing()
 
     def _check_claim(self, prefect: httpx.Client) -> None:
@@ -280,13 +280,13 @@ class Stack:
         return self._children.pids()
 
     def run_forever(self) -> None:
-        """Keep everything running until somebody interrupts."""
+        """Keep everything running until an interrupt."""
         while True:
             self.tick()
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End everything: asked first, killed after a while; under 10 s. The trail gets its last checkpoint."""
+        """End everything within 10 s: SIGTERM, then SIGKILL. The trail gets its last checkpoint."""
         if self._progress is not None:
             self._progress.close()
         self._children.stop()
@@ -307,7 +307,7 @@ class Stack:
 
 
 def _report(settings: Settings, subject: str, words: str) -> None:
-    """By the store, in a thread: whatever it waits for holds up no other child. The watchdog sends it."""
+    """Queue an internal alert through the store, in a thread that delays no child. The watchdog sends it."""
 
     def write() -> None:
         store = Store(settings.store())
@@ -323,12 +323,12 @@ def _report(settings: Settings, subject: str, words: str) -> None:
 
 
 def _absolute(path: str) -> list[str]:
-    """Without the entries that mean wherever a process is started: an empty one does."""
+    """PATH without relative or empty entries, which depend on the current folder."""
     return [folder for folder in path.split(os.pathsep) if Path(folder).is_absolute()]
 
 
 def _prefect_port() -> ports.Held:
-    """Prefect's own variable names it, as its users expect."""
+    """The Prefect server's port, from Prefect's own variable."""
     setting = "PREFECT_SERVER_API_PORT"
     value = os.environ.get(setting)
     if value and not value.isdigit():

@@ -1,4 +1,4 @@
-"""What `paramedic up` asks of a store that may not answer, beside everything else that it does."""
+"""Waits of `paramedic up` for a store that may not answer, without blocking its loop."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ _FRESH_SECONDS = 5.0
 
 
 class Migration:
-    """Brings the store to this version's schema as soon as it answers. `attempt` and `advance` are the main thread's."""
+    """Migrates the store as soon as it answers. Call `attempt` and `advance` from the main thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -30,14 +30,14 @@ class Migration:
         self._again_at = 0.0
 
     def attempt(self) -> None:
-        """Try once, here and now. A store that is away is tried again by `advance`. Raises StoreUnknown."""
+        """Try once, synchronously. A store that is away is tried again by `advance`. Raises StoreUnknown."""
         self._try()
         if self._error is not None:
             raise self._error
         self.done = self._complaint is None
 
     def advance(self) -> bool:
-        """Whether it has just been done. Waits for nothing. Raises StoreUnknown."""
+        """Whether the migration has just finished. Does not block. Raises StoreUnknown."""
         if self.done:
             return False
         if self._thread is not None and self._thread.is_alive():
@@ -54,7 +54,7 @@ class Migration:
         return False
 
     def complaint(self) -> str | None:
-        """Why it is not done; None where it is."""
+        """Why it is not finished; None where it is."""
         return None if self.done else self._complaint or "it is being brought to this version's schema"
 
     def _try(self) -> None:
@@ -69,7 +69,7 @@ class Migration:
 
 
 class Acting:
-    """Does a run hold a target now? The store is asked in a thread; until it answers, one may."""
+    """Whether a run holds a target now, asked in a thread; until the store answers, one may."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -77,7 +77,7 @@ class Acting:
         self._none_at: float | None = None
 
     def nothing(self) -> bool:
-        """Whether the store has just said that none does. Waits for nothing."""
+        """Whether the store has just said that none does. Does not block."""
         if self._none_at is not None and time.monotonic() - self._none_at < _FRESH_SECONDS:
             return True
         if self._thread is None or not self._thread.is_alive():

@@ -15,7 +15,7 @@ from prefect_server import Prefect
 from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from paramedic.stack.prefect_server import LOCK_SECONDS, serialize_sqlite_writes
+from paramedic.stack.prefect_sqlite_lock import LOCK_SECONDS, serialize_sqlite_writes
 
 pytestmark = pytest.mark.real
 

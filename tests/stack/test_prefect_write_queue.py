@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from paramedic.stack import prefect_server
-from paramedic.stack.prefect_server import WriteQueue
+from paramedic.stack import prefect_write_queue
+from paramedic.stack.prefect_write_queue import WriteQueue
 
 STATE = "/flow_runs/0a0a0a0a-0000-0000-0000-000000000000/set_state"
 RUNNING = b'{"state": {"type": "RUNNING"}}'
@@ -59,11 +59,11 @@ def _calls(turnstile: WriteQueue, *paths: str, method: str = "POST", body: bytes
 
 @pytest.fixture(autouse=True)
 def two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefect_server, "_AT_ONCE", 2)
+    monkeypatch.setattr(prefect_write_queue, "_AT_ONCE", 2)
 
 
 def test_few_write_at_a_time_and_who_begins_goes_before_logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.0)
+    monkeypatch.setattr(prefect_write_queue, "_LULL_SECONDS", 0.0)
 
     async def tried() -> None:
         server = Server()
@@ -95,7 +95,7 @@ def test_who_only_reads_waits_for_nobody() -> None:
 
 
 def test_clients_that_stand_still_keep_nobody_out_and_no_turn_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefect_server, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(prefect_write_queue, "_TURN_SECONDS", 0.05)
 
     async def tried() -> None:
         server = Server()
@@ -137,7 +137,7 @@ def test_a_client_that_goes_away_while_it_waits_leaves_the_way_free() -> None:
 
 
 def test_while_runs_begin_nothing_else_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.3)
+    monkeypatch.setattr(prefect_write_queue, "_LULL_SECONDS", 0.3)
 
     async def tried() -> None:
         server = Server()
@@ -156,7 +156,7 @@ def test_while_runs_begin_nothing_else_is_written(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("path", [STATE, "/flow_runs/0a/resume"])
 def test_an_operator_who_cancels_or_approves_waits_for_no_storm(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 60)
+    monkeypatch.setattr(prefect_write_queue, "_LULL_SECONDS", 60)
 
     async def tried() -> None:
         server = Server()
@@ -172,7 +172,7 @@ def test_an_operator_who_cancels_or_approves_waits_for_no_storm(monkeypatch: pyt
 
 def test_a_lull_lasts_from_the_end_of_a_creation_however_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only then its process can say that it runs."""
-    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.2)
+    monkeypatch.setattr(prefect_write_queue, "_LULL_SECONDS", 0.2)
 
     async def tried() -> None:
         server = Server()
@@ -191,7 +191,7 @@ def test_a_lull_lasts_from_the_end_of_a_creation_however_long_it_took(monkeypatc
 
 
 def test_runs_that_are_created_without_end_keep_nobody_out_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefect_server, "_LULL_AT_MOST_SECONDS", 0.2)
+    monkeypatch.setattr(prefect_write_queue, "_LULL_AT_MOST_SECONDS", 0.2)
 
     async def tried() -> None:
         server = Server()
@@ -212,7 +212,7 @@ def test_runs_that_are_created_without_end_keep_nobody_out_for_ever(monkeypatch:
 @pytest.mark.parametrize("is_open", [True, False])
 def test_an_event_waits_while_runs_are_created(monkeypatch: pytest.MonkeyPatch, is_open: bool) -> None:
     """Over a socket that is open already; and one that is not opens later."""
-    monkeypatch.setattr(prefect_server, "_LULL_SECONDS", 0.3)
+    monkeypatch.setattr(prefect_write_queue, "_LULL_SECONDS", 0.3)
     heard, sent = asyncio.Event(), asyncio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""A target that is one process of its machine: its identity, its evidence and what it uses, for the kinds whose targets are."""
+"""Targets that are one process: identity, evidence and resource use, for the kinds of such targets."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,7 +14,7 @@ Gather = Callable[[Target, Transport], str]
 def process_identity(
     pid: int | None, started_at: float | None, state: str, *, invocation: str | None = None
 ) -> Identity:
-    """An instance that is a process: None where none is running, or nobody says when it began (seconds since the epoch).
+    """The identity of a process, by pid and start time (seconds since the epoch); without either, of no instance.
 
     `invocation`: the owner's own name of the instance.
     """
@@ -60,7 +60,7 @@ def memory_of(target: Target, identity: Identity, transport: Transport) -> int:
 
 
 def use_of(target: Target, identity: Identity, transport: Transport) -> tuple[ProcessUse, str]:
-    """What the target's process uses, and which process that is, in words.
+    """The resource use of the target's process, and which process that is, in words.
 
     Raises PermanentError if there is none where the transport leads: the pid may be that of another machine's process.
     """

@@ -1,6 +1,6 @@
-"""The way to the machine that a target is on: what whoever looks at a target or changes it may ask of that machine.
+"""The interface of transports: what a kind of target may ask of the target's machine.
 
-A target kind asks for everything through its transport and never asks its own machine, so it works unchanged wherever the
+A kind of target uses only its transport and never the local machine directly, so it works unchanged wherever the
 transport leads. All deadlines are moments of `paramedic.machine.clock.boottime()`.
 """
 
@@ -15,7 +15,7 @@ from paramedic.kinds.probing import ProcessUse
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended: its exit code (negative: by which signal) and the ends of what it said, safe to look at."""
+    """How a program ended: its exit code (negative for a signal) and the ends of its output, safe to display."""
 
     code: int
     output: str
@@ -31,7 +31,7 @@ class OutOfTime(Exception):
 
 
 class Command(Protocol):
-    """A program that is ready to be started, once; a context manager, which takes away what it has said.
+    """A program that can be started once; a context manager, which discards its output.
 
     It goes on to its own end if this process dies after `start`.
     """
@@ -70,7 +70,7 @@ class Connection(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def outlive_us(self) -> None:
-        """From now on it stays open until the other side answers or is gone, also if this process dies.
+        """Keep it open until the other side answers or is gone, also if this process dies.
 
         Raises TemporaryError where it cannot; only for a connection that was made with `outlives_us`.
         """
@@ -79,11 +79,11 @@ class Connection(Protocol):
         """Send all of it."""
 
     def receive(self, deadline: float) -> bytes:
-        """The next bytes, b"" where the other side has closed. What is here already is read after the deadline too."""
+        """The next bytes, b"" where the other side has closed. Bytes that arrived already are read after the deadline too."""
 
 
 class LockedFile(Protocol):
-    """A file that is open for writing, and locked as `flock` does. What cannot be done raises OSError."""
+    """A file that is open for writing, and locked as by `flock`. Failures raise OSError."""
 
     def append(self, line: bytes) -> None:
         """Add a whole line, or nothing; one that was left unended before it is ended first."""
@@ -96,7 +96,7 @@ class LockedFile(Protocol):
 
 
 class Folder(Protocol):
-    """An open folder: what its path leads to later does not matter. Names are relative to it.
+    """An open folder, independent of what its path leads to later. Names are relative to it.
 
     What cannot be done raises OSError by its kind (FileNotFoundError, PermissionError, …); a change whose outcome is not known
     raises OutcomeUnknown.
@@ -109,13 +109,13 @@ class Folder(Protocol):
         """Where a symlink leads."""
 
     def kind(self, name: str) -> Literal["folder", "symlink", "file"] | None:
-        """What it is, a symlink not followed; None where nothing is there."""
+        """The kind of the entry, without following a symlink; None where nothing is there."""
 
     def changed_at(self, name: str) -> datetime:
         """When it was last written, a symlink not followed."""
 
     def names(self, name: str) -> list[str]:
-        """What is in this folder of it, which is not a symlink."""
+        """The names in a subfolder, which must not be a symlink."""
 
     def locked(self, name: str) -> AbstractContextManager[LockedFile]:
         """A file, locked; BlockingIOError where somebody else has the lock."""
@@ -124,10 +124,10 @@ class Folder(Protocol):
         """Make a symlink."""
 
     def rename(self, name: str, to: str) -> None:
-        """Let it take the place of `to`, at once or not at all."""
+        """Rename it to `to`, atomically."""
 
     def unlink(self, name: str) -> None:
-        """Take a file or a symlink away."""
+        """Remove a file or a symlink."""
 
     def sync(self) -> None:
         """Wait until the disk has what was changed in the folder."""
@@ -135,7 +135,7 @@ class Folder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
-    """One process as it was seen."""
+    """One process at the time of the look."""
 
     pid: int
     ppid: int
@@ -154,7 +154,7 @@ class Processes(Protocol):
         """Bytes of memory that the process holds."""
 
     def use(self, pid: int) -> ProcessUse:
-        """What the process uses now."""
+        """The current resource use of the process."""
 
     def tree(self, pid: int) -> Sequence[ProcessRow]:
         """The process and its descendants, itself first."""
@@ -164,7 +164,7 @@ class Processes(Protocol):
 
 
 class Transport(Protocol):
-    """The way to one machine. All methods may be called from any thread.
+    """A transport to one machine. Thread-safe.
 
     TemporaryError: it cannot be reached just now; PermanentError: it never will be, or what is asked for is not there.
     """
@@ -178,7 +178,7 @@ class Transport(Protocol):
         """Its processes."""
 
     def leads_to(self, host: str) -> bool:
-        """Whether it leads to the machine that services.yaml calls `host`."""
+        """Whether it leads to the machine named `host` in services.yaml."""
 
     def command(
         self,
@@ -216,4 +216,4 @@ class Transport(Protocol):
         """A regular file of at most `limit` bytes. Raises as `tail` does, PermanentError where it is larger."""
 
     def replace(self, path: str, content: bytes) -> None:
-        """Let the file have this content, at once or not at all; its mode stays. Raises PermanentError, and nothing changed."""
+        """Replace the file's content atomically; its mode stays. Raises PermanentError, and nothing changed."""

@@ -1,1 +1,1 @@
-"""How bytes reach a system: local commands and HTTP, each with a deadline."""
+"""Transports: local commands, connections, files and HTTP, each with a deadline."""

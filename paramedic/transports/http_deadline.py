@@ -1,4 +1,4 @@
-"""HTTP calls with one deadline for the whole of each: httpx's own time-outs begin anew with every byte that arrives."""
+"""HTTP calls with one deadline for the whole call: httpx's own time-outs restart with every byte that arrives."""
 
 import ssl
 import threading

@@ -1,4 +1,4 @@
-"""One GET that asks a target whether it is well, read as curl reads it: by libcurl."""
+"""One health-check GET, by libcurl."""
 
 import os
 import ssl
@@ -25,7 +25,7 @@ _CANNOT = (pycurl.E_URL_MALFORMAT, pycurl.E_FAILED_INIT, pycurl.E_NOT_BUILT_IN)
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one look saw: well, failing or nothing, the HTTP status if one came, how long it took, and why in words."""
+    """The result of one GET: health, HTTP status if any, the time it took, and the reason in words."""
 
     sight: Sight
     status: int | None
@@ -34,7 +34,7 @@ class Probe:
 
     @property
     def ok(self) -> bool:
-        """Whether it was seen to be well."""
+        """Whether it shows the target as well."""
         return self.sight is Sight.WELL
 
 
@@ -67,7 +67,7 @@ def probe(url: str, timeout: timedelta) -> Probe:
 
 
 class _Body:
-    """Takes in so much of a body as is worth reading."""
+    """Receives the part of a body that is read."""
 
     def __init__(self) -> None:
         self._size = 0

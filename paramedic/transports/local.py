@@ -11,7 +11,7 @@ from paramedic.transports.local_command import LocalCommand, located
 
 
 class Local:
-    """The machine that we run on. `via` stands before every command, for what such words lead to: a container, another user."""
+    """The machine that Paramedic runs on. `via` precedes every command, to run it in a container or as another user."""
 
     def __init__(self, via: Sequence[str] = ()) -> None:
         self._via = tuple(via)

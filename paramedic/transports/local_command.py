@@ -1,4 +1,4 @@
-"""One program of this machine, run once: an argument list, a deadline, and an output that is kept within bounds."""
+"""Runs one program on this machine: an argument list, a deadline, and bounded output."""
 
 import contextlib
 import fcntl
@@ -29,10 +29,10 @@ _GRACE_SECONDS = 2.0
 
 
 class LocalCommand:
-    """A program to be started: everything slow or doubtful is done before `start`.
+    """A program that can be started once: everything slow or uncertain is done before `start`.
 
-    It has a session and a process group of its own, and it writes into memory and not into a pipe: whatever ends us
-    neither ends it nor breaks its next word.
+    It has its own session and process group, and writes to memory, not to a pipe: the end of this process
+    neither ends it nor breaks its output.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ def _path() -> str:
 
 
 class _Words:
-    """What a program says, in memory: a full disk silences nobody."""
+    """A program's output, in memory: a full disk does not matter."""
 
     def __init__(self, name: str) -> None:
         self.file = os.memfd_create(name, os.MFD_CLOEXEC)

@@ -28,7 +28,7 @@ class LocalConnection:
         self._line.close()
 
     def outlive_us(self) -> None:
-        """From now on it stays open also if this process dies. Raises TemporaryError where it cannot."""
+        """Keep it open also if this process dies. Raises TemporaryError where that fails."""
         if self._anchor is None:
             raise TemporaryError("this connection was not made to outlive its process")
         self._anchor.hold()

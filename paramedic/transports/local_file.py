@@ -12,7 +12,7 @@ from paramedic.text.sanitize import visible
 
 
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
-    """The last whole lines of a regular file; what is not text or would move a terminal is escaped, visibly.
+    """The last whole lines of a regular file; control characters and invalid text are escaped.
 
     Raises TemporaryError if it is not there (it may be in rotation), PermanentError if it is not a regular file or unreadable.
     """
@@ -39,7 +39,7 @@ def read(path: str | Path, limit: int) -> bytes:
 
 
 def replace(path: str | Path, content: bytes) -> None:
-    """Let the regular file have this content, at once or not at all; its mode stays.
+    """Replace the regular file's content atomically; its mode stays.
 
     Raises PermanentError where there is no such file or it cannot be replaced, and nothing changed.
     """

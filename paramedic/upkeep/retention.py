@@ -1,4 +1,4 @@
-"""What is old enough goes, in small bites, and the trail tells how much. What an open incident needs stays, however old."""
+"""Retention: removes old data in small batches, and records how much on the trail. An open incident's data stays."""
 
 import sys
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What went, by table, `prefect_runs` among them; how many entries wait for `audit seal`; what Prefect refused."""
+    """The removed rows by table, `prefect_runs` among them; the entries that wait for `audit seal`; what Prefect refused."""
 
     removed: Mapping[str, int] = field(default_factory=dict)
     sealable: int = 0
@@ -36,10 +36,10 @@ class Pruned:
 
 
 def prune(store: Store, settings: Settings) -> Pruned:
-    """Remove what is older than its setting says. Safe to run at any time, twice, and to be killed in.
+    """Remove what is older than its setting. Safe to run at any time, in parallel, and to kill.
 
-    Prefect is asked last, and its silence is a complaint, no failure. The trail's old entries are only counted:
-    `paramedic audit seal` is for them. Raises StoreUnavailable.
+    Prefect comes last, and its silence is reported, not a failure. The trail's old entries are only counted:
+    `paramedic audit seal` removes them. Raises StoreUnavailable.
     """
     removed: dict[str, int] = {}
     for _ in range(_ROUNDS):
@@ -71,7 +71,7 @@ def _append_to_trail(tx: Tx, gone: Mapping[str, int]) -> None:
 
 
 def _prune_prefect(settings: Settings, before: datetime, needed: set[str]) -> tuple[int, str | None]:
-    """Delete Prefect's finished runs of ours that ended before; how many, and what it refused.
+    """Delete our finished runs in Prefect that ended before; returns how many, and what it refused.
 
     Prefect REST API reference: "Read Flow Runs", "Delete Flow Run".
     """

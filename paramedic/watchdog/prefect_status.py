@@ -1,4 +1,4 @@
-"""What Prefect says of itself and of a run, by plain HTTP: its client is part of what may be broken."""
+"""Prefect's health and the state of its runs, by plain HTTP: Prefect's client is part of what may be broken."""
 
 import logging
 
@@ -17,7 +17,7 @@ GONE = "GONE"
 
 
 class PrefectStatus:
-    """Looks at Prefect, for at most two seconds a look; a Prefect that let one look wait is not looked at again.
+    """Asks Prefect, for at most two seconds per request; one that timed out is not asked again in the round.
 
     Prefect REST API reference: "Health Check", "Read Flow Run", "Set Flow Run State".
     """
@@ -29,7 +29,7 @@ class PrefectStatus:
         self._installation: str | None = None
 
     def complaint(self) -> str | None:
-        """Why it does not answer, or None. Begins a new round of looks; without an address there is nothing to say."""
+        """Why Prefect does not answer, or None, as without an address. Begins a new round."""
         self._answers = True
         if self._prefect is None:
             return None
@@ -38,7 +38,7 @@ class PrefectStatus:
         return found
 
     def is_of_another_store(self, store: Store) -> bool:
-        """Whether the store's runs are in another Prefect: that this one knows none of them says nothing.
+        """Whether the store's runs are in another Prefect: then it means nothing that this one has none of them.
 
         Raises StoreUnavailable.
         """
@@ -59,7 +59,7 @@ class PrefectStatus:
         return False
 
     def state(self, flow_run: str) -> str | None:
-        """The run's state type (`RUNNING`, `CANCELLED`, …), GONE, or None where Prefect does not say."""
+        """The run's state type (`RUNNING`, `CANCELLED`, …), GONE, or None where Prefect does not answer."""
         if self._prefect is None or not self._answers:
             return None
         try:
@@ -75,9 +75,9 @@ class PrefectStatus:
         return state_type or "PENDING"
 
     def crash(self, flow_run: str, why: str) -> None:
-        """Have the run end as Crashed, or as Cancelled where an operator was about to cancel it, if it has not ended.
+        """Set an unfinished run to Crashed, or to Cancelled where an operator was cancelling it.
 
-        Raises TemporaryError where Prefect does not say that it is so. Prefect REST API reference: "Set Flow Run State".
+        Raises TemporaryError where Prefect does not confirm it. Prefect REST API reference: "Set Flow Run State".
         """
         state = self.state(flow_run)
         if self._prefect is None or state is None:

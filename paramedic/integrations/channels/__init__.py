@@ -1,1 +1,1 @@
-"""How people are told: one module for each kind of channel."""
+"""Channels to people: one module for each kind."""

@@ -43,7 +43,7 @@ def address(text: str) -> str:
 
 
 class _Heard(logging.Handler):
-    """What apprise's log says in this thread: other threads send through it at the same time."""
+    """Captures apprise's log records of this thread: other threads send through it at the same time."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -56,7 +56,7 @@ class _Heard(logging.Handler):
 
 
 class Teller:
-    """Speaks through one service."""
+    """Sends through one service."""
 
     def __init__(self, settings: Settings) -> None:
         """Raises PermanentError if the url names no service that apprise knows."""
@@ -79,7 +79,7 @@ class Teller:
         self._speaker.add(service)
 
     def send(self, message: Message) -> None:
-        """Hand one message to the service. Raises TemporaryError, or PermanentError where it answered with a no."""
+        """Hand one message to the service. Raises TemporaryError, or PermanentError where it refused."""
         import apprise
 
         title, body = self._texts(message)
@@ -101,7 +101,7 @@ class Teller:
             raise refused(words or "the service did not take it, and apprise does not say why")
 
     def _texts(self, message: Message) -> tuple[str, str]:
-        """Title and body: what takes little, and not the whole, gets the short form, whose link no cut can reach."""
+        """Title and body: a service with a short limit gets the short form, whose link is never cut."""
         title, body = self._written(one_line(message.subject)), self._written(visible(message.text))
         if self._takes < _LITTLE and len(title) + len(body) >= self._takes:
             return "", message.short(min(self._takes, SHORT_LIMIT), lambda text: self._written(one_line(text)))

@@ -1,4 +1,4 @@
-"""E-mail, by SMTP."""
+"""E-mail by SMTP."""
 
 import re
 import smtplib
@@ -35,7 +35,7 @@ _MAILBOX = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 
 
 class Settings(BaseModel):
-    """`smtp_url`: smtp://host, smtp://user:password@host:port or smtps://…; `mail_from`: whom the mail comes from."""
+    """`smtp_url`: smtp://host, smtp://user:password@host:port or smtps://…; `mail_from`: the sender's address."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,9 +69,9 @@ class Teller:
         self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
     def send(self, message: Message) -> None:
-        """Hand one message for one person to the server. What is data can become neither a header nor a recipient.
+        """Hand one message for one person to the server. Data can become neither a header nor a recipient.
 
-        Raises TemporaryError if the server is away or says "later" (4xx), PermanentError if it says no (5xx), if the
+        Raises TemporaryError if the server is away or answers 4xx, PermanentError if it answers 5xx, if the
         recipient is not an address, or if a password would travel in the clear. A repeat has the same Message-ID.
         """
         person = _address(message.recipient)
@@ -119,7 +119,7 @@ class Teller:
 
 
 def _headers(message: Message) -> dict[str, str]:
-    """What a mailbox's filters sort by, and what names the message and its thread."""
+    """The headers for mail filters, and the ids of the message and its thread."""
     about = {"kind": message.kind, "incident": message.incident, "severity": message.severity}
     marks = {name: value for name, value in about.items() if value} | dict(message.marks)
     headers = {"X-Paramedic": message.store} | {f"X-Paramedic-{name.title()}": value for name, value in marks.items()}
@@ -129,7 +129,7 @@ def _headers(message: Message) -> dict[str, str]:
 
 
 def _message_id(what: str) -> str:
-    """Short enough to stand on its header's own line."""
+    """A message id that fits on its header's line."""
     return f"<{what}@paramedic.invalid>"
 
 
@@ -159,7 +159,7 @@ def _refused(code: int, reply: bytes | str) -> TemporaryError | PermanentError:
 
 
 def _address(written: str) -> Address:
-    """One mailbox, `a@b` or `Name <a@b>`. Raises PermanentError on none, on several, and on a line break."""
+    """One mailbox, `a@b` or `Name <a@b>`. Raises PermanentError for none, several, or a line break."""
     read = policy.SMTP.header_factory("To", one_line(written))
     if one_line(written) != written or read.defects or len(read.addresses) != 1 or not read.addresses[0].domain:
         raise PermanentError(f"{one_line(written)!r} is not an e-mail address")

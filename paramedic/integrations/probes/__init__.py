@@ -1,1 +1,1 @@
-"""How a value is measured: one module for each kind of probe."""
+"""Probes: one module for each kind of measurement."""

@@ -1,4 +1,4 @@
-"""The target's own health address, asked as `http` asks."""
+"""The target's own health address, probed as by `http`."""
 
 from paramedic.errors import PermanentError
 from paramedic.kinds.metric import EXCHANGE

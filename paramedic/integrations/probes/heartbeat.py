@@ -1,4 +1,4 @@
-"""A heartbeat: somebody else says that all is well, and stays away when it is not."""
+"""Heartbeats: a job reports regularly; the probe measures how long it has been silent."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def subject(written: Written) -> str:
 
 
 def look(question: Question) -> Seen:
-    """How long ago it was heard. Raises PermanentError where it never was."""
+    """The time since the last heartbeat. Raises PermanentError where there was none."""
     name = question.where
     ago = question.last_heard(name)
     if ago is None:

@@ -1,4 +1,4 @@
-"""The machine that we run on, as the kernel tells it."""
+"""Resource use of the machine that Paramedic runs on."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,7 +22,7 @@ def subject(written: Written) -> str:
 
 
 def look(question: Question) -> Seen:
-    """How much is used now. Raises PermanentError where there is no such path."""
+    """The current use. Raises PermanentError where there is no such path."""
     use = used(question.where)
     values = {
         "cpu": use.cpu_percent,
@@ -35,7 +35,7 @@ def look(question: Question) -> Seen:
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """How much of the machine is used."""
+    """The resource use of the machine."""
 
     cpu_percent: float  # of all cores
     memory: int  # bytes that no program could have
@@ -44,7 +44,7 @@ class HostRow:
 
 
 def used(path: str, sample: timedelta = timedelta(milliseconds=500)) -> HostRow:
-    """How much is used now, CPU over `sample`; the disk is the one that holds `path`.
+    """The current use, CPU over `sample`; the disk is the one that holds `path`.
 
     Raises PermanentError where there is none.
     """

@@ -1,4 +1,4 @@
-"""An HTTP address: how long one GET takes, and whether a whole answer says that all is well."""
+"""An HTTP address: the duration of one GET, and whether its answer is a success."""
 
 from paramedic.kinds.metric import EXCHANGE
 from paramedic.kinds.probing import Question, Seen, Written, measured
@@ -17,5 +17,5 @@ def subject(written: Written) -> str:
 
 
 def look(question: Question) -> Seen:
-    """Ask once; `paramedic.remediation.probe_answer` decides what is failing, and what says that we cannot see."""
+    """Send one GET; `paramedic.remediation.probe_answer` decides what is failing and what is unknown."""
     return measured(http_probe.probe(question.where, question.timeout))

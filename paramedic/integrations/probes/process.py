@@ -14,7 +14,7 @@ def subject(_written: Written) -> str:
 
 
 def look(question: Question) -> Seen:
-    """What it uses now. Raises TemporaryError or PermanentError where no process runs, or it may not be read."""
+    """Its current use. Raises TemporaryError or PermanentError where no process runs, or it may not be read."""
     use, which = question.process_use()
     values = {"cpu": use.cpu_percent, "memory": float(use.rss), "memory_percent": use.memory_percent}
     return values, which

@@ -1,4 +1,4 @@
-"""One TCP connection that asks whether anybody listens."""
+"""A TCP address: whether a connection is accepted."""
 
 import socket
 import time
@@ -26,13 +26,13 @@ def subject(written: Written) -> str:
 
 
 def look(question: Question) -> Seen:
-    """Connect once; `paramedic.remediation.probe_answer` decides what is failing, and what says that we cannot see."""
+    """Connect once; `paramedic.remediation.probe_answer` decides what is failing and what is unknown."""
     return measured(connect(*host_and_port(question.where), question.timeout))
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What one try saw: accepted, refused or nothing, how long it took, and why in words."""
+    """The result of one try: accepted, refused or no answer, the time it took, and the reason in words."""
 
     sight: Sight
     took_ms: float
@@ -40,14 +40,14 @@ class Connection:
 
     @property
     def ok(self) -> bool:
-        """Whether somebody accepted."""
+        """Whether it was accepted."""
         return self.sight is Sight.WELL
 
 
 def connect(host: str, port: int, timeout: timedelta) -> Connection:
-    """Try once; the connection is closed at once, and nothing is sent. No answer is an answer too, never an exception.
+    """Try once; the connection is closed at once, and nothing is sent. No answer is a result, not an exception.
 
-    Which of them are failing, and which say that we cannot see, `paramedic.remediation.probe_answer` decides. Raises
+    `paramedic.remediation.probe_answer` decides which results are failing and which are unknown. Raises
     PermanentError
     on an address that cannot be asked. A name is looked up for as long as the machine's resolver takes.
     """

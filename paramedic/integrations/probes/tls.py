@@ -1,4 +1,4 @@
-"""The certificate that a TLS server shows, whether or not anybody would trust it."""
+"""The certificate that a TLS server presents, trusted or not."""
 
 import socket
 import ssl
@@ -37,7 +37,7 @@ def subject(written: Written) -> str:
 
 
 def look(question: Question) -> Seen:
-    """How long the certificate is good. Raises TemporaryError or PermanentError where none was shown."""
+    """The remaining validity of the certificate. Raises TemporaryError or PermanentError where none was presented."""
     ends = expires_at(*host_and_port(question.where), question.timeout)
     return {
         "expires_in": (ends - question.now).total_seconds()
@@ -45,10 +45,10 @@ def look(question: Question) -> Seen:
 
 
 def expires_at(host: str, port: int, timeout: timedelta) -> datetime:
-    """Until when the server's own certificate is good.
+    """The expiry of the server's own certificate.
 
-    It is read, not believed: one that has run out, or that nobody trusts, has its date too. Raises TemporaryError where no
-    certificate was shown in time, PermanentError where what was shown is none.
+    It is read, not verified: an expired or untrusted one has a date too. Raises TemporaryError where no
+    certificate was presented in time, PermanentError where it is invalid.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

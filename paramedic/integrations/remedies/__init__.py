@@ -1,1 +1,1 @@
-"""What is done beside the system that owns a target: moving its release back, running its declared commands."""
+"""Remedies that no kind of target owns: rolling back a release, running declared commands."""

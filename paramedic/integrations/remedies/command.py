@@ -1,4 +1,4 @@
-"""Your own command: a program and its arguments as services.yaml declares them, on the target's machine, without a shell."""
+"""Declared commands: a program and its arguments from services.yaml, on the target's machine, without a shell."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta

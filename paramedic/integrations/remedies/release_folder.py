@@ -49,7 +49,7 @@ class _Line(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What the log tells: the moves of `current`, oldest first, and every release as its last line left it."""
+    """The content of the log: the moves of `current`, oldest first, and every release as of its last line."""
 
     moves: tuple[str, ...]
     releases: dict[str, Release]
@@ -78,7 +78,7 @@ class Reader:
             return _before(self._target, folder, past, _current(self._target, folder, past))
 
     def all(self) -> list[Release]:
-        """Every release that lies there, the last deployed first, those last of which the log knows no deployment."""
+        """Every release in the folder, the last deployed first, those without a deployment in the log last."""
         with _opened(self._target, self._transport) as folder:
             past = _past(self._target, folder)
             names = [name for name in _names(self._target, folder) if re.fullmatch(_ID, name)]
@@ -134,7 +134,7 @@ class Changer:
 
 
 def _move(target: Target, folder: Folder, log: LockedFile, line: dict[str, str]) -> None:
-    """The line first: should the rename not follow, the log and `current` disagree, and nothing goes back by itself."""
+    """Write the line, then rename: without the rename, log and `current` disagree, and no roll-back is automatic."""
     try:
         log.append(json.dumps(line).encode() + b"\n")
         try:

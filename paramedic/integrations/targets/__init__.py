@@ -1,1 +1,1 @@
-"""What is acted on: one module for each kind of target."""
+"""Targets: one module for each kind."""

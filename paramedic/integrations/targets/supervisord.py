@@ -1,4 +1,4 @@
-"""supervisord, by XML-RPC over its Unix socket or its HTTP port."""
+"""supervisord programs, by XML-RPC over its Unix socket or HTTP port."""
 
 import ipaddress
 import xmlrpc.client
@@ -64,7 +64,7 @@ def is_remote(words: Words) -> bool:
 
 
 def running(identity: Identity) -> bool:
-    """Whether supervisord says that the program is up: no proof that it is well."""
+    """Whether supervisord reports the program as up, which does not prove that it is well."""
     return process_target.has_process(identity) and identity.state == "RUNNING"
 
 
@@ -77,7 +77,7 @@ class Reader:
         self._timeout = timeout
 
     def identity(self) -> Identity:
-        """Which life the program is in now.
+        """The running instance of the program.
 
         Raises PermanentError if supervisord does not know the program or denies the login, TemporaryError if it does not answer.
         """
@@ -111,13 +111,13 @@ class Changer:
         self._total = total_timeout
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
-        """Restart the program whose life is `expected`, by one request, and say which life it is in now.
+        """Restart the instance `expected` of the program, by one request; returns the new instance.
 
         `last_look` is called once everything is ready, and its exception stops the restart: only a send follows it.
         supervisord carries the restart out to its end even if this process dies once the request is sent. It goes on
         after `total_timeout` too, which bounds only how long this call takes.
 
-        Nothing was sent if it raises Refused (another life, or somebody else is stopping it) or TemporaryError.
+        Nothing was sent if it raises Refused (another instance, or somebody else is stopping it) or TemporaryError.
         PermanentError says
         that it did not start, or, before anything was sent, that it cannot be restarted: the words tell. OutcomeUnknown: it
         was sent, and no answer came.

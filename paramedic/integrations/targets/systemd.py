@@ -1,4 +1,4 @@
-"""A systemd unit, by systemctl and journalctl of the machine that the transport leads to."""
+"""systemd units, by systemctl and journalctl on the target's machine."""
 
 import re
 from collections.abc import Callable
@@ -57,7 +57,7 @@ Words = Annotated[str, AfterValidator(_unit)]
 
 
 def name_of(words: str) -> str:
-    """The unit's whole name."""
+    """The unit's full name."""
     return words
 
 
@@ -67,22 +67,22 @@ def address_of(_words: str) -> str:
 
 
 def running(identity: Identity) -> bool:
-    """Whether systemd says that the unit is up: no proof that it is well."""
+    """Whether systemd reports the unit as up, which does not prove that it is well."""
     return process_target.has_process(identity) and identity.state.startswith(("active/", "reloading/"))
 
 
 def show(unit: str) -> tuple[str, ...]:
-    """What systemd knows of the unit, as `key=value` lines."""
+    """The command that shows the unit's properties as `key=value` lines."""
     return (*_SPOKEN, "systemctl", "show", "--no-pager", f"--property={','.join(_ASKED)}", "--", unit)
 
 
 def restart(unit: str) -> tuple[str, ...]:
-    """Stop and start the unit as one job; a job that somebody else has given for it is not replaced."""
+    """The command that restarts the unit as one job; it does not replace a job of somebody else."""
     return (*_SPOKEN, "systemctl", "restart", "--job-mode=fail", "--no-pager", "--no-ask-password", "--", unit)
 
 
 def journal(unit: str, lines: int) -> tuple[str, ...]:
-    """The unit's last lines in the journal, oldest first."""
+    """The command that shows the unit's last lines in the journal, oldest first."""
     return (*_SPOKEN, "journalctl", "--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}", f"--unit={unit}")
 
 
@@ -95,7 +95,7 @@ class Reader:
         self._timeout = timeout
 
     def identity(self) -> Identity:
-        """Which life the unit is in now.
+        """The running instance of the unit.
 
         Raises PermanentError if this machine has no systemd, or not this unit, or one that cannot be started
         (masked, unreadable);
@@ -104,7 +104,7 @@ class Reader:
         return _identity(self.properties())
 
     def properties(self) -> dict[str, str]:
-        """What systemd says of the unit. Raises as `identity` does."""
+        """The unit's properties. Raises as `identity` does."""
         target = self._target
         properties = dict(
             line.partition("=")[::2] for line in self._ask(show(target.name)).splitlines() if line.count("=") >= 1
@@ -164,13 +164,13 @@ class Changer:
         self._total = total_timeout
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
-        """Restart the unit whose life is `expected`, by one systemd job, and say which life it is in now.
+        """Restart the instance `expected` of the unit, by one systemd job; returns the new instance.
 
         `last_look` is called once everything is ready, and its exception stops the restart: only the start of systemctl
         follows it. systemd carries the job out to its end, whatever becomes of systemctl, of this process, and of
         `total_timeout`, which bounds only how long this call takes.
 
-        Nothing was sent if it raises Refused (another life, or somebody else's job is at work) or TemporaryError.
+        Nothing was sent if it raises Refused (another instance, or somebody else's job is at work) or TemporaryError.
         PermanentError says
         that systemd did not do it, or that the unit did not stay up: the words tell. OutcomeUnknown: it was sent, and how it
         ended is open.
@@ -227,7 +227,7 @@ class Changer:
 
 
 def _there(target: Target, transport: Transport) -> None:
-    """The unit of another machine is never asked for: one of the same name here would be restarted in its place."""
+    """Refuse a unit of another machine: one of the same name here would be restarted instead."""
     if not transport.leads_to(target.host):
         raise PermanentError(
             f"{target.id} is a unit of {target.host}, and this machine is {transport.machine}: "

@@ -29,7 +29,7 @@ from paramedic.transports.prefect_login import asks_for_login
 #: Prefect's own time-out is a little later than ours: the store's word counts, and it comes first.
 _LATER = timedelta(minutes=1)
 
-#: After so many approvals by a form that does not count, nobody is asked any more: a person gets the incident.
+#: After this many approvals by a form that does not count, nobody is asked any more: a person gets the incident.
 _FORMS = 5
 
 

@@ -11,7 +11,7 @@ from paramedic.remediation.health import Sight
 from tasks.current_run import current_run
 from tasks.kinds import reads
 
-#: For so long a target that cannot be seen is looked at again, and so often, before a person gets it.
+#: How long, and how often, a target that cannot be seen is looked at again before a person gets it.
 _PATIENCE = timedelta(seconds=15)
 _LOOK_AGAIN_SECONDS = 1.0
 

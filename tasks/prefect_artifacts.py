@@ -63,7 +63,7 @@ def _how_to_go_on(incident: Incident) -> str:
             return "It is over: nothing is left to do."
         case State.HANDED_OVER:
             return (
-                "A person is being told, rung by rung, until somebody takes it: by the link in their message, or with "
+                "People are being paged, step by step, until somebody takes it: by the link in their message, or with "
                 f"{ack}. Paramedic changes nothing more. When it is over: {end}."
             )
         case State.ACKNOWLEDGED:

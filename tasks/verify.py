@@ -20,7 +20,7 @@ from tasks.kinds import reads
 def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     """Whether all conditions of the breach hold for `stable` without a break, within `within` from now.
 
-    Fresh samples of the target itself; one that sees nothing proves nothing and begins the stretch anew. Raises CannotSee
+    Fresh samples of the target itself; one that sees nothing proves nothing and restarts the stretch. Raises CannotSee
     where the last look that was not well saw nothing: that the remedy did not help is not known either.
     """
     run = current_run()

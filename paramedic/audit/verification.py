@@ -177,7 +177,7 @@ def _is_left_behind(mark: Checkpoint, look: _Look) -> bool:
         )
     elif mark.generation == here:
         if look.hashes.get(mark.seq, mark.hash) != mark.hash:
-            look.fault(mark.seq, "is not the entry that a signed checkpoint saw: the chain was written anew")
+            look.fault(mark.seq, "is not the entry that a signed checkpoint saw: the chain was rewritten")
         return False
     elif mark.generation == newest:
         look.fault(mark.seq, f"has a checkpoint of generation {newest}, which began later: another life had its number")

@@ -26,7 +26,7 @@ from paramedic.store.trail import append
 
 log = logging.getLogger(__name__)
 
-#: For so long an outcome is written again and again where the store does not answer, and so often.
+#: How long, and how often, writing an outcome is retried while the store does not answer.
 _OUTCOME_PATIENCE_SECONDS = 60.0
 _WRITE_AGAIN_SECONDS = 0.5
 

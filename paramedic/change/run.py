@@ -16,10 +16,10 @@ from paramedic.remediation.target import Target
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, incidents
 
-#: The orchestrator has said Running when a run begins: for so long no read asks whether it still is.
+#: Prefect has confirmed Running when a run begins: for this long no read asks whether it still is.
 _JUST_BEGUN_SECONDS = 0.5
 
-#: Whether an operator has cancelled the run; None where the orchestrator does not say, asked again for so long.
+#: Whether an operator has cancelled the run; None where Prefect does not answer, retried for this long.
 AskCancelled = Callable[[timedelta], bool | None]
 
 

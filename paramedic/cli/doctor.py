@@ -32,7 +32,7 @@ from paramedic.store import StoreUnavailable, StoreUnknown, trail
 from paramedic.text.redaction import redact
 from paramedic.text.yaml_document import BadDocument
 
-#: A mail server has so long to answer, whatever it drips meanwhile.
+#: How long a mail server has for its whole answer.
 _MAIL_SECONDS = 8.0
 
 #: So long one look may take in all: many targets are slow together.

@@ -30,7 +30,7 @@ class Negative(Refused):
 
 Data = Annotated[Path | None, typer.Option("--data", help="The data folder to work on.", metavar="DIR")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
-Limit = Annotated[int, typer.Option(help="At most so many.", min=1, max=100_000)]
+Limit = Annotated[int, typer.Option(help="The maximum number.", min=1, max=100_000)]
 Source = Annotated[
     str, typer.Option(help="The kind of sender, as in the gateway's address /alerts/NAME.", metavar="NAME")
 ]

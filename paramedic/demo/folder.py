@@ -62,7 +62,7 @@ guardrails: {{budget: 3 per hour, cooldown: 10m}}
 
 **Meaning.** A process of tracking-api holds more than {LIMIT_MB} MB of resident memory.
 
-{_PROSE}1. Restart it: a leak begins anew from nothing.
+{_PROSE}1. Restart it: a leak starts again from nothing.
 2. If it is back at once, start it with less data, or give it a machine with more memory.
 """
 

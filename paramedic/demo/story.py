@@ -200,8 +200,8 @@ def beyond_help(stage: Stage, service: Service) -> Scenario:
     page = text_of(stage.mailbox.about(incident.id)[0])
     scenario.expect("resident memory" in page, "the page does not show the evidence")
     scenario.expect("give it a machine with more memory" in page, "the page does not show the checklist")
-    stage.say("ada was told by mail, and does not answer: the next rung is due in 3 s")
-    wait_for(stage, "the second rung", lambda: len(stage.pager.about(incident.id)) >= 1, seconds=30)
+    stage.say("ada was told by mail, and does not answer: the next step is due in 3 s")
+    wait_for(stage, "the second step", lambda: len(stage.pager.about(incident.id)) >= 1, seconds=30)
     stage.say("ben was told through his pager's webhook")
     link = re.search(r"https?://\S+/ack/\S+", page)
     if link is None:

@@ -27,7 +27,7 @@ BATCH = 100
 #: How much of a text an event carries; the trail has it whole.
 _LONGEST = 500
 
-#: How long to wait after the first, second, … time on end that Prefect did not take them.
+#: How long to wait after the first, second, … consecutive time that Prefect did not take them.
 _BACKOFF_SECONDS = (0.5, 1, 2, 5, 10, 30)
 
 _FLOW_RUN = re.compile(r"run:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")

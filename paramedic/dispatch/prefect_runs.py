@@ -74,7 +74,7 @@ class PrefectRuns:
         try:
             answer = self._asked("POST", f"/deployments/{self._deployments[deployment]}/create_flow_run", json=body)
         except NotDeployed:
-            del self._deployments[deployment]  # it may be deployed anew, under another id
+            del self._deployments[deployment]  # it may have been redeployed, under another id
             raise
         return CreatedRun(answer["id"], answer["state_type"] or "PENDING", answer)
 

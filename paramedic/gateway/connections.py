@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 #: From the connection, or the last answer on it, to the end of the next request's head.
 HEAD_SECONDS = 10.0
 
-#: A head that is not whole after so many bytes is refused: nobody's headers fill the memory.
+#: A head that is not complete after this many bytes is refused: no headers fill the memory.
 LARGEST_HEAD = 65_536
 
 _REQUEST_LINE = re.compile(rb"(?:\r\n)?[A-Z]{1,20} [!-~]+ HTTP/1\.[01]\r\n")

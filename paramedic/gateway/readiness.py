@@ -9,7 +9,7 @@ from paramedic.store import Store, StoreUnavailable, StoreUnknown, write_probe
 
 log = logging.getLogger(__name__)
 
-#: For so long what a probe found counts: who asks again and again makes no load.
+#: How long a probe's result counts: frequent requests cause no load.
 _FRESH_SECONDS = 5.0
 
 #: A commit that was refused so recently counts for more than a probe that found room: what comes in may be larger.

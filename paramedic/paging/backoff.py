@@ -9,7 +9,7 @@ from paramedic.store.messages import QueuedMessage
 #: How long a message waits after its first, second, … failed try.
 _PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 120, 300))
 
-#: After so many failed tries the next rung is told as well.
+#: After this many failed tries the next step is paged as well.
 TRIES_BEFORE_NEXT_RUNG = 3
 
 #: A channel that takes no notice is asked for some eight hours; then the notice is old.

@@ -66,7 +66,7 @@ class Delivery:
         self._now = utc_now()  # until the store's clock is read
         self._jobs: dict[int, Job] = {}
         self._done: set[int] = set()  # what this round need not look at again
-        self._climbed: set[int | None] = set()  # incidents of which a page was sent or given up: one step a round
+        self._escalated: set[int | None] = set()  # incidents of which a page was sent or given up: one step a round
         self._tired: set[str | None] = set()  # channels that said "later" to a notice
         self._lock = threading.Lock()
 
@@ -118,8 +118,8 @@ class Delivery:
         for message in due:
             with self._lock:
                 known = message.id in self._jobs or message.id in self._done
-                climbed = message.kind == "rung" and message.incident in self._climbed
-            if not known and not climbed and not self._left_before(message):
+                escalated = message.kind == "rung" and message.incident in self._escalated
+            if not known and not escalated and not self._left_before(message):
                 self._know(message, self._now)
         ids = {message.id for message in due}
         with self._lock:
@@ -128,7 +128,7 @@ class Delivery:
 
     def _know(self, message: QueuedMessage, now: datetime) -> None:
         try:
-            people = self._recipients.of(message, now, climbs=self._outcomes.writable)
+            people = self._recipients.of(message, now, escalates=self._outcomes.writable)
             if not people and self._incident in (None, message.incident):
                 people = self._people_above(message, now)
         except Exception:  # a fault in one message keeps no other from its person (P5)
@@ -144,9 +144,9 @@ class Delivery:
         """Nobody can be reached: the next step is due at once. Without a writable store, its people are tried now."""
         if not self._held(lambda tx: [message.id] if deliveries.take(tx, message.id) else []):
             return []
-        if not self._outcomes.writable and (above := self._recipients.of(message, now, climbs=False)):
+        if not self._outcomes.writable and (above := self._recipients.of(message, now, escalates=False)):
             return above
-        self._climbed.add(message.incident)
+        self._escalated.add(message.incident)
         self._outcomes.unreachable(message, f"{self._recipients.named(message)} is nobody who can be told now")
         return []
 
@@ -277,14 +277,14 @@ class Delivery:
         """No next step can be queued: its people are tried at once."""
         if self._outcomes.writable or job.message.kind != "rung":
             return []
-        above = self._recipients.of(job.message, self._now, climbs=False)
+        above = self._recipients.of(job.message, self._now, escalates=False)
         return [person for person in above if person not in job.asked]
 
     def _settle(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             job.taken = False
             if job.message.kind == "rung":
-                self._climbed.add(job.message.incident)
+                self._escalated.add(job.message.incident)
             self._forget(job.message.id)
 
     def _still_ours(self, jobs: Sequence[Job]) -> bool:

@@ -52,10 +52,10 @@ class Recipients:
             return message.recipient or ONCALL
         return message.recipient or self.policy(message).step(message.step).tell
 
-    def of(self, message: QueuedMessage, now: datetime, *, climbs: bool = True) -> list[Person]:
+    def of(self, message: QueuedMessage, now: datetime, *, escalates: bool = True) -> list[Person]:
         """The people who may get it, in order: each is tried as soon as the one before has failed.
 
-        A step pages one person, and the next step is another message; where none can be queued (`climbs` is False), the
+        A step pages one person, and the next step is another message; where none can be queued (`escalates` is False), the
         people of the later steps are tried as well.
         """
         people = [step.tell for step in self.policy(message).steps]
@@ -67,7 +67,7 @@ class Recipients:
             case "approval":
                 return self._reachable([message.recipient] if message.recipient else people, now)
             case "rung":
-                return self._reachable([self.named(message), *([] if climbs else people[message.step + 1 :])], now)
+                return self._reachable([self.named(message), *([] if escalates else people[message.step + 1 :])], now)
             case _:  # an update goes to its holder, a resolution to whoever is on call
                 return self._reachable([self.named(message), ONCALL, *people], now)
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from paramedic.machine.clock import iso, spoken
 from paramedic.remediation.target import Identity
 
-#: After so many wrong codes no link of the approval works any more; the command line does.
+#: After this many wrong codes no link of the approval works any more; the command line does.
 WRONG_CODES = 5
 
 #: How a question ends that waited in a backup: what was answered since is lost with the generation that it was asked in.

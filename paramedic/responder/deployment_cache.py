@@ -13,7 +13,7 @@ from prefect.exceptions import ObjectNotFound
 
 from paramedic.catalog import deployments
 
-#: For so long what Prefect has said of a deployment is believed.
+#: How long Prefect's answer about a deployment is trusted.
 BELIEVED_SECONDS = 30.0
 
 

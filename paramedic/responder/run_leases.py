@@ -14,7 +14,7 @@ from paramedic.store.leases import RUN
 
 log = logging.getLogger(__name__)
 
-#: A responder that has not renewed for so long is dead to the watchdog, and its runs are Crashed.
+#: The watchdog takes a responder that has not renewed for this long for dead, and its runs are Crashed.
 LEASE = timedelta(seconds=10)
 
 _RENEW_SECONDS = 3.0

@@ -16,16 +16,16 @@ from paramedic.machine import liveness, parent_death
 
 log = logging.getLogger(__name__)
 
-#: How soon a child that died is started again, by how often it died on end.
+#: How soon a child that died is restarted, by how often it died in a row.
 _BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
-#: A child that lived this long starts its backoff anew.
+#: A child that lived this long has its backoff reset.
 _SETTLED_SECONDS = 10.0
 
 #: How long children may take to end after SIGTERM: those that work, then the one that they work with.
 _STOP_SECONDS = (6.0, 2.0)
 
-#: A log that grew to this size is kept once, as `.log.1`, and begins anew.
+#: A log that grew to this size is rotated once, to `.log.1`.
 _LOG_BYTES = 10 * 1024 * 1024
 
 _LOOK_AT_LOGS_SECONDS = 5.0

@@ -19,7 +19,7 @@ from paramedic.store.tables import check_samples as samples
 from paramedic.store.tables import check_states as states
 from paramedic.store.trail import append
 
-#: Of each check at each target the newest so many samples are kept.
+#: How many samples of each check at each target are kept.
 KEEP = 2000
 
 #: What goes on being broken is said again this often, as other senders do: an incident that ended too early opens anew.

@@ -98,13 +98,13 @@ def runbooks(tx: Tx) -> set[str]:
 
 def without_escalation(tx: Tx) -> list[int]:
     """The handed-over incidents without escalation: no page is due or being sent."""
-    climbing = select(message_rows.c.incident).where(
+    escalating = select(message_rows.c.incident).where(
         message_rows.c.kind == "rung",
         message_rows.c.state.in_(("due", "sending")),
         message_rows.c.incident.is_not(None),
     )
     query = select(incidents.c.number).where(
-        incidents.c.state == State.HANDED_OVER, incidents.c.number.not_in(climbing)
+        incidents.c.state == State.HANDED_OVER, incidents.c.number.not_in(escalating)
     )
     return list(tx.conn.execute(query).scalars())
 

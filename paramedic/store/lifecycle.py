@@ -248,7 +248,7 @@ def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:
 
 def _restore(tx: Tx, restoration: Restoration) -> None:
     """In a restore, automation's incidents go to a person, and escalations start again with the first step."""
-    climbing = incidents.numbers(tx, State.HANDED_OVER)
+    escalating = incidents.numbers(tx, State.HANDED_OVER)
     for number in incidents.numbers(tx, State.OPEN, State.WORKING):
         waits = approvals.asked(tx, number)
         if waits is not None:
@@ -257,7 +257,7 @@ def _restore(tx: Tx, restoration: Restoration) -> None:
         known = f"; {unsettled.words} has no outcome" if unsettled is not None else ""
         because = f"{restoration.reason}: what became of it since is not known{known}"
         hand_over(tx, number, Outcome(Ending.HANDED_OVER, because), actor="restore")
-    for number in climbing:
+    for number in escalating:
         messages.withdraw(tx, number)
         start_escalation(tx, get(tx, number))
 

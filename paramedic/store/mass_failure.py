@@ -19,7 +19,7 @@ BLIND = "we cannot see: no control probe answers"
 
 _BY = "checks"
 
-#: The page about the same thing comes once in so many minutes, however often it begins and ends.
+#: The page about the same mass failure is repeated after this many minutes at the earliest.
 _PAGE_MINUTES = 30
 
 

@@ -307,7 +307,7 @@ FACTS = (
     TableFacts(
         table=messages,
         restore=Unchanged(
-            "what is queued leaves; where people were being told, the incident begins again with its first rung"
+            "what is queued leaves; where people were being told, the incident begins again with its first step"
         ),
         retention=_too_old,
         times=(

@@ -36,12 +36,12 @@ def begin_again(tx: Tx, *, new_generation: int, taken_at: datetime, by: str, cou
         data={"generation": new_generation, "before": before, "taken_at": iso(taken_at)},
     )
     kill_switch.pause(tx, by=by, reason=f"{words}; look at what is open, then `paramedic resume`")
-    climbing, at_work = incidents.numbers(tx, State.HANDED_OVER), incidents.numbers(tx, State.OPEN, State.WORKING)
+    escalating, at_work = incidents.numbers(tx, State.HANDED_OVER), incidents.numbers(tx, State.OPEN, State.WORKING)
     restoration = Restoration(new_generation, words)
     for facts in declared():
         if not isinstance(facts.restore, Unchanged):
             facts.restore(tx, restoration)
-    _report(tx, words, by, [*at_work, *climbing], incidents.numbers(tx, State.ACKNOWLEDGED))
+    _report(tx, words, by, [*at_work, *escalating], incidents.numbers(tx, State.ACKNOWLEDGED))
     here = counters(tx.conn)
     count_on(tx.conn, {table: max(here.get(table, 0), counted.get(table, 0)) + GAP for table in _numbered()})
     return at_work

@@ -16,7 +16,7 @@ from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.text.sanitize import visible
 
-#: The end of what a program says is kept, so many bytes each of its output and its errors.
+#: How many bytes of the ends of a program's output and errors are kept.
 KEPT = 16_384
 
 #: A program that says more than this between two looks has what came before cut off.
@@ -24,7 +24,7 @@ _HELD = 1024 * 1024
 
 _LOOK_SECONDS = 0.02
 
-#: After SIGTERM a program has so long to end by itself.
+#: How long a program has to end by itself after SIGTERM.
 _GRACE_SECONDS = 2.0
 
 

@@ -61,7 +61,7 @@ def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[Proc
 
 
 def alive(pid: int, started_at: float) -> bool:
-    """Whether the process that began at `started_at` still runs: a pid is given anew, a start time is not.
+    """Whether the process that began at `started_at` still runs: a pid is reused, a start time is not.
 
     Two seconds of difference are allowed: supervisord tells whole seconds, the kernel counts from the boot.
     """

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 REFUSED, ACCEPTED, CHANGED = "library.refused", "library.accepted", "library.changed"
 
-#: A page names so many problems; the rest is in `paramedic runbook lint`.
+#: How many problems a page names; the rest is in `paramedic runbook lint`.
 _PROBLEMS_IN_A_PAGE = 20
 
 

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-#: Even where a round has no more patience, a look gets so long before the next one begins.
+#: Even where a round's time is used up, a look gets this long before the next one begins.
 _LEAST_SECONDS = 0.05
 
 

@@ -31,7 +31,7 @@ from paramedic.watchdog.stuck_work import Looks
 
 log = logging.getLogger(__name__)
 
-#: A checkpoint after so many entries, and after so many seconds if there is a new one at all.
+#: A checkpoint is due after this many entries, and after this many seconds if there is a new one at all.
 _CHECKPOINT_ENTRIES = 100
 _CHECKPOINT_SECONDS = 60.0
 

@@ -21,8 +21,8 @@ messages = Table(
     Column("last_error", Words),
     Column("person", Words),
     Column("sent_at", Moment),
-    Column("severity", String(16), nullable=False, server_default="critical"),  # whose rungs are climbed
-    Column("recipient", Words),  # whom it means, where that is not the rung's own person
+    Column("severity", String(16), nullable=False, server_default="critical"),  # the severity whose steps are followed
+    Column("recipient", Words),  # the recipient, where that is not the step's own person
     Column("repeats", Integer, nullable=False, server_default="0"),  # how many more of the same it stands for
     Column("digest", BigInteger),  # the first of the messages that left together with it as one
     Index("messages_due", "state", "due_at"),

@@ -159,5 +159,5 @@ def test_what_the_chain_cannot_hold_is_refused_in_words() -> None:
 def test_a_checkpoint_survives_its_line() -> None:
     mark = _mark(_chain(1)[0])
     assert Checkpoint.from_line(mark.as_line()) == mark
-    with pytest.raises(ValueError, match="no checkpoint"):
+    with pytest.raises(ValueError, match="not a checkpoint"):
         Checkpoint.from_line('{"store": 1}')

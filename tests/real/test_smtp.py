@@ -152,7 +152,7 @@ def test_no_data_becomes_a_header_a_recipient_or_a_terminals_control(serve: Call
     assert len(letter["Subject"]) <= 300
     assert "\x1b" not in letter.get_body(("plain",)).get_content()
     for to in ("ann@example.org, eve@example.org", "ann@example.org\nBcc: eve@example.org", "ann", "", "a@b;c@d"):
-        with pytest.raises(PermanentError, match="no e-mail address"):
+        with pytest.raises(PermanentError, match="not an e-mail address"):
             send(teller(port), recipient=to)
     assert len(sink.arrived) == 1
 

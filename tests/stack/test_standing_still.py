@@ -114,7 +114,7 @@ def test_one_that_beats_again_before_it_may_be_ended_is_let_live(children: Child
     os.kill(pid, signal.SIGSTOP)
     _until(children, lambda: told)
     os.kill(pid, signal.SIGCONT)
-    _until(children, lambda: not children._children[0].told)
+    _until(children, lambda: not children._children[0].is_reported)
     assert children.pids()["one"] == pid
 
 

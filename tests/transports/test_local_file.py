@@ -43,7 +43,7 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to("/dev/zero")
     for path in (tmp_path, tmp_path / "fifo", tmp_path / "link", "/dev/tty"):
-        with pytest.raises(PermanentError, match="no regular file"):
+        with pytest.raises(PermanentError, match="not a regular file"):
             tail(path)
 
 
@@ -81,7 +81,7 @@ def test_a_small_file_is_read_whole_and_a_large_one_not_at_all(tmp_path: Path) -
         local_file.read(file, 9)
     with pytest.raises(TemporaryError, match="just now"):
         local_file.read(tmp_path / "gone", 9)
-    with pytest.raises(PermanentError, match="no regular file"):
+    with pytest.raises(PermanentError, match="not a regular file"):
         local_file.read(tmp_path, 9)
 
 

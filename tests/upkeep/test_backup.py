@@ -436,7 +436,7 @@ def test_a_trail_that_does_not_verify_is_not_restored_unless_that_is_said(life: 
     ("spoil", "words"),
     [
         (lambda whole: b"Dear reader", "is not a complete backup"),
-        (lambda whole: whole[: len(whole) // 2], "no whole backup|no store.db"),
+        (lambda whole: whole[: len(whole) // 2], "not a complete backup|no store.db"),
         (lambda whole: None, "is not a complete backup: .*No such file"),
     ],
     ids=["a letter", "half of one", "nothing"],

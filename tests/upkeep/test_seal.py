@@ -173,7 +173,7 @@ def test_a_segment_is_bounded(life: Settings, tmp_path: Path) -> None:
         ('"reason": "it is new', '"reason": "it is old', "was changed"),
         ("what a person wrote", "what a person meant", "has other content beside it"),
         ('"signature": "', '"signature": "0', "seal is not signed by our key"),
-        ('"kind": "seal"', '"kind": "sael"', "no whole segment"),
+        ('"kind": "seal"', '"kind": "sael"', "not a complete segment"),
     ],
 )
 def test_a_segment_that_was_changed_takes_nothing_with_it(
@@ -194,7 +194,7 @@ def test_a_segment_that_was_changed_takes_nothing_with_it(
 def test_a_file_of_somebody_elses_is_neither_overwritten_nor_believed(life: Settings, tmp_path: Path) -> None:
     (tmp_path / "letter").write_text("Dear reader\n")
     entries = count(life)
-    with pytest.raises(BadSegment, match="no whole segment"):
+    with pytest.raises(BadSegment, match="not a complete segment"):
         sealed(life, tmp_path / "letter")
     assert (tmp_path / "letter").read_text() == "Dear reader\n"
     sealed(life, tmp_path / "one")

@@ -443,11 +443,11 @@ def test_a_log_that_is_none_is_refused(two: Deployed) -> None:
         reading.releases(two.target).current()
     two.log.unlink()
     two.log.write_bytes(b"\n" * (integration.LOG_LIMIT + 1))
-    with pytest.raises(PermanentError, match="no regular file of at most"):
+    with pytest.raises(PermanentError, match="not a regular file of at most"):
         two.roll_back("2")
     two.log.unlink()
     os.mkfifo(two.log)
-    with pytest.raises(PermanentError, match="no regular file of at most"):
+    with pytest.raises(PermanentError, match="not a regular file of at most"):
         reading.releases(two.target).current()
 
 

@@ -4,6 +4,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import httpcore
@@ -23,9 +24,11 @@ class Deadline(httpx.HTTPTransport):
     lasts as long as its resolver waits.
     """
 
-    def __init__(self, **how: Any) -> None:
+    def __init__(self, *, verify: bool | ssl.SSLContext = True, trust_env: bool = True, **how: Any) -> None:
         """`how`: as httpx.HTTPTransport takes it, without a proxy."""
-        super().__init__(**how)
+        if isinstance(verify, bool):
+            verify = _tls(verify=verify, trust_env=trust_env)
+        super().__init__(verify=verify, trust_env=trust_env, **how)
         self._backend = _Backend()
         self._pool._network_backend = self._backend  # noqa: SLF001 - httpx has no way to give one
 
@@ -56,6 +59,12 @@ def client(
         transport=Deadline(trust_env=False, verify=verify),
         trust_env=False,
     )
+
+
+@cache
+def _tls(*, verify: bool, trust_env: bool) -> ssl.SSLContext:
+    """One for all clients of the process: reading the certificates of all authorities takes 30 ms."""
+    return httpx.create_ssl_context(verify=verify, trust_env=trust_env)
 
 
 class _Backend(httpcore.SyncBackend):

@@ -104,10 +104,9 @@ class Store:
         return self._uuid
 
     def close(self) -> None:
-        """Close every connection; the next transaction connects again."""
+        """Close every connection; the next transaction connects again. What was compiled for the database stays."""
         if self._engine is not None:
             self._engine.dispose()
-            self._engine = None
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

@@ -6,10 +6,11 @@ from datetime import timedelta
 from multiprocessing.connection import Connection
 
 import pytest
-from databases import Clock, at_once, processes
+from databases import Clock, at_once, prepare_sqlite, processes
 from sqlalchemy import event, func, select, text
 from store_states import alert
 
+import paramedic.store
 from paramedic.alerts.alert import Severity, Status
 from paramedic.store import Store, deliveries, inbox
 from paramedic.store.quarantine import BODY_LIMIT, Unreadable
@@ -63,7 +64,10 @@ def test_what_a_killed_process_had_not_committed_never_was(store_url: str, store
         assert tx.conn.execute(text("SELECT generation FROM meta")).scalar_one() == 1
 
 
-def test_a_commit_is_on_disk_and_not_only_on_its_way(backend: str, store: Store) -> None:
+def test_a_commit_is_on_disk_and_not_only_on_its_way(
+    backend: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paramedic.store, "_prepare_sqlite", prepare_sqlite)
     with store.write() as tx:
         if backend == "sqlite":
             assert tx.conn.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"

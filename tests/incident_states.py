@@ -1,11 +1,14 @@
 """Incidents at every stage of their way, made by the store's own moves; and who is on call for them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+import paramedic.store
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
@@ -168,7 +171,7 @@ def handed_over(
 
 @contextmanager
 def unwritable(url: str) -> Iterator[None]:
-    """The database can be read and not written: SQLite locked, PostgreSQL read-only."""
+    """The database can be read and not written: SQLite locked (this process waits 0.2 s for it), PostgreSQL read-only."""
     import sqlite3
 
     from sqlalchemy import create_engine, text
@@ -177,11 +180,10 @@ def unwritable(url: str) -> Iterator[None]:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         lock = sqlite3.connect(str(parsed.database), isolation_level=None)
-        lock.execute("BEGIN IMMEDIATE")
-        try:
+        with closing(lock), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(paramedic.store, "LOCK_WAIT", timedelta(milliseconds=200))
+            lock.execute("BEGIN IMMEDIATE")
             yield
-        finally:
-            lock.close()
         return
     engine = create_engine(parsed.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with engine.connect() as conn:

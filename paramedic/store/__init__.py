@@ -147,7 +147,11 @@ def generation(tx: Tx) -> int:
     return number
 
 
-def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
+#: How long SQLite waits for another writer, where `connect` is told nothing else.
+LOCK_WAIT = timedelta(seconds=5)
+
+
+def connect(url: str, *, lock_wait: timedelta | None = None) -> Engine:
     """An engine with the settings that durability needs. Raises PermanentError for an unsupported database.
 
     `lock_wait` is how long SQLite waits for another writer.
@@ -157,7 +161,7 @@ def connect(url: str, *, lock_wait: timedelta = timedelta(seconds=5)) -> Engine:
         case "sqlite":
             engine = create_engine(
                 parsed,
-                connect_args={"timeout": lock_wait.total_seconds()},
+                connect_args={"timeout": (lock_wait or LOCK_WAIT).total_seconds()},
                 pool_timeout=5,
                 json_serializer=_as_json,
             )
@@ -196,7 +200,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
 _LOOK_SECONDS = 0.002
 
 
-def _begin_sqlite(conn: Connection, *, lock_wait: timedelta) -> None:
+def _begin_sqlite(conn: Connection, *, lock_wait: timedelta | None) -> None:
     """BEGIN. A writer polls for the lock at an even pace.
 
     SQLite's own wait sleeps ever longer, up to 0.1 s: whoever has waited longest gets the lock last, and beside others with
@@ -208,7 +212,8 @@ def _begin_sqlite(conn: Connection, *, lock_wait: timedelta) -> None:
     if not options.get("paramedic_writes", False):
         conn.exec_driver_sql("BEGIN")
         return
-    until = time.monotonic() + lock_wait.total_seconds()
+    wait = lock_wait or LOCK_WAIT
+    until = time.monotonic() + wait.total_seconds()
     own.execute("PRAGMA busy_timeout = 0")
     try:
         while time.monotonic() < until:
@@ -222,7 +227,7 @@ def _begin_sqlite(conn: Connection, *, lock_wait: timedelta) -> None:
                 return
         conn.exec_driver_sql("BEGIN IMMEDIATE")  # SQLAlchemy wraps what this raises
     finally:
-        own.execute(f"PRAGMA busy_timeout = {int(lock_wait / timedelta(milliseconds=1))}")
+        own.execute(f"PRAGMA busy_timeout = {int(wait / timedelta(milliseconds=1))}")
 
 
 class Serialized(str):

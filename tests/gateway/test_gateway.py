@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 from forms import press
+from incident_states import unwritable
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
@@ -154,15 +154,10 @@ def test_a_body_past_the_limit_is_413_whether_it_says_its_length_or_not(client: 
     assert [row.body[:9] for row in _rows(store, quarantine)] == ["x" * 9] * 2
 
 
-def test_a_store_that_cannot_be_written_is_503_and_never_a_false_202(
-    client: TestClient, store: Store, tmp_path: Path
-) -> None:
+def test_a_store_that_cannot_be_written_is_503_and_never_a_false_202(client: TestClient, store: Store) -> None:
     assert _post(client).status_code == 202
-    other = sqlite3.connect(tmp_path / "paramedic.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    answer = _post(client)
-    other.execute("ROLLBACK")
-    other.close()
+    with unwritable(str(store.engine.url)):
+        answer = _post(client)
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
     assert len(_rows(store, inbox)) == 2

@@ -1,16 +1,14 @@
 """Many requests are one transaction, and each is answered for itself, after its own commit."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from incident_states import unwritable
 from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import IntegrityError
 from store_states import alert
@@ -29,7 +27,7 @@ from paramedic.store.tables import quarantine
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
     migrate(f"sqlite:///{tmp_path}/paramedic.db")
-    return connect(f"sqlite:///{tmp_path}/paramedic.db", lock_wait=timedelta(milliseconds=200))
+    return connect(f"sqlite:///{tmp_path}/paramedic.db")
 
 
 @pytest.fixture
@@ -37,18 +35,6 @@ def store(engine: Engine) -> Iterator[Store]:
     opened = Store.on(engine, uuid="a-store")
     yield opened
     opened.close()
-
-
-@contextmanager
-def locked(engine: Engine) -> Iterator[None]:
-    """Somebody else writes."""
-    other = sqlite3.connect(str(engine.url.database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
 
 
 def delivery(*names: str, severity: Severity = Severity.WARNING, bad: Sequence[Unreadable] = ()) -> Delivery:
@@ -82,7 +68,7 @@ def test_what_comes_while_another_writes_is_one_transaction(engine: Engine, stor
     commits = GroupCommit(store)
 
     async def behind_another() -> None:
-        with locked(engine):
+        with unwritable(str(engine.url)):
             waiting = [asyncio.create_task(commits.commit(delivery(f"A{number}"))) for number in range(200)]
             await asyncio.sleep(0.05)
             assert not any(one.done() for one in waiting), "a 202 before its commit"
@@ -95,7 +81,7 @@ def test_what_comes_while_another_writes_is_one_transaction(engine: Engine, stor
 
 def test_while_the_store_is_away_each_is_refused_and_nothing_of_it_is_kept(engine: Engine, store: Store) -> None:
     commits = GroupCommit(store)
-    with locked(engine):
+    with unwritable(str(engine.url)):
         told = _commit(commits, [delivery(f"A{number}") for number in range(20)])
     assert {type(one) for one in told} == {StoreUnavailable}
     assert names(store) == []
@@ -117,7 +103,7 @@ def test_a_sender_that_went_away_keeps_nobody_from_an_answer(engine: Engine, sto
     commits = GroupCommit(store)
 
     async def one_goes_away() -> None:
-        with locked(engine):
+        with unwritable(str(engine.url)):
             begun = asyncio.create_task(commits.commit(delivery("Begun")))
             await asyncio.sleep(0)
             await asyncio.to_thread(_until_taken, commits)
@@ -138,7 +124,7 @@ def test_what_is_critical_is_written_first_where_not_all_fits_into_one_transacti
     commits = GroupCommit(store)
 
     async def behind_another() -> None:
-        with locked(engine):
+        with unwritable(str(engine.url)):
             waiting = [asyncio.create_task(commits.commit(delivery("Begun")))]
             await asyncio.sleep(0)
             await asyncio.to_thread(_until_taken, commits)
@@ -153,7 +139,7 @@ def test_what_is_critical_is_written_first_where_not_all_fits_into_one_transacti
 
 def test_more_than_is_held_is_refused_until_there_is_room_again(engine: Engine, store: Store) -> None:
     commits = GroupCommit(store, characters=3 * delivery("A0").size)
-    with locked(engine):
+    with unwritable(str(engine.url)):
         told = _commit(commits, [delivery(f"A{number}") for number in range(5)])
     assert [type(one) for one in told] == [StoreUnavailable] * 3 + [QueueFull] * 2
     assert _commit(commits, [delivery("B0"), delivery("B1"), delivery("B2")]) == [None] * 3

@@ -16,6 +16,8 @@ import psutil
 import psycopg
 import pytest
 from databases import Postgres, start_postgres, stop_postgres
+from incident_states import unwritable
+from sqlalchemy import event
 from store_states import alert, look_at_the_trail, opened, told
 
 from paramedic.store import Store, StoreUnavailable, deliveries, frozen_connections, inbox, incidents, messages
@@ -73,11 +75,8 @@ def nothing_was_written(store: Store) -> None:
 def locked(url: str) -> Iterator[None]:
     """Somebody holds what a writer needs."""
     if url.startswith("sqlite"):
-        other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
-        other.close()
+        with unwritable(url):
+            yield
     else:
         with psycopg.connect(url) as conn:
             conn.execute("LOCK TABLE inbox, incidents, trail IN ACCESS EXCLUSIVE MODE")
@@ -112,6 +111,9 @@ def test_a_page_does_not_wait_for_the_trail(postgres: Postgres, request: pytest.
     page(store)
     receive(store)
     assert time.monotonic() - began < 2
+    with store.read() as tx:
+        assert tx.conn.exec_driver_sql("SHOW lock_timeout").scalar_one() == "5s"
+    event.listen(store.engine, "begin", lambda conn: conn.exec_driver_sql("SET LOCAL lock_timeout = '200ms'"))
     assert "lock timeout" in unavailable(store, record)[0]
     done.set()
     holder.join()
@@ -119,8 +121,11 @@ def test_a_page_does_not_wait_for_the_trail(postgres: Postgres, request: pytest.
     postgres.run(request.getfixturevalue("emptying"), "paramedic")
 
 
-def test_when_every_connection_is_taken_the_store_says_so(tmp_path: Path, sqlite_template: Path) -> None:
+def test_when_every_connection_is_taken_the_store_says_so(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = Store(f"sqlite:///{shutil.copyfile(sqlite_template, tmp_path / 'paramedic.db')}")
+    monkeypatch.setattr(store.engine.pool, "_timeout", 0.2)
     with ThreadPoolExecutor(15) as threads:
         inside, done = threading.Barrier(16), threading.Event()
 

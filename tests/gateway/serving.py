@@ -22,9 +22,9 @@ AUTH = f"Authorization: Bearer {TOKEN}"
 
 @contextlib.contextmanager
 def serving(
-    folder: Path, *, body_timeout: timedelta = timedelta(seconds=30), **more: object
+    folder: Path, *, body_timeout: timedelta = timedelta(seconds=30), idle_seconds: int = 5, **more: object
 ) -> Iterator[tuple[int, Store, Settings]]:
-    """Its port, its store and its settings."""
+    """Its port, its store and its settings. A connection on which nothing was asked for `idle_seconds` ends."""
     settings = Settings(data=folder, gateway_tokens={"prometheus": SecretStr(TOKEN)}, **more)
     folder.mkdir(mode=0o700, exist_ok=True)
     migrate(settings.store())
@@ -32,6 +32,7 @@ def serving(
     app = make_app(settings, store, wake=Wake(), alive=lambda: True, body_timeout=body_timeout)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
         running = server(app, settings)
+        running.config.timeout_keep_alive = idle_seconds
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

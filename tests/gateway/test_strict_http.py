@@ -19,7 +19,7 @@ CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Store]]:
-    with serving(tmp_path_factory.mktemp("strict")) as (port, store, _):
+    with serving(tmp_path_factory.mktemp("strict"), idle_seconds=1) as (port, store, _):
         yield port, store
 
 

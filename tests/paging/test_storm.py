@@ -158,7 +158,7 @@ def test_a_critical_page_is_not_kept_by_warnings_on_a_slow_mail_server(
     def arriving() -> None:
         if not came:
             came.append(handed_over(timed, target="db-1/postgres"))
-        time.sleep(0.3)  # the one thread of this mail server: it takes one letter after the other
+        time.sleep(0.1)  # the one thread of this mail server: it takes one letter after the other
 
     postbox.arriving = arriving
     assert paging(people).deliver_due() == 13

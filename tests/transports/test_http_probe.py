@@ -34,7 +34,10 @@ def answering(*pieces: bytes, every: float = 0.0, hold: bool = False) -> Iterato
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            line, _ = server.accept()
+            try:
+                line, _ = server.accept()
+            except OSError:
+                return
             with line:
                 line.recv(65_536)
                 for piece in pieces:
@@ -51,6 +54,7 @@ def answering(*pieces: bytes, every: float = 0.0, hold: bool = False) -> Iterato
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}/health"
         over.set()
+        server.shutdown(socket.SHUT_RDWR)  # nobody may have called
         thread.join(5)
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from boundaries import Boundaries
+from command_line import paramedic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from databases import Postgres
+from databases import Postgres, processes
 from incident_states import acting, alert, asking, begun, handed_over, holding, ordered
 from sqlalchemy import insert, select, text, update
 
@@ -559,13 +560,9 @@ def alone(settings: Settings) -> None:
             time.sleep(0.01)
 
 
-_RESTORE = """
-import sys
-from pathlib import Path
-from paramedic.settings import load_settings
-from paramedic.upkeep.backup import restore
-restore(load_settings(), Path(sys.argv[1]), by="ada", replace=True)
-"""
+def _restore_until_killed(settings: Settings, backup: Path, boundaries: Path) -> None:
+    os.environ["PARAMEDIC_BOUNDARIES"] = str(boundaries)
+    restore(settings, backup, by="ada", replace=True)
 
 
 @pytest.mark.parametrize("point", ["restore_staged", "store_emptied", "store_put"])
@@ -581,13 +578,13 @@ def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(
     held = Boundaries(tmp_path / "boundaries")
     held.folder.mkdir()
     held.arm(point)
-    env = os.environ | life.as_env() | {"PARAMEDIC_BOUNDARIES": str(held.folder)}
-    child = subprocess.Popen([sys.executable, "-c", _RESTORE, str(tmp_path / "backup")], env=env)
+    child = processes.Process(target=_restore_until_killed, args=(life, tmp_path / "backup", held.folder))
+    child.start()
     try:
         held.wait(point, lambda: None)
     finally:
         child.kill()
-        child.wait()
+        child.join()
     alone(life)
     if point == "store_put":
         store = opened(life)
@@ -604,48 +601,44 @@ def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(
 
 
 def test_the_command_line_backs_up_and_restores_and_stays_out_of_a_running_one(tmp_path: Path) -> None:
-    paramedic = Path(sys.executable).parent / "paramedic"
-
-    def say(*argv: str, code: int = 0) -> str:
-        done = subprocess.run([paramedic, *argv], capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
     data = tmp_path / "data"
     data.mkdir()
     settings = Settings(data=data)
-    assert "no store" in say("backup", str(tmp_path / "backup"), "--data", str(data), code=2)
+    assert "no store" in paramedic("backup", str(tmp_path / "backup"), "--data", str(data), code=2)
     migrate(settings.store())
     handed_over(store := opened(settings))
     store.close()
     signed(settings)
-    told = json.loads(say("backup", str(tmp_path / "backup"), "--json", "--data", str(data)))
+    told = json.loads(paramedic("backup", str(tmp_path / "backup"), "--json", "--data", str(data)))
     assert told["generation"] == 1
-    assert "exists already" in say("backup", str(tmp_path / "backup"), "--data", str(data), code=1)
+    assert "exists already" in paramedic("backup", str(tmp_path / "backup"), "--data", str(data), code=1)
     with instance.alone(data):
-        refused = say("restore", str(tmp_path / "backup"), "--by", "ada", "--replace", "--data", str(data), code=2)
+        refused = paramedic(
+            "restore", str(tmp_path / "backup"), "--by", "ada", "--replace", "--data", str(data), code=2
+        )
     assert "another `paramedic up`" in refused
-    assert "would be lost" in say("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(data), code=1)
+    assert "would be lost" in paramedic("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(data), code=1)
     fresh = tmp_path / "fresh"
-    said = say("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(fresh))
+    said = paramedic("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(fresh))
     assert "generation 2" in said
     assert "the signing key is not here" in said
     assert "acting is paused" in said
-    unsigned = say("audit", "verify", "--data", str(fresh), code=1)
+    unsigned = paramedic("audit", "verify", "--data", str(fresh), code=1)
     assert "a restore from a backup: generation 2 begins with it" in unsigned
     assert "our key has signed neither it nor any entry since" in unsigned
     for name in ("signing.key", "signing.pub"):
         (fresh / name).write_bytes((data / name).read_bytes())
         (fresh / name).chmod(0o600)
-    assert "signed up to entry" in say("audit", "vouch", "--by", "ada", "--because", "it was me", "--data", str(fresh))
-    assert "trail verified" in say("audit", "verify", "--data", str(fresh))
+    assert "signed up to entry" in paramedic(
+        "audit", "vouch", "--by", "ada", "--because", "it was me", "--data", str(fresh)
+    )
+    assert "trail verified" in paramedic("audit", "verify", "--data", str(fresh))
     lines = (fresh / "checkpoints.jsonl").read_text().splitlines(keepends=True)
     (fresh / "checkpoints.jsonl").write_text("".join(lines[:-1]))
-    assert "no longer holds" in say("audit", "verify", "--data", str(fresh), code=1)
+    assert "no longer holds" in paramedic("audit", "verify", "--data", str(fresh), code=1)
 
 
 def test_the_verifier_outside_knows_what_a_restore_left_behind(life: Settings, tmp_path: Path) -> None:
-    paramedic = Path(sys.executable).parent / "paramedic"
     verifier = Path(__file__).parents[2] / "docs" / "verify_trail.py"
     handed_over(store := opened(life))
     store.close()
@@ -654,8 +647,7 @@ def test_the_verifier_outside_knows_what_a_restore_left_behind(life: Settings, t
     noted(life, "lost")
     signed(life)
     restore(life, tmp_path / "backup", by="ada", replace=True)
-    export = [paramedic, "audit", "export", str(tmp_path / "trail.jsonl")]
-    subprocess.run(export, env=os.environ | life.as_env(), check=True, timeout=60)
+    paramedic("audit", "export", str(tmp_path / "trail.jsonl"), env=life.as_env())
 
     def verified(file: Path) -> str:
         argv = [sys.executable, verifier, file, keys.public_key_file(life)]

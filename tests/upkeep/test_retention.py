@@ -1,9 +1,6 @@
 """What is old goes, in small bites; what is young, or an open incident needs, stays."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,6 +10,7 @@ from typing import Any
 
 import pytest
 from boundaries import Boundaries
+from command_line import paramedic
 from databases import Clock
 from incident_states import alert, begun, handed_over, ordered
 from rounds import begin
@@ -322,10 +320,7 @@ def test_the_command_line_says_what_went(store_url: str, tmp_path: Path, history
     took(store)
     store.close()
     settings = Settings(data=tmp_path, store_url=store_url, prefect_api_url=url)
-    argv = [Path(sys.executable).parent / "paramedic", "prune"]
-    env = os.environ | settings.as_env()
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=60)
-    assert "1 of inbox removed" in done.stdout
+    assert "1 of inbox removed" in paramedic("prune", env=settings.as_env())
     prefect.refuses = True
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, "nothing was old enough" in done.stdout, "503" in done.stderr) == (1, True, True)
+    said = paramedic("prune", code=1, env=settings.as_env())
+    assert ("nothing was old enough" in said, "503" in said) == (True, True)

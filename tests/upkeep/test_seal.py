@@ -10,8 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from boundaries import Boundaries
+from command_line import paramedic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from databases import Clock, Postgres
+from databases import Clock, Postgres, processes
 from incident_states import handed_over, ordered
 from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
@@ -30,7 +31,6 @@ from paramedic.upkeep import checkpoints, segment
 from paramedic.upkeep.backup import back_up, restore
 from paramedic.upkeep.segment import BadSegment
 
-PARAMEDIC = Path(sys.executable).parent / "paramedic"
 VERIFIER = Path(__file__).parents[2] / "docs" / "verify_trail.py"
 
 
@@ -96,8 +96,7 @@ def outside(settings: Settings, file: Path) -> str:
 
 
 def exported(settings: Settings, file: Path) -> Path:
-    env = os.environ | settings.as_env()
-    subprocess.run([PARAMEDIC, "audit", "export", str(file)], env=env, check=True, timeout=60)
+    paramedic("audit", "export", str(file), env=settings.as_env())
     return file
 
 
@@ -267,18 +266,9 @@ def test_the_role_that_writes_the_trail_cannot_seal_it(postgres: Postgres, tmp_p
     postgres.run("DROP ROLE keeper")
 
 
-_SEAL = """
-import sys
-from pathlib import Path
-from datetime import datetime
-from paramedic.upkeep import segment
-from paramedic.keys import signing_key
-from paramedic.settings import load_settings
-from paramedic.store import Store
-settings = load_settings()
-before = datetime.fromisoformat(sys.argv[2])
-segment.seal(Store(settings.owner()), signing_key(settings), Path(sys.argv[1]), before=before)
-"""
+def _seal_until_killed(settings: Settings, file: Path, boundaries: Path) -> None:
+    os.environ["PARAMEDIC_BOUNDARIES"] = str(boundaries)
+    segment.seal(Store(settings.owner()), keys.signing_key(settings), file, before=NOON)
 
 
 @pytest.mark.parametrize("point", ["segment_written", "entries_removed"])
@@ -289,13 +279,13 @@ def test_a_seal_that_is_killed_has_removed_nothing_and_is_taken_up_again(
     held = Boundaries(tmp_path / "boundaries")
     held.folder.mkdir()
     held.arm(point)
-    env = os.environ | life.as_env() | {"PARAMEDIC_BOUNDARIES": str(held.folder)}
-    child = subprocess.Popen([sys.executable, "-c", _SEAL, str(tmp_path / "one"), NOON.isoformat()], env=env)
+    child = processes.Process(target=_seal_until_killed, args=(life, tmp_path / "one", held.folder))
+    child.start()
     try:
         held.wait(point, lambda: None)
     finally:
         child.kill()
-        child.wait()
+        child.join()
     assert count(life) == entries
     assert looked(life).verified
     one = sealed(life, tmp_path / "one")
@@ -308,10 +298,7 @@ def test_a_seal_that_is_killed_has_removed_nothing_and_is_taken_up_again(
 
 def test_the_command_line_seals_and_says_where_a_story_went(life: Settings, tmp_path: Path) -> None:
     def say(*argv: str, code: int = 0) -> str:
-        env = os.environ | life.as_env()
-        done = subprocess.run([PARAMEDIC, *argv], env=env, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return paramedic(*argv, code=code, env=life.as_env())
 
     file = str(tmp_path / "one")
     assert "write a day" in say("audit", "seal", file, "--before", "yesterday", code=2)

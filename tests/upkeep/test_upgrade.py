@@ -1,18 +1,15 @@
 """A store of an older version: refused in words, copied, then brought to this version's schema."""
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from command_line import paramedic
 from sqlalchemy import text
 
-from paramedic.cli import main
 from paramedic.errors import PermanentError
 from paramedic.settings import Settings
 from paramedic.store import REVISIONS, Store, StoreUnknown, connect, migrations
@@ -86,29 +83,16 @@ def test_a_store_of_a_newer_version_is_left_alone_in_words(old: Settings, tmp_pa
 
 
 def test_without_a_place_for_the_backup_nothing_is_changed(old: Settings, tmp_path: Path) -> None:
-    paramedic = Path(sys.executable).parent / "paramedic"
-    argv = [paramedic, "upgrade", "--backup", str(tmp_path / "nowhere" / "before")]
-    env = os.environ | old.as_env()
-    refused = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=60)
-    assert (refused.returncode, "nothing was changed" in refused.stderr) == (2, True), refused.stderr
+    nowhere = str(tmp_path / "nowhere" / "before")
+    assert "nothing was changed" in paramedic("upgrade", "--backup", nowhere, code=2, env=old.as_env())
     assert revision_of(old.store()) == OLD
-    done = subprocess.run([paramedic, "upgrade"], env=env, capture_output=True, text=True, check=True, timeout=60)
-    assert f"from revision {OLD} to {NEW}" in done.stdout
+    assert f"from revision {OLD} to {NEW}" in paramedic("upgrade", env=old.as_env())
     assert len(list(old.data.glob("before-upgrade-*.backup"))) == 1
-    done = subprocess.run([paramedic, "upgrade"], env=env, capture_output=True, text=True, check=True, timeout=60)
-    assert "nothing to do" in done.stdout
+    assert "nothing to do" in paramedic("upgrade", env=old.as_env())
 
 
-def test_a_program_is_told_from_where_to_where_and_where_the_backup_is(
-    old: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in old.as_env().items():
-        monkeypatch.setenv(name, value)
+def test_a_program_is_told_from_where_to_where_and_where_the_backup_is(old: Settings, tmp_path: Path) -> None:
     file = tmp_path / "before"
     for answer in ({"from": OLD, "to": NEW, "backup": str(file)}, {"from": NEW, "to": NEW, "backup": None}):
-        with pytest.raises(SystemExit) as ended:
-            main(["upgrade", "--backup", str(file), "--json"])
-        told = capsys.readouterr()
-        assert ended.value.code == 0, told
-        assert json.loads(told.out) == answer
+        assert json.loads(paramedic("upgrade", "--backup", str(file), "--json", env=old.as_env())) == answer
     assert file.exists()

@@ -131,7 +131,7 @@ def test_whoever_starts_it_may_die_and_its_time_is_kept_all_the_same(tmp_path: P
         command.kill_point, command._GUARD_SECONDS = die, 1
         script = "touch {tmp_path}/begun; until [ -e {tmp_path}/go ]; do echo words; sleep 0.05; done; " \\
             "touch {tmp_path}/went-on; sleep 600; touch {tmp_path}/done"
-        one = Command("mend", ("sh", "-c", "echo $$ > {tmp_path}/pid; " + script), timedelta(seconds=9))
+        one = Command("mend", ("sh", "-c", "echo $$ > {tmp_path}/pid; " + script), timedelta(seconds=3))
         target = Target("here/app", "tracking", "here", "systemd", "app.service", "")
         command.Changer(target, one, Local(), {{}}).run(lambda: None)
     """)

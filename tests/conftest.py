@@ -7,8 +7,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from mail_server import Postbox, free_port
+from mail_server import Postbox
 from prefect_server import Prefect
+
+from paramedic.demo.world import free_port
 
 pytest_plugins = ["databases", "held_transactions"]
 
@@ -83,10 +85,8 @@ def require() -> Callable[[str], str]:
 @pytest.fixture
 def postbox() -> Iterator[Postbox]:
     """A mail server, open."""
-    box = Postbox()
-    box.open()
-    yield box
-    box.close()
+    with Postbox() as box:
+        yield box
 
 
 @pytest.fixture

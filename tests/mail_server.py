@@ -1,31 +1,21 @@
-"""A real mail server that keeps what it is sent, and says no, later, or nothing at all when it is told to."""
+"""The demo's mail server, which also says no, later, or nothing at all when it is told to."""
 
-import email
-import email.policy
-import threading
 from collections.abc import Callable
 from email.message import EmailMessage
 from typing import Any
 
-from aiosmtpd.controller import Controller
+from paramedic.demo.world import Mailbox, text_of
 
-from paramedic.demo.world import free_port
+__all__ = ["Postbox", "text_of"]
 
 
-class Postbox:
+class Postbox(Mailbox):
     """`says` maps a recipient (or `*`) to the answer to their mail. `arriving` runs before a letter is answered."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.says: dict[str, str] = {}
         self.arriving: Callable[[], None] | None = None
-        self._kept: list[EmailMessage] = []
-        self._lock = threading.Lock()
-        self.port = free_port()
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
-
-    @property
-    def url(self) -> str:
-        return f"smtp://127.0.0.1:{self.port}"
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, to: str, _options: Any) -> str:  # noqa: N802
         refusal = self.says.get(to) or self.says.get("*")
@@ -34,35 +24,21 @@ class Postbox:
         envelope.rcpt_tos.append(to)
         return "250 OK"
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        with self._lock:
-            self._kept.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802
+        answer = await super().handle_DATA(server, session, envelope)
         if self.arriving:
             self.arriving()
-        return "250 kept"
+        return answer
 
     @property
     def letters(self) -> list[EmailMessage]:
-        with self._lock:
-            return list(self._kept)
+        return self.messages
 
     @property
     def subjects(self) -> list[str]:
-        return [str(letter["Subject"]) for letter in self.letters]
+        return [str(letter["Subject"]) for letter in self.messages]
 
     @property
     def told(self) -> list[str]:
         """To whom, in order."""
-        return [str(letter["To"]) for letter in self.letters]
-
-    def open(self) -> None:
-        self._controller.start()
-
-    def close(self) -> None:
-        self._controller.stop(no_assert=True)
-
-
-def text_of(letter: EmailMessage) -> str:
-    body = letter.get_body(("plain",))
-    assert body is not None
-    return str(body.get_content()).replace("\r\n", "\n")
+        return [str(letter["To"]) for letter in self.messages]

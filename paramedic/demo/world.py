@@ -287,4 +287,4 @@ class PagerSink:
 def text_of(message: EmailMessage) -> str:
     """The message's plain text."""
     body = message.get_body(("plain",))
-    return str(body.get_content()) if body is not None else ""
+    return str(body.get_content()).replace("\r\n", "\n") if body is not None else ""

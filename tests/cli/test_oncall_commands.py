@@ -187,12 +187,11 @@ def reachable(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pos
         "ada: {name: Ada on call, email: ada@example.org}",
         "ada: {name: Ada, ways: [email:ada@example.org, webhook:ops]}",
     )
-    postbox, hooks = Postbox(), Hooks()
-    postbox.open()
-    monkeypatch.setenv("PARAMEDIC_SMTP_URL", postbox.url)
-    monkeypatch.setenv("PARAMEDIC_CHANNELS", json.dumps({"ops": {"url": hooks.url, "secret": SECRET}}))
-    yield postbox, hooks
-    postbox.close()
+    hooks = Hooks()
+    with Postbox() as postbox:
+        monkeypatch.setenv("PARAMEDIC_SMTP_URL", postbox.url)
+        monkeypatch.setenv("PARAMEDIC_CHANNELS", json.dumps({"ops": {"url": hooks.url, "secret": SECRET}}))
+        yield postbox, hooks
     hooks.close()
     redaction.forget_all()
 

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 from mail_server import Postbox
 from prefect_server import Prefect
+from webhook_receiver import Hooks
 
 from paramedic.demo.world import free_port
 
@@ -93,6 +94,14 @@ def postbox() -> Iterator[Postbox]:
     """A mail server, open."""
     with Postbox() as box:
         yield box
+
+
+@pytest.fixture
+def hooks() -> Iterator[Hooks]:
+    """A server that takes webhooks."""
+    one = Hooks()
+    yield one
+    one.close()
 
 
 @pytest.fixture

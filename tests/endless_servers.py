@@ -1,4 +1,4 @@
-"""Servers that answer for ever and never to the end: each byte is legal, and begins a time-out per read anew."""
+"""Servers that answer byte by byte: at a pace, never to the end, or otherwise than a client hopes."""
 
 import contextlib
 import socket
@@ -73,3 +73,34 @@ def scripted(say: Callable[[socket.socket], None], tls: ssl.SSLContext | None = 
     with listener:
         yield f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}"
         listener.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def answering(*pieces: bytes, every: float = 0.0, hold: bool = False) -> Iterator[str]:
+    """A server that gives its one caller these pieces, one `every` so many seconds, and then hangs up, or holds on."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            try:
+                line, _ = server.accept()
+            except OSError:
+                return
+            with line:
+                line.recv(65_536)
+                for piece in pieces:
+                    try:
+                        line.sendall(piece)
+                    except OSError:
+                        return
+                    if over.wait(every):
+                        return
+                if hold:
+                    over.wait(10)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/here"
+        over.set()
+        server.shutdown(socket.SHUT_RDWR)  # nobody may have called
+        thread.join(5)

@@ -17,13 +17,6 @@ from paramedic.store import Store
 
 
 @pytest.fixture
-def hooks() -> Iterator[Hooks]:
-    one = Hooks()
-    yield one
-    one.close()
-
-
-@pytest.fixture
 def chat() -> Iterator[Hooks]:
     one = Hooks()
     one.says = 200

@@ -5,7 +5,6 @@ import os
 import resource
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 import pycurl
 import pytest
 from certificates import Authority, showing
+from endless_servers import answering
 
 from paramedic.errors import PermanentError
 from paramedic.machine.clock import utc_now
@@ -25,37 +25,6 @@ from paramedic.transports.http_probe import probe
 WELL, FAILING, UNKNOWN = Sight.WELL, Sight.FAILING, Sight.UNKNOWN
 
 SECOND = timedelta(seconds=1)
-
-
-@contextmanager
-def answering(*pieces: bytes, every: float = 0.0, hold: bool = False) -> Iterator[str]:
-    """A server that gives its one caller these pieces, one `every` so many seconds, and then hangs up, or holds on."""
-    over = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            try:
-                line, _ = server.accept()
-            except OSError:
-                return
-            with line:
-                line.recv(65_536)
-                for piece in pieces:
-                    try:
-                        line.sendall(piece)
-                    except OSError:
-                        return
-                    if over.wait(every):
-                        return
-                if hold:
-                    over.wait(10)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/health"
-        over.set()
-        server.shutdown(socket.SHUT_RDWR)  # nobody may have called
-        thread.join(5)
 
 
 @contextmanager

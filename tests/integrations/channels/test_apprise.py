@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
@@ -14,11 +13,9 @@ from paramedic.kinds.message import Message
 
 
 @pytest.fixture
-def hooks() -> Iterator[Hooks]:
-    one = Hooks()
-    one.says, one.with_body = 200, b"ok"
-    yield one
-    one.close()
+def hooks(hooks: Hooks) -> Hooks:
+    hooks.says, hooks.with_body = 200, b"ok"
+    return hooks
 
 
 def send(url: str, text: str = "It is yours.", subject: str = "[INC-7] down", kind: str = "page") -> None:

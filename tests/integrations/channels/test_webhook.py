@@ -2,15 +2,13 @@
 
 import base64
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
+from endless_servers import answering
 from pydantic import SecretStr, ValidationError
 from webhook_receiver import SECRET, Hooks, is_signed
 
@@ -32,44 +30,11 @@ PAGE = Message(
 )
 
 
-@pytest.fixture
-def hooks() -> Iterator[Hooks]:
-    one = Hooks()
-    yield one
-    one.close()
-
-
 def send(
     url: str, text: str = "It is yours.", *, timeout: timedelta = timedelta(seconds=5), secret: str = SECRET
 ) -> None:
     settings = Settings(url=SecretStr(url), secret=SecretStr(secret))
     Teller(settings, timeout).send(replace(PAGE, text=text))
-
-
-@contextmanager
-def answering(*pieces: bytes, every: float = 0.0) -> Iterator[str]:
-    """A server that gives its one caller these pieces, one `every` so many seconds, and then says nothing more."""
-    over = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            line, _ = server.accept()
-            with line:
-                line.recv(65_536)
-                for piece in pieces:
-                    try:
-                        line.sendall(piece)
-                    except OSError:
-                        return
-                    if over.wait(every):
-                        return
-                over.wait(10)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/hook"
-        over.set()
-        thread.join(5)
 
 
 def test_what_is_posted_keeps_the_contract(hooks: Hooks) -> None:
@@ -157,14 +122,17 @@ def test_a_redirect_is_not_followed(hooks: Hooks, status: int) -> None:
 @pytest.mark.parametrize("begun", [(), (b"HTTP/1.1 200 OK\r\n",), (b"HTTP/1.1 200 OK\r\nX: ", *[b"x"] * 200)])
 def test_who_is_slow_or_drips_is_cut_at_the_time_out(begun: tuple[bytes, ...]) -> None:
     start = time.monotonic()
-    with answering(*begun, every=0.05) as url, pytest.raises(TemporaryError, match="no whole answer within 300ms"):
+    with (
+        answering(*begun, every=0.05, hold=True) as url,
+        pytest.raises(TemporaryError, match="no whole answer within 300ms"),
+    ):
         send(url, timeout=timedelta(milliseconds=300))
     assert time.monotonic() - start < 5
 
 
 def test_a_refusal_whose_words_drip_is_still_a_refusal() -> None:
     with (
-        answering(b"HTTP/1.1 404 No\r\n\r\n", *[b"x"] * 200, every=0.05) as url,
+        answering(b"HTTP/1.1 404 No\r\n\r\n", *[b"x"] * 200, every=0.05, hold=True) as url,
         pytest.raises(PermanentError, match="404"),
     ):
         send(url, timeout=timedelta(milliseconds=300))
@@ -174,7 +142,7 @@ def test_a_refusal_whose_words_drip_is_still_a_refusal() -> None:
     "lie", [b"", b"\x00\xff" * 100 + b"\n", b"HTTP/1.1 9999 X\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 500]
 )
 def test_what_is_no_answer_is_asked_again(lie: bytes) -> None:
-    with answering(lie) as url, pytest.raises(TemporaryError):
+    with answering(lie, hold=True) as url, pytest.raises(TemporaryError):
         send(url, timeout=SECOND)
 
 
@@ -192,7 +160,7 @@ def test_a_proxy_in_the_environment_is_not_asked(hooks: Hooks, monkeypatch: pyte
 
 
 def test_who_speaks_no_tls_is_asked_again() -> None:
-    with pytest.raises(TemporaryError, match="no whole answer"), answering(b"this is no TLS\r\n") as url:
+    with pytest.raises(TemporaryError, match="no whole answer"), answering(b"this is no TLS\r\n", hold=True) as url:
         send(url.replace("http://", "https://"), timeout=SECOND)
 
 

@@ -117,7 +117,7 @@ def _described(run: PlaybookRun, asked: Approval, useless: str | None) -> str:
     facts = [
         f"change: {asked.remedy}",
         f"target: {asked.target}",
-        f"its life: {describe_instance(asked.identity)}",
+        f"its instance: {describe_instance(asked.identity)}",
         f"incident: {run.incident.id}, {run.incident.title}, {run.incident.severity}",
         f"until: {iso(asked.expires_at)}",
     ]

@@ -37,7 +37,7 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
     with run.store.record() as tx:
         for piece in seen:
             evidence.add(tx, incident.number, run.attempt, kind=piece.kind, taken_at=piece.taken_at, body=piece.body)
-        incidents.tell_timeline(
+        incidents.append_to_timeline(
             tx,
             incident.number,
             actor=run.holder,

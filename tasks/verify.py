@@ -60,4 +60,4 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
 def _append_to_timeline(incident: Incident, *, what: str, reason: str) -> None:
     run = current_run()
     with run.store.record() as tx:
-        incidents.tell_timeline(tx, incident.number, actor=run.holder, what=what, reason=reason)
+        incidents.append_to_timeline(tx, incident.number, actor=run.holder, what=what, reason=reason)

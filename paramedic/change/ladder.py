@@ -23,7 +23,7 @@ def suits(run: PlaybookRun, remedy: Remedy) -> bool:
             why_not = _no_cause(remedy, release, tx.now, run.settings.clock_skew)
         if why_not:
             reason = f"{remedy.name}: {why_not}"
-            incidents.tell_timeline(tx, number, actor=run.holder, what="rung.skipped", reason=reason)
+            incidents.append_to_timeline(tx, number, actor=run.holder, what="rung.skipped", reason=reason)
     return not why_not
 
 

@@ -74,14 +74,14 @@ class Events:
         Raises TemporaryError, StoreUnavailable, or PermanentError for a denied login.
         """
         with self._store.read() as tx:
-            found = trail.entries(tx, after=event_cursor.heard(tx), limit=BATCH)
+            found = trail.entries(tx, after=event_cursor.position(tx), limit=BATCH)
             batch = list(takewhile(lambda entry: not self._is_fresh(entry, tx.now), found))
             about = {entry.incident: _incident(tx, entry.incident) for entry in batch if entry.incident}
         if not batch:
             return 0
         self._post([event(self._store.uuid, entry, about.get(entry.incident or "")) for entry in batch])
         with self._store.record() as tx:
-            event_cursor.hears(tx, batch[-1].seq)
+            event_cursor.advance(tx, batch[-1].seq)
         return len(batch)
 
     def _is_fresh(self, entry: Entry, now: datetime) -> bool:

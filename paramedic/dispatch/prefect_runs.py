@@ -129,10 +129,10 @@ class PrefectRuns:
             raise NotDeployed(f"Prefect knows no {path}")
         if not answer.is_success:
             raise PermanentError(f"Prefect answers {answer.status_code}: {answer.text[:500]}")
-        return _Said(payload)
+        return _Payload(payload)
 
 
-class _Said(dict[str, Any]):
+class _Payload(dict[str, Any]):
     """A JSON object in Prefect's answer."""
 
     def __missing__(self, name: str) -> Any:

@@ -49,7 +49,7 @@ class Memory:
         """Record a message to this person that no row tells of."""
         self._told.setdefault(person, deque(maxlen=100)).append(self.steady())
 
-    def told_lately(self, person: str) -> int:
+    def sent_lately(self, person: str) -> int:
         """How many such messages the person got within the last minute."""
         since = self.steady() - deliveries.PER.total_seconds()
         return sum(at > since for at in tuple(self._told.get(person, ())))  # another thread may add to it
@@ -94,7 +94,7 @@ def next_batch(jobs: Sequence[Job], messages_had: Counter[str], memory: Memory, 
     """The person's next batch: the worst message alone, or all in one when there are many; None: nothing for now."""
     person = jobs[0].people[0]
     singly, at_all = limits(jobs[0].message, a_minute)
-    had = messages_had[person.id] + memory.told_lately(person.id)
+    had = messages_had[person.id] + memory.sent_lately(person.id)
     if had >= at_all:
         return None
     alone = had < singly or len(jobs) == 1

@@ -113,7 +113,7 @@ class Delivery:
             due, self._now = deliveries.due(tx, limit=_LOOK_AT + len(self._memory.unrecorded)), tx.now
             if self._incident is not None:
                 due += deliveries.due(tx, incident=self._incident, limit=_LOOK_AT)
-            messages_had = Counter(deliveries.told_lately(tx))
+            messages_had = Counter(deliveries.sent_lately(tx))
             self._recipients.stand_in(kept_overrides.current(tx))
         for message in due:
             with self._lock:
@@ -179,7 +179,7 @@ class Delivery:
         person, jobs = batch.person, {job.message.id: job for job in batch.jobs}
         held = {number: job.message.tries + 1 for number, job in jobs.items() if job.taken}
         _, most = limits(batch.jobs[0].message, self._settings.messages_a_minute)
-        at_most = most - self._memory.told_lately(person.id)
+        at_most = most - self._memory.sent_lately(person.id)
         had = self._held(lambda tx: deliveries.take_for(tx, jobs, person.id, held=held, at_most=at_most), tuple(jobs))
         for number, job in jobs.items():
             job.taken = job.taken or number in had

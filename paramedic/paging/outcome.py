@@ -65,7 +65,7 @@ class Outcomes:
             return
         is_channel_update = message.kind == "notice"
         shown = person.name if is_channel_update else person.id  # an address is on no trail
-        self._tell_trail(
+        self._append_to_trail(
             tx,
             message,
             f"{shown} was told: {message.subject}" if is_channel_update else f"{shown} was told {how}",
@@ -111,7 +111,7 @@ class Outcomes:
 
         def write(tx: Tx) -> None:
             if message.kind != "approval" or message.last_error != error:  # said once, however often it is tried
-                self._tell_trail(tx, message, error)
+                self._append_to_trail(tx, message, error)
             if message.kind in asked_again:
                 deliveries.put_off(tx, message.id, error=error, until=tx.now + asked_again[message.kind])
                 return
@@ -146,7 +146,7 @@ class Outcomes:
         return True
 
     @staticmethod
-    def _tell_trail(tx: Tx, message: QueuedMessage, reason: str, person: str | None = None) -> None:
+    def _append_to_trail(tx: Tx, message: QueuedMessage, reason: str, person: str | None = None) -> None:
         trail.append(
             tx,
             actor="pager",

@@ -113,7 +113,7 @@ class Pager:
             self._direct[subject] = text
         now, within = utc_now(), Round(_DIRECT_SECONDS)
         for person in self._recipients.anybody(now):
-            had = self._memory.told_lately(person.id)
+            had = self._memory.sent_lately(person.id)
             if had >= self._settings.messages_a_minute:
                 return False  # who got so many knows that something is wrong
             words = {subject: text} if had < self._settings.messages_a_minute - 1 else dict(self._direct)

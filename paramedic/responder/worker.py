@@ -55,7 +55,7 @@ class ParamedicWorkerResult(BaseWorkerResult):
 class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, ParamedicWorkerResult]):
     """Takes each run with a process that has already imported Prefect and the flows; a process serves one run.
 
-    Dispatch tells it of a new run (`hear`); Prefect's poll lies underneath. Either way a run is taken by a lease in the
+    Dispatch tells it of a new run (`on_wakeup`); Prefect's poll lies underneath. Either way a run is taken by a lease in the
     store, and its process asks Prefect for Running at once.
 
     Prefect's own base cancels only runs that have not started. This one lets a cancelled run end by itself, because
@@ -90,7 +90,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._capacity = Capacity()
         self._deployments = DeploymentCache(self._work_pool_name, self._settings.flows)
         self._beside: list[asyncio.Task[None]] = []
-        self._deaf = threading.Event()
+        self._takes_no_more = threading.Event()
         self.look = asyncio.Event()
 
     async def setup(self) -> None:
@@ -114,11 +114,11 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         def receive(payload: dict[str, Any]) -> None:
             loop.call_soon_threadsafe(payloads.put_nowait, payload)
 
-        listen(subscribe(self._store, RESPONDER), receive, self._deaf)
+        listen(subscribe(self._store, RESPONDER), receive, self._takes_no_more)
 
     def take_no_more(self) -> None:
         """Take no more runs; those at work go on."""
-        self._deaf.set()
+        self._takes_no_more.set()
 
     async def teardown(self, *exc_info: Any) -> None:
         """End the idle processes; those with a run end after it."""
@@ -131,14 +131,14 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     async def _hear(self, payloads: asyncio.Queue[dict[str, Any]]) -> None:
         while True:
-            await self.hear(await payloads.get())
+            await self.on_wakeup(await payloads.get())
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Poll Prefect. It may hang for a minute: nothing that must go on meanwhile is done here."""
         self.look.clear()
         return await super().get_and_submit_flow_runs()
 
-    async def hear(self, payload: dict[str, Any]) -> None:
+    async def on_wakeup(self, payload: dict[str, Any]) -> None:
         """Handle a notification of dispatch: take its run now, if there is room. Any other payload means: poll."""
         run = payload.get("run")
         if not isinstance(run, dict) or payload.get("pool") != self._work_pool_name:
@@ -165,7 +165,11 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
                 continue
             if missed(flow_run):
                 await self._skip(flow_run)
-            elif not self._deaf.is_set() and self._capacity.fits(flow_run, self._limiter) and self._runs_task_group:
+            elif (
+                not self._takes_no_more.is_set()
+                and self._capacity.fits(flow_run, self._limiter)
+                and self._runs_task_group
+            ):
                 self._begin(flow_run)
                 self._runs_task_group.start_soon(self._submit_run, flow_run)
                 begun.append(flow_run)
@@ -270,7 +274,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         if task_status is not None:
             task_status.started(process.pid or 0)
         beside = [
-            asyncio.create_task(self._tell_of_process(flow_run.id, process)),
+            asyncio.create_task(self._report_process(flow_run.id, process)),
             asyncio.create_task(keep_below(self._settings.run_memory, process, self.get_flow_run_logger(flow_run))),
         ]
         cancellation = Cancellation(self.client, flow_run.id, self._at_work[flow_run.id])
@@ -288,7 +292,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
             code = 0
         return ParamedicWorkerResult(status_code=code, identifier=str(process.pid))
 
-    async def _tell_of_process(self, flow_run: UUID, process: PooledProcess) -> None:
+    async def _report_process(self, flow_run: UUID, process: PooledProcess) -> None:
         """Report the process and the worker to the run's page."""
         await asyncio.sleep(_TELL_AFTER_SECONDS)
         with contextlib.suppress(httpx.HTTPError, ObjectNotFound):

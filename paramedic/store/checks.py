@@ -47,11 +47,11 @@ def record_without_trail(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: 
     False: the sample needs an entry, or may need one; nothing was written, and the caller uses `record`.
     """
     found = _judged(tx, placed, seen, blind=blind)
-    if blind or mass_failure.current(tx) is not None or any(step.is_news for step in found.steps):
+    if blind or mass_failure.current(tx) is not None or any(step.is_change for step in found.steps):
         return False
     _write(tx, placed, found)
     for step in found.steps:
-        _speak(tx, placed, step.threshold, held_back=False)
+        _raise_alert(tx, placed, step.threshold, held_back=False)
     return True
 
 
@@ -67,10 +67,10 @@ def record(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool, mass_lim
     _write(tx, placed, found)
     for step in found.steps:
         if step.now.known is not step.before.known:
-            _tell_trail(tx, placed, step)
+            _append_to_trail(tx, placed, step)
     held_back = mass_failure.judge(tx, blind=blind, limit=mass_limit) is not None
     for step in found.steps:
-        _speak(tx, placed, step.threshold, held_back=held_back)
+        _raise_alert(tx, placed, step.threshold, held_back=held_back)
 
 
 def evidence(tx: Tx, placed: CheckAtTarget) -> list[Sample]:
@@ -137,7 +137,7 @@ def expect(tx: Tx, placed: CheckAtTarget) -> None:
         tx.conn.execute(update(states).where(*_of(states, placed), *late).values(stale_at=stale_at))
 
 
-def untaken(tx: Tx) -> list[State]:
+def unsampled(tx: Tx) -> list[State]:
     """The states of checks that should have been sampled long ago."""
     return [state for state in listed(tx) if state.stale_at <= tx.now]
 
@@ -170,7 +170,7 @@ class _Step:
     now: CheckState
 
     @property
-    def is_news(self) -> bool:
+    def is_change(self) -> bool:
         """Whether its state changed in a way that the trail or the mass-failure count depends on."""
         seen, saw = self.now.unknown_since is None, self.before.unknown_since is None
         return self.now.known is not self.before.known or seen is not saw
@@ -228,7 +228,7 @@ def _write(tx: Tx, placed: CheckAtTarget, found: _Judged) -> None:
             tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == metric).values(**stands))
 
 
-def _tell_trail(tx: Tx, placed: CheckAtTarget, step: _Step) -> None:
+def _append_to_trail(tx: Tx, placed: CheckAtTarget, step: _Step) -> None:
     threshold = step.threshold
     append(
         tx,
@@ -241,14 +241,14 @@ def _tell_trail(tx: Tx, placed: CheckAtTarget, step: _Step) -> None:
     )
 
 
-def _speak(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_back: bool) -> None:
+def _raise_alert(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_back: bool) -> None:
     row = _row(tx, placed, threshold.metric)
     if row is None:
         return
     state = _state(row)
     if state.standing.unknown_since is not None:
         if not held_back:
-            _tell_unknown(tx, placed, state)
+            _report_unknown(tx, placed, state)
         return
     began_at: datetime | None = row.alert_began_at
     if state.standing.breached and not held_back:
@@ -269,7 +269,7 @@ def _speak(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_back: bo
     tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == threshold.metric).values(**values))
 
 
-def _tell_unknown(tx: Tx, placed: CheckAtTarget, state: State) -> None:
+def _report_unknown(tx: Tx, placed: CheckAtTarget, state: State) -> None:
     since = state.standing.unknown_since
     if since is not None and tx.now - since >= placed.check.unknown_after:
         queue_internal_alert(

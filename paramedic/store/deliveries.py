@@ -41,7 +41,7 @@ def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[QueuedM
     return [queued_message(row) for row in tx.conn.execute(query)]
 
 
-def told_lately(tx: Tx) -> dict[str, int]:
+def sent_lately(tx: Tx) -> dict[str, int]:
     """How many messages each person got within PER, including those being sent; a digest counts as one."""
     return _told(tx)
 

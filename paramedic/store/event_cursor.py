@@ -9,14 +9,14 @@ from paramedic.store.tables import told
 _PREFECT = "prefect"
 
 
-def heard(tx: Tx) -> int:
+def position(tx: Tx) -> int:
     """The number of the last entry sent; 0 on a new store."""
     return tx.conn.execute(select(told.c.seq).where(told.c.listener == _PREFECT)).scalar_one_or_none() or 0
 
 
-def hears(tx: Tx, seq: int) -> None:
+def advance(tx: Tx, seq: int) -> None:
     """Record that all entries up to this one were sent. Never moves back. `tx` must come from `Store.record`."""
-    if heard(tx) == 0:
+    if position(tx) == 0:
         tx.conn.execute(insert(told).values(listener=_PREFECT, seq=seq))
     else:
         tx.conn.execute(update(told).where(told.c.listener == _PREFECT, told.c.seq < seq).values(seq=seq))

@@ -96,7 +96,7 @@ def write(tx: Tx, deliveries: Sequence[Delivery]) -> None:
     rows = [{**row, "received_at": tx.now} for delivery in deliveries for row in delivery.rows]
     if rows:
         tx.conn.execute(insert(inbox), rows)
-    _tell_truncated(tx, deliveries)
+    _report_truncated(tx, deliveries)
     unread = [delivery for delivery in deliveries if delivery.bad]
     if not unread:
         return
@@ -126,7 +126,7 @@ def put(tx: Tx, alerts: Sequence[Alert], *, source: str, sender: str) -> list[st
     return delivery.receipts
 
 
-def _tell_truncated(tx: Tx, deliveries: Sequence[Delivery]) -> None:
+def _report_truncated(tx: Tx, deliveries: Sequence[Delivery]) -> None:
     """Queue a message about alerts that a sender left out: nothing else would ever show them."""
     for delivery in deliveries:
         if delivery.truncated:

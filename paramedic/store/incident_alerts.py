@@ -31,7 +31,7 @@ class Noted:
     """The effect of an alert on its incident's alerts."""
 
     changed: bool  # it is new here, or its status or severity is another than before
-    is_news: bool  # it fires, and nothing of this name about this object was part of the incident
+    is_change: bool  # it fires, and nothing of this name about this object was part of the incident
     turned: Status | None = None  # what it says now, if the incident held another word of it, or none and it fires
 
 
@@ -54,9 +54,9 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
         counted = {"count": incident_alerts.c.count + 1, "last_seen": tx.now}
         tx.conn.execute(update(incident_alerts).where(known).values(counted | last_said))
         turned = alert.status if last_said and before.status != alert.status else None
-        return Noted((before.status, before.severity) != (alert.status, alert.severity), is_news=False, turned=turned)
+        return Noted((before.status, before.severity) != (alert.status, alert.severity), is_change=False, turned=turned)
     about = object_of(alert)
-    is_news = alert.status is Status.FIRING and not _knows(tx, number, alert.name, about)
+    is_change = alert.status is Status.FIRING and not _knows(tx, number, alert.name, about)
     tx.conn.execute(
         insert(incident_alerts).values(
             incident=number,
@@ -70,7 +70,7 @@ def note(tx: Tx, number: int, alert: Alert, wanted: Wanted | None) -> Noted:
             **now_said,
         )
     )
-    return Noted(changed=True, is_news=is_news, turned=alert.status if alert.status is Status.FIRING else None)
+    return Noted(changed=True, is_change=is_change, turned=alert.status if alert.status is Status.FIRING else None)
 
 
 def _knows(tx: Tx, number: int, called: str, about: str) -> bool:

@@ -146,7 +146,7 @@ def acknowledged(tx: Tx) -> list[Incident]:
     return [_incident(tx, row) for row in tx.conn.execute(query)]
 
 
-def tell_timeline(tx: Tx, number: int, *, actor: str, what: str, reason: str) -> None:
+def append_to_timeline(tx: Tx, number: int, *, actor: str, what: str, reason: str) -> None:
     """Add a line to the incident's timeline, without a state change."""
     append(
         tx,

@@ -40,12 +40,12 @@ def join(tx: Tx, number: int, alert: Alert, *, reason: str, plan: Plan | None = 
     # of them there are.
     as_before = alert.status is Status.FIRING and alert.severity is incident.severity
     if as_before or not judge_severity(tx, number, body):
-        _tell_joined(tx, incident if as_before else get(tx, number), alert, noted, body)
-    if noted.turned is not None and not noted.is_news:
-        _tell_turn(tx, get(tx, number), noted.turned)
+        _update_on_join(tx, incident if as_before else get(tx, number), alert, noted, body)
+    if noted.turned is not None and not noted.is_change:
+        _update_on_turn(tx, get(tx, number), noted.turned)
 
 
-def _tell_turn(tx: Tx, incident: Incident, turned: Status) -> None:
+def _update_on_turn(tx: Tx, incident: Incident, turned: Status) -> None:
     """Update the holder, or whoever was paged, when the last of its alerts ends and when one fires again."""
     if incident.state not in (State.ACKNOWLEDGED, State.HANDED_OVER):
         return
@@ -55,7 +55,7 @@ def _tell_turn(tx: Tx, incident: Incident, turned: Status) -> None:
         return
     by_acknowledgement = [incident.acknowledged_by] if incident.state is State.ACKNOWLEDGED else []
     for holder in by_acknowledgement or messages.paged(tx, incident.number):
-        if messages.untold(tx, incident.number, holder, subject={messages.ENDED, messages.AGAIN} - {subject}):
+        if messages.withdraw_update(tx, incident.number, holder, subject={messages.ENDED, messages.AGAIN} - {subject}):
             continue  # the turn before was not heard of: there is none
         messages.queue_update(
             tx,
@@ -69,12 +69,12 @@ def _tell_turn(tx: Tx, incident: Incident, turned: Status) -> None:
         )
 
 
-def _tell_joined(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body: str) -> None:
+def _update_on_join(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body: str) -> None:
     """Update the holder, or whoever was paged, about this alert. While a playbook works there is nobody to update."""
     paged = incident.state is State.HANDED_OVER and any(
         messages.last_step_paged(tx, incident.number, severity) is not None for severity in Severity
     )
-    if noted.is_news and (paged or incident.state is State.ACKNOWLEDGED):
+    if noted.is_change and (paged or incident.state is State.ACKNOWLEDGED):
         _queue_update(tx, incident, subject=f"{shown_name(alert)} joined it ({alert.severity})", body=body)
 
 
@@ -120,11 +120,11 @@ def judge_severity(tx: Tx, number: int, body: str = "") -> bool:
     if risen.state is State.ACKNOWLEDGED and risen.acknowledged_severity is Severity.CRITICAL:
         _queue_update(tx, risen, subject="critical again, as when it was acknowledged", body=body)
     else:
-        _begin_anew(tx, risen, body)
+        _restart_escalation(tx, risen, body)
     return True
 
 
-def _begin_anew(tx: Tx, incident: Incident, body: str) -> None:
+def _restart_escalation(tx: Tx, incident: Incident, body: str) -> None:
     """Replace the escalation for a warning by that for critical.
 
     An acknowledgement of the warning does not cover this: its person gets an update, and the steps for critical begin.

@@ -64,7 +64,7 @@ def open_incident(
         content={"alert": alert.as_json()},
     )
     incident_alerts.note(tx, number, alert, plan.wanted if plan else None)
-    _give_notice(tx, number, "opened")
+    _update_channels(tx, number, "opened")
     if plan is not None:
         raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason, actor="triage")
     return get(tx, number)
@@ -133,7 +133,7 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
         data=data,
     )
     by_a_person = outcome.ending in (Ending.HANDED_OVER, Ending.REFUSED)  # what a playbook ends well is named so
-    _give_notice(tx, number, "resolved" if by_a_person else outcome.ending)
+    _update_channels(tx, number, "resolved" if by_a_person else outcome.ending)
     if not by_a_person:
         _ask_again(tx, incident)
     return get(tx, number)
@@ -148,7 +148,7 @@ def _ask_again(tx: Tx, incident: Incident) -> None:
         inbox.put(tx, [alert], source=alert.source, sender=f"paramedic: {incident.id} ended")
 
 
-def _give_notice(tx: Tx, number: int, happened: str) -> None:
+def _update_channels(tx: Tx, number: int, happened: str) -> None:
     """Queue updates to the channels that the incident's runbook names."""
     row = tx.conn.execute(
         select(incident_rows.c.policy, incident_rows.c.notify).where(incident_rows.c.number == number)
@@ -181,7 +181,7 @@ def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
         reason=outcome.because,
     )
     start_escalation(tx, incident)
-    _give_notice(tx, number, outcome.ending)
+    _update_channels(tx, number, outcome.ending)
     return get(tx, number)
 
 

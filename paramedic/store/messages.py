@@ -269,7 +269,7 @@ def withdraw_one(tx: Tx, message: int) -> None:
     )
 
 
-def untold(tx: Tx, incident: int, recipient: str | None, *, subject: Collection[str]) -> bool:
+def withdraw_update(tx: Tx, incident: int, recipient: str | None, *, subject: Collection[str]) -> bool:
     """Withdraw an unsent update with one of these subjects. False: there is none."""
     withdrawn = tx.conn.execute(
         update(messages)

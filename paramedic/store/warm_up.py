@@ -69,7 +69,7 @@ def _play(tx: Tx) -> None:
     acts.of(tx, number)
     attempts.is_granted(tx, number, 1, 1)
     evidence.add(tx, number, 1, kind="memory", taken_at=tx.now, body="none")
-    incidents.tell_timeline(tx, number, actor="run:1", what="evidence.taken", reason="r")
+    incidents.append_to_timeline(tx, number, actor="run:1", what="evidence.taken", reason="r")
     if isinstance(claim, Claim):
         limits = Limits("act", minute, (1, minute), (1, minute), (1, 1))
         act = acts.intend(

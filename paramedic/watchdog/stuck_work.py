@@ -81,7 +81,7 @@ class Looks:
         if boottime() - self._began_at < (3 * self._settings.checks_every).total_seconds():
             return
         with self._store.read() as tx:
-            untaken = checks.untaken(tx)
+            untaken = checks.unsampled(tx)
         if untaken:
             named = "\n".join(sorted({f"{check.runbook}/{check.name} at {check.target}" for check in untaken})[:50])
             with self._store.write() as tx:

@@ -117,7 +117,7 @@ class Watchdog:
         for look, thread in zip(self._looks, self._threads, strict=True):
             self.beat()
             remaining -= thread.take(partial(self._guarded, look), min(remaining, _LOOK_SECONDS))
-        self._telling.take(partial(self._guarded, self.tell_of_stuck), min(remaining, _LOOK_SECONDS))
+        self._telling.take(partial(self._guarded, self.report_stuck), min(remaining, _LOOK_SECONDS))
 
     def _guarded(self, look: Callable[[], object]) -> None:
         name = _name(look)
@@ -134,7 +134,7 @@ class Watchdog:
             else:
                 self._page(subject, words, once_in=self._pager.repeat)
 
-    def tell_of_stuck(self) -> None:
+    def report_stuck(self) -> None:
         """Report a look that hangs: what it waits for does not answer, or it is at fault itself."""
         for look, thread in zip(self._looks, self._threads, strict=True):
             name, stuck = _name(look), thread.stuck_seconds()

@@ -11,8 +11,17 @@ from paramedic.dispatch import events as loop
 from paramedic.dispatch.events import BATCH, Events
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, StoreUnavailable, acts, attempts, incidents, kill_switch, lifecycle, trail
-from paramedic.store import event_cursor as position
+from paramedic.store import (
+    Store,
+    StoreUnavailable,
+    acts,
+    attempts,
+    event_cursor,
+    incidents,
+    kill_switch,
+    lifecycle,
+    trail,
+)
 from paramedic.transports.prefect_http import PrefectApi
 
 pytestmark = [pytest.mark.real]
@@ -93,12 +102,12 @@ def test_a_crash_between_telling_and_noting_it_doubles_no_event(
         raise StoreUnavailable("killed here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(position, "hears", dies)
+        patch.setattr(event_cursor, "advance", dies)
         with pytest.raises(StoreUnavailable):
             Events(store, PrefectApi(prefect.api)).work()
     prefect.events(store.uuid, at_least=len(NAMES))
     with store.read() as tx:
-        assert position.heard(tx) == 0
+        assert event_cursor.position(tx) == 0
     with store.record() as tx:
         kill_switch.resume(tx, by="ada", reason="go on")
     _all_of(Events(store, PrefectApi(prefect.api)))
@@ -129,7 +138,7 @@ def test_a_prefect_that_is_away_gets_all_of_it_later(prefect: Prefect, store: St
     with pytest.raises(TemporaryError, match="does not answer"):
         Events(store, PrefectApi("http://127.0.0.1:9/api")).work()
     with store.read() as tx:
-        assert position.heard(tx) == 0
+        assert event_cursor.position(tx) == 0
     _all_of(Events(store, PrefectApi(prefect.api)))
     assert [one["event"] for one in prefect.events(store.uuid, at_least=len(NAMES))] == NAMES
 
@@ -179,7 +188,7 @@ def test_a_prefect_that_wants_a_login_is_told_nothing_and_loses_nothing(store: S
     with pytest.raises(PermanentError, match="prefect_api_auth"):
         Events(store, PrefectApi(closed_door)).work()
     with store.read() as tx:
-        assert position.heard(tx) == 0
+        assert event_cursor.position(tx) == 0
 
 
 def test_a_long_trail_goes_in_bounded_batches(prefect: Prefect, store: Store) -> None:
@@ -197,7 +206,7 @@ def test_no_word_of_an_alert_is_in_an_event(prefect: Prefect, store: Store) -> N
     with store.record() as tx:
         number = opened(tx, target="unlisted:{{ 7*7 }}", plan=False, said=alert(summary="<b>psst</b>"))
         incidents.note(tx, number, by="ada", text="psst, a note")
-        incidents.tell_timeline(
+        incidents.append_to_timeline(
             tx, number, actor="x", what="seen", reason="a\x1b[31m\nb password=hunter2hunter2 " + "z" * 9000
         )
     _all_of(Events(store, PrefectApi(prefect.api)))

@@ -284,9 +284,9 @@ def test_a_check_that_nobody_samples_goes_stale_and_one_that_is_sampled_does_not
     see(0, 1, placed("taken"))
     clock.advance(5 * MINUTE - 15 * SECOND)
     with timed.record() as tx:
-        assert [one.name for one in checks.untaken(tx)] == ["untaken"]
+        assert [one.name for one in checks.unsampled(tx)] == ["untaken"]
         checks.expect(tx, placed("untaken"))
-        assert checks.untaken(tx) == [], "after a restart it has its time again"
+        assert checks.unsampled(tx) == [], "after a restart it has its time again"
         checks.expect(tx, placed("taken"))
         assert standing(timed, placed("taken")) is Level.OK, "what is known stands"
 

@@ -15,15 +15,15 @@ from paramedic.store.tables import trail as entries
 
 def test_a_new_store_has_told_nothing(store: Store) -> None:
     with store.read() as tx:
-        assert event_cursor.heard(tx) == 0
+        assert event_cursor.position(tx) == 0
 
 
 def test_the_position_never_goes_back(store: Store) -> None:
     for seq, stands in ((3, 3), (7, 7), (5, 7)):
         with store.record() as tx:
-            event_cursor.hears(tx, seq)
+            event_cursor.advance(tx, seq)
         with store.read() as tx:
-            assert event_cursor.heard(tx) == stands
+            assert event_cursor.position(tx) == stands
 
 
 def test_a_store_of_an_older_version_begins_at_its_head(empty_url: str) -> None:
@@ -37,7 +37,7 @@ def test_a_store_of_an_older_version_begins_at_its_head(empty_url: str) -> None:
     migrate(empty_url)
     store = Store(empty_url)
     with store.read() as tx:
-        assert event_cursor.heard(tx) == 3
+        assert event_cursor.position(tx) == 3
     store.close()
 
 

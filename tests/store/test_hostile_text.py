@@ -72,7 +72,7 @@ def live_through(store: Store, said: str) -> int:
         act = intended(tx, held[0])
         assert acts.close(tx, act, result="done", why=said, actor=said, identity=ALIVE)
         attempts.raise_attempt(tx, number, after=1, rungs=1, reason=said)
-        incidents.tell_timeline(tx, number, actor=said, what="health.seen", reason=said)
+        incidents.append_to_timeline(tx, number, actor=said, what="health.seen", reason=said)
         incidents.note(tx, number, by=said, text=said)
         kill_switch.pause(tx, by=said, reason=said)
         messages.queue_internal_alert(tx, subject=said, body=said, same_within_minutes=10)

@@ -576,7 +576,7 @@ def test_a_note_and_a_sight_stand_on_the_timeline(timed: Store) -> None:
     with timed.record() as tx:
         number = opened(tx)
         incidents.note(tx, number, by="ada", text="I am on it")
-        incidents.tell_timeline(tx, number, actor="run:1", what="health.seen", reason="answers 503")
+        incidents.append_to_timeline(tx, number, actor="run:1", what="health.seen", reason="answers 503")
         with pytest.raises(NoSuchIncident):
             incidents.note(tx, 99, by="ada", text="where?")
     assert told(timed, number)[-2:] == ["incident.note", "health.seen"]

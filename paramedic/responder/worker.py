@@ -55,7 +55,7 @@ class ParamedicWorkerResult(BaseWorkerResult):
 class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, ParamedicWorkerResult]):
     """Takes each run with a process that has already imported Prefect and the flows; a process serves one run.
 
-    Dispatch tells it of a new run (`on_wakeup`); Prefect's poll lies underneath. Either way a run is taken by a lease in the
+    Dispatch tells it of a new run (`hear`); Prefect's poll lies underneath. Either way a run is taken by a lease in the
     store, and its process asks Prefect for Running at once.
 
     Prefect's own base cancels only runs that have not started. This one lets a cancelled run end by itself, because
@@ -131,14 +131,14 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     async def _hear(self, payloads: asyncio.Queue[dict[str, Any]]) -> None:
         while True:
-            await self.on_wakeup(await payloads.get())
+            await self.hear(await payloads.get())
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Poll Prefect. It may hang for a minute: nothing that must go on meanwhile is done here."""
         self.look.clear()
         return await super().get_and_submit_flow_runs()
 
-    async def on_wakeup(self, payload: dict[str, Any]) -> None:
+    async def hear(self, payload: dict[str, Any]) -> None:
         """Handle a notification of dispatch: take its run now, if there is room. Any other payload means: poll."""
         run = payload.get("run")
         if not isinstance(run, dict) or payload.get("pool") != self._work_pool_name:

@@ -1,9 +1,12 @@
 """What dispatch asks a real Prefect for: runs of playbooks, and of nothing else that stands under a playbook's name."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from busy_prefect import BusyPrefect
+from databases import Clock
 from incident_states import alert
 from prefect import Flow, flow
 from prefect.utilities.callables import parameter_schema
@@ -14,7 +17,7 @@ from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, incidents, lifecycle
+from paramedic.store import Store, incidents, lifecycle, outbox
 from paramedic.store.runbook_versions import Plan
 from paramedic.transports.prefect_http import PrefectApi
 from tasks.playbook import playbook
@@ -35,6 +38,12 @@ def well_made(incident: Incident, runbook: Runbook) -> Outcome:
     return Outcome(Ending.RECOVERED, "never run here")
 
 
+@playbook
+def much_wanted(incident: Incident, runbook: Runbook) -> Outcome:
+    """Never run here."""
+    return Outcome(Ending.RECOVERED, "never run here")
+
+
 @flow
 def well_meant(ticket: str) -> None:
     """A flow as somebody may have deployed it under a playbook's name."""
@@ -49,13 +58,18 @@ def _deployed(prefect: Prefect, one: Flow[..., Any]) -> None:
     prefect.ask("POST", "/deployments/", json=said | {"name": one.name, "work_pool_name": one.name})
 
 
-def _given_to(store: Store, prefect: Prefect, one: Flow[..., Any]) -> Incident:
-    """A new incident whose runbook names the flow, after dispatch has worked."""
+def _opened(store: Store, one: Flow[..., Any], target: str) -> Incident:
+    """A new incident whose runbook names the flow."""
     plan = Plan("r", one.name, RUNBOOK.replace("playbook: restart-service", f"playbook: {one.name}"), 1)
     with store.record() as tx:
-        opened = lifecycle.open_incident(
-            tx, alert(), service="tracking-api", target="web-1/tracking-api", policy="default", reason="new", plan=plan
+        return lifecycle.open_incident(
+            tx, alert(), service="tracking-api", target=target, policy="default", reason="new", plan=plan
         )
+
+
+def _given_to(store: Store, prefect: Prefect, one: Flow[..., Any]) -> Incident:
+    """A new incident whose runbook names the flow, after dispatch has worked."""
+    opened = _opened(store, one, "web-1/tracking-api")
     assert Dispatch(store, PrefectRuns(PrefectApi(prefect.api)), lambda: None).work() == 1
     with store.read() as tx:
         return incidents.get(tx, opened.number)
@@ -84,3 +98,21 @@ def test_a_flow_that_takes_something_else_gets_no_run_and_a_person_the_incident(
     assert "well-meant/well-meant is not a playbook, which takes `run` and nothing else" in (incident.because or "")
     assert "ticket" in (incident.because or "")
     assert _runs(prefect, incident) == []
+
+
+@pytest.mark.usefixtures("store")  # it has an identity of its own by then
+def test_a_prefect_that_says_503_to_every_third_call_has_one_run_of_each_incident(
+    timed: Store, clock: Clock, prefect: Prefect
+) -> None:
+    """Every other of them it has carried out all the same."""
+    _deployed(prefect, much_wanted)
+    opened = [_opened(timed, much_wanted, f"web-{number}/tracking-api") for number in range(12)]
+    with BusyPrefect(prefect.api, loses=True) as busy:
+        dispatch = Dispatch(timed, PrefectRuns(PrefectApi(busy.api)), lambda: None)
+        for _ in range(20):
+            dispatch.work()
+            clock.advance(timedelta(seconds=10))  # what was put off is due again
+        assert sum("create_flow_run" in call for call in busy.busy) >= 4, "it was hardly busy"
+    with timed.read() as tx:
+        assert outbox.waiting(tx) == []
+    assert [len(_runs(prefect, incident)) for incident in opened] == [1] * 12

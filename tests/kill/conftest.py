@@ -1,16 +1,86 @@
-"""The whole Paramedic that a part of the kill table is played on."""
+"""One whole Paramedic for all that can be played on one; what is marked `together` is played there side by side."""
 
+import os
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from kill.deaths import Deaths
 from kill.driver import Ward, ward
 
+#: So many stories at once: each has its run's process, and two cores have to do.
+_AT_ONCE = 8
 
-@pytest.fixture(scope="module")
+_WHOLE = pytest.StashKey[Ward]()
+_BEGUN = pytest.StashKey[dict[str, Future[object]]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `long` is played by `make kill-table` alone."""
+    if os.environ.get("PARAMEDIC_LONG") != "1":
+        items[:] = [one for one in items if one.get_closest_marker("long") is None]
+
+
+@pytest.fixture(scope="session")
 def whole(request: pytest.FixtureRequest) -> Iterator[Ward]:
-    """One for all ROWS of the module: what one leaves behind is the next one's burden, as in life."""
-    services = [(row.id, "web-1", "") for row in request.module.ROWS]
+    """One for all modules that ask for it: what one leaves behind is the next one's burden, as in life."""
+    session = request.session
+    modules = dict.fromkeys(item.module for item in session.items if _plays_on_whole(item))
+    services = [service for module in modules for service in module.SERVICES]
     with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
+        session.stash[_WHOLE] = up
         yield up
+        del session.stash[_WHOLE]
+
+
+@pytest.fixture(scope="session")
+def deaths(request: pytest.FixtureRequest, whole: Ward) -> Deaths:
+    """The rows that are played on it, as few deaths serve them."""
+    items = [item for item in request.session.items if _plays_on_whole(item) and "deaths" in item.fixturenames]
+    return Deaths(whole, [item.callspec.params["row"] for item in items])
+
+
+def _plays_on_whole(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "whole" in item.fixturenames
+
+
+def _is_together(item: pytest.Item) -> bool:
+    return _plays_on_whole(item) and item.get_closest_marker("together") is not None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """With the first of the stories that are marked `together` all begin; nothing else is played before they have ended."""
+    up = pyfuncitem.session.stash.get(_WHOLE, None)
+    if up is None or not _plays_on_whole(pyfuncitem):
+        return None
+    begun = pyfuncitem.session.stash.setdefault(_BEGUN, {})
+    if _is_together(pyfuncitem):
+        if pyfuncitem.nodeid not in begun:
+            begun |= _begin(pyfuncitem.session, up)
+        _tick_until_done(up, [begun[pyfuncitem.nodeid]])
+        begun[pyfuncitem.nodeid].result()
+        return True
+    _tick_until_done(up, list(begun.values()))
+    return None
+
+
+def _begin(session: pytest.Session, up: Ward) -> dict[str, Future[object]]:
+    pool = ThreadPoolExecutor(_AT_ONCE, "story")
+    stories = [item for item in session.items if _is_together(item)]
+    begun = {one.nodeid: pool.submit(one.obj, **_arguments(one, up)) for one in stories}
+    pool.shutdown(wait=False)
+    return begun
+
+
+def _arguments(item: pytest.Function, up: Ward) -> dict[str, object]:
+    return {"whole": up} | (item.callspec.params if hasattr(item, "callspec") else {})
+
+
+def _tick_until_done(up: Ward, futures: list[Future[object]]) -> None:
+    while not all(one.done() for one in futures):
+        up.tick()
+        time.sleep(0.05)

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psutil
 from boundaries import Boundaries
+from kill.authored import write_authored
 
 from paramedic import keys
 from paramedic.audit import verification
@@ -30,85 +31,6 @@ from paramedic.store.tables import inbox
 
 TOKEN = "a-token-that-only-this-test-knows"
 
-RUNBOOK = """\
----
-runbook: broken-service
-service: tracking-api
-when:
-  - alert: '{env="kill"}'
-mode: act
-playbook: restart-service
-with:
-  target: {supervisord: "{program}", host: "{instance}"}
-  evidence: [process-tree, memory, log-tail]
-  verify: {health: ok, stable: 1s, within: 10s}
-guardrails: {budget: 3 per hour, cooldown: 1s}
-settle: 20s
-escalate: {policy: default}
----
-# Broken service
-
-**Meaning.** Its health address says no.
-
-**Impact.** Dinner is late.
-
-## Diagnosis
-
-1. Look at the log.
-
-## Mitigation
-
-1. Restart it.
-"""
-
-ONCALL = """\
-people:
-  ada: {name: Ada, email: ada@example.org}
-  ben: {name: Ben, email: ben@example.org}
-rotation:
-  zone: UTC
-  starts: 2026-01-05 09:00
-  every: 1 week
-  people: [ada]
-policies:
-  default:
-    rungs:
-      - tell: oncall
-    repeat: 10m
-  climbing:
-    rungs:
-      - tell: oncall
-      - {tell: ben, after: 1s}
-    repeat: 10m
-"""
-
-#: Runbooks of the same text with a ladder of remedies; alerts choose one by their `env`.
-LADDERS = {
-    "ladder": "[restart, rollback-if-deployed-within: 1h]",
-    "on-cause": "[rollback-if-deployed-within: 1ms, restart]",
-    "rollback": "[rollback]",
-    "back-first": "[rollback, restart]",
-}
-
-#: A team's own playbook, as its author writes it: `our_restart.py` in the folder that PARAMEDIC_FLOWS names.
-OWN_PLAYBOOK = '''\
-from paramedic.incidents.incident import Incident
-from paramedic.incidents.outcome import Outcome
-from paramedic.catalog.runbook import Runbook
-from tasks.act import restart
-from tasks.escalate import hand_over
-from tasks.guard import exclusive
-from tasks.playbook import playbook
-
-
-@playbook
-def our_restart(incident: Incident, runbook: Runbook) -> Outcome:
-    """Restart it, and let a person look at it in any case."""
-    with exclusive(incident.target):
-        restart(incident.target)
-    return hand_over(incident, because="restarted by our own playbook")
-'''
-
 #: What `paramedic up` keeps running.
 PROCESSES = {"prefect", "gateway", "dispatch", "watchdog", "responder"}
 
@@ -117,8 +39,8 @@ PACE = {
     "PARAMEDIC_LEASE": "6s",
     "PARAMEDIC_RENEW": "1s",
     "PARAMEDIC_WATCHDOG_EVERY": "1s",
-    "PARAMEDIC_CLAIM_WITHIN": "15s",
-    "PARAMEDIC_SILENT_AFTER": "60s",
+    "PARAMEDIC_CLAIM_WITHIN": "40s",  # a run that begins late is none that was lost: many begin at once here
+    "PARAMEDIC_SILENT_AFTER": "120s",
     "PARAMEDIC_ACT_DEADLINE": "20s",
     "PARAMEDIC_MESSAGES_A_MINUTE": "1000",  # many incidents of these stories come within one, each with its own mails
     "PARAMEDIC_REOPEN_WITHIN": "100ms",  # what begins again is another incident in these stories
@@ -143,8 +65,13 @@ class Ward:
     def service(self, name: str) -> Service:
         return next(one for one in self.world.services if one.name == name)
 
+    def tick(self) -> None:
+        """Keep Paramedic's processes running. What plays beside the main thread leaves it that: they hang on its life."""
+        if threading.current_thread() is threading.main_thread():
+            self.stack.tick()
+
     def break_it(self, service: Service) -> None:
-        wait_for("the service", lambda: _answers(f"{service.url}/health"), self.stack.tick)
+        wait_for("the service", lambda: _answers(f"{service.url}/health"), self.tick)
         httpx.get(f"{service.url}/break", timeout=5, trust_env=False).raise_for_status()
 
     def alert(self, service: Service, /, **said: str) -> dict[str, Any]:
@@ -204,7 +131,7 @@ class Ward:
 
     def incidents_on(self, service: Service) -> list[Incident]:
         with self.store.read() as tx:
-            return [one for one in incidents.listed(tx, limit=500) if one.target == f"{service.host}/{service.name}"]
+            return [one for one in incidents.listed(tx, limit=500) if one.target == target_of(service)]
 
     def ended(self, service: Service, *, seconds: float = 90) -> Incident:
         """The one incident of the service, once nobody works on it any more and its person was told."""
@@ -223,16 +150,24 @@ class Ward:
     def until(self, what: str, holds: Callable[[], bool], service: Service, *, seconds: float) -> None:
         """Wait for it; where it does not come, say how far the service's incident came."""
         try:
-            wait_for(what, holds, self.stack.tick, seconds=seconds)
+            wait_for(what, holds, self.tick, seconds=seconds)
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.told_of(service)}") from late
 
-    def stands_at(self, point: str, service: Service) -> int:
+    def arm(self, point: str, service: Service) -> None:
+        """Whoever comes to the boundary next, about the service, stands still there."""
+        self.boundaries.arm(point, target_of(service))
+
+    def stands_at(self, point: str, service: Service, subject: str | None = None) -> int:
         """Until somebody stands at the boundary; who. Where nobody comes, it says how far the incident came."""
         try:
-            return self.boundaries.wait(point, self.stack.tick, seconds=120)
+            return self.boundaries.wait(point, self.tick, subject=subject or target_of(service), seconds=120)
         except AssertionError as nobody:
             raise AssertionError(f"{nobody}\n{self.told_of(service)}") from nobody
+
+    def release(self, point: str, service: Service) -> None:
+        """Whoever stands there goes on."""
+        self.boundaries.release(point, target_of(service))
 
     def told_of(self, service: Service) -> str:
         """Its incidents' timelines, and what Prefect says of their runs."""
@@ -262,7 +197,7 @@ class Ward:
                 return False
             return answers[-1].status_code < 500
 
-        wait_for("Prefect's answer", answered, self.stack.tick)
+        wait_for("Prefect's answer", answered, self.tick)
         assert answers[-1].is_success, answers[-1].text
         return answers[-1].json() if answers[-1].content else None
 
@@ -286,9 +221,9 @@ class Ward:
         return runs
 
     def prefect_is_well(self) -> None:
-        wait_for("Prefect", lambda: _answers(f"{self.prefect}/health"), self.stack.tick, seconds=120)
+        wait_for("Prefect", lambda: _answers(f"{self.prefect}/health"), self.tick, seconds=120)
 
-    def is_whole_again(self) -> None:
+    def is_whole_again(self, *, seconds: float = 120) -> None:
         """Who was killed is back, so that the next alert finds everybody."""
         ours = PROCESSES - ({"prefect"} if self.settings.prefect_api_url else set())
         for what, there in {
@@ -297,7 +232,7 @@ class Ward:
             "Prefect": lambda: _answers(f"{self.prefect}/health"),
             "the warm processes": lambda: len(self.engines()) >= self.warm,
         }.items():
-            wait_for(what, there, self.stack.tick, seconds=120)
+            wait_for(what, there, self.tick, seconds=seconds)
 
     def engines(self) -> list[int]:
         """The processes of the responder that run flows, or wait for one."""
@@ -318,6 +253,11 @@ class Ward:
         return self.settings.warm_processes if self.settings.work_pool_type == "paramedic" else 0
 
 
+def target_of(service: Service) -> str:
+    """What the service is called in Paramedic, and at the boundaries of its run."""
+    return f"{service.host}/{service.name}"
+
+
 @contextmanager
 def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iterator[Ward]:
     """A whole Paramedic on embedded defaults, at a test's pace."""
@@ -327,25 +267,7 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
     with World(folder / "world", services) as world, Mailbox() as mailbox:
         for service in world.services:
             wait_for(service.name, functools.partial(_answers, f"{service.url}/health"), lambda: None, seconds=60)
-        (folder / "runbooks" / "broken-service.md").write_text(RUNBOOK)
-        observing = RUNBOOK.replace("mode: act", "mode: observe").replace('env="kill"', 'env="observe"')
-        (folder / "runbooks" / "observed-service.md").write_text(
-            observing.replace("broken-service", "observed-service")
-        )
-        climbing = observing.replace('env="observe"', 'env="climb"').replace("policy: default", "policy: climbing")
-        (folder / "runbooks" / "climbing.md").write_text(climbing.replace("broken-service", "climbing"))
-        for name, remedies in LADDERS.items():
-            ladder = RUNBOOK.replace("restart-service", "restore-service").replace('env="kill"', f'env="{name}"')
-            ladder = ladder.replace("  verify:", f"  remedies: {remedies}\n  verify:").replace("broken-service", name)
-            (folder / "runbooks" / f"{name}.md").write_text(ladder)
-        ours = RUNBOOK.replace("restart-service", "our-restart").replace('env="kill"', 'env="ours"')
-        (folder / "runbooks" / "our-service.md").write_text(ours.replace("broken-service", "our-service"))
-        (folder / "flows" / "our_restart.py").write_text(OWN_PLAYBOOK)
-        (folder / "flows" / "our_mistake.py").write_text("def our_mistake(:\n")  # stops nobody else's
-        asking = RUNBOOK.replace("mode: act", "mode: ask").replace('env="kill"', 'env="ask"')
-        (folder / "runbooks" / "asking-service.md").write_text(asking.replace("broken-service", "asking-service"))
-        (folder / "runbooks" / "services.yaml").write_text(world.services_yaml("tracking-api"))
-        (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)
+        write_authored(folder, world)
         chosen_env = {
             "PARAMEDIC_DATA": str(folder / "data"),
             "PARAMEDIC_RUNBOOKS": str(folder / "runbooks"),

@@ -1,18 +1,20 @@
-"""Plays one row of the kill table: hold somebody at the boundary, kill the victim, and look at what became of it."""
+"""Plays rows of the kill table: hold somebody at each boundary, kill the victim, and look at what became of each."""
 
 import contextlib
 import re
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 from typing import Any, ClassVar
 
 import httpx
-from kill.driver import Ward, gone, kill, wait_for
-from kill.table import Outcome, Row
+from kill.driver import Ward, gone, kill, target_of, wait_for
+from kill.table import DOORS, Outcome, Row
 
 from paramedic.demo.world import text_of
-from paramedic.incidents.incident import Incident, State, name
-from paramedic.store import approvals, incidents, lifecycle, messages
+from paramedic.incidents.incident import Incident, State
+from paramedic.store import approvals, lifecycle, messages
 
 
 class Restart:
@@ -30,11 +32,55 @@ class Restart:
         self.starts = self.service.starts
         return self.up.alert(self.service, env=self.env)
 
-    def subject(self, alert: dict[str, Any]) -> str:
-        """What the boundaries are about."""
-        if self.row.point == "alert_committed":
-            return str(alert["labels"]["alertname"])
-        return f"{self.service.host}/{self.service.name}"
+    def sets_out(self) -> None:
+        """The alert is on its way to the first boundary."""
+        alert = self.begins()
+        self.subject = self.subject_of(alert)
+        self.up.boundaries.arm(self._path[0], self.subject)
+        self.up.send_meanwhile(alert)
+        self.reported()
+
+    def arrives(self) -> int:
+        """Somebody stands at the row's boundary; who."""
+        stands = self.up.stands_at(self._path[0], self.service, self.subject)
+        for before, point in pairwise(self._path):
+            subject = self.subject_at(point)
+            self.up.boundaries.arm(point, subject)
+            self.up.boundaries.release(before, self.subject)
+            self.subject = subject
+            stands = self.up.stands_at(point, self.service, self.subject)
+        return stands
+
+    def release(self) -> None:
+        """Nobody is held any more."""
+        for point in self._path:
+            self.up.boundaries.release(point, self.subject)
+
+    def ends(self, *, seconds: float) -> None:
+        """Raises AssertionError unless the right thing became of it within the seconds."""
+        self.goes_on(seconds=seconds)
+        incident = self.up.ended(self.service, seconds=seconds)
+        came, row = self.came(incident), self.row
+        assert came in row.right, f"{came}: {incident.because} (right would be {row.right}: {row.because})"
+        assert self.up.mailbox.about(incident.id), "nobody was told"
+
+    def runs_ended(self) -> bool:
+        """Prefect knows the end of each of its runs."""
+        ends = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
+        (incident,) = self.up.incidents_on(self.service)
+        return all(run["state_type"] in ends for run in self.up.flow_runs(incident))
+
+    @property
+    def _path(self) -> tuple[str, ...]:
+        return (*self.row.via, self.row.point)
+
+    def subject_of(self, alert: dict[str, Any]) -> str:
+        """What the first boundary is about."""
+        return str(alert["labels"]["alertname"]) if self._path[0] == "alert_committed" else target_of(self.service)
+
+    def subject_at(self, _point: str) -> str:
+        """What a further boundary is about, once somebody stands at the one before."""
+        return target_of(self.service)
 
     def reported(self) -> None:
         """The alert is on its way."""
@@ -78,7 +124,7 @@ class Asking(Restart):
             threading.Thread(target=self._press, args=(self._mail(),), daemon=True).start()
 
     def goes_on(self, *, seconds: float) -> None:
-        wait_for("an end, or a question", self._approved_until_over, self.up.stack.tick, seconds=seconds)
+        wait_for("an end, or a question", self._approved_until_over, self.up.tick, seconds=seconds)
 
     def _mail(self) -> str:
         texts: list[str] = []
@@ -88,7 +134,7 @@ class Asking(Restart):
             texts[:] = [text_of(mail) for one in found for mail in self.up.mailbox.about(one.id)]
             return bool(texts)
 
-        wait_for("the question", asked, self.up.stack.tick, seconds=120)
+        wait_for("the question", asked, self.up.tick, seconds=120)
         return texts[0].replace("\r\n", "\n")
 
     def _press(self, mail: str) -> None:
@@ -115,15 +161,17 @@ class Telling(Restart):
     env = "climb"
     rungs = 0
 
-    def subject(self, alert: dict[str, Any]) -> str:
-        with self.up.store.read() as tx:
-            last = incidents.listed(tx, limit=1)
-        return name(last[0].number + 1 if last else 1)
+    @property
+    def _path(self) -> tuple[str, ...]:
+        return ("claimed", *super()._path)
+
+    def subject_at(self, _point: str) -> str:
+        """A message's boundaries are about its incident."""
+        (incident,) = self.up.incidents_on(self.service)
+        return incident.id
 
     def goes_on(self, *, seconds: float) -> None:
-        wait_for(
-            "the last rung", lambda: self._told()[-1:] == ["ben"] and self._quiet(), self.up.stack.tick, seconds=seconds
-        )
+        wait_for("the last rung", lambda: self._told()[-1:] == ["ben"] and self._quiet(), self.up.tick, seconds=seconds)
 
     def came(self, incident: Incident) -> Outcome:
         with self.up.store.record() as tx:
@@ -144,49 +192,79 @@ class Telling(Restart):
 STORIES = {"restart": Restart, "ladder": Ladder, "asking": Asking, "telling": Telling}
 
 
-def play(up: Ward, row: Row, *, seconds: float = 150) -> None:
-    """One row. `seconds` is how long the incident may take to its end."""
-    story = STORIES[row.story](up, row)
-    alert = story.begins()
-    subject = story.subject(alert)
-    first, *others = (*row.via, row.point)
-    up.boundaries.arm(first, subject)
-    up.send_meanwhile(alert)
-    story.reported()
-    stands = up.stands_at(first, story.service)
-    for before, point in zip((first, *others), others, strict=False):
-        up.boundaries.arm(point, subject)
-        up.boundaries.release(before)
-        stands = up.stands_at(point, story.service)
+def play(
+    up: Ward, rows: Sequence[Row], *, seconds: float = 150, whole_within: float = 120
+) -> dict[str, Exception | None]:
+    """Rows of one victim: each is held at its boundary, then one death is all of theirs; by row, what is wrong with it.
 
-    doomed = stands in up.engines() and row.victim in ("process", "responder", "teller")
-    for pid in _victims(up, row.victim, stands):
+    `seconds` is how long their incidents may take to their ends, `whole_within` how long whoever died may take to come back.
+    """
+    stories = [STORIES[row.story](up, row) for row in rows]
+    wrong: dict[str, Exception | None] = {row.id: None for row in rows}
+    try:
+        stand = _hold(stories)
+        _kill(up, rows[0].victim, stand)
+    except AssertionError as error:
+        _release(stories)
+        return dict.fromkeys(wrong, error)
+    _release(stories)
+    until = time.monotonic() + seconds
+    for story in stories:
+        with _judged(wrong, story.row):
+            story.ends(seconds=max(1.0, until - time.monotonic()))
+    if all(wrong.values()):
+        return wrong
+    try:
+        up.is_whole_again(seconds=whole_within)
+    except AssertionError as error:
+        return {row.id: wrong[row.id] or error for row in rows}
+    if rows[0].victim == "process" and up.warm:
+        until = time.monotonic() + 30
+        for story in stories:
+            with _judged(wrong, story.row):
+                left = max(1.0, until - time.monotonic())
+                wait_for("the end of its runs in Prefect", story.runs_ended, up.tick, seconds=left)
+    return wrong
+
+
+@contextlib.contextmanager
+def _judged(wrong: dict[str, Exception | None], row: Row) -> Iterator[None]:
+    try:
+        yield
+    except AssertionError as error:
+        wrong[row.id] = wrong[row.id] or error
+
+
+def _hold(stories: Sequence[Restart]) -> list[int]:
+    """Everybody at its row's boundary; who. They come side by side, but for those who close a door behind them."""
+    stand = []
+    for closes, together in groupby(stories, key=lambda story: story.row.point in DOORS):
+        for alike in [[one] for one in together] if closes else [list(together)]:
+            for story in alike:
+                story.sets_out()
+            stand += [story.arrives() for story in alike]
+    return stand
+
+
+def _kill(up: Ward, victim: str, stand: Sequence[int]) -> None:
+    engines = up.engines()
+    doomed = [pid for pid in stand if pid in engines and victim in ("process", "responder", "teller")]
+    for pid in _victims(up, victim, stand, engines):
         kill(pid)
     until = time.monotonic() + 5  # a stock worker's process may live on: then it is fenced, not dead
-    while doomed and not gone(stands) and time.monotonic() < until:
+    while not all(map(gone, doomed)) and time.monotonic() < until:
         time.sleep(0.01)  # the kernel takes it a few milliseconds after its parent: it must not win them
-    up.boundaries.release(row.point)
-    story.goes_on(seconds=seconds)
-
-    incident = up.ended(story.service, seconds=seconds)
-    came = story.came(incident)
-    assert came in row.right, f"{came}: {incident.because} (right would be {row.right}: {row.because})"
-    assert up.mailbox.about(incident.id), "nobody was told"
-    up.is_whole_again()
-    if row.victim == "process" and up.warm:
-        wait_for("the end of its runs in Prefect", lambda: _all_ended(up, incident), up.stack.tick)
 
 
-def _victims(up: Ward, victim: str, stands: int) -> list[int]:
+def _release(stories: Sequence[Restart]) -> None:
+    for story in stories:
+        story.release()
+
+
+def _victims(up: Ward, victim: str, stand: Sequence[int], engines: Sequence[int]) -> list[int]:
     """The processes to kill. Before a run is claimed nobody of the responder is at work: then its idle ones go."""
     if victim == "teller":
-        return [stands]
+        return list(stand)
     if victim != "process":
         return [up.stack.pids()[victim]]
-    engines = up.engines()
-    return [stands] if stands in engines else engines
-
-
-def _all_ended(up: Ward, incident: Incident) -> bool:
-    ends = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
-    return all(run["state_type"] in ends for run in up.flow_runs(incident))
+    return list(stand if set(stand) <= set(engines) else engines)

@@ -3,18 +3,15 @@
 import contextlib
 import os
 import re
-import tempfile
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-from kill.driver import Ward, verify, wait_for, ward
+from kill.driver import Ward, wait_for
 from sqlalchemy import update
 
 from paramedic.demo.world import Service, text_of
@@ -26,7 +23,8 @@ from paramedic.store import trail as stored_trail
 from paramedic.store.claims import Claim
 from paramedic.store.tables import approvals as table
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("whole"), pytest.mark.timeout(600)]
+together = pytest.mark.together
 
 HOST = "web-2"
 
@@ -36,22 +34,14 @@ STORIES = (
     "without-answer",
     "denied",
     "nobody-answers",
-    "cancelled",
-    "acknowledged",
+    "cancelled-while-asked",
+    "acknowledged-while-asked",
     "two-people",
     "claim-taken",
 )
 
 
-#: Another attempt asks anew, and nobody would answer it here: a busy machine gets its time.
-PATIENT = {"PARAMEDIC_CLAIM_WITHIN": "40s", "PARAMEDIC_SILENT_AFTER": "120s", "PARAMEDIC_PREFECT_TIMEOUT": "30s"}
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[Ward]:
-    services = [(name, HOST, "") for name in STORIES] + [("another-life", HOST, "--starts-broken")]
-    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services, **PATIENT) as started:
-        yield started
+SERVICES = [*((name, HOST, "") for name in STORIES), ("another-life", HOST, "--starts-broken")]
 
 
 def _begins(up: Ward, name: str) -> Service:
@@ -81,8 +71,8 @@ def _waits(up: Ward, name: str) -> tuple[Service, Incident, Approval]:
     service = _begins(up, name)
     asked = _asked(up, service)
     incident = up.incidents_on(service)[0]
-    wait_for("the suspended run", lambda: _state(up, incident) == "PAUSED", up.stack.tick, seconds=150)
-    wait_for("the message", lambda: bool(up.mailbox.about(incident.id)), up.stack.tick, seconds=150)
+    wait_for("the suspended run", lambda: _state(up, incident) == "PAUSED", up.tick, seconds=150)
+    wait_for("the message", lambda: bool(up.mailbox.about(incident.id)), up.tick, seconds=150)
     return service, incident, asked
 
 
@@ -121,40 +111,41 @@ def _ends(up: Ward, incident: Incident, *names: str) -> None:
     wait_for(
         f"a run that is {' or '.join(names)}",
         lambda: up.flow_runs(incident)[-1]["state_name"] in names,
-        up.stack.tick,
+        up.tick,
         seconds=150,
     )
 
 
-def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(up: Ward) -> None:
-    service, incident, asked = _waits(up, "by-link")
+@together
+def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(whole: Ward) -> None:
+    service, incident, asked = _waits(whole, "by-link")
     assert service.starts == 1, "it acted before anybody was asked"
-    with up.store.read() as tx:
+    with whole.store.read() as tx:
         claim = claims.current(tx, f"{HOST}/by-link")
         assert claim is not None
-    wait_for("the claim's end", lambda: not _claimed(up, "by-link"), up.stack.tick)
-    mail = up.mailbox.about(incident.id)[0]
+    wait_for("the claim's end", lambda: not _claimed(whole, "by-link"), whole.tick)
+    mail = whole.mailbox.about(incident.id)[0]
     link, code = _link(mail)
     assert "restart" in str(mail["Subject"])
     assert f"paramedic incident approve {incident.id}" in text_of(mail)
     page = httpx.get(link, timeout=10, trust_env=False)
     assert page.status_code == 200
-    assert _asked(up, service) == asked, "looking decides nothing"
+    assert _asked(whole, service) == asked, "looking decides nothing"
     wrong = httpx.post(link, data={"decision": "approve", "code": "00000000"}, timeout=10, trust_env=False)
     assert wrong.status_code == 403
     assert service.starts == 1
     right = httpx.post(link, data={"decision": "approve", "code": code}, timeout=10, trust_env=False)
     assert (right.status_code, "ada approved" in right.text) == (200, True)
-    ended = _over(up, service)
+    ended = _over(whole, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
-    what = _whats(up, incident)
+    what = _whats(whole, incident)
     assert what.index("approval.asked") < what.index("approval.granted") < what.index("restart")
-    _ends(up, incident, "Remediated")
-    run = up.flow_runs(incident)[0]["id"]
-    up.ask_prefect(
+    _ends(whole, incident, "Remediated")
+    run = whole.flow_runs(incident)[0]["id"]
+    whole.ask_prefect(
         "POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}}
     )
-    _ends(up, incident, "NothingToDo")
+    _ends(whole, incident, "NothingToDo")
     assert service.starts == 2
 
 
@@ -171,12 +162,13 @@ def _resume(up: Ward, incident: Incident, **said: Any) -> dict[str, Any]:
     return answer
 
 
-def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_to_be(up: Ward) -> None:
-    service, incident, asked = _waits(up, "by-form")
-    assert _resume(up, incident, run_input={"decision": "approve", "by": "Bob"})["status"] == "ACCEPT"
-    ended = _over(up, service)
+@together
+def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_to_be(whole: Ward) -> None:
+    service, incident, asked = _waits(whole, "by-form")
+    assert _resume(whole, incident, run_input={"decision": "approve", "by": "Bob"})["status"] == "ACCEPT"
+    ended = _over(whole, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), ended.because
-    with up.store.read() as tx:
+    with whole.store.read() as tx:
         now = approvals.get(tx, asked.id)
         actors = [
             one.actor for one in stored_trail.entries(tx, incident=incident.number) if one.what == "approval.granted"
@@ -184,76 +176,84 @@ def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_t
     assert (now.state, now.decided_by, now.how, actors) == (Answer.GRANTED, "Bob", "prefect", ["prefect-form"])
 
 
-def test_resume_without_an_answer_is_no_approval(up: Ward) -> None:
-    service, incident, _ = _waits(up, "without-answer")
+@together
+def test_resume_without_an_answer_is_no_approval(whole: Ward) -> None:
+    service, incident, _ = _waits(whole, "without-answer")
     for said in (
         {},
         {"run_input": {}},
         {"run_input": {"decision": "approve"}},
         {"run_input": {"decision": "", "by": "a"}},
     ):
-        assert _resume(up, incident, **said)["status"] == "REJECT", said
-    assert _state(up, incident) == "PAUSED"
-    run = up.flow_runs(incident)[0]["id"]
-    up.ask_prefect("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "name": "Resuming"}})
-    ended = _over(up, service)
+        assert _resume(whole, incident, **said)["status"] == "REJECT", said
+    assert _state(whole, incident) == "PAUSED"
+    run = whole.flow_runs(incident)[0]["id"]
+    whole.ask_prefect("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "name": "Resuming"}})
+    ended = _over(whole, service)
     assert (ended.ending, service.starts) == (Ending.REFUSED, 1)
     assert "nobody has approved the restart" in (ended.because or "")
 
 
-def test_denied_it_is_refused_and_says_by_whom(up: Ward) -> None:
-    service, _, asked = _waits(up, "denied")
-    assert not isinstance(_decide(up, asked, granted=False), str)
-    ended = _over(up, service)
+@together
+def test_denied_it_is_refused_and_says_by_whom(whole: Ward) -> None:
+    service, _, asked = _waits(whole, "denied")
+    assert not isinstance(_decide(whole, asked, granted=False), str)
+    ended = _over(whole, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.REFUSED, 1, 1)
     assert "ada denied the restart of web-2/denied" in (ended.because or "")
 
 
-def test_where_nobody_answers_the_time_out_escalates_and_a_late_approval_says_so(up: Ward) -> None:
-    service, incident, asked = _waits(up, "nobody-answers")
-    link, code = _link(up.mailbox.about(incident.id)[0])
-    with up.store.write() as tx:
+@together
+def test_where_nobody_answers_the_time_out_escalates_and_a_late_approval_says_so(whole: Ward) -> None:
+    service, incident, asked = _waits(whole, "nobody-answers")
+    link, code = _link(whole.mailbox.about(incident.id)[0])
+    with whole.store.write() as tx:
         tx.conn.execute(
             update(table)
             .where(table.c.id == asked.id)
             .values(asked_at=tx.now - timedelta(minutes=15), expires_at=tx.now)
         )
-    ended = _over(up, service)
+    ended = _over(whole, service)
     assert (ended.ending, service.starts) == (Ending.HANDED_OVER, 1)
     assert ended.because == "nobody approved the restart of web-2/nobody-answers within 15m"
     late = httpx.post(link, data={"decision": "approve", "code": code}, timeout=10, trust_env=False)
     assert (late.status_code, "within 15m" in late.text) == (409, True)
-    _ends(up, incident, "NothingToDo")
+    _ends(whole, incident, "NothingToDo")
     assert service.starts == 1
 
 
-def test_cancelled_in_the_ui_while_it_waits_a_person_gets_it_at_once(up: Ward) -> None:
-    service, incident, asked = _waits(up, "cancelled")
-    run = up.flow_runs(incident)[0]["id"]
-    up.ask_prefect("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "CANCELLING", "name": "Cancelling"}})
-    ended = _over(up, service)
+@together
+def test_cancelled_in_the_ui_while_it_waits_a_person_gets_it_at_once(whole: Ward) -> None:
+    service, incident, asked = _waits(whole, "cancelled-while-asked")
+    run = whole.flow_runs(incident)[0]["id"]
+    whole.ask_prefect(
+        "POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "CANCELLING", "name": "Cancelling"}}
+    )
+    ended = _over(whole, service)
     assert (ended.ending, ended.attempt, service.starts) == (Ending.HANDED_OVER, 1, 1)
     assert "an operator cancelled" in (ended.because or "")
-    assert "void" in str(_decide(up, asked))
+    assert "void" in str(_decide(whole, asked))
 
 
-def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(up: Ward) -> None:
-    service, incident, asked = _waits(up, "acknowledged")
-    with up.store.record() as tx:
+@together
+def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(whole: Ward) -> None:
+    service, incident, asked = _waits(whole, "acknowledged-while-asked")
+    with whole.store.record() as tx:
         lifecycle.acknowledge(tx, incident.number, by="ada", reason="a test")
-    assert "void" in str(_decide(up, asked, by="bob"))
-    _ends(up, incident, "NothingToDo")
-    assert (up.incidents_on(service)[0].state, service.starts) == (State.ACKNOWLEDGED, 1)
+    assert "void" in str(_decide(whole, asked, by="bob"))
+    _ends(whole, incident, "NothingToDo")
+    assert (whole.incidents_on(service)[0].state, service.starts) == (State.ACKNOWLEDGED, 1)
 
 
-def test_two_people_at_once_are_one_answer_and_one_act(up: Ward) -> None:
-    service, incident, asked = _waits(up, "two-people")
+@together
+def test_two_people_at_once_are_one_answer_and_one_act(whole: Ward) -> None:
+    service, incident, asked = _waits(whole, "two-people")
     gate = threading.Barrier(2)
     said: dict[str, Approval | str] = {}
 
     def answer(by: str, *, granted: bool) -> None:
         gate.wait(30)
-        said[by] = _decide(up, asked, granted=granted, by=by)
+        said[by] = _decide(whole, asked, granted=granted, by=by)
 
     threads = [
         threading.Thread(target=answer, args=("ada",), kwargs={"granted": True}),
@@ -264,38 +264,36 @@ def test_two_people_at_once_are_one_answer_and_one_act(up: Ward) -> None:
     for thread in threads:
         thread.join(60)
     assert sorted(isinstance(one, str) for one in said.values()) == [False, True]
-    ended = _over(up, service)
+    ended = _over(whole, service)
     assert (ended.ending, service.starts) == (Ending.REMEDIATED, 2), ended.because
-    what = _whats(up, incident)
+    what = _whats(whole, incident)
     assert (what.count("approval.granted"), what.count("restart")) == (1, 1)
 
 
-def test_approved_while_another_incident_works_on_the_target_it_waits_for_its_turn_and_no_longer(up: Ward) -> None:
-    service, _, asked = _waits(up, "claim-taken")
-    wait_for("the claim's end", lambda: not _claimed(up, "claim-taken"), up.stack.tick)
-    with up.store.record() as tx:
+@together
+def test_approved_while_another_incident_works_on_the_target_it_waits_for_its_turn_and_no_longer(whole: Ward) -> None:
+    service, _, asked = _waits(whole, "claim-taken")
+    wait_for("the claim's end", lambda: not _claimed(whole, "claim-taken"), whole.tick)
+    with whole.store.record() as tx:
         taken = claims.take(
             tx, target=f"{HOST}/claim-taken", incident=999, attempt=1, holder="run:other", lease=timedelta(minutes=5)
         )
     assert isinstance(taken, Claim)
-    assert not isinstance(_decide(up, asked), str)
-    ended = _over(up, service)
+    assert not isinstance(_decide(whole, asked), str)
+    ended = _over(whole, service)
     assert (ended.ending, service.starts) == (Ending.REFUSED, 1), ended.because
     assert "INC-999 (attempt 1, run:other) has the claim" in (ended.because or "")
 
 
-def test_another_life_than_the_approved_one_is_not_touched(up: Ward) -> None:
-    service, _, asked = _waits(up, "another-life")
+@together
+def test_another_life_than_the_approved_one_is_not_touched(whole: Ward) -> None:
+    service, _, asked = _waits(whole, "another-life")
     assert asked.identity.instance["pid"] is not None
     before = service.starts
     with contextlib.suppress(psutil.NoSuchProcess):
         os.kill(asked.identity.instance["pid"], 9)
-    wait_for("supervisord's own restart", lambda: service.starts == before + 1, up.stack.tick, seconds=150)
-    assert not isinstance(_decide(up, asked), str)
-    ended = _over(up, service)
+    wait_for("supervisord's own restart", lambda: service.starts == before + 1, whole.tick, seconds=150)
+    assert not isinstance(_decide(whole, asked), str)
+    ended = _over(whole, service)
     assert (ended.ending, service.starts) == (Ending.REFUSED, before + 1), ended.because
     assert f"approved it for pid {asked.identity.instance['pid']}" in (ended.because or "")
-
-
-def test_afterwards_the_trail_verifies(up: Ward) -> None:
-    verify(up)

@@ -16,17 +16,14 @@ from paramedic.remediation.approval import Answer
 from paramedic.store import approvals
 from paramedic.store import trail as stored_trail
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
-
-PATIENT = {"PARAMEDIC_CLAIM_WITHIN": "40s", "PARAMEDIC_SILENT_AFTER": "120s", "PARAMEDIC_PREFECT_TIMEOUT": "30s"}
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("without-login"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture
 def up(prefect: Prefect) -> Iterator[Ward]:
-    env = PATIENT | {"PARAMEDIC_PREFECT_API_URL": prefect.api}
     with (
         tempfile.TemporaryDirectory(prefix="pk-") as folder,
-        ward(Path(folder), [("forged", "web-2", "")], **env) as one,
+        ward(Path(folder), [("forged", "web-2", "")], PARAMEDIC_PREFECT_API_URL=prefect.api) as one,
     ):
         yield one
 
@@ -43,10 +40,10 @@ def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked
         with up.store.read() as tx:
             return [one.what for one in stored_trail.entries(tx, incident=incident.number)]
 
-    wait_for("the suspended run", suspended, up.stack.tick, seconds=150)
+    wait_for("the suspended run", suspended, up.tick, seconds=150)
     incident = up.incidents_on(service)[0]
     run = up.flow_runs(incident)[0]["id"]
-    wait_for("the message", lambda: bool(up.mailbox.about(incident.id)), up.stack.tick, seconds=60)
+    wait_for("the message", lambda: bool(up.mailbox.about(incident.id)), up.tick, seconds=60)
     for times in (1, 2):  # each form that is filled in
         answer = up.ask_prefect(
             "POST", f"/flow_runs/{run}/resume", json={"run_input": {"decision": "approve", "by": "ada"}}
@@ -55,10 +52,10 @@ def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked
         wait_for(
             "the refusal",
             lambda times=times: whats().count("approval.form_refused") == times,
-            up.stack.tick,
+            up.tick,
             seconds=150,
         )
-        wait_for("the suspended run", suspended, up.stack.tick, seconds=150)
+        wait_for("the suspended run", suspended, up.tick, seconds=150)
     assert service.starts == 1
     with up.store.read() as tx:
         asked = approvals.newest(tx, incident.number)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from databases import Postgres
+from kill.deaths import Deaths
 from kill.driver import Ward, verify, ward
-from kill.play import play
-from kill.table import SENTINELS, Row
+from kill.table import AT_POSTGRESQL, Row
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("postgresql"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def up(postgres: Postgres) -> Iterator[Ward]:
         "PARAMEDIC_STORE_URL": postgres.url("kill_table"),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": postgres.url("prefect").replace("postgresql:", "postgresql+asyncpg:"),
     }
-    services = [(row.id, "web-1", "") for row in SENTINELS]
+    services = [(row.id, "web-1", "") for row in AT_POSTGRESQL]
     with (
         tempfile.TemporaryDirectory(prefix="pk-") as folder,
         ward(Path(folder), services, **env) as started,
@@ -29,11 +29,16 @@ def up(postgres: Postgres) -> Iterator[Ward]:
         yield started
 
 
-@pytest.mark.parametrize("row", SENTINELS, ids=lambda row: row.id)
-def test_killed_with_the_store_on_postgresql(up: Ward, row: Row) -> None:
-    play(up, row)
+@pytest.fixture(scope="module")
+def deaths(up: Ward) -> Deaths:
+    return Deaths(up, AT_POSTGRESQL)
+
+
+@pytest.mark.parametrize("row", AT_POSTGRESQL, ids=lambda row: row.id)
+def test_killed_with_the_store_on_postgresql(deaths: Deaths, row: Row) -> None:
+    deaths.judge(row)
 
 
 def test_on_postgresql_the_trail_verifies_and_nothing_was_lost(up: Ward, postgres: Postgres) -> None:
     verify(up)
-    assert postgres.run("SELECT count(*) FROM flow_run", "prefect")[0][0] >= len(SENTINELS)
+    assert postgres.run("SELECT count(*) FROM flow_run", "prefect")[0][0] >= len(AT_POSTGRESQL)

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kill.deaths import Deaths
 from kill.driver import Ward, verify, wait_for, ward
-from kill.play import play
-from kill.table import SENTINELS, Row
+from kill.table import AT_STOCK_WORKER, Row
 
 from paramedic.incidents.outcome import Ending
 from paramedic.store import approvals
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("stock"), pytest.mark.timeout(600)]
 
 #: A stock worker needs its seconds before a run's first line.
 STOCK = {
@@ -24,14 +24,19 @@ STOCK = {
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[Ward]:
-    services = [(row.id, "web-1", "") for row in SENTINELS] + [("asked", "web-1", "")]
+    services = [(row.id, "web-1", "") for row in AT_STOCK_WORKER] + [("asked", "web-1", "")]
     with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services, **STOCK) as started:
         yield started
 
 
-@pytest.mark.parametrize("row", SENTINELS, ids=lambda row: row.id)
-def test_killed_on_a_stock_worker(up: Ward, row: Row) -> None:
-    play(up, row)
+@pytest.fixture(scope="module")
+def deaths(up: Ward) -> Deaths:
+    return Deaths(up, AT_STOCK_WORKER)
+
+
+@pytest.mark.parametrize("row", AT_STOCK_WORKER, ids=lambda row: row.id)
+def test_killed_on_a_stock_worker(deaths: Deaths, row: Row) -> None:
+    deaths.judge(row)
 
 
 def test_on_a_stock_worker_a_change_waits_for_its_person_and_is_made_once(up: Ward) -> None:
@@ -43,7 +48,7 @@ def test_on_a_stock_worker_a_change_waits_for_its_person_and_is_made_once(up: Wa
         found = up.incidents_on(service)
         return bool(found) and [run["state_type"] for run in up.flow_runs(found[0])] == ["PAUSED"]
 
-    wait_for("the suspended run", suspended, up.stack.tick, seconds=120)
+    wait_for("the suspended run", suspended, up.tick, seconds=120)
     assert service.starts == 1
     with up.store.record() as tx:
         asked = approvals.asked(tx, up.incidents_on(service)[0].number)

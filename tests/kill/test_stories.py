@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from kill.driver import TOKEN, Ward, gone, wait_for, ward
+from kill.driver import TOKEN, Ward, gone, wait_for
 
 from paramedic.demo.world import Service, text_of
 from paramedic.incidents.incident import Incident, State
@@ -27,10 +26,11 @@ from paramedic.store import approvals, incident_alerts, incidents, kill_switch, 
 from paramedic.store import trail as stored_trail
 from paramedic.store.tables import inbox
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("whole"), pytest.mark.timeout(600)]
+together = pytest.mark.together
 
 #: name -> what is wrong with the service from its start.
-STORIES = {
+_FAULTS = {
     "stopped-before-intent": "",
     "stopped-after-intent": "",
     "retried": "",
@@ -65,23 +65,11 @@ STORIES = {
     "old-release": "",
     "unwanted": "",
     "undeployed": "",
-    "frozen-supervisord": "",
     **{
         f"cancelled-at-{point}": "" for point in ("claimed", "evidence_taken", "intent_written", "act_sent", "verified")
     },
 }
-
-
-@pytest.fixture(scope="module")
-def whole() -> Iterator[Ward]:
-    """One whole Paramedic for all stories: what one leaves behind is the next one's burden, as in life."""
-    services = [(name, "web-2", faults) for name, faults in STORIES.items()]
-    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
-        yield up
-
-
-def _target(name: str) -> str:
-    return f"web-2/{name}"
+SERVICES = [*((name, "web-2", faults) for name, faults in _FAULTS.items()), ("frozen-supervisord", "web-3", "")]
 
 
 def _stands(whole: Ward, name: str, point: str) -> int:
@@ -89,15 +77,15 @@ def _stands(whole: Ward, name: str, point: str) -> int:
     service = whole.service(name)
     whole.prefect_is_well()
     whole.break_it(service)
-    whole.boundaries.arm(point, _target(name))
+    whole.arm(point, service)
     assert whole.send(whole.alert(service)).status_code == 202
     return whole.stands_at(point, service)
 
 
-def _wakes_and_ends(whole: Ward, pid: int, point: str) -> None:
-    whole.boundaries.release(point)
+def _wakes_and_ends(whole: Ward, service: Service, pid: int, point: str) -> None:
+    whole.release(point, service)
     os.kill(pid, signal.SIGCONT)
-    wait_for("the woken run's end", lambda: gone(pid), whole.stack.tick, seconds=60)
+    wait_for("the woken run's end", lambda: gone(pid), whole.tick, seconds=60)
 
 
 def _set_state(whole: Ward, flow_run: str, **state: Any) -> None:
@@ -110,17 +98,19 @@ def _whats(whole: Ward, number: int) -> list[str]:
         return [entry.what for entry in stored_trail.entries(tx, incident=number)]
 
 
+@together
 def test_a_run_that_slept_past_its_lease_before_its_intent_begins_no_change_when_it_wakes(whole: Ward) -> None:
     service = whole.service("stopped-before-intent")
     pid = _stands(whole, service.name, "evidence_taken")
     os.kill(pid, signal.SIGSTOP)
     incident = whole.ended(service)
     assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2)
-    _wakes_and_ends(whole, pid, "evidence_taken")
+    _wakes_and_ends(whole, service, pid, "evidence_taken")
     assert service.starts == 2
     assert len(whole.acts_of(incident)) == 1
 
 
+@together
 def test_a_run_that_slept_between_intent_and_first_byte_finds_claim_and_deadline_gone(whole: Ward) -> None:
     service = whole.service("stopped-after-intent")
     pid = _stands(whole, service.name, "intent_written")
@@ -130,11 +120,12 @@ def test_a_run_that_slept_between_intent_and_first_byte_finds_claim_and_deadline
     assert "Nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0]), (
         "the page names the open act"
     )
-    _wakes_and_ends(whole, pid, "intent_written")
+    _wakes_and_ends(whole, service, pid, "intent_written")
     assert service.starts == 1, "the woken run restarted a target that somebody else has"
     assert [act.result for act in whole.acts_of(incident)] == ["not_sent"]
 
 
+@together
 @pytest.mark.parametrize(
     ("point", "restarts", "ending"),
     [
@@ -152,32 +143,34 @@ def test_cancelled_in_the_ui_it_stops_before_its_next_change_and_a_person_gets_i
     _stands(whole, service.name, point)
     run = whole.flow_runs(whole.incidents_on(service)[0])[0]["id"]
     _set_state(whole, run, type="CANCELLING", name="Cancelling")
-    whole.boundaries.release(point)
+    whole.release(point, service)
     incident = whole.ended(service)
     assert (incident.ending, service.starts) == (ending, 1 + restarts), incident.because
     finished = ("CANCELLED", "COMPLETED")
-    wait_for("the run's end", lambda: whole.flow_runs(incident)[0]["state_type"] in finished, whole.stack.tick)
+    wait_for("the run's end", lambda: whole.flow_runs(incident)[0]["state_type"] in finished, whole.tick)
     assert incident.attempt == 1, "a cancelled run is not followed by another"
 
 
+@together
 def test_retry_in_the_ui_on_a_finished_run_does_nothing_and_says_why(whole: Ward) -> None:
     service = whole.service("retried")
     whole.break_it(service)
     whole.send(whole.alert(service))
     incident = whole.ended(service)
     run = whole.flow_runs(incident)[0]["id"]
-    wait_for("the run's end", lambda: whole.flow_runs(incident)[0]["state_type"] == "COMPLETED", whole.stack.tick)
+    wait_for("the run's end", lambda: whole.flow_runs(incident)[0]["state_type"] == "COMPLETED", whole.tick)
     _set_state(whole, run, type="SCHEDULED", name="AwaitingRetry")
     wait_for(
         "the retried run",
         lambda: whole.flow_runs(incident)[0]["state_name"] == "NothingToDo",
-        whole.stack.tick,
+        whole.tick,
         seconds=60,
     )
     assert "is over" in whole.ask_prefect("GET", f"/flow_runs/{run}")["state"]["message"]
     assert service.starts == 2
 
 
+@together
 def test_fifty_repeats_over_four_connections_are_one_incident_and_one_act(whole: Ward) -> None:
     service = whole.service("fifty")
     whole.break_it(service)
@@ -198,6 +191,7 @@ def test_fifty_repeats_over_four_connections_are_one_incident_and_one_act(whole:
     assert len(whole.flow_runs(incident)) == 1
 
 
+@together
 def test_two_alerts_with_different_names_on_one_target_are_one_incident_and_one_act(whole: Ward) -> None:
     service = whole.service("two-names")
     whole.break_it(service)
@@ -208,6 +202,7 @@ def test_two_alerts_with_different_names_on_one_target_are_one_incident_and_one_
         assert len(incident_alerts.of(tx, incident.number)) == 2
 
 
+@together
 def test_what_comes_in_a_label_is_data_everywhere(whole: Ward) -> None:
     service = whole.service("hostile")
     whole.break_it(service)
@@ -239,6 +234,7 @@ def test_what_comes_in_a_label_is_data_everywhere(whole: Ward) -> None:
     assert run["parameters"] == {"run": {"incident": incident.ref, "attempt": 1}}
 
 
+@together
 def test_a_planted_secret_appears_nowhere(whole: Ward) -> None:
     service = whole.service("planted")
     whole.break_it(service)
@@ -249,13 +245,15 @@ def test_a_planted_secret_appears_nowhere(whole: Ward) -> None:
     incident = whole.ended(service)
     assert incident.ending is Ending.REMEDIATED
     assert TOKEN in (service.folder / f"{service.name}.log").read_text(), "it was not planted"
-    for path in (whole.folder / "data").rglob("*"):
-        if path.is_file():
-            assert TOKEN.encode() not in path.read_bytes(), path
+    for folder, _, files in os.walk(whole.folder / "data"):
+        for path in (Path(folder) / name for name in files):
+            with contextlib.suppress(FileNotFoundError):  # the stories beside have files that pass
+                assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
     for mail in whole.mailbox.messages:
         assert TOKEN not in mail.as_string()
 
 
+@together
 def test_a_handed_over_incident_is_acted_on_no_more_however_long_its_alert_goes_on(whole: Ward) -> None:
     service = whole.service("beyond-help")
     alert = whole.alert(service)
@@ -264,7 +262,7 @@ def test_a_handed_over_incident_is_acted_on_no_more_however_long_its_alert_goes_
     assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 2)
     for _ in range(5):
         whole.send(alert)
-    wait_for("its decisions", lambda: _undecided(whole) == 0, whole.stack.tick)
+    wait_for("its decisions", lambda: _undecided(whole) == 0, whole.tick)
     assert len(whole.incidents_on(service)) == 1
     assert service.starts == 2
     assert len(whole.flow_runs(incident)) == 1
@@ -273,6 +271,7 @@ def test_a_handed_over_incident_is_acted_on_no_more_however_long_its_alert_goes_
     assert "/ack/" in page
 
 
+@together
 def test_an_alert_that_goes_on_for_its_window_after_the_cure_starts_nothing(whole: Ward) -> None:
     service = whole.service("window")
     whole.break_it(service)
@@ -281,14 +280,15 @@ def test_an_alert_that_goes_on_for_its_window_after_the_cure_starts_nothing(whol
     incident = whole.ended(service)
     assert incident.ending is Ending.REMEDIATED
     whole.send(alert)
-    wait_for("its decision", lambda: _undecided(whole) == 0, whole.stack.tick)
+    wait_for("its decision", lambda: _undecided(whole) == 0, whole.tick)
     assert len(whole.incidents_on(service)) == 1
     whole.send(alert | {"status": "resolved", "endsAt": iso(utc_now())})
-    wait_for("the hold's end", lambda: _held(whole, service.name) == 0, whole.stack.tick, seconds=60)
+    wait_for("the hold's end", lambda: _held(whole, service.name) == 0, whole.tick, seconds=60)
     assert len(whole.incidents_on(service)) == 1
     assert service.starts == 2
 
 
+@together
 def test_the_third_cure_of_a_day_goes_to_a_person_although_it_helped(whole: Ward) -> None:
     service = whole.service("third-cure")
     for cure in (1, 2, 3):
@@ -301,7 +301,7 @@ def test_the_third_cure_of_a_day_goes_to_a_person_although_it_helped(whole: Ward
                 and len(whole.incidents_on(service)) == cure
                 and whole.incidents_on(service)[0].state in (State.RESOLVED, State.HANDED_OVER)
             ),
-            whole.stack.tick,
+            whole.tick,
             seconds=60,
         )
         time.sleep(1.1)  # the runbook's cooldown
@@ -385,10 +385,10 @@ def test_a_store_that_is_locked_for_a_while_stops_nothing_for_good(whole: Ward) 
     _stands(whole, service.name, "evidence_taken")
     database = sqlite3.connect(whole.folder / "data" / "paramedic.db", timeout=10, isolation_level=None)
     database.execute("BEGIN IMMEDIATE")
-    whole.boundaries.release("evidence_taken")
+    whole.release("evidence_taken", service)
     until = time.monotonic() + 12
     while time.monotonic() < until:
-        whole.stack.tick()
+        whole.tick()
         assert service.starts == 1, "it acted, and the intent cannot have been written"
         time.sleep(0.2)
     database.execute("ROLLBACK")
@@ -397,17 +397,18 @@ def test_a_store_that_is_locked_for_a_while_stops_nothing_for_good(whole: Ward) 
     assert (incident.ending, service.starts) == (Ending.REMEDIATED, 2)
 
 
+@together
 def test_an_acknowledgement_stops_the_next_change(whole: Ward) -> None:
     service = whole.service("acknowledged")
     _stands(whole, service.name, "evidence_taken")
     number = whole.incidents_on(service)[0].number
     with whole.store.record() as tx:
         lifecycle.acknowledge(tx, number, by="ada", reason="she was faster")
-    whole.boundaries.release("evidence_taken")
+    whole.release("evidence_taken", service)
     wait_for(
         "the run's end",
         lambda: whole.flow_runs(whole.incidents_on(service)[0])[0]["state_type"] in ("FAILED", "COMPLETED"),
-        whole.stack.tick,
+        whole.tick,
     )
     assert whole.incidents_on(service)[0].state is State.ACKNOWLEDGED
     assert service.starts == 1
@@ -418,7 +419,7 @@ def test_a_prefect_that_is_gone_in_mid_run_gives_no_permission_and_stops_no_page
     service = whole.service("frozen-prefect")
     _stands(whole, service.name, "evidence_taken")
     with _gone_for_a_while(whole):
-        whole.boundaries.release("evidence_taken")
+        whole.release("evidence_taken", service)
         incident = whole.ended(service, seconds=60)
     assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
     assert "Prefect does not say" in (incident.because or "")
@@ -429,7 +430,7 @@ def test_a_prefect_that_is_gone_after_the_act_stops_neither_proof_nor_news(whole
     service = whole.service("frozen-after-act")
     _stands(whole, service.name, "outcome_written")
     with _gone_for_a_while(whole):
-        whole.boundaries.release("outcome_written")
+        whole.release("outcome_written", service)
         incident = whole.ended(service, seconds=60)
     assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2)
     whole.prefect_is_well()
@@ -449,6 +450,7 @@ def _gone_for_a_while(whole: Ward) -> Iterator[None]:
         server.resume()
 
 
+@together
 def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: Ward) -> None:
     service = whole.service("observed")
     whole.break_it(service)
@@ -459,6 +461,7 @@ def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: W
     assert "mode is observe" in text_of(whole.mailbox.about(incident.id)[0])
 
 
+@together
 def test_a_runbook_that_is_written_while_we_run_is_in_force_and_one_that_is_lowered_before_its_act_does_nothing(
     whole: Ward,
 ) -> None:
@@ -468,11 +471,11 @@ def test_a_runbook_that_is_written_while_we_run_is_in_force_and_one_that_is_lowe
     book = books / "lowered-service.md"
     book.write_text(text.replace('env="observe"', 'env="lowered"').replace("mode: observe", "mode: act"))
     whole.break_it(service)
-    whole.boundaries.arm("evidence_taken", _target("lowered"))
+    whole.arm("evidence_taken", service)
     whole.send(whole.alert(service, env="lowered"))
     pid = whole.stands_at("evidence_taken", service)
     book.write_text(book.read_text().replace("mode: act", "mode: observe"))
-    _wakes_and_ends(whole, pid, "evidence_taken")
+    _wakes_and_ends(whole, service, pid, "evidence_taken")
     incident = whole.ended(service)
     assert (incident.runbook, incident.ending, service.starts) == ("lowered-service", Ending.REFUSED, 1)
     assert "by the runbook as it is now, not as it was: the runbook's mode is observe" in (incident.because or "")
@@ -487,6 +490,7 @@ def _has_a_bad_release(whole: Ward, name: str, *, reversible: bool | None = True
     return service
 
 
+@together
 def test_where_a_restart_does_not_help_the_next_rung_goes_back_to_the_last_healthy_release(whole: Ward) -> None:
     service = _has_a_bad_release(whole, "bad-release")
     whole.send(whole.alert(service, env="ladder"))
@@ -511,6 +515,7 @@ def _has_a_crashing_release(whole: Ward, name: str) -> Service:
 _VAIN = ("failed", "not_sent")
 
 
+@together
 def test_where_the_release_crashes_the_restart_is_in_vain_and_the_next_rung_goes_back(whole: Ward) -> None:
     service = _has_a_crashing_release(whole, "crashing-release")
     whole.send(whole.alert(service, env="ladder"))
@@ -522,6 +527,7 @@ def test_where_the_release_crashes_the_restart_is_in_vain_and_the_next_rung_goes
     assert first.result in _VAIN
 
 
+@together
 def test_where_the_only_remedy_fails_its_person_hears_why_in_words(whole: Ward) -> None:
     service = _has_a_crashing_release(whole, "crashing")
     whole.send(whole.alert(service))
@@ -536,6 +542,7 @@ def test_where_the_only_remedy_fails_its_person_hears_why_in_words(whole: Ward) 
     assert (incident.because or "").startswith(words), incident.because
 
 
+@together
 def test_where_every_rung_fails_a_person_hears_of_it(whole: Ward) -> None:
     service = _has_a_crashing_release(whole, "crashing-for-good")
     (service.folder / "releases" / "v1" / "release.json").write_text('{"crashes": true}')
@@ -546,13 +553,14 @@ def test_where_every_rung_fails_a_person_hears_of_it(whole: Ward) -> None:
     assert {act.result for act in whole.acts_of(incident)} <= set(_VAIN)
 
 
+@together
 def test_where_a_crash_loop_overtakes_the_restart_the_next_rung_goes_back(whole: Ward) -> None:
     service = _has_a_bad_release(whole, "overtaken")
-    whole.boundaries.arm("intent_written", _target(service.name))
+    whole.arm("intent_written", service)
     whole.send(whole.alert(service, env="ladder"))
     whole.stands_at("intent_written", service)
     _is_overtaken(whole, service)
-    whole.boundaries.release("intent_written")
+    whole.release("intent_written", service)
     incident = whole.ended(service)
     assert incident.ending is Ending.REMEDIATED, incident.because
     assert service.release == "v1"
@@ -569,36 +577,38 @@ def _is_overtaken(whole: Ward, service: Service) -> None:
     if act.identity.instance["pid"] is None:  # it was judged between two processes: whatever runs next is another
         return
     os.kill(act.identity.instance["pid"], signal.SIGKILL)
-    wait_for("supervisord's own restart", lambda: service.starts == before + 1, whole.stack.tick, seconds=60)
+    wait_for("supervisord's own restart", lambda: service.starts == before + 1, whole.tick, seconds=60)
 
 
+@together
 def test_what_comes_back_by_itself_before_its_restart_has_recovered(whole: Ward) -> None:
     service = whole.service("faster")
     whole.break_it(service)
-    whole.boundaries.arm("intent_written", _target(service.name))
+    whole.arm("intent_written", service)
     whole.send(whole.alert(service, env="ladder"))
     whole.stands_at("intent_written", service)
     _is_overtaken(whole, service)
-    whole.boundaries.release("intent_written")
-    wait_for("its end", lambda: whole.incidents_on(service)[0].ended_at is not None, whole.stack.tick, seconds=90)
+    whole.release("intent_written", service)
+    wait_for("its end", lambda: whole.incidents_on(service)[0].ended_at is not None, whole.tick, seconds=90)
     incident = whole.incidents_on(service)[0]
     assert (incident.ending, service.starts) == (Ending.RECOVERED, 2), incident.because
     assert [act.result for act in whole.acts_of(incident)] == ["not_sent"]
 
 
+@together
 def test_what_was_changed_before_it_came_back_by_itself_is_told_to_a_person(whole: Ward) -> None:
     service = _has_a_bad_release(whole, "faster-than-second")
     before = service.folder / "releases" / "v1" / "release.json"
     before.write_text('{"errors": 1.0}')
-    whole.boundaries.arm("verified", _target(service.name))
+    whole.arm("verified", service)
     whole.send(whole.alert(service, env="back-first"))
     whole.stands_at("verified", service)
-    whole.boundaries.arm("intent_written", _target(service.name))
-    whole.boundaries.release("verified")
+    whole.arm("intent_written", service)
+    whole.release("verified", service)
     whole.stands_at("intent_written", service)
     before.write_text("{}")  # somebody mends it by hand
     _is_overtaken(whole, service)
-    whole.boundaries.release("intent_written")
+    whole.release("intent_written", service)
     incident = whole.ended(service)
     assert incident.ending is Ending.REMEDIATED, incident.because
     assert [(act.remedy, act.result) for act in whole.acts_of(incident)] == [
@@ -607,29 +617,32 @@ def test_what_was_changed_before_it_came_back_by_itself_is_told_to_a_person(whol
     ]
 
 
+@together
 def test_a_run_that_dies_between_two_rungs_is_followed_by_one_that_takes_the_second(whole: Ward) -> None:
     service = _has_a_bad_release(whole, "bad-release-dies")
-    whole.boundaries.arm("verified", _target(service.name))
+    whole.arm("verified", service)
     whole.send(whole.alert(service, env="ladder"))
-    os.kill(whole.boundaries.wait("verified", whole.stack.tick), signal.SIGKILL)
-    whole.boundaries.release("verified")
+    os.kill(whole.stands_at("verified", service), signal.SIGKILL)
+    whole.release("verified", service)
     incident = whole.ended(service)
     assert (incident.ending, incident.attempt) == (Ending.REMEDIATED, 2), incident.because
     assert (service.release, service.starts) == ("v1", 4), "the first rung was tried once, and so was the second"
 
 
+@together
 def test_a_roll_back_that_died_half_done_is_not_repeated_and_a_person_hears_what_is_open(whole: Ward) -> None:
     service = _has_a_bad_release(whole, "bad-release-half")
-    whole.boundaries.arm("act_sent", _target(service.name))
+    whole.arm("act_sent", service)
     whole.send(whole.alert(service, env="rollback"))
-    os.kill(whole.boundaries.wait("act_sent", whole.stack.tick), signal.SIGKILL)
-    whole.boundaries.release("act_sent")
+    os.kill(whole.stands_at("act_sent", service), signal.SIGKILL)
+    whole.release("act_sent", service)
     incident = whole.ended(service)
     assert (incident.ending, service.release, service.starts) == (Ending.HANDED_OVER, "v1", 2), incident.because
     assert "roll_back" in (incident.because or "")
     assert "Nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0])
 
 
+@together
 def test_a_release_that_nobody_marked_as_reversible_is_crossed_only_with_a_persons_word(whole: Ward) -> None:
     service = _has_a_bad_release(whole, "unmarked-release", reversible=None)
     whole.send(whole.alert(service, env="rollback"))
@@ -640,7 +653,7 @@ def test_a_release_that_nobody_marked_as_reversible_is_crossed_only_with_a_perso
             waiting[:] = [known for one in whole.incidents_on(service) if (known := approvals.asked(tx, one.number))]
         return bool(waiting)
 
-    wait_for("the question", asked, whole.stack.tick, seconds=60)
+    wait_for("the question", asked, whole.tick, seconds=60)
     assert service.release == "v2", "it asked, and did not wait for the answer"
     with whole.store.record() as tx:
         approvals.decide(tx, waiting[0].id, granted=True, by="ada", how="command line")
@@ -648,6 +661,7 @@ def test_a_release_that_nobody_marked_as_reversible_is_crossed_only_with_a_perso
     assert (incident.ending, service.release, service.starts) == (Ending.REMEDIATED, "v1", 3), incident.because
 
 
+@together
 def test_nothing_is_rolled_back_without_a_deployment_to_blame(whole: Ward) -> None:
     service = whole.service("old-release")
     service.deploy("v2")
@@ -658,6 +672,7 @@ def test_nothing_is_rolled_back_without_a_deployment_to_blame(whole: Ward) -> No
     assert "rung.skipped" in _whats(whole, incident.number)
 
 
+@together
 def test_a_playbook_and_its_runbook_come_from_a_folder_outside_the_tree(whole: Ward) -> None:
     service = whole.service("ours")
     whole.break_it(service)
@@ -668,6 +683,7 @@ def test_a_playbook_and_its_runbook_come_from_a_folder_outside_the_tree(whole: W
     assert whole.flow_runs(incident)[0]["name"].startswith("our-restart · ")
 
 
+@together
 def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(whole: Ward) -> None:
     service = whole.service("unwanted")
     whole.send(whole.alert(service, env="nobody", service="payments", instance="db-7"))
@@ -676,10 +692,10 @@ def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(w
     def told() -> bool:
         with whole.store.read() as tx:
             place = 'unlisted:db-7{program="unwanted"}'
-            found[:] = [one for one in incidents.listed(tx, limit=50) if one.target == place]
+            found[:] = [one for one in incidents.listed(tx, limit=500) if one.target == place]
         return bool(found) and bool(whole.mailbox.about(found[0].id))
 
-    wait_for("the page", told, whole.stack.tick)
+    wait_for("the page", told, whole.tick)
     assert (found[0].service, found[0].ending, found[0].state) == ("payments", Ending.HANDED_OVER, State.HANDED_OVER)
     assert "no runbook wants it" in (found[0].because or "")
     assert service.starts == 1
@@ -695,6 +711,7 @@ def test_a_prefect_that_no_longer_knows_the_deployments_is_told_of_them_again(wh
     assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2)
 
 
+@together
 def test_a_typo_in_a_runs_parameters_is_refused_when_it_is_created(whole: Ward) -> None:
     deployment = whole.ask_prefect("GET", "/deployments/name/restart-service/restart-service")["id"]
     run = {"incident": f"{whole.store.uuid}/INC-1", "attempt": 1, "atempt": 2}
@@ -702,6 +719,7 @@ def test_a_typo_in_a_runs_parameters_is_refused_when_it_is_created(whole: Ward) 
     assert answer.status_code in (409, 422), answer.text
 
 
+@together
 def test_prefect_deploy_makes_the_same_of_prefect_yaml(whole: Ward) -> None:
     path = "/deployments/name/restart-service/restart-service"
     before = whole.ask_prefect("GET", path)
@@ -722,23 +740,24 @@ def test_prefect_deploy_makes_the_same_of_prefect_yaml(whole: Ward) -> None:
     assert not after["pull_steps"]
 
 
+@together
 def test_an_act_without_an_answer_is_not_repeated(whole: Ward) -> None:
     """supervisord stands still after it was sent the restart; it is carried out late, once."""
     service = whole.service("frozen-supervisord")
     _stands(whole, service.name, "intent_written")
     number = whole.incidents_on(service)[0].number
-    supervisord = psutil.Process(whole.world.pid("web-2"))
-    whole.boundaries.arm("act_sent", _target(service.name))
-    whole.boundaries.release("intent_written")
-    whole.boundaries.wait("act_sent", whole.stack.tick)
+    supervisord = psutil.Process(whole.world.pid(service.host))
+    whole.arm("act_sent", service)
+    whole.release("intent_written", service)
+    whole.stands_at("act_sent", service)
     supervisord.suspend()
     try:
-        whole.boundaries.release("act_sent")
+        whole.release("act_sent", service)
         incident = whole.ended(service, seconds=120)
     finally:
         supervisord.resume()
     assert incident.ending in (Ending.HANDED_OVER, Ending.REMEDIATED), incident.because
-    wait_for("the late restart", lambda: service.starts == 2, whole.stack.tick)
+    wait_for("the late restart", lambda: service.starts == 2, whole.tick)
     assert len(whole.acts_of(incident)) == 1
     assert _whats(whole, number).count("restart") == 1
 

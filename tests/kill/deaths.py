@@ -1,0 +1,47 @@
+"""Which rows of the kill table are held at their boundaries side by side, and judged each after one death."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from kill.driver import Ward
+from kill.play import play
+from kill.table import DOORS, Row
+
+#: More would wait for each other so long that an act's deadline passes.
+_AT_ONCE = 6
+
+
+def by_death(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The rows in groups of one victim, in the order in which they come to their boundaries."""
+    for _, of_victim in groupby(sorted(rows, key=lambda row: row.victim), key=lambda row: row.victim):
+        known = list(of_victim)
+        alone = [row for row in known if row.story == "telling" or row.point == "approval_decided"]
+        doors = [row for row in known if row.point in DOORS]
+        free = [row for row in known if row not in alone and row not in doors]
+        free.sort(key=lambda row: row.point in ("intent_written", "act_sent"))  # an act's deadline runs
+        groups = [free[first : first + _AT_ONCE] for first in range(0, len(free), _AT_ONCE)]
+        groups += [[] for _ in range(len(doors) - len(groups))]
+        for group, door in zip(groups, doors, strict=False):
+            group.append(door)
+        yield from groups
+        yield from ([row] for row in alone)
+
+
+class Deaths:
+    """Plays the rows on one Paramedic, a group when its first row is due."""
+
+    def __init__(self, up: Ward, rows: Iterable[Row], *, seconds: float = 150) -> None:
+        """`seconds` is how long the incidents of a group may take to their ends."""
+        self._up = up
+        self._seconds = seconds
+        self._groups = list(by_death(rows))
+        self._judged: dict[str, Exception | None] = {}
+
+    def judge(self, row: Row) -> None:
+        """Raises what is wrong with the row."""
+        if row.id not in self._judged:
+            group = next(group for group in self._groups if row in group)
+            self._judged |= play(self._up, group, seconds=self._seconds)
+        wrong = self._judged[row.id]
+        if wrong is not None:
+            raise wrong

@@ -86,7 +86,7 @@ def chain(
 
 
 def digest(content: Mapping[str, Any], salt: bytes) -> str:
-    """The salted digest of content that lies beside the chain and can be erased."""
+    """The salted digest of content that is stored beside the chain and can be erased."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(salt + text.encode()).hexdigest()
 

@@ -69,7 +69,7 @@ def target_id(kind: str, name: str, host: str) -> str:
 
 
 def remedies() -> tuple[str, ...]:
-    """What a runbook may write for the remedies that kinds offer."""
+    """The names of the remedies that kinds offer, as a runbook may write them."""
     return tuple(sorted({name for kind in usable().values() for name in kind.REMEDIES}))
 
 

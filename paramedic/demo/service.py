@@ -30,7 +30,7 @@ _remembered: list[bytes] = []
 
 
 class Tracking(BaseHTTPRequestHandler):
-    """What it answers."""
+    """The HTTP handler of the service."""
 
     server: "TrackingServer"
 

@@ -49,7 +49,7 @@ stdout_logfile={folder}/{name}.log
 def free_port() -> int:
     """A loopback port that nobody listens on now.
 
-    On Linux it stays ours until this process ends: whoever of our family listens there may die and come back, and nobody
+    On Linux it stays reserved until this process ends: our own processes that listen there may be restarted, and nobody
     else is given it meanwhile. A socket that is bound and does not listen lets one with SO_REUSEADDR in (man 7 socket).
     """
     holder = socket.socket()
@@ -206,7 +206,7 @@ class Mailbox:
 
     @property
     def url(self) -> str:
-        """Where it is spoken to."""
+        """Its SMTP URL."""
         return f"smtp://127.0.0.1:{self.port}"
 
     def about(self, word: str) -> list[EmailMessage]:
@@ -252,12 +252,12 @@ class PagerSink:
 
     @property
     def url(self) -> str:
-        """Where it takes posts."""
+        """Its URL."""
         return f"http://127.0.0.1:{self._server.server_port}/page"
 
     @property
     def secret(self) -> str:
-        """What its posts are signed with."""
+        """The secret that signs its posts."""
         return f"whsec_{base64.b64encode(self._key).decode()}"
 
     def receive(self, headers: Message, body: bytes) -> bool:

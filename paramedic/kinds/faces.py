@@ -32,7 +32,7 @@ class Source(Protocol):
 
     @staticmethod
     def read(headers: Mapping[str, str], body: bytes) -> Reading:
-        """The alerts of the body; `headers` by their names in small letters. Raises BadPayload if it is none of the vendor's."""
+        """The alerts of the body; `headers` by lower-case name. Raises BadPayload if it is not one of the vendor's."""
 
 
 class TargetReader(Protocol):
@@ -89,7 +89,7 @@ class TargetKind(Protocol):
 
     @staticmethod
     def address_of(words: Any) -> str:
-        """Where the target's owner is found; "" where its name is enough."""
+        """The address of the target's supervisor; "" where its name is enough."""
 
     @staticmethod
     def running(identity: Identity) -> bool:
@@ -97,15 +97,15 @@ class TargetKind(Protocol):
 
     @staticmethod
     def restarted(before: Identity, now: Identity) -> bool:
-        """Whether another instance of the target is there now than before; not where there is none now."""
+        """Whether another instance of the target runs now than before; False where none runs now."""
 
     @staticmethod
     def Reader(target: Target, transport: Transport) -> TargetReader:  # noqa: N802 - a class of the module
-        """What looks at this target."""
+        """The reader of this target."""
 
     @staticmethod
     def Changer(target: Target, transport: Transport, total_timeout: timedelta) -> TargetChanger:  # noqa: N802 - as above
-        """What changes this target, no call longer than `total_timeout`."""
+        """The changer of this target; no call takes longer than `total_timeout`."""
 
 
 #: Keys and labels that have a meaning beside every target: no kind is called so, or names its targets so.
@@ -175,11 +175,11 @@ class ProbeKind(Protocol):
 
     @staticmethod
     def subject(written: Written) -> str:
-        """What is looked at, as `look` needs it; `{host}` in it becomes the target's host. Raises ValueError on nonsense."""
+        """The subject of the check, for `look`; `{host}` in it becomes the target's host. Raises ValueError on an invalid one."""
 
     @staticmethod
     def look(question: Question) -> Seen:
-        """One look, from any thread: every raw value that the metrics are told from.
+        """One measurement, from any thread: every raw value that the metrics are computed from.
 
         Raises TemporaryError or PermanentError where nothing could be seen; that is not a failure of the target.
         """
@@ -226,7 +226,7 @@ class Able:
 
 
 class ChannelTeller(Protocol):
-    """Speaks through one channel."""
+    """Sends through one channel."""
 
     def send(self, message: Message) -> None:
         """Hand over one message. A repeat is better than a loss.
@@ -236,7 +236,7 @@ class ChannelTeller(Protocol):
 
 
 class ChannelKind(Protocol):
-    """A module of `channels`: speaks to people in one way. Its name is the word before the colon of `ways` and `notify`.
+    """A module of `channels`: one kind of channel to people. Its name is the word before the colon in `ways` and `notify`.
 
     Where it has no `FROM_SETTINGS`, an address is the name of a channel in the setting `channels`, and what stands there is
     its `Settings`. `FROM_SETTINGS`, a tuple, says that addresses are people's own: they never stand on the trail, all of them
@@ -255,11 +255,11 @@ class ChannelKind(Protocol):
 
     @staticmethod
     def address(text: str) -> str:
-        """The address that is written after the colon. Raises ValueError, saying what is allowed."""
+        """The address after the colon, checked. Raises ValueError, saying what is allowed."""
 
     @staticmethod
     def Teller(settings: Any) -> ChannelTeller:  # noqa: N802 - a class of the module
-        """What speaks, with its settings. Raises PermanentError where they cannot be right."""
+        """The sender, with its settings. Raises PermanentError where they cannot be right."""
 
 
 def _channel_fault(module: ModuleType) -> str | None:
@@ -335,7 +335,7 @@ def face(room: str) -> tuple[str, ...]:
 
 
 def missing(room: str, module: ModuleType) -> str | None:
-    """What the module lacks of its room's face, in words; None where it is whole."""
+    """What the module lacks of its room's interface, in words; None where it is complete."""
     optional = {name: part for name, part in _OPTIONAL.get(room, {}).items() if hasattr(module, name)}
     for name, (words, fits) in {**_FACES.get(room, {}), **optional}.items():
         if not fits(getattr(module, name, None)):

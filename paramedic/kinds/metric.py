@@ -56,11 +56,11 @@ class Metric:
         return self.warning is not None or self.critical is not None
 
     def of(self, unit: Unit) -> str:
-        """The name of the raw value that it is told from."""
+        """The name of the raw value that it is computed from."""
         return self.raw.get(unit, self.name)
 
     def value(self, window: Sequence[Mapping[str, float]], unit: Unit) -> float | None:
-        """What these raw values, oldest first, say; None where the last of them do not have it."""
+        """The metric's value from these raw values, oldest first; None where the last of them do not have it."""
         name = self.of(unit)
         if not self.share and self.percentile is None:
             return window[-1].get(name) if window else None

@@ -34,7 +34,7 @@ def has_process(identity: Identity) -> bool:
 
 
 def restarted(before: Identity, now: Identity) -> bool:
-    """Whether another process is there now than before; not where there is none now."""
+    """Whether another process runs now than before; False where none runs now."""
     return has_process(now) and process_of(now) != process_of(before)
 
 

@@ -160,7 +160,7 @@ class Processes(Protocol):
         """The process and its descendants, itself first."""
 
     def alive(self, pid: int, started_at: float) -> bool:
-        """Whether the process that began at `started_at` (seconds since the epoch) still runs: a pid is given anew."""
+        """Whether the process that began at `started_at` (seconds since the epoch) still runs: a pid may be reused."""
 
 
 class Transport(Protocol):

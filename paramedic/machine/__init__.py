@@ -1,1 +1,1 @@
-"""What the machine gives: clock, files, ports, processes."""
+"""The machine: clocks, files, ports, processes."""

@@ -1,4 +1,4 @@
-"""Interprets a probe's answer, or its absence: well, failing, or unknown. docs/health.md has the table.
+"""Judges a probe's answer, or its absence: well, failing, or unknown. docs/health.md has the table.
 
 What cannot be seen, or may not be asked, is never failing: a restart fixes no certificate, DNS name or rate limit (P11).
 """

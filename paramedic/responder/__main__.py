@@ -70,14 +70,14 @@ async def serve() -> None:
 
 
 async def _live(heart: Heart) -> None:
-    """Show that the loop goes on, for as long as it does."""
+    """Beat for as long as the loop runs."""
     while True:
         heart.beat()
         await anyio.sleep(1)
 
 
 async def _poll(worker: ParamedicWorker, seconds: float) -> None:
-    """Prefect's poll, sooner where somebody says that there is something to see."""
+    """Poll Prefect, sooner on a wake-up."""
     failed = 0
     while True:
         try:
@@ -92,7 +92,7 @@ async def _poll(worker: ParamedicWorker, seconds: float) -> None:
 
 
 async def _tolerant(workload: Callable[..., Coroutine[Any, Any, Any]]) -> None:
-    """What Prefect says now ends no responder: the runs at work would end with it."""
+    """Run the workload; an error of Prefect's does not end the responder, whose runs would end with it."""
     try:
         await workload()
     except Exception as error:  # noqa: BLE001 - Prefect's edge: the next one may go well
@@ -100,18 +100,18 @@ async def _tolerant(workload: Callable[..., Coroutine[Any, Any, Any]]) -> None:
 
 
 async def make_room(worker: ParamedicWorker, settings: Settings) -> None:
-    """For the groups of checks that are new since the start. Room that is there stays."""
+    """Raise the limit for groups of checks that are new since the start. It is never lowered."""
     limit = await anyio.to_thread.run_sync(_limit, settings)
     worker.limiter.total_tokens = max(worker.limiter.total_tokens, limit)
 
 
 def _limit(settings: Settings) -> int:
-    """Of each group one round is at work and the next may wait for it; other schedules have room for as many again."""
+    """The limit: of each group one round runs and the next may wait for it; other schedules have room for as many again."""
     return PLAYBOOKS + 2 * (_groups(settings) + 2)
 
 
 def _groups(settings: Settings) -> int:
-    """How many groups of checks there are. A folder that cannot be read now keeps no playbook from its process."""
+    """The number of groups of checks. A folder that cannot be read now stops no playbook."""
     try:
         return len(library_in_force(settings).groups())
     except Exception:  # whatever it was: the responder ends over no file of an author
@@ -120,7 +120,7 @@ def _groups(settings: Settings) -> int:
 
 
 async def _prefect_answers(stop: anyio.Event) -> None:
-    """Until Prefect is there; what is waited for is logged."""
+    """Wait until Prefect answers, and log what is waited for."""
     api = get_current_settings().api
     if api.url is None:
         raise SystemExit("PREFECT_API_URL is not set; `paramedic up` starts a Prefect server of its own")
@@ -137,7 +137,7 @@ async def _when(stop: anyio.Event, end: threading.Event) -> None:
 
 
 async def _prefect_knows(worker: ParamedicWorker, stop: anyio.Event) -> None:
-    """Until Prefect has heard of the worker: its loops would say again only after half a minute what got lost."""
+    """Wait until Prefect knows the worker: its loops would repeat a lost heartbeat only after half a minute."""
     for pause in backoff():
         if stop.is_set():
             return

@@ -1,6 +1,6 @@
-"""May this run begin here? Only what dispatch registers: a shipped flow, or one of the team's own folder, as it is.
+"""Admission of runs: only what dispatch registers, a shipped flow or one of the team's own folder, unchanged.
 
-Whoever may use the Prefect API could otherwise have any code run as Paramedic's user: a deployment's pull steps, its storage
+Anyone who may use the Prefect API could otherwise run any code as Paramedic's user: a deployment's pull steps, its storage
 and its entrypoint, and a job variable such as LD_PRELOAD, are code.
 """
 

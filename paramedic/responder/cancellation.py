@@ -1,4 +1,4 @@
-"""A cancelled run ends by itself, because killing it could cut a change in half; one that goes on too long is ended."""
+"""Cancellation: a cancelled run ends by itself, because killing it could interrupt a change; one that takes too long is ended."""
 
 import asyncio
 import contextlib
@@ -19,14 +19,14 @@ _LOOK_EVERY_SECONDS = 2.0
 
 
 class Cancellation:
-    """One run at work, whose cancel may come at any time."""
+    """The cancellation of one run, which may come at any time."""
 
     def __init__(self, client: PrefectClient, flow_run: UUID, asked: asyncio.Event) -> None:
         """`asked` is set where Prefect's own observer has seen the cancel."""
         self._client, self._flow_run, self._asked = client, flow_run, asked
 
     async def end_in_time(self, process: PooledProcess, *, grace: float) -> None:
-        """Return once the process of the cancelled run has ended, which did not end by itself within `grace` seconds."""
+        """End the process of a cancelled run that did not end by itself within `grace` seconds."""
         while not self._asked.is_set():  # one that was cancelled before, Prefect does not let begin
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), _LOOK_EVERY_SECONDS)
@@ -38,7 +38,7 @@ class Cancellation:
         await process.wait()
 
     async def is_asked_for(self) -> bool:
-        """Whether Prefect has the run as one to be cancelled; False while Prefect does not answer."""
+        """Whether the run is being cancelled in Prefect; False while Prefect does not answer."""
         try:
             now = await self._client.read_flow_run(self._flow_run)
         except (httpx.HTTPError, ObjectNotFound):
@@ -46,6 +46,6 @@ class Cancellation:
         return now.state_type is StateType.CANCELLING
 
     async def confirm(self, why: str) -> None:
-        """Cancelling is not an end, and Prefect refuses every other than Cancelled."""
+        """Set the run to Cancelled: from Cancelling Prefect allows no other end."""
         with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
             await self._client.set_flow_run_state(self._flow_run, Cancelled(message=why), force=True)

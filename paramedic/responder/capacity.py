@@ -1,4 +1,4 @@
-"""Which of the runs that wait may begin: room for playbooks before scheduled rounds, and for critical ones before others."""
+"""Capacity: slots for playbooks before scheduled rounds, and for critical ones before others."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -17,7 +17,7 @@ RESERVED = 4
 
 
 class Capacity:
-    """The runs at work, by what they leave room for."""
+    """The running runs, counted by kind."""
 
     def __init__(self) -> None:
         self._rounds: set[UUID] = set()
@@ -34,20 +34,20 @@ class Capacity:
         return flow_run.work_queue_name == Severity.CRITICAL or len(self._uncritical) < PLAYBOOKS - RESERVED
 
     def begin(self, flow_run: FlowRun) -> None:
-        """It is at work from now on."""
+        """Count a run that begins."""
         if flow_run.auto_scheduled:
             self._rounds.add(flow_run.id)
         elif flow_run.work_queue_name != Severity.CRITICAL:
             self._uncritical.add(flow_run.id)
 
     def end(self, flow_run: UUID) -> None:
-        """It is at work no more."""
+        """Count a run that has ended."""
         self._rounds.discard(flow_run)
         self._uncritical.discard(flow_run)
 
 
 def missed(flow_run: FlowRun) -> bool:
-    """Whether a scheduled round comes so late that the next one has been due since. It says itself how often they come."""
+    """Whether a scheduled round is so late that the next one is due already. Its parameters have the period."""
     parameters = flow_run.parameters.get("run")
     every = parameters.get("every") if isinstance(parameters, dict) else None
     due = flow_run.expected_start_time

@@ -18,7 +18,7 @@ BELIEVED_SECONDS = 30.0
 
 
 class DeploymentCache:
-    """What is known of one work pool."""
+    """The cached data of one work pool."""
 
     def __init__(self, pool: str, flows: Path | None) -> None:
         """`flows`: the team's own folder of playbooks."""
@@ -28,24 +28,24 @@ class DeploymentCache:
         self.queues: dict[str, WorkQueue] = {}  # that are not paused
 
     async def look_at_queues(self, client: PrefectClient) -> None:
-        """What an operator has paused takes no run: a poll is told so by the server, a word of dispatch is not."""
+        """Refresh the queues: paused ones take no run; a poll learns that from the server, a notification does not."""
         pool = await client.read_work_pool(self._pool)
         queues = [] if pool.is_paused else await client.read_work_queues(work_pool_name=self._pool)
         self.queues = {queue.name: queue for queue in queues if not queue.is_paused}
 
     async def look_at_deployments(self, client: PrefectClient) -> None:
-        """All that are in the pool, and what they may run, before a run is in a hurry."""
+        """Refresh the pool's deployments, before a run needs them."""
         await self.look_at_files()
         pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[self._pool]))
         found = await client.read_deployments(work_pool_filter=pool, limit=200)
         self._deployments = {deployment.id: deployment for deployment in found}
 
     async def look_at_files(self) -> None:
-        """What runs may have: a playbook may be new."""
+        """Refresh the allowed entrypoints: a playbook may be new."""
         self.entrypoints = await asyncio.to_thread(deployments.entrypoints, self._flows)
 
     async def of(self, flow_run: FlowRun, client: PrefectClient) -> DeploymentResponse | None:
-        """The run's deployment; None for one that is gone."""
+        """The run's deployment; None where it is gone."""
         number = flow_run.deployment_id
         if number is None:
             return None
@@ -57,7 +57,7 @@ class DeploymentCache:
         return self._deployments[number]
 
     def related(self, flow_run: FlowRun, pool: WorkPool | None) -> dict[str, dict[str, Any]]:
-        """What the run's events name besides it, as far as it is known, by Prefect's own keys."""
+        """The related resources of the run's events, as far as known, by Prefect's own keys."""
         queue = self.queues.get(flow_run.work_queue_name or "")
         deployment = self._deployments.get(flow_run.deployment_id) if flow_run.deployment_id else None
         related = {f"work-pool.{pool.name}": _named(pool)} if pool else {}

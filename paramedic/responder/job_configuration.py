@@ -1,4 +1,4 @@
-"""How one run is run: what a pool, a deployment and the run itself say of it."""
+"""The configuration of one run, from its pool, its deployment and itself."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ _GRACE = Field(
 
 
 class ParamedicJobConfiguration(BaseJobConfiguration):
-    """How one run is run."""
+    """The configuration of one run."""
 
     cancel_grace_seconds: float = _GRACE
 
 
 class ParamedicVariables(BaseVariables):
-    """What a pool, a deployment or a run may choose of it."""
+    """The variables that a pool, a deployment or a run may set."""
 
     cancel_grace_seconds: float = _GRACE
 

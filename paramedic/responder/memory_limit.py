@@ -1,4 +1,4 @@
-"""A run that leaks takes its own process down and nothing else."""
+"""The memory limit of a run's process: a leak ends this process and nothing else."""
 
 import asyncio
 import logging

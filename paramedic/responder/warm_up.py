@@ -1,4 +1,4 @@
-"""A run that nobody sees. What a process does for the first time takes it twice as long: so it is done before its run comes."""
+"""Warm-up: one invisible run before the real one, because everything takes twice as long the first time."""
 
 import json
 import logging
@@ -39,9 +39,9 @@ def _play(run: Part) -> None:
 
 
 def rehearse() -> None:
-    """Go once through the engine of a run and of a step. Nothing of it reaches Prefect: no call, no event, no log.
+    """Run the engine of a run and of a step once. Nothing reaches Prefect: no call, no event, no log.
 
-    Raises nothing: a rehearsal that fails costs the run what it would have saved.
+    Never raises: a failed warm-up only costs the time that it would have saved.
     """
     try:
         _rehearse()
@@ -72,13 +72,13 @@ def _silence() -> Iterator[None]:
 
 
 class _Nobody(httpx.BaseTransport):
-    """A Prefect that agrees to everything."""
+    """A fake Prefect API that accepts everything."""
 
     def __init__(self, run: FlowRun) -> None:
         self._run = run.model_dump(mode="json")
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Accepts a state, has the run, and knows of nothing else."""
+        """Accept every state, return the run, and nothing else."""
         if request.url.path.endswith("/set_state"):
             state = json.loads(request.content)["state"] | {"timestamp": iso(utc_now())}
             self._run |= {"state": state, "state_type": state["type"], "state_name": state["name"]}

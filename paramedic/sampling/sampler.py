@@ -119,7 +119,7 @@ class Sampling:
         self._seen.put((lane, self._look(lane.placed)))
 
     def _take(self, seconds: float) -> None:
-        """What has come back, waiting for the first at most so long."""
+        """The finished samples; waits for the first at most `seconds`."""
         try:
             lane, seen = self._seen.get(timeout=max(0.0, seconds))
         except queue.Empty:

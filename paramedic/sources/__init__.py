@@ -1,1 +1,1 @@
-"""What senders post, read: one module for each kind of sender, found by its name (`paramedic.kinds`)."""
+"""Sources: one module for each kind of sender, found by its name (`paramedic.kinds`)."""

@@ -48,9 +48,9 @@ _AHEAD = timedelta(days=1)
 def read(_headers: Mapping[str, str], body: bytes) -> Reading:
     """The alerts of the body, versions 3 and 4, or one bare alert. Raises BadPayload if it is none of these.
 
-    What is half fit becomes an alert with what could be read, and `notes` on it; bad is what has no name or is not an object.
-    The sender's own fingerprint is not used: two alerts are the same if their labels are, whatever somebody claims.
-    Errors and notes name a field and repeat no value: a secret that was cut would no longer be known for one.
+    A partly valid alert is accepted with `notes`; bad are those without a name or that are not objects.
+    The sender's own fingerprint is not used: two alerts are the same if their labels are, whatever the sender claims.
+    Errors and notes name a field and repeat no value: a cut secret would no longer be recognized.
     """
     if body.count(b",") + body.count(b"[") + body.count(b"{") > _VALUES:
         raise BadPayload("body", "has too many values", f"{_VALUES} commas and brackets", readable=False)
@@ -130,7 +130,7 @@ def _status(value: Any, ends_at: datetime | None, now: datetime, notes: list[str
 
 
 def _start(value: Any, now: datetime, notes: list[str]) -> datetime:
-    """When it began. Order is by the start, so every alert has one: without one that can be right, the time of receipt."""
+    """The start. Order is by the start, so every alert has one: without a plausible one, the time of receipt."""
     moment = _moment(value, "startsAt", notes)
     if moment is None:
         notes.append("startsAt: no time, taken as the time of receipt")
@@ -153,7 +153,7 @@ def _is_unknown(value: Any) -> bool:
 
 
 def _moment(value: Any, at: str, notes: list[str]) -> datetime | None:
-    """The moment in UTC, or None where the text is none (RFC 3339) or its sender does not know."""
+    """The moment in UTC, or None where the text is not a time (RFC 3339) or means unknown."""
     if not isinstance(value, str) or isinstance(value, Number) or _is_unknown(value):
         return None
     try:
@@ -167,7 +167,7 @@ def _moment(value: Any, at: str, notes: list[str]) -> datetime | None:
 
 
 def _count(value: Any) -> int:
-    """How many; what is not a count is none."""
+    """The count; 0 for what is not a count."""
     try:
         return max(int(float(value)), 0) if isinstance(value, Number) else 0
     except (ValueError, OverflowError):

@@ -269,7 +269,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 
 @given(body=_BODIES)
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_makes_a_500(client: TestClient, body: bytes) -> None:
     answer = client.post("/alerts/alertmanager", content=body, headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status_code in (202, 400, 422)

@@ -3,21 +3,29 @@
 from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from databases import Clock
+from sqlalchemy import select
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.audit.verification import Verification, verify
+from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
+from paramedic.remediation.guardrail import Refusal
 from paramedic.store import Store, Tx, acts, attempts, claims, incidents, lifecycle, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
+from paramedic.store.tables import grants
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 TARGET = "web-1/tracking-api"
 LEASE = timedelta(seconds=10)
 DEADLINE = timedelta(seconds=30)
+HOUR = timedelta(hours=1)
 FREE = Limits(mode="act", cooldown=None, budget=None)
 ALIVE = process_identity(pid=4242, started_at=1769850000.25, state="RUNNING")
+HANDED_OVER = Outcome(Ending.HANDED_OVER, "restarted, still failing")
+WELL = Outcome(Ending.REMEDIATED, "restarted and well")
 PLAN = Plan("tracking-api-memory", "a" * 64, "---\n---\n# The tracking API\n", rungs=1)
 
 
@@ -67,6 +75,26 @@ def intended(tx: Tx, claim: Claim, *, rung: int = 1, limits: Limits = FREE) -> A
     act = acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
     assert isinstance(act, Act), act
     return act
+
+
+def refused(store: Store, claim: Claim, *, rung: int = 1, limits: Limits = FREE) -> Refusal:
+    """Why an intent to restart is refused."""
+    with store.record() as tx:
+        no = acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+    assert isinstance(no, Refusal), no
+    return no
+
+
+def granted(tx: Tx, number: int) -> list[tuple[int, int, str]]:
+    """Attempt, rung and state of every grant of the incident."""
+    query = select(grants.c.attempt, grants.c.rung, grants.c.state).where(grants.c.incident == number)
+    return sorted((row[0], row[1], row[2]) for row in tx.conn.execute(query))
+
+
+def again(clock: Clock) -> Alert:
+    """The same alert, begun again five minutes later."""
+    clock.advance(timedelta(minutes=5))
+    return alert(starts_at=clock.now())
 
 
 def look_at_the_trail(store: Store) -> Verification:

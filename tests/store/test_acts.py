@@ -1,33 +1,33 @@
 """The intent comes first, with every guardrail read in its transaction (P3, P4, P9)."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from databases import Clock, at_once
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
-from store_states import ALIVE, DEADLINE, FREE, LEASE, TARGET, claimed, intended, look_at_the_trail, told, working
+from databases import Clock
+from sqlalchemy import select
+from store_states import (
+    ALIVE,
+    DEADLINE,
+    FREE,
+    HOUR,
+    LEASE,
+    TARGET,
+    claimed,
+    intended,
+    refused,
+    told,
+    working,
+)
 
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.guardrail import Refusal
-from paramedic.store import Store, StoreUnavailable, acts, attempts, claims, kill_switch, lifecycle, trail
+from paramedic.store import Store, acts, attempts, claims, kill_switch, lifecycle, trail
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
-from paramedic.store.tables import incidents as incident_rows
-
-HOUR = timedelta(hours=1)
-
-
-def refused(store: Store, claim: Claim, *, rung: int = 1, limits: Limits = FREE) -> Refusal:
-    with store.record() as tx:
-        no = acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
-    assert isinstance(no, Refusal), no
-    return no
 
 
 def test_an_intent_is_on_the_trail_with_its_identity_and_deadline(timed: Store, clock: Clock) -> None:
@@ -278,183 +278,6 @@ def test_a_rung_is_granted_until_it_is_spent_or_its_attempt_is_given_up(timed: S
     assert granted(2) == [False, True, False], "a spent rung is not granted again"
 
 
-# --- the service's guardrails ---------------------------------------------------------------------------------------
-
-WEB = [f"web-{number}/tracking-api" for number in range(1, 5)]
-
-
-def test_the_service_s_budget_counts_acts_on_every_target_and_those_still_open(timed: Store, clock: Clock) -> None:
-    limits = Limits("act", None, None, service_budget=(2, HOUR))
-    first, second, third = (working(timed, target=target) for target in WEB[:3])
-    with timed.record() as tx:
-        acts.close(tx, intended(tx, first, limits=limits), result="done", why="", actor="a")
-    clock.advance(timedelta(seconds=5))
-    with timed.record() as tx:
-        act = intended(tx, second, limits=limits)
-    no = refused(timed, third, limits=limits)
-    assert (no.guardrail, no.reason) == (
-        "service budget",
-        "2 of 2 acts on service tracking within 1h, and the next is free at 2026-01-31T10:30:00.000000Z",
-    )
-    with timed.record() as tx:
-        acts.close(tx, act, result="not_sent", why="nothing was sent", actor="a")
-        intended(tx, third, limits=limits)
-
-
-def test_another_service_s_acts_are_not_counted(timed: Store) -> None:
-    limits = Limits("act", None, None, service_budget=(1, HOUR), at_once=(1, 4))
-    elsewhere = working(timed, target="db-1/postgres")
-    with timed.record() as tx:
-        tx.conn.execute(update(incident_rows).values(service="database"))
-        intended(tx, elsewhere)
-    claim = working(timed)
-    with timed.record() as tx:
-        intended(tx, claim, limits=limits)
-
-
-@pytest.mark.parametrize(
-    ("result", "busy"),
-    [(None, True), ("done", True), ("failed", True), ("unknown", True), ("cured", False), ("not_sent", False)],
-)
-def test_a_target_counts_as_being_changed_until_it_was_verified(timed: Store, result: str | None, busy: bool) -> None:
-    limits = Limits("act", None, None, at_once=(1, 4))
-    first, second = (working(timed, target=target) for target in WEB[:2])
-    with timed.record() as tx:
-        act = intended(tx, first, limits=limits)
-        if result is not None:
-            acts.close(tx, act, result=result, why="", actor="a")
-    if busy:
-        no = refused(timed, second, limits=limits)
-        assert no.guardrail == "at once"
-        assert no.reason == (
-            f"1 of service tracking's 4 targets have a change that is not verified yet ({WEB[0]}), and 1 may have one at a time"
-        )
-        with timed.record() as tx:  # a person who has ended it has looked at it
-            lifecycle.resolve(tx, first.incident, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
-    with timed.record() as tx:
-        intended(tx, second, limits=limits)
-
-
-def test_its_own_earlier_act_keeps_a_target_from_nothing_more(timed: Store) -> None:
-    limits = Limits("act", None, None, at_once=(1, 4))
-    claim = working(timed, rungs=2)
-    with timed.record() as tx:
-        acts.close(tx, intended(tx, claim, limits=limits), result="done", why="", actor="a")
-        intended(tx, claim, rung=2, limits=limits)
-
-
-def test_what_let_an_act_pass_is_on_the_trail_with_its_numbers(timed: Store) -> None:
-    claim = working(timed)
-    with timed.record() as tx:
-        intended(tx, claim, limits=Limits("act", None, (2, HOUR), at_once=(1, 4)))
-        entry = trail.head(tx)
-    assert entry is not None
-    assert entry.data["guardrails"][-2:] == [
-        "budget: 0 of 2 within 1h",
-        "at once: 1 of 4 targets at once, 0 others are being changed",
-    ]
-
-
-def _intend_elsewhere(url: str, claims_: list[Claim], limits: Limits, number: int) -> str:
-    store = Store(url)
-    judged = _intend(store, claims_[number], 1, limits)
-    store.close()
-    return judged.guardrail if isinstance(judged, Refusal) else "acts"
-
-
-@pytest.mark.parametrize(
-    ("limits", "guardrail"),
-    [
-        (Limits("act", None, None, service_budget=(2, HOUR)), "service budget"),
-        (Limits("act", None, None, at_once=(2, 6)), "at once"),
-    ],
-    ids=["service budget", "at once"],
-)
-def test_intents_at_once_on_many_targets_keep_the_service_s_limit(
-    store_url: str, store: Store, limits: Limits, guardrail: str
-) -> None:
-    found = [working(store, target=f"web-{number}/tracking-api") for number in range(6)]
-    with store.write() as tx:
-        assert all(claims.renew(tx, claim, timedelta(minutes=5)) for claim in found)
-    said = at_once(6, _intend_elsewhere, store_url, found, limits)
-    assert sorted(said) == ["acts"] * 2 + [guardrail] * 4
-    assert told(store).count("restart") == 2
-
-
-def _intend(store: Store, claim: Claim, rung: int, limits: Limits) -> Act | Refusal:
-    while True:
-        with suppress(StoreUnavailable), store.record() as tx:  # on a busy machine SQLite's lock is long in coming
-            return acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
-
-
-def _intend_once(url: str, claim: Claim, number: int) -> str:
-    store = Store(url)
-    judged = _intend(store, claim, number + 1, FREE)
-    store.close()
-    return judged.guardrail if isinstance(judged, Refusal) else "acts"
-
-
-def _act_when_free(url: str, claim: Claim, limits: Limits, number: int) -> str:
-    store = Store(url)
-    while isinstance(judged := _intend(store, claim, number + 1, limits), Refusal) and judged.guardrail == "open act":
-        pass
-    if isinstance(judged, Act):
-        with store.record() as tx:
-            acts.close(tx, judged, result="done", why="answered", actor=claim.holder)
-    store.close()
-    return judged.guardrail if isinstance(judged, Refusal) else "acts"
-
-
-def _long_claim(store: Store) -> Claim:
-    claim = working(store, rungs=20)
-    with store.write() as tx:
-        assert claims.renew(tx, claim, timedelta(minutes=5))
-    return claim
-
-
-def test_twenty_intents_at_once_on_one_target_are_one(store_url: str, store: Store) -> None:
-    said = at_once(20, _intend_once, store_url, _long_claim(store))
-    assert sorted(said) == ["acts"] + ["open act"] * 19
-    what = told(store)
-    assert what.count("restart") == 1
-    assert what.count("restart.refused") == 19
-    assert look_at_the_trail(store).verified
-
-
-def test_the_budget_holds_under_concurrency(store_url: str, store: Store) -> None:
-    said = at_once(10, _act_when_free, store_url, _long_claim(store), Limits("act", None, (3, HOUR)))
-    assert sorted(said) == ["acts"] * 3 + ["budget"] * 7
-    assert told(store).count("restart") == 3
-
-
-def _pause(url: str, number: int) -> str:
-    store = Store(url)
-    with store.record() as tx:
-        kill_switch.pause(tx, by="ada", reason="now")
-    store.close()
-    return "paused"
-
-
-def _pause_or_act(url: str, claim: Claim, number: int) -> str:
-    return _pause(url, number) if number == 5 else _act_when_free(url, claim, FREE, number)
-
-
-def test_after_a_pause_is_on_the_trail_no_intent_is(store_url: str, store: Store) -> None:
-    at_once(10, _pause_or_act, store_url, _long_claim(store))
-    what = told(store)
-    assert "restart" not in what[what.index("acts.paused") :]
-
-
-def test_the_database_itself_refuses_a_second_open_act(store: Store) -> None:
-    claim = working(store)
-    with store.record() as tx:
-        intended(tx, claim)
-    row = {"incident": claim.incident, "attempt": 1, "rung": 2, "target": TARGET, "remedy": "restart", "token": 1}
-    row |= {"holder": "a", "identity": {}}
-    with pytest.raises(IntegrityError), store.write() as tx:
-        tx.conn.execute(insert(table).values(**row, written_at=tx.now, deadline_at=tx.now))
-
-
 def test_an_outcome_is_written_once_and_a_late_one_is_told_as_late(timed: Store) -> None:
     claim = working(timed)
     with timed.record() as tx:
@@ -483,69 +306,3 @@ def test_cures_older_than_the_time_asked_for_do_not_count(timed: Store, clock: C
         assert acts.cures(tx, TARGET, HOUR) == 0
         assert acts.cures(tx, TARGET, HOUR + timedelta(seconds=1)) == 1
         assert acts.cures(tx, "web-2/tracking-api", 2 * HOUR) == 0
-
-
-def test_a_pause_stands_until_it_is_resumed(timed: Store) -> None:
-    with timed.record() as tx:
-        kill_switch.pause(tx, by="ada", reason="first")
-        kill_switch.pause(tx, by="bob", reason="second")
-        assert [one.words for one in kill_switch.standing(tx)] == [
-            "everything, by ada since 2026-01-31T09:30:00.000000Z: first"
-        ]
-        assert kill_switch.resume(tx, by="bob", reason="it is over")
-        assert not kill_switch.resume(tx, by="bob", reason="it is over")
-        assert kill_switch.standing(tx) == []
-    assert told(timed) == ["acts.paused", "acts.resumed"]
-
-
-@pytest.mark.parametrize(
-    ("scope", "stops"),
-    [
-        ("all", True),
-        ("mass", True),
-        ("service:tracking", True),
-        ("service:trackin", False),
-        ("service:tracking-web", False),
-        ("runbook:tracking-api-memory", True),
-        ("runbook:tracking", False),
-        ("restored", True),  # what a later version may write: unknown is not a permission
-    ],
-)
-def test_a_pause_stops_what_is_in_its_scope_and_nothing_else(timed: Store, scope: str, stops: bool) -> None:
-    claim = working(timed)
-    with timed.record() as tx:
-        kill_switch.pause(tx, by="ada", reason="we look ourselves", scope=scope)
-        judged = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
-    assert isinstance(judged, Refusal) == stops
-
-
-def test_the_refusal_names_every_pause_that_applies_and_how_each_ends(timed: Store) -> None:
-    claim = working(timed)
-    with timed.record() as tx:
-        kill_switch.pause(tx, by="ada", reason="a look", scope="service:tracking")
-        kill_switch.pause(tx, by="checks", reason="5 of 6 services", scope="mass")
-        kill_switch.pause(tx, by="bob", reason="elsewhere", scope="service:shop")
-    no = refused(timed, claim)
-    assert "service tracking, by ada since 2026-01-31T09:30:00.000000Z: a look" in no.reason
-    assert "everything (many breaches at once), by checks" in no.reason
-    assert "shop" not in no.reason
-    assert no.by_hand == "to allow acts again: `paramedic resume --mass`, `paramedic resume --service tracking`"
-
-
-def test_each_scope_is_resumed_by_itself(timed: Store) -> None:
-    with timed.record() as tx:
-        for scope in ("all", "service:tracking", "mass"):
-            kill_switch.pause(tx, by="ada", reason="a look", scope=scope)
-        assert kill_switch.resume(tx, by="ada", reason="seen", scope="service:tracking")
-        assert [one.scope for one in kill_switch.standing(tx)] == ["all", "mass"]
-        assert kill_switch.stopping(tx, service="shop", runbook=None) == tuple(kill_switch.standing(tx))
-
-
-def test_intents_on_two_targets_do_not_wait_for_each_other(timed: Store) -> None:
-    one = working(timed)
-    other = working(timed, target="web-2/tracking-api")
-    with timed.record() as tx:
-        intended(tx, one)
-        intended(tx, other)
-    with timed.read() as tx:
-        assert acts.open_on(tx, TARGET) != acts.open_on(tx, "web-2/tracking-api")

@@ -1,27 +1,20 @@
 """One round of the watchdog: what is silent, what is lost, and that no look stands in another's way."""
 
-import stat
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from incident_states import begun, dispatched, handed_over, ordered, unwritable
 from mail_server import text_of
 from sqlalchemy import create_engine, text, update
 from sqlalchemy.engine import make_url
 from watchdog_harness import Kennel
 
-from paramedic import keys
-from paramedic.audit.chain import RESTORED
 from paramedic.incidents.incident import State
-from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.settings import Settings
-from paramedic.store import StoreUnavailable, attempts, inbox, incidents, kill_switch, lifecycle, tables
-from paramedic.store import trail as stored_trail
+from paramedic.store import StoreUnavailable, attempts, inbox, lifecycle, tables
 from paramedic.store.messages import queue_internal_alert
-from paramedic.upkeep import checkpoints, segment
+from paramedic.upkeep import checkpoints
 
 pytestmark = pytest.mark.real
 
@@ -280,159 +273,6 @@ def test_a_database_that_cannot_be_written_keeps_no_page_from_its_person(kennel:
     kennel.after(5, looks=2)
     assert len(kennel.postbox.letters) == 1
     assert kennel.rungs(incident) == [(0, "sent"), (1, "due")]
-
-
-# --- checkpoints ------------------------------------------------------------------------------------------------------
-
-
-def test_a_checkpoint_is_written_every_minute_if_the_trail_has_grown(kennel: Kennel, settings: Settings) -> None:
-    path = settings.checkpoints()
-    incident = handed_over(kennel.store)
-    kennel.after(59)
-    assert checkpoints.read(path) == []
-    kennel.after(1)
-    [first] = checkpoints.read(path)
-    with kennel.store.read() as tx:
-        from paramedic.store import trail
-
-        head = trail.head(tx)
-    assert head is not None
-    assert (first.store, first.seq, first.hash) == (kennel.store.uuid, head.seq, head.hash)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    for _ in range(5):
-        kennel.after(60)
-    assert len(checkpoints.read(path)) == 1
-    with kennel.store.record() as tx:
-        incidents.note(tx, incident.number, by="ada", text="I look at it.")
-    kennel.after(60)
-    assert len(checkpoints.read(path)) == 2
-
-
-def test_a_hundred_entries_do_not_wait_for_the_minute(kennel: Kennel, settings: Settings) -> None:
-    incident = handed_over(kennel.store)
-    kennel.after(5)
-    with kennel.store.record() as tx:
-        for number in range(99):
-            incidents.note(tx, incident.number, by="ada", text=f"line {number}")
-    kennel.after(5)
-    [mark] = checkpoints.read(settings.checkpoints())
-    assert mark.seq > 100
-
-
-def test_an_entry_that_a_checkpoint_saw_and_that_changed_is_told(kennel: Kennel, backend: str) -> None:
-    handed_over(kennel.store)
-    kennel.after(61)
-    assert len(kennel.postbox.letters) == 1
-    with kennel.store.write() as tx:  # as somebody would who can edit the database
-        if backend == "sqlite":
-            for (trigger,) in tx.conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
-                tx.conn.execute(text(f"DROP TRIGGER {trigger}"))
-        else:
-            tx.conn.execute(text("ALTER TABLE trail DISABLE TRIGGER ALL"))
-        tx.conn.execute(text("DELETE FROM trail WHERE seq > 1"))
-    kennel.after(5, looks=3)
-    assert kennel.postbox.subjects[1:] == ["[Paramedic] The trail is not what its last checkpoint saw"]
-
-
-def _as_who_edits_the_database(kennel: Kennel, backend: str, *statements: str) -> None:
-    with kennel.store.write() as tx:
-        if backend == "sqlite":
-            for (trigger,) in tx.conn.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).all():
-                tx.conn.execute(text(f"DROP TRIGGER {trigger}"))
-        else:
-            tx.conn.execute(text("ALTER TABLE trail DISABLE TRIGGER ALL"))
-            tx.conn.execute(text("ALTER TABLE trail_contents DISABLE TRIGGER ALL"))
-        for one in (*statements, "DELETE FROM trail_contents WHERE seq NOT IN (SELECT seq FROM trail)"):
-            tx.conn.execute(text(one))
-
-
-def _restored_by_nobody(kennel: Kennel) -> None:
-    with kennel.store.record() as tx:
-        stored_trail.append(tx, actor="person:ada", phase="decision", what=RESTORED, reason="-", data={"generation": 2})
-
-
-_CUT = "DELETE FROM trail WHERE seq > 1"
-_ALL = "DELETE FROM trail"
-_GENERATION = "UPDATE meta SET generation = 2"
-
-
-@pytest.mark.parametrize("statements", [(), (_GENERATION,), (_CUT,), (_CUT, _GENERATION), (_ALL, _GENERATION)])
-def test_a_generation_that_nobody_signed_is_not_signed_by_the_watchdog_and_stops_all_acts(
-    kennel: Kennel, settings: Settings, backend: str, statements: tuple[str, ...]
-) -> None:
-    incident = handed_over(kennel.store)
-    kennel.after(61)
-    before = checkpoints.read(settings.checkpoints())
-    _as_who_edits_the_database(kennel, backend, *statements)
-    _restored_by_nobody(kennel)
-    kennel.after(61, looks=3)
-    assert kennel.postbox.subjects[1:] == ["[Paramedic] The trail is not what its last checkpoint saw"]
-    assert checkpoints.read(settings.checkpoints()) == before
-    with kennel.store.read() as tx:
-        assert [(one.scope, one.by) for one in kill_switch.standing(tx)] == [(kill_switch.ALL, "watchdog")]
-    with pytest.raises(checkpoints.Unproven):
-        checkpoints.sign(kennel.store, settings)
-    checkpoints.sign(kennel.store, settings, vouched=True)  # a person answers for it
-    with kennel.store.record() as tx:
-        incidents.note(tx, incident.number, by="ada", text="I looked at it.")
-    kennel.after(61)
-    assert len(checkpoints.read(settings.checkpoints())) > len(before) + 1
-
-
-@pytest.mark.parametrize("taken", [(_ALL,), (_CUT,), ("UPDATE trail SET reason = 'x'",)])
-def test_checkpoints_that_are_taken_away_with_what_they_saw_are_missed_by_the_witness_beside_the_key(
-    kennel: Kennel, settings: Settings, backend: str, taken: tuple[str, ...]
-) -> None:
-    incident = handed_over(kennel.store)
-    kennel.after(61)
-    settings.checkpoints().unlink()
-    _as_who_edits_the_database(kennel, backend, *taken)
-    with kennel.store.record() as tx:
-        incidents.note(tx, incident.number, by="ada", text="It goes on.")
-    kennel.after(61, looks=2)
-    assert "[Paramedic] The trail is not what its last checkpoint saw" in kennel.postbox.subjects
-    assert checkpoints.read(settings.checkpoints()) == []
-    assert stat.S_IMODE(keys.signing_witness(settings).stat().st_mode) == 0o600
-
-
-def test_a_store_that_gives_itself_another_name_is_not_signed(kennel: Kennel, settings: Settings, backend: str) -> None:
-    incident = handed_over(kennel.store)
-    kennel.after(61)
-    before = checkpoints.read(settings.checkpoints())
-    named = "UPDATE meta SET store = '11111111-0000-4000-8000-000000000000'"
-    _as_who_edits_the_database(kennel, backend, _ALL, named)
-    with kennel.store.record() as tx:
-        incidents.note(tx, incident.number, by="ada", text="It goes on.")
-    kennel.after(61, looks=2)
-    assert "[Paramedic] The trail is not what its last checkpoint saw" in kennel.postbox.subjects
-    assert checkpoints.read(settings.checkpoints()) == before
-
-
-@pytest.mark.parametrize("signed", [True, False])
-def test_what_left_for_a_sealed_segment_is_missed_only_where_nobody_signed_for_it(
-    kennel: Kennel, settings: Settings, tmp_path: Path, signed: bool
-) -> None:
-    incident = handed_over(kennel.store)
-    with kennel.store.record() as tx:
-        lifecycle.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
-    kennel.after(61)
-    before = len(kennel.postbox.subjects)
-    [last] = checkpoints.read(settings.checkpoints())
-    key = keys.signing_key(settings) if signed else Ed25519PrivateKey.generate()
-    sealed = segment.seal(kennel.store, key, tmp_path / "segment", before=kennel.clock.now())
-    assert sealed is not None
-    assert sealed.seq == last.seq
-    kennel.after(61, looks=2)
-    missed = ["[Paramedic] The trail is not what its last checkpoint saw"]
-    assert kennel.postbox.subjects[before:] == ([] if signed else missed)
-    assert len(checkpoints.read(settings.checkpoints())) == (2 if signed else 1)
-
-
-def test_a_checkpoint_that_cannot_be_written_is_told(kennel: Kennel, settings: Settings) -> None:
-    handed_over(kennel.store)
-    settings.checkpoints().mkdir(parents=True)
-    kennel.after(61, looks=2)
-    assert [s for s in kennel.postbox.subjects if s.startswith("[Paramedic] The watchdog fails at Watchdog.checkpoint")]
 
 
 # --- the heart --------------------------------------------------------------------------------------------------------

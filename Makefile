@@ -16,7 +16,7 @@ quick: .venv/ready
 test: lint
 ifeq ($(ARGS),)
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore=tests/kill
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup tests/kill # after the others: a whole Paramedic each needs its core
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill # after the others: a whole Paramedic each needs its core
 else
 	@$(BIN)/pytest $(ARGS)
 endif
@@ -43,7 +43,7 @@ bench-ingest: .venv/ready
 	@$(BIN)/python benchmarks/ingest.py $(ARGS)
 
 kill-table: .venv/ready
-	@PARAMEDIC_LONG=1 $(BIN)/pytest --numprocesses 2 --dist loadgroup tests/kill $(ARGS)
+	@PARAMEDIC_LONG=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill $(ARGS)
 
 break-kill-table: .venv/ready
 	@PYTHONPATH=.:tests $(BIN)/python -m kill.breaks $(ARGS)

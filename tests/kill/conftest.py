@@ -10,12 +10,31 @@ from pathlib import Path
 import pytest
 from kill.deaths import Deaths
 from kill.driver import Ward, ward
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 #: So many stories at once: each has its run's process, and two cores have to do.
 _AT_ONCE = 8
 
+#: The modules that are played on the one.
+_ON_WHOLE = ("test_asking.py", "test_kill_table.py", "test_kill_table_rungs.py", "test_stories.py")
+
 _WHOLE = pytest.StashKey[Ward]()
 _BEGUN = pytest.StashKey[dict[str, Future[object]]]()
+
+
+class ByParamedic(LoadScopeScheduling):
+    """One of xdist's workers plays all that is played on one Paramedic."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "whole" if Path(file).name in _ON_WHOLE else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Where `tests/kill` is given, as the Makefile does."""
+    return ByParamedic(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,6 +48,8 @@ def whole(request: pytest.FixtureRequest) -> Iterator[Ward]:
     """One for all modules that ask for it: what one leaves behind is the next one's burden, as in life."""
     session = request.session
     modules = dict.fromkeys(item.module for item in session.items if _plays_on_whole(item))
+    strange = [module.__name__ for module in modules if Path(module.__file__ or "").name not in _ON_WHOLE]
+    assert not strange, f"_ON_WHOLE does not list {strange}: two workers would have one each"
     services = [service for module in modules for service in module.SERVICES]
     with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
         session.stash[_WHOLE] = up

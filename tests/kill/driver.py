@@ -61,13 +61,14 @@ class Ward:
     gateway: str
     prefect: str
     senders: list[threading.Thread] = field(default_factory=list)
+    keeper: int = field(default_factory=threading.get_ident)
 
     def service(self, name: str) -> Service:
         return next(one for one in self.world.services if one.name == name)
 
     def tick(self) -> None:
-        """Keep Paramedic's processes running. What plays beside the main thread leaves it that: they hang on its life."""
-        if threading.current_thread() is threading.main_thread():
+        """Keep Paramedic's processes running. Other threads leave it to the one that started them: they hang on its life."""
+        if threading.get_ident() == self.keeper:
             self.stack.tick()
 
     def break_it(self, service: Service) -> None:

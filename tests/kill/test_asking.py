@@ -23,7 +23,7 @@ from paramedic.store import trail as stored_trail
 from paramedic.store.claims import Claim
 from paramedic.store.tables import approvals as table
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("whole"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 together = pytest.mark.together
 
 HOST = "web-2"

@@ -16,7 +16,7 @@ from paramedic.remediation.approval import Answer
 from paramedic.store import approvals
 from paramedic.store import trail as stored_trail
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("without-login"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from kill.deaths import Deaths
 from kill.driver import Ward, verify, ward
 from kill.table import AT_POSTGRESQL, Row
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("postgresql"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from kill.table import AT_STOCK_WORKER, Row
 from paramedic.incidents.outcome import Ending
 from paramedic.store import approvals
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("stock"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
 #: A stock worker needs its seconds before a run's first line.
 STOCK = {

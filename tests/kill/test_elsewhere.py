@@ -51,7 +51,6 @@ def up(small_disk: Path) -> Iterator[Ward]:
         yield up
 
 
-@pytest.mark.xdist_group("small-disk")
 def test_on_a_full_disk_nothing_acts_unrecorded_a_person_is_told_and_all_goes_on(up: Ward, small_disk: Path) -> None:
     """SQLite may find room in its own files for a while: then what acts is recorded, and that is well too."""
     if not _mounts():
@@ -86,7 +85,6 @@ def _fill(path: Path) -> None:
             file.write(b"x" * 4096)
 
 
-@pytest.mark.xdist_group("small-disk")
 def test_a_word_about_a_prefect_that_stays_away(up: Ward) -> None:
     service = up.service("alone")
     prefect = psutil.Process(up.stack.pids()["prefect"])
@@ -113,7 +111,6 @@ def own_prefect(tmp_path: Path) -> Iterator[Prefect]:
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("busy-prefect")
 def test_a_prefect_that_says_503_to_every_third_call_loses_and_doubles_no_run(own_prefect: Prefect) -> None:
     names = [f"moody-{number}" for number in range(3)]
     services = [(name, "web-1", "") for name in names]

@@ -5,7 +5,7 @@ from kill.deaths import Deaths
 from kill.driver import Ward, verify
 from kill.table import PLAYED, Row
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("whole"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
 
 ROWS = [row for row in PLAYED if row.story == "restart"]

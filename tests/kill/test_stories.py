@@ -26,7 +26,7 @@ from paramedic.store import approvals, incident_alerts, incidents, kill_switch, 
 from paramedic.store import trail as stored_trail
 from paramedic.store.tables import inbox
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.xdist_group("whole"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 together = pytest.mark.together
 
 #: name -> what is wrong with the service from its start.

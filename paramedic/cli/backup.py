@@ -13,6 +13,7 @@ from paramedic.machine import data_folder
 from paramedic.machine.clock import utc_now
 from paramedic.stack import instance
 from paramedic.upkeep import backup as keeping
+from paramedic.upkeep import restore as restoring
 
 backup_app = typer.Typer(add_completion=False, rich_markup_mode=None)
 upgrade_app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -63,7 +64,7 @@ def restore(
     try:
         data_folder.prepare(settings.data)
         with instance.alone(settings.data):
-            made = keeping.restore(settings, file, by=by, replace=replace, despite_faults=despite_faults)
+            made = restoring.restore(settings, file, by=by, replace=replace, despite_faults=despite_faults)
     except OSError as error:
         raise PermanentError(f"what is kept in {settings.data} cannot be used: {error}") from error
     if as_json:

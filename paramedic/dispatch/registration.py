@@ -3,20 +3,17 @@
 import contextlib
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib import import_module
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import httpx
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
-from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectException
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.base import BaseWorker
@@ -24,6 +21,7 @@ from pydantic import ValidationError
 
 from paramedic.alerts.alert import Severity
 from paramedic.catalog.deployments import declared, own_deployments
+from paramedic.dispatch.schedules import _by_slug, schedules
 from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.responder import admission
 
@@ -99,10 +97,6 @@ def _runs_something_else(there: DeploymentResponse, deployment: dict[str, Any]) 
     return False
 
 
-def _by_slug(made: Sequence[DeploymentSchedule | DeploymentScheduleCreate]) -> dict[str | None, Any]:
-    return {schedule.slug: (schedule.schedule, schedule.parameters) for schedule in made}
-
-
 def _there(client: SyncPrefectClient, deployment: dict[str, Any]) -> DeploymentResponse | None:
     """The deployment in Prefect; None without one."""
     try:
@@ -128,33 +122,6 @@ def _deploy_own(client: SyncPrefectClient, deployment: dict[str, Any], pool: str
         raise
     except Exception:  # somebody's flow: the others must be deployed
         log.exception("%s cannot be deployed", deployment["entrypoint"])
-
-
-def schedules(
-    written: Sequence[dict[str, Any]], *, groups: Sequence[str], every: timedelta
-) -> list[DeploymentScheduleCreate]:
-    """The schedules of prefect.yaml. Each group gets its own offset, so that not all begin at once."""
-    made = []
-    for schedule in written:
-        run = schedule["parameters"]["run"]
-        if "group" not in run:
-            made.append(_schedule(schedule["slug"], timedelta(seconds=schedule["interval"]), run))
-            continue
-        made += [_schedule(group, every, run | {"group": group}) for group in groups]
-    return made
-
-
-def _schedule(slug: str, every: timedelta, run: dict[str, Any]) -> DeploymentScheduleCreate:
-    seconds = round(every.total_seconds())
-    return DeploymentScheduleCreate(
-        schedule=IntervalSchedule(
-            interval=timedelta(seconds=seconds),
-            anchor_date=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=crc32(slug.encode()) % seconds),
-        ),
-        active=True,
-        slug=slug,
-        parameters={"run": run | {"every": seconds}},
-    )
 
 
 def _deploy(

@@ -1,43 +1,31 @@
-"""Backup and restore. A backup is one file: a snapshot of the store, its checkpoints and the public key."""
+"""Backup and upgrade. A backup is one file: a snapshot of the store, its checkpoints and the public key."""
 
 import json
 import os
 import sqlite3
 import tarfile
 import tempfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
 from paramedic import keys
-from paramedic.audit import verification
-from paramedic.audit.chain import Checkpoint
-from paramedic.audit.verification import Verification
 from paramedic.errors import PermanentError, Refused
 from paramedic.machine.clock import from_iso, iso, utc_now
-from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
-from paramedic.store import REVISIONS, Store, StoreUnknown, generation, inbox, seals
-from paramedic.store import trail as stored_trail
+from paramedic.store import REVISIONS, StoreUnknown
 from paramedic.store.migrations import migrate, revision_of, unknown
-from paramedic.store.restore import begin_again
-from paramedic.store.snapshot import counters, other_sessions, put, snapshot
-from paramedic.upkeep import checkpoints
+from paramedic.store.snapshot import snapshot
 
 #: What lies in the file, in this order: what it is, the store, the checkpoints, the public key; and private keys.
-_MANIFEST, _STORE, _CHECKPOINTS, _PUBLIC = "backup.json", "store.db", "checkpoints.jsonl", "signing.pub"
-_KEYS = {"signing.key": keys.signing_key_file, "link.key": keys.link_key_file}
+MANIFEST, STORE, CHECKPOINTS, PUBLIC = "backup.json", "store.db", "checkpoints.jsonl", "signing.pub"
+KEYS = {"signing.key": keys.signing_key_file, "link.key": keys.link_key_file}
 
 _KIND = "paramedic backup 1"
 
 #: Far more than any of the small parts has; checkpoints grow by a line a minute.
-_SMALL, _LARGE = 65_536, 1 << 30
+SMALL, LARGE = 65_536, 1 << 30
 
 
 class BadBackup(PermanentError):
@@ -62,21 +50,10 @@ class Manifest:
             manifest = cls(**json.loads(content))
             from_iso(manifest.taken_at)
         except (TypeError, ValueError) as error:
-            raise BadBackup(f"its {_MANIFEST} says nothing that we know: {error}") from error
+            raise BadBackup(f"its {MANIFEST} says nothing that we know: {error}") from error
         if manifest.kind != _KIND:
             raise BadBackup(f"it is {manifest.kind!r}; this version reads {_KIND!r}")
         return manifest
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """The result of a restore."""
-
-    manifest: Manifest
-    generation: int
-    handed_over: tuple[int, ...]
-    found: Verification
-    can_sign: bool  # the private key is here
 
 
 def back_up(settings: Settings, file: Path, *, private_keys: bool = False) -> Manifest:
@@ -88,19 +65,19 @@ def back_up(settings: Settings, file: Path, *, private_keys: bool = False) -> Ma
         raise Refused(f"{file} exists already; nothing was written")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         # The checkpoints first: then the store of a moment later has every entry that they saw.
-        small = {_CHECKPOINTS: settings.checkpoints(), _PUBLIC: keys.public_key_file(settings)}
-        small |= {name: place(settings) for name, place in _KEYS.items()} if private_keys else {}
+        small = {CHECKPOINTS: settings.checkpoints(), PUBLIC: keys.public_key_file(settings)}
+        small |= {name: place(settings) for name, place in KEYS.items()} if private_keys else {}
         parts = {name: path.read_bytes() for name, path in small.items() if path.exists()}
         taken_at = iso(utc_now())
-        copy = Path(folder) / _STORE
+        copy = Path(folder) / STORE
         snapshot(settings.owner(), copy)
         manifest = _described(copy, taken_at)
         packed = Path(folder) / file.name
         with packed.open("xb") as out:
             packed.chmod(0o600)
             with tarfile.open(fileobj=out, mode="w:gz") as tar:
-                _add(tar, folder, _MANIFEST, json.dumps(asdict(manifest)).encode())
-                tar.add(copy, _STORE)
+                _add(tar, folder, MANIFEST, json.dumps(asdict(manifest)).encode())
+                tar.add(copy, STORE)
                 for name, content in parts.items():
                     _add(tar, folder, name, content)
             out.flush()
@@ -130,48 +107,6 @@ def _described(copy: Path, taken_at: str) -> Manifest:
     return Manifest(store, generation, revision, entries, taken_at)
 
 
-def restore(
-    settings: Settings, file: Path, *, by: str, replace: bool = False, despite_faults: bool = False
-) -> Restored:
-    """Restore the backup as the store's next generation, in which nothing acts until a person's `resume`.
-
-    Everything is staged and verified beside the store; then one transaction replaces it, completely or not at all. No
-    `paramedic up` may work on it. `replace` allows the loss of a store that is not empty, `despite_faults` a trail
-    that does not verify. Raises BadBackup, Refused, StoreUnavailable, StoreUnknown, BadSettings, OSError.
-    """
-    target = settings.owner()
-    migrate(target, runtime_role=settings.runtime_role())
-    _nobody_else(target)
-    with _unpacked(file, settings.data) as folder:
-        manifest = Manifest.from_bytes(_part(folder, _MANIFEST, file).read_bytes())
-        before = _standing(target, replace=replace)
-        marks = _marks(folder, settings, manifest)
-        key = _key(folder, settings, needed=bool(marks))
-        copy = _part(folder, _STORE, file)
-        migrate(f"sqlite:///{copy}")
-        lost = before if before.store == manifest.store else _Standing(manifest.store, manifest.generation, {})
-        new = max(manifest.generation, lost.generation, *(mark.generation for mark in marks)) + 1
-        store = Store(f"sqlite:///{copy}")
-        try:
-            if store.uuid != manifest.store:
-                raise BadBackup(f"{file}: its store is {store.uuid}, and it says that it is {manifest.store}")
-            taken_at = from_iso(manifest.taken_at)
-            with store.record() as tx:
-                handed = begin_again(tx, new_generation=new, taken_at=taken_at, by=by, counted=lost.counted)
-            found = _verified(store, marks, key, signed_later=new)
-        finally:
-            store.close()
-        if not found.verified and not despite_faults:
-            faults = "; ".join(f"entry {fault.seq} {fault.what}" for fault in found.faults[:3])
-            raise Refused(f"its trail does not verify: {faults}. Nothing was changed; --despite-faults restores it")
-        kill_point("restore_staged")
-        checkpoints.merge(settings.checkpoints(), marks)
-        _keep_keys(folder, settings)
-        put(copy, target)
-        kill_point("store_put")
-    return Restored(manifest, new, tuple(handed), found, _sign(settings, target))
-
-
 def upgrade(settings: Settings, file: Path) -> tuple[str, str]:
     """Migrate the store to this version's schema, after a backup to `file`; returns the revisions before and after.
 
@@ -186,150 +121,3 @@ def upgrade(settings: Settings, file: Path) -> tuple[str, str]:
         back_up(settings, file)
         migrate(settings.owner(), runtime_role=settings.runtime_role())
     return before, REVISIONS[-1]
-
-
-def _nobody_else(url: str) -> None:
-    """Refuse while others use the store. The data folder's lock guards SQLite; PostgreSQL may be in use from anywhere."""
-    others = other_sessions(url)
-    if others:
-        raise Refused(
-            f"{others} other sessions use this database: stop every `paramedic up`, gateway, worker and "
-            "open client of it first; nothing was changed"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """The store that the backup replaces: its UUID, generation and row numbers."""
-
-    store: str
-    generation: int
-    counted: Mapping[str, int]
-
-
-def _standing(url: str, *, replace: bool) -> _Standing:
-    """The current store. Raises Refused where it would be lost."""
-    store = Store(url)
-    try:
-        with store.read() as tx:
-            full = stored_trail.head(tx) is not None or not inbox.is_empty(tx)
-            if full and not replace:
-                raise Refused(
-                    f"store {tx.store} has something in it, which would be lost; nothing was changed. Back it up, "
-                    "then say --replace"
-                )
-            return _Standing(tx.store, generation(tx), counters(tx.conn))
-    finally:
-        store.close()
-
-
-@contextmanager
-def _unpacked(file: Path, beside: Path) -> Iterator[Path]:
-    """Unpack the known parts of the backup, and no others, into a folder. Raises BadBackup."""
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".restore.") as folder:
-        try:
-            with tarfile.open(file, "r:gz") as tar:
-                for member in tar:
-                    limit = None if member.name == _STORE else _LARGE if member.name == _CHECKPOINTS else _SMALL
-                    if member.name not in (_MANIFEST, _STORE, _CHECKPOINTS, _PUBLIC, *_KEYS) or not member.isreg():
-                        raise BadBackup(f"{file}: holds {member.name[:80]!r}, which is not part of a backup")
-                    if limit is not None and member.size > limit:
-                        raise BadBackup(f"{file}: its {member.name} has {member.size} bytes, more than any of ours")
-                    _write_out(tar, member, Path(folder) / member.name)
-        except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-            raise BadBackup(f"{file}: is not a complete backup: {error}") from error
-        yield Path(folder)
-
-
-def _write_out(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    content = tar.extractfile(member)
-    if content is None:
-        raise BadBackup(f"its {member.name} is no file")
-    with path.open("xb") as out:
-        path.chmod(0o600)
-        while part := content.read(1 << 20):
-            out.write(part)
-
-
-def _part(folder: Path, name: str, file: Path) -> Path:
-    path = folder / name
-    if not path.exists():
-        raise BadBackup(f"{file}: has no {name}: it is not a backup, or not a whole one")
-    return path
-
-
-def _marks(folder: Path, settings: Settings, manifest: Manifest) -> list[Checkpoint]:
-    """Every known checkpoint: the backup's, and those written since."""
-    path, place = folder / _CHECKPOINTS, settings.checkpoints()
-    try:
-        packed = checkpoints.parse(path.read_text(), f"the backup's {_CHECKPOINTS}") if path.exists() else []
-        here = checkpoints.read(place)
-    except ValueError as error:
-        raise BadBackup(str(error)) from error
-    strange = {mark.store for mark in here} - {manifest.store}
-    if strange:
-        raise Refused(
-            f"{place} holds the checkpoints of another store, {', '.join(sorted(strange))}; nothing was changed. Move it "
-            "away: it still vouches for that store's trail"
-        )
-    return list(dict.fromkeys([*packed, *here]))
-
-
-def _key(folder: Path, settings: Settings, *, needed: bool) -> Ed25519PublicKey:
-    """The public key that verifies the checkpoints: this machine's, if it has one."""
-    packed = folder / _PUBLIC
-    if keys.public_key_file(settings).exists():
-        ours = keys.public_key(settings)
-        if packed.exists() and packed.read_bytes() != keys.pem(ours):
-            raise Refused(
-                f"the backup's checkpoints are signed by another key than {keys.public_key_file(settings)}; nothing was "
-                "changed. Put the key of then in its place (PARAMEDIC_SIGNING_KEY_FILE)"
-            )
-        return ours
-    if not packed.exists() and needed:
-        raise BadBackup(f"there are checkpoints, and no {_PUBLIC} to verify them with")
-    if not packed.exists():
-        return Ed25519PrivateKey.generate().public_key()  # nothing was ever signed
-    try:
-        key = serialization.load_pem_public_key(packed.read_bytes())
-    except ValueError as error:
-        raise BadBackup(f"its {_PUBLIC} cannot be read: {error}") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise BadBackup(f"its {_PUBLIC} is not an Ed25519 key")
-    return key
-
-
-def _verified(store: Store, marks: list[Checkpoint], key: Ed25519PublicKey, *, signed_later: int) -> Verification:
-    with store.read() as tx:
-        return verification.verify(
-            stored_trail.entries(tx),
-            lambda seq: stored_trail.content(tx, seq),
-            marks,
-            key,
-            tx.store,
-            seal=seals.newest(tx),
-            signed_later=signed_later,
-        )
-
-
-def _keep_keys(folder: Path, settings: Settings) -> None:
-    """Install the backup's keys; existing keys stay as they are."""
-    public = folder / _PUBLIC
-    if public.exists():
-        keys.read_or_create(keys.public_key_file(settings), public.read_bytes, mode=0o644)
-    for name, place in _KEYS.items():
-        private = folder / name
-        if private.exists():
-            keys.read_or_create(place(settings), private.read_bytes)
-
-
-def _sign(settings: Settings, url: str) -> bool:
-    """Sign the new generation's first checkpoint, if the key is here: without it the generation does not count."""
-    if not keys.signing_key_file(settings).exists():
-        return False
-    store = Store(url)
-    try:
-        checkpoints.sign(store, settings, vouched=True)
-    finally:
-        store.close()
-    return True

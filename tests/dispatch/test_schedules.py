@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import WorkerFlowRunResponse
 from ruamel.yaml import YAML
 
-from paramedic.dispatch.registration import schedules
+from paramedic.dispatch.schedules import schedules
 from paramedic.machine.clock import utc_now
 from paramedic.responder.__main__ import make_room
 from paramedic.responder.capacity import PLAYBOOKS, RESERVED

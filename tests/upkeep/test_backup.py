@@ -34,7 +34,8 @@ from paramedic.store import trail as stored_trail
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import check_samples, meta
 from paramedic.upkeep import checkpoints
-from paramedic.upkeep.backup import BadBackup, back_up, restore
+from paramedic.upkeep.backup import BadBackup, back_up
+from paramedic.upkeep.restore import restore
 
 
 def test_a_backup_holds_a_whole_store_of_one_moment_while_others_write(life: Settings, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ from paramedic.store.migrations import migrate
 from paramedic.store.tables import trail as table
 from paramedic.store.tables import trail_contents
 from paramedic.upkeep import checkpoints, segment
-from paramedic.upkeep.backup import back_up, restore
+from paramedic.upkeep.backup import back_up
+from paramedic.upkeep.restore import restore
 from paramedic.upkeep.segment import BadSegment
 
 VERIFIER = Path(__file__).parents[2] / "docs" / "verify_trail.py"

@@ -14,7 +14,8 @@ from paramedic.errors import PermanentError
 from paramedic.settings import Settings
 from paramedic.store import REVISIONS, Store, StoreUnknown, connect, migrations
 from paramedic.store.migrations import migrate, revision_of
-from paramedic.upkeep.backup import restore, upgrade
+from paramedic.upkeep.backup import upgrade
+from paramedic.upkeep.restore import restore
 
 OLD, NEW = REVISIONS[0], REVISIONS[-1]
 

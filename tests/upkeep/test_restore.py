@@ -39,7 +39,8 @@ from paramedic.store.migrations import migrate
 from paramedic.store.snapshot import put, snapshot
 from paramedic.store.tables import meta
 from paramedic.upkeep import checkpoints
-from paramedic.upkeep.backup import back_up, restore
+from paramedic.upkeep.backup import back_up
+from paramedic.upkeep.restore import restore
 
 LEASE = timedelta(seconds=10)
 

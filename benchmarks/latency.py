@@ -109,7 +109,7 @@ def _serve(bench: Bench, folder: Path, count: int) -> list[float]:
     """`flow.serve`, as Prefect's own quick way has it."""
     script, log = folder / "served.py", folder / "served.log"
     script.write_text(SERVED)
-    login = ":".join(bench.stack.prefect_auth or ())
+    login = ":".join(bench.stack.prefect_api.auth or ())
     env = dict(os.environ) | {"PREFECT_API_URL": bench.stack.prefect_url, "PREFECT_HOME": str(folder / "home")}
     env |= {"PREFECT_API_AUTH_STRING": login} if login else {}
     with log.open("wb") as written:

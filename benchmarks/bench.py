@@ -34,7 +34,9 @@ class Bench:
         self.stack, self._store = stack, store
         self._stamps = folder / "stamps"
         self._gateway = httpx.Client(trust_env=False, timeout=30)
-        self.prefect = httpx.Client(trust_env=False, timeout=30, base_url=stack.prefect_url, auth=stack.prefect_api.auth)
+        self.prefect = httpx.Client(
+            trust_env=False, timeout=30, base_url=stack.prefect_url, auth=stack.prefect_api.auth
+        )
         self._next = 0
 
     def asked(self, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     prefect_api_url: Web = None
     prefect_api_auth: Login = None
     prefect_ui_url: Web = None
+    prefect_shortcuts: bool = True
     work_pool: str = "paramedic"
     work_pool_type: Literal["paramedic", "process"] = "paramedic"
     warm_processes: int = Field(default=4, ge=1, le=64)

@@ -15,7 +15,7 @@ import typer
 
 from paramedic import keys
 from paramedic.catalog.library import open_library
-from paramedic.cli.doctor_prefect import acting, prefect
+from paramedic.cli.doctor_prefect import acting, prefect, shortcuts
 from paramedic.cli.finding import APART, Finding, store_of
 from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json, settings_of
 from paramedic.doors import reading
@@ -301,6 +301,7 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _channels,
     _mail,
     prefect,
+    shortcuts,
     acting,
 )
 

@@ -10,6 +10,7 @@ import httpx
 from paramedic.cli.finding import APART, Finding, store_of
 from paramedic.machine.clock import spoken, utc_now
 from paramedic.remediation.kill_switch import TAG
+from paramedic.responder import shortcut_check
 from paramedic.settings import Settings
 from paramedic.stack.instance import with_running_prefect
 from paramedic.store import StoreUnavailable, StoreUnknown, kill_switch
@@ -45,6 +46,19 @@ def prefect(settings: Settings) -> Finding:
         wrong.append(f"its clock and ours are {spoken(apart)} apart: mend NTP")
     words = f"answers, and a worker of the pool {settings.work_pool} is online"
     return Finding("prefect", well=not wrong, words="; ".join(wrong) or words)
+
+
+def shortcuts(settings: Settings) -> Finding:
+    """Whether runs begin as soon as they can. Imports what Prefect runs flows with, which takes seconds."""
+    if settings.work_pool_type != "paramedic":
+        return Finding("run start", well=True, words="Prefect's own worker runs the playbooks")
+    if not settings.prefect_shortcuts:
+        return Finding("run start", well=True, words="prefect_shortcuts is off: runs begin Prefect's own way")
+    wrong = shortcut_check.complaint()
+    if wrong is not None:
+        words = f"{shortcut_check.words(wrong)} (install a Prefect that suits, or set prefect_shortcuts to false)"
+        return Finding("run start", well=False, words=words)
+    return Finding("run start", well=True, words="Prefect is as the shortcuts of a run's start need it")
 
 
 def _api(settings: Settings) -> httpx.Client | None:

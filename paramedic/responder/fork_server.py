@@ -113,7 +113,7 @@ def _say(channel: socket.socket, **what: int) -> None:
 def preload() -> None:
     """Import what takes seconds, before a run waits for it. A flow that cannot be imported fails when it is run."""
     sys.path.insert(0, str(ROOT))
-    importlib.import_module("paramedic.responder.engine")
+    importlib.import_module("paramedic.responder.engine").run_start()
     for late in _LATE:
         with contextlib.suppress(ImportError):  # another version of Prefect has it elsewhere
             importlib.import_module(late)

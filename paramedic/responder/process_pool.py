@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +160,12 @@ class _ForkServer:
 class ProcessPool:
     """Keeps the wanted number of warm processes, with the current code."""
 
-    def __init__(self, wanted: int, folders: list[Path]) -> None:
-        """`folders` hold what the fork server imports and reads: when one of their files changes, it is replaced."""
+    def __init__(self, wanted: int, folders: list[Path], env: Mapping[str, str] | None = None) -> None:
+        """`folders` hold what the fork server imports and reads: when one of their files changes, it is replaced.
+
+        `env` is added to its environment.
+        """
+        self._env = dict(env or {})
         self._wanted = wanted
         self._folders = folders
         self._fork_server: _ForkServer | None = None
@@ -227,7 +231,7 @@ class ProcessPool:
 
     async def _renew(self) -> None:
         read = await asyncio.to_thread(stamps, self._folders)
-        fresh = await _ForkServer.start(_VERSIONS_AGREE | os.environ | _quick_tls())
+        fresh = await _ForkServer.start(_VERSIONS_AGREE | os.environ | _quick_tls() | self._env)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(fresh.ready.wait(), _READY_SECONDS)
         self._read = read

@@ -38,15 +38,17 @@ def _play(run: Part) -> None:
     _look(run.attempt)
 
 
-def rehearse() -> None:
+def rehearse() -> bool:
     """Run the engine of a run and of a step once. Nothing reaches Prefect: no call, no event, no log.
 
-    Never raises: a failed warm-up only costs the time that it would have saved.
+    Returns whether it went well. Never raises: another version of Prefect may need something else.
     """
     try:
         _rehearse()
-    except Exception:  # another version of Prefect asks for something else
-        log.warning("the rehearsal failed: runs begin a little later for it", exc_info=True)
+    except Exception:  # whatever it was: the run that comes begins Prefect's own way
+        log.warning("the rehearsal failed: the run begins Prefect's own way", exc_info=True)
+        return False
+    return True
 
 
 def _rehearse() -> None:

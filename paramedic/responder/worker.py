@@ -21,7 +21,7 @@ from prefect.workers.base import BaseWorker, BaseWorkerResult
 from pydantic import ValidationError
 
 from paramedic.errors import Refused
-from paramedic.responder import admission
+from paramedic.responder import admission, shortcut_check
 from paramedic.responder.cancellation import Cancellation
 from paramedic.responder.capacity import Capacity, missed
 from paramedic.responder.deployment_cache import BELIEVED_SECONDS, DeploymentCache
@@ -84,7 +84,9 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._leases = RunLeases(self._store)
         folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", self._settings.runbooks]
         self._pool = ProcessPool(
-            self._settings.warm_processes, [*folders, *filter(None, [self._settings.flows, self._settings.plugins])]
+            self._settings.warm_processes,
+            [*folders, *filter(None, [self._settings.flows, self._settings.plugins])],
+            {shortcut_check.VARIABLE: str(shortcut_check.in_force(self._settings)).lower()},
         )
         self._at_work: dict[UUID, asyncio.Event] = {}  # set when an operator cancels the run
         self._capacity = Capacity()

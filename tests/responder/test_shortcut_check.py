@@ -1,0 +1,140 @@
+"""A Prefect that is not as the shortcuts need it runs every playbook all the same, its own way, and that is said."""
+
+import importlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pool import Pool, until
+
+from paramedic.cli import doctor
+from paramedic.responder import engine, shortcut_check
+from paramedic.responder.run_start import RunStart
+from paramedic.responder.shortcut_check import _CALLED, _FILLED, _REPLACED, complaint, in_force
+from paramedic.responder.shortened_start import ShortenedStart
+from paramedic.settings import ROOT, Settings
+
+WHOSE = """
+import inspect
+from pathlib import Path
+from prefect import flow
+
+
+@flow
+def whose(file: str):
+    frames = [frame.frame.f_locals.get("self") for frame in inspect.stack()]
+    Path(file).write_text(next(type(one).__name__ for one in frames if type(one).__name__.endswith("Engine")))
+"""
+
+#: Prefect as it may be one day: it works, and one of its own names takes more than it did.
+ANOTHER_PREFECT = """
+from prefect.flow_engine import FlowRunEngine
+
+before = FlowRunEngine.run_context
+FlowRunEngine.run_context = lambda self, patience=None: before(self)
+"""
+
+
+def _owner(name: str) -> tuple[Any, str]:
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    *way, last = path.split(".")
+    for part in way:
+        found = getattr(found, part)
+    return found, last
+
+
+@pytest.mark.parametrize("name", [*_CALLED, *_REPLACED, *_FILLED])
+def test_a_name_that_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert complaint() is None
+    owner, last = _owner(name)
+    if isinstance(owner, dict):
+        monkeypatch.delitem(owner, last)
+    else:
+        for one in owner.__mro__ if isinstance(owner, type) else [owner]:
+            if last in vars(one):
+                monkeypatch.delattr(one, last)
+    assert complaint() == f"{name.replace(':', '.')} is missing"
+
+
+@pytest.mark.parametrize("name", [*_CALLED, *_REPLACED, *_FILLED])
+def test_a_name_that_takes_something_else_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def another(*, entirely: int) -> int:
+        return entirely
+
+    owner, last = _owner(name)
+    if isinstance(owner, dict):
+        pytest.skip("what is kept there may be anything") if _FILLED[name] is object else monkeypatch.setitem(
+            owner, last, 3
+        )
+    else:
+        monkeypatch.setattr(owner, last, another)
+    assert (complaint() or "").startswith(name.replace(":", ".") + " ")
+
+
+def test_an_import_that_fails_is_a_complaint_and_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortcut_check, "SHORTENED", "paramedic.responder.nowhere")
+    assert "paramedic.responder.nowhere" in (complaint() or "")
+
+
+def test_the_switch_turns_them_off_and_a_prefect_that_does_not_suit_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert in_force(Settings())
+        assert not in_force(Settings(prefect_shortcuts=False))
+        assert caplog.messages == []
+        monkeypatch.setattr(shortcut_check, "complaint", lambda: "prefect.a.b is missing")
+        assert not in_force(Settings())
+    [said] = caplog.messages
+    assert said.startswith("runs begin Prefect's own way")
+    assert said.endswith("prefect.a.b is missing")
+
+
+@pytest.mark.parametrize(("said", "start"), [("true", ShortenedStart), ("false", RunStart), (None, RunStart)])
+def test_a_warm_process_begins_its_run_as_the_responder_says(
+    said: str | None, start: type[RunStart], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if said is None:
+        monkeypatch.delenv(shortcut_check.VARIABLE, raising=False)
+    else:
+        monkeypatch.setenv(shortcut_check.VARIABLE, said)
+    assert engine.run_start() is start
+
+
+def test_doctor_says_how_runs_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.shortcuts(Settings()).well
+    off = doctor.shortcuts(Settings(prefect_shortcuts=False))
+    assert off.well
+    assert "prefect_shortcuts" in off.words
+    monkeypatch.setattr(shortcut_check, "complaint", lambda: "prefect.a.b is missing")
+    wrong = doctor.shortcuts(Settings())
+    assert not wrong.well
+    assert "prefect.a.b is missing" in wrong.words
+    assert doctor.shortcuts(Settings(work_pool_type="process")).well
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("why", ["as it is tested", "another Prefect", "turned off"])
+def test_a_run_ends_well_by_the_shortcuts_and_without_them(pool: Pool, tmp_path: Path, why: str) -> None:
+    (pool.flows / "whose.py").write_text(WHOSE)
+    pool.deploy("whose.whose")
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    (changed / "sitecustomize.py").write_text(ANOTHER_PREFECT)
+    env = {
+        "as it is tested": {},
+        "another Prefect": {"PYTHONPATH": f"{changed}:{ROOT}"},
+        "turned off": {"PARAMEDIC_PREFECT_SHORTCUTS": "false"},
+    }
+    pool.start(**env[why])
+    assert pool.ends(pool.create("whose", told=True, file=str(tmp_path / "whose")))["state_type"] == "COMPLETED"
+    assert (tmp_path / "whose").read_text() == ("WarmEngine" if why == "as it is tested" else "FlowRunEngine")
+    run = pool.create("features", told=True, what="tasks")
+    assert pool.ends(run)["state_type"] == "COMPLETED"
+    until(
+        "its log is there",
+        lambda: pool.prefect.ask("POST", "/logs/filter", json={"logs": {"flow_run_id": {"any_": [run]}}}),
+    )
+    assert pool.log().count("Prefect's own way") == (1 if why == "another Prefect" else 0)

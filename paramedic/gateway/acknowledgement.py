@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from paramedic import keys
-from paramedic.gateway import pages
+from paramedic.gateway import not_now, pages
 from paramedic.gateway.form import Forms, NotThisForm
 from paramedic.gateway.form import read as read_form
 from paramedic.incidents.incident import IllegalMove
@@ -43,7 +43,7 @@ class AcknowledgementEndpoint:
         except NoSuchIncident as error:
             return pages.page("say", 410, title="It is gone", words=str(error))
         except (StoreUnavailable, OSError) as error:  # OSError: the key that signs
-            return _not_now(error)
+            return not_now.to_person(error)
         title = f"{incident.id}: is it yours?"
         status = 403 if wrong else 200
         answer = pages.page(
@@ -75,7 +75,7 @@ class AcknowledgementEndpoint:
         except NoSuchIncident as error:
             return pages.page("say", 410, title="It is gone", words=str(error))
         except (StoreUnavailable, OSError) as error:
-            return _not_now(error)
+            return not_now.to_person(error)
         return pages.page("say", title=f"{incident.id} is yours", words=f"{link.person} has it. Further pages stop.")
 
     def _read(self, token: str) -> Acknowledgement | Response:
@@ -86,10 +86,5 @@ class AcknowledgementEndpoint:
         except BadLink as error:
             return pages.page("say", 410, title="This link does not work", words=str(error))
         except (StoreUnavailable, StoreUnknown, OSError) as error:  # OSError: the key that signs links
-            return _not_now(error)
+            return not_now.to_person(error)
         return link
-
-
-def _not_now(error: Exception) -> Response:
-    log.warning("a link was not answered: %s", error)
-    return pages.page("say", 503, title="Not now", words="It cannot be answered now. Try again in a minute.")

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from paramedic.alerts.alert import Status
 from paramedic.alerts.reading import BadPayload, Reading
-from paramedic.gateway import metrics
+from paramedic.gateway import metrics, not_now
 from paramedic.gateway.body import Bodies, BodyRefused, NoRoom
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.gateway.readiness import Readiness
@@ -76,7 +76,7 @@ class AlertEndpoint:
                 who = who or await self._signer(request, body)
                 return _unknown_sender() if who is None else await self._store(request, body, who)
         except NoRoom:
-            return refused(503, "busy", what="too many large bodies are under way", allowed="send it again")
+            return not_now.to_sender("busy", what="too many large bodies are under way", allowed="send it again")
         except BodyRefused as error:
             return _unknown_sender() if who is None else await self._refuse(error, who)
 
@@ -111,11 +111,11 @@ class AlertEndpoint:
         try:
             await self._intake.commits.commit(received.delivery)
         except QueueFull:
-            return refused(503, "busy", what="too much waits for its commit", allowed="send them again")
+            return not_now.to_sender("busy", what="too much waits for its commit", allowed="send them again")
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("not taken: %s", error)
             self._intake.readiness.refused()
-            return refused(503, "store", what="the alerts could not be written", allowed="send them again")
+            return not_now.to_sender("store", what="the alerts could not be written", allowed="send them again")
         self._intake.readiness.taken()
         metrics.TOOK.observe(time.perf_counter() - began)
         self._quarantined.inc(received.quarantined)

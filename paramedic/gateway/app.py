@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from paramedic.gateway import identity
+from paramedic.gateway import identity, not_now
 from paramedic.gateway.acknowledgement import AcknowledgementEndpoint
 from paramedic.gateway.alerts import AlertEndpoint, AlertIntake
 from paramedic.gateway.approval import ApprovalEndpoint
@@ -171,4 +171,4 @@ class ProofEndpoint:
             return PlainTextResponse(identity.proof(link_key(self._settings), nonce, address))
         except OSError as error:
             log.warning("no proof: %s", error)
-            return PlainTextResponse("no key\n", status_code=503)
+            return not_now.to_probe("no key")

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from paramedic import keys
-from paramedic.gateway import pages
+from paramedic.gateway import not_now, pages
 from paramedic.gateway.form import Forms, Issued, NotThisForm, check_origin
 from paramedic.gateway.form import read as read_form
 from paramedic.machine.clock import iso
@@ -40,7 +40,7 @@ class ApprovalEndpoint:
         except BadLink as error:
             return pages.page("say", 410, title="This link does not work", words=str(error))
         except (StoreUnavailable, StoreUnknown, OSError) as error:  # OSError: the key that signs links
-            return _not_now(error)
+            return not_now.to_person(error)
         self._forms.set_cookie(page, request, form)
         return page
 
@@ -82,7 +82,7 @@ class ApprovalEndpoint:
         except BadLink as error:
             return pages.page("say", 410, title="This link does not work", words=str(error))
         except (StoreUnavailable, StoreUnknown, OSError) as error:
-            return _not_now(error)
+            return not_now.to_person(error)
         if isinstance(done, str):
             return pages.page("say", 409, title="Too late", words=done)
         kill_point("approval_decided", done.target)
@@ -140,8 +140,3 @@ def _dead(tx: Tx, asked: Approval) -> Response:
         f"{WRONG_CODES} wrong codes: no link of this question works any more. Use `paramedic incident approve {name}`."
     )
     return pages.page("say", 410, title="This link does not work", words=words)
-
-
-def _not_now(error: Exception) -> Response:
-    log.warning("a link was not answered: %s", error)
-    return pages.page("say", 503, title="Not now", words="It cannot be answered now. Try again in a minute.")

@@ -6,7 +6,7 @@ from fastapi import Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import generate_latest
 
-from paramedic.gateway import metrics
+from paramedic.gateway import metrics, not_now
 from paramedic.gateway.readiness import Readiness
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
 
@@ -27,7 +27,7 @@ class HealthEndpoint:
     def readyz(self) -> PlainTextResponse:
         """Readiness: alerts can be committed, and triage runs."""
         complaint = self._readiness.complaint()
-        return PlainTextResponse("ok\n") if complaint is None else PlainTextResponse(f"{complaint}\n", 503)
+        return PlainTextResponse("ok\n") if complaint is None else not_now.to_probe(complaint)
 
     def metrics(self) -> Response:
         """The metrics in Prometheus's format."""

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from paramedic.errors import Refused
+from paramedic.gateway import not_now
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import Senders
@@ -48,7 +49,7 @@ class HeartbeatEndpoint:
         except (StoreUnavailable, StoreUnknown) as error:
             log.warning("a heartbeat was not taken: %s", error)
             self._readiness.refused()
-            return refused(503, "store", what="the heartbeat could not be written", allowed="send it again")
+            return not_now.to_sender("store", what="the heartbeat could not be written", allowed="send it again")
         return JSONResponse({"heard": name}, status_code=202)
 
     def _report(self, why: str, who: str) -> None:

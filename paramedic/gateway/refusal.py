@@ -15,7 +15,6 @@ log = logging.getLogger(__name__)
 _HEADERS = {
     401: {"WWW-Authenticate": 'Bearer, Basic realm="paramedic"'},
     415: {"Accept-Encoding": "gzip, identity"},
-    503: {"Retry-After": "5"},
 }
 
 

@@ -42,8 +42,8 @@ from paramedic.text.setting_fields import (
     Web,
     absolute,
     by_name,
-    span,
 )
+from paramedic.text.units import duration
 
 
 class BadSettings(PermanentError):
@@ -125,34 +125,34 @@ class Settings(BaseSettings):
     mail_from: str = "paramedic@localhost"
     channels: Channels = {}
     heartbeat_url: SecretWeb = None
-    heartbeat_every: Annotated[timedelta, span("1s", "1d")] = timedelta(seconds=60)
+    heartbeat_every: Annotated[timedelta, duration("1s", "1d")] = timedelta(seconds=60)
     checkpoint_file: Place | None = None
     signing_key_file: Place | None = None
     link_key_file: Place | None = None
-    link_expires: Annotated[timedelta, span("1m", "30d")] = timedelta(hours=24)
-    lease: Annotated[timedelta, span("1s", "1d")] = timedelta(seconds=10)
-    renew: Annotated[timedelta, span("10ms", "12h")] = timedelta(seconds=3)
-    act_deadline: Annotated[timedelta, span("100ms", "1h")] = timedelta(seconds=30)
-    probe_timeout: Annotated[timedelta, span("10ms", "1m")] = timedelta(seconds=2)
-    prefect_timeout: Annotated[timedelta, span("100ms", "5m")] = timedelta(seconds=10)
-    clock_skew: Annotated[timedelta, span("1ms", "1h")] = timedelta(seconds=5)
-    watchdog_every: Annotated[timedelta, span("50ms", "5m")] = timedelta(seconds=5)
-    claim_within: Annotated[timedelta, span("100ms", "1h")] = timedelta(seconds=30)
-    silent_after: Annotated[timedelta, span("100ms", "1h")] = timedelta(seconds=60)
-    approve_within: Annotated[timedelta, span("1s", "7d")] = timedelta(minutes=15)
+    link_expires: Annotated[timedelta, duration("1m", "30d")] = timedelta(hours=24)
+    lease: Annotated[timedelta, duration("1s", "1d")] = timedelta(seconds=10)
+    renew: Annotated[timedelta, duration("10ms", "12h")] = timedelta(seconds=3)
+    act_deadline: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=30)
+    probe_timeout: Annotated[timedelta, duration("10ms", "1m")] = timedelta(seconds=2)
+    prefect_timeout: Annotated[timedelta, duration("100ms", "5m")] = timedelta(seconds=10)
+    clock_skew: Annotated[timedelta, duration("1ms", "1h")] = timedelta(seconds=5)
+    watchdog_every: Annotated[timedelta, duration("50ms", "5m")] = timedelta(seconds=5)
+    claim_within: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=30)
+    silent_after: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=60)
+    approve_within: Annotated[timedelta, duration("1s", "7d")] = timedelta(minutes=15)
     approve_by_form: bool = True
     max_attempts: int = Field(default=3, ge=1, le=1000)
     cures_per_day: int = Field(default=3, ge=1, le=1000)
-    reopen_within: Annotated[timedelta, span("1ms", "30d")] = timedelta(minutes=30)
+    reopen_within: Annotated[timedelta, duration("1ms", "30d")] = timedelta(minutes=30)
     # a run takes seconds to begin, and samples inside as often as told
-    checks_every: Annotated[timedelta, span("10s", "1d")] = timedelta(seconds=60)
+    checks_every: Annotated[timedelta, duration("10s", "1d")] = timedelta(seconds=60)
     control_probes: Addresses = ()
     messages_a_minute: int = Field(default=5, ge=2, le=1000)
     mass_breach: int = Field(default=5, ge=2, le=1_000_000)
-    keep_inbox: Annotated[timedelta, span("1s", "10000d")] = timedelta(days=30)
-    keep_evidence: Annotated[timedelta, span("1s", "10000d")] = timedelta(days=90)
-    keep_trail: Annotated[timedelta, span("1s", "10000d")] = timedelta(days=365)
-    keep_prefect_runs: Annotated[timedelta, span("1s", "10000d")] = timedelta(days=30)
+    keep_inbox: Annotated[timedelta, duration("1s", "10000d")] = timedelta(days=30)
+    keep_evidence: Annotated[timedelta, duration("1s", "10000d")] = timedelta(days=90)
+    keep_trail: Annotated[timedelta, duration("1s", "10000d")] = timedelta(days=365)
+    keep_prefect_runs: Annotated[timedelta, duration("1s", "10000d")] = timedelta(days=30)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

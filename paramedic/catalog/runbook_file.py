@@ -38,21 +38,21 @@ from paramedic.catalog.runbook import (
 from paramedic.checks.check import CheckSpec, check_spec
 from paramedic.oncall.contact import ContactMethod, parse_contact_method
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
-from paramedic.text.units import SizeBetween, between
+from paramedic.text.units import SizeBetween, between, duration
 from paramedic.text.yaml_document import BadDocument, LateShape, Problem, nearest, place, read
 
 _BUDGETED, _DEPLOYED = between("1s", "365d"), between("1ms", "365d")
 #: What can be carried out: a verification is one step of a playbook, which ends after an hour whatever it does.
-_Stable = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
+_Stable = Annotated[timedelta, duration("1ms", "50m")]
 
 
-_Within = Annotated[timedelta, BeforeValidator(between("1ms", "50m"), json_schema_input_type=str)]
+_Within = Annotated[timedelta, duration("1ms", "50m")]
 
 
-_Cooldown = Annotated[timedelta, BeforeValidator(between("0s", "365d"), json_schema_input_type=str)]
+_Cooldown = Annotated[timedelta, duration("0s", "365d")]
 
 
-_Settle = Annotated[timedelta, BeforeValidator(between("0s", "7d"), json_schema_input_type=str)]
+_Settle = Annotated[timedelta, duration("0s", "7d")]
 
 
 _MEMORY = SizeBetween(1000, 10**15)

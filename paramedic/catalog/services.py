@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from paramedic.catalog import target_kinds
 from paramedic.remediation.target import Command, Target
 from paramedic.text.address import fit_url
-from paramedic.text.units import between
+from paramedic.text.units import duration
 from paramedic.text.yaml_document import BadDocument, LateShape, Problem, place, read
 
 #: Names stand in keys of the store's tables, which hold so much.
@@ -43,7 +43,7 @@ def _variable(name: str) -> str:
 class _Command(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     run: Annotated[list[str], BeforeValidator(_arguments)]
-    timeout: Annotated[timedelta, BeforeValidator(between("10ms", "1h"))]
+    timeout: Annotated[timedelta, duration("10ms", "1h")]
     cwd: str | None = Field(default=None, pattern=r"^/")
     environment: list[Annotated[str, AfterValidator(_variable)]] = []
 

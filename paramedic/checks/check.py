@@ -18,7 +18,7 @@ from paramedic.kinds.probing import Written
 from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
 from paramedic.text.quantity import percent, quantity
-from paramedic.text.units import between
+from paramedic.text.units import duration
 
 #: The source of alerts that checks raise. No sender can speak under it.
 SOURCE = "check"
@@ -132,11 +132,11 @@ def _share(written: object) -> object:
     return percent(written) / 100 if isinstance(written, str) else written
 
 
-_Every = Annotated[timedelta, BeforeValidator(between("50ms", "1d"), json_schema_input_type=str)]
-_Timeout = Annotated[timedelta, BeforeValidator(between("10ms", "5m"), json_schema_input_type=str)]
-_Window = Annotated[timedelta, BeforeValidator(between("50ms", "7d"), json_schema_input_type=str)]
-_UnknownAfter = Annotated[timedelta, BeforeValidator(between("50ms", "7d"), json_schema_input_type=str)]
-_HeldFor = Annotated[timedelta, BeforeValidator(between("0s", "7d"), json_schema_input_type=str)]
+_Every = Annotated[timedelta, duration("50ms", "1d")]
+_Timeout = Annotated[timedelta, duration("10ms", "5m")]
+_Window = Annotated[timedelta, duration("50ms", "7d")]
+_UnknownAfter = Annotated[timedelta, duration("50ms", "7d")]
+_HeldFor = Annotated[timedelta, duration("0s", "7d")]
 
 _Bound = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | float)]
 

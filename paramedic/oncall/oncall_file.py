@@ -11,7 +11,7 @@ from paramedic.oncall.contact import ContactMethod, parse_contact_method
 from paramedic.oncall.escalation import ONCALL, Policy, Step
 from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.rotation import Person, Rotation
-from paramedic.text.units import between, within_reach
+from paramedic.text.units import duration, within_reach
 from paramedic.text.yaml_document import BadDocument, Problem, read
 
 
@@ -54,7 +54,7 @@ class _Rotation(_Strict):
 
 class _Step(_Strict):
     tell: str
-    after: Annotated[timedelta, BeforeValidator(between("0s", "7d"))] = timedelta(0)
+    after: Annotated[timedelta, duration("0s", "7d")] = timedelta(0)
 
 
 class _Policy(_Strict):
@@ -63,8 +63,8 @@ class _Policy(_Strict):
     rungs: list[_Step] | None = Field(default=None, min_length=1)
     critical: list[_Step] | None = Field(default=None, min_length=1)
     warning: list[_Step] | None = Field(default=None, min_length=1)
-    repeat: Annotated[timedelta, BeforeValidator(between("1s", "7d"))] = timedelta(minutes=30)
-    acknowledged_for: Annotated[timedelta, BeforeValidator(between("1s", "30d"))] = timedelta(hours=4)
+    repeat: Annotated[timedelta, duration("1s", "7d")] = timedelta(minutes=30)
+    acknowledged_for: Annotated[timedelta, duration("1s", "30d")] = timedelta(hours=4)
 
     @model_validator(mode="after")
     def _for_both(self) -> Self:

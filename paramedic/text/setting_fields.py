@@ -16,14 +16,9 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from paramedic.text.redaction import SHORTEST
-from paramedic.text.units import SizeBetween, between
+from paramedic.text.units import SizeBetween
 
 _SIZE = SizeBetween(0, 10**15)
-
-
-def span(least: str, most: str) -> BeforeValidator:
-    """A duration, written `5s` or `1h 30m`, within these bounds."""
-    return BeforeValidator(between(least, most))
 
 
 def _bytes(value: object) -> object:

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pydantic import BeforeValidator
+
 from paramedic.machine.clock import from_iso, spoken
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -58,6 +60,11 @@ def between(least: str, most: str) -> Between:
     """The range between two durations, as people write them."""
     everything = Between(timedelta(0), timedelta(days=36_500))
     return Between(everything(least), everything(most))
+
+
+def duration(least: str, most: str) -> BeforeValidator:
+    """What makes `Annotated[timedelta, …]` a field that people write as a duration of that range: `5s`, `1h 30m`."""
+    return BeforeValidator(between(least, most), json_schema_input_type=str)
 
 
 def _days(span: timedelta) -> str:

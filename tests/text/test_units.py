@@ -1,12 +1,19 @@
-"""Moments as people write them; what is not a moment is refused with what is allowed."""
+"""Moments and durations as people write them; what is not one is refused with what is allowed."""
 
-from datetime import UTC, datetime
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic.fields import FieldInfo
 
-from paramedic.text.units import moment
+import paramedic
+from paramedic.text.units import Between, duration, moment
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -50,3 +57,47 @@ def test_no_text_raises_anything_else(text: str) -> None:
         assert moment(text, after=NOON).tzinfo is not None
     except ValueError as error:
         assert "is not a moment" in str(error)
+
+
+class _Written(BaseModel):
+    every: Annotated[timedelta, duration("1s", "1d")]
+
+
+def test_a_duration_field_reads_what_people_write_within_its_range_and_its_schema_is_text() -> None:
+    assert _Written(every="1m 30s").every == timedelta(seconds=90)  # type: ignore[arg-type]
+    for wrong, words in ((10, "it has a unit"), ("2d", "too long; allowed: from 1s to 1d"), ("soon", "not a duration")):
+        with pytest.raises(ValidationError, match=words):
+            _Written(every=wrong)  # type: ignore[arg-type]
+    assert _Written.model_json_schema()["properties"]["every"]["type"] == "string"
+
+
+def test_every_duration_that_people_write_is_such_a_field() -> None:
+    for _, name, _ in pkgutil.walk_packages(paramedic.__path__, "paramedic."):
+        if name.split(".")[1] in ("catalog", "checks", "oncall", "settings", "kinds", "integrations"):
+            importlib.import_module(name)
+    fields = {
+        f"{model.__name__}.{name}": field
+        for model in _models(BaseModel)
+        if model.__module__.startswith("paramedic.")
+        for name, field in model.model_fields.items()
+        if timedelta in (field.annotation, *get_args(field.annotation))
+    }
+    assert {"Settings.lease", "_Policy.repeat"} <= set(fields)
+    others = {name for name, field in fields.items() if not any(_is_duration(one) for one in _marks(field))}
+    assert others == {"_Rotation.every"}, "which is a day or a week, and no other"
+
+
+def _models(of: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for model in of.__subclasses__():
+        yield model
+        yield from _models(model)
+
+
+def _marks(field: FieldInfo) -> Iterator[object]:
+    yield from field.metadata
+    for one in get_args(field.annotation):
+        yield from getattr(one, "__metadata__", ())
+
+
+def _is_duration(mark: object) -> bool:
+    return isinstance(mark, BeforeValidator) and isinstance(mark.func, Between)

@@ -5,14 +5,11 @@ import hashlib
 import hmac
 import json
 import re
-import socket
 import ssl
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, InvalidURL
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -54,20 +51,21 @@ class Teller:
     def __init__(self, settings: Settings, timeout: timedelta = timedelta(seconds=10)) -> None:
         """Raises PermanentError if one of the settings cannot be right."""
         self._timeout = timeout
+        self._url = settings.url.get_secret_value()
         try:
-            parts = urlsplit(settings.url.get_secret_value())
+            parts = urlsplit(self._url)
             self._key = base64.b64decode(settings.secret.get_secret_value().removeprefix("whsec_"), validate=True)
-            self._host, self._port = parts.hostname, parts.port
+            host, _ = parts.hostname, parts.port  # which raises where it is none
         except ValueError as error:
             raise PermanentError(
                 "the webhook's url cannot be right, or its secret is not `whsec_` and base64"
             ) from error
-        if parts.scheme not in ("http", "https") or not self._host or "@" in parts.netloc:
+        if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
             raise PermanentError("the webhook's url is neither http://HOST/… nor https://HOST/…, without a login")
         if not 24 <= len(self._key) <= 64:
             raise PermanentError(f"the webhook's secret has {len(self._key)} bytes; it has 24 to 64, written in base64")
-        self._tls = parts.scheme == "https"
-        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if not f"{parts.path}{parts.query}".isascii() or re.search(r"[\x00-\x20\x7f]", self._url):
+            raise PermanentError("the webhook's url has characters that cannot be sent")
 
     def send(self, message: Message) -> None:
         """Post one message, whole and answered within the time-out. A repeated call is a repeat with the same id.
@@ -95,6 +93,7 @@ class Teller:
             {
                 "Content-Type": "application/json",
                 "User-Agent": "paramedic",
+                "Accept-Encoding": "identity",
                 "Connection": "close",
                 "webhook-id": number,
                 "webhook-timestamp": stamp,
@@ -103,42 +102,51 @@ class Teller:
         )
 
     def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
-        seconds = self._timeout.total_seconds()
-        line = (
-            HTTPSConnection(self._host or "", self._port, timeout=seconds, context=ssl.create_default_context())
-            if self._tls
-            else HTTPConnection(self._host or "", self._port, timeout=seconds)
-        )
+        # httpx takes a quarter of a second to import, and every file that authors write loads this module; only a message pays.
+        import httpx
+
+        from paramedic.transports import http_deadline
+
+        # The machine's own certificate authorities: a receiver may be a company's own.
+        verify = ssl.create_default_context() if self._url.startswith("https:") else False
         try:
-            line.connect()
-            with _cut_after(seconds, line.sock) as was_cut:
-                line.request("POST", self._path, body, dict(headers))
-                answer = line.getresponse()
-                if was_cut.is_set():  # what the cut left of an answer may look like a whole one
-                    raise TimeoutError("it was cut off")
-                _judge(answer)
-        except (InvalidURL, UnicodeError) as error:
+            with (
+                http_deadline.client(seconds=self._timeout.total_seconds(), verify=verify) as client,
+                client.stream("POST", self._url, content=body, headers=headers) as answer,
+            ):
+                status, reply = answer.status_code, ""
+                if not answer.is_success:
+                    with suppress(httpx.HTTPError):  # the status alone says enough
+                        for chunk in answer.iter_raw(_ANSWER_LIMIT):
+                            reply = one_line(chunk.decode("utf-8", "backslashreplace"))
+                            break
+                _judge(status, reply, answer.headers.get("Retry-After", ""))
+        except (httpx.InvalidURL, UnicodeError) as error:
             raise PermanentError("the webhook's url has characters that cannot be sent") from error
-        except ssl.SSLCertVerificationError as error:
-            raise PermanentError(f"the webhook's certificate is not trusted: {error.verify_message}") from error
-        except (OSError, HTTPException) as error:
+        except httpx.HTTPError as error:
+            untrusted = _untrusted(error)
+            if untrusted is not None:
+                raise PermanentError(f"the webhook's certificate is not trusted: {untrusted.verify_message}") from error
             words = one_line(str(error)) or type(error).__name__
             raise TemporaryError(f"the webhook gave no whole answer within {spoken(self._timeout)}: {words}") from error
-        finally:
-            line.close()
 
 
-def _judge(answer: HTTPResponse) -> None:
-    if 200 <= answer.status < 300:
+def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """The fault of the certificate that is behind the error."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _judge(status: int, reply: str, wait: str) -> None:
+    if 200 <= status < 300:
         return
-    words = f"the webhook answered {answer.status}"
-    if 300 <= answer.status < 400:
+    words = f"the webhook answered {status}"
+    if 300 <= status < 400:
         raise PermanentError(f"{words}, and redirects are not followed")
-    with suppress(OSError, HTTPException):  # the status alone says enough
-        reply = one_line(answer.read(_ANSWER_LIMIT).decode("utf-8", "backslashreplace"))
-        words += f": {reply}" if reply else ""
-    if answer.status in _LATER or answer.status >= 500:
-        raise TemporaryError(words, after=_asked_to_wait(answer.headers.get("Retry-After", "")))
+    words += f": {reply}" if reply else ""
+    if status in _LATER or status >= 500:
+        raise TemporaryError(words, after=_asked_to_wait(wait))
     raise PermanentError(words)
 
 
@@ -155,22 +163,3 @@ def _asked_to_wait(header: str) -> timedelta | None:
 def _bounded(text: str) -> str:
     left_out = len(text) - TEXT_LIMIT
     return text if left_out <= 0 else f"{text[:TEXT_LIMIT]}\n… {left_out} characters after this are left out"
-
-
-@contextmanager
-def _cut_after(seconds: float, line: socket.socket) -> Iterator[threading.Event]:
-    """Shut the connection when the time is up: a socket's own time-out begins anew with every byte that drips in."""
-    was_cut = threading.Event()
-
-    def cut() -> None:
-        was_cut.set()
-        with suppress(OSError):
-            socket.socket.shutdown(line, socket.SHUT_RDWR)  # of the socket, below any TLS that is being read
-
-    timer = threading.Timer(seconds, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield was_cut
-    finally:
-        timer.cancel()

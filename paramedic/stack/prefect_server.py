@@ -31,9 +31,11 @@ def create_app() -> Any:
     server = importlib.import_module(
         "prefect.server.api.server"
     )  # by name: it takes seconds, and the server alone needs it
-    app = server.create_app()
-    if load_settings().prefect_shortcuts:
+    queue = load_settings().prefect_shortcuts
+    if queue:
         serialize_sqlite_writes(Engine, Pool)
+    app = server.create_app()
+    if queue:
         app.add_middleware(WriteQueue)
     app.router.lifespan_context = _uncollected(app.router.lifespan_context)
     login, ui_url = os.environ.get("PREFECT_SERVER_API_AUTH_STRING"), os.environ.get(SETTING)

@@ -14,7 +14,7 @@ from paramedic.machine import liveness
 from paramedic.settings import load_settings
 from paramedic.store import Store, StoreUnavailable, prefect_claim
 from paramedic.text.redaction import hush_logging
-from paramedic.transports.prefect_http import PrefectApi, backoff, wait_for_prefect
+from paramedic.transports.prefect_http import BACKOFF, PrefectApi, wait_for_prefect
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def main() -> None:
     deployments = Deployments(store, settings)
     wait_for_prefect(api, stop)  # its own client would wait whole seconds
     installation = _claimed(store, api, stop)
-    pauses = backoff()
+    pauses = iter(BACKOFF)
     while not stop.is_set():
         try:
             deployments.register()

@@ -14,6 +14,7 @@ import httpx
 from paramedic.audit.chain import Entry
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
+from paramedic.machine.backoff import Backoff
 from paramedic.store import Store, event_cursor, incidents, trail
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
@@ -28,7 +29,7 @@ BATCH = 100
 _LONGEST = 500
 
 #: How long to wait after the first, second, … consecutive time that Prefect did not take them.
-_BACKOFF_SECONDS = (0.5, 1, 2, 5, 10, 30)
+_BACKOFF = Backoff((0.5, 1, 2, 5, 10, 30))
 
 _FLOW_RUN = re.compile(r"run:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
@@ -60,7 +61,7 @@ class Events:
             try:
                 busy = self.work() == BATCH
             except Exception as error:  # the thread's edge: whatever it was, the next entries are to be told too
-                pause = _BACKOFF_SECONDS[min(failed, len(_BACKOFF_SECONDS) - 1)]
+                pause = _BACKOFF.after(failed)
                 failed += 1
                 known = isinstance(error, (TemporaryError, PermanentError))
                 log.warning("events wait %s s: %s", pause, error, exc_info=None if known else error)

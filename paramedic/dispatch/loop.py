@@ -14,6 +14,7 @@ from paramedic.dispatch.prefect_runs import FINISHED, CreatedRun, NotDeployed, P
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine.backoff import Backoff
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer
 from paramedic.store import Store, StoreUnavailable, approvals, attempts, incidents, lifecycle, outbox, runbook_versions
@@ -24,7 +25,7 @@ from paramedic.text.yaml_document import BadDocument
 log = logging.getLogger(__name__)
 
 #: How long an order waits after its first, second, … failed try. Our own: Prefect's client would wait longer on a 503.
-_BACKOFF_SECONDS = (0.2, 0.5, 1, 2, 5, 10)
+_BACKOFF = Backoff((0.2, 0.5, 1, 2, 5, 10))
 
 #: How soon Prefect is asked again to resume a run.
 _RESUME_AGAIN = timedelta(seconds=1)
@@ -140,7 +141,7 @@ class Dispatch:
             if isinstance(error, NotDeployed):  # a new Prefect, or another than the one that we knew
                 with contextlib.suppress(TemporaryError):
                     self._deploy()
-            pause = timedelta(seconds=_BACKOFF_SECONDS[min(order.tries, len(_BACKOFF_SECONDS) - 1)])
+            pause = timedelta(seconds=_BACKOFF.after(order.tries))
             log.warning("%s: Prefect did not take the run, asked again in %s: %s", incident.id, pause, error)
             with self._store.write() as tx:
                 outbox.put_off(tx, order.incident, order.attempt, error=str(error), until=tx.now + pause)

@@ -4,10 +4,11 @@ from datetime import timedelta
 
 from paramedic.alerts.alert import Severity
 from paramedic.errors import TemporaryError
+from paramedic.machine.backoff import Backoff
 from paramedic.store.messages import QueuedMessage
 
 #: How long a message waits after its first, second, … failed try.
-_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 120, 300))
+_BACKOFF = Backoff((5, 15, 60, 120, 300))
 
 #: After this many failed tries the next step is paged as well.
 TRIES_BEFORE_NEXT_RUNG = 3
@@ -21,8 +22,8 @@ _NOTICE, _FOR_A_PROGRAM = (9, 10), (1_000_000, 1_000_000)
 
 def pause(message: QueuedMessage, error: TemporaryError) -> timedelta:
     """The wait before the next try: longer with each try, and as long as the other side asks for, within bounds."""
-    own = _PAUSES[min(message.tries, len(_PAUSES) - 1)]
-    return max(own, min(error.after or timedelta(0), _PAUSES[-1]))
+    asked = (error.after or timedelta(0)).total_seconds()
+    return timedelta(seconds=max(_BACKOFF.after(message.tries), min(asked, _BACKOFF.seconds[-1])))
 
 
 def urgent(message: QueuedMessage) -> bool:

@@ -21,7 +21,7 @@ from paramedic.responder.capacity import PLAYBOOKS
 from paramedic.responder.worker import ParamedicWorker
 from paramedic.settings import Settings, load_settings
 from paramedic.text.redaction import hush_logging
-from paramedic.transports.prefect_http import PrefectApi, backoff, wait_for_prefect
+from paramedic.transports.prefect_http import BACKOFF, PrefectApi, wait_for_prefect
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ async def _when(stop: anyio.Event, end: threading.Event) -> None:
 
 async def _prefect_knows(worker: ParamedicWorker, stop: anyio.Event) -> None:
     """Wait until Prefect knows the worker: its loops would repeat a lost heartbeat only after half a minute."""
-    for pause in backoff():
+    for pause in BACKOFF:
         if stop.is_set():
             return
         try:

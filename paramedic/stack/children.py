@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import IO
 
 from paramedic.machine import liveness, parent_death
+from paramedic.machine.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
 #: How soon a child that died is restarted, by how often it died in a row.
-_BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+_BACKOFF = Backoff((0.2, 0.5, 1.0, 2.0, 5.0))
 
 #: A child that lived this long has its backoff reset.
 _SETTLED_SECONDS = 10.0
@@ -97,7 +98,7 @@ class Children:
             elif child.process.poll() is not None:
                 _kill_group(child.process)
                 child.deaths = 0 if now - child.started_at > _SETTLED_SECONDS else child.deaths + 1
-                pause = _BACKOFF_SECONDS[min(child.deaths, len(_BACKOFF_SECONDS) - 1)]
+                pause = _BACKOFF.after(child.deaths)
                 log.warning("%s ended with %s; started again in %s s", child.name, child.process.returncode, pause)
                 child.process = None
                 child.start_again_at = now + pause

@@ -1,16 +1,15 @@
 """Where a Prefect API is, how we log in to it, and whether it answers. Plain HTTP: Prefect's own client may be what is broken."""
 
-import itertools
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
 from pydantic import SecretStr
 
 from paramedic.errors import PermanentError
+from paramedic.machine.backoff import Backoff
 from paramedic.settings import Settings
 from paramedic.transports.http_deadline import Deadline
 from paramedic.transports.http_retry import RetryOn503
@@ -18,7 +17,7 @@ from paramedic.transports.http_retry import RetryOn503
 log = logging.getLogger(__name__)
 
 #: How long to wait before Prefect is asked again; the last for ever.
-_BACKOFF_SECONDS = (0.2, 0.2, 0.5, 0.5, 1.0, 2.0, 5.0)
+BACKOFF = Backoff((0.2, 0.2, 0.5, 0.5, 1.0, 2.0, 5.0))
 
 #: How often it is said what is waited for, while it stays the same.
 _SAY_AGAIN_SECONDS = 60.0
@@ -101,7 +100,7 @@ def wait_for_prefect(api: PrefectApi, stop: threading.Event) -> None:
     """Until the API can be worked with, or `stop`; what is waited for is logged."""
     reported, reported_at = None, 0.0
     with api.client(seconds=3.0) as prefect:
-        for pause in backoff():
+        for pause in BACKOFF:
             found = complaint(prefect)
             if found is None or stop.is_set():
                 break
@@ -111,11 +110,6 @@ def wait_for_prefect(api: PrefectApi, stop: threading.Event) -> None:
             stop.wait(pause)
     if reported is not None and not stop.is_set():
         log.warning("Prefect at %s answers", api.url)
-
-
-def backoff() -> Iterator[float]:
-    """Seconds to wait after the first, second, … failure."""
-    return itertools.chain(_BACKOFF_SECONDS, itertools.repeat(_BACKOFF_SECONDS[-1]))
 
 
 _NO_API = "it answers, and not as Prefect's API (PARAMEDIC_PREFECT_API_URL: http://HOST:4200/api)"

@@ -11,6 +11,7 @@ from paramedic.dispatch import events as loop
 from paramedic.dispatch.events import BATCH, Events
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.machine.backoff import Backoff
 from paramedic.store import (
     Store,
     StoreUnavailable,
@@ -174,7 +175,7 @@ class _Troubled(Events):
 def test_no_fault_ends_the_telling(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(loop, "_BACKOFF_SECONDS", (0,))
+    monkeypatch.setattr(loop, "_BACKOFF", Backoff((0,)))
     stop = threading.Event()
     faults = [TemporaryError("away"), PermanentError("no login"), StoreUnavailable("locked"), ValueError("a bug")]
     troubled = _Troubled(store, [*faults, BATCH, 0], stop)

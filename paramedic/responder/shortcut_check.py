@@ -76,6 +76,11 @@ def in_force(settings: Settings) -> bool:
     return wrong is None
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """What a warm process must be told; see `in_force`."""
+    return {VARIABLE: str(in_force(settings)).lower()}
+
+
 def words(wrong: str) -> str:
     """What a complaint means."""
     version = importlib.metadata.version("prefect")

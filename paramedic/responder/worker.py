@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from prefect.workers.base import BaseWorker, BaseWorkerResult
 from pydantic import ValidationError
 
 from paramedic.errors import Refused
-from paramedic.responder import admission, shortcut_check
+from paramedic.responder import admission
 from paramedic.responder.cancellation import Cancellation
 from paramedic.responder.capacity import Capacity, missed
 from paramedic.responder.deployment_cache import BELIEVED_SECONDS, DeploymentCache
@@ -29,7 +30,8 @@ from paramedic.responder.job_configuration import ParamedicJobConfiguration, Par
 from paramedic.responder.memory_limit import keep_below
 from paramedic.responder.process_pool import PooledProcess, ProcessPool
 from paramedic.responder.run_leases import RunLeases
-from paramedic.settings import ROOT, load_settings
+from paramedic.responder.shortcut_check import environment
+from paramedic.settings import ROOT, Settings, load_settings
 from paramedic.store import Store
 from paramedic.store.wakeups import RESPONDER, listen, subscribe
 from paramedic.text.redaction import redact
@@ -82,12 +84,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._settings = load_settings()
         self._store = Store(self._settings.store())
         self._leases = RunLeases(self._store)
-        folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", self._settings.runbooks]
-        self._pool = ProcessPool(
-            self._settings.warm_processes,
-            [*folders, *filter(None, [self._settings.flows, self._settings.plugins])],
-            {shortcut_check.VARIABLE: str(shortcut_check.in_force(self._settings)).lower()},
-        )
+        self._pool = ProcessPool(self._settings.warm_processes, _imported(self._settings), environment(self._settings))
         self._at_work: dict[UUID, asyncio.Event] = {}  # set when an operator cancels the run
         self._capacity = Capacity()
         self._deployments = DeploymentCache(self._work_pool_name, self._settings.flows)
@@ -325,3 +322,9 @@ async def _again(
 def _crash(code: int) -> str:
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"Its process ended by {how} before the run had ended; another one takes the next run."
+
+
+def _imported(settings: Settings) -> list[Path]:
+    """The folders of what a warm process imports and reads."""
+    folders = [ROOT / "paramedic", ROOT / "flows", ROOT / "tasks", settings.runbooks]
+    return [*folders, *filter(None, [settings.flows, settings.plugins])]

@@ -1,6 +1,7 @@
 """What the store's tests begin with: an alert, an incident that a run works on, and the trail's verdict."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from databases import Clock
@@ -15,7 +16,7 @@ from paramedic.store import Store, Tx, acts, attempts, claims, incidents, lifecy
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
-from paramedic.store.tables import grants
+from paramedic.store.tables import grants, inbox
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 TARGET = "web-1/tracking-api"
@@ -95,6 +96,12 @@ def again(clock: Clock) -> Alert:
     """The same alert, begun again five minutes later."""
     clock.advance(timedelta(minutes=5))
     return alert(starts_at=clock.now())
+
+
+def inbox_rows(store: Store) -> list[Any]:
+    """What came in, oldest first, with its decision."""
+    with store.read() as tx:
+        return list(tx.conn.execute(inbox.select().order_by(inbox.c.position)))
 
 
 def look_at_the_trail(store: Store) -> Verification:

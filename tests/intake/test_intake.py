@@ -1,31 +1,27 @@
 """Every alert gets its decision, and the decision its consequence."""
 
-import itertools
-import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from databases import Clock
-from sqlalchemy import event
+from store_states import inbox_rows
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.catalog import runbook_file
-from paramedic.catalog.library import Library, read_folder
+from paramedic.catalog.library import read_folder
 from paramedic.catalog.runbook import Runbook
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.intake import routing
-from paramedic.intake.intake import Intake, Wake
+from paramedic.intake.intake import Intake
 from paramedic.intake.routing import CROWD
 from paramedic.intake.triage import MARK
 from paramedic.store import (
     Store,
     attempts,
-    fingerprints,
     inbox,
     incident_alerts,
     incidents,
@@ -53,16 +49,6 @@ KSM = {"job": "kube-state-metrics", "service": "kube-state-metrics", "instance":
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(store_url: str, clock: Clock) -> Store:
-    return Store(store_url, now=clock.now)
-
-
-@pytest.fixture
 def say(store: Store, clock: Clock) -> Callable[..., Any]:
     """Take an alert in and decide on it; the inbox's newest row."""
 
@@ -81,14 +67,9 @@ def say(store: Store, clock: Clock) -> Callable[..., Any]:
         alert = Alert("alertmanager", name, severity, status, at, known_by, said, ends_at=ended)
         inbox.receive(store, [alert], source="alertmanager", sender="test")
         Intake(store, lambda: BOTH).work()
-        return rows(store)[-1]
+        return inbox_rows(store)[-1]
 
     return taken
-
-
-def rows(store: Store) -> list[Any]:
-    with store.read() as tx:
-        return list(tx.conn.execute(table.select().order_by(table.c.position)))
 
 
 def _ends_well(store: Store, number: int) -> None:
@@ -190,10 +171,10 @@ def test_what_began_before_the_cure_is_held_and_looked_at_again(
     held = say(began=began)
     assert (held.state, held.verdict) == ("held", "hold")
     Intake(store, lambda: SHELF).work()
-    assert rows(store)[-1].state == "held"
+    assert inbox_rows(store)[-1].state == "held"
     clock.advance(timedelta(minutes=11))
     Intake(store, lambda: SHELF).work()
-    assert (rows(store)[-1].verdict, rows(store)[-1].incident) == ("open", 2)
+    assert (inbox_rows(store)[-1].verdict, inbox_rows(store)[-1].incident) == ("open", 2)
 
 
 def test_a_held_alert_that_was_resolved_meanwhile_opens_nothing(
@@ -207,7 +188,7 @@ def test_a_held_alert_that_was_resolved_meanwhile_opens_nothing(
     say(began=began, status=Status.RESOLVED)
     clock.advance(timedelta(minutes=11))
     Intake(store, lambda: SHELF).work()
-    assert [row.verdict for row in rows(store)] == ["open", "drop", "drop"]
+    assert [row.verdict for row in inbox_rows(store)] == ["open", "drop", "drop"]
 
 
 def test_what_begins_again_soon_after_its_cure_reopens_its_incident(
@@ -232,7 +213,7 @@ def test_another_fault_soon_after_a_cure_is_another_incident_of_the_runbook_that
     clock.advance(timedelta(minutes=1))
     _ends_well(store, 1)
     clock.advance(timedelta(minutes=11))
-    assert (say(name="TrackingApiDown").verdict, rows(store)[-1].incident) == ("open", 2)
+    assert (say(name="TrackingApiDown").verdict, inbox_rows(store)[-1].incident) == ("open", 2)
     with store.read() as tx:
         assert incidents.get(tx, 1).state is State.RESOLVED
         assert incidents.get(tx, 2).runbook == "tracking-api-down"
@@ -240,7 +221,7 @@ def test_another_fault_soon_after_a_cure_is_another_incident_of_the_runbook_that
     clock.advance(timedelta(minutes=1))
     _ends_well(store, 2)
     clock.advance(timedelta(minutes=1))
-    assert (say().verdict, rows(store)[-1].incident) == ("reopen", 1), "what came back is the first of the two"
+    assert (say().verdict, inbox_rows(store)[-1].incident) == ("reopen", 1), "what came back is the first of the two"
 
 
 @pytest.mark.parametrize(("over", "verdict"), [(False, "open"), (True, "drop")])
@@ -256,12 +237,12 @@ def test_what_joined_and_another_runbook_wants_has_its_turn_when_the_playbook_ha
     clock.advance(timedelta(minutes=1))
     _ends_well(store, 1)
     Intake(store, lambda: BOTH).work()
-    assert [(row.verdict, row.state) for row in rows(store)[2:]] == [("hold", "held")]
+    assert [(row.verdict, row.state) for row in inbox_rows(store)[2:]] == [("hold", "held")]
     if over:
         say(name="TrackingApiDown", began=began, ended=clock.now(), status=Status.RESOLVED)
     clock.advance(timedelta(minutes=11))
     Intake(store, lambda: BOTH).work()
-    assert rows(store)[2].verdict == verdict
+    assert inbox_rows(store)[2].verdict == verdict
     with store.read() as tx:
         assert [one.runbook for one in incidents.listed(tx)] == ["tracking-api-down"] * (not over) + [
             "tracking-api-memory"
@@ -315,7 +296,7 @@ def test_an_alert_that_fires_for_very_many_objects_is_not_as_many_incidents(
     clock.advance(timedelta(minutes=1))
     inbox.receive(store, said[-1:], source="alertmanager", sender="test")
     Intake(store, lambda: SHELF).work()
-    assert rows(store)[-1].incident == found[0].number, "what is part of one stays there"
+    assert inbox_rows(store)[-1].incident == found[0].number, "what is part of one stays there"
 
 
 def alert_about(queue: str, at: datetime) -> Alert:
@@ -329,20 +310,13 @@ def test_what_begins_again_later_is_another_incident(store: Store, clock: Clock,
     clock.advance(timedelta(minutes=1))
     _ends_well(store, 1)
     clock.advance(timedelta(minutes=30))
-    assert (say().verdict, rows(store)[-1].incident) == ("open", 2)
+    assert (say().verdict, inbox_rows(store)[-1].incident) == ("open", 2)
 
 
 def _in_maintenance(store: Store, **minutes: int) -> int:
     with store.record() as tx:
-        return maintenance.add(
-            tx,
-            service="tracking-api",
-            target=None,
-            starts_at=tx.now,
-            ends_at=tx.now + timedelta(**minutes),
-            by="ada",
-            reason="a new disk",
-        ).id
+        about = {"service": "tracking-api", "target": None, "by": "ada", "reason": "a new disk"}
+        return maintenance.add(tx, starts_at=tx.now, ends_at=tx.now + timedelta(**minutes), **about).id
 
 
 def test_an_alert_in_a_maintenance_window_is_looked_at_when_that_ends(
@@ -352,10 +326,10 @@ def test_an_alert_in_a_maintenance_window_is_looked_at_when_that_ends(
     assert [(held.state, held.verdict) for held in (say(), say(env="canary"))] == [("held", "hold")] * 2
     clock.advance(timedelta(minutes=29))
     Intake(store, lambda: SHELF).work()
-    assert {row.state for row in rows(store)} == {"held"}
+    assert {row.state for row in inbox_rows(store)} == {"held"}
     clock.advance(timedelta(minutes=1))
     Intake(store, lambda: SHELF).work()
-    assert [(row.verdict, row.incident) for row in rows(store)] == [("open", 1), ("join", 1)]
+    assert [(row.verdict, row.incident) for row in inbox_rows(store)] == [("open", 1), ("join", 1)]
 
 
 def test_what_is_over_before_the_window_ends_opens_nothing(store: Store, clock: Clock, say: Callable[..., Any]) -> None:
@@ -365,7 +339,7 @@ def test_what_is_over_before_the_window_ends_opens_nothing(store: Store, clock: 
     say(began=began, status=Status.RESOLVED)
     clock.advance(timedelta(minutes=30))
     Intake(store, lambda: SHELF).work()
-    assert [row.verdict for row in rows(store)] == ["drop", "drop"]
+    assert [row.verdict for row in inbox_rows(store)] == ["drop", "drop"]
 
 
 def test_a_window_that_is_ended_early_keeps_no_alert_waiting(
@@ -377,7 +351,7 @@ def test_a_window_that_is_ended_early_keeps_no_alert_waiting(
     with store.record() as tx:
         maintenance.end(tx, number, by="ada", reason="done")
     Intake(store, lambda: SHELF).work()
-    assert rows(store)[-1].verdict == "open"
+    assert inbox_rows(store)[-1].verdict == "open"
 
 
 def test_our_own_message_coming_back_starts_nothing(store: Store, say: Callable[..., Any]) -> None:
@@ -405,11 +379,11 @@ def test_a_fault_about_one_alert_goes_to_a_person_and_stops_no_other(
 
 def test_a_row_that_cannot_be_read_goes_to_a_person_and_stops_no_other(store: Store, say: Callable[..., Any]) -> None:
     say()
-    spoilt = rows(store)[0].alert | {"severity": "[secret]"}
+    spoilt = inbox_rows(store)[0].alert | {"severity": "[secret]"}
     with store.write() as tx:
         tx.conn.execute(table.update().values(alert=spoilt, state="new"))
     assert say(env="dev").verdict == "open"
-    assert rows(store)[0].verdict == "given up"
+    assert inbox_rows(store)[0].verdict == "given up"
 
 
 def test_a_secret_that_is_one_of_our_own_words_hides_no_severity(store: Store, say: Callable[..., Any]) -> None:
@@ -418,183 +392,5 @@ def test_a_secret_that_is_one_of_our_own_words_hides_no_severity(store: Store, s
         assert say(note="critical").verdict == "open"
     finally:
         forget_all()
-    assert rows(store)[0].alert["labels"]["note"] == "[secret]"
-    assert rows(store)[0].alert["severity"] == "critical"
-
-
-def test_it_stops_when_told(store: Store) -> None:
-    stop, wake = threading.Event(), Wake()
-    thread = threading.Thread(target=Intake(store, lambda: SHELF).run, args=(stop, wake))
-    thread.start()
-    stop.set()
-    wake.set()
-    thread.join(10)
-    assert not thread.is_alive()
-
-
-# --- many at once ---------------------------------------------------------------------------------------------------
-
-
-def _took_in(store: Store, *said: tuple[str, Severity], **labels: str) -> None:
-    """So many alerts, each of a target of its own."""
-    began = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
-    alerts = []
-    for name, severity in said:
-        given = {"alertname": name, "instance": name} | labels
-        alerts.append(
-            Alert("alertmanager", name, severity, Status.FIRING, began, fingerprint("alertmanager", given), given)
-        )
-    inbox.receive(store, alerts, source="alertmanager", sender="test")
-
-
-def test_a_critical_alert_is_decided_before_five_thousand_warnings_and_its_decision_waits_for_none_of_them(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _took_in(store, *((f"W{number}", Severity.WARNING) for number in range(3000)))
-    _took_in(store, ("Critical", Severity.CRITICAL))
-    _took_in(store, *((f"V{number}", Severity.WARNING) for number in range(2021)))
-    rang: list[int] = []
-    intake = Intake(store, lambda: SHELF, decided=lambda: rang.append(len(_decisions(store))))
-    assert intake.decide_some() == 1
-    assert _decisions(store) == ["Critical"]
-    assert rang == [1], "dispatch hears of it before the next decision"
-    _took_in(store, ("Critical too", Severity.CRITICAL))
-    assert intake.decide_some() == 1
-    monkeypatch.setattr("paramedic.intake.intake._LONGEST_SECONDS", 0)
-    assert intake.decide_some() == 1
-    assert _decisions(store) == ["Critical", "Critical too", "W0"]
-
-
-class _Waits(Wake):
-    """Notes what triage waits for, and waits for nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.said: list[str] = []
-
-    def wait(self, seconds: float) -> None:
-        self.said.append(f"any, {seconds:.2f} s")
-
-    def wait_critical(self, seconds: float) -> bool:
-        self.said.append(f"critical, {seconds:.2f} s")
-        return False
-
-
-def test_while_alerts_come_in_triage_leaves_the_store_to_their_senders(store: Store) -> None:
-    """As a script: two batches while alerts come in, one after they stopped, then nothing waits."""
-    stop, wake = threading.Event(), _Waits()
-    came = iter([True, True, False])
-
-    class Scripted(Intake):
-        def decide_some(self) -> int:
-            try:
-                if next(came):
-                    wake.set()
-            except StopIteration:
-                stop.set()
-                return 0
-            return 1
-
-    Scripted(store, lambda: SHELF).run(stop, wake)
-    assert wake.said == ["critical, 0.40 s", "critical, 0.40 s", "any, 1.00 s"]
-
-
-def test_only_a_critical_alert_ends_that_pause() -> None:
-    wake = Wake()
-    wake.set()
-    assert not wake.wait_critical(0)
-    wake.set(critical=True)
-    assert wake.wait_critical(60)
-    assert not wake.wait_critical(0), "once"
-    assert wake.cleared()
-    assert not wake.cleared()
-
-
-def _decisions(store: Store) -> list[str]:
-    """What was decided, in its order."""
-    with store.read() as tx:
-        rows = tx.conn.execute(table.select().where(table.c.state == "triaged").order_by(table.c.incident))
-        return [row.alert["name"] for row in rows]
-
-
-def test_many_decisions_are_one_transaction(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("paramedic.intake.intake._LONGEST_SECONDS", 60)
-    _took_in(store, *((f"W{number}", Severity.WARNING) for number in range(100)))
-    written: list[int] = []
-    event.listen(
-        store.engine, "commit", lambda conn: conn.get_execution_options().get("paramedic_writes") and written.append(1)
-    )
-    Intake(store, lambda: SHELF).work()
-    assert len(_decisions(store)) == 100
-    assert sum(written) == 1
-
-
-def test_one_that_cannot_be_decided_costs_none_of_its_batch_its_decision(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _took_in(store, ("Before", Severity.WARNING), ("Poison", Severity.WARNING), ("After", Severity.WARNING))
-    place = routing.place
-
-    def poisoned(alert: Alert, library: Library) -> routing.Place:
-        if alert.name == "Poison":
-            raise RuntimeError("a bug")
-        return place(alert, library)
-
-    monkeypatch.setattr(routing, "place", poisoned)
-    Intake(store, lambda: SHELF).work()
-    assert [(row.alert["name"], row.verdict) for row in rows(store)] == [
-        ("Before", "open"),
-        ("Poison", "given up"),
-        ("After", "open"),
-    ]
-    with store.read() as tx:
-        assert len(incidents.listed(tx)) == 2
-        assert [one.kind for one in tx.conn.execute(messages.select())].count("trouble") == 1
-
-
-def test_what_a_batch_had_not_committed_is_decided_afterwards_and_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a kill leaves it: the connection goes away with the transaction open."""
-    _took_in(store, *((f"W{number}", Severity.WARNING) for number in range(20)))
-    monkeypatch.setattr("paramedic.intake.intake._LONGEST_SECONDS", 60)
-    decided = inbox.decided
-
-    def dies(*given: Any, **named: Any) -> None:
-        if given[1].alert.name == "W10":
-            raise KeyboardInterrupt  # nothing of ours catches it
-        decided(*given, **named)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(inbox, "decided", dies)
-        with pytest.raises(KeyboardInterrupt):
-            Intake(store, lambda: SHELF).decide_some()
-    assert _decisions(store) == []
-    Intake(store, lambda: SHELF).work()
-    assert _decisions(store) == [f"W{number}" for number in range(20)]
-    with store.read() as tx:
-        assert len(incidents.listed(tx, limit=100)) == 20
-
-
-@pytest.mark.parametrize("severities", list(itertools.product(Severity, repeat=3)))
-def test_whatever_severities_one_alert_went_through_it_ends_as_its_last_word_says(
-    store: Store, clock: Clock, severities: tuple[Severity, ...]
-) -> None:
-    """A check's alert changes its severity under one fingerprint; the worst first must not leave it firing for ever."""
-    began = clock.now() - timedelta(minutes=5)
-    labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
-    statuses = (Status.FIRING, Status.FIRING, Status.RESOLVED)
-    alerts = [
-        Alert("checks", "TrackingApiMemory", severity, status, began, "f", labels)
-        for severity, status in zip(severities, statuses, strict=True)
-    ]
-    inbox.receive(store, alerts, source="checks", sender="checks")
-    Intake(store, lambda: SHELF).work()
-    with store.read() as tx:
-        assert [one["status"] for number in incidents.listed(tx) for one in incident_alerts.of(tx, number.number)] in (
-            [],
-            ["resolved"],
-        )
-        said = fingerprints.last_word(tx, "f")
-        assert said is not None
-        assert said.status is Status.RESOLVED
+    assert inbox_rows(store)[0].alert["labels"]["note"] == "[secret]"
+    assert inbox_rows(store)[0].alert["severity"] == "critical"

@@ -145,6 +145,15 @@ def test_when_every_connection_is_taken_the_store_says_so(
     store.close()
 
 
+def test_a_store_that_was_closed_connects_again_and_compiles_nothing_again(store: Store) -> None:
+    assert read(store) == 0
+    engine, compiled = store.engine, len(store.engine._compiled_cache or ())
+    store.close()
+    assert engine.pool.checkedin() == 0, "every connection was closed"
+    assert read(store) == 0
+    assert (store.engine, len(engine._compiled_cache or ())) == (engine, compiled)
+
+
 # --- PostgreSQL gone ------------------------------------------------------------------------------------------------
 
 

@@ -135,3 +135,10 @@ def test_prefects_client_has_one(*, repeats_503: bool) -> None:
         with pytest.raises(httpx.ReadTimeout):
             client.get("/health")
         assert time.monotonic() - began < WITHIN + 0.5
+
+
+def test_the_certificates_of_all_authorities_are_read_once_for_all_clients() -> None:
+    with http_deadline.client(seconds=1) as one, http_deadline.client(seconds=2) as other:
+        assert one._transport._pool._ssl_context is other._transport._pool._ssl_context
+    with http_deadline.client(seconds=1, verify=False) as careless:
+        assert careless._transport._pool._ssl_context is not one._transport._pool._ssl_context

@@ -11,6 +11,7 @@ import textwrap
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,13 +27,13 @@ from paramedic.transports.local import Local
 
 pytestmark = pytest.mark.real
 
-#: Appends a line at each start; needs half a second to stop; ends at once while there is no file "mended" beside it.
+#: Appends a line at each start; needs half a second to stop; a broken one ends at once until it is mended.
 PROGRAM = """
 import os, signal, sys, time
 folder, name = sys.argv[1:3]
 with open(f"{folder}/{name}.starts", "a") as starts:
     starts.write(f"{os.getpid()}\\n")
-if "broken" in name and not os.path.exists(f"{folder}/mended"):
+if "broken" in name and not os.path.exists(f"{folder}/{name}.mended"):
     sys.exit(1)
 def stop(*_):
     time.sleep(0.5)
@@ -55,52 +56,56 @@ pidfile={folder}/pid
 identifier=test
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
-[program:app]
-command={python} {folder}/program.py {folder} app
-startsecs=1
-[program:stopped]
-command={python} {folder}/program.py {folder} stopped
-startsecs=1
-autostart=false
-[program:broken-for-good]
-command={python} {folder}/program.py {folder} broken-for-good
-startsecs=1
-startretries=0
-[program:broken-and-tried]
-command={python} {folder}/program.py {folder} broken-and-tried
-startsecs=1
-startretries=100
 """
+
+_PROGRAM = """
+[program:{name}]
+command={python} {folder}/program.py {folder} {name}
+startsecs=1
+"""
+
+#: Programs that are not simply well, and what is said of them besides.
+OTHERS = {
+    "stopped": "autostart=false",
+    "broken-for-good": "startretries=0",
+    "broken-and-mended": "startretries=0",
+    "broken-and-tried": "startretries=100",
+}
 
 
 class Supervised:
-    """A running supervisord, and what its programs wrote."""
+    """A running supervisord with some programs that are well, and what its programs wrote. `app` is the one to work with."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, *, apps: int) -> None:
         self.folder = folder
+        self.apps = [f"app-{number}" for number in range(apps)]
+        self.app = self.apps[0]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         (folder / "program.py").write_text(PROGRAM)
-        configuration = CONFIGURATION.format(folder=folder, port=self.port, python=sys.executable)
-        (folder / "conf").write_text(configuration)
+        written = [CONFIGURATION.format(folder=folder, port=self.port)]
+        for name in (*self.apps, *OTHERS):
+            written += [_PROGRAM.format(name=name, folder=folder, python=sys.executable), OTHERS.get(name, "")]
+        (folder / "conf").write_text("".join(written))
         self.process = subprocess.Popen(
             [program, "-n", "-c", str(folder / "conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def target(self, name: str = "app", address: str = "") -> Target:
+    def target(self, name: str = "", address: str = "") -> Target:
+        name = name or self.app
         return Target(f"here/{name}", "tracking", "here", "supervisord", name, address or f"unix://{self.folder}/s")
 
-    def identity(self, name: str = "app") -> Identity:
+    def identity(self, name: str = "") -> Identity:
         return Reader(self.target(name), Local()).identity()
 
-    def starts(self, name: str = "app") -> int:
+    def starts(self, name: str = "") -> int:
         try:
-            return len((self.folder / f"{name}.starts").read_text().splitlines())
+            return len((self.folder / f"{name or self.app}.starts").read_text().splitlines())
         except FileNotFoundError:
             return 0
 
-    def comes_to(self, state: str, name: str = "app", *, but: int | None = None) -> Identity:
+    def comes_to(self, state: str, name: str = "", *, but: int | None = None) -> Identity:
         """Wait until the program is in this state, in another life than the pid `but`."""
         until = time.monotonic() + 20
         while time.monotonic() < until:
@@ -111,7 +116,7 @@ class Supervised:
             if seen and seen.state == state and (but is None or seen.instance["pid"] != but):
                 return seen
             time.sleep(0.02)
-        pytest.fail(f"{name} never came to {state}: {(self.folder / 'log').read_text()}")
+        pytest.fail(f"{name or self.app} never came to {state}: {(self.folder / 'log').read_text()}")
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -122,16 +127,38 @@ class Supervised:
             child.kill()
 
 
-@pytest.fixture
-def supervised(require: Callable[[str], str]) -> Iterator[Supervised]:
+@contextmanager
+def _running(program: str, *, apps: int) -> Iterator[Supervised]:
     folder = Path(tempfile.mkdtemp(prefix="sv"))  # a socket's path has little room
-    running = Supervised(require("supervisord"), folder)
+    running = Supervised(program, folder, apps=apps)
     try:
         running.comes_to("RUNNING")
         yield running
     finally:
         running.end()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def shared(require: Callable[[str], str]) -> Iterator[Supervised]:
+    with _running(require("supervisord"), apps=20) as running:
+        yield running
+
+
+@pytest.fixture
+def supervised(shared: Supervised) -> Iterator[Supervised]:
+    """The one of all these tests; its `app` is this test's alone."""
+    shared.app = shared.apps.pop()
+    shared.comes_to("RUNNING")
+    yield shared
+    shared.process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+def mortal(require: Callable[[str], str]) -> Iterator[Supervised]:
+    """One that may be ended."""
+    with _running(require("supervisord"), apps=1) as running:
+        yield running
 
 
 def agree() -> None:
@@ -194,7 +221,7 @@ def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(supervi
         from paramedic.transports.local import Local
         whom = 0 if {group} else os.getpid()  # 0 is the whole process group
         supervisord.kill_point = lambda *_: os.kill(whom, signal.SIGKILL)
-        target = Target("here/app", "tracking", "here", "supervisord", "app", "unix://{supervised.folder}/s")
+        target = {supervised.target()!r}
         supervisord.Changer(target, Local()).restart(supervisord.Reader(target, Local()).identity(), lambda: None)
     """)
     environment = {**os.environ, "MARK": mark}
@@ -215,7 +242,7 @@ def test_a_client_that_dies_before_sending_leaves_nothing_behind(supervised: Sup
         from paramedic.integrations.targets import supervisord
         from paramedic.remediation.target import Target
         from paramedic.transports.local import Local
-        target = Target("here/app", "tracking", "here", "supervisord", "app", "unix://{supervised.folder}/s")
+        target = {supervised.target()!r}
         expected = supervisord.Reader(target, Local()).identity()
         supervisord.Changer(target, Local()).restart(expected, lambda: os.kill(os.getpid(), signal.SIGKILL))
     """)
@@ -243,23 +270,23 @@ def test_a_stopped_program_is_started(supervised: Supervised) -> None:
 
 
 def test_a_program_in_fatal_is_started(supervised: Supervised) -> None:
-    before = supervised.comes_to("FATAL", "broken-for-good")
-    (supervised.folder / "mended").touch()
-    after = Changer(supervised.target("broken-for-good"), Local()).restart(before, agree)
+    before = supervised.comes_to("FATAL", "broken-and-mended")
+    (supervised.folder / "broken-and-mended.mended").touch()
+    after = Changer(supervised.target("broken-and-mended"), Local()).restart(before, agree)
     assert after.state == "RUNNING"
-    assert supervised.starts("broken-for-good") == 2
+    assert supervised.starts("broken-and-mended") == 2
 
 
 def test_a_program_in_backoff_is_started_once(supervised: Supervised) -> None:
     while True:
         before = supervised.comes_to("BACKOFF", "broken-and-tried")
         starts = supervised.starts("broken-and-tried")
-        (supervised.folder / "mended").touch()
+        (supervised.folder / "broken-and-tried.mended").touch()
         try:
             after = Changer(supervised.target("broken-and-tried"), Local()).restart(before, agree)
             break
         except Refused:  # supervisord's own next try came in between
-            (supervised.folder / "mended").unlink()
+            (supervised.folder / "broken-and-tried.mended").unlink()
     assert after.state == "RUNNING"
     assert supervised.starts("broken-and-tried") == starts + 1
 
@@ -278,7 +305,7 @@ def test_a_program_that_somebody_is_stopping_is_left_to_them(supervised: Supervi
     running = supervised.identity()
     line = socket.socket(socket.AF_UNIX)
     line.connect(f"{supervised.folder}/s")
-    line.sendall(integration._request(supervised.target(), "supervisor.stopProcess", "app", True))
+    line.sendall(integration._request(supervised.target(), "supervisor.stopProcess", supervised.app, True))
     stopping = supervised.comes_to("STOPPING")
     assert stopping.instance["pid"] == running.instance["pid"]
     with pytest.raises(Refused, match="somebody else is stopping"):
@@ -292,17 +319,17 @@ def test_an_unknown_program_is_useless(supervised: Supervised) -> None:
     with pytest.raises(PermanentError, match="BAD_NAME: no-such"):
         supervised.identity("no-such")
     with pytest.raises(PermanentError, match="BAD_NAME"):
-        Changer(supervised.target("app:*"), Local()).restart(supervised.identity(), agree)
+        Changer(supervised.target(f"{supervised.app}:*"), Local()).restart(supervised.identity(), agree)
     assert supervised.starts() == 1
 
 
-def test_a_supervisord_that_is_gone_may_come_back(supervised: Supervised) -> None:
-    before = supervised.identity()
-    supervised.end()
-    for change in (supervised.identity, lambda: Changer(supervised.target(), Local()).restart(before, agree)):
+def test_a_supervisord_that_is_gone_may_come_back(mortal: Supervised) -> None:
+    before = mortal.identity()
+    mortal.end()
+    for change in (mortal.identity, lambda: Changer(mortal.target(), Local()).restart(before, agree)):
         with pytest.raises(TemporaryError, match="is not there"):
             change()
-    assert supervised.starts() == 1
+    assert mortal.starts() == 1
 
 
 def test_a_supervisord_that_hangs_is_asked_no_longer_than_the_time_out(supervised: Supervised) -> None:
@@ -327,7 +354,7 @@ def test_no_answer_after_the_send_is_unknown_and_the_restart_is_not_cut_in_half(
     with pytest.raises(OutcomeUnknown, match="its outcome is open"):
         # Short of the half second that stopping takes, so that the stop may have begun before supervisord froze.
         Changer(supervised.target(), Local(), timedelta(seconds=0.4)).restart(before, agree)
-    assert sent == [("act_sent", "here/app")]
+    assert sent == [("act_sent", f"here/{supervised.app}")]
     supervised.process.send_signal(signal.SIGCONT)
     supervised.comes_to("RUNNING", but=before.instance["pid"])
     assert supervised.starts() == 2
@@ -347,12 +374,10 @@ def test_an_answer_that_came_while_we_were_stopped_is_read_though_the_time_is_ov
     assert after == supervised.identity()
 
 
-def test_a_supervisord_that_dies_after_the_send_is_unknown(
-    supervised: Supervised, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(integration, "kill_point", lambda *_: supervised.end())
+def test_a_supervisord_that_dies_after_the_send_is_unknown(mortal: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integration, "kill_point", lambda *_: mortal.end())
     with pytest.raises(OutcomeUnknown):
-        Changer(supervised.target(), Local(), timedelta(seconds=5)).restart(supervised.identity(), agree)
+        Changer(mortal.target(), Local(), timedelta(seconds=5)).restart(mortal.identity(), agree)
 
 
 def test_by_http_a_login_is_needed_and_taken_from_the_address(supervised: Supervised) -> None:
@@ -368,7 +393,6 @@ def test_by_http_a_login_is_needed_and_taken_from_the_address(supervised: Superv
 
 def test_all_programs_are_told_by_their_full_name(supervised: Supervised) -> None:
     told = Reader(supervised.target(), Local()).processes()
-    assert set(told) == {"app:app", "stopped:stopped", "broken-for-good:broken-for-good"} | {
-        "broken-and-tried:broken-and-tried"
-    }
-    assert told["app:app"] == supervised.identity()
+    apps = [path.name.removesuffix(".starts") for path in supervised.folder.glob("app-*.starts")]
+    assert set(told) == {f"{name}:{name}" for name in (*apps, *OTHERS)}
+    assert told[f"{supervised.app}:{supervised.app}"] == supervised.identity()

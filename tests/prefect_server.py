@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from paramedic.machine import liveness
 from paramedic.machine.parent_death import command
 from paramedic.stack.prefect_server import server_command, server_env
 
@@ -20,16 +21,23 @@ class Prefect:
     home: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    heart: int = -1  # where its signs of life are read
 
     @property
     def api(self) -> str:
         return f"http://127.0.0.1:{self.port}/api"
 
     def start(self) -> None:
-        quick = {"PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.5"}
-        env = dict(os.environ) | server_env(self.home) | quick
+        quick = {
+            "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
+            "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
+        }
+        self.heart, theirs = os.pipe()
+        env = dict(os.environ) | server_env(self.home) | quick | {liveness.VARIABLE: str(theirs)}
+        argv = command(server_command(self.port))
         with (self.home / "log").open("ab") as log:
-            self.process = subprocess.Popen(command(server_command(self.port)), env=env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, pass_fds=[theirs])
+        os.close(theirs)
         until = time.monotonic() + 240  # a busy machine needs more than a minute
         while not self._answers():
             assert time.monotonic() < until, (self.home / "log").read_text()[-2000:]
@@ -49,6 +57,7 @@ class Prefect:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        os.close(self.heart)
 
     def ask(self, method: str, path: str, **content: Any) -> Any:
         """The answer's JSON; what is not a success fails the test. On SQLite it says 503 now and then, and is asked again."""

@@ -1,4 +1,4 @@
-"""What `up` does with its processes, shown on small ones: tests/real/test_up.py has the real ones."""
+"""What `up` does with its processes, shown on small ones: tests/real/ has the real ones."""
 
 import base64
 import json
@@ -123,11 +123,14 @@ def test_a_child_that_is_killed_is_started_again_and_that_is_logged(
     assert "one ended with -9; started again in" in caplog.text
 
 
-def test_a_child_that_dies_at_once_is_started_ever_more_slowly(children: Children, tmp_path: Path) -> None:
+def test_a_child_that_dies_at_once_is_started_ever_more_slowly(
+    children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children_module, "_BACKOFF_SECONDS", (0.0, 0.1, 0.2))
     children.start(_child(tmp_path, "sick", SICK))
     began = time.monotonic()
     _until(lambda: len(_story(tmp_path)) == 3, children.tick)
-    assert time.monotonic() - began >= 0.5 + 1.0
+    assert time.monotonic() - began >= 0.1 + 0.2
 
 
 def test_what_a_killed_child_leaves_behind_is_killed(children: Children, tmp_path: Path) -> None:
@@ -147,8 +150,11 @@ def test_stop_asks_first_and_ends_last_what_the_others_work_with(children: Child
 
 
 def test_stop_kills_what_does_not_listen_and_what_stands_still_within_ten_seconds(
-    children: Children, tmp_path: Path
+    children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waits = children_module._STOP_SECONDS
+    short = tuple(seconds / 10 for seconds in waits)
+    monkeypatch.setattr(children_module, "_STOP_SECONDS", short)
     children.start(_child(tmp_path, "deaf", STUBBORN))
     children.start(_child(tmp_path, "still", PARENT))
     children.start(_child(tmp_path, "deaf-server", STUBBORN, serves=True))
@@ -157,7 +163,7 @@ def test_stop_kills_what_does_not_listen_and_what_stands_still_within_ten_second
     os.kill(children.pids()["still"], signal.SIGSTOP)
     began = time.monotonic()
     children.stop()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began - sum(short) < 10 - sum(waits)
     assert len(pids) == 4
     assert all(map(_gone, pids))
 
@@ -234,21 +240,6 @@ def test_a_default_port_that_is_taken_is_refused_and_nothing_is_started(
     assert running(tmp_path / "data") is None
 
 
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stack whose processes do nothing but show their environment."""
-    shows = "import json, os, sys, time; open(sys.argv[1], 'w').write(json.dumps(dict(os.environ))); time.sleep(600)"
-    start = Children.start
-    monkeypatch.setenv("PARAMEDIC_PORT", "0")
-    monkeypatch.setenv("PREFECT_SERVER_API_PORT", "0")
-
-    def instead(self: Children, child: Child) -> None:
-        child.argv = [sys.executable, "-c", shows, str(self._logs / f"{child.name}.env")]
-        start(self, child)
-
-    monkeypatch.setattr(Children, "start", instead)
-
-
 @pytest.mark.usefixtures("_nothing_set", "small")
 def test_a_second_up_on_one_folder_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     first, second = Stack(load_settings(data=tmp_path / "data")), Stack(load_settings(data=tmp_path / "data"))
@@ -273,16 +264,16 @@ def test_a_second_up_on_one_folder_is_refused_and_changes_nothing(tmp_path: Path
 
 
 @pytest.mark.usefixtures("_nothing_set", "small")
-@pytest.mark.parametrize("said", ["often", "0", "inf", "nan", ""])
 def test_a_poll_that_is_no_time_is_refused_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", said)
-    stack = Stack(load_settings(data=tmp_path / "data"))
-    with pytest.raises(BadSettings, match="PREFECT_WORKER_QUERY_SECONDS.*above 0"):
-        stack.start()
-    assert not stack.pids()
-    stack.stop()
+    for said in ("often", "0", "inf", "nan", ""):
+        monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", said)
+        stack = Stack(load_settings(data=tmp_path / "data"))
+        with pytest.raises(BadSettings, match="PREFECT_WORKER_QUERY_SECONDS.*above 0"):
+            stack.start()
+        assert not stack.pids()
+        stack.stop()
 
 
 @pytest.mark.usefixtures("_nothing_set", "small")

@@ -1,175 +1,303 @@
-"""`paramedic up` and the demo: nothing is left behind, whoever is killed."""
+"""A whole Paramedic, from a Prefect that is not there yet to its end, and the demo beside it."""
 
-import contextlib
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
+from fake_service import Service, serving
+from mail_server import Postbox
+from prefect_server import Prefect
+from sqlalchemy import func, select
+from whole_paramedic import IMPATIENT, PARAMEDIC, Paramedic, all_gone, running, until
 
+from paramedic.checks.threshold import Level
 from paramedic.demo.world import free_port
+from paramedic.incidents.incident import Incident
+from paramedic.settings import Settings
+from paramedic.store import Store, checks, incidents, leases, trail
+from paramedic.store.tables import check_samples, check_states, inbox
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(540)]
 
-PARAMEDIC = str(Path(sys.executable).parent / "paramedic")
+ONCALL = """\
+people: {ada: {name: Ada, email: ada@example.org}}
+rotation: {zone: UTC, starts: 2026-01-05 09:00, every: 1 week, people: [ada]}
+policies: {default: {critical: [{tell: oncall}], warning: [{tell: oncall}], repeat: 10m}}
+"""
 
-
-def _start(folder: Path, *argv: str, **env: str) -> subprocess.Popen[str]:
-    ports = {"PARAMEDIC_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())}
-    return subprocess.Popen(
-        [PARAMEDIC, *argv],
-        env=dict(os.environ) | ports | env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=folder,
-    )
-
-
-def _says(process: subprocess.Popen[str], word: str) -> str:
-    said = ""
-    assert process.stdout is not None
-    for line in process.stdout:
-        said += line
-        if word in line:
-            return said
-    pytest.fail(f"it ended without saying {word!r}:\n{said}")
-
-
-def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
-
-
-def _until(what: str, holds: Callable[[], bool], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.1)
+RUNBOOK = """\
+---
+runbook: {service}-hangs
+service: {service}
+group: {group}
+when:
+  - check: health
+    error_rate: {{critical: 3%, for: 1s}}
+    every: {every}
+    timeout: {every}
+    window: 4s
+mode: observe
+playbook: restart-service
+with:
+  target: {{supervisord: {service}, host: "{{instance}}"}}
+  verify: {{check: error_rate, stable: 1s, within: 5s}}
+---
+**Meaning.** It does not answer.
+**Impact.** Nobody sees where dinner is.
+## Diagnosis
+## Mitigation
+"""
 
 
-def _all_gone(family: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(family, timeout=10)
-    assert [(one.pid, one.cmdline()) for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+class Moody(ThreadingHTTPServer):
+    """What listens where Prefect should: it hangs, refuses our login, or is somebody else's."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Answer)
+        self.mood = "hangs"
+        self.over = threading.Event()
 
 
-#: What somebody may have left in the folder that `up` is started in: modules of the standard library, settings of Prefect's.
-EVIL = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch(); raise SystemExit('evil')\n"
+class _Answer(BaseHTTPRequestHandler):
+    server: Moody
+
+    def do_GET(self) -> None:
+        if self.server.mood == "hangs" and self.server.over.wait(30):
+            return
+        self.send_response(401 if self.server.mood == "refuses" else 200)
+        self.end_headers()
+        self.wfile.write(b"<html>a page of somebody else's</html>")
+
+    do_POST = do_GET  # noqa: N815 - the base's name
+
+    def log_message(self, *_: object) -> None: ...
 
 
-def _plant(folder: Path) -> None:
-    for name in ("ctypes", "json", "asyncio", "sqlite3", "uvicorn", "prefect", "paramedic", "sitecustomize", "yaml"):
-        (folder / f"{name}.py").write_text(EVIL)
-    (folder / ".env").write_text("PREFECT_SERVER_API_BASE_PATH=/evil\n")
-    (folder / "prefect.toml").write_text('[server.api]\nbase_path = "/evil"\n')
+@dataclass
+class Stage:
+    """A running `up`, the Prefect and the mail server that it works with, and the services that it measures."""
 
+    up: Paramedic
+    api: str
+    moody: Moody
+    prefect: Prefect
+    postbox: Postbox
+    hangs: Service
+    fails: Service
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    _plant(tmp_path)
-    process = _start(tmp_path, "up", "--data", _folder(tmp_path))
-    try:
-        _says(process, "logs")
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-        assert not list(tmp_path.glob("*.ran")), "no process imports from there"
+    @property
+    def data(self) -> Path:
+        return self.up.folder / "data"
 
+    @cached_property
+    def store(self) -> Store:
+        return Store(Settings(data=self.data).store())
 
-def _folder(tmp_path: Path) -> str:
-    data = tmp_path / "data"
-    data.mkdir()
-    return str(data)
+    def write_runbook(self, service: str, group: str, *, every: str = "2s") -> None:
+        text = RUNBOOK.format(service=service, group=group, every=every)
+        (self.up.folder / "runbooks" / f"{service}-hangs.md").write_text(text)
 
+    def log(self, name: str) -> str:
+        return (self.data / "logs" / f"{name}.log").read_text()
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_however_up_ends_no_process_is_left(up: subprocess.Popen[str], number: signal.Signals) -> None:
-    _until("server, gateway, dispatch, watchdog, responder and two warm processes", lambda: len(_family(up)) >= 7)
-    family = _family(up)
-    up.send_signal(number)
-    assert up.wait(10) == (-signal.SIGKILL if number is signal.SIGKILL else 0)
-    _all_gone(family)
+    def incidents_at(self, target: str) -> list[Incident]:
+        with self.store.read() as tx:
+            return [one for one in incidents.listed(tx, limit=100) if one.target == target]
 
-
-def test_a_child_that_is_killed_comes_back_and_leaves_nothing(up: subprocess.Popen[str]) -> None:
-    def children() -> dict[str, psutil.Process]:
-        found = {}
-        for one in psutil.Process(up.pid).children():
-            with contextlib.suppress(psutil.Error, IndexError):  # it may just be dying, or not be itself yet
-                found[one.cmdline()[2]] = one
+    def rounds(self) -> list[dict[str, Any]]:
+        """The rounds of the health check that run now."""
+        state = {"state": {"name": {"any_": ["Running"]}}}
+        wanted = {"flows": {"name": {"any_": ["health-check"]}}, "flow_runs": state}
+        found: list[dict[str, Any]] = self.prefect.ask("POST", "/flow_runs/filter", json=wanted)
         return found
 
-    def child(name: str, *, not_pid: int = 0) -> psutil.Process:
-        met: list[psutil.Process] = []
+    def is_sampling(self, run: dict[str, Any], group: str) -> bool:
+        """Whether it is this run that takes the group's samples."""
+        with self.store.read() as tx:
+            return leases.held(tx, f"health-check/{group}", holder=f"run:{run['id']}")
 
-        def there() -> bool:
-            found = children().get(name)
-            if found is not None and found.pid != not_pid:
-                met.append(found)
-            return bool(met)
-
-        _until(f"{name} is there", there)
-        return met[0]
-
-    for name in (
-        "paramedic.gateway",
-        "paramedic.dispatch",
-        "paramedic.watchdog",
-        "paramedic.responder",
-        "paramedic.stack.serve_prefect",
-    ):
-        victim = child(name)
-        below = victim.children(recursive=True)
-        victim.kill()
-        _all_gone(below)
-        child(name, not_pid=victim.pid)
+    def samples(self, target: str) -> int:
+        with self.store.read() as tx:
+            query = select(func.count()).select_from(check_samples).where(check_samples.c.target == target)
+            return tx.conn.execute(query).scalar_one()
 
 
-def test_a_port_that_is_asked_for_and_taken_is_named(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        process = _start(tmp_path, "up", "--data", _folder(tmp_path), PARAMEDIC_PORT=port)
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert f"port {port}" in said
-    assert "PARAMEDIC_PORT" in said
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paramedic]:
+    """It plays its stories while the other tests of this file wait for theirs; the last one judges it."""
+    with running(tmp_path_factory.mktemp("demo"), "demo", "--json", "told.json", "--data", "kept") as one:
+        yield one
 
 
-def test_up_says_where_people_are_told_by_mail_and_none_can_leave(up: subprocess.Popen[str]) -> None:
-    assert "PARAMEDIC_SMTP_URL" in _says(up, "none can leave")
+@pytest.fixture(scope="module")
+def stage(demo: Paramedic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder, port = tmp_path_factory.mktemp("up"), free_port()
+    (folder / "prefect").mkdir()
+    (folder / "runbooks").mkdir(mode=0o755)
+    (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)
+    postbox, prefect = Postbox(), Prefect(folder / "prefect", port)
+    api = f"http://127.0.0.1:{port}/api"
+    with ExitStack() as until_the_end:
+        hangs, fails, late = (until_the_end.enter_context(serving()) for _ in range(3))
+        fails.status = 500
+        named = zip(("tracking-api", "menu-api", "late-api"), (hangs, fails, late), strict=True)
+        services = {
+            name: {
+                "targets": [
+                    {"host": "web-1", "health": one.url, "supervisord": {"program": name, "address": "unix:///s"}}
+                ]
+            }
+            for name, one in named
+        }
+        (folder / "runbooks" / "services.yaml").write_text(json.dumps({"services": services}))
+        postbox.open()
+        until_the_end.callback(postbox.close)
+        moody = Moody(port)
+        threading.Thread(target=moody.serve_forever, args=(0.05,), daemon=True).start()
+        until_the_end.callback(lambda: prefect.stop() if prefect.process is not None else None)
+        env = {
+            "PARAMEDIC_PREFECT_API_URL": api,
+            "PARAMEDIC_RUNBOOKS": str(folder / "runbooks"),
+            "PARAMEDIC_SMTP_URL": postbox.url,
+            "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
+            "PARAMEDIC_SILENT_AFTER": "5s",
+            "PARAMEDIC_CHECKS_EVERY": "15s",
+        }
+        up = until_the_end.enter_context(running(folder, "up", "--data", "data", command=IMPATIENT, **env))
+        one = Stage(up, api, moody, prefect, postbox, hangs, fails)
+        one.write_runbook("tracking-api", "default")
+        one.write_runbook("menu-api", "web", every="1s")
+        yield one
+        one.store.close()
 
 
-def test_two_on_one_folder_are_refused(up: subprocess.Popen[str], tmp_path: Path) -> None:
-    process = _start(tmp_path, "up", "--data", str(tmp_path / "data"), PARAMEDIC_PORT=str(free_port()))
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "another `paramedic up`" in said
+def test_a_prefect_that_hangs_refuses_or_is_none_is_waited_for_and_people_are_paged_meanwhile(stage: Stage) -> None:
+    up, gateway = stage.up, f"http://127.0.0.1:{stage.up.env['PARAMEDIC_PORT']}"
+    said = up.says(f"waiting for the Prefect server at {stage.api}: ReadTimeout")
+    assert f"{gateway}/alerts/alertmanager" in said
+    stage.moody.mood = "refuses"
+    stage.moody.over.set()
+    said = up.says("PARAMEDIC_PREFECT_API_AUTH")
+    assert f"waiting for the Prefect server at {stage.api}: it refuses our login" in said
+    stage.moody.mood = "is somebody else's"
+    up.says(f"waiting for the Prefect server at {stage.api}: it answers, and not as Prefect's API")
+    alert = {"labels": {"alertname": "Down", "severity": "critical"}, "status": "firing"}
+    answer = httpx.post(
+        f"{gateway}/alerts/alertmanager",
+        json={"alerts": [alert | {"startsAt": "2026-01-31T09:30:00Z"}]},
+        headers={"Authorization": f"Bearer {(stage.data / 'gateway-token').read_text()}"},
+        trust_env=False,
+    )
+    assert answer.status_code == 202
+    until(lambda: "[Paramedic] the Prefect server does not answer" in stage.postbox.subjects, "a page")
+    for name in ("dispatch", "responder"):
+        words = "is waited for: it answers, and not as Prefect's API"
+        until(lambda name=name, words=words: words in stage.log(name), f"words of {name}")
+        assert "Traceback" not in stage.log(name)
+    stage.moody.shutdown()
+    stage.moody.server_close()
+    stage.prefect.start()
+    up.says("logs  ")
+    assert up.process.poll() is None
 
 
-def test_the_demo_does_what_it_says(tmp_path: Path) -> None:
-    process = _start(tmp_path, "demo", "--json", "told.json", "--data", "kept")
-    family: list[psutil.Process] = []
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        family = _family(process) or family if process.poll() is None else family
-    assert process.wait(30) == 0, said
-    process.stdout.close()
-    _all_gone(family)
-    told = json.loads((tmp_path / "told.json").read_text())
+@pytest.fixture(scope="module")
+def late_group(stage: Stage) -> None:
+    """It comes while dispatch runs; a test below judges it."""
+    stage.write_runbook("late-api", "late")
+
+
+@pytest.mark.usefixtures("late_group")
+def test_what_hangs_is_found_by_the_schedule(stage: Stage) -> None:
+    until(lambda: stage.hangs.asked, "the first sample")
+    assert set(until(stage.rounds, "a round")[0]["tags"]) >= {"paramedic", "checks"}
+    assert stage.incidents_at("web-1/tracking-api") == []
+    stage.hangs.hang()
+    (incident,) = until(lambda: stage.incidents_at("web-1/tracking-api"), "the incident")
+    assert incident.title == "tracking-api-hangs error_rate"
+
+
+def test_a_round_that_is_killed_in_mid_sampling_is_followed_by_one_that_goes_on_as_if_it_had_not_been(
+    stage: Stage,
+) -> None:
+    target = "web-1/menu-api"
+    (incident,) = until(lambda: stage.incidents_at(target), "the incident")
+
+    def sampling() -> list[dict[str, Any]]:
+        return [run for run in stage.rounds() if run["infrastructure_pid"] and stage.is_sampling(run, "web")]
+
+    (first,) = until(sampling, "a round")
+    os.kill(int(first["infrastructure_pid"]), signal.SIGKILL)
+    before = stage.samples(target)
+    until(lambda: stage.prefect.ask("GET", f"/flow_runs/{first['id']}")["state_name"] == "Crashed", "its end")
+    until(lambda: stage.samples(target) >= before + 15, "the next round, and the one after it")
+    with stage.store.read() as tx:
+        happened = [entry.what for entry in trail.entries(tx) if entry.target == target]
+        (one,) = (found for found in checks.listed(tx) if found.target == target)
+        receipts = tx.conn.execute(select(inbox.c.position).where(inbox.c.incident == incident.number)).all()
+    assert [what for what in happened if what.startswith("check.")] == ["check.critical"], "it never was unknown"
+    assert happened.count("incident.opened") == len(receipts) == 1
+    assert one.standing.level is Level.CRITICAL
+
+
+@pytest.mark.usefixtures("late_group")
+def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(stage: Stage) -> None:
+    def groups() -> set[str]:
+        deployment = stage.prefect.ask("GET", "/deployments/name/health-check/health-check")
+        return {one["slug"] for one in deployment["schedules"]}
+
+    until(lambda: groups() == {"default", "web", "late"}, "its schedule", 90)
+    with stage.store.read() as tx:
+        assert "late-api-hangs" in set(tx.conn.execute(select(check_states.c.runbook)).scalars())
+
+
+def test_what_stands_still_is_told_ended_and_started_again_and_leaves_nothing(stage: Stage) -> None:
+    names = [f"paramedic.{name}" for name in ("gateway", "dispatch", "watchdog", "responder")]
+    stopped = {name: one for name, one in stage.up.children().items() if name in names}
+    assert sorted(stopped) == sorted(names)
+    below = [process for one in stopped.values() for process in one.children(recursive=True)]
+    assert len(below) >= 2, "the responder's own"
+    for one in stopped.values():
+        one.send_signal(signal.SIGSTOP)
+    until(lambda: stage.up.restarted(stopped), "new ones")
+    all_gone([*stopped.values(), *below])
+    for name in stopped:
+        words = rf"{name.removeprefix('paramedic.')} stands still: it has given no sign of life for (1[5-9]|[2-9]\d) s"
+        assert re.search(words, stage.log("up"))
+    until(lambda: any("stands still" in one for one in stage.postbox.subjects), "a word")
+
+
+def test_when_up_is_killed_no_process_is_left(stage: Stage) -> None:
+    until(lambda: len(stage.up.family()) >= 6, "gateway, dispatch, watchdog, responder and two warm processes")
+    assert stage.up.ends(signal.SIGKILL) == -signal.SIGKILL
+
+
+def test_the_demo_does_what_it_says(demo: Paramedic) -> None:
+    family: dict[int, psutil.Process] = {}
+
+    def over() -> bool:
+        family.update((one.pid, one) for one in demo.family())
+        return demo.process.poll() is not None
+
+    until(over, "its end", 300)
+    assert demo.process.returncode == 0, demo.said
+    all_gone(list(family.values()))
+    told = json.loads((demo.folder / "told.json").read_text())
     assert told["ok"] is True
     assert told["trail"]["verified"] is True
     assert [(one["name"], one["outcome"]) for one in told["scenarios"]] == [
@@ -180,5 +308,7 @@ def test_the_demo_does_what_it_says(tmp_path: Path) -> None:
     ]
     assert all(len(one["flow_runs"]) == 1 for one in told["scenarios"])
     for command in (["audit", "verify"], ["incident", "show", "INC-1"]):
-        done = subprocess.run([PARAMEDIC, *command, "--data", "kept"], cwd=tmp_path, capture_output=True, check=False)
+        done = subprocess.run(
+            [PARAMEDIC, *command, "--data", "kept"], cwd=demo.folder, capture_output=True, check=False
+        )
         assert done.returncode == 0, done.stderr

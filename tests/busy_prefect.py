@@ -1,4 +1,4 @@
-"""A door before a real Prefect server that says 503 to every third call, as Prefect on SQLite does under load."""
+"""A proxy in front of a real Prefect server that answers every third call with 503, as Prefect on SQLite does under load."""
 
 import http.client
 import http.server
@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 
 class BusyPrefect:
-    """Passes calls on to `api`. A context manager; `api` of its own is the door's.
+    """Forwards calls to `api`; its own `api` is the address of the proxy. A context manager.
 
-    With `loses`, every other of the calls that get a 503 is carried out all the same, and only its answer is lost.
+    With `loses`, every second call that gets a 503 is carried out all the same: only its answer is lost.
     """
 
     def __init__(self, api: str, *, loses: bool = False) -> None:
@@ -19,13 +19,13 @@ class BusyPrefect:
         self._calls = 0
         self._lock = threading.Lock()
         self.busy: list[str] = []
-        door = self
+        proxy = self
 
         class Calls(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def _pass(self) -> None:
-                door.handle(self)
+                proxy.handle(self)
 
             do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _pass  # noqa: N815 - the base's names
 
@@ -36,7 +36,7 @@ class BusyPrefect:
 
     @property
     def api(self) -> str:
-        """Where the door is."""
+        """The address of the proxy."""
         return f"http://127.0.0.1:{self._server.server_port}{self._upstream.path}"
 
     def handle(self, call: http.server.BaseHTTPRequestHandler) -> None:

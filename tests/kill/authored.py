@@ -1,4 +1,4 @@
-"""What authors write for the Paramedic under test: runbooks of every kind, who is on call, a playbook of their own."""
+"""The files that users write, for the Paramedic under test: runbooks of every mode, oncall.yaml, a playbook of their own."""
 
 from pathlib import Path
 

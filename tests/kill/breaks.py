@@ -38,7 +38,7 @@ _AT_ONCE = 3
 class Break:
     """One fault: in each file, what stands there and what stands there instead; and the rows that must see it.
 
-    `spoils`: what has died under it is not replaced, so that each death needs a Paramedic of its own.
+    `spoils`: processes that were killed under it are not replaced, so each kill needs a Paramedic of its own.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""One whole Paramedic for all that can be played on one; what is marked `together` is played there side by side."""
+"""One whole Paramedic for the tests that can share it; those that are marked `together` run on it concurrently."""
 
 import os
 import tempfile
@@ -13,10 +13,10 @@ from kill.driver import Ward, ward
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-#: So many stories at once: each has its run's process, and two cores have to do.
+#: Stories that run concurrently: each has a process of its own for its run, on two cores.
 _AT_ONCE = 8
 
-#: The modules that are played on the one.
+#: The modules that share the one Paramedic.
 _ON_WHOLE = ("test_asking.py", "test_kill_table.py", "test_kill_table_rungs.py", "test_stories.py")
 
 _WHOLE = pytest.StashKey[Ward]()
@@ -24,7 +24,7 @@ _BEGUN = pytest.StashKey[dict[str, Future[object]]]()
 
 
 class ByParamedic(LoadScopeScheduling):
-    """One of xdist's workers plays all that is played on one Paramedic."""
+    """Sends the modules that share a Paramedic to one worker of xdist, every other module as a whole to any."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -33,12 +33,12 @@ class ByParamedic(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Where `tests/kill` is given, as the Makefile does."""
+    """xdist asks for it where `tests/kill` is given on the command line, as in the Makefile."""
     return ByParamedic(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is marked `long` is played by `make kill-table` alone."""
+    """Tests that are marked `long` run in `make kill-table` only."""
     if os.environ.get("PARAMEDIC_LONG") != "1":
         items[:] = [one for one in items if one.get_closest_marker("long") is None]
 
@@ -59,7 +59,7 @@ def whole(request: pytest.FixtureRequest) -> Iterator[Ward]:
 
 @pytest.fixture(scope="session")
 def deaths(request: pytest.FixtureRequest, whole: Ward) -> Deaths:
-    """The rows that are played on it, as few deaths serve them."""
+    """The selected rows that are played on it."""
     items = [item for item in request.session.items if _plays_on_whole(item) and "deaths" in item.fixturenames]
     return Deaths(whole, [item.callspec.params["row"] for item in items])
 
@@ -74,7 +74,7 @@ def _is_together(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """With the first of the stories that are marked `together` all begin; nothing else is played before they have ended."""
+    """The first test that is marked `together` starts all of them; every other test waits until they have ended."""
     up = pyfuncitem.session.stash.get(_WHOLE, None)
     if up is None or not _plays_on_whole(pyfuncitem):
         return None

@@ -1,4 +1,4 @@
-"""Which rows of the kill table are held at their boundaries side by side, and judged each after one death."""
+"""Groups rows of the kill table: those of one victim are held at their boundaries together, and share one kill."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -7,12 +7,12 @@ from kill.driver import Ward
 from kill.play import play
 from kill.table import DOORS, Row
 
-#: More would wait for each other so long that an act's deadline passes.
+#: Rows of one kill: with more, the first would wait for the last until the deadline of its act has passed.
 _AT_ONCE = 6
 
 
 def by_death(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows in groups of one victim, in the order in which they come to their boundaries."""
+    """Groups of rows that share one kill, each in the order in which its rows must reach their boundaries."""
     for _, of_victim in groupby(sorted(rows, key=lambda row: row.victim), key=lambda row: row.victim):
         known = list(of_victim)
         alone = [row for row in known if row.story == "telling" or row.point == "approval_decided"]
@@ -28,17 +28,17 @@ def by_death(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 class Deaths:
-    """Plays the rows on one Paramedic, a group when its first row is due."""
+    """Plays rows on one Paramedic: a whole group when its first row is asked for, with one result per row."""
 
     def __init__(self, up: Ward, rows: Iterable[Row], *, seconds: float = 150) -> None:
-        """`seconds` is how long the incidents of a group may take to their ends."""
+        """The incidents of a group must end within `seconds`."""
         self._up = up
         self._seconds = seconds
         self._groups = list(by_death(rows))
         self._judged: dict[str, Exception | None] = {}
 
     def judge(self, row: Row) -> None:
-        """Raises what is wrong with the row."""
+        """Raises the AssertionError that says what is wrong with the row."""
         if row.id not in self._judged:
             group = next(group for group in self._groups if row in group)
             self._judged |= play(self._up, group, seconds=self._seconds)

@@ -1,4 +1,4 @@
-"""Plays rows of the kill table: hold somebody at each boundary, kill the victim, and look at what became of each."""
+"""Plays rows of the kill table: hold a process at each boundary, kill the victim, and check the outcome of each row."""
 
 import contextlib
 import re
@@ -195,7 +195,7 @@ STORIES = {"restart": Restart, "ladder": Ladder, "asking": Asking, "telling": Te
 def play(
     up: Ward, rows: Sequence[Row], *, seconds: float = 150, whole_within: float = 120
 ) -> dict[str, Exception | None]:
-    """Rows of one victim: each is held at its boundary, then one death is all of theirs; by row, what is wrong with it.
+    """Hold each row at its boundary, kill their one victim, release them; by row, what is wrong with it.
 
     `seconds` is how long their incidents may take to their ends, `whole_within` how long whoever died may take to come back.
     """
@@ -236,7 +236,7 @@ def _judged(wrong: dict[str, Exception | None], row: Row) -> Iterator[None]:
 
 
 def _hold(stories: Sequence[Restart]) -> list[int]:
-    """Everybody at its row's boundary; who. They come side by side, but for those who close a door behind them."""
+    """Wait until a process stands at each row's boundary; their pids. Rows at DOORS start last, one after the other."""
     stand = []
     for closes, together in groupby(stories, key=lambda story: story.row.point in DOORS):
         for alike in [[one] for one in together] if closes else [list(together)]:

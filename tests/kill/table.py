@@ -32,7 +32,7 @@ POINTS = (
     "told",
 )
 
-#: Whoever is held here keeps every alert after it from its run: at most one such row for a death, and the last to come.
+#: A process that is held here delays every later alert: at most one such row per kill, and it comes last.
 DOORS = ("triaged", "outbox_written", "run_created", "alert_committed")
 
 VICTIMS = ("gateway", "process", "responder", "prefect")
@@ -139,8 +139,8 @@ SENTINELS = tuple(
 
 _LONG = os.environ.get("PARAMEDIC_LONG") == "1"
 
-#: What `make test` plays: the one who dies most often at each boundary of its own work, everybody else where it matters most.
-#: `make kill-table` (PARAMEDIC_LONG=1) plays all. A process that dies between two rungs, or within a roll-back, is among the
+#: What `make test` plays: the run's own process at each boundary of its work, every other victim where it matters most.
+#: `make kill-table` (PARAMEDIC_LONG=1) plays all. A process that is killed between two rungs, or in a roll-back, is one of the
 #: stories.
 BRIEF = tuple(
     row
@@ -169,8 +169,8 @@ def _sentinels(*brief: str) -> tuple[Row, ...]:
     return SENTINELS if _LONG else tuple(row for row in SENTINELS if row.id in brief)
 
 
-#: Where the database decides: what got its 202, and what a second process sees of an act.
+#: What the database decides: an alert that got its 202, and what a second run sees of an act.
 AT_POSTGRESQL = _sentinels("gateway-at-alert_committed", "process-at-act_sent", "responder-at-claimed")
 
-#: Where the worker decides: who notices a death, on either side of the act.
+#: What the worker decides: who notices that a process is gone, before and after the act.
 AT_STOCK_WORKER = _sentinels("process-at-intent_written", "responder-at-outcome_written")

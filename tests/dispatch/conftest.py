@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from events_api import EventsApi
 from sqlalchemy import update
 
 from paramedic.store import Store, connect
@@ -43,3 +44,11 @@ def closed_door() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}/api"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def events_api() -> Iterator[EventsApi]:
+    with EventsApi() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()

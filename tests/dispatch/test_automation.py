@@ -19,6 +19,12 @@ from paramedic.transports.prefect_http import PrefectApi
 
 pytestmark = [pytest.mark.real]
 
+
+@pytest.fixture
+def backend() -> str:
+    return "sqlite"
+
+
 SCRIPT = Path(__file__).parents[2] / "docs" / "automation.py"
 
 

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -101,26 +103,31 @@ def deploy(prefect: Prefect) -> None:
 
 
 def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(
-    prefect: Prefect, store: Store, settings: Settings
+    prefect: Prefect, deployments: Deployments, store: Store, settings: Settings
 ) -> None:
-    write(settings.runbooks, "default")
-    env = (
-        dict(os.environ) | settings.as_env() | {"PREFECT_API_URL": prefect.api, "PREFECT_HOME": str(prefect.home / "d")}
-    )
-    env |= {"PARAMEDIC_RUNBOOKS": str(settings.runbooks), "PARAMEDIC_PREFECT_API_URL": prefect.api}
-    process = subprocess.Popen([sys.executable, "-m", "paramedic.dispatch"], env=env, cwd=ROOT)
+    assert expected(store) == {"of-default", "of-web"}
+    stop = threading.Event()
+    here = copy_context()  # which Prefect it is
+    keeping = threading.Thread(target=here.run, args=(deployments.run, stop), kwargs={"every_seconds": 0.1})
+    keeping.start()
     try:
-        until(lambda: expected(store) == {"of-default"})
-        until(lambda: set(scheduled(prefect)) == {"default"})
         write(settings.runbooks, "late")
-        until(lambda: set(scheduled(prefect)) == {"default", "late"}, seconds=60)
+        until(lambda: set(scheduled(prefect)) == {"default", "web", "late"})
     finally:
-        process.kill()
-        process.wait()
-    assert expected(store) == {"of-default", "of-late"}
-    prefect.ask(
-        "DELETE", f"/deployments/{health_check(prefect)['id']}"
-    )  # and with it the rounds that are planned already
+        stop.set()
+        keeping.join()
+    assert expected(store) == {"of-default", "of-web", "of-late"}
+
+
+def test_a_dispatch_that_starts_again_makes_no_second_health_check(
+    prefect: Prefect, deployments: Deployments, store: Store, settings: Settings
+) -> None:
+    before = health_check(prefect)
+    Deployments(store, settings).register()
+    after = health_check(prefect)
+    assert deployments.mend() == []
+    assert after["id"] == before["id"]
+    assert [sorted(one["slug"] for one in each["schedules"]) for each in (before, after)] == [["default", "web"]] * 2
 
 
 def expected(store: Store) -> set[str]:

@@ -20,6 +20,7 @@ from paramedic import keys
 from paramedic.demo.world import free_port
 from paramedic.errors import PermanentError
 from paramedic.machine import parent_death
+from paramedic.machine.backoff import Backoff
 from paramedic.machine.ports import PortTaken
 from paramedic.settings import BadSettings, load_settings
 from paramedic.stack import children as children_module
@@ -126,7 +127,7 @@ def test_a_child_that_is_killed_is_started_again_and_that_is_logged(
 def test_a_child_that_dies_at_once_is_started_ever_more_slowly(
     children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(children_module, "_BACKOFF_SECONDS", (0.0, 0.1, 0.2))
+    monkeypatch.setattr(children_module, "_BACKOFF", Backoff((0.0, 0.1, 0.2)))
     children.start(_child(tmp_path, "sick", SICK))
     began = time.monotonic()
     _until(lambda: len(_story(tmp_path)) == 3, children.tick)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from incident_states import PEOPLE, alert
+from own_target import CHECKED, JOB, RUNBOOK, SERVICES
 from playbook_runs import playbook_run
 
 from paramedic.catalog.library import open_library
@@ -27,41 +28,6 @@ from paramedic.settings import Settings
 from paramedic.store import Store, acts, attempts, lifecycle, maintenance, trail
 from paramedic.store.runbook_versions import Plan
 from tasks import act, diagnose
-
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
-
-#: The whole example of the page.
-JOB = next(block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if 'LABEL = "job"' in block)
-
-SERVICES = """\
-services:
-  billing:
-    targets:
-      - {{host: web-1, job: {{name: nightly, file: "{file}"}}}}
-"""
-
-RUNBOOK = """\
----
-runbook: job-down
-service: billing
-when: [{alert: JobDown}]
-mode: act
-playbook: restart-service
-with:
-  target: {job: "{job}", host: "{instance}"}
-  evidence: [generation]
-  verify: {check: missing_for, stable: 1m, within: 5m}
----
-**Meaning.** It is down.
-**Impact.** No bills.
-## Diagnosis
-## Mitigation
-"""
-
-CHECKED = RUNBOOK.replace(
-    "when: [{alert: JobDown}]",
-    "when:\n  - alert: JobDown\n  - {check: heartbeat, name: nightly, every: 1m, missing_for: {critical: 1h}}",
-)
 
 
 @pytest.fixture

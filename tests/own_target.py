@@ -1,12 +1,11 @@
 """A kind of target in a team's own folder, as docs/plugins.md has it, with what lists one and a runbook for it."""
 
-import re
-from pathlib import Path
+from plugins_page import EXAMPLES
 
-PAGE = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text()
+from paramedic.kinds.registry import Room
 
 #: The whole example of the page.
-JOB = next(block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if 'LABEL = "job"' in block)
+JOB = EXAMPLES[Room.TARGETS]
 
 SERVICES = """\
 services:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from plugins_page import EXAMPLES
 from pydantic import SecretStr
 from sqlalchemy import select
 from starlette.testclient import TestClient
@@ -15,35 +16,17 @@ from starlette.testclient import TestClient
 from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake
 from paramedic.kinds import registry
+from paramedic.kinds.registry import Room
 from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.tables import inbox, quarantine
 
 TOKEN = "a-token-of-good-length"
 
-PIGEON = '''
-"""Alerts by pigeon: one JSON object, `{"message": …, "coop": …}`."""
-
-import json
-from datetime import UTC, datetime
-
-from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.alerts.reading import BadPayload, Reading
-
-BODY = "What a pigeon carries."
-EXAMPLE = '{"message": "slow", "coop": "web-1"}'
-
-
-def read(headers, body):
-    said = json.loads(body)
-    if "message" not in said:
-        raise BadPayload("message", "is missing", "a text", readable=True)
-    labels = {"alertname": said["message"], "instance": said["coop"], "flock": headers.get("x-flock", "")}
-    alert = Alert(
-        "pigeon", said["message"], Severity.WARNING, Status.FIRING, datetime.now(UTC), fingerprint("pigeon", labels), labels
-    )
-    return Reading((alert,))
-'''
+#: The whole example of the page; it says of a header that it was there, too.
+PIGEON = EXAMPLES[Room.SOURCES].replace(
+    '"instance": said["coop"]}', '"instance": said["coop"], "flock": headers.get("x-flock", "")}'
+)
 
 SIGNED = (
     PIGEON

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from incident_states import handed_over, on_call, told
+from plugins_page import EXAMPLES
 
 from paramedic.catalog.runbook_file import parse
 from paramedic.cli.doctor import _plugins
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
+from paramedic.kinds.registry import Room
 from paramedic.oncall.contact import parse_contact_method
 from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.paging import Pager
@@ -20,46 +22,8 @@ from paramedic.settings import Channel, Settings
 from paramedic.store import Store
 from paramedic.text.yaml_document import BadDocument
 
-PIGEON = '''
-"""By pigeon: a line of JSON in the file of a loft; a loft may be closed for a while, or for ever."""
-
-import json
-from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict
-
-from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.faces import Able
-from paramedic.text.names import channel_name
-
-ADDRESS = "LOFT"
-ABLE = Able(length=300, threads=False, buttons=False, receipts=False)
-
-
-class Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    loft: Path
-
-
-def address(text):
-    return channel_name(text)
-
-
-class Teller:
-    def __init__(self, settings):
-        self._loft = settings.loft
-
-    def send(self, message):
-        if self._loft.with_suffix(".closed").exists():
-            raise TemporaryError("the loft is closed")
-        if not self._loft.parent.exists():
-            raise PermanentError("there is no such loft")
-        line = {"to": message.recipient, "kind": message.kind, "incident": message.incident, "short": message.short()}
-        line |= {"links": [link.url for link in message.links], "id": message.id, "severity": message.severity}
-        with self._loft.open("a") as file:
-            file.write(json.dumps(line) + "\\n")
-'''
+#: The whole example of the page.
+PIGEON = EXAMPLES[Room.CHANNELS]
 
 PEOPLE = """\
 people:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fake_service import target
 from jsonschema import Draft202012Validator
+from plugins_page import EXAMPLES
 
 from paramedic import cli
 from paramedic.alerts.alert import Severity, Status
@@ -26,10 +27,8 @@ from paramedic.store import Store, checks, inbox
 from paramedic.text.quantity import Unit
 from paramedic.text.yaml_document import BadDocument
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
-
 #: The whole example of the page.
-PIGEON = next(block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "pigeon:///" in block)
+PIGEON = EXAMPLES[Room.PROBES]
 
 RUNBOOK = """\
 ---

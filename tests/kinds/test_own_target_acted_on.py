@@ -88,7 +88,7 @@ def opened(pool: Pool, settings: Settings) -> Incident:
 
 
 def test_it_is_restored_by_the_second_rung(played: Played) -> None:
-    assert (played.ended["state_type"], played.ended["state_name"]) == ("COMPLETED", "Resolved"), played.pool.log()
+    assert (played.ended["state_type"], played.ended["state_name"]) == ("COMPLETED", "Remediated"), played.pool.log()
     assert json.loads(played.job.read_text()) == {"generation": 8, "up": True}
     with played.pool.store.read() as tx:
         assert incidents.get(tx, played.incident.number).state is State.RESOLVED

@@ -38,10 +38,10 @@ from paramedic.store import (
     evidence,
     inbox,
     incidents,
+    kill_switch,
     lifecycle,
     maintenance,
     outbox,
-    pauses,
 )
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
@@ -200,7 +200,7 @@ def test_what_it_had_begun_goes_on(before: Settings, tmp_path: Path) -> None:
         assert [one.incident for one in approvals.to_resume(tx)] == [APPROVED]
         assert evidence.of(tx, RESTARTED)[0]["body"].startswith("pid parent")
         assert maintenance.covering(tx, service="billing", target="web-9/x") is not None
-        assert [one.scope for one in pauses.standing(tx)] == ["service:billing"]
+        assert [one.scope for one in kill_switch.standing(tx)] == ["service:billing"]
         assert [receipt.alert.name for receipt in inbox.waiting(tx)] == ["Waiting"]
     assert opened is not None
     assert opened.identity == process_identity(4711, 1.0, "RUNNING")

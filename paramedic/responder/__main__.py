@@ -87,8 +87,16 @@ async def _poll(worker: ParamedicWorker, seconds: float) -> None:
             log.warning("Prefect could not be polled", exc_info=failed in (1, 10, 100))
         else:
             failed = 0
-        with anyio.move_on_after(min(seconds * 2**failed, _LONGEST_PAUSE_SECONDS)):
+        with anyio.move_on_after(pause(seconds, failed)):
             await worker.look.wait()
+
+
+def pause(seconds: float, failed: int) -> float:
+    """How long to wait after a poll, in seconds: as `seconds` says, and longer after each of the `failed` in a row."""
+    doubled: float = seconds * 2 ** min(
+        failed, 10
+    )  # of a larger number there is no float, and Prefect may be away for a day
+    return max(seconds, min(doubled, _LONGEST_PAUSE_SECONDS))
 
 
 async def _tolerant(workload: Callable[..., Coroutine[Any, Any, Any]]) -> None:

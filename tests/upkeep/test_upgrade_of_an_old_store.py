@@ -46,7 +46,8 @@ from paramedic.store import (
 from paramedic.store.acts import Act, Limits
 from paramedic.store.claims import Claim
 from paramedic.store.migrations import revision_of
-from paramedic.upkeep.backup import restore, upgrade
+from paramedic.upkeep.backup import upgrade
+from paramedic.upkeep.restore import restore
 
 STORES = Path(__file__).parent / "stores"
 DUMP = (STORES / "0008.sql").read_text(encoding="utf-8")

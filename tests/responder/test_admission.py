@@ -56,7 +56,7 @@ def test_a_playbook_of_the_teams_own_folder_is_run_by_the_name_of_its_file_alone
         ({"entrypoint": "flows/restart_service.py:restart_service"}, "is none of ours"),
         ({"job_variables": {"command": "id"}}, "the job variables command are not allowed"),
         ({"job_variables": {"working_dir": "/tmp"}}, "working_dir"),
-        ({"job_variables": {"env": "LD_PRELOAD=/tmp/x"}}, "no table"),
+        ({"job_variables": {"env": "LD_PRELOAD=/tmp/x"}}, "not a table of names"),
         *[
             ({"job_variables": {"env": {name: "x"}}}, f"the environment {name} is not allowed")
             for name in (

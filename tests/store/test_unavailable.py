@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -191,7 +191,8 @@ class Mortal:
 
     def resume(self) -> None:
         for one in self.family():
-            one.resume()
+            with suppress(psutil.NoSuchProcess):  # a session may end meanwhile
+                one.resume()
 
 
 def test_a_postgresql_that_stops_is_unavailable_and_then_works(mortal: Mortal) -> None:

@@ -17,10 +17,10 @@ from paramedic.errors import Refused
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import FORM, Approval, describe_instance
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.remediation.remedy import Remedy
 from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, approvals
-from paramedic.store.acts import Limits
 from paramedic.store.claims import Claim
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
@@ -42,7 +42,7 @@ class Decision(RunInput):
     )
 
 
-def ask_if_needed(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Limits, current: Limits) -> None:
+def ask_if_needed(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Guardrails, current: Guardrails) -> None:
     """Return once no approval is needed, or a person has answered; the intent judges the answer (P9).
 
     Nobody is asked about a change that another guardrail refuses. Else the question is written, the run is suspended

@@ -17,9 +17,10 @@ from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.paging import Pager
 from paramedic.remediation.approval import Approval
-from paramedic.store import Store, acts, approvals, attempts, claims, incidents, lifecycle
+from paramedic.remediation.guardrails import Guardrails
+from paramedic.store import Store, approvals, attempts, claims, incidents, intents, lifecycle
 from paramedic.store import trail as stored_trail
-from paramedic.store.acts import Act, Limits
+from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
 
@@ -126,14 +127,14 @@ def acting(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, 
     """Its run has written an intent, and no outcome."""
     incident, claim = holding(store, target)
     with store.record() as tx:
-        act = acts.intend(
+        act = intents.intend(
             tx,
             claim,
             rung=1,
             remedy="restart",
             identity=process_identity(4711, 1.0, "RUNNING"),
             deadline=timedelta(seconds=5),
-            limits=Limits("act", None, None),
+            limits=Guardrails("act"),
         )
     assert isinstance(act, Act)
     return incident, act

@@ -12,8 +12,9 @@ from paramedic.audit.verification import Verification, verify
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.guardrail import Refusal
-from paramedic.store import Store, Tx, acts, attempts, claims, incidents, lifecycle, trail
-from paramedic.store.acts import Act, Limits
+from paramedic.remediation.guardrails import Guardrails
+from paramedic.store import Store, Tx, attempts, claims, incidents, intents, lifecycle, trail
+from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
 from paramedic.store.tables import grants, inbox
@@ -23,7 +24,7 @@ TARGET = "web-1/tracking-api"
 LEASE = timedelta(seconds=10)
 DEADLINE = timedelta(seconds=30)
 HOUR = timedelta(hours=1)
-FREE = Limits(mode="act", cooldown=None, budget=None)
+FREE = Guardrails("act")
 ALIVE = process_identity(pid=4242, started_at=1769850000.25, state="RUNNING")
 HANDED_OVER = Outcome(Ending.HANDED_OVER, "restarted, still failing")
 WELL = Outcome(Ending.REMEDIATED, "restarted and well")
@@ -71,17 +72,17 @@ def working(store: Store, *, target: str = TARGET, rungs: int = 1) -> Claim:
         return claimed(tx, number)
 
 
-def intended(tx: Tx, claim: Claim, *, rung: int = 1, limits: Limits = FREE) -> Act:
+def intended(tx: Tx, claim: Claim, *, rung: int = 1, limits: Guardrails = FREE) -> Act:
     """An act whose intent is written."""
-    act = acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+    act = intents.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
     assert isinstance(act, Act), act
     return act
 
 
-def refused(store: Store, claim: Claim, *, rung: int = 1, limits: Limits = FREE) -> Refusal:
+def refused(store: Store, claim: Claim, *, rung: int = 1, limits: Guardrails = FREE) -> Refusal:
     """Why an intent to restart is refused."""
     with store.record() as tx:
-        no = acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+        no = intents.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
     assert isinstance(no, Refusal), no
     return no
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
@@ -11,6 +11,7 @@ from paramedic.alerts.matcher import AlertMatcher
 from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE, Check, CheckAtTarget, labels_of
 from paramedic.oncall.contact import ContactMethod
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Target
 
@@ -41,33 +42,6 @@ class Verify:
     stable: timedelta
     within: timedelta
     metrics: tuple[str, ...] = ()  # of its checks
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """The allowed number of changes within a period."""
-
-    count: int
-    per: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class AtOnce:
-    """The number of the service's targets that may be changed at once, of how many there are."""
-
-    count: int
-    of: int
-
-
-@dataclass(frozen=True, slots=True)
-class Guardrails:
-    """The guardrails that the author adds to those that always hold."""
-
-    budget: Budget | None  # of one target
-    cooldown: timedelta | None
-    service_budget: Budget | None = None  # of all targets of the service
-    at_once: AtOnce | None = None
-    approval: Mapping[str, Severity] = field(default_factory=dict, hash=False)  # by remedy: from which severity on
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +83,7 @@ class Runbook:
 
     def asks_from(self, remedy: Remedy) -> Severity | None:
         """The lowest severity at which a person must approve this remedy; None: no approval is needed."""
-        return Severity.WARNING if self.mode is Mode.ASK else self.guardrails.approval.get(remedy.word)
+        return self.guardrails.of(remedy).asks_from
 
     def locate(self, alert: Alert, services: Services) -> Target | str:
         """The listed target of the alert, or in words why there is none. Labels are compared, never trusted."""

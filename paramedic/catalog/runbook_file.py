@@ -23,13 +23,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from paramedic.alerts import matcher
-from paramedic.alerts.alert import Severity
 from paramedic.alerts.matcher import AlertMatcher
 from paramedic.catalog import target_kinds
 from paramedic.catalog.runbook import (
-    AtOnce,
-    Budget,
-    Guardrails,
     Mode,
     Runbook,
     TargetTemplate,
@@ -37,19 +33,19 @@ from paramedic.catalog.runbook import (
 )
 from paramedic.checks.check import CheckSpec, check_spec
 from paramedic.oncall.contact import ContactMethod, parse_contact_method
+from paramedic.remediation import guardrails
+from paramedic.remediation.guardrail import Guardrail
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.text.units import SizeBetween, between, duration
 from paramedic.text.yaml_document import BadDocument, LateShape, Problem, nearest, place, read
 
-_BUDGETED, _DEPLOYED = between("1s", "365d"), between("1ms", "365d")
+_DEPLOYED = between("1ms", "365d")
 #: What can be carried out: a verification is one step of a playbook, which ends after an hour whatever it does.
 _Stable = Annotated[timedelta, duration("1ms", "50m")]
 
 
 _Within = Annotated[timedelta, duration("1ms", "50m")]
-
-
-_Cooldown = Annotated[timedelta, duration("0s", "365d")]
 
 
 _Settle = Annotated[timedelta, duration("0s", "7d")]
@@ -66,24 +62,6 @@ def _matcher(text: Any) -> AlertMatcher:
     if not isinstance(text, str):
         raise ValueError('write Name{label="value"}')  # noqa: TRY004 - pydantic reports ValueError as a problem
     return matcher.parse(text)
-
-
-def _budget(text: Any) -> Budget:
-    match = re.fullmatch(r"(\d{1,6}) per (.{1,20})", text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError("write `3 per hour` or `2 per 30m`")
-    words = {"hour": "1h", "day": "1d", "minute": "1m", "week": "1w"}
-    budget = Budget(int(match[1]), _BUDGETED(words.get(match[2], match[2])))
-    if budget.count == 0:
-        raise ValueError("a budget of nothing allows nothing; write `mode: observe` for that")
-    return budget
-
-
-def _at_once(text: Any) -> AtOnce:
-    match = re.fullmatch(r"(\d{1,6}) of (\d{1,6})", text) if isinstance(text, str) else None
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ValueError("write `1 of 4`: so many of the service's targets, of so many that services.yaml lists")
-    return AtOnce(int(match[1]), int(match[2]))
 
 
 def _remedy(written: Any) -> Remedy:
@@ -200,12 +178,20 @@ class _With(_Strict):
     verify: _Verify
 
 
-class _Guardrails(_Strict):
-    budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
-    service_budget: Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)] | None = None
-    cooldown: _Cooldown | None = None
-    at_once: Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=str)] | None = None
-    approval: dict[str, Severity] = {}
+@lru_cache(maxsize=8)
+def _guardrails(_of: tuple[Guardrail, ...]) -> type[_Strict]:
+    """A key for each guardrail that an author can ask for."""
+    return create_model("_Guardrails", __base__=_Strict, **guardrails.keys())
+
+
+class _Guardrails(LateShape):
+    @classmethod
+    def shape(cls) -> type[BaseModel]:
+        return _guardrails(guardrails.RULES)
+
+
+def _nothing_asked() -> Any:
+    return _Guardrails.shape()()
 
 
 class _Escalate(_Strict):
@@ -225,7 +211,7 @@ class _Front(_Strict):
     mode: Mode = Mode.OBSERVE
     playbook: str
     with_: _With = Field(alias="with")
-    guardrails: _Guardrails = _Guardrails()
+    guardrails: _Guardrails = Field(default_factory=_nothing_asked)
     settle: _Settle = timedelta(minutes=10)
     escalate: _Escalate = _Escalate(policy="default")
     notify: list[Annotated[ContactMethod, BeforeValidator(parse_contact_method, json_schema_input_type=str)]] = []
@@ -311,13 +297,18 @@ def _approvals_of_nothing(front: _Front, text: str, file: str) -> list[Problem]:
             f"guardrails.approval.{name}: the ladder has no such remedy",
             nearest(name, words, "it has"),
         )
-        for name in front.guardrails.approval
+        for name in _asked(front)[guardrails.APPROVAL]
         if name not in words
     ]
 
 
+def _asked(front: _Front) -> dict[str, Any]:
+    """What the author asks of the guardrails, by their keys."""
+    return {key: value for key, value in cast("BaseModel", front.guardrails) if value is not None}
+
+
 def _made(front: _Front, text: str, prose: str) -> Runbook:
-    work, limits = front.with_, front.guardrails
+    work, asked = front.with_, _asked(front)
     return Runbook(
         name=front.runbook,
         service=front.service,
@@ -336,9 +327,7 @@ def _made(front: _Front, text: str, prose: str) -> Runbook:
             within=work.verify.within,
             metrics=tuple(work.verify.check),
         ),
-        guardrails=Guardrails(
-            limits.budget, limits.cooldown, limits.service_budget, limits.at_once, approval=limits.approval
-        ),
+        guardrails=Guardrails(front.mode, asked),
         settle=front.settle,
         policy=front.escalate.policy,
         prose=prose,

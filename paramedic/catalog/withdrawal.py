@@ -1,7 +1,7 @@
 """Withdrawal: the runbook or services.yaml no longer allows a change that it allowed when the incident began. Pure.
 
 At the act two versions of the runbook must agree, the incident's own and today's: each judges by its own mode and guardrails
-(`paramedic.store.acts`), and what is not a number is compared here. `RULES` gives the rule for every key.
+(`paramedic.store.intents`), and what is not a number is compared here. `RULES` gives the rule for every key.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from paramedic.catalog.runbook import Runbook, Verify
 from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE, Check
 from paramedic.machine.clock import spoken
+from paramedic.remediation import guardrails
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Target
 
@@ -29,11 +30,7 @@ RULES = {
     "with.verify": "proof",
     "with.evidence": "own",
     "mode": "both",
-    "guardrails.budget": "both",
-    "guardrails.service_budget": "both",
-    "guardrails.cooldown": "both",
-    "guardrails.at_once": "both",
-    "guardrails.approval": "both",
+    **{f"guardrails.{key}": "both" for key in guardrails.keys()},  # noqa: SIM118 - a function's
     "settle": "own",
     "escalate": "own",
     "notify": "own",

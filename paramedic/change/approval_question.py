@@ -4,15 +4,16 @@ from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer, Approval
-from paramedic.remediation.guardrail import APPROVAL
+from paramedic.remediation.guardrails import APPROVAL, Guardrails
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
-from paramedic.store import acts, approvals
-from paramedic.store.acts import Limits
+from paramedic.store import approvals, intents
 from paramedic.store.claims import Claim
 
 
-def open_question(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Limits, current: Limits) -> Approval | None:
+def open_question(
+    run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Guardrails, current: Guardrails
+) -> Approval | None:
     """The question that this change waits for, asked here if nobody was asked yet. None where it waits for nothing.
 
     That is where no approval is needed, where a person has answered (the intent judges the answer, P9), and
@@ -23,7 +24,7 @@ def open_question(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Limits
         return None
     identity = reading.identity(run.target)
     with run.store.read() as tx:
-        refusal = acts.would_refuse(tx, claim, rung=remedy.rung, identity=identity, limits=pinned, today=current)
+        refusal = intents.would_refuse(tx, claim, rung=remedy.rung, identity=identity, limits=pinned, today=current)
         known = approvals.of(tx, claim.incident, claim.attempt, remedy.rung, claim.target)
     if refusal is None or refusal.guardrail != APPROVAL:
         return None

@@ -20,7 +20,7 @@ from paramedic.remediation.health import Sight
 from paramedic.remediation.kill_switch import TAG
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity, Target
-from paramedic.store import StoreUnavailable, acts, approvals
+from paramedic.store import StoreUnavailable, acts, approvals, intents
 from paramedic.store.acts import Act
 from paramedic.store.trail import append
 
@@ -111,7 +111,7 @@ def _intend(run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, id
     """Write the intent and return the act. Raises Refused, which is on the trail too, where a guardrail refuses."""
     pinned, current = pinned_and_current(run, remedy)  # before: a disk that hangs must hold no lock of the store
     with run.store.record() as tx:
-        judged = acts.intend(
+        judged = intents.intend(
             tx,
             keeper.claim,
             rung=remedy.rung,

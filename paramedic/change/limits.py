@@ -12,43 +12,43 @@ from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import SOURCE
 from paramedic.doors import reading
 from paramedic.machine.clock import iso
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.store import incident_alerts
-from paramedic.store.acts import Limits
 from paramedic.text.yaml_document import BadDocument
 
 
-def pinned_and_current(run: PlaybookRun, remedy: Remedy) -> tuple[Limits, Limits]:
+def pinned_and_current(run: PlaybookRun, remedy: Remedy) -> tuple[Guardrails, Guardrails]:
     """The limits of the incident's own runbook version, and those of the current file.
 
     A release that nobody marked as reversible is crossed only with a person's approval. Reads files, so never inside a
     transaction. From here on the target counts as well only by the conditions of both versions. Raises StoreUnavailable,
     and PermanentError where a roll-back finds its release folder out of order.
     """
-    pinned, current = Limits.of(run.runbook, remedy), _current(run, remedy)
+    pinned, current = run.runbook.guardrails.of(remedy), _current(run, remedy)
     if remedy.verb is Verb.ROLL_BACK and reading.releases(run.target).current().reversible is None:
-        return replace(pinned, asks_from=Severity.WARNING), current
+        return pinned.asking_from(Severity.WARNING), current
     return pinned, current
 
 
-def _current(run: PlaybookRun, remedy: Remedy) -> Limits:
+def _current(run: PlaybookRun, remedy: Remedy) -> Guardrails:
     """The limits of the current file; where it is gone, broken or narrowed, nothing is allowed."""
     path = run.settings.runbooks / f"{run.own.name}.md"
     try:
         library = open_library(run.settings)
     except BadDocument as error:
-        return Limits.nothing(f"nothing acts until this is mended: {error.problems[0]}")
+        return Guardrails.nothing(f"nothing acts until this is mended: {error.problems[0]}")
     now = library.runbooks.get(run.own.name)
     if now is None:
-        return Limits.nothing(_missing(path, library))
+        return Guardrails.nothing(_missing(path, library))
     if now.version != run.own.version or library.services.by_id(run.target.id) != run.target:
         with run.store.read() as tx:
             alerts = [_alert(row) for row in incident_alerts.of(tx, run.incident.number)]
         why = withdrawn(run.own, now, remedy, alerts=_firing(alerts), target=run.target, services=library.services)
         if why is not None:
-            return Limits.nothing(f"{why} ({path.name} was written at {_written(path)})")
+            return Guardrails.nothing(f"{why} ({path.name} was written at {_written(path)})")
     run.runbook = proof_of_both(run.own, now)
-    return Limits.of(now, remedy)
+    return now.guardrails.of(remedy)
 
 
 def _missing(path: Path, library: Library) -> str:

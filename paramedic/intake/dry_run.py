@@ -9,8 +9,7 @@ from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE
 from paramedic.intake.routing import place
-from paramedic.store import Store, acts, incidents
-from paramedic.store.acts import Limits
+from paramedic.store import Store, incidents, intents
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +81,13 @@ def _live(store: Store, service: str, target: str) -> str | None:
 
 def _foreseen(store: Store, runbook: Runbook, target: str, severity: Severity) -> tuple[str, str] | None:
     with store.read() as tx:
-        refusal = acts.foreseen(
+        refusal = intents.foreseen(
             tx,
             service=runbook.service,
             target=target,
             runbook=runbook.name,
             severity=severity,
-            limits=Limits.of(runbook, runbook.remedies[0]),
+            limits=runbook.guardrails.of(runbook.remedies[0]),
         )
     return (refusal.guardrail, refusal.reason) if refusal is not None else None
 

@@ -1,10 +1,11 @@
-"""Generates the documentation's tables of plug-ins from the shipped ones: `python -m paramedic.kinds.tables` in the tree."""
+"""Generates the documentation's tables of plug-ins and guardrails: `python -m paramedic.kinds.tables` in the tree."""
 
 from pathlib import Path
 from typing import cast
 
 from paramedic.kinds.faces import ChannelKind, ProbeKind
 from paramedic.kinds.registry import Registry, Room
+from paramedic.remediation.guardrails import RULES
 
 #: A table stands between these two lines of its page.
 _BEGIN, _END = "<!-- made by `make tables`: {} -->", "<!-- end -->"
@@ -49,8 +50,21 @@ def _channel(name: str, channel: ChannelKind) -> str:
     return f"| `{name}:{channel.ADDRESS}` | {threads} | {text} | {' | '.join(answers)} |"
 
 
+def guardrails() -> str:
+    """What each guardrail reads, what its refusal says, and how a person goes on, in the order of asking."""
+    lines = ["| guardrail | what it reads | what its refusal says | how to go on |", "|---|---|---|---|"]
+    rows = [(rule.name, rule.about) for rule in RULES]
+    return "\n".join(
+        [*lines, *(f"| `{name}` | {about.reads} | {about.says} | {about.go_on} |" for name, about in rows)]
+    )
+
+
 #: By its page: the names of its tables, and what makes each.
-TABLES = {"docs/runbooks.md": {"probes": probes}, "docs/channels.md": {"channels": channels}}
+TABLES = {
+    "docs/runbooks.md": {"probes": probes},
+    "docs/channels.md": {"channels": channels},
+    "docs/guardrails.md": {"guardrails": guardrails},
+}
 
 
 def written(page: str, text: str) -> str:

@@ -8,6 +8,9 @@ from sqlalchemy import event, insert
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
+from paramedic.remediation import guardrails
+from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Identity
 from paramedic.store import (
     Store,
@@ -17,14 +20,17 @@ from paramedic.store import (
     claims,
     evidence,
     incidents,
+    intents,
     leases,
     lifecycle,
     runbook_versions,
     tables,
 )
-from paramedic.store.acts import Act, Limits
+from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
+
+_ROLL_BACK = Remedy(1, Verb.ROLL_BACK)
 
 
 def rehearse(store: Store) -> None:
@@ -71,8 +77,8 @@ def _play(tx: Tx) -> None:
     evidence.add(tx, number, 1, kind="memory", taken_at=tx.now, body="none")
     incidents.append_to_timeline(tx, number, actor="run:1", what="evidence.taken", reason="r")
     if isinstance(claim, Claim):
-        limits = Limits("act", minute, (1, minute), (1, minute), (1, 1))
-        act = acts.intend(
+        limits = Guardrails("act", guardrails.examples()).of(_ROLL_BACK)  # no example asks a person about it
+        act = intents.intend(
             tx,
             claim,
             rung=1,

@@ -13,12 +13,13 @@ from ruamel.yaml import YAML
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.catalog.library import read_folder
-from paramedic.catalog.runbook import AtOnce, Budget, Mode, Runbook
+from paramedic.catalog.runbook import Mode, Runbook
 from paramedic.catalog.runbook_file import parse, schema
 from paramedic.catalog.services import Services, parse_services
 from paramedic.checks.check import CheckSpec, check_spec
 from paramedic.demo.folder import write
 from paramedic.demo.world import World
+from paramedic.remediation.guardrail import AtOnce, Budget
 from paramedic.remediation.remedy import Verb
 from paramedic.text.yaml_document import BadDocument
 
@@ -66,7 +67,7 @@ def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:
 def test_a_runbook_is_read_whole() -> None:
     one = parse(GOOD, "r.md")
     assert (one.name, one.mode, one.policy) == ("tracking-api-memory", Mode.OBSERVE, "default")
-    assert one.guardrails.budget == Budget(3, timedelta(hours=1))
+    assert one.guardrails.asked["budget"] == Budget(3, timedelta(hours=1))
     assert one.verify.memory_below == 1_500_000_000
     assert one.verify.stable == timedelta(minutes=1)
     assert "supervisorctl" in one.prose
@@ -74,11 +75,8 @@ def test_a_runbook_is_read_whole() -> None:
 
 def test_the_service_s_guardrails_are_read() -> None:
     limits = parse(GOOD.replace("budget: 3 per hour", "service_budget: 5 per 30m, at_once: 1 of 4"), "r.md").guardrails
-    assert (limits.budget, limits.service_budget, limits.at_once) == (
-        None,
-        Budget(5, timedelta(minutes=30)),
-        AtOnce(1, 4),
-    )
+    asked = {key: limits.asked.get(key) for key in ("budget", "service_budget", "at_once")}
+    assert asked == {"budget": None, "service_budget": Budget(5, timedelta(minutes=30)), "at_once": AtOnce(1, 4)}
 
 
 def test_the_channels_it_names_are_told_once_each() -> None:

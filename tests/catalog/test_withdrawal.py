@@ -22,10 +22,10 @@ from paramedic.checks.check import SOURCE, CheckAtTarget
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
-from paramedic.remediation.guardrail import Refusal
+from paramedic.remediation.guardrail import AtOnce, Budget, Refusal
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
-from paramedic.store import Store, acts, claims, lifecycle, trail
-from paramedic.store.acts import Limits
+from paramedic.store import Store, acts, claims, intents, lifecycle, trail
 
 ROOT = Path(__file__).parents[2]
 SERVICES = """\
@@ -93,7 +93,7 @@ def _keys() -> set[str]:
     """Every key of the front matter, those of `with` and `guardrails` one by one."""
     found = set()
     for name, field in runbook_file._Front.model_fields.items():
-        inner = {"with_": runbook_file._With, "guardrails": runbook_file._Guardrails}.get(name)
+        inner = {"with_": runbook_file._With, "guardrails": runbook_file._Guardrails.shape()}.get(name)
         key = field.alias or name
         found |= {f"{key}.{one}" for one in inner.model_fields} if inner else {key}
     return found
@@ -105,16 +105,22 @@ def test_every_key_of_the_front_matter_has_its_rule() -> None:
 
 #: For each key on which both versions must agree: as little as allows one more act of the two that were made, and as much
 #: as does not.
-BOTH: dict[str, tuple[Limits, Limits]] = {
+BOTH: dict[str, tuple[Guardrails, Guardrails]] = {
     "mode": (FREE, replace(FREE, mode="observe")),
-    "guardrails.budget": (replace(FREE, budget=(3, timedelta(hours=1))), replace(FREE, budget=(5, timedelta(days=9)))),
-    "guardrails.service_budget": (
-        replace(FREE, service_budget=(3, timedelta(hours=1))),
-        replace(FREE, service_budget=(5, timedelta(days=9))),
+    "guardrails.budget": (
+        Guardrails("act", {"budget": Budget(3, timedelta(hours=1))}),
+        Guardrails("act", {"budget": Budget(5, timedelta(days=9))}),
     ),
-    "guardrails.cooldown": (replace(FREE, cooldown=timedelta(minutes=1)), replace(FREE, cooldown=timedelta(days=8))),
-    "guardrails.at_once": (replace(FREE, at_once=(2, 4)), replace(FREE, at_once=(1, 4))),
-    "guardrails.approval": (FREE, replace(FREE, asks_from=Severity.CRITICAL)),
+    "guardrails.service_budget": (
+        Guardrails("act", {"service_budget": Budget(3, timedelta(hours=1))}),
+        Guardrails("act", {"service_budget": Budget(5, timedelta(days=9))}),
+    ),
+    "guardrails.cooldown": (
+        Guardrails("act", {"cooldown": timedelta(minutes=1)}),
+        Guardrails("act", {"cooldown": timedelta(days=8)}),
+    ),
+    "guardrails.at_once": (Guardrails("act", {"at_once": AtOnce(2, 4)}), Guardrails("act", {"at_once": AtOnce(1, 4)})),
+    "guardrails.approval": (FREE, Guardrails("act", {"approval": Severity.CRITICAL})),
 }
 
 
@@ -144,24 +150,30 @@ def test_the_stricter_of_both_versions_counts_whichever_it_is(timed: Store, cloc
     wide, narrow = BOTH[key]
     for then, today in ((narrow, wide), (wide, narrow), (narrow, narrow)):
         with timed.read() as tx:
-            no = acts.would_refuse(tx, claim, rung=1, identity=ALIVE, limits=then, today=today)
+            no = intents.would_refuse(tx, claim, rung=1, identity=ALIVE, limits=then, today=today)
         assert isinstance(no, Refusal), (then, today)
         assert no.reason.startswith("by the runbook as it is now") == (then == wide)
     with timed.record() as tx:
-        done = acts.intend(
+        done = intents.intend(
             tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=wide, today=wide
         )
     assert not isinstance(done, Refusal), done
 
 
+budgets = st.builds(Budget, st.integers(1, 9), st.timedeltas(timedelta(seconds=1), timedelta(days=30)))
 limits = st.builds(
-    Limits,
+    Guardrails,
     mode=st.sampled_from(list(Mode)),
-    cooldown=st.none() | st.timedeltas(timedelta(seconds=1), timedelta(days=30)),
-    budget=st.none() | st.tuples(st.integers(1, 9), st.timedeltas(timedelta(seconds=1), timedelta(days=30))),
-    service_budget=st.none() | st.tuples(st.integers(1, 9), st.timedeltas(timedelta(seconds=1), timedelta(days=30))),
-    at_once=st.none() | st.tuples(st.integers(1, 4), st.just(4)),
-    asks_from=st.none() | st.sampled_from(list(Severity)),
+    asked=st.fixed_dictionaries(
+        {},
+        optional={
+            "cooldown": st.timedeltas(timedelta(seconds=1), timedelta(days=30)),
+            "budget": budgets,
+            "service_budget": budgets,
+            "at_once": st.builds(AtOnce, st.integers(1, 4), st.just(4)),
+            "approval": st.sampled_from(list(Severity)),
+        },
+    ),
     withdrawn=st.none() | st.just("it is gone"),
 )
 
@@ -174,11 +186,11 @@ def test_both_versions_together_are_never_looser_than_either(timed: Store, clock
 
     @settings(max_examples=30)  # each is a look at the database
     @given(limits, limits)
-    def holds(then: Limits, today: Limits) -> None:
+    def holds(then: Guardrails, today: Guardrails) -> None:
         with timed.read() as tx:
 
-            def no(one: Limits, other: Limits | None = None) -> bool:
-                found = acts.would_refuse(tx, claim, rung=1, identity=ALIVE, limits=one, today=other)
+            def no(one: Guardrails, other: Guardrails | None = None) -> bool:
+                found = intents.would_refuse(tx, claim, rung=1, identity=ALIVE, limits=one, today=other)
                 return found is not None
 
             assert no(then, today) == (no(then) or no(today))
@@ -312,7 +324,7 @@ def test_a_check_that_today_s_proof_needs_is_taken_beside_the_incident_s_own() -
 def test_what_was_withdrawn_is_a_refusal_on_the_trail_and_spends_nothing(timed: Store) -> None:
     claim = working(timed)
     with timed.record() as tx:
-        no = acts.intend(
+        no = intents.intend(
             tx,
             claim,
             rung=1,
@@ -320,7 +332,7 @@ def test_what_was_withdrawn_is_a_refusal_on_the_trail_and_spends_nothing(timed: 
             identity=ALIVE,
             deadline=DEADLINE,
             limits=FREE,
-            today=Limits.nothing("the runbook was withdrawn"),
+            today=Guardrails.nothing("the runbook was withdrawn"),
         )
     assert isinstance(no, Refusal)
     assert (no.guardrail, no.reason) == ("runbook", "the runbook was withdrawn")

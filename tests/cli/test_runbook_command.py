@@ -16,9 +16,10 @@ from paramedic.catalog.library import read_folder
 from paramedic.cli import main
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.settings import Settings
-from paramedic.store import Store, acts, attempts, claims, kill_switch, lifecycle
-from paramedic.store.acts import Act, Limits
+from paramedic.store import Store, acts, attempts, claims, intents, kill_switch, lifecycle
+from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.migrations import migrate
 from paramedic.store.runbook_versions import Plan
@@ -95,8 +96,8 @@ def test_what_was_done_before_counts(data: Path) -> None:
         claim = claims.take(tx, target=target, incident=1, attempt=1, holder="run:run-1", lease=timedelta(minutes=1))
         assert isinstance(claim, Claim)
         alive = process_identity(1, 1.0, "RUNNING")
-        deadline, limits = timedelta(seconds=5), Limits("act", None, None)
-        act = acts.intend(tx, claim, rung=1, remedy="restart", identity=alive, deadline=deadline, limits=limits)
+        deadline, limits = timedelta(seconds=5), Guardrails("act")
+        act = intents.intend(tx, claim, rung=1, remedy="restart", identity=alive, deadline=deadline, limits=limits)
         assert isinstance(act, Act)
         acts.close(tx, act, result="cured", why="well", actor="a")
     assert "it would join INC-1" in _tried(data, code=1)

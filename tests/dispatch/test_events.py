@@ -20,6 +20,7 @@ from paramedic.store import (
     attempts,
     event_cursor,
     incidents,
+    intents,
     kill_switch,
     lifecycle,
     trail,
@@ -42,7 +43,7 @@ def _story(store: Store) -> None:
         attempts.begin_attempt(tx, number, 1, flow_run=RUN)
         claim = claimed(tx, number, run=RUN)
         acts.close(tx, intended(tx, claim), result="done", why="it answered", actor=f"run:{RUN}")
-        acts.intend(
+        intents.intend(
             tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE
         )  # refused: its grant is spent
         lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "still failing"), actor=f"run:{RUN}")

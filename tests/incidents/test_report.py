@@ -17,8 +17,9 @@ from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.incidents.report import EVIDENCE_LIMIT, Story, as_json, markdown, questions, spans
-from paramedic.store import Store, acts, attempts, deliveries, evidence, kill_switch, lifecycle, messages
-from paramedic.store.acts import Limits
+from paramedic.remediation.guardrail import Budget
+from paramedic.remediation.guardrails import Guardrails
+from paramedic.store import Store, acts, attempts, deliveries, evidence, intents, kill_switch, lifecycle, messages
 from paramedic.store.incident_story import story
 from paramedic.text.sanitize import one_line
 
@@ -191,10 +192,10 @@ def test_evidence_that_is_too_long_is_cut_and_says_so() -> None:
 def number(timed: Store, clock: Clock) -> int:
     """Refused while paused, then restarted, then cured; somebody was told, and an alert still fires."""
     claim = working(timed, rungs=2)
-    limits = Limits("act", None, (3, timedelta(hours=1)))
+    limits = Guardrails("act", {"budget": Budget(3, timedelta(hours=1))})
     with timed.record() as tx:
         kill_switch.pause(tx, by="ada", reason="a look")
-        acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+        intents.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
         kill_switch.resume(tx, by="ada", reason="seen")
         evidence.add(tx, claim.incident, 1, kind="memory", taken_at=clock.now(), body="full\n# no heading")
     clock.advance(timedelta(seconds=5))

@@ -25,7 +25,7 @@ from paramedic.kinds.registry import Registry, Room
 from paramedic.remediation.health import Sight
 from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
-from paramedic.store import Store, acts, attempts, lifecycle, maintenance, trail
+from paramedic.store import Store, acts, attempts, intents, lifecycle, maintenance, trail
 from paramedic.store.runbook_versions import Plan
 from tasks import act, diagnose
 
@@ -203,7 +203,7 @@ def test_an_act_whose_outcome_is_open_is_settled_by_the_kind_s_own_instances(
     with exclusive.claimed(run, run.target.id), store.record() as tx:
         assert run.keeper is not None
         claim, deadline = run.keeper.claim, timedelta(seconds=30)
-        intent = acts.intend(tx, claim, rung=1, remedy="restart", identity=before, deadline=deadline, limits=limits)
+        intent = intents.intend(tx, claim, rung=1, remedy="restart", identity=before, deadline=deadline, limits=limits)
     assert isinstance(intent, acts.Act)
     assert not exclusive.happened(run, intent)
     job.write_text('{"generation": 8, "up": true}')

@@ -23,9 +23,10 @@ from store_states import (
 
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
-from paramedic.remediation.guardrail import Refusal
-from paramedic.store import Store, acts, attempts, claims, kill_switch, lifecycle, trail
-from paramedic.store.acts import Act, Limits
+from paramedic.remediation.guardrail import Budget, Refusal
+from paramedic.remediation.guardrails import Guardrails
+from paramedic.store import Store, acts, attempts, claims, intents, kill_switch, lifecycle, trail
+from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
 
@@ -54,7 +55,7 @@ def test_an_identity_comes_back_with_its_revision_and_invocation_and_without_the
     with timed.record() as tx:
         older = intended(tx, claim)
         assert acts.close(tx, older, result="done", why="it answered", actor=claim.holder)
-        act = acts.intend(tx, claim, rung=2, remedy="restart", identity=unit, deadline=DEADLINE, limits=FREE)
+        act = intents.intend(tx, claim, rung=2, remedy="restart", identity=unit, deadline=DEADLINE, limits=FREE)
         assert isinstance(act, Act)
     with timed.read() as tx:
         assert acts.get(tx, act.id).identity == unit
@@ -177,13 +178,13 @@ def test_a_claim_with_another_holder_or_token_is_not_ours(timed: Store) -> None:
 
 @pytest.mark.parametrize("mode", ["observe", ""])
 def test_a_mode_that_is_not_act_does_nothing_and_says_so(timed: Store, mode: str) -> None:
-    no = refused(timed, working(timed), limits=Limits(mode, None, None))
+    no = refused(timed, working(timed), limits=Guardrails(mode))
     assert no.guardrail == "mode"
     assert mode in no.reason
 
 
 def test_the_cooldown_counts_from_the_last_act_on_the_target_whoever_acted(timed: Store, clock: Clock) -> None:
-    limits = Limits("act", timedelta(minutes=10), None)
+    limits = Guardrails("act", {"cooldown": timedelta(minutes=10)})
     first = working(timed)
     with timed.record() as tx:
         acts.close(tx, intended(tx, first, limits=limits), result="cured", why="well", actor=first.holder)
@@ -204,7 +205,7 @@ def test_the_cooldown_counts_from_the_last_act_on_the_target_whoever_acted(timed
 
 
 def test_the_budget_counts_acts_within_its_period_and_forgets_older_ones(timed: Store, clock: Clock) -> None:
-    limits = Limits("act", None, (2, HOUR))
+    limits = Guardrails("act", {"budget": Budget(2, HOUR)})
     claim = working(timed, rungs=5)
 
     def act_again(rung: int) -> None:
@@ -242,9 +243,14 @@ def test_what_may_have_touched_the_target_spends_budget_and_cooldown(
         lifecycle.resolve(tx, first.incident, Outcome(Ending.REMEDIATED, "well"), actor="a")
     clock.advance(timedelta(minutes=5))
     claim = working(timed)
-    for limits in (Limits("act", timedelta(minutes=10), None), Limits("act", None, (1, HOUR))):
+    for limits in (
+        Guardrails("act", {"cooldown": timedelta(minutes=10)}),
+        Guardrails("act", {"budget": Budget(1, HOUR)}),
+    ):
         with timed.record() as tx:
-            judged = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+            judged = intents.intend(
+                tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits
+            )
             assert isinstance(judged, Refusal) == counts
             if isinstance(judged, Act):
                 tx.conn.rollback()
@@ -252,7 +258,7 @@ def test_what_may_have_touched_the_target_spends_budget_and_cooldown(
 
 
 def test_no_cooldown_lies_between_the_rungs_of_one_ladder(timed: Store) -> None:
-    limits = Limits("act", timedelta(minutes=10), (2, HOUR))
+    limits = Guardrails("act", {"cooldown": timedelta(minutes=10), "budget": Budget(2, HOUR)})
     claim = working(timed, rungs=3)
     for rung in (1, 2):
         with timed.record() as tx:

@@ -9,14 +9,15 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from store_states import ALIVE, DEADLINE, FREE, HOUR, TARGET, intended, look_at_the_trail, told, working
 
-from paramedic.remediation.guardrail import Refusal
-from paramedic.store import Store, StoreUnavailable, acts, claims, kill_switch
-from paramedic.store.acts import Act, Limits
+from paramedic.remediation.guardrail import AtOnce, Budget, Refusal
+from paramedic.remediation.guardrails import Guardrails
+from paramedic.store import Store, StoreUnavailable, acts, claims, intents, kill_switch
+from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
 
 
-def _intend_elsewhere(url: str, claims_: list[Claim], limits: Limits, number: int) -> str:
+def _intend_elsewhere(url: str, claims_: list[Claim], limits: Guardrails, number: int) -> str:
     store = Store(url)
     judged = _intend(store, claims_[number], 1, limits)
     store.close()
@@ -26,13 +27,13 @@ def _intend_elsewhere(url: str, claims_: list[Claim], limits: Limits, number: in
 @pytest.mark.parametrize(
     ("limits", "guardrail"),
     [
-        (Limits("act", None, None, service_budget=(2, HOUR)), "service budget"),
-        (Limits("act", None, None, at_once=(2, 6)), "at once"),
+        (Guardrails("act", {"service_budget": Budget(2, HOUR)}), "service budget"),
+        (Guardrails("act", {"at_once": AtOnce(2, 6)}), "at once"),
     ],
     ids=["service budget", "at once"],
 )
 def test_intents_at_once_on_many_targets_keep_the_service_s_limit(
-    store_url: str, store: Store, limits: Limits, guardrail: str
+    store_url: str, store: Store, limits: Guardrails, guardrail: str
 ) -> None:
     found = [working(store, target=f"web-{number}/tracking-api") for number in range(6)]
     with store.write() as tx:
@@ -42,10 +43,12 @@ def test_intents_at_once_on_many_targets_keep_the_service_s_limit(
     assert told(store).count("restart") == 2
 
 
-def _intend(store: Store, claim: Claim, rung: int, limits: Limits) -> Act | Refusal:
+def _intend(store: Store, claim: Claim, rung: int, limits: Guardrails) -> Act | Refusal:
     while True:
         with suppress(StoreUnavailable), store.record() as tx:  # on a busy machine SQLite's lock is long in coming
-            return acts.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
+            return intents.intend(
+                tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits
+            )
 
 
 def _intend_once(url: str, claim: Claim, number: int) -> str:
@@ -55,7 +58,7 @@ def _intend_once(url: str, claim: Claim, number: int) -> str:
     return judged.guardrail if isinstance(judged, Refusal) else "acts"
 
 
-def _act_when_free(url: str, claim: Claim, limits: Limits, number: int) -> str:
+def _act_when_free(url: str, claim: Claim, limits: Guardrails, number: int) -> str:
     store = Store(url)
     while isinstance(judged := _intend(store, claim, number + 1, limits), Refusal) and judged.guardrail == "open act":
         pass
@@ -83,7 +86,7 @@ def test_twenty_intents_at_once_on_one_target_are_one(store_url: str, store: Sto
 
 
 def test_the_budget_holds_under_concurrency(store_url: str, store: Store) -> None:
-    said = at_once(10, _act_when_free, store_url, _long_claim(store), Limits("act", None, (3, HOUR)))
+    said = at_once(10, _act_when_free, store_url, _long_claim(store), Guardrails("act", {"budget": Budget(3, HOUR)}))
     assert sorted(said) == ["acts"] * 3 + ["budget"] * 7
     assert told(store).count("restart") == 3
 

@@ -21,7 +21,18 @@ from store_states import ALIVE, DEADLINE, FREE, LEASE, PLAN, alert, look_at_the_
 
 from paramedic.incidents.incident import IllegalMove, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, acts, attempts, claims, incident_alerts, incidents, kill_switch, lifecycle, messages
+from paramedic.store import (
+    Store,
+    acts,
+    attempts,
+    claims,
+    incident_alerts,
+    incidents,
+    intents,
+    kill_switch,
+    lifecycle,
+    messages,
+)
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as act_rows
@@ -100,7 +111,7 @@ class AnyStory(RuleBasedStateMachine):
             before = incidents.get(tx, claim.incident)
             free = acts.open_on(tx, claim.target) is None
             newest = max(other.token for other in self.claims if other.target == claim.target)
-            judged = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
+            judged = intents.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
         if isinstance(judged, Act):
             assert before.state is State.WORKING
             assert before.attempt == claim.attempt

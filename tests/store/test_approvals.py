@@ -16,6 +16,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Refusal
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.remediation.target import Identity
 from paramedic.store import (
     Store,
@@ -25,14 +26,15 @@ from paramedic.store import (
     attempts,
     claims,
     incidents,
+    intents,
     lifecycle,
     messages,
     trail,
 )
-from paramedic.store.acts import Act, Limits
+from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 
-ASKS = Limits("act", None, None, asks_from=Severity.WARNING)
+ASKS = Guardrails("act", {"approval": Severity.WARNING})
 LIFE = process_identity(4711, 1.0, "RUNNING")
 
 
@@ -54,9 +56,11 @@ def back(store: Store, incident: Incident, *, attempt: int = 1, target: str | No
     return claim
 
 
-def intend(store: Store, claim: Claim, *, rung: int = 1, life: Identity = LIFE, limits: Limits = ASKS) -> Act | Refusal:
+def intend(
+    store: Store, claim: Claim, *, rung: int = 1, life: Identity = LIFE, limits: Guardrails = ASKS
+) -> Act | Refusal:
     with store.record() as tx:
-        return acts.intend(
+        return intents.intend(
             tx, claim, rung=rung, remedy="restart", identity=life, deadline=timedelta(seconds=30), limits=limits
         )
 
@@ -205,10 +209,10 @@ def test_a_grant_is_for_its_rung_and_target_and_for_no_other(timed: Store) -> No
 def test_the_incidents_severity_at_the_intent_decides_whether_a_person_is_needed(timed: Store) -> None:
     incident = begun(timed)
     claim = back(timed, incident)
-    never, critical = replace(ASKS, asks_from=None), replace(ASKS, asks_from=Severity.CRITICAL)
+    never, critical = Guardrails("act"), Guardrails("act", {"approval": Severity.CRITICAL})
     with timed.read() as tx:
-        assert acts.would_refuse(tx, claim, rung=1, identity=LIFE, limits=never) is None
-        no = acts.would_refuse(tx, claim, rung=1, identity=LIFE, limits=critical)
+        assert intents.would_refuse(tx, claim, rung=1, identity=LIFE, limits=never) is None
+        no = intents.would_refuse(tx, claim, rung=1, identity=LIFE, limits=critical)
     assert no is not None
     assert no.guardrail == "approval"
 

@@ -8,7 +8,6 @@ import pytest
 from databases import Clock, at_once
 from sqlalchemy.exc import IntegrityError
 from store_states import (
-    FREE,
     HANDED_OVER,
     NINE,
     PLAN,
@@ -28,6 +27,7 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import IllegalMove, State
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.store import (
     Store,
     Tx,
@@ -396,4 +396,4 @@ def test_a_claim_for_an_incident_is_of_its_target(timed: Store) -> None:
         claim = claimed(tx, number)
         attempts.begin_attempt(tx, number, 1, flow_run="run-1")
         assert claim.target == incidents.get(tx, number).target
-        assert intended(tx, claim, limits=replace(FREE, cooldown=timedelta(minutes=1))).target == TARGET
+        assert intended(tx, claim, limits=Guardrails("act", {"cooldown": timedelta(minutes=1)})).target == TARGET

@@ -4,7 +4,7 @@ import pytest
 from store_states import ALIVE, DEADLINE, FREE, refused, told, working
 
 from paramedic.remediation.guardrail import Refusal
-from paramedic.store import Store, acts, kill_switch
+from paramedic.store import Store, intents, kill_switch
 
 
 def test_a_pause_stands_until_it_is_resumed(timed: Store) -> None:
@@ -37,7 +37,7 @@ def test_a_pause_stops_what_is_in_its_scope_and_nothing_else(timed: Store, scope
     claim = working(timed)
     with timed.record() as tx:
         kill_switch.pause(tx, by="ada", reason="we look ourselves", scope=scope)
-        judged = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
+        judged = intents.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
     assert isinstance(judged, Refusal) == stops
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from store_states import ALIVE, DEADLINE, FREE, TARGET, claimed, intended, look_at_the_trail, opened, told
 
 from paramedic.remediation.guardrail import Refusal
-from paramedic.store import Store, Tx, acts, attempts, claims, maintenance
+from paramedic.store import Store, Tx, attempts, claims, intents, maintenance
 from paramedic.store.claims import Claim
 from paramedic.store.maintenance import NoSuchWindow
 from paramedic.store.tables import trail
@@ -51,7 +51,7 @@ def test_a_window_holds_what_it_is_about(timed: Store, service: str, target: str
     with timed.record() as tx:
         claim = at_work(tx)
         planned(tx, service=service, target=target)
-        judged = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
+        judged = intents.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
         assert isinstance(judged, Refusal) == holds
 
 
@@ -59,7 +59,7 @@ def test_the_refusal_says_which_window_until_when_and_how_to_end_it(timed: Store
     with timed.record() as tx:
         claim = at_work(tx)
         number = planned(tx, target=TARGET)
-        no = acts.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
+        no = intents.intend(tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=FREE)
     assert isinstance(no, Refusal)
     assert (no.guardrail, no.reason, no.by_hand) == (
         "maintenance",

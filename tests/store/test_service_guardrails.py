@@ -8,15 +8,16 @@ from sqlalchemy import update
 from store_states import HOUR, intended, refused, working
 
 from paramedic.incidents.outcome import Ending, Outcome
+from paramedic.remediation.guardrail import AtOnce, Budget
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.store import Store, acts, lifecycle, trail
-from paramedic.store.acts import Limits
 from paramedic.store.tables import incidents as incident_rows
 
 WEB = [f"web-{number}/tracking-api" for number in range(1, 5)]
 
 
 def test_the_service_s_budget_counts_acts_on_every_target_and_those_still_open(timed: Store, clock: Clock) -> None:
-    limits = Limits("act", None, None, service_budget=(2, HOUR))
+    limits = Guardrails("act", {"service_budget": Budget(2, HOUR)})
     first, second, third = (working(timed, target=target) for target in WEB[:3])
     with timed.record() as tx:
         acts.close(tx, intended(tx, first, limits=limits), result="done", why="", actor="a")
@@ -34,7 +35,7 @@ def test_the_service_s_budget_counts_acts_on_every_target_and_those_still_open(t
 
 
 def test_another_service_s_acts_are_not_counted(timed: Store) -> None:
-    limits = Limits("act", None, None, service_budget=(1, HOUR), at_once=(1, 4))
+    limits = Guardrails("act", {"service_budget": Budget(1, HOUR), "at_once": AtOnce(1, 4)})
     elsewhere = working(timed, target="db-1/postgres")
     with timed.record() as tx:
         tx.conn.execute(update(incident_rows).values(service="database"))
@@ -49,7 +50,7 @@ def test_another_service_s_acts_are_not_counted(timed: Store) -> None:
     [(None, True), ("done", True), ("failed", True), ("unknown", True), ("cured", False), ("not_sent", False)],
 )
 def test_a_target_counts_as_being_changed_until_it_was_verified(timed: Store, result: str | None, busy: bool) -> None:
-    limits = Limits("act", None, None, at_once=(1, 4))
+    limits = Guardrails("act", {"at_once": AtOnce(1, 4)})
     first, second = (working(timed, target=target) for target in WEB[:2])
     with timed.record() as tx:
         act = intended(tx, first, limits=limits)
@@ -68,7 +69,7 @@ def test_a_target_counts_as_being_changed_until_it_was_verified(timed: Store, re
 
 
 def test_its_own_earlier_act_keeps_a_target_from_nothing_more(timed: Store) -> None:
-    limits = Limits("act", None, None, at_once=(1, 4))
+    limits = Guardrails("act", {"at_once": AtOnce(1, 4)})
     claim = working(timed, rungs=2)
     with timed.record() as tx:
         acts.close(tx, intended(tx, claim, limits=limits), result="done", why="", actor="a")
@@ -78,7 +79,7 @@ def test_its_own_earlier_act_keeps_a_target_from_nothing_more(timed: Store) -> N
 def test_what_let_an_act_pass_is_on_the_trail_with_its_numbers(timed: Store) -> None:
     claim = working(timed)
     with timed.record() as tx:
-        intended(tx, claim, limits=Limits("act", None, (2, HOUR), at_once=(1, 4)))
+        intended(tx, claim, limits=Guardrails("act", {"budget": Budget(2, HOUR), "at_once": AtOnce(1, 4)}))
         entry = trail.head(tx)
     assert entry is not None
     assert entry.data["guardrails"][-2:] == [

@@ -16,6 +16,7 @@ from paramedic.incidents.incident import State
 from paramedic.oncall.rotation import Override
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Refusal
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.settings import Settings
 from paramedic.store import (
     acts,
@@ -25,6 +26,7 @@ from paramedic.store import (
     deliveries,
     inbox,
     incidents,
+    intents,
     kill_switch,
     leases,
     lifecycle,
@@ -33,7 +35,6 @@ from paramedic.store import (
     outbox,
 )
 from paramedic.store import trail as stored_trail
-from paramedic.store.acts import Limits
 from paramedic.store.claims import Claim
 from paramedic.store.migrations import migrate
 from paramedic.store.snapshot import put, snapshot
@@ -48,7 +49,7 @@ LEASE = timedelta(seconds=10)
 HOUR = timedelta(hours=1)
 
 
-ASKS = Limits("act", None, None, asks_from=Severity.WARNING)
+ASKS = Guardrails("act", {"approval": Severity.WARNING})
 
 
 def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Settings, tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Sett
                 tx, target=asked.target, incident=asked.incident, attempt=1, holder="run:run-1", lease=LEASE
             )
             assert isinstance(claim, Claim)
-            said = acts.intend(
+            said = intents.intend(
                 tx, claim, rung=1, remedy="restart", identity=asked.identity, deadline=LEASE, limits=ASKS
             )
             assert isinstance(said, Refusal)

@@ -25,6 +25,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.guardrail import Refusal
+from paramedic.remediation.guardrails import Guardrails
 from paramedic.settings import Settings
 from paramedic.store import (
     REVISIONS,
@@ -38,12 +39,13 @@ from paramedic.store import (
     evidence,
     inbox,
     incidents,
+    intents,
     kill_switch,
     lifecycle,
     maintenance,
     outbox,
 )
-from paramedic.store.acts import Act, Limits
+from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.migrations import revision_of
 from paramedic.upkeep.backup import upgrade
@@ -55,7 +57,7 @@ DUMP = (STORES / "0008.sql").read_text(encoding="utf-8")
 #: What it is about by its incidents, in their order.
 RESTARTED, ACKNOWLEDGED, APPROVED, ASKED, OPEN_ACT, ORDERED = range(1, 7)
 
-FREE = Limits("act", None, None)
+FREE = Guardrails("act")
 
 
 @pytest.fixture
@@ -181,10 +183,10 @@ def at_work(store: Store, incident: Incident) -> Claim:
     return claim
 
 
-def intended(store: Store, claim: Claim, limits: Limits = FREE) -> Act | Refusal:
+def intended(store: Store, claim: Claim, limits: Guardrails = FREE) -> Act | Refusal:
     life = process_identity(4711, 1.0, "RUNNING")
     with store.record() as tx:
-        return acts.intend(
+        return intents.intend(
             tx, claim, rung=1, remedy="restart", identity=life, deadline=timedelta(seconds=30), limits=limits
         )
 

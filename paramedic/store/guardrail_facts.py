@@ -1,0 +1,162 @@
+"""What each guardrail judges by: one query each, by the guardrail's name, all in one transaction."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, false, select
+
+from paramedic.incidents.incident import Incident, State
+from paramedic.remediation.approval import Approval
+from paramedic.remediation.guardrail import Budget, Holding, Spent
+from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.kill_switch import Pause
+from paramedic.remediation.maintenance import Window
+from paramedic.store import Tx, acts, approvals, claims, kill_switch, maintenance
+from paramedic.store.claims import Claim
+from paramedic.store.tables import acts as table
+from paramedic.store.tables import grants
+from paramedic.store.tables import incidents as incident_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who wants the change: an incident's run, with its claim, and the rung that it has come to."""
+
+    incident: Incident
+    claim: Claim
+    rung: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the queries are asked about."""
+
+    service: str
+    target: str
+    runbook: str | None
+    run: Run | None  # None: it is only foreseen, for a run that would have everything
+
+    @property
+    def same_ladder(self) -> ColumnElement[bool]:
+        """Acts of the same run: they are no repetition, for a verification lies between them, and each has its own grant."""
+        if self.run is None:
+            return false()
+        return (table.c.incident == self.run.claim.incident) & (table.c.attempt == self.run.claim.attempt)
+
+    @property
+    def touched(self) -> ColumnElement[bool]:
+        """Acts that touched the target, or may have."""
+        return (table.c.target == self.target) & table.c.result.in_(acts.TOUCHED)
+
+
+def seen(tx: Tx, change: Change, guardrails: Guardrails) -> dict[str, Any]:
+    """What the queries of the guardrails that are asked say now, by name."""
+    return {
+        rule.name: QUERIES[rule.name](tx, change, guardrails.value(rule))
+        for rule in guardrails.rules()
+        if rule.name in QUERIES
+    }
+
+
+def _pauses(tx: Tx, change: Change, _asked: None) -> tuple[Pause, ...]:
+    return kill_switch.stopping(tx, service=change.service, runbook=change.runbook)
+
+
+def _window(tx: Tx, change: Change, _asked: None) -> Window | None:
+    return maintenance.covering(tx, service=change.service, target=change.target)
+
+
+def _state(_tx: Tx, change: Change, _asked: None) -> State:
+    return State.WORKING if change.run is None else change.run.incident.state
+
+
+def _holding(tx: Tx, change: Change, _asked: None) -> Holding:
+    if change.run is None:
+        return Holding(1, 1, is_ours=True, lease_until=tx.now + timedelta(seconds=1))
+    incident, claim = change.run.incident, change.run.claim
+    held = claims.current(tx, claim.target)
+    return Holding(
+        claim.attempt,
+        incident.attempt,
+        is_ours=held is not None and held[0].token == claim.token and held[0].holder == claim.holder,
+        lease_until=held[0].lease_until if held is not None and held[1] else None,
+    )
+
+
+def _open_act(tx: Tx, change: Change, _asked: None) -> str | None:
+    unsettled = acts.open_on(tx, change.target)
+    return unsettled.words if unsettled else None
+
+
+def _grant(tx: Tx, change: Change, _asked: None) -> str | None:
+    if change.run is None:
+        return "open"
+    query = select(grants.c.state).where(*grant_of(change.run.claim, change.run.rung))
+    return tx.conn.execute(query).scalar_one_or_none()
+
+
+def grant_of(claim: Claim, rung: int) -> tuple[ColumnElement[bool], ...]:
+    """The row of the one permission for the rung."""
+    return (
+        grants.c.incident == claim.incident,
+        grants.c.attempt == claim.attempt,
+        grants.c.rung == rung,
+        grants.c.target == claim.target,
+    )
+
+
+def _last_act_at(tx: Tx, change: Change, _cooldown: timedelta) -> datetime | None:
+    query = select(table.c.written_at).where(change.touched, ~change.same_ladder)
+    return tx.conn.execute(query.order_by(table.c.written_at.desc()).limit(1)).scalar_one_or_none()
+
+
+def _spent_on_target(tx: Tx, change: Change, budget: Budget) -> Spent:
+    return _spent(tx, budget, change.touched)
+
+
+def _spent_on_service(tx: Tx, change: Change, budget: Budget) -> Spent:
+    """An act that is still open has its target to itself, and counts for the service."""
+    touched = table.c.result.is_(None) | table.c.result.in_(acts.TOUCHED)
+    return _spent(tx, budget, (incident_rows.c.service == change.service) & touched)
+
+
+def _spent(tx: Tx, budget: Budget, which: ColumnElement[bool]) -> Spent:
+    query = select(table.c.written_at).join(incident_rows, incident_rows.c.number == table.c.incident)
+    query = query.where(which, table.c.written_at > tx.now - budget.per).order_by(table.c.written_at.desc())
+    written: list[datetime] = list(tx.conn.execute(query).scalars())
+    return Spent(len(written), written[budget.count - 1] + budget.per if len(written) >= budget.count else None)
+
+
+def _being_changed(tx: Tx, change: Change, _at_once: object) -> tuple[str, ...]:
+    """Another target counts while an act on it is open, and until its incident has ended if it was not verified well."""
+    unverified = table.c.result.is_(None) | (
+        table.c.result.in_(("done", "failed", "unknown")) & (incident_rows.c.state != State.RESOLVED)
+    )
+    query = select(table.c.target).join(incident_rows, incident_rows.c.number == table.c.incident).distinct()
+    query = query.where(incident_rows.c.service == change.service, table.c.target != change.target, unverified)
+    return tuple(tx.conn.execute(query.order_by(table.c.target)).scalars())
+
+
+def _approval(tx: Tx, change: Change, _asks_from: object) -> Approval | None:
+    if change.run is None:
+        return None
+    claim = change.run.claim
+    return approvals.of(tx, claim.incident, claim.attempt, change.run.rung, claim.target)
+
+
+#: By the guardrail's name; `runbook` and `mode` are judged by what authors wrote alone.
+QUERIES: Mapping[str, Callable[[Tx, Change, Any], Any]] = {
+    "kill switch": _pauses,
+    "maintenance": _window,
+    "incident": _state,
+    "claim": _holding,
+    "open act": _open_act,
+    "grant": _grant,
+    "cooldown": _last_act_at,
+    "budget": _spent_on_target,
+    "service budget": _spent_on_service,
+    "at once": _being_changed,
+    "approval": _approval,
+}

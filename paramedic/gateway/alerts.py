@@ -19,6 +19,7 @@ from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
 from paramedic.gateway.senders import Senders
+from paramedic.gateway.signing import SigningLane
 from paramedic.intake.intake import Wake
 from paramedic.kinds.faces import Authentic, Source
 from paramedic.machine.kill_points import kill_point
@@ -53,6 +54,11 @@ class AlertIntake:
         self.bodies = Bodies(settings.body_limit, body_timeout)
         self.commits = GroupCommit(store, _committed)
         self.reading = CapacityLimiter(1)
+        self._body_timeout = body_timeout
+
+    def signing_lane(self, authentic: Authentic) -> SigningLane:
+        """A lane for one source whose senders are known by signatures."""
+        return SigningLane(authentic, self.senders, limit=self.settings.body_limit, timeout=self._body_timeout)
 
 
 class AlertEndpoint:
@@ -61,32 +67,34 @@ class AlertEndpoint:
     def __init__(self, name: str, source: Source, intake: AlertIntake) -> None:
         """`source`: see `paramedic.kinds.faces.Source`."""
         self._name, self._source, self._intake = name, source, intake
-        self._authentic: Authentic | None = getattr(source, "authentic", None)
+        authentic: Authentic | None = getattr(source, "authentic", None)
+        self._signing = None if authentic is None else intake.signing_lane(authentic)
         self._quarantined = metrics.QUARANTINED.labels(name)
         self._truncated = metrics.TRUNCATED.labels(name)
         self._taken = {status: metrics.ALERTS.labels(name, status.value) for status in Status}
 
     async def receive(self, request: Request) -> Response:
         """Answer a POST. The sender is authenticated before the body is read, unless its vendor signs the body."""
-        who = self._intake.senders.known(request, quiet=self._authentic is not None)
-        if who is None and self._authentic is None:
-            return _unknown_sender()
+        who = self._intake.senders.known(request, quiet=self._signing is not None)
+        if who is None:
+            return _unknown_sender() if self._signing is None else await self._receive_signed(request, self._signing)
         try:
-            async with self._intake.bodies.receive(request, who or f"whoever signs for {self._name}") as body:
-                who = who or await self._signer(request, body)
+            async with self._intake.bodies.receive(request, who) as body:
+                return await self._store(request, body, who)
+        except NoRoom:
+            return _no_room()
+        except BodyRefused as error:
+            return await self._refuse(error, who)
+
+    async def _receive_signed(self, request: Request, signing: SigningLane) -> Response:
+        try:
+            async with signing.bodies.receive(request, self._name) as body:
+                who = await signing.signer(request, body)
                 return _unknown_sender() if who is None else await self._store(request, body, who)
         except NoRoom:
-            return not_now.to_sender("busy", what="too many large bodies are under way", allowed="send it again")
-        except BodyRefused as error:
-            return _unknown_sender() if who is None else await self._refuse(error, who)
-
-    async def _signer(self, request: Request, body: bytes) -> str | None:
-        """The sender whose token signed the body. It costs a digest per sender: in a thread, one request at a time."""
-        if self._authentic is None:
-            return None
-        return await to_thread.run_sync(
-            self._intake.senders.signed, request, body, self._authentic, limiter=self._intake.reading
-        )
+            return _no_room()
+        except BodyRefused:
+            return _unknown_sender()
 
     async def _refuse(self, error: BodyRefused, who: str) -> Response:
         """Quarantine what a known sender could not deliver, cut short, and have a person paged."""
@@ -175,6 +183,10 @@ class _ReadRequest:
 
 def _unknown_sender() -> Response:
     return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
+
+
+def _no_room() -> Response:
+    return not_now.to_sender("busy", what="too many large bodies are under way", allowed="send it again")
 
 
 def _committed(delivery: Delivery) -> None:

@@ -34,13 +34,14 @@ class NoRoom(Exception):
 class Bodies:
     """Receives bodies. All of it runs in one event loop."""
 
-    def __init__(self, limit: int, timeout: timedelta) -> None:
+    def __init__(self, limit: int, timeout: timedelta, *, small: int = _SMALL, room: int | None = None) -> None:
         """A body has at most `limit` bytes, compressed or not, and `timeout` to arrive.
 
-        Large ones share a memory budget of four times the limit, 64 MiB at least; one sender gets half of it.
+        Those of more than `small` bytes share a memory budget `room`, by default of four times the limit, 64 MiB at least;
+        one sender gets half of it.
         """
-        self._limit, self._timeout = limit, timeout
-        self._room = max(4 * limit, 64 * 1024 * 1024)
+        self._limit, self._timeout, self._small = limit, timeout, small
+        self._room = room or max(4 * limit, 64 * 1024 * 1024)
         self._used: Counter[str] = Counter()
         self._freed = asyncio.Condition()
 
@@ -49,7 +50,7 @@ class Bodies:
         """The whole body, for the duration of the block. Raises BodyRefused, NoRoom."""
         reader = _Reader(request, self._limit)
         until = asyncio.get_running_loop().time() + self._timeout.total_seconds()
-        if await self._read(reader, _SMALL, until):
+        if await self._read(reader, self._small, until):
             yield reader.take()
             return
         async with self._share(sender, reader.expected, until):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from paramedic.catalog import deployments, runbook_file, target_kinds
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services, parse_services
+from paramedic.checks import probes
 from paramedic.checks.check import CheckAtTarget
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Registry
@@ -244,8 +245,8 @@ def _unoffered(runbook: Runbook) -> Iterator[_Fault]:
     if runbook.verify.memory_below is not None and not hasattr(of, "resident_memory"):
         yield _Fault("with.verify.memory_below", f"targets of the kind {kind} do not tell their memory")
     for check in runbook.checks:
-        if check.kind == "process" and not hasattr(of, "process_use"):
-            yield _Fault("when", f"targets of the kind {kind} have no process for {check.name} to measure")
+        for lacking in probes.missing(check.kind, of):
+            yield _Fault("when", f"targets of the kind {kind} have no {lacking} for {check.name} to measure")
 
 
 def _untold(runbook: Runbook, oncall: Oncall) -> Iterator[_Fault]:

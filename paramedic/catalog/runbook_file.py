@@ -32,13 +32,13 @@ from paramedic.catalog.runbook import (
     Verify,
 )
 from paramedic.checks.check import CheckSpec, check_spec
-from paramedic.oncall.contact import ContactMethod, parse_contact_method
+from paramedic.oncall.contact import WrittenContactMethod
 from paramedic.remediation import guardrails
 from paramedic.remediation.guardrail import Guardrail
 from paramedic.remediation.guardrails import Guardrails
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.text.units import SizeBetween, between, duration
-from paramedic.text.yaml_document import BadDocument, LateShape, Problem, nearest, place, read
+from paramedic.text.yaml_document import BadDocument, LateShape, Problem, json_schema, nearest, place, read
 
 _DEPLOYED = between("1ms", "365d")
 #: What can be carried out: a verification is one step of a playbook, which ends after an hour whatever it does.
@@ -214,7 +214,7 @@ class _Front(_Strict):
     guardrails: _Guardrails = Field(default_factory=_nothing_asked)
     settle: _Settle = timedelta(minutes=10)
     escalate: _Escalate = _Escalate(policy="default")
-    notify: list[Annotated[ContactMethod, BeforeValidator(parse_contact_method, json_schema_input_type=str)]] = []
+    notify: list[WrittenContactMethod] = []
     group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"
 
     @model_validator(mode="after")
@@ -242,17 +242,7 @@ def _front_with(when: type[_When]) -> type[_Front]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of the front matter, for editors; `parse` checks more than it."""
-    model = _front().model_json_schema(by_alias=True)
-    model |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A runbook of Paramedic"}
-    cleaned: dict[str, Any] = _without_defaults(model)
-    return cleaned
-
-
-def _without_defaults(value: Any) -> Any:
-    """The schema without defaults, which are internal values, not what an author would write."""
-    if isinstance(value, dict):
-        return {key: _without_defaults(item) for key, item in value.items() if key != "default"}
-    return [_without_defaults(item) for item in value] if isinstance(value, list) else value
+    return json_schema(_front(), "A runbook of Paramedic")
 
 
 def place_of(text: str, *at: str | int) -> tuple[int, int]:

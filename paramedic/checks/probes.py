@@ -1,6 +1,6 @@
 """The kinds of probes: what can follow `check:`, and which metrics each measures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from paramedic.kinds import registry
@@ -21,6 +21,12 @@ def measuring(check: str) -> tuple[str, ProbeKind]:
             return name, probe
     broken = [f"; {problem}" for problem in registry.current().broken() if problem.room is Room.PROBES]
     raise ValueError(f"{check!r:.80} is nothing to check; write {_allowed()}{''.join(broken)}")
+
+
+def missing(kind: str, target_kind: object) -> Iterator[str]:
+    """What the probe of this name looks by and the target's kind does not offer, in words."""
+    needs: Mapping[str, str] = getattr(usable()[kind], "NEEDS", {})
+    return (word for part, word in needs.items() if not hasattr(target_kind, part))
 
 
 def options(probe: ProbeKind) -> tuple[Option, ...]:

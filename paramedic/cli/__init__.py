@@ -1,6 +1,7 @@
 """The command line: text for people, `--json` for programs; exit code 0 done, 1 a negative answer, 2 wrong use.
 
-`up`, which keeps running, and `runbook schema` and `audit export`, which print JSON anyway, have no `--json`. Errors go to
+`up`, which keeps running, and `runbook schema`, `oncall schema` and
+`audit export`, which print JSON anyway, have no `--json`. Errors go to
 standard error.
 """
 

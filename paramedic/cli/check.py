@@ -21,9 +21,10 @@ from paramedic.cli.output import (
     say_json,
     table,
 )
+from paramedic.errors import PermanentError
 from paramedic.machine.clock import iso, utc_now
 from paramedic.sampling import measurement
-from paramedic.store import checks, heartbeats
+from paramedic.store import StoreUnavailable, StoreUnknown, checks, heartbeats
 from paramedic.store.checks import State
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What Paramedic measures.")
@@ -63,14 +64,19 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
         known = sorted({placed.name for _, placed in library.placed()})
         raise Negative(f"there is no check {name!r}; there are {', '.join(known) or 'none'}")
     store = cache(lambda: opened(data)[1])
-    if any(placed.check.kind == "heartbeat" for placed in places):
-        store()  # without it nothing of them can be said
+    unopened: list[Exception] = []
 
     def heard(beat: str) -> timedelta | None:
-        with store().read() as tx:
-            return heartbeats.missing_for(tx, beat)
+        try:
+            with store().read() as tx:
+                return heartbeats.missing_for(tx, beat)
+        except (StoreUnavailable, StoreUnknown, typer.BadParameter) as error:
+            unopened.append(error)
+            raise PermanentError(str(error)) from error
 
     rows = [row for placed in places for row in _now(placed, heard)]
+    if unopened:
+        raise unopened[0]  # a look that asked the store saw nothing for that reason alone
     if as_json:
         say_json(rows)
     else:

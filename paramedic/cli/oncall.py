@@ -24,6 +24,7 @@ from paramedic.cli.output import (
 from paramedic.machine.clock import iso, utc_now
 from paramedic.oncall import overrides_file as copy
 from paramedic.oncall.on_call import Oncall
+from paramedic.oncall.oncall_file import schema
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.oncall.rotation import Override, Person
 from paramedic.oncall.schedule import Shift, shifts, uncovered
@@ -37,6 +38,12 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 Days = Annotated[int, typer.Option(min=1, max=366, help="How far to look.")]
 
 _WRITTEN = "2026-12-24 18:00 in the rotation's zone, or with its own: 2026-12-24T18:00Z."
+
+
+@app.command("schema")
+def schema_() -> None:
+    """The JSON Schema of oncall.yaml, for editors (docs/channels.md)."""
+    say_json(schema())
 
 
 @app.command()

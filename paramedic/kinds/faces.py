@@ -161,7 +161,8 @@ _TAKEN_SOURCES = frozenset({"check"})
 class ProbeKind(Protocol):
     """A module of `probes`: measures values of one kind, for the checks of runbooks.
 
-    It may have `OPTIONS: tuple[Option, ...]`, keys that only its checks have.
+    It may have `OPTIONS: tuple[Option, ...]`, keys that only its checks have; and `NEEDS: Mapping[str, str]`, the optional parts
+    of a target's kind that it looks by, each with the word for what a kind without it lacks.
     """
 
     #: What an author writes after `check:`, each a word (`host`) or an address (`tcp://HOST:PORT`), known by its scheme.
@@ -287,6 +288,12 @@ def _tuple_of(kind: type, words: str, *, least: int = 1) -> _Part:
 
 
 _TEXT: _Part = ("text", lambda found: isinstance(found, str))
+_WORDS: _Part = (
+    "mapping of texts",
+    lambda found: (
+        isinstance(found, Mapping) and all(isinstance(key, str) and isinstance(found[key], str) for key in found)
+    ),
+)
 _CALLABLE: _Part = ("function or class", callable)
 
 #: What each face must have: a name, and what it must be, in words and as a question.
@@ -313,7 +320,7 @@ _FACES: Mapping[str, Mapping[str, _Part]] = {
 
 #: What it may have, and what it must be then.
 _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
-    "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0)},
+    "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0), "NEEDS": _WORDS},
     "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0)},
 }
 

@@ -2,7 +2,11 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, cast
+
+from pydantic import BeforeValidator, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
@@ -39,6 +43,20 @@ def parse_contact_method(text: object) -> ContactMethod:
         return ContactMethod(kind, module.address(to), is_named=not hasattr(module, "FROM_SETTINGS"))
     except ValueError as error:
         raise ValueError(f"{text!r:.80} is not a contact method: {error}; write {kind}:{module.ADDRESS}") from None
+
+
+class _Kinds:
+    """The JSON Schema of a contact method: the kinds of channels that there are now, each with an example."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        kinds = registry.current().usable(Room.CHANNELS)
+        examples = [f"{name}:{module.ADDRESS}" for name, module in kinds.items()]
+        return {"type": "string", "pattern": f"^({'|'.join(kinds)}):", "examples": examples}
+
+
+#: As authors write it, in oncall.yaml and in runbooks.
+WrittenContactMethod = Annotated[ContactMethod, BeforeValidator(parse_contact_method), _Kinds]
 
 
 def _unknown(text: object, kind: str) -> str:

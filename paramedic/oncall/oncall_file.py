@@ -1,18 +1,18 @@
 """Parses oncall.yaml."""
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from whenever import PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
 
 from paramedic.alerts.alert import Severity
-from paramedic.oncall.contact import ContactMethod, parse_contact_method
+from paramedic.oncall.contact import ContactMethod, WrittenContactMethod
 from paramedic.oncall.escalation import ONCALL, Policy, Step
 from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.rotation import Person, Rotation
 from paramedic.text.units import duration, within_reach
-from paramedic.text.yaml_document import BadDocument, Problem, read
+from paramedic.text.yaml_document import BadDocument, Problem, json_schema, read
 
 
 class _Strict(BaseModel):
@@ -26,7 +26,7 @@ _Name = Annotated[str, Field(min_length=1, max_length=200)]
 class _Person(_Strict):
     name: _Name
     email: str | None = Field(default=None, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")
-    ways: list[Annotated[ContactMethod, BeforeValidator(parse_contact_method)]] = []
+    ways: list[WrittenContactMethod] = []
 
     @model_validator(mode="after")
     def _in_one_order(self) -> Self:
@@ -47,8 +47,8 @@ def _turn(text: object) -> object:
 
 class _Rotation(_Strict):
     zone: str
-    starts: Annotated[str, BeforeValidator(str)]
-    every: Annotated[timedelta, BeforeValidator(_turn)]
+    starts: Annotated[str, BeforeValidator(str, json_schema_input_type=str)]
+    every: Annotated[timedelta, BeforeValidator(_turn, json_schema_input_type=Literal["1 day", "1 week"])]
     people: list[str] = Field(min_length=1)
 
 
@@ -85,6 +85,11 @@ class _File(_Strict):
     people: dict[_Name, _Person] = Field(min_length=1)
     rotation: _Rotation
     policies: dict[_Name, _Policy]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of oncall.yaml, for editors; `parse_oncall` checks more than it."""
+    return json_schema(_File, "The oncall.yaml of Paramedic")
 
 
 def parse_oncall(text: str, file: str) -> Oncall:

@@ -79,6 +79,21 @@ def read(text: str, file: str, shape: type[Shape], *, first_line: int = 1) -> Sh
         ) from error
 
 
+def json_schema(shape: type[BaseModel], title: str) -> dict[str, Any]:
+    """The JSON Schema of the shape, for editors; `read` checks more than it."""
+    model = shape.model_json_schema(by_alias=True)
+    model |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
+    cleaned: dict[str, Any] = _without_defaults(model)
+    return cleaned
+
+
+def _without_defaults(value: Any) -> Any:
+    """The schema without defaults, which are internal values, not what an author would write."""
+    if isinstance(value, dict):
+        return {key: _without_defaults(item) for key, item in value.items() if key != "default"}
+    return [_without_defaults(item) for item in value] if isinstance(value, list) else value
+
+
 def place(text: str, at: Sequence[str | int], *, first_line: int = 1) -> tuple[int, int]:
     """Line and column of a key in YAML that `read` accepted, or of its nearest parent."""
     line, column = _place(YAML(typ="rt").load(text), tuple(at))

@@ -6,6 +6,7 @@ from paramedic.kinds.probing import Question, Seen, Written
 CHECK = ("process",)
 ABOUT = "the target's process; a `cpu` of 100% is one core, `memory` is a size or a share of the machine's"
 METRICS = (CPU, MEMORY)
+NEEDS = {"process_use": "process"}
 
 
 def subject(_written: Written) -> str:

@@ -20,6 +20,9 @@ from paramedic.transports.prefect_login import asks_for_login
 #: What the answer of something else than Prefect's API raises.
 _NO_API = (ValueError, KeyError, TypeError)
 
+#: So long Prefect has for one whole answer, whatever it drips meanwhile.
+_ANSWER_SECONDS = 5.0
+
 
 def prefect(settings: Settings) -> Finding:
     """Whether Prefect answers, asks for a login, has our clock, and a worker for the pool."""
@@ -37,7 +40,7 @@ def prefect(settings: Settings) -> Finding:
     except _NO_API:
         words = f"{api.base_url} answers, and not as Prefect's API: set PARAMEDIC_PREFECT_API_URL, http://HOST:4200/api"
         return Finding("prefect", well=False, words=words)
-    if asks_for_login(str(api.base_url), timeout=timedelta(seconds=5)) is False:
+    if asks_for_login(str(api.base_url), timeout=timedelta(seconds=_ANSWER_SECONDS)) is False:
         wrong.append(
             "it answers everybody without a login: start it with PREFECT_SERVER_API_AUTH_STRING=user:password, and set "
             "PARAMEDIC_PREFECT_API_AUTH to the same (docs/security.md)"
@@ -64,7 +67,7 @@ def shortcuts(settings: Settings) -> Finding:
 def _api(settings: Settings) -> httpx.Client | None:
     """Prefect's API, where the settings or the `paramedic up` in this folder say that there is one."""
     api = PrefectApi.named(with_running_prefect(settings))
-    return None if api is None else api.client(seconds=5)
+    return None if api is None else api.client(seconds=_ANSWER_SECONDS)
 
 
 def _pool(api: httpx.Client, settings: Settings) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The command line, as a person and as a program use it."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -9,29 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import paramedic
 from incident_states import asking
 
 from paramedic import keys
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.settings import Settings
 from paramedic.store import Store, incidents, lifecycle
-from paramedic.store.migrations import migrate
 from paramedic.upkeep import checkpoints
 
 PARAMEDIC = Path(sys.executable).parent / "paramedic"
 
 
-def _say(*argv: str, code: int = 0) -> str:
-    done = subprocess.run([PARAMEDIC, *argv], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path: Path, sqlite_template: Path) -> Path:
     """A store with one incident and a signed checkpoint."""
     settings = Settings(data=tmp_path)
-    migrate(settings.store())
+    shutil.copyfile(sqlite_template, tmp_path / "paramedic.db")
     store = Store(settings.store())
     title = "Slow\x1b[2J[red]not red[/red]"
     alert = Alert("alertmanager", title, Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
@@ -75,46 +70,61 @@ def test_help_loads_neither_prefect_nor_the_store() -> None:
     ],
 )
 def test_every_command_explains_itself(command: str) -> None:
-    assert "Usage" in _say(command, "--help")
+    assert "Usage" in paramedic(command, "--help")
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (("incident", "list"), 0, "INC-1"),
+        (("incident", "show", "9"), 1, "there is no INC-9"),
+        (("incident", "show", "x"), 2, "is not an incident"),
+    ],
+)
+def test_the_program_ends_as_its_command_does(data: Path, argv: tuple[str, ...], code: int, words: str) -> None:
+    done = subprocess.run(
+        [PARAMEDIC, *argv, "--data", str(data)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, words in (done.stderr if code else done.stdout)) == (code, True), done
 
 
 def test_wrong_use_is_2_and_a_negative_answer_1(data: Path) -> None:
-    assert "No such command" in _say("incidents", code=2)
-    assert "is not an incident" in _say("incident", "show", "x", "--data", str(data), code=2)
-    assert "there is no INC-9" in _say("incident", "show", "9", "--data", str(data), code=1)
-    assert "no such folder" in _say("incident", "list", "--data", str(data / "nothing"), code=2)
-    assert "no store" in _say("incident", "list", "--data", str(data.parent), code=2)
+    assert "No such command" in paramedic("incidents", code=2)
+    assert "is not an incident" in paramedic("incident", "show", "x", "--data", str(data), code=2)
+    assert "there is no INC-9" in paramedic("incident", "show", "9", "--data", str(data), code=1)
+    assert "no such folder" in paramedic("incident", "list", "--data", str(data / "nothing"), code=2)
+    assert "no store" in paramedic("incident", "list", "--data", str(data.parent), code=2)
 
 
 def test_an_incident_is_listed_shown_noted_acknowledged_and_resolved(data: Path) -> None:
     where = ("--data", str(data))
-    assert json.loads(_say("incident", "list", "--json", *where))[0]["id"] == "INC-1"
-    shown = _say("incident", "show", "INC-1", *where)
+    assert json.loads(paramedic("incident", "list", "--json", *where))[0]["id"] == "INC-1"
+    shown = paramedic("incident", "show", "INC-1", *where)
     assert shown.splitlines()[0] == "acting now: nothing"
     assert "\x1b" not in shown
     assert "[red]not red[/red]" in shown
-    _say("incident", "note", "INC-1", "a word", "--by", "ada", *where)
-    assert "is yours, ada" in _say("incident", "ack", "INC-1", "--by", "ada", *where)
-    _say("incident", "resolve", "INC-1", "--by", "ada", *where)
-    assert "allowed: nothing" in _say("incident", "ack", "INC-1", "--by", "ben", *where, code=1)
-    assert json.loads(_say("incident", "show", "1", "--json", *where))["state"] == "resolved"
+    paramedic("incident", "note", "INC-1", "a word", "--by", "ada", *where)
+    assert "is yours, ada" in paramedic("incident", "ack", "INC-1", "--by", "ada", *where)
+    paramedic("incident", "resolve", "INC-1", "--by", "ada", *where)
+    assert "allowed: nothing" in paramedic("incident", "ack", "INC-1", "--by", "ben", *where, code=1)
+    assert json.loads(paramedic("incident", "show", "1", "--json", *where))["state"] == "resolved"
 
 
 def test_what_a_run_asks_for_is_shown_approved_and_denied(data: Path) -> None:
     store = Store(Settings(data=data).store())
     incident, _ = asking(store)
-    shown = _say("incident", "show", incident.id, "--data", str(data))
+    shown = paramedic("incident", "show", incident.id, "--data", str(data))
     assert "for a person's word: the restart of web-1/tracking-api" in shown
     assert f"paramedic incident approve {incident.id} --by YOU" in shown
-    assert "asks for no approval" in _say("incident", "approve", "1", "--by", "ada", "--data", str(data), code=1)
-    _say("incident", "approve", "77", "--by", "ada", "--data", str(data), code=1)
-    said = _say("incident", "approve", incident.id, "--by", "ada", "--data", str(data))
+    assert "asks for no approval" in paramedic("incident", "approve", "1", "--by", "ada", "--data", str(data), code=1)
+    paramedic("incident", "approve", "77", "--by", "ada", "--data", str(data), code=1)
+    said = paramedic("incident", "approve", incident.id, "--by", "ada", "--data", str(data))
     assert "ada approved the restart of web-1/tracking-api at " in said
-    late = _say("incident", "approve", incident.id, "--deny", "--by", "bob", "--data", str(data), code=1)
+    late = paramedic("incident", "approve", incident.id, "--deny", "--by", "bob", "--data", str(data), code=1)
     assert "too late: ada approved" in late
     other, _ = asking(store, "web-2/tracking-api")
-    assert "bob denied" in _say("incident", "approve", other.id, "--deny", "--by", "bob", "--data", str(data))
-    whole = json.loads(_say("incident", "show", other.id, "--json", "--data", str(data)))
+    assert "bob denied" in paramedic("incident", "approve", other.id, "--deny", "--by", "bob", "--data", str(data))
+    whole = json.loads(paramedic("incident", "show", other.id, "--json", "--data", str(data)))
     assert [(one["state"], one["decided_by"], one["how"]) for one in whole["approvals"]] == [
         ("denied", "bob", "command line")
     ]
@@ -122,15 +132,15 @@ def test_what_a_run_asks_for_is_shown_approved_and_denied(data: Path) -> None:
 
 
 def test_the_trail_verifies_and_an_entry_changed_by_hand_is_named(data: Path) -> None:
-    assert "trail verified: 2 entries" in _say("audit", "verify", "--data", str(data))
+    assert "trail verified: 2 entries" in paramedic("audit", "verify", "--data", str(data))
     database = sqlite3.connect(data / "paramedic.db")
     for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type='trigger'").fetchall():
         database.execute(f"DROP TRIGGER {trigger}")
     database.execute("UPDATE trail SET reason = 'another reason' WHERE seq = 1")
     database.commit()
     database.close()
-    assert "entry 1 was changed" in _say("audit", "verify", "--data", str(data), code=1)
-    told = json.loads(_say("audit", "verify", "--json", "--data", str(data), code=1))
+    assert "entry 1 was changed" in paramedic("audit", "verify", "--data", str(data), code=1)
+    told = json.loads(paramedic("audit", "verify", "--json", "--data", str(data), code=1))
     assert told["verified"] is False
     assert [fault["entry"] for fault in told["faults"]] == [1]
 
@@ -142,7 +152,7 @@ def test_a_trail_cut_off_below_its_checkpoint_is_named(data: Path) -> None:
     database.execute("DELETE FROM trail WHERE seq = 2")
     database.commit()
     database.close()
-    assert "cut off" in _say("audit", "verify", "--data", str(data), code=1)
+    assert "cut off" in paramedic("audit", "verify", "--data", str(data), code=1)
 
 
 VERIFIER = Path(__file__).parents[2] / "docs" / "verify_trail.py"
@@ -152,8 +162,8 @@ VERIFIER = Path(__file__).parents[2] / "docs" / "verify_trail.py"
 def exported(data: Path) -> tuple[Path, Path]:
     """The trail and the public key, as an auditor gets them."""
     trail, key = data / "trail.jsonl", data / "trail.pem"
-    _say("audit", "export", str(trail), "--data", str(data))
-    key.write_text(_say("audit", "key", "--data", str(data)))
+    paramedic("audit", "export", str(trail), "--data", str(data))
+    key.write_text(paramedic("audit", "key", "--data", str(data)))
     return trail, key
 
 
@@ -202,17 +212,17 @@ def test_the_verifier_names_what_is_missing(exported: tuple[Path, Path], left: t
 def test_an_export_overwrites_nothing_and_can_leave_out_what_people_wrote(
     exported: tuple[Path, Path], data: Path
 ) -> None:
-    assert "exists already" in _say("audit", "export", str(exported[0]), "--data", str(data), code=2)
-    told = _say("audit", "export", "-", "--no-contents", "--data", str(data))
+    assert "exists already" in paramedic("audit", "export", str(exported[0]), "--data", str(data), code=2)
+    told = paramedic("audit", "export", "-", "--no-contents", "--data", str(data))
     assert "the cache" not in told
     assert [json.loads(line)["kind"] for line in told.splitlines()] == ["trail", "entry", "entry", "checkpoint"]
 
 
 def test_the_kill_switch_is_thrown_and_taken_back_with_a_name(data: Path) -> None:
     where = ("--data", str(data))
-    _say("pause", "--by", "ada", "--because", "a test", *where)
-    _say("resume", "--by", "ada", *where)
-    whats: list[Any] = [entry["what"] for entry in json.loads(_say("audit", "show", "--json", *where))]
+    paramedic("pause", "--by", "ada", "--because", "a test", *where)
+    paramedic("resume", "--by", "ada", *where)
+    whats: list[Any] = [entry["what"] for entry in json.loads(paramedic("audit", "show", "--json", *where))]
     assert whats[-2:] == ["acts.paused", "acts.resumed"]
 
 
@@ -220,12 +230,12 @@ def test_lint_names_the_fault_and_fails(tmp_path: Path) -> None:
     shipped = Path(__file__).parents[2] / "runbooks"
     for file in shipped.iterdir():
         (tmp_path / file.name).write_text(file.read_text().replace("settle:", "setle:"))
-    assert "did you mean settle?" in _say("runbook", "lint", "--folder", str(tmp_path), code=1)
-    assert "nothing wrong" in _say("runbook", "lint", "--folder", str(shipped))
+    assert "did you mean settle?" in paramedic("runbook", "lint", "--folder", str(tmp_path), code=1)
+    assert "nothing wrong" in paramedic("runbook", "lint", "--folder", str(shipped))
 
 
 def test_doctor_says_what_to_mend(data: Path) -> None:
-    told = json.loads(_say("doctor", "--json", "--data", str(data), code=1))
+    told = json.loads(paramedic("doctor", "--json", "--data", str(data), code=1))
     found = {one["what"]: one for one in told}
     assert found["versions"]["well"]
     assert found["modules"]["well"]
@@ -235,6 +245,6 @@ def test_doctor_says_what_to_mend(data: Path) -> None:
 
 def test_config_hides_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAMEDIC_SMTP_URL", "smtp://u:correct-horse@mail.example.org")
-    told = _say("config", "--json")
+    told = paramedic("config", "--json")
     assert "correct-horse" not in told
     assert {"setting": "smtp_url", "value": "[hidden]", "origin": "environment"} in json.loads(told)

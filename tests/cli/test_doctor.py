@@ -19,7 +19,7 @@ from fake_service import serving
 from prefect_server import Prefect
 
 from paramedic import keys
-from paramedic.cli import doctor, finding, main
+from paramedic.cli import doctor, doctor_prefect, finding, main
 from paramedic.demo.world import Service, World, free_port
 from paramedic.machine.clock import utc_now
 from paramedic.settings import ROOT, Settings
@@ -249,12 +249,14 @@ def test_a_mail_server_that_is_set_and_not_there_is_named(look: Look, monkeypatc
 def test_a_server_that_drips_its_answer_holds_no_doctor(
     look: Look, monkeypatch: pytest.MonkeyPatch, what: str, setting: str, said: str
 ) -> None:
+    monkeypatch.setattr(doctor, "_MAIL_SECONDS", 0.3)
+    monkeypatch.setattr(doctor_prefect, "_ANSWER_SECONDS", 0.3)
     with dripping(said) as port:
         name, _, value = setting.format(port=port).partition("=")
         monkeypatch.setenv(name, value)
         began = time.monotonic()
         assert "does not answer" in look(what)["words"]
-        assert time.monotonic() - began < 40
+        assert time.monotonic() - began < 20, "a byte now and then is no answer"
 
 
 def test_what_is_paused_is_named_with_the_command_that_ends_it(look: Look, data: Path, sqlite_template: Path) -> None:

@@ -2,13 +2,13 @@
 
 import json
 import re
-import subprocess
-import sys
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import paramedic
 from incident_states import RUNBOOK
 
 from paramedic.alerts.alert import Alert, Severity, Status
@@ -21,18 +21,14 @@ from paramedic.settings import Settings
 from paramedic.store import Store, acts, attempts, claims, intents, kill_switch, lifecycle
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
-from paramedic.store.migrations import migrate
 from paramedic.store.runbook_versions import Plan
 
 ROOT = Path(__file__).parents[2]
-PARAMEDIC = Path(sys.executable).parent / "paramedic"
 NAME = "tracking-api-memory"
 
 
 def _say(*argv: str, code: int = 0) -> str:
-    done = subprocess.run([PARAMEDIC, "runbook", *argv], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == code, done.stdout + done.stderr
-    return " ".join((done.stdout + done.stderr).split())
+    return " ".join(paramedic("runbook", *argv, code=code).split())
 
 
 @pytest.fixture
@@ -81,9 +77,9 @@ def test_it_says_why_it_would_not_act(data: Path) -> None:
     assert "guardrail mode would stop it: the runbook's mode is observe" in _tried(data, code=1)
 
 
-def test_what_was_done_before_counts(data: Path) -> None:
+def test_what_was_done_before_counts(data: Path, sqlite_template: Path) -> None:
     settings = Settings(data=data)
-    migrate(settings.store())
+    shutil.copyfile(sqlite_template, data / "paramedic.db")
     store = Store(settings.store())
     alert = Alert("alertmanager", "Slow", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", {})
     with store.record() as tx:

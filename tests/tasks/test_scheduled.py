@@ -199,9 +199,17 @@ def test_a_folder_that_cannot_be_read_is_said(run: Run, settings: Settings) -> N
 # --- the health check -------------------------------------------------------------------------------------------------
 
 
+#: Rounds are minutes apart; those of these tests begin late, so that each ends after a moment.
+EVERY_SECONDS = 60
+
+
 @pytest.fixture
 def measured(run: Run, prefect: SimpleNamespace) -> Callable[..., Any]:
-    return lambda every=3, group="default": health_check.fn(Period(group=group, every=every))
+    def ran(seconds: float = 0.6, group: str = "default") -> Any:
+        prefect.scheduled_start_time = utc_now() - timedelta(seconds=EVERY_SECONDS - seconds)
+        return health_check.fn(Period(group=group, every=EVERY_SECONDS))
+
+    return ran
 
 
 def said(store: Store) -> list[str]:
@@ -227,8 +235,8 @@ def test_a_round_goes_on_in_the_rhythm_of_the_one_before_however_that_ended(
     measured: Callable[..., Any], settings: Settings
 ) -> None:
     (settings.runbooks / "tracking-api-hangs.md").write_text(RUNBOOK.replace("every: 100ms", "every: 10s"))
-    assert measured(every=2).message == "1 samples of 1 checks"
-    assert measured(every=2).message == "0 samples of 1 checks", "the next is due ten seconds after the last"
+    assert measured(1.5).message == "1 samples of 1 checks"
+    assert measured(1.5).message == "0 samples of 1 checks", "the next is due ten seconds after the last"
 
 
 def test_a_group_without_checks_has_nothing_to_do(measured: Callable[..., Any]) -> None:
@@ -252,7 +260,7 @@ def test_an_edit_in_mid_round_is_measured_at_once_and_what_was_withdrawn_no_more
         return keep(*args, **more)
 
     monkeypatch.setattr(checks, "record_without_trail", edit)
-    assert measured(every=6).name == "Done"
+    assert measured(6).name == "Done"
     with store.read() as tx:
         assert [one.name for one in checks.listed(tx)] == ["renamed"]
 

@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def features(what: str, number: int = 7):
     if what == "tasks":
         assert shaky([]) == 2
     if what == "context":
-        assert deployment.name == "features" and flow_run.name and flow_run.tags and number == 7
+        assert deployment.name.startswith("features") and flow_run.name and flow_run.tags and number == 7
     if what == "suspends":
         suspend_flow_run(timeout=600)
 """
@@ -115,7 +116,7 @@ def slow():
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 
-def until(what: str, holds: Callable[[], Any], seconds: float = 60) -> Any:
+def until(what: str, holds: Callable[[], Any], seconds: float = 120) -> Any:
     """What it says once it says something, looked at often."""
     ends = time.monotonic() + seconds
     while not (said := holds()):
@@ -152,12 +153,13 @@ class Pool:
         for entrypoint in ("mark.mark", "features.features", "again.again", "slow.slow"):
             self.deploy(entrypoint)
 
-    def deploy(self, entrypoint: str, **said: Any) -> None:
-        name = entrypoint.split(".")[1]
+    def deploy(self, entrypoint: str, called: str = "", **said: Any) -> None:
+        flow = entrypoint.split(".")[1]
+        name = called or flow
         with temporary_settings({PREFECT_API_URL: self.prefect.api}), get_client(sync_client=True) as client:
             made = client.create_deployment(
-                flow_id=client.create_flow_from_name(name),
-                name=name,
+                flow_id=client.create_flow_from_name(flow),
+                name=f"{name}-of-{self.name}",  # of one name there is one deployment, and each pool has its own
                 entrypoint=f"flows.{entrypoint}",
                 pull_steps=[],
                 work_pool_name=self.name,
@@ -168,8 +170,8 @@ class Pool:
         self.deployments[name] = str(made)
 
     def start(self, **env: str) -> subprocess.Popen[bytes]:
-        """A responder, once Prefect knows it."""
-        known = len(self._online())
+        """A responder, once Prefect knows it and it has a warm process."""
+        known = self._online()
         given = {
             "PARAMEDIC_DATA": str(self.folder),
             "PARAMEDIC_STORE_URL": self.store_url,
@@ -189,25 +191,56 @@ class Pool:
         with (self.folder / "responder.log").open("ab") as log:
             one = subprocess.Popen(command(argv), env=dict(os.environ) | given | env, stdout=log, stderr=log)
         self._started.append(one)
-        until("the responder is online", lambda: len(self._online()) > known, 120)
+        until("the responder is online", lambda: self._online() - known, 120)
+        if self.kind == "paramedic":  # it says that it is online before its fork server has imported anything
+            until("a warm process waits", lambda: warm(one), 120)
         return one
 
-    def _online(self) -> list[Any]:
-        found = self.prefect.ask("POST", f"/work_pools/{self.name}/workers/filter", json={})
-        return [one for one in found if one["status"] == "ONLINE"]
+    @property
+    def responder(self) -> subprocess.Popen[bytes]:
+        """The one that was started first of those that live."""
+        return next(one for one in self._started if one.poll() is None)
 
-    def create(self, flow: str, *, told: bool = False, queue: str = "default", **parameters: Any) -> str:
-        """A run, and with `told` the word of it that dispatch would send."""
+    @property
+    def is_served(self) -> bool:
+        """Whether a responder lives."""
+        return any(one.poll() is None for one in self._started)
+
+    def end(self, responder: subprocess.Popen[bytes]) -> None:
+        """Kill it, unless it has ended."""
+        if responder.poll() is None:
+            responder.kill()
+        responder.wait()
+
+    def _online(self) -> set[str]:
+        found = self.prefect.ask("POST", f"/work_pools/{self.name}/workers/filter", json={})
+        return {one["name"] for one in found if one["status"] == "ONLINE"}
+
+    def create(
+        self, flow: str, *, told: bool = False, queue: str = "default", due: datetime | None = None, **parameters: Any
+    ) -> str:
+        """A run, due now unless it is said, and with `told` the word of it that dispatch would send."""
         body = {
             "parameters": parameters,
             "work_queue_name": queue,
-            "state": {"type": "SCHEDULED"},
+            "state": _scheduled(due),
             "tags": ["of-a-test"],
         }
         run = self.prefect.ask("POST", f"/deployments/{self.deployments[flow]}/create_flow_run", json=body)
         if told:
             notify(self.store, RESPONDER, {"pool": self.name, "queue": queue, "run": run})
         return str(run["id"])
+
+    def reschedule(self, run: str, due: datetime) -> None:
+        """Let it be due then."""
+        body = {"state": _scheduled(due), "force": True}
+        self.prefect.ask("POST", f"/flow_runs/{run}/set_state", json=body)
+
+    def cancel(self, run: str) -> None:
+        """As an operator does it."""
+        body = {"state": {"type": "CANCELLING"}}
+        answer = self.prefect.ask("POST", f"/flow_runs/{run}/set_state", json=body)
+        assert answer["status"] == "ACCEPT", answer
 
     def read(self, run: str) -> dict[str, Any]:
         found: dict[str, Any] = self.prefect.ask("GET", f"/flow_runs/{run}")
@@ -216,14 +249,14 @@ class Pool:
     def state(self, run: str) -> str:
         return str(self.read(run)["state_type"])
 
-    def ends(self, run: str, seconds: float = 60) -> dict[str, Any]:
+    def ends(self, run: str, seconds: float = 120) -> dict[str, Any]:
         """The run, once it has ended."""
         found: dict[str, Any] = until(
             f"run {run} ends", lambda: (one := self.read(run))["state_type"] in FINAL and one, seconds
         )
         return found
 
-    def runs(self, run: str, seconds: float = 60) -> None:
+    def runs(self, run: str, seconds: float = 120) -> None:
         until(f"run {run} runs", lambda: self.state(run) == "RUNNING", seconds)
 
     def log(self) -> str:
@@ -231,9 +264,12 @@ class Pool:
 
     def close(self) -> None:
         for one in self._started:
-            if one.poll() is None:
-                one.kill()
-            one.wait()
+            self.end(one)
+
+
+def _scheduled(due: datetime | None) -> dict[str, Any]:
+    details = {"scheduled_time": due.isoformat()} if due else {}
+    return {"type": "SCHEDULED", "state_details": details}
 
 
 def warm(responder: subprocess.Popen[bytes]) -> list[psutil.Process]:

@@ -31,6 +31,7 @@ class Prefect:
         quick = {
             "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
             "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
+            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
         }
         self.heart, theirs = os.pipe()
         env = dict(os.environ) | server_env(self.home) | quick | {liveness.VARIABLE: str(theirs)}

@@ -96,7 +96,6 @@ def test_the_pools_own_template_chooses_no_more_than_a_run() -> None:
 @pytest.mark.real
 def test_no_code_of_a_strangers_deployment_runs_and_ours_go_on(pool: Pool, tmp_path: Path) -> None:
     """As somebody would make it who may use the Prefect API: the API takes all of it."""
-    pool.start()
     mark = tmp_path / "owned"
     (tmp_path / "evil.py").write_text(f"from pathlib import Path\nPath({str(mark)!r}).touch()\n")
     flow = pool.prefect.ask("POST", "/flows/", json={"name": "evil"})["id"]
@@ -122,4 +121,4 @@ def test_no_code_of_a_strangers_deployment_runs_and_ours_go_on(pool: Pool, tmp_p
         assert "not run: " in ended["state"]["message"]
         assert "docs/security.md" in ended["state"]["message"]
     assert not mark.exists()
-    assert pool.ends(pool.create("mark", file=str(tmp_path / "here")))["state_type"] == "COMPLETED"
+    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "here")))["state_type"] == "COMPLETED"

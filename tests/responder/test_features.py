@@ -1,25 +1,39 @@
 """What Prefect's users expect of a deployment run, on our worker and beside it on Prefect's own: docs/latency.md's table."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pool import Pool, until
 from prefect_server import Prefect
 
+from paramedic.store.wakeups import RESPONDER, notify
+
 pytestmark = pytest.mark.real
+
+
+#: Which features are played on Prefect's own worker as well. PARAMEDIC_LONG=1 (`make kill-table`) plays all on both.
+STOCK = ("completes", "suspends")
+LONG = os.environ.get("PARAMEDIC_LONG") == "1"
+
+ALL = ("completes", "fails", "artifact", "tasks", "context", "suspends", "again", "slow", "cancelled", "crashes")
 
 
 class Runs:
     """One run of each kind, made at once: a stock worker needs seconds for each."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, whats: tuple[str, ...]) -> None:
         self.pool = pool
-        whats = ("completes", "fails", "artifact", "tasks", "context", "suspends")
-        self.of = {what: pool.create("features", what=what) for what in whats}
-        self.of |= {"again": pool.create("again"), "slow": pool.create("slow")}
-        self.of["cancelled"] = pool.create("leave", how="hang")
-        self.of["crashes"] = pool.create("leave", how="exit")
+        self.of = {what: self._create(what) for what in whats}
+
+    def _create(self, what: str) -> str:
+        if what in ("again", "slow"):
+            return self.pool.create(what, told=True)
+        if what in ("cancelled", "crashes"):
+            return self.pool.create("leave", told=True, how="hang" if what == "cancelled" else "exit")
+        return self.pool.create("features", told=True, what=what)
 
     def ended(self, what: str) -> dict[str, Any]:
         return self.pool.ends(self.of[what], 200)
@@ -29,14 +43,31 @@ class Runs:
         return [one["name"] for one in found]
 
 
-@pytest.fixture(scope="module", params=["paramedic", "process"])
-def runs(request: pytest.FixtureRequest, prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+@pytest.fixture(scope="module")
+def runs(
+    request: pytest.FixtureRequest,
+    prefect: Prefect,
+    serve: Callable[[], Pool],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Runs]:
+    if request.param == "paramedic":
+        yield Runs(serve(), ALL)
+        return
     pool = Pool(prefect, tmp_path_factory.mktemp("features"), kind=request.param)
     pool.start()
-    yield Runs(pool)
+    yield Runs(pool, ALL if LONG else STOCK)
     pool.close()
 
 
+def played_on(*workers: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("runs", workers, indirect=True, scope="module")
+
+
+on_both = played_on("paramedic", "process")
+on_ours = played_on(*(("paramedic", "process") if LONG else ("paramedic",)))
+
+
+@on_both
 def test_states_follow_each_other(runs: Runs) -> None:
     assert runs.ended("completes")["state_type"] == "COMPLETED"
     said = runs.states("completes")
@@ -47,23 +78,27 @@ def test_states_follow_each_other(runs: Runs) -> None:
     ]
 
 
+@on_ours
 def test_a_run_that_raises_has_failed_with_its_reason(runs: Runs) -> None:
     ended = runs.ended("fails")
     assert ended["state_type"] == "FAILED"
     assert "as asked" in ended["state"]["message"]
 
 
+@on_ours
 def test_retries_of_a_flow_and_of_a_task(runs: Runs) -> None:
     assert runs.ended("again")["state_type"] == "COMPLETED"
     assert runs.pool.read(runs.of["again"])["run_count"] == 2
     assert runs.ended("tasks")["state_type"] == "COMPLETED"
 
 
+@on_ours
 def test_a_time_out(runs: Runs) -> None:
     ended = runs.ended("slow")
     assert (ended["state_type"], ended["state_name"]) == ("FAILED", "TimedOut")
 
 
+@on_ours
 def test_logs_and_prints_are_on_the_runs_page(runs: Runs) -> None:
     run = runs.of["completes"]
     runs.ended("completes")
@@ -76,6 +111,7 @@ def test_logs_and_prints_are_on_the_runs_page(runs: Runs) -> None:
     until("both lines are there", said)
 
 
+@on_ours
 def test_artifacts(runs: Runs) -> None:
     runs.ended("artifact")
     body = {"artifacts": {"flow_run_id": {"any_": [runs.of["artifact"]]}}}
@@ -85,6 +121,7 @@ def test_artifacts(runs: Runs) -> None:
     assert (found["key"], found["data"]) == ("seen-by-a-run", "# seen")
 
 
+@on_ours
 def test_task_runs_are_seen(runs: Runs) -> None:
     runs.ended("tasks")
     body = {"flow_runs": {"id": {"any_": [runs.of["tasks"]]}}}
@@ -97,11 +134,13 @@ def test_task_runs_are_seen(runs: Runs) -> None:
     assert task["run_count"] == 2
 
 
+@on_ours
 def test_parameters_tags_and_what_the_run_knows_of_itself(runs: Runs) -> None:
     assert runs.ended("context")["state_type"] == "COMPLETED", runs.ended("context")["state"]
     assert {"tried", "of-a-test"} <= {*runs.pool.read(runs.of["context"])["tags"]}
 
 
+@on_both
 def test_suspend_and_resume(runs: Runs) -> None:
     run = runs.of["suspends"]
     until("it is suspended", lambda: runs.pool.state(run) == "PAUSED", 200)
@@ -111,10 +150,12 @@ def test_suspend_and_resume(runs: Runs) -> None:
     assert runs.states("suspends").count("Running") == 2
 
 
+@on_ours
 def test_a_process_that_is_gone_is_crashed(runs: Runs) -> None:
     assert runs.ended("crashes")["state_type"] == "CRASHED"
 
 
+@on_ours
 def test_events_of_a_step_name_all_that_the_run_belongs_to(runs: Runs) -> None:
     runs.ended("tasks")
     run = runs.pool.read(runs.of["tasks"])
@@ -122,7 +163,7 @@ def test_events_of_a_step_name_all_that_the_run_belongs_to(runs: Runs) -> None:
     expected = {
         (f"prefect.flow-run.{run['id']}", run["name"]),
         (f"prefect.flow.{run['flow_id']}", "features"),
-        (f"prefect.deployment.{known['id']}", "features"),
+        (f"prefect.deployment.{known['id']}", known["name"]),
         (f"prefect.work-queue.{run['work_queue_id']}", "default"),
         (f"prefect.work-pool.{run['work_pool_id']}", runs.pool.name),
         ("prefect.tag.tried", None),
@@ -139,6 +180,7 @@ def test_events_of_a_step_name_all_that_the_run_belongs_to(runs: Runs) -> None:
     until(f"an event names {expected}", told)
 
 
+@on_ours
 def test_heartbeats(runs: Runs) -> None:
     run = runs.of["cancelled"]
     runs.pool.runs(run, 200)
@@ -152,25 +194,22 @@ def _events(prefect: Prefect, name: str, run: str) -> list[dict[str, Any]]:
     return found
 
 
+@on_ours
 def test_cancel(runs: Runs) -> None:
     run = runs.of["cancelled"]
     runs.pool.runs(run, 200)
-    runs.pool.prefect.ask("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "CANCELLING"}})
+    runs.pool.cancel(run)
     assert runs.ended("cancelled")["state_type"] == "CANCELLED"
 
 
-def test_a_limit_on_the_deployment(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("limit")
-    pool = Pool(prefect, folder)
-    try:
-        pool.deploy("mark.mark", concurrency_limit=1)
-        pool.start()
-        first = pool.create("mark", file=str(folder / "first"), seconds=120)
-        pool.runs(first)
-        second = pool.create("mark", told=True, file=str(folder / "second"))
-        until("the second waits for its slot", lambda: pool.read(second)["state_name"] == "AwaitingConcurrencySlot")
-        (folder / "first.go").touch()
-        assert pool.ends(first)["state_type"] == "COMPLETED"
-        assert pool.ends(second, 120)["state_type"] == "COMPLETED"
-    finally:
-        pool.close()
+def test_a_limit_on_the_deployment(pool: Pool, tmp_path: Path) -> None:
+    pool.deploy("mark.mark", called="limited", concurrency_limit=1)
+    first = pool.create("limited", told=True, file=str(tmp_path / "first"), seconds=120)
+    pool.runs(first)
+    second = pool.create("limited", told=True, file=str(tmp_path / "second"))
+    until("the second waits for its slot", lambda: pool.read(second)["state_name"] == "AwaitingConcurrencySlot")
+    (tmp_path / "first.go").touch()
+    assert pool.ends(first)["state_type"] == "COMPLETED"
+    until(
+        "a poll after its slot is free", lambda: notify(pool.store, RESPONDER, {}) or pool.state(second) == "COMPLETED"
+    )

@@ -9,66 +9,60 @@ from pool import Pool, lines, until, warm
 
 pytestmark = pytest.mark.real
 
+#: How a run takes its process down, and what is said of it. One that leaks is ended by the setting `run_memory`.
+WHY = {"exit": "exit code 3", "kill": "SIGKILL", "leak": "SIGKILL"}
 
-@pytest.mark.parametrize("how", ["exit", "kill", "leak"])
-def test_a_run_that_takes_its_process_down_is_crashed_and_a_warm_one_takes_its_place(
-    pool: Pool, tmp_path: Path, how: str
+
+def completes(pool: Pool, file: Path) -> None:
+    """A run after all that."""
+    assert pool.ends(pool.create("mark", told=True, file=str(file)))["state_type"] == "COMPLETED"
+
+
+def test_runs_that_take_their_processes_down_are_crashed_and_warm_ones_take_their_places(
+    pool: Pool, tmp_path: Path
 ) -> None:
-    responder = pool.start(PARAMEDIC_RUN_MEMORY="300MiB")
     beside = pool.create("mark", told=True, file=str(tmp_path / "beside"), seconds=60)
     pool.runs(beside)
-    ended = pool.ends(pool.create("leave", told=True, how=how))
-    assert ended["state_type"] == "CRASHED", ended["state"]
-    why = {"exit": "exit code 3", "kill": "SIGKILL", "leak": "SIGKILL"}[how]
-    assert why in ended["state"]["message"]
+    gone = {how: pool.create("leave", told=True, how=how) for how in WHY}
+    for how, why in WHY.items():
+        ended = pool.ends(gone[how])
+        assert ended["state_type"] == "CRASHED", ended["state"]
+        assert why in ended["state"]["message"]
     assert pool.state(beside) == "RUNNING"
     (tmp_path / "beside.go").touch()
     assert pool.ends(beside)["state_type"] == "COMPLETED"
-    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "next")))["state_type"] == "COMPLETED"
-    assert responder.poll() is None
+    completes(pool, tmp_path / "next")
+    assert pool.responder.poll() is None
 
 
 def test_a_run_that_hangs_is_ended_when_its_cancel_has_waited_long_enough(pool: Pool, tmp_path: Path) -> None:
-    pool.start()
     hangs = pool.create("leave", told=True, how="hang")
     pool.runs(hangs)
-    pool.prefect.ask("POST", f"/flow_runs/{hangs}/set_state", json={"state": {"type": "CANCELLING"}})
+    pool.cancel(hangs)
     assert pool.ends(hangs)["state_type"] == "CANCELLED"
-    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "next")))["state_type"] == "COMPLETED"
-
-
-def test_warm_processes_that_are_killed_are_replaced(pool: Pool, tmp_path: Path) -> None:
-    responder = pool.start(PARAMEDIC_WARM_PROCESSES="2")
-    before = until("two wait", lambda: len(found := warm(responder)) == 2 and found)
-    for one in before:
-        one.send_signal(signal.SIGKILL)
-    until("two others wait", lambda: len(found := warm(responder)) == 2 and not {*found} & {*before})
-    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "next")))["state_type"] == "COMPLETED"
-
-
-def test_a_template_that_is_killed_is_replaced_and_its_runs_are_crashed(pool: Pool, tmp_path: Path) -> None:
-    responder = pool.start()
-    run = pool.create("mark", told=True, file=str(tmp_path / "file"), seconds=60)
-    pool.runs(run)
-    template = psutil.Process(responder.pid).children()[0]
-    template.kill()
-    assert pool.ends(run)["state_type"] == "CRASHED"
-    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "next")))["state_type"] == "COMPLETED"
+    completes(pool, tmp_path / "next")
 
 
 def test_each_run_has_a_process_of_its_own(pool: Pool, tmp_path: Path) -> None:
-    pool.start()
     for _ in range(3):
-        assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "file")))["state_type"] == "COMPLETED"
+        completes(pool, tmp_path / "file")
     assert len({line.split()[0] for line in lines(tmp_path / "file")}) == 3
 
 
-def test_no_process_outlives_a_responder_that_is_killed(pool: Pool, tmp_path: Path) -> None:
-    responder = pool.start()
-    run = pool.create("mark", told=True, file=str(tmp_path / "file"), seconds=600)
+def test_warm_processes_that_are_killed_are_replaced(pool: Pool, tmp_path: Path) -> None:
+    before = until("two wait", lambda: len(found := warm(pool.responder)) == 2 and found)
+    for one in before:
+        one.send_signal(signal.SIGKILL)
+    until("two others wait", lambda: len(found := warm(pool.responder)) == 2 and not {*found} & {*before})
+    completes(pool, tmp_path / "next")
+
+
+def test_a_template_that_is_killed_is_replaced_and_its_runs_are_crashed(pool: Pool, tmp_path: Path) -> None:
+    run = pool.create("mark", told=True, file=str(tmp_path / "file"), seconds=60)
     pool.runs(run)
-    family = psutil.Process(responder.pid).children(recursive=True)
-    assert len(family) >= 3
-    responder.kill()
-    _, alive = psutil.wait_procs(family, timeout=20)
-    assert not alive, [one.cmdline() for one in alive]
+    (template,) = until(
+        "one template", lambda: len(found := psutil.Process(pool.responder.pid).children()) == 1 and found
+    )
+    template.kill()
+    assert pool.ends(run)["state_type"] == "CRASHED"
+    completes(pool, tmp_path / "next")

@@ -1,4 +1,4 @@
-"""ProcessPool processes have the code as it is now: no change is missed, whenever it comes and whatever becomes of a template."""
+"""Warm processes have the code as it is now: no change is missed, whenever it comes and whatever becomes of a fork server."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

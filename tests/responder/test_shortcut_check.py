@@ -2,11 +2,13 @@
 
 import importlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pool import Pool, until
+from prefect_server import Prefect
 
 from paramedic.cli import doctor
 from paramedic.responder import engine, shortcut_check
@@ -110,6 +112,14 @@ def test_doctor_says_how_runs_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not wrong.well
     assert "prefect.a.b is missing" in wrong.words
     assert doctor.shortcuts(Settings(work_pool_type="process")).well
+
+
+@pytest.fixture
+def pool(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """A pool that no other responder serves."""
+    one = Pool(prefect, tmp_path_factory.mktemp("pool"))
+    yield one
+    one.close()
 
 
 @pytest.mark.real

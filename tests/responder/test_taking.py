@@ -1,54 +1,48 @@
 """How a run is taken: at once where dispatch says so, at the next poll where nobody does, and by one responder alone."""
 
+import asyncio
 import signal
-import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from pool import Pool, lines, until, warm
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect_relay import Relay
 
-from paramedic.responder.capacity import PLAYBOOKS, RESERVED
+from paramedic.machine.clock import utc_now
+from paramedic.responder.deployment_cache import DeploymentCache
 from paramedic.store import leases
 from paramedic.store.wakeups import RESPONDER, notify
 
 pytestmark = pytest.mark.real
 
-
-def test_a_word_of_dispatch_is_enough(pool: Pool, tmp_path: Path) -> None:
-    pool.start(PREFECT_WORKER_QUERY_SECONDS="600")
-    told = pool.create("mark", told=True, file=str(tmp_path / "told"))
-    assert pool.ends(told)["state_type"] == "COMPLETED"
-    untold = pool.create("mark", file=str(tmp_path / "untold"))
-    assert pool.state(untold) == "SCHEDULED"
+#: What the responder logs when new runs have new code.
+CHANGED = "the code has changed"
 
 
-def test_a_lost_word_costs_one_poll(pool: Pool, tmp_path: Path) -> None:
-    pool.start()
-    assert pool.ends(pool.create("mark", file=str(tmp_path / "file")))["state_type"] == "COMPLETED"
-
-
-@pytest.mark.parametrize("word", [{}, {"run": 3}, {"pool": "another", "run": {}}, {"queue": 1, "run": {"id": "x"}}])
-def test_a_word_that_makes_no_sense_is_a_reason_to_look(pool: Pool, tmp_path: Path, word: dict[str, object]) -> None:
-    pool.start()
-    notify(pool.store, RESPONDER, {"pool": pool.name, **word})
-    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "file")))["state_type"] == "COMPLETED"
+def test_a_word_of_dispatch_is_enough_and_one_that_makes_no_sense_stops_none(pool: Pool, tmp_path: Path) -> None:
+    """This responder's polls are 20 seconds apart. What each word is to it: test_hearing.py."""
+    for word in ({}, {"run": 3}, {"pool": "another", "run": {}}, {"queue": 1, "run": {"id": "x"}}):
+        notify(pool.store, RESPONDER, {"pool": pool.name, **word})
+    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "told")))["state_type"] == "COMPLETED"
 
 
 def test_a_prefect_that_was_away_meanwhile_hears_all_of_the_run(pool: Pool) -> None:
-    responder = pool.start(PARAMEDIC_WARM_PROCESSES="1")
+    def prepared() -> Any:
+        found = warm(pool.responder)
+        return len(found) == 2 and all(len(one.net_connections()) > 1 for one in found) and found
 
-    def prepared() -> bool:
-        return any(len(one.net_connections()) > 1 for one in warm(responder))
-
-    until("a warm process has opened its ways", prepared)
+    before = until("the warm processes have opened their ways", prepared)
     pool.prefect.stop()
     pool.prefect.start()
-    (process,) = warm(responder)
-    run = pool.create("features", what="tasks")
+    run = pool.create("features", told=True, what="tasks")
     assert pool.ends(run)["state_type"] == "COMPLETED"
-    until("the one that had opened its ways before has had it", lambda: not process.is_running())
+    until("one that had opened its ways before has had it", lambda: not all(one.is_running() for one in before))
     logs = {"logs": {"flow_run_id": {"any_": [run]}}}
     tasks = {"flow_runs": {"id": {"any_": [run]}}}
     until("its log is there", lambda: pool.prefect.ask("POST", "/logs/filter", json=logs))
@@ -65,83 +59,94 @@ def test_a_pool_offers_what_its_responders_heed_and_prefect_refuses_the_rest(poo
     assert (answer.status_code, "cancel_grace_seconds" in answer.text) == (422, True)
 
 
-def test_two_responders_never_take_a_run_twice(pool: Pool, tmp_path: Path) -> None:
-    pool.start()
-    pool.start()
-    runs = [pool.create("mark", told=number % 2 == 0, file=str(tmp_path / f"{number}")) for number in range(30)]
-    for run in runs:
-        assert pool.ends(run, 120)["state_type"] == "COMPLETED"
-    assert [len(lines(tmp_path / f"{number}")) for number in range(30)] == [1] * 30
-
-
 def test_a_run_that_another_responder_has_is_left_to_it(pool: Pool, tmp_path: Path) -> None:
-    run = pool.create("mark", file=str(tmp_path / "file"))
+    run = pool.create("mark", file=str(tmp_path / "file"), due=utc_now() + timedelta(hours=1))
     with pool.store.write() as tx:
         assert leases.take(tx, f"run:{run}", holder="another", lease=timedelta(seconds=600))
-    pool.start()
-    beside = pool.create("mark", file=str(tmp_path / "beside"))
-    assert pool.ends(beside)["state_type"] == "COMPLETED"
+    pool.reschedule(run, utc_now())
+    for beside in ("one", "two"):  # when each has ended there is a poll
+        assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / beside)))["state_type"] == "COMPLETED"
     assert pool.state(run) == "SCHEDULED"
     with pool.store.write() as tx:
         leases.release(tx, f"run:{run}", holder="another")
+    notify(pool.store, RESPONDER, {})
     assert pool.ends(run)["state_type"] == "COMPLETED"
 
 
-def test_what_an_operator_has_paused_takes_no_run_until_it_goes_on(pool: Pool, tmp_path: Path) -> None:
-    pool.start()
-    pool.prefect.ask("PATCH", f"/work_pools/{pool.name}", json={"is_paused": True})
-    time.sleep(8)  # the responder looks every two seconds whether it is paused
-    run = pool.create("mark", told=True, file=str(tmp_path / "file"))
-    time.sleep(2)
-    assert pool.state(run) == "SCHEDULED"
-    pool.prefect.ask("PATCH", f"/work_pools/{pool.name}", json={"is_paused": False})
+def test_what_an_operator_has_paused_takes_no_run_until_it_goes_on(pool: Pool, relay: Relay, tmp_path: Path) -> None:
+    path = f"/work_pools/{pool.name}"
+
+    def is_asked(what: str, times: int, after: Callable[[], None] = lambda: None) -> None:
+        before = relay.asked[what]
+        after()
+        until(f"the responder says {what}", lambda: relay.asked[what] >= before + times)
+
+    def look() -> None:
+        notify(pool.store, RESPONDER, {})
+
+    pool.prefect.ask("PATCH", path, json={"is_paused": True})
+    try:
+        is_asked(f"GET /api{path}", 3)  # of which two at least are its looks whether it is paused, so one has ended
+        run = pool.create("mark", told=True, file=str(tmp_path / "file"))
+        for _ in range(2):  # words are heard in their order, and a poll ends before the next
+            is_asked(f"POST /api{path}/get_scheduled_flow_runs", 1, after=look)
+        assert pool.state(run) == "SCHEDULED"
+    finally:
+        pool.prefect.ask("PATCH", path, json={"is_paused": False})
+    look()
     assert pool.ends(run)["state_type"] == "COMPLETED"
 
 
-def test_what_is_critical_is_not_stuck_behind_warnings(pool: Pool, tmp_path: Path) -> None:
-    pool.start()
-    many = PLAYBOOKS + 2
-    warnings = [
-        pool.create("mark", told=True, queue="warning", file=str(tmp_path / f"w{number}"), seconds=600)
-        for number in range(many)
-    ]
-    until(
-        "warnings have all the room that is theirs",
-        lambda: sum((tmp_path / f"w{number}").exists() for number in range(many)) == PLAYBOOKS - RESERVED,
-        120,
-    )
-    critical = pool.create("mark", told=True, queue="critical", file=str(tmp_path / "critical"))
-    assert pool.ends(critical)["state_type"] == "COMPLETED"
-    assert sum(pool.state(run) == "SCHEDULED" for run in warnings) == many - (PLAYBOOKS - RESERVED)
+def test_in_a_pool_that_is_paused_no_queue_takes_a_run(pool: Pool) -> None:
+    known = DeploymentCache(pool.name, None)
+
+    async def queues() -> set[str]:
+        async with get_client() as client:
+            await known.look_at_queues(client)
+        return {*known.queues}
+
+    with temporary_settings({PREFECT_API_URL: pool.prefect.api}):
+        for paused, expected in ((True, set()), (False, {"default", "critical", "warning"})):
+            pool.prefect.ask("PATCH", f"/work_pools/{pool.name}", json={"is_paused": paused})
+            assert asyncio.run(queues()) == expected
+
+
+def renewed(pool: Pool) -> Callable[[], bool]:
+    """Whether the responder has new code, since this was asked."""
+    before = pool.log().count(CHANGED)
+    return lambda: pool.log().count(CHANGED) > before
 
 
 def test_changed_code_is_picked_up_and_no_run_is_dropped_for_it(pool: Pool, tmp_path: Path) -> None:
-    pool.start()
     file = tmp_path / "file"
     old = pool.create("mark", told=True, file=str(file), seconds=120)
     pool.runs(old)
     until("the old one is at work", lambda: lines(file))
     code = (pool.flows / "mark.py").read_text()
-    (pool.flows / "mark.py").write_text(code.replace("VERSION = 1", "VERSION = 2"))
-    until("the responder has the new code", lambda: "the code has changed" in pool.log(), 60)
+    has_new_code = renewed(pool)
+    (pool.flows / "mark.py").write_text(code.replace("VERSION = 1", "VERSION = 22"))
+    until("the responder has the new code", has_new_code)
     assert pool.ends(pool.create("mark", told=True, file=str(file)))["state_type"] == "COMPLETED"
     assert pool.state(old) == "RUNNING"
     Path(f"{file}.go").touch()
     assert pool.ends(old)["state_type"] == "COMPLETED"
-    assert [line.split()[1] for line in lines(file)] == ["1", "2"]
+    assert [line.split()[1] for line in lines(file)] == ["1", "22"]
 
 
 def test_code_that_cannot_be_imported_fails_aloud_and_stops_no_other(pool: Pool, tmp_path: Path) -> None:
-    pool.start()
-    (pool.flows / "leave.py").write_text("this is no Python\n")
-    until("the responder has the new code", lambda: "the code has changed" in pool.log(), 60)
+    has_new_code = renewed(pool)
+    (pool.flows / "broken.py").write_text("this is no Python\n")
+    pool.deploy("broken.broken")
+    until("the responder has the new code", has_new_code)
+    assert "flows/broken.py cannot be imported: SyntaxError" in pool.log()
     assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "file")))["state_type"] == "COMPLETED"
-    ended = pool.ends(pool.create("leave", told=True, how="hang"))
+    ended = pool.ends(pool.create("broken", told=True))
     assert ended["state_type"] in ("FAILED", "CRASHED")
 
 
 def test_sigterm_drains(pool: Pool, tmp_path: Path) -> None:
-    responder = pool.start()
+    """The last of this file: whoever needs the responder after it starts another."""
+    responder = pool.responder
     file = tmp_path / "file"
     run = pool.create("mark", told=True, file=str(file), seconds=2)
     until("it is at work", lambda: lines(file))

@@ -79,7 +79,7 @@ class Bench:
             until(lambda url=service.url: _answers(f"{url}/health"), self.stack.tick)
             httpx.get(f"{service.url}/break", timeout=5, trust_env=False).raise_for_status()
             posted = self._post("restart", service.host, service.name)
-            until(lambda at=f"{service.host}/{service.name}": self._ended(at), self.stack.tick, seconds=60)
+            until(lambda at=f"{service.host}/{service.name}": self._ended(at), self.stack.tick, seconds=180)
             took.append(1000 * (self._intended(f"{service.host}/{service.name}") - posted))
         return took
 
@@ -125,7 +125,7 @@ class Bench:
 
     def _stamp(self, host: str) -> float:
         file = self._stamps / f"{host}_stamp"
-        until(lambda: file.exists() and bool(file.read_text()), self.stack.tick, seconds=60)
+        until(lambda: file.exists() and bool(file.read_text()), self.stack.tick, seconds=180)
         return float(file.read_text())
 
     def _ended(self, target: str) -> bool:

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +58,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="From the webhook to the first step.")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--quick", action="store_true", help="few samples")
+    parser.add_argument("--no-shortcuts", action="store_true", help="Paramedic with prefect_shortcuts off")
     asked = parser.parse_args()
     ours, theirs = (10, 3) if asked.quick else (100, 10)
     with tempfile.TemporaryDirectory(prefix="pl-") as folder:
-        told = _measured(Path(folder), ours, theirs, quiet_seconds=5 if asked.quick else 30)
+        shortcuts = {"PARAMEDIC_PREFECT_SHORTCUTS": str(not asked.no_shortcuts).lower()}
+        told = _measured(Path(folder), ours, theirs, quiet_seconds=5 if asked.quick else 30, env=shortcuts)
     _print(told)
     if asked.json:
         asked.json.write_text(json.dumps(told, indent=2) + "\n")
 
 
-def _measured(folder: Path, ours: int, theirs: int, *, quiet_seconds: float) -> dict[str, Any]:
+def _measured(folder: Path, ours: int, theirs: int, *, quiet_seconds: float, env: Mapping[str, str]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     services = [(f"api-{number}", "web-1", "") for number in range(_RESTARTS)]
     with World(folder / "world", services) as world, Mailbox() as mailbox:
-        with up(folder / "ours", world, mailbox, PARAMEDIC_WARM_PROCESSES="4") as bench:
+        with up(folder / "ours", world, mailbox, PARAMEDIC_WARM_PROCESSES="4", **env) as bench:
             told["paramedic"] = _summary(bench.first_steps(ours))
             told["yardstick"] = _summary(_yardstick(bench, ours))
             told["storm20_last_ms"] = bench.storm(20)

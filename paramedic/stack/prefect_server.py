@@ -14,7 +14,6 @@ from sqlalchemy.pool import Pool
 
 from paramedic.machine import liveness
 from paramedic.machine.parent_death import module
-from paramedic.settings import load_settings
 from paramedic.stack.prefect_edge import SETTING, Edge
 from paramedic.stack.prefect_sqlite_lock import serialize_sqlite_writes
 from paramedic.stack.prefect_write_queue import WriteQueue
@@ -31,12 +30,9 @@ def create_app() -> Any:
     server = importlib.import_module(
         "prefect.server.api.server"
     )  # by name: it takes seconds, and the server alone needs it
-    queue = load_settings().prefect_shortcuts
-    if queue:
-        serialize_sqlite_writes(Engine, Pool)
+    serialize_sqlite_writes(Engine, Pool)
     app = server.create_app()
-    if queue:
-        app.add_middleware(WriteQueue)
+    app.add_middleware(WriteQueue)
     app.router.lifespan_context = _uncollected(app.router.lifespan_context)
     login, ui_url = os.environ.get("PREFECT_SERVER_API_AUTH_STRING"), os.environ.get(SETTING)
     # Around it and not in it: what Prefect's automations do goes to the application itself, by a host that nobody else has.

@@ -295,7 +295,6 @@ _WAYS = {
         "paramedic/gateway/__main__.py",
         "paramedic/responder/__main__.py",
         "paramedic/responder/worker.py",
-        "paramedic/stack/prefect_server.py",
         "paramedic/watchdog/__main__.py",
         "tasks/run_cache.py",
     },

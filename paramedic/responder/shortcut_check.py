@@ -84,7 +84,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def words(wrong: str) -> str:
     """What a complaint means."""
     version = importlib.metadata.version("prefect")
-    return f"runs begin Prefect's own way, 0.1 to 0.2 s later: in Prefect {version} {wrong}"
+    return f"runs begin Prefect's own way, half a second later: in Prefect {version} {wrong}"
 
 
 def _found(name: str) -> object:

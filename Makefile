@@ -43,7 +43,7 @@ bench-ingest: .venv/ready
 	@$(BIN)/python benchmarks/ingest.py $(ARGS)
 
 kill-table: .venv/ready
-	@PARAMEDIC_LONG=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill tests/responder/test_features.py $(ARGS)
+	@LONG_TESTS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill tests/responder/test_features.py $(ARGS)
 
 break-kill-table: .venv/ready
 	@PYTHONPATH=.:tests $(BIN)/python -m kill.breaks $(ARGS)

@@ -26,7 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
-from paramedic.machine import file_ownership
+from paramedic.machine import file_ownership, kill_points, liveness, parent_death
 from paramedic.text.names import CHANNEL_NAME
 from paramedic.text.redaction import remember
 from paramedic.text.setting_fields import (
@@ -55,15 +55,8 @@ ROOT = Path(__file__).parents[1]
 
 _PREFIX = "PARAMEDIC_"
 
-#: Names under PARAMEDIC_ that are no settings.
-_OTHERS = {
-    "PARAMEDIC_LIFELINE",
-    "PARAMEDIC_HEART",
-    "PARAMEDIC_CONFIG",
-    "PARAMEDIC_BOUNDARIES",
-    "PARAMEDIC_REQUIRE_REAL",
-    "PARAMEDIC_LONG",
-}
+#: Names under PARAMEDIC_ that are not settings: the file with the settings, and what our processes give their children.
+_OTHERS = {"PARAMEDIC_CONFIG", parent_death.VARIABLE, liveness.VARIABLE, kill_points.VARIABLE}
 
 
 class Channel(BaseModel):

@@ -10,7 +10,7 @@ from paramedic.machine.kill_points import armed_file
 
 
 class Boundaries:
-    """The folder that PARAMEDIC_BOUNDARIES names. One point can be armed for several subjects at once."""
+    """The folder that PARAMEDIC_KILL_POINTS names. One point can be armed for several subjects at once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -72,7 +72,7 @@ def _is_quick(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def require() -> Callable[[str], str]:
-    """`require("postgres")` gives the program's path; without it the test skips, or fails where PARAMEDIC_REQUIRE_REAL=1."""
+    """`require("postgres")` gives the program's path; without it the test skips, or fails where REQUIRE_REAL_SERVERS=1."""
 
     def find(program: str) -> str:
         import sys
@@ -82,8 +82,8 @@ def require() -> Callable[[str], str]:
         if found:
             return found
         reason = f"this machine has no {program}"
-        if os.environ.get("PARAMEDIC_REQUIRE_REAL") == "1":
-            pytest.fail(f"{reason}, and PARAMEDIC_REQUIRE_REAL=1 asks for it")
+        if os.environ.get("REQUIRE_REAL_SERVERS") == "1":
+            pytest.fail(f"{reason}, and REQUIRE_REAL_SERVERS=1 asks for it")
         pytest.skip(reason)
 
     return find

@@ -178,7 +178,7 @@ class Pool:
             "PARAMEDIC_RUNBOOKS": str(ROOT / "runbooks"),
             "PARAMEDIC_FLOWS": str(self.flows),
             "PARAMEDIC_WORK_POOL": self.name,
-            "PARAMEDIC_LIFELINE": "1",
+            "PARAMEDIC_DIE_WITH_PARENT": "1",
             "PREFECT_API_URL": self.prefect.api,
             "PREFECT_HOME": str(self.prefect.home),
             "PREFECT_WORKER_QUERY_SECONDS": "1",

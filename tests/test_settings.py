@@ -70,9 +70,8 @@ def test_every_problem_is_named_at_once_with_its_place(monkeypatch: pytest.Monke
 
 
 def test_names_that_are_no_settings_are_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PARAMEDIC_BOUNDARIES", str(tmp_path))
-    monkeypatch.setenv("PARAMEDIC_REQUIRE_REAL", "1")
-    monkeypatch.setenv("PARAMEDIC_LIFELINE", "1")
+    monkeypatch.setenv("PARAMEDIC_KILL_POINTS", str(tmp_path))
+    monkeypatch.setenv("PARAMEDIC_DIE_WITH_PARENT", "1")
     load_settings()
 
 

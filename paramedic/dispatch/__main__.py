@@ -51,7 +51,9 @@ def main() -> None:
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
     threading.Thread(target=_renew_claim, args=(Store(settings.store()), installation, stop), daemon=True).start()
-    Dispatch(store, prefect, deployments.register, pool=settings.work_pool, beat=liveness.mine().beat).run(stop)
+    Dispatch(store, prefect, deployments.register, pool=settings.work_pool, beat=liveness.inherited_pipe().beat).run(
+        stop
+    )
 
 
 def _claimed(store: Store, api: PrefectApi, stop: threading.Event) -> str:

@@ -48,10 +48,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     worker.start()
     threading.Thread(target=LibraryWatch(store, settings).run, args=(stop,), name="library", daemon=True).start()
-    heart = liveness.mine()
+    pipe = liveness.inherited_pipe()
 
     async def beat() -> None:
-        heart.beat()
+        pipe.beat()
 
     try:
         serving = server(make_app(settings, store, wake=wake, alive=worker.is_alive), settings)

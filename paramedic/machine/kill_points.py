@@ -1,10 +1,13 @@
-"""Kill points: places where a test stops a process, to kill it there. Without PARAMEDIC_BOUNDARIES they do nothing."""
+"""Kill points: places where a test stops a process, to kill it there. Without PARAMEDIC_KILL_POINTS they do nothing."""
 
 import json
 import os
 import time
 from pathlib import Path
 from urllib.parse import quote
+
+#: The folder in which tests arm kill points.
+VARIABLE = "PARAMEDIC_KILL_POINTS"
 
 #: In the order in which an alert meets them.
 POINTS = (
@@ -42,7 +45,7 @@ def armed_file(point: str, subject: str = "") -> str:
 
 def kill_point(point: str, subject: str = "") -> None:
     """Block here, if a test has armed this point for this subject, until the test releases it."""
-    folder = os.environ.get("PARAMEDIC_BOUNDARIES")
+    folder = os.environ.get(VARIABLE)
     if folder is None:
         return
     if point not in POINTS:

@@ -3,36 +3,43 @@
 It is written by the loop that the process lives by, so that one that is stopped, hangs or loops is silent although it runs.
 """
 
+import asyncio
 import contextlib
 import os
 from dataclasses import dataclass
 
-#: The pipe's descriptor, in the environment of a process that is listened to.
-VARIABLE = "PARAMEDIC_HEART"
+#: The pipe's descriptor, in the environment of a supervised process.
+VARIABLE = "PARAMEDIC_LIVENESS_PIPE"
 
 
 @dataclass(frozen=True, slots=True)
-class Heart:
-    """The process's end of the pipe."""
+class LivenessPipe:
+    """The process's end of the pipe; `pipe` None where no process reads it."""
 
     pipe: int | None
 
     def beat(self) -> None:
-        """Show that the loop is running. Never blocks, never raises; does nothing where nobody listens."""
+        """Show that the loop is running. Never blocks, never raises; does nothing without a reader."""
         if self.pipe is not None:
-            with contextlib.suppress(OSError):  # full: enough is there to hear; or `up` is gone
+            with contextlib.suppress(OSError):  # full: enough is there to read; or `up` is gone
                 os.write(self.pipe, b".")
 
+    async def keep_beating(self) -> None:
+        """Beat once a second for as long as the event loop runs; does not return."""
+        while True:
+            self.beat()
+            await asyncio.sleep(1)
 
-def mine() -> Heart:
-    """The Heart of this process. The processes that it starts do not inherit it."""
+
+def inherited_pipe() -> LivenessPipe:
+    """The pipe that this process was started with. The processes that it starts do not inherit it."""
     descriptor = os.environ.pop(VARIABLE, "")
     if not descriptor.isdigit():
-        return Heart(None)
+        return LivenessPipe(None)
     pipe = int(descriptor)
     try:
         os.set_inheritable(pipe, False)
         os.set_blocking(pipe, False)
     except OSError:
-        return Heart(None)
-    return Heart(pipe)
+        return LivenessPipe(None)
+    return LivenessPipe(pipe)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 _PR_SET_PDEATHSIG = 1
 
 
-#: Set by `paramedic up`: its runs die with it, whichever worker started them.
-VARIABLE = "PARAMEDIC_LIFELINE"
+#: Set by `paramedic up` for its children: runs that they start die with them, whichever worker started them.
+VARIABLE = "PARAMEDIC_DIE_WITH_PARENT"
 
 
 #: Asks a run's process to stop what it reads, because an operator cancels the run. Who changes something goes on.
@@ -22,7 +22,7 @@ STOP_READING = signal.SIGUSR1
 def die_with_parent(parent: int | None = None) -> None:
     """From now on this process is killed when its parent dies.
 
-    `parent` is the process that started us, where we were told: if it is dead already, we go at once. On Linux the
+    `parent` is the pid of the process that started us, if known: if it is dead already, this one is killed at once. On Linux the
     kernel does it, when the *thread* that started us ends: start children from a thread that lives as long as its
     process. Elsewhere a thread of our own looks once a second.
     """
@@ -33,7 +33,7 @@ def die_with_parent(parent: int | None = None) -> None:
         if os.getppid() != parent:  # it died before we asked
             os.kill(os.getpid(), signal.SIGKILL)
     else:
-        threading.Thread(target=_watch, args=(parent,), name="lifeline", daemon=True).start()
+        threading.Thread(target=_watch, args=(parent,), name="parent-death", daemon=True).start()
 
 
 def _watch(parent: int) -> None:
@@ -46,7 +46,7 @@ def command(argv: Sequence[str]) -> list[str]:
     """The command line that runs the program so that it dies with this process, which must be the one to start it.
 
     On Linux the kernel keeps the promise across exec, though not for a program that changes its user (setuid, file
-    capabilities). Elsewhere exec ends the thread that looks: there only our own processes hang on the lifeline.
+    capabilities). Elsewhere exec ends the thread that looks: there the promise holds for our own processes only.
     """
     return module("paramedic.machine.parent_death", str(os.getpid()), *argv)
 

@@ -16,7 +16,6 @@ from prefect.utilities.services import critical_service_loop
 
 from paramedic.catalog.library import library_in_force
 from paramedic.machine import liveness
-from paramedic.machine.liveness import Heart
 from paramedic.responder.capacity import PLAYBOOKS
 from paramedic.responder.worker import ParamedicWorker
 from paramedic.settings import Settings, load_settings
@@ -42,7 +41,7 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    beating = asyncio.create_task(_live(liveness.mine()))
+    beating = asyncio.create_task(liveness.inherited_pipe().keep_beating())
     await _prefect_answers(stop)
     worker = ParamedicWorker(work_pool_name=settings.work_pool, limit=_limit(settings), prefetch_seconds=0)
     poll = get_current_settings().worker.query_seconds
@@ -66,14 +65,7 @@ async def serve() -> None:
                 await anyio.sleep(0.1)
         beating.cancel()
         if worker.limiter.borrowed_tokens:
-            raise SystemExit(0)  # the lifeline ends what is left; its claims lapse, and the watchdog hands it on
-
-
-async def _live(heart: Heart) -> None:
-    """Beat for as long as the loop runs."""
-    while True:
-        heart.beat()
-        await anyio.sleep(1)
+            raise SystemExit(0)  # what is left dies with this process; its claims lapse, and the watchdog hands it on
 
 
 async def _poll(worker: ParamedicWorker, seconds: float) -> None:

@@ -51,18 +51,11 @@ def _uncollected(lifespan: "_Lifespan") -> "_Lifespan":
             gc.freeze()
             gc.set_threshold(_YOUNG, 10, 10)
             gc.enable()
-            alive = asyncio.create_task(_live(liveness.mine()))
+            alive = asyncio.create_task(liveness.inherited_pipe().keep_beating())
             yield state
             alive.cancel()
 
     return started
-
-
-async def _live(heart: liveness.Heart) -> None:
-    """Show that the loop goes on, for as long as it does."""
-    while True:
-        heart.beat()
-        await asyncio.sleep(1)
 
 
 #: So many new objects are a reason to look among them. Python's own 700 are there after one call of Prefect's.

@@ -26,7 +26,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    watchdog.beat = liveness.mine().beat
+    watchdog.beat = liveness.inherited_pipe().beat
     watchdog.beat()
     while not stop.wait(settings.watchdog_every.total_seconds()):
         watchdog.look()

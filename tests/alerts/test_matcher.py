@@ -144,7 +144,7 @@ _VALUES = [
 @pytest.mark.real
 def test_the_verdict_is_that_of_alertmanager_itself(tmp_path: Path) -> None:
     if shutil.which("amtool") is None:
-        if os.environ.get("PARAMEDIC_REQUIRE_REAL"):
+        if os.environ.get("REQUIRE_REAL_SERVERS"):
             pytest.fail("amtool (Debian: prometheus-alertmanager) is not installed")
         pytest.skip("amtool (Debian: prometheus-alertmanager) is not installed")
     taken = [text for text in _TABLE if _amtool(_config(tmp_path, [text]), "bar") is not None]

@@ -39,7 +39,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that are marked `long` run in `make kill-table` only."""
-    if os.environ.get("PARAMEDIC_LONG") != "1":
+    if os.environ.get("LONG_TESTS") != "1":
         items[:] = [one for one in items if one.get_closest_marker("long") is None]
 
 

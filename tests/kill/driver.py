@@ -276,7 +276,7 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             "PARAMEDIC_SMTP_URL": mailbox.url,
             "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
             "PARAMEDIC_GATEWAY_TOKENS": json.dumps({"test": TOKEN}),
-            "PARAMEDIC_BOUNDARIES": str(boundaries.folder),
+            "PARAMEDIC_KILL_POINTS": str(boundaries.folder),
             "PARAMEDIC_PORT": str(free_port()),
             "PREFECT_SERVER_API_PORT": str(free_port()),
             **PACE,

@@ -137,10 +137,10 @@ SENTINELS = tuple(
     )
 )
 
-_LONG = os.environ.get("PARAMEDIC_LONG") == "1"
+_LONG = os.environ.get("LONG_TESTS") == "1"
 
 #: What `make test` plays: the run's own process at each boundary of its work, every other victim where it matters most.
-#: `make kill-table` (PARAMEDIC_LONG=1) plays all. A process that is killed between two rungs, or in a roll-back, is one of the
+#: `make kill-table` (LONG_TESTS=1) plays all. A process that is killed between two rungs, or in a roll-back, is one of the
 #: stories.
 BRIEF = tuple(
     row

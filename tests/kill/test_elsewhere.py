@@ -55,7 +55,7 @@ def test_on_a_full_disk_nothing_acts_unrecorded_a_person_is_told_and_all_goes_on
     """SQLite may find room in its own files for a while: then what acts is recorded, and that is well too."""
     if not _mounts():
         reason = "only root can mount a small disk"
-        if os.environ.get("PARAMEDIC_REQUIRE_REAL") == "1":
+        if os.environ.get("REQUIRE_REAL_SERVERS") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
     service = up.service("full")

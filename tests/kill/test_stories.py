@@ -438,10 +438,10 @@ def test_a_prefect_that_is_gone_after_the_act_stops_neither_proof_nor_news(whole
 
 @contextlib.contextmanager
 def _gone_for_a_while(whole: Ward) -> Iterator[None]:
-    """Prefect's server stands still inside the block; with PARAMEDIC_LONG=1 for two minutes at least."""
+    """Prefect's server stands still inside the block; with LONG_TESTS=1 for two minutes at least."""
     server = psutil.Process(whole.stack.pids()["prefect"])
     server.suspend()
-    back_at = time.monotonic() + (120 if os.environ.get("PARAMEDIC_LONG") == "1" else 0)
+    back_at = time.monotonic() + (120 if os.environ.get("LONG_TESTS") == "1" else 0)
     try:
         yield
         while time.monotonic() < back_at:

@@ -12,7 +12,7 @@ from paramedic.machine.kill_points import kill_point
 
 @pytest.fixture
 def boundaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Boundaries:
-    monkeypatch.setenv("PARAMEDIC_BOUNDARIES", str(tmp_path))
+    monkeypatch.setenv("PARAMEDIC_KILL_POINTS", str(tmp_path))
     return Boundaries(tmp_path)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from paramedic.machine.parent_death import command
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's lifeline is Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel ends children with their parent")
 
 #: Starts itself once more, so deep as it is told, then stands; each generation appends its pid to the file.
 FAMILY = """

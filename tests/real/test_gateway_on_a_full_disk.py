@@ -40,7 +40,7 @@ def small_disk(require: Callable[[str], str], tmp_path: Path) -> Iterator[Path]:
     mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
     if mounted.returncode != 0:
         reason = f"no file system can be mounted here: {mounted.stderr.strip()}"
-        (pytest.fail if os.environ.get("PARAMEDIC_REQUIRE_REAL") == "1" else pytest.skip)(reason)
+        (pytest.fail if os.environ.get("REQUIRE_REAL_SERVERS") == "1" else pytest.skip)(reason)
     yield place
     subprocess.run([require("umount"), "-l", str(place)], check=True)
 

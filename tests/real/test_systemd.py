@@ -95,7 +95,7 @@ def systemd(require: Callable[[str], str], rule: str | None = None) -> Iterator[
         running = PidOne(require, folder)
     except CannotRun as no:
         shutil.rmtree(folder)
-        (pytest.fail if os.environ.get("PARAMEDIC_REQUIRE_REAL") == "1" else pytest.skip)(str(no))
+        (pytest.fail if os.environ.get("REQUIRE_REAL_SERVERS") == "1" else pytest.skip)(str(no))
     try:
         yield running
     finally:

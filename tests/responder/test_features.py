@@ -14,9 +14,9 @@ from paramedic.store.wakeups import RESPONDER, notify
 pytestmark = pytest.mark.real
 
 
-#: Which features are played on Prefect's own worker as well. PARAMEDIC_LONG=1 (`make kill-table`) plays all on both.
+#: Which features are played on Prefect's own worker as well. LONG_TESTS=1 (`make kill-table`) plays all on both.
 STOCK = ("completes", "suspends")
-LONG = os.environ.get("PARAMEDIC_LONG") == "1"
+LONG = os.environ.get("LONG_TESTS") == "1"
 
 ALL = ("completes", "fails", "artifact", "tasks", "context", "suspends", "again", "slow", "cancelled", "crashes")
 

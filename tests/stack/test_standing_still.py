@@ -27,9 +27,10 @@ from paramedic.store.tables import claims
 #: Beats, and has a process of its own that must not have the pipe.
 BEATS = """
 import subprocess, sys, time
-from paramedic.machine import liveness as heart
-life = heart.mine()
-child = subprocess.Popen([sys.executable, "-c", "import os, time; assert 'PARAMEDIC_HEART' not in os.environ; time.sleep(60)"])
+from paramedic.machine import liveness
+life = liveness.inherited_pipe()
+CHILD = "import os, time; assert 'PARAMEDIC_LIVENESS_PIPE' not in os.environ; time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", CHILD])
 while True:
     life.beat()
     time.sleep(0.05)
@@ -149,11 +150,11 @@ def test_who_has_stood_still_itself_judges_nobody_for_it(children: Children, tol
 def test_a_heart_that_nobody_hears_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for said in ("", "x", "999999"):
         monkeypatch.setenv(liveness.VARIABLE, said)
-        liveness.mine().beat()
+        liveness.inherited_pipe().beat()
         assert liveness.VARIABLE not in os.environ
     theirs, ours = os.pipe()
     monkeypatch.setenv(liveness.VARIABLE, str(ours))
-    life = liveness.mine()
+    life = liveness.inherited_pipe()
     for _ in range(100_000):  # the pipe is full long before
         life.beat()
     os.close(theirs)

@@ -257,7 +257,7 @@ def alone(settings: Settings) -> None:
 
 
 def _restore_until_killed(settings: Settings, backup: Path, boundaries: Path) -> None:
-    os.environ["PARAMEDIC_BOUNDARIES"] = str(boundaries)
+    os.environ["PARAMEDIC_KILL_POINTS"] = str(boundaries)
     restore(settings, backup, by="ada", replace=True)
 
 

@@ -288,7 +288,7 @@ def test_killed_in_mid_removal_it_has_told_what_went_and_the_next_round_goes_on(
     checkpoints.write(store, keys.signing_key(settings), settings.checkpoints())
 
     boundaries.arm("rows_removed", "inbox")  # the second bite: in the first there is more
-    first = begin("prune", settings, PARAMEDIC_BOUNDARIES=str(boundaries.folder))
+    first = begin("prune", settings, PARAMEDIC_KILL_POINTS=str(boundaries.folder))
     boundaries.wait("rows_removed", lambda: None, seconds=120)
     first.kill()
     first.wait()

@@ -268,7 +268,7 @@ def test_the_role_that_writes_the_trail_cannot_seal_it(postgres: Postgres, tmp_p
 
 
 def _seal_until_killed(settings: Settings, file: Path, boundaries: Path) -> None:
-    os.environ["PARAMEDIC_BOUNDARIES"] = str(boundaries)
+    os.environ["PARAMEDIC_KILL_POINTS"] = str(boundaries)
     segment.seal(Store(settings.owner()), keys.signing_key(settings), file, before=NOON)
 
 

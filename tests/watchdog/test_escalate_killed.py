@@ -43,7 +43,7 @@ def test_a_rung_whose_run_is_killed_before_or_right_after_sending_is_told_by_the
     to_now(kennel)
     incident = handed_over(kennel.store)
     boundaries.arm(point, incident.id)
-    run = begin("escalate", shared, PARAMEDIC_BOUNDARIES=str(boundaries.folder))
+    run = begin("escalate", shared, PARAMEDIC_KILL_POINTS=str(boundaries.folder))
     boundaries.wait(point, lambda: None, seconds=120)
     run.kill()
     run.wait()

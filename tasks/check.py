@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.machine.clock import boottime, utc_now
-from paramedic.sampling import measurement
+from paramedic.sampling import one_sample
 from paramedic.sampling.sampler import ControlProbes, Sampling, Seen
 from paramedic.store import StoreUnavailable, checks, heartbeats, mass_failure
 from paramedic.text.yaml_document import BadDocument
@@ -54,7 +54,7 @@ def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
         was_blind = mass_failure.current(tx) == mass_failure.BLIND
     timeout = this.settings.probe_timeout
     control_probes = ControlProbes(
-        this.settings.control_probes, lambda address: measurement.silent(address, timeout), blind=was_blind
+        this.settings.control_probes, lambda address: one_sample.silent(address, timeout), blind=was_blind
     )
 
     def last_heard(name: str) -> timedelta | None:
@@ -63,7 +63,7 @@ def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
 
     def look(placed_check: CheckAtTarget) -> Seen:
         began_at = boottime()
-        sample = measurement.sample(placed_check.check, placed_check.target, now=utc_now, last_heard=last_heard)
+        sample = one_sample.sample(placed_check.check, placed_check.target, now=utc_now, last_heard=last_heard)
         wrong = control_probes.blind or not _well(placed_check, sample)
         return Seen(sample, blind=wrong and control_probes.blind_since(began_at))
 

@@ -19,7 +19,7 @@ from paramedic.change.limits import pinned_and_current
 from paramedic.errors import TemporaryError
 from paramedic.remediation.kill_switch import TAG
 from paramedic.remediation.remedy import RESTART, Remedy
-from tasks.approval import ask_if_needed
+from tasks.approval_form import ask_if_needed
 from tasks.current_run import current_run
 
 P = ParamSpec("P")
@@ -60,7 +60,7 @@ def changes(step: Step) -> Change:
     """A step that touches production: never repeated blindly, refused unless everything agrees.
 
     The moment before the change is `paramedic.change.guarded`, and nothing of it is in the verb. Here is what Prefect has
-    to do with it: the run is suspended until a person has approved, where one must be asked (`tasks.approval`), and the
+    to do with it: the run is suspended until a person has approved, where one must be asked (`tasks.approval_form`), and the
     task's tag asks for a slot, so that an operator's limit of 0 stops every change. The step raises what
     `guarded.change` does, and Refused where there is no slot or Prefect cannot be asked.
     """

@@ -17,7 +17,7 @@ from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.paging import Pager
 from paramedic.remediation.approval import Approval
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import Store, approvals, attempts, claims, incidents, intents, lifecycle
 from paramedic.store import trail as stored_trail
 from paramedic.store.acts import Act

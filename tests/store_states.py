@@ -12,7 +12,7 @@ from paramedic.audit.verification import Verification, verify
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.guardrail import Refusal
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import Store, Tx, attempts, claims, incidents, intents, lifecycle, trail
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 OUTSIDE = (
     "paramedic.doors",
     "paramedic.integrations",
-    "paramedic.sampling.measurement",
+    "paramedic.sampling.one_sample",
     "paramedic.transports.local_command",
     "paramedic.catalog.library",
     "httpx",

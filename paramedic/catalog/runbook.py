@@ -11,7 +11,7 @@ from paramedic.alerts.matcher import AlertMatcher
 from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE, Check, CheckAtTarget, labels_of
 from paramedic.oncall.contact import ContactMethod
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Target
 

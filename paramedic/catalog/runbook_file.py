@@ -33,9 +33,9 @@ from paramedic.catalog.runbook import (
 )
 from paramedic.checks.check import CheckSpec, check_spec
 from paramedic.oncall.contact import WrittenContactMethod
-from paramedic.remediation import guardrails
+from paramedic.remediation import guardrail_rules
 from paramedic.remediation.guardrail import Guardrail
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.text.units import SizeBetween, between, duration
 from paramedic.text.yaml_document import BadDocument, LateShape, Problem, json_schema, nearest, place, read
@@ -181,13 +181,13 @@ class _With(_Strict):
 @lru_cache(maxsize=8)
 def _guardrails(_of: tuple[Guardrail, ...]) -> type[_Strict]:
     """A key for each guardrail that an author can ask for."""
-    return create_model("_Guardrails", __base__=_Strict, **guardrails.keys())
+    return create_model("_Guardrails", __base__=_Strict, **guardrail_rules.keys())
 
 
 class _Guardrails(LateShape):
     @classmethod
     def shape(cls) -> type[BaseModel]:
-        return _guardrails(guardrails.RULES)
+        return _guardrails(guardrail_rules.RULES)
 
 
 def _nothing_asked() -> Any:
@@ -287,7 +287,7 @@ def _approvals_of_nothing(front: _Front, text: str, file: str) -> list[Problem]:
             f"guardrails.approval.{name}: the ladder has no such remedy",
             nearest(name, words, "it has"),
         )
-        for name in _asked(front)[guardrails.APPROVAL]
+        for name in _asked(front)[guardrail_rules.APPROVAL]
         if name not in words
     ]
 

@@ -12,7 +12,7 @@ from paramedic.catalog.runbook import Runbook, Verify
 from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE, Check
 from paramedic.machine.clock import spoken
-from paramedic.remediation import guardrails
+from paramedic.remediation import guardrail_rules
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Target
 
@@ -30,7 +30,7 @@ RULES = {
     "with.verify": "proof",
     "with.evidence": "own",
     "mode": "both",
-    **{f"guardrails.{key}": "both" for key in guardrails.keys()},  # noqa: SIM118 - a function's
+    **{f"guardrails.{key}": "both" for key in guardrail_rules.keys()},  # noqa: SIM118 - a function's
     "settle": "own",
     "escalate": "own",
     "notify": "own",

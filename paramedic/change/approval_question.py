@@ -4,7 +4,7 @@ from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer, Approval
-from paramedic.remediation.guardrails import APPROVAL, Guardrails
+from paramedic.remediation.guardrail_rules import APPROVAL, Guardrails
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
 from paramedic.store import approvals, intents

@@ -12,7 +12,7 @@ from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import SOURCE
 from paramedic.doors import reading
 from paramedic.machine.clock import iso
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.store import incident_alerts
 from paramedic.text.yaml_document import BadDocument

@@ -11,7 +11,7 @@ from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Health, Sight
-from paramedic.sampling import measurement
+from paramedic.sampling import one_sample
 from paramedic.store import checks, heartbeats, incident_alerts, mass_failure
 
 #: Fewer fresh samples that are all well do not say that a window's breach is over.
@@ -105,7 +105,7 @@ def _look(run: PlaybookRun, check: Check) -> Health:
     elif check.name not in run.samples:
         with run.store.read() as tx:
             run.samples[check.name] = checks.evidence(tx, placed)
-    sample = measurement.sample(check, run.target, now=utc_now, last_heard=lambda name: _last_heard(run, name))
+    sample = one_sample.sample(check, run.target, now=utc_now, last_heard=lambda name: _last_heard(run, name))
     samples = run.samples.setdefault(check.name, [])
     samples.append(sample)
     if sample.values is None:

@@ -23,7 +23,7 @@ from paramedic.cli.output import (
 )
 from paramedic.errors import PermanentError
 from paramedic.machine.clock import iso, utc_now
-from paramedic.sampling import measurement
+from paramedic.sampling import one_sample
 from paramedic.store import StoreUnavailable, StoreUnknown, checks, heartbeats
 from paramedic.store.checks import State
 
@@ -93,8 +93,8 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _now(placed: CheckAtTarget, heard: measurement.LastHeard) -> list[dict[str, Any]]:
-    seen = measurement.sample(placed.check, placed.target, now=utc_now, last_heard=heard)
+def _now(placed: CheckAtTarget, heard: one_sample.LastHeard) -> list[dict[str, Any]]:
+    seen = one_sample.sample(placed.check, placed.target, now=utc_now, last_heard=heard)
     values = placed.check.metrics([seen])
     return [
         _words(placed, threshold, level=_passed(threshold, value), value=value, why=seen.why)

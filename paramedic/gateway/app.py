@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from paramedic.gateway import identity, not_now
 from paramedic.gateway.acknowledgement import AcknowledgementEndpoint
 from paramedic.gateway.alerts import AlertEndpoint, AlertIntake
-from paramedic.gateway.approval import ApprovalEndpoint
+from paramedic.gateway.approval_link import ApprovalEndpoint
 from paramedic.gateway.form import Forms
 from paramedic.gateway.headers import SafeHeaders
 from paramedic.gateway.health import HealthEndpoint

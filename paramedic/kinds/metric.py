@@ -1,6 +1,5 @@
 """A probe's metric: its unit and bounds, and how its value (a percentile, a share) is computed from a window's samples."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel
 
+from paramedic.kinds.percentile import percentile
 from paramedic.text.quantity import Unit, quantity
 
 #: Whether an exchange failed, 1 or 0, and how long it took, in seconds, also where it failed.
@@ -68,14 +68,6 @@ class Metric:
         if not values:
             return None
         return 100 * sum(values) / len(values) if self.percentile is None else percentile(values, self.percentile)
-
-
-def percentile(values: Sequence[float], rank: int) -> float:
-    """By nearest rank: the smallest value that at least `rank` percent of them do not exceed. Of none: ValueError."""
-    if not values:
-        raise ValueError("a percentile of nothing")
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(rank / 100 * len(ordered)) - 1)]
 
 
 def _latency(rank: int, warning: str | None = None, critical: str | None = None) -> Metric:

@@ -5,7 +5,7 @@ from typing import cast
 
 from paramedic.kinds.faces import ChannelKind, ProbeKind
 from paramedic.kinds.registry import Registry, Room
-from paramedic.remediation.guardrails import RULES
+from paramedic.remediation.guardrail_rules import RULES
 
 #: A table stands between these two lines of its page.
 _BEGIN, _END = "<!-- made by `make tables`: {} -->", "<!-- end -->"

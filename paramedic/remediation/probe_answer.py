@@ -47,7 +47,7 @@ def of_errno(number: int) -> Sight:
     return Sight.FAILING if number in _THEIRS else Sight.UNKNOWN
 
 
-def of_silence(host: str, *, connected: bool) -> Sight:
+def of_no_answer(host: str, *, connected: bool) -> Sight:
     """The health that a time-out shows at this host, a name or an address.
 
     A server that accepts and does not answer is failing, and so is one that does not accept on loopback (full backlog): no

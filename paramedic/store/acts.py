@@ -11,7 +11,7 @@ from paramedic.machine.clock import iso
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx
 from paramedic.store.claims import Claim
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import acts
 from paramedic.store.trail import append
 

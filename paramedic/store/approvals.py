@@ -11,7 +11,7 @@ from paramedic.machine.clock import iso
 from paramedic.remediation.approval import FORM, Answer, Approval, describe_instance
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx, messages, trail
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import approvals, incidents
 from paramedic.store.trail import append
 

@@ -8,7 +8,7 @@ from sqlalchemy import Row, exists, func, insert, or_, select, update
 
 from paramedic.incidents.incident import State
 from paramedic.store import Tx, approvals, incidents, outbox
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import acts, attempts, grants
 from paramedic.store.tables import incidents as incident_rows
 from paramedic.store.tables import outbox as orders

@@ -13,8 +13,8 @@ from paramedic.checks.check import SOURCE, CheckAtTarget, Sample
 from paramedic.checks.threshold import CheckState, Level, Threshold, after, begin
 from paramedic.machine.clock import spoken
 from paramedic.store import Tx, inbox, incidents, mass_failure
-from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.messages import queue_internal_alert
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import check_samples as samples
 from paramedic.store.tables import check_states as states
 from paramedic.store.trail import append

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, insert, select, update
 
 from paramedic.incidents.incident import name
 from paramedic.store import Tx, generation
-from paramedic.store.facts import Restoration, TableFacts, Unchanged
+from paramedic.store.table_facts import Restoration, TableFacts, Unchanged
 from paramedic.store.tables import claims
 from paramedic.store.trail import append
 

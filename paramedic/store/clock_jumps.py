@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, ColumnElement, insert, select, type_c
 
 from paramedic.machine.clock import from_iso, spoken
 from paramedic.store import Tx
-from paramedic.store.facts import TableFacts, Unchanged, declared
+from paramedic.store.table_facts import TableFacts, Unchanged, declared
 from paramedic.store.tables import clocks, trail
 from paramedic.store.trail import append
 

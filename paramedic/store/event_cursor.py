@@ -3,7 +3,7 @@
 from sqlalchemy import insert, select, update
 
 from paramedic.store import Tx
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import told
 
 _PREFECT = "prefect"

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, insert, select
 
 from paramedic.incidents.incident import State
 from paramedic.store import Tx, as_dict
-from paramedic.store.facts import Cutoffs, TableFacts, Unchanged
+from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import evidence, incidents
 
 

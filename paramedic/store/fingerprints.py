@@ -9,7 +9,7 @@ from paramedic.alerts.alert import Alert, Status
 from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import State
 from paramedic.store import Tx
-from paramedic.store.facts import Cutoffs, TableFacts, Unchanged
+from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import fingerprints, incident_alerts, incidents
 
 #: Built once, as every alert asks it: building a statement costs more than running it.

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, false, select
 from paramedic.incidents.incident import Incident, State
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.guardrail import Budget, Holding, Spent
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
 from paramedic.store import Tx, acts, approvals, claims, kill_switch, maintenance

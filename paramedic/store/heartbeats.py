@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.errors import Refused
 from paramedic.store import Tx
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import heartbeats
 
 #: More names than this are a mistake of a sender.

@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, TextClause, and_, bindparam, func, insert,
 from paramedic.alerts.alert import Alert, Severity
 from paramedic.incidents.incident import State
 from paramedic.store import Serialized, Store, Tx, as_dict, quarantine
-from paramedic.store.facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.messages import queue_internal_alert
 from paramedic.store.quarantine import BODY_LIMIT, Unreadable
+from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import inbox, incidents
 from paramedic.text.redaction import redact, redact_start, redacted
 

@@ -12,8 +12,8 @@ from paramedic.alerts.alert_object import object_of, shown_name
 from paramedic.incidents.incident import Incident, State, name
 from paramedic.incidents.outcome import Ending
 from paramedic.store import Tx, as_dict
-from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.incidents import get
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import incident_alerts, incidents, runbook_versions
 from paramedic.text.redaction import redacted
 

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from paramedic.alerts.alert import Severity
 from paramedic.machine.clock import iso
 from paramedic.remediation.guardrail import Case, Refusal
-from paramedic.remediation.guardrails import Guardrails, agreed, judge
+from paramedic.remediation.guardrail_rules import Guardrails, agreed, judge
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx, acts, guardrail_facts, incidents
 from paramedic.store.acts import Act

@@ -4,7 +4,7 @@ from sqlalchemy import Row, delete, insert, select
 
 from paramedic.remediation.kill_switch import ALL, Pause
 from paramedic.store import Tx
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import pauses
 from paramedic.store.trail import append
 

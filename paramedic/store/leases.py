@@ -6,7 +6,7 @@ from sqlalchemy import delete, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.store import Tx
-from paramedic.store.facts import Restoration, TableFacts, Unchanged
+from paramedic.store.table_facts import Restoration, TableFacts, Unchanged
 from paramedic.store.tables import leases
 
 #: What the lease of a flow run begins with, that a responder has: its id follows. A claim's holder is called so, too.

@@ -15,11 +15,11 @@ from paramedic.machine.clock import spoken
 from paramedic.remediation.approval import RESTORE
 from paramedic.store import Tx, acts, approvals, inbox, incident_alerts, incidents, messages
 from paramedic.store.attempts import end_attempts, raise_attempt, rungs_of
-from paramedic.store.facts import Restoration, TableFacts, Unchanged
 from paramedic.store.incident_alerts import Wanted
 from paramedic.store.incidents import get, set_state, start_escalation
 from paramedic.store.joining import judge_severity
 from paramedic.store.runbook_versions import Plan, pin
+from paramedic.store.table_facts import Restoration, TableFacts, Unchanged
 from paramedic.store.tables import acts as act_rows
 from paramedic.store.tables import incidents as incident_rows
 from paramedic.store.trail import append

@@ -7,7 +7,7 @@ from sqlalchemy import Row, insert, or_, select, update
 from paramedic.machine.clock import iso
 from paramedic.remediation.maintenance import Window, check
 from paramedic.store import Tx, inbox
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import maintenance
 from paramedic.store.trail import append
 

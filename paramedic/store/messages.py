@@ -11,7 +11,7 @@ from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso
 from paramedic.store import Tx
-from paramedic.store.facts import Cutoffs, TableFacts, Unchanged
+from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import incidents, messages
 
 #: What the holder of an incident hears when the last of its alerts ended, and when one fires again.

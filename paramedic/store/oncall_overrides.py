@@ -5,7 +5,7 @@ from sqlalchemy import insert, select
 from paramedic.machine.clock import iso
 from paramedic.oncall.rotation import Override
 from paramedic.store import Tx
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import overrides
 from paramedic.store.trail import append
 

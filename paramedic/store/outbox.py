@@ -8,7 +8,7 @@ from sqlalchemy import Row, insert, select, update
 
 from paramedic.alerts.alert import Severity
 from paramedic.store import Tx, generation
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import incidents, outbox
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, insert, select, tuple_
 
 from paramedic.store import Tx, as_dict
-from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.messages import queue_internal_alert
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import quarantine
 
 #: A kept body is cut to this many characters.

@@ -9,8 +9,8 @@ from paramedic.audit.chain import RESTORED
 from paramedic.incidents.incident import State, name
 from paramedic.machine.clock import iso
 from paramedic.store import Tx, generation, incidents, kill_switch, messages
-from paramedic.store.facts import Restoration, TableFacts, Unchanged, declared
 from paramedic.store.snapshot import count_on, counters
+from paramedic.store.table_facts import Restoration, TableFacts, Unchanged, declared
 from paramedic.store.tables import meta
 from paramedic.store.trail import append
 

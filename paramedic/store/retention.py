@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 
 from paramedic.store import Tx
-from paramedic.store.facts import Cutoffs, Unchanged, declared
+from paramedic.store.table_facts import Cutoffs, Unchanged, declared
 
 
 def remove_old(tx: Tx, cutoffs: Cutoffs, *, at_most: int) -> dict[str, int]:

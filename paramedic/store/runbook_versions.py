@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import insert, select
 
 from paramedic.store import Tx
-from paramedic.store.facts import TableFacts, Unchanged
 from paramedic.store.incident_alerts import Wanted
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import runbook_versions
 
 

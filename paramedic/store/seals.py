@@ -10,7 +10,7 @@ from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import kill_point
 from paramedic.store import Tx
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import incidents, trail_contents
 from paramedic.store.tables import seals as table
 from paramedic.store.tables import trail as entries

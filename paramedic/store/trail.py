@@ -12,7 +12,7 @@ from paramedic.audit import chain
 from paramedic.incidents.incident import name
 from paramedic.machine.clock import iso
 from paramedic.store import Tx
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import trail as table
 from paramedic.store.tables import trail_contents as contents
 from paramedic.text.redaction import redact, redacted

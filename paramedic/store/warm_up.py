@@ -8,8 +8,8 @@ from sqlalchemy import event, insert
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
-from paramedic.remediation import guardrails
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation import guardrail_rules
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Identity
 from paramedic.store import (
@@ -77,7 +77,7 @@ def _play(tx: Tx) -> None:
     evidence.add(tx, number, 1, kind="memory", taken_at=tx.now, body="none")
     incidents.append_to_timeline(tx, number, actor="run:1", what="evidence.taken", reason="r")
     if isinstance(claim, Claim):
-        limits = Guardrails("act", guardrails.examples()).of(_ROLL_BACK)  # no example asks a person about it
+        limits = Guardrails("act", guardrail_rules.examples()).of(_ROLL_BACK)  # no example asks a person about it
         act = intents.intend(
             tx,
             claim,

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic.store import Store, StoreUnknown
-from paramedic.store.facts import TableFacts, Unchanged
+from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import meta, probes
 
 #: What is written, in characters. SQLite overwrites what it has of its log, so that a few bytes find room on a full disk;

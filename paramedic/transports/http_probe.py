@@ -132,7 +132,7 @@ def _seen(
         import httpx  # `_address` has loaded it
 
         late = f"no whole answer within {spoken(timeout)}"
-        sight = probe_answer.of_silence(httpx.URL(curl.getinfo(pycurl.EFFECTIVE_URL)).host, connected=connected)
+        sight = probe_answer.of_no_answer(httpx.URL(curl.getinfo(pycurl.EFFECTIVE_URL)).host, connected=connected)
         return sight, late if connected else f"{late}, and no connection: {words}"
     if code == pycurl.E_COULDNT_CONNECT:
         number = int(curl.getinfo(pycurl.OS_ERRNO))

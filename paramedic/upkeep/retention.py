@@ -12,8 +12,8 @@ from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, attempts, seals
-from paramedic.store.facts import Cutoffs
 from paramedic.store.retention import remove_old
+from paramedic.store.table_facts import Cutoffs
 from paramedic.store.trail import append
 from paramedic.transports.prefect_http import PrefectApi
 

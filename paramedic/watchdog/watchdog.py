@@ -46,7 +46,7 @@ _STORE, _PREFECT, _GATEWAY = "the store", "the Prefect server", "the gateway"
 
 
 @dataclass
-class _Silence:
+class _NoAnswer:
     """Since when something has not answered, and when a person was paged, by the steady clock."""
 
     since: float | None = None
@@ -76,7 +76,7 @@ class Watchdog:
         self._pager = pager
         self._prefect = prefect
         self._steady = steady
-        self._silences = {name: _Silence() for name in (_STORE, _PREFECT, _GATEWAY)}
+        self._unanswered = {name: _NoAnswer() for name in (_STORE, _PREFECT, _GATEWAY)}
         self._uuid: str | None = None
         self._refused: str | None = None
         self._checkpoint_at = steady()
@@ -198,7 +198,7 @@ class Watchdog:
         complaint = None
         try:
             answer = self._http.get(f"{address}/healthz")
-            if answer.is_success and self._silences[_STORE].since is None:
+            if answer.is_success and self._unanswered[_STORE].since is None:
                 answer = self._http.get(f"{address}/readyz")
             complaint = None if answer.is_success else f"HTTP {answer.status_code}: {one_line(answer.text)[:100]}"
         except httpx.HTTPError as error:
@@ -206,25 +206,25 @@ class Watchdog:
         self._listen(_GATEWAY, complaint)
 
     def _listen(self, name: str, complaint: str | None) -> None:
-        """Page a person about a lasting silence, repeatedly, and about its end."""
-        silence, now = self._silences[name], self._steady()
+        """Page a person about one that gives no answer for long, repeatedly, and about its end."""
+        unanswered, now = self._unanswered[name], self._steady()
         if complaint is None:
-            told_at, silence.since, silence.told_at = silence.told_at, None, None
+            told_at, unanswered.since, unanswered.told_at = unanswered.told_at, None, None
             if told_at is not None:
                 self._page(f"{name} answers again", f"{name} answers again.")
             return
-        silence.since = now if silence.since is None else silence.since
-        if now - silence.since < self._settings.silent_after.total_seconds():
+        unanswered.since = now if unanswered.since is None else unanswered.since
+        if now - unanswered.since < self._settings.silent_after.total_seconds():
             return
-        if silence.told_at is None or now - silence.told_at >= self._pager.repeat.total_seconds():
+        if unanswered.told_at is None or now - unanswered.told_at >= self._pager.repeat.total_seconds():
             after = spoken(self._settings.silent_after)
             words = f"{name} has not answered for {after} or longer: {complaint}.\n\nAlerts may not be acted on."
             if self._page(f"{name} does not answer", words):
-                silence.told_at = now
+                unanswered.told_at = now
 
     def _page(self, subject: str, body: str, *, once_in: timedelta = timedelta(minutes=1)) -> bool:
         """Page through the store where it works, for the record; else directly."""
-        if self._silences[_STORE].since is None:
+        if self._unanswered[_STORE].since is None:
             try:
                 with self._store.write() as tx:
                     minutes = math.ceil(once_in / timedelta(minutes=1))
@@ -279,10 +279,10 @@ class Watchdog:
 
     def heartbeat(self) -> None:
         """Send the outward heartbeat, except while the store is away and no person could be paged about it."""
-        store = self._silences[_STORE]
+        store = self._unanswered[_STORE]
         lasted = self._steady() - store.since if store.since is not None else 0.0
         self._outward.beat(
-            silent=[name for name, silence in self._silences.items() if silence.since is not None],
+            silent=[name for name, unanswered in self._unanswered.items() if unanswered.since is not None],
             nobody_knows=lasted >= self._settings.silent_after.total_seconds() and store.told_at is None,
         )
 

@@ -23,7 +23,7 @@ from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.guardrail import AtOnce, Budget, Refusal
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.store import Store, acts, claims, intents, lifecycle, trail
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.checks.check import Check, CheckAtTarget, CheckSpec, Sample, check_spec
 from paramedic.checks.threshold import Level, Threshold
-from paramedic.kinds.metric import percentile
+from paramedic.kinds.percentile import percentile
 from paramedic.remediation.target import Target
 from paramedic.text.quantity import Unit
 

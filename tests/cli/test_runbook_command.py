@@ -16,7 +16,7 @@ from paramedic.catalog.library import read_folder
 from paramedic.cli import main
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.settings import Settings
 from paramedic.store import Store, acts, attempts, claims, intents, kill_switch, lifecycle
 from paramedic.store.acts import Act

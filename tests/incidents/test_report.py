@@ -18,7 +18,7 @@ from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.incidents.report import EVIDENCE_LIMIT, Story, as_json, markdown, questions, spans
 from paramedic.remediation.guardrail import Budget
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import Store, acts, attempts, deliveries, evidence, intents, kill_switch, lifecycle, messages
 from paramedic.store.incident_story import story
 from paramedic.text.sanitize import one_line

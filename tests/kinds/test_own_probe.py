@@ -22,7 +22,7 @@ from paramedic.checks.threshold import Level, Threshold
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Registry, Room
 from paramedic.machine.clock import utc_now
-from paramedic.sampling import measurement
+from paramedic.sampling import one_sample
 from paramedic.store import Store, checks, inbox
 from paramedic.text.quantity import Unit
 from paramedic.text.yaml_document import BadDocument
@@ -88,7 +88,7 @@ def returned(book: Path, ago: timedelta) -> None:
 
 
 def sample(one: Runbook) -> Sample:
-    return measurement.sample(one.checks[0], target(), now=utc_now, last_heard=lambda _: None)
+    return one_sample.sample(one.checks[0], target(), now=utc_now, last_heard=lambda _: None)
 
 
 def lint(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

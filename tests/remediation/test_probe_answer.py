@@ -99,8 +99,8 @@ def test_every_other_error_is_ours_and_says_nothing_of_the_target() -> None:
 def test_who_accepts_and_stays_silent_is_failing_and_without_a_connection_only_on_loopback(
     host: str, sight: Sight
 ) -> None:
-    assert probe_answer.of_silence(host, connected=True) is FAILING
-    assert probe_answer.of_silence(host, connected=False) is sight
+    assert probe_answer.of_no_answer(host, connected=True) is FAILING
+    assert probe_answer.of_no_answer(host, connected=False) is sight
 
 
 def test_the_page_has_the_same_table() -> None:

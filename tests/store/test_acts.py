@@ -24,7 +24,7 @@ from store_states import (
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.guardrail import Budget, Refusal
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import Store, acts, attempts, claims, intents, kill_switch, lifecycle, trail
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim

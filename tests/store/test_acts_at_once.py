@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from store_states import ALIVE, DEADLINE, FREE, HOUR, TARGET, intended, look_at_the_trail, told, working
 
 from paramedic.remediation.guardrail import AtOnce, Budget, Refusal
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import Store, StoreUnavailable, acts, claims, intents, kill_switch
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim

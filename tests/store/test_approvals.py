@@ -16,7 +16,7 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Refusal
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.target import Identity
 from paramedic.store import (
     Store,

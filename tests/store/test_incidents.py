@@ -27,7 +27,7 @@ from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import IllegalMove, State
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import (
     Store,
     Tx,

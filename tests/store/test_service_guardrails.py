@@ -9,7 +9,7 @@ from store_states import HOUR, intended, refused, working
 
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.guardrail import AtOnce, Budget
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import Store, acts, lifecycle, trail
 from paramedic.store.tables import incidents as incident_rows
 

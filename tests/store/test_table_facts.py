@@ -5,7 +5,7 @@ from collections import Counter
 from sqlalchemy import inspect
 
 from paramedic.store import Store
-from paramedic.store.facts import Unchanged, declared
+from paramedic.store.table_facts import Unchanged, declared
 from paramedic.store.tables import Moment, metadata
 
 #: Alembic's own: which schema it is.

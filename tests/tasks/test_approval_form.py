@@ -11,7 +11,7 @@ import pytest
 
 from paramedic.demo.world import free_port
 from paramedic.settings import Settings
-from tasks.approval import form_proves_nothing
+from tasks.approval_form import form_proves_nothing
 
 
 @contextmanager

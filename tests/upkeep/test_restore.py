@@ -16,7 +16,7 @@ from paramedic.incidents.incident import State
 from paramedic.oncall.rotation import Override
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Refusal
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.settings import Settings
 from paramedic.store import (
     acts,

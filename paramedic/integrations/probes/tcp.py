@@ -59,7 +59,7 @@ def connect(host: str, port: int, timeout: timedelta) -> Connection:
     try:
         socket.create_connection((host, port), timeout.total_seconds()).close()
     except TimeoutError:
-        return seen(probe_answer.of_silence(host, connected=False), f"no connection within {spoken(timeout)}")
+        return seen(probe_answer.of_no_answer(host, connected=False), f"no connection within {spoken(timeout)}")
     except socket.gaierror as error:
         return seen(Sight.UNKNOWN, f"the name {one_line(host)} does not resolve: {one_line(str(error.strerror))}")
     except OSError as error:

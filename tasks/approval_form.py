@@ -17,7 +17,7 @@ from paramedic.errors import Refused
 from paramedic.machine.clock import iso
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import FORM, Approval, describe_instance
-from paramedic.remediation.guardrails import Guardrails
+from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import Remedy
 from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, approvals

@@ -15,7 +15,7 @@ from paramedic.alerts.alert import Severity
 from paramedic.catalog.runbook_file import parse, schema
 from paramedic.incidents.incident import State
 from paramedic.kinds.process_target import process_identity
-from paramedic.remediation import guardrails
+from paramedic.remediation import guardrail_rules
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import (
     About,
@@ -29,7 +29,7 @@ from paramedic.remediation.guardrail import (
     Spent,
     Written,
 )
-from paramedic.remediation.guardrails import RULES, Guardrails, agreed, asks, judge
+from paramedic.remediation.guardrail_rules import RULES, Guardrails, agreed, asks, judge
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
 from paramedic.remediation.remedy import RESTART
@@ -360,7 +360,7 @@ def moonlit(monkeypatch: pytest.MonkeyPatch) -> Guardrail:
         yes=lambda _case, light, at_most: f"{light}% of {at_most}%",
         written=Written("moon_below", Annotated[int, Field(ge=0, le=100)], 50),
     )
-    monkeypatch.setattr(guardrails, "RULES", (*RULES[:-1], rule, RULES[-1]))
+    monkeypatch.setattr(guardrail_rules, "RULES", (*RULES[:-1], rule, RULES[-1]))
     monkeypatch.setattr(guardrail_facts, "QUERIES", {**QUERIES, "moon": lambda _tx, _change, _at_most: 80})
     return rule
 

@@ -15,7 +15,7 @@ from paramedic.doors import reading
 from paramedic.integrations.probes import host
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.target import Identity
-from paramedic.sampling import measurement
+from paramedic.sampling import one_sample
 
 __all__ = ["service"]
 
@@ -23,7 +23,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def look(check: Check, *, health: str | None = None, heard: timedelta | None = None) -> Sample:
-    return measurement.sample(check, target(health), now=lambda: NOW, last_heard=lambda _: heard)
+    return one_sample.sample(check, target(health), now=lambda: NOW, last_heard=lambda _: heard)
 
 
 def made(**words: Any) -> Check:
@@ -114,7 +114,7 @@ def test_the_targets_process_is_measured_and_only_if_it_is_one_of_this_machine(m
 def test_a_heartbeat_is_missed_for_as_long_as_it_was_not_heard() -> None:
     check = made(check="heartbeat", name="backup-{host}", missing_for={"warning": "26h"})
     asked = []
-    seen = measurement.sample(
+    seen = one_sample.sample(
         check, target(), now=lambda: NOW, last_heard=lambda name: asked.append(name) or timedelta(hours=3)
     )
     assert (asked, seen.values) == (["backup-web-1"], {"missing_for": 3 * 3600})
@@ -135,9 +135,9 @@ def test_a_control_probe_is_silent_only_where_nothing_answers(service: Service) 
     limit = timedelta(milliseconds=300)
     port = service.server_address[1]
     service.status = 503
-    assert not measurement.silent(service.url, limit), "any answer shows that we can see"
-    assert not measurement.silent(f"tcp://127.0.0.1:{port}", limit)
+    assert not one_sample.silent(service.url, limit), "any answer shows that we can see"
+    assert not one_sample.silent(f"tcp://127.0.0.1:{port}", limit)
     service.hang()
-    assert measurement.silent(service.url, limit)
-    assert measurement.silent("tcp://127.0.0.1:1", limit)
-    assert measurement.silent("nonsense", limit)
+    assert one_sample.silent(service.url, limit)
+    assert one_sample.silent("tcp://127.0.0.1:1", limit)
+    assert one_sample.silent("nonsense", limit)

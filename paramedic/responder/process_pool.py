@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from paramedic.machine.backoff import Backoff
 from paramedic.machine.file_stamps import Stamps, stamps
 from paramedic.machine.parent_death import command, module
 from paramedic.responder.fork_server import FORK
@@ -24,7 +25,8 @@ log = logging.getLogger(__name__)
 _READY_SECONDS = 120.0
 
 #: After a fork server that did not become ready the same code is tried again: it may have been slow or killed, not broken.
-_TRY_AGAIN_SECONDS = 30.0
+#: Less and less often, as each try costs seconds of CPU.
+_BACKOFF = Backoff((30, 60, 120, 300))
 
 
 class PooledProcess:
@@ -172,7 +174,8 @@ class ProcessPool:
         self._read: Stamps = frozenset()
         self._waiting: deque[PooledProcess] = deque()
         self._renewal: asyncio.Task[None] | None = None
-        self._try_again_at = math.inf
+        self._failures = 0  # in a row, with the code that was read last
+        self._try_again_at = -math.inf
         self._taken_at = -_REFILL_AFTER_SECONDS
 
     async def start(self) -> None:
@@ -187,8 +190,9 @@ class ProcessPool:
         """Replace processes that died or are out of date; no run is dropped. Call it every second or two."""
         if self._renewal is not None and not self._renewal.done():
             return
-        again = time.monotonic() >= self._try_again_at
-        if again or self._dead() or await asyncio.to_thread(stamps, self._folders) != self._read:
+        wanted = self._dead() or self._failures
+        again = wanted and time.monotonic() >= self._try_again_at
+        if again or await asyncio.to_thread(stamps, self._folders) != self._read:
             self._renewal = asyncio.create_task(self._renew())
         self._refill()
 
@@ -234,13 +238,19 @@ class ProcessPool:
         fresh = await _ForkServer.start(_VERSIONS_AGREE | os.environ | _quick_tls() | self._env)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(fresh.ready.wait(), _READY_SECONDS)
-        self._read = read
+        if read != self._read:
+            self._read, self._failures = read, 0
         if fresh.dead.is_set() or not fresh.ready.is_set():
-            log.error("the code cannot be imported: runs go on with what was there before, if anything")
-            self._try_again_at = time.monotonic() + _TRY_AGAIN_SECONDS
+            pause = _BACKOFF.after(self._failures)
+            log.error(
+                "the code cannot be imported: runs go on with the code before it, if there is any; tried again in %.0f s",
+                pause,
+            )
+            self._failures += 1
+            self._try_again_at = time.monotonic() + pause
             fresh.retire()
             return
-        self._try_again_at = math.inf
+        self._failures, self._try_again_at = 0, -math.inf
         before, self._fork_server = self._fork_server, fresh
         for process in self._drain():
             process.assign({})

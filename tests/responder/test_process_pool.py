@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from paramedic.machine.backoff import Backoff
 from paramedic.responder import process_pool as module
 from paramedic.responder.process_pool import ProcessPool
 
@@ -98,7 +99,7 @@ def test_a_template_that_dies_while_it_imports_changed_code_is_tried_again(
     code: Code, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed for its memory, or too slow on a busy machine: the code is as good as it was."""
-    monkeypatch.setattr(module, "_TRY_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_BACKOFF", Backoff((0.05,)))
 
     async def story(pool: ProcessPool) -> None:
         await pool.start()
@@ -123,5 +124,51 @@ def test_code_that_cannot_be_imported_is_not_tried_again_at_once_and_runs_go_on(
         code.dying = 0
         code.file.write_text("333")
         await runs(pool, "333")
+
+    played(code, story)
+
+
+class Clock:
+    """A monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["beside a fork server", "after the death of the only one"])
+def test_code_that_cannot_be_imported_is_tried_less_and_less_often_until_it_is_edited(
+    code: Code, monkeypatch: pytest.MonkeyPatch, *, alive: bool
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+
+    async def tried_after(pool: ProcessPool, seconds: int) -> list[int]:
+        """The seconds at which a fork server was started."""
+        tried = []
+        for second in range(seconds):
+            before = code.started
+            await pool.refresh()
+            for _ in range(3):  # the renewal is a task of its own
+                await asyncio.sleep(0.002)
+            tried += [second] * (code.started - before)
+            clock.now += 1
+        return tried
+
+    async def story(pool: ProcessPool) -> None:
+        await pool.start()
+        code.dying = 1000
+        if alive:
+            code.file.write_text("22")
+        else:
+            pool.stop()
+        assert await tried_after(pool, 850) == [0, 30, 90, 210, 510, 810]
+        code.file.write_text("333")
+        assert await tried_after(pool, 100) == [0, 30, 90], "an edit starts over"
+        code.dying = 0
+        code.file.write_text("4444")
+        assert await tried_after(pool, 400) == [0], "what can be imported is imported once"
 
     played(code, story)

@@ -8,14 +8,17 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from paramedic.cli.finding import APART, Finding, store_of
+from paramedic.errors import PermanentError
 from paramedic.machine.clock import spoken, utc_now
 from paramedic.remediation.kill_switch import TAG
 from paramedic.responder import shortcut_check
 from paramedic.settings import Settings
 from paramedic.stack.instance import with_running_prefect
 from paramedic.store import StoreUnavailable, StoreUnknown, kill_switch
+from paramedic.transports.http_deadline import certificate_fault
 from paramedic.transports.prefect_http import PrefectApi
 from paramedic.transports.prefect_login import asks_for_login
+from paramedic.transports.prefect_tls import Verification
 
 #: What the answer of something else than Prefect's API raises.
 _NO_API = (ValueError, KeyError, TypeError)
@@ -26,19 +29,27 @@ _ANSWER_SECONDS = 5.0
 
 def prefect(settings: Settings) -> Finding:
     """Whether Prefect answers, asks for a login, has our clock, and a worker for the pool."""
-    api = _api(settings)
+    try:
+        api = _api(settings)
+    except PermanentError as error:
+        return Finding("prefect", well=False, words=str(error))
     if api is None:
         return Finding("prefect", well=True, words="`paramedic up` starts a server of its own")
+    tls = f"; {Verification.configured()}" if api.base_url.scheme == "https" else ""
     try:
         with api:
             there = api.get("/health").raise_for_status().headers.get("date")
             apart = abs(utc_now() - parsedate_to_datetime(there)) if there else timedelta(0)
             wrong = list(_pool(api, settings))
     except httpx.HTTPError as error:
-        words = f"{api.base_url} does not answer: {error}: start it, or set PARAMEDIC_PREFECT_API_URL"
+        fault = certificate_fault(error)
+        if fault is not None:
+            words = f"the certificate of {api.base_url} is not trusted ({fault}){tls}"
+        else:
+            words = f"{api.base_url} does not answer: {error}: start it, or set PARAMEDIC_PREFECT_API_URL"
         return Finding("prefect", well=False, words=words)
     except _NO_API:
-        words = f"{api.base_url} answers, and not as Prefect's API: set PARAMEDIC_PREFECT_API_URL, http://HOST:4200/api"
+        words = f"{api.base_url} answers, and not as Prefect's API: set PARAMEDIC_PREFECT_API_URL, http://HOST:4200/api{tls}"
         return Finding("prefect", well=False, words=words)
     if asks_for_login(str(api.base_url), timeout=timedelta(seconds=_ANSWER_SECONDS)) is False:
         wrong.append(
@@ -48,7 +59,7 @@ def prefect(settings: Settings) -> Finding:
     if apart > APART:
         wrong.append(f"its clock and ours are {spoken(apart)} apart: mend NTP")
     words = f"answers, and a worker of the pool {settings.work_pool} is online"
-    return Finding("prefect", well=not wrong, words="; ".join(wrong) or words)
+    return Finding("prefect", well=not wrong, words=("; ".join(wrong) or words) + tls)
 
 
 def shortcuts(settings: Settings) -> Finding:
@@ -97,26 +108,28 @@ def _pool(api: httpx.Client, settings: Settings) -> Iterator[str]:
 
 def acting(settings: Settings) -> Finding:
     """What an operator has stopped: pauses and limits."""
-    stops, store, api = [], store_of(settings), _api(settings)
+    stops, store = [], store_of(settings)
     if store is not None:
         try:
             with closing(store), store.read() as tx:
                 stops = [f"paused: {pause.words} (`{pause.resume}`)" for pause in kill_switch.standing(tx)]
         except (StoreUnavailable, StoreUnknown):
             stops = ["the store does not say what is paused: mend that first"]
-    if api is not None:
-        stops += _limit(api)
+    stops += _limit(settings)
     return Finding("acting", well=not stops, words="; ".join(stops) or "nothing stops it")
 
 
-def _limit(api: httpx.Client) -> list[str]:
+def _limit(settings: Settings) -> list[str]:
     try:
+        api = _api(settings)
+        if api is None:
+            return []
         with api:
             answer = api.get(f"/concurrency_limits/tag/{TAG}")
             if answer.status_code == 404:
                 return []
             limit: int = answer.raise_for_status().json()["concurrency_limit"]
-    except (httpx.HTTPError, *_NO_API):
+    except (httpx.HTTPError, PermanentError, *_NO_API):
         return [f"Prefect does not say whether a limit on the tag `{TAG}` stops every change: mend that first"]
     if limit > 0:
         return []

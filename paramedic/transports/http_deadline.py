@@ -56,6 +56,13 @@ def client(*, seconds: float, verify: bool | ssl.SSLContext = True) -> httpx.Cli
     return httpx.Client(timeout=seconds, transport=Deadline(trust_env=False, verify=verify), trust_env=False)
 
 
+def certificate_fault(error: BaseException | None) -> str | None:
+    """What is wrong with the server's certificate, if that is what is behind the error; else None."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return None if error is None else error.verify_message
+
+
 @cache
 def _tls(*, verify: bool, trust_env: bool) -> ssl.SSLContext:
     """One for all clients of the process: reading the certificates of all authorities takes 30 ms."""

@@ -1,6 +1,7 @@
 """Where a Prefect API is, how we log in to it, and whether it answers. Plain HTTP: Prefect's own client may be what is broken."""
 
 import logging
+import ssl
 import threading
 import time
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from pydantic import SecretStr
 from paramedic.errors import PermanentError
 from paramedic.machine.backoff import Backoff
 from paramedic.settings import Settings
-from paramedic.transports.http_deadline import Deadline
+from paramedic.transports.http_deadline import Deadline, certificate_fault
 from paramedic.transports.http_retry import RetryOn503
+from paramedic.transports.prefect_tls import Verification
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,8 @@ class PrefectApi:
         """A client for paths such as `/health`, straight to the server; none of its calls takes longer than `seconds`.
 
         `repeats_503`: a call that is answered 503 is made again within its time, as `RetryOn503` says.
-        Raises PermanentError where the address is none.
+        Over https its certificate is verified as `paramedic.transports.prefect_tls` says. Raises PermanentError where the
+        address cannot be parsed, or the file of authorities cannot be read.
         """
         headers = {} if self.key is None else {"Authorization": f"Bearer {self.key.get_secret_value()}"}
         transport = RetryOn503 if repeats_503 else Deadline
@@ -70,10 +73,15 @@ class PrefectApi:
             headers=headers,
             auth=self.auth,
             timeout=seconds,
-            # Certificates that nobody needs take 30 ms to read.
-            transport=transport(trust_env=False, limits=_IDLE, verify=url.scheme == "https"),
+            transport=transport(trust_env=False, limits=_IDLE, verify=_verify(url)),
             trust_env=False,
         )
+
+
+def _verify(url: httpx.URL) -> ssl.SSLContext | bool:
+    if url.scheme != "https":
+        return False  # the authorities take 30 ms to read
+    return Verification.configured().context()
 
 
 def complaint(prefect: httpx.Client) -> str | None:
@@ -90,7 +98,12 @@ def complaint(prefect: httpx.Client) -> str | None:
             return wrong
         run = prefect.get(f"/flow_runs/{_NO_RUN}")
     except httpx.HTTPError as error:
-        return type(error).__name__
+        fault = certificate_fault(error)
+        return (
+            type(error).__name__
+            if fault is None
+            else f"its certificate is not trusted ({fault}); {Verification.configured()}"
+        )
     if run.status_code == httpx.codes.NOT_FOUND:
         return None if _is_error(_json(run)) else _NO_API
     return _refusal(run) or _NO_API

@@ -124,18 +124,11 @@ class Teller:
         except (httpx.InvalidURL, UnicodeError) as error:
             raise PermanentError("the webhook's url has characters that cannot be sent") from error
         except httpx.HTTPError as error:
-            untrusted = _untrusted(error)
-            if untrusted is not None:
-                raise PermanentError(f"the webhook's certificate is not trusted: {untrusted.verify_message}") from error
+            fault = http_deadline.certificate_fault(error)
+            if fault is not None:
+                raise PermanentError(f"the webhook's certificate is not trusted: {fault}") from error
             words = one_line(str(error)) or type(error).__name__
             raise TemporaryError(f"the webhook gave no whole answer within {spoken(self._timeout)}: {words}") from error
-
-
-def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """The fault of the certificate that is behind the error."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _judge(status: int, reply: str, wait: str) -> None:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import bytecode_kept  # noqa: F401 - first: what is imported from here on is kept
 import hypothesis
 import pytest
 from mail_server import Postbox

@@ -1,0 +1,11 @@
+"""What a test starts does not compile Prefect from the source again, whatever the machine asks of Python."""
+
+import subprocess
+import sys
+
+
+def test_what_a_test_starts_keeps_its_bytecode() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "False\n"

@@ -1,7 +1,13 @@
 """A real Prefect server, started again on the same data when a test says so."""
 
+import contextlib
+import fcntl
+import importlib.metadata
 import os
+import sqlite3
 import subprocess
+import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +15,40 @@ from typing import Any
 
 import httpx
 
+from paramedic.demo.world import free_port
 from paramedic.machine import liveness
 from paramedic.machine.parent_death import command
 from paramedic.stack.prefect_server import server_command, server_env
+
+#: The database that Prefect's migrations make, with its block types and nothing else: they cost a server seconds of CPU.
+_MIGRATED = Path(sys.prefix) / f"prefect-{importlib.metadata.version('prefect')}.db"
+
+
+def lay_out(home: Path) -> dict[str, str]:
+    """Create the folder with a migrated database in it, unless it has one; the environment for a server on it.
+
+    How a server starts on an empty folder is told by the demo of tests/real/test_up.py.
+    """
+    home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if not (home / "prefect.db").exists():
+        (home / "prefect.db").write_bytes(_migrated().read_bytes())
+    return {"PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"}  # they are in the database
+
+
+def _migrated() -> Path:
+    """Made once for a virtual environment, by a server that starts on an empty folder."""
+    with _MIGRATED.with_suffix(".lock").open("w") as lock, tempfile.TemporaryDirectory(prefix="prefect-") as folder:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _MIGRATED.exists():
+            server = Prefect(Path(folder), free_port())
+            server.serve({})
+            server.stop()
+            new = _MIGRATED.with_suffix(".new")
+            new.unlink(missing_ok=True)
+            with contextlib.closing(sqlite3.connect(server.home / "prefect.db")) as database:
+                database.execute("VACUUM INTO ?", (str(new),))  # with what is still in its write-ahead log
+            new.rename(_MIGRATED)
+    return _MIGRATED
 
 
 @dataclass
@@ -28,13 +65,18 @@ class Prefect:
         return f"http://127.0.0.1:{self.port}/api"
 
     def start(self) -> None:
+        """Start it on its data, or on a migrated database where it has none yet."""
+        self.serve(lay_out(self.home))
+
+    def serve(self, given: dict[str, str]) -> None:
+        """Start it with this environment besides."""
         quick = {
             "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
             "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
             "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
         }
         self.heart, theirs = os.pipe()
-        env = dict(os.environ) | server_env(self.home) | quick | {liveness.VARIABLE: str(theirs)}
+        env = dict(os.environ) | server_env(self.home) | quick | given | {liveness.VARIABLE: str(theirs)}
         argv = command(server_command(self.port))
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, pass_fds=[theirs])

@@ -17,6 +17,7 @@ import httpx
 import psutil
 from boundaries import Boundaries
 from kill.authored import write_authored
+from prefect_server import lay_out
 
 from paramedic import keys
 from paramedic.audit import verification
@@ -45,6 +46,9 @@ PACE = {
     "PARAMEDIC_MESSAGES_A_MINUTE": "1000",  # many incidents of these stories come within one, each with its own mails
     "PARAMEDIC_REOPEN_WITHIN": "100ms",  # what begins again is another incident in these stories
 }
+
+#: With one of these, Prefect's data are not in the data folder.
+_ELSEWHERE = {"PARAMEDIC_PREFECT_API_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL"}
 
 
 @dataclass
@@ -263,7 +267,7 @@ def target_of(service: Service) -> str:
 def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iterator[Ward]:
     """A whole Paramedic on embedded defaults, at a test's pace."""
     for name in ("runbooks", "flows", "boundaries", "data", "world"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(mode=0o755, parents=True)
     boundaries = Boundaries(folder / "boundaries")
     with World(folder / "world", services) as world, Mailbox() as mailbox:
         for service in world.services:
@@ -282,6 +286,8 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             **PACE,
             **env,
         }
+        if not _ELSEWHERE & env.keys():
+            chosen_env |= lay_out(folder / "data" / "prefect")
         with _environment(chosen_env):
             settings = load_settings()
             stack = Stack(settings)

@@ -18,6 +18,7 @@ import psutil
 import pytest
 from chromium import dom_of
 from port_squatter import Squatter
+from prefect_server import lay_out
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
@@ -104,7 +105,7 @@ def up() -> Iterator[Up]:
         folder.chmod(0o755)  # so that only what `up` itself closes is closed
         (folder / "data").mkdir(mode=0o755)
         plant(folder)
-        with running(folder, "up", "--data", "data") as one:
+        with running(folder, "up", "--data", "data", **lay_out(folder / "data" / "prefect")) as one:
             one.says("logs  ")
             started = Up(one)
             until(started.is_whole, "a worker")  # what registers itself meanwhile is not an attack

@@ -143,7 +143,10 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paramedic]:
-    """It plays its stories while the other tests of this file wait for theirs; the last one judges it."""
+    """It plays its stories while the other tests of this file wait for theirs; the last one judges it.
+
+    Its folder is empty, as in a user's first hour: this Prefect makes its database itself, and registers its block types.
+    """
     with running(tmp_path_factory.mktemp("demo"), "demo", "--json", "told.json", "--data", "kept") as one:
         yield one
 

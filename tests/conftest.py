@@ -11,6 +11,8 @@ import pytest
 from mail_server import Postbox
 from prefect_server import Prefect
 from webhook_receiver import Hooks
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from paramedic.demo.world import free_port
 
@@ -69,6 +71,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_quick(item: pytest.Item) -> bool:
     fixtures = set(getattr(item, "fixturenames", ()))
     return not fixtures & _SERVERS and "[postgresql" not in item.nodeid
+
+
+class ByRoomOrFile(LoadFileScheduling):
+    """Sends the files of a room that share a responder to one worker of xdist, every other file as a whole to any."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        room = file.rpartition("/")[0]
+        return room if room.endswith("tests/responder") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """xdist asks for it."""
+    return ByRoomOrFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

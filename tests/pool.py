@@ -113,6 +113,33 @@ def slow():
     time.sleep(30)
 """
 
+WHOSE = """
+import inspect, os
+from pathlib import Path
+from prefect import flow
+
+
+@flow
+def whose(file: str):
+    frames = [frame.frame.f_locals.get("self") for frame in inspect.stack()]
+    engine = next(type(one).__name__ for one in frames if type(one).__name__.endswith("Engine"))
+    Path(file).write_text(f"{os.getppid()} {engine}")
+"""
+
+#: Every pool has it: whatever the responders do, they do it beside code that cannot be imported.
+BROKEN = "this is no Python\n"
+
+#: By the name of the file, which is the flow's.
+FLOWS = {
+    "mark": MARK,
+    "leave": LEAVE,
+    "features": FEATURES,
+    "again": AGAIN,
+    "slow": SLOW,
+    "whose": WHOSE,
+    "broken": BROKEN,
+}
+
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
 
@@ -138,11 +165,8 @@ class Pool:
         self.store = Store(self.store_url)
         self.deployments: dict[str, str] = {}
         self._started: list[subprocess.Popen[bytes]] = []
-        (self.flows / "mark.py").write_text(MARK)
-        (self.flows / "leave.py").write_text(LEAVE)
-        (self.flows / "features.py").write_text(FEATURES)
-        (self.flows / "again.py").write_text(AGAIN)
-        (self.flows / "slow.py").write_text(SLOW)
+        for name, code in FLOWS.items():
+            (self.flows / f"{name}.py").write_text(code)
         template = ParamedicWorker.get_default_base_job_template() if kind == "paramedic" else {}
         body = {"name": self.name, "type": kind} | ({"base_job_template": template} if template else {})
         prefect.ask("POST", "/work_pools/", json=body)
@@ -150,8 +174,8 @@ class Pool:
             prefect.ask("POST", f"/work_pools/{self.name}/queues", json={"name": queue, "priority": priority})
         grace = {"job_variables": {"cancel_grace_seconds": 1}} if kind == "paramedic" else {}
         self.deploy("leave.leave", **grace)
-        for entrypoint in ("mark.mark", "features.features", "again.again", "slow.slow"):
-            self.deploy(entrypoint)
+        for name in FLOWS.keys() - {"leave"}:
+            self.deploy(f"{name}.{name}")
 
     def deploy(self, entrypoint: str, called: str = "", **said: Any) -> None:
         flow = entrypoint.split(".")[1]

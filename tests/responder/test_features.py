@@ -146,6 +146,7 @@ def test_suspend_and_resume(runs: Runs) -> None:
     until("it is suspended", lambda: runs.pool.state(run) == "PAUSED", 200)
     answer = runs.pool.prefect.ask("POST", f"/flow_runs/{run}/resume", json={})
     assert answer["status"] == "ACCEPT"
+    notify(runs.pool.store, RESPONDER, {})  # ours polls every 20 seconds here
     assert runs.ended("suspends")["state_type"] == "COMPLETED"
     assert runs.states("suspends").count("Running") == 2
 

@@ -15,9 +15,9 @@ MANY = 16
 
 @pytest.fixture(scope="module")
 def second(serve: Callable[[], Pool]) -> Iterator[subprocess.Popen[bytes]]:
-    """A responder beside the shared one. It polls every second; the shared one's polls are 20 seconds apart."""
+    """A responder beside the shared one, without the shortcuts. It polls every second, the shared one every 20 seconds."""
     pool = serve()
-    one = pool.start(PARAMEDIC_WARM_PROCESSES="2")
+    one = pool.start(PARAMEDIC_WARM_PROCESSES="2", PARAMEDIC_PREFECT_SHORTCUTS="false")
     yield one
     pool.end(one)
 
@@ -33,6 +33,23 @@ def test_two_responders_never_take_a_run_twice(pool: Pool, tmp_path: Path) -> No
 @pytest.mark.usefixtures("second")
 def test_a_lost_word_costs_one_poll(pool: Pool, tmp_path: Path) -> None:
     assert pool.ends(pool.create("mark", file=str(tmp_path / "file")))["state_type"] == "COMPLETED"
+
+
+def test_where_the_shortcuts_are_turned_off_a_run_begins_prefects_own_way(
+    pool: Pool, second: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    """That the other one has them: test_shortcut_check.py."""
+    numbers = iter(range(100))
+
+    def of_the_second() -> str:
+        """The engine, where it is the second's run: who takes one is a race."""
+        file = tmp_path / str(next(numbers))
+        assert pool.ends(pool.create("whose", file=str(file)))["state_type"] == "COMPLETED"
+        fork_server, engine = file.read_text().split()
+        return engine if int(fork_server) in {one.pid for one in psutil.Process(second.pid).children()} else ""
+
+    assert until("the second one has had a run", of_the_second) == "FlowRunEngine"
+    assert "Prefect's own way" not in pool.log()
 
 
 def test_no_process_outlives_a_responder_that_is_killed(

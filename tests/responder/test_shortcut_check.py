@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,6 @@ from paramedic.responder.run_start import RunStart
 from paramedic.responder.shortcut_check import _CALLED, _FILLED, _REPLACED, complaint, in_force
 from paramedic.responder.shortened_start import ShortenedStart
 from paramedic.settings import ROOT, Settings
-
-WHOSE = """
-import inspect
-from pathlib import Path
-from prefect import flow
-
-
-@flow
-def whose(file: str):
-    frames = [frame.frame.f_locals.get("self") for frame in inspect.stack()]
-    Path(file).write_text(next(type(one).__name__ for one in frames if type(one).__name__.endswith("Engine")))
-"""
 
 #: Prefect as it may be one day: it works, and one of its own names takes more than it did.
 ANOTHER_PREFECT = """
@@ -114,34 +101,30 @@ def test_doctor_says_how_runs_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.shortcuts(Settings(work_pool_type="process")).well
 
 
-@pytest.fixture
-def pool(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    """A pool that no other responder serves."""
-    one = Pool(prefect, tmp_path_factory.mktemp("pool"))
-    yield one
-    one.close()
+def is_well(pool: Pool, file: Path, *, engine: str) -> None:
+    """A run is begun by this engine, and one with a step and a log ends well and loses nothing."""
+    assert pool.ends(pool.create("whose", told=True, file=str(file)))["state_type"] == "COMPLETED"
+    assert file.read_text().split()[1] == engine
+    run = pool.create("features", told=True, what="tasks")
+    assert pool.ends(run)["state_type"] == "COMPLETED"
+    logs = {"logs": {"flow_run_id": {"any_": [run]}}}
+    until("its log is there", lambda: pool.prefect.ask("POST", "/logs/filter", json=logs))
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("why", ["as it is tested", "another Prefect", "turned off"])
-def test_a_run_ends_well_by_the_shortcuts_and_without_them(pool: Pool, tmp_path: Path, why: str) -> None:
-    (pool.flows / "whose.py").write_text(WHOSE)
-    pool.deploy("whose.whose")
-    changed = tmp_path / "changed"
-    changed.mkdir()
-    (changed / "sitecustomize.py").write_text(ANOTHER_PREFECT)
-    env = {
-        "as it is tested": {},
-        "another Prefect": {"PYTHONPATH": f"{changed}:{ROOT}"},
-        "turned off": {"PARAMEDIC_PREFECT_SHORTCUTS": "false"},
-    }
-    pool.start(**env[why])
-    assert pool.ends(pool.create("whose", told=True, file=str(tmp_path / "whose")))["state_type"] == "COMPLETED"
-    assert (tmp_path / "whose").read_text() == ("WarmEngine" if why == "as it is tested" else "FlowRunEngine")
-    run = pool.create("features", told=True, what="tasks")
-    assert pool.ends(run)["state_type"] == "COMPLETED"
-    until(
-        "its log is there",
-        lambda: pool.prefect.ask("POST", "/logs/filter", json={"logs": {"flow_run_id": {"any_": [run]}}}),
-    )
-    assert pool.log().count("Prefect's own way") == (1 if why == "another Prefect" else 0)
+def test_a_run_is_begun_by_the_shortcuts_where_prefect_is_as_it_is_tested(pool: Pool, tmp_path: Path) -> None:
+    """That a setting turns them off: test_second_responder.py."""
+    is_well(pool, tmp_path / "whose", engine="WarmEngine")
+    assert "Prefect's own way" not in pool.log()
+
+
+@pytest.mark.real
+def test_a_run_ends_well_without_them_where_it_is_another_prefect(prefect: Prefect, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(ANOTHER_PREFECT)
+    pool = Pool(prefect, tmp_path)
+    try:
+        pool.start(PYTHONPATH=f"{tmp_path}:{ROOT}")
+        is_well(pool, tmp_path / "whose", engine="FlowRunEngine")
+        assert pool.log().count("Prefect's own way") == 1
+    finally:
+        pool.close()

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from xmlrpc.client import ServerProxy
 
 from paramedic.machine.clock import iso, utc_now
 from paramedic.machine.parent_death import command, module
@@ -37,7 +38,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 _PROGRAM = """\
 [program:{name}]
 command={python} -P -m paramedic.demo.service {port} {folder} --release {folder}/current {faults}
-autostart=true
+autostart={autostart}
 autorestart=true
 startsecs=1
 stopwaitsecs=5
@@ -117,9 +118,13 @@ class Service:
 class World:
     """A real supervisord for each host, running its services; ended with everything in it. A context manager."""
 
-    def __init__(self, folder: Path, services: list[tuple[str, str, str]]) -> None:
-        """`services` are (name, host, faults). The folder's path is kept short: a socket's address is."""
+    def __init__(self, folder: Path, services: list[tuple[str, str, str]], *, autostart: bool = True) -> None:
+        """`services` are (name, host, faults). The folder's path is kept short: a socket's address is.
+
+        Without `autostart` a service runs from its first `start` on.
+        """
         self.folder = folder
+        self._autostart = autostart
         self.services = [Service(name, host, faults, folder / host / name) for name, host, faults in services]
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -142,6 +147,7 @@ class World:
                             port=service.port,
                             folder=service.folder,
                             faults=service.faults,
+                            autostart=str(self._autostart).lower(),
                         )
                     )
             path = self.folder / host / "supervisord.conf"
@@ -162,6 +168,20 @@ class World:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def start(self, service: Service) -> None:
+        """Start one that does not run yet; returns without waiting for it."""
+        self._supervisord(service).startProcess(service.name, False)
+
+    def is_running(self, service: Service) -> bool:
+        """Whether it has been up for as long as supervisord wants to see it (`startsecs`)."""
+        return bool(self._supervisord(service).getProcessInfo(service.name)["statename"] == "RUNNING")
+
+    def _supervisord(self, service: Service) -> Any:
+        from supervisor.xmlrpc import SupervisorTransport  # the demo's extra
+
+        there = SupervisorTransport(serverurl=self.address(service.host))
+        return ServerProxy("http://127.0.0.1", there).supervisor
 
     def restart(self, service: Service) -> None:
         """Restart by hand, as a deploy script does."""

@@ -1,6 +1,5 @@
 """One whole Paramedic for the tests that can share it; those that are marked `together` run on it concurrently."""
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -8,19 +7,31 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from kill.deaths import Deaths
+from kill.deaths import Deaths, rows_among
 from kill.driver import Ward, ward
+from kill.forms import Form, form, told
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 #: Stories that run concurrently: each has a process of its own for its run, on two cores.
 _AT_ONCE = 8
 
-#: The modules that share the one Paramedic.
-_ON_WHOLE = ("test_asking.py", "test_kill_table.py", "test_kill_table_rungs.py", "test_stories.py")
+#: The modules that share a Paramedic: rows one, stories another, so that two workers have as much to do. Sentinels share one.
+_ON_WHOLE = {
+    "test_kill_table.py": "rows",
+    "test_kill_table_rungs.py": "rows",
+    "test_alert_stories.py": "stories",
+    "test_asking.py": "stories",
+    "test_ladder_stories.py": "stories",
+    "test_prefect_stories.py": "stories",
+    "test_refused_stories.py": "stories",
+    "test_run_stories.py": "stories",
+}
 
 _WHOLE = pytest.StashKey[Ward]()
 _BEGUN = pytest.StashKey[dict[str, Future[object]]]()
+_LEFT_OUT = pytest.StashKey[str]()
 
 
 class ByParamedic(LoadScopeScheduling):
@@ -28,7 +39,9 @@ class ByParamedic(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "whole" if Path(file).name in _ON_WHOLE else file
+        if form() is Form.SENTINELS:
+            return "sentinels"
+        return _ON_WHOLE.get(Path(file).name, file)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -37,20 +50,50 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return ByParamedic(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that are marked `long` run in `make kill-table` only."""
-    if os.environ.get("LONG_TESTS") != "1":
-        items[:] = [one for one in items if one.get_closest_marker("long") is None]
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not in the form that was asked for."""
+    left_out = [one for one in items if _is_ours(one) and not form().plays(_markers(one))]
+    items[:] = [one for one in items if one not in set(left_out)]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[_LEFT_OUT] = told(_markers(one) for one in left_out)
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return item.path.parent == Path(__file__).parent
+
+
+def _markers(item: pytest.Item) -> set[str]:
+    return {one.name for one in item.iter_markers()}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist hands what it has left out to whoever prints it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, "")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Every worker has left out the same."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", "")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out, and which command plays it."""
+    if said := config.stash.get(_LEFT_OUT, ""):
+        terminalreporter.write_line(said)
 
 
 @pytest.fixture(scope="session")
 def whole(request: pytest.FixtureRequest) -> Iterator[Ward]:
     """One for all modules that ask for it: what one leaves behind is the next one's burden, as in life."""
     session = request.session
-    modules = dict.fromkeys(item.module for item in session.items if _plays_on_whole(item))
-    strange = [module.__name__ for module in modules if Path(module.__file__ or "").name not in _ON_WHOLE]
+    items = [item for item in session.items if _plays_on_whole(item)]
+    strange = {item.path.name for item in items} - _ON_WHOLE.keys()
     assert not strange, f"_ON_WHOLE does not list {strange}: two workers would have one each"
-    services = [service for module in modules for service in module.SERVICES]
+    services = [(row.id, "web-1", "") for row in rows_among(items)]
+    for module in dict.fromkeys(item.module for item in items):
+        services += getattr(module, "SERVICES", [])
     with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
         session.stash[_WHOLE] = up
         yield up
@@ -60,8 +103,7 @@ def whole(request: pytest.FixtureRequest) -> Iterator[Ward]:
 @pytest.fixture(scope="session")
 def deaths(request: pytest.FixtureRequest, whole: Ward) -> Deaths:
     """The selected rows that are played on it."""
-    items = [item for item in request.session.items if _plays_on_whole(item) and "deaths" in item.fixturenames]
-    return Deaths(whole, [item.callspec.params["row"] for item in items])
+    return Deaths(whole, rows_among(item for item in request.session.items if _plays_on_whole(item)))
 
 
 def _plays_on_whole(item: pytest.Item) -> bool:

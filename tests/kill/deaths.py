@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+import pytest
 from kill.driver import Ward
 from kill.play import play
 from kill.table import DOORS, Row
@@ -25,6 +26,15 @@ def by_death(rows: Iterable[Row]) -> Iterator[list[Row]]:
             group.append(door)
         yield from groups
         yield from ([row] for row in alone)
+
+
+def rows_among(items: Iterable[pytest.Item]) -> list[Row]:
+    """The rows that these tests play."""
+    return [
+        item.callspec.params["row"]
+        for item in items
+        if isinstance(item, pytest.Function) and "deaths" in item.fixturenames
+    ]
 
 
 class Deaths:

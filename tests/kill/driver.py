@@ -1,13 +1,12 @@
 """A whole Paramedic for the kill table and the stories: one target each, barriers instead of sleeps."""
 
 import contextlib
-import functools
 import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +67,19 @@ class Ward:
     keeper: int = field(default_factory=threading.get_ident)
 
     def service(self, name: str) -> Service:
-        return next(one for one in self.world.services if one.name == name)
+        """The service, which runs from the first time that it is asked for."""
+        return self.services([name])[0]
+
+    def services(self, names: Iterable[str]) -> list[Service]:
+        """As `service`: those that do not run yet start together."""
+        named = {one.name: one for one in self.world.services}
+        asked = [named[name] for name in names]
+        new = [one for one in asked if not one.starts]
+        for one in new:
+            self.world.start(one)
+        for one in new:
+            wait_for(one.name, lambda one=one: self.world.is_running(one), self.tick, seconds=60)
+        return asked
 
     def tick(self) -> None:
         """Keep Paramedic's processes running. Other threads leave it to the one that started them: they hang on its life."""
@@ -269,9 +280,7 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
     for name in ("runbooks", "flows", "boundaries", "data", "world"):
         (folder / name).mkdir(mode=0o755, parents=True)
     boundaries = Boundaries(folder / "boundaries")
-    with World(folder / "world", services) as world, Mailbox() as mailbox:
-        for service in world.services:
-            wait_for(service.name, functools.partial(_answers, f"{service.url}/health"), lambda: None, seconds=60)
+    with World(folder / "world", services, autostart=False) as world, Mailbox() as mailbox:
         write_authored(folder, world)
         chosen_env = {
             "PARAMEDIC_DATA": str(folder / "data"),

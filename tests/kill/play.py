@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 import httpx
 from kill.driver import Ward, gone, kill, target_of, wait_for
 from kill.table import DOORS, Outcome, Row
+from sqlalchemy import update
 
 from paramedic.demo.world import text_of
 from paramedic.incidents.incident import Incident, State
 from paramedic.store import approvals, lifecycle, messages
+from paramedic.store.tables import messages as table
 
 
 class Restart:
@@ -24,6 +26,7 @@ class Restart:
     rungs: ClassVar[int] = 1
 
     def __init__(self, up: Ward, row: Row) -> None:
+        """Its service runs by then."""
         self.up, self.row, self.service = up, row, up.service(row.id)
 
     def begins(self) -> dict[str, Any]:
@@ -170,8 +173,21 @@ class Telling(Restart):
         (incident,) = self.up.incidents_on(self.service)
         return incident.id
 
+    def arrives(self) -> int:
+        """Who has a message in hand."""
+        stands = super().arrives()
+        self._held = [one.id for one in self._messages() if one.state == "sending"]
+        return stands
+
     def goes_on(self, *, seconds: float) -> None:
+        if self.row.victim == "teller":
+            self._hold_lapses()
         wait_for("the last rung", lambda: self._told()[-1:] == ["ben"] and self._quiet(), self.up.tick, seconds=seconds)
+
+    def _hold_lapses(self) -> None:
+        """Half a minute after the teller's death nobody holds the message any more: here it is at once."""
+        with self.up.store.write() as tx:
+            tx.conn.execute(update(table).where(table.c.id.in_(self._held)).values(sending_until=tx.now))
 
     def came(self, incident: Incident) -> Outcome:
         with self.up.store.record() as tx:
@@ -185,8 +201,11 @@ class Telling(Restart):
 
     def _quiet(self) -> bool:
         """Nobody has a message in hand."""
+        return all(one.state != "sending" for one in self._messages())
+
+    def _messages(self) -> list[messages.QueuedMessage]:
         with self.up.store.read() as tx:
-            return all(one.state != "sending" for one in messages.of(tx, self.up.incidents_on(self.service)[0].number))
+            return messages.of(tx, self.up.incidents_on(self.service)[0].number)
 
 
 STORIES = {"restart": Restart, "ladder": Ladder, "asking": Asking, "telling": Telling}
@@ -199,6 +218,7 @@ def play(
 
     `seconds` is how long their incidents may take to their ends, `whole_within` how long whoever died may take to come back.
     """
+    up.services(row.id for row in rows)
     stories = [STORIES[row.story](up, row) for row in rows]
     wrong: dict[str, Exception | None] = {row.id: None for row in rows}
     try:

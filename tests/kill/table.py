@@ -11,9 +11,11 @@ verifies. What else is looked at depends on the story that the kill falls into:
 `restarts` counts real starts of the supervised process beyond those that the story itself makes.
 """
 
-import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+
+import pytest
+from _pytest.mark import ParameterSet
 
 Outcome = tuple[str | int, ...]
 
@@ -122,55 +124,59 @@ TABLE = (
 )
 
 #: One row for each kind of death that matters: before the intent, after it, after the act, and on either side of the run.
-SENTINELS = tuple(
-    row
-    for row in TABLE
-    if row.id
-    in (
-        "gateway-at-alert_committed",
-        "prefect-at-run_created",
-        "process-at-evidence_taken",
-        "process-at-intent_written",
-        "process-at-act_sent",
-        "responder-at-claimed",
-        "responder-at-outcome_written",
-    )
+#: They are played on PostgreSQL and on a stock worker too.
+DEATHS = (
+    "gateway-at-alert_committed",
+    "prefect-at-run_created",
+    "process-at-evidence_taken",
+    "process-at-intent_written",
+    "process-at-act_sent",
+    "responder-at-claimed",
+    "responder-at-outcome_written",
 )
 
-_LONG = os.environ.get("LONG_TESTS") == "1"
-
-#: What `make test` plays: the run's own process at each boundary of its work, every other victim where it matters most.
-#: `make kill-table` (LONG_TESTS=1) plays all. A process that is killed between two rungs, or in a roll-back, is one of the
-#: stories.
-BRIEF = tuple(
-    row
-    for row in TABLE
-    if row in SENTINELS
-    or (row.victim == "process" and row.story == "restart" and row.point not in DOORS)
-    or row.id
-    in (
-        "process-at-run_created",
-        "prefect-at-claimed",
-        "prefect-at-evidence_taken",
-        "ladder-prefect-at-verified",
-        "rollback-process-at-intent_written",
-        "asked-process-at-approval_asked",
-        "asked-responder-at-suspended",
-        "asked-gateway-at-approval_decided",
-        "first-rung-teller-at-message_taken",
-        "first-rung-teller-at-message_left",
-        "first-rung-watchdog-at-message_taken",
-    )
+#: One row for each kind of boundary, in few deaths: what a developer's machine has time for.
+SENTINELS = (
+    "gateway-at-alert_committed",
+    "process-at-evidence_taken",
+    "process-at-intent_written",
+    "process-at-act_sent",
+    "responder-at-claimed",
+    "responder-at-outcome_written",
+    "asked-process-at-approval_asked",
+    "first-rung-teller-at-message_taken",
 )
-PLAYED = TABLE if _LONG else BRIEF
 
-
-def _sentinels(*brief: str) -> tuple[Row, ...]:
-    return SENTINELS if _LONG else tuple(row for row in SENTINELS if row.id in brief)
-
+#: The short form: the run's own process at each boundary of its work, every other victim where it matters most. A process that
+#: is killed between two rungs, or in a roll-back, is one of the stories.
+SHORT = (
+    *SENTINELS,
+    *DEATHS,
+    *(row.id for row in TABLE if row.victim == "process" and row.story == "restart" and row.point not in DOORS),
+    "process-at-triaged",
+    "process-at-run_created",
+    "responder-at-outbox_written",
+    "prefect-at-claimed",
+    "prefect-at-evidence_taken",
+    "ladder-prefect-at-verified",
+    "rollback-process-at-intent_written",
+    "asked-responder-at-suspended",
+    "asked-gateway-at-approval_decided",
+    "first-rung-teller-at-message_left",
+    "first-rung-watchdog-at-message_taken",
+)
 
 #: What the database decides: an alert that got its 202, and what a second run sees of an act.
-AT_POSTGRESQL = _sentinels("gateway-at-alert_committed", "process-at-act_sent", "responder-at-claimed")
+SHORT_AT_POSTGRESQL = ("gateway-at-alert_committed", "process-at-act_sent", "responder-at-claimed")
 
 #: What the worker decides: who notices that a process is gone, before and after the act.
-AT_STOCK_WORKER = _sentinels("process-at-intent_written", "responder-at-outcome_written")
+SHORT_AT_STOCK_WORKER = ("process-at-intent_written", "responder-at-outcome_written")
+
+
+def parameters(
+    rows: Collection[Row], *, short: Collection[str] = SHORT, sentinels: Collection[str] = SENTINELS
+) -> list[ParameterSet]:
+    """Each row as a test's parameter, marked by the forms that play it (forms.py); `short` and `sentinels` are names of rows."""
+    marks = {row.id: [pytest.mark.sentinel] if row.id in sentinels else [] for row in rows}
+    marks |= {row.id: [pytest.mark.long] for row in rows if row.id not in short}
+    return [pytest.param(row, id=row.id, marks=marks[row.id]) for row in rows]

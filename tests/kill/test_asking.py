@@ -24,6 +24,7 @@ from paramedic.store.claims import Claim
 from paramedic.store.tables import approvals as table
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
+sentinel = pytest.mark.sentinel
 together = pytest.mark.together
 
 HOST = "web-2"
@@ -116,6 +117,7 @@ def _ends(up: Ward, incident: Incident, *names: str) -> None:
     )
 
 
+@sentinel
 @together
 def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(whole: Ward) -> None:
     service, incident, asked = _waits(whole, "by-link")

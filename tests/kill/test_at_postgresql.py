@@ -1,4 +1,4 @@
-"""The kill table's sentinels with the store and the Prefect server on PostgreSQL."""
+"""Rows of the kill table with the store and the Prefect server on PostgreSQL."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from databases import Postgres
-from kill.deaths import Deaths
+from kill.deaths import Deaths, rows_among
 from kill.driver import Ward, verify, ward
-from kill.table import AT_POSTGRESQL, Row
+from kill.table import DEATHS, SHORT_AT_POSTGRESQL, TABLE, Row, parameters
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
+
+ROWS = [row for row in TABLE if row.id in DEATHS]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,7 @@ def up(postgres: Postgres) -> Iterator[Ward]:
         "PARAMEDIC_STORE_URL": postgres.url("kill_table"),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": postgres.url("prefect").replace("postgresql:", "postgresql+asyncpg:"),
     }
-    services = [(row.id, "web-1", "") for row in AT_POSTGRESQL]
+    services = [(row.id, "web-1", "") for row in ROWS]
     with (
         tempfile.TemporaryDirectory(prefix="pk-") as folder,
         ward(Path(folder), services, **env) as started,
@@ -30,15 +32,15 @@ def up(postgres: Postgres) -> Iterator[Ward]:
 
 
 @pytest.fixture(scope="module")
-def deaths(up: Ward) -> Deaths:
-    return Deaths(up, AT_POSTGRESQL)
+def deaths(request: pytest.FixtureRequest, up: Ward) -> Deaths:
+    return Deaths(up, rows_among(one for one in request.session.items if one.path == request.path))
 
 
-@pytest.mark.parametrize("row", AT_POSTGRESQL, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", parameters(ROWS, short=SHORT_AT_POSTGRESQL, sentinels=()))
 def test_killed_with_the_store_on_postgresql(deaths: Deaths, row: Row) -> None:
     deaths.judge(row)
 
 
 def test_on_postgresql_the_trail_verifies_and_nothing_was_lost(up: Ward, postgres: Postgres) -> None:
     verify(up)
-    assert postgres.run("SELECT count(*) FROM flow_run", "prefect")[0][0] >= len(AT_POSTGRESQL)
+    assert postgres.run("SELECT count(*) FROM flow_run", "prefect")[0][0] >= len(SHORT_AT_POSTGRESQL)

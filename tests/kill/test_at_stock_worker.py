@@ -1,18 +1,20 @@
-"""The kill table's sentinels on a stock Prefect `process` worker."""
+"""Rows of the kill table on a stock Prefect `process` worker."""
 
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kill.deaths import Deaths
+from kill.deaths import Deaths, rows_among
 from kill.driver import Ward, verify, wait_for, ward
-from kill.table import AT_STOCK_WORKER, Row
+from kill.table import DEATHS, SHORT_AT_STOCK_WORKER, TABLE, Row, parameters
 
 from paramedic.incidents.outcome import Ending
 from paramedic.store import approvals
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
+
+ROWS = [row for row in TABLE if row.id in DEATHS]
 
 #: A stock worker needs its seconds before a run's first line.
 STOCK = {
@@ -24,17 +26,17 @@ STOCK = {
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[Ward]:
-    services = [(row.id, "web-1", "") for row in AT_STOCK_WORKER] + [("asked", "web-1", "")]
+    services = [(row.id, "web-1", "") for row in ROWS] + [("asked", "web-1", "")]
     with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services, **STOCK) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def deaths(up: Ward) -> Deaths:
-    return Deaths(up, AT_STOCK_WORKER)
+def deaths(request: pytest.FixtureRequest, up: Ward) -> Deaths:
+    return Deaths(up, rows_among(one for one in request.session.items if one.path == request.path))
 
 
-@pytest.mark.parametrize("row", AT_STOCK_WORKER, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", parameters(ROWS, short=SHORT_AT_STOCK_WORKER, sentinels=()))
 def test_killed_on_a_stock_worker(deaths: Deaths, row: Row) -> None:
     deaths.judge(row)
 

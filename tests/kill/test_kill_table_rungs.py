@@ -3,18 +3,18 @@
 import pytest
 from kill.deaths import Deaths
 from kill.driver import Ward, verify
-from kill.table import PLAYED, Row
+from kill.table import TABLE, Row, parameters
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
-ROWS = [row for row in PLAYED if row.story != "restart"]
-SERVICES = [(row.id, "web-1", "") for row in ROWS]
+ROWS = [row for row in TABLE if row.story != "restart"]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", parameters(ROWS))
 def test_killed_at_a_boundary(deaths: Deaths, row: Row) -> None:
     deaths.judge(row)
 
 
+@pytest.mark.sentinel
 def test_after_all_rows_the_trail_verifies_and_nothing_was_lost(whole: Ward) -> None:
     verify(whole)

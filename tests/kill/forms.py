@@ -1,0 +1,41 @@
+"""How much of the kill table is played: its sentinels, its short form, or all of it."""
+
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
+
+#: The markers that decide. A test without one of them is in the short form.
+SENTINEL, LONG = "sentinel", "long"
+
+
+class Form(StrEnum):
+    """Each with the command that plays it."""
+
+    SENTINELS = "make test"
+    SHORT = "bash .ci/run"
+    LONG = "make kill-table"
+
+    def plays(self, markers: Collection[str]) -> bool:
+        """Whether a test with these markers is in it."""
+        match self:
+            case Form.SENTINELS:
+                return SENTINEL in markers
+            case Form.SHORT:
+                return LONG not in markers
+            case Form.LONG:
+                return True
+
+
+def form(environ: Mapping[str, str] = os.environ) -> Form:
+    """LONG_TESTS=1 asks for all of it, REQUIRE_REAL_SERVERS=1 for the short form."""
+    if environ.get("LONG_TESTS") == "1":
+        return Form.LONG
+    return Form.SHORT if environ.get("REQUIRE_REAL_SERVERS") == "1" else Form.SENTINELS
+
+
+def told(left_out: Iterable[Collection[str]]) -> str:
+    """One line about the tests that were left out, by their markers: how many, and which command plays them."""
+    first = Counter(next(one for one in Form if one.plays(markers)) for markers in left_out)
+    plays = [f"{first[one]} that `{one}` plays" for one in Form if one in first]
+    return f"kill table: left out {' and '.join(plays)}" if plays else ""

@@ -1,4 +1,7 @@
-"""A Prefect that answers everybody: whoever fills its form in has proven nothing, and the link with its code has."""
+"""A Prefect that answers everybody: whoever fills its form in has proven nothing, and the link with its code has.
+
+`tests/tasks/test_approval_form.py` and `tests/store/test_approvals.py` hold the decision itself; here a whole Paramedic makes it.
+"""
 
 import re
 import tempfile
@@ -16,7 +19,7 @@ from paramedic.remediation.approval import Answer
 from paramedic.store import approvals
 from paramedic.store import trail as stored_trail
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -28,6 +28,8 @@ STOCK = {
 def up() -> Iterator[Ward]:
     services = [(row.id, "web-1", "") for row in ROWS] + [("asked", "web-1", "")]
     with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services, **STOCK) as started:
+        started.break_it(started.service("asked"))
+        started.send(started.alert(started.service("asked"), env="ask"))  # its person is asked while others die
         yield started
 
 
@@ -43,8 +45,6 @@ def test_killed_on_a_stock_worker(deaths: Deaths, row: Row) -> None:
 
 def test_on_a_stock_worker_a_change_waits_for_its_person_and_is_made_once(up: Ward) -> None:
     service = up.service("asked")
-    up.break_it(service)
-    up.send(up.alert(service, env="ask"))
 
     def suspended() -> bool:
         found = up.incidents_on(service)

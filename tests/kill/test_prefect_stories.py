@@ -133,6 +133,7 @@ def test_a_typo_in_a_runs_parameters_is_refused_when_it_is_created(whole: Ward) 
 
 
 @together
+@pytest.mark.long  # tests/dispatch/ has it in one process
 def test_prefect_deploy_makes_the_same_of_prefect_yaml(whole: Ward) -> None:
     path = "/deployments/name/restart-service/restart-service"
     before = whole.ask_prefect("GET", path)

@@ -24,7 +24,7 @@ together = pytest.mark.together
 
 SERVICES = [
     *on_web_2("fifty", "two-names", "hostile", "planted", "window", "third-cure", "unwanted"),
-    ("beyond-help", "--starts-broken"),
+    ("beyond-help", "web-2", "--starts-broken"),
 ]
 
 

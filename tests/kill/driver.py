@@ -78,7 +78,7 @@ class Ward:
         for one in new:
             self.world.start(one)
         for one in new:
-            wait_for(one.name, lambda one=one: self.world.is_running(one), self.tick, seconds=60)
+            wait_for(one.name, lambda one=one: one.starts and self.world.is_running(one), self.tick, seconds=60)
         return asked
 
     def tick(self) -> None:

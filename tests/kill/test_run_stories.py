@@ -7,7 +7,7 @@ import time
 
 import psutil
 import pytest
-from kill.driver import Ward, wait_for
+from kill.driver import Ward, verify, wait_for
 from kill.steps import has_a_bad_release, on_web_2, set_state, stands, wakes_and_ends, whats
 
 from paramedic.demo.world import text_of
@@ -149,3 +149,8 @@ def test_an_act_without_an_answer_is_not_repeated(whole: Ward) -> None:
     wait_for("the late restart", lambda: service.starts == 2, whole.tick)
     assert len(whole.acts_of(incident)) == 1
     assert whats(whole, number).count("restart") == 1
+
+
+@sentinel
+def test_after_all_stories_the_trail_verifies_and_nothing_was_lost(whole: Ward) -> None:
+    verify(whole)

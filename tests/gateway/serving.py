@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from databases import migrated
 from pydantic import SecretStr
 
 from paramedic.gateway.app import make_app
@@ -14,7 +15,6 @@ from paramedic.gateway.server import server
 from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store
-from paramedic.store.migrations import migrate
 
 TOKEN = "a-token-of-this-test"
 AUTH = f"Authorization: Bearer {TOKEN}"
@@ -27,8 +27,7 @@ def serving(
     """Its port, its store and its settings. A connection on which nothing was asked for `idle_seconds` ends."""
     settings = Settings(data=folder, gateway_tokens={"prometheus": SecretStr(TOKEN)}, **more)
     folder.mkdir(mode=0o700, exist_ok=True)
-    migrate(settings.store())
-    store = Store(settings.store())
+    store = Store(migrated(folder / "paramedic.db"))
     app = make_app(settings, store, wake=Wake(), alive=lambda: True, body_timeout=body_timeout)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
         running = server(app, settings)

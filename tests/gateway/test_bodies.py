@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from databases import migrated
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -23,7 +24,6 @@ from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store
-from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox, messages, quarantine
 
 LIMIT = 100_000
@@ -261,8 +261,7 @@ _BODIES = (
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = Settings(data=tmp_path_factory.mktemp("any"), gateway_tokens={"prometheus": TOKEN})
-    migrate(settings.store())
-    store = Store(settings.store())
+    store = Store(migrated(settings.data / "paramedic.db"))
     with TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True)) as one:
         yield one
     store.close()

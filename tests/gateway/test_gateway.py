@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from databases import migrated
 from forms import press
 from incident_states import unwritable
 from pydantic import SecretStr
@@ -23,7 +24,6 @@ from paramedic.intake.intake import Wake
 from paramedic.messages.signed_link import Acknowledgement, sign
 from paramedic.settings import Settings
 from paramedic.store import Store, incidents, lifecycle
-from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox, messages, quarantine
 
 TOKEN = "a-token-of-this-test"
@@ -42,8 +42,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
-    migrate(settings.store())
-    opened = Store(settings.store())
+    opened = Store(migrated(settings.data / "paramedic.db"))
     yield opened
     opened.close()
 

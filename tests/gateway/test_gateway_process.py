@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from databases import migrated
 from pydantic import SecretStr
 
 from paramedic.demo.world import free_port
@@ -27,7 +28,6 @@ from paramedic.intake.intake import Wake
 from paramedic.machine.parent_death import command
 from paramedic.settings import Settings
 from paramedic.store import Store
-from paramedic.store.migrations import migrate
 from paramedic.store.tables import inbox
 
 TOKEN = "a-token-of-this-test"
@@ -88,7 +88,7 @@ def _ready(port: int) -> bool:
 
 @contextlib.contextmanager
 def _started(data: Path) -> Iterator[Gateway]:
-    migrate(f"sqlite:///{data}/paramedic.db")
+    migrated(data / "paramedic.db")
     port = free_port()
     env = dict(os.environ) | {
         "PARAMEDIC_DATA": str(data),
@@ -217,8 +217,7 @@ def test_told_to_stop_it_waits_for_no_slow_sender_for_ever(mortal: Gateway) -> N
 
 def test_a_body_that_does_not_come_is_408(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, gateway_tokens={"prometheus": SecretStr(TOKEN)})
-    migrate(settings.store())
-    store = Store(settings.store())
+    store = Store(migrated(tmp_path / "paramedic.db"))
     app = make_app(settings, store, wake=Wake(), alive=lambda: True, body_timeout=timedelta(milliseconds=300))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import migrated
 from incident_states import unwritable
 from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import IntegrityError
@@ -18,7 +19,6 @@ from paramedic.gateway import group_commit
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.store import Store, StoreUnavailable, connect, inbox
 from paramedic.store.inbox import Delivery
-from paramedic.store.migrations import migrate
 from paramedic.store.quarantine import BODY_LIMIT, Unreadable
 from paramedic.store.tables import inbox as table
 from paramedic.store.tables import quarantine
@@ -26,8 +26,7 @@ from paramedic.store.tables import quarantine
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Engine:
-    migrate(f"sqlite:///{tmp_path}/paramedic.db")
-    return connect(f"sqlite:///{tmp_path}/paramedic.db")
+    return connect(migrated(tmp_path / "paramedic.db"))
 
 
 @pytest.fixture

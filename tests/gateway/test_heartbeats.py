@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import migrated
 from incident_states import unwritable
 from pydantic import SecretStr
 from starlette.testclient import TestClient
@@ -12,7 +13,6 @@ from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
 from paramedic.store import Store, heartbeats
-from paramedic.store.migrations import migrate
 
 TOKEN = "a-token-of-this-test"
 KNOWN = {"Authorization": f"Bearer {TOKEN}"}
@@ -25,8 +25,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
-    migrate(settings.store())
-    opened = Store(settings.store())
+    opened = Store(migrated(settings.data / "paramedic.db"))
     yield opened
     opened.close()
 

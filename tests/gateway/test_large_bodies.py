@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from databases import migrated
 from pydantic import SecretStr
 
 from paramedic.alerts.reading import Reading
@@ -18,15 +19,13 @@ from paramedic.intake.intake import Wake
 from paramedic.settings import Settings
 from paramedic.sources import alertmanager
 from paramedic.store import Store
-from paramedic.store.migrations import migrate
 
 TOKEN = "a-token-of-this-test"
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    migrate(f"sqlite:///{tmp_path}/paramedic.db")
-    opened = Store(f"sqlite:///{tmp_path}/paramedic.db")
+    opened = Store(migrated(tmp_path / "paramedic.db"))
     yield opened
     opened.close()
 

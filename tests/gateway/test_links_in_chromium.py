@@ -92,7 +92,7 @@ def evil() -> Iterator[tuple[int, dict[str, str]]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server.server_address[1], page
     server.shutdown()

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from databases import migrated
 from pydantic import SecretStr
 
 from paramedic.gateway import alerts, signing
@@ -21,7 +22,6 @@ from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
 from paramedic.settings import Settings
 from paramedic.store import Store
-from paramedic.store.migrations import migrate
 
 TOKEN = "a-token-of-this-test"
 
@@ -59,8 +59,7 @@ def plugins(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    migrate(f"sqlite:///{tmp_path}/paramedic.db")
-    opened = Store(f"sqlite:///{tmp_path}/paramedic.db")
+    opened = Store(migrated(tmp_path / "paramedic.db"))
     yield opened
     opened.close()
 

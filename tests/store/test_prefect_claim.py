@@ -85,7 +85,7 @@ def prefect(value: str | None, status: int = 200) -> Iterator[tuple[str, list[st
         def log_message(self, *_: object) -> None: ...
 
     server = HTTPServer(("127.0.0.1", 0), Api)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/api", asked
     server.shutdown()

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from databases import migrated
 from fake_service import Service, service
 
 from flows.health_check import health_check
@@ -15,7 +16,6 @@ from paramedic.checks.threshold import Level
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.settings import Settings
 from paramedic.store import Store, checks, inbox, leases, mass_failure
-from paramedic.store.migrations import migrate
 from tasks import check, run_cache
 from tasks import scheduled as module
 from tasks.scheduled import Period, Round, scheduled
@@ -57,7 +57,7 @@ def settings(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) 
     )
     (books / "tracking-api-hangs.md").write_text(RUNBOOK)
     made = Settings(data=tmp_path, runbooks=books, lease=timedelta(seconds=5), renew=timedelta(seconds=1))
-    migrate(made.store())
+    migrated(made.data / "paramedic.db")
     monkeypatch.setattr(run_cache, "current_settings", lambda: made)
     return made
 

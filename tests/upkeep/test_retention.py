@@ -212,7 +212,7 @@ def history() -> Iterator[tuple[History, str]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield one, f"http://127.0.0.1:{server.server_port}/api"
     server.shutdown()

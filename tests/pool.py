@@ -194,8 +194,8 @@ class Pool:
         self.deployments[name] = str(made)
 
     def start(self, **env: str) -> subprocess.Popen[bytes]:
-        """A responder, once Prefect knows it and it has a warm process."""
-        known = self._online()
+        """A responder, once Prefect knows it, and it has a warm process and has polled."""
+        known, polled = self._online(), self._polled()
         given = {
             "PARAMEDIC_DATA": str(self.folder),
             "PARAMEDIC_STORE_URL": self.store_url,
@@ -218,6 +218,7 @@ class Pool:
         until("the responder is online", lambda: self._online() - known, 120)
         if self.kind == "paramedic":  # it says that it is online before its fork server has imported anything
             until("a warm process waits", lambda: warm(one), 120)
+            until("it polls", lambda: self._polled() - polled, 120)  # what is told before, it may not hear
         return one
 
     @property
@@ -239,6 +240,11 @@ class Pool:
     def _online(self) -> set[str]:
         found = self.prefect.ask("POST", f"/work_pools/{self.name}/workers/filter", json={})
         return {one["name"] for one in found if one["status"] == "ONLINE"}
+
+    def _polled(self) -> set[str]:
+        """When each queue was polled last."""
+        queues = self.prefect.ask("POST", f"/work_pools/{self.name}/queues/filter", json={})
+        return {one["last_polled"] for one in queues} - {None}
 
     def create(
         self, flow: str, *, told: bool = False, queue: str = "default", due: datetime | None = None, **parameters: Any

@@ -40,6 +40,7 @@ _CALLED: Mapping[str, tuple[int, tuple[str, ...]]] = {
 _REPLACED: Mapping[str, tuple[str, ...]] = {
     "prefect.flow_engine:FlowRunEngine.run_context": ("self",),
     "prefect.flow_engine:FlowRunEngine.setup_flow_run_suspension_request": ("self",),
+    "prefect.flow_engine:FlowRunEngine._report_attempt_conclusion": ("self",),
 }
 
 #: What is set or filled, and what it is.

@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect._internal import control_listener
 from prefect.client.orchestration import get_client
 from prefect.context import SyncClientContext
+from prefect.engine import handle_engine_signals
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import (
@@ -145,6 +147,17 @@ def test_nothing_of_the_rehearsal_reaches_prefect_and_it_leaves_nothing(server: 
     assert get_current_settings() == before
     assert SyncClientContext.get() is None
     assert logging.getLogger("prefect.flow_runs").isEnabledFor(logging.INFO)
+
+
+def test_a_run_that_breaks_after_a_rehearsal_ends_its_process_as_a_crash(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_listener, "_engine_outcome_handled", False)  # as in a process that has had no run
+    with temporary_settings(_as_a_warm_process(server)):
+        assert rehearse()
+    with pytest.raises(SystemExit) as ended, handle_engine_signals():
+        raise ImportError("the flow cannot be loaded")
+    assert ended.value.code == 1
 
 
 def test_whoever_asks_for_a_client_gets_the_processs_own(server: Server) -> None:

@@ -26,17 +26,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import alertmanager
 import httpx
 import load
-from authored import ONCALL, PLAYBOOK, RUNBOOK
+from measured_stack import STAMP, TOKEN, stamp_file, stamped, started, until
 
 from paramedic.demo.world import Mailbox, free_port
 from paramedic.machine.clock import iso, utc_now
-from paramedic.settings import load_settings
 from paramedic.stack.stack import Stack
 from paramedic.store.migrations import migrate
-
-TOKEN = "a-token-that-only-this-benchmark-knows"  # noqa: S105 - the secret of a benchmark
 
 #: How many different alerts the rates are measured with: 100 hosts with ten alerts each, again and again.
 _FINGERPRINTS = 1000
@@ -49,14 +47,6 @@ _CRITICAL_AT, _KILL_AT = 30, 60
 #: After a start, before anything is measured.
 _SETTLE_SECONDS = 10
 
-SERVICES = """\
-services:
-  stamps:
-    owner: nobody
-    targets:
-      - {host: b-1, supervisord: {program: stamp, address: "http://127.0.0.1:9"}}
-"""
-
 
 def main() -> None:
     """Measure, print, and write what was asked for."""
@@ -66,12 +56,12 @@ def main() -> None:
     asked = parser.parse_args()
     seconds = 4 if asked.quick else 15
     with tempfile.TemporaryDirectory(prefix="pl-") as folder:
-        told: dict[str, Any] = {"sqlite": _product(Path(folder, "rates"), seconds)}
-        told["yardstick"] = _yardstick(Path(folder), seconds)
-        told["storm"] = _storm(Path(folder, "storm"))
-    _print(told)
+        figures: dict[str, Any] = {"sqlite": _product(Path(folder, "rates"), seconds)}
+        figures["yardstick"] = _yardstick(Path(folder), seconds)
+        figures["storm"] = _storm(Path(folder, "storm"))
+    _print(figures)
     if asked.json:
-        asked.json.write_text(json.dumps(told, indent=2) + "\n")
+        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def _rates(port: int, seconds: int) -> dict[str, float]:
@@ -85,21 +75,21 @@ def _rates(port: int, seconds: int) -> dict[str, float]:
 def _product(folder: Path, seconds: int) -> dict[str, float]:
     with _up(folder) as (stack, port):
         print("the product:", flush=True)
-        told = _rates(port, seconds)
+        figures = _rates(port, seconds)
         _until_decided(folder, stack, seconds=600)
         began = iso(utc_now())
         took = load.latencies_ms(
             port,
             TOKEN,
             lambda number: load.body([number % _FINGERPRINTS], began),
-            per_second=told["single_per_s"] / 2,
+            per_second=figures["single_per_s"] / 2,
             seconds=seconds,
             connections=20,
         )
     ordered = sorted(took)
-    told["p99_ms_at_half"] = round(ordered[int(0.99 * len(ordered))], 1)
+    figures["p99_ms_at_half"] = round(ordered[int(0.99 * len(ordered))], 1)
     print(f"  open loop at half: p50 {ordered[len(ordered) // 2]:.1f} ms, worst {ordered[-1]:.1f} ms", flush=True)
-    return told
+    return figures
 
 
 def _yardstick(folder: Path, seconds: int) -> dict[str, float]:
@@ -108,7 +98,7 @@ def _yardstick(folder: Path, seconds: int) -> dict[str, float]:
     script = Path(__file__).with_name("bare_ingest.py")
     process = subprocess.Popen([sys.executable, script, str(database), str(port)])
     try:
-        _until(lambda: _listens(port), seconds=30)
+        until(lambda: _listens(port), seconds=30)
         print("the yardstick:", flush=True)
         return _rates(port, seconds)
     finally:
@@ -130,10 +120,10 @@ def _storm(folder: Path) -> dict[str, float]:
         print("the storm:", flush=True)
         first = time.time()
         storm.post(stack)
-        stamp = folder / "stamps" / "b-1_stamp"
+        stamp = stamp_file(folder, "b-1")
         _until_decided(folder, stack, seconds=600)
         decided = time.time() - first
-        _until(lambda: stamp.exists() and bool(stamp.read_text()), stack, seconds=300)
+        until(lambda: stamp.exists() and bool(stamp.read_text()), stack.tick, seconds=300)
         kept = _receipts(folder)
     return {
         "sent": storm.sent,
@@ -147,7 +137,7 @@ class _Storm:
     """Posts every group until it gets its 202, over four connections, as senders do."""
 
     def __init__(self, port: int, pid: int, bodies: list[bytes], critical: bytes) -> None:
-        self._url = f"http://127.0.0.1:{port}{load.PATH}"
+        self._url = f"http://127.0.0.1:{port}{alertmanager.PATH}"
         self._pid = pid
         self._bodies = list(enumerate(bodies))[::-1]
         self._critical = critical
@@ -159,9 +149,9 @@ class _Storm:
     def post(self, stack: Stack) -> None:
         """All of them."""
         threads = [threading.Thread(target=self._work) for _ in range(4)]
-        for one in threads:
-            one.start()
-        while any(one.is_alive() for one in threads):
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
             stack.tick()
             time.sleep(0.05)
 
@@ -192,50 +182,15 @@ class _Storm:
 
 
 def _critical(began: str) -> bytes:
-    labels = {"alertname": "Bench", "env": "stamp", "instance": "b-1", "program": "stamp", "severity": "critical"}
-    said = {
-        "status": "firing",
-        "labels": labels,
-        "annotations": {},
-        "startsAt": began,
-        "endsAt": "0001-01-01T00:00:00Z",
-    }
-    return json.dumps({"version": "4", "alerts": [said]}).encode()
+    return json.dumps(alertmanager.body([alertmanager.bench_alert("stamp", "b-1", "stamp", began)])).encode()
 
 
 @contextmanager
 def _up(folder: Path) -> Iterator[tuple[Stack, int]]:
-    for name in ("runbooks", "flows", "stamps"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "runbooks" / "services.yaml").write_text(SERVICES)
-    (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)
-    (folder / "runbooks" / "stamp.md").write_text(
-        RUNBOOK.format(name="stamp", service="stamps", env="stamp", playbook="bench-stamp")
-    )
-    (folder / "flows" / "bench_stamp.py").write_text(PLAYBOOK)
-    for name in [one for one in os.environ if one.startswith(("PARAMEDIC_", "PREFECT_", "PYTHONDONTWRITE"))]:
-        del os.environ[name]
-    port = free_port()
-    with Mailbox() as mailbox:
-        os.environ |= {
-            "PARAMEDIC_DATA": str(folder / "data"),
-            "PARAMEDIC_RUNBOOKS": str(folder / "runbooks"),
-            "PARAMEDIC_FLOWS": str(folder / "flows"),
-            "PARAMEDIC_SMTP_URL": mailbox.url,
-            "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
-            "PARAMEDIC_GATEWAY_TOKENS": json.dumps({"bench": TOKEN}),
-            "PARAMEDIC_PORT": str(port),
-            "PREFECT_SERVER_API_PORT": str(free_port()),
-            "BENCH_STAMPS": str(folder / "stamps"),
-        }
-        stack = Stack(load_settings())
-        stack.start()
-        try:
-            stack.wait_ready(240)
-            time.sleep(_SETTLE_SECONDS)  # warm processes are made after that
-            yield stack, port
-        finally:
-            stack.stop()
+    """`paramedic up`, settled, and the port of its gateway."""
+    with Mailbox() as mailbox, started(folder, mailbox, "services:\n" + stamped(1), [STAMP]) as stack:
+        time.sleep(_SETTLE_SECONDS)  # warm processes are made after that
+        yield stack, stack.settings.port
 
 
 def _database(folder: Path) -> sqlite3.Connection:
@@ -247,7 +202,7 @@ def _until_decided(folder: Path, stack: Stack, *, seconds: float) -> None:
         with contextlib.closing(_database(folder)) as connection:
             return connection.execute("SELECT 1 FROM inbox WHERE state = 'new' LIMIT 1").fetchone() is None
 
-    _until(decided, stack, seconds=seconds, every=0.25)
+    until(decided, stack.tick, seconds=seconds, every=0.25)
 
 
 def _receipts(folder: Path) -> set[str]:
@@ -263,18 +218,8 @@ def _listens(port: int) -> bool:
     return True
 
 
-def _until(holds: Any, stack: Stack | None = None, *, seconds: float, every: float = 0.03) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > until:
-            raise SystemExit(f"nothing came within {seconds:.0f} s")
-        if stack is not None:
-            stack.tick()
-        time.sleep(every)
-
-
-def _print(told: dict[str, Any]) -> None:
-    ours, bare, storm = told["sqlite"], told["yardstick"], told["storm"]
+def _print(figures: dict[str, Any]) -> None:
+    ours, bare, storm = figures["sqlite"], figures["yardstick"], figures["storm"]
     print(f"\n{'alerts per second':28}{'paramedic':>12}{'yardstick':>12}{'share':>8}")
     for name, words in (("single_per_s", "one a POST, 20 connections"), ("group_per_s", "groups of 100, 4")):
         print(f"{words:28}{ours[name]:>12}{bare[name]:>12}{ours[name] / bare[name]:>8.2f}")

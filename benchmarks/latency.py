@@ -25,7 +25,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import PAUSE_SECONDS, Bench, until, up
+from bench import PAUSE_SECONDS, Bench, up
+from measured_stack import until
 
 from paramedic.demo.world import Mailbox, World
 
@@ -49,7 +50,7 @@ if __name__ == "__main__":
 #: What restarts are measured with.
 _RESTARTS = 10
 
-#: How often a worker of Prefect's asks for runs, unless it is told otherwise.
+#: How often Prefect's own worker polls for runs, by default.
 _POLL_SECONDS = 10
 
 
@@ -63,32 +64,32 @@ def main() -> None:
     ours, theirs = (10, 3) if asked.quick else (100, 10)
     with tempfile.TemporaryDirectory(prefix="pl-") as folder:
         shortcuts = {"PARAMEDIC_PREFECT_SHORTCUTS": str(not asked.no_shortcuts).lower()}
-        told = _measured(Path(folder), ours, theirs, quiet_seconds=5 if asked.quick else 30, env=shortcuts)
-    _print(told)
+        figures = _measured(Path(folder), ours, theirs, quiet_seconds=5 if asked.quick else 30, env=shortcuts)
+    _print(figures)
     if asked.json:
-        asked.json.write_text(json.dumps(told, indent=2) + "\n")
+        asked.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def _measured(folder: Path, ours: int, theirs: int, *, quiet_seconds: float, env: Mapping[str, str]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     services = [(f"api-{number}", "web-1", "") for number in range(_RESTARTS)]
     with World(folder / "world", services) as world, Mailbox() as mailbox:
         with up(folder / "ours", world, mailbox, PARAMEDIC_WARM_PROCESSES="4", **env) as bench:
-            told["paramedic"] = _summary(bench.first_steps(ours))
-            told["yardstick"] = _summary(_yardstick(bench, ours))
-            told["storm20_last_ms"] = bench.storm(20)
-            told["restart_p50_ms"] = round(statistics.median(bench.restarts(world)), 1)
-            told |= bench.idle(quiet_seconds)
-            told["serve"] = _summary(_serve(bench, folder, theirs))
+            figures["paramedic"] = _summary(bench.first_steps(ours))
+            figures["yardstick"] = _summary(_yardstick(bench, ours))
+            figures["storm20_last_ms"] = bench.storm(20)
+            figures["restart_p50_ms"] = round(statistics.median(bench.restarts(world)), 1)
+            figures |= bench.idle(quiet_seconds)
+            figures["serve"] = _summary(_serve(bench, folder, theirs))
         began = time.monotonic()
         with up(folder / "ours", world, mailbox):
-            told["up_ready_s"] = round(time.monotonic() - began, 2)
+            figures["up_ready_s"] = round(time.monotonic() - began, 2)
         stock = {"PARAMEDIC_WORK_POOL_TYPE": "process"}
         with up(folder / "stock", world, mailbox, **stock, PREFECT_WORKER_QUERY_SECONDS=str(_POLL_SECONDS)) as bench:
-            told["stock_worker"] = _summary(bench.first_steps(theirs, spread_seconds=_POLL_SECONDS))
+            figures["stock_worker"] = _summary(bench.first_steps(theirs, spread_seconds=_POLL_SECONDS))
         with up(folder / "stock-1s", world, mailbox, **stock) as bench:
-            told["stock_worker_1s"] = _summary(bench.first_steps(theirs))
-    return told
+            figures["stock_worker_1s"] = _summary(bench.first_steps(theirs))
+    return figures
 
 
 def _yardstick(bench: Bench, count: int) -> list[float]:
@@ -100,10 +101,10 @@ def _yardstick(bench: Bench, count: int) -> list[float]:
     for _ in range(count):
         began = time.perf_counter()
         body = {"parameters": parameters, "state": far}
-        run = bench.asked(f"/deployments/{deployment}/create_flow_run", body)["id"]
-        bench.asked(f"/flow_runs/{run}/set_state", {"state": {"type": "RUNNING"}, "force": True})
+        run = bench.post(f"/deployments/{deployment}/create_flow_run", body)["id"]
+        bench.post(f"/flow_runs/{run}/set_state", {"state": {"type": "RUNNING"}, "force": True})
         took.append(1000 * (time.perf_counter() - began))
-        bench.asked(f"/flow_runs/{run}/set_state", {"state": {"type": "COMPLETED"}, "force": True})
+        bench.post(f"/flow_runs/{run}/set_state", {"state": {"type": "COMPLETED"}, "force": True})
         time.sleep(PAUSE_SECONDS)
     return took
 
@@ -130,7 +131,7 @@ def _serve(bench: Bench, folder: Path, count: int) -> list[float]:
         for number in range(count):
             stamp = folder / f"served-{number}"
             posted = time.time()
-            bench.asked(f"/deployments/{found[0]}/create_flow_run", {"parameters": {"stamp": str(stamp)}})
+            bench.post(f"/deployments/{found[0]}/create_flow_run", {"parameters": {"stamp": str(stamp)}})
             until(lambda at=stamp: at.exists() and bool(at.read_text()), bench.stack.tick, seconds=120)
             took.append(1000 * (float(stamp.read_text()) - posted))
         return took
@@ -148,15 +149,15 @@ def _summary(took: list[float]) -> dict[str, float]:
     return {"p50_ms": rank(0.5), "p95_ms": rank(0.95), "p99_ms": rank(0.99), "n": len(ordered)}
 
 
-def _print(told: dict[str, Any]) -> None:
-    ours = told["paramedic"]["p50_ms"]
+def _print(figures: dict[str, Any]) -> None:
+    ours = figures["paramedic"]["p50_ms"]
     print(f"{'':16}{'p50':>10}{'p95':>10}{'p99':>10}{'n':>6}   ms, and the median against ours")
     for name in ("paramedic", "yardstick", "serve", "stock_worker", "stock_worker_1s"):
-        one = told[name]
-        ratio = one["p50_ms"] / ours
-        print(f"{name:16}{one['p50_ms']:>10}{one['p95_ms']:>10}{one['p99_ms']:>10}{one['n']:>6}   {ratio:.2f}x")
+        row = figures[name]
+        ratio = row["p50_ms"] / ours
+        print(f"{name:16}{row['p50_ms']:>10}{row['p95_ms']:>10}{row['p99_ms']:>10}{row['n']:>6}   {ratio:.2f}x")
     for name in ("storm20_last_ms", "restart_p50_ms", "idle_rss_mb", "idle_cpu_percent", "up_ready_s"):
-        print(f"{name:18}{told[name]:>10}")
+        print(f"{name:18}{figures[name]:>10}")
 
 
 if __name__ == "__main__":

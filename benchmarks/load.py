@@ -10,29 +10,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATH = "/alerts/alertmanager"
+import alertmanager
 
-#: The same alerts from wrk and from Python: `fingerprints` of them, that come again and again.
+#: wrk's script. The same numbered alerts as from Python, which come again and again.
 _LUA = """\
 local group, fingerprints, counter = {group}, {fingerprints}, 0
 local headers = {{ ["Authorization"] = "Bearer {token}", ["Content-Type"] = "application/json" }}
-local function alert(n)
-  return string.format('{{"status":"firing","labels":{{"alertname":"Load%d","severity":"warning",' ..
-    '"instance":"host-%d:9100","job":"node","env":"prod"}},"annotations":{{"summary":"Load on host-%d is high",' ..
-    '"description":"It has been above its threshold for five minutes."}},"startsAt":"{began}",' ..
-    '"endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://prometheus.example:9090/graph","fingerprint":"%016x"}}',
-    n % 10, math.floor(n / 10), math.floor(n / 10), n)
-end
 function request()
   local alerts = {{}}
   for i = 1, group do
-    alerts[i] = alert(counter % fingerprints)
+    local n = counter % fingerprints
+    local host = math.floor(n / 10)
+    alerts[i] = string.format([==[{alert}]==], n % 10, host, host, n)
     counter = counter + 1
   end
-  local body = '{{"version":"4","groupKey":"{{}}","truncatedAlerts":0,"status":"firing","receiver":"paramedic",' ..
-    '"groupLabels":{{}},"commonLabels":{{}},"commonAnnotations":{{}},"externalURL":"http://alertmanager.example:9093",' ..
-    '"alerts":[' .. table.concat(alerts, ",") .. ']}}'
-  return wrk.format("POST", "{path}", headers, body)
+  return wrk.format("POST", "{path}", headers, [==[{head}]==] .. table.concat(alerts, ",") .. [==[{tail}]==])
 end
 function done(summary, latency, requests)
   io.write(string.format('figures: {{"requests": %d, "not_2xx": %d, "lost": %d, "seconds": %f, "p99_ms": %f}}\\n',
@@ -42,45 +34,31 @@ function done(summary, latency, requests)
 end
 """
 
+#: A body without alerts, in two parts: they stand between.
+_HEAD, _TAIL = json.dumps(alertmanager.body([])).split("[]")
 
-def body(numbers: list[int], began: str, *, severity: str = "warning", **labels: str) -> bytes:
-    """One webhook with these alerts, as the Lua script of wrk writes it."""
-    alerts = [
-        {
-            "status": "firing",
-            "labels": {
-                "alertname": f"Load{n % 10}",
-                "severity": severity,
-                "instance": f"host-{n // 10}:9100",
-                "job": "node",
-                "env": "prod",
-                **labels,
-            },
-            "annotations": {
-                "summary": f"Load on host-{n // 10} is high",
-                "description": "It has been above its threshold for five minutes.",
-            },
-            "startsAt": began,
-            "endsAt": "0001-01-01T00:00:00Z",
-            "generatorURL": "http://prometheus.example:9090/graph",
-            "fingerprint": f"{n:016x}",
-        }
-        for n in numbers
-    ]
-    return json.dumps(
-        {
-            "version": "4",
-            "groupKey": "{}",
-            "truncatedAlerts": 0,
-            "status": "firing",
-            "receiver": "paramedic",
-            "groupLabels": {},
-            "commonLabels": {},
-            "commonAnnotations": {},
-            "externalURL": "http://alertmanager.example:9093",
-            "alerts": alerts,
-        }
-    ).encode()
+
+def _numbered(began: str, severity: str = "warning", **labels: str) -> str:
+    """The JSON of alert n as a format, the same for Python and Lua: n % 10, n // 10, n // 10, n."""
+    known = {"alertname": "Load%d", "severity": severity, "instance": "host-%d:9100", "job": "node", "env": "prod"}
+    alert = alertmanager.alert(
+        known | labels,
+        began,
+        annotations={
+            "summary": "Load on host-%d is high",
+            "description": "It has been above its threshold for five minutes.",
+        },
+        generatorURL="http://prometheus.example:9090/graph",
+        fingerprint="%016x",
+    )
+    return json.dumps(alert)
+
+
+def body(numbers: list[int], began: str, **labels: str) -> bytes:
+    """One webhook with these alerts, as wrk's script writes it."""
+    alert = _numbered(began, **labels)
+    alerts = ",".join(alert % (n % 10, n // 10, n // 10, n) for n in numbers)
+    return f"{_HEAD}[{alerts}]{_TAIL}".encode()
 
 
 def rate(port: int, token: str, began: str, *, connections: int, group: int, fingerprints: int, seconds: int) -> float:
@@ -90,14 +68,23 @@ def rate(port: int, token: str, began: str, *, connections: int, group: int, fin
         raise SystemExit("wrk is missing: install Debian's package `wrk`, or build https://github.com/wg/wrk")
     with tempfile.TemporaryDirectory(prefix="pl-") as folder:
         script = Path(folder, "load.lua")
-        script.write_text(_LUA.format(group=group, fingerprints=fingerprints, token=token, began=began, path=PATH))
+        lua = _LUA.format(
+            group=group,
+            fingerprints=fingerprints,
+            token=token,
+            path=alertmanager.PATH,
+            alert=_numbered(began),
+            head=f"{_HEAD}[",
+            tail=f"]{_TAIL}",
+        )
+        script.write_text(lua)
         command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(script)]
-        told = subprocess.run(
+        output = subprocess.run(
             [*command, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True, timeout=seconds + 60
         ).stdout
-    found = re.search(r"^figures: (.*)$", told, re.MULTILINE)
+    found = re.search(r"^figures: (.*)$", output, re.MULTILINE)
     if found is None:
-        raise SystemExit(f"wrk said no figures:\n{told}")
+        raise SystemExit(f"wrk printed no figures:\n{output}")
     figures = json.loads(found[1])
     print(f"  wrk -c{connections}, groups of {group}: {figures}", flush=True)
     return float((figures["requests"] - figures["not_2xx"]) * group / figures["seconds"])
@@ -120,7 +107,7 @@ async def _open_loop(
 ) -> list[float]:
     due: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
     took: list[float] = []
-    head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\nContent-Length: "
+    head = f"POST {alertmanager.PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\nContent-Length: "
 
     async def send() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -130,7 +117,7 @@ async def _open_loop(
             answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
             await reader.readexactly(int(re.findall(r"content-length: (\d+)", answer)[0]))
             if " 202 " not in answer.split("\r\n", 1)[0]:
-                raise SystemExit(f"at {per_second:.0f}/s one alert was answered {answer.splitlines()[0]}")
+                raise SystemExit(f"at {per_second:.0f}/s an alert was answered {answer.splitlines()[0]}")
             took.append(1000 * (time.perf_counter() - at))
             due.task_done()
 
@@ -149,7 +136,7 @@ async def _open_loop(
     for sender in senders:
         sender.cancel()
     ended = await asyncio.gather(*senders, return_exceptions=True)
-    for one in ended:
-        if isinstance(one, BaseException) and not isinstance(one, asyncio.CancelledError):
-            raise one
+    for error in ended:
+        if isinstance(error, BaseException) and not isinstance(error, asyncio.CancelledError):
+            raise error
     return took

@@ -21,6 +21,7 @@ from paramedic.transports.local import Local
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-n", type=int, default=50, help="restarts")
     asked = parser.parse_args()
@@ -69,7 +70,7 @@ def _bare(count: int) -> list[float]:
 
 
 def _row(name: str, seconds: list[float]) -> None:
-    micros = sorted(1e6 * one for one in seconds)
+    micros = sorted(1e6 * second for second in seconds)
     p99 = micros[min(len(micros) - 1, int(0.99 * len(micros)))]
     print(f"{name:22}{statistics.median(micros):10.0f}{p99:10.0f}{micros[-1]:10.0f}")
 

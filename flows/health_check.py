@@ -8,7 +8,7 @@ from tasks.scheduled import Round, scheduled
 def health_check(this: Round) -> str:
     """Measure each check of the group as often as its runbook says, until the next round takes over.
 
-    Never acts: what is broken becomes an alert in the inbox and goes the way of every alert; what sees nothing is unknown.
+    Never acts: a breach becomes an alert in the inbox, handled like every other; a check that cannot measure is unknown.
     """
     placed = checks_of(this)
     if not placed:

@@ -8,6 +8,6 @@ from tasks.scheduled import Round, scheduled
 def prune(this: Round) -> str:
     """Remove what is older than its `keep_*` setting, in small batches; an open incident's data stays.
 
-    The trail tells how much went. Its own old entries leave only by `paramedic audit seal`.
+    The counts are on the trail. Its own old entries leave only by `paramedic audit seal`.
     """
     return remove_what_is_old(this)

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1, le=1000)
     cures_per_day: int = Field(default=3, ge=1, le=1000)
     reopen_within: Annotated[timedelta, duration("1ms", "30d")] = timedelta(minutes=30)
-    # a run takes seconds to begin, and samples inside as often as told
+    # a run takes seconds to begin, and samples inside at each check's own period
     checks_every: Annotated[timedelta, duration("10s", "1d")] = timedelta(seconds=60)
     control_probes: Addresses = ()
     messages_a_minute: int = Field(default=5, ge=2, le=1000)

@@ -28,7 +28,7 @@ def recovered(incident: Incident) -> Outcome:
 def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
     """Resolve the incident: the change helped and was verified. Whoever is on call gets a message.
 
-    A target that came back by itself before any change was sent has recovered: nobody claims that cure. The third cure of
+    A target that came back by itself before any change was sent has recovered: it does not count as a cure. The third cure of
     a target in a day goes to a person although it helped: a cure that is needed so often hides a fault.
     """
     run = current_run()

@@ -85,7 +85,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
             signal.signal(parent_death.STOP_READING, work.stop_reading)
         try:
             with working_on(work):
-                return _state(_told(story, work))
+                return _state(_outcome_of(story, work))
         except GivenUp as error:
             return Completed(name="GivenUp", message=str(error))
         except Cancelled:
@@ -150,7 +150,7 @@ def _load(run: Run) -> PlaybookRun | str:
     )
 
 
-def _told(story: Story, run: PlaybookRun) -> Outcome:
+def _outcome_of(story: Story, run: PlaybookRun) -> Outcome:
     """The function's outcome; on any error the incident is handed over with the reason."""
     incident = run.incident
     try:

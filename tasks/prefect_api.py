@@ -26,9 +26,9 @@ def is_cancelled(flow_run: str, retry_for: timedelta) -> bool | None:
 
 
 def own_state(flow_run: str, *, retry_for: float = 0.0) -> str | None:
-    """The run's state type as Prefect tells it now (`RUNNING`, `CANCELLING`, …); None if it cannot be read in time.
+    """The run's state type in Prefect now (`RUNNING`, `CANCELLING`, …); None if it cannot be read in time.
 
-    A Prefect on SQLite says 503 now and then: for `retry_for` seconds it is asked again.
+    Prefect on SQLite answers 503 now and then: the request is repeated for `retry_for` seconds.
     """
     until = boottime() + retry_for
     timeout = max(retry_for, _LOOK_SECONDS)
@@ -54,7 +54,7 @@ def _own_state(flow_run: str, timeout: float) -> str | None:
 def prefect_api(*, timeout: float) -> httpx.Client:
     """A client of the Prefect that runs us; no call takes longer than `timeout` seconds, and none is repeated.
 
-    Raises LookupError where there is none, PermanentError where its address is none.
+    Raises LookupError where there is none, PermanentError where its address is invalid.
     """
     api = get_current_settings().api
     if api.url is None:

@@ -32,7 +32,7 @@ def show(key: str, markdown: str, *, flow_run: str) -> None:
         with prefect_api(timeout=PATIENCE_SECONDS) as api:
             api.post("/artifacts/", json=body).raise_for_status()
     except (httpx.HTTPError, LookupError) as error:
-        log.warning("%s is in the store, and not in the Prefect UI: %s", key, error)
+        log.warning("%s could not be shown in the Prefect UI: %s", key, error)
 
 
 def show_incident(store: Store, number: int, *, flow_run: str) -> None:
@@ -42,7 +42,7 @@ def show_incident(store: Store, number: int, *, flow_run: str) -> None:
             text = page(tx, incidents.get(tx, number))
         show(f"incident-{name(number).lower()}", text, flow_run=flow_run)
     except Exception:  # a fault of the view must not become the run's
-        log.exception("%s is not shown in the Prefect UI", name(number))
+        log.exception("%s could not be shown in the Prefect UI", name(number))
 
 
 def page(tx: Tx, incident: Incident) -> str:

@@ -99,7 +99,7 @@ def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
         if late >= timedelta(seconds=run.every):
             return Completed(name="Skipped", message=f"it was due {spoken(late)} ago; the next has been due since")
         try:
-            return _told(story, _load(name, run, timedelta(seconds=run.every) - late))
+            return _state_of(story, _load(name, run, timedelta(seconds=run.every) - late))
         except GivenUp as error:
             return Completed(name="GivenUp", message=str(error))
         except Cancelled as error:
@@ -134,7 +134,7 @@ def _load(name: str, run: Period, remains: timedelta) -> Round:
     )
 
 
-def _told(story: Story, this: Round) -> PrefectState[Any]:
+def _state_of(story: Story, this: Round) -> PrefectState[Any]:
     if not _taken(this):
         return Completed(name="Skipped", message=f"another run had {this.lease} until this one's time was over")
     keeper = _Keeper(this)
@@ -185,4 +185,4 @@ class _Keeper(threading.Thread):
             with self._this.store.write() as tx:
                 leases.release(tx, self._this.lease, holder=self._this.holder)
         except StoreUnavailable as error:
-            log.warning("the lease %s is left to run out: %s", self._this.lease, error)
+            log.warning("the lease %s could not be released, and will expire: %s", self._this.lease, error)

@@ -22,7 +22,7 @@ _DESCRIPTIVE = frozenset({
 #: Labels that name an object's environment. They distinguish only objects that have no address of their own.
 _SURROUNDINGS = frozenset({"env", "environment", "stage", "region", "zone", "dc", "datacenter", "site"})
 
-#: An exporter whose address says nothing about the objects that it tells of: they outlive it.
+#: An exporter whose address says nothing about the objects that it reports: they outlive it.
 _REPORTER = re.compile(r"kube-?state-?metrics", re.IGNORECASE)
 
 #: The pods of one Deployment or DaemonSet: a pod-template hash and five characters of Kubernetes' own alphabet.
@@ -74,7 +74,7 @@ def object_of(alert: Alert) -> str:
 
 
 def crowd_of(alert: Alert) -> str:
-    """The shared place of an alert that fires for more objects than people can be told of one by one."""
+    """The shared place of an alert that fires for too many objects to notify people of each."""
     return _bounded(f"{shown_name(alert)}: many objects")
 
 

@@ -14,7 +14,7 @@ from paramedic.store.claims import Claim
 def open_question(
     run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Guardrails, current: Guardrails
 ) -> Approval | None:
-    """The question that this change waits for, asked here if nobody was asked yet. None where it waits for nothing.
+    """The question that this change waits for, queued here if it was not yet asked. None where no answer is needed.
 
     That is where no approval is needed, where a person has answered (the intent judges the answer, P9), and
     where another guardrail refuses anyway. Raises GivenUp, and TemporaryError or PermanentError where the target cannot

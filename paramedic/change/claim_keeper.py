@@ -41,7 +41,9 @@ class ClaimKeeper:
             with self._store.write() as tx:
                 claims.release(tx, self.claim)
         except StoreUnavailable as error:
-            log.warning("the claim on %s ends with its lease: %s", self.claim.target, error)
+            log.warning(
+                "the claim on %s could not be released, and its lease will expire: %s", self.claim.target, error
+            )
 
     def _renew_until_released(self) -> None:
         while not self._done.wait(self._every):

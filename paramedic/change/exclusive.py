@@ -15,7 +15,7 @@ from paramedic.store import acts, claims, incidents
 from paramedic.store.acts import TOUCHED, Act
 from paramedic.store.claims import Claim
 
-#: How often a claim that somebody else has is asked for again.
+#: How often a claim that another run holds is requested again.
 _ASK_AGAIN_SECONDS = 0.5
 
 

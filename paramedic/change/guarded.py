@@ -56,7 +56,7 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
 
     Raises Refused (a guardrail's no; TargetChanged where the step finds another target), Cancelled, TemporaryError,
     StoreUnavailable: nothing was sent, except where it is the outcome that the store did not take for a minute. Raises
-    PermanentError where it failed: the message and the trail tell whether anything was sent. An act whose outcome is
+    PermanentError where it failed: the message and the trail say whether anything was sent. An act whose outcome is
     unknown returns like a completed one: the verification decides (P4).
     """
     keeper = run.keeper

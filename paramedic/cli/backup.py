@@ -59,7 +59,7 @@ def restore(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Restore the store from a backup. Nothing acts until `paramedic resume`; a person is told about all that was open."""
+    """Restore the store from a backup. Nothing acts until `paramedic resume`; a person is paged about all that was open."""
     settings = protected_settings(data, may_be_new=True)
     try:
         data_folder.prepare(settings.data)

@@ -66,7 +66,7 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
     store = cache(lambda: opened(data)[1])
     unopened: list[Exception] = []
 
-    def heard(beat: str) -> timedelta | None:
+    def last_heartbeat(beat: str) -> timedelta | None:
         try:
             with store().read() as tx:
                 return heartbeats.missing_for(tx, beat)
@@ -74,7 +74,7 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
             unopened.append(error)
             raise PermanentError(str(error)) from error
 
-    rows = [row for placed in places for row in _now(placed, heard)]
+    rows = [row for placed in places for row in _now(placed, last_heartbeat)]
     if unopened:
         raise unopened[0]  # a look that asked the store saw nothing for that reason alone
     if as_json:
@@ -93,8 +93,8 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _now(placed: CheckAtTarget, heard: one_sample.LastHeard) -> list[dict[str, Any]]:
-    seen = one_sample.sample(placed.check, placed.target, now=utc_now, last_heard=heard)
+def _now(placed: CheckAtTarget, last_heard: one_sample.LastHeard) -> list[dict[str, Any]]:
+    seen = one_sample.sample(placed.check, placed.target, now=utc_now, last_heard=last_heard)
     values = placed.check.metrics([seen])
     return [
         _words(placed, threshold, level=_passed(threshold, value), value=value, why=seen.why)

@@ -44,7 +44,7 @@ def main() -> None:
             deployments.register()
             break
         except TemporaryError as error:
-            log.warning("the deployments wait: %s", error)
+            log.warning("the deployments are not registered yet: %s", error)
             stop.wait(next(pauses))
     prefect = PrefectRuns(api)
     events = Events(Store(settings.store()), api, rest=_EVENTS_REST)
@@ -65,7 +65,7 @@ def _claimed(store: Store, api: PrefectApi, stop: threading.Event) -> str:
                 with store.write() as tx:
                     prefect_claim.claim(tx, known)
             except (prefect_claim.AnotherPrefect, TemporaryError) as error:
-                log.warning("dispatch waits: %s", error)
+                log.warning("dispatch waits for Prefect or the store: %s", error)
                 stop.wait(2)
             else:
                 return known

@@ -45,11 +45,11 @@ class Deployments:
         while not stop.wait(every_seconds):
             try:
                 for name in self.mend():
-                    log.info("%s was not as it should be in Prefect, and is registered again", name)
+                    log.info("%s was missing or changed in Prefect, and was registered again", name)
             except TemporaryError as error:
-                log.warning("the schedules are looked at again in %.0f s: %s", every_seconds, error)
+                log.warning("the deployments could not be checked; tried again in %.0f s: %s", every_seconds, error)
             except Exception:  # the thread's edge: whatever it was, the next look may see better
-                log.exception("the schedules are looked at again in %.0f s", every_seconds)
+                log.exception("the deployments could not be checked; tried again in %.0f s", every_seconds)
 
     def _register(self, groups: list[str], only: list[str] | None = None) -> None:
         settings = self._settings
@@ -64,7 +64,7 @@ class Deployments:
         try:
             library = library_in_force(self._settings)
         except BadDocument as error:
-            log.error("the groups of checks stay as they are: %s", error)  # noqa: TRY400 - its words say it
+            log.error("the groups of checks are not updated: %s", error)  # noqa: TRY400 - its words say it
             return sorted(self._known) or ["default"]
         groups = set(library.groups()) | (self._known if library.problems else set())
         new = [placed for group, placed in library.placed() if group not in self._known]
@@ -75,5 +75,5 @@ class Deployments:
                         checks.expect(tx, placed)
             self._known = groups
         except StoreUnavailable as error:
-            log.warning("the store does not know yet which checks to expect: %s", error)
+            log.warning("the expected checks could not be recorded yet: %s", error)
         return sorted(groups)

@@ -22,7 +22,7 @@ from paramedic.transports.prefect_http import PrefectApi
 
 log = logging.getLogger(__name__)
 
-#: How many entries are told with one request.
+#: How many entries are sent with one request.
 BATCH = 100
 
 #: How much of a text an event carries; the trail has it whole.
@@ -48,7 +48,7 @@ class Events:
         timeout: timedelta = timedelta(seconds=10),
         rest: timedelta = timedelta(),
     ) -> None:
-        """An entry is told once it is `rest` old. Raises PermanentError where the address is none."""
+        """An entry is sent once it is `rest` old. Raises PermanentError where the address is invalid."""
         self._store = store
         self._rest = rest
         self._http = api.client(seconds=timeout.total_seconds(), repeats_503=True)
@@ -64,7 +64,9 @@ class Events:
                 pause = _BACKOFF.after(failed)
                 failed += 1
                 known = isinstance(error, (TemporaryError, PermanentError))
-                log.warning("events wait %s s: %s", pause, error, exc_info=None if known else error)
+                log.warning(
+                    "events could not be sent, tried again in %s s: %s", pause, error, exc_info=None if known else error
+                )
             else:
                 failed = 0
                 pause = 0 if busy else poll_seconds

@@ -73,7 +73,7 @@ class Dispatch:
                     self.work()
                     self.resume()
                 except StoreUnavailable as error:
-                    log.warning("dispatch waits: %s", error)
+                    log.warning("dispatch waits for the store: %s", error)
 
     def work(self) -> int:
         """Create the runs that are due; returns the number of orders. Raises StoreUnavailable."""
@@ -142,7 +142,7 @@ class Dispatch:
                 with contextlib.suppress(TemporaryError):
                     self._deploy()
             pause = timedelta(seconds=_BACKOFF.after(order.tries))
-            log.warning("%s: Prefect did not take the run, asked again in %s: %s", incident.id, pause, error)
+            log.warning("%s: Prefect did not create the run; tried again in %s: %s", incident.id, pause, error)
             with self._store.write() as tx:
                 outbox.put_off(tx, order.incident, order.attempt, error=str(error), until=tx.now + pause)
             return None

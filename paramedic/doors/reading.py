@@ -59,7 +59,7 @@ def evidence(target: Target, kind: str) -> str:
 def resident_memory(target: Target, identity: Identity) -> int:
     """Bytes of memory that this instance of the target holds.
 
-    Raises TemporaryError, or PermanentError where its kind cannot tell.
+    Raises TemporaryError, or PermanentError where its kind does not offer it.
     """
     must_be_closed("a target is looked at")
     look = getattr(kind_of(target), "resident_memory", None)

@@ -9,5 +9,5 @@ from paramedic.kinds.faces import ChannelTeller
 
 
 def teller(channel: str, settings: BaseModel) -> ChannelTeller:
-    """The teller of this kind of channel (`email`, `webhook`), with its settings. Raises PermanentError if there is none."""
+    """The Teller of this kind of channel (`email`, `webhook`), with its settings. Raises PermanentError if there is none."""
     return cast("ChannelTeller", integration("channels", channel, "Teller")(settings))

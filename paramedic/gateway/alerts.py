@@ -31,7 +31,7 @@ from paramedic.store.quarantine import Unreadable
 log = logging.getLogger(__name__)
 
 
-#: A body of so many bytes is read at once. A larger one is read in a thread, one at a time: others are answered meanwhile.
+#: A body of at most this many bytes is parsed at once. A larger one is parsed in a thread, one at a time, and delays no other.
 _QUICK = 128 * 1024
 
 
@@ -98,7 +98,7 @@ class AlertEndpoint:
 
     async def _refuse(self, error: BodyRefused, who: str) -> Response:
         """Quarantine what a known sender could not deliver, cut short, and have a person paged."""
-        log.warning("not taken from %s: %s", who, error)
+        log.warning("a delivery from %s was not accepted: %s", who, error)
         bad = [Unreadable(error.beginning, str(error))]
         delivery = inbox.prepare(
             (), source=self._name, sender=who, bad=bad, keep=self._intake.settings.quarantine_limit
@@ -107,7 +107,7 @@ class AlertEndpoint:
             await self._intake.commits.commit(delivery)
             self._quarantined.inc()
         except (StoreUnavailable, StoreUnknown, QueueFull) as failure:
-            log.warning("nor could it be kept: %s", failure)
+            log.warning("it could not be quarantined either: %s", failure)
         return refused(error.status, error.reason, field="body", what=error.what, allowed=error.allowed)
 
     async def _store(self, request: Request, body: bytes, who: str) -> Response:
@@ -121,7 +121,7 @@ class AlertEndpoint:
         except QueueFull:
             return not_now.to_sender("busy", what="too much waits for its commit", allowed="send them again")
         except (StoreUnavailable, StoreUnknown) as error:
-            log.warning("not taken: %s", error)
+            log.warning("a delivery was not accepted: %s", error)
             self._intake.readiness.refused()
             return not_now.to_sender("store", what="the alerts could not be written", allowed="send them again")
         self._intake.readiness.taken()

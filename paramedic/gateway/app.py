@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 
 _SAID: dict[int | str, dict[str, Any]] = {
     202: {"description": "Every alert is on disk; the receipts are in the alerts' order."},
-    400: {"description": "The body is no JSON. It is kept, and a person is told."},
+    400: {"description": "The body is not JSON. It is quarantined, and a person is paged."},
     401: {"description": "Nobody we know."},
-    408: {"description": "The body did not come in time. What came is kept in brief, and a person is told."},
-    413: {"description": "The body is larger than body_limit. Its beginning is kept, and a person is told."},
+    408: {"description": "The body did not arrive in time. Its beginning is quarantined, and a person is paged."},
+    413: {"description": "The body is larger than body_limit. Its beginning is quarantined, and a person is paged."},
     415: {"description": "The body is compressed otherwise than by gzip."},
-    422: {"description": "JSON of another shape. It is kept, and a person is told."},
+    422: {"description": "JSON of another shape. It is quarantined, and a person is paged."},
     503: {"description": "It could not be written. Send it again."},
 }
 
@@ -170,5 +170,5 @@ class ProofEndpoint:
         try:
             return PlainTextResponse(identity.proof(link_key(self._settings), nonce, address))
         except OSError as error:
-            log.warning("no proof: %s", error)
+            log.warning("the gateway's identity cannot be proven: %s", error)
             return not_now.to_probe("no key")

@@ -26,7 +26,7 @@ _REQUEST_LINE = re.compile(rb"(?:\r\n)?[A-Z]{1,20} [!-~]+ HTTP/1\.[01]\r\n")
 #: How many connections wait to be accepted; asyncio accepts as many at once before any of them is bounded.
 BACKLOG = 128
 
-#: File descriptors that are no connections: the store, logs, what is being accepted or closed.
+#: File descriptors that are not connections: the store, logs, what is being accepted or closed.
 _OTHER_FILES = 512
 
 

@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: For answers that are no pages: a browser loads, frames, guesses and remembers nothing of them.
+#: For answers that are not pages: a browser loads nothing, frames nothing, guesses no type and caches nothing.
 PLAIN = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",

@@ -47,7 +47,7 @@ class HeartbeatEndpoint:
             self._report(f"{name}: {error.reason}", who)
             return refused(422, "too many", field="name", what=error.reason, allowed="a name that is known already")
         except (StoreUnavailable, StoreUnknown) as error:
-            log.warning("a heartbeat was not taken: %s", error)
+            log.warning("a heartbeat was not accepted: %s", error)
             self._readiness.refused()
             return not_now.to_sender("store", what="the heartbeat could not be written", allowed="send it again")
         return JSONResponse({"heard": name}, status_code=202)
@@ -63,4 +63,4 @@ class HeartbeatEndpoint:
                     same_within_minutes=60,
                 )
         except (StoreUnavailable, StoreUnknown) as error:
-            log.warning("a refused heartbeat could not be told: %s", error)
+            log.warning("a refused heartbeat could not be reported: %s", error)

@@ -1,4 +1,4 @@
-"""How the gateway says that it cannot take or answer something now, and when to come back: to a program, a person, a probe."""
+"""Answers "not now" (503 with Retry-After) of the gateway: to a program, a person, a probe."""
 
 import logging
 
@@ -17,20 +17,20 @@ _HEADERS = {"Retry-After": "5"}
 
 
 def to_sender(reason: str, *, what: str, allowed: str) -> JSONResponse:
-    """To who sends alerts or heartbeats; `reason` is what the metric counts it under."""
+    """The answer to a sender of alerts or heartbeats; `reason` is its label in the metric."""
     answer = refused(_STATUS, reason, what=what, allowed=allowed)
     answer.headers.update(_HEADERS)
     return answer
 
 
 def to_person(error: Exception) -> Response:
-    """To who has opened a link of a message; the log has the error."""
-    log.warning("a link was not answered: %s", error)
+    """The answer to a person who has opened a link of a message; the error is logged."""
+    log.warning("a link could not be served: %s", error)
     answer = pages.page("say", _STATUS, title="Not now", words="It cannot be answered now. Try again in a minute.")
     answer.headers.update(_HEADERS)
     return answer
 
 
 def to_probe(complaint: str) -> PlainTextResponse:
-    """To a load balancer, or to another part of Paramedic: one line."""
+    """The answer to a load balancer, or to another part of Paramedic: one line."""
     return PlainTextResponse(f"{complaint}\n", _STATUS, headers=_HEADERS)

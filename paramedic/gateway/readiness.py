@@ -65,6 +65,6 @@ class Readiness:
         try:
             write_probe.write(self._store, "gateway")
         except (StoreUnavailable, StoreUnknown) as error:
-            log.warning("not ready: %s", error)  # whoever asks is nobody we know: no host or user of the database
+            log.warning("not ready: %s", error)  # anyone may ask: the answer names no host or user of the database
             return _NO_WRITE
         return None

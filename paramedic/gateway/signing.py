@@ -1,4 +1,4 @@
-"""Bodies by whose signature alone their sender is known: a stranger's must be read before it can be refused."""
+"""Authentication by a body's signature: an unknown sender's body must be read before it can be refused."""
 
 from datetime import timedelta
 
@@ -9,15 +9,15 @@ from paramedic.gateway.body import Bodies
 from paramedic.gateway.senders import Senders
 from paramedic.kinds.faces import Authentic
 
-#: So much of a stranger's body needs no share of the room of its lane.
+#: A body of at most this many bytes needs no share of its lane's memory.
 _SMALL = 32_768
 
 
 class SigningLane:
-    """The room and the thread in which one source's unknown senders are received and checked.
+    """Memory and a thread of one source, in which bodies of unknown senders are received and checked.
 
-    They are nobody else's: however much strangers send, who is known by a token and who sends to another source does not
-    wait for them.
+    Nothing else uses them: whatever unknown senders send, a sender with a token, or of another source, does not wait for
+    them.
     """
 
     def __init__(self, authentic: Authentic, senders: Senders, *, limit: int, timeout: timedelta) -> None:
@@ -27,5 +27,5 @@ class SigningLane:
         self._checking = CapacityLimiter(1)
 
     async def signer(self, request: Request, body: bytes) -> str | None:
-        """The sender whose token signed the body, or None. To find out costs a digest for each: one body at a time."""
+        """The sender whose token signed the body, or None. That costs one digest per token: one body at a time."""
         return await to_thread.run_sync(self._senders.signed, request, body, self._authentic, limiter=self._checking)

@@ -52,7 +52,8 @@ class TargetChanger(Protocol):
         """Restart the instance `expected` once, and say which instance there is now.
 
         `last_look` is the last thing called before the first byte leaves; its exception stops the restart. Refused and
-        TemporaryError: nothing was sent. PermanentError: the words tell. OutcomeUnknown: it was sent, and its outcome is open.
+        TemporaryError: nothing was sent. PermanentError: it failed, as the message says. OutcomeUnknown: it was sent, and its
+        outcome is open.
         """
 
 
@@ -171,7 +172,7 @@ class ProbeKind(Protocol):
     #: What is measured, in one line, for the documentation.
     ABOUT: str
 
-    #: What its checks may give bounds to, in the order in which it is told.
+    #: What its checks may give bounds to, in the order of display.
     METRICS: tuple[Metric, ...]
 
     @staticmethod
@@ -187,13 +188,13 @@ class ProbeKind(Protocol):
 
 
 def check_word(check: str) -> str:
-    """By what a probe knows what is written after `check:`: the word, or the scheme of the address."""
+    """What selects the probe after `check:`: its word, or the scheme of the address."""
     scheme, is_address, _ = check.partition("://")
     return scheme + is_address
 
 
 def _keys(probe: ModuleType) -> dict[str, str]:
-    """What the keys are that the probe gives to checks: a metric, or which texts."""
+    """The keys that the probe adds to checks, each with its meaning: a metric, or an option."""
     options = {option.name: f"an option like {option.pattern}" for option in getattr(probe, "OPTIONS", ())}
     return options | {metric.name: "a metric" for metric in probe.METRICS}
 
@@ -352,12 +353,12 @@ def missing(room: str, module: ModuleType) -> str | None:
 
 
 def can_clash(room: str) -> bool:
-    """Whether two modules of the room may offer the same though their names differ."""
+    """Whether two modules of the room, with different names, may offer the same word."""
     return room in _CLASHES
 
 
 def clash(room: str, second: ModuleType, first: ModuleType) -> str | None:
-    """What of the second module is the first one's already, in words; None where nothing is."""
+    """What both modules offer, in words; None where they offer nothing in common."""
     return _CLASHES[room](second, first) if room in _CLASHES else None
 
 

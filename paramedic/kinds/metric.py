@@ -82,7 +82,7 @@ def _latency(rank: int, warning: str | None = None, critical: str | None = None)
     )
 
 
-#: What every exchange with a server is measured by; its probe tells the raw values LATENCY and ERROR.
+#: The metrics of every exchange with a server; its probe gives the raw values LATENCY and ERROR.
 EXCHANGE = (
     _latency(50),
     _latency(90),
@@ -102,7 +102,7 @@ EXCHANGE = (
 #: Of a process, 100% is one core; of a machine, all of them.
 CPU = Metric("cpu", (Unit.PERCENT,), warning="80%", critical="90%", at_most="100000%")
 
-#: A size, or a share of the machine's; its probe tells `memory` in bytes, and `memory_percent`.
+#: A size, or a share of the machine's; its probe gives `memory` in bytes, and `memory_percent`.
 MEMORY = Metric(
     "memory",
     (Unit.BYTES, Unit.PERCENT),

@@ -95,7 +95,7 @@ class Registry:
         return {name: module for name, module in loaded.items() if not isinstance(module, Broken)}
 
     def broken(self) -> tuple[Broken, ...]:
-        """What is there and cannot be used, in all rooms: also a second plug-in of a name or a word that is taken."""
+        """The plug-ins of all rooms that cannot be used, a second one of a name or word that is taken included."""
         faults = []
         for room in Room:
             for name, found in sorted(self._all(room).items()):

@@ -118,7 +118,7 @@ class Folder(Protocol):
         """The names in a subfolder, which must not be a symlink."""
 
     def locked(self, name: str) -> AbstractContextManager[LockedFile]:
-        """A file, locked; BlockingIOError where somebody else has the lock."""
+        """A file, locked; BlockingIOError where another process holds the lock."""
 
     def symlink(self, leads_to: str, name: str) -> None:
         """Make a symlink."""

@@ -1,4 +1,4 @@
-"""How long to wait before something that failed is tried again: longer each time, up to a bound."""
+"""The wait before what failed is tried again: longer each time, up to a bound."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class Backoff:
     seconds: tuple[float, ...]
 
     def after(self, earlier: int) -> float:
-        """Seconds to wait after a failure that had so many before it."""
+        """Seconds to wait after a failure, with the number of `earlier` ones in a row."""
         return self.seconds[min(earlier, len(self.seconds) - 1)]
 
     def __iter__(self) -> Iterator[float]:

@@ -22,6 +22,6 @@ def stamps(folders: Iterable[Path]) -> Stamps:
                     path = os.path.join(inside, name)  # noqa: PTH118 - a Path for each file of each look is slow
                     with contextlib.suppress(OSError):  # gone meanwhile
                         stat = os.stat(path)  # noqa: PTH116
-                        # a tool may set the time of writing, and nobody that of the last change of the entry
+                        # a tool may set the time of writing, but not that of the last change of the entry
                         found.append((path, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size))
     return frozenset(found)

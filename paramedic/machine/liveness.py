@@ -1,6 +1,6 @@
 """Liveness: each process of `paramedic up` regularly writes a byte into a pipe that it inherits.
 
-It is written by the loop that the process lives by, so that one that is stopped, hangs or loops is silent although it runs.
+The process's main loop writes it, so that a process that is stopped, hangs or loops is silent although it runs.
 """
 
 import asyncio

@@ -37,7 +37,7 @@ class Held:
 def demand(host: str, port: int, *, who: str, setting: str) -> Held:
     """Reserve the port, which must be free; for 0, any free one. Raises PortTaken.
 
-    Never a port other than the requested one: senders, links and operators use it, and would reach a stranger.
+    Never a port other than the requested one: senders, links and operators use it, and would reach another program.
     """
     try:
         found = _bound(host, port)
@@ -56,7 +56,7 @@ def demand(host: str, port: int, *, who: str, setting: str) -> Held:
 
 
 def available(host: str, port: int) -> int:
-    """The port if it is free, else any free one: for a demo, to which nobody sends."""
+    """The port if it is free, else any free one: for a demo, which needs no fixed one."""
     try:
         return _bound(host, port)
     except OSError:
@@ -116,7 +116,7 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
 
 
 def _socket(family: int, address: tuple[Any, ...], *, reuse_address: bool, reuse_port: bool) -> socket.socket:
-    # Named TCP in so many words, or asyncio leaves Nagle's algorithm on: an answer in two writes would take 40 ms more.
+    # TCP is named explicitly, else asyncio leaves Nagle's algorithm on: an answer in two writes would take 40 ms more.
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse_address)

@@ -49,7 +49,7 @@ def bare(number: int, *, because: str) -> Item:
 
 
 def digest(items: Sequence[Item], *, person: Person, now: datetime) -> Message:
-    """One message for all the items, which come worst first. Where it is cut, the counts still tell how much there is."""
+    """One message for all the items, which come worst first. Where it is cut, the counts still cover all of them."""
     needs = Counter(entry.severity for entry in items if entry.severity is not None)
     counts = ", ".join(
         f"{needs[severity]} {severity}" for severity in (Severity.CRITICAL, Severity.WARNING) if needs[severity]

@@ -38,5 +38,5 @@ class OncallFile:
     def _log(self, problems: tuple[Problem, ...]) -> None:
         """Log each new set of problems once."""
         if problems and problems != self._logged:
-            log.error("the last good one is used: %s", "\n".join(map(str, problems)))
+            log.error("the last good copy of oncall.yaml is used: %s", "\n".join(map(str, problems)))
         self._logged = problems

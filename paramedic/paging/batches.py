@@ -37,7 +37,7 @@ class Memory:
 
     steady: Callable[[], float]
     unrecorded: dict[int, Sent] = field(default_factory=dict)
-    _told: dict[str, deque[float]] = field(default_factory=dict)
+    _sent_at: dict[str, deque[float]] = field(default_factory=dict)
 
     def forget_old(self) -> None:
         """Forget messages that were sent so long ago that they may be repeated."""
@@ -45,14 +45,14 @@ class Memory:
         recent = {number: sent for number, sent in self.unrecorded.items() if now - sent.at < 2 * SAME_WORD_SECONDS}
         self.unrecorded = recent
 
-    def tell(self, person: str) -> None:
-        """Record a message to this person that no row tells of."""
-        self._told.setdefault(person, deque(maxlen=100)).append(self.steady())
+    def count_sent(self, person: str) -> None:
+        """Count a message to this person that the store does not know."""
+        self._sent_at.setdefault(person, deque(maxlen=100)).append(self.steady())
 
     def sent_lately(self, person: str) -> int:
         """How many such messages the person got within the last minute."""
         since = self.steady() - deliveries.PER.total_seconds()
-        return sum(at > since for at in tuple(self._told.get(person, ())))  # another thread may add to it
+        return sum(at > since for at in tuple(self._sent_at.get(person, ())))  # another thread may add to it
 
 
 @dataclass

@@ -87,7 +87,7 @@ class Delivery:
                 try:
                     batch = self._next(under_way)
                 except (StoreUnavailable, StoreUnknown) as error:
-                    log.warning("no further message is looked for: %s", error)
+                    log.warning("the queue of messages cannot be read, and this round ends: %s", error)
                     batch = None
         for job in self._jobs.values():
             if job.taken:  # the time of the round ended before its next person's turn
@@ -132,7 +132,7 @@ class Delivery:
             if not people and self._incident in (None, message.incident):
                 people = self._people_above(message, now)
         except Exception:  # a fault in one message keeps no other from its person (P5)
-            log.exception("message %s did not leave", message.id)
+            log.exception("message %s was not sent", message.id)
             people = []
         with self._lock:
             if people:
@@ -141,7 +141,7 @@ class Delivery:
                 self._done.add(message.id)
 
     def _people_above(self, message: QueuedMessage, now: datetime) -> list[Person]:
-        """Nobody can be reached: the next step is due at once. Without a writable store, its people are tried now."""
+        """No recipient can be reached: the next step is due at once. Without a writable store, its people are tried now."""
         if not self._held(lambda tx: [message.id] if deliveries.take(tx, message.id) else []):
             return []
         if not self._outcomes.writable and (above := self._recipients.of(message, now, escalates=False)):
@@ -197,7 +197,7 @@ class Delivery:
                 with self._store.write() as tx:
                     return take(tx)
             except StoreUnavailable as error:
-                log.warning("messages are sent without being taken: %s", error)
+                log.warning("messages are sent without being held in the store: %s", error)
                 self._outcomes.writable = False
         return list(unwritten)
 
@@ -210,7 +210,7 @@ class Delivery:
         try:
             return self._send(batch)
         except Exception:  # a fault in one message keeps no other from its person (P5)
-            log.exception("messages %s did not leave", [job.message.id for job in batch.jobs])
+            log.exception("messages %s were not sent", [job.message.id for job in batch.jobs])
             for job in batch.jobs:
                 job.taken = False
                 self._forget(job.message.id)
@@ -250,7 +250,7 @@ class Delivery:
             for job in jobs:
                 self._memory.unrecorded.pop(job.message.id, None)
         else:
-            self._memory.tell(person.id)
+            self._memory.count_sent(person.id)
 
     def _refused(self, jobs: Sequence[Job], person: Person, words: str, later: TemporaryError | None) -> None:
         """Go on to the next recipient; without one, the message waits or escalates."""

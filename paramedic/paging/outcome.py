@@ -28,7 +28,7 @@ _CALLED = {
 #: So many messages are written down in one transaction: others write meanwhile.
 _AT_ONCE = 50
 
-#: A question that reached nobody is asked again after this time: it must not expire unasked.
+#: A question that could not be delivered is sent again after this time: it must not expire unasked.
 _ASKED_AGAIN = timedelta(minutes=1)
 
 
@@ -90,7 +90,7 @@ class Outcomes:
         if message.kind == "notice" and message.tries + 1 >= TRIES_OF_A_NOTICE:
             self.unreachable(message, str(error))
             return
-        log.warning("message %s did not leave: %s", message.id, error)
+        log.warning("message %s was not sent: %s", message.id, error)
         policy = self._recipients.policy(message)
 
         def write(tx: Tx) -> None:
@@ -103,7 +103,7 @@ class Outcomes:
 
     def unreachable(self, message: QueuedMessage, error: str) -> None:
         """Every recipient failed permanently: the next step is due at once."""
-        log.error("message %s reaches nobody: %s", message.id, error)
+        log.error("message %s has no recipient who can be reached: %s", message.id, error)
         policy = self._recipients.policy(message)
         last = _is_last(policy, message)
         # An internal alert and a question have no next step: everybody was tried, and is tried again.
@@ -140,7 +140,7 @@ class Outcomes:
             with self._store.record() as tx:
                 write(tx)
         except StoreUnavailable as error:
-            log.warning("what became of a message could not be written: %s", error)
+            log.warning("the outcome of a message could not be recorded: %s", error)
             self.writable = False
             return False
         return True

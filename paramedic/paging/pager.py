@@ -118,7 +118,7 @@ class Pager:
                 return False  # who got so many knows that something is wrong
             words = {subject: text} if had < self._settings.messages_a_minute - 1 else dict(self._direct)
             if self._reach_directly(within, person, words):
-                self._memory.tell(person.id)
+                self._memory.count_sent(person.id)
                 for left in list(words):
                     self._paged_at[left] = self._steady()
                     self._direct.pop(left, None)
@@ -138,7 +138,7 @@ class Pager:
             try:
                 self._send(within, way, person, written, what="direct")
             except (TemporaryError, PermanentError) as error:
-                log.error("%s cannot be told of %r by %s: %s", person.id, list(words), way.spoken, error)  # noqa: TRY400 - its words say it
+                log.error("%s cannot be paged about %r by %s: %s", person.id, list(words), way.spoken, error)  # noqa: TRY400 - its words say it
             else:
                 return True
         return False

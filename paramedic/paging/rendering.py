@@ -135,7 +135,7 @@ class Rendering:
         try:
             key = keys.link_key(self._settings)
         except OSError as error:
-            log.warning("%s is paged without a link, by which nobody can acknowledge: %s", person.id, error)
+            log.warning("the page to %s has no acknowledgement link: %s", person.id, error)
             return ""
         token = sign(key, Acknowledgement(incident.store, incident.number, person.id))
         return f"{self._settings.links_at()}/ack/{token}"
@@ -147,7 +147,7 @@ class Rendering:
         try:
             key = keys.link_key(self._settings)
         except OSError as error:
-            log.warning("%s is asked without a link, and can answer on the command line: %s", person.id, error)
+            log.warning("the question to %s has no link, and can be answered on the command line: %s", person.id, error)
             return {"link": "", "code": ""}
         token = sign_approval(key, Approving(incident.store, asked.id, person.id))
         return {

@@ -17,8 +17,8 @@ from paramedic.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: A send that is not over by then has failed. The time-outs of smtplib, of http.client and of requests begin anew with
-#: every byte, and those of a name's resolution are nobody's: only who waits for the whole can say that it takes too long.
+#: A send that is not over by then has failed. The time-outs of smtplib, of http.client and of requests restart with every
+#: byte, and name resolution has none: only a limit on the whole send is sure to end it.
 SEND_SECONDS = 15.0
 
 #: So many sends by one channel may hang at once in this process; until one of them ends, no other is begun.
@@ -89,14 +89,14 @@ def _within(seconds: float, channel: str, call: Callable[[], None]) -> None:
 
 def _abandon(channel: str, thread: threading.Thread) -> None:
     """A slow stream wakes the thread with each byte, and it ends there; a silent one ends by its own time-out."""
-    log.warning("a send by %s took too long, and is given up", channel)
+    log.warning("a send by %s took too long and was abandoned", channel)
     with _lock:
         _hung.setdefault(channel, []).append(thread)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Abandoned))
 
 
 def channel_of(way: ContactMethod) -> str:
-    """The key for what hangs together: all mail goes by one server."""
+    """The key of channels that share a server, and so hang at the same time: all mail is one channel."""
     return way.spoken
 
 

@@ -89,7 +89,7 @@ class Approval:
 
     @property
     def nobody(self) -> str:
-        """That its time is over, in words."""
+        """The words for a question that was not answered in time."""
         return f"nobody approved {self.what} within {spoken(self.expires_at - self.asked_at)}"
 
 

@@ -47,7 +47,7 @@ class Pause:
 
     @property
     def words(self) -> str:
-        """What is paused, by whom, since when and why, in words."""
+        """What is paused, who paused it, when and why, in words."""
         return f"{_spoken(self.scope)}, by {self.by} since {iso(self.since)}: {self.reason}"
 
     @property

@@ -28,7 +28,7 @@ class Window:
 
     @property
     def words(self) -> str:
-        """What is in maintenance, until when, by whom and why, in words."""
+        """What is in maintenance, until when, who set it and why, in words."""
         return f"{self.where} is in maintenance until {iso(self.ends_at)}, by {self.by}: {self.reason}"
 
     @property

@@ -33,7 +33,7 @@ class Target:
     commands: Mapping[str, Command] = field(default_factory=dict, hash=False)
 
 
-#: How a kind of target tells its instances apart, by the name of each value; a value may be unknown.
+#: What distinguishes the instances of a kind of target, by name; a value may be unknown.
 Instance = Mapping[str, str | int | float | None]
 
 

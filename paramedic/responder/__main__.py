@@ -115,7 +115,7 @@ def _groups(settings: Settings) -> int:
     try:
         return len(library_in_force(settings).groups())
     except Exception:  # whatever it was: the responder ends over no file of an author
-        log.exception("room is kept for one group alone")
+        log.exception("the groups of checks cannot be counted: the limit allows for one")
         return 1
 
 
@@ -144,7 +144,9 @@ async def _prefect_knows(worker: ParamedicWorker, stop: anyio.Event) -> None:
         try:
             await worker.sync_with_backend()
         except Exception as error:  # noqa: BLE001 - Prefect's edge: whatever it says, it is asked again
-            log.warning("Prefect does not know of this worker yet: %s: %s", type(error).__name__, str(error)[:300])
+            log.warning(
+                "this worker is not registered with Prefect yet: %s: %s", type(error).__name__, str(error)[:300]
+            )
             await anyio.sleep(pause)
         else:
             return

@@ -12,7 +12,7 @@ from paramedic.machine.clock import utc_now
 #: So many runs at once are never scheduled rounds, however many of those wait: an outage must not wait for a measurement.
 PLAYBOOKS = 24
 
-#: And of these so many are of the queue `critical` alone: they are not stuck behind warnings.
+#: The number of these that only the queue `critical` gets, so that it does not wait behind warnings.
 RESERVED = 4
 
 

@@ -1,4 +1,4 @@
-"""The deployments of the pool, and its queues, as Prefect has said them lately: no run asks for them while it is in a hurry."""
+"""A cache of the pool's deployments and queues, so that the start of a run need not request them."""
 
 import asyncio
 from pathlib import Path

@@ -39,12 +39,12 @@ def serve(channel: socket.socket) -> None:
         os.environ.update(order["env"])
         if any(name.startswith("PREFECT_") and not name.startswith("PREFECT__") for name in order["env"]):
             refresh_global_settings_context()  # Prefect read its settings when it was imported
-        start.hear(order["flow_run"], order["related"])
+        start.prefetch(order["flow_run"], order["related"])
         run(FlowRun.model_validate(order["flow_run"]), start)
 
 
 def run_start() -> type[RunStart]:
-    """How this process begins its run: as the responder has found that it can."""
+    """How this process begins its run, by what the responder has found out about Prefect."""
     if os.environ.get(VARIABLE) != "true":
         return RunStart
     start: type[RunStart] = importlib.import_module(SHORTENED).ShortenedStart

@@ -1,4 +1,4 @@
-"""The start of a run, shortened: what Prefect's engine asks or tells before the first line although it need not.
+"""The shortened start of a run, without the calls that Prefect's engine makes before the first line and need not.
 
 Everything stays as Prefect has it: the same calls reach the server, some of them later. docs/latency.md has the budget.
 """
@@ -37,11 +37,11 @@ _RUN = re.compile(r".*/flow_runs/(?P<id>[0-9a-f-]{36})(?P<rest>/set_state)?$")
 
 
 class PrefetchedRun(RetryOn503):
-    """A process's way to Prefect, which knows the run that the process was given.
+    """A transport to Prefect that knows the run of this process.
 
-    The engine tells the run's retry policy before it asks to start it, and reads the run again when it has started. The
-    first is sent before the run's next state instead, when somebody first needs it; the second is answered from what the
-    server has just said.
+    The engine sends the run's retry policy before it asks to start it, and reads the run again when it has started. The
+    first is sent before the run's next state instead, when it is first needed; the second is answered from the server's
+    last answer.
     """
 
     def __init__(self) -> None:
@@ -50,12 +50,12 @@ class PrefetchedRun(RetryOn503):
         self._started: dict[str, Any] | None = None
         self._later: httpx.Request | None = None
 
-    def told(self, run: dict[str, Any]) -> None:
-        """The run, as Prefect gave it."""
+    def set_run(self, run: dict[str, Any]) -> None:
+        """Set the run, as Prefect returned it."""
         self._run = run
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it, or not yet. Raises what httpx raises."""
+        """Send the request, or put it off. Raises what httpx raises."""
         about = _RUN.match(request.url.path)
         if about is None or about["id"] != self._run.get("id"):
             return super().handle_request(request)
@@ -96,7 +96,7 @@ def tls() -> ssl.SSLContext:
 
 
 def client_settings() -> tuple[PrefetchedRun | None, dict[str, Any]]:
-    """What to make Prefect's client with. Where a proxy lies before Prefect, httpx's own transport must find it."""
+    """The arguments for Prefect's client. Behind a proxy, httpx's own transport must find it."""
     url = httpx.URL(get_current_settings().api.url or "")
     if url.scheme in getproxies() and not proxy_bypass(url.host):
         return None, {"verify": tls()}
@@ -105,7 +105,7 @@ def client_settings() -> tuple[PrefetchedRun | None, dict[str, Any]]:
 
 
 def client_context(settings: dict[str, Any]) -> SyncClientContext:
-    """Prefect's client for the whole process: who asks Prefect for one, without settings, gets this."""
+    """Prefect's client for the whole process: every request for one, without settings, returns it."""
     context = SyncClientContext(httpx_settings=settings)
     context._httpx_settings = None  # noqa: SLF001 - else each result store, each artifact makes a client: 10 ms
     return context
@@ -135,7 +135,7 @@ def _running(run: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
 
 
 class WarmEngine(FlowRunEngine[P, R]):
-    """Prefect's engine, which begins beside the run what need not be there before it: the watch and the heartbeats.
+    """Prefect's engine, which starts in parallel what the run need not wait for: the watch and the heartbeats.
 
     The watch sees whether the run is suspended from outside. A suspension before that is in the answer to the request to
     start, or in the watch's own first look. Heartbeats come as often as Prefect's, and their end is not waited for: Prefect

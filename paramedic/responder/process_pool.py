@@ -256,7 +256,7 @@ class ProcessPool:
             process.assign({})
         if before is not None:
             why = "the fork server has died" if before.dead.is_set() else "the code has changed"
-            log.info("%s: new runs have a new one, those at work end with what they began with", why)
+            log.info("%s: new runs use a new one, running ones end with the code that they began with", why)
             before.retire()
         self._refill()
 

@@ -39,7 +39,7 @@ class RunLeases:
         try:
             taken = await asyncio.to_thread(self._take, flow_run)
         except (TemporaryError, PermanentError) as error:
-            log.warning("%s is not taken yet: %s", flow_run, error)
+            log.warning("the lease of run %s could not be taken, and is tried again: %s", flow_run, error)
             return False
         if taken:
             with self._lock:
@@ -53,7 +53,7 @@ class RunLeases:
         try:
             await asyncio.to_thread(self._release, flow_run)
         except (TemporaryError, PermanentError) as error:
-            log.warning("the lease of %s runs out by itself: %s", flow_run, error)
+            log.warning("the lease of %s could not be released and will expire: %s", flow_run, error)
 
     def start(self) -> None:
         """Start renewing in a thread: whatever else this process waits for, its runs are not taken for dead."""

@@ -11,17 +11,17 @@ from prefect.flows import Flow
 
 
 class RunStart:
-    """As `python -m prefect.engine` begins a run, by nothing but what Prefect offers to everybody."""
+    """Begins a run as `python -m prefect.engine` does, by Prefect's public interface alone."""
 
     def opened(self) -> AbstractContextManager[object]:
-        """What is there from before the run comes until it is over."""
+        """A context that is open from before the run arrives until it has ended."""
         return nullcontext()
 
     def prepare(self) -> None:
-        """What the run would wait for otherwise, while nobody waits."""
+        """Do in advance what the run would otherwise wait for."""
 
-    def hear(self, flow_run: dict[str, Any], related: dict[str, dict[str, Any]]) -> None:
-        """The run, as Prefect gave it, and what its events name besides it (`KIND.ID`: `id`, `name`, `tags`)."""
+    def prefetch(self, flow_run: dict[str, Any], related: dict[str, dict[str, Any]]) -> None:
+        """Use the run as Prefect returned it, and the related resources of its events (`KIND.ID`: `id`, `name`, `tags`)."""
 
     def run(self, flow: Flow[..., Any], flow_run: FlowRun) -> None:
         """Run it to its end."""

@@ -1,6 +1,6 @@
-"""Whether Prefect is as the shortcuts of a run's start need it. They build on names that Prefect keeps to itself, and may change.
+"""Whether Prefect is as the shortcuts of a run's start need it. They use private names of Prefect, which may change.
 
-Where one of them is missing or takes something else, or where `prefect_shortcuts` is off, runs begin as Prefect has it.
+Where one of them is missing or has another signature, or where `prefect_shortcuts` is off, runs begin as Prefect has it.
 """
 
 import importlib
@@ -19,7 +19,7 @@ VARIABLE = "PARAMEDIC_PREFECT_SHORTCUTS"
 #: What takes the shortcuts. By name: it cannot be imported where one of its names is missing.
 SHORTENED = "paramedic.responder.shortened_start"
 
-#: What is called, and with what: so many arguments by position, and these by name.
+#: What is called, and with what: the number of positional arguments, and the names of the others.
 _CALLED: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "prefect._flow_run_suspension:observe_flow_run_suspension": (2, ()),
     "prefect._flow_run_suspension:register_flow_run_suspension_request": (2, ()),
@@ -68,7 +68,7 @@ def complaint() -> str | None:
 
 
 def in_force(settings: Settings) -> bool:
-    """Whether runs begin by the shortcuts. Where they should and cannot, that is logged: to be asked once a process."""
+    """Whether runs begin by the shortcuts. Logs where they should and cannot: call it once per process."""
     if not settings.prefect_shortcuts:
         return False
     wrong = complaint()
@@ -78,7 +78,7 @@ def in_force(settings: Settings) -> bool:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What a warm process must be told; see `in_force`."""
+    """The environment of a warm process, by `in_force`."""
     return {VARIABLE: str(in_force(settings)).lower()}
 
 

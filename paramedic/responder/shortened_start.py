@@ -19,7 +19,7 @@ from paramedic.responder.warm_up import rehearse
 
 
 class ShortenedStart(RunStart):
-    """Asks and tells Prefect before the first line only what must be. A rehearsal that failed leaves the run to Prefect's way."""
+    """Makes only the necessary calls before the flow's first line; begins Prefect's own way where the rehearsal failed."""
 
     def __init__(self) -> None:
         self._known, self._settings = client_settings()
@@ -33,7 +33,7 @@ class ShortenedStart(RunStart):
             yield
 
     def prepare(self) -> None:
-        """The threads that tell the run's events and logs, and the first time of everything."""
+        """Start the threads that send the run's events and logs, and do everything once that is slow the first time."""
         if get_current_settings().client.csrf_support_enabled:
             self._learn_token()
         EventsWorker.instance()
@@ -41,16 +41,16 @@ class ShortenedStart(RunStart):
             APILogWorker.instance()
         self._fails = not rehearse()
 
-    def hear(self, flow_run: dict[str, Any], related: dict[str, dict[str, Any]]) -> None:
-        """Neither the run nor what its events name is asked for again."""
+    def prefetch(self, flow_run: dict[str, Any], related: dict[str, dict[str, Any]]) -> None:
+        """Neither the run nor its related resources are requested again."""
         if self._fails:
             return
         if self._known is not None:
-            self._known.told(flow_run)
+            self._known.set_run(flow_run)
         know_related(related)
 
     def run(self, flow: Flow[..., Any], flow_run: FlowRun) -> None:
-        """As Prefect's engine, which begins beside the run what need not be there before it."""
+        """Run it by Prefect's engine, which starts in parallel what the run need not wait for."""
         if self._fails or flow.isasync or flow.isgenerator:
             super().run(flow, flow_run)
             return
@@ -62,7 +62,7 @@ class ShortenedStart(RunStart):
                     engine.call_flow_fn()
 
     def _learn_token(self) -> None:
-        """The client asks before its first change whether the server wants a token with it. One that is away, the run finds."""
+        """Have the client fetch its CSRF token, which it does before its first change. Errors are left for the run to report."""
         if self._client is not None:
             with contextlib.suppress(httpx.HTTPError):
                 body = {"flow_runs": {"id": {"any_": [str(UUID(int=0))]}}}

@@ -41,7 +41,7 @@ def _play(run: Part) -> None:
 def rehearse() -> bool:
     """Run the engine of a run and of a step once. Nothing reaches Prefect: no call, no event, no log.
 
-    Returns whether it went well. Never raises: another version of Prefect may need something else.
+    Returns whether it succeeded. Never raises: another version of Prefect may need something else.
     """
     try:
         _rehearse()

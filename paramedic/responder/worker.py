@@ -46,7 +46,7 @@ _FRESH_SECONDS = 0.1
 #: How often a warm process that died, or whose code has changed, is looked for.
 _REFRESH_SECONDS = 2.0
 
-#: What a run's page wants to know of its worker is told when the run has begun.
+#: What a run's page shows of its worker is sent after the run has begun.
 _TELL_AFTER_SECONDS = 5.0
 
 
@@ -57,8 +57,8 @@ class ParamedicWorkerResult(BaseWorkerResult):
 class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, ParamedicWorkerResult]):
     """Takes each run with a process that has already imported Prefect and the flows; a process serves one run.
 
-    Dispatch tells it of a new run (`hear`); Prefect's poll lies underneath. Either way a run is taken by a lease in the
-    store, and its process asks Prefect for Running at once.
+    Dispatch notifies it of a new run (`on_notification`); a poll of Prefect finds what a notification missed. Either way a
+    run is taken by a lease in the store, and its process asks Prefect for Running at once.
 
     Prefect's own base cancels only runs that have not started. This one lets a cancelled run end by itself, because
     killing it could cut a change in half, and ends it when it takes longer than `cancel_grace_seconds`.
@@ -108,7 +108,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         ]
         loop = asyncio.get_running_loop()
         payloads: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._beside.append(asyncio.create_task(self._hear(payloads)))
+        self._beside.append(asyncio.create_task(self._receive_notifications(payloads)))
 
         def receive(payload: dict[str, Any]) -> None:
             loop.call_soon_threadsafe(payloads.put_nowait, payload)
@@ -128,16 +128,16 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._leases.stop()
         await super().teardown(*exc_info)
 
-    async def _hear(self, payloads: asyncio.Queue[dict[str, Any]]) -> None:
+    async def _receive_notifications(self, payloads: asyncio.Queue[dict[str, Any]]) -> None:
         while True:
-            await self.hear(await payloads.get())
+            await self.on_notification(await payloads.get())
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Poll Prefect. It may hang for a minute: nothing that must go on meanwhile is done here."""
         self.look.clear()
         return await super().get_and_submit_flow_runs()
 
-    async def hear(self, payload: dict[str, Any]) -> None:
+    async def on_notification(self, payload: dict[str, Any]) -> None:
         """Handle a notification of dispatch: take its run now, if there is room. Any other payload means: poll."""
         run = payload.get("run")
         if not isinstance(run, dict) or payload.get("pool") != self._work_pool_name:
@@ -247,7 +247,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         admission.admit(deployment, flow_run.job_variables or {}, entrypoints=self._deployments.entrypoints)
         made = await configure(self.work_pool.base_job_template, flow_run, deployment, self.client)
         admission.admit_environment(made.env, command=made.command)
-        # Its process loads the module that was looked at, and asks nobody again which one it is.
+        # Its process loads the module that was checked, without another question which one that is.
         made.env |= {"PREFECT__FLOW_ENTRYPOINT": deployment.entrypoint, "PREFECT__FLOW_RUN_ID": str(flow_run.id)}
         return made
 
@@ -315,7 +315,7 @@ async def _again(
         except (httpx.HTTPError, ObjectNotFound):
             pass  # what was known is believed until the next look
         except Exception:  # the loop's edge: one look that fails keeps no later one from being made
-            log.exception("a look failed")
+            log.exception("a background check of the responder failed")
         await asyncio.sleep(seconds)
 
 

@@ -33,7 +33,7 @@ def sample(check: Check, target: Target, *, now: Callable[[], datetime], last_he
     except (TemporaryError, PermanentError) as error:
         return Sample(at, None, str(error))
     except Exception as error:  # the edge of one check: a fault in it is neither a breach nor the others' fault
-        log.exception("the check %s failed to look at %s", check.name, target.id)
+        log.exception("the check %s could not measure %s", check.name, target.id)
         return Sample(at, None, f"the check itself failed: {type(error).__name__}: {error}")
     return Sample(at, values, why)
 
@@ -45,5 +45,5 @@ def silent(address: str, timeout: timedelta) -> bool:
             return not reading.connect(*host_and_port(address), timeout).ok
         return reading.probe(address, timeout).status is None
     except (PermanentError, ValueError) as error:
-        log.warning("the control probe %s cannot be asked: %s", address, error)
+        log.warning("the control probe %s failed: %s", address, error)
         return True

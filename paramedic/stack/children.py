@@ -44,7 +44,7 @@ class Child:
     """One child process: how it is started, and its state.
 
     After its first sign of life (`paramedic.machine.liveness`) it may be silent for `silent_seconds`; then it is reported, and
-    ended and started again once `may_end` says so. None: nobody listens to it.
+    ended and started again once `may_end` says so. None: its signs of life are not watched.
     """
 
     name: str

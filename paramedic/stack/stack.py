@@ -315,7 +315,7 @@ def _report(settings: Settings, subject: str, words: str) -> None:
             with store.write() as tx:
                 messages.queue_internal_alert(tx, subject=subject, body=words, same_within_minutes=5)
         except (TemporaryError, PermanentError) as error:
-            log.warning("nobody is told by the store: %s", error)
+            log.warning("an internal alert could not be queued in the store: %s", error)
         finally:
             store.close()
 

@@ -92,6 +92,6 @@ class Acting:
                 held = claims.any_held(tx)
             self._none_at = None if held else time.monotonic()
         except (TemporaryError, PermanentError) as error:
-            log.warning("the store does not say whether a run is at work: %s", error)
+            log.warning("the store cannot say whether a run holds a target: %s", error)
         finally:
             store.close()

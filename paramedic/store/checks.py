@@ -22,7 +22,7 @@ from paramedic.store.trail import append
 #: How many samples of each check at each target are kept.
 KEEP = 2000
 
-#: What goes on being broken is said again this often, as other senders do: an incident that ended too early opens anew.
+#: A lasting breach is reported again this often, as by other senders: an incident that ended too early is opened again.
 SAY_AGAIN = timedelta(minutes=5)
 
 

@@ -43,10 +43,10 @@ def due(tx: Tx, *, incident: int | None = None, limit: int = 50) -> list[QueuedM
 
 def sent_lately(tx: Tx) -> dict[str, int]:
     """How many messages each person got within PER, including those being sent; a digest counts as one."""
-    return _told(tx)
+    return _sent_counts(tx)
 
 
-def _told(tx: Tx, *, person: str | None = None) -> dict[str, int]:
+def _sent_counts(tx: Tx, *, person: str | None = None) -> dict[str, int]:
     lately = or_(
         messages.c.sent_at
         > tx.now - PER,  # what has one is sent; naming the state as well would look at all that ever were
@@ -72,7 +72,7 @@ def take_for(tx: Tx, wanted: Collection[int], person: str, *, held: Mapping[int,
     """
     if tx.conn.dialect.name == "postgresql":
         tx.conn.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _COUNT_LOCK})
-    if _told(tx, person=person).get(person, 0) >= at_most:
+    if _sent_counts(tx, person=person).get(person, 0) >= at_most:
         return []
     return _hold(tx, wanted, held, person=person, digest=min(wanted) if len(wanted) > 1 else None)
 

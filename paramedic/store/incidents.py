@@ -119,7 +119,7 @@ def well_at(tx: Tx, target: str) -> datetime | None:
 
 
 def last_ended_at(tx: Tx, target: str) -> datetime | None:
-    """When an incident on this target last ended, by whomever. Samples from before prove nothing about the time after."""
+    """When an incident on this target last ended, whoever ended it. Earlier samples prove nothing about the time after."""
     query = select(func.max(incidents.c.ended_at)).where(
         incidents.c.target == target, incidents.c.state == State.RESOLVED
     )

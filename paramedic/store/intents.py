@@ -69,7 +69,7 @@ def intend(
     """
     refusal, words = _judged(tx, claim, rung=rung, identity=identity, limits=limits, today=today)
     if refusal is not None:
-        _tell_refusal(tx, claim, rung, remedy, refusal)
+        _record_refusal(tx, claim, rung, remedy, refusal)
         return refusal
     tx.conn.execute(update(grants).where(*grant_of(claim, rung)).values(state="spent"))
     act = acts.begin(tx, claim, rung=rung, remedy=remedy, identity=identity, deadline=deadline)
@@ -94,7 +94,7 @@ def intend(
     return act
 
 
-def _tell_refusal(tx: Tx, claim: Claim, rung: int, remedy: str, refusal: Refusal) -> None:
+def _record_refusal(tx: Tx, claim: Claim, rung: int, remedy: str, refusal: Refusal) -> None:
     append(
         tx,
         actor=claim.holder,

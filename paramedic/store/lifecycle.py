@@ -104,7 +104,7 @@ def reopen(tx: Tx, number: int, alert: Alert, *, reason: str) -> Incident:
 
 
 def alerts_of(tx: Tx, number: int) -> list[dict[str, Any]]:
-    """The incident's alerts, each with how often it was said."""
+    """The incident's alerts, each with how often it was reported."""
     return incident_alerts.of(tx, number)
 
 

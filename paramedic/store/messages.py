@@ -14,7 +14,7 @@ from paramedic.store import Tx
 from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import incidents, messages
 
-#: What the holder of an incident hears when the last of its alerts ended, and when one fires again.
+#: Updates to the holder of an incident when the last of its alerts ended, and when one fires again.
 ENDED = "none of its alerts fires any more"
 AGAIN = "it fires again"
 

@@ -1,4 +1,4 @@
-"""The claim of one Prefect on the store: another has none of its runs, and would void whatever waits there for a person.
+"""The claim of one Prefect on the store: another has none of its runs, and would void the questions that wait for a person.
 
 A Prefect is identified by a variable in it, made once, that moves with its database. The store holds its id by a lease,
 which dispatch renews; several dispatchers of one Prefect share it.

@@ -1,4 +1,4 @@
-"""What a restore makes of the store: nothing from before the backup acts, and a person is told about all of it."""
+"""What a restore makes of the store: nothing from before the backup acts, and a person is paged about all of it."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -90,4 +90,4 @@ def _replace_copy(copy: Path, text: str) -> None:
             fresh.write_text(text, encoding="utf-8")
             fresh.replace(copy)
     except (OSError, UnicodeDecodeError) as error:
-        log.warning("%s is not kept as the last good one: %s", copy, error)
+        log.warning("the last good copy %s could not be written: %s", copy, error)

@@ -19,7 +19,7 @@ SPAN = re.compile(rf"\s*(?:{_PART.pattern}\s*){{1,6}}")
 _SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 SIZE = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s?(B|kB|MB|GB|KiB|MiB|GiB)\s*")
 
-#: Moments that people mean lie between these years: beyond them, time zones and calendars run out.
+#: Plausible moments are between these years: beyond them, time zones and calendars end.
 _YEARS = (1970, 2200)
 
 

@@ -20,8 +20,8 @@ _UNTIL = "paramedic_until"
 class Deadline(httpx.HTTPTransport):
     """As httpx's own, and the longest of a request's time-outs counts for all of it: connect, send, headers, body.
 
-    A request that is sent again keeps its deadline. Raises what httpx raises; a look-up of the name is the system's, and
-    lasts as long as its resolver waits.
+    A request that is sent again keeps its deadline. Raises what httpx raises; name resolution is the system's, and lasts
+    as long as its resolver waits.
     """
 
     def __init__(self, *, verify: bool | ssl.SSLContext = True, trust_env: bool = True, **how: Any) -> None:
@@ -51,7 +51,7 @@ def over(request: httpx.Request, *, within: float = 0.0) -> bool:
 def client(*, seconds: float, verify: bool | ssl.SSLContext = True) -> httpx.Client:
     """A client whose calls last no longer than `seconds` each, straight to the server.
 
-    `verify`: whose certificates are believed; False where none is asked for, which saves the 30 ms of reading them.
+    `verify`: which certificates are trusted; False where the address is plain HTTP, which saves the 30 ms of reading them.
     """
     return httpx.Client(timeout=seconds, transport=Deadline(trust_env=False, verify=verify), trust_env=False)
 

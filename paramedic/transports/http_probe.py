@@ -41,9 +41,9 @@ class Probe:
 def probe(url: str, timeout: timedelta) -> Probe:
     """Ask once. Only a whole 2xx answer within `timeout`, from the name to the last byte, is well.
 
-    No answer is an answer too, never an exception; which of them are failing, and which say that we cannot see,
-    `paramedic.remediation.probe_answer` decides. Follows no redirect, uses no proxy, reads at most 64 KiB, believes the
-    machine's own certificate authorities. Raises PermanentError on a URL that cannot be asked.
+    No answer is a result too, not an exception; `paramedic.remediation.probe_answer` decides which results are failing and
+    which are unknown. Follows no redirect, uses no proxy, reads at most 64 KiB, trusts the
+    machine's own certificate authorities. Raises PermanentError on an invalid URL.
     """
     asked = _address(url)
     curl = pycurl.Curl()

@@ -1,4 +1,4 @@
-"""A way over HTTP that asks again, after a moment, where a server says 503: Prefect on SQLite does while it is written to."""
+"""An HTTP transport that repeats a request that is answered 503, as by Prefect on SQLite while its database is locked."""
 
 import time
 
@@ -11,9 +11,9 @@ _AGAIN_SECONDS = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 
 class RetryOn503(Deadline):
-    """As httpx's own, each call with one deadline for all its tries; the last of several 503 is the answer.
+    """As httpx's own, with one deadline for all tries of a call; the last of several 503 is returned.
 
-    What is sent again is whole: no stream.
+    A request's body must be whole, not a stream: it is sent again.
     """
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -23,7 +23,7 @@ class Local:
         return socket.gethostname()
 
     def leads_to(self, host: str) -> bool:
-        """Whether `host` is a name of this machine; where the words before a command lead, their author knows."""
+        """Whether `host` is a name of this machine; with `via`, the author of the words knows."""
         ours = self.machine.partition(".")[0].casefold()
         return bool(self._via) or host == "localhost" or host.partition(".")[0].casefold() == ours
 
@@ -69,5 +69,5 @@ class Local:
         return local_file.read(path, limit)
 
     def replace(self, path: str, content: bytes) -> None:
-        """Write it beside, then rename."""
+        """Replace a file, by a new one that is renamed."""
         local_file.replace(path, content)

@@ -75,9 +75,8 @@ def _unix(to: UnixSocket, seconds: float) -> socket.socket:
 class _Anchor:
     """A second holder of the connection, for when this process dies before the answer.
 
-    A server may work a request off in the name of its client's connection, and forget what is left of it when that closes
-    (supervisord does: a program would stay stopped). The anchor is a process of its own that does nothing but keep the
-    connection open until the server answers or is gone.
+    A server may abandon a request when its client's connection closes (supervisord does: a program would stay stopped).
+    The anchor is a process of its own that does nothing but keep the connection open until the server answers or is gone.
     """
 
     LONGEST = timedelta(minutes=10)
@@ -102,14 +101,14 @@ if select.select([0], [], [], longest)[0] and os.read(0, 1): select.select([line
         threading.Thread(target=self._process.wait, daemon=True).start()  # leaves no zombie, waits for nobody
 
     def hold(self) -> None:
-        """From now on the connection outlives us; before, the anchor goes when we go. Raises TemporaryError if it cannot."""
+        """Let the connection outlive this process; until then the anchor ends with it. Raises TemporaryError if that fails."""
         try:
             self._stdin().write(b"!")
         except OSError as error:
             raise TemporaryError(f"the process that keeps the connection is gone: {error}") from error
 
     def let_go(self) -> None:
-        """We need it no longer."""
+        """End the anchor: the connection is no longer needed."""
         self._stdin().close()
 
     def _stdin(self) -> Any:

@@ -32,7 +32,7 @@ class LocalFolder:
         return os.readlink(name, dir_fd=self._file)
 
     def kind(self, name: str) -> Literal["folder", "symlink", "file"] | None:
-        """What it is, None where nothing is there."""
+        """The kind of the entry; None where there is none."""
         try:
             mode = os.lstat(name, dir_fd=self._file).st_mode
         except (FileNotFoundError, NotADirectoryError):
@@ -46,7 +46,7 @@ class LocalFolder:
         return datetime.fromtimestamp(os.lstat(name, dir_fd=self._file).st_mtime, UTC)
 
     def names(self, name: str) -> list[str]:
-        """What is in this folder of it."""
+        """The names in a subfolder."""
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         inside = os.open(name, flags, dir_fd=self._file)
         try:
@@ -57,7 +57,7 @@ class LocalFolder:
 
     @contextmanager
     def locked(self, name: str) -> Iterator["LocalLockedFile"]:
-        """A file, open to append and locked; BlockingIOError where somebody else has the lock."""
+        """A file, open to append and locked; BlockingIOError where another process holds the lock."""
         flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         file = os.open(name, flags, dir_fd=self._file)
         try:
@@ -71,11 +71,11 @@ class LocalFolder:
         os.symlink(leads_to, name, dir_fd=self._file)
 
     def rename(self, name: str, to: str) -> None:
-        """Let it take the place of `to`."""
+        """Rename it to `to`, atomically."""
         os.rename(name, to, src_dir_fd=self._file, dst_dir_fd=self._file)
 
     def unlink(self, name: str) -> None:
-        """Take it away."""
+        """Remove it."""
         os.unlink(name, dir_fd=self._file)
 
     def sync(self) -> None:
@@ -91,7 +91,7 @@ class LocalLockedFile:
         self._before = 0
 
     def append(self, line: bytes) -> None:
-        """A whole line or none."""
+        """Append a whole line, or nothing."""
         size = self._before = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             line = b"\n" + line
@@ -100,7 +100,7 @@ class LocalLockedFile:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def take_back(self) -> None:
-        """As long as it was before the last `append`."""
+        """Cut off what the last `append` has added."""
         os.ftruncate(self._file, self._before)
 
     def sync(self) -> None:

@@ -1,4 +1,4 @@
-"""The processes of this machine, as the kernel tells them."""
+"""The processes of this machine, from the kernel (`/proc`)."""
 
 import time
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def used(pid: int, sample: timedelta = timedelta(milliseconds=500)) -> Use:
 def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[ProcessRow]:
     """The process and its descendants, itself first; CPU is measured over `sample`.
 
-    Raises PermanentError if the process is gone or may not be read; a descendant that goes while we look is left out.
+    Raises PermanentError if the process is gone or may not be read; a descendant that ends meanwhile is left out.
     """
     try:
         root = psutil.Process(pid)
@@ -63,7 +63,7 @@ def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[Proc
 def alive(pid: int, started_at: float) -> bool:
     """Whether the process that began at `started_at` still runs: a pid is reused, a start time is not.
 
-    Two seconds of difference are allowed: supervisord tells whole seconds, the kernel counts from the boot.
+    Two seconds of difference are allowed: supervisord reports whole seconds, the kernel counts from the boot.
     """
     try:
         process = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""Where a Prefect API is, how we log in to it, and whether it answers. Plain HTTP: Prefect's own client may be what is broken."""
+"""A Prefect API's address, login and client, and whether it answers. Plain HTTP: Prefect's own client may be what is broken."""
 
 import logging
 import ssl
@@ -18,13 +18,13 @@ from paramedic.transports.prefect_tls import Verification
 
 log = logging.getLogger(__name__)
 
-#: How long to wait before Prefect is asked again; the last for ever.
+#: The wait before Prefect is asked again.
 BACKOFF = Backoff((0.2, 0.2, 0.5, 0.5, 1.0, 2.0, 5.0))
 
-#: How often it is said what is waited for, while it stays the same.
+#: How often the reason for a wait is logged again while it stays the same.
 _SAY_AGAIN_SECONDS = 60.0
 
-#: A run that no Prefect has: to say so, the server needs our login and its database.
+#: A run that does not exist: to answer 404, the server needs our login and its database.
 _NO_RUN = "00000000-0000-0000-0000-000000000000"
 
 
@@ -34,7 +34,7 @@ _IDLE = httpx.Limits(keepalive_expiry=2.0)
 
 @dataclass(frozen=True, slots=True)
 class PrefectApi:
-    """The address of a Prefect API (`http://HOST:4200/api`), and what it asks for: a login (`user:password`) or a key."""
+    """The address of a Prefect API (`http://HOST:4200/api`), and its login (`user:password`) or key, if it needs one."""
 
     url: str
     login: SecretStr | None = None
@@ -42,7 +42,7 @@ class PrefectApi:
 
     @classmethod
     def named(cls, settings: Settings) -> "PrefectApi | None":
-        """The one that the settings name; None where they name none."""
+        """The Prefect API of the settings; None where they name none."""
         if settings.prefect_api_url is None:
             return None
         return cls(settings.prefect_api_url, settings.prefect_api_auth)
@@ -85,7 +85,7 @@ def _verify(url: httpx.URL) -> ssl.SSLContext | bool:
 
 
 def complaint(prefect: httpx.Client) -> str | None:
-    """Why the API that the client is for cannot be worked with, in words; None where it can.
+    """Why the client's API cannot be used, in words; None where it can.
 
     Prefect REST API reference: "Health Check", "Read Flow Run".
     """
@@ -110,7 +110,7 @@ def complaint(prefect: httpx.Client) -> str | None:
 
 
 def wait_for_prefect(api: PrefectApi, stop: threading.Event) -> None:
-    """Until the API can be worked with, or `stop`; what is waited for is logged."""
+    """Wait until the API can be used, or `stop`; the reason for the wait is logged."""
     reported, reported_at = None, 0.0
     with api.client(seconds=3.0) as prefect:
         for pause in BACKOFF:
@@ -118,7 +118,7 @@ def wait_for_prefect(api: PrefectApi, stop: threading.Event) -> None:
             if found is None or stop.is_set():
                 break
             if found != reported or time.monotonic() - reported_at >= _SAY_AGAIN_SECONDS:
-                log.warning("Prefect at %s is waited for: %s", api.url, found)
+                log.warning("waiting for Prefect at %s: %s", api.url, found)
                 reported, reported_at = found, time.monotonic()
             stop.wait(pause)
     if reported is not None and not stop.is_set():

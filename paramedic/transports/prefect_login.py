@@ -54,9 +54,9 @@ def with_login_made(settings: Settings) -> Settings:
 
 
 def with_embedded_login(settings: Settings, api_url: str) -> Settings:
-    """The settings to speak to the embedded server at `api_url` with: its address, and its login where none is set.
+    """The settings with the embedded server's address `api_url`, and its login where none is set.
 
-    Raises OSError where the login cannot be read. A look makes none.
+    Raises OSError where the login cannot be read. Creates none.
     """
     changes: dict[str, object] = {"prefect_api_url": api_url}
     if settings.prefect_api_auth is None and login_file(settings).exists():
@@ -67,7 +67,7 @@ def with_embedded_login(settings: Settings, api_url: str) -> Settings:
 def asks_for_login(api_url: str, *, timeout: timedelta) -> bool | None:
     """Whether the Prefect API refuses a call that shows no login; None where it does not say.
 
-    Prefect REST API reference: "Read Version" (admin), which needs whatever login there is, and changes nothing.
+    Prefect REST API reference: "Read Version" (admin), which requires the login, and changes nothing.
     """
     try:
         with PrefectApi(api_url).client(seconds=timeout.total_seconds()) as prefect:
@@ -80,14 +80,14 @@ def asks_for_login(api_url: str, *, timeout: timedelta) -> bool | None:
 
 
 def clickable(ui_url: str, login: str) -> str:
-    """The address that opens the UI logged in. The login is in the fragment, which a browser sends to nobody."""
+    """The address that opens the UI logged in. The login is in the fragment, which a browser does not send."""
     return f"{ui_url.rstrip('/')}{LOGIN_PATH}#{base64.urlsafe_b64encode(login.encode()).decode()}"
 
 
 def may_be_shown(stream: IO[str]) -> bool:
-    """Whether what is written there is read by the one who started us alone: a terminal, a pipe, a file of theirs.
+    """Whether only the user who started this process reads the stream: a terminal, a pipe, a private file.
 
-    A service manager's log (a socket) or a file that others may read keeps a login for everybody who reads logs.
+    A service manager's log (a socket), or a file that others may read, would show a login to everyone who reads logs.
     """
     try:
         mode = os.fstat(stream.fileno()).st_mode

@@ -18,7 +18,7 @@ from paramedic.store import REVISIONS, StoreUnknown
 from paramedic.store.migrations import migrate, revision_of, unknown
 from paramedic.store.snapshot import snapshot
 
-#: What lies in the file, in this order: what it is, the store, the checkpoints, the public key; and private keys.
+#: The content of the file, in this order: what it is, the store, the checkpoints, the public key; and private keys.
 MANIFEST, STORE, CHECKPOINTS, PUBLIC = "backup.json", "store.db", "checkpoints.jsonl", "signing.pub"
 KEYS = {"signing.key": keys.signing_key_file, "link.key": keys.link_key_file}
 

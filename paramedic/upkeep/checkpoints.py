@@ -137,7 +137,7 @@ def _remember(witness: Path, mark: Checkpoint) -> None:
             os.fsync(file.fileno())
         Path(file.name).replace(witness)
     except OSError as error:
-        log.debug("the newest checkpoint is not kept beside the key: %s", error)
+        log.debug("the newest checkpoint could not be copied beside the key: %s", error)
 
 
 def newest(path: Path) -> Checkpoint | None:

@@ -46,9 +46,9 @@ class LibraryWatch:
             try:
                 self.look()
             except StoreUnavailable as error:
-                log.warning("what authors changed is told later: %s", error)
+                log.warning("what authors changed is reported later: %s", error)
             except Exception:  # the thread's edge: the next look may see better
-                log.exception("the library is looked at again in %.0f s", every_seconds)
+                log.exception("the library could not be checked; tried again in %.0f s", every_seconds)
 
     def look(self) -> None:
         """Report what is new and was the same at the look before: a file may be half written now. Raises StoreUnavailable."""
@@ -57,8 +57,8 @@ class LibraryWatch:
         if seen != before or seen == self._told:
             return
         if self._told is not None and seen.versions != self._told.versions:
-            self._tell_changes(self._told, seen)
-        self._tell_problems(seen)
+            self._report_changes(self._told, seen)
+        self._report_problems(seen)
         self._told = seen
 
     def _see(self) -> _Seen:
@@ -69,7 +69,7 @@ class LibraryWatch:
         versions = tuple(sorted((runbook.name, runbook.version) for runbook in found.runbooks.values()))
         return _Seen(versions, tuple(map(str, found.problems)))
 
-    def _tell_changes(self, before: _Seen, now: _Seen) -> None:
+    def _report_changes(self, before: _Seen, now: _Seen) -> None:
         old, new = dict(before.versions), dict(now.versions)
         words = {
             "added": sorted(new.keys() - old.keys()),
@@ -91,7 +91,7 @@ class LibraryWatch:
                     same_within_minutes=60,
                 )
 
-    def _tell_problems(self, seen: _Seen) -> None:
+    def _report_problems(self, seen: _Seen) -> None:
         with self._store.read() as tx:
             known = trail.newest(tx, (REFUSED, ACCEPTED))
         if seen.problems:

@@ -9,7 +9,7 @@ _LEAST_SECONDS = 0.05
 
 
 class Look:
-    """A look that is repeated, and never runs twice at once. `is_reported`: a person was told that it hangs."""
+    """A look that is repeated, and never runs twice at once. `is_reported`: a person was paged that it hangs."""
 
     def __init__(self) -> None:
         self.is_reported = False

@@ -1,4 +1,4 @@
-"""Orphaned runs: those of a responder that died, which Prefect would show as Running for ever."""
+"""Orphaned runs: those of a responder that died, which Prefect would show as Running indefinitely."""
 
 from paramedic.errors import TemporaryError
 from paramedic.store import Store, claims, leases

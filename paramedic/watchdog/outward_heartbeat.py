@@ -1,4 +1,4 @@
-"""The outward heartbeat: tells an address outside that paging works; when it stops, somebody outside knows."""
+"""The outward heartbeat: posts to an outside service while paging works; when it stops, that service alerts somebody."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,18 +23,18 @@ class OutwardHeartbeat:
     def beat(self, *, silent: Sequence[str], nobody_knows: bool) -> None:
         """Send the heartbeat if it is due, with the names of what is `silent`. A failure is only logged.
 
-        `nobody_knows`: the store is away and no person could be paged about it; then the heartbeat stays out.
+        `nobody_knows`: the store is away and no person could be paged about it; then no heartbeat is sent.
         """
         url, now = self._settings.heartbeat_url, self._steady()
         every = self._settings.heartbeat_every.total_seconds()
         if url is None or (self._sent_at is not None and now - self._sent_at < every):
             return
         if nobody_knows:
-            log.error("no heartbeat: the store is away, and nobody can be told of it")
+            log.error("no heartbeat is sent: the store is away, and no person could be paged about it")
             return
         self._sent_at = now
         try:
             answer = self._http.post(url.get_secret_value(), json={"paramedic": "alive", "silent": list(silent)})
             answer.raise_for_status()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            log.warning("the heartbeat did not leave: %s", type(error).__name__)  # its words may hold the address
+            log.warning("the heartbeat could not be sent: %s", type(error).__name__)  # its words may hold the address

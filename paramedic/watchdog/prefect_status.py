@@ -54,7 +54,7 @@ class PrefectStatus:
             with store.read() as tx:
                 prefect_claim.check(tx, self._installation)
         except prefect_claim.AnotherPrefect as error:
-            log.warning("no run is looked at: %s", error)
+            log.warning("the runs in Prefect cannot be checked: %s", error)
             return True
         return False
 
@@ -93,7 +93,7 @@ class PrefectStatus:
 
 
 def _asked(prefect: httpx.Client, path: str) -> httpx.Response:
-    """On SQLite Prefect says 503 now and then: one such word among three is not a silence."""
+    """On SQLite Prefect answers 503 now and then: three in a row count as no answer."""
     for _ in range(2):
         answer = prefect.get(path)
         if answer.status_code < 500:

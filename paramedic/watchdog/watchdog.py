@@ -124,10 +124,10 @@ class Watchdog:
         try:
             look()
         except (StoreUnavailable, StoreUnknown) as error:
-            log.warning("%s waits: %s", name, error)
+            log.warning("the look %s waits: %s", name, error)
             self._refused = str(error)  # the next look at the store tells somebody
         except Exception as error:  # a fault in one look keeps no other from being taken, and is told (P5)
-            log.exception("%s failed", name)
+            log.exception("the look %s failed", name)
             subject, words = f"The watchdog fails at {name}", f"{type(error).__name__}: {error}"
             if look == self._pager.deliver_due:  # what is queued would not leave
                 self._pager.page_directly(subject, words)
@@ -230,7 +230,7 @@ class Watchdog:
                     minutes = math.ceil(once_in / timedelta(minutes=1))
                     queue_internal_alert(tx, subject=subject, body=body, same_within_minutes=minutes, times=0)
             except Exception:  # whatever keeps the word from the store, the person hears it
-                log.exception("told without the store: %s", subject)
+                log.exception("paged without the store: %s", subject)
             else:
                 return True
         return self._pager.page_directly(subject, body)

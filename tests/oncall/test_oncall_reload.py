@@ -28,9 +28,9 @@ def test_a_change_is_read_and_a_broken_one_changes_nothing(
     assert file.oncall.rotation.people == ("bob",)
     path.write_text("people: [nobody")
     assert file.oncall.rotation.people == ("bob",)
-    assert caplog.text.count("the last good one is used") == 1
+    assert caplog.text.count("the last good copy of oncall.yaml is used") == 1
     assert file.oncall.rotation.people == ("bob",)
-    assert caplog.text.count("the last good one is used") == 1
+    assert caplog.text.count("the last good copy of oncall.yaml is used") == 1
     path.unlink()
     assert file.oncall.rotation.people == ("bob",)
     path.write_text(PEOPLE)

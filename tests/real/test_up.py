@@ -214,7 +214,7 @@ def test_a_prefect_that_hangs_refuses_or_is_none_is_waited_for_and_people_are_pa
     assert answer.status_code == 202
     until(lambda: "[Paramedic] the Prefect server does not answer" in stage.postbox.subjects, "a page")
     for name in ("dispatch", "responder"):
-        words = "is waited for: it answers, and not as Prefect's API"
+        words = ": it answers, and not as Prefect's API"
         until(lambda name=name, words=words: words in stage.log(name), f"words of {name}")
         assert "Traceback" not in stage.log(name)
     stage.moody.shutdown()

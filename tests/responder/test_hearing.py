@@ -47,7 +47,7 @@ def heard(worker: ParamedicWorker, *words: dict[str, Any]) -> tuple[list[str], b
         async with anyio.create_task_group() as group:
             worker._runs_task_group = group
             for word in words:
-                await worker.hear(word)
+                await worker.on_notification(word)
             group.cancel_scope.cancel()
 
     asyncio.run(story())

@@ -83,7 +83,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def prefect(server: Server) -> Iterator[httpx.Client]:
     known = PrefetchedRun()
-    known.told({"id": RUN, "run_count": 0, "name": "a run"})
+    known.set_run({"id": RUN, "run_count": 0, "name": "a run"})
     with httpx.Client(base_url=server.url, transport=known) as client:
         yield client
 

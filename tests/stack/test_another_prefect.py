@@ -62,6 +62,6 @@ def test_dispatch_waits_and_says_why(
     monkeypatch.setattr(stop, "wait", lambda _: stop.set())
     with caplog.at_level(logging.WARNING):
         assert _claimed(store, PrefectApi(prefect.api), stop) == ""
-    assert "dispatch waits: the runs of the store" in caplog.text
+    assert "dispatch waits for Prefect or the store: the runs of the store" in caplog.text
     with store.read() as tx:
         prefect_claim.check(tx, OTHER)

@@ -96,7 +96,7 @@ def test_a_ui_that_is_frozen_costs_the_view_and_raises_nothing(
     monkeypatch.setattr(prefect_artifacts, "PATIENCE_SECONDS", 0.2)
     with temporary_settings({PREFECT_API_URL: frozen}), caplog.at_level(logging.WARNING):
         show_incident(store, incident.number, flow_run="run-1")
-    assert "incident-inc-1 is in the store, and not in the Prefect UI: " in caplog.text
+    assert "incident-inc-1 could not be shown in the Prefect UI: " in caplog.text
     assert "timed out" in caplog.text
 
 

@@ -309,7 +309,7 @@ def test_a_heartbeat_that_does_not_leave_is_logged_without_its_address(
 ) -> None:
     kennel.outside.silent.add("heart")
     kennel.after(60)
-    assert "the heartbeat did not leave: RemoteProtocolError" in caplog.text
+    assert "the heartbeat could not be sent: RemoteProtocolError" in caplog.text
     assert "/heart" not in caplog.text
     kennel.outside.silent.clear()
     kennel.after(60)

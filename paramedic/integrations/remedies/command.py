@@ -44,8 +44,8 @@ class Changer:
         `last_look` is called once everything is ready, and its exception stops it: only the start of the command
         follows. The command goes on if this process dies, and is ended after its time by a guard on its machine.
 
-        Nothing ran if it raises Refused or TemporaryError. PermanentError: the command failed, or cannot be run at all; the words
-        tell. OutcomeUnknown: its time was over and its process group was ended, wherever it had come to.
+        Nothing ran if it raises Refused or TemporaryError. PermanentError: the command failed, or cannot be run at all; the
+        message says which. OutcomeUnknown: its time was over and its process group was ended, whatever it had done by then.
         """
         command, name = self._command, f"the command {self._command.name} of {self._target.id}"
         environment = {variable: self._variable(variable) for variable in command.environment}

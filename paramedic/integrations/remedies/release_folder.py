@@ -1,7 +1,7 @@
 """Releases as folders of the target's machine behind a symlink: FOLDER/releases/ID, FOLDER/current and FOLDER/releases.log.
 
 releases.log is one JSON object a line, written by deployments and by roll-backs: the order of its lines is the order of
-events. docs/targets.md tells what each line means to whoever writes a deploy script.
+events. docs/targets.md explains each line, for authors of deploy scripts.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ class Reader:
         """The release that `current` points at.
 
         Raises PermanentError if the folder is not what docs/targets.md says: no folder, no symlink, one that leads elsewhere or
-        to nothing, a log that cannot be read. A release that the log does not know is one nobody has said anything of.
+        to nothing, a log that cannot be read. A release without a line in the log is of unknown health.
         """
         with _opened(self._target, self._transport) as folder:
             return _current(self._target, folder, _past(self._target, folder))
@@ -105,8 +105,8 @@ class Changer:
         once more, and only the log's line and one rename follow. The service itself is not restarted.
 
         Refused: nothing was changed, because another release is current, a deployment holds the log's lock, the log does
-        not know how the current release came, it came by a roll-back, nothing healthy lies before it, or a release in
-        between may not be crossed. One that nobody marked needs `approved`: a person's word for this very roll-back.
+        not know how the current release came, it came by a roll-back, no healthy release precedes it, or a release in
+        between may not be crossed. One without a mark needs `approved`: a person's word for this very roll-back.
         TemporaryError and PermanentError: nothing was changed either. OutcomeUnknown: it was, and is perhaps not on the disk yet.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
@@ -177,7 +177,7 @@ def _judged(target: Target, folder: Folder, past: _Past, now: Release, *, approv
 
 
 def _before(target: Target, folder: Folder, past: _Past, now: Release) -> Release:
-    """Raises Refused if nothing healthy lies there, or what should is not a plain folder of `releases`."""
+    """Raises Refused if no healthy release precedes it, or the one that does is not a plain folder of `releases`."""
     until = _last(past, now.id) if now.id in past.moves else len(past.moves)
     for name in dict.fromkeys(reversed(past.moves[:until])):
         if name == now.id or not past.releases[name].healthy:
@@ -214,7 +214,7 @@ def _past(target: Target, folder: Folder) -> _Past:
         match line.what:
             case "deployed":
                 moves.append(release.id)
-                # Deployed anew it is judged anew; a mark that a later deployment does not repeat is not for ever.
+                # Deployed again it is judged again; a mark that a later deployment does not repeat is not for ever.
                 release = Release(release.id, line.at, line.reversible, healthy=None)
             case "rolled-back":
                 moves.append(release.id)

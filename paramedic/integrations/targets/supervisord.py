@@ -117,9 +117,9 @@ class Changer:
         supervisord carries the restart out to its end even if this process dies once the request is sent. It goes on
         after `total_timeout` too, which bounds only how long this call takes.
 
-        Nothing was sent if it raises Refused (another instance, or somebody else is stopping it) or TemporaryError.
+        Nothing was sent if it raises Refused (another instance, or another client is stopping it) or TemporaryError.
         PermanentError says
-        that it did not start, or, before anything was sent, that it cannot be restarted: the words tell. OutcomeUnknown: it
+        that it did not start, or, before anything was sent, that it cannot be restarted, as the message says. OutcomeUnknown: it
         was sent, and no answer came.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
@@ -143,7 +143,7 @@ class Changer:
             try:
                 line.send(request, deadline)
                 kill_point("act_sent", target.id)
-                return self._told(_answer(line, deadline, target))
+                return self._judge_results(_answer(line, deadline, target))
             except (OSError, TemporaryError) as error:
                 raise OutcomeUnknown(
                     f"the restart of {target.id} was sent, and its outcome is open: {error}"
@@ -159,7 +159,7 @@ class Changer:
         if now.state == "STOPPING":
             raise Refused(f"somebody else is stopping {self._target.id}")
 
-    def _told(self, results: Any) -> Identity:
+    def _judge_results(self, results: Any) -> Identity:
         try:
             stopped, started, info = results
         except (TypeError, ValueError) as error:
@@ -175,7 +175,7 @@ class Changer:
 
 
 def _connect(target: Target, transport: Transport, deadline: float, *, outlives_us: bool = False) -> Connection:
-    """An open connection. Raises PermanentError on an address that cannot be right, TemporaryError if nobody is there."""
+    """An open connection. Raises PermanentError on an address that cannot be right, TemporaryError if nothing listens there."""
     try:
         return transport.connect(_listens(target), deadline, outlives_us=outlives_us)
     except PermissionError as error:

@@ -77,7 +77,7 @@ def show(unit: str) -> tuple[str, ...]:
 
 
 def restart(unit: str) -> tuple[str, ...]:
-    """The command that restarts the unit as one job; it does not replace a job of somebody else."""
+    """The command that restarts the unit as one job; it does not replace another job."""
     return (*_SPOKEN, "systemctl", "restart", "--job-mode=fail", "--no-pager", "--no-ask-password", "--", unit)
 
 
@@ -134,7 +134,7 @@ class Reader:
     def journal(self, lines: int = 100) -> str:
         """The unit's last lines in the journal.
 
-        Raises PermanentError if this user may not read it, TemporaryError if it is not told.
+        Raises PermanentError if this user may not read it, TemporaryError if journalctl does not answer.
         """
         lines_read = self._ask(journal(self._target.name, lines))
         return lines_read or f"the journal has no line of {self._target.name} that this user may read"
@@ -170,10 +170,10 @@ class Changer:
         follows it. systemd carries the job out to its end, whatever becomes of systemctl, of this process, and of
         `total_timeout`, which bounds only how long this call takes.
 
-        Nothing was sent if it raises Refused (another instance, or somebody else's job is at work) or TemporaryError.
+        Nothing was sent if it raises Refused (another instance, or another job is running) or TemporaryError.
         PermanentError says
-        that systemd did not do it, or that the unit did not stay up: the words tell. OutcomeUnknown: it was sent, and how it
-        ended is open.
+        that systemd did not do it, or that the unit did not stay up, as the message says. OutcomeUnknown: it was sent, and its
+        outcome is open.
         """
         target, deadline = self._target, boottime() + self._total.total_seconds()
         reader = Reader(target, self._transport, min(self._total, timedelta(seconds=5)))
@@ -190,11 +190,11 @@ class Changer:
                 raise OutcomeUnknown(
                     f"systemd was given the restart of {target.id} and has not ended it after {spoken(self._total)}"
                 ) from error
-        return self._told(ended, expected, reader)
+        return self._judge_result(ended, expected, reader)
 
-    def _told(self, ended: Ended, expected: Identity, reader: Reader) -> Identity:
+    def _judge_result(self, ended: Ended, expected: Identity, reader: Reader) -> Identity:
         target = self._target
-        if ended.code != 0 and not _said_no(ended):
+        if ended.code != 0 and not _is_refusal(ended):
             raise OutcomeUnknown(f"the restart of {target.id} was sent, and its outcome is open: {_words(ended)}")
         try:
             after = reader.identity()
@@ -253,17 +253,17 @@ def _invocation(identity: Identity) -> object:
 
 
 def _moment(text: str) -> float | None:
-    """`Wed 2026-11-25 18:15:10 UTC`: systemd tells whole seconds."""
+    """`Wed 2026-11-25 18:15:10 UTC`: systemd prints whole seconds."""
     if not text or text == "n/a":
         return None
     try:
         _, day, hour, zone = text.split(" ")
         return datetime.fromisoformat(f"{day}T{hour}{zone.replace('UTC', '+00:00')}").timestamp()
     except ValueError as error:
-        raise TemporaryError(f"systemd told a time that is none: {one_line(text):.40}") from error
+        raise TemporaryError(f"systemd printed an invalid time: {one_line(text):.40}") from error
 
 
-def _said_no(ended: Ended) -> bool:
+def _is_refusal(ended: Ended) -> bool:
     return ended.code in _SAID_NO or _FAILED.search(ended.errors) is not None
 
 

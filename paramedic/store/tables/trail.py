@@ -23,7 +23,7 @@ trail = Table(
     Index("trail_incident", "incident"),
 )
 
-#: How far down the trail who listens to it has heard.
+#: The last entry of the trail that each listener has received.
 told = Table(
     "told",
     metadata,

@@ -11,8 +11,10 @@ from databases import migrated
 from pydantic import SecretStr
 
 from paramedic.gateway.app import make_app
+from paramedic.gateway.connections import BACKLOG
 from paramedic.gateway.server import server
 from paramedic.intake.intake import Wake
+from paramedic.machine import ports
 from paramedic.settings import Settings
 from paramedic.store import Store
 
@@ -29,7 +31,9 @@ def serving(
     folder.mkdir(mode=0o700, exist_ok=True)
     store = Store(migrated(folder / "paramedic.db"))
     app = make_app(settings, store, wake=Wake(), alive=lambda: True, body_timeout=body_timeout)
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
+    [listening] = ports.listening_sockets("127.0.0.1", 0)  # as the gateway does: without Nagle's algorithm
+    with listening:
+        listening.listen(BACKLOG)
         running = server(app, settings)
         running.config.timeout_keep_alive = idle_seconds
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})

@@ -1,5 +1,6 @@
 """The supervisord integration against a real supervisord, whose programs write down every start."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -7,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -61,11 +61,12 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 _PROGRAM = """
 [program:{name}]
 command={python} {folder}/program.py {folder} {name}
-startsecs=1
+startsecs={startsecs}
 """
 
-#: Programs that are not simply well, and what is said of them besides.
+#: Programs that are not simply well, and what is said of them besides. Their start is believed after a second, an app's at once.
 OTHERS = {
+    "settles": "",
     "stopped": "autostart=false",
     "broken-for-good": "startretries=0",
     "broken-and-mended": "startretries=0",
@@ -86,7 +87,9 @@ class Supervised:
         (folder / "program.py").write_text(PROGRAM)
         written = [CONFIGURATION.format(folder=folder, port=self.port)]
         for name in (*self.apps, *OTHERS):
-            written += [_PROGRAM.format(name=name, folder=folder, python=sys.executable), OTHERS.get(name, "")]
+            startsecs = int(name in OTHERS)
+            program_of = _PROGRAM.format(name=name, folder=folder, python=sys.executable, startsecs=startsecs)
+            written += [program_of, OTHERS.get(name, "")]
         (folder / "conf").write_text("".join(written))
         self.process = subprocess.Popen(
             [program, "-n", "-c", str(folder / "conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -100,13 +103,17 @@ class Supervised:
         return Reader(self.target(name), Local()).identity()
 
     def starts(self, name: str = "") -> int:
+        return len(self._started(name))
+
+    def _started(self, name: str) -> list[str]:
+        """The pids that have written down their start."""
         try:
-            return len((self.folder / f"{name or self.app}.starts").read_text().splitlines())
+            return (self.folder / f"{name or self.app}.starts").read_text().splitlines()
         except FileNotFoundError:
-            return 0
+            return []
 
     def comes_to(self, state: str, name: str = "", *, but: int | None = None) -> Identity:
-        """Wait until the program is in this state, in another life than the pid `but`."""
+        """Wait until the program is in this state, in another life than the pid `but`; one that runs has written its start."""
         until = time.monotonic() + 20
         while time.monotonic() < until:
             try:
@@ -114,7 +121,9 @@ class Supervised:
             except TemporaryError:
                 seen = None
             if seen and seen.state == state and (but is None or seen.instance["pid"] != but):
-                return seen
+                has_begun = state != "RUNNING" or str(seen.instance["pid"]) in self._started(name)
+                if has_begun:
+                    return seen
             time.sleep(0.02)
         pytest.fail(f"{name or self.app} never came to {state}: {(self.folder / 'log').read_text()}")
 
@@ -166,12 +175,12 @@ def agree() -> None:
 
 
 def test_a_restart_begins_a_new_life_and_says_which(supervised: Supervised) -> None:
-    before = supervised.identity()
-    after = Changer(supervised.target(), Local()).restart(before, agree)
-    assert after == supervised.identity()
+    before = supervised.comes_to("RUNNING", "settles")
+    after = Changer(supervised.target("settles"), Local()).restart(before, agree)
+    assert after == supervised.identity("settles")
     assert after.state == "RUNNING"
     assert after.instance["pid"] not in (None, before.instance["pid"])
-    assert supervised.starts() == 2
+    assert supervised.starts("settles") == 2
 
 
 def test_another_life_than_the_judged_one_is_not_touched(supervised: Supervised) -> None:
@@ -211,45 +220,49 @@ def test_a_deadline_that_passed_during_the_last_look_sends_nothing(supervised: S
     assert supervised.starts() == 1
 
 
-@pytest.mark.parametrize("group", [False, True])
-def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(supervised: Supervised, group: bool) -> None:
-    before, mark = supervised.identity(), uuid.uuid4().hex
-    dying = textwrap.dedent(f"""
-        import os, signal
-        from paramedic.integrations.targets import supervisord
-        from paramedic.remediation.target import Target
-        from paramedic.transports.local import Local
-        whom = 0 if {group} else os.getpid()  # 0 is the whole process group
-        supervisord.kill_point = lambda *_: os.kill(whom, signal.SIGKILL)
-        target = {supervised.target()!r}
-        supervisord.Changer(target, Local()).restart(supervisord.Reader(target, Local()).identity(), lambda: None)
-    """)
-    environment = {**os.environ, "MARK": mark}
-    client = subprocess.run([sys.executable, "-c", dying], env=environment, start_new_session=True, check=False)
-    assert client.returncode == -signal.SIGKILL
-    after = supervised.comes_to("RUNNING", but=before.instance["pid"])
-    assert supervised.starts() == 2
-    assert supervised.identity() == after
-    left = [process for process in psutil.process_iter() if _marked(process, mark)]
+@contextmanager
+def _dying_client(die: Callable[[], None]) -> Iterator[None]:
+    """In the block a process of its own does it, and has died of SIGKILL meanwhile; nothing that it started is left."""
+    mark = uuid.uuid4().hex
+
+    def client() -> None:
+        os.setsid()
+        os.environ["MARK"] = mark  # of what it starts
+        die()
+
+    process = multiprocessing.get_context("fork").Process(target=client)
+    process.start()
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+    yield
+    left = [one for one in psutil.process_iter() if _marked(one, mark)]
     _, left = psutil.wait_procs(left, timeout=5)
     assert left == []
 
 
+@pytest.mark.parametrize("group", [False, True])
+def test_a_client_that_dies_right_after_sending_leaves_one_whole_restart(supervised: Supervised, group: bool) -> None:
+    before = supervised.identity()
+
+    def die() -> None:
+        whom = 0 if group else os.getpid()  # 0 is the whole process group
+        integration.kill_point = lambda *_: os.kill(whom, signal.SIGKILL)
+        Changer(supervised.target(), Local()).restart(before, agree)
+
+    with _dying_client(die):
+        after = supervised.comes_to("RUNNING", but=before.instance["pid"])
+        assert supervised.starts() == 2
+        assert supervised.identity() == after
+
+
 def test_a_client_that_dies_before_sending_leaves_nothing_behind(supervised: Supervised) -> None:
-    before, mark = supervised.identity(), uuid.uuid4().hex
-    dying = textwrap.dedent(f"""
-        import os, signal
-        from paramedic.integrations.targets import supervisord
-        from paramedic.remediation.target import Target
-        from paramedic.transports.local import Local
-        target = {supervised.target()!r}
-        expected = supervisord.Reader(target, Local()).identity()
-        supervisord.Changer(target, Local()).restart(expected, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    """)
-    client = subprocess.run([sys.executable, "-c", dying], env={**os.environ, "MARK": mark}, check=False)
-    assert client.returncode == -signal.SIGKILL
-    _, left = psutil.wait_procs([p for p in psutil.process_iter() if _marked(p, mark)], timeout=5)
-    assert left == []
+    before = supervised.identity()
+
+    def die() -> None:
+        Changer(supervised.target(), Local()).restart(before, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+    with _dying_client(die):
+        pass
     assert supervised.identity() == before
     assert supervised.starts() == 1
 

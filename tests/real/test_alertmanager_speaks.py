@@ -4,12 +4,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prefect_server import http
 
 from paramedic.demo.world import free_port
 from paramedic.machine.parent_death import command
@@ -20,7 +22,7 @@ from paramedic.store.tables import inbox
 pytestmark = [pytest.mark.real]
 
 CONFIG = """
-route: {{receiver: paramedic, group_by: [alertname], group_wait: 0s, group_interval: 1s, repeat_interval: 2s}}
+route: {{receiver: paramedic, group_by: [alertname, instance], group_wait: 0s, group_interval: 1s, repeat_interval: 2s}}
 receivers:
   - name: paramedic
     webhook_configs:
@@ -28,6 +30,9 @@ receivers:
         send_resolved: true
         http_config: {{authorization: {{type: Bearer, credentials: a-token-of-this-test}}}}
 """
+
+
+HTTP = http()
 
 
 def _until(what: str, holds: Callable[[], bool]) -> None:
@@ -39,26 +44,31 @@ def _until(what: str, holds: Callable[[], bool]) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
+        return HTTP.get(url, timeout=2).is_success
     except httpx.TransportError:
         return False
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    url = f"sqlite:///{tmp_path}/paramedic.db"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("alertmanager")
+
+
+@pytest.fixture(scope="module")
+def store(folder: Path) -> Store:
+    url = f"sqlite:///{folder}/paramedic.db"
     migrate(url)
     return Store(url)
 
 
-@pytest.fixture
-def alertmanager(require: Callable[[str], str], tmp_path: Path, store: Store) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def alertmanager(require: Callable[[str], str], folder: Path, store: Store) -> Iterator[str]:
     program = require("prometheus-alertmanager")
     port, gateway = free_port(), free_port()
-    (tmp_path / "alertmanager.yml").write_text(CONFIG.format(port=gateway))
+    (folder / "alertmanager.yml").write_text(CONFIG.format(port=gateway))
     runbooks = Path(__file__).parents[2] / "runbooks"
     env = {
-        "PARAMEDIC_DATA": str(tmp_path),
+        "PARAMEDIC_DATA": str(folder),
         "PARAMEDIC_RUNBOOKS": str(runbooks),
         "PARAMEDIC_PORT": str(gateway),
         "PARAMEDIC_GATEWAY_TOKENS": '{"alertmanager": "a-token-of-this-test"}',
@@ -69,8 +79,8 @@ def alertmanager(require: Callable[[str], str], tmp_path: Path, store: Store) ->
             command(
                 [
                     program,
-                    f"--config.file={tmp_path}/alertmanager.yml",
-                    f"--storage.path={tmp_path}/am",
+                    f"--config.file={folder}/alertmanager.yml",
+                    f"--storage.path={folder}/am",
                     f"--web.listen-address=127.0.0.1:{port}",
                     "--cluster.listen-address=",
                 ]
@@ -89,46 +99,78 @@ def alertmanager(require: Callable[[str], str], tmp_path: Path, store: Store) ->
             process.wait(10)
 
 
-def _rows(store: Store) -> list[Any]:
-    with store.read() as tx:
-        return list(tx.conn.execute(inbox.select().order_by(inbox.c.position)))
+def _labels(instance: str) -> dict[str, str]:
+    """Of an alert, as its Prometheus sends it."""
+    return {"alertname": "TrackingApiMemory", "instance": instance, "severity": "critical", "env": "prod"}
 
 
-def test_what_a_real_alertmanager_says_is_taken_repeated_and_resolved(alertmanager: str, store: Store) -> None:
-    labels = {"alertname": "TrackingApiMemory", "instance": "web-9", "severity": "critical", "env": "prod"}
-    alert = {"labels": labels, "annotations": {"summary": "it is full"}}
-    httpx.post(f"{alertmanager}/api/v2/alerts", json=[alert], timeout=5, trust_env=False).raise_for_status()
-    _until("two of its repeats", lambda: len(_rows(store)) >= 2)
-    over = alert | {"endsAt": "2026-01-01T00:00:00Z", "startsAt": "2025-12-31T00:00:00Z"}
-    httpx.post(f"{alertmanager}/api/v2/alerts", json=[over], timeout=5, trust_env=False).raise_for_status()
-    _until("its end", lambda: _rows(store)[-1].alert["status"] == "resolved")
-    _until("every decision", lambda: all(row.state == "triaged" for row in _rows(store)))
-    rows = _rows(store)
-    assert {row.alert["fingerprint"] for row in rows} == {rows[0].alert["fingerprint"]}
-    assert {row.incident for row in rows if row.verdict != "drop"} == {1}
+@dataclass(frozen=True)
+class Story:
+    """What is said of one instance, and what has come of it; two are told at once."""
+
+    alertmanager: str
+    store: Store
+    instance: str
+
+    def post(self, **alert: Any) -> None:
+        body = [{"labels": _labels(self.instance)} | alert]
+        HTTP.post(f"{self.alertmanager}/api/v2/alerts", json=body, timeout=5).raise_for_status()
+
+    @property
+    def rows(self) -> list[Any]:
+        """What has come, the oldest first."""
+        with self.store.read() as tx:
+            found = tx.conn.execute(inbox.select().order_by(inbox.c.position)).all()
+        return [row for row in found if row.alert["labels"]["instance"] == self.instance]
+
+    def is_over(self) -> bool:
+        return bool(self.rows) and self.rows[-1].alert["status"] == "resolved"
+
+    def is_decided(self) -> bool:
+        return all(row.state == "triaged" for row in self.rows)
+
+    def starts(self) -> set[str]:
+        return {row.alert["starts_at"] for row in self.rows}
 
 
+@pytest.fixture(scope="module")
+def full(alertmanager: str, store: Store) -> Story:
+    """It goes on and on, and is repeated while the other test tells its own."""
+    one = Story(alertmanager, store, "web-9")
+    one.post(annotations={"summary": "it is full"})
+    return one
+
+
+@pytest.mark.usefixtures("full")
 def test_what_two_prometheus_servers_say_through_a_real_alertmanager_is_over_at_its_end(
     alertmanager: str, store: Store
 ) -> None:
     now = datetime.now(UTC)
-    labels = {"alertname": "TrackingApiMemory", "instance": "web-9", "severity": "critical", "env": "prod"}
+    two = Story(alertmanager, store, "web-8")
 
     def post(*, began: timedelta, ended: timedelta) -> None:
-        alert = {"labels": labels, "startsAt": (now + began).isoformat(), "endsAt": (now + ended).isoformat()}
-        httpx.post(f"{alertmanager}/api/v2/alerts", json=[alert], timeout=5, trust_env=False).raise_for_status()
-
-    def starts() -> set[str]:
-        return {row.alert["starts_at"] for row in _rows(store)}
+        two.post(startsAt=(now + began).isoformat(), endsAt=(now + ended).isoformat())
 
     later, merged, hour = timedelta(minutes=-8), timedelta(minutes=-10), timedelta(hours=1)
     post(began=later, ended=hour)
-    _until("the later start", lambda: len(starts()) == 1)
+    _until("the later start", lambda: len(two.starts()) == 1)
     post(began=merged, ended=hour)
-    _until("the merged start", lambda: len(starts()) == 2)
+    _until("the merged start", lambda: len(two.starts()) == 2)
     post(began=merged, ended=timedelta(seconds=-1))
-    _until("its end", lambda: _rows(store)[-1].alert["status"] == "resolved")
-    _until("every decision", lambda: all(row.state == "triaged" for row in _rows(store)))
-    assert _rows(store)[-1].verdict == "mark_resolved"
+    _until("its end", two.is_over)
+    _until("every decision", two.is_decided)
+    last = two.rows[-1]
+    assert last.verdict == "mark_resolved"
     with store.read() as tx:
-        assert [one["status"] for one in incident_alerts.of(tx, 1)] == ["resolved"]
+        assert [one["status"] for one in incident_alerts.of(tx, last.incident)] == ["resolved"]
+
+
+def test_what_a_real_alertmanager_says_is_taken_repeated_and_resolved(full: Story) -> None:
+    _until("two of its repeats", lambda: len(full.rows) >= 2)
+    full.post(annotations={"summary": "it is full"}, endsAt="2026-01-01T00:00:00Z", startsAt="2025-12-31T00:00:00Z")
+    _until("its end", full.is_over)
+    _until("every decision", full.is_decided)
+    rows = full.rows
+    assert {row.alert["fingerprint"] for row in rows} == {rows[0].alert["fingerprint"]}
+    assert len({row.incident for row in rows if row.verdict != "drop"}) == 1
+    assert rows[0].incident is not None

@@ -12,11 +12,12 @@ _POLL = b"get_scheduled_flow_runs"
 class Relay:
     """While `hangs` is set no poll is passed on; `hung` is set once one was not."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, at: int = 0) -> None:
+        """To the server at `port`; it listens `at` this port, or at any."""
         self._port = port
         self.asked: Counter[str] = Counter()  # "GET /api/path": how often
         self.hangs, self.hung, self._over = threading.Event(), threading.Event(), threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", at))
         self.api = f"http://127.0.0.1:{self._listener.getsockname()[1]}/api"
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -16,15 +16,36 @@ from paramedic.demo.world import free_port
 
 PARAMEDIC = str(Path(sys.executable).parent / "paramedic")
 
-#: `paramedic` whose `up` says sooner what it waits for, and takes a child for one that stands still after 15 s, not 60 s.
+#: `paramedic` whose `up` says sooner what it waits for. Between SIGUSR1 and SIGUSR2 it takes a child for one that stands still
+#: after 3 s, not 60 s.
 _SOONER = """
+import gc, signal
 from paramedic.cli import main, up
 from paramedic.stack import stack
+from paramedic.stack.children import Child
+def silent(seconds):
+    for child in [one for one in gc.get_objects() if isinstance(one, Child)]:
+        child.silent_seconds = seconds
+signal.signal(signal.SIGUSR1, lambda *_: silent(3.0))
+signal.signal(signal.SIGUSR2, lambda *_: silent(stack._SILENT_SECONDS))
 up._PATIENCE_SECONDS = up._CHANGED_SECONDS = 1
-stack._SILENT_SECONDS = 15
 main()
 """
 IMPATIENT = [sys.executable, "-Pc", _SOONER]
+
+#: `paramedic` whose `demo` has a round of its checks begun twice as often: the first story waits for one.
+_OFTEN = """
+import os
+from paramedic.cli import main
+from paramedic.demo import run
+settings_of = run.load_settings
+def often():
+    os.environ["PARAMEDIC_CHECKS_EVERY"] = "10s"
+    return settings_of()
+run.load_settings = often
+main()
+"""
+OFTEN = [sys.executable, "-Pc", _OFTEN]
 
 #: What somebody may have left in the folder that it is started in: modules of the standard library, settings of Prefect's.
 EVIL = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch(); raise SystemExit('evil')\n"

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ import httpx
 import psutil
 import pytest
 from chromium import dom_of
+from command_line import paramedic
 from port_squatter import Squatter
-from prefect_server import lay_out
+from prefect_server import http, lay_out
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
-from whole_paramedic import PARAMEDIC, Paramedic, all_gone, plant, running, until
+from whole_paramedic import Paramedic, all_gone, plant, running, until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -68,9 +70,11 @@ class Up:
 
     def ask(self, method: str, path: str, **content: Any) -> Any:
         user, _, password = self.login.partition(":")
-        url = f"{self.ui}/api{path}"
-        answer = httpx.request(method, url, auth=(user, password), timeout=30, trust_env=False, **content)
-        return answer.raise_for_status().json()
+        return self._http.request(method, path, auth=(user, password), **content).raise_for_status().json()
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        return http(f"{self.ui}/api", timeout=30)
 
     def is_whole(self) -> bool:
         try:
@@ -279,20 +283,37 @@ def evil(up: Up) -> Iterator[int]:
     thread.join()
 
 
+def shown_at_last(chromium: str, address: str, profile: Path, words: str) -> str:
+    """The page once it shows the words: on a busy machine its time may be over before its scripts have their answers."""
+
+    def shown() -> str:
+        page = dom_of(chromium, address, profile)
+        return page if re.search(words, page) else ""
+
+    page: str = until(shown, f"{words} at {address}", 60)
+    return page
+
+
+@dataclass(frozen=True)
+class Browser:
+    """One in which somebody has clicked the address that `up` printed: its profile, and what they have seen."""
+
+    profile: Path
+    page: str
+
+
 @pytest.fixture(scope="module")
-def logged_in(up: Up, require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The profile of a browser in which somebody is logged in."""
+def logged_in(up: Up, require: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Browser:
     profile = tmp_path_factory.mktemp("profile")
-    dom_of(require("chromium"), up.address, profile)
-    return profile
+    return Browser(profile, shown_at_last(require("chromium"), up.address, profile, "Flow Runs"))
 
 
 @pytest.mark.usefixtures("nothing_changes")
 @pytest.mark.parametrize("name", ["evil.example", "127.0.0.1", "localhost"])
 def test_a_page_of_another_origin_makes_nothing_and_reads_nothing(
-    evil: int, logged_in: Path, require: Callable[[str], str], name: str
+    evil: int, logged_in: Browser, require: Callable[[str], str], name: str
 ) -> None:
-    page = dom_of(require("chromium"), f"http://{name}:{evil}/", logged_in, budget_ms=None)
+    page = dom_of(require("chromium"), f"http://{name}:{evil}/", logged_in.profile, budget_ms=None)
     found = re.search(r'<pre id="said">(\{.*?\})</pre>', page)
     assert found is not None, page
     said = json.loads(found[1])
@@ -312,27 +333,13 @@ def test_a_name_that_leads_to_this_machine_shows_nothing(
     assert "Prefect Server</title>" not in page
 
 
-def shown_at_last(chromium: str, address: str, profile: Path, words: str) -> str:
-    """The page once it shows the words: on a busy machine its time may be over before its scripts have their answers."""
-
-    def shown() -> str:
-        page = dom_of(chromium, address, profile)
-        return page if re.search(words, page) else ""
-
-    page: str = until(shown, f"{words} at {address}", 60)
-    return page
-
-
 def test_the_address_that_up_prints_opens_the_ui_logged_in_and_nobody_types_a_password(
-    up: Up, tmp_path: Path, require: Callable[[str], str]
+    up: Up, logged_in: Browser, require: Callable[[str], str]
 ) -> None:
-    chromium = require("chromium")
-    shown = subprocess.run([PARAMEDIC, "ui", "--data", str(up.data)], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == up.address
-    page = shown_at_last(chromium, up.address, tmp_path, "Flow Runs")
-    assert "<title>Dashboard" in page
+    assert paramedic("ui", "--data", str(up.data)).strip() == up.address
+    assert "<title>Dashboard" in logged_in.page
     later = "prune|health-check"  # a link in a message, in the same browser
-    shown_at_last(chromium, f"{up.ui}/runs", tmp_path, later)
+    shown_at_last(require("chromium"), f"{up.ui}/runs", logged_in.profile, later)
 
 
 def test_without_the_login_the_ui_asks_for_it_and_an_old_address_says_so(
@@ -348,10 +355,10 @@ def test_without_the_login_the_ui_asks_for_it_and_an_old_address_says_so(
 
 
 def test_doctor_is_well_with_a_prefect_that_asks_for_its_login(up: Up) -> None:
-    said = subprocess.run(
-        [PARAMEDIC, "doctor", "--json", "--data", str(up.data)], capture_output=True, text=True, check=False
-    )
-    found = next(one for one in json.loads(said.stdout) if one["what"] == "prefect")
+    said = json.loads(
+        paramedic("doctor", "--json", "--data", str(up.data), code=1)
+    )  # no target of the runbooks is here
+    found = next(one for one in said if one["what"] == "prefect")
     assert (found["well"], found["words"]) == (True, "answers, and a worker of the pool paramedic is online")
 
 

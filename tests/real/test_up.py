@@ -19,9 +19,10 @@ import psutil
 import pytest
 from fake_service import Service, serving
 from mail_server import Postbox
+from prefect_relay import Relay
 from prefect_server import Prefect
 from sqlalchemy import func, select
-from whole_paramedic import IMPATIENT, PARAMEDIC, Paramedic, all_gone, running, until
+from whole_paramedic import IMPATIENT, OFTEN, PARAMEDIC, Paramedic, all_gone, running, until
 
 from paramedic.checks.threshold import Level
 from paramedic.demo.world import free_port
@@ -64,6 +65,7 @@ with:
 
 #: Two of the services break here; with over half of all broken at once that would be a mass failure, and no incident.
 WELL = ("orders-api", "couriers-api")
+FAILS = "web-1/menu-api"
 
 
 class Moody(ThreadingHTTPServer):
@@ -103,6 +105,12 @@ class Stage:
     postbox: Postbox
     hangs: Service
     fails: Service
+    until_the_end: ExitStack
+
+    def comes(self) -> None:
+        """Prefect, where `up` has looked for it."""
+        relay = Relay(self.prefect.port, at=httpx.URL(self.api).port or 0)
+        self.until_the_end.callback(relay.close)
 
     @property
     def data(self) -> Path:
@@ -147,7 +155,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paramedic]:
 
     Its folder is empty, as in a user's first hour: this Prefect makes its database itself, and registers its block types.
     """
-    with running(tmp_path_factory.mktemp("demo"), "demo", "--json", "told.json", "--data", "kept") as one:
+    folder, argv = tmp_path_factory.mktemp("demo"), ["demo", "--json", "told.json", "--data", "kept"]
+    with running(folder, *argv, command=OFTEN, PARAMEDIC_WATCHDOG_EVERY="1s") as one:
         yield one
 
 
@@ -157,7 +166,7 @@ def stage(demo: Paramedic, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     (folder / "prefect").mkdir()
     (folder / "runbooks").mkdir(mode=0o755)
     (folder / "runbooks" / "oncall.yaml").write_text(ONCALL)
-    prefect = Prefect(folder / "prefect", port)
+    prefect = Prefect(folder / "prefect", free_port())
     api = f"http://127.0.0.1:{port}/api"
     with ExitStack() as until_the_end:
         hangs, fails, late = (until_the_end.enter_context(serving()) for _ in range(3))
@@ -175,21 +184,25 @@ def stage(demo: Paramedic, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         postbox = until_the_end.enter_context(Postbox())
         moody = Moody(port)
         threading.Thread(target=moody.serve_forever, args=(0.05,), daemon=True).start()
-        until_the_end.callback(lambda: prefect.stop() if prefect.process is not None else None)
         env = {
             "PARAMEDIC_PREFECT_API_URL": api,
             "PARAMEDIC_RUNBOOKS": str(folder / "runbooks"),
             "PARAMEDIC_SMTP_URL": postbox.url,
             "PARAMEDIC_MAIL_FROM": "paramedic@example.org",
-            "PARAMEDIC_SILENT_AFTER": "5s",
-            "PARAMEDIC_CHECKS_EVERY": "15s",
+            "PARAMEDIC_SILENT_AFTER": "3s",
+            "PARAMEDIC_WATCHDOG_EVERY": "1s",
+            "PARAMEDIC_CHECKS_EVERY": "10s",
+            "PARAMEDIC_LEASE": "5s",
+            "PARAMEDIC_RENEW": "1s",
         }
         up = until_the_end.enter_context(running(folder, "up", "--data", "data", command=IMPATIENT, **env))
-        one = Stage(up, api, moody, prefect, postbox, hangs, fails)
+        one = Stage(up, api, moody, prefect, postbox, hangs, fails, until_the_end)
         one.write_runbook("tracking-api", "default")
         one.write_runbook("menu-api", "web", every="1s")
         for service in WELL:
             one.write_runbook(service, "default")
+        prefect.start()
+        until_the_end.callback(prefect.stop)
         yield one
         one.store.close()
 
@@ -219,7 +232,7 @@ def test_a_prefect_that_hangs_refuses_or_is_none_is_waited_for_and_people_are_pa
         assert "Traceback" not in stage.log(name)
     stage.moody.shutdown()
     stage.moody.server_close()
-    stage.prefect.start()
+    stage.comes()
     up.says("logs  ")
     assert up.process.poll() is None
 
@@ -230,7 +243,29 @@ def late_group(stage: Stage) -> None:
     stage.write_runbook("late-api", "late")
 
 
-@pytest.mark.usefixtures("late_group")
+@dataclass(frozen=True)
+class Killed:
+    """A round that was killed in mid-sampling: its run, the incident at its target, and how many samples there were."""
+
+    run: str
+    incident: Incident
+    samples: int
+
+
+@pytest.fixture(scope="module")
+def killed(stage: Stage) -> Killed:
+    """The next rounds come while another test waits for its own."""
+    (incident,) = until(lambda: stage.incidents_at(FAILS), "the incident")
+
+    def sampling() -> list[dict[str, Any]]:
+        return [run for run in stage.rounds() if run["infrastructure_pid"] and stage.is_sampling(run, "web")]
+
+    (run,) = until(sampling, "a round")
+    os.kill(int(run["infrastructure_pid"]), signal.SIGKILL)
+    return Killed(run["id"], incident, stage.samples(FAILS))
+
+
+@pytest.mark.usefixtures("late_group", "killed")
 def test_what_hangs_is_found_by_the_schedule(stage: Stage) -> None:
     until(lambda: stage.hangs.asked, "the first sample")
     assert set(until(stage.rounds, "a round")[0]["tags"]) >= {"paramedic", "checks"}
@@ -241,23 +276,16 @@ def test_what_hangs_is_found_by_the_schedule(stage: Stage) -> None:
 
 
 def test_a_round_that_is_killed_in_mid_sampling_is_followed_by_one_that_goes_on_as_if_it_had_not_been(
-    stage: Stage,
+    stage: Stage, killed: Killed
 ) -> None:
-    target = "web-1/menu-api"
-    (incident,) = until(lambda: stage.incidents_at(target), "the incident")
-
-    def sampling() -> list[dict[str, Any]]:
-        return [run for run in stage.rounds() if run["infrastructure_pid"] and stage.is_sampling(run, "web")]
-
-    (first,) = until(sampling, "a round")
-    os.kill(int(first["infrastructure_pid"]), signal.SIGKILL)
-    before = stage.samples(target)
-    until(lambda: stage.prefect.ask("GET", f"/flow_runs/{first['id']}")["state_name"] == "Crashed", "its end")
-    until(lambda: stage.samples(target) >= before + 15, "the next round, and the one after it")
+    until(lambda: stage.prefect.ask("GET", f"/flow_runs/{killed.run}")["state_name"] == "Crashed", "its end")
+    a_round_and_more = 12  # of 10 s, with a sample every second, or 5% sooner
+    until(lambda: stage.samples(FAILS) >= killed.samples + a_round_and_more, "the next round, and the one after it")
     with stage.store.read() as tx:
-        happened = [entry.what for entry in trail.entries(tx) if entry.target == target]
-        (one,) = (found for found in checks.listed(tx) if found.target == target)
-        receipts = tx.conn.execute(select(inbox.c.position).where(inbox.c.incident == incident.number)).all()
+        happened = [entry.what for entry in trail.entries(tx) if entry.target == FAILS]
+        (one,) = (found for found in checks.listed(tx) if found.target == FAILS)
+        its = inbox.c.incident == killed.incident.number
+        receipts = tx.conn.execute(select(inbox.c.position).where(its)).all()
     assert [what for what in happened if what.startswith("check.")] == ["check.critical"], "it never was unknown"
     assert happened.count("incident.opened") == len(receipts) == 1
     assert one.standing.level is Level.CRITICAL
@@ -280,12 +308,14 @@ def test_what_stands_still_is_told_ended_and_started_again_and_leaves_nothing(st
     assert sorted(stopped) == sorted(names)
     below = [process for one in stopped.values() for process in one.children(recursive=True)]
     assert len(below) >= 2, "the responder's own"
+    stage.up.process.send_signal(signal.SIGUSR1)  # it is impatient now: tests/whole_paramedic.py
     for one in stopped.values():
         one.send_signal(signal.SIGSTOP)
     until(lambda: stage.up.restarted(stopped), "new ones")
+    stage.up.process.send_signal(signal.SIGUSR2)
     all_gone([*stopped.values(), *below])
     for name in stopped:
-        words = rf"{name.removeprefix('paramedic.')} stands still: it has given no sign of life for (1[5-9]|[2-9]\d) s"
+        words = rf"{name.removeprefix('paramedic.')} stands still: it has given no sign of life for ([3-9]|\d\d) s"
         assert re.search(words, stage.log("up"))
     until(lambda: any("stands still" in one for one in stage.postbox.subjects), "a word")
 

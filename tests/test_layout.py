@@ -72,7 +72,7 @@ def test_a_row_names_places_that_there_are(row: tuple[str, str, str]) -> None:
     places = [one for one in re.findall(r"`([^`]+)`", " ".join(row[1:])) if "/" in one and "(" not in one]
     assert places
     for place in places:
-        fixed = re.split(r"NAME|verb_object", place)[0]
+        fixed = re.split(r"NAME|VERB_OBJECT", place)[0]
         there = [base / fixed for base in (ROOT, ROOT / "paramedic")]
         own = fixed in {f"{room}/" for room in Room}  # in a team's own folder
         assert own or any(path.exists() for path in there), f"{row[0]}: {place}"

@@ -18,10 +18,11 @@ from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.paging import Pager
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.store import Store, approvals, attempts, claims, incidents, intents, lifecycle
+from paramedic.store import Store, approvals, attempts, claims, incidents, intents, lifecycle, messages
 from paramedic.store import trail as stored_trail
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
+from paramedic.store.messages import QueuedMessage
 from paramedic.store.runbook_versions import Plan
 
 Paging = Callable[..., Pager]
@@ -194,6 +195,12 @@ def unwritable(url: str) -> Iterator[None]:
         finally:
             conn.execute(text(f"ALTER DATABASE {parsed.database} RESET default_transaction_read_only"))
     engine.dispose()
+
+
+def queued(store: Store, incident: Incident) -> list[QueuedMessage]:
+    """All that was to be told of the incident, oldest first."""
+    with store.read() as tx:
+        return messages.of(tx, incident.number)
 
 
 def told(store: Store) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from databases import Clock
-from incident_states import Paging, on_call
+from incident_states import PEOPLE, Paging, on_call
 from mail_server import Postbox
 from pydantic import SecretStr
 from webhook_receiver import SECRET, Hooks
@@ -25,27 +25,35 @@ def chat() -> Iterator[Hooks]:
 
 
 @pytest.fixture
+def settings(tmp_path: Path, postbox: Postbox) -> Settings:
+    """Mail can leave; there is no other channel."""
+    return Settings(data=tmp_path, smtp_url=SecretStr(postbox.url), mail_from="paramedic@example.org")
+
+
+@pytest.fixture
+def by_mail(timed: Store, settings: Settings, clock: Clock) -> Paging:
+    """Pagers that can tell by mail alone."""
+
+    def make(said: str = PEOPLE, **instead: Any) -> Pager:
+        return Pager(timed, settings.model_copy(update=instead), on_call(said), steady=clock.steady)
+
+    return make
+
+
+@pytest.fixture
 def paging(
     request: pytest.FixtureRequest,
-    timed: Store,
-    tmp_path: Path,
-    postbox: Postbox,
+    by_mail: Paging,
     hooks: Hooks,
     chat: Hooks,
-    clock: Clock,
 ) -> Paging:
-    """A Pager of its own, as each process has; the module's PEOPLE are whom it knows."""
-    settings = Settings(
-        data=tmp_path,
-        smtp_url=SecretStr(postbox.url),
-        mail_from="paramedic@example.org",
-        channels={
-            "ops": Channel(url=SecretStr(hooks.url), secret=SecretStr(SECRET)),
-            "chat": Channel(url=SecretStr(f"json://{chat.at}/")),
-        },
-    )
+    """Pagers that know the module's PEOPLE, their mail and two channels: each a Pager of its own, as each process has."""
+    channels = {
+        "ops": Channel(url=SecretStr(hooks.url), secret=SecretStr(SECRET)),
+        "chat": Channel(url=SecretStr(f"json://{chat.at}/")),
+    }
 
     def make(said: str = request.module.PEOPLE, **instead: Any) -> Pager:
-        return Pager(timed, settings.model_copy(update=instead), on_call(said), steady=lambda: clock.now().timestamp())
+        return by_mail(said, **{"channels": channels, **instead})
 
     return make

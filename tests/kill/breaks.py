@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+import bytecode_kept  # noqa: F401 - for all that is started
 from kill.deaths import by_death
 from kill.driver import ward
 from kill.play import play

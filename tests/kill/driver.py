@@ -317,7 +317,11 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             up.is_whole_again()  # `up` is ready before its warm processes are: a row would kill nobody
             yield up
         finally:
-            for pid in stack.pids().values():  # how they end by themselves is a matter of tests/stack/
+            supervisords = [world.pid(host) for host in {service.host for service in world.services}]
+            for pid in [
+                *stack.pids().values(),
+                *supervisords,
+            ]:  # how they end by themselves is a matter of tests/stack/
                 with contextlib.suppress(ProcessLookupError):
                     kill(pid)
             stack.stop()

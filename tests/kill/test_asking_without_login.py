@@ -19,7 +19,7 @@ from paramedic.remediation.approval import Answer
 from paramedic.store import approvals
 from paramedic.store import trail as stored_trail
 
-pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

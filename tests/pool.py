@@ -3,9 +3,7 @@
 import os
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import psutil
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_server import Prefect
+from waiting import until
 
 from paramedic.machine.parent_death import command
 from paramedic.responder.worker import ParamedicWorker
@@ -141,15 +140,6 @@ FLOWS = {
 }
 
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
-
-
-def until(what: str, holds: Callable[[], Any], seconds: float = 120) -> Any:
-    """What it says once it says something, looked at often."""
-    ends = time.monotonic() + seconds
-    while not (said := holds()):
-        assert time.monotonic() < ends, f"{what}: not within {seconds} s"
-        time.sleep(0.05)
-    return said
 
 
 class Pool:

@@ -4,8 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextvars import copy_context
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from groups import write
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect_server import Prefect
 from sqlalchemy import select
+from waiting import until
 
 from paramedic.dispatch.deployments import Deployments
 from paramedic.machine.clock import from_iso, utc_now
@@ -79,14 +79,6 @@ def both_planned(prefect: Prefect) -> bool:
     return {group_of(one) for one in rounds(prefect)} == {"default", "web"}
 
 
-def until(holds: Callable[[], Any], seconds: float = 120) -> Any:
-    ends = time.monotonic() + seconds
-    while not (it := holds()):
-        assert time.monotonic() < ends, "it never came"
-        time.sleep(0.1)
-    return it
-
-
 def set_active(prefect: Prefect, slug: str, *, active: bool) -> None:
     """As the switch in the Prefect UI does."""
     deployment = health_check(prefect)["id"]
@@ -124,7 +116,7 @@ def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(
     keeping.start()
     try:
         write(settings.runbooks, "late")
-        until(lambda: set(scheduled(prefect)) == {"default", "web", "late"})
+        until("the schedules", lambda: set(scheduled(prefect)) == {"default", "web", "late"})
     finally:
         stop.set()
         keeping.join()
@@ -150,7 +142,7 @@ def expected(store: Store) -> set[str]:
 def test_what_is_right_is_left_alone_with_the_rounds_that_it_has_planned(
     prefect: Prefect, deployments: Deployments
 ) -> None:
-    until(lambda: both_planned(prefect))
+    until("both are planned", lambda: both_planned(prefect))
     before, planned = health_check(prefect)["updated"], [one["id"] for one in rounds(prefect)]
     assert deployments.mend() == []
     assert health_check(prefect)["updated"] == before
@@ -172,7 +164,7 @@ def test_after_prefects_own_deploy_each_group_is_scheduled_again_and_nothing_is_
     }
     assert health_check(prefect)["id"] == first["id"]
     assert deployments.mend() == []
-    until(lambda: both_planned(prefect))
+    until("both are planned", lambda: both_planned(prefect))
     assert all(from_iso(one["expected_start_time"]) > now for one in rounds(prefect) if group_of(one) == "web")
 
 

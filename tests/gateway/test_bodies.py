@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from serving import AUTH, TOKEN, connect, exchange, read_one, serving, status
 from starlette.testclient import TestClient
+from waiting import until
 
 from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake
@@ -61,14 +62,6 @@ def _post(port: int, body: bytes, *lines: str) -> bytes:
 def _rows(store: Store, table: Any) -> list[Any]:
     with store.read() as tx:
         return list(tx.conn.execute(table.select()))
-
-
-def _until(store: Store, table: Any, count: int) -> list[Any]:
-    until = time.monotonic() + 30
-    while len(rows := _rows(store, table)) < count:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return rows
 
 
 @pytest.fixture
@@ -117,7 +110,7 @@ def test_what_could_not_be_taken_is_kept_in_brief_and_told(
                 connection.sendall(_head("Content-Encoding: gzip", f"Content-Length: {len(body)}") + body)
         if how != "cut":
             assert status(read_one(connection)) == answer
-    [row] = _until(store, quarantine, 1)
+    [row] = until("it is kept", lambda: _rows(store, quarantine))
     assert words in row.error
     assert row.sender == "prometheus"
     assert len(row.body) <= 4096 * 4
@@ -130,7 +123,8 @@ def test_a_storm_of_what_is_refused_is_told_once_with_its_count(gateway: tuple[i
     port, store = gateway
     for _ in range(12):
         assert status(_post(port, b"x" * (LIMIT + 1))) == 413
-    assert len(_until(store, quarantine, 12)) == 12
+    until("all are kept", lambda: len(_rows(store, quarantine)) >= 12)
+    assert len(_rows(store, quarantine)) == 12
     told = _rows(store, messages)
     assert len(told) == 2
     assert "11" in told[-1].body

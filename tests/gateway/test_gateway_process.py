@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ import pytest
 import uvicorn
 from databases import migrated
 from pydantic import SecretStr
+from waiting import until
 
 from paramedic.demo.world import free_port
 from paramedic.gateway.app import make_app
@@ -71,13 +72,6 @@ def _client(**limits: int) -> httpx.Client:
     return httpx.Client(timeout=60, trust_env=False, verify=False, limits=httpx.Limits(**limits))
 
 
-def _until(what: str, holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.05)
-
-
 def _ready(port: int) -> bool:
     try:
         with _client() as client:
@@ -114,7 +108,7 @@ def _started(data: Path, *argv: str) -> Iterator[Gateway]:
             command([sys.executable, *(argv or ("-m", "paramedic.gateway"))]), env=env, stdout=log, stderr=log
         )
     try:
-        _until("the gateway", lambda: _ready(port))
+        until("the gateway", lambda: _ready(port))
         yield Gateway(port, data, process)
     finally:
         process.kill()
@@ -212,7 +206,7 @@ def test_told_to_stop_it_takes_no_more_finishes_what_it_began_and_ends_with_0(mo
         with _client() as client:
             assert mortal.post(client).status_code == 202  # the one that is begun was read before
         mortal.process.send_signal(signal.SIGTERM)
-        _until("it takes no more", lambda: not _ready(mortal.port))
+        until("it takes no more", lambda: not _ready(mortal.port))
         connection.sendall(body[10:])
         assert _status(connection) == 202
     assert mortal.process.wait(10) == 0

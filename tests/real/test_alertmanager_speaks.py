@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from prefect_server import http
+from waiting import until
 
 from paramedic.demo.world import free_port
 from paramedic.machine.parent_death import command
@@ -33,13 +33,6 @@ receivers:
 
 
 HTTP = http()
-
-
-def _until(what: str, holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < until, what
-        time.sleep(0.1)
 
 
 def _answers(url: str) -> bool:
@@ -90,8 +83,8 @@ def alertmanager(require: Callable[[str], str], folder: Path, store: Store) -> I
         ),
     ]
     try:
-        _until("the gateway", lambda: _answers(f"http://127.0.0.1:{gateway}/readyz"))
-        _until("the Alertmanager", lambda: _answers(f"http://127.0.0.1:{port}/-/ready"))
+        until("the gateway", lambda: _answers(f"http://127.0.0.1:{gateway}/readyz"))
+        until("the Alertmanager", lambda: _answers(f"http://127.0.0.1:{port}/-/ready"))
         yield f"http://127.0.0.1:{port}"
     finally:
         for process in started:
@@ -153,12 +146,12 @@ def test_what_two_prometheus_servers_say_through_a_real_alertmanager_is_over_at_
 
     later, merged, hour = timedelta(minutes=-8), timedelta(minutes=-10), timedelta(hours=1)
     post(began=later, ended=hour)
-    _until("the later start", lambda: len(two.starts()) == 1)
+    until("the later start", lambda: len(two.starts()) == 1)
     post(began=merged, ended=hour)
-    _until("the merged start", lambda: len(two.starts()) == 2)
+    until("the merged start", lambda: len(two.starts()) == 2)
     post(began=merged, ended=timedelta(seconds=-1))
-    _until("its end", two.is_over)
-    _until("every decision", two.is_decided)
+    until("its end", two.is_over)
+    until("every decision", two.is_decided)
     last = two.rows[-1]
     assert last.verdict == "mark_resolved"
     with store.read() as tx:
@@ -166,10 +159,10 @@ def test_what_two_prometheus_servers_say_through_a_real_alertmanager_is_over_at_
 
 
 def test_what_a_real_alertmanager_says_is_taken_repeated_and_resolved(full: Story) -> None:
-    _until("two of its repeats", lambda: len(full.rows) >= 2)
+    until("two of its repeats", lambda: len(full.rows) >= 2)
     full.post(annotations={"summary": "it is full"}, endsAt="2026-01-01T00:00:00Z", startsAt="2025-12-31T00:00:00Z")
-    _until("its end", full.is_over)
-    _until("every decision", full.is_decided)
+    until("its end", full.is_over)
+    until("every decision", full.is_decided)
     rows = full.rows
     assert {row.alert["fingerprint"] for row in rows} == {rows[0].alert["fingerprint"]}
     assert len({row.incident for row in rows if row.verdict != "drop"}) == 1

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pool import Pool, until
+from pool import Pool
 from prefect_server import Prefect
+from waiting import until
 
 from paramedic.store.wakeups import RESPONDER, notify
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pool import Pool, lines, until, warm
+from pool import Pool, lines, warm
+from waiting import until
 
 pytestmark = pytest.mark.real
 

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pool import Pool, until, warm
+from pool import Pool, warm
 from prefect_relay import Relay
 from sqlalchemy import select
+from waiting import until
 
 from paramedic.responder import run_leases as module
 from paramedic.responder.run_leases import RunLeases

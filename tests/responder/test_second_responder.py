@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pool import Pool, lines, until
+from pool import Pool, lines
+from waiting import until
 
 pytestmark = pytest.mark.real
 

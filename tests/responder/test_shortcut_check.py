@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pool import Pool, until
+from pool import Pool
 from prefect_server import Prefect
+from waiting import until
 
 from paramedic.cli import doctor
 from paramedic.responder import engine, shortcut_check

@@ -9,10 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from pool import Pool, lines, until, warm
+from pool import Pool, lines, warm
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_relay import Relay
+from waiting import until
 
 from paramedic.machine.clock import utc_now
 from paramedic.responder.deployment_cache import DeploymentCache

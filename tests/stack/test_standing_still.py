@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from paramedic.cli.up import Saying
 from paramedic.errors import TemporaryError
@@ -165,13 +166,6 @@ def test_a_heart_that_nobody_hears_does_nothing(monkeypatch: pytest.MonkeyPatch)
 # --- a start that waits ------------------------------------------------------------------------------------------------
 
 
-def _wait(holds: Callable[[], object]) -> None:
-    until = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def test_a_start_says_what_it_waits_for_and_goes_on_by_itself() -> None:
     answers: dict[str, str | None] = {"a": "not yet", "b": None}
 
@@ -181,17 +175,17 @@ def test_a_start_says_what_it_waits_for_and_goes_on_by_itself() -> None:
         raise TemporaryError("refuses our login")
 
     progress = Progress([Step("the gateway", lambda: answers["a"]), Step("Prefect", lambda: answers["b"])])
-    _wait(lambda: progress.waits_for() == ("the gateway", "not yet"))
+    until("what it waits for", lambda: progress.waits_for() == ("the gateway", "not yet"))
     assert not progress.passed("the gateway")
     answers["b"], answers["a"] = "HTTP 503", None
-    _wait(lambda: progress.waits_for() == ("Prefect", "HTTP 503"))
+    until("what it waits for", lambda: progress.waits_for() == ("Prefect", "HTTP 503"))
     assert progress.passed("the gateway")
     answers["b"] = None
-    _wait(lambda: progress.done)
+    until("what it waits for", lambda: progress.done)
     assert progress.waits_for() is None
     answers["a"] = "x"
     broken = Progress([Step("Prefect", raises)])
-    _wait(lambda: broken.waits_for() == ("Prefect", "refuses our login"))
+    until("what it waits for", lambda: broken.waits_for() == ("Prefect", "refuses our login"))
     broken.close()
 
 
@@ -234,7 +228,7 @@ def test_a_store_that_is_away_is_waited_for_and_an_unknown_one_refused(
     assert not migration.advance()
     assert not migration.done
     errors.clear()
-    _wait(migration.advance)
+    until("the migration", migration.advance)
     assert migration.done
     assert migration.complaint() is None
     assert not migration.advance(), "once"
@@ -246,7 +240,7 @@ def test_a_store_that_is_away_is_waited_for_and_an_unknown_one_refused(
     later.attempt()
     errors[:] = [StoreUnknown("of a newer version")]
     with pytest.raises(StoreUnknown):
-        _wait(later.advance)
+        until("its complaint", later.advance)
 
 
 def test_a_responder_may_be_ended_only_while_the_store_says_that_no_run_holds_a_target(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from incident_states import PEOPLE, handed_over
 from mail_server import Postbox
+from waiting import until
 from watchdog_harness import Outside
 
 from paramedic.settings import ROOT
@@ -56,19 +56,12 @@ def watchdog(folder: Path, store_url: str, outside: Outside, postbox: Postbox) -
         process.communicate()
 
 
-def wait_for(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def test_it_pages_and_ends_when_it_is_asked_to(
     tmp_path: Path, store_url: str, outside: Outside, postbox: Postbox
 ) -> None:
     incident = handed_over(Store(store_url))
     with watchdog(tmp_path, store_url, outside, postbox) as process:
-        wait_for(lambda: postbox.subjects == [f"[{incident.id}] tracking-api on web-1: handed over"])
+        until("its page", lambda: postbox.subjects == [f"[{incident.id}] tracking-api on web-1: handed over"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     assert re.fullmatch("GET /(api/health|healthz)", outside.asked[0])
@@ -81,7 +74,7 @@ def test_a_broken_services_yaml_and_a_store_that_never_was_keep_it_from_no_page(
     (tmp_path / "runbooks" / "services.yaml").write_text("services: [")
     url = f"sqlite:///{tmp_path}/never/was.db"
     with watchdog(tmp_path, url, outside, postbox):
-        wait_for(lambda: "[Paramedic] the store does not answer" in postbox.subjects)
+        until("its page", lambda: "[Paramedic] the store does not answer" in postbox.subjects)
 
 
 def test_without_anybody_to_tell_it_does_not_pretend_to_watch(

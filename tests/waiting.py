@@ -1,0 +1,14 @@
+"""Waits for what comes in another thread or process."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def until(what: str, holds: Callable[[], Any], seconds: float = 120) -> Any:
+    """What it finds, once it finds something; asked twenty times a second. Fails after `seconds`."""
+    ends = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < ends, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.05)
+    return found

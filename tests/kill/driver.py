@@ -213,7 +213,7 @@ class Ward:
                 return False
             return answers[-1].status_code < 500
 
-        wait_for("Prefect's answer", answered, self.tick)
+        wait_for("Prefect's answer", answered, self.tick, seconds=120)
         assert answers[-1].is_success, answers[-1].text
         return answers[-1].json() if answers[-1].content else None
 

@@ -21,7 +21,8 @@ from paramedic.oncall.contact import ContactMethod
 from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.oncall.rotation import Rotation
-from paramedic.remediation.guardrail import AtOnce
+from paramedic.remediation import guardrail_rules
+from paramedic.remediation.guardrail import Surroundings
 from paramedic.remediation.remedy import RESTART, Verb
 from paramedic.remediation.target import Target
 from paramedic.settings import Settings
@@ -210,10 +211,9 @@ def _unlisted(runbook: Runbook, services: Services) -> Iterator[_Fault]:
         known = ", ".join(sorted({target.service for target in services})) or "none"
         yield _Fault("service", f"services.yaml lists no target of {runbook.service!r}", f"it lists: {known}")
         return
-    at_once: AtOnce | None = runbook.guardrails.asked.get("at_once")
-    if at_once is not None and at_once.of != len(listed):
-        what = f"says {at_once.of} targets, and services.yaml lists {len(listed)} of {runbook.service}"
-        yield _Fault("guardrails.at_once", what, f"write {min(at_once.count, len(listed))} of {len(listed)}")
+    around = Surroundings(runbook.service, runbook.remedies, len(listed))
+    for misfit in guardrail_rules.misfits(runbook.guardrails.asked, around):
+        yield _Fault(".".join(["guardrails", *misfit.at]), misfit.what, misfit.allowed)
     for target in listed:
         if target.kind == runbook.target.kind:
             yield from _lacking(runbook, target)

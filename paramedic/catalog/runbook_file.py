@@ -34,7 +34,7 @@ from paramedic.catalog.runbook import (
 from paramedic.checks.check import CheckSpec, check_spec
 from paramedic.oncall.contact import WrittenContactMethod
 from paramedic.remediation import guardrail_rules
-from paramedic.remediation.guardrail import Guardrail
+from paramedic.remediation.guardrail import Guardrail, Surroundings
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.text.units import SizeBetween, between, duration
@@ -264,7 +264,7 @@ def parse(text: str, file: str) -> Runbook:
     end = _end(lines)
     front = read("\n".join(lines[1:end]), file, _front(), first_line=2)
     prose = "\n".join(lines[end + 1 :])
-    problems = [*_headings_missing(prose, file, end + 2), *_approvals_of_nothing(front, text, file)]
+    problems = [*_headings_missing(prose, file, end + 2), *_misfits(front, text, file)]
     if problems:
         raise BadDocument(problems)
     return _made(front, text, prose)
@@ -278,17 +278,16 @@ def _headings_missing(prose: str, file: str, line: int) -> list[Problem]:
     ]
 
 
-def _approvals_of_nothing(front: _Front, text: str, file: str) -> list[Problem]:
-    words = [remedy.word for remedy in front.with_.remedies]
+def _misfits(front: _Front, text: str, file: str) -> list[Problem]:
+    """The guardrails that disagree with the rest of the runbook."""
     return [
         Problem(
             file,
-            *place_of(text, "guardrails", "approval", name),
-            f"guardrails.approval.{name}: the ladder has no such remedy",
-            nearest(name, words, "it has"),
+            *place_of(text, "guardrails", *misfit.at),
+            f"{'.'.join(['guardrails', *misfit.at])}: {misfit.what}",
+            misfit.allowed,
         )
-        for name in _asked(front)[guardrail_rules.APPROVAL]
-        if name not in words
+        for misfit in guardrail_rules.misfits(_asked(front), Surroundings(front.service, tuple(front.with_.remedies)))
     ]
 
 

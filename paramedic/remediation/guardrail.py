@@ -1,7 +1,7 @@
 """What one guardrail is: a pure rule, the key by which authors ask for it, and what it says. `guardrails.py` has all of them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from paramedic.alerts.alert import Severity
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
 from paramedic.text.units import between
+from paramedic.text.yaml_document import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,30 @@ class About:
     go_on: str  # how a person goes on
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a guardrail's value in a runbook must agree with."""
+
+    service: str
+    remedies: tuple[Remedy, ...]  # the runbook's ladder
+    listed: int | None = None  # how many targets of the service services.yaml lists; None: not read here
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A value that disagrees with its surroundings: its keys under `guardrails`, what is wrong, what is allowed."""
+
+    at: tuple[str, ...]
+    what: str
+    allowed: str
+
+
 def _of_every_remedy(value: Any, _remedy: Remedy) -> Any:
     return value
+
+
+def _fits_anywhere(_value: Any, _around: Surroundings) -> list[Misfit]:
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +98,7 @@ class Written:
     example: Any  # as an author writes it
     nothing: Any = None  # what an author who does not write it asks
     of: Callable[[Any, Remedy], Any] = _of_every_remedy  # what the value asks of one remedy; None: nothing
+    misfits: Callable[[Any, Surroundings], list[Misfit]] = _fits_anywhere
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,5 +173,33 @@ def _at_once(text: Any) -> AtOnce:
     return AtOnce(int(match[1]), int(match[2]))
 
 
+def _at_once_misfits(at_once: AtOnce, around: Surroundings) -> list[Misfit]:
+    """Where services.yaml lists another number of targets than the author counted."""
+    if around.listed is None or at_once.of == around.listed:
+        return []
+    what = f"says {at_once.of} targets, and services.yaml lists {around.listed} of {around.service}"
+    return [Misfit(("at_once",), what, f"write {min(at_once.count, around.listed)} of {around.listed}")]
+
+
+def _of_its_remedy(by_remedy: Mapping[str, Severity], remedy: Remedy) -> Severity | None:
+    """The severity from which this remedy needs an approval; None: it needs none."""
+    return by_remedy.get(remedy.word)
+
+
+def _approval_misfits(by_remedy: Mapping[str, Severity], around: Surroundings) -> list[Misfit]:
+    """Where an approval is asked for a remedy that the ladder does not have."""
+    words = [remedy.word for remedy in around.remedies]
+    return [
+        Misfit(("approval", name), "the ladder has no such remedy", nearest(name, words, "it has"))
+        for name in by_remedy
+        if name not in words
+    ]
+
+
 WrittenBudget = Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)]
 WrittenAtOnce = Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=str)]
+
+AT_ONCE_KEY = Written("at_once", WrittenAtOnce, "1 of 4", misfits=_at_once_misfits)
+APPROVAL_KEY = Written(
+    "approval", dict[str, Severity], {"restart": "critical"}, {}, of=_of_its_remedy, misfits=_approval_misfits
+)

@@ -16,17 +16,20 @@ from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso, spoken
 from paramedic.remediation.approval import Answer, Approval, describe_instance
 from paramedic.remediation.guardrail import (
+    APPROVAL_KEY,
+    AT_ONCE_KEY,
     About,
     AtOnce,
     Budget,
     Case,
     Guardrail,
     Holding,
+    Misfit,
     No,
     Refusal,
     Spent,
+    Surroundings,
     Written,
-    WrittenAtOnce,
     WrittenBudget,
 )
 from paramedic.remediation.kill_switch import Pause
@@ -35,7 +38,7 @@ from paramedic.remediation.remedy import Remedy
 from paramedic.text.units import duration
 
 #: The guardrail that a person can answer.
-APPROVAL = "approval"
+APPROVAL = APPROVAL_KEY.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Guardrails:
 
     def of(self, remedy: Remedy) -> "Guardrails":
         """What is asked where this remedy is applied."""
-        written = {rule.written.key: rule.written for rule in RULES if rule.written is not None}
+        written = {key.key: key for key in _written()}
         narrowed = {key: written[key].of(value, remedy) for key, value in self.asked.items()}
         return replace(self, asked={key: value for key, value in narrowed.items() if value is not None})
 
@@ -100,14 +103,21 @@ def agreed(case: Case, seen: Mapping[str, Any], guardrails: Guardrails) -> list[
 
 def keys() -> dict[str, Any]:
     """The fields of the front matter's `guardrails`: by key, its type, and what it is where it is not written."""
-    written = [rule.written for rule in RULES if rule.written is not None]
-    return {one.key: (Optional[one.type] if one.nothing is None else one.type, one.nothing) for one in written}  # noqa: UP045
+    return {key.key: (Optional[key.type] if key.nothing is None else key.type, key.nothing) for key in _written()}  # noqa: UP045
 
 
 def examples() -> dict[str, Any]:
     """What an author asks who writes the example of each."""
-    written = [rule.written for rule in RULES if rule.written is not None]
-    return {one.key: TypeAdapter[Any](one.type).validate_python(one.example) for one in written}
+    return {key.key: TypeAdapter[Any](key.type).validate_python(key.example) for key in _written()}
+
+
+def _written() -> list[Written]:
+    return [rule.written for rule in RULES if rule.written is not None]
+
+
+def misfits(asked: Mapping[str, Any], around: Surroundings) -> list[Misfit]:
+    """Every value of the author's, by its key, that disagrees with the rest of the runbook or with services.yaml."""
+    return [misfit for key in _written() if key.key in asked for misfit in key.misfits(asked[key.key], around)]
 
 
 # --- people have said that nothing acts -------------------------------------------------------------------------------
@@ -255,10 +265,6 @@ def _unapproved(case: Case, approval: Approval | None, asks_from: Severity) -> N
 _Cooldown = Annotated[timedelta, duration("0s", "365d")]
 
 
-def _of_remedy(by_remedy: Mapping[str, Severity], remedy: Remedy) -> Severity | None:
-    return by_remedy.get(remedy.word)
-
-
 #: In the order of asking: what protects most comes first, and nobody is asked about what could not be done anyway.
 RULES: tuple[Guardrail, ...] = (
     Guardrail(
@@ -374,7 +380,7 @@ RULES: tuple[Guardrail, ...] = (
             "wait until those are well; a person who resolves their incidents frees the place",
         ),
         yes=_spread,
-        written=Written("at_once", WrittenAtOnce, "1 of 4"),
+        written=AT_ONCE_KEY,
     ),
     Guardrail(
         APPROVAL,
@@ -386,6 +392,6 @@ RULES: tuple[Guardrail, ...] = (
             "answer by link, in the Prefect UI or with `paramedic incident approve` while it waits "
             "([approvals](approvals.md)); then by hand",
         ),
-        written=Written(APPROVAL, dict[str, Severity], {"restart": "critical"}, nothing={}, of=_of_remedy),
+        written=APPROVAL_KEY,
     ),
 )

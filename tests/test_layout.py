@@ -45,7 +45,6 @@ def test_nothing_is_too_long_to_be_read_at_once() -> None:
 
 #: What has yet to be split by theme.
 LONG_TESTS = {
-    "integrations/remedies/test_release_folder.py",
     "real/test_supervisord.py",
     "real/test_systemd.py",
     "remediation/test_guardrail_rules.py",

@@ -205,11 +205,14 @@ def test_a_limit_of_0_on_the_tag_of_changes_is_named_and_no_other_limit(
     )
 
 
-def test_the_prefect_that_up_started_is_looked_at(look: Look, prefect: Prefect, data: Path) -> None:
+def test_the_prefect_that_up_started_is_looked_at(
+    look: Look, prefect: Prefect, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARAMEDIC_WORK_POOL", "nobodys")  # other tests of this server may have made `paramedic`
     assert "starts a server of its own" in look("prefect")["words"]
     with instance.lock(data) as held:
         instance.announce(held, Running(pid=1, gateway="http://127.0.0.1:1", prefect=prefect.api))
-        assert "there is no work pool paramedic: `paramedic up` makes it" in look("prefect")["words"]
+        assert "there is no work pool nobodys: `paramedic up` makes it" in look("prefect")["words"]
     assert "starts a server of its own" in look("prefect")["words"], "what a killed one has left is nobody's address"
 
 

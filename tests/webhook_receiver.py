@@ -17,7 +17,9 @@ def is_signed(headers: dict[str, str], body: bytes, secret: str = SECRET) -> boo
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     mac = hmac.new(base64.b64decode(secret[len("whsec_") :]), signed, hashlib.sha256).digest()
     given = [one.partition(",") for one in headers["webhook-signature"].split(" ")]
-    return any(version == "v1" and hmac.compare_digest(base64.b64decode(said), mac) for version, _, said in given)
+    return any(
+        version == "v1" and hmac.compare_digest(base64.b64decode(signature), mac) for version, _, signature in given
+    )
 
 
 class Hooks:
@@ -34,12 +36,12 @@ class Hooks:
         class Answers(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                hooks.posted.append((self.path, {name.lower(): said for name, said in self.headers.items()}, body))
+                hooks.posted.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
                 if hooks.arriving:
                     hooks.arriving()
                 self.send_response(hooks.says)
-                for name, said in hooks.with_headers.items():
-                    self.send_header(name, said)
+                for name, value in hooks.with_headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(hooks.with_body)
 
@@ -55,7 +57,7 @@ class Hooks:
         return f"http://{self.at}/hook?a=1"
 
     @property
-    def said(self) -> list[dict[str, Any]]:
+    def payloads(self) -> list[dict[str, Any]]:
         """The bodies, in order."""
         return [json.loads(body) for _, _, body in self.posted]
 

@@ -68,7 +68,7 @@ def until(holds: Callable[[], Any], what: str = "it", seconds: float = 180) -> A
 
 
 class Paramedic:
-    """One that was started in the folder, and what it has said there."""
+    """One that was started in the folder, and its output there."""
 
     def __init__(self, folder: Path, *argv: str, command: list[str] | None = None, **env: str) -> None:
         ports = {"PARAMEDIC_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())}
@@ -82,14 +82,14 @@ class Paramedic:
             )
 
     @property
-    def said(self) -> str:
+    def output_text(self) -> str:
         return self.output.read_text()
 
     def says(self, word: str, seconds: float = 300) -> str:
-        """All that it has said, once this word is in it."""
-        until(lambda: word in self.said or self.process.poll() is not None, word, seconds)
-        assert word in self.said, f"it ended without saying {word!r}:\n{self.said}"
-        return self.said
+        """Its whole output, once this word is in it."""
+        until(lambda: word in self.output_text or self.process.poll() is not None, word, seconds)
+        assert word in self.output_text, f"it ended without saying {word!r}:\n{self.output_text}"
+        return self.output_text
 
     def family(self) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess):

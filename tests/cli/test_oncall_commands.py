@@ -204,7 +204,7 @@ def test_a_test_page_arrives_by_every_way_and_says_what_it_is(
     assert capsys.readouterr().out == "email:ada@example.org: it left\nwebhook:ops: it left\n"
     assert postbox.told == ["ada@example.org"]
     assert "This is a test, for Ada, sent by ben. Nothing is wrong" in text_of(postbox.letters[0])
-    assert [said["type"] for said in hooks.said] == ["paramedic.test"]
+    assert [said["type"] for said in hooks.payloads] == ["paramedic.test"]
     hooks.says = 404
     assert say("test", "ada", "--by", "ben") == [
         {"way": "email:ada@example.org", "left": True, "answer": None},

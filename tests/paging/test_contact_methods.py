@@ -31,7 +31,7 @@ def test_the_first_way_that_takes_it_is_the_only_one(
     assert paging().deliver_due() == 1
     [(_, headers, body)] = hooks.posted
     assert is_signed(headers, body)
-    [said] = hooks.said
+    [said] = hooks.payloads
     assert said["type"] == "paramedic.page"
     assert "/ack/" in said["data"].pop("text")
     assert said["data"] == {

@@ -49,7 +49,7 @@ def ended(store: Store, incident: Incident, ending: Ending = Ending.HANDED_OVER,
 
 
 def subjects(hooks: Hooks) -> list[str]:
-    return [said["data"]["subject"] for said in hooks.said]
+    return [said["data"]["subject"] for said in hooks.payloads]
 
 
 def test_a_channel_hears_of_an_incident_s_opening_hand_over_and_end_each_once(
@@ -68,10 +68,10 @@ def test_a_channel_hears_of_an_incident_s_opening_hand_over_and_end_each_once(
     pager.deliver_due()
     about = f"[{incident.id}] tracking-api on web-1: "
     assert subjects(hooks) == [about + "opened", about + "handed over", about + "resolved"]
-    assert {said["type"] for said in hooks.said} == {"paramedic.news"}
+    assert {said["type"] for said in hooks.payloads} == {"paramedic.news"}
     assert "/ack/" not in hooks.posted[1][2].decode(), "a channel acknowledges nothing"
-    assert "restarted, still failing" in hooks.said[1]["data"]["text"]
-    assert [said["title"] for said in chat.said] == subjects(hooks)
+    assert "restarted, still failing" in hooks.payloads[1]["data"]["text"]
+    assert [said["title"] for said in chat.payloads] == subjects(hooks)
     assert [to for to in postbox.told if to == "bob@example.org"] == ["bob@example.org"] * 3
     assert sorted(told(timed)[:3]) == [  # a slow channel keeps no other waiting: in any order
         ("notice.told", "apprise:chat was told: opened"),
@@ -131,7 +131,7 @@ def test_a_storm_of_notices_is_a_few_for_people_and_each_of_them_for_a_program(
         ended(timed, opened(timed), Ending.REMEDIATED, over=True)
     assert paging().deliver_due() == 60
     assert (len(hooks.posted), len(chat.posted), len(postbox.letters)) == (20, 10, 3)
-    assert "11 messages" in chat.said[-1]["title"]
+    assert "11 messages" in chat.payloads[-1]["title"]
 
 
 def test_a_notice_whose_kind_of_channel_has_gone_is_given_up_and_the_trail_says_so(
@@ -145,7 +145,7 @@ def test_a_notice_whose_kind_of_channel_has_gone_is_given_up_and_the_trail_says_
         states = {one.recipient: one.state for one in messages.of(tx, incident.number)}
     assert states["pigeon:loft"] == "unreachable"
     assert ("notice.unreachable", "pigeon:loft is nobody who can be told now") in told(timed)
-    assert len(hooks.said) == 1, "and keeps no other notice"
+    assert len(hooks.payloads) == 1, "and keeps no other notice"
     assert postbox.letters == [], "no rung climbs because of a channel"
 
 

@@ -92,7 +92,7 @@ def test_a_channel_that_hangs_keeps_no_other_person_waiting_and_ends(
         began = time.monotonic()
         assert pager.deliver_due() == 2
         assert time.monotonic() - began < 8 * _SECONDS
-        subjects = [one["data"]["subject"] for one in hooks.said]
+        subjects = [one["data"]["subject"] for one in hooks.payloads]
         assert sorted(one.rpartition(": ")[2] for one in subjects) == ["[Paramedic] Alerts wait", "approve restart?"]
         began = time.monotonic()
         assert pager.page_directly("The store does not answer", "It is gone.")
@@ -152,8 +152,8 @@ def test_a_question_goes_to_the_next_person_at_once_where_the_first_says_later_a
     postbox.says["*"] = "451 4.7.1 later"
     pager = paging(LATER)
     assert pager.deliver_due() == 1
-    assert [one["type"] for one in hooks.said] == ["paramedic.approval"]
-    assert hooks.said[0]["data"]["to"] == "bob"
+    assert [one["type"] for one in hooks.payloads] == ["paramedic.approval"]
+    assert hooks.payloads[0]["data"]["to"] == "bob"
     assert "ada cannot be told: email: the mail server answered 451" not in told(timed)[-1][1]
     postbox.says.clear()
     clock.advance(timedelta(seconds=5))
@@ -210,7 +210,7 @@ def test_whatever_the_message_is_the_next_person_hears_it_at_once(
             queue(tx, incident=incident.number, policy="default", severity=Severity.CRITICAL, **more)
     postbox.says["*"] = "451 4.7.1 later"
     assert paging(LATER).deliver_due() == 1
-    assert hooks.said[0]["data"]["to"] == "bob"
+    assert hooks.payloads[0]["data"]["to"] == "bob"
 
 
 def test_a_later_of_the_first_person_sends_a_direct_page_to_the_next(
@@ -218,7 +218,7 @@ def test_a_later_of_the_first_person_sends_a_direct_page_to_the_next(
 ) -> None:
     postbox.says["*"] = "451 4.7.1 later"
     assert paging(LATER).page_directly("The store does not answer", "It is gone.")
-    assert hooks.said[0]["data"]["to"] == "bob"
+    assert hooks.payloads[0]["data"]["to"] == "bob"
 
 
 def test_a_rung_whose_person_says_later_keeps_no_other_incident_s_rung_waiting(
@@ -230,7 +230,7 @@ def test_a_rung_whose_person_says_later_keeps_no_other_incident_s_rung_waiting(
         messages.queue_internal_alert(tx, subject="Alerts wait", body="", same_within_minutes=1)
     postbox.says["*"] = "451 4.7.1 later"
     assert paging(LATER).deliver_due() == 1
-    assert hooks.said[0]["data"]["subject"] == "[Paramedic] Alerts wait"
+    assert hooks.payloads[0]["data"]["subject"] == "[Paramedic] Alerts wait"
 
 
 def test_a_pager_test_of_a_channel_that_hangs_says_so(paging: Paging, hooks: Hooks, tmp_path: Path) -> None:

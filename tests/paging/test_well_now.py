@@ -229,4 +229,4 @@ def test_a_channel_that_listens_hears_it_too(timed: Store, paging: Paging, hooks
             tx, incident=incident.number, policy="default", way="webhook:ops", happened="opened"
         )
     paging().deliver_due()
-    assert "Now: its alert fires" in hooks.said[0]["data"]["text"]
+    assert "Now: its alert fires" in hooks.payloads[0]["data"]["text"]

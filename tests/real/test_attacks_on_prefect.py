@@ -61,7 +61,7 @@ class Up:
     @property
     def address(self) -> str:
         """What it printed for whoever wants to see the UI."""
-        (found,) = re.findall(r"http\S+/paramedic/login#\S+", self.one.said)
+        (found,) = re.findall(r"http\S+/paramedic/login#\S+", self.one.output_text)
         return str(found)
 
     @property

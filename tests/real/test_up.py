@@ -333,7 +333,7 @@ def test_the_demo_does_what_it_says(demo: Paramedic) -> None:
         return demo.process.poll() is not None
 
     until(over, "its end", 300)
-    assert demo.process.returncode == 0, demo.said
+    assert demo.process.returncode == 0, demo.output_text
     all_gone(list(family.values()))
     told = json.loads((demo.folder / "told.json").read_text())
     assert told["ok"] is True

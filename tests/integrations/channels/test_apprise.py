@@ -25,12 +25,12 @@ def send(url: str, text: str = "It is yours.", subject: str = "[INC-7] down", ki
 
 def test_a_message_arrives_whole(hooks: Hooks) -> None:
     send(f"json://{hooks.at}/hook", "It is yours.\n\n    <b>data</b> \x1b[2J \\n")
-    [said] = hooks.said
+    [said] = hooks.payloads
     assert (said["title"], said["type"]) == ("[INC-7] down", "failure")
     assert said["message"] == "It is yours.\n\n    <b>data</b> \\x1b[2J \\n"
     for kind, mood in (("trouble", "warning"), ("news", "info")):
         send(f"json://{hooks.at}/hook", kind=kind)
-        assert hooks.said[-1]["type"] == mood
+        assert hooks.payloads[-1]["type"] == mood
 
 
 def test_in_a_chat_data_is_neither_markup_nor_a_call_to_all(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_what_is_posted_keeps_the_contract(hooks: Hooks) -> None:
     assert not is_signed(headers | {"webhook-timestamp": "1"}, body)
     assert headers["webhook-id"] == "12_3f0c1a52-6f2e", "a full stop would part what is signed"
     assert abs(int(headers["webhook-timestamp"]) - utc_now().timestamp()) < 60
-    [said] = hooks.said
+    [said] = hooks.payloads
     assert abs(from_iso(said.pop("timestamp")) - utc_now()) < timedelta(minutes=1)
     assert said == {
         "type": "paramedic.page",
@@ -70,7 +70,7 @@ def test_a_repeat_is_known_by_its_id(hooks: Hooks) -> None:
 
 def test_a_message_is_bounded_and_says_so(hooks: Hooks) -> None:
     send(hooks.url, "x" * (TEXT_LIMIT + 5))
-    text = hooks.said[0]["data"]["text"]
+    text = hooks.payloads[0]["data"]["text"]
     assert text.endswith("x\n… 5 characters after this are left out")
     assert len(text) < TEXT_LIMIT + 100
 

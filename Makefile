@@ -1,11 +1,11 @@
-# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | kill-table | break-kill-table | tables | pictures: each sets up what it needs in .venv first.
+# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | kill-table | break-kill-table | tables | golden | pictures: each sets up what it needs in .venv first.
 
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test quick lint bench-window bench-latency bench-ingest kill-table break-kill-table tables pictures clean
+.PHONY: demo test quick lint bench-window bench-latency bench-ingest kill-table break-kill-table tables golden pictures clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
@@ -50,6 +50,9 @@ break-kill-table: .venv/ready
 
 tables: .venv/ready
 	@$(BIN)/python -m paramedic.kinds.tables
+
+golden: .venv/ready
+	@PYTHONPATH=tests $(BIN)/python -m golden_messages
 
 pictures: .venv/ready
 	@UV_PROJECT_ENVIRONMENT=.venv .venv-uv/bin/uv sync -q --locked --all-extras --group pictures

@@ -180,6 +180,10 @@ class Settings(BaseSettings):
         """The base URL of links in messages."""
         return (self.public_url or web_address(self.host, self.port)).rstrip("/")
 
+    def prefect_ui_at(self) -> str:
+        """The base URL of the Prefect UI; empty where no Prefect is named."""
+        return (self.prefect_ui_url or (self.prefect_api_url or "").rstrip("/").removesuffix("/api")).rstrip("/")
+
     def origin(self, name: str) -> str:
         """Where the setting's value comes from: `environment`, a file, `given` (a flag), or `default`."""
         return self._origins.get(name, "given" if name in self.model_fields_set else "default")

@@ -48,16 +48,17 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
         time.sleep(pause)
     if last is Sight.UNKNOWN:
         words = f"for {spoken(verify.within)} we could not see whether {incident.target} is well: {why}"
-        _append_to_timeline(incident, what="verification.blind", reason=words)
+        _append_to_timeline(incident, what="verification.blind", reason=words, seen=why)
         raise CannotSee(f"{words}. No other remedy is tried")
-    _append_to_timeline(
-        incident, what="verification.failed", reason=f"not well for {spoken(verify.stable)} on end: {why}"
-    )
+    words = f"not well for {spoken(verify.stable)} on end: {why}"
+    _append_to_timeline(incident, what="verification.failed", reason=words, seen=why)
     kill_point("verified", incident.target)
     return False
 
 
-def _append_to_timeline(incident: Incident, *, what: str, reason: str) -> None:
+def _append_to_timeline(incident: Incident, *, what: str, reason: str, seen: str | None = None) -> None:
+    """`seen` is what the last sample that was not well saw, apart from the sentence."""
     run = current_run()
+    data = None if seen is None else {"seen": seen}
     with run.store.record() as tx:
-        incidents.append_to_timeline(tx, incident.number, actor=run.holder, what=what, reason=reason)
+        incidents.append_to_timeline(tx, incident.number, actor=run.holder, what=what, reason=reason, data=data)

@@ -47,6 +47,7 @@ class Message:
     recipient: str = ""  # an address of the channel, or the recipient's id where the settings know the address
     id: str = ""  # the same for a repeat
     thread: str = ""  # the same for all messages about one incident
+    html: str = ""  # the text as a page of HTML, for channels that show one; empty: there is only the text
 
     def addressed(self, recipient: str, number: object, store: str) -> "Message":
         """The message addressed to this recipient; `number` is unique in the store."""

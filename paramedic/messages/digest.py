@@ -8,9 +8,13 @@ from datetime import datetime
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import Incident, name
 from paramedic.kinds.message import Link, Message
-from paramedic.machine.clock import iso
-from paramedic.messages.compose import Condition, answer_links, compose, ending, short, take_links
+from paramedic.messages.compose import answer_links
+from paramedic.messages.document import Section, message
+from paramedic.messages.page import take_links
+from paramedic.messages.summary import ending
+from paramedic.messages.words import short
 from paramedic.oncall.rotation import Person
+from paramedic.text.local_time import LocalTime
 
 #: So many are listed with their links; of the others one line each, up to as many as a person can scroll through.
 _WITH_LINKS = 50
@@ -26,8 +30,8 @@ class Item:
     severity: Severity | None = None  # of the incident that needs somebody; None: nobody need do anything
 
 
-def item(incident: Incident, *, kind: str, subject: str, condition: Condition, link: str, code: str) -> Item:
-    """The item for a message about an incident."""
+def item(incident: Incident, *, kind: str, subject: str, now: str, link: str, code: str) -> Item:
+    """The item for a message about an incident; `now` is the state of its alerts in words."""
     about = f"{incident.id} ({incident.severity}) {short(incident.title)} on {short(incident.target)}"
     happened = {"rung": ending(incident), "news": ending(incident), "approval": "approve a change?"}.get(
         kind, short(subject)
@@ -35,7 +39,7 @@ def item(incident: Incident, *, kind: str, subject: str, condition: Condition, l
     links = answer_links(incident.id, link, code) if kind == "approval" else ()
     links = take_links(incident.id, link) if kind == "rung" else links
     needs = incident.severity if kind in ("rung", "approval") else None
-    return Item(f"{about}: {happened}. {condition.words}", links, needs)
+    return Item(f"{about}: {happened}{f'; {now}' if now else ''}.", links, needs)
 
 
 def internal_alert(subject: str, body: str) -> Item:
@@ -55,19 +59,29 @@ def digest(items: Sequence[Item], *, person: Person, now: datetime) -> Message:
         f"{needs[severity]} {severity}" for severity in (Severity.CRITICAL, Severity.WARNING) if needs[severity]
     )
     what = f"{len(items)} messages: {counts} to be taken" if counts else f"{len(items)} messages"
-    parts = [
-        f"{what}. So much came within a minute that it is one message; the worst comes first.",
-        f"Take any of them: paramedic incident ack INC-… --by {person.id}\nSee all: paramedic incident list",
-        *["\n".join([entry.head, *(f"    {link.line}" for link in entry.links)]) for entry in items[:_WITH_LINKS]],
+    sections = [
+        Section(
+            lines=(
+                f"{what}. So much came within a minute that it is one message; the worst comes first.",
+                f"Take any of them: paramedic incident ack INC-… --by {person.id}",
+                "See all: paramedic incident list",
+            )
+        ),
+        *map(_section, items[:_WITH_LINKS]),
     ]
     if len(items) > _WITH_LINKS:
-        parts.append("\n".join(entry.head for entry in items[_WITH_LINKS:_LISTED]))
+        sections.append(Section(lines=tuple(entry.head for entry in items[_WITH_LINKS:_LISTED])))
     if len(items) > _LISTED:
-        parts.append(f"… and {len(items) - _LISTED} more: `paramedic incident list`")
-    parts.append(f"Sent {iso(now)} by Paramedic.")
+        sections.append(Section(lines=(f"… and {len(items) - _LISTED} more: `paramedic incident list`",)))
+    sections.append(Section(lines=(f"Sent {LocalTime(person.zone).moment(now)} by Paramedic.",)))
     severity = max(needs, key=_rank).value if needs else ""
     links = tuple(link for entry in items[:_WITH_LINKS] for link in entry.links)
-    return compose("digest", f"[Paramedic] {what}. First: {items[0].head}", parts, severity=severity, links=links)
+    subject = f"[Paramedic] {what}. First: {items[0].head}"
+    return message("digest", subject, sections, severity=severity, links=links)
+
+
+def _section(entry: Item) -> Section:
+    return Section(lines=(entry.head, *(f"    {link.line}" for link in entry.links)))
 
 
 def _rank(severity: Severity) -> bool:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from whenever import PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
 
 from paramedic.alerts.alert import Severity
@@ -19,6 +19,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _zone(name: str) -> str:
+    try:
+        ZonedDateTime.now(name)
+    except (TimeZoneNotFoundError, ValueError) as error:
+        raise ValueError(f"there is no zone {name!r:.80}; write one such as Europe/Berlin, or UTC") from error
+    return name
+
+
+_Zone = Annotated[str, AfterValidator(_zone)]
+
 #: Names stand in messages and in keys of the store's tables, which hold so much.
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -27,6 +37,7 @@ class _Person(_Strict):
     name: _Name
     email: str | None = Field(default=None, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")
     ways: list[WrittenContactMethod] = []
+    zone: _Zone | None = None  # in which they read times; without one, the rotation's
 
     @model_validator(mode="after")
     def _in_one_order(self) -> Self:
@@ -46,7 +57,7 @@ def _turn(text: object) -> object:
 
 
 class _Rotation(_Strict):
-    zone: str
+    zone: _Zone
     starts: Annotated[str, BeforeValidator(str, json_schema_input_type=str)]
     every: Annotated[timedelta, BeforeValidator(_turn, json_schema_input_type=Literal["1 day", "1 week"])]
     people: list[str] = Field(min_length=1)
@@ -106,12 +117,7 @@ def parse_oncall(text: str, file: str) -> Oncall:
         problems.append(Problem(file, 1, 1, "nobody has an address: no page could leave", "give people `ways`"))
     starts = written.rotation.starts[:16]
     try:
-        ZonedDateTime.now(written.rotation.zone)
         within_reach(PlainDateTime.parse_iso(starts.replace(" ", "T")).to_stdlib())
-    except TimeZoneNotFoundError:
-        problems.append(
-            Problem(file, 1, 1, f"rotation.zone: there is no zone {written.rotation.zone!r}", "Europe/Berlin")
-        )
     except ValueError as error:
         problems.append(
             Problem(file, 1, 1, f"rotation.starts: {written.rotation.starts!r:.80}: {error}", "write 2026-01-05 09:00")
@@ -119,7 +125,10 @@ def parse_oncall(text: str, file: str) -> Oncall:
     if problems:
         raise BadDocument(problems)
     return Oncall(
-        people={key: Person(key, person.name, person.contact_methods()) for key, person in written.people.items()},
+        people={
+            key: Person(key, person.name, person.contact_methods(), person.zone or written.rotation.zone)
+            for key, person in written.people.items()
+        },
         rotation=Rotation(written.rotation.zone, starts, written.rotation.every, tuple(written.rotation.people)),
         policies={
             name: {severity: _policy(name, policy, severity) for severity in Severity}

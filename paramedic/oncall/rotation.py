@@ -15,6 +15,7 @@ class Person:
     id: str
     name: str
     contact_methods: tuple[ContactMethod, ...]  # in the order in which they are tried
+    zone: str = "UTC"  # in which they read times
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from paramedic import keys
-from paramedic.alerts.alert import Status
 from paramedic.incidents.incident import Incident, State, name
 from paramedic.kinds.message import Message
 from paramedic.machine.clock import utc_now
-from paramedic.messages import compose, digest
-from paramedic.messages.compose import Condition
+from paramedic.messages import compose, digest, page
 from paramedic.messages.signed_link import Acknowledgement, Approving, sign, sign_approval
+from paramedic.messages.summary import Summary
 from paramedic.oncall.rotation import Person
 from paramedic.paging.recipients import Recipients
 from paramedic.remediation.approval import code
 from paramedic.settings import Settings
-from paramedic.store import Store, Tx, acts, approvals, evidence, incident_alerts, incidents, runbook_versions, trail
+from paramedic.store import Store, Tx, approvals, incident_alerts, incident_summary, incidents
 from paramedic.store.messages import AGAIN, ENDED, QueuedMessage
+from paramedic.text.local_time import LocalTime
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ class Rendering:
     def render(self, messages: Sequence[QueuedMessage], person: Person) -> Rendered:
         """One message with all these queued messages for this person. Raises StoreUnavailable."""
         if all(message.incident is None for message in messages) and len(messages) == 1:
-            return Rendered(compose.internal_alert(messages[0].subject, messages[0].body, now=utc_now()))
+            told = messages[0]
+            return Rendered(compose.internal_alert(told.subject, told.body, now=utc_now(), person=person))
         with self._store.read() as tx:
             needed = [message for message in messages if self._is_needed(tx, message)]
             needless = tuple(message for message in messages if message not in needed)
@@ -68,7 +69,7 @@ class Rendering:
 
     def _whole(self, tx: Tx, message: QueuedMessage, person: Person) -> Message:
         if message.incident is None:
-            return compose.internal_alert(message.subject, message.body, now=tx.now)
+            return compose.internal_alert(message.subject, message.body, now=tx.now, person=person)
         incident = incidents.get(tx, message.incident)
         link = self._link(incident, person) if message.kind == "rung" else ""
         lasts = self._recipients.policy(message).acknowledged_for
@@ -77,42 +78,25 @@ class Rendering:
         except Exception as error:  # a page that is bare beats one that is not sent (P5)
             log.exception("the message about %s could not be composed", incident.id)
             because = f"{type(error).__name__}: {error}"
-            return compose.bare(message.incident, person=person, link=link, lasts=lasts, because=because, now=tx.now)
+            return page.bare(message.incident, person=person, link=link, lasts=lasts, because=because, now=tx.now)
 
     def _message(
         self, tx: Tx, message: QueuedMessage, incident: Incident, person: Person, *, link: str, lasts: timedelta
     ) -> Message:
-        timeline = list(trail.entries(tx, incident=incident.number))
-        now = condition(tx, incident)
+        sending = message if message.kind == "rung" else None
+        known = incident_summary.summary(
+            tx, incident, oncall=self._recipients.oncall, sending=sending, ui_url=self._settings.prefect_ui_at()
+        )
         match message.kind:
             case "approval":
-                return self._approval(tx, incident, person)
+                return self._approval(tx, known, person)
             case "notice":
-                return compose.channel_update(
-                    incident, happened=message.subject, timeline=timeline, condition=now, now=tx.now
-                )
+                return compose.channel_update(known, happened=message.subject, person=person)
             case "update":
-                texts = {"subject": message.subject, "body": message.body}
-                return compose.update(incident, **texts, timeline=timeline, condition=now, now=tx.now)
+                return compose.update(known, subject=message.subject, body=message.body, person=person)
             case "news":
-                return compose.resolution(incident, timeline=timeline, condition=now, now=tx.now)
-        blocking = acts.open_on(tx, incident.target)
-        open_acts = [act for act in acts.of(tx, incident.number) if act.result is None]
-        if blocking is not None and blocking not in open_acts:
-            open_acts.append(blocking)
-        runbook = runbook_versions.runbook_text(tx, incident.runbook_version) if incident.runbook_version else ""
-        return compose.page(
-            incident,
-            person=person,
-            timeline=timeline,
-            evidence=evidence.of(tx, incident.number),
-            open_acts=[(act.words, act.incident) for act in open_acts],
-            mitigation=compose.mitigations(runbook, incident_alerts.other_runbooks(tx, incident)),
-            condition=now,
-            link=link,
-            lasts=lasts,
-            now=tx.now,
-        )
+                return compose.resolution(known, person=person)
+        return page.page(known, person=person, link=link, lasts=lasts)
 
     def _item(self, tx: Tx, message: QueuedMessage, person: Person) -> digest.Item:
         """The message's item in a digest."""
@@ -125,8 +109,8 @@ class Rendering:
                 ways["link"] = self._link(incident, person)
             elif message.kind == "approval":
                 ways = self._answers(tx, incident, person)
-            now = condition(tx, incident)
-            return digest.item(incident, kind=message.kind, subject=message.subject, condition=now, **ways)
+            now = incident_summary.condition(tx, incident).words(LocalTime(person.zone), tx.now)
+            return digest.item(incident, kind=message.kind, subject=message.subject, now=now, **ways)
         except Exception as error:  # a line that is bare beats one that is not sent (P5)
             log.exception("the line about %s could not be composed", name(message.incident))
             return digest.bare(message.incident, because=f"{type(error).__name__}: {error}")
@@ -155,30 +139,8 @@ class Rendering:
             "code": code(key, incident.store, asked.id, person.id),
         }
 
-    def _approval(self, tx: Tx, incident: Incident, person: Person) -> Message:
-        asked = approvals.asked(tx, incident.number)
+    def _approval(self, tx: Tx, known: Summary, person: Person) -> Message:
+        asked = approvals.asked(tx, known.incident.number)
         if asked is None:
             raise LookupError("the question is answered")
-        return compose.approval(
-            incident,
-            asked,
-            person=person,
-            **self._answers(tx, incident, person),
-            timeline=list(trail.entries(tx, incident=incident.number)),
-            condition=condition(tx, incident),
-            now=tx.now,
-        )
-
-
-def condition(tx: Tx, incident: Incident) -> Condition:
-    """The state of the incident's alerts, of those reported since it was last opened."""
-    since = incident.reopened_at or incident.opened_at
-    alerts = [alert for alert in incident_alerts.of(tx, incident.number) if alert["last_seen"] >= since]
-    firing = [alert for alert in alerts if alert["status"] == Status.FIRING]
-    ended = [min(alert["ends_at"] or alert["last_seen"], alert["last_seen"]) for alert in alerts]
-    return Condition(
-        firing=len(firing),
-        of=len(alerts),
-        said_at=max((alert["last_seen"] for alert in firing), default=None),
-        ended_at=max(ended) if ended and not firing else None,
-    )
+        return compose.approval(known, asked, person=person, **self._answers(tx, known.incident, person))

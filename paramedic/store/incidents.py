@@ -1,6 +1,6 @@
 """Incidents. Every move is checked by the state machine and written to the trail in one transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -146,7 +146,9 @@ def acknowledged(tx: Tx) -> list[Incident]:
     return [_incident(tx, row) for row in tx.conn.execute(query)]
 
 
-def append_to_timeline(tx: Tx, number: int, *, actor: str, what: str, reason: str) -> None:
+def append_to_timeline(
+    tx: Tx, number: int, *, actor: str, what: str, reason: str, data: Mapping[str, Any] | None = None
+) -> None:
     """Add a line to the incident's timeline, without a state change."""
     append(
         tx,
@@ -156,6 +158,7 @@ def append_to_timeline(tx: Tx, number: int, *, actor: str, what: str, reason: st
         incident=number,
         target=get(tx, number).target,
         reason=reason,
+        data=data,
     )
 
 

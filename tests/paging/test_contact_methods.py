@@ -36,7 +36,7 @@ def test_the_first_way_that_takes_it_is_the_only_one(
     assert "/ack/" in said["data"].pop("text")
     assert said["data"] == {
         "to": "ada",
-        "subject": f"[{incident.id}] tracking-api on web-1: handed over",
+        "subject": f"[critical] tracking-api on web-1: TrackingApiMemory, handed over ({incident.id})",
         "store": timed.uuid,
         "incident": incident.id,
         "severity": "critical",

@@ -9,6 +9,7 @@ import pytest
 from databases import Clock
 from incident_states import RUNBOOK, Paging, alert, told
 from mail_server import Postbox
+from message_cases import happened
 from webhook_receiver import Hooks
 
 from paramedic.catalog.library import read_folder
@@ -66,8 +67,8 @@ def test_a_channel_hears_of_an_incident_s_opening_hand_over_and_end_each_once(
     ended(timed, incident, over=True)
     pager.deliver_due()
     pager.deliver_due()
-    about = f"[{incident.id}] tracking-api on web-1: "
-    assert subjects(hooks) == [about + "opened", about + "handed over", about + "resolved"]
+    about, number = "[critical] tracking-api on web-1: TrackingApiMemory, ", f" ({incident.id})"
+    assert subjects(hooks) == [f"{about}{what}{number}" for what in ("opened", "handed over", "resolved")]
     assert {said["type"] for said in hooks.payloads} == {"paramedic.news"}
     assert "/ack/" not in hooks.posted[1][2].decode(), "a channel acknowledges nothing"
     assert "restarted, still failing" in hooks.payloads[1]["data"]["text"]
@@ -84,7 +85,7 @@ def test_a_cure_is_named(timed: Store, paging: Paging, hooks: Hooks) -> None:
     incident = opened(timed)
     ended(timed, incident, Ending.REMEDIATED, over=True)
     paging().deliver_due()
-    assert [subject.rpartition(": ")[2] for subject in subjects(hooks)] == ["opened", "remediated"]
+    assert [happened(subject) for subject in subjects(hooks)] == ["opened", "remediated"]
 
 
 def test_a_page_leaves_before_every_notice_however_late_it_came(
@@ -189,4 +190,4 @@ def test_what_a_runbook_names_is_what_hears(timed: Store, paging: Paging, hooks:
     inbox.receive(timed, [said], source="alertmanager", sender="am")
     assert Intake(timed, lambda: read_folder(folder)).work() == 1
     assert paging().deliver_due() == 1
-    assert [subject.rpartition(": ")[2] for subject in subjects(hooks)] == ["opened"]
+    assert [happened(subject) for subject in subjects(hooks)] == ["opened"]

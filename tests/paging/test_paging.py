@@ -31,7 +31,7 @@ pytestmark = pytest.mark.real
 def test_a_page_reaches_whoever_is_on_call_with_all_that_a_person_needs(
     timed: Store, by_mail: Paging, postbox: Postbox, settings: Settings
 ) -> None:
-    incident, act = acting(timed)
+    incident, _ = acting(timed)
     with timed.record() as tx:
         body = "process 42 holds 157,286,400 B"
         evidence.add(tx, incident.number, 1, kind="memory", taken_at=tx.now, body=body)
@@ -40,15 +40,17 @@ def test_a_page_reaches_whoever_is_on_call_with_all_that_a_person_needs(
 
     [page] = postbox.letters
     assert page["To"] == "ada@example.org"
-    assert page["Subject"] == f"[{incident.id}] tracking-api on web-1: handed over"
+    assert page["Subject"] == (
+        f"[critical] tracking-api on web-1: TrackingApiMemory, restarted, handed over ({incident.id})"
+    )
     assert page["X-Paramedic"] == timed.uuid
     assert page["Message-ID"] == f"<{queued(timed, incident)[0].id}.{timed.uuid}@paramedic.invalid>"
     text = text_of(page)
-    assert "It is yours because: the run died" in text
-    assert f"OPEN: {act.words}" in text
+    assert "It is a person's because: the run died" in text
+    assert "OPEN: restarted web-1/tracking-api: nobody knows whether it happened" in text
     assert "process 42 holds 157,286,400 B" in text
     assert "supervisorctl restart tracking-api" in text  # the runbook's checklist
-    assert "incident.opened: it is new" in text
+    assert "opened: it is new" in text
     token = re.search(rf"{re.escape(settings.links_at())}/ack/(\S+)", text)
     assert token is not None
     said = signed_link.read(keys.link_key(settings), token[1], timedelta(hours=1))
@@ -88,13 +90,13 @@ def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
     assert by_mail().deliver_due() == 1
     [letter] = postbox.letters
     assert letter["To"] == "ada@example.org"
-    assert letter["Subject"] == f"[{incident.id}] tracking-api on web-1: approve restart?"
+    assert letter["Subject"] == f"[critical] tracking-api on web-1: approve restart? ({incident.id})"
     text = text_of(letter)
     for said in (
         "before it does this: restart",
-        "On web-1/tracking-api (pid 4711 since 1970-01-01T00:00:01.000000Z, RUNNING),",
-        "until 2026-01-31T09:45:00.000000Z.",
-        f"For {incident.id}: TrackingApiMemory (critical)",
+        "On:      web-1/tracking-api (pid 4711 since 1970-01-01T00:00:01.000000Z, RUNNING)",
+        "Until:   Sat 31 Jan 2026 09:45:00 UTC",
+        f"For:     {incident.id}: TrackingApiMemory on web-1/tracking-api (critical)",
         "Without an approval nothing is done",
         f"paramedic incident approve {incident.id} --by ada\n",
         f"paramedic incident approve {incident.id} --by ada --deny",
@@ -228,7 +230,7 @@ def test_news_goes_to_whoever_is_on_call_once(timed: Store, by_mail: Paging, pos
     pager.deliver_due(incident.number)
     clock.advance(timedelta(days=1))
     pager.deliver_due()
-    assert postbox.subjects == [f"[{incident.id}] tracking-api on web-1: remediated"]
+    assert postbox.subjects == [f"[critical] tracking-api on web-1: TrackingApiMemory, remediated ({incident.id})"]
     assert told(timed) == [("news.told", "ada was told by email")]
 
 
@@ -237,7 +239,7 @@ def test_one_incidents_messages_can_be_sent_alone(timed: Store, by_mail: Paging,
         messages.queue_internal_alert(tx, subject="another word", body="", same_within_minutes=1)
     incident = handed_over(timed)
     by_mail().deliver_due(incident.number)
-    assert postbox.subjects == [f"[{incident.id}] tracking-api on web-1: handed over"]
+    assert postbox.subjects == [f"[critical] tracking-api on web-1: TrackingApiMemory, handed over ({incident.id})"]
 
 
 def test_trouble_of_our_own_reaches_somebody_whoever_is_on_call(
@@ -289,7 +291,9 @@ def test_what_changed_about_an_incident_is_told_to_its_holder_else_to_whoever_is
     assert by_mail().deliver_due() == 1
     [letter] = postbox.letters
     assert letter["To"] == to
-    assert letter["Subject"] == f"[{incident.id}] tracking-api on web-1: ShopDiskFull joined it"
+    assert letter["Subject"] == (
+        f"[critical] tracking-api on web-1: TrackingApiMemory, ShopDiskFull joined it ({incident.id})"
+    )
     assert "    ShopDiskFull (critical)\n    **Take it**\n" in text_of(letter)
     assert letter["X-Paramedic-Kind"] == "update"
     assert told(timed)[-1][0] == "update.told"

@@ -142,7 +142,7 @@ def test_a_fault_in_composing_a_page_keeps_nobody_in_the_dark(
     def fault(*_: Any, **__: Any) -> None:
         raise KeyError("what nobody thought of")
 
-    monkeypatch.setattr("paramedic.messages.compose.page", fault)
+    monkeypatch.setattr("paramedic.messages.page.page", fault)
     assert by_mail().deliver_due() == 1
     [page] = postbox.letters
     assert page["Subject"] == f"[{incident.id}] needs a look"

@@ -14,6 +14,7 @@ from databases import Clock
 from endless_servers import dripping
 from incident_states import Paging, asking, handed_over, told
 from mail_server import Postbox
+from message_cases import happened
 from pydantic import SecretStr
 from webhook_receiver import SECRET, Hooks
 
@@ -93,7 +94,7 @@ def test_a_channel_that_hangs_keeps_no_other_person_waiting_and_ends(
         assert pager.deliver_due() == 2
         assert time.monotonic() - began < 8 * _SECONDS
         subjects = [one["data"]["subject"] for one in hooks.payloads]
-        assert sorted(one.rpartition(": ")[2] for one in subjects) == ["[Paramedic] Alerts wait", "approve restart?"]
+        assert sorted(happened(one) for one in subjects) == ["[Paramedic] Alerts wait", "approve restart?"]
         began = time.monotonic()
         assert pager.page_directly("The store does not answer", "It is gone.")
         assert time.monotonic() - began < 4 * _SECONDS

@@ -56,7 +56,9 @@ def test_a_storm_is_a_few_messages_with_the_critical_first_and_each_incident_is_
     assert pager.deliver_due() == 61
     assert postbox.told == [ADA] * len(postbox.told)
     assert len(postbox.letters) <= 5
-    assert postbox.subjects[0] == f"[INC-{critical}] tracking-api on db-1/postgres: handed over"
+    assert postbox.subjects[0] == (
+        f"[critical] tracking-api on db-1/postgres: TrackingApiMemory, handed over (INC-{critical})"
+    )
     for number in warnings:
         assert rungs(timed, number) == [(0, "sent"), (1, "due")], "as if it had been told alone"
     assert len([what for what, _ in told(timed) if what == "person.told"]) == 61
@@ -67,7 +69,7 @@ def test_a_storm_is_a_few_messages_with_the_critical_first_and_each_incident_is_
     assert listed >= {one.incident for one in said}
     assert {one.person for one in said} == {"ada"}
     assert len(said) == 50, "what can be taken by its link, before the others are named"
-    alone = {int(found[1]) for subject in postbox.subjects if (found := re.match(r"\[INC-(\d+)\]", subject))}
+    alone = {int(found[1]) for subject in postbox.subjects if (found := re.search(r"\(INC-(\d+)\)$", subject))}
     assert alone | listed == {*warnings, critical}
     assert pager.deliver_due() == 0
 

@@ -61,7 +61,13 @@ def test_it_pages_and_ends_when_it_is_asked_to(
 ) -> None:
     incident = handed_over(Store(store_url))
     with watchdog(tmp_path, store_url, outside, postbox) as process:
-        until("its page", lambda: postbox.subjects == [f"[{incident.id}] tracking-api on web-1: handed over"])
+        until(
+            "its page",
+            lambda: (
+                postbox.subjects
+                == [f"[critical] tracking-api on web-1: TrackingApiMemory, handed over ({incident.id})"]
+            ),
+        )
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     assert re.fullmatch("GET /(api/health|healthz)", outside.asked[0])

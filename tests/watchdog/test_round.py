@@ -256,7 +256,7 @@ def test_a_look_that_fails_stops_no_other_and_is_told(
     failures = [subject for subject in kennel.postbox.subjects if "The watchdog fails at" in subject]
     assert len(failures) == 1
     assert name in failures[0]
-    pages = [subject for subject in kennel.postbox.subjects if subject.startswith(f"[{incident.id}]")]
+    pages = [subject for subject in kennel.postbox.subjects if subject.endswith(f"({incident.id})")]
     assert len(pages) == (0 if name in ("orphans", "deliver_due") else 1)
     assert (kennel.now(incident).state is State.HANDED_OVER) is (name != "orphans")
     assert len(kennel.outside.heartbeats) == (name != "heartbeat")
@@ -269,7 +269,9 @@ def test_a_database_that_cannot_be_written_keeps_no_page_from_its_person(kennel:
     with unwritable(store_url):
         kennel.store.close()
         kennel.after(5)
-        assert kennel.postbox.subjects == [f"[{incident.id}] tracking-api on web-1: handed over"]
+        assert kennel.postbox.subjects == [
+            f"[critical] tracking-api on web-1: TrackingApiMemory, handed over ({incident.id})"
+        ]
     kennel.after(5, looks=2)
     assert len(kennel.postbox.letters) == 1
     assert kennel.rungs(incident) == [(0, "sent"), (1, "due")]

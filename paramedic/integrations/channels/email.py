@@ -77,7 +77,7 @@ class Teller:
         person = _address(message.recipient)
         letter = self._letter(person, message)
         with _translated(), self._connected() as server:
-            server.sendmail(self._sender.addr_spec, [person.addr_spec], letter.as_bytes())
+            server.sendmail(self._sender.addr_spec, [person.addr_spec], _as_bytes(letter))
             with suppress(smtplib.SMTPException, OSError):  # it has been accepted: a rude farewell changes nothing
                 server.quit()
 
@@ -91,6 +91,8 @@ class Teller:
         for name, value in _headers(message).items():
             letter[name] = one_line(value)
         letter.set_content(visible(message.text), cte="quoted-printable")
+        if message.html:
+            letter.add_alternative(visible(message.html), subtype="html", cte="quoted-printable")
         return letter
 
     @contextmanager
@@ -126,6 +128,16 @@ def _headers(message: Message) -> dict[str, str]:
     if message.thread:
         headers["References"] = _message_id(message.thread)
     return headers | {"Message-ID": _message_id(message.id)}
+
+
+def _as_bytes(letter: EmailMessage) -> bytes:
+    """The letter for the wire. A subject is not folded, where none of the headers needs encoded words.
+
+    Folded, one of 70 characters begins on a line of its own, and some readers show it with a space before it. A line may
+    have 998 characters (RFC 5322), an encoded word 75 (RFC 2047).
+    """
+    plain = all(str(value).isascii() for value in letter.values())
+    return letter.as_bytes(policy=policy.SMTP.clone(max_line_length=900) if plain else policy.SMTP)
 
 
 def _message_id(what: str) -> str:

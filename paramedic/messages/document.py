@@ -1,0 +1,104 @@
+"""A message as parts, written as plain text and as HTML. Whatever a part holds, the structure stays ours (P7)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from paramedic.incidents.incident import Incident, name
+from paramedic.kinds.message import Link, Message
+from paramedic.messages.words import short
+
+_SUBJECT_LIMIT = 200
+
+_STYLE = "font-family: sans-serif; font-size: 15px; line-height: 1.4; color: #1b1b1b; max-width: 46em"
+_DATA_STYLE = "font-size: 13px; background: #f4f4f4; padding: 8px; white-space: pre-wrap; overflow-wrap: anywhere"
+_BUTTON_STYLE = (
+    "display: inline-block; padding: 10px 18px; background: #0b5cad; color: #ffffff; text-decoration: none; "
+    "border-radius: 4px; font-weight: bold"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of a message, in this order: its title, lines, facts, data, link.
+
+    `lines` and `facts` are ours; text from outside in them is on one line and bounded. `data` is text from outside as it
+    was, bounded: it is indented, so that no line of it can pass for one of ours.
+    """
+
+    title: str = ""
+    lines: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    data: str = ""
+    link: Link | None = None
+
+
+def message(
+    kind: str,
+    subject: str,
+    sections: Sequence[Section],
+    *,
+    incident: Incident | None = None,
+    number: int | None = None,
+    severity: str = "",
+    links: tuple[Link, ...] = (),
+) -> Message:
+    """The message of these sections. It is about `incident`, or where that could not be read, about its `number`."""
+    marks = {}
+    called = "" if number is None else name(number)
+    if incident is not None:
+        marks = {"service": short(incident.service), "target": short(incident.target)}
+        severity, called = incident.severity.value, incident.id
+    cut = subject[:_SUBJECT_LIMIT]
+    return Message(cut, plain(sections), kind, severity, called, links=links, marks=marks, html=markup(cut, sections))
+
+
+def plain(sections: Sequence[Section]) -> str:
+    """The sections as plain text, with an empty line between them."""
+    return "\n\n".join(words for section in sections if (words := _plain(section))) + "\n"
+
+
+def markup(title: str, sections: Sequence[Section]) -> str:
+    """The sections as one HTML page: no scripts, no pictures, nothing that is loaded."""
+    body = "\n".join(_markup(section) for section in sections)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title></head>\n'
+        f'<body style="{_STYLE}">\n{body}\n</body></html>\n'
+    )
+
+
+def _plain(section: Section) -> str:
+    parts = [f"{section.title}:"] if section.title else []
+    parts += section.lines
+    width = max((len(name) for name, _ in section.facts), default=0) + 2
+    parts += [f"{f'{name}:':<{width}}{value}" for name, value in section.facts]
+    if section.data:
+        parts.append("\n".join(f"    {line}" for line in section.data.split("\n")))
+    if section.link is not None:
+        parts.append(section.link.url)
+        parts += [f"Your code there: {section.link.code}"] if section.link.code else []
+    return "\n".join(parts)
+
+
+def _markup(section: Section) -> str:
+    parts = [f'<h3 style="margin: 18px 0 4px">{escape(section.title)}</h3>'] if section.title else []
+    if section.lines:
+        parts.append(f'<p style="margin: 4px 0">{"<br>".join(map(escape, section.lines))}</p>')
+    if section.facts:
+        rows = "\n".join(
+            f'<tr><td style="padding: 2px 14px 2px 0; vertical-align: top; color: #555555">{escape(name)}</td>'
+            f"<td>{escape(value)}</td></tr>"
+            for name, value in section.facts
+        )
+        parts.append(f'<table style="border-collapse: collapse">\n{rows}\n</table>')
+    if section.data:
+        parts.append(f'<pre style="{_DATA_STYLE}">{escape(section.data)}</pre>')
+    if section.link is not None:
+        parts.append(_button(section.link))
+    return "\n".join(parts)
+
+
+def _button(link: Link) -> str:
+    code = f'<p style="margin: 4px 0">Your code there: <b>{escape(link.code)}</b></p>' if link.code else ""
+    label = escape(link.label[:1].upper() + link.label[1:])
+    return f'<p><a href="{escape(link.url)}" style="{_BUTTON_STYLE}">{label}</a></p>{code}'

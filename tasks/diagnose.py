@@ -50,11 +50,16 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
 
 
 def _look(kind: str, target: Target) -> Evidence:
+    from_beginning = False
     try:
-        body = reading.log_tail(target) if kind == LOG_TAIL else reading.evidence(target, kind)
+        if kind == LOG_TAIL:
+            body = reading.log_tail(target)
+        else:
+            from_beginning = reading.begins_with_most(target, kind)
+            body = reading.evidence(target, kind)
     except (TemporaryError, PermanentError) as error:
         body = f"could not be taken: {error}"
-    return Evidence(kind, utc_now(), bounded(redact(body)))
+    return Evidence(kind, utc_now(), bounded(redact(body), from_beginning=from_beginning))
 
 
 def values(run: PlaybookRun) -> list[Chart]:

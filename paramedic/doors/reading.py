@@ -10,7 +10,7 @@ from paramedic.doors import integration
 from paramedic.doors.transports import transport
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
-from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
+from paramedic.kinds.faces import FromBeginning, ProbeKind, TargetKind, TargetReader
 from paramedic.kinds.probing import ProcessUse, Question, Seen
 from paramedic.kinds.registry import Room
 from paramedic.machine.open_transaction import must_be_closed
@@ -54,6 +54,11 @@ def evidence(target: Target, kind: str) -> str:
             f"{target.id} is a {target.kind} target, and offers no {kind}: name its `log` in services.yaml"
         )
     return gather(target, transport(target))
+
+
+def begins_with_most(target: Target, kind: str) -> bool:
+    """Whether the beginning of this evidence of the target is what to keep where it is too long."""
+    return isinstance(kind_of(target).EVIDENCE.get(kind), FromBeginning)
 
 
 def resident_memory(target: Target, identity: Identity) -> int:

@@ -17,8 +17,13 @@ class Evidence:
 LIMIT = 32_768
 
 
-def bounded(body: str) -> str:
-    """The body, cut to LIMIT, with a line that says how much was cut."""
-    if len(body) <= LIMIT:
+def bounded(body: str, *, from_beginning: bool = False) -> str:
+    """The body, cut to LIMIT, with a line that says how much was cut.
+
+    Its end is kept, which is the newest in whatever grows; its beginning where `from_beginning`.
+    """
+    if (more := len(body) - LIMIT) <= 0:
         return body
-    return f"{body[:LIMIT]}\n… {len(body) - LIMIT} more characters left out"
+    if from_beginning:
+        return f"{body[:LIMIT]}\n… {more} more characters left out"
+    return f"… {more} characters before this left out\n{body[-LIMIT:]}"

@@ -57,6 +57,17 @@ class TargetChanger(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class FromBeginning:
+    """Gathers evidence whose beginning says most, such as a tree from its root on: that end of it is kept."""
+
+    gather: Callable[[Target, Transport], str]
+
+    def __call__(self, target: Target, transport: Transport) -> str:
+        """The text. Raises as `gather` does."""
+        return self.gather(target, transport)
+
+
 class TargetKind(Protocol):
     """A module of `targets`: looks at one kind of target, and changes it. Its name is the key in services.yaml and runbooks.
 
@@ -78,7 +89,8 @@ class TargetKind(Protocol):
     LABEL: str
 
     #: What a runbook may ask to see before a change, each looked at by its function: TemporaryError or PermanentError
-    #: say why it cannot be had. The tail of the target's `log` is offered for every kind, and is not declared here.
+    #: say why it cannot be had. Of a text that is too long its end is kept; its beginning where the function is a
+    #: FromBeginning. The tail of the target's `log` is offered for every kind, and is not declared here.
     EVIDENCE: Mapping[str, Callable[[Target, Transport], str]]
 
     #: What its Changer can do, by its methods' names, which are the words of `with.remedies`: `restart`, `reload`, …; or nothing.

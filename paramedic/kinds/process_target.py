@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from paramedic.errors import PermanentError
+from paramedic.kinds.faces import FromBeginning
 from paramedic.kinds.probing import ProcessUse
 from paramedic.kinds.transport import Transport
 from paramedic.remediation.target import Identity, Target
@@ -51,7 +52,7 @@ def evidence(identity: Callable[[Target, Transport], Identity]) -> Mapping[str, 
         pid = _running_pid(identity(target, transport), target)
         return f"process {pid} holds {transport.processes.memory(pid):,} B of resident memory"
 
-    return {"process-tree": process_tree, "memory": memory}
+    return {"process-tree": FromBeginning(process_tree), "memory": memory}
 
 
 def memory_of(target: Target, identity: Identity, transport: Transport) -> int:

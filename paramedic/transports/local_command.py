@@ -14,6 +14,7 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.transport import Ended, OutOfTime
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
+from paramedic.text.decoding import decode
 from paramedic.text.sanitize import visible
 
 #: How many bytes of the ends of a program's output and errors are kept.
@@ -118,17 +119,20 @@ class _Words:
         self.file = os.memfd_create(name, os.MFD_CLOEXEC)
         fcntl.fcntl(self.file, fcntl.F_SETFL, os.O_APPEND)  # after a cut it goes on at the beginning, without a hole
         self._before = b""
+        self._cut_off = 0  # bytes
+        self._head = b""
 
     def bound(self) -> None:
-        if os.fstat(self.file).st_size > _HELD:
+        if (size := os.fstat(self.file).st_size) > _HELD:
+            self._head = self._head or os.pread(self.file, 4, 0)
             self._before = self._end()
+            self._cut_off += size
             os.ftruncate(self.file, 0)
 
     def text(self) -> str:
         end = self._end()
-        if len(self._before) + os.fstat(self.file).st_size > KEPT:
-            end = end.partition(b"\n")[2] or end  # the first line is cut, perhaps in the middle of a character
-        return visible(end.decode("utf-8", "backslashreplace"))
+        offset = self._cut_off + os.fstat(self.file).st_size - len(end)
+        return visible(decode(end, offset=offset, head=self._head or os.pread(self.file, 4, 0)))
 
     def _end(self) -> bytes:
         size = os.fstat(self.file).st_size

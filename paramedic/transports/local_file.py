@@ -8,23 +8,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.text.decoding import HOLE, decode
 from paramedic.text.sanitize import visible
+
+#: The last text is searched this far before the end of a file that ends in NULs, in such blocks; bytes.
+_HOLE_SEARCHED = 64 * 1024 * 1024
+_BLOCK = 256 * 1024
 
 
 def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str:
-    """The last whole lines of a regular file; control characters and invalid text are escaped.
+    """The last whole lines of a regular file, whatever their encoding; control characters and invalid text are escaped.
 
+    Holes of NULs, which a truncation under the writer or a crash leaves, are not counted as text.
     Raises TemporaryError if it is not there (it may be in rotation), PermanentError if it is not a regular file or unreadable.
     """
     with _opened(path) as file:
-        size = _regular(path, os.fstat(file))
-        start = max(size - max_bytes, 0)
+        start = max(_end_of_text(file, _regular(path, os.fstat(file))) - max_bytes, 0)
         data = os.pread(file, max_bytes, start)
         if not data and start:  # truncated since we asked for its size
             start, data = 0, os.pread(file, max_bytes, 0)
-    if start and b"\n" in data[:-1]:
-        data = data.partition(b"\n")[2]  # the first line is cut, perhaps in the middle of a character
-    lines = visible(data.decode("utf-8", "backslashreplace")).split("\n")
+        head = os.pread(file, 4, 0)
+    lines = visible(decode(data, offset=start, head=head)).split("\n")
     ends = lines[-1] == ""
     return "\n".join(lines[-(max_lines + ends) :])
 
@@ -76,6 +80,18 @@ def _opened(path: str | Path) -> Iterator[int]:
         raise TemporaryError(f"there is no {path} just now") from error
     except (OSError, ValueError) as error:
         raise PermanentError(f"{path} cannot be read: {error}") from error
+
+
+def _end_of_text(file: int, size: int) -> int:
+    """Where the file's text ends: before the NULs that a crash, or space reserved in advance, left at its end."""
+    end = size
+    while end > max(size - _HOLE_SEARCHED, 0):
+        begin = max(end - _BLOCK, 0)
+        text = os.pread(file, end - begin, begin).rstrip(b"\x00")
+        end = begin + len(text)
+        if text:
+            break
+    return size if size - end < HOLE else end + -end % HOLE
 
 
 def _regular(path: str | Path, found: os.stat_result) -> int:

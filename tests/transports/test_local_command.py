@@ -169,3 +169,21 @@ def test_a_clock_that_is_past_the_deadline_ends_it(monkeypatch: pytest.MonkeyPat
         with pytest.raises(OutOfTime):
             one.end(now + 60)
         assert one._process.returncode == -signal.SIGTERM
+
+
+def test_output_in_another_encoding_is_read() -> None:
+    words = "ОШИБКА: пул соединений исчерпан"
+    for encoding in ("cp1251", "utf-16", "utf-16-be"):
+        assert (
+            run(["printf", "".join(f"\\{byte:03o}" for byte in words.encode(encoding))], long_from_now()).output
+            == words
+        )
+
+
+def test_wide_output_that_was_cut_off_is_read_from_a_whole_character_on() -> None:
+    words = local_command._Words("words")
+    os.write(words.file, "строка\n".encode("utf-16") + "строка\n".encode("utf-16-le") * 100_000)
+    words.bound()
+    os.write(words.file, "конец\n".encode("utf-16-le"))
+    assert words.text().endswith("строка\nстрока\nконец\n")
+    words.close()

@@ -109,3 +109,33 @@ def test_a_file_that_cannot_be_replaced_stays_and_leaves_nothing_beside_it(
     assert (file.read_text(), list(tmp_path.iterdir())) == ("before", [file])
     with pytest.raises(PermanentError, match="cannot be replaced"):
         local_file.replace(tmp_path / "gone", b"after")
+
+
+def test_after_a_truncation_under_the_writer_the_newest_lines_are_told(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as writer:  # without O_APPEND: it goes on where it was
+        writer.write("before rotation " * 5000 + "\n")
+        writer.flush()
+        os.truncate(log, 0)
+        writer.write("ERROR pool exhausted\nERROR again\n")
+        writer.flush()
+    assert tail(log) == "ERROR pool exhausted\nERROR again\n"
+
+
+def test_space_that_is_reserved_after_the_text_is_no_text(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("first\nthe newest line\n")
+    os.truncate(log, 3_000_000)
+    assert tail(log) == "first\nthe newest line\n"
+    assert tail(log, max_bytes=24) == "first\nthe newest line\n"
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "shift_jis", "utf-16"])
+def test_long_lines_in_another_encoding_end_with_the_newest(tmp_path: Path, encoding: str) -> None:
+    log = tmp_path / "log"
+    line = "接続プールが枯渇しました " if encoding == "shift_jis" else "пул соединений исчерпан "
+    log.write_bytes("".join(f"{number} {line * 8}\n" for number in range(400)).encode(encoding))
+    shown = tail(log)
+    assert shown.endswith(f"\n399 {line * 8}\n")
+    assert "\\x" not in shown
+    assert len(shown) < 20_000

@@ -59,15 +59,25 @@ def showing(folder: Path, until: datetime) -> Iterator[int]:
 
 
 class Authority:
-    """A certificate authority of our own, and servers that show what it has signed."""
+    """A certificate authority of our own, and servers that show what it, or an authority under it, has signed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._above: list[x509.Certificate] = []
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An Authority")])
         self.file = folder / "authority.pem"
         made = self._signed(self._name, self._key.public_key(), datetime.now(UTC) + timedelta(days=300), authority=True)
         self.file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+
+    def intermediate(self, name: str, until: datetime) -> "Authority":
+        """An authority under this one, good until then: servers show its certificate after their own."""
+        under = object.__new__(Authority)
+        under._folder, under.file = self._folder, self.file
+        under._key = ec.generate_private_key(ec.SECP256R1())
+        under._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        under._above = [self._signed(under._name, under._key.public_key(), until, authority=True), *self._above]
+        return under
 
     def _signed(
         self,
@@ -101,7 +111,9 @@ class Authority:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         signed = self._signed(name, key.public_key(), until, host=host)
-        file.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
+        file.write_bytes(
+            private + b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (signed, *self._above))
+        )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         with socket.create_server(("127.0.0.1", 0)) as server:

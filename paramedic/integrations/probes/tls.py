@@ -1,22 +1,23 @@
-"""The certificate that a TLS server presents, trusted or not."""
+"""The certificates that a TLS server presents, trusted or not."""
 
-import socket
-import ssl
-import time
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.x509 import Name
+from cryptography.x509.oid import NameOID
 
-from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.metric import Metric
 from paramedic.kinds.probing import Question, Seen, Written
-from paramedic.machine.clock import spoken
 from paramedic.text.address import host_and_port
 from paramedic.text.quantity import Unit
 from paramedic.text.sanitize import one_line
+from paramedic.transports.tls_chain import shown_chain
+
+#: A name in a certificate is cut to this many characters.
+_NAME_LIMIT = 80
 
 CHECK = ("tls://HOST:PORT",)
-ABOUT = "how long the certificate is still good, whether or not anybody trusts it"
+ABOUT = "how long all certificates that the server shows, its own and its authorities', are still good, trusted or not"
 METRICS = (
     Metric(
         "expires_in",
@@ -37,35 +38,36 @@ def subject(written: Written) -> str:
 
 
 def look(question: Question) -> Seen:
-    """The remaining validity of the certificate. Raises TemporaryError or PermanentError where none was presented."""
-    ends = expires_at(*host_and_port(question.where), question.timeout)
-    return {
-        "expires_in": (ends - question.now).total_seconds()
-    }, f"the certificate is good until {ends:%Y-%m-%d %H:%M} UTC"
+    """The remaining validity of what the server shows. Raises TemporaryError or PermanentError where it shows nothing."""
+    first = first_to_end(*host_and_port(question.where), question.timeout)
+    left = first.ends - question.now
+    is_was = "is" if left > timedelta(0) else "was"
+    return {"expires_in": left.total_seconds()}, f"{first.whose} {is_was} good until {first.ends:%Y-%m-%d %H:%M} UTC"
 
 
-def expires_at(host: str, port: int, timeout: timedelta) -> datetime:
-    """The expiry of the server's own certificate.
+@dataclass(frozen=True, slots=True)
+class FirstToEnd:
+    """The certificate of a chain that ends first, and whose it is, in words."""
 
-    It is read, not verified: an expired or untrusted one has a date too. Raises TemporaryError where no
-    certificate was presented in time, PermanentError where it is invalid.
+    ends: datetime
+    whose: str
+
+
+def first_to_end(host: str, port: int, timeout: timedelta) -> FirstToEnd:
+    """Of the chain that the server shows, its own certificate and those of the authorities over it, the first to end.
+
+    A reader that trusts what signed the last one refuses all of it once one has ended. They are read, not verified: an expired
+    or untrusted one has a date too. Raises TemporaryError where none was shown in time, PermanentError where one is invalid.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is sent over it
-    until = time.monotonic() + timeout.total_seconds()
-    try:
-        with socket.create_connection((host, port), timeout.total_seconds()) as line:
-            line.settimeout(max(0.001, until - time.monotonic()))
-            with context.wrap_socket(line, server_hostname=host) as secured:
-                shown = secured.getpeercert(binary_form=True)
-    except TimeoutError as error:
-        raise TemporaryError(f"no certificate within {spoken(timeout)}") from error
-    except OSError as error:  # ssl.SSLError is one
-        raise TemporaryError(f"no certificate was shown: {one_line(str(error))}") from error
-    except (UnicodeError, OverflowError, ValueError) as error:
-        raise PermanentError(f"this address cannot be asked: {one_line(str(error))}") from error
-    try:
-        return load_der_x509_certificate(shown or b"").not_valid_after_utc.astimezone(UTC)
-    except ValueError as error:
-        raise PermanentError(f"what {one_line(host)} shows is not a certificate: {one_line(str(error))}") from error
+    chain = shown_chain(host, port, timeout)
+    place, first = min(enumerate(chain), key=lambda numbered: numbered[1].not_valid_after_utc)
+    name = one_line(_name(first.subject))[:_NAME_LIMIT]
+    if place == 0:
+        return FirstToEnd(first.not_valid_after_utc, f"the certificate ({name})")
+    which = f"certificate {place + 1} of the {len(chain)} in its chain"
+    return FirstToEnd(first.not_valid_after_utc, f"the authority's certificate ({name}; {which})")
+
+
+def _name(subject: Name) -> str:
+    common = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(common[0].value) if common else subject.rfc4514_string() or "without a name"

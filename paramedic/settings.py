@@ -33,6 +33,7 @@ from paramedic.text.setting_fields import (
     Addresses,
     Bytes,
     Database,
+    HeloName,
     Login,
     Mail,
     Names,
@@ -117,6 +118,8 @@ class Settings(BaseSettings):
     run_memory: Bytes = Field(default=1024 * 1024 * 1024, ge=64 * 1024 * 1024, le=2**42)
     smtp_url: Mail = None
     mail_from: str = "paramedic@localhost"
+    mail_helo: HeloName = None
+    mail_ca_file: Place | None = None
     channels: Channels = {}
     heartbeat_url: SecretWeb = None
     heartbeat_every: Annotated[timedelta, duration("1s", "1d")] = timedelta(seconds=60)

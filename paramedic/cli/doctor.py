@@ -3,43 +3,33 @@
 import importlib.metadata
 import importlib.util
 import os
-import smtplib
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
-from urllib.parse import urlsplit
 
 import typer
 
 from paramedic import keys
 from paramedic.catalog.library import open_library
+from paramedic.cli.doctor_channels import channels, mail
 from paramedic.cli.doctor_prefect import acting, prefect, shortcuts
+from paramedic.cli.doctor_targets import commands, releases, targets
 from paramedic.cli.finding import APART, Finding, store_of
 from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json, settings_of
-from paramedic.doors import reading
-from paramedic.errors import PermanentError, Refused, TemporaryError
+from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
 from paramedic.machine import data_folder, file_ownership
 from paramedic.machine.clock import spoken, utc_now
-from paramedic.paging.channel_settings import complaints, from_settings
-from paramedic.paging.sending import Round
-from paramedic.remediation.target import Target
 from paramedic.settings import ROOT, Settings, authored
 from paramedic.store import StoreUnavailable, StoreUnknown, trail
 from paramedic.text.redaction import redact
 from paramedic.text.yaml_document import BadDocument
 
-#: How long a mail server has for its whole answer.
-_MAIL_SECONDS = 8.0
-
 #: So long one look may take in all: many targets are slow together.
 _LOOK_SECONDS = 60.0
-
-#: So many targets are looked at together.
-_AT_ONCE = 16
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -47,7 +37,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
-    """Look at versions, data folder, store, clocks, keys, runbooks, targets, releases, mail, Prefect, what is stopped."""
+    """Look at versions, data folder, store, clocks, keys, runbooks, targets, commands, mail, Prefect, what is stopped."""
     known = settings_of(data)
     findings = [_within(_LOOK_SECONDS, look, known) for look in LOOKS]
     if as_json:
@@ -170,86 +160,6 @@ def _runbooks(settings: Settings) -> Finding:
     return Finding("runbooks", well=True, words=words)
 
 
-def _targets(settings: Settings) -> Finding:
-    try:
-        targets = list(open_library(settings).services)
-    except BadDocument:
-        return Finding("targets", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
-    with ThreadPoolExecutor(_AT_ONCE) as looks:
-        wrong = [problem for found in looks.map(lambda target: _silent(target, settings), targets) for problem in found]
-    if wrong:
-        return Finding("targets", well=False, words=f"{'; '.join(wrong)}: start what is down, or mend services.yaml")
-    return Finding("targets", well=True, words=f"{len(targets)} answer")
-
-
-def _silent(target: Target, settings: Settings) -> list[str]:
-    """What of the target does not answer: its supervisor, its health address."""
-    wrong = []
-    try:
-        reading.reader(target).identity()
-    except (TemporaryError, PermanentError) as error:
-        wrong.append(f"{target.id}: {error}")
-    if target.health is not None:
-        try:
-            seen = reading.probe(target.health, settings.probe_timeout)
-        except PermanentError as error:
-            wrong.append(f"{target.id}: its health {target.health}: {error}")
-        else:
-            wrong += [] if seen.ok else [f"{target.id}: its health {target.health}: {seen.why}"]
-    return wrong
-
-
-def _releases(settings: Settings) -> Finding:
-    try:
-        targets = [target for target in open_library(settings).services if target.releases is not None]
-    except BadDocument:
-        return Finding("releases", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
-    wrong = []
-    for target in targets:
-        look = reading.releases(target)
-        try:
-            look.all()
-            look.before()
-        except Refused as no:
-            wrong.append(f"{no}: {no.by_hand}")
-        except (TemporaryError, PermanentError) as error:
-            wrong.append(f"{target.id}: {error}: lay it out as docs/targets.md says")
-    words = f"{len(targets)} can be rolled back" if targets else "no target has a release folder"
-    return Finding("releases", well=not wrong, words="; ".join(wrong) or words)
-
-
-def _channels(settings: Settings) -> Finding:
-    try:
-        ways = open_library(settings).contact_methods()
-    except BadDocument:
-        return Finding("channels", well=False, words="oncall.yaml cannot be read: `paramedic runbook lint`")
-    wrong = list(complaints(settings, ways))  # `mail` looks at the server
-    words = "every way that somebody is told by leads somewhere"
-    return Finding("channels", well=not wrong, words="; ".join(wrong) or words)
-
-
-def _mail(settings: Settings) -> Finding:
-    if settings.smtp_url is None:
-        with suppress(BadDocument):
-            if not any("smtp_url" in from_settings(way) for way in open_library(settings).contact_methods()):
-                return Finding("mail", well=True, words="nobody is told by mail")
-        return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
-    parts = urlsplit(settings.smtp_url.get_secret_value())
-    smtp, port = (smtplib.SMTP_SSL, 465) if parts.scheme == "smtps" else (smtplib.SMTP, 25)
-
-    def knock() -> None:
-        with smtp(parts.hostname or "", parts.port or port, timeout=5) as mail:
-            mail.noop()
-
-    try:
-        Round(_MAIL_SECONDS).run("mail", knock)
-    except (OSError, ValueError, smtplib.SMTPException, TemporaryError) as error:
-        where = f"{parts.hostname}:{parts.port or port}"
-        words = f"the mail server {where} does not answer: {error}: start it, or mend PARAMEDIC_SMTP_URL"
-        return Finding("mail", well=False, words=words)
-    return Finding("mail", well=True, words=f"{parts.hostname} answers")
-
-
 def _senders(settings: Settings) -> Finding:
     made = keys.gateway_token_file(settings)
     if settings.gateway_tokens or settings.gateway_users or made.exists():
@@ -294,12 +204,13 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _clock,
     _keys,
     _runbooks,
-    _targets,
-    _releases,
+    targets,
+    releases,
+    commands,
     _senders,
     _links,
-    _channels,
-    _mail,
+    channels,
+    mail,
     prefect,
     shortcuts,
     acting,

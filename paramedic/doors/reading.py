@@ -1,6 +1,7 @@
 """The door to reads, which never change a target."""
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -116,6 +117,19 @@ def releases(target: Target) -> Releases:
     from paramedic.integrations.remedies import release_folder
 
     return release_folder.Reader(target, transport(target))
+
+
+def command_ready(target: Target, name: str, variables: Mapping[str, str]) -> None:
+    """Prepare a declared command as its run does, and start nothing. `variables`: those that it may be given.
+
+    Raises PermanentError where its program, its folder or one of its variables is not there.
+    """
+    must_be_closed("a command is looked for")
+    from paramedic.integrations.remedies import command
+
+    declared = target.commands[name]
+    with command.prepared(target, declared, transport(target), variables, declared.timeout):
+        pass
 
 
 def probe(url: str, timeout: timedelta) -> "Probe":

@@ -4,12 +4,12 @@ import ctypes
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 
 from paramedic.doors.telling import teller
-from paramedic.errors import TemporaryError
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.message import Message
 from paramedic.oncall.contact import ContactMethod
 from paramedic.paging.channel_settings import channel_settings
@@ -109,3 +109,20 @@ def send(settings: Settings, within: Round, way: ContactMethod, message: Message
         message = replace(message, recipient=way.to)
     speaker = teller(way.kind, channel_settings(settings, way))
     within.run(channel_of(way), lambda: speaker.send(message))
+
+
+def reach(
+    settings: Settings, within: Round, ways: Sequence[ContactMethod]
+) -> Mapping[ContactMethod, TemporaryError | PermanentError] | None:
+    """Go the way of a message by these contact methods, all of one channel, as far as that is possible with nothing sent.
+
+    Returns the methods that would not be taken now, each with the error of a send; None where the channel cannot tell.
+    Raises TemporaryError or PermanentError as `send` does where none is.
+    """
+    speaker = teller(ways[0].kind, channel_settings(settings, ways[0]))
+    go = getattr(speaker, "reach", None)
+    if go is None:
+        return None
+    refused: dict[str, TemporaryError | PermanentError] = {}
+    within.run(channel_of(ways[0]), lambda: refused.update(go([way.to for way in ways])))
+    return {way: refused[way.to] for way in ways if way.to in refused}

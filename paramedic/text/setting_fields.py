@@ -66,6 +66,12 @@ def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _helo_name(name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Za-z.:]{2,60}\]", name):
+        raise ValueError(f"{name!r:.80} is not a name to greet with; write NAME.DOMAIN, or an address as [192.0.2.1]")
+    return name
+
+
 def _long_enough(secrets: dict[str, SecretStr]) -> dict[str, SecretStr]:
     for name, secret in secrets.items():
         if len(secret.get_secret_value()) < SHORTEST:
@@ -135,6 +141,9 @@ Login = Annotated[SecretStr | None, AfterValidator(_login)]
 
 
 Mail = Annotated[SecretStr | None, AfterValidator(_one_of("smtp://", "smtps://"))]
+
+
+HeloName = Annotated[str | None, AfterValidator(_helo_name)]
 
 
 Database = Annotated[

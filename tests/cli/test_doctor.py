@@ -19,7 +19,7 @@ from fake_service import serving
 from prefect_server import Prefect
 
 from paramedic import keys
-from paramedic.cli import doctor, doctor_prefect, finding, main
+from paramedic.cli import doctor, doctor_channels, doctor_prefect, finding, main
 from paramedic.demo.world import Service, World, free_port
 from paramedic.machine.clock import utc_now
 from paramedic.settings import ROOT, Settings
@@ -252,7 +252,7 @@ def test_a_mail_server_that_is_set_and_not_there_is_named(look: Look, monkeypatc
 def test_a_server_that_drips_its_answer_holds_no_doctor(
     look: Look, monkeypatch: pytest.MonkeyPatch, what: str, setting: str, said: str
 ) -> None:
-    monkeypatch.setattr(doctor, "_MAIL_SECONDS", 0.3)
+    monkeypatch.setattr(doctor_channels, "_ANSWER_SECONDS", 0.3)
     monkeypatch.setattr(doctor_prefect, "_ANSWER_SECONDS", 0.3)
     with dripping(said) as port:
         name, _, value = setting.format(port=port).partition("=")

@@ -2,7 +2,9 @@
 
 import logging
 import re
+import ssl
 import threading
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -12,6 +14,7 @@ from paramedic.kinds.message import SHORT_LIMIT, Message
 from paramedic.text import chat_text
 from paramedic.text.names import channel_name
 from paramedic.text.sanitize import one_line, visible
+from paramedic.transports.dial import dial
 
 #: What apprise says of an HTTP status: "error=404". A "no" that another try does not change is one of 4xx but these.
 _NO = re.compile(r"\berror=4(?!08|25|29)\d\d\b")
@@ -24,6 +27,8 @@ _PROGRAMS = ("json", "jsons", "xml", "xmls", "form", "forms")
 
 #: Characters. A service that takes fewer in one message (an SMS, a pager) would cut a whole page before its link.
 _LITTLE = 1_000
+
+_REACH_SECONDS = 5.0
 
 ADDRESS = "NAME"
 ABLE = Able(length=None, threads=False, buttons=False, receipts=False)
@@ -75,6 +80,7 @@ class Teller:
         schema = url.partition("://")[0].strip().lower()
         self._written = chat_text.uncalled if schema in _PROGRAMS else chat_text.plain
         self._takes = int(service.body_maxlen)
+        self._service = service if schema in _PROGRAMS else None
         self._speaker = apprise.Apprise(asset=asset)
         self._speaker.add(service)
 
@@ -99,6 +105,17 @@ class Teller:
         if not left:
             refused = PermanentError if _NO.search(words) else TemporaryError
             raise refused(words or "the service did not take it, and apprise does not say why")
+
+    def reach(self, _recipients: Sequence[str]) -> Mapping[str, TemporaryError | PermanentError]:
+        """Connect to a program of the operator's own, whose address the url has. Raises as `send` does.
+
+        All other services are apprise's to know, which cannot ask without sending: their url is one that it takes.
+        """
+        if self._service is not None:
+            host, port, secure = str(self._service.host), self._service.port, bool(self._service.secure)
+            trust = ssl.create_default_context() if secure and self._service.verify_certificate else None
+            dial(host, int(port or (443 if secure else 80)), _REACH_SECONDS, trust)
+        return {}
 
     def _texts(self, message: Message) -> tuple[str, str]:
         """Title and body: a service with a short limit gets the short form, whose link is never cut."""

@@ -4,7 +4,7 @@ import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from email import policy
@@ -12,6 +12,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from ipaddress import ip_address
+from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
@@ -29,18 +30,27 @@ ADDRESS = "ada@example.org"
 ABLE = Able(length=None, threads=True, buttons=False, receipts=False)
 
 #: Of Paramedic's own settings: everybody's mail leaves by one server.
-FROM_SETTINGS = ("smtp_url", "mail_from")
+FROM_SETTINGS = ("smtp_url", "mail_from", "mail_helo", "mail_ca_file")
+
+#: In a refusal that is about the name that we gave, whichever command it answers: servers keep it until RCPT.
+_HELO_REFUSED = re.compile(r"\b(HELO|EHLO)\b", re.IGNORECASE)
 
 _MAILBOX = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 
 
 class Settings(BaseModel):
-    """`smtp_url`: smtp://host, smtp://user:password@host:port or smtps://…; `mail_from`: the sender's address."""
+    """`smtp_url`: smtp://host, smtp://user:password@host:port or smtps://…; `mail_from`: the sender's address.
+
+    `mail_helo`: the name that we give to the server; unset, this machine's, or its address where that name has no domain.
+    `mail_ca_file`: the only certificate authorities whose server is trusted, as PEM; unset, the machine's own.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     smtp_url: SecretStr
     mail_from: str
+    mail_helo: str | None = None
+    mail_ca_file: Path | None = None
 
 
 def address(text: str) -> str:
@@ -67,6 +77,8 @@ class Teller:
         self._tls = parts.scheme == "smtps"
         self._host = parts.hostname
         self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+        self._port = self._port or (465 if self._tls else 587 if self._login else 25)
+        self._helo, self._ca_file = settings.mail_helo, settings.mail_ca_file
 
     def send(self, message: Message) -> None:
         """Hand one message for one person to the server. Data can become neither a header nor a recipient.
@@ -76,10 +88,31 @@ class Teller:
         """
         person = _address(message.recipient)
         letter = self._letter(person, message)
-        with _translated(), self._connected() as server:
+        with self._connected() as server:
             server.sendmail(self._sender.addr_spec, [person.addr_spec], _as_bytes(letter))
-            with suppress(smtplib.SMTPException, OSError):  # it has been accepted: a rude farewell changes nothing
-                server.quit()
+            _quit(server)
+
+    def reach(self, recipients: Sequence[str]) -> Mapping[str, TemporaryError | PermanentError]:
+        """Go the way of a message to each recipient, up to the answer to RCPT. Nothing is sent.
+
+        Returns the error of each that the server does not take now. Raises as `send` does where no message gets so far.
+        """
+        refused: dict[str, TemporaryError | PermanentError] = {}
+        with self._connected() as server:
+            for recipient in recipients:
+                try:
+                    self._offer(server, _address(recipient))
+                except (TemporaryError, PermanentError) as error:
+                    refused[recipient] = error
+                server.rset()
+            _quit(server)
+        return refused
+
+    def _offer(self, server: smtplib.SMTP, person: Address) -> None:
+        for step, mailbox in ((server.mail, self._sender), (server.rcpt, person)):
+            code, reply = step(mailbox.addr_spec)
+            if code not in (250, 251):
+                raise _refused(code, reply)
 
     def _letter(self, to: Address, message: Message) -> EmailMessage:
         letter = EmailMessage(policy=policy.SMTP)
@@ -97,27 +130,50 @@ class Teller:
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
-        name = socket.gethostname()  # smtplib would ask the DNS for it, which may be what is down
+        """The server, as a page meets it: greeted, with TLS if it offers that, and logged in."""
+        with _translated(f"{self._host}:{self._port}"):
+            server = self._opened()
+            try:
+                server.local_hostname = self._helo or _own_name(server)
+                server.ehlo_or_helo_if_needed()
+                private = self._tls or _loopback(self._host)
+                if not self._tls and server.has_extn("starttls"):
+                    server.starttls(context=self._trust())
+                    server.ehlo_or_helo_if_needed()
+                    private = True
+                if self._login and not private:
+                    raise PermanentError(f"{self._host} offers no TLS, and a password is not sent in the clear")
+                if self._login:
+                    server.login(*self._login)
+                yield server
+            finally:
+                server.close()
+
+    def _opened(self) -> smtplib.SMTP:
+        name = self._helo or "localhost"  # smtplib would ask the DNS for one, which may be what is down
         if self._tls:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                self._host, self._port or 465, name, timeout=self._timeout, context=ssl.create_default_context()
-            )
-        else:
-            port = self._port or (587 if self._login else 25)
-            server = smtplib.SMTP(self._host, port, name, timeout=self._timeout)
+            return smtplib.SMTP_SSL(self._host, self._port, name, timeout=self._timeout, context=self._trust())
+        return smtplib.SMTP(self._host, self._port, name, timeout=self._timeout)
+
+    def _trust(self) -> ssl.SSLContext:
         try:
-            server.ehlo_or_helo_if_needed()
-            private = self._tls or _loopback(self._host)
-            if not self._tls and server.has_extn("starttls"):
-                server.starttls(context=ssl.create_default_context())
-                private = True
-            if self._login and not private:
-                raise PermanentError(f"{self._host} offers no TLS, and a password is not sent in the clear")
-            if self._login:
-                server.login(*self._login)
-            yield server
-        finally:
-            server.close()
+            return ssl.create_default_context(cafile=self._ca_file)
+        except OSError as error:
+            raise PermanentError(f"mail_ca_file {self._ca_file} cannot be used: {error}") from error
+
+
+def _own_name(server: smtplib.SMTP) -> str:
+    """What RFC 5321 (4.1.4) has a client call itself: its name with a domain, or else its address."""
+    name = socket.gethostname()
+    if "." in name or server.sock is None:
+        return name
+    ours = str(server.sock.getsockname()[0])
+    return f"[IPv6:{ours}]" if ":" in ours else f"[{ours}]"
+
+
+def _quit(server: smtplib.SMTP) -> None:
+    with suppress(smtplib.SMTPException, OSError):  # all has been answered: a rude farewell changes nothing
+        server.quit()
 
 
 def _headers(message: Message) -> dict[str, str]:
@@ -146,7 +202,7 @@ def _message_id(what: str) -> str:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except smtplib.SMTPRecipientsRefused as error:
@@ -157,9 +213,11 @@ def _translated() -> Iterator[None]:
     except smtplib.SMTPNotSupportedError as error:
         raise PermanentError(f"the mail server cannot do what is needed: {error}") from error
     except ssl.SSLCertVerificationError as error:
-        raise PermanentError(f"the mail server's certificate is not trusted: {error.verify_message}") from error
+        raise PermanentError(
+            f"the mail server's certificate is not trusted: {error.verify_message}; if it is your own, name its authority in mail_ca_file"
+        ) from error
     except OSError as error:
-        raise TemporaryError(f"the mail server is not there: {error}") from error
+        raise TemporaryError(f"the mail server {where} does not answer: {error}") from error
     except UnicodeError as error:
         raise PermanentError("the mail server's name or the login has characters that cannot be sent") from error
 
@@ -167,7 +225,8 @@ def _translated() -> Iterator[None]:
 def _refused(code: int, reply: bytes | str) -> TemporaryError | PermanentError:
     words = one_line(reply.decode("utf-8", "backslashreplace") if isinstance(reply, bytes) else reply)
     kind = PermanentError if code >= 500 else TemporaryError
-    return kind(f"the mail server answered {code}: {words}")
+    hint = "; mail_helo is the name that we give it" if _HELO_REFUSED.search(words) else ""
+    return kind(f"the mail server answered {code}: {words}{hint}")
 
 
 def _address(written: str) -> Address:

@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -20,6 +20,7 @@ from paramedic.kinds.message import Message
 from paramedic.machine.clock import iso, spoken, utc_now
 from paramedic.text.names import channel_name
 from paramedic.text.sanitize import one_line, visible
+from paramedic.transports.dial import dial
 
 TEXT_LIMIT = 100_000  # characters; what is left out is said
 
@@ -101,14 +102,24 @@ class Teller:
             },
         )
 
+    def reach(self, _recipients: Sequence[str]) -> Mapping[str, TemporaryError | PermanentError]:
+        """Connect as a message does, to a certificate that is trusted; nothing is posted. Raises as `send` does."""
+        parts = urlsplit(self._url)
+        trust = self._trust()
+        dial(parts.hostname or "", parts.port or (443 if trust else 80), self._timeout.total_seconds(), trust)
+        return {}
+
+    def _trust(self) -> ssl.SSLContext | None:
+        """The machine's own certificate authorities: a receiver may be a company's own. None over plain HTTP."""
+        return ssl.create_default_context() if self._url.startswith("https:") else None
+
     def _post(self, body: bytes, headers: Mapping[str, str]) -> None:
         # httpx takes a quarter of a second to import, and every file that authors write loads this module; only a message pays.
         import httpx
 
         from paramedic.transports import http_deadline
 
-        # The machine's own certificate authorities: a receiver may be a company's own.
-        verify = ssl.create_default_context() if self._url.startswith("https:") else False
+        verify = self._trust() or False
         try:
             with (
                 http_deadline.client(seconds=self._timeout.total_seconds(), verify=verify) as client,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
+from paramedic.kinds.transport import Command as Program
 from paramedic.kinds.transport import OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
@@ -18,6 +19,20 @@ _WORDS = 1_000
 _GUARD_SECONDS = 5
 
 _KILLED = (137, -9)
+
+
+def prepared(
+    target: Target, command: Command, transport: Transport, variables: Mapping[str, str], within: timedelta
+) -> Program:
+    """The command, ready to be started on the target's machine; nothing runs yet.
+
+    Raises PermanentError where its program, its folder or one of its variables is not there.
+    """
+    if absent := [variable for variable in command.environment if variable not in variables]:
+        raise PermanentError(f"{_name(target, command)} needs {absent[0]}, which is not set here")
+    environment = {variable: variables[variable] for variable in command.environment}
+    guard = within + timedelta(seconds=_GUARD_SECONDS)
+    return transport.command(command.run, cwd=command.cwd, environment=environment, killed_after=guard)
 
 
 class Changer:
@@ -47,12 +62,9 @@ class Changer:
         Nothing ran if it raises Refused or TemporaryError. PermanentError: the command failed, or cannot be run at all; the
         message says which. OutcomeUnknown: its time was over and its process group was ended, whatever it had done by then.
         """
-        command, name = self._command, f"the command {self._command.name} of {self._target.id}"
-        environment = {variable: self._variable(variable) for variable in command.environment}
+        command, name = self._command, _name(self._target, self._command)
         deadline = boottime() + self._within.total_seconds()
-        guard = self._within + timedelta(seconds=_GUARD_SECONDS)
-        ready = self._transport.command(command.run, cwd=command.cwd, environment=environment, killed_after=guard)
-        with ready as program:
+        with prepared(self._target, command, self._transport, self._variables, self._within) as program:
             last_look()
             if boottime() >= deadline:
                 raise Refused(f"the {spoken(self._within)} for {name} were over before it was started")
@@ -67,13 +79,9 @@ class Changer:
         if ended.code != 0:
             raise PermanentError(f"{name} ended with {ended.code}: {_excerpt(ended.errors or ended.output)}")
 
-    def _variable(self, name: str) -> str:
-        value = self._variables.get(name)
-        if value is None:
-            raise PermanentError(
-                f"the command {self._command.name} of {self._target.id} needs {name}, which is not set here"
-            )
-        return value
+
+def _name(target: Target, command: Command) -> str:
+    return f"the command {command.name} of {target.id}"
 
 
 def _excerpt(words: str) -> str:

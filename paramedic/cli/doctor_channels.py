@@ -1,0 +1,90 @@
+"""Looks of `paramedic doctor` at the ways to people: each is gone as a message goes, and nothing is sent."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from paramedic.catalog.library import open_library
+from paramedic.cli.finding import Finding
+from paramedic.errors import PermanentError, TemporaryError
+from paramedic.oncall.contact import ContactMethod
+from paramedic.paging.channel_settings import complaints, from_settings
+from paramedic.paging.sending import Round, channel_of, reach
+from paramedic.settings import Settings
+from paramedic.text.yaml_document import BadDocument
+
+#: How long a channel has for all of its answers.
+_ANSWER_SECONDS = 8.0
+
+#: So many channels are looked at together.
+_AT_ONCE = 16
+
+_UNREADABLE = "oncall.yaml cannot be read: `paramedic runbook lint`"
+
+
+def channels(settings: Settings) -> Finding:
+    """The ways to people but for mail: their settings, and whether each can be reached."""
+    try:
+        ways = [way for way in open_library(settings).contact_methods() if not _is_mail(way)]
+    except BadDocument:
+        return Finding("channels", well=False, words=_UNREADABLE)
+    wrong = list(complaints(settings, ways))
+    named = [complaint.partition(": ")[0] for complaint in wrong]
+    by_channel = _by_channel(way for way in ways if way.spoken not in named)
+    with ThreadPoolExecutor(_AT_ONCE) as looks:
+        for words in looks.map(lambda group: list(_refusals(settings, group)), by_channel.values()):
+            wrong += words
+    words = "every way that somebody is told by leads somewhere; `paramedic oncall test` sends a message"
+    return Finding("channels", well=not wrong, words="; ".join(wrong) or words)
+
+
+def _refusals(settings: Settings, ways: Sequence[ContactMethod]) -> Iterator[str]:
+    """What stands in the way of a message, in words."""
+    try:
+        refused = reach(settings, Round(_ANSWER_SECONDS), ways) or {}
+    except (TemporaryError, PermanentError) as error:
+        yield f"{ways[0].spoken}: {error}"
+        return
+    for way, error in refused.items():
+        if isinstance(error, PermanentError):
+            yield f"{way}: {error}"
+
+
+def mail(settings: Settings) -> Finding:
+    """The mail server: TLS, login, sender, and whether it takes mail for each person. That it says "later" is no fault."""
+    try:
+        ways = [way for way in open_library(settings).contact_methods() if _is_mail(way)]
+    except BadDocument:
+        return Finding("mail", well=False, words=_UNREADABLE)
+    if not ways:
+        return Finding("mail", well=True, words="nobody is told by mail")
+    if settings.smtp_url is None:
+        return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
+    try:
+        refused = reach(settings, Round(_ANSWER_SECONDS), ways) or {}
+    except TemporaryError as error:
+        return Finding("mail", well=False, words=f"{error}: start it, or mend PARAMEDIC_SMTP_URL")
+    except PermanentError as error:
+        return Finding("mail", well=False, words=f"no page leaves by mail: {error}")
+    if never := {way: error for way, error in refused.items() if isinstance(error, PermanentError)}:
+        return Finding("mail", well=False, words=f"no page leaves to {_by_answer(never)}")
+    later = f"; later for {_by_answer(refused)}: a page to them is tried again" if refused else ""
+    return Finding("mail", well=True, words=f"the mail server takes pages to {len(ways) - len(refused)} people{later}")
+
+
+def _by_answer(refused: Mapping[ContactMethod, Exception]) -> str:
+    """Whom the server refuses, each answer once; it may repeat the address, and is one for each then."""
+    answers: dict[str, list[str]] = {}
+    for way, error in refused.items():
+        answers.setdefault(str(error), []).append(way.to)
+    return "; ".join(f"{', '.join(people)}: {answer}" for answer, people in answers.items())
+
+
+def _is_mail(way: ContactMethod) -> bool:
+    return "smtp_url" in from_settings(way)
+
+
+def _by_channel(ways: Iterable[ContactMethod]) -> dict[str, list[ContactMethod]]:
+    groups: dict[str, list[ContactMethod]] = {}
+    for way in ways:
+        groups.setdefault(channel_of(way), []).append(way)
+    return groups

@@ -1,0 +1,83 @@
+"""Looks of `paramedic doctor` at what runbooks act on: each is asked as an act asks it, and nothing is changed."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from paramedic.catalog.library import open_library
+from paramedic.cli.finding import Finding
+from paramedic.doors import reading
+from paramedic.errors import PermanentError, Refused, TemporaryError
+from paramedic.remediation.target import Target
+from paramedic.settings import Settings
+from paramedic.text.yaml_document import BadDocument
+
+#: So many targets are looked at together.
+_AT_ONCE = 16
+
+
+def targets(settings: Settings) -> Finding:
+    """Whether the supervisor and the health address of each target answer."""
+    try:
+        listed = list(open_library(settings).services)
+    except BadDocument:
+        return Finding("targets", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
+    with ThreadPoolExecutor(_AT_ONCE) as looks:
+        wrong = [problem for found in looks.map(lambda target: _silent(target, settings), listed) for problem in found]
+    if wrong:
+        return Finding("targets", well=False, words=f"{'; '.join(wrong)}: start what is down, or mend services.yaml")
+    return Finding("targets", well=True, words=f"{len(listed)} answer")
+
+
+def _silent(target: Target, settings: Settings) -> list[str]:
+    """What of the target does not answer: its supervisor, its health address."""
+    wrong = []
+    try:
+        reading.reader(target).identity()
+    except (TemporaryError, PermanentError) as error:
+        wrong.append(f"{target.id}: {error}")
+    if target.health is not None:
+        try:
+            seen = reading.probe(target.health, settings.probe_timeout)
+        except PermanentError as error:
+            wrong.append(f"{target.id}: its health {target.health}: {error}")
+        else:
+            wrong += [] if seen.ok else [f"{target.id}: its health {target.health}: {seen.why}"]
+    return wrong
+
+
+def releases(settings: Settings) -> Finding:
+    """Whether each release folder has a healthy release to go back to."""
+    try:
+        listed = [target for target in open_library(settings).services if target.releases is not None]
+    except BadDocument:
+        return Finding("releases", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
+    wrong = []
+    for target in listed:
+        look = reading.releases(target)
+        try:
+            look.all()
+            look.before()
+        except Refused as no:
+            wrong.append(f"{no}: {no.by_hand}")
+        except (TemporaryError, PermanentError) as error:
+            wrong.append(f"{target.id}: {error}: lay it out as docs/targets.md says")
+    words = f"{len(listed)} can be rolled back" if listed else "no target has a release folder"
+    return Finding("releases", well=not wrong, words="; ".join(wrong) or words)
+
+
+def commands(settings: Settings) -> Finding:
+    """Whether each declared command has its program, its folder and its variables. None is started."""
+    try:
+        listed = [(target, name) for target in open_library(settings).services for name in target.commands]
+    except BadDocument:
+        return Finding("commands", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
+    wrong = []
+    for target, name in listed:
+        try:
+            reading.command_ready(target, name, os.environ)
+        except (TemporaryError, PermanentError) as error:
+            words = str(error)
+            wrong.append(words if name in words else f"the command {name} of {target.id}: {words}")
+    if wrong:
+        return Finding("commands", well=False, words=f"{'; '.join(wrong)}: mend services.yaml, or install what is missing")
+    return Finding("commands", well=True, words=f"{len(listed)} can be started" if listed else "none is declared")

@@ -31,8 +31,8 @@ def channels(settings: Settings) -> Finding:
     named = [complaint.partition(": ")[0] for complaint in wrong]
     by_channel = _by_channel(way for way in ways if way.spoken not in named)
     with ThreadPoolExecutor(_AT_ONCE) as looks:
-        for words in looks.map(lambda group: list(_refusals(settings, group)), by_channel.values()):
-            wrong += words
+        for refusals in looks.map(lambda group: list(_refusals(settings, group)), by_channel.values()):
+            wrong += refusals
     words = "every way that somebody is told by leads somewhere; `paramedic oncall test` sends a message"
     return Finding("channels", well=not wrong, words="; ".join(wrong) or words)
 
@@ -44,9 +44,7 @@ def _refusals(settings: Settings, ways: Sequence[ContactMethod]) -> Iterator[str
     except (TemporaryError, PermanentError) as error:
         yield f"{ways[0].spoken}: {error}"
         return
-    for way, error in refused.items():
-        if isinstance(error, PermanentError):
-            yield f"{way}: {error}"
+    yield from (f"{way}: {error}" for way, error in refused.items() if isinstance(error, PermanentError))
 
 
 def mail(settings: Settings) -> Finding:
@@ -62,10 +60,13 @@ def mail(settings: Settings) -> Finding:
     try:
         refused = reach(settings, Round(_ANSWER_SECONDS), ways) or {}
     except TemporaryError as error:
-        return Finding("mail", well=False, words=f"{error}: start it, or mend PARAMEDIC_SMTP_URL")
+        words = str(error)
+        if words.startswith("it "):  # what a Round says of any channel
+            words = f"the mail server does not answer: {words}"
+        return Finding("mail", well=False, words=f"{words}: start it, or mend PARAMEDIC_SMTP_URL")
     except PermanentError as error:
         return Finding("mail", well=False, words=f"no page leaves by mail: {error}")
-    if never := {way: error for way, error in refused.items() if isinstance(error, PermanentError)}:
+    if never := {way: no for way, no in refused.items() if isinstance(no, PermanentError)}:
         return Finding("mail", well=False, words=f"no page leaves to {_by_answer(never)}")
     later = f"; later for {_by_answer(refused)}: a page to them is tried again" if refused else ""
     return Finding("mail", well=True, words=f"the mail server takes pages to {len(ways) - len(refused)} people{later}")

@@ -76,8 +76,9 @@ def commands(settings: Settings) -> Finding:
         try:
             reading.command_ready(target, name, os.environ)
         except (TemporaryError, PermanentError) as error:
-            words = str(error)
-            wrong.append(words if name in words else f"the command {name} of {target.id}: {words}")
+            wrong.append(f"{name} of {target.id}: {error}")
     if wrong:
-        return Finding("commands", well=False, words=f"{'; '.join(wrong)}: mend services.yaml, or install what is missing")
+        return Finding(
+            "commands", well=False, words=f"{'; '.join(wrong)}: mend services.yaml, or install what is missing"
+        )
     return Finding("commands", well=True, words=f"{len(listed)} can be started" if listed else "none is declared")

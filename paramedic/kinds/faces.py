@@ -242,9 +242,9 @@ class Able:
 class ChannelTeller(Protocol):
     """Sends through one channel.
 
-    It may have `reach(recipients) -> Mapping[str, TemporaryError | PermanentError]`, which goes the way of a message to each of the
-    recipients as far as that is possible with nothing sent: the same server, login, trust. It returns the error that `send` would
-    raise for each recipient that is not taken now, and raises what `send` would where it is the same for all. `doctor` asks it.
+    It may have `reach(recipients) -> Mapping[str, TemporaryError | PermanentError]`, which goes the way of a message to each
+    recipient as far as that is possible with nothing sent: the same server, login, trust. It returns the error that `send`
+    would raise for each recipient that is not taken now, and raises it where it is the same for all. `doctor` asks it.
     """
 
     def send(self, message: Message) -> None:

@@ -67,7 +67,9 @@ def _host_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _helo_name(name: str | None) -> str | None:
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Za-z.:]{2,60}\]", name):
+    if name is not None and not re.fullmatch(
+        r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Za-z.:]{2,60}\]", name
+    ):
         raise ValueError(f"{name!r:.80} is not a name to greet with; write NAME.DOMAIN, or an address as [192.0.2.1]")
     return name
 

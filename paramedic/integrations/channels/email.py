@@ -69,7 +69,7 @@ class Teller:
         try:
             parts = urlsplit(settings.smtp_url.get_secret_value())
             self._sender = _address(settings.mail_from)
-            self._port = parts.port
+            port = parts.port
         except ValueError as error:
             raise PermanentError("the address of the mail server cannot be right") from error
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
@@ -77,7 +77,7 @@ class Teller:
         self._tls = parts.scheme == "smtps"
         self._host = parts.hostname
         self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        self._port = self._port or (465 if self._tls else 587 if self._login else 25)
+        self._port = port or (465 if self._tls else 587 if self._login else 25)
         self._helo, self._ca_file = settings.mail_helo, settings.mail_ca_file
 
     def send(self, message: Message) -> None:
@@ -213,9 +213,8 @@ def _translated(where: str) -> Iterator[None]:
     except smtplib.SMTPNotSupportedError as error:
         raise PermanentError(f"the mail server cannot do what is needed: {error}") from error
     except ssl.SSLCertVerificationError as error:
-        raise PermanentError(
-            f"the mail server's certificate is not trusted: {error.verify_message}; if it is your own, name its authority in mail_ca_file"
-        ) from error
+        own = "; if it is your own, name its authority in mail_ca_file"
+        raise PermanentError(f"the mail server's certificate is not trusted: {error.verify_message}{own}") from error
     except OSError as error:
         raise TemporaryError(f"the mail server {where} does not answer: {error}") from error
     except UnicodeError as error:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from rich.markdown import Markdown
 
 from paramedic.alerts.alert import Severity
 from paramedic.cli.incident_view import document, fields_of, oncall_or_none, read, say
@@ -123,7 +124,11 @@ def report(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
     if as_json:
         say_json(as_json_of(whole))
     else:
-        typer.echo(markdown(whole), nl=False)
+        text = markdown(whole)
+        if console.is_terminal:
+            console.print(Markdown(text))
+        else:
+            typer.echo(text, nl=False)
 
 
 @app.command()

@@ -41,7 +41,8 @@ def markdown(story: Story) -> str:
     parts = [
         f"# {incident.id}: {_words(incident.title)} on {_words(incident.target)}",
         "\n".join(f"- {name}: {_words(value)}" for name, value in _summary(story)),
-        *_impact(story),
+        *_quoted("Impact", part_of(story.runbook, "Impact")),
+        *_quoted("What to do", part_of(story.runbook, "Mitigation") if incident.state is not State.RESOLVED else ""),
         "## What was done",
         _items(_done(story), otherwise="Nothing was changed, and nothing was refused."),
         "## Timeline",
@@ -126,6 +127,8 @@ def _unexplained(story: Story) -> Iterator[str]:
         yield "Why did the cure not last? It began again."
     if incident.ending is Ending.REMEDIATED:
         yield "What was the cause? A cure is none."
+    elif incident.ending in (Ending.HANDED_OVER, Ending.REFUSED) and incident.state is State.RESOLVED:
+        yield "What was the cause, and what ended it? Nothing that Paramedic saw."
     if incident.ending is Ending.RECOVERED:
         yield "Was the alert right? It was well before anything was done."
     for guardrail in dict.fromkeys(str(entry.data.get("guardrail")) for entry in _refused(story)):
@@ -164,10 +167,9 @@ def _summary(story: Story) -> Iterator[tuple[str, str]]:
         yield f"Until the {name}", spoken(span)
 
 
-def _impact(story: Story) -> list[str]:
-    prose = part_of(story.runbook, "Impact")
+def _quoted(title: str, prose: str) -> list[str]:
     lines = [f"> {_line(line)}" if line.strip() else ">" for line in prose.split("\n")]
-    return ["## Impact", "\n".join(lines)] if prose else []
+    return [f"## {title}", "\n".join(lines)] if prose else []
 
 
 def _done(story: Story) -> Iterator[str]:
@@ -200,11 +202,19 @@ def _timeline(story: Story) -> Iterator[str]:
     if len(story.timeline) > len(entries):
         yield f"- {len(story.timeline) - len(entries)} earlier entries are in `paramedic audit show`"
     before = None
+    runs = _runs(story.timeline)
     for entry in entries:
         at = from_iso(entry.at)
         gap = "" if before is None else f", {spoken(at - before)} later"
-        yield f"- {entry.at[:19]}Z{gap}: {_words(entry.what)} by {_words(entry.actor)}: {_words(entry.reason)}"
+        who = runs.get(entry.actor, entry.actor)
+        yield f"- {entry.at[:19]}Z{gap}: {_words(entry.what)} by {_words(who)}: {_words(entry.reason)}"
         before = at
+
+
+def _runs(timeline: Sequence[Entry]) -> dict[str, str]:
+    """What people call the runs of its attempts, by how the trail names them."""
+    began = [entry for entry in timeline if entry.what in ("attempt.began", "attempt.began_again")]
+    return {entry.actor: f"the run of attempt {entry.data.get('attempt')}" for entry in began}
 
 
 def _alert(alert: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from incident_states import asking
 from store_states import PLAN, TARGET, alert, claimed, intended
 
+from paramedic.cli import incident as incident_command
 from paramedic.cli import main
 from paramedic.store import Store, attempts, claims, lifecycle
 
@@ -213,5 +214,8 @@ def test_incidents_are_filtered_and_reported(say: Said) -> None:
     )
     report = say("incident", "report", "1")
     assert report.startswith(f"# INC-1: TrackingApiMemory on {TARGET}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(incident_command.console, "_force_terminal", True)
+        assert "# INC-1" not in say("incident", "report", "1"), "a terminal shows headings, not their signs"
     assert json.loads(say("incident", "report", "INC-1", "--json"))["incident"]["id"] == "INC-1"
     assert "there is no INC-9" in say("incident", "report", "9", code=1)

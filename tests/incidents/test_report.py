@@ -225,7 +225,7 @@ def test_the_report_tells_what_was_done_and_by_which_guardrail(timed: Store, num
         "  - allowed by: kill switch: off; ",
         "budget: 0 of 3 within 1h",
         "by the guardrail kill switch: acting is paused: everything, by ada since",
-        "5s later: restart by run:run-1: every guardrail agrees",
+        "5s later: restart by the run of attempt 1: every guardrail agrees",
         "- Alert TrackingApiMemory: critical, firing",
         "- 2026-01-31T09:30:07Z: news, sent to ben",
         "    full\n    # no heading",
@@ -259,6 +259,12 @@ def test_what_is_not_over_and_what_nobody_knows_is_asked(timed: Store, clock: Cl
         ]
         lifecycle.acknowledge(tx, claim.incident, by="ben", reason="by the link")
         assert questions(story(tx, claim.incident))[0] == "INC-1 is not over: ben has it."
+        open_one = replace(story(tx, claim.incident), runbook=RUNBOOK)
+        assert "## What to do\n\n> 1\\. m\n" in markdown(open_one)
+        lifecycle.resolve(tx, claim.incident, Outcome(Ending.HANDED_OVER, "it is well"), actor="person:ben")
+        over = replace(story(tx, claim.incident), runbook=RUNBOOK)
+        assert "## What to do" not in markdown(over)
+        assert "What was the cause, and what ended it? Nothing that Paramedic saw." in questions(over)
 
 
 def test_a_cure_that_did_not_last_and_an_alert_that_nobody_wanted_are_asked_about(timed: Store, clock: Clock) -> None:

@@ -108,6 +108,12 @@ class Folder(Protocol):
     def link(self, name: str) -> str:
         """Where a symlink leads."""
 
+    def entry(self, link: str, subfolder: str) -> str | None:
+        """The name of the folder in `subfolder` that the symlink leads to, however its path is written (device and inode decide).
+
+        None where it leads elsewhere, to another symlink, or to nothing, and where `subfolder` is a symlink itself.
+        """
+
     def kind(self, name: str) -> Literal["folder", "symlink", "file"] | None:
         """The kind of the entry, without following a symlink; None where nothing is there."""
 

@@ -3,11 +3,15 @@
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Literal
+
+#: What may follow a path without changing where it leads, but has its last symlink followed.
+_SAME_FOLDER = re.compile(r"(?<=[^/])(/+\.?)+\Z")
 
 
 class LocalFolder:
@@ -30,6 +34,18 @@ class LocalFolder:
     def link(self, name: str) -> str:
         """Where a symlink leads."""
         return os.readlink(name, dir_fd=self._file)
+
+    def entry(self, link: str, subfolder: str) -> str | None:
+        """The name of the folder in `subfolder` that the symlink leads to; None where it leads to none there."""
+        leads = _SAME_FOLDER.sub("", os.readlink(link, dir_fd=self._file))
+        name = leads.rpartition("/")[2]
+        try:
+            there = os.lstat(leads, dir_fd=self._file)
+            with _held(subfolder, self._file) as inside:
+                here = os.lstat(name, dir_fd=inside)
+        except OSError:  # nothing, or the subfolder is a symlink
+            return None
+        return name if stat.S_ISDIR(there.st_mode) and os.path.samestat(there, here) else None
 
     def kind(self, name: str) -> Literal["folder", "symlink", "file"] | None:
         """The kind of the entry; None where there is none."""
@@ -81,6 +97,16 @@ class LocalFolder:
     def sync(self) -> None:
         """Wait until the disk has what was changed in it."""
         os.fsync(self._file)
+
+
+@contextmanager
+def _held(path: str, folder: int) -> Iterator[int]:
+    """A folder to look names up in, which this user need not be able to list; no symlink. Raises OSError."""
+    file = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 class LocalLockedFile:

@@ -254,17 +254,21 @@ def _current(target: Target, folder: Folder, past: _Past) -> Release:
 
 
 def _link(target: Target, folder: Folder) -> str:
-    """The release that `current` names. Raises PermanentError on anything but `releases/ID`, as it is or from the root on."""
+    """The release that `current` leads to, however its path is written. Raises PermanentError where it is none of `releases`."""
     try:
-        leads = folder.link("current")
+        name, leads = folder.entry("current", "releases"), ""
+        if name is None:  # a folder of `releases` that is not there or not plain is named
+            leads = folder.link("current")
+            named = re.fullmatch(f"(?:.*/)?releases/+({_ID})/*", leads)
+            name = named[1] if named and _lies(folder, named[1]) is not None else None
     except FileNotFoundError as error:
         raise PermanentError(f"{target.releases} has no `current`") from error
     except OSError as error:
         raise PermanentError(f"{target.releases}/current is not a symlink: {error.strerror}") from error
-    inside = leads.removeprefix(f"{(target.releases or '').rstrip('/')}/").removesuffix("/")
-    if not (found := re.fullmatch(f"releases/({_ID})", inside)):
+    if name is None or not re.fullmatch(_ID, name):
+        leads = leads or folder.link("current")
         raise PermanentError(f"{target.releases}/current leads to {one_line(leads)!r:.200}, and not to releases/ID")
-    return found[1]
+    return name
 
 
 def _lies(folder: Folder, name: str) -> str | None:

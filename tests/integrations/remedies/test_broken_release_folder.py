@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from deployed_releases import Deployed
 
 from paramedic.doors import changing, reading
-from paramedic.errors import PermanentError
+from paramedic.errors import PermanentError, Refused
 from paramedic.integrations.remedies import release_folder as integration
 from paramedic.remediation.target import Target
 
@@ -33,24 +34,71 @@ def test_a_line_without_its_end_is_not_joined_with_ours(two: Deployed) -> None:
         ("releases/..", "and not to releases/ID"),
         ("releases/.hidden", "and not to releases/ID"),
         ("releases/2\n", "and not to releases/ID"),
-        ("../srv/releases/2", "and not to releases/ID"),
+        ("../srv/releases/..", "and not to releases/ID"),
+        ("../other/releases/2", "leads to '../other/releases/2', and not to releases/ID"),
+        ("stable", "leads to 'stable', and not to releases/ID"),
+        ("stable/.//", "leads to 'stable/.//', and not to releases/ID"),
+        ("releases/latest/.", "leads to 'releases/latest/.', and not to releases/ID"),
         ("releases/gone", "points at gone, which is not there"),
         ("releases/file", "which is not a plain folder: releases/file is a file"),
+        ("./releases//gone", "points at gone, which is not there"),
+        ("releases/latest", "which is not a plain folder: releases/latest is a symlink"),
         ("releases/link", "which is not a plain folder: releases/link is a symlink"),
     ],
 )
 def test_a_current_that_dangles_or_leads_elsewhere_is_refused(two: Deployed, leads: str, why: str) -> None:
     (two.folder / "releases" / "file").write_text("a file")
     (two.folder / "releases" / "link").symlink_to("/etc")
+    (two.folder / "releases" / "latest").symlink_to("2")  # whoever moves it would move nothing after a roll-back
+    (two.folder / "stable").symlink_to("releases/2")
+    (two.folder.parent / "other" / "releases" / "2").mkdir(parents=True)
     two.point(leads)
     two.refuses("2", why, approved=True)
     with pytest.raises(PermanentError, match=why):
         reading.releases(two.target).current()
 
 
-def test_a_current_by_its_whole_path_is_understood(two: Deployed) -> None:
-    two.point(f"{two.folder}/releases/2/")
+@pytest.mark.parametrize(
+    "leads",
+    [
+        "{folder}/releases/2/",
+        "releases/2/",
+        "./releases/2",
+        "releases//2",
+        "//{folder}//releases/./2/.",
+        "../srv/releases/2",
+        "releases/1/../2",
+        "{also}/releases/2",
+        "{also}/current-is-not-needed/../releases/2//",
+    ],
+)
+def test_where_current_leads_decides_and_not_how_it_is_written(two: Deployed, leads: str) -> None:
+    (two.folder.parent / "also").symlink_to(two.folder)
+    (two.folder / "current-is-not-needed").mkdir()
+    two.point(leads.format(folder=two.folder, also=two.folder.parent / "also"))
+    assert reading.releases(two.target).current().id == "2"
     assert two.roll_back("2") == "1"
+
+
+@pytest.mark.parametrize("base", ["{also}", "{also}/", "{folder}//", "{folder}/releases/.."])
+def test_the_folder_may_be_named_by_another_path_than_current_leads_by(two: Deployed, base: str) -> None:
+    also = two.folder.parent / "also"
+    also.symlink_to("srv")
+    target = replace(two.target, releases=base.format(folder=two.folder, also=also))
+    two.point(f"{two.folder}/releases/2")
+    assert reading.releases(target).current().id == "2"
+    assert changing.releases(target).roll_back("2", lambda: None, approved=False) == "1"
+
+
+def test_a_current_that_is_written_anew_during_the_last_look_is_the_same(two: Deployed) -> None:
+    assert two.roll_back("2", last_look=lambda: two.point(f"{two.folder}/releases/2")) == "1"
+
+
+def test_another_release_in_another_spelling_is_seen_before_the_rename(two: Deployed) -> None:
+    (two.folder / "releases" / "3").mkdir()
+    with pytest.raises(Refused, match="somebody else has just made 3 the current release"):
+        two.roll_back("2", last_look=lambda: two.point("./releases//3"))
+    assert two.current() == "releases/3"
 
 
 def test_a_release_that_is_a_symlink_is_not_gone_back_to(two: Deployed) -> None:

@@ -78,6 +78,7 @@ class Teller:
         data = {
             "to": message.recipient,
             "subject": one_line(message.subject)[:_SUBJECT_LIMIT],
+            "short": message.short(),
             "text": _bounded(visible(message.text)),
             "store": message.store,
         }

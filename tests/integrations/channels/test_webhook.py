@@ -54,6 +54,7 @@ def test_what_is_posted_keeps_the_contract(hooks: Hooks) -> None:
         "data": {
             "to": "ada",
             "subject": "[INC-7] down",
+            "short": "[INC-7] down",
             "text": "It is yours.\\x1b[2J \\ud800",
             "store": "store-1",
             "incident": "INC-7",

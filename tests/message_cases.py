@@ -222,7 +222,14 @@ def cases() -> Iterator[tuple[str, Callable[[], Message]]]:
     yield (
         "resolution-by-a-person",
         lambda: compose.resolution(
-            _over(Ending.HANDED_OVER, "gave it more memory", acknowledged_by="ada", acknowledged_at=NOW), person=ADA
+            _over(
+                Ending.HANDED_OVER,
+                "gave it more memory",
+                acknowledged_by="ada",
+                acknowledged_at=NOW,
+                resolved_by="ben",
+            ),
+            person=ADA,
         ),
     )
     yield "channel-update", lambda: compose.channel_update(HANDED_OVER, happened="handed over", person=BEN)

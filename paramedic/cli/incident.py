@@ -78,7 +78,7 @@ def list_(
         fields = (
             incident.id,
             incident.state,
-            incident.ending or "",
+            incident.outcome,
             incident.severity,
             incident.service,
             incident.target,
@@ -133,16 +133,18 @@ def report(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def ack(incident: Id, by: By, data: Data = None, as_json: AsJson = False) -> None:
-    """Acknowledge: the incident is yours; pages stop, and so does every further change."""
+    """Acknowledge: the incident is yours; pages stop, and so does every further change. Whoever had it before is told."""
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        _got(tx, number)
+        before = _got(tx, number).taken_from(by)
         found = _moved(lambda: lifecycle.acknowledge(tx, number, by=by, reason="on the command line"))
     if as_json:
-        say_json(fields_of(found))
+        say_json(fields_of(found) | {"taken_over_from": before})
         return
     console.print(f"{found.id} is yours, {safe(by)}")
+    if before is not None:
+        console.print(f"{safe(before)} had it before, and is told that you have it now")
 
 
 @app.command()

@@ -98,8 +98,7 @@ def say(seen: Seen, *, by: str, with_evidence: bool) -> None:
     unsettled = next((act for act in seen.acted if act.result is None), None)
     console.print(f"acting now: {safe(_acting(summary.acting, unsettled))}")
     console.print(safe(_to_stop(incident, summary.acting, summary.paused, summary.window)))
-    state = ", ".join(filter(None, (incident.state, incident.ending)))
-    console.print(f"\n{incident.id}, {state}", markup=False)
+    console.print(f"\n{incident.id}, {safe(incident.standing)}")
     _say_waiting(incident, seen.questions)
     for file in seen.segments:
         console.print(f"its timeline begins in a sealed segment of the trail: {safe(file)}")

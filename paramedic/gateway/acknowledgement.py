@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -10,7 +11,7 @@ from paramedic import keys
 from paramedic.gateway import not_now, pages
 from paramedic.gateway.form import Forms, NotThisForm
 from paramedic.gateway.form import read as read_form
-from paramedic.incidents.incident import IllegalMove
+from paramedic.incidents.incident import IllegalMove, Incident, State
 from paramedic.messages import signed_link
 from paramedic.messages.signed_link import Acknowledgement, BadLink
 from paramedic.settings import Settings
@@ -44,11 +45,7 @@ class AcknowledgementEndpoint:
             return pages.page("say", 410, title="It is gone", words=str(error))
         except (StoreUnavailable, OSError) as error:  # OSError: the key that signs
             return not_now.to_person(error)
-        title = f"{incident.id}: is it yours?"
-        status = 403 if wrong else 200
-        answer = pages.page(
-            "ask", status, title=title, incident=incident, person=link.person, form=issued.field, wrong=wrong
-        )
+        answer = _incident_page(incident, link.person, form=issued.field, wrong=wrong)
         self._forms.set_cookie(answer, request, issued)
         return answer
 
@@ -67,6 +64,7 @@ class AcknowledgementEndpoint:
         try:
             self._forms.use(request, form)
             with self._store.record() as tx:
+                before = incidents.get(tx, link.incident).taken_from(link.person)
                 incident = lifecycle.acknowledge(tx, link.incident, by=link.person, reason="by the link in a message")
         except NotThisForm as error:
             return self._page(token, request, wrong=f"Nothing was done. {error}")
@@ -76,7 +74,7 @@ class AcknowledgementEndpoint:
             return pages.page("say", 410, title="It is gone", words=str(error))
         except (StoreUnavailable, OSError) as error:
             return not_now.to_person(error)
-        return pages.page("say", title=f"{incident.id} is yours", words=f"{link.person} has it. Further pages stop.")
+        return _incident_page(incident, link.person, taken_from=before)
 
     def _read(self, token: str) -> Acknowledgement | Response:
         try:
@@ -88,3 +86,53 @@ class AcknowledgementEndpoint:
         except (StoreUnavailable, StoreUnknown, OSError) as error:  # OSError: the key that signs links
             return not_now.to_person(error)
         return link
+
+
+def _incident_page(
+    incident: Incident, person: str, *, form: str = "", wrong: str = "", taken_from: str | None = None
+) -> Response:
+    """The page of the incident as it is: what has happened so far, and the button where there is something to take.
+
+    A press that was not heard (`wrong`) is no fault where the incident is already this person's.
+    """
+    at = _at(incident.acknowledged_at)
+    button, effect, status = f"I have it: {person}", _EFFECT, 403 if wrong else 200
+    match incident.state:
+        case State.RESOLVED:
+            title, so_far = f"{incident.id} is over", f"It is over since {_at(incident.ended_at)}: {incident.outcome}."
+            button, status = "", 409 if wrong else 200
+        case State.ACKNOWLEDGED if incident.acknowledged_by == person:
+            title, so_far = f"{incident.id} is yours", f"{person} has it since {at}. {_TAKEN}"
+            if taken_from is not None:
+                so_far = f"{so_far} {taken_from} had it before, and is told that {person} has it now."
+            button, wrong, status = "", "", 200
+        case State.ACKNOWLEDGED:
+            holder = incident.acknowledged_by
+            title, so_far = f"{incident.id} is {holder}'s", f"{holder} has it since {at}. {_TAKEN}"
+            button, effect = f"Take it over: {person}", f"The button takes it over from {holder}, who is told."
+        case State.HANDED_OVER:
+            title, so_far = f"{incident.id}: is it yours?", "Nobody has it: people are paged until somebody takes it."
+            if (before := incident.taken_from(person)) is not None:
+                so_far = f"{so_far} {before} had it from {at}, and it was not over in time."
+        case _:
+            title, so_far = f"{incident.id}: is it yours?", "Paramedic works on it, and pages nobody about it."
+    return pages.page(
+        "incident",
+        status,
+        title=title,
+        so_far=so_far,
+        incident=incident,
+        over=incident.state is State.RESOLVED,
+        button=button,
+        effect=f"Opening this page has changed nothing. {effect}",
+        form=form,
+        wrong=wrong,
+    )
+
+
+_TAKEN = "Further pages have stopped, and Paramedic changes nothing more."
+_EFFECT = "The button stops further pages and every further change by Paramedic."
+
+
+def _at(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -14,12 +14,14 @@ button,input{font:inherit;padding:.7rem 1.4rem}dt{color:#555}dd{margin:0 0 .7rem
 
 _TEMPLATES = {
     "page": _PAGE,
-    "ask": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
+    "incident": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
+<p>{{ so_far }}</p>
 <dl><dt>What is wrong</dt><dd>{{ incident.title }} on {{ incident.target }}</dd>
-<dt>Service</dt><dd>{{ incident.service }}</dd><dt>State</dt><dd>{{ incident.state }}</dd>
-<dt>Why it is yours</dt><dd>{{ incident.because or "" }}</dd></dl>
-<form method="post"><input type="hidden" name="form" value="{{ form }}"><button>I have it: {{ person }}</button></form>
-<p>Nothing has happened yet. The button stops further pages and every further change by Paramedic.</p>{% endblock %}""",
+<dt>Service</dt><dd>{{ incident.service }}</dd><dt>Severity</dt><dd>{{ incident.severity }}</dd>
+{% if incident.because %}<dt>{{ "How it ended" if over else "Why it is a person's" }}</dt>
+<dd>{{ incident.because }}</dd>{% endif %}</dl>
+{% if button %}<form method="post"><input type="hidden" name="form" value="{{ form }}"><button>{{ button }}</button></form>
+<p>{{ effect }}</p>{% endif %}{% endblock %}""",
     "approve": """{% extends "page" %}{% block body %}{% if wrong %}<p><strong>{{ wrong }}</strong></p>{% endif %}
 <dl><dt>Change</dt><dd>{{ approval.remedy }}</dd><dt>Target</dt><dd>{{ approval.target }}: {{ life }}</dd>
 <dt>Incident</dt><dd>{{ incident.id }}, {{ incident.title }}, {{ incident.severity }}</dd>

@@ -79,11 +79,32 @@ class Incident:
     acknowledged_at: datetime | None = None
     reopened_at: datetime | None = None
     acknowledged_severity: Severity | None = None
+    first_acknowledged_at: datetime | None = None  # by whomever; acknowledged_at is that of the person who has it
+    resolved_by: str | None = None  # a person's id
 
     @property
     def id(self) -> str:
         """Its name for people: `INC-42`."""
         return name(self.number)
+
+    @property
+    def outcome(self) -> str:
+        """What came of it, in words: `remediated`, `handed over`, `resolved by ada`; empty as long as nothing has."""
+        if self.state is State.RESOLVED and self.ending in (Ending.HANDED_OVER, Ending.REFUSED):
+            return f"resolved by {self.resolved_by or 'a person'}"
+        return str(self.ending or "").replace("_", " ")
+
+    @property
+    def standing(self) -> str:
+        """Its state and what came of it, in words: `acknowledged, handed over`, `resolved by ada`."""
+        state = self.state.replace("_", " ")
+        if self.outcome.startswith(state):
+            return self.outcome
+        return f"{state}, {self.outcome}" if self.outcome else state
+
+    def taken_from(self, by: str) -> str | None:
+        """The person from whom `by` takes it by an acknowledgement; None where nobody else had it last."""
+        return None if self.acknowledged_by == by else self.acknowledged_by
 
     @property
     def ref(self) -> str:

@@ -89,7 +89,7 @@ def spans(story: Story) -> dict[str, timedelta]:
     moments = {
         "first change": min((act["written_at"] for act in story.acts), default=None),
         "first person told": min(sent_at, default=None),
-        "acknowledgement": incident.acknowledged_at,
+        "acknowledgement": incident.first_acknowledged_at,
         "end": incident.ended_at,
     }
     return {name: moment - incident.opened_at for name, moment in moments.items() if moment is not None}
@@ -143,7 +143,7 @@ def _unexplained(story: Story) -> Iterator[str]:
 
 def _summary(story: Story) -> Iterator[tuple[str, str]]:
     incident = story.incident
-    yield "State", f"{incident.state}, {incident.ending}" if incident.ending else str(incident.state)
+    yield "State", incident.standing
     if incident.because:
         yield "Because", incident.because
     yield "Severity", str(incident.severity)

@@ -8,7 +8,6 @@ from typing import Any
 from paramedic.alerts.alert import Severity, Status
 from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
-from paramedic.incidents.outcome import Ending
 from paramedic.messages.words import short
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
@@ -251,9 +250,7 @@ class Summary:
 
 def ending(incident: Incident) -> str:
     """How it ended, or was handed over, in words."""
-    if incident.ending is Ending.HANDED_OVER and incident.state is State.RESOLVED:
-        return "a person said it is over"
-    return str(incident.ending or "handed over").replace("_", " ")
+    return short(incident.outcome) or "handed over"
 
 
 def _weight(alert: Mapping[str, Any]) -> tuple[bool, bool, datetime]:

@@ -212,4 +212,6 @@ def _incident(tx: Tx, row: Row[Any]) -> Incident:
         acknowledged_at=row.acknowledged_at,
         reopened_at=row.reopened_at,
         acknowledged_severity=Severity(row.acknowledged_severity) if row.acknowledged_severity else None,
+        first_acknowledged_at=row.first_acknowledged_at,
+        resolved_by=row.resolved_by,
     )

@@ -111,8 +111,11 @@ def alerts_of(tx: Tx, number: int) -> list[dict[str, Any]]:
 def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[str, Any] | None = None) -> Incident:
     """Resolve the incident: verified by a playbook, or by a named person. Raises IllegalMove.
 
-    A person's resolution also settles an act whose outcome was open.
+    A person's resolution also settles an act whose outcome was open. On the trail it is `incident.resolved`, and the
+    incident keeps the ending with which it came to people.
     """
+    by_a_person = outcome.needs_a_person  # what a playbook ends well is named so
+    person = actor.removeprefix("person:") if by_a_person and actor.startswith("person:") else None
     incident = get(tx, number)
     end_attempts(tx, number, "closed")
     messages.withdraw(tx, number)
@@ -121,19 +124,22 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
         .where(act_rows.c.incident == number, act_rows.c.result.is_(None))
         .values(result="decided", why=f"decided by {actor}", closed_at=tx.now)
     )
-    set_state(tx, incident, State.RESOLVED, ending=outcome.ending, because=outcome.because, ended_at=tx.now)
+    ended = {"ending": outcome.ending, "because": outcome.because, "ended_at": tx.now, "resolved_by": person}
+    set_state(tx, incident, State.RESOLVED, **ended)
     append(
         tx,
         actor=actor,
         phase="outcome",
-        what=f"incident.{outcome.ending}",
+        what="incident.resolved" if by_a_person else f"incident.{outcome.ending}",
         incident=number,
         target=incident.target,
         reason=outcome.because,
         data=data,
     )
-    by_a_person = outcome.ending in (Ending.HANDED_OVER, Ending.REFUSED)  # what a playbook ends well is named so
-    _update_channels(tx, number, "resolved" if by_a_person else outcome.ending)
+    if person is not None and incident.state is State.ACKNOWLEDGED and (holder := incident.taken_from(person)):
+        _update_holder(tx, incident, holder, subject=f"{person} has resolved it", body=outcome.because)
+    by = f"resolved by {person}" if person else "resolved"
+    _update_channels(tx, number, by if by_a_person else str(outcome.ending))
     if not by_a_person:
         _ask_again(tx, incident)
     return get(tx, number)
@@ -154,9 +160,7 @@ def _update_channels(tx: Tx, number: int, happened: str) -> None:
         select(incident_rows.c.policy, incident_rows.c.notify).where(incident_rows.c.number == number)
     ).one()
     for way in row.notify or ():
-        messages.queue_channel_update(
-            tx, incident=number, policy=row.policy, way=way, happened=happened.replace("_", " ")
-        )
+        messages.queue_channel_update(tx, incident=number, policy=row.policy, way=way, happened=happened)
 
 
 def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
@@ -181,14 +185,15 @@ def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
         reason=outcome.because,
     )
     start_escalation(tx, incident)
-    _update_channels(tx, number, outcome.ending)
+    _update_channels(tx, number, outcome.ending.replace("_", " "))
     return get(tx, number)
 
 
 def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
     """Acknowledge by a named person: no further change, no further escalation. Idempotent for the same person.
 
-    Raises IllegalMove if it has ended.
+    Whoever had it before gets an update: it is taken over, which the trail says by both names. Raises IllegalMove if it
+    has ended.
     """
     incident = get(tx, number)
     if incident.state is State.ACKNOWLEDGED and incident.acknowledged_by == by:
@@ -198,20 +203,52 @@ def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
     messages.withdraw(tx, number)
     ending = incident.ending or Ending.HANDED_OVER
     set_state(tx, incident, State.ACKNOWLEDGED, **_taken(tx, incident, by), ending=ending)
+    before = incident.taken_from(by)
     append(
         tx,
         actor=f"person:{by}",
         phase="decision",
-        what="incident.acknowledged",
+        what="incident.acknowledged" if before is None else "incident.taken_over",
         incident=number,
         target=incident.target,
-        reason=reason,
+        reason=reason if before is None else f"{by} took it over from {before}, {reason}",
+        data=None if before is None else {"from": before},
     )
+    if before is not None:
+        tell_taken_over(tx, incident, by=by, before=before)
     return get(tx, number)
 
 
 def _taken(tx: Tx, incident: Incident, by: str) -> dict[str, Any]:
-    return {"acknowledged_by": by, "acknowledged_at": tx.now, "acknowledged_severity": incident.severity}
+    return {
+        "acknowledged_by": by,
+        "acknowledged_at": tx.now,
+        "acknowledged_severity": incident.severity,
+        "first_acknowledged_at": incident.first_acknowledged_at or tx.now,
+    }
+
+
+def tell_taken_over(tx: Tx, incident: Incident, *, by: str, before: str) -> None:
+    """Update the person who had the incident that it is somebody else's now: two would work on it otherwise."""
+    messages.withdraw_update(tx, incident.number, by, subject={_taken_by(before)})  # which is true no more
+    body = f"It was yours. If you have begun something, tell {by}."
+    _update_holder(tx, incident, before, subject=_taken_by(by), body=body)
+
+
+def _taken_by(person: str) -> str:
+    return f"{person} has taken it over from you"
+
+
+def _update_holder(tx: Tx, incident: Incident, holder: str, *, subject: str, body: str) -> None:
+    messages.queue_update(
+        tx,
+        incident=incident.number,
+        policy=incident.policy,
+        severity=incident.severity,
+        subject=subject,
+        body=body,
+        recipient=holder,
+    )
 
 
 def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:

@@ -54,6 +54,41 @@ def test_what_was_paused_before_a_service_could_be_is_paused_after(empty_url: st
     store.close()
 
 
+def test_old_stores_keep_their_one_acknowledgement_and_learn_from_the_trail_who_resolved(empty_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = connect(empty_url)
+    incident = (
+        "INSERT INTO incidents (service, target, title, severity, state, attempt, policy, opened_at, acknowledged_at, "
+        "ending) VALUES ('s', :target, 't', 'critical', 'resolved', 1, 'default', 0, 7, :ending)"
+    )
+    entry = (
+        "INSERT INTO trail (seq, at, actor, phase, what, incident, reason, data, previous, hash, schema) "
+        "VALUES (:seq, '', :actor, 'outcome', :what, :incident, '', '{}', '', :hash, 1)"
+    )
+    said = [
+        ("run:1", "incident.handed_over", "INC-1"),
+        ("person:ada", "incident.handed_over", "INC-1"),
+        ("run:2", "incident.remediated", "INC-2"),
+        ("person:ben", "incident.handed_over", "INC-11"),
+    ]
+    with engine.execution_options(paramedic_writes=True).begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0020")
+        for target, ending in (("a", "handed_over"), ("b", "remediated")):
+            conn.execute(text(incident), {"target": target, "ending": ending})
+        for seq, (actor, what, number) in enumerate(said, 1):
+            row = {"seq": seq, "actor": actor, "what": what, "incident": number, "hash": str(seq)}
+            conn.execute(text(entry), row)
+    engine.dispose()
+    migrate(empty_url)
+    engine = connect(empty_url)
+    with engine.connect() as conn:
+        rows = conn.execute(text("SELECT resolved_by, first_acknowledged_at FROM incidents ORDER BY number")).all()
+    engine.dispose()
+    assert [tuple(row) for row in rows] == [("ada", 7), (None, 7)]
+
+
 def _migrate(url: str, number: int) -> str:
     migrate(url)
     store = Store(url)

@@ -33,6 +33,8 @@ incidents = Table(
     Column("acknowledged_at", Moment),
     Column("acknowledged_severity", String(16)),  # how bad it was then: what is worse is not covered
     Column("reopened_at", Moment),
+    Column("first_acknowledged_at", Moment),  # acknowledged_at is that of the person who has it now
+    Column("resolved_by", Words),  # the person who said that it is over; null: a playbook verified it
     Column("notify", JSON(none_as_null=True)),  # ways of the channels that hear of it, as its runbook named them
     # One thing wrong is one incident, whatever races: the database itself refuses a second.
     Index(

@@ -6,10 +6,11 @@ from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import PermanentError
 from paramedic.machine.clock import spoken
+from paramedic.remediation.guardrail_judgements import had_before
 from paramedic.remediation.release import Release
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Target
-from paramedic.store import attempts, incidents
+from paramedic.store import Tx, attempts, guardrail_facts, incidents
 
 
 def suits(run: PlaybookRun, remedy: Remedy) -> bool:
@@ -18,13 +19,20 @@ def suits(run: PlaybookRun, remedy: Remedy) -> bool:
     release = _release(run.target, remedy)  # read before the transaction: a disk that hangs must not hold it open
     with run.store.record() as tx:
         if not attempts.is_granted(tx, number, run.attempt, remedy.rung):
-            why_not = "it was tried before, and no rung is tried twice"
+            why_not = _tried(tx, run, remedy)
         else:
             why_not = _no_cause(remedy, release, tx.now, run.settings.clock_skew)
         if why_not:
             reason = f"{remedy.name}: {why_not}"
             incidents.append_to_timeline(tx, number, actor=run.holder, what="rung.skipped", reason=reason)
     return not why_not
+
+
+def _tried(tx: Tx, run: PlaybookRun, remedy: Remedy) -> str:
+    """What the incident had of this rung before."""
+    earlier = guardrail_facts.had_before(tx, run.incident.number, run.target.id, remedy.rung)
+    what = "it was tried before" if earlier is None else had_before(earlier, tx.now)
+    return f"{what}, and no rung is tried twice"
 
 
 def rungs_left(run: PlaybookRun) -> bool:

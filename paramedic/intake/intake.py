@@ -209,7 +209,8 @@ class Intake:
         if decision.verdict is Verdict.OPEN:
             number = _open(tx, alert, at, decision.reason)
         elif decision.verdict is Verdict.REOPEN and known.cured is not None:
-            number = lifecycle.reopen(tx, known.cured[0], alert, reason=decision.reason).number
+            again = at.runbook is not None and at.runbook.guardrails.allows_again
+            number = lifecycle.reopen(tx, known.cured[0], alert, reason=decision.reason, again=again).number
         elif decision.verdict in (Verdict.JOIN, Verdict.MARK_RESOLVED) and live is not None:
             joining.join(tx, live.number, alert, reason=decision.reason, plan=_plan(at.runbook))
         if decision.is_last_word and known.last != LastWord(alert.status, alert.effective_at):

@@ -70,6 +70,7 @@ class Surroundings:
     service: str
     remedies: tuple[Remedy, ...]  # the runbook's ladder
     listed: int | None = None  # how many targets of the service services.yaml lists; None: not read here
+    beside: frozenset[str] = frozenset()  # the keys of the guardrails that the runbook asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,23 @@ class Holding:
     current_attempt: int  # the incident's
     is_ours: bool
     lease_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An earlier change of the same incident by the same remedy: when, and what came of it (None: not known)."""
+
+    remedy: str  # its name on the trail
+    at: datetime
+    result: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The one permission for a remedy of an incident (None: there is none), and the act that spent an earlier one."""
+
+    state: str | None  # open, spent, revoked
+    spent_by: Earlier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +214,18 @@ def _approval_misfits(by_remedy: Mapping[str, Severity], around: Surroundings) -
     ]
 
 
+def _again_misfits(again: bool, around: Surroundings) -> list[Misfit]:  # noqa: FBT001 - the author's own value
+    """Where nothing says how often a cure may be repeated: that is asked of the whole runbook."""
+    if not again or around.listed is None or "budget" in around.beside:
+        return []
+    return [Misfit(("again",), "nothing says how often", "write a `budget` beside it: `budget: 3 per hour`")]
+
+
 WrittenBudget = Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)]
 WrittenAtOnce = Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=str)]
 
 AT_ONCE_KEY = Written("at_once", WrittenAtOnce, "1 of 4", misfits=_at_once_misfits)
+AGAIN_KEY = Written("again", bool, True, False, misfits=_again_misfits)
 APPROVAL_KEY = Written(
     "approval", dict[str, Severity], {"restart": "critical"}, {}, of=_of_its_remedy, misfits=_approval_misfits
 )

@@ -6,36 +6,31 @@ intent, the trail and the documentation ask this list.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Optional, Self
 
 from pydantic import TypeAdapter
 
 from paramedic.alerts.alert import Severity
-from paramedic.incidents.incident import State
-from paramedic.machine.clock import iso, spoken
-from paramedic.remediation.approval import Answer, Approval, describe_instance
+from paramedic.remediation import guardrail_judgements as judgements
 from paramedic.remediation.guardrail import (
+    AGAIN_KEY,
     APPROVAL_KEY,
     AT_ONCE_KEY,
     About,
-    AtOnce,
-    Budget,
     Case,
     Guardrail,
-    Holding,
     Misfit,
-    No,
     Refusal,
-    Spent,
     Surroundings,
     Written,
     WrittenBudget,
 )
-from paramedic.remediation.kill_switch import Pause
-from paramedic.remediation.maintenance import Window
 from paramedic.remediation.remedy import Remedy
 from paramedic.text.units import duration
+
+#: By which an author allows a remedy again after a cure of the same incident that did not last.
+AGAIN = AGAIN_KEY.key
 
 #: The guardrail that a person can answer.
 APPROVAL = APPROVAL_KEY.key
@@ -59,6 +54,11 @@ class Guardrails:
         written = {key.key: key for key in _written()}
         narrowed = {key: written[key].of(value, remedy) for key, value in self.asked.items()}
         return replace(self, asked={key: value for key, value in narrowed.items() if value is not None})
+
+    @property
+    def allows_again(self) -> bool:
+        """Whether a remedy may be repeated after a cure of the same incident that did not last."""
+        return self.asked.get(AGAIN, False) is True
 
     @property
     def asks_from(self) -> Severity | None:
@@ -117,146 +117,8 @@ def _written() -> list[Written]:
 
 def misfits(asked: Mapping[str, Any], around: Surroundings) -> list[Misfit]:
     """Every value of the author's, by its key, that disagrees with the rest of the runbook or with services.yaml."""
+    around = replace(around, beside=frozenset(asked))
     return [misfit for key in _written() if key.key in asked for misfit in key.misfits(asked[key.key], around)]
-
-
-# --- people have said that nothing acts -------------------------------------------------------------------------------
-
-
-def _paused(_case: Case, pauses: tuple[Pause, ...], _asked: None) -> No | None:
-    if not pauses:
-        return None
-    return No(
-        f"acting is paused: {'; '.join(pause.words for pause in pauses)}",
-        f"to allow acts again: {', '.join(f'`{pause.resume}`' for pause in pauses)}",
-    )
-
-
-def _in_maintenance(_case: Case, window: Window | None, _asked: None) -> No | None:
-    return None if window is None else No(window.words, f"`{window.end}` ends the maintenance")
-
-
-# --- the incident, the target or the change is not this run's ---------------------------------------------------------
-
-
-def _not_working(case: Case, state: State, _asked: None) -> No | None:
-    return None if state is State.WORKING else No(f"the incident is {state}, not ours to act on", case.by_hand)
-
-
-def _not_held(case: Case, held: Holding, _asked: None) -> No | None:
-    if held.attempt != held.current_attempt:
-        return No(
-            f"attempt {held.attempt} was given up; attempt {held.current_attempt} has the incident", "nothing to do"
-        )
-    if not held.is_ours:
-        return No("the claim on the target was lost or taken over", "look who holds it: `paramedic incident list`")
-    if held.lease_until is None or held.lease_until <= case.now:
-        return No("the claim's lease has run out", "look whether the machine was stopped or overloaded")
-    return None
-
-
-def _unsettled(_case: Case, act: str | None, _asked: None) -> No | None:
-    if act is None:
-        return None
-    return No(f"{act} has no outcome yet", "look at the target, then `paramedic incident resolve` its incident")
-
-
-def _not_granted(case: Case, grant: str | None, _asked: None) -> No | None:
-    if grant == "open":
-        return None
-    state = grant or "missing: the incident has used it up"
-    return No(f"the one permission for this change is {state}", case.by_hand)
-
-
-def _withdrawn(case: Case, _seen: None, _asked: None) -> No | None:
-    return None if case.withdrawn is None else No(case.withdrawn, case.by_hand)
-
-
-def _observing(case: Case, _seen: None, _asked: None) -> No | None:
-    if case.mode in ("act", "ask"):
-        return None
-    return No(f"the runbook's mode is {case.mode}: it says what it would do and does nothing", case.by_hand)
-
-
-# --- so much was changed already that more of it needs a person -------------------------------------------------------
-
-
-def _too_soon(case: Case, last_act_at: datetime | None, cooldown: timedelta) -> No | None:
-    if last_act_at is None or case.now >= last_act_at + cooldown:
-        return None
-    return No(
-        f"{case.target} was acted on at {iso(last_act_at)} and the cooldown is {spoken(cooldown)}: "
-        f"until {iso(last_act_at + cooldown)}",
-        f"a second change this soon needs a person: {case.by_hand}",
-    )
-
-
-def _rested(_case: Case, last_act_at: datetime | None, cooldown: timedelta) -> str:
-    rest = "no act before" if last_act_at is None else f"last act {iso(last_act_at)}"
-    return f"{spoken(cooldown)}, {rest}"
-
-
-def _spent_on_target(case: Case, spent: Spent, budget: Budget) -> No | None:
-    return _over(case, spent, budget, f"acts on {case.target}")
-
-
-def _spent_on_service(case: Case, spent: Spent, budget: Budget) -> No | None:
-    return _over(case, spent, budget, f"acts on service {case.service}")
-
-
-def _over(case: Case, spent: Spent, budget: Budget, what: str) -> No | None:
-    if spent.free_at is None:
-        return None
-    return No(
-        f"{spent.used} of {budget.count} {what} within {spoken(budget.per)}, and the next is free at {iso(spent.free_at)}",
-        f"what needs so many needs a person: {case.by_hand}",
-    )
-
-
-def _left(_case: Case, spent: Spent, budget: Budget) -> str:
-    return f"{spent.used} of {budget.count} within {spoken(budget.per)}"
-
-
-def _too_many(case: Case, busy: tuple[str, ...], at_once: AtOnce) -> No | None:
-    if len(busy) < at_once.count:
-        return None
-    return No(
-        f"{len(busy)} of service {case.service}'s {at_once.of} targets have a change that is not verified yet "
-        f"({', '.join(busy[:5])}), and {at_once.count} may have one at a time",
-        f"wait until those are well, or {case.by_hand}",
-    )
-
-
-def _spread(_case: Case, busy: tuple[str, ...], at_once: AtOnce) -> str:
-    return f"{at_once.count} of {at_once.of} targets at once, {len(busy)} others are being changed"
-
-
-# --- a person must agree ----------------------------------------------------------------------------------------------
-
-
-def asks(severity: Severity, asks_from: Severity | None) -> bool:
-    """Whether an incident of this severity needs a person's approval. None: never."""
-    ranks = list(Severity)
-    return asks_from is not None and ranks.index(severity) >= ranks.index(asks_from)
-
-
-def _unapproved(case: Case, approval: Approval | None, asks_from: Severity) -> No | None:
-    if not asks(case.severity, asks_from):
-        return None
-    if approval is None:
-        return No("it needs a person's approval, and nobody was asked", "do it by hand")
-    match approval.answer(case.now):
-        case Answer.GRANTED if approval.means(case.identity):
-            return None
-        case Answer.GRANTED:
-            return No(
-                f"{approval.decider} approved it for {describe_instance(approval.identity)}, "
-                f"and now it is {describe_instance(case.identity)}",
-                "look why the target changed meanwhile, then do it by hand",
-            )
-        case Answer.EXPIRED if approval.state is Answer.ASKED:
-            return No(approval.nobody, "do it by hand")
-    return No(approval.decision, "do it by hand")
 
 
 # --- the rules --------------------------------------------------------------------------------------------------------
@@ -269,7 +131,7 @@ _Cooldown = Annotated[timedelta, duration("0s", "365d")]
 RULES: tuple[Guardrail, ...] = (
     Guardrail(
         "kill switch",
-        _paused,
+        judgements.paused,
         About(
             "the pauses: of everything, of this service, of this runbook, or `mass`, which the checks write while too much "
             "is broken at once",
@@ -280,7 +142,7 @@ RULES: tuple[Guardrail, ...] = (
     ),
     Guardrail(
         "maintenance",
-        _in_maintenance,
+        judgements.in_maintenance,
         About(
             "the windows of the service and of the target",
             "which one, until when, by whom and why",
@@ -290,7 +152,7 @@ RULES: tuple[Guardrail, ...] = (
     ),
     Guardrail(
         "incident",
-        _not_working,
+        judgements.not_working,
         About(
             "its state",
             "a person has it, or it has ended",
@@ -299,7 +161,7 @@ RULES: tuple[Guardrail, ...] = (
     ),
     Guardrail(
         "claim",
-        _not_held,
+        judgements.not_held,
         About(
             "the target's only claim, its token and its lease; the incident's current attempt",
             "it was lost, ran out, or a later attempt has the incident",
@@ -309,7 +171,7 @@ RULES: tuple[Guardrail, ...] = (
     ),
     Guardrail(
         "open act",
-        _unsettled,
+        judgements.unsettled,
         About(
             "acts on this target without an outcome, of whichever incident",
             "which act, since when",
@@ -318,17 +180,18 @@ RULES: tuple[Guardrail, ...] = (
     ),
     Guardrail(
         "grant",
-        _not_granted,
+        judgements.not_granted,
         About(
             "the one permission for this remedy of this incident",
-            "it is spent, revoked, or the incident has used the remedy up",
-            "act by the runbook's Mitigation, which is in the page",
+            "when the incident had this remedy before, and what came of it: it did not last, did not help, failed; or the "
+            "permission is revoked",
+            "act by the runbook's Mitigation, which is in the page; write `again: true` to allow it from now on",
         ),
         yes=lambda *_: "open",
     ),
     Guardrail(
         "runbook",
-        _withdrawn,
+        judgements.withdrawn,
         About(
             "the runbook's file and services.yaml as they are at this moment",
             "the runbook is gone, cannot be used, no longer wants the alert, or names this target, playbook or remedy no "
@@ -338,53 +201,64 @@ RULES: tuple[Guardrail, ...] = (
     ),
     Guardrail(
         "mode",
-        _observing,
+        judgements.observing,
         About("the runbook's `mode`", "it observes", "act by the Mitigation; write `mode: act` once you trust it"),
         yes=lambda case, *_: case.mode,
     ),
     Guardrail(
+        AGAIN_KEY.key,
+        judgements.not_repeated,
+        About(
+            "acts of this incident by the same remedy that were verified well, and did not last",
+            "`restarted 10m ago, it did not last: a second restart is a person's`",
+            "act by the Mitigation; `again: true` allows it from now on, within `budget` and `cooldown`",
+        ),
+        yes=judgements.repeated,
+        written=AGAIN_KEY,
+    ),
+    Guardrail(
         "cooldown",
-        _too_soon,
+        judgements.too_soon,
         About(
             "the last act on this target",
             "when that was, and until when the cooldown lasts",
             "a second change this soon needs a person",
         ),
-        yes=_rested,
+        yes=judgements.rested,
         written=Written("cooldown", _Cooldown, "10m"),
     ),
     Guardrail(
         "budget",
-        _spent_on_target,
+        judgements.spent_on_target,
         About(
             "acts on this target in the time that the budget names",
             "`2 of 2 acts on web-1/api within 1h`, and when the next is free",
             "what needs so many needs a person",
         ),
-        yes=_left,
+        yes=judgements.left,
         written=Written("budget", WrittenBudget, "3 per hour"),
     ),
     Guardrail(
         "service budget",
-        _spent_on_service,
+        judgements.spent_on_service,
         About("acts on every target of the service, those still open too", "the same, of the service", "the same"),
-        yes=_left,
+        yes=judgements.left,
         written=Written("service_budget", WrittenBudget, "5 per hour"),
     ),
     Guardrail(
         "at once",
-        _too_many,
+        judgements.too_many,
         About(
             "other targets of the service with an act that is open or not verified well, until their incident has ended",
             "how many, which, and how many may be",
             "wait until those are well; a person who resolves their incidents frees the place",
         ),
-        yes=_spread,
+        yes=judgements.spread,
         written=AT_ONCE_KEY,
     ),
     Guardrail(
         APPROVAL,
-        _unapproved,
+        judgements.unapproved,
         About(
             "`mode: ask`, `guardrails.approval`, and the mark of a release that would be crossed; the answer, and for which "
             "instance of the target it was given",

@@ -44,5 +44,13 @@ class Remedy:
         return "rollback-if-deployed-within" if self.deployed_within is not None else self.name
 
 
+_DONE = {"restart": "restarted", "roll_back": "rolled back"}
+
+
+def done(remedy: str) -> str:
+    """A remedy by its name on the trail, as what was done: `restarted`, `did reload`."""
+    return _DONE.get(remedy, f"ran {remedy.removeprefix('run: ')}" if remedy.startswith("run: ") else f"did {remedy}")
+
+
 #: The ladder of a runbook that names none.
 RESTART = Remedy(1, Verb.RESTART)

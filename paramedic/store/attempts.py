@@ -78,11 +78,14 @@ def is_granted(tx: Tx, number: int, attempt: int, rung: int) -> bool:
     return tx.conn.execute(select(grants.c.state).where(mine)).scalar_one_or_none() == "open"
 
 
-def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str, actor: str = "watchdog") -> bool:
+def raise_attempt(
+    tx: Tx, number: int, *, after: int, rungs: int, reason: str, actor: str = "watchdog", again: bool = False
+) -> bool:
     """Start attempt `after` + 1 of the incident, by one compare-and-set. False: another process already did.
 
     The attempt before is given up: its unused grants are revoked, and a rung that was ever consumed is not
-    granted again, whatever its outcome (P4).
+    granted again, whatever its outcome (P4). One exception, by the author's word alone (`again`): a rung whose act was
+    verified well. Nothing of it is open or unknown; the guardrails judge the repetition.
     """
     raised = tx.conn.execute(
         update(incident_rows)
@@ -100,10 +103,11 @@ def raise_attempt(tx: Tx, number: int, *, after: int, rungs: int, reason: str, a
     tx.conn.execute(
         insert(attempts).values(incident=number, attempt=after + 1, state="open", raised_at=tx.now, reason=reason)
     )
+    free = ("not_sent", "cured") if again else ("not_sent",)
     consumed = set(
         tx.conn.execute(
             select(acts.c.rung).where(
-                acts.c.incident == number, (acts.c.result.is_(None)) | (acts.c.result != "not_sent")
+                acts.c.incident == number, (acts.c.result.is_(None)) | (acts.c.result.not_in(free))
             )
         ).scalars()
     )

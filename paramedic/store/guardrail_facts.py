@@ -1,6 +1,6 @@
 """What each guardrail judges by: one query each, by the guardrail's name, all in one transaction."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, false, select
 
 from paramedic.incidents.incident import Incident, State
 from paramedic.remediation.approval import Approval
-from paramedic.remediation.guardrail import Budget, Holding, Spent
+from paramedic.remediation.guardrail import Budget, Earlier, Granted, Holding, Spent
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
@@ -90,11 +90,36 @@ def _open_act(tx: Tx, change: Change, _asked: None) -> str | None:
     return unsettled.words if unsettled else None
 
 
-def _grant(tx: Tx, change: Change, _asked: None) -> str | None:
+def _grant(tx: Tx, change: Change, _asked: None) -> Granted:
     if change.run is None:
-        return "open"
+        return Granted("open")
     query = select(grants.c.state).where(*grant_of(change.run.claim, change.run.rung))
-    return tx.conn.execute(query).scalar_one_or_none()
+    state = tx.conn.execute(query).scalar_one_or_none()
+    if state == "open":
+        return Granted(state)
+    return Granted(state, had_before(tx, change.run.incident.number, change.target, change.run.rung))
+
+
+def _cured_before(tx: Tx, change: Change, _asked: object) -> Earlier | None:
+    return (
+        None
+        if change.run is None
+        else had_before(tx, change.run.incident.number, change.target, change.run.rung, ("cured",))
+    )
+
+
+def had_before(
+    tx: Tx, incident: int, target: str, rung: int, results: Collection[str] = acts.TOUCHED
+) -> Earlier | None:
+    """The last act of the incident on this target by this rung that has one of these results."""
+    query = select(table.c.remedy, table.c.written_at, table.c.result).where(
+        table.c.incident == incident,
+        table.c.target == target,
+        table.c.rung == rung,
+        table.c.result.in_(results),
+    )
+    row = tx.conn.execute(query.order_by(table.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else Earlier(*row)
 
 
 def grant_of(claim: Claim, rung: int) -> tuple[ColumnElement[bool], ...]:
@@ -154,6 +179,7 @@ QUERIES: Mapping[str, Callable[[Tx, Change, Any], Any]] = {
     "claim": _holding,
     "open act": _open_act,
     "grant": _grant,
+    "again": _cured_before,
     "cooldown": _last_act_at,
     "budget": _spent_on_target,
     "service budget": _spent_on_service,

@@ -70,8 +70,10 @@ def open_incident(
     return get(tx, number)
 
 
-def reopen(tx: Tx, number: int, alert: Alert, *, reason: str) -> Incident:
+def reopen(tx: Tx, number: int, alert: Alert, *, reason: str, again: bool = False) -> Incident:
     """Reopen an incident that a playbook had resolved. The next attempt has the remedies that are not used up.
+
+    With `again`, the runbook's word, it also has those that were verified well and did not last.
 
     Raises IllegalMove for an incident that a person has or ended. A resolution not yet sent is withdrawn.
     """
@@ -99,7 +101,9 @@ def reopen(tx: Tx, number: int, alert: Alert, *, reason: str) -> Incident:
         tx, number, alert, Wanted(incident.runbook or "", incident.runbook_version or "") if known else None
     )
     judge_severity(tx, number)
-    raise_attempt(tx, number, after=incident.attempt, rungs=rungs_of(tx, number), reason=reason, actor="triage")
+    raise_attempt(
+        tx, number, after=incident.attempt, rungs=rungs_of(tx, number), reason=reason, actor="triage", again=again
+    )
     return get(tx, number)
 
 

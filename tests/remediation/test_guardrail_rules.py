@@ -22,6 +22,8 @@ from paramedic.remediation.guardrail import (
     AtOnce,
     Budget,
     Case,
+    Earlier,
+    Granted,
     Guardrail,
     Holding,
     No,
@@ -29,7 +31,8 @@ from paramedic.remediation.guardrail import (
     Spent,
     Written,
 )
-from paramedic.remediation.guardrail_rules import RULES, Guardrails, agreed, asks, judge
+from paramedic.remediation.guardrail_judgements import asks
+from paramedic.remediation.guardrail_rules import RULES, Guardrails, agreed, judge
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
 from paramedic.remediation.remedy import RESTART
@@ -93,7 +96,8 @@ SEEN: dict[str, Any] = {
     "incident": State.WORKING,
     "claim": OURS,
     "open act": None,
-    "grant": "open",
+    "grant": Granted("open"),
+    "again": None,
     "cooldown": None,
     "budget": Spent(2),
     "service budget": Spent(4),
@@ -101,6 +105,7 @@ SEEN: dict[str, Any] = {
     "approval": None,
 }
 ASKS: dict[str, Any] = {
+    "again": False,
     "cooldown": timedelta(minutes=10),
     "budget": Budget(3, HOUR),
     "service_budget": Budget(5, HOUR),
@@ -147,6 +152,27 @@ def another(**instance: object) -> Identity:
     return replace(ALIVE, instance={**ALIVE.instance, **instance})
 
 
+#: An act of the incident by the same remedy, its result, and what is said of it.
+BEFORE: list[tuple[tuple[str, datetime], str | None, str]] = [
+    (
+        ("restart", NOW - timedelta(minutes=10)),
+        "cured",
+        "restarted 10m ago, it did not last: a second restart is a person's",
+    ),
+    (("roll_back", NOW - timedelta(minutes=3)), "done", "rolled back 3m ago, it did not help: a second roll_back is"),
+    (
+        ("run: flush", NOW - timedelta(hours=3)),
+        "failed",
+        "ran flush 3h ago, it failed: a second run: flush is a person's",
+    ),
+    (
+        ("reload", NOW - timedelta(minutes=1)),
+        "unknown",
+        "did reload 1m ago, nobody saw what came of it: a second reload",
+    ),
+    (("restart", NOW - timedelta(minutes=1)), None, "restarted 1m ago, nobody saw what came of it"),
+]
+
 NO: list[tuple[str, Tried, str]] = [
     (
         "kill switch",
@@ -164,12 +190,14 @@ NO: list[tuple[str, Tried, str]] = [
     ("claim", seen("claim", replace(OURS, lease_until=None)), "lease has run out"),
     ("claim", seen("claim", replace(OURS, lease_until=NOW)), "lease has run out"),
     ("open act", seen("open act", "the restart of web-1/api by INC-7"), "the restart of web-1/api by INC-7"),
-    ("grant", seen("grant", "spent"), "is spent"),
-    ("grant", seen("grant", "revoked"), "is revoked"),
-    ("grant", seen("grant", None), "is missing"),
+    ("grant", seen("grant", Granted("spent")), "is spent"),
+    ("grant", seen("grant", Granted("revoked")), "is revoked"),
+    ("grant", seen("grant", Granted(None)), "is missing"),
+    *(("grant", seen("grant", Granted(None, Earlier(*act, result))), words) for act, result, words in BEFORE),
     ("runbook", Tried(withdrawn="the runbook was withdrawn: it is gone"), "it is gone"),
     ("mode", Tried(mode="observe"), "observe"),
     ("mode", Tried(mode=""), "mode"),
+    ("again", seen("again", Earlier("restart", NOW - timedelta(minutes=10), "cured")), BEFORE[0][2]),
     ("cooldown", seen("cooldown", NOW - timedelta(minutes=9, seconds=59)), "2026-01-31T09:20:01.000000Z"),
     ("cooldown", seen("cooldown", NOW - timedelta(minutes=1)), "the cooldown is 10m"),
     ("cooldown", seen("cooldown", NOW + timedelta(minutes=1)), "the cooldown is 10m"),
@@ -208,6 +236,7 @@ NO: list[tuple[str, Tried, str]] = [
 YES: list[tuple[str, Tried]] = [
     *((rule.name, Tried()) for rule in RULES),
     ("claim", seen("claim", replace(OURS, lease_until=NOW + timedelta(microseconds=1)))),
+    ("again", seen("again", Earlier("restart", NOW - timedelta(minutes=10), "cured"), again=True)),
     ("cooldown", seen("cooldown", NOW - timedelta(minutes=10))),
     ("cooldown", seen("cooldown", NOW, cooldown=None)),
     ("budget", seen("budget", Spent(9, NOW), budget=None)),
@@ -283,6 +312,13 @@ def test_a_person_is_asked_from_the_named_severity_on(
     assert asks(severity, asks_from) is asked
 
 
+@pytest.mark.parametrize("result", ["cured", "done", "failed", "unknown"])
+def test_only_of_a_cure_that_did_not_last_it_says_how_to_allow_more(result: str) -> None:
+    refusal = seen("grant", Granted(None, Earlier("restart", NOW, result))).judged()
+    assert refusal is not None
+    assert ("`again: true` beside the `budget`" in refusal.by_hand) is (result == "cured")
+
+
 def test_nobody_is_asked_about_what_could_not_be_done_anyway() -> None:
     refusal = Tried(seen={"budget": Spent(3, NOW)}, asked={"approval": Severity.WARNING}).judged()
     assert refusal is not None
@@ -322,6 +358,7 @@ def test_what_agreed_is_said_with_its_numbers() -> None:
         "claim: ours",
         "grant: open",
         "mode: act",
+        "again: the first of this incident",
         "cooldown: 10m, no act before",
         "budget: 2 of 3 within 1h",
         "service budget: 4 of 5 within 1h",

@@ -111,6 +111,7 @@ RUNBOOK: dict[str, Any] = {
         "service_budget": "5 per 1h",
         "cooldown": "10m",
         "at_once": "1 of 4",
+        "again": True,
         "approval": {"restart": "critical"},
     },
     "settle": "10m",

@@ -103,14 +103,7 @@ def raise_attempt(
     tx.conn.execute(
         insert(attempts).values(incident=number, attempt=after + 1, state="open", raised_at=tx.now, reason=reason)
     )
-    free = ("not_sent", "cured") if again else ("not_sent",)
-    consumed = set(
-        tx.conn.execute(
-            select(acts.c.rung).where(
-                acts.c.incident == number, (acts.c.result.is_(None)) | (acts.c.result.not_in(free))
-            )
-        ).scalars()
-    )
+    consumed = _consumed(tx, number, again=again)
     for rung in range(1, rungs + 1):
         if rung not in consumed:
             tx.conn.execute(
@@ -130,6 +123,13 @@ def raise_attempt(
         data={"attempt": after + 1},
     )
     return True
+
+
+def _consumed(tx: Tx, number: int, *, again: bool) -> set[int]:
+    """The rungs that no further attempt has."""
+    free = ("not_sent", "cured") if again else ("not_sent",)
+    used = (acts.c.result.is_(None)) | (acts.c.result.not_in(free))
+    return set(tx.conn.execute(select(acts.c.rung).where(acts.c.incident == number, used)).scalars())
 
 
 def end_attempts(tx: Tx, number: int, state: str) -> None:

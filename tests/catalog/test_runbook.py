@@ -228,6 +228,7 @@ def test_a_remedy_that_the_targets_cannot_have_is_refused(tmp_path: Path) -> Non
         ("playbook: ", "playbook: restart-servce", "there are: restart-service, restore-service"),
         ("escalate: ", "escalate: {policy: nights}", "there are: default"),
         ("guardrails: ", "guardrails: {at_once: 1 of 7}", "write 1 of 1"),
+        ("guardrails: ", "guardrails: {again: true}", "write a `budget` beside it: `budget: 3 per hour`"),
     ],
 )
 def test_what_another_file_does_not_know_is_said_at_its_place_with_what_there_is(

@@ -125,7 +125,8 @@ BOTH: dict[str, tuple[Guardrails, Guardrails]] = {
 
 
 def test_every_key_on_which_both_must_agree_is_tried() -> None:
-    assert set(BOTH) == {key for key, rule in RULES.items() if rule == "both"}
+    of_a_reopened_incident = {"guardrails.again"}  # tests/store/test_second_cure.py
+    assert set(BOTH) | of_a_reopened_incident == {key for key, rule in RULES.items() if rule == "both"}
 
 
 def _cured(store: Store) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from store_states import TARGET, claimed, intended, opened
 
 from paramedic.errors import Refused
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import Store, Tx, acts, attempts, claims, kill_switch, lifecycle, maintenance, trail
+from paramedic.store.tables import grants
 
 OTHER = "web-2/tracking-api"
 
@@ -67,6 +69,12 @@ def _spent(case: Any, tx: Tx) -> None:
     acts.close(tx, intended(tx, case.run.keeper.claim), result="not_sent", why="nothing was sent", actor="a")
 
 
+def _cured_before(case: Any, tx: Tx) -> None:
+    """An attempt that was raised by a word of the runbook that it has no more."""
+    acts.close(tx, intended(tx, case.run.keeper.claim), result="cured", why="well", actor="a")
+    tx.conn.execute(update(grants).values(state="open"))
+
+
 def _withdrawn(case: Any, tx: Tx) -> None:
     (case.settings.runbooks / "tracking-api-memory.md").unlink()
 
@@ -110,6 +118,7 @@ REFUSED: dict[str, tuple[str, Before, Trouble, tuple[Edit, ...], str]] = {
     "spent": ("grant", _nothing, _spent, (), "the one permission for this change is spent"),
     "withdrawn": ("runbook", _nothing, _withdrawn, (), "the runbook was withdrawn"),
     "observes": ("mode", _nothing, _nothing, (("mode: act", "mode: observe"),), "the runbook's mode is observe"),
+    "again": ("again", _nothing, _cured_before, (), "restarted 0ms ago, it did not last: a second restart is a person's"),
     "cooldown": ("cooldown", _acted_on, _nothing, (), "the cooldown is 10m"),
     "budget": ("budget", _acted_on_often, _nothing, (NO_COOLDOWN,), f"3 of 3 acts on {TARGET} within 1h"),
     "service budget": ("service budget", _service_acted_on_often, _nothing, (), "5 of 5 acts on service tracking within 1h"),
@@ -140,7 +149,7 @@ def test_a_guardrail_that_does_not_agree_stops_the_change_before_it_is_sent(begi
         mine = [act for act in acts.of(tx, case.run.incident.number) if act.holder == case.run.holder]
     assert (entry.phase, entry.incident, entry.data["guardrail"]) == ("decision", case.run.incident.id, guardrail)
     assert entry.reason in no.value.reason
-    assert len(mine) == (1 if how in ("open act", "spent") else 0), "an act of before, and no other"
+    assert len(mine) == (1 if how in ("open act", "spent", "again") else 0), "an act of before, and no other"
 
 
 def test_each_guardrail_of_the_page_is_seen_refusing() -> None:

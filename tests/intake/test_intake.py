@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from databases import Clock
-from store_states import claimed, inbox_rows, intended
+from store_states import inbox_rows
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.catalog import runbook_file
@@ -19,10 +19,8 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake.intake import Intake
 from paramedic.intake.routing import CROWD
 from paramedic.intake.triage import MARK
-from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import (
     Store,
-    acts,
     attempts,
     inbox,
     incident_alerts,
@@ -206,25 +204,6 @@ def test_what_begins_again_soon_after_its_cure_reopens_its_incident(
         assert incidents.get(tx, 1).state is State.OPEN
         assert [order.attempt for order in outbox.waiting(tx)] == [2]
     assert say().verdict == "join"
-
-
-@pytest.mark.parametrize("again", [False, True])
-def test_what_the_author_says_of_a_cure_that_did_not_last_decides_what_the_next_attempt_has(
-    store: Store, clock: Clock, say: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, again: bool
-) -> None:
-    runbook = BOTH.runbooks["tracking-api-memory"]
-    asked = {**runbook.guardrails.asked, "again": again}
-    monkeypatch.setitem(BOTH.runbooks, runbook.name, replace(runbook, guardrails=Guardrails("act", asked)))
-    say()
-    with store.record() as tx:
-        attempts.begin_attempt(tx, 1, 1, flow_run="run-1")
-        claim = claimed(tx, 1)
-        acts.close(tx, intended(tx, claim), result="cured", why="well", actor=claim.holder)
-        lifecycle.resolve(tx, 1, Outcome(Ending.REMEDIATED, "a test"), actor=claim.holder)
-    clock.advance(timedelta(minutes=5))
-    assert say().verdict == "reopen"
-    with store.read() as tx:
-        assert attempts.is_granted(tx, 1, 2, 1) is again
 
 
 def test_another_fault_soon_after_a_cure_is_another_incident_of_the_runbook_that_wants_it(

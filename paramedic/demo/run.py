@@ -18,10 +18,10 @@ from rich.markup import escape
 from paramedic import keys
 from paramedic.audit import verification
 from paramedic.demo.folder import LIMIT_MB, write
+from paramedic.demo.screen import line, show_around, show_mail, show_timeline
 from paramedic.demo.story import Scenario, Stage, bad_release, beyond_help, hang, leak
 from paramedic.demo.world import Mailbox, PagerSink, World
 from paramedic.machine import ports
-from paramedic.machine.clock import from_iso, spoken
 from paramedic.settings import Settings, load_settings
 from paramedic.stack.stack import Stack
 from paramedic.store import Store
@@ -55,20 +55,21 @@ def _play(console: Console, folder: Path, data: Path, json_file: Path | None, *,
     with world, Mailbox() as mailbox, PagerSink() as pager:
         settings = _settings(data, world, mailbox, pager)
         stack = Stack(settings)
-        console.print("starting the Prefect server, the gateway, dispatch, the responder and the watchdog …")
+        line(console, "starting Prefect's server, gateway, dispatch, responder and watchdog: half a minute …", indent=2)
         stack.start()
         try:
             stack.wait_ready(240)
             console.print(f"gateway    {stack.gateway_url}")
             console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
             scenarios = _play_scenarios(console, settings, stack, world, mailbox, pager)
+            show_mail(console, mailbox, scenarios[-1].incident)
             verified = _verify(console, settings)
             ok = verified["verified"] is True and not any(scenario.faults for scenario in scenarios)
             if json_file is not None:
                 report = {"ok": ok, "trail": verified, "scenarios": [scenario.as_json() for scenario in scenarios]}
                 json_file.write_text(json.dumps(report, indent=2) + "\n")
+            show_around(console, scenarios, kept=data if keep else None, ui=_ui(stack))
             if keep:
-                console.print(f"everything stays up; the data is in {data}; Ctrl-C ends it")
                 stack.run_forever()
         finally:
             stack.stop()
@@ -107,7 +108,7 @@ def _play_scenarios(  # noqa: PLR0917 - what the stage is made of
 
             def say(words: str) -> None:
                 status.update(escape(one_line(words)))
-                console.print(f"  {escape(one_line(words))}")
+                line(console, f"  {one_line(words)}", indent=4)
 
             console.rule(play.__name__.replace("_", " "))
             stage = Stage(
@@ -128,26 +129,11 @@ def _play_scenarios(  # noqa: PLR0917 - what the stage is made of
                 scenario = Scenario(play.__name__.replace("_", "-"), faults=[str(error)])
         scenarios.append(scenario)
         if scenario.number:
-            _timeline(console, store, scenario)
-        for run_id in scenario.flow_runs:
-            console.print(f"  flow run {_ui(stack)}/runs/flow-run/{run_id}")
+            show_timeline(console, store, scenario)
         for fault in scenario.faults:
             console.print(f"  [red]not as promised:[/red] {escape(fault)}")
     store.close()
     return scenarios
-
-
-def _timeline(console: Console, store: Store, scenario: Scenario) -> None:
-    with store.read() as tx:
-        entries = list(stored_trail.entries(tx, incident=scenario.number))
-    if not entries:
-        return
-    began = from_iso(entries[0].at)
-    for entry in entries:
-        after = spoken(from_iso(entry.at) - began)
-        console.print(
-            f"  {after:>8}  {entry.phase:<8}  {entry.what:<24}  {escape(one_line(entry.reason))}", overflow="fold"
-        )
 
 
 def _verify(console: Console, settings: Settings) -> dict[str, object]:

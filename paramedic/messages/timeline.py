@@ -10,6 +10,9 @@ from paramedic.text.local_time import LocalTime
 #: Steps that every incident has, and that tell a reader nothing: they are on the trail.
 _MACHINERY = {"attempt.began", "attempt.raised", "claim.taken", "run.created", "trail.sealed"}
 
+#: A remedy that helped ends its incident in the same moment, whose entry says so.
+_SAID_BY_ITS_END = ".cured"
+
 _IN_WORDS = {
     "acknowledgement.ended": "nobody's any more",
     "approval.asked": "asked for an approval",
@@ -42,7 +45,7 @@ def lines(
     entries: Sequence[Entry], times: LocalTime, *, near: datetime, notes: Mapping[int, str], limit: int
 ) -> Iterator[str]:
     """The newest `limit` of them, one line each, oldest first; `notes` are the texts of notes by their entry's number."""
-    shown = [entry for entry in entries if entry.what not in _MACHINERY]
+    shown = [entry for entry in entries if entry.what not in _MACHINERY and not entry.what.endswith(_SAID_BY_ITS_END)]
     if len(shown) > limit:
         yield f"… {len(shown) - limit} earlier entries are in `paramedic incident show`"
     for entry in shown[-limit:]:
@@ -54,7 +57,7 @@ def _words(entry: Entry, notes: Mapping[int, str]) -> str:
     what = _IN_WORDS.get(entry.what, entry.what)
     remedy, _, came = entry.what.partition(".")
     if entry.phase == "intent":
-        what = f"{remedy} begins"
+        what = f"{remedy} begins".replace("_", " ")
     elif entry.what not in _IN_WORDS and came:
         what = f"{remedy} {came}".replace("_", " ")
     by = f" by {short(entry.actor.removeprefix('person:'))}" if entry.actor.startswith("person:") else ""

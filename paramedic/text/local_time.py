@@ -40,10 +40,12 @@ class LocalTime:
 
 
 def ago(span: timedelta) -> str:
-    """How long ago, without more detail than a reader needs: `4m`, `2h 5m`, `3 days`."""
+    """How long ago, without more detail than a reader needs: `17s`, `4m 10s`, `2h 5m`, `3 days`."""
     if span >= timedelta(days=2):
         return f"{span.days} days"
-    return spoken(timedelta(minutes=round(span.total_seconds() / 60)) if span >= timedelta(minutes=10) else span)
+    step = 60 if span >= timedelta(minutes=10) else 1
+    seconds = round(span.total_seconds() / step) * step
+    return spoken(timedelta(seconds=seconds)) if seconds else "0s"
 
 
 def _zone(name: str) -> tzinfo:

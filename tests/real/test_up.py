@@ -345,6 +345,9 @@ def test_the_demo_does_what_it_says(demo: Paramedic) -> None:
         ("beyond-help", "handed_over"),
     ]
     assert all(len(one["flow_runs"]) == 1 for one in told["scenarios"])
+    assert "Subject: [critical] tracking-api on web-4: TrackingApiMemory, restarted" in demo.output_text
+    assert "look around" in demo.output_text
+    assert max(map(len, demo.output_text.splitlines())) <= 130, "an address may be long, a sentence is folded"
     for command in (["audit", "verify"], ["incident", "show", "INC-1"]):
         done = subprocess.run(
             [PARAMEDIC, *command, "--data", "kept"], cwd=demo.folder, capture_output=True, check=False

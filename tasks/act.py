@@ -25,6 +25,7 @@ def roll_back(intent: Intent) -> Identity:
     """Make the last healthy release the current one, and restart the target into it."""
     bad = intent.identity.revision or reading.releases(intent.target).current().id
     good = releases(intent.target, intent.within).roll_back(bad, intent.last_look, approved=intent.approved)
+    intent.account.did = f"release {good} is current again, and {intent.target.id} answered"
     try:
         return changer(intent.target, intent.within).restart(intent.identity, intent.last_look)
     except (Refused, TemporaryError) as error:  # of the restart nothing was sent; the roll-back stands
@@ -34,10 +35,19 @@ def roll_back(intent: Intent) -> Identity:
 
 
 @changes
-def run(intent: Intent) -> Identity:
-    """Run one of the commands that services.yaml declares for the target, to its end."""
-    command(intent.target, intent.remedy.command or "", intent.within).run(intent.last_look)
-    return reading.identity(intent.target)
+def run(intent: Intent) -> Identity | None:
+    """Run one of the commands that services.yaml declares for the target, to its end; what it printed is kept as evidence."""
+    program = command(intent.target, intent.remedy.command or "", intent.within)
+    try:
+        program.run(intent.last_look)
+    finally:
+        intent.account.output = program.output
+    intent.account.did = "it ended with exit code 0"
+    try:
+        return reading.identity(intent.target)
+    except (TemporaryError, PermanentError) as error:  # the command has run: that must not pass for "nothing was sent"
+        intent.account.did += f"; which instance runs now is not known: {error}"
+        return None
 
 
 @changes

@@ -18,7 +18,7 @@ from paramedic.change.guarded import Step
 from paramedic.change.limits import pinned_and_current
 from paramedic.errors import TemporaryError
 from paramedic.remediation.kill_switch import TAG
-from paramedic.remediation.remedy import RESTART, Remedy
+from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from tasks.approval_form import ask_if_needed
 from tasks.current_run import current_run
 
@@ -68,7 +68,8 @@ def changes(step: Step) -> Change:
 
     @task(name=name, tags={TAG}, retries=0, cache_policy=NO_CACHE, persist_result=False)
     def change(target: str, remedy: Remedy) -> None:
-        guarded.change(current_run(), target, remedy, name=remedy.offered or name, step=step)
+        called = remedy.name if remedy.verb in (Verb.RUN, Verb.OFFERED) else name
+        guarded.change(current_run(), target, remedy, name=called, step=step)
 
     @functools.wraps(step)
     def verb(target: str, remedy: Remedy = RESTART) -> None:

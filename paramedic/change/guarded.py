@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from paramedic.change.claim_keeper import ClaimKeeper
@@ -20,15 +20,27 @@ from paramedic.remediation.health import Sight
 from paramedic.remediation.kill_switch import TAG
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity, Target
-from paramedic.store import StoreUnavailable, acts, approvals, intents
+from paramedic.store import StoreUnavailable, Tx, acts, approvals, evidence, intents
 from paramedic.store.acts import Act
 from paramedic.store.trail import append
+from paramedic.text.redaction import redact_end
 
 log = logging.getLogger(__name__)
 
 #: How long, and how often, writing an outcome is retried while the store does not answer.
 _OUTCOME_PATIENCE_SECONDS = 60.0
 _WRITE_AGAIN_SECONDS = 0.5
+
+#: How many characters of the end of a command's output are kept.
+_OUTPUT_LIMIT = 16_384
+
+
+@dataclass(slots=True)
+class Account:
+    """What a remedy tells of its work beside its result, also where it fails."""
+
+    did: str = ""  # what came of it, in our words: it goes onto the trail
+    output: str | None = None  # what its program printed at its end: text from outside, kept as evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +53,13 @@ class Intent:
     identity: Identity
     last_look: Callable[[], None]
     within: timedelta
+    account: Account = field(default_factory=Account)
 
 
-#: What touches the target, and returns the identity that it has afterwards. It calls `last_look` just before its first
-#: byte, and says by its error what became of the change, as `paramedic.kinds.faces.TargetChanger` does.
-Step = Callable[[Intent], Identity]
+#: What touches the target, and returns the identity that it has afterwards, None if that is not known. It calls
+#: `last_look` just before its first byte, and says by its error what became of the change, as
+#: `paramedic.kinds.faces.TargetChanger` does.
+Step = Callable[[Intent], Identity | None]
 
 
 def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: Step) -> None:
@@ -76,18 +90,19 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
         looked.append(True)
 
     within = timedelta(seconds=max(0.1, until - boottime()))
+    account = Account()
     try:
-        after = step(Intent(run.target, remedy, _approved(run, remedy), identity, last_look, within))
+        after = step(Intent(run.target, remedy, _approved(run, remedy), identity, last_look, within, account))
     except (Refused, TemporaryError) as error:
-        _write_outcome(run, act, result="not_sent", why=f"nothing was sent: {error}")
+        _write_outcome(run, act, account, result="not_sent", why=f"nothing was sent: {error}")
         raise
     except PermanentError as error:
-        _write_outcome(run, act, result="failed" if looked else "not_sent", why=str(error))
+        _write_outcome(run, act, account, result="failed" if looked else "not_sent", why=str(error))
         raise
     except OutcomeUnknown as error:
-        _leave_open(run, act, error)
+        _leave_open(run, act, account, error)
         return
-    _write_outcome(run, act, result="done", why=f"{target} answered", identity=after)
+    _write_outcome(run, act, account, result="done", why=account.did or f"{target} answered", identity=after)
     kill_point("outcome_written", target)
 
 
@@ -139,7 +154,7 @@ def _last_look(keeper: ClaimKeeper, until: float) -> None:
         raise Refused("the act's deadline had passed before its first byte")
 
 
-def _leave_open(run: PlaybookRun, act: Act, error: OutcomeUnknown) -> None:
+def _leave_open(run: PlaybookRun, act: Act, account: Account, error: OutcomeUnknown) -> None:
     """Record that the outcome is unknown. The act stays open, and blocks its target until it is verified."""
     log.warning("%s: %s", act.words, error)
     with run.store.record() as tx:
@@ -147,15 +162,27 @@ def _leave_open(run: PlaybookRun, act: Act, error: OutcomeUnknown) -> None:
             tx,
             actor=run.holder,
             phase="outcome",
-            what=f"{act.remedy}.unknown",
+            what=f"{act.verb}.unknown",
             incident=act.incident,
             target=act.target,
-            reason=str(error),
-            data={"act": act.id},
+            reason=acts.reason_for(act.remedy, str(error)),
+            data={"act": act.id} | acts.data_for(act.remedy),
         )
+        _keep_output(tx, run, act, account)
 
 
-def _write_outcome(run: PlaybookRun, act: Act, *, result: str, why: str, identity: Identity | None = None) -> None:
+def _keep_output(tx: Tx, run: PlaybookRun, act: Act, account: Account) -> None:
+    """Keep what the remedy's program printed, with the incident: it may be erased there, unlike a reason on the trail."""
+    if account.output is None:
+        return
+    body = redact_end(account.output, _OUTPUT_LIMIT) if account.output.strip() else "it printed nothing"
+    kind = f"output of {act.remedy}"[: evidence.LONGEST_KIND]
+    evidence.add(tx, act.incident, run.attempt, kind=kind, taken_at=tx.now, body=body)
+
+
+def _write_outcome(
+    run: PlaybookRun, act: Act, account: Account, *, result: str, why: str, identity: Identity | None = None
+) -> None:
     """Write the outcome, retrying while the store is away: an act without an outcome blocks its target.
 
     Raises StoreUnavailable after a minute.
@@ -165,6 +192,7 @@ def _write_outcome(run: PlaybookRun, act: Act, *, result: str, why: str, identit
         try:
             with run.store.record() as tx:
                 acts.close(tx, act, result=result, why=why, actor=run.holder, identity=identity)
+                _keep_output(tx, run, act, account)
         except StoreUnavailable:
             if boottime() > give_up_at:
                 raise

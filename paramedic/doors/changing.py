@@ -42,6 +42,10 @@ def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -
 class Command(Protocol):
     """Runs one command that services.yaml declares."""
 
+    @property
+    def output(self) -> str:
+        """The end of what it printed, once `run` has returned or raised: text from outside, which may hold secrets."""
+
     def run(self, last_look: Callable[[], None]) -> None:
         """Run it once, to its end. `last_look` and the errors are as at `TargetChanger.restart`."""
 

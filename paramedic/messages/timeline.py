@@ -55,7 +55,11 @@ def lines(
 
 def _words(entry: Entry, notes: Mapping[int, str]) -> str:
     what = _IN_WORDS.get(entry.what, entry.what)
-    remedy, _, came = entry.what.partition(".")
+    verb, _, came = entry.what.partition(".")
+    is_change = bool(entry.data.keys() & {"act", "guardrail"})
+    remedy = (
+        str(entry.data.get("remedy", verb)) if is_change else verb
+    )  # the name of a command that was run is only there
     if entry.phase == "intent":
         what = f"{remedy} begins".replace("_", " ")
     elif entry.what not in _IN_WORDS and came:

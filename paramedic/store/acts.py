@@ -33,10 +33,34 @@ class Act:
     result: str | None
 
     @property
+    def verb(self) -> str:
+        """The first word of the act's events on the trail: of `run: clear-cache` it is `run`."""
+        return verb_of(self.remedy)
+
+    @property
     def words(self) -> str:
         """The act, its incident and its time, in words."""
         when = f"attempt {self.attempt}, {iso(self.written_at)}"
         return f"the {self.remedy} of {self.target} by {name(self.incident)} ({when})"
+
+
+#: A remedy's name has at most this many characters in the table; the trail has it whole.
+_LONGEST_REMEDY = 64
+
+
+def verb_of(remedy: str) -> str:
+    """The verb of a remedy's name: `run` of `run: clear-cache`."""
+    return remedy.partition(":")[0]
+
+
+def reason_for(remedy: str, words: str) -> str:
+    """The words as a reason on the trail, with the remedy's name where the event's name lacks it."""
+    return words if verb_of(remedy) == remedy else f"{remedy}: {words}"
+
+
+def data_for(remedy: str) -> dict[str, str]:
+    """The remedy's name for an entry's data, where the event's name lacks it."""
+    return {} if verb_of(remedy) == remedy else {"remedy": remedy}
 
 
 #: Results that say the target was touched, or may have been.
@@ -52,7 +76,7 @@ def begin(tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, d
             attempt=claim.attempt,
             rung=rung,
             target=claim.target,
-            remedy=remedy,
+            remedy=remedy if len(remedy) <= _LONGEST_REMEDY else f"{remedy[: _LONGEST_REMEDY - 1]}…",
             token=claim.token,
             holder=claim.holder,
             identity=identity.as_json(),
@@ -76,11 +100,13 @@ def close(tx: Tx, act: Act, *, result: str, why: str, actor: str, identity: Iden
         tx,
         actor=actor,
         phase="outcome",
-        what=f"{act.remedy}.{result}",
+        what=f"{act.verb}.{result}",
         incident=act.incident,
         target=act.target,
-        reason=why if changed.rowcount else f"{why} (told too late: the act was already judged)",
-        data={"act": act.id, "identity": identity.as_json() if identity else None},
+        reason=reason_for(
+            act.remedy, why if changed.rowcount else f"{why} (told too late: the act was already judged)"
+        ),
+        data={"act": act.id, "identity": identity.as_json() if identity else None} | data_for(act.remedy),
     )
     return changed.rowcount == 1
 

@@ -10,6 +10,9 @@ from paramedic.store import Tx, as_dict
 from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import evidence, incidents
 
+#: A kind has at most this many characters.
+LONGEST_KIND = 64
+
 
 def add(tx: Tx, number: int, attempt: int, *, kind: str, taken_at: datetime, body: str) -> None:
     """Add a piece of evidence, redacted."""

@@ -77,10 +77,10 @@ def intend(
         tx,
         actor=claim.holder,
         phase="intent",
-        what=remedy,
+        what=acts.verb_of(remedy),
         incident=claim.incident,
         target=claim.target,
-        reason="every guardrail agrees",
+        reason=acts.reason_for(remedy, "every guardrail agrees"),
         data={
             "act": act.id,
             "attempt": claim.attempt,
@@ -89,7 +89,8 @@ def intend(
             "deadline": iso(tx.now + deadline),
             "identity": identity.as_json(),
             "guardrails": words,
-        },
+        }
+        | acts.data_for(remedy),
     )
     return act
 
@@ -99,11 +100,11 @@ def _record_refusal(tx: Tx, claim: Claim, rung: int, remedy: str, refusal: Refus
         tx,
         actor=claim.holder,
         phase="decision",
-        what=f"{remedy}.refused",
+        what=f"{acts.verb_of(remedy)}.refused",
         incident=claim.incident,
         target=claim.target,
-        reason=refusal.reason,
-        data={"guardrail": refusal.guardrail, "attempt": claim.attempt, "rung": rung},
+        reason=acts.reason_for(remedy, refusal.reason),
+        data={"guardrail": refusal.guardrail, "attempt": claim.attempt, "rung": rung} | acts.data_for(remedy),
     )
 
 

@@ -145,6 +145,14 @@ def redact_start(text: str, limit: int) -> Redacted:
     return Redacted(redact(text[: limit + behind])[:-behind][:limit])
 
 
+def redact_end(text: str, limit: int) -> Redacted:
+    """The last `limit` characters of a text, redacted before they are cut; what was cut off before may have been in a key."""
+    edge = _KEY_EDGE.search(text)
+    if edge is not None and edge[1] == "END":
+        text = f"{REPLACEMENT}{text[edge.end() :]}"
+    return Redacted(redact(text)[-limit:])
+
+
 #: No match of a shape is longer.
 _LONGEST_SHAPE = 16_384
 

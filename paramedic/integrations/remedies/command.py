@@ -52,6 +52,12 @@ class Changer:
         self._variables = variables
         self._within = min(command.timeout, total_timeout)
         self._over = f"was ended after {spoken(self._within)}, and what it did by then is open"
+        self._output = ""
+
+    @property
+    def output(self) -> str:
+        """The end of what the command printed, as it printed it: text from outside, which may hold secrets."""
+        return self._output
 
     def run(self, last_look: Callable[[], None]) -> None:
         """Run the command once, to its end: exit code 0 within its time-out, or within `total_timeout` if that is shorter.
@@ -73,7 +79,9 @@ class Changer:
             try:
                 ended = program.end(deadline)
             except OutOfTime as error:
+                self._output = error.output.rstrip("\n")
                 raise OutcomeUnknown(f"{name} {self._over}: {_excerpt(error.output)}") from error
+        self._output = "\n".join(filter(None, (ended.output.rstrip("\n"), ended.errors.rstrip("\n"))))
         if ended.code in _KILLED and boottime() >= deadline:  # by the guard, while we stood still
             raise OutcomeUnknown(f"{name} {self._over}: {_excerpt(ended.errors or ended.output)}")
         if ended.code != 0:

@@ -57,9 +57,8 @@ def _words(entry: Entry, notes: Mapping[int, str]) -> str:
     what = _IN_WORDS.get(entry.what, entry.what)
     verb, _, came = entry.what.partition(".")
     is_change = bool(entry.data.keys() & {"act", "guardrail"})
-    remedy = (
-        str(entry.data.get("remedy", verb)) if is_change else verb
-    )  # the name of a command that was run is only there
+    # The name of a command that was run is only in the data.
+    remedy = str(entry.data.get("remedy", verb)) if is_change else verb
     if entry.phase == "intent":
         what = f"{remedy} begins".replace("_", " ")
     elif entry.what not in _IN_WORDS and came:

@@ -91,7 +91,7 @@ def test_report_and_page_name_it_and_show_what_it_printed(running: Any) -> None:
         known = incident_summary.summary(tx, incident)
     message = page.page(known, person=BEN, link="", lasts=timedelta(hours=1))
     assert f"rung 1: {NAME} of" in written
-    assert written.count(f"by run:run-1: {NAME}: ") == 3, "each of its entries in the timeline"
+    assert written.count(f": {NAME}: ") == 3, "each of its entries in the timeline"
     assert "    freed 3 GB" in written
     for words in ("ran clear-cache on web-1/tracking-api: done, and it helped", f"{NAME} begins: ", "    freed 3 GB"):
         assert words in message.text

@@ -21,7 +21,8 @@ def resolution(summary: Summary, *, person: Person) -> Message:
     times, incident = LocalTime(person.zone), summary.incident
     sections = [
         Section(
-            lines=(f"{_where(summary)}: {ending(incident)}. {short(incident.because or '')}".rstrip(),),
+            headline=f"{_where(summary)}: {ending(incident)}",
+            lines=(short(incident.because),) if incident.because else (),
             facts=tuple(what_and_now(summary, times)),
         ),
         Section("What Paramedic did", tuple(summary.did(times))),
@@ -37,7 +38,7 @@ def update(summary: Summary, *, subject: str, body: str, person: Person) -> Mess
     times, incident = LocalTime(person.zone), summary.incident
     sections = [
         Section(
-            lines=(f"{_where(summary)} ({incident.severity}): {short(subject)}.",),
+            headline=f"{_where(summary)} ({incident.severity}): {short(subject)}",
             data=data(body, first=_BODY_LIMIT) if body else "",
         ),
         Section(facts=tuple(what_and_now(summary, times))),
@@ -53,7 +54,7 @@ def approval(summary: Summary, asked: Approval, *, person: Person, link: str, co
     instance = f"{short(asked.target)} ({short(describe_instance(asked.identity))})"
     sections = [
         Section(
-            lines=(f"Paramedic asks you before it does this: {short(asked.remedy)}",),
+            headline=f"Paramedic asks you before it does this: {short(asked.remedy)}",
             facts=(
                 ("On", instance),
                 ("Until", times.moment(asked.expires_at)),
@@ -79,7 +80,8 @@ def channel_update(summary: Summary, *, happened: str, person: Person) -> Messag
     because = (short(incident.because),) if incident.because and happened != "opened" else ()
     sections = [
         Section(
-            lines=(f"{_where(summary)} ({incident.severity}): {short(happened)}.", *because, *summary.said),
+            headline=f"{_where(summary)} ({incident.severity}): {short(happened)}",
+            lines=(*because, *summary.said),
             facts=tuple(what_and_now(summary, times)),
         ),
         *story(summary, times),

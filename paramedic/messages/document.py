@@ -11,6 +11,7 @@ from paramedic.messages.words import short
 _SUBJECT_LIMIT = 200
 
 _STYLE = "font-family: sans-serif; font-size: 15px; line-height: 1.4; color: #1b1b1b; max-width: 46em"
+_NAME_STYLE = "padding: 2px 14px 2px 0; vertical-align: top; white-space: nowrap; color: #555555"
 _DATA_STYLE = "font-size: 13px; background: #f4f4f4; padding: 8px; white-space: pre-wrap; overflow-wrap: anywhere"
 _BUTTON_STYLE = (
     "display: inline-block; padding: 10px 18px; background: #0b5cad; color: #ffffff; text-decoration: none; "
@@ -20,7 +21,7 @@ _BUTTON_STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One part of a message, in this order: its title, lines, facts, data, link.
+    """One part of a message, in this order: its headline, title, lines, facts, data, link.
 
     `lines` and `facts` are ours; text from outside in them is on one line and bounded. `data` is text from outside as it
     was, bounded: it is indented, so that no line of it can pass for one of ours.
@@ -31,6 +32,7 @@ class Section:
     facts: Sequence[tuple[str, str]] = ()
     data: str = ""
     link: Link | None = None
+    headline: str = ""  # of the first part: what the message is about
 
 
 def message(
@@ -68,7 +70,8 @@ def markup(title: str, sections: Sequence[Section]) -> str:
 
 
 def _plain(section: Section) -> str:
-    parts = [f"{section.title}:"] if section.title else []
+    parts = [section.headline] if section.headline else []
+    parts += [f"{section.title}:"] if section.title else []
     parts += section.lines
     width = max((len(name) for name, _ in section.facts), default=0) + 2
     parts += [f"{f'{name}:':<{width}}{value}" for name, value in section.facts]
@@ -81,13 +84,13 @@ def _plain(section: Section) -> str:
 
 
 def _markup(section: Section) -> str:
-    parts = [f'<h3 style="margin: 18px 0 4px">{escape(section.title)}</h3>'] if section.title else []
+    parts = [f'<h2 style="margin: 4px 0">{escape(section.headline)}</h2>'] if section.headline else []
+    parts += [f'<h3 style="margin: 18px 0 4px">{escape(section.title)}</h3>'] if section.title else []
     if section.lines:
         parts.append(f'<p style="margin: 4px 0">{"<br>".join(map(escape, section.lines))}</p>')
     if section.facts:
         rows = "\n".join(
-            f'<tr><td style="padding: 2px 14px 2px 0; vertical-align: top; color: #555555">{escape(name)}</td>'
-            f"<td>{escape(value)}</td></tr>"
+            f'<tr><td style="{_NAME_STYLE}">{escape(name)}</td><td>{escape(value)}</td></tr>'
             for name, value in section.facts
         )
         parts.append(f'<table style="border-collapse: collapse">\n{rows}\n</table>')

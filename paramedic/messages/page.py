@@ -157,7 +157,8 @@ def what_and_now(summary: Summary, times: LocalTime) -> Iterator[tuple[str, str]
 def _what(summary: Summary, times: LocalTime) -> Iterator[Section]:
     incident = summary.incident
     yield Section(
-        lines=(f"{short(incident.title)} on {short(incident.target)} ({incident.severity})", *summary.said),
+        headline=f"{short(incident.title)} on {short(incident.target)} ({incident.severity})",
+        lines=tuple(summary.said),
         facts=tuple(what_and_now(summary, times)),
     )
     description = summary.annotation("description")
@@ -192,7 +193,7 @@ def _mitigation(summary: Summary) -> tuple[list[Section], list[Section]]:
         return [Section(title, data="\n".join(lines))], []
     head, tail = "\n".join(lines[:_FIRST_LINES]), "\n".join(lines[_FIRST_LINES:])
     more = f"… {len(lines) - _FIRST_LINES} more lines are below"
-    return [Section(title, data=f"{head}\n{more}")], [Section("The rest of what to do", data=tail)]
+    return [Section(title, data=f"{head}\n{more}")], [Section(title="The rest of what to do", data=tail)]
 
 
 def _people(summary: Summary, times: LocalTime) -> Iterator[tuple[str, str]]:

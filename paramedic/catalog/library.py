@@ -1,7 +1,7 @@
 """The library: the folder with runbooks, services.yaml and oncall.yaml. A broken runbook is refused alone, and reported."""
 
 import functools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from paramedic.catalog import deployments, runbook_file, target_kinds
+from paramedic.catalog import agreement, deployments, runbook_file
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services, parse_services
-from paramedic.checks import probes
 from paramedic.checks.check import CheckAtTarget
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Registry
@@ -21,10 +20,6 @@ from paramedic.oncall.contact import ContactMethod
 from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.oncall.rotation import Rotation
-from paramedic.remediation import guardrail_rules
-from paramedic.remediation.guardrail import Surroundings
-from paramedic.remediation.remedy import RESTART, Verb
-from paramedic.remediation.target import Target
 from paramedic.settings import Settings
 from paramedic.text.last_usable import LastGood, Parse, Parsed, last_good, parsed, text_of
 from paramedic.text.redaction import remember
@@ -101,9 +96,34 @@ def read_folder(folder: Path, flows: Path | None = None) -> Library:
 
     Raises BadDocument where services.yaml or oncall.yaml cannot be used.
     """
-    services = LastGood(text_of(folder / "services.yaml"), ())
-    oncall = LastGood(text_of(folder / "oncall.yaml"), ())
-    return _made(registry.current(), folder, services, oncall, _runbooks(folder), _playbooks(flows))
+    problems: list[Problem] = []
+    found: list[LastGood] = []
+    for path, parse in (
+        (folder / "services.yaml", _by(registry.current(), parse_services)),
+        (folder / "oncall.yaml", parse_oncall),
+    ):
+        try:
+            found.append(LastGood(text := text_of(path), ()))
+            parsed(parse, text, str(path))
+        except BadDocument as error:
+            problems += error.problems
+    if problems:
+        raise BadDocument(problems)
+    return _made(registry.current(), folder, *found, _runbooks(folder), _playbooks(flows))
+
+
+def problems_of_runbooks(folder: Path) -> list[Problem]:
+    """What is wrong with the folder's runbooks by themselves, for when the files are unusable that they must agree with."""
+    found: list[Problem] = []
+    for path, text in _runbooks(folder):
+        try:
+            if isinstance(text, Problem):
+                found.append(text)
+            else:
+                parsed(_by(registry.current(), runbook_file.parse), text, str(path))
+        except BadDocument as error:
+            found += error.problems
+    return found
 
 
 def _playbooks(flows: Path | None) -> _Playbooks:
@@ -156,103 +176,13 @@ def _made(  # noqa: PLR0917 - what the library is made of, and the key of its ca
         if isinstance(text, Problem):
             problems.append(text)
             continue
+        others = agreement.Others(path.stem, services, oncall, playbooks.names)
         try:
-            runbook = parsed(_by(plugins, runbook_file.parse), text, str(path))
-            _check(runbook, path, services, oncall, playbooks.names)
+            runbook = agreement.agreeing(parsed(_by(plugins, runbook_file.parse), text, str(path)), str(path), others)
+        except runbook_file.BadRunbook as error:
+            problems += [*error.problems, *agreement.also_wrong(error, others)]
         except BadDocument as error:
             problems += error.problems
         else:
             runbooks[runbook.name] = runbook
     return Library(runbooks, services, oncall, tuple(problems))
-
-
-class _Fault(NamedTuple):
-    """A key of a runbook that disagrees with another file: what is wrong with it, and what is allowed."""
-
-    key: str
-    what: str
-    allowed: str = ""
-
-
-def _check(runbook: Runbook, path: Path, services: Services, oncall: Oncall, playbooks: Collection[str]) -> None:
-    """Check the runbook against the other files. Raises BadDocument."""
-    found = [
-        *_misnamed(runbook, path, playbooks),
-        *_unlisted(runbook, services),
-        *_unoffered(runbook),
-        *_untold(runbook, oncall),
-    ]
-    if found:
-        raise BadDocument(
-            [
-                Problem(str(path), *runbook_file.place_of(runbook.text, *_parts(key)), f"{key}: {what}", allowed)
-                for key, what, allowed in found
-            ]
-        )
-
-
-def _parts(key: str) -> list[str | int]:
-    return [int(part) if part.isdecimal() else part for part in key.split(".")]
-
-
-def _misnamed(runbook: Runbook, path: Path, playbooks: Collection[str]) -> Iterator[_Fault]:
-    if runbook.name != path.stem:
-        yield _Fault("runbook", f"{runbook.name!r} is not the file's name", f"write {path.stem}")
-    if runbook.playbook not in playbooks:
-        yield _Fault("playbook", f"there is no {runbook.playbook!r}", f"there are: {', '.join(playbooks)}")
-    if runbook.playbook == "restart-service" and runbook.remedies != (RESTART,):
-        what = f"restart-service knows one remedy, restart, and not {runbook.remedies[-1].name}"
-        yield _Fault("with.remedies", what, "write `playbook: restore-service` for a ladder")
-
-
-def _unlisted(runbook: Runbook, services: Services) -> Iterator[_Fault]:
-    listed = [target for target in services if target.service == runbook.service]
-    if not listed:
-        known = ", ".join(sorted({target.service for target in services})) or "none"
-        yield _Fault("service", f"services.yaml lists no target of {runbook.service!r}", f"it lists: {known}")
-        return
-    around = Surroundings(runbook.service, runbook.remedies, len(listed))
-    for misfit in guardrail_rules.misfits(runbook.guardrails.asked, around):
-        yield _Fault(".".join(["guardrails", *misfit.at]), misfit.what, misfit.allowed)
-    for target in listed:
-        if target.kind == runbook.target.kind:
-            yield from _lacking(runbook, target)
-
-
-def _lacking(runbook: Runbook, target: Target) -> Iterator[_Fault]:
-    for remedy in runbook.remedies:
-        if remedy.verb is Verb.ROLL_BACK and target.releases is None:
-            yield _Fault(
-                "with.remedies", f"{target.id} has no releases to roll back", "services.yaml: releases: /folder"
-            )
-        if remedy.command is not None and remedy.command not in target.commands:
-            there = ", ".join(target.commands) or "none"
-            what = f"services.yaml declares no command {remedy.command!r} for {target.id}"
-            yield _Fault("with.remedies", what, f"there are: {there}")
-
-
-def _unoffered(runbook: Runbook) -> Iterator[_Fault]:
-    """What the runbook requires of its targets that their kind does not offer."""
-    kind = runbook.target.kind
-    offered = target_kinds.evidence(kind)
-    for at, name in enumerate(runbook.evidence):
-        if name not in offered:
-            what = f"targets of the kind {kind} offer no {name!r}"
-            yield _Fault(f"with.evidence.{at}", what, f"they offer: {', '.join(offered)}")
-    for at, what, allowed in target_kinds.refused(kind, runbook.remedies):
-        yield _Fault(f"with.remedies.{at}", what, allowed)
-    of = target_kinds.of(kind)
-    if runbook.verify.memory_below is not None and not hasattr(of, "resident_memory"):
-        yield _Fault("with.verify.memory_below", f"targets of the kind {kind} do not tell their memory")
-    for check in runbook.checks:
-        for lacking in probes.missing(check.kind, of):
-            yield _Fault("when", f"targets of the kind {kind} have no {lacking} for {check.name} to measure")
-
-
-def _untold(runbook: Runbook, oncall: Oncall) -> Iterator[_Fault]:
-    if runbook.policy not in oncall.policies:
-        yield _Fault("escalate.policy", f"there is no {runbook.policy!r}", f"there are: {', '.join(oncall.policies)}")
-    addresses = {way for person in oncall.people.values() for way in person.contact_methods if not way.is_named}
-    for way in runbook.notify:
-        if not way.is_named and way not in addresses:
-            yield _Fault("notify", f"{way} is nobody's address in oncall.yaml", ", ".join(sorted(map(str, addresses))))

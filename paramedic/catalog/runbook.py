@@ -1,6 +1,5 @@
 """A runbook: which alerts it matches, which playbook works on which target, within which guardrails. Data without logic."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +13,7 @@ from paramedic.oncall.contact import ContactMethod
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Target
+from paramedic.text import template
 
 
 class Mode(StrEnum):
@@ -92,24 +92,12 @@ class Runbook:
     def located(self, labels: Mapping[str, str], services: Services) -> Target | str:
         """As `locate`, from labels."""
         try:
-            name, host = _filled(self.target.name, labels), _filled(self.target.host, labels)
+            name, host = template.filled(self.target.name, labels), template.filled(self.target.host, labels)
         except LookupError as error:
-            return str(error.args[0])
+            return f"the alert has no label {error.args[0]}, which its target needs"
         target = services.find(self.target.kind, name, host)
         if target is None:
             return f"services.yaml lists no {self.target.kind} {name!r:.80} on host {host!r:.80}"
         if target.service != self.service:
             return f"{target.id} belongs to service {target.service}, not {self.service}"
         return target
-
-
-_FIELD = re.compile(r"\{([a-zA-Z_][a-zA-Z0-9_]*)\}")
-
-
-def _filled(template: str, labels: Mapping[str, str]) -> str:
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in labels:
-            raise LookupError(f"the alert has no label {found[1]}, which its target needs")
-        return labels[found[1]]
-
-    return _FIELD.sub(value, template)

@@ -2,11 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import (
     AfterValidator,
@@ -37,8 +37,19 @@ from paramedic.remediation import guardrail_rules
 from paramedic.remediation.guardrail import Guardrail, Surroundings
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
+from paramedic.text import template
 from paramedic.text.units import SizeBetween, between, duration
-from paramedic.text.yaml_document import BadDocument, LateShape, Problem, json_schema, nearest, place, read
+from paramedic.text.yaml_document import (
+    At,
+    BadDocument,
+    Draft,
+    LateShape,
+    Problem,
+    json_schema,
+    nearest,
+    place,
+    read_draft,
+)
 
 _DEPLOYED = between("1ms", "365d")
 #: What can be carried out: a verification is one step of a playbook, which ends after an hour whatever it does.
@@ -107,10 +118,19 @@ class _When(CheckSpec):
         return self
 
 
+def _template(text: str) -> str:
+    template.fields(text)
+    return text
+
+
+#: The name of a target or host, with `{label}` for what the alert says.
+_Template = Annotated[_Name, AfterValidator(_template)]
+
+
 class _TargetWords(_Strict):
     """The target's host; each kind of target adds its own key, for the target's name."""
 
-    host: _Name
+    host: _Template
 
     @model_validator(mode="after")
     def _one(self) -> "_TargetWords":
@@ -124,7 +144,7 @@ class _TargetWords(_Strict):
 class _Target(LateShape):
     @classmethod
     def shape(cls) -> type[BaseModel]:
-        return target_kinds.with_keys(_TargetWords, _Name)
+        return target_kinds.with_keys(_TargetWords, _Template)
 
 
 def _evidence(name: str) -> str:
@@ -217,18 +237,6 @@ class _Front(_Strict):
     notify: list[WrittenContactMethod] = []
     group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"
 
-    @model_validator(mode="after")
-    def _checks_fit(self) -> "_Front":
-        checks = [check.build() for check in self.when if check.check is not None]
-        names = [check.name for check in checks]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"when: two checks are called {twice}; give one a `name`")
-        known = sorted({threshold.metric for check in checks for threshold in check.thresholds})
-        if strange := [metric for metric in self.with_.verify.check if metric not in known]:
-            allowed = f"allowed: {', '.join(known)}" if known else "there is no `check` under `when`"
-            raise ValueError(f"with.verify.check: no check under `when` measures {strange[0]!r:.80}; {allowed}")
-        return self
-
 
 def _front() -> type[_Front]:
     """The model of the front matter, with the keys of the current probes."""
@@ -256,18 +264,63 @@ def _end(lines: Sequence[str]) -> int:
     return next(number for number, line in enumerate(lines[1:], 1) if line.strip() == "---")
 
 
+class BadRunbook(BadDocument):
+    """The runbook cannot be used. `rest`: what of it could be read, to be compared with the other files."""
+
+    def __init__(self, problems: Sequence[Problem], rest: "Rest | None" = None) -> None:
+        super().__init__(problems)
+        self.rest = rest
+
+    def again(self) -> "BadRunbook":
+        """The same, as another exception."""
+        return BadRunbook(self.problems, self.rest)
+
+
+class Rest(NamedTuple):
+    """A runbook as far as it could be read."""
+
+    runbook: Runbook
+    draft: Draft[Any]
+
+
+#: What stands in for required parts that are wrong, so that the others can be checked.
+_STAND_INS: dict[At, Any] = {
+    ("runbook",): "r",
+    ("service",): "s",
+    ("when",): [{"alert": "A"}],
+    ("playbook",): "p",
+    ("with",): {"target": {}, "verify": {}},
+    ("with", "target", "host"): "h",
+    ("with", "verify", "stable"): "1ms",
+    ("with", "verify", "within"): "50m",
+    ("with", "verify"): {"health": "ok", "stable": "1m", "within": "5m"},
+}
+
+
 def parse(text: str, file: str) -> Runbook:
-    """The parsed runbook. Raises BadDocument with every problem at once."""
+    """The parsed runbook. Raises BadRunbook with every problem at once."""
     lines = text.split("\n")
     if lines[0].strip() != "---" or "---" not in (line.strip() for line in lines[1:]):
-        raise BadDocument([Problem(file, 1, 1, "no front matter", "begin with a line `---`, keys, and a line `---`")])
+        raise BadRunbook([Problem(file, 1, 1, "no front matter", "begin with a line `---`, keys, and a line `---`")])
     end = _end(lines)
-    front = read("\n".join(lines[1:end]), file, _front(), first_line=2)
     prose = "\n".join(lines[end + 1 :])
-    problems = [*_headings_missing(prose, file, end + 2), *_misfits(front, text, file)]
+    problems = _headings_missing(prose, file, end + 2)
+    try:
+        draft = read_draft("\n".join(lines[1:end]), file, _front(), first_line=2, stand_ins=_stand_ins())
+    except BadDocument as error:
+        raise BadRunbook([*error.problems, *problems]) from error
+    if draft.value is None:
+        raise BadRunbook([*draft.problems, *problems])
+    problems = [*draft.problems, *_disagreements(draft, draft.value), *problems]
+    made = _made(draft.value, text, prose)
     if problems:
-        raise BadDocument(problems)
-    return _made(front, text, prose)
+        raise BadRunbook(problems, Rest(made, draft))
+    return made
+
+
+def _stand_ins() -> dict[At, Any]:
+    kind = next(iter(target_kinds.usable()), "")
+    return _STAND_INS | {("with", "target"): {kind: "t", "host": "h"}}
 
 
 def _headings_missing(prose: str, file: str, line: int) -> list[Problem]:
@@ -278,17 +331,25 @@ def _headings_missing(prose: str, file: str, line: int) -> list[Problem]:
     ]
 
 
-def _misfits(front: _Front, text: str, file: str) -> list[Problem]:
-    """The guardrails that disagree with the rest of the runbook."""
-    return [
-        Problem(
-            file,
-            *place_of(text, "guardrails", *misfit.at),
-            f"{'.'.join(['guardrails', *misfit.at])}: {misfit.what}",
-            misfit.allowed,
-        )
-        for misfit in guardrail_rules.misfits(_asked(front), Surroundings(front.service, tuple(front.with_.remedies)))
-    ]
+def _disagreements(draft: Draft[_Front], front: _Front) -> Iterator[Problem]:
+    """What is wrong between parts that are right by themselves."""
+    checks = [(number, check.build()) for number, check in enumerate(front.when) if check.check is not None]
+    names = [check.name for _, check in checks]
+    for at, (number, check) in enumerate(checks):
+        if check.name in names[:at]:
+            what = f"when.{number}: two checks are called {check.name}; give one a `name`"
+            yield draft.problem(("when", number), what)
+    known = sorted({threshold.metric for _, check in checks for threshold in check.thresholds})
+    for number, metric in enumerate(front.with_.verify.check):
+        if metric not in known and draft.is_sound("when"):
+            allowed = f"allowed: {', '.join(known)}" if known else "there is no `check` under `when`"
+            what = f"with.verify.check: no check under `when` measures {metric!r:.80}"
+            yield draft.problem(("with", "verify", "check", number), what, allowed)
+    around = Surroundings(front.service, tuple(front.with_.remedies))
+    for misfit in guardrail_rules.misfits(_asked(front), around):
+        if draft.is_sound("with", "remedies"):
+            key: At = ("guardrails", *misfit.at)
+            yield draft.problem(key, f"{'.'.join(map(str, key))}: {misfit.what}", misfit.allowed)
 
 
 def _asked(front: _Front) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from paramedic.catalog import target_kinds
 from paramedic.remediation.target import Command, Target
 from paramedic.text.address import fit_url
+from paramedic.text.template import as_it_is
 from paramedic.text.units import duration
-from paramedic.text.yaml_document import BadDocument, LateShape, Problem, place, read
+from paramedic.text.yaml_document import At, BadDocument, LateShape, read_draft
 
 #: Names stand in keys of the store's tables, which hold so much.
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -44,7 +45,7 @@ class _Command(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     run: Annotated[list[str], BeforeValidator(_arguments)]
     timeout: Annotated[timedelta, duration("10ms", "1h")]
-    cwd: str | None = Field(default=None, pattern=r"^/")
+    cwd: Annotated[str, Field(pattern=r"^/"), AfterValidator(as_it_is)] | None = None
     environment: list[Annotated[str, AfterValidator(_variable)]] = []
 
 
@@ -52,12 +53,14 @@ class _ListedWords(BaseModel):
     """The keys of every target; each kind adds its own key."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    host: str = Field(pattern=r"^[^/\s]+$", max_length=200)
-    health: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(fit_url)] | None = None
-    log: str | None = Field(default=None, pattern=r"^/")
-    releases: str | None = Field(default=None, pattern=r"^/[^\x00]+$")
+    host: Annotated[str, Field(pattern=r"^[^/\s]+$", max_length=200), AfterValidator(as_it_is)]
+    health: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(as_it_is), AfterValidator(fit_url)] | None = (
+        None
+    )
+    log: Annotated[str, Field(pattern=r"^/"), AfterValidator(as_it_is)] | None = None
+    releases: Annotated[str, Field(pattern=r"^/[^\x00]+$"), AfterValidator(as_it_is)] | None = None
     commands: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")], _Command] = {}
-    also: list[_Name] = []
+    also: list[Annotated[_Name, AfterValidator(as_it_is)]] = []
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -128,6 +131,10 @@ class Services:
         found = self.targets.get(target_kinds.target_id(kind, name, self.spellings.get(host, host)))
         return found if found is not None and found.kind == kind else None
 
+    def names_of(self, host: str) -> tuple[str, ...]:
+        """What alerts may call the host, its own name first."""
+        return host, *(spelling for spelling, named in self.spellings.items() if named == host)
+
     def owner(self, service: str) -> str | None:
         """The owner of the service."""
         return self.owners.get(service)
@@ -145,22 +152,33 @@ def _twice(target: Target, other: Target) -> tuple[str, str]:
 
 
 def parse_services(text: str, file: str) -> Services:
-    """services.yaml, parsed. Raises BadDocument."""
-    document = read(text, file, _File)
+    """services.yaml, parsed. Raises BadDocument with every problem."""
+    draft = read_draft(text, file, _File)
     found = Services()
-    for service, listing in document.services.items():
+    problems = [*draft.problems]
+    for service, listing in draft.value.services.items() if draft.value is not None else ():
         if listing.owner is not None:
             found.owners[service] = listing.owner
-        for at, listed in enumerate(listing.targets):
-            try:
-                target = cast("_ListedWords", listed).target(service)
-            except Exception as error:  # the edge of a kind's own code: its fault is told like an author's
-                where = place(text, ("services", service, "targets", at))
-                raise BadDocument([Problem(file, *where, f"services.{service}.targets.{at}: {error}")]) from error
-            if (other := found.targets.get(target.id)) is not None:
-                raise BadDocument([Problem(file, 1, 1, *_twice(target, other))])
-            found.targets[target.id] = target
-            for spelling in cast("_ListedWords", listed).also:
-                if found.spellings.setdefault(spelling, target.host) != target.host:
-                    raise BadDocument([Problem(file, 1, 1, f"{spelling} means two hosts", "a spelling means one host")])
+        for number, listed in enumerate(listing.targets):
+            at = ("services", service, "targets", number)
+            problems += [draft.problem((*at, *key), *words) for key, *words in _added(found, service, listed, at)]
+    if problems or draft.value is None:
+        raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))
     return found
+
+
+def _added(found: Services, service: str, listed: _Listed, at: At) -> Iterator[tuple[At, str, str]]:
+    """Add a target to those found; what is wrong with it beside them: the key, in words, and what is allowed."""
+    words = cast("_ListedWords", listed)
+    try:
+        target = words.target(service)
+    except Exception as error:  # noqa: BLE001 - the edge of a kind's own code: its fault is told like an author's
+        yield (), f"{'.'.join(map(str, at))}: {error}", ""
+        return
+    if (other := found.targets.get(target.id)) is not None:
+        yield (), *_twice(target, other)
+        return
+    found.targets[target.id] = target
+    for number, spelling in enumerate(words.also):
+        if found.spellings.setdefault(spelling, target.host) != target.host:
+            yield ("also", number), f"{spelling} means two hosts", "a spelling means one host"

@@ -1,9 +1,10 @@
 """A check: what Paramedic measures itself, where, how often, with which thresholds; and one sample of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
+from ipaddress import ip_address
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -17,8 +18,10 @@ from paramedic.kinds.metric import Metric
 from paramedic.kinds.probing import Written
 from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
-from paramedic.text.quantity import percent, quantity
+from paramedic.text import template
+from paramedic.text.quantity import Unit, percent, quantity
 from paramedic.text.units import duration
+from paramedic.text.yaml_document import At, wrong
 
 #: The source of alerts that checks raise. No sender can speak under it.
 SOURCE = "check"
@@ -48,8 +51,9 @@ class Check:
     measures: tuple[Metric, ...]  # of its probe
 
     def at(self, target: Target) -> str:
-        """`where`, for this target."""
-        return self.where.replace("{host}", target.host)
+        """`where`, for this target; in an address an IPv6 host stands in brackets (RFC 3986, 3.2.2)."""
+        in_brackets = "://" in self.where and _is_ipv6(target.host)
+        return self.where.replace("{host}", f"[{target.host}]" if in_brackets else target.host)
 
     def metrics(self, samples: Sequence[Sample]) -> dict[str, float]:
         """The value of every metric with a threshold, from these samples, oldest first; empty where the last saw nothing."""
@@ -60,6 +64,13 @@ class Check:
         metrics = {metric.name: metric for metric in self.measures}
         found = {bounds.metric: metrics[bounds.metric].value(seen, bounds.unit) for bounds in self.thresholds}
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ip_address(host).version == 6
+    except ValueError:
+        return False
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------
@@ -153,15 +164,15 @@ class Bounds(BaseModel):
     for_: _HeldFor | None = Field(default=None, alias="for")
     hysteresis: Annotated[float, Field(ge=0, lt=1), BeforeValidator(_share, json_schema_input_type=str)] = 0.1
 
+    def faults(self, metric: Metric) -> list[tuple[At, str]]:
+        """What is wrong with them as bounds of this metric, each at its key."""
+        written = [key for key in ("warning", "critical") if getattr(self, key) is not None]
+        found = [fault for key in written for fault in _fault((metric.name, key), partial(self._read, key, metric))]
+        return found or list(_fault((metric.name,), partial(self.threshold, metric)))
+
     def threshold(self, metric: Metric) -> Threshold:
         """The bounds as a threshold. Raises ValueError, saying what is allowed."""
-        read = {
-            name: quantity(text, metric.units, at_most=metric.at_most)
-            for name in ("warning", "critical")
-            if (text := getattr(self, name)) is not None
-        }
-        if not metric.below and any(value <= 0 for value, _ in read.values()):
-            raise ValueError("a bound of nothing is always passed; write more than 0")
+        read = {key: self._read(key, metric) for key in ("warning", "critical") if getattr(self, key) is not None}
         if len({unit for _, unit in read.values()}) > 1:
             raise ValueError("`warning` and `critical` are of one unit")
         return Threshold(
@@ -173,6 +184,12 @@ class Bounds(BaseModel):
             hysteresis=self.hysteresis,
             below=metric.below,
         )
+
+    def _read(self, key: str, metric: Metric) -> tuple[float, Unit]:
+        value, unit = quantity(getattr(self, key), metric.units, at_most=metric.at_most)
+        if not metric.below and value <= 0:
+            raise ValueError("a bound of nothing is always passed; write more than 0")
+        return value, unit
 
 
 def _measurable(check: str) -> str:
@@ -192,22 +209,15 @@ class CheckSpec(BaseModel):
     unknown_after: _UnknownAfter = timedelta(minutes=5)
 
     def build(self) -> Check:
-        """The Check as specified. Raises ValueError, saying what is wrong and what is allowed."""
+        """The Check as specified. Raises ValidationError with everything that is wrong, each at its key."""
         kind, probe = probes.measuring(self.check or "")
-        where = self._subject(probe)
-        if self.timeout > self.every:
-            raise ValueError("`timeout` is at most `every`: one sample ends before the next begins")
-        if self.window > _SAMPLES_IN_A_WINDOW * self.every:
-            raise ValueError(
-                f"`window` is at most {_SAMPLES_IN_A_WINDOW} times `every`: no more samples of a check are kept"
-            )
-        if self.every > self.unknown_after:
-            raise ValueError("`every` is at most `unknown_after`: between two samples nobody is blind")
+        if faults := [*self._untimely(), *self._misplaced(probe)]:
+            raise wrong("check", *faults)
         return Check(
             name=self.name or kind,
             kind=kind,
-            where=where,
-            thresholds=tuple(_threshold(metric, bounds) for metric, bounds in self._bounds(probe)),
+            where=self._subject(probe),
+            thresholds=tuple(bounds.threshold(metric) for metric, bounds in self._bounds(probe)),
             every=self.every,
             timeout=self.timeout,
             window=max(self.window, self.every),
@@ -215,36 +225,65 @@ class CheckSpec(BaseModel):
             measures=probe.METRICS,
         )
 
-    def _subject(self, probe: ProbeKind) -> str:
-        """The subject of the check, in the probe's form."""
+    def _untimely(self) -> Iterator[tuple[At, str]]:
+        """Times that do not go together."""
+        if self.timeout > self.every:
+            yield ("timeout",), "`timeout` is at most `every`: one sample ends before the next begins"
+        if self.window > _SAMPLES_IN_A_WINDOW * self.every:
+            most = f"`window` is at most {_SAMPLES_IN_A_WINDOW} times `every`: no more samples of a check are kept"
+            yield ("window",), most
+        if self.every > self.unknown_after:
+            yield ("every",), "`every` is at most `unknown_after`: between two samples nobody is blind"
+
+    def _misplaced(self, probe: ProbeKind) -> Iterator[tuple[At, str]]:
+        """Keys that are another probe's, texts with another name in braces than `host`, and bounds that are none."""
         own = [option.name for option in probes.options(probe)]
         for other in probes.usable().values():
             for option in probes.options(other):
                 if option.name not in own and getattr(self, option.name, None) is not None:
-                    raise ValueError(f"`{option.name}` belongs to `check: {other.CHECK[0]}`, {option.what}")
+                    yield (option.name,), f"`{option.name}` belongs to `check: {other.CHECK[0]}`, {option.what}"
+        strays = [
+            fault
+            for key in ("check", "name", *own)
+            for fault in _fault((key,), partial(template.only, "host", getattr(self, key, None) or ""))
+        ]
+        of_itself: At = ("check",) if "://" in (self.check or "") else ()  # other subjects stand in other keys
+        yield from strays or _fault(of_itself, partial(self._subject, probe))
+        here = {metric.name: metric for metric in probe.METRICS}
+        for name, bounds in self._written_bounds().items():
+            if name in here:
+                yield from bounds.faults(here[name])
+            else:
+                yield (name,), f"`{name}` is not measured there; allowed: {', '.join(here)}"
+        yield from _fault((), partial(self._bounds, probe))
+
+    def _subject(self, probe: ProbeKind) -> str:
+        """The subject of the check, in the probe's form. Raises ValueError."""
+        own = [option.name for option in probes.options(probe)]
         options = {name: value for name in own if (value := getattr(self, name, None)) is not None}
         return probe.subject(Written(self.check or "", self.name, options))
 
+    def _written_bounds(self) -> dict[str, "Bounds"]:
+        return {name: bounds for name in _metric_names() if (bounds := getattr(self, name, None)) is not None}
+
     def _bounds(self, probe: ProbeKind) -> list[tuple[Metric, Bounds]]:
-        """The metrics with thresholds: with the author's bounds, or with the shipped ones where the author names none."""
-        here = {metric.name: metric for metric in probe.METRICS}
-        named = {name: bounds for name in _metric_names() if (bounds := getattr(self, name, None)) is not None}
-        strange = [name for name in named if name not in here]
-        if strange:
-            raise ValueError(f"`{strange[0]}` is not measured there; allowed: {', '.join(here)}")
-        if named:
-            return [(here[name], named[name]) for name in here if name in named]
+        """The metrics with thresholds: with the author's bounds, or with the shipped ones where the author names none.
+
+        Raises ValueError where there are neither.
+        """
+        if named := self._written_bounds():
+            return [(metric, named[metric.name]) for metric in probe.METRICS if metric.name in named]
         shipped = [metric for metric in probe.METRICS if metric.is_shipped_with_bounds]
         if not shipped:
-            raise ValueError(f"name a bound for {' or '.join(here)}")
+            raise ValueError(f"name a bound for {' or '.join(metric.name for metric in probe.METRICS)}")
         return [(metric, Bounds(warning=metric.warning, critical=metric.critical)) for metric in shipped]
 
 
-def _threshold(metric: Metric, bounds: Bounds) -> Threshold:
+def _fault(at: At, judge: Callable[[], object]) -> Iterator[tuple[At, str]]:
     try:
-        return bounds.threshold(metric)
+        judge()
     except ValueError as error:
-        raise ValueError(f"{metric.name}: {error}") from error
+        yield at, str(error)
 
 
 def _metric_names() -> list[str]:

@@ -29,6 +29,11 @@ def missing(kind: str, target_kind: object) -> Iterator[str]:
     return (word for part, word in needs.items() if not hasattr(target_kind, part))
 
 
+def listed(kind: str) -> Mapping[str, str]:
+    """The keys of a target in services.yaml that the probe of this name looks by, each with an example."""
+    return getattr(usable()[kind], "LISTED", {})
+
+
 def options(probe: ProbeKind) -> tuple[Option, ...]:
     """The additional keys that the probe's checks have."""
     return getattr(probe, "OPTIONS", ())

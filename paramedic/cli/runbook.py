@@ -10,7 +10,8 @@ import typer
 
 from paramedic.alerts.reading import BadPayload, Reading
 from paramedic.catalog import target_kinds
-from paramedic.catalog.library import Library, open_library
+from paramedic.catalog.advice import advice
+from paramedic.catalog.library import Library, open_library, problems_of_runbooks
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.runbook_file import schema
 from paramedic.cli.output import (
@@ -67,13 +68,14 @@ def show(name: str, folder: Folder = None, data: Data = None, as_json: AsJson = 
 @app.command()
 def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
     """Every problem with its file, line and column, and what is allowed there."""
-    folder_path = _folder(folder, data)
+    folder_path, settings = _folder(folder, data), protected_settings(data)
     try:
-        library = open_library(protected_settings(data), folder_path)
+        library = open_library(settings, folder_path)
     except BadDocument as error:
-        problems, words = (*_plugins(), *error.problems), ""
+        problems, words = (*_plugins(), *error.problems, *problems_of_runbooks(folder_path)), ""
     else:
-        problems = (*_plugins(), *library.problems, *_to_fill_in(library, folder_path))
+        beyond = (*advice(library, folder_path, act_deadline=settings.act_deadline), *_to_fill_in(library, folder_path))
+        problems = (*_plugins(), *library.problems, *beyond)
         words = f"{len(library.runbooks)} runbooks, {len(list(library.services))} targets: nothing wrong"
     if as_json:
         say_json([asdict(problem) for problem in problems])

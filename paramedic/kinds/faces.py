@@ -175,7 +175,8 @@ class ProbeKind(Protocol):
     """A module of `probes`: measures values of one kind, for the checks of runbooks.
 
     It may have `OPTIONS: tuple[Option, ...]`, keys that only its checks have; and `NEEDS: Mapping[str, str]`, the optional parts
-    of a target's kind that it looks by, each with the word for what a kind without it lacks.
+    of a target's kind that it looks by, each with the word for what a kind without it lacks; and `LISTED: Mapping[str, str]`, the
+    keys of a target in services.yaml that it looks by, each with an example.
     """
 
     #: What an author writes after `check:`, each a word (`host`) or an address (`tcp://HOST:PORT`), known by its scheme.
@@ -338,7 +339,7 @@ _FACES: Mapping[str, Mapping[str, _Part]] = {
 
 #: What it may have, and what it must be then.
 _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
-    "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0), "NEEDS": _WORDS},
+    "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0), "NEEDS": _WORDS, "LISTED": _WORDS},
     "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0)},
 }
 

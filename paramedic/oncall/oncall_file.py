@@ -1,18 +1,20 @@
 """Parses oncall.yaml."""
 
-from datetime import timedelta
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from whenever import PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from whenever import Instant, PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
 
 from paramedic.alerts.alert import Severity
-from paramedic.oncall.contact import ContactMethod, WrittenContactMethod
+from paramedic.oncall.contact import ContactMethod, WrittenContactMethod, parse_contact_method
 from paramedic.oncall.escalation import ONCALL, Policy, Step
 from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.rotation import Person, Rotation
 from paramedic.text.units import duration, within_reach
-from paramedic.text.yaml_document import BadDocument, Problem, json_schema, read
+from paramedic.text.yaml_document import At, BadDocument, Draft, Problem, json_schema, nearest, read_draft
 
 
 class _Strict(BaseModel):
@@ -33,9 +35,14 @@ _Zone = Annotated[str, AfterValidator(_zone)]
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+def _mailbox(text: str) -> str:
+    parse_contact_method(f"email:{text}")
+    return text
+
+
 class _Person(_Strict):
     name: _Name
-    email: str | None = Field(default=None, pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")
+    email: Annotated[str, AfterValidator(_mailbox)] | None = None
     ways: list[WrittenContactMethod] = []
     zone: _Zone | None = None  # in which they read times; without one, the rotation's
 
@@ -56,9 +63,36 @@ def _turn(text: object) -> object:
     return words[text]
 
 
+#: Turns begin at a whole minute of the rotation's own zone.
+_STARTS = r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2})(?::00)?"
+
+
+def _starts(text: str, info: ValidationInfo) -> str:
+    """The local time, as `2026-01-05 09:00`."""
+    if (found := re.fullmatch(_STARTS, text)) is None:
+        raise ValueError(f"{text!r:.80} is not a local time; write {_local(text, info.data.get('zone'))}")
+    local = f"{found[1]} {found[2]}"
+    try:
+        within_reach(PlainDateTime.parse_iso(local.replace(" ", "T")).to_stdlib())
+    except ValueError as error:
+        raise ValueError(f"{text!r:.80}: {error}; write 2026-01-05 09:00") from error
+    return local
+
+
+def _local(text: str, zone: str | None) -> str:
+    """What to write for a moment with an offset: the local time of the zone. An example, where it is no such moment."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return "2026-01-05 09:00, without seconds and offset: `zone` says the zone"
+    if at.tzinfo is None or zone is None:
+        return f"{at:%Y-%m-%d %H:%M}, without seconds and offset: `zone` says the zone"
+    return f"{Instant(at).to_tz(zone).to_plain().to_stdlib():%Y-%m-%d %H:%M}, which is this moment in {zone}"
+
+
 class _Rotation(_Strict):
     zone: _Zone
-    starts: Annotated[str, BeforeValidator(str, json_schema_input_type=str)]
+    starts: Annotated[str, AfterValidator(_starts)]
     every: Annotated[timedelta, BeforeValidator(_turn, json_schema_input_type=Literal["1 day", "1 week"])]
     people: list[str] = Field(min_length=1)
 
@@ -105,31 +139,19 @@ def schema() -> dict[str, Any]:
 
 def parse_oncall(text: str, file: str) -> Oncall:
     """oncall.yaml, parsed. Raises BadDocument with every problem, unreachable people among them."""
-    written = read(text, file, _File)
-    problems = [
-        Problem(file, 1, 1, f"{where} names {person}, who is not among the people", ", ".join(written.people))
-        for where, person in _named(written)
-        if person not in written.people
-    ]
-    if "default" not in written.policies:
-        problems.append(Problem(file, 1, 1, "there is no policy `default`", "it serves alerts that no runbook wants"))
-    if not any(person.contact_methods() for person in written.people.values()):
-        problems.append(Problem(file, 1, 1, "nobody has an address: no page could leave", "give people `ways`"))
-    starts = written.rotation.starts[:16]
-    try:
-        within_reach(PlainDateTime.parse_iso(starts.replace(" ", "T")).to_stdlib())
-    except ValueError as error:
-        problems.append(
-            Problem(file, 1, 1, f"rotation.starts: {written.rotation.starts!r:.80}: {error}", "write 2026-01-05 09:00")
-        )
-    if problems:
-        raise BadDocument(problems)
+    draft = read_draft(text, file, _File)
+    problems = [*draft.problems, *_disagreements(draft)]
+    if problems or draft.value is None:
+        raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+    written = draft.value
     return Oncall(
         people={
             key: Person(key, person.name, person.contact_methods(), person.zone or written.rotation.zone)
             for key, person in written.people.items()
         },
-        rotation=Rotation(written.rotation.zone, starts, written.rotation.every, tuple(written.rotation.people)),
+        rotation=Rotation(
+            written.rotation.zone, written.rotation.starts, written.rotation.every, tuple(written.rotation.people)
+        ),
         policies={
             name: {severity: _policy(name, policy, severity) for severity in Severity}
             for name, policy in written.policies.items()
@@ -137,14 +159,34 @@ def parse_oncall(text: str, file: str) -> Oncall:
     )
 
 
+def _disagreements(draft: Draft[_File]) -> Iterator[Problem]:
+    """What is wrong between parts that are right by themselves."""
+    written = draft.value
+    if written is None:
+        return
+    people = draft.keys("people")
+    for at, person in _named(written):
+        if person not in people:
+            where = ".".join(map(str, at))
+            hint = nearest(person, people, "there are:")
+            yield draft.problem(at, f"{where} names {person}, who is not among the people", hint)
+    if "default" not in draft.keys("policies"):
+        yield draft.problem(("policies",), "there is no policy `default`", "it serves alerts that no runbook wants")
+    if draft.is_sound("people") and not any(person.contact_methods() for person in written.people.values()):
+        yield draft.problem(("people",), "nobody has an address: no page could leave", "give people `ways`")
+
+
 def _policy(name: str, written: _Policy, severity: Severity) -> Policy:
     steps = tuple(Step(step.tell, step.after) for step in written.of(severity))
     return Policy(name, steps, written.repeat, written.acknowledged_for)
 
 
-def _named(written: _File) -> list[tuple[str, str]]:
-    found = [("rotation.people", person) for person in written.rotation.people]
+def _named(written: _File) -> Iterator[tuple[At, str]]:
+    """Every mention of a person, with its place."""
+    for number, person in enumerate(written.rotation.people):
+        yield ("rotation", "people", number), person
     for name, policy in written.policies.items():
-        steps = [*(policy.rungs or []), *(policy.critical or []), *(policy.warning or [])]
-        found += [(f"policies.{name}", step.tell) for step in steps if step.tell != ONCALL]
-    return found
+        for key in ("rungs", "critical", "warning"):
+            for number, step in enumerate(getattr(policy, key) or []):
+                if step.tell != ONCALL:
+                    yield ("policies", name, key, number, "tell"), step.tell

@@ -39,7 +39,7 @@ def parsed(parse: Parse[Parsed], text: str, file: str) -> Parsed:
     """
     found: Parsed | BadDocument = _outcome(parse, text, file)
     if isinstance(found, BadDocument):
-        raise BadDocument(found.problems)
+        raise found.again()  # an exception keeps the traceback of each time that it is raised
     return found
 
 

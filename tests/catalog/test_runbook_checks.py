@@ -88,7 +88,7 @@ def test_its_checks_stand_beside_its_alerts(one: Runbook) -> None:
             "latency_p59: {w",
             "r.md:7:5: when.1.latency_p59: no such key, or one that is not enforced; did",
         ),
-        ("warning: 200ms", "warning: fast", "r.md:6:5: when.1: latency_p95: 'fast': write a duration: 200ms"),
+        ("warning: 200ms", "warning: fast", "r.md:7:19: when.1.latency_p95.warning: 'fast': write a duration: 200ms"),
         ("warning: 200ms", "warnin: 200ms", "when.1.latency_p95.warnin: no such key"),
         ("check: http://{host}:8080/health", "check: htp://x", "when.1.check: 'htp://x' is nothing to check"),
         ("alert: TrackingApiLatency", "alert: TrackingApiLatency\n    every: 5s", "`every` belongs to a check"),

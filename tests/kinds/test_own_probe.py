@@ -337,12 +337,12 @@ def test_a_plain_count_has_bounds_that_are_numbers(
 @pytest.mark.parametrize(
     ("bounds", "says"),
     [
-        ("{warning: 3ms}", "letters: '3ms': write a number: 3, 0.5, 1200"),
-        ("{warning: 5%}", "letters: '5%': write a number"),
-        ("{critical: 1001}", "letters: '1001' is too much; allowed: at most 1000"),
-        ("{warning: 0}", "letters: a bound of nothing is always passed"),
-        ("{warning: -1}", "letters: '-1': write a number"),
-        ("{warning: .nan}", "letters: 'nan': write a number"),
+        ("{warning: 3ms}", "letters.warning: '3ms': write a number: 3, 0.5, 1200"),
+        ("{warning: 5%}", "letters.warning: '5%': write a number"),
+        ("{critical: 1001}", "letters.critical: '1001' is too much; allowed: at most 1000"),
+        ("{warning: 0}", "letters.warning: a bound of nothing is always passed"),
+        ("{warning: -1}", "letters.warning: '-1': write a number"),
+        ("{warning: .nan}", "letters.warning: 'nan': write a number"),
         ("{warning: true}", "letters.warning: Input should be a valid string"),
         ("{warning: 20, critical: 10}", "`critical` lies over `warning`"),
     ],
@@ -354,7 +354,7 @@ def test_a_bound_of_a_count_that_is_none_is_refused(plugins: Path, book: Path, b
 
 def test_a_number_is_no_bound_of_what_has_a_unit(plugins: Path) -> None:
     text = RUNBOOK.format(book="/book").replace("    name: post\n", "    name: post\n    away_for: {critical: 200}\n")
-    with pytest.raises(BadDocument, match=r"away_for: '200': write a duration: 200ms, 5s"):
+    with pytest.raises(BadDocument, match=r"away_for.critical: '200': write a duration: 200ms, 5s"):
         parse(text, "r.md")
 
 

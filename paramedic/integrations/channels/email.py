@@ -13,7 +13,6 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -35,7 +34,9 @@ FROM_SETTINGS = ("smtp_url", "mail_from", "mail_helo", "mail_ca_file")
 #: In a refusal that is about the name that we gave, whichever command it answers: servers keep it until RCPT.
 _HELO_REFUSED = re.compile(r"\b(HELO|EHLO)\b", re.IGNORECASE)
 
-_MAILBOX = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
+#: RFC 5321, 4.1.2 and 4.5.3.1: `Dot-string @ Domain`, without braces, which nobody fills in.
+_LOCAL = re.compile(r"[\w!#$%&'*+/=?^`|~-]+(\.[\w!#$%&'*+/=?^`|~-]+)*", re.ASCII)
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 class Settings(BaseModel):
@@ -55,9 +56,41 @@ class Settings(BaseModel):
 
 def address(text: str) -> str:
     """One bare mailbox, `a@b`. Raises ValueError."""
-    if not _MAILBOX.fullmatch(text):
-        raise ValueError("an e-mail address has one @, no space, and none of < > , ;")
+    _mailbox(text)
     return text
+
+
+def _mailbox(text: str) -> tuple[str, str]:
+    """The local part, and the domain as it travels: in ASCII (RFC 5891). Raises ValueError."""
+    local, at, domain = text.rpartition("@")
+    if not at or "@" in local or re.search(r"[\s<>,;]", text):
+        raise ValueError("an e-mail address has one @, no space, and none of < > , ;")
+    if not local.isascii():
+        raise ValueError("the part before the @ is in ASCII: not every mail server on the way takes another")
+    if not _LOCAL.fullmatch(local) or len(local) > 64:
+        raise ValueError("the part before the @ is up to 64 letters, digits, and single dots or signs between them")
+    return local, _domain(domain)
+
+
+def _domain(written: str) -> str:
+    if written[:1] + written[-1:] == "[]":
+        address = written[1:-1].removeprefix("IPv6:")
+        try:
+            ip_address(address)
+        except ValueError:
+            raise ValueError(f"{written} is not the address of a machine") from None
+        return written
+    domain = written
+    if not written.isascii():
+        import idna  # here: its tables are large, and few domains need them
+
+        try:
+            domain = idna.encode(written, uts46=True).decode()
+        except idna.IDNAError as error:
+            raise ValueError(f"the domain {written} cannot be written in ASCII: {error}") from error
+    if len(domain) > 253 or not all(_LABEL.fullmatch(label) for label in domain.split(".")):
+        raise ValueError(f"{written:.80} is not a domain: letters, digits and - between dots")
+    return domain
 
 
 class Teller:
@@ -233,7 +266,12 @@ def _address(written: str) -> Address:
     read = policy.SMTP.header_factory("To", one_line(written))
     if one_line(written) != written or read.defects or len(read.addresses) != 1 or not read.addresses[0].domain:
         raise PermanentError(f"{one_line(written)!r} is not an e-mail address")
-    return cast("Address", read.addresses[0])
+    address = read.addresses[0]
+    try:
+        local, domain = _mailbox(address.addr_spec)
+    except ValueError as error:
+        raise PermanentError(f"{one_line(written)!r} is not an e-mail address: {error}") from error
+    return Address(address.display_name, local, domain)
 
 
 def _loopback(host: str) -> bool:

@@ -8,6 +8,7 @@ from paramedic.transports import http_probe
 CHECK = ("health",)
 ABOUT = "one GET of the target's `health` in services.yaml, as `http://…`"
 METRICS = EXCHANGE
+LISTED = {"health": "http://…"}
 
 
 def subject(_written: Written) -> str:

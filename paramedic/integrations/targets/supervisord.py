@@ -19,6 +19,7 @@ from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity, Target
 from paramedic.text.address import fit_url
 from paramedic.text.sanitize import one_line
+from paramedic.text.template import as_it_is
 
 LABEL = "program"
 REMEDIES = ("restart",)
@@ -34,12 +35,19 @@ NOT_RUNNING = 70
 NOT_XMLRPC = (ExpatError, xmlrpc.client.Error, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 
 
+def _filled_in_nowhere(address: str) -> str:
+    as_it_is(address.rpartition("@")[2])  # a password may have any character
+    return address
+
+
 class Words(BaseModel):
     """`supervisord: {program: …, address: …}` in services.yaml."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    program: Annotated[str, Field(min_length=1, max_length=200)]
-    address: Annotated[str, Field(pattern=r"^(unix:///|http://)"), AfterValidator(fit_url)]
+    program: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(as_it_is)]
+    address: Annotated[
+        str, Field(pattern=r"^(unix:///|http://)"), AfterValidator(_filled_in_nowhere), AfterValidator(fit_url)
+    ]
 
 
 def name_of(words: Words) -> str:

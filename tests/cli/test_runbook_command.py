@@ -143,7 +143,46 @@ def test_without_an_alert_and_without_a_check_there_is_nothing_to_rehearse(data:
     assert f"runbook {NAME} has no check: name an alert to rehearse it with, --alert FILE" in said
     slow.write_text(slow.read_text().replace("supervisord: tracking-api", "systemd: tracking-api.service"))
     said = _say("test", slow.stem, "--data", str(data), code=1)
-    assert "the checks of tracking-api-slow measure nothing" in said
+    assert "there is no usable runbook 'tracking-api-slow'" in said
+
+
+def test_lint_names_each_target_that_lacks_what_a_runbook_asks_for_and_the_runbook_stays_usable(
+    data: Path, slow: Path
+) -> None:
+    said = _say("lint", "--data", str(data), code=1)
+    for key in ("when", "with.verify.health"):
+        assert f"{key}: services.yaml names no health for web-2/tracking-api; services.yaml: health: http://…" in said
+    assert "web-1/tracking-api" not in said
+    assert slow.stem in read_folder(slow.parent).runbooks
+
+
+def test_lint_names_a_command_whose_time_is_longer_than_a_change_has(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = data / "runbooks" / "services.yaml"
+    command = "        commands: {clear: {run: [clear], timeout: 1m}}\n"
+    services.write_text(services.read_text() + command)
+    line = services.read_text().count("\n")
+    said = _say("lint", "--data", str(data), code=1)
+    assert f"{services}:{line}:42: services.tracking-api.targets.0.commands.clear.timeout: 1m are never given: " in said
+    assert "a change ends after 30s (PARAMEDIC_ACT_DEADLINE), and the command with it" in said
+    monkeypatch.setenv("PARAMEDIC_ACT_DEADLINE", "1m")
+    assert "nothing wrong" in _say("lint", "--data", str(data))
+
+
+def test_lint_says_what_is_wrong_with_every_file_at_once(data: Path) -> None:
+    folder = data / "runbooks"
+    (folder / "services.yaml").write_text("services: []\n")
+    (folder / "oncall.yaml").write_text("people: {}\n")
+    (folder / f"{NAME}.md").write_text("nothing")
+    said = _say("lint", "--data", str(data), code=1)
+    for words in (
+        "services.yaml:1:1: services: ",
+        "oncall.yaml:1:1: people: ",
+        "oncall.yaml:1:1: policies: is missing",
+    ):
+        assert words in said
+    assert f"{NAME}.md:1:1: no front matter" in said
 
 
 def test_a_body_that_cannot_be_read_is_said(data: Path) -> None:

@@ -1,5 +1,7 @@
 """One reader of mail addresses: what oncall.yaml takes can be sent, to the domain that a mail server knows."""
 
+from typing import Self
+
 import pytest
 from pydantic import SecretStr
 
@@ -55,7 +57,7 @@ def recipient(to: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
             header = next(line for line in letter.decode("ascii").split("\r\n") if line.startswith("To: "))
             raise _Sent(to[0], header.removeprefix("To: "))
 
-        def __enter__(self) -> "Server":
+        def __enter__(self) -> Self:
             return self
 
         def __exit__(self, *_: object) -> None:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from paramedic.alerts.severity_words import Meaning, of_words
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.machine import file_ownership, kill_points, liveness, parent_death
@@ -89,6 +90,11 @@ Channels = Annotated[
 ]
 
 
+Severities = Annotated[
+    dict[str, Meaning], NoDecode, BeforeValidator(by_name('{"word": "critical"}')), AfterValidator(of_words)
+]
+
+
 class Settings(BaseSettings):
     """All settings, flat. Durations are written `5s`, `10m`, `1h 30m`; an empty variable counts as unset."""
 
@@ -144,6 +150,7 @@ class Settings(BaseSettings):
     # a run takes seconds to begin, and samples inside at each check's own period
     checks_every: Annotated[timedelta, duration("10s", "1d")] = timedelta(seconds=60)
     control_probes: Addresses = ()
+    severities: Severities = {}
     messages_a_minute: int = Field(default=5, ge=2, le=1000)
     mass_breach: int = Field(default=5, ge=2, le=1_000_000)
     keep_inbox: Annotated[timedelta, duration("1s", "10000d")] = timedelta(days=30)

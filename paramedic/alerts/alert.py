@@ -30,6 +30,7 @@ class Alert:
     """One report by one sender. Labels and annotations are data and nothing else (design P7).
 
     `notes` say what had to be changed for the alert to be read: a text that was cut, a time that was missing.
+    `informational`: by its sender's severity it asks for nobody; it opens no incident.
     """
 
     source: str
@@ -43,6 +44,7 @@ class Alert:
     ends_at: datetime | None = None
     value: str | None = None
     notes: tuple[str, ...] = ()
+    informational: bool = False
 
     @property
     def effective_at(self) -> datetime:
@@ -68,6 +70,7 @@ class Alert:
             "annotations": dict(self.annotations),
             "value": self.value,
             "notes": list(self.notes),
+            "informational": self.informational,
         }
 
     @classmethod
@@ -85,6 +88,7 @@ class Alert:
             annotations=fields["annotations"],
             value=fields["value"],
             notes=tuple(fields.get("notes", ())),
+            informational=bool(fields.get("informational", False)),
         )
 
 

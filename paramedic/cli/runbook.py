@@ -1,14 +1,15 @@
 """`paramedic runbook`."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from paramedic.alerts.reading import BadPayload, Reading
+from paramedic.alerts.severity_words import Meaning, SeverityTable
 from paramedic.catalog import target_kinds
 from paramedic.catalog.advice import advice
 from paramedic.catalog.library import Library, open_library, problems_of_runbooks
@@ -115,7 +116,9 @@ def tried(  # noqa: PLR0917 - one parameter an option
     """
     library = _library(folder, data)
     runbook = _named(library, name)
-    reading = _measured(runbook, library) if alert is None else _posted(alert, source)
+    reading = (
+        _measured(runbook, library) if alert is None else _posted(alert, source, protected_settings(data).severities)
+    )
     store = _store(data)
     found = [rehearse(alert, runbook, library, store) for alert in reading.alerts]
     if as_json:
@@ -193,11 +196,12 @@ def _measured(runbook: Runbook, library: Library) -> Reading:
     return Reading(raised)
 
 
-def _posted(alert: Path, source: str) -> Reading:
+def _posted(alert: Path, source: str, severities: Mapping[str, Meaning]) -> Reading:
     try:
-        return source_named(source).read({}, alert.read_bytes())
+        reading = source_named(source).read({}, alert.read_bytes())
     except BadPayload as error:
         raise typer.BadParameter(f"{alert}: {error}") from error
+    return replace(reading, alerts=tuple(map(SeverityTable(severities).judged, reading.alerts)))
 
 
 _SKELETON = """\

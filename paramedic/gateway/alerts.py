@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 
 from paramedic.alerts.alert import Status
 from paramedic.alerts.reading import BadPayload, Reading
+from paramedic.alerts.severity_words import SeverityTable
 from paramedic.gateway import metrics, not_now
 from paramedic.gateway.body import Bodies, BodyRefused, NoRoom
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
@@ -51,6 +52,7 @@ class AlertIntake:
         self.readiness = readiness
         self.senders = senders
         self.wake = wake
+        self.severities = SeverityTable(settings.severities)
         self.bodies = Bodies(settings.body_limit, body_timeout)
         self.commits = GroupCommit(store, _committed)
         self.reading = CapacityLimiter(1)
@@ -145,7 +147,8 @@ class AlertEndpoint:
         try:
             reading = self._reading(headers, body)
             truncated = reading.truncated
-            alerts, bad = reading.alerts, [Unreadable(part.body, part.error) for part in reading.bad]
+            alerts = tuple(map(self._intake.severities.judged, reading.alerts))
+            bad = [Unreadable(part.body, part.error) for part in reading.bad]
             quarantined = sum(part.count for part in reading.bad)
         except BadPayload as error:
             problem, alerts, quarantined = error, (), 1

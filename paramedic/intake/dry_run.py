@@ -38,6 +38,9 @@ def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | No
 
     Raises StoreUnavailable.
     """
+    if alert.informational:
+        for_nobody = ("its severity is for information: it would open nothing and page nobody",)
+        return Rehearsal(alert.name, wanted=runbook.wants(alert), target=None, acts=False, lines=for_nobody)
     if not runbook.wants(alert):
         return Rehearsal(
             alert.name, wanted=False, target=None, acts=False, lines=("it is not wanted: no matcher means it",)

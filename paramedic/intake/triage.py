@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from paramedic.alerts import severity_words
 from paramedic.alerts.alert import Alert, Status
 from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import State, name
@@ -101,6 +102,9 @@ def _decide(alert: Alert, known: Known) -> Decision:
     if MARK in alert.labels:
         return Decision(Verdict.DROP, "it is a message of Paramedic's own that came back", is_last_word=False)
     last = known.last
+    if alert.informational and (alert.status is Status.FIRING or last is None or last.status is Status.RESOLVED):
+        word = severity_words.shown(alert.labels.get(severity_words.LABEL, ""))
+        return Decision(Verdict.DROP, f"its severity {word} is for information: it pages nobody", is_last_word=False)
     newer = is_newer(alert, last)
     if alert.status is Status.RESOLVED:
         if last is not None and last.status is Status.FIRING and not newer:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
+from paramedic.alerts import severity_words
+from paramedic.alerts.alert import Alert, Status, fingerprint
 from paramedic.alerts.reading import Bad, BadPayload, Reading
 from paramedic.machine.clock import utc_now
 from paramedic.text.bounds import Number, bounded, fit, texts
@@ -24,9 +25,6 @@ EXAMPLE = """{
     }
   ]
 }"""
-
-#: What people write for "somebody must look now". Everything else, and nothing, is a warning.
-_CRITICAL = {"critical", "page", "major", "emergency", "fatal", "high", "error", "disaster", "p1", "sev1"}
 
 #: Labels that runbooks and services.yaml go by, and annotations that people need: kept before the others.
 _FIRST_LABELS = ("alertname", "severity", "service", "job", "instance", "namespace", "cluster", "env")
@@ -98,7 +96,7 @@ def _alert(entry: Any, at: str, group_status: Any, now: datetime, group_notes: l
     return Alert(
         source=NAME,
         name=fitted["alertname"] or "[cut]",
-        severity=Severity.CRITICAL if labels.get("severity", "").strip().lower() in _CRITICAL else Severity.WARNING,
+        severity=severity_words.DEFAULT.severity(labels.get(severity_words.LABEL, "")),
         status=status,
         starts_at=starts_at,
         ends_at=ends_at,

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,10 @@ def at(minute: float) -> datetime:
 def alert(status: Status = Status.FIRING, starts: float = 0, *, ends: float | None = None, **labels: str) -> Alert:
     ended = None if ends is None else at(ends)
     return Alert("alertmanager", "Slow", Severity.CRITICAL, status, at(starts), "f", labels, ends_at=ended)
+
+
+def informational(status: Status = Status.FIRING, *, severity: str = "info") -> Alert:
+    return replace(alert(status, 0, ends=None if status is Status.FIRING else 5, severity=severity), informational=True)
 
 
 def in_maintenance(ends: float) -> Window:
@@ -277,3 +282,24 @@ def test_a_repeat_joins_whatever_state_its_incident_is_in(state: State) -> None:
     decision = decide(alert(), known)
     assert decision.verdict is Verdict.JOIN
     assert "INC-7" in decision.reason
+
+
+@pytest.mark.parametrize("state", UNENDED)
+@pytest.mark.parametrize("status", Status)
+def test_what_is_for_information_opens_joins_and_ends_nothing_and_says_why(state: State, status: Status) -> None:
+    for live in (None, (7, state)):
+        decision = decide(informational(status), Known(now=at(6), live=live))
+        assert decision.verdict is Verdict.DROP
+        assert decision.reason == "its severity 'info' is for information: it pages nobody"
+        assert not decision.is_last_word  # should its word page somebody one day, its next report opens an incident
+
+
+def test_the_end_of_what_joined_before_its_word_was_for_information_still_counts() -> None:
+    known = Known(now=at(6), live=(7, State.HANDED_OVER), last=LastWord(Status.FIRING, at(0)))
+    assert decide(informational(Status.RESOLVED), known).verdict is Verdict.MARK_RESOLVED
+    assert decide(informational(), known).verdict is Verdict.DROP
+
+
+def test_a_word_that_is_no_word_is_told_by_its_length() -> None:
+    reason = decide(informational(severity="debug\x1b" * 30), Known(now=at(6))).reason
+    assert reason == "its severity a text of 180 characters is for information: it pages nobody"

@@ -36,6 +36,7 @@ def test_a_line_without_its_end_is_not_joined_with_ours(two: Deployed) -> None:
         ("releases/2\n", "and not to releases/ID"),
         ("../srv/releases/..", "and not to releases/ID"),
         ("../other/releases/2", "leads to '../other/releases/2', and not to releases/ID"),
+        ("also/2", "leads to 'also/2', and not to releases/ID"),
         ("stable", "leads to 'stable', and not to releases/ID"),
         ("stable/.//", "leads to 'stable/.//', and not to releases/ID"),
         ("releases/latest/.", "leads to 'releases/latest/.', and not to releases/ID"),
@@ -51,6 +52,8 @@ def test_a_current_that_dangles_or_leads_elsewhere_is_refused(two: Deployed, lea
     (two.folder / "releases" / "link").symlink_to("/etc")
     (two.folder / "releases" / "latest").symlink_to("2")  # whoever moves it would move nothing after a roll-back
     (two.folder / "stable").symlink_to("releases/2")
+    (two.folder / "also").mkdir()
+    (two.folder / "also" / "2").symlink_to("../releases/2")
     (two.folder.parent / "other" / "releases" / "2").mkdir(parents=True)
     two.point(leads)
     two.refuses("2", why, approved=True)

@@ -22,7 +22,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from paramedic.alerts.severity_words import Meaning, of_words
 from paramedic.errors import PermanentError
@@ -84,21 +83,18 @@ def _well_named(channels: dict[str, Channel]) -> dict[str, Channel]:
 
 Channels = Annotated[
     dict[str, Channel],
-    NoDecode,
     BeforeValidator(by_name('{"name": {"url": "https://…"}}')),
     AfterValidator(_well_named),
 ]
 
 
-Severities = Annotated[
-    dict[str, Meaning], NoDecode, BeforeValidator(by_name('{"word": "critical"}')), AfterValidator(of_words)
-]
+Severities = Annotated[dict[str, Meaning], BeforeValidator(by_name('{"word": "critical"}')), AfterValidator(of_words)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings, flat. Durations are written `5s`, `10m`, `1h 30m`; an empty variable counts as unset."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", env_ignore_empty=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True)
 
     data: Place = Field(default_factory=lambda: absolute(Path("~/.local/share/paramedic")))
     runbooks: Place = ROOT / "runbooks"
@@ -159,6 +155,12 @@ class Settings(BaseSettings):
     keep_prefect_runs: Annotated[timedelta, duration("1s", "10000d")] = timedelta(days=30)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        named = {name: os.environ.get(f"{_PREFIX}{name.upper()}") for name in cls.model_fields}
+        return {name: value for name, value in named.items() if value} | given
 
     @model_validator(mode="after")
     def _renewed_in_time(self) -> Self:

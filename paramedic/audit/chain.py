@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import rfc8785
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 #: The version of an entry's fields; each entry carries it.
 SCHEMA = 1
@@ -117,7 +118,7 @@ class Checkpoint:
         """What the signature covers."""
         return rfc8785.dumps({name: getattr(self, name) for name in self.__slots__ if name != "signature"})
 
-    def is_signed_by(self, key: Ed25519PublicKey) -> bool:
+    def is_signed_by(self, key: "Ed25519PublicKey") -> bool:
         """Whether the key's owner signed it."""
         return _signed(self, key)
 
@@ -139,7 +140,7 @@ class Checkpoint:
 
 
 def sign_checkpoint(
-    key: Ed25519PrivateKey, *, store: str, seq: int, at_hash: str, at: str, generation: int
+    key: "Ed25519PrivateKey", *, store: str, seq: int, at_hash: str, at: str, generation: int
 ) -> Checkpoint:
     """A checkpoint at this entry."""
     draft = Checkpoint(store, generation, seq, at_hash, at)
@@ -163,12 +164,15 @@ class Seal:
         """What the signature covers."""
         return rfc8785.dumps({name: getattr(self, name) for name in self.__slots__ if name != "signature"})
 
-    def is_signed_by(self, key: Ed25519PublicKey) -> bool:
+    def is_signed_by(self, key: "Ed25519PublicKey") -> bool:
         """Whether the key's owner signed it."""
         return _signed(self, key)
 
 
-def _signed(word: Checkpoint | Seal, key: Ed25519PublicKey) -> bool:
+def _signed(word: Checkpoint | Seal, key: "Ed25519PublicKey") -> bool:
+    # cryptography takes as long to import as SQLite's driver, and only who verifies pays.
+    from cryptography.exceptions import InvalidSignature
+
     try:
         key.verify(bytes.fromhex(word.signature), word.signed_bytes())
     except (InvalidSignature, ValueError, TypeError, AttributeError, rfc8785.CanonicalizationError):
@@ -176,7 +180,7 @@ def _signed(word: Checkpoint | Seal, key: Ed25519PublicKey) -> bool:
     return True
 
 
-def sign_seal(key: Ed25519PrivateKey, draft: Seal) -> Seal:
+def sign_seal(key: "Ed25519PrivateKey", draft: Seal) -> Seal:
     """The seal with its signature."""
     return replace(draft, signature=key.sign(draft.signed_bytes()).hex())
 

@@ -5,11 +5,13 @@
 standard error.
 """
 
+import gc
 import sys
-from importlib import import_module
-from typing import Any
+from importlib import import_module, metadata
+from typing import Annotated, Any
 
 import typer
+from typer._click.shell_completion import CompletionItem
 from typer.core import TyperGroup
 
 from paramedic.errors import PermanentError, Refused, TemporaryError
@@ -24,7 +26,7 @@ COMMANDS = {
     "doctor": ("doctor", "Check what Paramedic needs, and say what to mend."),
     "config": ("config", "Show every setting and where it comes from."),
     "alert": ("alert", "Send an alert, list what came in."),
-    "incident": ("incident", "List, show, acknowledge, resolve, note, report."),
+    "incident": ("incident_group", "List, show, acknowledge, resolve, note, report."),
     "oncall": ("oncall", "Who is on call, the schedule and its gaps, overrides, a test page."),
     "runbook": ("runbook", "List, show, lint, test, new, schema."),
     "check": ("check", "List what Paramedic measures, measure once now."),
@@ -51,20 +53,51 @@ class _Lazy(TyperGroup):
         """The command, loaded on demand; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"paramedic.cli.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command")
+        gc.disable()  # what is imported stays: looking through it for garbage is a tenth of a small command's time
+        try:
+            module = import_module(f"paramedic.cli.{COMMANDS[cmd_name][0]}")
+        finally:
+            gc.enable()
+        return getattr(module, f"{cmd_name}_command")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the base's form
         """The list, without loading any of them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The commands and options that begin so, without loading any command: a shell asks at each Tab."""
+        if incomplete.startswith("-"):
+            return list(super().shell_complete(ctx, incomplete))
+        return [
+            CompletionItem(name, help=words) for name, (_, words) in COMMANDS.items() if name.startswith(incomplete)
+        ]
 
-app = _Lazy(
+
+def _say_version(wanted: bool) -> None:  # noqa: FBT001 - the form of a callback
+    if wanted:
+        typer.echo(f"paramedic {metadata.version('paramedic')}")
+        raise typer.Exit
+
+
+_group = typer.Typer(
     name="paramedic",
+    cls=_Lazy,
     help="Paramedic, the first responder of production systems.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+@_group.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...
+
+
+app: Any = typer.main.get_command(_group)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from paramedic.cli.opened import number_of, opened
 from paramedic.cli.output import (
     AsJson,
     Data,
@@ -17,8 +18,6 @@ from paramedic.cli.output import (
     Source,
     command_of,
     console,
-    number_of,
-    opened,
     protected_settings,
     safe,
     say_json,

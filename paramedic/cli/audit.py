@@ -11,6 +11,7 @@ from paramedic import keys
 from paramedic.audit import chain, verification
 from paramedic.audit.chain import Checkpoint
 from paramedic.audit.verification import Fault, Verification
+from paramedic.cli.opened import number_of, opened
 from paramedic.cli.output import (
     AsJson,
     By,
@@ -19,8 +20,6 @@ from paramedic.cli.output import (
     Negative,
     command_of,
     console,
-    number_of,
-    opened,
     protected_settings,
     safe,
     say_json,

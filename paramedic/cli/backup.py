@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from paramedic.cli.output import AsJson, By, Data, command_of, console, opened, protected_settings, safe, say_json
+from paramedic.cli.opened import opened
+from paramedic.cli.output import AsJson, By, Data, command_of, console, protected_settings, safe, say_json
 from paramedic.errors import PermanentError
 from paramedic.incidents.incident import name
 from paramedic.machine import data_folder

@@ -9,18 +9,8 @@ import typer
 from paramedic.catalog.library import Library, open_library
 from paramedic.checks.check import CheckAtTarget
 from paramedic.checks.threshold import Level, Threshold
-from paramedic.cli.output import (
-    AsJson,
-    Data,
-    Negative,
-    command_of,
-    console,
-    opened,
-    protected_settings,
-    safe,
-    say_json,
-    table,
-)
+from paramedic.cli.opened import opened
+from paramedic.cli.output import AsJson, Data, Negative, command_of, console, protected_settings, safe, say_json, table
 from paramedic.errors import PermanentError
 from paramedic.machine.clock import iso, utc_now
 from paramedic.sampling import one_sample

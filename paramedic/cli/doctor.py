@@ -17,7 +17,7 @@ from paramedic.cli.doctor_channels import channels, mail
 from paramedic.cli.doctor_prefect import acting, prefect, shortcuts
 from paramedic.cli.doctor_targets import commands, releases, targets
 from paramedic.cli.finding import APART, Finding, store_of
-from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json, settings_of
+from paramedic.cli.output import AsJson, Data, command_of, console, hanging, say_json, settings_of
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
@@ -26,6 +26,7 @@ from paramedic.machine.clock import spoken, utc_now
 from paramedic.settings import ROOT, Settings, authored
 from paramedic.store import StoreUnavailable, StoreUnknown, trail
 from paramedic.text.redaction import redact
+from paramedic.text.sanitize import one_line
 from paramedic.text.yaml_document import BadDocument
 
 #: So long one look may take in all: many targets are slow together.
@@ -44,7 +45,8 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
         say_json([{"what": finding.what, "well": finding.well, "words": redact(finding.words)} for finding in findings])
     else:
         for finding in findings:
-            console.print(f"{'well' if finding.well else 'MEND':<5} {finding.what:<12} {safe(redact(finding.words))}")
+            head = f"{'well' if finding.well else 'MEND':<5} {finding.what:<12} "
+            console.print(hanging(head, one_line(redact(finding.words))), markup=False)
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)
 

@@ -1,33 +1,18 @@
 """`paramedic incident`: incidents, and people's decisions about them."""
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.markdown import Markdown
 
-from paramedic.alerts.alert import Severity
-from paramedic.cli.incident_view import document, fields_of, oncall_or_none, read, say
-from paramedic.cli.output import (
-    AsJson,
-    By,
-    Data,
-    Limit,
-    Negative,
-    command_of,
-    console,
-    number_of,
-    opened,
-    safe,
-    say_json,
-    table,
-)
-from paramedic.incidents.incident import IllegalMove, Incident, State
+from paramedic.cli.incident_list import fields_of
+from paramedic.cli.incident_view import document, oncall_or_none, read, say
+from paramedic.cli.opened import number_of, opened
+from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, safe, say_json
+from paramedic.incidents.incident import IllegalMove, Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.incidents.report import as_json as as_json_of
 from paramedic.incidents.report import markdown
-from paramedic.machine.clock import iso
 from paramedic.store import (
     approvals,
     incidents,
@@ -35,59 +20,12 @@ from paramedic.store import (
 )
 from paramedic.store.incident_story import story
 from paramedic.store.incidents import NoSuchIncident
-from paramedic.text.units import moment
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What is wrong, and whose it is."
 )
 
 Id = Annotated[str, typer.Argument(help="INC-1, or just 1.", metavar="ID")]
-
-
-@app.command("list")
-def list_(
-    *,
-    state: Annotated[list[State] | None, typer.Option(help="Only in this state; may be repeated.")] = None,
-    service: Annotated[list[str] | None, typer.Option(help="Only of this service; may be repeated.")] = None,
-    severity: Annotated[list[Severity] | None, typer.Option(help="Only of this severity; may be repeated.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Only opened since: -2h, 2026-01-31T22:00+01:00.", metavar="TIME")
-    ] = None,
-    limit: Limit = 50,
-    before: Annotated[str | None, typer.Option(help="Page on from this one.", metavar="ID")] = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """The newest first."""
-    _, store = opened(data)
-    with store.read() as tx:
-        found = incidents.listed(
-            tx,
-            states=state or (),
-            services=service or (),
-            severities=severity or (),
-            since=_since(since, tx.now),
-            limit=limit,
-            before=number_of(before) if before else None,
-        )
-    if as_json:
-        say_json([fields_of(incident) for incident in found])
-        return
-    rows = table("id", "state", "outcome", "severity", "service", "target", "title", "opened", "person")
-    for incident in found:
-        fields = (
-            incident.id,
-            incident.state,
-            incident.outcome,
-            incident.severity,
-            incident.service,
-            incident.target,
-            incident.title,
-        )
-        rows.add_row(*map(safe, fields), iso(incident.opened_at)[:19], safe(incident.acknowledged_by or ""))
-    console.print(rows)
-    if len(found) == limit:
-        console.print(f"more: --before {found[-1].id}")
 
 
 @app.command()
@@ -126,6 +64,8 @@ def report(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
     else:
         text = markdown(whole)
         if console.is_terminal:
+            from rich.markdown import Markdown  # a tenth of a second to import, and only a report on a terminal pays
+
             console.print(Markdown(text))
         else:
             typer.echo(text, nl=False)
@@ -205,13 +145,6 @@ def note(incident: Id, text: str, by: By, data: Data = None, as_json: AsJson = F
         say_json(fields_of(found))
         return
     console.print("noted")
-
-
-def _since(text: str | None, now: datetime) -> datetime | None:
-    try:
-        return None if text is None else moment(text, after=now)
-    except ValueError as error:
-        raise typer.BadParameter(f"--since {error}") from error
 
 
 def _got(tx: Any, number: int) -> Incident:

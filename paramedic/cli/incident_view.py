@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from paramedic.cli.incident_list import fields_of
 from paramedic.cli.output import console, safe
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import iso
@@ -58,11 +59,6 @@ def oncall_or_none(settings: Settings) -> Oncall | None:
         return OncallFile(settings).oncall
     except (BadDocument, OSError):
         return None
-
-
-def fields_of(incident: Incident) -> dict[str, Any]:
-    """The incident's own fields, by name."""
-    return {"id": incident.id} | {name: getattr(incident, name) for name in Incident.__slots__}
 
 
 def document(seen: Seen) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import typer
 
 from paramedic.catalog.library import open_library
 from paramedic.catalog.services import Services
-from paramedic.cli.output import AsJson, By, Data, Limit, Negative, command_of, console, opened, safe, say_json, table
+from paramedic.cli.opened import opened
+from paramedic.cli.output import AsJson, By, Data, Limit, Negative, command_of, console, safe, say_json, table
 from paramedic.machine.clock import iso
 from paramedic.remediation.maintenance import Window
 from paramedic.store import maintenance

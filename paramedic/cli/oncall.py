@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from whenever import Instant, PlainDateTime
 
+from paramedic.cli.opened import opened
 from paramedic.cli.output import (
     AsJson,
     By,
@@ -15,7 +16,6 @@ from paramedic.cli.output import (
     Negative,
     command_of,
     console,
-    opened,
     protected_settings,
     safe,
     say_json,

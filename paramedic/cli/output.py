@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -11,13 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from paramedic.errors import PermanentError, Refused
-from paramedic.incidents.incident import parse_ref
 from paramedic.kinds import faces, registry
 from paramedic.kinds.registry import Room
 from paramedic.machine import data_folder
 from paramedic.machine.data_folder import BadDataFolder
 from paramedic.settings import Settings, load_settings
-from paramedic.store import Store
 from paramedic.text.sanitize import one_line
 
 #: Words are printed as they are: no emoji codes, no colours guessed; a program that reads us gets whole lines.
@@ -66,23 +65,6 @@ def settings_of(data: Path | None, *, may_be_new: bool = False) -> Settings:
     return found
 
 
-def opened(data: Path | None) -> tuple[Settings, Store]:
-    """The settings and their store. Raises StoreUnavailable, StoreUnknown, or BadParameter where there is none yet."""
-    found = protected_settings(data)
-    url = found.store()
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        raise typer.BadParameter(f"there is no store in {found.data}; `paramedic up` makes one")
-    return found, Store(url)
-
-
-def number_of(text: str) -> int:
-    """The number of `INC-1` or `1`. Raises BadParameter."""
-    try:
-        return parse_ref(text)[1]
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
 def source_named(name: str) -> faces.Source:
     """The kind of sender, once the settings are loaded. Raises BadParameter."""
     try:
@@ -102,6 +84,14 @@ def table(*columns: str) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def hanging(head: str, words: str) -> str:
+    """The words after the head; on a terminal, lines that are too long for it are wrapped and indented under the words."""
+    if not sys.stdout.isatty():
+        return head + words
+    lines = textwrap.wrap(words, max(console.width - len(head), 20), break_on_hyphens=False) or [""]
+    return head + f"\n{' ' * len(head)}".join(lines)
 
 
 def safe(text: object) -> str:

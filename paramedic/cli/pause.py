@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from paramedic.catalog.library import open_library
-from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, opened, safe, say_json, table
+from paramedic.cli.opened import opened
+from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, safe, say_json, table
 from paramedic.machine.clock import iso
 from paramedic.remediation.kill_switch import Pause, scope_of
 from paramedic.settings import Settings

@@ -2,7 +2,8 @@
 
 import typer
 
-from paramedic.cli.output import AsJson, Data, command_of, console, opened, safe, say_json
+from paramedic.cli.opened import opened
+from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json
 from paramedic.stack.instance import with_running_prefect
 from paramedic.upkeep import retention
 

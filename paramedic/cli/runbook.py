@@ -15,6 +15,7 @@ from paramedic.catalog.advice import advice
 from paramedic.catalog.library import Library, open_library, problems_of_runbooks
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.runbook_file import schema
+from paramedic.cli.opened import opened
 from paramedic.cli.output import (
     AsJson,
     Data,
@@ -22,7 +23,6 @@ from paramedic.cli.output import (
     Source,
     command_of,
     console,
-    opened,
     protected_settings,
     safe,
     say_json,

@@ -13,7 +13,6 @@ from pydantic import (
     BeforeValidator,
     SecretStr,
 )
-from pydantic_settings import NoDecode
 
 from paramedic.text.redaction import SHORTEST
 from paramedic.text.units import SizeBetween
@@ -129,7 +128,7 @@ Bytes = Annotated[int, BeforeValidator(_bytes)]
 
 
 Secrets = Annotated[
-    dict[str, SecretStr], NoDecode, BeforeValidator(by_name('{"sender": "its secret"}')), AfterValidator(_long_enough)
+    dict[str, SecretStr], BeforeValidator(by_name('{"sender": "its secret"}')), AfterValidator(_long_enough)
 ]
 
 
@@ -155,7 +154,7 @@ Database = Annotated[
 ]
 
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_host_names)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_host_names)]
 
 
-Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_askable)]
+Addresses = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_askable)]

@@ -51,7 +51,7 @@ def books(folder: Path, ways: str) -> None:
             "webhook:ops: the setting channels.ops has no `secret`",
             "nobody is told by mail",
         ),
-        ('{"ops": {"url": "json://h/"}}', 'ways: ["apprise:ops"]', "leads somewhere", "nobody is told by mail"),
+        ('{"ops": {"url": "ntfy://alerts"}}', 'ways: ["apprise:ops"]', "leads somewhere", "nobody is told by mail"),
         ("", "email: ada@example.org", "leads somewhere", "set PARAMEDIC_SMTP_URL"),
     ],
 )

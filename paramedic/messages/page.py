@@ -64,7 +64,7 @@ def overview(summary: Summary, *, by: str) -> list[Section]:
         Section("What Paramedic did", tuple(_did(summary, times))),
         *([*first, *rest] if summary.incident.state is not State.RESOLVED else []),
         Section(facts=tuple(_people(summary, times))),
-        *([Section("What you can do", facts=tuple(to_do(summary.incident, by)))]),
+        *_to_do(summary.incident, by),
         *_links(summary),
         *story(summary, times),
     ]
@@ -105,12 +105,13 @@ def take(incident: str, person: Person, link: str, lasts: timedelta) -> list[Sec
     return [Section(title, link=Link("take it", link, incident=incident)), Section(lines=(f"or: {by_hand}",))]
 
 
-def to_do(incident: Incident, by: str) -> Iterator[tuple[str, str]]:
+def _to_do(incident: Incident, by: str) -> list[Section]:
     """As `commands`, with taking it; nothing is left to do where it is over."""
     if incident.state is State.RESOLVED:
-        return
-    yield "take it", f"paramedic incident ack {incident.id} --by {by}"
-    yield from (way for way in commands(incident, by) if way[0] != _EVERYTHING)
+        return []
+    take_it = ("take it", f"paramedic incident ack {incident.id} --by {by}")
+    others = [way for way in commands(incident, by) if way[0] != _EVERYTHING]
+    return [Section("What you can do", facts=(take_it, *others))]
 
 
 def commands(incident: Incident, by: str) -> Iterator[tuple[str, str]]:

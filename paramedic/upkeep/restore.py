@@ -2,6 +2,7 @@
 
 import tarfile
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from paramedic.audit import verification
 from paramedic.audit.chain import Checkpoint
 from paramedic.audit.verification import Verification
 from paramedic.errors import Refused
-from paramedic.machine.clock import from_iso
+from paramedic.machine.clock import boottime, from_iso
 from paramedic.machine.kill_points import kill_point
 from paramedic.settings import Settings
 from paramedic.store import Store, generation, inbox, seals
@@ -24,8 +25,12 @@ from paramedic.store import trail as stored_trail
 from paramedic.store.migrations import migrate
 from paramedic.store.restore import begin_again
 from paramedic.store.snapshot import counters, other_sessions, put
+from paramedic.store.table_facts import declared
 from paramedic.upkeep import checkpoints
 from paramedic.upkeep.backup import CHECKPOINTS, KEYS, LARGE, MANIFEST, PUBLIC, SMALL, STORE, BadBackup, Manifest
+
+#: How long a session of PostgreSQL may take to end after its client.
+_GOING_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ def restore(
     `paramedic up` may work on it. `replace` allows the loss of a store that is not empty, `despite_faults` a trail
     that does not verify. Raises BadBackup, Refused, StoreUnavailable, StoreUnknown, BadSettings, OSError.
     """
+    declared()  # reads the store's modules from the disk: not while a transaction holds the store
     target = settings.owner()
     migrate(target, runtime_role=settings.runtime_role())
     _nobody_else(target)
@@ -82,8 +88,13 @@ def restore(
 
 
 def _nobody_else(url: str) -> None:
-    """Refuse while others use the store. The data folder's lock guards SQLite; PostgreSQL may be in use from anywhere."""
-    others = other_sessions(url)
+    """Refuse while others use the store. The data folder's lock guards SQLite; PostgreSQL may be in use from anywhere.
+
+    The session of a client that has just gone ends a little later, on the server: it is waited for.
+    """
+    ends_at = boottime() + _GOING_SECONDS
+    while (others := other_sessions(url)) and boottime() < ends_at:
+        time.sleep(0.1)
     if others:
         raise Refused(
             f"{others} other sessions use this database: stop every `paramedic up`, gateway, worker and "

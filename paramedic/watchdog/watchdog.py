@@ -19,6 +19,7 @@ from paramedic.settings import Settings, web_address
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, clock_jumps, generation, kill_switch, write_probe
 from paramedic.store import trail as stored_trail
 from paramedic.store.messages import queue_internal_alert
+from paramedic.store.table_facts import declared
 from paramedic.text.sanitize import one_line
 from paramedic.transports import http_deadline
 from paramedic.upkeep import checkpoints
@@ -155,6 +156,7 @@ class Watchdog:
         with self._store.read() as tx:
             if clock_jumps.in_step(tx, started, self._steady()):
                 return
+        declared()  # reads the store's modules from the disk: not while the transaction holds the store
         with self._store.record() as tx:
             steady = self._steady()
             if steady - began > _AT_ONCE_SECONDS:  # it slept meanwhile: these may be two moments

@@ -1,5 +1,6 @@
 """The page of a link in a real browser: the button is heard, and another site's page does nothing through the same browser."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -24,6 +25,10 @@ from paramedic.messages.signed_link import Acknowledgement, sign
 from paramedic.store import Store, incidents, lifecycle
 
 
+class _NotNowError(Exception):
+    """The tab cannot say: it is on its way to another page, for instance."""
+
+
 class Tab:
     """One tab, by Chromium's DevTools protocol."""
 
@@ -36,6 +41,8 @@ class Tab:
         self._socket.send(json.dumps({"id": self._last, "method": method, "params": parameters}))
         while (answer := json.loads(self._socket.recv(timeout=60))).get("id") != self._last:
             pass
+        if "error" in answer:
+            raise _NotNowError(answer["error"])
         return dict(answer["result"])
 
     def value(self, expression: str) -> str:
@@ -46,9 +53,10 @@ class Tab:
         """Whether the page says so within a while."""
         until = time.monotonic() + 30
         while time.monotonic() < until:
-            text = self.value("document.readyState + (document.documentElement?.innerText ?? '')")
-            if text.startswith("complete") and words in text:
-                return True
+            with contextlib.suppress(_NotNowError):
+                text = self.value("document.readyState + (document.documentElement?.innerText ?? '')")
+                if text.startswith("complete") and words in text:
+                    return True
             time.sleep(0.1)
         return False
 

@@ -83,7 +83,7 @@ def test_a_server_that_drips_holds_no_call_longer_than_its_whole_time(
         began = time.monotonic()
         with pytest.raises(httpx.TimeoutException):
             client.post(url, content=b"x" * 100_000_000 if say in (_reads_slowly, _reads_bit_by_bit) else b"")
-        assert time.monotonic() - began < WITHIN + 0.5
+        assert time.monotonic() - began < WITHIN + 5, "none of these servers ever ends by itself"
 
 
 def test_the_bytes_of_an_answer_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_over_tls_too(tmp_path: Path) -> None:
         began = time.monotonic()
         with client, pytest.raises(httpx.ReadTimeout):
             client.get(url)
-        assert time.monotonic() - began < WITHIN + 0.5
+        assert time.monotonic() - began < WITHIN + 5, "none of these servers ever ends by itself"
 
 
 def test_patience_ends_with_the_deadline() -> None:
@@ -110,7 +110,7 @@ def test_patience_ends_with_the_deadline() -> None:
         began = time.monotonic()
         with contextlib.suppress(httpx.TimeoutException):
             assert client.get(url).status_code == 503
-        assert time.monotonic() - began < WITHIN + 0.5
+        assert time.monotonic() - began < WITHIN + 5, "none of these servers ever ends by itself"
 
 
 def test_the_next_call_has_a_deadline_of_its_own_and_a_proxy_of_the_environment_counts_not(
@@ -134,7 +134,7 @@ def test_prefects_client_has_one(*, repeats_503: bool) -> None:
         began = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
             client.get("/health")
-        assert time.monotonic() - began < WITHIN + 0.5
+        assert time.monotonic() - began < WITHIN + 5, "none of these servers ever ends by itself"
 
 
 def test_the_certificates_of_all_authorities_are_read_once_for_all_clients() -> None:

@@ -306,7 +306,7 @@ def test_the_command_line_seals_and_says_where_a_story_went(life: Settings, tmp_
     told = say("audit", "seal", file, "--before", "2026-02-01")
     assert f"left for {file}, which is the only place that has them" in told
     assert "the story of an incident that is not over" in say("audit", "seal", f"{file}.2", "--before", "2027-01-01")
-    assert f"it begins in a sealed segment of the trail: {file}" in say("incident", "show", "1")
+    assert f"its timeline begins in a sealed segment of the trail: {file}" in say("incident", "show", "1")
     assert json.loads(say("incident", "show", "2", "--json"))["segments"] == []
     assert "left for sealed segments" in say("audit", "verify")
     assert "left for sealed segments" in say("audit", "show")

@@ -53,7 +53,7 @@ def test_a_run_that_slept_between_intent_and_first_byte_finds_claim_and_deadline
     os.kill(pid, signal.SIGSTOP)
     incident = whole.ended(service)
     assert (incident.ending, service.starts) == (Ending.HANDED_OVER, 1)
-    assert "Nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0]), (
+    assert "nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0]), (
         "the page names the open act"
     )
     wakes_and_ends(whole, service, pid, "intent_written")
@@ -126,7 +126,7 @@ def test_a_roll_back_that_died_half_done_is_not_repeated_and_a_person_hears_what
     incident = whole.ended(service)
     assert (incident.ending, service.release, service.starts) == (Ending.HANDED_OVER, "v1", 2), incident.because
     assert "roll_back" in (incident.because or "")
-    assert "Nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0])
+    assert "nobody knows whether it happened" in text_of(whole.mailbox.about(incident.id)[0])
 
 
 @together

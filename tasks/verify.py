@@ -6,6 +6,7 @@ from datetime import timedelta
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.withdrawal import stricter
 from paramedic.change.look import measure
+from paramedic.change.second_look import keep_what_is_seen
 from paramedic.errors import CannotSee
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime, spoken
@@ -21,7 +22,8 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     """Whether all conditions of the breach hold for `stable` without a break, within `within` from now.
 
     Fresh samples of the target itself; one that sees nothing proves nothing and restarts the stretch. Raises CannotSee
-    where the last look that was not well saw nothing: that the remedy did not help is not known either.
+    where the last look that was not well saw nothing: that the remedy did not help is not known either. Where it does not
+    hold, what the target shows then is kept as evidence (`paramedic.change.second_look`).
     """
     run = current_run()
     run.forget_samples()
@@ -49,9 +51,11 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     if last is Sight.UNKNOWN:
         words = f"for {spoken(verify.within)} we could not see whether {incident.target} is well: {why}"
         _append_to_timeline(incident, what="verification.blind", reason=words, seen=why)
+        keep_what_is_seen(run, why)
         raise CannotSee(f"{words}. No other remedy is tried")
     words = f"not well for {spoken(verify.stable)} on end: {why}"
     _append_to_timeline(incident, what="verification.failed", reason=words, seen=why)
+    keep_what_is_seen(run, why)
     kill_point("verified", incident.target)
     return False
 

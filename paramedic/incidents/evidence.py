@@ -1,4 +1,4 @@
-"""Evidence: observations from before the first change."""
+"""Evidence: observations from before the first change, what a command printed, and a second look where it did not help."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Evidence: observations of a target before a change, kept with the incident."""
+"""Evidence: observations of a target before and after a change, kept with the incident."""
 
 from datetime import datetime
 from typing import Any

@@ -149,7 +149,7 @@ def test_a_log_that_hangs_is_not_waited_for(work: PlaybookRun, monkeypatch: pyte
     released = threading.Event()
 
     def hangs(_: object) -> str:
-        released.wait()
+        released.wait(5)
         return "too late"
 
     monkeypatch.setattr(reading, "log_tail", hangs)

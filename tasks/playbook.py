@@ -99,6 +99,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
     )
     run_story.__annotations__ = {"run": Run, "return": PrefectState[Any]}
     del run_story.__wrapped__
+    run_story.story = story  # type: ignore[attr-defined] # for who plays it without Prefect
     decorate = flow(
         name=story.__name__.replace("_", "-"),
         description=f"{inspect.getdoc(story) or ''}\n\n{_OPERATORS}".lstrip(),

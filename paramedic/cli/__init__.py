@@ -29,6 +29,7 @@ COMMANDS = {
     "incident": ("incident_group", "List, show, acknowledge, resolve, note, report."),
     "oncall": ("oncall", "Who is on call, the schedule and its gaps, overrides, a test page."),
     "runbook": ("runbook", "List, show, lint, test, new, schema."),
+    "playbook": ("playbook", "Lint, rehearse, new: playbooks of your own."),
     "check": ("check", "List what Paramedic measures, measure once now."),
     "audit": ("audit", "Show, verify, export and seal the trail."),
     "pause": ("pause", "Stop every act, or those of one service or runbook; and no page."),

@@ -14,6 +14,7 @@ import typer
 from paramedic import keys
 from paramedic.catalog.library import open_library
 from paramedic.cli.doctor_channels import channels, mail
+from paramedic.cli.doctor_playbooks import playbooks
 from paramedic.cli.doctor_prefect import acting, prefect, shortcuts
 from paramedic.cli.doctor_targets import commands, releases, targets
 from paramedic.cli.finding import APART, Finding, store_of
@@ -206,6 +207,7 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _clock,
     _keys,
     _runbooks,
+    playbooks,
     targets,
     releases,
     commands,

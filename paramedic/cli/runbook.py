@@ -15,6 +15,7 @@ from paramedic.catalog.advice import advice
 from paramedic.catalog.library import Library, open_library, problems_of_runbooks
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.runbook_file import schema
+from paramedic.cli import playbook_child
 from paramedic.cli.opened import opened
 from paramedic.cli.output import (
     AsJson,
@@ -68,7 +69,7 @@ def show(name: str, folder: Folder = None, data: Data = None, as_json: AsJson = 
 
 @app.command()
 def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Every problem with its file, line and column, and what is allowed there."""
+    """Every problem with its file, line and column, and what is allowed there; also of the playbooks of your own."""
     folder_path, settings = _folder(folder, data), protected_settings(data)
     try:
         library = open_library(settings, folder_path)
@@ -76,7 +77,9 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
         problems, words = (*_plugins(), *error.problems, *problems_of_runbooks(folder_path)), ""
     else:
         beyond = (*advice(library, folder_path, act_deadline=settings.act_deadline), *_to_fill_in(library, folder_path))
-        problems = (*_plugins(), *library.problems, *beyond)
+        known = set(map(str, library.problems))
+        playbooks = [problem for problem in playbook_child.problems(settings) if str(problem) not in known]
+        problems = (*_plugins(), *library.problems, *beyond, *playbooks)
         words = f"{len(library.runbooks)} runbooks, {len(list(library.services))} targets: nothing wrong"
     if as_json:
         say_json([asdict(problem) for problem in problems])

@@ -85,7 +85,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
             signal.signal(parent_death.STOP_READING, work.stop_reading)
         try:
             with working_on(work):
-                return _state(_outcome_of(story, work))
+                return _state(outcome_of(story, work))
         except GivenUp as error:
             return Completed(name="GivenUp", message=str(error))
         except Cancelled:
@@ -151,14 +151,14 @@ def _load(run: Run) -> PlaybookRun | str:
     )
 
 
-def _outcome_of(story: Story, run: PlaybookRun) -> Outcome:
+def outcome_of(story: Story, run: PlaybookRun) -> Outcome:
     """The function's outcome; on any error the incident is handed over with the reason."""
     incident = run.incident
     try:
         try:
-            return story(incident, run.runbook)
+            return _ended(story(incident, run.runbook))
         except AlreadyActed as before:
-            return _settle(run, before) or story(incident, run.runbook)
+            return _settle(run, before) or _ended(story(incident, run.runbook))
     except (GivenUp, StoreUnavailable):
         raise  # nothing can be written now: the attempt stays open, and the watchdog hands it on
     except Cancelled as error:
@@ -174,6 +174,13 @@ def _outcome_of(story: Story, run: PlaybookRun) -> Outcome:
     except Exception as error:  # the process's edge: a bug in a flow must not end in silence (P5)
         log.exception("the playbook failed")
         return hand_over(incident, because=f"the playbook failed: {type(error).__name__}: {error}")
+
+
+def _ended(outcome: object) -> Outcome:
+    """What the story returned. Raises TypeError where that is no outcome, as of a path without `return`."""
+    if not isinstance(outcome, Outcome):
+        raise TypeError(f"it returned {outcome!r:.100}, and no Outcome")
+    return outcome
 
 
 def _settle(run: PlaybookRun, before: AlreadyActed) -> Outcome | None:

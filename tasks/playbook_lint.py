@@ -15,6 +15,7 @@ from typing import Any
 
 from prefect import Flow
 
+from paramedic.catalog.playbook_file import NO_IMPORT, SHAPE
 from paramedic.text.redaction import hush_logging, redact
 from paramedic.text.sanitize import one_line
 from paramedic.text.yaml_document import Problem
@@ -22,15 +23,13 @@ from paramedic.text.yaml_document import Problem
 #: So much of an error's own words is shown.
 _LONGEST = 500
 
-_SHAPE = "write `@playbook` above `def {}(incident: Incident, runbook: Runbook) -> Outcome:`"
-
 
 def imported(path: Path) -> ModuleType | Problem:
     """The module `flows.NAME` of the file, or why it cannot be imported, with the line of the file that it came to."""
     try:
         return import_module(f"flows.{path.stem}")
     except BaseException as error:  # noqa: BLE001 - an author's module may raise anything, SystemExit too
-        return Problem(str(path), _line(error, path), 1, f"it cannot be imported: {cause(error)}", _advice(error))
+        return Problem(str(path), _line(error, path), 1, f"{NO_IMPORT}: {cause(error)}", _advice(error))
 
 
 def cause(error: BaseException) -> str:
@@ -55,7 +54,7 @@ def problems(path: Path) -> list[Problem]:
     ]
     if ours is None:
         what = f"there is no flow {path.stem} in it"
-        return [*found, Problem(str(path), 1, 1, what, _SHAPE.format(path.stem))]
+        return [*found, Problem(str(path), 1, 1, what, SHAPE.format(path.stem))]
     return [*found, *_misshapen(path, ours)]
 
 
@@ -64,7 +63,7 @@ def _misshapen(path: Path, ours: "Flow[..., Any]") -> list[Problem]:
     taken = list(ours.parameters.properties)
     if taken != ["run"] or not hasattr(ours.fn, "story"):
         what = f"the flow takes {', '.join(taken) or 'nothing'}, and a playbook's only parameter is `run`"
-        found.append(Problem(str(path), _began(ours), 1, what, _SHAPE.format(path.stem)))
+        found.append(Problem(str(path), _began(ours), 1, what, SHAPE.format(path.stem)))
     wanted = path.stem.replace("_", "-")
     if ours.name != wanted:
         what = f"the flow is called {ours.name}, and its deployment {wanted}"

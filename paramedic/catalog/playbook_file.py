@@ -13,11 +13,14 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 #: The modules of the verbs that the check knows by name.
 _DECORATOR, _CLAIM, _CHANGES = ("tasks.playbook", "playbook"), ("tasks.guard", "exclusive"), "tasks.act"
 
-_SHAPE = "write `@playbook` above `def {}(incident: Incident, runbook: Runbook) -> Outcome:`"
-#: How the problem of a file begins that is not worth importing.
-UNREADABLE = "it is not Python"
+#: How the problem of a file begins that is not worth importing, and that of one that cannot be.
+UNREADABLE, NO_IMPORT = "it is not Python", "it cannot be imported"
 
-_ENDS = "return what `resolved`, `recovered` or `hand_over` returns"
+#: The file as it must be, with its name.
+SHAPE = "write `@playbook` above `def {}(incident: Incident, runbook: Runbook) -> Outcome:`"
+
+#: What a playbook returns.
+ENDS = "return what `resolved`, `recovered` or `hand_over` returns"
 
 
 def problems(path: Path) -> list[Problem]:
@@ -96,9 +99,9 @@ def _misnamed(file: _File) -> Iterator[Problem]:
             yield file.problem(story, what, f"one playbook a file, of its file's name: {name}")
     if name not in file.functions and not stories and name not in _assigned(file.tree):
         helper = f"; a file that only others import is called _{file.path.name}"
-        yield file.problem(file.tree, f"there is no playbook {name} in it", _SHAPE.format(name) + helper)
+        yield file.problem(file.tree, f"there is no playbook {name} in it", SHAPE.format(name) + helper)
     elif name in file.functions and file.functions[name] not in stories and not file.functions[name].decorator_list:
-        yield file.problem(file.functions[name], f"{name} is not a playbook", _SHAPE.format(name))
+        yield file.problem(file.functions[name], f"{name} is not a playbook", SHAPE.format(name))
 
 
 def _assigned(tree: ast.Module) -> set[str]:
@@ -125,20 +128,20 @@ def _function(file: _File) -> Iterator[Problem]:
     if story is None or not _is_playbook(file, story):
         return
     if isinstance(story, ast.AsyncFunctionDef):
-        yield file.problem(story, "a playbook is not `async`: its verbs wait themselves", _SHAPE.format(story.name))
+        yield file.problem(story, "a playbook is not `async`: its verbs wait themselves", SHAPE.format(story.name))
         return
     taken = [argument.arg for argument in (*story.args.posonlyargs, *story.args.args)]
     if len(taken) != 2 or story.args.kwonlyargs:
         its = ast.unparse(story.args) or "nothing"
         what = f"a playbook is called with the incident and its runbook, and this one takes: {its}"
-        yield file.problem(story, what, _SHAPE.format(story.name))
+        yield file.problem(story, what, SHAPE.format(story.name))
     for node in _own(story):
         if isinstance(node, ast.Return) and (node.value is None or _is_none(node.value)):
-            yield file.problem(node, "it ends without an outcome", _ENDS)
+            yield file.problem(node, "it ends without an outcome", ENDS)
         if isinstance(node, ast.Yield | ast.YieldFrom):
-            yield file.problem(node, "a playbook does not yield", _SHAPE.format(story.name))
+            yield file.problem(node, "a playbook does not yield", SHAPE.format(story.name))
     if _falls_through(story.body):
-        yield file.problem(story, "it can come to its end without an outcome", _ENDS)
+        yield file.problem(story, "it can come to its end without an outcome", ENDS)
     if _claims_otherwise(file):
         return
     for node, verb in _unclaimed(file, story.body, frozenset({story.name})):

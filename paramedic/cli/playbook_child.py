@@ -28,14 +28,25 @@ def files(settings: Settings) -> list[Path]:
 
 
 def problems(settings: Settings, wanted: Sequence[Path] | None = None) -> list[Problem]:
-    """What is wrong with the team's own playbooks, or with these: what their text shows, and what importing does.
-
-    A file that others can write is named and not imported.
-    """
+    """What is wrong with the team's own playbooks, or with these: what their text shows, and what importing does."""
     if settings.flows is None:
         return []
-    wanted = files(settings) if wanted is None else wanted
-    found = [problem for problem in playbook_file.unused(settings.flows) if Path(problem.file) in wanted]
+    found, importable = by_text(settings.flows, files(settings) if wanted is None else wanted)
+    known = {problem.file for problem in found}
+    found += [
+        problem
+        for problem in _imported(settings, importable)
+        if problem.file not in known or problem.what.startswith(playbook_file.NO_IMPORT)
+    ]
+    return sorted(found, key=lambda problem: (problem.file, problem.line, problem.column))
+
+
+def by_text(flows: Path, wanted: Sequence[Path]) -> tuple[list[Problem], list[Path]]:
+    """What is wrong with these files without importing them; and those that may be imported.
+
+    A file that others can write is not imported, nor one that is no Python or is not used.
+    """
+    found = [problem for problem in playbook_file.unused(flows) if Path(problem.file) in wanted]
     misnamed = {problem.file for problem in found}
     importable = []
     for path in wanted:
@@ -44,13 +55,11 @@ def problems(settings: Settings, wanted: Sequence[Path] | None = None) -> list[P
         if untrusted := file_ownership.complaint(path):
             found.append(Problem(str(path), 1, 1, "it is not imported: others can change it", untrusted))
             continue
-        by_text = playbook_file.problems(path)
-        found += by_text
-        if not any(problem.what.startswith(playbook_file.UNREADABLE) for problem in by_text):
+        faults = playbook_file.problems(path)
+        found += faults
+        if not any(problem.what.startswith(playbook_file.UNREADABLE) for problem in faults):
             importable.append(path)
-    known = {(problem.file, problem.line) for problem in found}
-    found += [problem for problem in _imported(settings, importable) if (problem.file, problem.line) not in known]
-    return sorted(found, key=lambda problem: (problem.file, problem.line, problem.column))
+    return found, importable
 
 
 def file_of(settings: Settings, name: str) -> Path:
@@ -64,8 +73,11 @@ def file_of(settings: Settings, name: str) -> Path:
     return found
 
 
-def ask(settings: Settings, module: str, argv: Sequence[str]) -> Any:
-    """What `python -m MODULE ARGV` answers in JSON, with the modules that the responder has. Raises Negative, with its words."""
+def ask(settings: Settings, module: str, argv: Sequence[str] = (), *, request: Any = None) -> Any:
+    """What `python -m MODULE ARGV` answers in JSON, with the modules that the responder has. Raises Negative, with its words.
+
+    `request` is its standard input, in JSON.
+    """
     with tempfile.TemporaryDirectory(prefix="paramedic-") as home:
         env = dict(os.environ) | settings.as_env()
         env |= {
@@ -78,7 +90,15 @@ def ask(settings: Settings, module: str, argv: Sequence[str]) -> Any:
         env.pop("PARAMEDIC_CONFIG", None)  # what it says is in the environment
         command = [sys.executable, "-m", module, *argv]
         try:
-            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=_SECONDS)
+            done = subprocess.run(
+                command,
+                env=env,
+                input=json.dumps(request),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_SECONDS,
+            )
         except subprocess.TimeoutExpired as error:
             raise Negative(f"the playbooks did not end within {_SECONDS:.0f} s: {_last_line(error.stderr)}") from error
     try:
@@ -95,7 +115,7 @@ def _imported(settings: Settings, paths: Sequence[Path]) -> list[Problem]:
         return [Problem(**problem) for problem in ask(settings, "tasks.playbook_lint", [str(path) for path in paths])]
     except Negative as no:
         if len(paths) == 1:
-            return [Problem(str(paths[0]), 1, 1, f"it cannot be imported: {no}", "do nothing at import but define")]
+            return [Problem(str(paths[0]), 1, 1, f"{playbook_file.NO_IMPORT}: {no}", "do nothing at import but define")]
     return [problem for path in paths for problem in _imported(settings, [path])]
 
 

@@ -45,11 +45,12 @@ def {function}(incident: Incident, runbook: Runbook) -> Outcome:
 '''
 
 TEST = '''\
-"""The playbook {name} against a fake world: `python -m pytest {file}`. Nothing is asked or changed."""
+"""The playbook {name} against a fake world, by pytest and Paramedic's own Python. Nothing is asked or changed."""
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 #: The runbook that it is rehearsed with; its settings are those of this shell (PARAMEDIC_FLOWS, PARAMEDIC_RUNBOOKS).
 RUNBOOK = "{runbook}"
@@ -57,8 +58,9 @@ RUNBOOK = "{runbook}"
 
 def rehearsed(*world: str) -> dict:
     """What one rehearsal came to: `steps`, `changes`, `ending`, `because`."""
-    command = [sys.executable, "-m", "paramedic", "playbook", "rehearse", "{name}", "--runbook", RUNBOOK, "--json"]
-    done = subprocess.run([*command, *world], capture_output=True, text=True, check=False)
+    paramedic = Path(sys.executable).with_name("paramedic")
+    command = [paramedic, "playbook", "rehearse", "{name}", "--runbook", RUNBOOK, "--json", *world]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     [found] = json.loads(done.stdout)
     return found

@@ -78,14 +78,14 @@ def test_runbook_lint_and_doctor_name_the_playbook_that_cannot_be_imported(
 ) -> None:
     (flows / "our_import.py").write_text("\nimport nothing_like_this\n")
     assert "our_import.py:2:1: it cannot be imported: ModuleNotFoundError" in said("runbook", "lint", code=1)
-    from paramedic.cli import doctor
+    from paramedic.cli import doctor_playbooks
     from paramedic.settings import Settings
 
-    finding = doctor._playbooks(Settings(data=tmp_path, flows=flows))
+    finding = doctor_playbooks.playbooks(Settings(data=tmp_path, flows=flows))
     assert not finding.well
     assert "`paramedic playbook lint`" in finding.words
     (flows / "our_import.py").unlink()
-    assert doctor._playbooks(Settings(data=tmp_path, flows=flows)).well
+    assert doctor_playbooks.playbooks(Settings(data=tmp_path, flows=flows)).well
 
 
 def test_without_a_folder_of_playbooks_the_commands_say_how_to_name_one(said: Callable[..., str]) -> None:

@@ -22,10 +22,10 @@ class Deployments:
         self._known: set[str] = set()  # the groups that the store expects samples of
         self._lock = threading.Lock()
 
-    def register(self) -> None:
-        """Register all of them. Raises TemporaryError while that is not possible."""
+    def register(self) -> dict[str, str]:
+        """Register all of them; returns the playbooks that cannot be, with the cause. Raises TemporaryError."""
         with self._lock:
-            self._register(self._groups())
+            return self._register(self._groups())
 
     def mend(self) -> list[str]:
         """Register again the deployments that are missing in Prefect or differ; returns their names.
@@ -51,10 +51,10 @@ class Deployments:
             except Exception:  # the thread's edge: whatever it was, the next look may see better
                 log.exception("the deployments could not be checked; tried again in %.0f s", every_seconds)
 
-    def _register(self, groups: list[str], only: list[str] | None = None) -> None:
+    def _register(self, groups: list[str], only: list[str] | None = None) -> dict[str, str]:
         settings = self._settings
         pool, kind, every = settings.work_pool, settings.work_pool_type, settings.checks_every
-        register(ROOT, pool, kind, groups=groups, every=every, flows=settings.flows, only=only)
+        return register(ROOT, pool, kind, groups=groups, every=every, flows=settings.flows, only=only)
 
     def _groups(self) -> list[str]:
         """The current groups of checks; expected samples of a new one are recorded in the store.

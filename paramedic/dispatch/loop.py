@@ -4,7 +4,7 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -48,7 +48,7 @@ class Dispatch:
         self,
         store: Store,
         prefect: PrefectRuns,
-        deploy: Callable[[], None],
+        deploy: Callable[[], Mapping[str, str] | None],
         *,
         pool: str = "paramedic",
         beat: Callable[[], None] = lambda: None,
@@ -140,7 +140,10 @@ class Dispatch:
         except TemporaryError as error:
             if isinstance(error, NotDeployed):  # a new Prefect, or another than the one that we knew
                 with contextlib.suppress(TemporaryError):
-                    self._deploy()
+                    cause = (self._deploy() or {}).get(playbook)
+                    if cause is not None:
+                        self._hand_over(order, cause)
+                        return None
             pause = timedelta(seconds=_BACKOFF.after(order.tries))
             log.warning("%s: Prefect did not create the run; tried again in %s: %s", incident.id, pause, error)
             with self._store.write() as tx:

@@ -23,7 +23,7 @@ from paramedic.alerts.alert import Severity
 from paramedic.catalog.deployments import declared, own_deployments
 from paramedic.dispatch.schedules import _by_slug, schedules
 from paramedic.errors import PermanentError, Refused, TemporaryError
-from paramedic.responder import admission
+from paramedic.responder import admission, unloadable
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,10 @@ def register(
     every: timedelta,
     flows: Path | None = None,
     only: Collection[str] | None = None,
-) -> None:
+) -> dict[str, str]:
     """Create or update the pool and every deployment, or `only` those. Raises TemporaryError while Prefect is away.
+
+    Returns the team's own playbooks that cannot be deployed, each with the cause in words.
 
     The pool has a work queue for each severity: critical comes first.
 
@@ -62,9 +64,9 @@ def register(
                 _deploy(
                     client, deployment, pool, schedules(deployment.get("schedules", []), groups=groups, every=every)
                 )
-        for deployment in own_deployments(flows, root):
-            if only is None or deployment["name"] in only:
-                _deploy_own(client, deployment, pool)
+        wanted = [made for made in own_deployments(flows, root) if only is None or made["name"] in only]
+        causes = {made["name"]: _deploy_own(client, made, pool) for made in wanted}
+    return {name: cause for name, cause in causes.items() if cause}
 
 
 def amiss(root: Path, *, groups: Sequence[str], every: timedelta, flows: Path | None = None) -> list[str]:
@@ -115,13 +117,16 @@ def _prefect() -> Iterator[SyncPrefectClient]:
         raise TemporaryError(f"Prefect does not answer as it should: {type(error).__name__}: {words}") from error
 
 
-def _deploy_own(client: SyncPrefectClient, deployment: dict[str, Any], pool: str) -> None:
+def _deploy_own(client: SyncPrefectClient, deployment: dict[str, Any], pool: str) -> str:
+    """Deploy a team's own playbook; returns why it cannot be, or nothing."""
     try:
         _deploy(client, deployment, pool, [])
     except httpx.HTTPError:
         raise
-    except Exception:  # somebody's flow: the others must be deployed
+    except Exception as error:  # somebody's flow: the others must be deployed
         log.exception("%s cannot be deployed", deployment["entrypoint"])
+        return unloadable.words(deployment["name"], error)
+    return ""
 
 
 def _deploy(

@@ -2,9 +2,11 @@
 
 import importlib
 import json
+import logging
 import os
 import select
 import socket
+from contextlib import closing
 from typing import Any
 
 from prefect.client.schemas.objects import FlowRun
@@ -14,8 +16,13 @@ from prefect.flow_engine import load_flow
 from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
 
+from paramedic.responder import unloadable
 from paramedic.responder.run_start import RunStart
 from paramedic.responder.shortcut_check import SHORTENED, VARIABLE
+from paramedic.settings import load_settings
+from paramedic.store import Store
+
+log = logging.getLogger(__name__)
 
 #: Whoever has no run after so long was not made for one, and has time to prepare.
 _IDLE_SECONDS = 0.05
@@ -57,7 +64,17 @@ def run(flow_run: FlowRun, start: RunStart) -> None:
         logger = flow_run_logger(flow_run)
         try:
             flow: Flow[..., Any] = load_flow(flow_run)
-        except Exception:
+        except Exception as error:
             logger.exception("The flow cannot be loaded")  # on the run's own page, where its reader looks
+            _hand_over(flow_run, error)
             raise
         start.run(flow, flow_run)
+
+
+def _hand_over(flow_run: FlowRun, error: Exception) -> None:
+    """Tell a person. Where the store does not answer, the watchdog finds the crashed run."""
+    try:
+        with closing(Store(load_settings().store())) as store:
+            unloadable.hand_over(store, str(flow_run.id), flow_run.parameters, error)
+    except Exception:  # the load's own error must be the one that ends the run
+        log.exception("the run's incident could not be handed over")

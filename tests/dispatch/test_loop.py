@@ -10,7 +10,7 @@ from incident_states import alert
 
 from paramedic.demo.world import free_port
 from paramedic.dispatch.loop import Dispatch
-from paramedic.dispatch.prefect_runs import CreatedRun, PrefectRuns
+from paramedic.dispatch.prefect_runs import CreatedRun, NotDeployed, PrefectRuns
 from paramedic.errors import TemporaryError
 from paramedic.incidents.incident import State
 from paramedic.store import Store, attempts, incidents, lifecycle, outbox
@@ -78,3 +78,22 @@ def test_a_prefect_that_is_away_is_not_asked_for_what_comes_meanwhile(timed: Sto
 
     _opened(timed, "web-1/tracking-api", "v1", READABLE)
     assert Dispatch(timed, Away(PrefectApi("http://127.0.0.1:9/api")), lambda: None).work() == 1
+
+
+def test_a_playbook_that_cannot_be_deployed_is_a_persons_at_once_with_the_cause(timed: Store) -> None:
+    class Without(PrefectRuns):
+        """It has no such deployment."""
+
+        def create_run(self, *_: Any, **__: Any) -> CreatedRun:
+            raise NotDeployed("Prefect knows no such deployment")
+
+    number = _opened(timed, "web-1/tracking-api", "v1", READABLE)
+    prefect = Without(PrefectApi("http://127.0.0.1:9/api"))
+    Dispatch(timed, prefect, lambda: {"our-restart": "it is another's"}).work()
+    with timed.read() as tx:
+        assert incidents.get(tx, number).state is State.OPEN
+    second = _opened(timed, "web-2/tracking-api", "v1", READABLE)
+    Dispatch(timed, prefect, lambda: {"restart-service": "it cannot be imported: No module named 'x'"}).work()
+    with timed.read() as tx:
+        given = incidents.get(tx, second)
+    assert (given.state, given.because) == (State.HANDED_OVER, "it cannot be imported: No module named 'x'")

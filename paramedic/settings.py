@@ -6,8 +6,10 @@ import json
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
@@ -56,8 +58,16 @@ ROOT = Path(__file__).parents[1]
 
 _PREFIX = "PARAMEDIC_"
 
+#: The variable that names the file with the settings, and the file that is read where it names none.
+_CONFIG, _FILE = "PARAMEDIC_CONFIG", "paramedic.toml"
+
+#: The origin of a setting that is known from the running `paramedic up` of the data folder.
+RUNNING = "the running `paramedic up`"
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
 #: Names under PARAMEDIC_ that are not settings: the file with the settings, and what our processes give their children.
-_OTHERS = {"PARAMEDIC_CONFIG", parent_death.VARIABLE, liveness.VARIABLE, kill_points.VARIABLE}
+_OTHERS = {_CONFIG, parent_death.VARIABLE, liveness.VARIABLE, kill_points.VARIABLE}
 
 
 class Channel(BaseModel):
@@ -211,9 +221,10 @@ def web_address(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def load_settings(**given: Any) -> Settings:
-    """The settings: `given`, then the environment, then the file. Raises BadSettings with every problem.
+def load_settings(*, running: Mapping[str, Any] = _NONE, **given: Any) -> Settings:
+    """The settings: `given`, then the environment, then `running`, then the file. Raises BadSettings with every problem.
 
+    `running`: what a running `paramedic up` was given (`given_to`). A relative path in the file is one beside the file.
     Every secret among them is redacted in all output of the process from now on; and the plug-ins of
     this process are those of their folder.
     """
@@ -228,13 +239,15 @@ def load_settings(**given: Any) -> Settings:
             problems.append(_unknown(name, "environment", [f"{_PREFIX}{key.upper()}" for key in sorted(known)]))
         elif os.environ[name]:
             origins[setting] = "environment"
-    file = Path(os.environ.get("PARAMEDIC_CONFIG") or "paramedic.toml")
+    file = Path(os.environ.get(_CONFIG) or _FILE)
     written = _file(file, problems)
     problems += [_unknown(name, str(file), sorted(known)) for name in written if name not in known]
-    from_file = {name: value for name, value in written.items() if name in known - set(origins)}
-    origins = dict.fromkeys(from_file, str(file)) | origins | dict.fromkeys(given, "given")
+    below = {**_beside(file.parent, written), **running}
+    below = {name: value for name, value in below.items() if name in known - set(origins)}
+    origins = {name: RUNNING if name in running else str(file) for name in below} | origins
+    origins |= dict.fromkeys(given, "given")
     try:
-        settings = Settings(**(from_file | given))
+        settings = Settings(**(below | given))
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False):
             problems.append(": ".join([*_place(fault["loc"], origins), fault["msg"].removeprefix("Value error, ")]))
@@ -246,6 +259,31 @@ def load_settings(**given: Any) -> Settings:
         _remember(value)
     registry.use(settings.plugins)
     return settings
+
+
+def given_to(environment: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """The settings that a process with this environment, begun in this folder, was given: its variables, then its file.
+
+    What is unknown, or cannot be read, is left out.
+    """
+    named = {name: environment.get(f"{_PREFIX}{name.upper()}") for name in Settings.model_fields}
+    variables = {name: value for name, value in named.items() if value}
+    file = folder / (environment.get(_CONFIG) or _FILE)
+    written = _beside(file.parent, _file(file, [])) if file.exists() else {}
+    return {name: value for name, value in written.items() if name in named} | _beside(folder, variables)
+
+
+def _beside(folder: Path, written: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as they are written, with each relative path, SQLite's too, as one in the folder."""
+    found = dict(written)
+    for name, value in written.items():
+        if not isinstance(value, str):
+            continue
+        if "Path" in str(getattr(Settings.model_fields.get(name), "annotation", "")):
+            found[name] = str(folder.absolute() / os.path.expanduser(value))  # noqa: PTH111 - as `absolute` has it
+        elif re.match(r"sqlite:///(?![/:]|file:)", value):
+            found[name] = f"sqlite:///{folder.absolute() / value.removeprefix('sqlite:///')}"
+    return found
 
 
 def authored(settings: Settings) -> list[Path]:
@@ -268,7 +306,7 @@ def _place(at: tuple[int | str, ...], origins: dict[str, str]) -> list[str]:
 
 
 def _file(file: Path, problems: list[str]) -> dict[str, Any]:
-    if not file.exists() and not os.environ.get("PARAMEDIC_CONFIG"):
+    if not file.exists() and not os.environ.get(_CONFIG):
         return {}
     with contextlib.suppress(OSError):  # one that cannot be looked at cannot be read either
         untrusted = file_ownership.complaint(file)

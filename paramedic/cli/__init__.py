@@ -20,6 +20,7 @@ from paramedic.text.sanitize import visible
 
 #: command -> (module that has it, one line of help). Loaded when used: `--help` costs nothing but this list.
 COMMANDS = {
+    "init": ("init", "Make a folder of your own: settings, services, on call, one runbook."),
     "up": ("up", "Start everything on this machine; Ctrl-C ends it whole."),
     "demo": ("demo", "Break a real service, heal it, show the trail; ends by itself."),
     "ui": ("ui", "Print the address that opens the Prefect UI, logged in."),

@@ -13,7 +13,7 @@ from paramedic.machine.clock import spoken, utc_now
 from paramedic.remediation.kill_switch import TAG
 from paramedic.responder import shortcut_check
 from paramedic.settings import Settings
-from paramedic.stack.instance import with_running_prefect
+from paramedic.stack.running_prefect import with_running_prefect
 from paramedic.store import StoreUnavailable, StoreUnknown, kill_switch
 from paramedic.transports.http_deadline import certificate_fault
 from paramedic.transports.prefect_http import PrefectApi

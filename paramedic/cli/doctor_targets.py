@@ -9,6 +9,7 @@ from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.remediation.target import Target
 from paramedic.settings import Settings
+from paramedic.stack import instance
 from paramedic.text.yaml_document import BadDocument
 
 #: So many targets are looked at together.
@@ -71,10 +72,11 @@ def commands(settings: Settings) -> Finding:
         listed = [(target, name) for target in open_library(settings).services for name in target.commands]
     except BadDocument:
         return Finding("commands", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
+    variables = instance.environment(settings.data) or os.environ  # those of the processes that will run it
     wrong = []
     for target, name in listed:
         try:
-            reading.command_ready(target, name, os.environ)
+            reading.command_ready(target, name, variables)
         except (TemporaryError, PermanentError) as error:
             wrong.append(f"{name} of {target.id}: {error}")
     if wrong:

@@ -17,6 +17,7 @@ from paramedic.kinds.registry import Room
 from paramedic.machine import data_folder
 from paramedic.machine.data_folder import BadDataFolder
 from paramedic.settings import Settings, load_settings
+from paramedic.stack import instance
 from paramedic.text.sanitize import one_line
 
 #: Words are printed as they are: no emoji codes, no colours guessed; a program that reads us gets whole lines.
@@ -53,15 +54,17 @@ def protected_settings(data: Path | None, *, may_be_new: bool = False) -> Settin
 def settings_of(data: Path | None, *, may_be_new: bool = False) -> Settings:
     """The settings for the named data folder. Raises BadSettings, or BadParameter if there is no such folder.
 
+    What is not set here is as the running `paramedic up` of the folder has it: its terminal's variables are not ours.
     A folder with its own runbooks, as the demo's, is used with them, unless a setting names others.
     """
-    if data is None:
-        return load_settings()
-    if not data.is_dir() and not may_be_new:
+    if data is not None and not data.is_dir() and not may_be_new:
         raise typer.BadParameter(f"--data {data}: there is no such folder")
-    found = load_settings(data=data)
-    if "runbooks" not in found.model_fields_set and (found.data / "runbooks").is_dir():
-        return load_settings(data=data, runbooks=found.data / "runbooks")
+    given: dict[str, Any] = {} if data is None else {"data": data}
+    found = load_settings(**given)
+    if running := instance.settings(found.data):
+        found = load_settings(running=running, **given)
+    if data is not None and "runbooks" not in found.model_fields_set and (found.data / "runbooks").is_dir():
+        return load_settings(running=running, **given, runbooks=found.data / "runbooks")
     return found
 
 

@@ -4,7 +4,7 @@ import typer
 
 from paramedic.cli.opened import opened
 from paramedic.cli.output import AsJson, Data, command_of, console, safe, say_json
-from paramedic.stack.instance import with_running_prefect
+from paramedic.stack.running_prefect import with_running_prefect
 from paramedic.upkeep import retention
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

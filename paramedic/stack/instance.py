@@ -5,14 +5,13 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from paramedic.errors import PermanentError
-from paramedic.settings import Settings
-from paramedic.transports.prefect_login import with_embedded_login
+from paramedic.settings import given_to
 
 #: Held while `up` works in a data folder; in it, where it listens.
 _LOCK = "up.lock"
@@ -47,15 +46,27 @@ def running(data: Path) -> Running | None:
         return None
 
 
-def with_running_prefect(settings: Settings) -> Settings:
-    """The settings, with the Prefect of the `paramedic up` on their folder where they name none; unchanged where none runs.
+def environment(data: Path) -> Mapping[str, str]:
+    """The environment of the `paramedic up` on this folder, as it was at its start; empty where none of this user runs."""
+    return _started(data)[0]
 
-    Raises OSError where its login cannot be read.
-    """
-    here = running(settings.data)
-    if settings.prefect_api_url is not None or here is None:
-        return settings
-    return with_embedded_login(settings, here.prefect)
+
+def settings(data: Path) -> Mapping[str, Any]:
+    """The settings that the `paramedic up` on this folder was given, but for the folder; empty where none of this user runs."""
+    variables, folder = _started(data)
+    return {name: value for name, value in given_to(variables, folder).items() if name != "data"} if variables else {}
+
+
+def _started(data: Path) -> tuple[Mapping[str, str], Path]:
+    """The environment and the folder of the `up`: only of the same user's process, since it decides what a command reads."""
+    here = running(data)
+    if here is not None:
+        process = Path("/proc") / str(here.pid)
+        with contextlib.suppress(OSError):
+            if process.stat().st_uid == os.geteuid():
+                pairs = (process / "environ").read_bytes().decode(errors="surrogateescape").split("\0")
+                return dict(pair.split("=", 1) for pair in pairs if "=" in pair), (process / "cwd").resolve()
+    return {}, Path()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from paramedic.errors import PermanentError
 from paramedic.settings import ROOT, Settings
 from paramedic.stack import instance
-from paramedic.stack.instance import Running, with_running_prefect
+from paramedic.stack.instance import Running
+from paramedic.stack.running_prefect import with_running_prefect
 from paramedic.transports.prefect_http import PrefectApi
 from paramedic.transports.prefect_login import asks_for_login, embedded_login
 from tasks.prefect_api import prefect_api

@@ -35,8 +35,7 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
     day = timedelta(days=1)
     with run.store.record() as tx:
         now = run.still_ours(tx)
-        since = now.reopened_at or now.opened_at
-        sent = [act for act in acts.of(tx, incident.number) if act.result != "not_sent" and act.written_at >= since]
+        sent = [act for act in acts.since_begun(tx, now) if act.result != "not_sent"]
         if not sent:
             outcome = Outcome(Ending.RECOVERED, "seen well before any change was sent")
             if now.state is State.WORKING:

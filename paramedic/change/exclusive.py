@@ -96,10 +96,8 @@ def look_back(run: PlaybookRun, target: str) -> None:
     """Raises AlreadyActed or Refused as `exclusive` does."""
     with run.store.read() as tx:
         unsettled = acts.open_on(tx, target)
-        earlier = [act for act in acts.of(tx, run.incident.number) if act.result is None or act.result in TOUCHED]
-        reopened_at = incidents.get(tx, run.incident.number).reopened_at
-    if reopened_at is not None:  # what was done before was verified then: it is over, and its rung stays spent
-        earlier = [act for act in earlier if act.written_at >= reopened_at]
+        done = acts.since_begun(tx, incidents.get(tx, run.incident.number))
+    earlier = [act for act in done if act.result is None or act.result in TOUCHED]
     if earlier:
         raise AlreadyActed(earlier[-1])
     if unsettled is not None:

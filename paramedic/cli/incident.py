@@ -17,6 +17,7 @@ from paramedic.store import (
     approvals,
     incidents,
     lifecycle,
+    retrying,
 )
 from paramedic.store.incident_story import story
 from paramedic.store.incidents import NoSuchIncident
@@ -131,6 +132,34 @@ def resolve(
         say_json(fields_of(found))
         return
     console.print(f"{found.id} is over")
+
+
+@app.command()
+def retry(
+    incident: Id,
+    by: By,
+    *,
+    because: Annotated[str, typer.Option(help="What has changed, or why.")] = "a person wants it tried again",
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Also where another person has it, who is told.")
+    ] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have Paramedic try again: a new attempt with every remedy of its runbook, under every guardrail. Pages stop meanwhile."""
+    _, store = opened(data)
+    number = number_of(incident)
+    with store.record() as tx:
+        before = _got(tx, number)
+        found = _moved(lambda: retrying.retry(tx, number, by=by, because=because, take_over=take_over))
+    holder = before.taken_from(by)
+    if as_json:
+        say_json(fields_of(found) | {"taken_over_from": holder})
+        return
+    console.print(f"{found.id} is Paramedic's again: attempt {found.attempt} begins, as far as every guardrail agrees")
+    if holder is not None:
+        console.print(f"{safe(holder)} had it before, and is told")
+    console.print(f"to see what comes of it: paramedic incident show {found.id}")
 
 
 @app.command()

@@ -35,10 +35,10 @@ _MOVES: dict[State, frozenset[State]] = {
 def move(before: State, after: State) -> State:
     """The new state. Raises IllegalMove for a move that the state machine does not have.
 
-    Handed over stays handed over: nothing leads back to OPEN or WORKING, so automation acts again only on a new
-    incident, after a person has ended this one. What a playbook has ended has one way back: `reopen`. From ACKNOWLEDGED
-    back to HANDED_OVER it goes when an acknowledgement has lasted long enough and the incident is not over, and when an
-    incident becomes worse than what was acknowledged.
+    Handed over stays handed over: nothing here leads back to OPEN or WORKING. Automation acts again on a new incident,
+    after a person has ended this one, or by a person's word: `retry`. What a playbook has ended has one way back: `reopen`.
+    From ACKNOWLEDGED back to HANDED_OVER it goes when an acknowledgement has lasted long enough and the incident is not
+    over, and when an incident becomes worse than what was acknowledged.
     """
     if after not in _MOVES[before]:
         allowed = ", ".join(sorted(_MOVES[before])) or "nothing: it has ended"
@@ -53,6 +53,13 @@ def reopen(state: State, ending: Ending | None) -> State:
     """
     if state is not State.RESOLVED or ending not in (Ending.RECOVERED, Ending.REMEDIATED):
         raise IllegalMove(f"an incident that is {state} ({ending or 'no ending'}) is not opened again")
+    return State.OPEN
+
+
+def retry(state: State) -> State:
+    """OPEN, for an incident that people have and that one of them wants tried again. Raises IllegalMove."""
+    if state not in (State.HANDED_OVER, State.ACKNOWLEDGED):
+        raise IllegalMove(f"an incident that is {state} is not tried again")
     return State.OPEN
 
 
@@ -81,6 +88,9 @@ class Incident:
     acknowledged_severity: Severity | None = None
     first_acknowledged_at: datetime | None = None  # by whomever; acknowledged_at is that of the person who has it
     resolved_by: str | None = None  # a person's id
+    retried_attempt: int | None = (
+        None  # the last one that a person raised: acts before it no longer count for its ladder
+    )
 
     @property
     def id(self) -> str:

@@ -69,11 +69,12 @@ def not_repeated(case: Case, earlier: Earlier | None, asked: bool) -> No | None:
 
 def _spent_before(case: Case, earlier: Earlier) -> No:
     reason = f"{had_before(earlier, case.now)}: a second {earlier.remedy} is a person's"
+    by_hand = f"{case.by_hand}; or have it tried again: `paramedic incident retry {case.incident} --by NAME`"
     if earlier.result != "cured":
-        return No(reason, case.by_hand)
+        return No(reason, by_hand)
     return No(
         reason,
-        f"{case.by_hand}. To allow it from now on, write `again: true` beside the `budget` of the runbook's guardrails",
+        f"{by_hand}. To allow it from now on, write `again: true` beside the `budget` of the runbook's guardrails",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, insert, select, update
 
-from paramedic.incidents.incident import name
+from paramedic.incidents.incident import Incident, name
 from paramedic.machine.clock import iso
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx
@@ -121,6 +121,19 @@ def of(tx: Tx, incident: int) -> list[Act]:
     """Every act of the incident, oldest first."""
     query = select(acts).where(acts.c.incident == incident).order_by(acts.c.id)
     return [_act(row) for row in tx.conn.execute(query)]
+
+
+def since_begun(tx: Tx, incident: Incident) -> list[Act]:
+    """The incident's acts that its present attempts answer for, oldest first.
+
+    What was done before it was reopened was verified then; what was done before a person's retry, that person has judged.
+    """
+    return [
+        act
+        for act in of(tx, incident.number)
+        if (incident.reopened_at is None or act.written_at >= incident.reopened_at)
+        and act.attempt >= (incident.retried_attempt or 0)
+    ]
 
 
 def get(tx: Tx, act: int) -> Act:

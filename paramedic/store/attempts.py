@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, exists, func, insert, or_, select, update
 
-from paramedic.incidents.incident import State
+from paramedic.incidents.incident import Incident, State
 from paramedic.store import Tx, approvals, incidents, outbox
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import acts, attempts, grants
@@ -84,8 +84,9 @@ def raise_attempt(
     """Start attempt `after` + 1 of the incident, by one compare-and-set. False: another process already did.
 
     The attempt before is given up: its unused grants are revoked, and a rung that was ever consumed is not
-    granted again, whatever its outcome (P4). One exception, by the author's word alone (`again`): a rung whose act was
-    verified well. Nothing of it is open or unknown; the guardrails judge the repetition.
+    granted again, whatever its outcome (P4). Two exceptions. By the author's word (`again`): a rung whose act was verified
+    well. Nothing of it is open or unknown; the guardrails judge the repetition. By a person's retry: the whole ladder, for
+    the attempts since then; what they consume counts.
     """
     raised = tx.conn.execute(
         update(incident_rows)
@@ -103,7 +104,7 @@ def raise_attempt(
     tx.conn.execute(
         insert(attempts).values(incident=number, attempt=after + 1, state="open", raised_at=tx.now, reason=reason)
     )
-    consumed = _consumed(tx, number, again=again)
+    consumed = _consumed(tx, incident, again=again)
     for rung in range(1, rungs + 1):
         if rung not in consumed:
             tx.conn.execute(
@@ -125,11 +126,12 @@ def raise_attempt(
     return True
 
 
-def _consumed(tx: Tx, number: int, *, again: bool) -> set[int]:
-    """The rungs that no further attempt has."""
+def _consumed(tx: Tx, incident: Incident, *, again: bool) -> set[int]:
+    """The rungs that no further attempt has, but by a person's retry."""
     free = ("not_sent", "cured") if again else ("not_sent",)
     used = (acts.c.result.is_(None)) | (acts.c.result.not_in(free))
-    return set(tx.conn.execute(select(acts.c.rung).where(acts.c.incident == number, used)).scalars())
+    since = acts.c.attempt >= (incident.retried_attempt or 0)
+    return set(tx.conn.execute(select(acts.c.rung).where(acts.c.incident == incident.number, since, used)).scalars())
 
 
 def end_attempts(tx: Tx, number: int, state: str) -> None:

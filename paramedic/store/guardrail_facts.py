@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, select
+from sqlalchemy import ColumnElement, false, func, select
 
 from paramedic.incidents.incident import Incident, State
 from paramedic.remediation.approval import Approval
@@ -111,11 +111,16 @@ def _cured_before(tx: Tx, change: Change, _asked: object) -> Earlier | None:
 def had_before(
     tx: Tx, incident: int, target: str, rung: int, results: Collection[str] = acts.TOUCHED
 ) -> Earlier | None:
-    """The last act of the incident on this target by this rung that has one of these results."""
+    """The last act of the incident on this target by this rung that has one of these results.
+
+    None before a person's retry: that person knew of it.
+    """
+    retried = select(func.coalesce(incident_rows.c.retried_attempt, 0)).where(incident_rows.c.number == incident)
     query = select(table.c.remedy, table.c.written_at, table.c.result).where(
         table.c.incident == incident,
         table.c.target == target,
         table.c.rung == rung,
+        table.c.attempt >= retried.scalar_subquery(),
         table.c.result.in_(results),
     )
     row = tx.conn.execute(query.order_by(table.c.id.desc()).limit(1)).one_or_none()

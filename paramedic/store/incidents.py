@@ -214,4 +214,5 @@ def _incident(tx: Tx, row: Row[Any]) -> Incident:
         acknowledged_severity=Severity(row.acknowledged_severity) if row.acknowledged_severity else None,
         first_acknowledged_at=row.first_acknowledged_at,
         resolved_by=row.resolved_by,
+        retried_attempt=row.retried_attempt,
     )

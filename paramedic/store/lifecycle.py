@@ -64,7 +64,7 @@ def open_incident(
         content={"alert": alert.as_json()},
     )
     incident_alerts.note(tx, number, alert, plan.wanted if plan else None)
-    _update_channels(tx, number, "opened")
+    update_channels(tx, number, "opened")
     if plan is not None:
         raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason, actor="triage")
     return get(tx, number)
@@ -141,9 +141,9 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
         data=data,
     )
     if person is not None and incident.state is State.ACKNOWLEDGED and (holder := incident.taken_from(person)):
-        _update_holder(tx, incident, holder, subject=f"{person} has resolved it", body=outcome.because)
+        update_holder(tx, incident, holder, subject=f"{person} has resolved it", body=outcome.because)
     by = f"resolved by {person}" if person else "resolved"
-    _update_channels(tx, number, by if by_a_person else str(outcome.ending))
+    update_channels(tx, number, by if by_a_person else str(outcome.ending))
     if not by_a_person:
         _ask_again(tx, incident)
     return get(tx, number)
@@ -158,7 +158,7 @@ def _ask_again(tx: Tx, incident: Incident) -> None:
         inbox.put(tx, [alert], source=alert.source, sender=f"paramedic: {incident.id} ended")
 
 
-def _update_channels(tx: Tx, number: int, happened: str) -> None:
+def update_channels(tx: Tx, number: int, happened: str) -> None:
     """Queue updates to the channels that the incident's runbook names."""
     row = tx.conn.execute(
         select(incident_rows.c.policy, incident_rows.c.notify).where(incident_rows.c.number == number)
@@ -189,7 +189,7 @@ def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
         reason=outcome.because,
     )
     start_escalation(tx, incident)
-    _update_channels(tx, number, outcome.ending.replace("_", " "))
+    update_channels(tx, number, outcome.ending.replace("_", " "))
     return get(tx, number)
 
 
@@ -219,7 +219,7 @@ def acknowledge(tx: Tx, number: int, *, by: str, reason: str) -> Incident:
         data=None if before is None else {"from": before},
     )
     if before is not None:
-        tell_taken_over(tx, incident, by=by, before=before)
+        _tell_taken_over(tx, incident, by=by, before=before)
     return get(tx, number)
 
 
@@ -232,18 +232,19 @@ def _taken(tx: Tx, incident: Incident, by: str) -> dict[str, Any]:
     }
 
 
-def tell_taken_over(tx: Tx, incident: Incident, *, by: str, before: str) -> None:
+def _tell_taken_over(tx: Tx, incident: Incident, *, by: str, before: str) -> None:
     """Update the person who had the incident that it is somebody else's now: two would work on it otherwise."""
     messages.withdraw_update(tx, incident.number, by, subject={_taken_by(before)})  # which is true no more
     body = f"It was yours. If you have begun something, tell {by}."
-    _update_holder(tx, incident, before, subject=_taken_by(by), body=body)
+    update_holder(tx, incident, before, subject=_taken_by(by), body=body)
 
 
 def _taken_by(person: str) -> str:
     return f"{person} has taken it over from you"
 
 
-def _update_holder(tx: Tx, incident: Incident, holder: str, *, subject: str, body: str) -> None:
+def update_holder(tx: Tx, incident: Incident, holder: str, *, subject: str, body: str) -> None:
+    """Queue an update to the person who has, or had, the incident."""
     messages.queue_update(
         tx,
         incident=incident.number,

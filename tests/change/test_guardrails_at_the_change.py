@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[str, Before, Trouble, tuple[Edit, ...], str]] = {
     "spent": ("grant", _nothing, _spent, (), "the one permission for this change is spent"),
     "withdrawn": ("runbook", _nothing, _withdrawn, (), "the runbook was withdrawn"),
     "observes": ("mode", _nothing, _nothing, (("mode: act", "mode: observe"),), "the runbook's mode is observe"),
-    "again": ("again", _nothing, _cured_before, (), "restarted 0ms ago, it did not last: a second restart is a person's"),
+    "again": ("again", _nothing, _cured_before, (), "restarted 0s ago, it did not last: a second restart is a person's"),
     "cooldown": ("cooldown", _acted_on, _nothing, (), "the cooldown is 10m"),
     "budget": ("budget", _acted_on_often, _nothing, (NO_COOLDOWN,), f"3 of 3 acts on {TARGET} within 1h"),
     "service budget": ("service budget", _service_acted_on_often, _nothing, (), "5 of 5 acts on service tracking within 1h"),

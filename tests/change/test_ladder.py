@@ -39,7 +39,7 @@ def test_no_rung_is_tried_twice(begin: Any) -> None:
     _spend(case)
     assert not suits(case.run, RESTART)
     assert not rungs_left(case.run)
-    assert _skipped(case) == ["restart: restarted 0ms ago, it did not help, and no rung is tried twice"]
+    assert _skipped(case) == ["restart: restarted 0s ago, it did not help, and no rung is tried twice"]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import pytest
 from databases import Clock
-from store_states import TARGET, alert, intended, working
+from store_states import HANDED_OVER, TARGET, alert, claimed, intended, working
 
 from paramedic.change.exclusive import AlreadyActed, look_back
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, acts, attempts, incidents, lifecycle
+from paramedic.store import Store, acts, attempts, claims, incidents, lifecycle, retrying
 
 
 def _work(store: Store, number: int) -> Any:
@@ -32,3 +32,18 @@ def test_an_act_of_before_the_cure_keeps_the_next_attempt_from_nothing(timed: St
         lifecycle.reopen(tx, claim.incident, alert(starts_at=clock.now()), reason="again")
         assert attempts.begin_attempt(tx, claim.incident, 2, flow_run="run-2") is None
     look_back(_work(timed, claim.incident), TARGET)
+
+
+def test_what_was_done_before_a_person_had_it_tried_again_is_that_persons_to_judge(timed: Store) -> None:
+    claim = working(timed, rungs=1)
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, claim), result="done", why="it answered", actor="a")
+        claims.release(tx, claim)
+        lifecycle.hand_over(tx, claim.incident, HANDED_OVER, actor=claim.holder)
+        retrying.retry(tx, claim.incident, by="ada", because="mended")
+        assert attempts.begin_attempt(tx, claim.incident, 2, flow_run="run-2") is None
+    look_back(_work(timed, claim.incident), TARGET)
+    with timed.record() as tx:
+        acts.close(tx, intended(tx, claimed(tx, claim.incident, attempt=2)), result="done", why="", actor="a")
+    with pytest.raises(AlreadyActed, match="attempt 2"):
+        look_back(_work(timed, claim.incident), TARGET)

@@ -1,4 +1,4 @@
-"""`paramedic incident ack · resolve`: the command line says whose an incident was, and who ended it."""
+"""`paramedic incident ack · retry · resolve`: the command line says whose an incident was, and who ended it."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import paramedic
-from incident_states import handed_over
+from incident_states import acting, handed_over
 
 from paramedic.settings import Settings
 from paramedic.store import Store
@@ -44,3 +44,30 @@ def test_what_a_person_resolved_is_listed_and_reported_as_that(data: Path, store
     report = paramedic("incident", "report", "1", *where)
     assert "- State: resolved by ada\n- Because: the disk was full\n" in report
     assert "incident\\.resolved by person:ada: the disk was full" in report
+
+
+def test_it_is_tried_again_by_a_named_person(data: Path, store: Store) -> None:
+    handed_over(store)
+    where = ("--data", str(data))
+    said = paramedic("incident", "retry", "INC-1", "--by", "ada", "--because", "the disk has room", *where)
+    assert "INC-1 is Paramedic's again: attempt 2 begins" in said
+    assert "attempt 1 works" not in said
+    assert "attempt 2 works on INC-1 already" in paramedic("incident", "retry", "1", "--by", "ada", *where, code=1)
+    assert json.loads(paramedic("incident", "show", "1", "--json", *where))["state"] == "open"
+
+
+def test_what_another_has_is_tried_again_only_where_that_is_said(data: Path, store: Store) -> None:
+    handed_over(store)
+    where = ("--data", str(data))
+    paramedic("incident", "ack", "1", "--by", "ada", *where)
+    refused = paramedic("incident", "retry", "1", "--by", "ben", *where, code=1)
+    assert "paramedic incident retry INC-1 --by ben --take-over" in refused
+    said = json.loads(paramedic("incident", "retry", "1", "--by", "ben", "--take-over", "--json", *where))
+    assert (said["state"], said["attempt"], said["taken_over_from"]) == ("open", 2, "ada")
+
+
+def test_what_is_not_known_to_have_happened_is_not_tried_again(data: Path, store: Store) -> None:
+    incident, _ = acting(store)
+    paramedic("incident", "ack", incident.id, "--by", "ada", "--data", str(data))
+    refused = paramedic("incident", "retry", incident.id, "--by", "ada", "--data", str(data), code=1)
+    assert "has no outcome: look at the target first" in refused

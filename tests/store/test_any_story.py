@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from databases import Clock
 from hypothesis import settings
@@ -32,6 +33,7 @@ from paramedic.store import (
     kill_switch,
     lifecycle,
     messages,
+    retrying,
 )
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
@@ -54,6 +56,7 @@ class AnyStory(RuleBasedStateMachine):
         self.store = Store(url, now=self.clock.now)
         self.claims: list[Claim] = []  # lost ones too: a run that was given up for dead still has its own
         self.acts: list[Act] = []
+        self.retried: set[tuple[int, int]] = set()  # incident and attempt: by a person's word
 
     @initialize()
     def two_runs_are_at_work(self) -> None:
@@ -84,7 +87,7 @@ class AnyStory(RuleBasedStateMachine):
             if ended is not None and incidents.live(tx, "tracking", where) is None:
                 assert lifecycle.reopen(tx, ended[0], alert(), reason="again").state is State.OPEN
 
-    @rule(pick=st.integers(0, 3), run=runs, attempt=st.integers(1, 3))
+    @rule(pick=st.integers(0, 3), run=runs, attempt=st.integers(1, 5))
     def a_run_begins(self, pick: int, run: str, attempt: int) -> None:
         number = self.some(pick)
         if number is None:
@@ -194,6 +197,26 @@ class AnyStory(RuleBasedStateMachine):
         if before.state is State.RESOLVED:
             assert after == before
 
+    @rule(pick=st.integers(0, 3), who=st.sampled_from(["ada", "bob"]), take_over=st.booleans())
+    def a_person_has_it_tried_again(self, pick: int, who: str, take_over: bool) -> None:
+        number = self.some(pick)
+        if number is None:
+            return
+        with self.store.read() as tx:
+            before = incidents.get(tx, number)
+            unsettled = acts.open_on(tx, before.target)
+        try:
+            with self.store.record() as tx:
+                after = retrying.retry(tx, number, by=who, because="mended", take_over=take_over)
+        except retrying.NotRetried:
+            with self.store.read() as tx:
+                assert incidents.get(tx, number) == before
+            return
+        assert before.state in (State.HANDED_OVER, State.ACKNOWLEDGED)
+        assert unsettled is None
+        assert take_over or before.state is State.HANDED_OVER or before.acknowledged_by == who
+        self.retried.add((number, after.attempt))
+
     @precondition(lambda self: self.claims)
     @rule(pick=st.integers(0, 9))
     def the_kill_switch_is_thrown_and_taken_back(self, pick: int) -> None:
@@ -214,12 +237,14 @@ class AnyStory(RuleBasedStateMachine):
         with self.store.read() as tx:
             unsettled = select(func.count()).where(act_rows.c.result.is_(None)).group_by(act_rows.c.target)
             assert all(count == 1 for count in tx.conn.execute(unsettled).scalars())
-            spent = (
-                select(func.count())
-                .where(func.coalesce(act_rows.c.result, "open") != "not_sent")
-                .group_by(act_rows.c.incident, act_rows.c.rung)
-            )
-            assert all(count == 1 for count in tx.conn.execute(spent).scalars())
+            spent = select(act_rows).where(func.coalesce(act_rows.c.result, "open") != "not_sent")
+            once = [(act.incident, act.rung, self._granted_by(act)) for act in tx.conn.execute(spent)]
+            assert len(once) == len(set(once))
+
+    def _granted_by(self, act: Any) -> int:
+        """The attempt with which a person had the ladder granted anew, before the act."""
+        words = [attempt for incident, attempt in self.retried if incident == act.incident and attempt <= act.attempt]
+        return max(words, default=0)
 
     @invariant()
     def only_what_is_ours_may_be_worked_on(self) -> None:
@@ -238,7 +263,8 @@ class AnyStory(RuleBasedStateMachine):
                 if one.state in ours:
                     assert [attempt.state for attempt in attempts.of(tx, one.number)][-1:] == ["open"]
                 if one.state is State.HANDED_OVER:
-                    *before, last = [message.state for message in messages.of(tx, one.number)]
+                    pages = [message for message in messages.of(tx, one.number) if message.kind == "rung"]
+                    *before, last = [message.state for message in pages]
                     assert (set(before) <= {"withdrawn"}, last) == (True, "due"), (
                         "of what ended, nothing is due any more"
                     )

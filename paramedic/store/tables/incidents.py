@@ -35,6 +35,7 @@ incidents = Table(
     Column("reopened_at", Moment),
     Column("first_acknowledged_at", Moment),  # acknowledged_at is that of the person who has it now
     Column("resolved_by", Words),  # the person who said that it is over; null: a playbook verified it
+    Column("retried_attempt", Integer),  # raised by a person's retry: what was used up before it is granted anew
     Column("notify", JSON(none_as_null=True)),  # ways of the channels that hear of it, as its runbook named them
     # One thing wrong is one incident, whatever races: the database itself refuses a second.
     Index(

@@ -29,6 +29,7 @@ _IN_WORDS = {
     "incident.remediated": "well",
     "incident.reopened": "opened again",
     "incident.resolved": "resolved",
+    "incident.retried": "tried again",
     "incident.rose": "worse",
     "incident.taken_over": "taken over",
     "news.told": "told",

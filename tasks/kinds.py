@@ -13,9 +13,10 @@ from prefect.concurrency._asyncio import ConcurrencySlotAcquisitionError
 from prefect.states import get_state_exception
 from prefect.tasks import Task
 
-from paramedic.change import guarded
+from paramedic.change import guarded, observing
 from paramedic.change.guarded import Step
 from paramedic.change.limits import pinned_and_current
+from paramedic.change.run import Proposed
 from paramedic.errors import TemporaryError
 from paramedic.remediation.kill_switch import TAG
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
@@ -62,7 +63,8 @@ def changes(step: Step) -> Change:
     The moment before the change is `paramedic.change.guarded`, and nothing of it is in the verb. Here is what Prefect has
     to do with it: the run is suspended until a person has approved, where one must be asked (`tasks.approval_form`), and the
     task's tag asks for a slot, so that an operator's limit of 0 stops every change. The step raises what
-    `guarded.change` does, and Refused where there is no slot or Prefect cannot be asked.
+    `guarded.change` does, and Refused where there is no slot or Prefect cannot be asked. Where the runbook observes no task
+    begins: the step writes down what it would do, and raises Proposed.
     """
     name = step.__name__
 
@@ -76,7 +78,10 @@ def changes(step: Step) -> Change:
         run = current_run()
         run.may_change()  # asked here too: a tagged task stalls for minutes where Prefect is gone
         if run.keeper is not None:  # before the task: a task cannot suspend its run
-            ask_if_needed(run, run.keeper.claim, remedy, *pinned_and_current(run, remedy))
+            pinned, current = pinned_and_current(run, remedy)
+            if observing.observes(pinned) and target == run.target.id:
+                raise Proposed(observing.propose(run, run.keeper.claim, remedy, pinned, current))
+            ask_if_needed(run, run.keeper.claim, remedy, pinned, current)
         try:
             change(target, remedy)
         except ConcurrencySlotAcquisitionError as error:

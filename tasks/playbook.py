@@ -20,19 +20,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from paramedic.catalog.runbook import Runbook
 from paramedic.change.exclusive import AlreadyActed, claimed, happened
 from paramedic.change.ladder import rungs_left
-from paramedic.change.run import Cancelled, GivenUp, PlaybookRun
+from paramedic.change.run import Cancelled, GivenUp, PlaybookRun, Proposed
 from paramedic.errors import CannotSee, PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine import parent_death
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
+from paramedic.remediation.proposal import Proposal
 from paramedic.store import StoreUnavailable, attempts, incidents, lifecycle, runbook_versions
 from paramedic.text.redaction import hush_logging
 from tasks import run_cache
 from tasks.current_run import working_on
 from tasks.escalate import hand_over
 from tasks.notify import resolved
+from tasks.observe import recovers_by_itself, told_of_the_verdict, would_have
 from tasks.prefect_api import is_cancelled
 from tasks.prefect_artifacts import show_incident
 from tasks.verify import stays_healthy
@@ -159,6 +161,8 @@ def outcome_of(story: Story, run: PlaybookRun) -> Outcome:
             return _ended(story(incident, run.runbook))
         except AlreadyActed as before:
             return _settle(run, before) or _ended(story(incident, run.runbook))
+    except Proposed as observed:
+        return _observed(incident, observed.proposal)
     except (GivenUp, StoreUnavailable):
         raise  # nothing can be written now: the attempt stays open, and the watchdog hands it on
     except Cancelled as error:
@@ -180,6 +184,14 @@ def _ended(outcome: object) -> Outcome:
     """What the story returned. Raises TypeError where that is no outcome, as of a path without `return`."""
     if not isinstance(outcome, Outcome):
         raise TypeError(f"it returned {outcome!r:.100}, and no Outcome")
+    return outcome
+
+
+def _observed(incident: Incident, proposal: Proposal) -> Outcome:
+    """Tell what would have been done, and look whether it would have been needed."""
+    would_have(incident, proposal)
+    outcome = recovers_by_itself(incident, proposal)
+    told_of_the_verdict(incident)
     return outcome
 
 

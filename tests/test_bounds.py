@@ -116,6 +116,7 @@ RUNBOOK: dict[str, Any] = {
     },
     "settle": "10m",
     "escalate": {"policy": "default"},
+    "observe": {"page": "late"},
     "notify": ["webhook:ops"],
     "group": "default",
 }

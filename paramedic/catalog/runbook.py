@@ -11,6 +11,7 @@ from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE, Check, CheckAtTarget, labels_of
 from paramedic.oncall.contact import ContactMethod
 from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.remediation.proposal import Paging
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Target
 from paramedic.text import template
@@ -65,6 +66,7 @@ class Runbook:
     prose: str
     checks: tuple[Check, ...] = ()
     group: str = "default"  # its checks are run together with those of the same group
+    observed_paging: Paging = Paging.FIRST  # who is paged while the runbook only observes
     notify: tuple[ContactMethod, ...] = ()  # channels that hear of an incident's opening, hand-over and end
 
     def wants(self, alert: Alert) -> bool:

@@ -36,6 +36,7 @@ from paramedic.oncall.contact import WrittenContactMethod
 from paramedic.remediation import guardrail_rules
 from paramedic.remediation.guardrail import Guardrail, Surroundings
 from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.remediation.proposal import Paging
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.text import template
 from paramedic.text.units import SizeBetween, between, duration
@@ -218,6 +219,10 @@ class _Escalate(_Strict):
     policy: str
 
 
+class _Observe(_Strict):
+    page: Paging = Paging.FIRST
+
+
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("is empty")
@@ -234,6 +239,7 @@ class _Front(_Strict):
     guardrails: _Guardrails = Field(default_factory=_nothing_asked)
     settle: _Settle = timedelta(minutes=10)
     escalate: _Escalate = _Escalate(policy="default")
+    observe: _Observe = _Observe()
     notify: list[WrittenContactMethod] = []
     group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "default"
 
@@ -380,6 +386,7 @@ def _made(front: _Front, text: str, prose: str) -> Runbook:
         guardrails=Guardrails(front.mode, asked),
         settle=front.settle,
         policy=front.escalate.policy,
+        observed_paging=front.observe.page,
         prose=prose,
         checks=tuple(trigger.build() for trigger in front.when if trigger.check is not None),
         group=front.group,

@@ -33,6 +33,7 @@ RULES = {
     **{f"guardrails.{key}": "both" for key in guardrail_rules.keys()},  # noqa: SIM118 - a function's
     "settle": "own",
     "escalate": "own",
+    "observe": "own",
     "notify": "own",
     "group": "own",
 }

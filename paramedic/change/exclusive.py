@@ -11,6 +11,7 @@ from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import name
 from paramedic.machine.clock import boottime
 from paramedic.machine.kill_points import kill_point
+from paramedic.remediation.target import Identity
 from paramedic.store import acts, claims, incidents
 from paramedic.store.acts import TOUCHED, Act
 from paramedic.store.claims import Claim
@@ -53,13 +54,15 @@ def claimed(run: PlaybookRun, target: str) -> Iterator[None]:
 
 def happened(run: PlaybookRun, act: Act) -> bool:
     """Whether the act took place: by its outcome, or by the instance or release that the target runs now."""
-    if act.result is not None:
-        return act.result != "failed"
+    return act.result != "failed" if act.result is not None else changed_since(run, act.identity)
+
+
+def changed_since(run: PlaybookRun, before: Identity) -> bool:
+    """Whether the target runs another instance or release than this one. False where it does not say."""
     try:
         now = reading.identity(run.target)
     except (TemporaryError, PermanentError):
         return False
-    before = act.identity
     if None not in (now.revision, before.revision) and now.revision != before.revision:
         return True
     return reading.restarted(run.target, before, now)

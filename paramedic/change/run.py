@@ -12,6 +12,7 @@ from paramedic.errors import Refused
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime
 from paramedic.paging import Pager
+from paramedic.remediation.proposal import Proposal
 from paramedic.remediation.target import Target
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, incidents
@@ -25,6 +26,14 @@ AskCancelled = Callable[[timedelta], bool | None]
 
 class Cancelled(Exception):
     """An operator cancelled the run: reads stop, and nothing new begins."""
+
+
+class Proposed(Exception):
+    """The runbook observes: what this run would have done is written down, and it does nothing more."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        super().__init__(proposal.words)
+        self.proposal = proposal
 
 
 class GivenUp(Exception):

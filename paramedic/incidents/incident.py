@@ -100,7 +100,7 @@ class Incident:
     @property
     def outcome(self) -> str:
         """What came of it, in words: `remediated`, `handed over`, `resolved by ada`; empty as long as nothing has."""
-        if self.state is State.RESOLVED and self.ending in (Ending.HANDED_OVER, Ending.REFUSED):
+        if self.state is State.RESOLVED and self.ending is not None and self.ending.needs_a_person:
             return f"resolved by {self.resolved_by or 'a person'}"
         return str(self.ending or "").replace("_", " ")
 

@@ -5,12 +5,18 @@ from enum import StrEnum
 
 
 class Ending(StrEnum):
-    """The four endings of a playbook's work."""
+    """The endings of a playbook's work."""
 
     RECOVERED = "recovered"  # by itself, before anything was done
     REMEDIATED = "remediated"  # by a change of ours, verified
     REFUSED = "refused"  # a guardrail said no; a person has it
+    OBSERVED = "observed"  # its runbook only says what it would do; a person has it
     HANDED_OVER = "handed_over"  # we could not, or should not; a person has it
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether the incident then belongs to a person."""
+        return self in (Ending.REFUSED, Ending.OBSERVED, Ending.HANDED_OVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +29,4 @@ class Outcome:
     @property
     def needs_a_person(self) -> bool:
         """Whether the incident now belongs to a person."""
-        return self.ending in (Ending.REFUSED, Ending.HANDED_OVER)
+        return self.ending.needs_a_person

@@ -11,6 +11,7 @@ from paramedic.incidents.incident import Incident, State
 from paramedic.messages.words import short
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
+from paramedic.remediation.proposal import Proposal
 from paramedic.text.local_time import LocalTime, ago
 from paramedic.text.markdown import part_of
 
@@ -111,6 +112,7 @@ class Summary:
     alerts: Sequence[Mapping[str, Any]] = ()  # as the store has them, with labels and annotations
     changes: Sequence[Change] = ()  # of this incident
     open_changes: Sequence[Change] = ()  # on its target, of any incident, whose outcome is not known
+    proposals: Sequence[Proposal] = ()  # what its runbook would have done, while it observes
     timeline: Sequence[Entry] = ()
     notes: Mapping[int, str] = field(default_factory=dict)  # what people noted, by the number of the entry
     evidence: Sequence[Mapping[str, Any]] = ()
@@ -191,6 +193,10 @@ class Summary:
     def did(self, times: LocalTime) -> list[str]:
         """What Paramedic did, by name, one line each; what it found after it; and why it did nothing else."""
         lines = [f"{times.day_and_clock(change.begun_at, near=self.now)}  {change.words}" for change in self.changes]
+        for proposal in self.proposals:
+            lines.append(f"{times.day_and_clock(proposal.made_at, near=self.now)}  {short(proposal.words)}")
+            if proposal.judged_at is not None:
+                lines.append(f"{times.day_and_clock(proposal.judged_at, near=self.now)}  {short(proposal.judged)}")
         if self.finding is not None:
             found, at = self.finding
             lines.append(f"{times.day_and_clock(at, near=self.now)}  still not well: {found}")

@@ -10,7 +10,7 @@ from paramedic.oncall.escalation import Policy
 from paramedic.oncall.rotation import Person
 from paramedic.paging.backoff import TRIES_BEFORE_NEXT_RUNG, TRIES_OF_A_NOTICE, pause
 from paramedic.paging.recipients import Recipients
-from paramedic.store import Store, StoreUnavailable, Tx, deliveries, incidents, messages, trail
+from paramedic.store import Store, StoreUnavailable, Tx, deliveries, incidents, messages, proposals, trail
 from paramedic.store.messages import QueuedMessage
 
 log = logging.getLogger(__name__)
@@ -72,8 +72,11 @@ class Outcomes:
             shown,
         )
         # A person who acknowledged before any page was sent gets as much time as the first step's person.
-        wait = self._recipients.policy(message).wait_after(max(message.step, 0))
-        self._queue_next(tx, message, step=message.step + 1, wait=wait)
+        policy, step = self._recipients.policy(message), message.step + 1
+        wait = policy.wait_after(max(message.step, 0))
+        if message.kind == "rung" and message.incident and proposals.pages_first_alone(tx, message.incident):
+            step, wait = max(message.step, 0), policy.repeat  # whoever has been reached, and nobody after them
+        self._queue_next(tx, message, step=step, wait=wait)
         if message.kind == "approval" and message.recipient is None and message.incident is not None:
             for candidate in later:
                 messages.queue_approval(

@@ -202,7 +202,11 @@ RULES: tuple[Guardrail, ...] = (
     Guardrail(
         "mode",
         judgements.observing,
-        About("the runbook's `mode`", "it observes", "act by the Mitigation; write `mode: act` once you trust it"),
+        About(
+            "the runbook's `mode`",
+            "it was lowered to observe meanwhile; one that observes from the beginning proposes, and asks for nothing",
+            "act by the Mitigation; write `mode: act` once you trust it",
+        ),
         yes=lambda case, *_: case.mode,
     ),
     Guardrail(

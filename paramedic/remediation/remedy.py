@@ -52,5 +52,13 @@ def done(remedy: str) -> str:
     return _DONE.get(remedy, f"ran {remedy.removeprefix('run: ')}" if remedy.startswith("run: ") else f"did {remedy}")
 
 
+def would_have(remedy: str, target: str) -> str:
+    """A remedy by its name in the runbook, after "would have": `restarted web-1/shop`, `run flush on web-1/shop`."""
+    if remedy.startswith("run: "):
+        return f"run {remedy.removeprefix('run: ')} on {target}"
+    word = "rolled back" if remedy.startswith("rollback") else _DONE.get(remedy)
+    return f"done {remedy} on {target}" if word is None else f"{word} {target}"
+
+
 #: The ladder of a runbook that names none.
 RESTART = Remedy(1, Verb.RESTART)

@@ -22,6 +22,7 @@ from paramedic.store import (
     kill_switch,
     maintenance,
     messages,
+    proposals,
     runbook_versions,
     trail,
 )
@@ -52,6 +53,7 @@ def summary(
         alerts=incident_alerts.of(tx, incident.number),
         changes=tuple(_changes(tx, incident.number)),
         open_changes=tuple(_open_changes(tx, incident)),
+        proposals=proposals.of(tx, incident.number),
         timeline=timeline,
         notes=_notes(tx, timeline),
         evidence=evidence.of(tx, incident.number),
@@ -113,6 +115,8 @@ def _next_page(tx: Tx, incident: Incident, oncall: Oncall, sending: QueuedMessag
     """The page that is due next; while one is being sent, the one that is queued after it."""
     if sending is not None:
         policy = oncall.policy(sending.policy, sending.severity)
+        if proposals.pages_first_alone(tx, incident.number):
+            return _page_at(oncall, policy.step(max(sending.step, 0)).tell, tx.now + policy.repeat)
         at = tx.now + policy.wait_after(max(sending.step, 0))
         return _page_at(oncall, policy.step(sending.step + 1).tell, at)
     due = [one for one in messages.of(tx, incident.number) if one.kind == "rung" and one.state in ("due", "sending")]

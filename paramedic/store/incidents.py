@@ -10,8 +10,9 @@ from paramedic.alerts.alert import Alert, Severity
 from paramedic.alerts.alert_object import shown_name
 from paramedic.incidents.incident import IllegalMove, Incident, State, move, name
 from paramedic.incidents.outcome import Ending
+from paramedic.remediation.proposal import Paging
 from paramedic.store import Tx, messages
-from paramedic.store.tables import incidents
+from paramedic.store.tables import incidents, proposals
 from paramedic.store.tables import messages as message_rows
 from paramedic.store.trail import append
 
@@ -97,14 +98,19 @@ def runbooks(tx: Tx) -> set[str]:
 
 
 def without_escalation(tx: Tx) -> list[int]:
-    """The handed-over incidents without escalation: no page is due or being sent."""
+    """The handed-over incidents without escalation: no page is due or being sent, nor waits for a proposal's verdict."""
     escalating = select(message_rows.c.incident).where(
         message_rows.c.kind == "rung",
         message_rows.c.state.in_(("due", "sending")),
         message_rows.c.incident.is_not(None),
     )
+    observed = select(proposals.c.incident).where(
+        proposals.c.paging == Paging.LATE, proposals.c.verdict.is_(None), proposals.c.judge_by > tx.now
+    )
     query = select(incidents.c.number).where(
-        incidents.c.state == State.HANDED_OVER, incidents.c.number.not_in(escalating)
+        incidents.c.state == State.HANDED_OVER,
+        incidents.c.number.not_in(escalating),
+        incidents.c.number.not_in(observed),
     )
     return list(tx.conn.execute(query).scalars())
 

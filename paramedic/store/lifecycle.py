@@ -167,8 +167,12 @@ def update_channels(tx: Tx, number: int, happened: str) -> None:
         messages.queue_channel_update(tx, incident=number, policy=row.policy, way=way, happened=happened)
 
 
-def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
+def hand_over(
+    tx: Tx, number: int, outcome: Outcome, *, actor: str, page: bool = True, news: str | None = None
+) -> Incident:
     """Hand the incident over to a person: grants are revoked, and the first page is due now. Idempotent once handed over.
+
+    Without `page` the caller starts the escalation, if it must be. `news` is what channels hear, else the ending.
 
     Raises IllegalMove where a person already has it or it has ended.
     """
@@ -188,8 +192,9 @@ def hand_over(tx: Tx, number: int, outcome: Outcome, *, actor: str) -> Incident:
         target=incident.target,
         reason=outcome.because,
     )
-    start_escalation(tx, incident)
-    update_channels(tx, number, outcome.ending.replace("_", " "))
+    if page:
+        start_escalation(tx, incident)
+    update_channels(tx, number, news or outcome.ending.replace("_", " "))
     return get(tx, number)
 
 

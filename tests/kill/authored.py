@@ -90,6 +90,7 @@ def write_authored(folder: Path, world: World) -> None:
     observing = RUNBOOK.replace("mode: act", "mode: observe").replace('env="kill"', 'env="observe"')
     (folder / "runbooks" / "observed-service.md").write_text(observing.replace("broken-service", "observed-service"))
     climbing = observing.replace('env="observe"', 'env="climb"').replace("policy: default", "policy: climbing")
+    climbing = climbing.replace("settle: ", "observe: {page: all}\nsettle: ")
     (folder / "runbooks" / "climbing.md").write_text(climbing.replace("broken-service", "climbing"))
     for name, remedies in LADDERS.items():
         ladder = RUNBOOK.replace("restart-service", "restore-service").replace('env="kill"', f'env="{name}"')

@@ -101,8 +101,8 @@ def _asking() -> Iterator[Row]:
 
 def _telling() -> Iterator[Row]:
     """`teller` is whoever has the message in hand: the run's process or the watchdog."""
-    told: Outcome = ("refused", "ada", "ben")
-    twice: Outcome = ("refused", "ada", "ada", "ben")
+    told: Outcome = ("observed", "ada", "ben")
+    twice: Outcome = ("observed", "ada", "ada", "ben")
     for victim in ("teller", "watchdog", "responder", "gateway", "prefect"):
         yield Row("telling", "message_taken", victim, (told,), "told once, by whoever is left", called="first-rung")
     yield Row("telling", "message_left", "teller", (twice,), "nobody knows whether it went: again", called="first-rung")

@@ -9,7 +9,8 @@ from kill.steps import on_web_2, stands, wakes_and_ends, whats
 from paramedic.demo.world import text_of
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending
-from paramedic.store import kill_switch, lifecycle, retrying
+from paramedic.remediation.proposal import Verdict
+from paramedic.store import kill_switch, lifecycle, proposals, retrying
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 sentinel = pytest.mark.sentinel
@@ -93,9 +94,17 @@ def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: W
     whole.break_it(service)
     whole.send(whole.alert(service, env="observe"))
     incident = whole.ended(service)
-    assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
-    assert "restart of web-2/observed" in (incident.because or "")
-    assert "mode is observe" in text_of(whole.mailbox.about(incident.id)[0])
+    assert (incident.ending, service.starts) == (Ending.OBSERVED, 1)
+    assert "would have restarted web-2/observed" in (incident.because or "")
+    [page] = whole.mailbox.about(incident.id)
+    assert "would have restarted web-2/observed" in page["Subject"]
+    assert "mode is observe" in text_of(page)
+    wait_for("the verdict", lambda: "proposal.judged" in whats(whole, incident.number), whole.tick)
+    with whole.store.read() as tx:
+        [made] = proposals.of(tx, incident.number)
+    assert (made.verdict, made.refused_by) == (Verdict.NEEDED, None)
+    assert "its alert still fires" in made.judged
+    assert whole.acts_of(incident) == []
 
 
 @sentinel

@@ -1,7 +1,7 @@
 """The store's tables. `test_the_tables_are_what_the_migrations_build` holds them and the migrations together."""
 
 from paramedic.store.tables.alerts import fingerprints, inbox, quarantine
-from paramedic.store.tables.changes import acts, approvals, claims, grants, maintenance, pauses
+from paramedic.store.tables.changes import acts, approvals, claims, grants, maintenance, pauses, proposals
 from paramedic.store.tables.checks import check_samples, check_states, heartbeats
 from paramedic.store.tables.columns import Moment, Serial, Words, metadata
 from paramedic.store.tables.incidents import attempts, evidence, incident_alerts, incidents, outbox, runbook_versions
@@ -36,6 +36,7 @@ __all__ = [
     "overrides",
     "pauses",
     "probes",
+    "proposals",
     "quarantine",
     "runbook_versions",
     "seals",

@@ -83,6 +83,31 @@ approvals = Table(
     sqlite_autoincrement=True,
 )
 
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("incident", ForeignKey("incidents.number"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("rung", Integer, nullable=False),
+    Column("target", Words, nullable=False),
+    Column("runbook", Words, nullable=False),
+    Column("remedy", Words, nullable=False),
+    Column("why", Words, nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("refused_by", String(64)),  # the guardrail that would not have allowed it
+    Column("refusal", Words),
+    Column("paging", String(16), nullable=False),  # first, late, all
+    Column("made_at", Moment, nullable=False),
+    Column("judge_by", Moment, nullable=False),
+    Column("verdict", String(16)),  # null until it is judged: needed, by_others, recovered, unseen
+    Column("verdict_why", Words),
+    Column("judged_at", Moment),
+    Index("proposals_rung", "incident", "attempt", "rung", unique=True),
+    Index("proposals_runbook", "runbook", "made_at"),
+    sqlite_autoincrement=True,
+)
+
 pauses = Table(
     "pauses",
     metadata,

@@ -1,0 +1,84 @@
+"""`paramedic runbook record`: how often a runbook that observed would have been right, for people and programs."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from store_states import ALIVE, TARGET, working
+
+from paramedic.cli import main
+from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.remediation.proposal import Paging, Verdict
+from paramedic.remediation.remedy import RESTART
+from paramedic.settings import Settings
+from paramedic.store import Store, proposals
+from paramedic.store.migrations import migrate
+
+NAME = "tracking-api-memory"
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    url = Settings(data=folder).store()
+    migrate(url)
+    store = Store(url)
+    limits = Guardrails("observe")
+    for number, verdict in enumerate((Verdict.NEEDED, Verdict.RECOVERED, None)):
+        claim = working(store, target=f"web-{number}/tracking-api")
+        with store.record() as tx:
+            made = proposals.make(
+                tx,
+                claim,
+                RESTART,
+                identity=ALIVE,
+                why="answered \x1b[31m503",
+                limits=limits,
+                today=limits,
+                paging=Paging.FIRST,
+                within=timedelta(minutes=5),
+            )
+            if verdict is not None:
+                proposals.judge(tx, made, verdict, "as the test says", actor=claim.holder)
+    store.close()
+    return folder
+
+
+def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["runbook", "record", *argv])
+    out = capsys.readouterr()
+    return int(ended.value.code or 0), out.out + out.err
+
+
+def test_people_read_how_many_would_have_been_right_and_each_of_them(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, words = said(capsys, NAME, "--data", str(data))
+    assert code == 0
+    first, right, needless, *_, newest, middle, oldest = words.strip().split("\n")
+    assert first.startswith(f"{NAME}: 3 proposals on 3 targets, from ")
+    assert "1 would have been right: 1 still failing" in right
+    assert "1 would not have been needed" in needless
+    assert newest.endswith("INC-3 would have restarted web-2/tracking-api; not judged yet")
+    assert "INC-2" in middle
+    assert "well by itself" in middle
+    assert "INC-1" in oldest
+    assert "\x1b" not in words
+
+
+def test_a_program_reads_the_same(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, words = said(capsys, NAME, "--json", "--limit", "2", "--data", str(data))
+    answer = json.loads(words)
+    assert (code, answer["proposals"], answer["right"], answer["not_needed"], answer["pending"]) == (0, 3, 1, 1, 1)
+    assert [(one["incident"], one["verdict"]) for one in answer["newest"]] == [("INC-3", None), ("INC-2", "recovered")]
+
+
+def test_a_runbook_without_a_proposal_says_so_and_an_unknown_one_what_there_is(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, words = said(capsys, "another", "--data", str(data))
+    assert (code, f"these had: {NAME}" in words) == (1, True)
+    assert TARGET not in words

@@ -119,6 +119,8 @@ def _to_do(incident: Incident, by: str) -> list[Section]:
 def commands(incident: Incident, by: str) -> Iterator[tuple[str, str]]:
     """What a person can do about it, each with its command."""
     service, target = (shlex.quote(short(words)) for words in (incident.service, incident.target))
+    if incident.runbook is not None:
+        yield "try it again", f"paramedic incident retry {incident.id} --by {by}"
     yield "it is over", f"paramedic incident resolve {incident.id} --by {by}"
     yield (
         "no repeats for 2 h",

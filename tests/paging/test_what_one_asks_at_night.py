@@ -31,6 +31,7 @@ QUESTIONS = {
     "how do I stop it": r"stop all changes: +paramedic pause --service tracking-api",
     "what should I do now": r"What to do:\n(.|\n)*Give it a larger machine",
     "who else knows": r"Told so far: +(nobody yet|ada \()",
+    "how do I get it to try again": r"paramedic incident retry INC-2 --by ada",
     "what happened last time": r"Last time: +INC-1, .*: remediated",
     "how do I say it is over": r"paramedic incident resolve INC-2 --by ada",
     "how do I silence repeats": r"no repeats .*paramedic maintenance add --service tracking-api --target web-1/tracking-api",

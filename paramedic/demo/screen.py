@@ -50,7 +50,7 @@ def show_around(console: Console, scenarios: list[Scenario], *, kept: Path | Non
     console.rule("look around")
     if kept is None:
         line(console, "`paramedic demo --keep` leaves all of it up, to look at in the Prefect UI.", indent=2)
-        line(console, "For a service of your own, see README.md, `Use it for your own service`.", indent=2)
+        line(console, "For a service of your own, see README.md, `Your own service, in ten minutes`.", indent=2)
         return
     line(console, "Everything stays up; Ctrl-C ends it. In another terminal:", indent=2)
     for command in ("incident list", f"incident show {scenarios[-1].incident}", "ui"):

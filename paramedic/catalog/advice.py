@@ -7,12 +7,13 @@ from pathlib import Path
 from paramedic.catalog import agreement, runbook_file
 from paramedic.catalog.library import Library
 from paramedic.machine.clock import spoken
+from paramedic.text import markdown
 from paramedic.text.last_usable import text_of
 from paramedic.text.yaml_document import BadDocument, Problem, place
 
 
 def advice(library: Library, folder: Path, *, act_deadline: timedelta) -> Iterator[Problem]:
-    """Values that no run could use in full: targets without what a runbook asks for, commands that would be ended sooner."""
+    """What comes to nothing: what is asked of targets without it, headings without text, time that no command is given."""
     for runbook in library.runbooks.values():
         file = str(folder / f"{runbook.name}.md")
         for key, lacking, allowed in agreement.lacks(runbook, agreement.meant_by(runbook, library.services)):
@@ -20,6 +21,10 @@ def advice(library: Library, folder: Path, *, act_deadline: timedelta) -> Iterat
                 what = f"{key}: services.yaml names no {allowed.partition(':')[0]} for {target.id}"
                 at = runbook_file.place_of(runbook.text, *agreement.parts(key))
                 yield Problem(file, *at, what, f"services.yaml: {allowed}")
+        for part in markdown.parts(runbook.text):
+            if part.is_empty:
+                what = f"there is nothing under {part.heading}"
+                yield Problem(file, part.line, 1, what, "a person on call looks for all four")
     yield from _ended_sooner(library, folder / "services.yaml", act_deadline)
 
 

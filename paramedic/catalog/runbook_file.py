@@ -1,7 +1,6 @@
 """The runbook file: YAML front matter and prose, parsed with every problem at its line."""
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -38,7 +37,7 @@ from paramedic.remediation.guardrail import Guardrail, Surroundings
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.proposal import Paging
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
-from paramedic.text import template
+from paramedic.text import markdown, template
 from paramedic.text.units import SizeBetween, between, duration
 from paramedic.text.yaml_document import (
     At,
@@ -310,7 +309,7 @@ def parse(text: str, file: str) -> Runbook:
         raise BadRunbook([Problem(file, 1, 1, "no front matter", "begin with a line `---`, keys, and a line `---`")])
     end = _end(lines)
     prose = "\n".join(lines[end + 1 :])
-    problems = _headings_missing(prose, file, end + 2)
+    problems = _headings_missing(text, file, end + 2)
     try:
         draft = read_draft("\n".join(lines[1:end]), file, _front(), first_line=2, stand_ins=_stand_ins())
     except BadDocument as error:
@@ -329,11 +328,12 @@ def _stand_ins() -> dict[At, Any]:
     return _STAND_INS | {("with", "target"): {kind: "t", "host": "h"}}
 
 
-def _headings_missing(prose: str, file: str, line: int) -> list[Problem]:
+def _headings_missing(text: str, file: str, line: int) -> list[Problem]:
+    there = {part.heading for part in markdown.parts(text)}
     return [
         Problem(file, line, 1, f"the prose has no {heading}", "a person on call looks for all four headings")
-        for heading in ("Meaning", "Impact", "Diagnosis", "Mitigation")
-        if not re.search(rf"(?m)^(#+ {heading}\b|\*\*{heading})", prose)
+        for heading in markdown.HEADINGS
+        if heading not in there
     ]
 
 

@@ -170,6 +170,16 @@ def test_lint_names_a_command_whose_time_is_longer_than_a_change_has(
     assert "nothing wrong" in _say("lint", "--data", str(data))
 
 
+def test_lint_names_a_heading_without_text_at_its_line(data: Path) -> None:
+    file = data / "runbooks" / f"{NAME}.md"
+    text = file.read_text().partition("## Mitigation")[0] + "## Mitigation\n\n<!-- later -->\n"
+    file.write_text(text)
+    line = text.split("\n").index("## Mitigation") + 1
+    said = _say("lint", "--data", str(data), code=1)
+    assert f"{file}:{line}:1: there is nothing under Mitigation; a person on call looks for all four" in said
+    assert NAME in read_folder(file.parent).runbooks
+
+
 def test_lint_says_what_is_wrong_with_every_file_at_once(data: Path) -> None:
     folder = data / "runbooks"
     (folder / "services.yaml").write_text("services: []\n")

@@ -127,8 +127,8 @@ def test_the_runbook_s_prose_makes_no_block_of_its_own() -> None:
 
     hostile = [
         "It is bad.",
-        "===",
         "- one",
+        "===",
         "+ one",
         "1. one",
         "12) one",

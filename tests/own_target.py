@@ -29,7 +29,9 @@ with:
 **Meaning.** It is down.
 **Impact.** No bills.
 ## Diagnosis
+c
 ## Mitigation
+d
 """
 
 CHECKED = RUNBOOK.replace(

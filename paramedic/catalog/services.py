@@ -6,17 +6,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Self, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from paramedic.catalog import target_kinds
 from paramedic.remediation.target import Command, Target
 from paramedic.text.address import fit_url
 from paramedic.text.template import as_it_is
 from paramedic.text.units import duration
-from paramedic.text.yaml_document import At, BadDocument, LateShape, read_draft
+from paramedic.text.yaml_document import At, BadDocument, LateShape, json_schema, read_draft
 
 #: Names stand in keys of the store's tables, which hold so much.
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+
+
+_ARGUMENTS = Annotated[list[str], Field(min_length=1)]
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
 
 
 def _arguments(words: Any) -> list[str]:
@@ -34,7 +38,7 @@ def _arguments(words: Any) -> list[str]:
 
 
 def _variable(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name):
+    if not re.fullmatch(_VARIABLE, name):
         raise ValueError(f"{name!r:.80} is not a variable's name: values are not written here")
     if name.upper().startswith("PARAMEDIC"):
         raise ValueError(f"{name} is Paramedic's own, and may be a secret: no command gets it")
@@ -43,24 +47,40 @@ def _variable(name: str) -> str:
 
 class _Command(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    run: Annotated[list[str], BeforeValidator(_arguments)]
-    timeout: Annotated[timedelta, duration("10ms", "1h")]
-    cwd: Annotated[str, Field(pattern=r"^/"), AfterValidator(as_it_is)] | None = None
-    environment: list[Annotated[str, AfterValidator(_variable)]] = []
+    run: Annotated[list[str], BeforeValidator(_arguments, json_schema_input_type=_ARGUMENTS)] = Field(
+        description="the program and its arguments, each a text of its own: there is no shell"
+    )
+    timeout: Annotated[timedelta, duration("10ms", "1h")] = Field(description="after which it is ended: 10s")
+    cwd: Annotated[str, Field(pattern=r"^/"), AfterValidator(as_it_is)] | None = Field(
+        default=None, description="the folder that it runs in"
+    )
+    environment: list[
+        Annotated[str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": _VARIABLE})]
+    ] = Field(default=[], description="the names of those of Paramedic's variables that it gets")
 
 
 class _ListedWords(BaseModel):
     """The keys of every target; each kind adds its own key."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    host: Annotated[str, Field(pattern=r"^[^/\s]+$", max_length=200), AfterValidator(as_it_is)]
-    health: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(as_it_is), AfterValidator(fit_url)] | None = (
-        None
+    host: Annotated[str, Field(pattern=r"^[^/\s]+$", max_length=200), AfterValidator(as_it_is)] = Field(
+        description="the machine that it runs on, by the name that alerts use: web-1"
     )
-    log: Annotated[str, Field(pattern=r"^/"), AfterValidator(as_it_is)] | None = None
-    releases: Annotated[str, Field(pattern=r"^/[^\x00]+$"), AfterValidator(as_it_is)] | None = None
-    commands: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")], _Command] = {}
-    also: list[Annotated[_Name, AfterValidator(as_it_is)]] = []
+    health: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(as_it_is), AfterValidator(fit_url)] | None = (
+        Field(default=None, description="the address that answers 2xx when it is well: http://127.0.0.1:8080/health")
+    )
+    log: Annotated[str, Field(pattern=r"^/"), AfterValidator(as_it_is)] | None = Field(
+        default=None, description="the file whose end is evidence"
+    )
+    releases: Annotated[str, Field(pattern=r"^/[^\x00]+$"), AfterValidator(as_it_is)] | None = Field(
+        default=None, description="the folder with its releases, for roll-backs"
+    )
+    commands: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")], _Command] = Field(
+        default={}, description="what a runbook may run as a remedy, by name"
+    )
+    also: list[Annotated[_Name, AfterValidator(as_it_is)]] = Field(
+        default=[], description="what else alerts call the host: web-1:9100"
+    )
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -105,13 +125,18 @@ class _Listed(LateShape):
 
 class _Service(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    owner: _Name | None = None
-    targets: list[_Listed] = Field(min_length=1)
+    owner: _Name | None = Field(default=None, description="whose it is")
+    targets: list[_Listed] = Field(min_length=1, description="everything that may be acted on, each once")
 
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    services: dict[_Name, _Service]
+    services: dict[_Name, _Service] = Field(description="every service, by name")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of services.yaml, for editors; `parse_services` checks more than it."""
+    return json_schema(_File, "The services.yaml of Paramedic")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Optional, cast
 
-from pydantic import BaseModel, BeforeValidator, create_model
+from pydantic import BaseModel, BeforeValidator, Field, create_model
 
 from paramedic.kinds import registry
 from paramedic.kinds.faces import TargetKind
@@ -34,7 +34,10 @@ def with_keys(base: type[BaseModel], words: Any = None) -> type[BaseModel]:
 @functools.lru_cache(maxsize=16)
 def _with_keys(plugins: Registry, base: type[BaseModel], words: Any) -> type[BaseModel]:
     kinds = cast("Mapping[str, TargetKind]", plugins.usable(Room.TARGETS))
-    keys: dict[str, Any] = {name: (Optional[words or kind.Words], None) for name, kind in kinds.items()}  # noqa: UP045
+    keys: dict[str, Any] = {
+        name: (Optional[words or kind.Words], Field(default=None, description=f"the {name} {kind.LABEL} that it is"))  # noqa: UP045
+        for name, kind in kinds.items()
+    }
     broken = [plugin for plugin in plugins.broken() if plugin.room is Room.TARGETS and plugin.name not in keys]
     keys |= {plugin.name: (Annotated[Any, BeforeValidator(partial(_refused, str(plugin)))], None) for plugin in broken}
     return create_model(base.__name__, __base__=base, __module__=base.__module__, **keys)

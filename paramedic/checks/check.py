@@ -7,7 +7,17 @@ from functools import lru_cache, partial
 from ipaddress import ip_address
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    create_model,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.checks import probes
@@ -19,7 +29,7 @@ from paramedic.kinds.probing import Written
 from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
 from paramedic.text import template
-from paramedic.text.quantity import Unit, percent, quantity
+from paramedic.text.quantity import PATTERN, PERCENT, Unit, percent, quantity
 from paramedic.text.units import duration
 from paramedic.text.yaml_document import At, wrong
 
@@ -149,7 +159,8 @@ _Window = Annotated[timedelta, duration("50ms", "7d")]
 _UnknownAfter = Annotated[timedelta, duration("50ms", "7d")]
 _HeldFor = Annotated[timedelta, duration("0s", "7d")]
 
-_Bound = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int | float)]
+_QUANTITY = Annotated[str, Field(pattern=PATTERN)]
+_Bound = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=_QUANTITY | int | float)]
 
 #: The store keeps so many samples of a check (`paramedic.store.checks.KEEP`), with some to spare.
 _SAMPLES_IN_A_WINDOW = 1900
@@ -159,10 +170,16 @@ class Bounds(BaseModel):
     """`{warning: 200ms, critical: 300ms, for: 1m}`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    warning: _Bound | None = None
-    critical: _Bound | None = None
-    for_: _HeldFor | None = Field(default=None, alias="for")
-    hysteresis: Annotated[float, Field(ge=0, lt=1), BeforeValidator(_share, json_schema_input_type=str)] = 0.1
+    warning: _Bound | None = Field(default=None, description="from here on it is a warning: 200ms, 1%, 1GB")
+    critical: _Bound | None = Field(default=None, description="from here on it is critical: 300ms, 3%, 1500MB")
+    for_: _HeldFor | None = Field(
+        default=None, alias="for", description="how long a bound must be passed without a break: 1m"
+    )
+    hysteresis: Annotated[
+        float,
+        Field(ge=0, lt=1),
+        BeforeValidator(_share, json_schema_input_type=Annotated[str, Field(pattern=PERCENT)] | float),
+    ] = Field(default=0.1, description="how far back inside its bound a value must come to be well again: 10%")
 
     def faults(self, metric: Metric) -> list[tuple[At, str]]:
         """What is wrong with them as bounds of this metric, each at its key."""
@@ -197,16 +214,33 @@ def _measurable(check: str) -> str:
     return check
 
 
+class _Checks:
+    """What may follow `check:`, by the probes that there are now."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "pattern": probes.pattern()}
+
+
 class CheckSpec(BaseModel):
     """One check under `when`, as it is written; `build()` makes the Check. `check_spec` adds the probes' keys."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    check: Annotated[str, AfterValidator(_measurable)] | None = None
-    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._{}-]{1,100}$")
-    every: _Every = timedelta(seconds=15)
-    timeout: _Timeout = timedelta(seconds=2)
-    window: _Window = _MINUTE
-    unknown_after: _UnknownAfter = timedelta(minutes=5)
+    check: Annotated[str, AfterValidator(_measurable), _Checks] | None = Field(
+        default=None,
+        description="what Paramedic measures itself: a word, or an address, in which {host} is the target's",
+    )
+    name: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._{}-]{1,100}$",
+        description="its name; needed where a runbook has two of one kind",
+    )
+    every: _Every = Field(default=timedelta(seconds=15), description="how often it is measured: 15s")
+    timeout: _Timeout = Field(default=timedelta(seconds=2), description="how long one look may take: 2s")
+    window: _Window = Field(default=_MINUTE, description="over which percentiles and rates are taken: 1m")
+    unknown_after: _UnknownAfter = Field(
+        default=timedelta(minutes=5), description="seeing nothing for longer than this is told to a person: 5m"
+    )
 
     def build(self) -> Check:
         """The Check as specified. Raises ValidationError with everything that is wrong, each at its key."""
@@ -300,8 +334,15 @@ def check_spec(shape: type[Spec]) -> type[Spec]:
 
 @lru_cache(maxsize=8)
 def _check_spec(shape: type[Spec], _of: registry.Registry) -> type[Spec]:
-    keys: dict[str, Any] = dict.fromkeys(_metric_names(), (Bounds | None, None))
+    keys: dict[str, Any] = {
+        name: (
+            Bounds | None,
+            Field(default=None, description=f"bounds of {name}: {{warning: …, critical: …, for: 1m}}"),
+        )
+        for name in _metric_names()
+    }
     for probe in probes.usable().values():
         for option in probes.options(probe):
-            keys.setdefault(option.name, (Annotated[str, Field(pattern=option.pattern)] | None, None))
+            about = Field(default=None, description=f"for `check: {probe.CHECK[0]}`, {option.what}")
+            keys.setdefault(option.name, (Annotated[str, Field(pattern=option.pattern)] | None, about))
     return create_model(shape.__name__, __base__=shape, **keys)

@@ -1,5 +1,6 @@
 """The kinds of probes: what can follow `check:`, and which metrics each measures."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
@@ -21,6 +22,12 @@ def measuring(check: str) -> tuple[str, ProbeKind]:
             return name, probe
     broken = [f"; {problem}" for problem in registry.current().broken() if problem.room is Room.PROBES]
     raise ValueError(f"{check!r:.80} is nothing to check; write {_allowed()}{''.join(broken)}")
+
+
+def pattern() -> str:
+    """What may follow `check:`, as a pattern of a JSON Schema."""
+    words = dict.fromkeys(check_word(word) for probe in usable().values() for word in probe.CHECK)
+    return f"^({'|'.join(re.escape(word) + ('.+' if word.endswith('://') else '') for word in words)})$"
 
 
 def missing(kind: str, target_kind: object) -> Iterator[str]:

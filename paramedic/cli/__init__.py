@@ -1,8 +1,8 @@
 """The command line: text for people, `--json` for programs; exit code 0 done, 1 a negative answer, 2 wrong use.
 
-`up`, which keeps running, and `runbook schema`, `oncall schema` and
-`audit export`, which print JSON anyway, have no `--json`. Errors go to
-standard error.
+`up`, which keeps running, and `runbook schema`, `oncall schema`,
+`services schema` and `audit export`, which print JSON anyway, have no
+`--json`. Errors go to standard error.
 """
 
 import gc
@@ -31,6 +31,7 @@ COMMANDS = {
     "oncall": ("oncall", "Who is on call, the schedule and its gaps, overrides, a test page."),
     "runbook": ("runbook", "List, show, lint, test, new, schema."),
     "playbook": ("playbook", "Lint, rehearse, new: playbooks of your own."),
+    "services": ("services", "The schema of services.yaml, for editors."),
     "check": ("check", "List what Paramedic measures, measure once now."),
     "audit": ("audit", "Show, verify, export and seal the trail."),
     "pause": ("pause", "Stop every act, or those of one service or runbook; and no page."),

@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 from whenever import Instant, PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
 
 from paramedic.alerts.alert import Severity
@@ -29,10 +38,10 @@ def _zone(name: str) -> str:
     return name
 
 
-_Zone = Annotated[str, AfterValidator(_zone)]
+_Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]+$"), AfterValidator(_zone)]
 
 #: Names stand in messages and in keys of the store's tables, which hold so much.
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 
 
 def _mailbox(text: str) -> str:
@@ -41,10 +50,16 @@ def _mailbox(text: str) -> str:
 
 
 class _Person(_Strict):
-    name: _Name
-    email: Annotated[str, AfterValidator(_mailbox)] | None = None
-    ways: list[WrittenContactMethod] = []
-    zone: _Zone | None = None  # in which they read times; without one, the rotation's
+    name: _Name = Field(description="their name, for messages")
+    email: Annotated[str, Field(pattern="@"), AfterValidator(_mailbox)] | None = Field(
+        default=None, description="their mail address: short for `ways` with this one alone"
+    )
+    ways: list[WrittenContactMethod] = Field(
+        default=[], description="how they are reached, in the order in which it is tried: email:ada@example.org"
+    )
+    zone: _Zone | None = Field(
+        default=None, description="the time zone in which they read times; without one, the rotation's"
+    )
 
     @model_validator(mode="after")
     def _in_one_order(self) -> Self:
@@ -91,25 +106,35 @@ def _local(text: str, zone: str | None) -> str:
 
 
 class _Rotation(_Strict):
-    zone: _Zone
-    starts: Annotated[str, AfterValidator(_starts)]
-    every: Annotated[timedelta, BeforeValidator(_turn, json_schema_input_type=Literal["1 day", "1 week"])]
-    people: list[str] = Field(min_length=1)
+    zone: _Zone = Field(description="the time zone in which turns change: Europe/Berlin")
+    starts: Annotated[str, AfterValidator(_starts), WithJsonSchema({"type": "string", "pattern": f"^{_STARTS}$"})] = (
+        Field(description="when the first turn begins, in local time without an offset: 2026-01-05 09:00")
+    )
+    every: Annotated[timedelta, BeforeValidator(_turn, json_schema_input_type=Literal["1 day", "1 week"])] = Field(
+        description="how long a turn is"
+    )
+    people: list[_Name] = Field(min_length=1, description="who takes turns, in this order")
 
 
 class _Step(_Strict):
-    tell: str
-    after: Annotated[timedelta, duration("0s", "7d")] = timedelta(0)
+    tell: _Name = Field(description="oncall, or one of the people")
+    after: Annotated[timedelta, duration("0s", "7d")] = Field(
+        default=timedelta(0), description="how long after the step before: 10m"
+    )
 
 
 class _Policy(_Strict):
     """A policy as written: `rungs` for both severities, or `critical` and `warning`, one each."""
 
-    rungs: list[_Step] | None = Field(default=None, min_length=1)
-    critical: list[_Step] | None = Field(default=None, min_length=1)
-    warning: list[_Step] | None = Field(default=None, min_length=1)
-    repeat: Annotated[timedelta, duration("1s", "7d")] = timedelta(minutes=30)
-    acknowledged_for: Annotated[timedelta, duration("1s", "30d")] = timedelta(hours=4)
+    rungs: list[_Step] | None = Field(default=None, min_length=1, description="the steps, for both severities")
+    critical: list[_Step] | None = Field(default=None, min_length=1, description="the steps for critical incidents")
+    warning: list[_Step] | None = Field(default=None, min_length=1, description="the steps for warnings")
+    repeat: Annotated[timedelta, duration("1s", "7d")] = Field(
+        default=timedelta(minutes=30), description="how often the last step is taken again: 30m"
+    )
+    acknowledged_for: Annotated[timedelta, duration("1s", "30d")] = Field(
+        default=timedelta(hours=4), description="how long an acknowledgement stops the pages: 4h"
+    )
 
     @model_validator(mode="after")
     def _for_both(self) -> Self:
@@ -127,9 +152,11 @@ class _Policy(_Strict):
 
 
 class _File(_Strict):
-    people: dict[_Name, _Person] = Field(min_length=1)
-    rotation: _Rotation
-    policies: dict[_Name, _Policy]
+    people: dict[_Name, _Person] = Field(min_length=1, description="everybody who can be paged, by a short name")
+    rotation: _Rotation = Field(description="who is on call, and when it changes")
+    policies: dict[_Name, _Policy] = Field(
+        description="who is told, and who next; `default` serves alerts that no runbook wants"
+    )
 
 
 def schema() -> dict[str, Any]:

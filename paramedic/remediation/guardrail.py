@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from paramedic.alerts.alert import Severity
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
-from paramedic.text.units import between
+from paramedic.text.units import SPAN, between
 from paramedic.text.yaml_document import nearest
 
 
@@ -221,8 +221,11 @@ def _again_misfits(again: bool, around: Surroundings) -> list[Misfit]:  # noqa: 
     return [Misfit(("again",), "nothing says how often", "write a `budget` beside it: `budget: 3 per hour`")]
 
 
-WrittenBudget = Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=str)]
-WrittenAtOnce = Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=str)]
+_BUDGET_TEXT = Annotated[str, Field(pattern=rf"^\d{{1,6}} per (hour|day|minute|week|{SPAN.pattern})$")]
+_AT_ONCE_TEXT = Annotated[str, Field(pattern=r"^\d{1,6} of \d{1,6}$")]
+
+WrittenBudget = Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=_BUDGET_TEXT)]
+WrittenAtOnce = Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=_AT_ONCE_TEXT)]
 
 AT_ONCE_KEY = Written("at_once", WrittenAtOnce, "1 of 4", misfits=_at_once_misfits)
 AGAIN_KEY = Written("again", bool, True, False, misfits=_again_misfits)

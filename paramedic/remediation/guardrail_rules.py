@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Annotated, Any, Optional, Self
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from paramedic.alerts.alert import Severity
 from paramedic.remediation import guardrail_judgements as judgements
@@ -103,7 +103,20 @@ def agreed(case: Case, seen: Mapping[str, Any], guardrails: Guardrails) -> list[
 
 def keys() -> dict[str, Any]:
     """The fields of the front matter's `guardrails`: by key, its type, and what it is where it is not written."""
-    return {key.key: (Optional[key.type] if key.nothing is None else key.type, key.nothing) for key in _written()}  # noqa: UP045
+    return {
+        rule.written.key: (
+            Optional[rule.written.type] if rule.written.nothing is None else rule.written.type,  # noqa: UP045
+            Field(
+                default=rule.written.nothing, description=f"{rule.about.reads}; write {_shown(rule.written.example)}"
+            ),
+        )
+        for rule in RULES
+        if rule.written is not None
+    }
+
+
+def _shown(example: Any) -> str:
+    return example if isinstance(example, str) else str(example).replace("'", "")
 
 
 def examples() -> dict[str, Any]:

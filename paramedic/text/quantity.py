@@ -55,6 +55,10 @@ def percent(text: str) -> float:
     return float(match[1])
 
 
+#: As patterns of a JSON Schema.
+PERCENT = rf"^{_PERCENT.pattern}$"
+PATTERN = rf"^({SPAN.pattern}|{SIZE.pattern}|{_PERCENT.pattern}|{_COUNT.pattern})$"
+
 #: Spans and sizes that a value can be compared with; each metric has its own largest bound.
 _WRITTEN = {Unit.SECONDS: SPAN, Unit.PERCENT: _PERCENT, Unit.BYTES: SIZE, Unit.COUNT: _COUNT}
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 #: As Alertmanager's UTF-8 parser allows names, but for what an author never means: quotes, and spaces around a name.
 _NAME = re.compile(r"[^\s{}\"'\\\x00-\x1f](?:[^{}\"'\\\x00-\x1f]*[^\s{}\"'\\\x00-\x1f])?")
 
+#: As a pattern of a JSON Schema, which is less strict about names.
+PATTERN = r"^([^{}]|\{[^{}]+\})+$"
+
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
 

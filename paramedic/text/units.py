@@ -7,8 +7,9 @@ used, in the middle of an incident.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from paramedic.machine.clock import from_iso, spoken
 
@@ -16,8 +17,10 @@ _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s?(ms|[smhdw])")
 #: Whether a text is a duration or a size by its form alone.
 SPAN = re.compile(rf"\s*(?:{_PART.pattern}\s*){{1,6}}")
+SPAN_PATTERN = rf"^{SPAN.pattern}$"
 _SIZES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 SIZE = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s?(B|kB|MB|GB|KiB|MiB|GiB)\s*")
+SIZE_PATTERN = rf"^{SIZE.pattern}$"
 
 #: Plausible moments are between these years: beyond them, time zones and calendars end.
 _YEARS = (1970, 2200)
@@ -41,14 +44,16 @@ class Between:
             words = repr(value[:80])
         elif isinstance(value, str):
             raise ValueError(f"{value!r:.80} is not a duration; write 250ms, 5s, 10m, 1h 30m, 2d")
-        else:  # YAML and TOML read `timeout: 10` as a number
-            raise ValueError(
-                f"{value!r:.80} is not a duration: it has a unit; write 250ms, 5s, 10m, 1h 30m, 2d, in TOML in quotes"
-            )
+        else:  # YAML reads `timeout: 10` as a number, and so does TOML
+            raise ValueError(f"{value!r:.80} is not a duration: it has a unit; write 250ms, 5s, 10m, 1h 30m, 2d")
         if not self.least <= span <= self.most:
             wrong = "long" if span > self.most else "short"
             raise ValueError(f"{words} is too {wrong}; allowed: {self.words}")
         return span
+
+    def json_schema(self) -> dict[str, Any]:
+        """Its form, for editors."""
+        return {"type": "string", "pattern": SPAN_PATTERN, "examples": [_days(self.most)]}
 
     @property
     def words(self) -> str:
@@ -64,7 +69,7 @@ def between(least: str, most: str) -> Between:
 
 def duration(least: str, most: str) -> BeforeValidator:
     """What makes `Annotated[timedelta, …]` a field that people write as a duration of that range: `5s`, `1h 30m`."""
-    return BeforeValidator(between(least, most), json_schema_input_type=str)
+    return BeforeValidator(between(least, most), json_schema_input_type=Annotated[str, Field(pattern=SPAN_PATTERN)])
 
 
 def _days(span: timedelta) -> str:
@@ -107,6 +112,10 @@ class SizeBetween:
 
     least: int
     most: int
+
+    def field(self) -> BeforeValidator:
+        """What makes `Annotated[int, …]` a field that people write as a size of that range: `150MB`."""
+        return BeforeValidator(self, json_schema_input_type=Annotated[str, Field(pattern=SIZE_PATTERN)])
 
     def __call__(self, value: object) -> int:
         """Raises ValueError, saying what is allowed."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from store_states import ALIVE, DEADLINE, FREE, intended, working
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
-from paramedic.catalog import runbook_file
+from paramedic.catalog import front_matter
 from paramedic.catalog.runbook import Mode, Runbook, Verify
 from paramedic.catalog.runbook_file import parse
 from paramedic.catalog.services import Services, parse_services
@@ -92,8 +92,8 @@ def _why(now: Runbook, remedy: Remedy = RESTART, *alerts: Alert, services: Servi
 def _keys() -> set[str]:
     """Every key of the front matter, those of `with` and `guardrails` one by one."""
     found = set()
-    for name, field in runbook_file._Front.model_fields.items():
-        inner = {"with_": runbook_file._With, "guardrails": runbook_file._Guardrails.shape()}.get(name)
+    for name, field in front_matter.Front.model_fields.items():
+        inner = {"with_": front_matter._With, "guardrails": front_matter._Guardrails.shape()}.get(name)
         key = field.alias or name
         found |= {f"{key}.{one}" for one in inner.model_fields} if inner else {key}
     return found

@@ -40,7 +40,9 @@ with:
 **Meaning.** **Impact.**
 ## Impact
 ## Diagnosis
+c
 ## Mitigation
+d
 """
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from paramedic.catalog import target_kinds
-from paramedic.catalog.runbook_file import _With
+from paramedic.catalog.front_matter import _With
 from paramedic.doors import reading
 from paramedic.incidents.evidence import LIMIT, bounded
 from paramedic.integrations.targets import supervisord

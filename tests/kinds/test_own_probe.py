@@ -45,7 +45,9 @@ with:
 **Meaning.** It is lost.
 **Impact.** No letters.
 ## Diagnosis
+c
 ## Mitigation
+d
 """
 
 SERVICES = """\

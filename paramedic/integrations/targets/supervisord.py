@@ -44,10 +44,12 @@ class Words(BaseModel):
     """`supervisord: {program: …, address: …}` in services.yaml."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    program: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(as_it_is)]
+    program: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(as_it_is)] = Field(
+        description="its name in supervisord, with its group, if any: shop:web"
+    )
     address: Annotated[
         str, Field(pattern=r"^(unix:///|http://)"), AfterValidator(_filled_in_nowhere), AfterValidator(fit_url)
-    ]
+    ] = Field(description="where its supervisord listens: unix:///run/supervisor.sock, http://127.0.0.1:9001")
 
 
 def name_of(words: Words) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds import process_target
@@ -46,14 +46,17 @@ _FAILED = re.compile(
 )
 
 
+_UNIT = r"[A-Za-z0-9_][A-Za-z0-9:_.\\@-]{0,240}\.service"
+
+
 def _unit(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9:_.\\@-]{0,240}\.service", name):
+    if not re.fullmatch(_UNIT, name):
         raise ValueError("write a unit's whole name, NAME.service: no other kind of unit has a process")
     return name
 
 
 #: `systemd: UNIT` in services.yaml.
-Words = Annotated[str, AfterValidator(_unit)]
+Words = Annotated[str, AfterValidator(_unit), WithJsonSchema({"type": "string", "pattern": f"^{_UNIT}$"})]
 
 
 def name_of(words: str) -> str:

@@ -55,7 +55,7 @@ def also_wrong(error: BadRunbook, others: Others) -> list[Problem]:
         return []
     draft = error.rest.draft
     return [
-        draft.problem(parts(fault.key), f"{fault.key}: {fault.what}", fault.allowed)
+        draft.problem(parts(fault.key), f"{draft.name(parts(fault.key))}: {fault.what}", fault.allowed)
         for fault in _faults(error.rest.runbook, others)
         if all(draft.is_sound(*parts(key)) for key in (fault.key, *fault.of))
     ]

@@ -47,7 +47,7 @@ _Memory = Annotated[int, SizeBetween(1000, 10**15).field()]
 
 
 #: Names stand in keys of the store's tables, which hold so much.
-_Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+_Name = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra={"pattern": r"\S"})]
 
 
 def _matcher(text: Any) -> AlertMatcher:
@@ -110,7 +110,7 @@ def _template(text: str) -> str:
 
 
 #: The name of a target or host, with `{label}` for what the alert says.
-_Template = Annotated[_Name, Field(pattern=template.PATTERN), AfterValidator(_template)]
+_Template = Annotated[_Name, Field(json_schema_extra={"pattern": template.PATTERN}), AfterValidator(_template)]
 
 
 class TargetWords(_Strict):

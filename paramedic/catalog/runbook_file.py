@@ -118,8 +118,8 @@ def _disagreements(draft: Draft[Front], written: Front) -> Iterator[Problem]:
     names = [check.name for _, check in checks]
     for at, (number, check) in enumerate(checks):
         if check.name in names[:at]:
-            what = f"when.{number}: two checks are called {check.name}; give one a `name`"
-            yield draft.problem(("when", number), what)
+            where: At = ("when", number)
+            yield draft.problem(where, f"{draft.name(where)}: two checks are called {check.name}; give one a `name`")
     known = sorted({threshold.metric for _, check in checks for threshold in check.thresholds})
     for number, metric in enumerate(written.with_.verify.check):
         if metric not in known and draft.is_sound("when"):

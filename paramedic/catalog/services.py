@@ -186,19 +186,20 @@ def parse_services(text: str, file: str) -> Services:
             found.owners[service] = listing.owner
         for number, listed in enumerate(listing.targets):
             at = ("services", service, "targets", number)
-            problems += [draft.problem((*at, *key), *words) for key, *words in _added(found, service, listed, at)]
+            for key, what, allowed in _added(found, service, listed):
+                problems.append(draft.problem((*at, *key), f"{draft.name((*at, *key))}: {what}", allowed))
     if problems or draft.value is None:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))
     return found
 
 
-def _added(found: Services, service: str, listed: _Listed, at: At) -> Iterator[tuple[At, str, str]]:
+def _added(found: Services, service: str, listed: _Listed) -> Iterator[tuple[At, str, str]]:
     """Add a target to those found; what is wrong with it beside them: the key, in words, and what is allowed."""
     words = cast("_ListedWords", listed)
     try:
         target = words.target(service)
     except Exception as error:  # noqa: BLE001 - the edge of a kind's own code: its fault is told like an author's
-        yield (), f"{'.'.join(map(str, at))}: {error}", ""
+        yield (), str(error), ""
         return
     if (other := found.targets.get(target.id)) is not None:
         yield (), *_twice(target, other)

@@ -164,9 +164,21 @@ def schema() -> dict[str, Any]:
     return json_schema(_File, "The oncall.yaml of Paramedic")
 
 
+#: What stands in for required parts that are wrong, so that the others can be checked.
+_STAND_INS: dict[At, Any] = {
+    ("people",): {"nobody": {"name": "Nobody"}},
+    ("rotation", "zone"): "UTC",
+    ("rotation", "starts"): "2026-01-05 09:00",
+    ("rotation", "every"): "1 day",
+    ("rotation", "people"): ["nobody"],
+    ("rotation",): {"zone": "UTC", "starts": "2026-01-05 09:00", "every": "1 day", "people": ["nobody"]},
+    ("policies",): {},
+}
+
+
 def parse_oncall(text: str, file: str) -> Oncall:
     """oncall.yaml, parsed. Raises BadDocument with every problem, unreachable people among them."""
-    draft = read_draft(text, file, _File)
+    draft = read_draft(text, file, _File, stand_ins=_STAND_INS)
     problems = [*draft.problems, *_disagreements(draft)]
     if problems or draft.value is None:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))
@@ -193,11 +205,11 @@ def _disagreements(draft: Draft[_File]) -> Iterator[Problem]:
         return
     people = draft.keys("people")
     for at, person in _named(written):
-        if person not in people:
-            where = ".".join(map(str, at))
+        if person not in people and draft.is_sound(*at):
             hint = nearest(person, people, "there are:")
-            yield draft.problem(at, f"{where} names {person}, who is not among the people", hint)
-    if "default" not in draft.keys("policies"):
+            yield draft.problem(at, f"{draft.name(at)} names {person}, who is not among the people", hint)
+    policies = draft.keys("policies")
+    if "default" not in policies and (policies or draft.is_sound("policies")):
         yield draft.problem(("policies",), "there is no policy `default`", "it serves alerts that no runbook wants")
     if draft.is_sound("people") and not any(person.contact_methods() for person in written.people.values()):
         yield draft.problem(("people",), "nobody has an address: no page could leave", "give people `ways`")

@@ -151,6 +151,10 @@ class Draft(Generic[Shape]):
         line, column = _place(self._document, self._missing.in_document(at))
         return Problem(self._file, self._first_line + line, column + 1, what, allowed)
 
+    def name(self, at: At) -> str:
+        """The part's path in the document, for people: `when.1.check`."""
+        return ".".join(map(str, self._missing.in_document(at)))
+
     def is_sound(self, *at: str | int) -> bool:
         """Whether this part of `value` is as its author wrote it: nothing in it, and nothing that holds it, was wrong."""
         return not self._missing.concerns(self._missing.in_document(at))

@@ -37,8 +37,8 @@ def test_the_model_the_prose_and_the_other_files_are_judged_in_one_round(tmp_pat
         "shop-down.md:15:1: the prose has no Mitigation",
         "shop-down.md:2:1: runbook: 'shop-dwn' is not the file's name",
         "shop-down.md:9:1: playbook: there is no 'restart-srvice'",
-        "shop-down.md:10:28: guardrails.at_once: says 7 targets, and services.yaml lists 3 of shop",
-        "shop-down.md:12:30: with.target.host: services.yaml lists no supervisord 'shop' on host 'web-7'",
+        "shop-down.md:10:27: guardrails.at_once: says 7 targets, and services.yaml lists 3 of shop",
+        "shop-down.md:12:31: with.target.host: services.yaml lists no supervisord 'shop' on host 'web-7'",
         "shop-down.md:7:12: escalate.policy: there is no 'nights'",
         "shop-down.md:8:1: notify: email:eve@x.org is nobody's address in oncall.yaml",
     ]
@@ -84,7 +84,7 @@ def test_every_fault_of_a_check_stands_at_its_key() -> None:
         "r.md:8:5: when.0.window: `window` is at most",
         "r.md:9:5: when.0.path: `path` belongs to `check: host`",
         "r.md:10:19: when.0.latency_p95.warning: 'fast': write a duration",
-        "r.md:11:5: when.0.error_rate: `critical` lies under `warning`",
+        "r.md:11:5: when.0.error_rate: `critical` lies over `warning`",
         "r.md:12:5: when.0.cpu: `cpu` is not measured there",
         "r.md:14:5: when.2: two checks are called tcp; give one a `name`",
     ):
@@ -128,10 +128,10 @@ def test_services_yaml_has_all_its_faults_told_at_once() -> None:
     with pytest.raises(BadDocument) as caught:
         parse_services(text, "s")
     assert [str(problem).split(";")[0][:68] for problem in caught.value.problems] == [
-        "s:4:80: services.shop.targets.0.health: String should match pattern ",
-        "s:9:23: services.other.targets.0.systemd: write a unit's whole name, ",
-        "s:10:9: web-2/shop is listed twice",
-        "s:10:77: services.other.targets.1.ownr: no such key, or one that is no",
+        "s:4:75: services.shop.targets.0.health: String should match pattern ",
+        "s:9:23: services.other.targets.0.systemd: write a unit's whole name,",
+        "s:10:9: services.other.targets.1: web-2/shop is listed twice",
+        "s:10:75: services.other.targets.1.ownr: no such key, or one that is ",
         "s:11:9: services.other.targets.2.host: is missing",
     ]
 

@@ -281,5 +281,5 @@ def test_two_entries_of_one_target_and_a_spelling_of_two_hosts_are_told_in_their
     with pytest.raises(BadDocument) as caught:
         parse_services(SERVICES + again + spelt, "services.yaml")
     first, second = map(str, caught.value.problems)
-    assert first.startswith("services.yaml:10:9: web-1/shop is listed twice")
-    assert second.startswith("services.yaml:11:30: w1 means two hosts")
+    assert first.startswith("services.yaml:10:9: services.other.targets.1: web-1/shop is listed twice")
+    assert second.startswith("services.yaml:11:30: services.other.targets.2.also.0: w1 means two hosts")

@@ -53,7 +53,15 @@ class BadSettings(PermanentError):
     """The settings are invalid; one line per problem: setting, place, what is wrong, what is allowed."""
 
 
+#: The folder that `paramedic`, `flows` and `tasks` lie in: the checkout, or the site-packages that they are installed in.
 ROOT = Path(__file__).parents[1]
+
+#: The checkout; None where Paramedic is an installed package.
+CHECKOUT = ROOT if (ROOT / "pyproject.toml").is_file() else None
+
+#: What is put first on the path of our processes: nothing where they are installed, since site-packages never goes before
+#: the standard library.
+IMPORTED_FIRST = () if CHECKOUT is None else (str(CHECKOUT),)
 
 
 _PREFIX = "PARAMEDIC_"
@@ -107,7 +115,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True)
 
     data: Place = Field(default_factory=lambda: absolute(Path("~/.local/share/paramedic")))
-    runbooks: Place = ROOT / "runbooks"
+    runbooks: Place = (CHECKOUT or Path()) / "runbooks"
     flows: Place | None = None
     plugins: Place | None = None
     store_url: Database = None

@@ -16,8 +16,10 @@ _PLAYBOOK = "playbook"
 
 
 def declared(root: Path = ROOT) -> list[dict[str, Any]]:
-    """The deployments of prefect.yaml, unchanged."""
+    """The deployments of prefect.yaml, unchanged: of the checkout's, or of the one in the installed package."""
     file = root / "prefect.yaml"
+    if not file.exists():
+        file = root / "paramedic" / "prefect.yaml"
     return _read(file, file.stat().st_mtime_ns)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from paramedic.catalog import playbook_file
 from paramedic.cli.output import Negative
 from paramedic.machine import file_ownership
-from paramedic.settings import ROOT, Settings
+from paramedic.settings import IMPORTED_FIRST, Settings
 from paramedic.text.sanitize import one_line
 from paramedic.text.yaml_document import Problem
 
@@ -81,7 +81,7 @@ def ask(settings: Settings, module: str, argv: Sequence[str] = (), *, request: A
     with tempfile.TemporaryDirectory(prefix="paramedic-") as home:
         env = dict(os.environ) | settings.as_env()
         env |= {
-            "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "PYTHONPATH": os.pathsep.join([*IMPORTED_FIRST, *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PYTHONSAFEPATH": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PREFECT_HOME": home,  # nothing of a server's is made in the user's own

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from paramedic.machine.parent_death import STOP_READING, die_with_parent
-from paramedic.settings import ROOT
+from paramedic.settings import IMPORTED_FIRST
 from paramedic.text.redaction import hush_logging
 
 #: The responder's message, with a socket, for a new process that waits at the socket's other end.
@@ -112,7 +112,7 @@ def _say(channel: socket.socket, **what: int) -> None:
 
 def preload() -> None:
     """Import what takes seconds, before a run waits for it. A flow that cannot be imported fails when it is run."""
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = IMPORTED_FIRST
     importlib.import_module("paramedic.responder.engine").run_start()
     for late in _LATE:
         with contextlib.suppress(ImportError):  # another version of Prefect has it elsewhere

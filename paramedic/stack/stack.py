@@ -17,7 +17,7 @@ from paramedic.catalog.library import Library, library_in_force
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.gateway import identity
 from paramedic.machine import data_folder, file_ownership, parent_death, ports
-from paramedic.settings import ROOT, BadSettings, Settings, authored, web_address
+from paramedic.settings import IMPORTED_FIRST, BadSettings, Settings, authored, web_address
 from paramedic.stack import instance
 from paramedic.stack.children import Child, Children
 from paramedic.stack.instance import Running
@@ -177,7 +177,7 @@ class Stack:
             "PREFECT_CLIENT_MAX_RETRIES": "3",
             "PREFECT_LOGGING_COLORS": "false",  # they go into a file, and cost 10 ms a line
             "PREFECT_API_REQUEST_TIMEOUT": "15",  # now and then a call is never answered: made again before its run is given up
-            "PYTHONPATH": os.pathsep.join([str(ROOT), *_absolute(os.environ.get("PYTHONPATH", ""))]),
+            "PYTHONPATH": os.pathsep.join([*IMPORTED_FIRST, *_absolute(os.environ.get("PYTHONPATH", ""))]),
             "PYTHONSAFEPATH": "1",
         }
         env.pop("PARAMEDIC_CONFIG", None)  # what it says is in the environment now

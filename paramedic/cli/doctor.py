@@ -17,7 +17,7 @@ from paramedic.cli.doctor_channels import channels, mail
 from paramedic.cli.doctor_playbooks import playbooks
 from paramedic.cli.doctor_prefect import acting, prefect, shortcuts
 from paramedic.cli.doctor_targets import commands, releases, targets
-from paramedic.cli.finding import APART, Finding, store_of
+from paramedic.cli.finding import APART, NO_FOLDER, Finding, store_of
 from paramedic.cli.output import AsJson, Data, command_of, console, hanging, say_json, settings_of
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
@@ -153,6 +153,8 @@ def _clock(settings: Settings) -> Finding:
 
 
 def _runbooks(settings: Settings) -> Finding:
+    if not settings.runbooks.exists():
+        return Finding("runbooks", well=False, words=f"there is no folder {settings.runbooks}: {NO_FOLDER}")
     try:
         library = open_library(settings)
     except BadDocument as error:

@@ -16,6 +16,7 @@ from paramedic.catalog.library import Library, open_library, problems_of_runbook
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.runbook_file import schema
 from paramedic.cli import playbook_child
+from paramedic.cli.finding import NO_FOLDER
 from paramedic.cli.opened import opened
 from paramedic.cli.output import (
     AsJson,
@@ -86,6 +87,8 @@ def lint(folder: Folder = None, data: Data = None, as_json: AsJson = False) -> N
         say_json([asdict(problem) for problem in problems])
     else:
         typer.echo("\n".join(visible(str(problem)) for problem in problems) or words)
+    if not folder_path.exists():
+        typer.echo(f"there is no folder {visible(str(folder_path))}: {NO_FOLDER}", err=True)
     if problems:
         raise typer.Exit(1)
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,11 +36,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def own(installed: Path, tmp_path: Path) -> Iterator[Path]:
+def own(installed: Path, tmp_path: Path) -> Path:
     """A folder that its `init` has made."""
     folder = tmp_path / "own"
     assert ask(installed, tmp_path, "init", str(folder)).returncode == 0
-    yield folder
+    return folder
 
 
 def ask(installed: Path, folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
@@ -55,7 +54,7 @@ def test_a_strangers_first_commands_need_no_checkout(installed: Path, own: Path)
     assert ask(installed, own, "--version").stdout.startswith("paramedic ")
     assert "init" in ask(installed, own, "--help").stdout
     lint = ask(installed, own, "runbook", "lint")
-    assert (lint.returncode, lint.stdout.strip()) == (0, "nothing wrong"), lint.stdout + lint.stderr
+    assert (lint.returncode, lint.stdout) == (0, "1 runbooks, 1 targets: nothing wrong\n"), lint.stderr
     listed = json.loads(ask(installed, own, "runbook", "list", "--json").stdout)
     assert [runbook["name"] for runbook in listed] == ["my-service-down"]
     found = {one["what"]: one for one in json.loads(ask(installed, own, "doctor", "--json").stdout)}

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from paramedic.cli.aftermath import what_follows
 from paramedic.cli.incident_list import fields_of
 from paramedic.cli.incident_view import document, oncall_or_none, read, say
 from paramedic.cli.opened import number_of, opened
@@ -15,6 +16,7 @@ from paramedic.incidents.report import as_json as as_json_of
 from paramedic.incidents.report import markdown
 from paramedic.store import (
     approvals,
+    incident_alerts,
     incidents,
     lifecycle,
     retrying,
@@ -121,17 +123,24 @@ def resolve(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Resolve: the incident is over. This also settles an act whose outcome was open, and frees its target."""
+    """Resolve: the incident is over. This also settles an act whose outcome was open, and frees its target.
+
+    Where its alerts still fire, this says what follows.
+    """
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
         found = _got(tx, number)
         ending = found.ending or Ending.HANDED_OVER
         found = _moved(lambda: lifecycle.resolve(tx, number, Outcome(ending, because), actor=f"person:{by}"))
+        since = found.reopened_at or found.opened_at
+        follows = what_follows(incident_alerts.of(tx, number), since=since, now=tx.now)
     if as_json:
-        say_json(fields_of(found))
+        say_json(fields_of(found) | {"follows": follows})
         return
     console.print(f"{found.id} is over")
+    for sentence in follows:
+        console.print(safe(sentence))
 
 
 @app.command()

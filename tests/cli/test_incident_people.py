@@ -1,16 +1,21 @@
 """`paramedic incident ack · retry · resolve`: the command line says whose an incident was, and who ended it."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from command_line import paramedic
-from incident_states import acting, handed_over
+from incident_states import acting, alert, handed_over
 
+from paramedic.alerts.alert import Alert, Status
+from paramedic.checks.check import SOURCE
+from paramedic.cli.aftermath import what_follows
 from paramedic.settings import Settings
-from paramedic.store import Store
+from paramedic.store import Store, incident_alerts, joining
 
 
 @pytest.fixture
@@ -71,3 +76,38 @@ def test_what_is_not_known_to_have_happened_is_not_tried_again(data: Path, store
     paramedic("incident", "ack", incident.id, "--by", "ada", "--data", str(data))
     refused = paramedic("incident", "retry", incident.id, "--by", "ada", "--data", str(data), code=1)
     assert "has no outcome: look at the target first" in refused
+
+
+def _joined(store: Store, one: Alert) -> None:
+    with store.record() as tx:
+        joining.join(tx, 1, one, reason="the sender says so")
+
+
+def test_resolve_says_what_follows_of_each_alert_that_still_fires(data: Path, store: Store) -> None:
+    handed_over(store)
+    _joined(store, alert("TrackingApiErrors"))
+    _joined(store, dataclasses.replace(alert("TrackingApiErrors"), status=Status.RESOLVED, ends_at=datetime.now(UTC)))
+    _joined(store, dataclasses.replace(alert("shop/health"), source=SOURCE, fingerprint="own"))
+    with store.read() as tx:
+        latest = incident_alerts.of(tx, 1)[0]["last_seen"] + timedelta(hours=4)
+    said = paramedic("incident", "resolve", "1", "--by", "ada", "--data", str(data)).splitlines()
+    assert said[0] == "INC-1 is over"
+    assert said[1].startswith("TrackingApiMemory still fires, last said ")
+    assert said[1].endswith(
+        f"silence until its sender repeats it, at the latest {latest:%Y-%m-%d %H:%M} UTC by Alertmanager's default of 4h; "
+        "it opens a new incident then"
+    )
+    assert said[2] == "shop/health is still measured as broken: if it is by samples from now on, a new incident opens"
+    assert len(said) == 3
+
+
+def test_resolve_says_nothing_of_alerts_that_are_over_or_of_before(data: Path, store: Store) -> None:
+    handed_over(store)
+    _joined(store, dataclasses.replace(alert(), status=Status.RESOLVED, ends_at=datetime.now(UTC)))
+    said = json.loads(paramedic("incident", "resolve", "1", "--by", "ada", "--json", "--data", str(data)))
+    assert (said["state"], said["follows"]) == ("resolved", [])
+    now = datetime.now(UTC)
+    old = {"name": "X", "source": "alertmanager", "status": Status.FIRING, "last_seen": now - timedelta(hours=5)}
+    assert what_follows([old], since=now - timedelta(hours=1), now=now) == []
+    [late] = what_follows([old], since=now - timedelta(hours=6), now=now)
+    assert "silence until its sender repeats it; it opens a new incident then" in late

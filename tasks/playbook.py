@@ -23,6 +23,7 @@ from paramedic.change.ladder import rungs_left
 from paramedic.change.run import Cancelled, GivenUp, PlaybookRun, Proposed
 from paramedic.errors import CannotSee, PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
+from paramedic.incidents.incident import name as incident_name
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine import parent_death
 from paramedic.oncall.oncall_reload import OncallFile
@@ -33,6 +34,7 @@ from paramedic.text.redaction import hush_logging
 from tasks import run_cache
 from tasks.current_run import working_on
 from tasks.escalate import hand_over
+from tasks.nothing_to_do import nothing_to_do
 from tasks.notify import resolved
 from tasks.observe import recovers_by_itself, told_of_the_verdict, would_have
 from tasks.prefect_api import is_cancelled
@@ -60,7 +62,7 @@ class Run(BaseModel):
 #: What everybody who looks at a playbook in the UI may want to know; docs/operators.md says it whole.
 _OPERATORS = """\
 **Cancel** a run: reads stop, no further change is begun, and a person gets the incident. \
-**Retry** a finished run: it does nothing, whatever it did before. \
+**Retry** a finished run: it does nothing, and the run keeps its state; `paramedic incident retry` tries again. \
 **Quick run**: does nothing unless Paramedic has raised that attempt. \
 A concurrency limit of **0 on the tag `changes`** stops every change, of every playbook; delete the limit to go on.
 
@@ -82,7 +84,8 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
             parent_death.die_with_parent()
         work = _load(run)
         if isinstance(work, str):
-            return Completed(name="NothingToDo", message=work)
+            retry = f"paramedic incident retry {incident_name(parse_ref(run.incident)[1])} --by NAME"
+            return nothing_to_do(str(flow_run.id), work, retry=retry)
         if threading.current_thread() is threading.main_thread():
             signal.signal(parent_death.STOP_READING, work.stop_reading)
         try:

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from typing import Any
 
 import httpx
 from prefect.settings import get_current_settings
@@ -38,6 +39,21 @@ def own_state(flow_run: str, *, retry_for: float = 0.0) -> str | None:
             break
         time.sleep(_ASK_AGAIN_SECONDS)
     return state
+
+
+def states_of(flow_run: str, *, retry_for: float = 0.0) -> list[dict[str, Any]]:
+    """The run's states, oldest first; empty if they cannot be read within `retry_for` seconds."""
+    until = boottime() + retry_for
+    while True:
+        try:
+            with prefect_api(timeout=_LOOK_SECONDS) as api:
+                answer = api.get("/flow_run_states/", params={"flow_run_id": flow_run})
+            answer.raise_for_status()
+            return sorted(answer.json(), key=lambda state: str(state["timestamp"]))
+        except (httpx.HTTPError, ValueError, LookupError, TypeError):
+            if boottime() + _ASK_AGAIN_SECONDS >= until:
+                return []
+            time.sleep(_ASK_AGAIN_SECONDS)
 
 
 def _own_state(flow_run: str, timeout: float) -> str | None:

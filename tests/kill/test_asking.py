@@ -147,7 +147,13 @@ def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(whole:
     whole.ask_prefect(
         "POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}}
     )
-    _ends(whole, incident, "NothingToDo")
+    wait_for(
+        "the retried run",
+        lambda: "does nothing" in whole.ask_prefect("GET", f"/flow_runs/{run}")["state"]["message"],
+        whole.tick,
+        seconds=150,
+    )
+    _ends(whole, incident, "Remediated")
     assert service.starts == 2
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,8 +15,9 @@ from kill.driver import Ward, wait_for
 from kill.forms import Form, form
 from kill.steps import on_web_2, set_state, stands
 
+from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending
-from paramedic.store import incidents
+from paramedic.store import incidents, kill_switch, retrying
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 sentinel = pytest.mark.sentinel
@@ -25,23 +27,45 @@ SERVICES = on_web_2("retried", "dead-key", "frozen-prefect", "frozen-after-act",
 
 
 @sentinel
-@together
-def test_retry_in_the_ui_on_a_finished_run_does_nothing_and_says_why(whole: Ward) -> None:
+def test_retry_in_the_ui_leaves_a_run_as_it_was_and_a_persons_retry_tries_again(whole: Ward) -> None:
     service = whole.service("retried")
     whole.break_it(service)
+    with whole.store.record() as tx:
+        kill_switch.pause(tx, by="ada", reason="a test")
     whole.send(whole.alert(service))
     incident = whole.ended(service)
-    run = whole.flow_runs(incident)[0]["id"]
-    wait_for("the run's end", lambda: whole.flow_runs(incident)[0]["state_type"] == "COMPLETED", whole.tick)
-    set_state(whole, run, type="SCHEDULED", name="AwaitingRetry")
-    wait_for(
-        "the retried run",
-        lambda: whole.flow_runs(incident)[0]["state_name"] == "NothingToDo",
-        whole.tick,
-        seconds=60,
-    )
-    assert "is over" in whole.ask_prefect("GET", f"/flow_runs/{run}")["state"]["message"]
+    _stays_as_it_was(whole, incident, "FAILED", "Refused")
+    with whole.store.record() as tx:
+        kill_switch.resume(tx, by="ada", reason="the test is over")
+        assert retrying.retry(tx, incident.number, by="ada", because="the test is over").attempt == 2
+    incident = whole.ended(service)
+    assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2)
+    _stays_as_it_was(whole, incident, "COMPLETED", "Remediated")
     assert service.starts == 2
+
+
+def _stays_as_it_was(whole: Ward, incident: Incident, kind: str, name: str) -> None:
+    """The incident's last run ends so, and again after a Retry, with a word on what tries again."""
+
+    def ended() -> bool:
+        return bool(whole.flow_runs(incident)[-1]["state_type"] == kind)
+
+    wait_for("the run's end", ended, whole.tick)
+    run = whole.flow_runs(incident)[-1]["id"]
+    set_state(whole, run, type="SCHEDULED", name="AwaitingRetry")
+
+    def retried() -> bool:
+        return f"`paramedic incident retry {incident.id} --by NAME`" in str(_state(whole, run)["message"])
+
+    wait_for("the retried run", retried, whole.tick, seconds=60)
+    now = _state(whole, run)
+    assert (now["type"], now["name"]) == (kind, name)
+    assert "is over" in now["message"]
+
+
+def _state(whole: Ward, run: str) -> dict[str, Any]:
+    state: dict[str, Any] = whole.ask_prefect("GET", f"/flow_runs/{run}")["state"]
+    return state
 
 
 @sentinel

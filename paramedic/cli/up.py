@@ -41,10 +41,11 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def _begin(stack: Stack) -> None:
     """Wait until everything has been ready, however long: alerts are accepted and people paged meanwhile."""
-    saying = Saying()
+    saying, steps = Saying(), Steps()
     announced = False
     while (waited := stack.waits_for()) is not None:
         stack.tick()
+        _print(steps.new(stack.ready()))
         if not announced and stack.takes_alerts():
             announced = True
             _announce_gateway(stack)
@@ -52,8 +53,14 @@ def _begin(stack: Stack) -> None:
         if words is not None:
             log.warning("%s", words)
         time.sleep(0.2)
+    _print(steps.new(stack.ready()))
     if not announced:
         _announce_gateway(stack)
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False)
 
 
 def _log_to(file: Path) -> None:
@@ -79,6 +86,22 @@ def _announce_faults(settings: Settings, library: Library) -> None:
         console.print(f"channel    {safe(complaint)}")
     for refused in (*registry.current().broken(), *library.problems):
         console.print(f"refused    {safe(refused)}")
+
+
+class Steps:
+    """The progress of the start: each step once, as it becomes ready, with the seconds since the beginning."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._told = 0
+
+    def new(self, ready: list[str]) -> list[str]:
+        """A line for each step that was not ready before; `ready`: all that are, in order."""
+        after = f"{self._clock() - self._began:.0f} s"
+        lines = [f"ready      {what} ({after})" for what in ready[self._told :]]
+        self._told = len(ready)
+        return lines
 
 
 class Saying:

@@ -38,6 +38,10 @@ class Progress:
         passed = self._passed
         return None if passed == len(self._steps) else (self._steps[passed].what, self._complaint)
 
+    def ready(self) -> list[str]:
+        """The steps that have been ready, in their order."""
+        return [step.what for step in self._steps[: self._passed]]
+
     def passed(self, what: str) -> bool:
         """Whether this step has been ready."""
         return any(step.what == what for step in self._steps[: self._passed])

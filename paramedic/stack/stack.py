@@ -219,6 +219,10 @@ class Stack:
         """The step of the start that is waited for, and why; None once all were ready."""
         return self._progress.waits_for() if self._progress is not None else ("the start", "")
 
+    def ready(self) -> list[str]:
+        """The steps of the start that have been ready, in their order."""
+        return self._progress.ready() if self._progress is not None else []
+
     def takes_alerts(self) -> bool:
         """Whether the gateway has been ready."""
         return self._progress is not None and self._progress.passed(_GATEWAY)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from waiting import until
 
-from paramedic.cli.up import Saying
+from paramedic.cli.up import Saying, Steps
 from paramedic.errors import TemporaryError
 from paramedic.machine import liveness
 from paramedic.machine.clock import utc_now
@@ -175,11 +175,13 @@ def test_a_start_says_what_it_waits_for_and_goes_on_by_itself() -> None:
         raise TemporaryError("refuses our login")
 
     progress = Progress([Step("the gateway", lambda: answers["a"]), Step("Prefect", lambda: answers["b"])])
+    assert progress.ready() == []
     until("what it waits for", lambda: progress.waits_for() == ("the gateway", "not yet"))
     assert not progress.passed("the gateway")
     answers["b"], answers["a"] = "HTTP 503", None
     until("what it waits for", lambda: progress.waits_for() == ("Prefect", "HTTP 503"))
     assert progress.passed("the gateway")
+    assert progress.ready() == ["the gateway"]
     answers["b"] = None
     until("what it waits for", lambda: progress.done)
     assert progress.waits_for() is None
@@ -207,6 +209,20 @@ def test_what_is_waited_for_is_said_after_a_moment_and_again_while_it_lasts() ->
     assert said(78, why="HTTP 503") == "waiting for Prefect: HTTP 503"
     assert said(79, what="the responder", why="none is online") is None
     assert said(85, what="the responder", why="none\x1b is online") == "waiting for the responder: none\\x1b is online"
+
+
+def test_each_step_of_a_start_is_said_once_as_it_becomes_ready() -> None:
+    now = [100.0]
+    steps = Steps(lambda: now[0])
+    assert steps.new([]) == []
+    now[0] = 102.4
+    assert steps.new(["the store"]) == ["ready      the store (2 s)"]
+    assert steps.new(["the store"]) == []
+    now[0] = 109
+    assert steps.new(["the store", "the gateway", "Prefect"]) == [
+        "ready      the gateway (9 s)",
+        "ready      Prefect (9 s)",
+    ]
 
 
 def test_a_store_that_is_away_is_waited_for_and_an_unknown_one_refused(

@@ -19,6 +19,7 @@ from paramedic.messages.summary import Change, Condition, NextPage, Summary, Tol
 from paramedic.oncall.rotation import Person
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.kill_switch import Pause
+from paramedic.remediation.proposal import Paging, Proposal, Verdict
 
 NOW = datetime(2026, 1, 31, 9, 35, tzinfo=UTC)
 ADA = Person("ada", "Ada", (), "Europe/Berlin")
@@ -97,6 +98,37 @@ TIMELINE = (
     entry("restart.done", "web-1/tracking-api answered", "09:30:06", phase="outcome"),
     entry("verification.failed", f"not well for 3s on end: {SEEN}", "09:30:30", phase="outcome", data={"seen": SEEN}),
     entry("incident.handed_over", "restarted, still failing", "09:30:31", phase="outcome"),
+)
+
+_MODE = "the runbook's mode is observe, and nothing was done"
+
+OBSERVED = Proposal(
+    id=1,
+    incident=7,
+    attempt=1,
+    rung=1,
+    target="web-1/tracking-api",
+    runbook="tracking-api-memory",
+    remedy="restart",
+    why=SEEN,
+    identity=process_identity(42, 1769846400.0, "running"),
+    refused_by=None,
+    refusal=None,
+    paging=Paging.FIRST,
+    made_at=datetime(2026, 1, 31, 9, 30, 5, tzinfo=UTC),
+    judge_by=datetime(2026, 1, 31, 9, 37, 5, tzinfo=UTC),
+)
+RECOVERED = dataclasses.replace(
+    OBSERVED,
+    verdict=Verdict.RECOVERED,
+    verdict_why="every condition held for 1m; its alert has ended",
+    judged_at=datetime(2026, 1, 31, 9, 32, 35, tzinfo=UTC),
+)
+OBSERVED_TIMELINE = (
+    TIMELINE[0],
+    entry("proposal.made", f"{OBSERVED.words}: {SEEN}", "09:30:05"),
+    entry("incident.observed", f"{OBSERVED.words}; {_MODE}", "09:30:05", phase="outcome"),
+    entry("proposal.judged", RECOVERED.judged, "09:32:35", phase="outcome"),
 )
 
 HANDED_OVER = Summary(
@@ -199,6 +231,27 @@ def cases() -> Iterator[tuple[str, Callable[[], Message]]]:
     yield (
         "page-refused",
         lambda: paged(handed_over(refused, changes=(), timeline=(TIMELINE[0], refusal), paused=(paused,))),
+    )
+    observed = dataclasses.replace(
+        INCIDENT, ending=Ending.OBSERVED, because=f"{OBSERVED.words}, for it saw: {SEEN}; {_MODE}"
+    )
+    watched = handed_over(observed, changes=(), timeline=OBSERVED_TIMELINE[:2], proposals=(OBSERVED,))
+    yield "page-observed", lambda: paged(watched)
+    yield (
+        "channel-update-observed",
+        lambda: compose.channel_update(watched, happened=OBSERVED.words, person=BEN),
+    )
+    yield (
+        "resolution-observed",
+        lambda: compose.resolution(
+            dataclasses.replace(
+                _over(Ending.RECOVERED, f"{RECOVERED.judged}; Paramedic {OBSERVED.words}"),
+                changes=(),
+                timeline=OBSERVED_TIMELINE,
+                proposals=(RECOVERED,),
+            ),
+            person=ADA,
+        ),
     )
     yield "page-open-act", lambda: paged(handed_over(changes=(open_change,), open_changes=(open_change,)))
     yield "page-bare", lambda: page.bare(7, person=ADA, link=LINK, lasts=LASTS, because="KeyError: 'x'", now=NOW)

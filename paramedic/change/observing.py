@@ -15,7 +15,7 @@ from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.health import Sight
 from paramedic.remediation.proposal import Paging, Proposal, Verdict
 from paramedic.remediation.remedy import Remedy
-from paramedic.store import incident_alerts, incidents, lifecycle, messages, proposals
+from paramedic.store import evidence, incident_alerts, incidents, lifecycle, messages, proposals
 from paramedic.store.claims import Claim
 
 
@@ -54,8 +54,13 @@ def hand_over(run: PlaybookRun, proposal: Proposal) -> Outcome:
 
     By the runbook's word nobody is paged before the verdict (`page: late`), or the first person of the policy alone is.
     """
-    outcome = Outcome(Ending.OBSERVED, f"{proposal.words}; the runbook's mode is observe, and nothing was done")
     with run.store.record() as tx:
+        pieces = len(evidence.of(tx, proposal.incident))
+        kept = f"; {pieces} pieces of evidence are kept" if pieces else ""
+        because = (
+            f"{proposal.words}, for it saw: {proposal.why}; the runbook's mode is observe, and nothing was done{kept}"
+        )
+        outcome = Outcome(Ending.OBSERVED, because)
         if run.still_ours(tx).state in (State.OPEN, State.WORKING):
             lifecycle.hand_over(
                 tx,

@@ -194,7 +194,8 @@ class Summary:
         """What Paramedic did, by name, one line each; what it found after it; and why it did nothing else."""
         lines = [f"{times.day_and_clock(change.begun_at, near=self.now)}  {change.words}" for change in self.changes]
         for proposal in self.proposals:
-            lines.append(f"{times.day_and_clock(proposal.made_at, near=self.now)}  {short(proposal.words)}")
+            saw = short(f"{proposal.words}, for it saw: {proposal.why}")
+            lines.append(f"{times.day_and_clock(proposal.made_at, near=self.now)}  {saw}")
             if proposal.judged_at is not None:
                 lines.append(f"{times.day_and_clock(proposal.judged_at, near=self.now)}  {short(proposal.judged)}")
         if self.finding is not None:

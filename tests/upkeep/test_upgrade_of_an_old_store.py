@@ -26,6 +26,8 @@ from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.remediation.proposal import Paging
+from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
 from paramedic.store import (
     REVISIONS,
@@ -44,6 +46,7 @@ from paramedic.store import (
     lifecycle,
     maintenance,
     outbox,
+    proposals,
 )
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
@@ -235,6 +238,30 @@ def test_what_it_had_begun_goes_on(before: Settings, tmp_path: Path) -> None:
         [trouble] = [one for one in due if one.subject == "the disk is full"]
         assert deliveries.take(tx, trouble.id)
         assert deliveries.sent(tx, trouble.id, person="ada")
+    # A run of then proposes, as a runbook that observes does now.
+    observes = Guardrails("observe")
+    with store.record() as tx:
+        claim = claims.take(
+            tx,
+            target=every[ORDERED].target,
+            incident=ORDERED,
+            attempt=1,
+            holder="run:run-6",
+            lease=timedelta(minutes=1),
+        )
+        assert isinstance(claim, claims.Claim), claim
+        made = proposals.make(
+            tx,
+            claim,
+            RESTART,
+            identity=process_identity(4711, 1.0, "RUNNING"),
+            why="it is slow",
+            limits=observes,
+            today=observes,
+            paging=Paging.FIRST,
+            within=timedelta(minutes=5),
+        )
+        assert proposals.of_runbook(tx, every[ORDERED].runbook or "") == [made]
     found = look_at_the_trail(store)
     store.close()
     assert found.faults == ()

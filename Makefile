@@ -53,6 +53,7 @@ break-kill-table: .venv/ready
 
 tables: .venv/ready
 	@$(BIN)/python -m paramedic.kinds.tables
+	@$(BIN)/python -m tasks.verbs_page
 
 golden: .venv/ready
 	@PYTHONPATH=tests $(BIN)/python -m golden_messages

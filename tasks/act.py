@@ -16,13 +16,17 @@ log = logging.getLogger(__name__)
 
 @changes
 def restart(intent: Intent) -> Identity:
-    """Stop the target and start it again, as one request."""
+    """Stop the target and start it again, as one request. Raises as every change does."""
     return changer(intent.target, intent.within).restart(intent.identity, intent.last_look)
 
 
 @changes
 def roll_back(intent: Intent) -> Identity:
-    """Make the last healthy release the current one, and restart the target into it."""
+    """Make the last healthy release the current one, and restart the target into it.
+
+    Raises as every change does: Refused where there is no release to go back to, PermanentError where the release folder is
+    not in order.
+    """
     bad = intent.identity.revision or reading.releases(intent.target).current().id
     good = releases(intent.target, intent.within).roll_back(bad, intent.last_look, approved=intent.approved)
     intent.account.did = f"release {good} is current again, and {intent.target.id} answered"
@@ -36,7 +40,11 @@ def roll_back(intent: Intent) -> Identity:
 
 @changes
 def run(intent: Intent) -> Identity | None:
-    """Run one of the commands that services.yaml declares for the target, to its end; what it printed is kept as evidence."""
+    """Run one of the commands that services.yaml declares for the target, to its end; what it printed is kept as evidence.
+
+    The remedy names the command. Raises as every change does: PermanentError where none is declared by that name, or it ends
+    with another code than 0.
+    """
     program = command(intent.target, intent.remedy.command or "", intent.within)
     try:
         program.run(intent.last_look)
@@ -52,7 +60,10 @@ def run(intent: Intent) -> Identity | None:
 
 @changes
 def offered(intent: Intent) -> Identity:
-    """Do what the target's kind offers by this name, beside a restart."""
+    """Do what the target's kind offers beside a restart, by the remedy's name.
+
+    Raises as every change does: PermanentError where the kind offers nothing by that name.
+    """
     changes_it = changer(intent.target, intent.within)
     own = getattr(changes_it, intent.remedy.offered or "", None)
     if own is None:
@@ -66,7 +77,7 @@ _STEPS: dict[Verb, Change] = {Verb.RESTART: restart, Verb.ROLL_BACK: roll_back, 
 def apply(remedy: Remedy, target: str) -> None:
     """Carry out one rung of the ladder. Returns also where it fails, or a crash loop overtakes it: the verification decides.
 
-    Otherwise it raises as every change does (`tasks.kinds.changes`).
+    `remedy` is one of `runbook.remedies`. Otherwise it raises as every change does.
     """
     try:
         _STEPS[remedy.verb](target, remedy)

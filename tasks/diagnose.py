@@ -28,7 +28,7 @@ _CHARTED = timedelta(hours=1)
 def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
     """Gather the runbook's evidence and the values of its breached checks into the store, before the first change.
 
-    A piece that is not available says why.
+    A piece that is not available says why. Returns the pieces, for `resolved` and `hand_over`. Raises StoreUnavailable.
     """
     run = current_run()
     seen = [_look(kind, run.target) for kind in runbook.evidence]

@@ -19,7 +19,10 @@ from tasks.scheduled import Round
 def hand_over(
     incident: Incident, because: str, evidence: Sequence[Evidence] = (), ending: Ending = Ending.HANDED_OVER
 ) -> Outcome:
-    """Hand the incident over to a person: grants are revoked first, then the page is sent, with the evidence."""
+    """Hand the incident over to a person: grants are revoked first, then the page is sent, with the evidence.
+
+    `because` is what the person reads first. Raises GivenUp where another attempt has the incident, StoreUnavailable.
+    """
     run = current_run()
     seen = f"; {len(evidence)} pieces of evidence are kept" if evidence else ""
     outcome = Outcome(ending, f"{because}{seen}")

@@ -12,14 +12,19 @@ from tasks.kinds import reads
 
 
 def exclusive(target: str) -> AbstractContextManager[None]:
-    """Hold the target's only claim. Waits for at most one and a half leases; then raises Refused, naming the holder.
+    """Hold the target's only claim, in a `with` block: `exclusive(incident.target)`. Every change is refused outside of it.
 
-    Raises AlreadyActed if the incident's earlier work has touched the target, and Refused if another's act is open there.
+    Waits for at most one and a half leases; then raises Refused, naming the holder. Raises AlreadyActed if the incident's
+    earlier work has touched the target (`@playbook` verifies that, and repeats nothing), Refused if another's act is open
+    there, GivenUp where another attempt has the incident.
     """
     return claims.exclusive(current_run(), target)
 
 
 @reads(retries=2, timeout=timedelta(seconds=30))
 def suits(incident: Incident, remedy: Remedy) -> bool:  # noqa: ARG001 - as every verb, it is said of an incident
-    """Whether this rung applies: still granted to this attempt, and its condition holds. The timeline says why not."""
+    """Whether this rung applies: still granted to this attempt, and its condition holds. The timeline says why not.
+
+    `remedy` is one of `runbook.remedies`. Raises StoreUnavailable.
+    """
     return ladder.suits(current_run(), remedy)

@@ -15,7 +15,10 @@ from tasks.kinds import tells
 
 @tells(retries=3, timeout=timedelta(minutes=2))
 def recovered(incident: Incident) -> Outcome:
-    """Resolve the incident: the target is well, and nothing was changed. Without a message."""
+    """Resolve the incident: the target is well, and nothing was changed. Without a message.
+
+    Raises GivenUp where another attempt has the incident, StoreUnavailable.
+    """
     run = current_run()
     outcome = Outcome(Ending.RECOVERED, "seen well before anything was done")
     with run.store.record() as tx:
@@ -30,6 +33,8 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
 
     A target that came back by itself before any change was sent has recovered: it does not count as a cure. The third cure of
     a target in a day goes to a person although it helped: a cure that is needed so often hides a fault.
+
+    Raises GivenUp where another attempt has the incident, StoreUnavailable.
     """
     run = current_run()
     day = timedelta(days=1)

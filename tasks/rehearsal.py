@@ -172,7 +172,9 @@ def rehearse(asked: dict[str, Any], folder: Path) -> list[Played]:
     """Play the playbook in each world. Raises PermanentError, in words, where it cannot begin."""
     settings = load_settings(data=folder / "data", store_url=None, runbooks=Path(asked["folder"]))
     library = open_library(settings)
-    runbook = library.runbooks[asked["runbook"]]
+    runbook = library.runbooks.get(asked["runbook"])
+    if runbook is None:
+        raise PermanentError(f"there is no usable runbook {asked['runbook']!r}: `paramedic runbook lint`")
     path = Path(asked["playbook"])
     module = imported(path)
     if isinstance(module, Problem):

@@ -1,7 +1,7 @@
 """What `paramedic playbook new` writes: a playbook that works as it is, and its test."""
 
 PLAYBOOK = '''\
-"""{title}: a playbook of our own. Each verb is described in docs/verbs.md."""
+"""{title}: a playbook of our own. Paramedic's docs/verbs.md describes each verb."""
 
 from paramedic.catalog.runbook import Runbook
 from paramedic.incidents.incident import Incident

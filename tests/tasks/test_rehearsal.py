@@ -47,10 +47,17 @@ def books(tmp_path: Path) -> Path:
     folder = tmp_path / "books"
     folder.mkdir()
     for file in ("services.yaml", "oncall.yaml"):
-        (folder / file).write_text((ROOT / "runbooks" / file).read_text())
+        text = (ROOT / "runbooks" / file).read_text()
+        (folder / file).write_text(
+            text.replace(
+                "        also:", "        commands: {clear: {run: [/no/such/program], timeout: 10s}}\n        also:"
+            )
+        )
     text = (ROOT / "runbooks" / f"{RUNBOOK}.md").read_text().replace("mode: observe", "mode: ask")
     text = text.replace("restart-service", "restore-service")
-    text = text.replace("  evidence:", "  remedies: [rollback-if-deployed-within: 1h, restart]\n  evidence:")
+    text = text.replace(
+        "  evidence:", "  remedies: [rollback-if-deployed-within: 1h, restart, run: clear]\n  evidence:"
+    )
     (folder / f"{RUNBOOK}.md").write_text(text)
     return folder
 
@@ -98,8 +105,9 @@ def test_a_world_in_yaml_has_recorded_answers_evidence_releases_and_a_persons_an
     denied = play("our_ladder", HEAD + LADDER, world_with(world, approval="denied"), books)
     assert (denied.ending, denied.changes) == ("refused", [])
     old = play("our_ladder", HEAD + LADDER, world_with(world, deployed="2h"), books)
-    assert old.changes == ["restart"]
-    ill = play("our_ladder", HEAD + LADDER, world_with(world, seen=["failing"]), books)
+    assert old.changes == ["restart", "run: clear"]
+    ill = play("our_ladder", HEAD + LADDER, world_with(world, seen=["failing"], changes=["done"]), books)
+    assert ill.changes == ["rollback-if-deployed-within: 1h", "restart", "run: clear"]
     assert (ill.ending, "still failing: a tree" in ill.because) == ("handed_over", True)
 
 

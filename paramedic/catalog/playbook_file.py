@@ -56,6 +56,30 @@ def unused(flows: Path) -> list[Problem]:
     return found
 
 
+class About(NamedTuple):
+    """What a playbook's text says that it does."""
+
+    summary: str  # the first sentence of its docstring
+    verbs: tuple[str, ...]  # that it calls, in the order of its text
+
+
+def about(path: Path) -> About:
+    """What the playbook says of itself, and the verbs of `tasks/` that it calls. Empty where the file cannot be read."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, OSError, ValueError):
+        return About("", ())
+    file = _File(path, tree, dict(_imported(tree)))
+    story = file.functions.get(path.stem)
+    words = " ".join((ast.get_docstring(story) or "").split()) if story is not None else ""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls.sort(key=lambda node: (node.lineno, node.col_offset))
+    meant = [found for node in calls if (found := file.means(node.func)) is not None]
+    verbs = dict.fromkeys(verb for module, verb in meant if module.startswith("tasks."))
+    summary, dot, _ = words.partition(". ")
+    return About(summary + dot.strip(), tuple(verbs))
+
+
 class _File(NamedTuple):
     """A parsed file, and what its local names stand for: (module, name)."""
 

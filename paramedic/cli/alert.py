@@ -1,7 +1,9 @@
 """`paramedic alert`."""
 
 import base64
+import re
 import secrets
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,12 +28,15 @@ from paramedic.cli.output import (
 )
 from paramedic.gateway import identity
 from paramedic.keys import gateway_token, gateway_token_file, link_key, link_key_file
-from paramedic.machine.clock import iso
+from paramedic.machine.clock import iso, utc_now
 from paramedic.settings import Settings
 from paramedic.stack.instance import running
 from paramedic.store import inbox, quarantine
 from paramedic.text.sanitize import visible
 from paramedic.transports import http_deadline
+
+#: A time in an example.
+_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
 class Waiting(StrEnum):
@@ -43,7 +48,10 @@ class Waiting(StrEnum):
 
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Send an alert, list what came in."
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Send an alert, an example of one, list what came in.",
 )
 
 
@@ -107,6 +115,38 @@ def _authorization(settings: Settings) -> str:
         except OSError as error:
             raise Negative(f"the token of `paramedic up` cannot be read: {error}") from error
     raise Negative("no token is known here: set PARAMEDIC_GATEWAY_TOKENS, or --data of a running `paramedic up`")
+
+
+@app.command()
+def example(
+    source: Annotated[str, typer.Argument(help="The kind of sender.", metavar="[SOURCE]")] = "alertmanager",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a body as this kind of sender posts it, to paste; and, on standard error, the command that posts it.
+
+    Its times are now: without that it would be taken for an old one.
+    """
+    settings = protected_settings(data)
+    body = _TIME.sub(f"{utc_now():%Y-%m-%dT%H:%M:%SZ}", source_named(source).EXAMPLE)
+    here = running(settings.data)
+    url = f"{here.gateway if here else settings.links_at()}/alerts/{source}"
+    command = f"curl -fsS {_credentials(settings)} -H 'Content-Type: application/json' --data-binary @alert.json {url}"
+    if as_json:
+        say_json({"source": source, "body": body, "url": url, "command": command})
+        return
+    typer.echo(visible(body))
+    typer.echo(f"# > alert.json, then, as its sender would:\n{visible(command)}", err=True)
+    typer.echo("# or `paramedic runbook test NAME --alert alert.json`, which sends nothing", err=True)
+
+
+def _credentials(settings: Settings) -> str:
+    """Curl's option for a sender's login; a secret that is not in a file of ours is not repeated."""
+    if settings.gateway_tokens:
+        return '-H "Authorization: Bearer $TOKEN"'
+    if settings.gateway_users:
+        return f"-u {next(iter(settings.gateway_users))}"
+    return f'-H "Authorization: Bearer $(cat {shlex.quote(str(gateway_token_file(settings)))})"'
 
 
 @app.command("list")

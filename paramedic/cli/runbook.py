@@ -1,7 +1,8 @@
 """`paramedic runbook`."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from paramedic.alerts.reading import BadPayload, Reading
-from paramedic.alerts.severity_words import Meaning, SeverityTable
-from paramedic.catalog import target_kinds
+from paramedic.alerts.severity_words import SeverityTable
+from paramedic.catalog import deployments, target_kinds
 from paramedic.catalog.advice import advice
 from paramedic.catalog.library import Library, open_library, problems_of_runbooks
+from paramedic.catalog.playbook_file import About, about
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.runbook_file import schema
 from paramedic.cli import playbook_child
@@ -34,7 +36,8 @@ from paramedic.cli.output import (
 from paramedic.cli.runbook_record import record
 from paramedic.intake.dry_run import of_its_checks, rehearse
 from paramedic.kinds import registry
-from paramedic.machine.clock import utc_now
+from paramedic.machine.clock import iso, utc_now
+from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.text.sanitize import visible
 from paramedic.text.yaml_document import BadDocument, Problem
@@ -111,6 +114,12 @@ def tried(  # noqa: PLR0917 - one parameter an option
             help="A body, as its sender would post it; without it, what the runbook's own checks would raise.",
         ),
     ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", help="An alert that this runbook wants, with this label; may be repeated.", metavar="K=V"
+        ),
+    ] = None,
     source: Source = "alertmanager",
     folder: Folder = None,
     data: Data = None,
@@ -123,11 +132,19 @@ def tried(  # noqa: PLR0917 - one parameter an option
     """
     library = _library(folder, data)
     runbook = _named(library, name)
+    settings = protected_settings(data)
+    if alert is not None and labels:
+        raise typer.BadParameter("--label makes an alert, and --alert names one: give one of both")
     reading = (
-        _measured(runbook, library) if alert is None else _posted(alert, source, protected_settings(data).severities)
+        _judged(_posted(alert, source), settings)
+        if alert is not None
+        else _judged(_labelled(runbook, labels), settings)
+        if labels
+        else _measured(runbook, library)
     )
     store = _store(data)
-    found = [rehearse(alert, runbook, library, store) for alert in reading.alerts]
+    own = _own_playbook(runbook, settings)
+    found = [rehearse(alert, runbook, library, store, own) for alert in reading.alerts]
     if as_json:
         say_json([asdict(each) for each in found])
     else:
@@ -203,12 +220,39 @@ def _measured(runbook: Runbook, library: Library) -> Reading:
     return Reading(raised)
 
 
-def _posted(alert: Path, source: str, severities: Mapping[str, Meaning]) -> Reading:
+def _posted(alert: Path, source: str) -> Reading:
     try:
-        reading = source_named(source).read({}, alert.read_bytes())
+        return source_named(source).read({}, alert.read_bytes())
     except BadPayload as error:
         raise typer.BadParameter(f"{alert}: {error}") from error
-    return replace(reading, alerts=tuple(map(SeverityTable(severities).judged, reading.alerts)))
+
+
+def _judged(reading: Reading, settings: Settings) -> Reading:
+    return replace(reading, alerts=tuple(map(SeverityTable(settings.severities).judged, reading.alerts)))
+
+
+def _labelled(runbook: Runbook, words: list[str]) -> Reading:
+    """An alert with these labels, which has by itself what the runbook's first matcher asks to be equal."""
+    labels = {}
+    for matcher in runbook.matchers[:1]:
+        labels = {equal.name: equal.value for equal in matcher.matchers if equal.op == "="}
+        labels |= {"alertname": matcher.alert} if matcher.alert is not None else {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(f"--label {word!r}: write it as name=value, e.g. instance=web-1")
+        labels[name] = value
+    if not labels.get("alertname"):
+        raise typer.BadParameter("no alert has no name: add --label alertname=NAME")
+    alert = {"status": "firing", "labels": labels, "annotations": {}, "startsAt": iso(utc_now())}
+    body = {"version": "4", "status": "firing", "alerts": [alert]}
+    return source_named("alertmanager").read({}, json.dumps(body).encode())
+
+
+def _own_playbook(runbook: Runbook, settings: Settings) -> About | None:
+    if settings.flows is None or runbook.playbook in deployments.playbooks(None):
+        return None
+    return about(settings.flows / f"{runbook.playbook.replace('-', '_')}.py")
 
 
 _SKELETON = """\

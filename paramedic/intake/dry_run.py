@@ -5,11 +5,15 @@ from datetime import datetime
 
 from paramedic.alerts.alert import Alert, Severity
 from paramedic.catalog.library import Library
+from paramedic.catalog.playbook_file import About
 from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE
 from paramedic.intake.routing import place
 from paramedic.store import Store, incidents, intents
+
+#: The verb that verifies.
+VERIFIES = "stays_healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,12 @@ def of_its_checks(runbook: Runbook, services: Services, at: datetime) -> tuple[A
     )
 
 
-def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | None) -> Rehearsal:
+def rehearse(
+    alert: Alert, runbook: Runbook, library: Library, store: Store | None, own: About | None = None
+) -> Rehearsal:
     """What the runbook would do about the alert now. `store` gives what was done before; None means nothing.
 
-    Raises StoreUnavailable.
+    `own`: what its playbook says of itself, where that is the team's own. Raises StoreUnavailable.
     """
     if alert.informational:
         for_nobody = ("its severity is for information: it would open nothing and page nobody",)
@@ -56,17 +62,36 @@ def rehearse(alert: Alert, runbook: Runbook, library: Library, store: Store | No
     if store is not None and (live := _live(store, runbook.service, target.id)):
         lines.append(f"it would join {live}, which is open for its service and target; nothing else would begin")
         return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
-    evidence = ", ".join(runbook.evidence) or "nothing"
-    lines += [
-        f"playbook {runbook.playbook} would look whether it is still failing, and take as evidence: {evidence}",
-        f"it would try, in this order, each verified before the next: {', '.join(remedy.name for remedy in runbook.remedies)}",
-    ]
+    lines += _shipped(runbook) if own is None else _own(runbook, own)
     refusal = _foreseen(store, runbook, target.id, alert.severity) if store is not None else _by_mode(runbook)
     lines.append(
         f"guardrail {refusal[0]} would stop it: {refusal[1]}" if refusal else "no guardrail would stop its first change"
     )
-    lines.append(f"whatever is not verified well goes to a person, by policy {runbook.policy}")
+    left = "is not verified well" if own is None else "it does not resolve"
+    lines.append(f"whatever {left} goes to a person, by policy {runbook.policy}")
     return Rehearsal(alert.name, wanted=True, target=target.id, acts=refusal is None, lines=tuple(lines))
+
+
+def _shipped(runbook: Runbook) -> list[str]:
+    evidence = ", ".join(runbook.evidence) or "nothing"
+    remedies = ", ".join(remedy.name for remedy in runbook.remedies)
+    return [
+        f"playbook {runbook.playbook} would look whether it is still failing, and take as evidence: {evidence}",
+        f"it would try, in this order, each verified before the next: {remedies}",
+    ]
+
+
+def _own(runbook: Runbook, own: About) -> list[str]:
+    """What is known of a team's own playbook: its own words, and its verbs as they are written."""
+    verbs = ", ".join(own.verbs) or "none of tasks/"
+    verified = "" if VERIFIES in own.verbs else f", and never {VERIFIES}: it does not verify what it does"
+    remedies = ", ".join(remedy.name for remedy in runbook.remedies)
+    plays_it = f"`paramedic playbook rehearse {runbook.playbook} --runbook {runbook.name}` plays it"
+    return [
+        f"playbook {runbook.playbook}, your own, would run: {own.summary or 'it says nothing of itself (its docstring)'}",
+        f"it calls, in the order of its text: {verbs}{verified}",
+        f"the runbook's remedies, if it uses them: {remedies}; {plays_it}",
+    ]
 
 
 def _measured(alert: Alert) -> list[str]:

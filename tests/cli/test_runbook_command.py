@@ -235,3 +235,43 @@ def test_a_program_is_told_where_a_new_runbook_is_and_what_one_says(
     assert made == {"name": file.stem, "service": "tracking-api", "file": str(file)}
     listed = next(one for one in told("list") if one["name"] == file.stem)
     assert told("show", file.stem) == listed | {"text": file.read_text()}
+
+
+def test_an_own_playbook_is_shown_by_its_own_words_and_verbs(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    code = (
+        "from tasks.act import restart\nfrom tasks.guard import exclusive\nfrom tasks import escalate\n"
+        "from tasks.playbook import playbook\n@playbook\ndef our_restart(incident, runbook):\n"
+        '    """Restart it twice\n    and hope. More words."""\n    with exclusive(incident.target):\n'
+        "        restart(incident.target)\n    return escalate.hand_over(incident, because='done')\n"
+    )
+    (flows / "our_restart.py").write_text(code)
+    monkeypatch.setenv("PARAMEDIC_FLOWS", str(flows))
+    file = data / "runbooks" / f"{NAME}.md"
+    file.write_text(file.read_text().replace("restart-service", "our-restart"))
+    said = _tried(data)
+    assert "playbook our-restart, your own, would run: Restart it twice and hope." in said
+    assert "exclusive, restart, hand_over, and never stays_healthy: it does not verify what it does" in said
+    assert "verified before the next" not in said
+    assert "whatever it does not resolve goes to a person" in said
+    verifying = code.replace("import restart\n", "import restart\nfrom tasks.verify import stays_healthy\n", 1)
+    verifying = verifying.replace("        restart(", "        stays_healthy(incident, runbook)\n        restart(")
+    (flows / "our_restart.py").write_text(verifying)
+    said = _tried(data)
+    assert "it calls, in the order of its text: exclusive, stays_healthy, restart, hand_over " in said
+
+
+def test_labels_alone_make_an_alert_that_the_runbook_wants(data: Path) -> None:
+    def tried(*labels: str, code: int = 0) -> str:
+        options = [word for label in ("env=prod", *labels) for word in ("--label", label)]
+        return _say("test", NAME, "--data", str(data), *options, code=code)
+
+    assert "it is wanted, and means web-1/tracking-api" in tried("instance=web-1:9100")
+    assert "no matcher means it" in tried("instance=web-1:9100", "alertname=Other", code=1)
+    assert "lists no supervisord 'tracking-api' on host 'db=7'" in tried("instance=db=7", code=1)
+    assert "write it as name=value" in tried("instance", code=2)
+    words = _say("test", NAME, "--data", str(data), "--label", "a=b", "--alert", _alert(data), code=2)
+    assert "give one of both" in words

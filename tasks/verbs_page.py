@@ -8,7 +8,7 @@ from typing import NamedTuple
 PAGE = Path("docs/verbs.md")
 
 #: The modules of verbs, in the order in which a playbook comes to them.
-_MODULES = ("guard", "detect", "diagnose", "act", "verify", "notify", "escalate")
+MODULES = ("guard", "detect", "diagnose", "act", "verify", "notify", "escalate")
 
 #: Verbs that are no step of a kind: what they call is.
 _BESIDE = ("exclusive", "apply")
@@ -72,7 +72,7 @@ def _kind(decorator: ast.expr) -> str:
 def made(folder: Path = Path("tasks")) -> str:
     """The verbs of the folder's modules, as Markdown."""
     parts = []
-    for module in _MODULES:
+    for module in MODULES:
         source = (folder / f"{module}.py").read_text(encoding="utf-8")
         about = (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
         parts.append(f"## `tasks.{module}`: {about}\n")

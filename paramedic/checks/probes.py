@@ -36,6 +36,11 @@ def missing(kind: str, target_kind: object) -> Iterator[str]:
     return (word for part, word in needs.items() if not hasattr(target_kind, part))
 
 
+def looks_by(kind: str, part: str) -> bool:
+    """Whether the probe of this name looks by this optional part of a target's kind."""
+    return part in getattr(usable()[kind], "NEEDS", {})
+
+
 def listed(kind: str) -> Mapping[str, str]:
     """The keys of a target in services.yaml that the probe of this name looks by, each with an example."""
     return getattr(usable()[kind], "LISTED", {})

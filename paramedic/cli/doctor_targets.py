@@ -1,9 +1,11 @@
 """Looks of `paramedic doctor` at what runbooks act on: each is asked as an act asks it, and nothing is changed."""
 
 import os
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
-from paramedic.catalog.library import open_library
+from paramedic.catalog.library import Library, open_library
+from paramedic.checks import probes
 from paramedic.cli.finding import Finding
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
@@ -17,23 +19,41 @@ _AT_ONCE = 16
 
 
 def targets(settings: Settings) -> Finding:
-    """Whether the supervisor and the health address of each target answer."""
+    """Whether the supervisor and the health address of each target answer, and its process can be measured where it is to be."""
     try:
-        listed = list(open_library(settings).services)
+        library = open_library(settings)
+        listed, measured = list(library.services), _measured(library)
     except BadDocument:
         return Finding("targets", well=False, words="services.yaml cannot be read: `paramedic runbook lint`")
     with ThreadPoolExecutor(_AT_ONCE) as looks:
-        wrong = [problem for found in looks.map(lambda target: _silent(target, settings), listed) for problem in found]
+        wrong = [
+            problem
+            for found in looks.map(lambda target: _silent(target, settings, measured), listed)
+            for problem in found
+        ]
     if wrong:
         return Finding("targets", well=False, words=f"{'; '.join(wrong)}: start what is down, or mend services.yaml")
     return Finding("targets", well=True, words=f"{len(listed)} answer")
 
 
-def _silent(target: Target, settings: Settings) -> list[str]:
-    """What of the target does not answer: its supervisor, its health address."""
+def _measured(library: Library) -> set[str]:
+    """The ids of the targets whose process a runbook looks at."""
+    return {
+        target.id
+        for runbook in library.runbooks.values()
+        if runbook.verify.memory_below is not None
+        or any(probes.looks_by(check.kind, "process_use") for check in runbook.checks)
+        for target in runbook.targets(library.services)
+    }
+
+
+def _silent(target: Target, settings: Settings, measured: Collection[str]) -> list[str]:
+    """What of the target does not answer: its supervisor, its process where it is measured, its health address."""
     wrong = []
     try:
-        reading.reader(target).identity()
+        identity = reading.reader(target).identity()
+        if target.id in measured and reading.running(target, identity):
+            reading.resident_memory(target, identity)
     except (TemporaryError, PermanentError) as error:
         wrong.append(f"{target.id}: {error}")
     if target.health is not None:

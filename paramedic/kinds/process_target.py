@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from paramedic.errors import PermanentError
+from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.faces import FromBeginning
 from paramedic.kinds.probing import ProcessUse
 from paramedic.kinds.transport import Transport
 from paramedic.remediation.target import Identity, Target
+
+#: Whether the process of this pid is the target's by what does not move with the clock: its parent, its owner's word.
+Owned = Callable[[Target, int, Transport], bool]
 
 #: Gathers one piece of evidence. Raises TemporaryError or PermanentError.
 Gather = Callable[[Target, Transport], str]
@@ -39,37 +42,59 @@ def restarted(before: Identity, now: Identity) -> bool:
     return has_process(now) and process_of(now) != process_of(before)
 
 
-def evidence(identity: Callable[[Target, Transport], Identity]) -> Mapping[str, Gather]:
-    """The kinds of evidence that the process of a target gives; `identity` asks the target's owner for it."""
+def evidence(identity: Callable[[Target, Transport], Identity], owned: Owned | None = None) -> Mapping[str, Gather]:
+    """The kinds of evidence that the process of a target gives; `identity` asks the target's owner for it.
+
+    `owned`: as for `memory_of`.
+    """
 
     def process_tree(target: Target, transport: Transport) -> str:
-        rows = transport.processes.tree(_running_pid(identity(target, transport), target))
+        rows = transport.processes.tree(_pid_here(target, identity(target, transport), transport, owned))
         lines = [f"{'pid':>8} {'parent':>8} {'resident B':>14} {'cpu %':>6}  command"]
         lines += [f"{row.pid:>8} {row.ppid:>8} {row.rss:>14,} {row.cpu_percent:>6.1f}  {row.cmdline}" for row in rows]
         return "\n".join(lines)
 
     def memory(target: Target, transport: Transport) -> str:
-        pid = _running_pid(identity(target, transport), target)
+        pid = _pid_here(target, identity(target, transport), transport, owned)
         return f"process {pid} holds {transport.processes.memory(pid):,} B of resident memory"
 
     return {"process-tree": FromBeginning(process_tree), "memory": memory}
 
 
-def memory_of(target: Target, identity: Identity, transport: Transport) -> int:
-    """Bytes of memory that the target's process holds now. Raises PermanentError if it is gone or may not be read."""
-    return transport.processes.memory(_running_pid(identity, target))
+def memory_of(target: Target, identity: Identity, transport: Transport, owned: Owned | None = None) -> int:
+    """Bytes of memory that the target's process holds now.
+
+    `owned` is asked where the start times of the owner and of the machine disagree, as after the clock was set. Raises
+    PermanentError if it is gone or may not be read, or is none of the machine that the transport leads to.
+    """
+    return transport.processes.memory(_pid_here(target, identity, transport, owned))
 
 
-def use_of(target: Target, identity: Identity, transport: Transport) -> tuple[ProcessUse, str]:
-    """The resource use of the target's process, and which process that is, in words.
+def use_of(
+    target: Target, identity: Identity, transport: Transport, owned: Owned | None = None
+) -> tuple[ProcessUse, str]:
+    """The resource use of the target's process, and which process that is, in words. `owned`, errors: as `memory_of`."""
+    pid = _pid_here(target, identity, transport, owned)
+    return transport.processes.use(pid), f"process {pid}"
 
-    Raises PermanentError if there is none where the transport leads: the pid may be that of another machine's process.
+
+def _pid_here(target: Target, identity: Identity, transport: Transport, owned: Owned | None) -> int:
+    """The pid, if it is the target's where the transport leads: it may be that of another machine's process.
+
+    Equal start times prove it. Different ones do not disprove it: the owner wrote its down when the process began, and the
+    machine counts from its boot, which moves when the clock is set.
     """
     pid = _running_pid(identity, target)
     started_at = identity.instance["started_at"]
-    if started_at is not None and not transport.processes.alive(pid, float(started_at)):
-        raise PermanentError(f"process {pid} of {target.id} is none of this machine")
-    return transport.processes.use(pid), f"process {pid}"
+    if started_at is None or transport.processes.alive(pid, float(started_at)):
+        return pid
+    why = ""
+    try:
+        if owned is not None and owned(target, pid, transport):
+            return pid
+    except (TemporaryError, PermanentError) as error:
+        why = f": {error}"
+    raise PermanentError(f"process {pid} of {target.id} is none of this machine{why}")
 
 
 def _running_pid(identity: Identity, target: Target) -> int:

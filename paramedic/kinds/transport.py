@@ -166,7 +166,13 @@ class Processes(Protocol):
         """The process and its descendants, itself first."""
 
     def alive(self, pid: int, started_at: float) -> bool:
-        """Whether the process that began at `started_at` (seconds since the epoch) still runs: a pid may be reused."""
+        """Whether the process that began at `started_at` (seconds since the epoch) still runs: a pid may be reused.
+
+        Where the machine's clock was set since, it says no of one that does.
+        """
+
+    def row(self, pid: int) -> ProcessRow | None:
+        """The process, its use of the CPU not measured; None where none runs."""
 
 
 class Transport(Protocol):

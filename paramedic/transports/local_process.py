@@ -63,7 +63,8 @@ def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[Proc
 def alive(pid: int, started_at: float) -> bool:
     """Whether the process that began at `started_at` still runs: a pid is reused, a start time is not.
 
-    Two seconds of difference are allowed: supervisord reports whole seconds, the kernel counts from the boot.
+    Two seconds of difference are allowed: supervisord reports whole seconds, the kernel counts from the boot. The moment of
+    the boot follows the clock when it is set: only what the process's owner says can prove then that it is the same one.
     """
     try:
         process = psutil.Process(pid)
@@ -72,6 +73,17 @@ def alive(pid: int, started_at: float) -> bool:
         raise _useless(pid, error) from error
     except (psutil.NoSuchProcess, ValueError):
         return False
+
+
+def running_row(pid: int) -> ProcessRow | None:
+    """The process, its use of the CPU not measured; None where none runs."""
+    try:
+        row = _row(psutil.Process(pid))
+    except psutil.AccessDenied as error:
+        raise _useless(pid, error) from error
+    except (psutil.NoSuchProcess, ValueError):
+        return None
+    return None if row is None or row.status == psutil.STATUS_ZOMBIE else row
 
 
 class LocalProcesses:
@@ -92,6 +104,10 @@ class LocalProcesses:
     def alive(self, pid: int, started_at: float) -> bool:
         """Whether it still runs."""
         return alive(pid, started_at)
+
+    def row(self, pid: int) -> ProcessRow | None:
+        """It alone."""
+        return running_row(pid)
 
 
 def _cpu(process: psutil.Process) -> float:

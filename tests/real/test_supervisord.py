@@ -18,11 +18,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from paramedic.doors import reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.integrations.targets import supervisord as integration
 from paramedic.integrations.targets.supervisord import Changer, Reader
-from paramedic.kinds.process_target import process_identity
+from paramedic.kinds.process_target import process_identity, process_of
 from paramedic.remediation.target import Identity, Target
+from paramedic.transports import local_process
 from paramedic.transports.local import Local
 
 pytestmark = pytest.mark.real
@@ -181,6 +183,27 @@ def test_a_restart_begins_a_new_life_and_says_which(supervised: Supervised) -> N
     assert after.state == "RUNNING"
     assert after.instance["pid"] not in (None, before.instance["pid"])
     assert supervised.starts("settles") == 2
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0, 86_400.0 * 400])
+def test_a_program_is_measured_though_the_clock_was_set_since_it_began(
+    supervised: Supervised, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    identity = supervised.comes_to("RUNNING")
+    target = supervised.target()
+    pid, began = process_of(identity)
+    assert pid is not None
+    assert began is not None
+    booted = psutil._pslinux.boot_time()
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: booted + jump)  # the kernel's own follows the clock
+    assert not local_process.alive(pid, began), "the clock was not set"
+    assert reading.resident_memory(target, identity) > 100_000
+    assert reading.process_use(target)[1] == f"process {pid}"
+    assert str(pid) in reading.evidence(target, "process-tree")
+    assert f"process {pid} holds" in reading.evidence(target, "memory")
+    elsewhere = process_identity(os.getpid(), began, "RUNNING")
+    with pytest.raises(PermanentError, match="none of this machine"):
+        reading.resident_memory(target, elsewhere)
 
 
 def test_another_life_than_the_judged_one_is_not_touched(supervised: Supervised) -> None:

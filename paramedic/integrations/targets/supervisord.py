@@ -5,6 +5,7 @@ import xmlrpc.client
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 from xml.parsers.expat import ExpatError
@@ -92,6 +93,20 @@ class Reader:
         Raises PermanentError if supervisord does not know the program or denies the login, TemporaryError if it does not answer.
         """
         return _identity(self._ask("supervisor.getProcessInfo", self._target.name))
+
+    def owns(self, pid: int) -> bool:
+        """Whether the process is a child of this supervisord, on the machine that the transport leads to.
+
+        Neither moves with a clock. A supervisord that is process 1 of its container has children whose parent is 1, and so
+        has the machine: there process 1 itself has to be one. Raises as `identity` does.
+        """
+        row = self._transport.processes.row(pid)
+        if row is None or row.ppid != (parent := self._ask("supervisor.getPID")):
+            return False
+        if parent != 1:
+            return True
+        first = self._transport.processes.row(1)
+        return first is not None and "supervisord" in first.cmdline
 
     def processes(self) -> dict[str, Identity]:
         """Every program of this supervisord by its full name (`group:name`). Raises as `identity` does."""
@@ -272,7 +287,11 @@ def _fault(result: Any) -> tuple[int, str] | None:
     return None
 
 
-EVIDENCE = process_target.evidence(lambda target, transport: Reader(target, transport).identity())
+def _owned(target: Target, pid: int, transport: Transport) -> bool:
+    return Reader(target, transport).owns(pid)
+
+
+EVIDENCE = process_target.evidence(lambda target, transport: Reader(target, transport).identity(), _owned)
 restarted = process_target.restarted
-resident_memory = process_target.memory_of
-process_use = process_target.use_of
+resident_memory = partial(process_target.memory_of, owned=_owned)
+process_use = partial(process_target.use_of, owned=_owned)

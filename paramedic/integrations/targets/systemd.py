@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
@@ -275,10 +276,15 @@ def _words(ended: Ended) -> str:
     return output or f"systemctl ended with {ended.code}"
 
 
+def _owned(target: Target, pid: int, transport: Transport) -> bool:
+    """Whether systemd, which is only ever asked on the target's own machine, names it as the unit's main process now."""
+    return process_target.process_of(Reader(target, transport).identity())[0] == pid
+
+
 EVIDENCE = {
-    **process_target.evidence(lambda target, transport: Reader(target, transport).identity()),
+    **process_target.evidence(lambda target, transport: Reader(target, transport).identity(), _owned),
     "journal": lambda target, transport: Reader(target, transport).journal(),
 }
 restarted = process_target.restarted
-resident_memory = process_target.memory_of
-process_use = process_target.use_of
+resident_memory = partial(process_target.memory_of, owned=_owned)
+process_use = partial(process_target.use_of, owned=_owned)

@@ -14,6 +14,7 @@ import pytest
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.integrations.targets.supervisord import Changer, Reader
 from paramedic.kinds.process_target import process_identity
+from paramedic.kinds.transport import ProcessRow
 from paramedic.remediation.target import Target
 from paramedic.transports.local import Local
 
@@ -172,3 +173,37 @@ def test_a_socket_of_somebody_else_is_useless() -> None:
         finally:
             if superuser:
                 os.seteuid(0)
+
+
+class Rows:
+    """The processes of a machine, by pid: parent and command line."""
+
+    def __init__(self, rows: dict[int, tuple[int, str]]) -> None:
+        self._rows = rows
+
+    def row(self, pid: int) -> ProcessRow | None:
+        if pid not in self._rows:
+            return None
+        parent, cmdline = self._rows[pid]
+        return ProcessRow(pid, parent, "x", cmdline, 0, 0.0, 0.0, "running")
+
+
+@pytest.mark.parametrize(
+    ("rows", "supervisord", "owned"),
+    [
+        ({7: (3, "app")}, 3, True),
+        ({7: (2, "a thread of the kernel")}, 3, False),
+        ({}, 3, False),
+        ({7: (1, "journald"), 1: (0, "/sbin/init")}, 1, False),  # 1 in its container, and on this machine another one
+        ({7: (1, "app"), 1: (0, "python3 /usr/bin/supervisord -n")}, 1, True),
+    ],
+)
+def test_a_child_of_its_own_is_told_from_another_machines(
+    rows: dict[int, tuple[int, str]], supervisord: int, owned: bool
+) -> None:
+    machine = Local()
+    machine.processes = Rows(rows)  # type: ignore[assignment]
+    with answering(saying(f"<int>{supervisord}</int>".encode())) as (target, asked):
+        assert Reader(target, machine).owns(7) is owned
+        if not asked:
+            Reader(target, machine)._ask("supervisor.getPID")  # the server waits for its caller

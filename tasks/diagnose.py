@@ -82,5 +82,5 @@ def values(run: PlaybookRun) -> list[Chart]:
 
 def _page(incident: Incident, seen: list[Evidence], charts: list[Chart]) -> str:
     parts = [f"## {piece.kind}\n\n{quoted(piece.body)}" for piece in seen]
-    pieces = "\n\n".join([*(chart.markdown() for chart in charts), *parts])
+    pieces = "\n\n".join([*(redact(chart.markdown()) for chart in charts), *parts])
     return f"# {incident.id}: before anything was touched\n\n{pieces}"

@@ -1,7 +1,7 @@
 """An incident's report: Markdown for people, plain values for programs. Pure; what came from outside stays data (P7)."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
 from paramedic.machine.clock import from_iso, iso, spoken
 from paramedic.text.markdown import part_of
-from paramedic.text.redaction import redact
+from paramedic.text.redaction import redact, redact_known
 from paramedic.text.sanitize import one_line, visible
 
 #: A report is an artifact too: what is longer is cut, and says so.
@@ -168,7 +168,7 @@ def _summary(story: Story) -> Iterator[tuple[str, str]]:
 
 
 def _quoted(title: str, prose: str) -> list[str]:
-    lines = [f"> {_line(line)}" if line.strip() else ">" for line in prose.split("\n")]
+    lines = [f"> {_line(line, without=redact_known)}" if line.strip() else ">" for line in prose.split("\n")]
     return [f"## {title}", "\n".join(lines)] if prose else []
 
 
@@ -251,18 +251,18 @@ _SIGNS = re.compile(r"[\\`*_\[\]<>&~|$#@^]|:(?=//)|(?<=[wW]{3})\.|(?<=\w)\.(?=[^
 _BLOCK = re.compile(r"^(\d{0,9})([-+=:.)])")
 
 
-def _words(text: object) -> str:
+def _words(text: object, *, without: Callable[[str], str] = redact) -> str:
     """Untrusted text on one line: Markdown characters in it stand for themselves, and nothing becomes a link."""
-    line = one_line(redact(str(text)))
+    line = one_line(without(str(text)))
     if len(line) > _WORDS_LIMIT:
         line = f"{line[:_WORDS_LIMIT]} …"
     # An invisible joiner after an @: some readers make mail links of text that is escaped already.
     return _SIGNS.sub(r"\\\g<0>", line).replace("@", "@\u2060") or "(nothing)"
 
 
-def _line(text: str) -> str:
+def _line(text: str, *, without: Callable[[str], str]) -> str:
     """As `_words`, at the start of a line."""
-    return _BLOCK.sub(r"\1\\\2", _words(text))
+    return _BLOCK.sub(r"\1\\\2", _words(text, without=without))
 
 
 def _block(text: str) -> str:

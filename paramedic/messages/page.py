@@ -13,6 +13,7 @@ from paramedic.messages.summary import Summary, ending, labels_of
 from paramedic.messages.words import data, short
 from paramedic.oncall.rotation import Person
 from paramedic.text.local_time import LocalTime
+from paramedic.text.redaction import redact_known
 
 #: A page must be readable on a phone: each piece of evidence is cut to its last characters and lines, this many.
 EVIDENCE_LIMIT = 4_000
@@ -155,7 +156,7 @@ def what_and_now(summary: Summary, times: LocalTime) -> Iterator[tuple[str, str]
     yield "Since", summary.since(times)
     for heading in ("Meaning", "Impact"):
         if prose := " ".join(summary.part(heading).split()):
-            prose = short(prose)
+            prose = short(prose, without=redact_known)
             yield heading, prose if len(prose) <= _PROSE_LIMIT else f"{prose[:_PROSE_LIMIT]} …"
 
 
@@ -193,7 +194,7 @@ def _mitigation(summary: Summary) -> tuple[list[Section], list[Section]]:
     if not summary.mitigation:
         return [Section("What to do", ("No runbook says what to do.",))], []
     title = "What to do, if it is not well" if summary.is_over else "What to do"
-    lines = data(summary.mitigation, first=_MITIGATION_LIMIT).split("\n")
+    lines = data(summary.mitigation, first=_MITIGATION_LIMIT, without=redact_known).split("\n")
     if len(lines) <= _FIRST_LINES + 3:
         return [Section(title, data="\n".join(lines))], []
     head, tail = "\n".join(lines[:_FIRST_LINES]), "\n".join(lines[_FIRST_LINES:])

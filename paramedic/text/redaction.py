@@ -7,9 +7,12 @@ import logging
 import re
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
+
+from paramedic.text.secret_look import is_machine_made, is_placeholder, looks_secret
 
 #: What stands where a secret stood.
 REPLACEMENT = "[secret]"
@@ -62,7 +65,7 @@ class _Shape:
     """
 
     pattern: re.Pattern[str]
-    instead: str
+    instead: str | Callable[[re.Match[str]], str]
     any_of: tuple[str, ...]
     all_of: tuple[str, ...] = ()
 
@@ -71,17 +74,41 @@ class _Shape:
         return any(part in folded for part in self.any_of) and all(part in folded for part in self.all_of)
 
 
+def _login(match: re.Match[str]) -> str:
+    return match[0] if is_placeholder(match[2]) else f"{match[1]}{REPLACEMENT}"
+
+
+def _credentials(match: re.Match[str]) -> str:
+    """After `Bearer` or `Basic`: a header's value, whatever it is; in prose only what looks like one."""
+    header = "authorization" in match.string[max(match.start() - 20, 0) : match.start()].casefold()
+    secret = not is_placeholder(match[2]) if header else looks_secret(match[2])
+    return f"{match[1]} {REPLACEMENT}" if secret else match[0]
+
+
+def _prefixed(match: re.Match[str]) -> str:
+    return REPLACEMENT if is_machine_made(match[0]) else match[0]
+
+
+def _assigned(match: re.Match[str]) -> str:
+    """After `password=` or `"password": "`: any value; after `password:`, which prose has too, what looks like one."""
+    name, joint, value = match.groups()
+    is_folder = name.casefold() == "pwd" and value.startswith("/")
+    plain = "=" not in joint and '"' not in joint
+    secret = looks_secret(value) if plain else not (is_placeholder(value) or is_folder)
+    return f"{name}{joint}{REPLACEMENT}" if secret else match[0]
+
+
 #: Every repetition is bounded: hostile text costs linear time.
 _SHAPES = (
     _Shape(
-        re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s/:@]{0,128}:)[^\s/@]{1,256}(?=@)"),
-        rf"\1{REPLACEMENT}",
+        re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s/:@]{0,128}:)([^\s/@]{1,256})(?=@)"),
+        _login,
         any_of=("://",),
         all_of=("@",),
     ),
     _Shape(
-        re.compile(r"(?i)\b(bearer|basic)\s{1,4}[a-z0-9+/=._~-]{8,4096}"),
-        rf"\1 {REPLACEMENT}",
+        re.compile(r"(?i)\b(bearer|basic)\s{1,4}([a-z0-9+/=._~-]{8,4096})"),
+        _credentials,
         any_of=("bearer", "basic"),
     ),
     _Shape(
@@ -91,7 +118,7 @@ _SHAPES = (
     ),
     _Shape(
         re.compile(r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,256}"),
-        REPLACEMENT,
+        _prefixed,
         any_of=("sk-", "sk_", "pk-", "pk_", "rk-", "rk_"),
     ),
     _Shape(
@@ -104,9 +131,9 @@ _SHAPES = (
     _Shape(
         re.compile(
             r"(?i)\b((?:[a-z0-9]{1,32}[_-]){0,3}(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key))"
-            r"(\"?\s{0,2}[=:]\s{0,2}\"?)(?!\[secret\])[^\s\"'&,;}{]{3,512}"
+            r"(\"?\s{0,2}[=:]\s{0,2}\"?)(?!\[secret\])([^\s\"'&,;}{]{3,512})"
         ),
-        rf"\1\2{REPLACEMENT}",
+        _assigned,
         any_of=(
             *("password", "passwd", "pwd", "secret", "token"),
             *(f"{word}{joint}key" for word in ("api", "access") for joint in ("", "_", "-")),
@@ -117,14 +144,23 @@ _SHAPES = (
 
 def redact(text: str) -> str:
     """The text without any secret."""
-    pattern, known = _pattern, _known
-    if pattern is not None and any(form in text for form in known):
-        text = pattern.sub(REPLACEMENT, text)
+    text = redact_known(text)
     folded = _folded(text)
     for shape in _SHAPES:
         if shape.may_be_in(folded):
             text = shape.pattern.sub(shape.instead, text)
     return _without_private_keys(text) if "-----" in text else text
+
+
+def redact_known(text: str) -> str:
+    """The text without the secrets that this process knows: for what its author wrote, a runbook for instance.
+
+    What merely looks like a secret stays: a command or a sentence that is cut helps nobody.
+    """
+    pattern, known = _pattern, _known
+    if pattern is not None and any(form in text for form in known):
+        return pattern.sub(REPLACEMENT, text)
+    return text
 
 
 class Redacted(str):

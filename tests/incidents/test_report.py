@@ -21,7 +21,11 @@ from paramedic.remediation.guardrail import Budget
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import Store, acts, attempts, deliveries, evidence, intents, kill_switch, lifecycle, messages
 from paramedic.store.incident_story import story
+from paramedic.text.redaction import forget_all, remember
 from paramedic.text.sanitize import one_line
+
+#: What a pattern for unknown secrets would cut, and its author needs.
+PROSE = "Basic information: get a token: `vault login`, password=letmein, sk-0123456789abcdefghij"
 
 RUNBOOK = "---\n---\n# Slow\n\n**Meaning.** m\n\n**Impact.** {impact}\n\n## Diagnosis\n\nd\n\n## Mitigation\n\n1. m\n"
 
@@ -290,3 +294,14 @@ def test_an_empty_story_is_a_report_too() -> None:
     assert "Nobody was told." in said
     assert spans(empty) == {}
     assert Status.FIRING not in said
+
+
+def test_prose_of_an_author_loses_known_secrets_alone_and_what_comes_from_outside_what_looks_like_one() -> None:
+    told = replace(written(PROSE), runbook=RUNBOOK.format(impact=f"{PROSE}, hunter2-of-ours"))
+    remember("hunter2-of-ours")
+    try:
+        shown = markdown(told).replace("\\", "")
+    finally:
+        forget_all()
+    assert f"> {PROSE}, [secret]" in shown
+    assert shown.count("letmein") == shown.count("sk-0123456789abcdefghij") == 1

@@ -243,3 +243,18 @@ def test_the_mitigation_is_the_whole_checklist_and_no_more() -> None:
 def test_every_message_says_when_and_by_whom() -> None:
     for called, write in cases():
         assert re.search(r"Sent Sat 31 Jan 2026 [\d:]+ (CET|UTC) by Paramedic", write().text), called
+
+
+def test_prose_of_a_runbook_is_paged_as_it_was_written_but_for_secrets_that_are_known() -> None:
+    told = "Basic information: get a token: `vault login`, password=letmein"
+    redaction.remember("hunter2-of-ours")
+    runbook = RUNBOOK.replace("It holds", f"{told}. It holds").replace("2. Give", f"2. {told}; hunter2-of-ours. Give")
+    summary = handed_over(
+        dataclasses.replace(INCIDENT, because="it said password=letmein"),
+        runbook=runbook,
+        mitigation=compose.mitigation_of(runbook),
+    )
+    written = paged(summary).text
+    assert f"Meaning: {told}. It holds" in written
+    assert f"2. {told}; [secret]. Give" in written
+    assert "password=[secret]" in written

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from typing import Self
 
+import incident_states
 import pytest
 from incident_states import acting, begun, handed_over
 from markdown_it import MarkdownIt
@@ -113,8 +114,10 @@ def test_a_fault_of_the_view_is_not_the_runs(
     assert "there is no INC-4711" in caplog.text
 
 
-def test_no_secret_reaches_the_ui(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent = []
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The pages that were sent."""
+    pages: list[str] = []
 
     class Api:
         def __enter__(self) -> Self:
@@ -124,16 +127,32 @@ def test_no_secret_reaches_the_ui(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
         def post(self, _path: str, json: dict[str, str]) -> "Api":
-            sent.append(json["data"])
+            pages.append(json["data"])
             return self
 
         def raise_for_status(self) -> None:
             pass
 
     monkeypatch.setattr(prefect_artifacts, "prefect_api", lambda timeout: Api())
+    return pages
+
+
+def test_no_secret_reaches_the_ui(sent: list[str]) -> None:
     remember("correct horse battery")
     try:
         show("evidence-inc-1", quoted("it printed correct horse battery"), flow_run="run-1")
     finally:
         forget_all()
     assert sent == ["    it printed [secret]"]
+
+
+def test_what_an_author_wrote_is_shown_as_it_was_written_and_what_a_sender_wrote_is_not(
+    sent: list[str], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "Get a token: `vault login`, then password=letmein, for Basic information."
+    monkeypatch.setattr(incident_states, "RUNBOOK", incident_states.RUNBOOK.replace("2. Give it", f"2. {told} Give it"))
+    incident = handed_over(store, because="it said password=letmein")
+    show_incident(store, incident.number, flow_run="run-1")
+    [shown] = (page.replace("\\", "") for page in sent)
+    assert told in shown
+    assert "it said password=[secret]" in shown

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from paramedic.settings import load_settings
 from paramedic.text import redaction
-from paramedic.text.redaction import REPLACEMENT, forget_all, hush_logging, redact, redact_start, redacted, remember
+from paramedic.text.redaction import (
+    REPLACEMENT,
+    forget_all,
+    hush_logging,
+    redact,
+    redact_known,
+    redact_start,
+    redacted,
+    remember,
+)
 
 VALUE = 'p4ss/w&rd+ü<">x'
 
@@ -73,6 +82,72 @@ def test_a_known_secret_inside_a_longer_encoded_text_is_taken_out(before: str, a
 )
 def test_what_looks_like_a_secret_is_taken_out(text: str, gone: str) -> None:
     assert gone not in redact(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "gone"),
+    [
+        ("password: hunter22", "hunter22"),
+        ("password: pa$$word", "pa$$word"),
+        ("token: 8472910473", "8472910473"),
+        ("secret: correcthorsebatterystaplecorrect", "correcthorse"),
+        ("password=letmein&x=1", "letmein"),
+        ('{"password": "letmein"}', "letmein"),
+        ("PASSWORD=$2b$12$abcdefghijk", "abcdefghijk"),
+        ("secret=JBSWYPDPEHPKAPXPQQQQ", "JBSWYPDP"),
+        ("Authorization: Basic hunterhunter", "hunterhunter"),
+        ("curl -H 'Authorization: Bearer lettersalone'", "lettersalone"),
+        ("Basic YWRhOmh1bnRlcg==", "YWRhOmh1"),
+        ("basic dXNlcjpwYXNz", "dXNlcjpw"),
+        ("bearer 5f9c0c1e-1111-4222-8333-944455566677", "5f9c0c1e"),
+        ("bearer abcdefghijklmnopqrstuvwxyz", "abcdefgh"),
+        ("sk-ant-api03-Ab1cdefghijk9", "cdefghijk"),
+        ("sk_live_51HabcdefghijkLMN", "51Habcdef"),
+        ("amqp://guest:letmein@queue/", "letmein"),
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out_where_prose_might_stand_too(text: str, gone: str) -> None:
+    assert gone not in redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Basic information about the service",
+        "the bearer expired, and Basic Authentication is off",
+        "basic configuration of PostgreSQL",
+        "Basic understanding/knowledge of it",
+        "Get a token: `vault login`",
+        "get a token: vault login -method=oidc",
+        "password: the vault has it",
+        "the password: ask Ada",
+        "Password: see **Vault**, under `shop`.",
+        "secret: rotated, see CHG-12",
+        "pwd: /srv/tracking2api/current",
+        "PWD=/srv/tracking2api",
+        "token: <your-token-42>",
+        "password=<the one of the vault>",
+        "TOKEN=$TOKEN2 and password=${PASSWORD_1}",
+        "api_key=YOUR_API_KEY",
+        "token: [redacted]",
+        "password=********",
+        "password: xxxxxxxx",
+        '"token": null',
+        "has_token=false password=required token=expired",
+        "postgresql://ada:<password>@db/x or postgresql://ada:$PASSWORD@db/x or postgresql://ada:PASSWORD@db/x",
+        "sk-learn-contrib-pipeline and pk-of-the-orders-table",
+        "Passwort und token: geheimnisträger",
+    ],
+)
+def test_words_paths_and_placeholders_are_no_secrets(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_what_an_author_wrote_loses_what_is_known_and_nothing_else() -> None:
+    written = "password=letmein, Bearer abcdefgh12345, ghp_0123456789abcdefghij"
+    assert redact_known(written) == written
+    for form in (VALUE, quote(VALUE, safe=""), html.escape(VALUE)):
+        assert redact_known(f"log in with {form}, then") == f"log in with {REPLACEMENT}, then"
 
 
 def test_a_webhooks_secret_is_taken_out_where_it_stands_alone() -> None:

@@ -9,7 +9,23 @@ _PLACEHOLDER = re.compile(
 
 #: What is said of a secret, and is none.
 _SAID_OF_ONE = frozenset(
-    "true false redacted masked hidden placeholder null none yes no required optional invalid missing expired empty unset set unknown string".split()
+    (
+        *(
+            "true",
+            "false",
+            "null",
+            "none",
+            "yes",
+            "no",
+            "required",
+            "optional",
+            "invalid",
+            "missing",
+            "expired",
+            "empty",
+        ),
+        *("unset", "set", "unknown", "string", "redacted", "masked", "hidden", "placeholder"),
+    )
 )
 
 #: A word as in prose or camel case; what is longer is none.

@@ -3,6 +3,7 @@
 import json
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -20,8 +21,37 @@ from paramedic.settings import Settings, load_settings
 from paramedic.stack import instance
 from paramedic.text.sanitize import one_line
 
+
+class Terminal(Console):
+    """A console on which a table that is too wide for the terminal is a paragraph a row: cells of a few letters are not read."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich's own."""
+        for thing in objects:
+            if isinstance(thing, Table) and self.is_terminal and self._wide(thing):
+                for row in zip(*(list(column.cells) for column in thing.columns), strict=True):
+                    super().print(_paragraph([str(column.header) for column in thing.columns], row, self.width))
+            else:
+                super().print(thing, **how)
+
+    def _wide(self, table: Table) -> bool:
+        return self.measure(table, options=self.options.update_width(_ANY_WIDTH)).maximum > self.width
+
+
+#: Characters; more than any table has.
+_ANY_WIDTH = 100_000
+
+
+def _paragraph(names: list[str], cells: Sequence[Any], width: int) -> str:
+    """The first cell, and the others by name, indented under each other; all of them escaped already."""
+    named = [f"{name} {cell}" for name, cell in zip(names[1:], cells[1:], strict=True) if str(cell)]
+    head = f"{cells[0]}  "
+    lines = textwrap.wrap(" · ".join(named), max(width - len(head), 20), break_on_hyphens=False)
+    return head + f"\n{' ' * len(head)}".join(lines)
+
+
 #: Words are printed as they are: no emoji codes, no colours guessed; a program that reads us gets whole lines.
-console = Console(emoji=False, highlight=False, width=None if sys.stdout.isatty() else 400)
+console = Terminal(emoji=False, highlight=False, width=None if sys.stdout.isatty() else 400)
 
 
 class Negative(Refused):

@@ -1,5 +1,6 @@
 """The command line itself: what a small command loads, how wide it writes, its version, what a shell completes."""
 
+import io
 import json
 import os
 import subprocess
@@ -100,6 +101,27 @@ def test_a_script_for_the_shell_is_shown() -> None:
     said = run(*_MAIN, "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert "_PARAMEDIC_COMPLETE=complete_bash" in said.stdout
     assert "complete -o default -F _paramedic_completion paramedic" in said.stdout
+
+
+def test_a_table_that_is_too_wide_for_the_terminal_is_a_paragraph_a_row() -> None:
+    rows = output_module.table("id", "state", "target", "title", "person")
+    rows.add_row(
+        "INC-16", "handed_over", "web-1/shop.service", output_module.safe("[red] the shop is slow, and " * 3), ""
+    )
+    rows.add_row("INC-1", "resolved", "web-2/shop", "down", "ada")
+    shown = {}
+    for width, terminal in ((80, True), (400, True), (80, False)):
+        out = io.StringIO()
+        console = output_module.Terminal(file=out, width=width, force_terminal=terminal, color_system=None, emoji=False)
+        console.print(rows)
+        shown[width, terminal] = out.getvalue()
+    narrow = shown[80, True].splitlines()
+    assert narrow[0].startswith("INC-16  state handed_over · target web-1/shop.service · title [red] the shop")
+    assert narrow[1].startswith(" " * 8)
+    assert narrow[-1] == "INC-1  state resolved · target web-2/shop · title down · person ada"
+    assert max(map(len, narrow)) <= 80
+    assert shown[400, True].splitlines()[0].split() == ["id", "state", "target", "title", "person"]
+    assert "·" not in shown[80, False], "a program gets a table"
 
 
 def test_words_hang_under_their_beginning_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
             reason=f"seen before anything is touched: {', '.join(piece.kind for piece in seen) or 'nothing asked for'}",
         )
     show(f"evidence-{incident.id.lower()}", _page(incident, seen, charts), flow_run=run.flow_run)
+    run.say(f"kept before anything is touched: {', '.join(piece.kind for piece in seen) or 'nothing was asked for'}")
     kill_point("evidence_taken", incident.target)
     return seen
 

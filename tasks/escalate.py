@@ -10,12 +10,13 @@ from paramedic.machine.kill_points import kill_point
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.paging import Pager
 from paramedic.store import lifecycle
+from tasks.answers import by_ending
 from tasks.current_run import current_run
 from tasks.kinds import tells
 from tasks.scheduled import Round
 
 
-@tells(retries=3, timeout=timedelta(minutes=2))
+@tells(retries=3, timeout=timedelta(minutes=2), naming=by_ending)
 def hand_over(
     incident: Incident, because: str, evidence: Sequence[Evidence] = (), ending: Ending = Ending.HANDED_OVER
 ) -> Outcome:
@@ -29,7 +30,9 @@ def hand_over(
     with run.store.record() as tx:
         if run.still_ours(tx).state in (State.OPEN, State.WORKING):
             lifecycle.hand_over(tx, incident.number, outcome, actor=run.holder)
-    run.pager.deliver_due(incident.number)
+    run.say(f"hands {incident.id} over to a person: {outcome.because}")
+    sent = run.pager.deliver_due(incident.number)
+    run.say(f"{sent} messages have left; the escalation goes on until somebody takes it")
     kill_point("told", incident.target)
     return outcome
 

@@ -7,6 +7,7 @@ from paramedic.change import exclusive as claims
 from paramedic.change import ladder
 from paramedic.incidents.incident import Incident
 from paramedic.remediation.remedy import Remedy
+from tasks.answers import Answer, yes_or_no
 from tasks.current_run import current_run
 from tasks.kinds import reads
 
@@ -21,7 +22,7 @@ def exclusive(target: str) -> AbstractContextManager[None]:
     return claims.exclusive(current_run(), target)
 
 
-@reads(retries=2, timeout=timedelta(seconds=30))
+@reads(retries=2, timeout=timedelta(seconds=30), naming=yes_or_no(Answer("Suits"), Answer("Skipped")))
 def suits(incident: Incident, remedy: Remedy) -> bool:  # noqa: ARG001 - as every verb, it is said of an incident
     """Whether this rung applies: still granted to this attempt, and its condition holds. The timeline says why not.
 

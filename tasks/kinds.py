@@ -20,6 +20,7 @@ from paramedic.change.run import Proposed
 from paramedic.errors import TemporaryError
 from paramedic.remediation.kill_switch import TAG
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
+from tasks.answers import Naming, answering, done, unwrapped, verb
 from tasks.approval_form import ask_if_needed
 from tasks.current_run import current_run
 
@@ -27,8 +28,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def reads(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A step that only reads: safe to repeat, retried on TemporaryError, interrupted when an operator cancels."""
+def reads(*, retries: int, timeout: timedelta, naming: Naming = done) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A step that only reads: safe to repeat, retried on TemporaryError, interrupted when an operator cancels.
+
+    `naming` says how its answers are called, as the step's state in Prefect.
+    """
 
     def decorate(look: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(look)
@@ -36,16 +40,16 @@ def reads(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Cal
             with current_run().reading():
                 return look(*args, **kwargs)
 
-        return _step(looking, retries=retries, timeout=timeout, delay_seconds=[0.5, 1, 2])
+        return _step(looking, naming, retries=retries, timeout=timeout, delay_seconds=[0.5, 1, 2])
 
     return decorate
 
 
-def tells(*, retries: int, timeout: timedelta) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def tells(*, retries: int, timeout: timedelta, naming: Naming = done) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A step that notifies people: a repeated message is better than a lost one."""
 
     def decorate(tell: Callable[P, R]) -> Callable[P, R]:
-        return _step(tell, retries=retries, timeout=timeout, delay_seconds=[1, 2, 4])
+        return _step(tell, naming, retries=retries, timeout=timeout, delay_seconds=[1, 2, 4])
 
     return decorate
 
@@ -69,12 +73,15 @@ def changes(step: Step) -> Change:
     name = step.__name__
 
     @task(name=name, tags={TAG}, retries=0, cache_policy=NO_CACHE, persist_result=False)
-    def change(target: str, remedy: Remedy) -> None:
+    def change(target: str, remedy: Remedy) -> State[Any]:
+        return answering(changing, done)(target, remedy)
+
+    def changing(target: str, remedy: Remedy) -> None:
         called = remedy.name if remedy.verb in (Verb.RUN, Verb.OFFERED) else name
         guarded.change(current_run(), target, remedy, name=called, step=step)
 
     @functools.wraps(step)
-    def verb(target: str, remedy: Remedy = RESTART) -> None:
+    def act(target: str, remedy: Remedy = RESTART) -> None:
         run = current_run()
         run.may_change()  # asked here too: a tagged task stalls for minutes where Prefect is gone
         if run.keeper is not None:  # before the task: a task cannot suspend its run
@@ -83,12 +90,12 @@ def changes(step: Step) -> Change:
                 raise Proposed(observing.propose(run, run.keeper.claim, remedy, pinned, current))
             ask_if_needed(run, run.keeper.claim, remedy, pinned, current)
         try:
-            change(target, remedy)
+            unwrapped(change(target, remedy))
         except ConcurrencySlotAcquisitionError as error:
             raise guarded.no_slot(_status(error)) from error
 
-    verb.__annotations__ = {"target": str, "remedy": Remedy, "return": None}
-    return verb
+    act.__annotations__ = {"target": str, "remedy": Remedy, "return": None}
+    return act
 
 
 def _status(error: ConcurrencySlotAcquisitionError) -> int | None:
@@ -97,7 +104,9 @@ def _status(error: ConcurrencySlotAcquisitionError) -> int | None:
     return cause.response.status_code if isinstance(cause, httpx.HTTPStatusError) else None
 
 
-def _step(step: Callable[P, R], *, retries: int, timeout: timedelta, delay_seconds: list[float]) -> Callable[P, R]:
+def _step(
+    step: Callable[P, R], naming: Naming, *, retries: int, timeout: timedelta, delay_seconds: list[float]
+) -> Callable[P, R]:
     decorate = task(
         retries=retries,
         retry_delay_seconds=delay_seconds[:retries] or None,
@@ -107,7 +116,7 @@ def _step(step: Callable[P, R], *, retries: int, timeout: timedelta, delay_secon
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    return decorate(step)
+    return verb(step, decorate(answering(step, naming)))
 
 
 def _worth_another_try(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:

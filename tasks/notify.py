@@ -9,11 +9,12 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.store import acts, lifecycle, messages
+from tasks.answers import by_ending
 from tasks.current_run import current_run
 from tasks.kinds import tells
 
 
-@tells(retries=3, timeout=timedelta(minutes=2))
+@tells(retries=3, timeout=timedelta(minutes=2), naming=by_ending)
 def recovered(incident: Incident) -> Outcome:
     """Resolve the incident: the target is well, and nothing was changed. Without a message.
 
@@ -24,10 +25,11 @@ def recovered(incident: Incident) -> Outcome:
     with run.store.record() as tx:
         if run.still_ours(tx).state is State.WORKING:
             lifecycle.resolve(tx, incident.number, outcome, actor=run.holder)
+    run.say(f"{incident.id} is over: {outcome.because}")
     return outcome
 
 
-@tells(retries=3, timeout=timedelta(minutes=2))
+@tells(retries=3, timeout=timedelta(minutes=2), naming=by_ending)
 def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
     """Resolve the incident: the change helped and was verified. Whoever is on call gets a message.
 
@@ -45,6 +47,7 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
             outcome = Outcome(Ending.RECOVERED, "seen well before any change was sent")
             if now.state is State.WORKING:
                 lifecycle.resolve(tx, incident.number, outcome, actor=run.holder)
+            run.say(f"{incident.id} is over: {outcome.because}")
             return outcome
         act = sent[-1]
         acts.close(tx, act, result="cured", why="verified well after it", actor=run.holder)
@@ -66,6 +69,7 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
             )
             lifecycle.resolve(tx, incident.number, outcome, actor=run.holder, data={"act": act.id})
             messages.queue_resolution(tx, incident=incident.number, policy=incident.policy)
+    run.say(f"{outcome.ending.replace('_', ' ')}: {outcome.because}")
     run.pager.deliver_due(incident.number)
     kill_point("told", incident.target)
     return outcome

@@ -32,6 +32,7 @@ from paramedic.remediation.proposal import Proposal
 from paramedic.store import StoreUnavailable, attempts, incidents, lifecycle, runbook_versions
 from paramedic.text.redaction import hush_logging
 from tasks import run_cache
+from tasks.answers import name_of
 from tasks.current_run import working_on
 from tasks.escalate import hand_over
 from tasks.nothing_to_do import nothing_to_do
@@ -39,6 +40,7 @@ from tasks.notify import resolved
 from tasks.observe import recovers_by_itself, told_of_the_verdict, would_have
 from tasks.prefect_api import is_cancelled
 from tasks.prefect_artifacts import show_incident
+from tasks.run_log import say
 from tasks.verify import stays_healthy
 
 log = logging.getLogger(__name__)
@@ -84,11 +86,17 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
             parent_death.die_with_parent()
         work = _load(run)
         if isinstance(work, str):
+            say(f"nothing to do: {work}")
             retry = f"paramedic incident retry {incident_name(parse_ref(run.incident)[1])} --by NAME"
             return nothing_to_do(str(flow_run.id), work, retry=retry)
         if threading.current_thread() is threading.main_thread():
             signal.signal(parent_death.STOP_READING, work.stop_reading)
         try:
+            incident = work.incident
+            work.say(
+                f"{incident.id}: {incident.title} on {incident.target} ({incident.severity}); "
+                f"attempt {work.attempt}, by the runbook {work.runbook.name}"
+            )
             with working_on(work):
                 return _state(outcome_of(story, work))
         except GivenUp as error:
@@ -153,6 +161,7 @@ def _load(run: Run) -> PlaybookRun | str:
         attempt=run.attempt,
         flow_run=run_id,
         ask_cancelled=partial(is_cancelled, run_id),
+        say=say,
     )
 
 
@@ -163,6 +172,7 @@ def outcome_of(story: Story, run: PlaybookRun) -> Outcome:
         try:
             return _ended(story(incident, run.runbook))
         except AlreadyActed as before:
+            run.say(f"{before.act.words} is verified now, and not repeated")
             return _settle(run, before) or _ended(story(incident, run.runbook))
     except Proposed as observed:
         return _observed(incident, observed.proposal)
@@ -222,7 +232,7 @@ def _settle(run: PlaybookRun, before: AlreadyActed) -> Outcome | None:
 
 
 def _state(outcome: Outcome) -> PrefectState[Any]:
-    name = "".join(word.title() for word in outcome.ending.split("_"))
+    name = name_of(outcome.ending)
     if outcome.needs_a_person:
         return Failed(name=name, message=outcome.because)
     return Completed(name=name, message=outcome.because)

@@ -7,17 +7,23 @@ from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.withdrawal import stricter
 from paramedic.change.look import measure
 from paramedic.change.second_look import keep_what_is_seen
+from paramedic.change.seen_log import SeenLog
 from paramedic.errors import CannotSee
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.health import Sight
 from paramedic.store import incidents
+from tasks.answers import Answer, yes_or_no
 from tasks.current_run import current_run
 from tasks.kinds import reads
 
 
-@reads(retries=0, timeout=timedelta(hours=1))
+@reads(
+    retries=0,
+    timeout=timedelta(hours=1),
+    naming=yes_or_no(Answer("Healthy"), Answer("NotHealthy", is_red=True)),
+)
 def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     """Whether all conditions of the breach hold for `stable` without a break, within `within` from now.
 
@@ -33,18 +39,21 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
     well_since: float | None = None
     why = "it was over too soon to tell"  # what the last sample that was not well saw
     last = Sight.FAILING  # what that sample was
+    seen = SeenLog(run.say)
+    run.say(f"looks whether it stays well for {spoken(verify.stable)}, for {spoken(verify.within)} at most")
     while boottime() < ends_at:
         run.go_on()
         taken_at = boottime()
         health = measure(run)
+        seen.see(health)
         if health.sight is not Sight.WELL:
             well_since, why, last = None, health.why, health.sight
         elif well_since is None:
             well_since = taken_at
         elif taken_at - well_since >= verify.stable.total_seconds():
-            _append_to_timeline(
-                incident, what="verification.well", reason=f"every condition held for {spoken(verify.stable)}"
-            )
+            words = f"every condition held for {spoken(verify.stable)}"
+            _append_to_timeline(incident, what="verification.well", reason=words)
+            run.say(f"it helped: {words}")
             kill_point("verified", incident.target)
             return True
         time.sleep(pause)
@@ -54,6 +63,7 @@ def stays_healthy(incident: Incident, runbook: Runbook) -> bool:
         keep_what_is_seen(run, why)
         raise CannotSee(f"{words}. No other remedy is tried")
     words = f"not well for {spoken(verify.stable)} on end: {why}"
+    run.say(f"it did not help: {words}")
     _append_to_timeline(incident, what="verification.failed", reason=words, seen=why)
     keep_what_is_seen(run, why)
     kill_point("verified", incident.target)

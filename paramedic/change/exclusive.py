@@ -88,9 +88,12 @@ def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
                 run.store, claim, lease=run.settings.lease, every=run.settings.renew, taken_at=asked_at
             )
             keeper.start()
+            run.say(f"has the only claim on {target}")
             return keeper
         if boottime() > give_up_at:
             raise Refused(claim, by_hand="wait until it has ended, or cancel it in the Prefect UI")
+        if not run.waited:
+            run.say(f"waits for the claim: {claim}")
         run.waited = True
         time.sleep(_ASK_AGAIN_SECONDS)
 

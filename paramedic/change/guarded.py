@@ -137,7 +137,9 @@ def _intend(run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, id
             today=current,
         )
     if isinstance(judged, Refusal):
+        run.say(f"{name} of {run.target.id} is refused by the guardrail {judged.guardrail}: {judged.reason}")
         raise Refused(f"{name} of {run.target.id}: {judged.reason} ({judged.guardrail})", by_hand=judged.by_hand)
+    run.say(f"every guardrail agrees: {name} of {run.target.id} begins")
     return judged
 
 
@@ -157,6 +159,7 @@ def _last_look(keeper: ClaimKeeper, until: float) -> None:
 def _leave_open(run: PlaybookRun, act: Act, account: Account, error: OutcomeUnknown) -> None:
     """Record that the outcome is unknown. The act stays open, and blocks its target until it is verified."""
     log.warning("%s: %s", act.words, error)
+    run.say(f"{act.remedy}: what came of it is not known: {error}")
     with run.store.record() as tx:
         append(
             tx,
@@ -193,6 +196,7 @@ def _write_outcome(
             with run.store.record() as tx:
                 acts.close(tx, act, result=result, why=why, actor=run.holder, identity=identity)
                 _keep_output(tx, run, act, account)
+            run.say(f"{act.remedy}: {result.replace('_', ' ')}: {why}")
         except StoreUnavailable:
             if boottime() > give_up_at:
                 raise

@@ -25,6 +25,9 @@ def suits(run: PlaybookRun, remedy: Remedy) -> bool:
         if why_not:
             reason = f"{remedy.name}: {why_not}"
             incidents.append_to_timeline(tx, number, actor=run.holder, what="rung.skipped", reason=reason)
+    run.say(
+        f"skips rung {remedy.rung}, {remedy.name}: {why_not}" if why_not else f"tries rung {remedy.rung}, {remedy.name}"
+    )
     return not why_not
 
 

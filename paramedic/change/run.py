@@ -1,5 +1,6 @@
 """One run of a playbook: its incident and target, and whether it may go on."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from paramedic.remediation.proposal import Proposal
 from paramedic.remediation.target import Target
 from paramedic.settings import Settings
 from paramedic.store import Store, Tx, incidents
+
+log = logging.getLogger(__name__)
 
 #: Prefect has confirmed Running when a run begins: for this long no read asks whether it still is.
 _JUST_BEGUN_SECONDS = 0.5
@@ -53,6 +56,7 @@ class PlaybookRun:
     attempt: int
     flow_run: str
     ask_cancelled: AskCancelled
+    say: Callable[[str], None] = log.info  # writes one line of the run's log
     keeper: ClaimKeeper | None = None  # of the claim on the target, while this run holds it
     waited: bool = False  # for a claim, and the target has not been looked at since
     looked_back: bool = False  # what earlier attempts did is settled, and what is left of the ladder may be tried

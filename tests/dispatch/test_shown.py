@@ -73,9 +73,9 @@ def _buggy(*_: Any) -> Outcome:
     [
         (_well, "Recovered", "recovered", "seen well before anything was done"),
         (_refused, "Refused", "refused", "two restarts an hour are enough. By hand: look at it"),
-        (_cancelled, "Cancelled", "handed_over", "an operator cancelled the run in Prefect"),
+        (_cancelled, "Cancelled", "handed over", "an operator cancelled the run in Prefect"),
         (_given_up, "GivenUp", "working", "Paramedic goes on with attempt 2, in a run of its own"),
-        (_buggy, "HandedOver", "handed_over", r"the playbook failed: ValueError: \<b\>a bug in a flow\</b\>"),
+        (_buggy, "HandedOver", "handed over", r"the playbook failed: ValueError: \<b\>a bug in a flow\</b\>"),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )

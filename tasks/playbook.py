@@ -92,11 +92,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(parent_death.STOP_READING, work.stop_reading)
         try:
-            incident = work.incident
-            work.say(
-                f"{incident.id}: {incident.title} on {incident.target} ({incident.severity}); "
-                f"attempt {work.attempt}, by the runbook {work.runbook.name}"
-            )
+            work.say(_beginning(work))
             with working_on(work):
                 return _state(outcome_of(story, work))
         except GivenUp as error:
@@ -122,6 +118,12 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         validate_parameters=True,
     )
     return decorate(run_story)
+
+
+def _beginning(work: PlaybookRun) -> str:
+    incident, runbook = work.incident, work.runbook.name
+    what = f"{incident.id}: {incident.title} on {incident.target} ({incident.severity})"
+    return f"{what}; attempt {work.attempt}, by the runbook {runbook}"
 
 
 def _load(run: Run) -> PlaybookRun | str:

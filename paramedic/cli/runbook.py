@@ -261,7 +261,7 @@ runbook: {name}
 service: {service}
 when:
   - alert: ALERTNAME
-mode: observe # raise it to `act` once it has said the right thing for a while
+mode: observe # raise it to `act` once `paramedic runbook record {name}` says that it would have been right
 playbook: restart-service
 with:
   target: {{{kind}: {target}, host: "{{instance}}"}}

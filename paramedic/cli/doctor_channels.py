@@ -69,7 +69,11 @@ def mail(settings: Settings) -> Finding:
     if never := {way: no for way, no in refused.items() if isinstance(no, PermanentError)}:
         return Finding("mail", well=False, words=f"no page leaves to {_by_answer(never)}")
     later = f"; later for {_by_answer(refused)}: a page to them is tried again" if refused else ""
-    return Finding("mail", well=True, words=f"the mail server takes pages to {len(ways) - len(refused)} people{later}")
+    return Finding(
+        "mail",
+        well=True,
+        words=f"the mail server takes pages to {len(ways) - len(refused)} of {len(ways)} addresses{later}",
+    )
 
 
 def _by_answer(refused: Mapping[ContactMethod, Exception]) -> str:

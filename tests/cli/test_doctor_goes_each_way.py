@@ -117,7 +117,7 @@ def would_send(settings: Settings, to: str = "email:ada@example.org") -> str:
 def test_each_person_is_asked_about_up_to_rcpt_and_nothing_is_sent(server: Server, of: Any) -> None:
     there = server()
     found = mail(of(smtp_url=smtp(there)))
-    assert found == Finding("mail", well=True, words="the mail server takes pages to 2 people")
+    assert found == Finding("mail", well=True, words="the mail server takes pages to 2 of 2 addresses")
     assert (there.asked, there.sent) == (["ada@example.org", "ben@example.org"], 0)
     there.says["ben@example.org"] = "550 5.1.1 no such person"
     found = mail(of(smtp_url=smtp(there)))

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from paramedic.alerts.reading import BadPayload, Reading
+from paramedic.alerts.reading import Bad, BadPayload, Reading
 from paramedic.alerts.severity_words import SeverityTable
 from paramedic.catalog import deployments, target_kinds
 from paramedic.catalog.advice import advice
@@ -34,7 +34,7 @@ from paramedic.cli.output import (
     table,
 )
 from paramedic.cli.runbook_record import record
-from paramedic.intake.dry_run import of_its_checks, rehearse
+from paramedic.intake.dry_run import Rehearsal, of_its_checks, rehearse
 from paramedic.kinds import registry
 from paramedic.machine.clock import iso, utc_now
 from paramedic.settings import Settings
@@ -148,12 +148,7 @@ def tried(  # noqa: PLR0917 - one parameter an option
     if as_json:
         say_json([asdict(each) for each in found])
     else:
-        for each in found:
-            console.print(safe(each.alert))
-            for line in each.lines:
-                console.print(f"  {safe(line)}")
-        for bad in reading.bad:
-            console.print(f"one alert of the body cannot be read: {safe(bad.error)}")
+        _say_rehearsed(found, reading.bad)
     if not any(each.acts for each in found):
         raise typer.Exit(1)
 
@@ -207,6 +202,15 @@ def _to_fill_in(library: Library, folder: Path) -> Iterator[Problem]:
             if line in _TO_FILL_IN:
                 what = f"still as `paramedic runbook new` wrote it: {line.strip()}"
                 yield Problem(str(folder / f"{runbook.name}.md"), number, 1, what, "fill in what is in capitals")
+
+
+def _say_rehearsed(found: Sequence[Rehearsal], bad: Sequence[Bad]) -> None:
+    for each in found:
+        console.print(safe(each.alert))
+        for line in each.lines:
+            console.print(f"  {safe(line)}")
+    for part in bad:
+        console.print(f"one alert of the body cannot be read: {safe(part.error)}")
 
 
 def _measured(runbook: Runbook, library: Library) -> Reading:

@@ -78,6 +78,7 @@ def document(seen: Seen) -> dict[str, Any]:
         ],
         "timeline": [
             {"at": e.at, "actor": e.actor, "phase": e.phase, "what": e.what, "reason": e.reason}
+            | {"note": summary.notes.get(e.seq)}
             for e in summary.timeline
         ],
         "segments": seen.segments,

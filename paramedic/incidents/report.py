@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +33,7 @@ class Story:
     alerts: Sequence[Mapping[str, Any]]
     evidence: Sequence[Mapping[str, Any]]
     messages: Sequence[Mapping[str, Any]]
+    notes: Mapping[int, str] = field(default_factory=dict)  # what people noted, by the number of the entry
 
 
 def markdown(story: Story) -> str:
@@ -73,6 +74,7 @@ def as_json(story: Story) -> dict[str, Any]:
         ],
         "timeline": [
             {"at": entry.at, "actor": entry.actor, "phase": entry.phase, "what": entry.what, "reason": entry.reason}
+            | {"note": story.notes.get(entry.seq)}
             for entry in story.timeline
         ],
         "alerts": [dict(alert) for alert in story.alerts],
@@ -206,8 +208,9 @@ def _timeline(story: Story) -> Iterator[str]:
     for entry in entries:
         at = from_iso(entry.at)
         gap = "" if before is None else f", {spoken(at - before)} later"
-        who = runs.get(entry.actor, entry.actor)
-        yield f"- {entry.at[:19]}Z{gap}: {_words(entry.what)} by {_words(who)}: {_words(entry.reason)}"
+        who = runs.get(entry.actor, entry.actor.removeprefix("person:"))
+        said = story.notes.get(entry.seq, entry.reason)
+        yield f"- {entry.at[:19]}Z{gap}: {_words(entry.what)} by {_words(who)}: {_words(said)}"
         before = at
 
 

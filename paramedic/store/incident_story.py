@@ -26,13 +26,15 @@ _OF_MESSAGES = ("kind", "rung", "state", "person", "due_at", "sent_at", "last_er
 def story(tx: Tx, number: int) -> Story:
     """The whole story of the incident. Raises NoSuchIncident."""
     incident = incidents.get(tx, number)
+    timeline = list(entries(tx, incident=number))
     acted = select(*(acts.c[name] for name in _OF_ACTS)).where(acts.c.incident == number).order_by(acts.c.id)
     query = select(*(messages.c[name] for name in _OF_MESSAGES)).where(messages.c.incident == number)
     return Story(
         incident=incident,
         now=tx.now,
         runbook=runbook_versions.runbook_text(tx, incident.runbook_version) if incident.runbook_version else "",
-        timeline=list(entries(tx, incident=number)),
+        timeline=timeline,
+        notes=incidents.notes(tx, timeline),
         acts=[as_dict(row) for row in tx.conn.execute(acted)],
         alerts=incident_alerts.of(tx, number),
         evidence=evidence.of(tx, number),

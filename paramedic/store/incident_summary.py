@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import select
 
 from paramedic.alerts.alert import Status
-from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, name
 from paramedic.messages.compose import mitigations
 from paramedic.messages.summary import PAST_LIMIT, Change, Condition, NextPage, Summary, Told
@@ -55,7 +54,7 @@ def summary(
         open_changes=tuple(_open_changes(tx, incident)),
         proposals=proposals.of(tx, incident.number),
         timeline=timeline,
-        notes=_notes(tx, timeline),
+        notes=incidents.notes(tx, timeline),
         evidence=evidence.of(tx, incident.number),
         acting=claim[0].holder if acts_on and claim is not None else None,
         paused=kill_switch.stopping(tx, service=incident.service, runbook=incident.runbook),
@@ -94,15 +93,6 @@ def _open_changes(tx: Tx, incident: Incident) -> Iterator[Change]:
 
 def _change(row: Any) -> Change:
     return Change(row.remedy, row.target, name(row.incident), row.written_at, row.result, row.why or "")
-
-
-def _notes(tx: Tx, timeline: list[Entry]) -> dict[int, str]:
-    found = {}
-    for entry in timeline:
-        if entry.what == "incident.note":
-            content = trail.content(tx, entry.seq)
-            found[entry.seq] = "(erased)" if content is None else str(content[1].get("note", ""))
-    return found
 
 
 def _told(tx: Tx, number: int) -> Iterator[Told]:

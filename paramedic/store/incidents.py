@@ -1,6 +1,6 @@
 """Incidents. Every move is checked by the state machine and written to the trail in one transaction."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,13 +8,14 @@ from sqlalchemy import Row, Select, bindparam, func, select, update
 
 from paramedic.alerts.alert import Alert, Severity
 from paramedic.alerts.alert_object import shown_name
+from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import IllegalMove, Incident, State, move, name
 from paramedic.incidents.outcome import Ending
 from paramedic.remediation.proposal import Paging
 from paramedic.store import Tx, messages
 from paramedic.store.tables import incidents, proposals
 from paramedic.store.tables import messages as message_rows
-from paramedic.store.trail import append
+from paramedic.store.trail import append, content
 
 
 class NoSuchIncident(LookupError):
@@ -168,6 +169,9 @@ def append_to_timeline(
     )
 
 
+_NOTE = "incident.note"
+
+
 def note(tx: Tx, number: int, *, by: str, text: str) -> None:
     """Add a person's note to the timeline: erasable content, of which the trail has the digest."""
     incident = get(tx, number)
@@ -175,12 +179,22 @@ def note(tx: Tx, number: int, *, by: str, text: str) -> None:
         tx,
         actor=f"person:{by}",
         phase="decision",
-        what="incident.note",
+        what=_NOTE,
         incident=number,
         target=incident.target,
         reason="a person's note",
         content={"note": text},
     )
+
+
+def notes(tx: Tx, timeline: Iterable[Entry]) -> dict[int, str]:
+    """The texts of the timeline's notes, by the number of their entry; one that was erased says so."""
+    found = {}
+    for entry in timeline:
+        if entry.what == _NOTE:
+            kept = content(tx, entry.seq)
+            found[entry.seq] = "(erased)" if kept is None else str(kept[1].get("note", ""))
+    return found
 
 
 def set_state(tx: Tx, incident: Incident, state: State, **values: Any) -> None:

@@ -16,6 +16,7 @@ from paramedic.checks.check import SOURCE
 from paramedic.cli.aftermath import what_follows
 from paramedic.settings import Settings
 from paramedic.store import Store, incident_alerts, joining
+from paramedic.store.tables import trail_contents
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_what_a_person_resolved_is_listed_and_reported_as_that(data: Path, store
     assert "resolved by ada" in paramedic("incident", "list", *where)
     report = paramedic("incident", "report", "1", *where)
     assert "- State: resolved by ada\n- Because: the disk was full\n" in report
-    assert "incident\\.resolved by person:ada: the disk was full" in report
+    assert "incident\\.resolved by ada: the disk was full" in report
 
 
 def test_it_is_tried_again_by_a_named_person(data: Path, store: Store) -> None:
@@ -111,3 +112,19 @@ def test_resolve_says_nothing_of_alerts_that_are_over_or_of_before(data: Path, s
     assert what_follows([old], since=now - timedelta(hours=1), now=now) == []
     [late] = what_follows([old], since=now - timedelta(hours=6), now=now)
     assert "silence until its sender repeats it; it opens a new incident then" in late
+
+
+def test_what_a_person_noted_is_read_in_report_and_show_until_it_is_erased(data: Path, store: Store) -> None:
+    handed_over(store)
+    where = ("--data", str(data))
+    paramedic("incident", "note", "1", "the disk of web-1 is full", "--by", "ada", *where)
+    assert "incident\\.note by ada: the disk of web-1 is full" in paramedic("incident", "report", "1", *where)
+    assert "the disk of web-1 is full" in paramedic("incident", "show", "1", *where)
+    for command in ("report", "show"):
+        said = json.loads(paramedic("incident", command, "1", "--json", *where))["timeline"]
+        assert [one["note"] for one in said if one["note"] is not None] == ["the disk of web-1 is full"]
+    with store.write() as tx:
+        tx.conn.execute(trail_contents.delete())
+    report = paramedic("incident", "report", "1", *where)
+    assert "incident\\.note by ada: (erased)" in report
+    assert "the disk of web-1" not in report

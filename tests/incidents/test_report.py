@@ -76,6 +76,7 @@ def written(text: str) -> Story:
         alerts=[said | {"labels": {text: text}}],
         evidence=[{"kind": text, "taken_at": NINE, "attempt": 1, "body": text}],
         messages=[message | {"last_error": text}],
+        notes={1: text},
     )
 
 

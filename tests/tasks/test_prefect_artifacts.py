@@ -56,6 +56,7 @@ def test_no_word_from_outside_is_more_than_quoted_text(store: Store) -> None:
         lifecycle.resolve(tx, hostile.number, Outcome(Ending.HANDED_OVER, HOSTILE), actor=f"person:{HOSTILE}")
         incidents.note(tx, hostile.number, by=HOSTILE, text=HOSTILE)
     assert "onerror" in _page(store, hostile.number)
+    assert "note by ada: x" in _page(store, plain.number)
     assert _kinds(_page(store, hostile.number)) == _kinds(_page(store, plain.number))
     assert _kinds(f"# a\n\n{quoted(HOSTILE)}\n\nb") == _kinds("# a\n\n    x\n\nb")
 

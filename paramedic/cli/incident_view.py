@@ -77,7 +77,7 @@ def document(seen: Seen) -> dict[str, Any]:
             {"kind": m.kind, "state": m.state, "person": m.person, "sent_at": m.sent_at} for m in seen.messages
         ],
         "timeline": [
-            {"at": e.at, "actor": e.actor, "phase": e.phase, "what": e.what, "reason": e.reason}
+            {field: getattr(e, field) for field in ("at", "actor", "phase", "what", "reason")}
             | {"note": summary.notes.get(e.seq)}
             for e in summary.timeline
         ],

@@ -73,7 +73,7 @@ def as_json(story: Story) -> dict[str, Any]:
             {"at": entry.at, "what": entry.what, "reason": entry.reason} | dict(entry.data) for entry in _refused(story)
         ],
         "timeline": [
-            {"at": entry.at, "actor": entry.actor, "phase": entry.phase, "what": entry.what, "reason": entry.reason}
+            {field: getattr(entry, field) for field in ("at", "actor", "phase", "what", "reason")}
             | {"note": story.notes.get(entry.seq)}
             for entry in story.timeline
         ],

@@ -11,6 +11,7 @@ def health_check(this: Round) -> str:
     Never acts: a breach becomes an alert in the inbox, handled like every other; a check that cannot measure is unknown.
     """
     placed = checks_of(this)
+    this.name_run("1 check" if len(placed) == 1 else f"{len(placed)} checks")
     if not placed:
         return f"no runbook of the group {this.group} has a check with a listed target"
     return measure_until_the_next_round(this, placed)

@@ -1,5 +1,8 @@
 """The Prefect that runs this flow, by plain HTTP: address, login and the state of a run."""
 
+import contextvars
+import logging
+import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -7,8 +10,11 @@ from typing import Any
 import httpx
 from prefect.settings import get_current_settings
 
+from paramedic.errors import PermanentError
 from paramedic.machine.clock import boottime
 from paramedic.transports.prefect_http import PrefectApi
+
+log = logging.getLogger(__name__)
 
 #: Prefect's words for a run that an operator stopped.
 STOPPED = ("CANCELLED", "CANCELLING")
@@ -65,6 +71,20 @@ def _own_state(flow_run: str, timeout: float) -> str | None:
     except (httpx.HTTPError, ValueError, LookupError):
         return None
     return state
+
+
+def rename(flow_run: str, name: str) -> None:
+    """Give the run another name, in a thread of its own: nothing waits for it, and one that fails leaves the old name."""
+    context = contextvars.copy_context()  # it has Prefect's settings
+    threading.Thread(target=context.run, args=(_rename, flow_run, name), name="rename", daemon=True).start()
+
+
+def _rename(flow_run: str, name: str) -> None:
+    try:
+        with prefect_api(timeout=_LOOK_SECONDS) as api:
+            api.patch(f"/flow_runs/{flow_run}", json={"name": name}).raise_for_status()
+    except (httpx.HTTPError, LookupError, PermanentError) as error:
+        log.info("the run keeps its name: %s", error)
 
 
 def prefect_api(*, timeout: float) -> httpx.Client:

@@ -26,7 +26,7 @@ from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, Tx, leases
 from paramedic.text.redaction import hush_logging
 from tasks import run_cache
-from tasks.prefect_api import STOPPED, own_state
+from tasks.prefect_api import STOPPED, own_state, rename
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,10 @@ class Round:
         """Call in the transaction that writes. Raises GivenUp where another run has the round."""
         if not leases.held(tx, self.lease, holder=self.holder):
             raise GivenUp(f"another run has {self.lease}: this one stood still for too long")
+
+    def name_run(self, words: str) -> None:
+        """Name the run in Prefect for its group and these words, instead of Prefect's own two; nothing waits for it."""
+        rename(self.flow_run, f"{self.lease.replace('/', ' · ')} · {words}")
 
     def go_on(self) -> None:
         """Call regularly. Raises Cancelled where an operator cancelled the run; asks Prefect every few seconds."""

@@ -61,6 +61,7 @@ async def serve() -> None:
             worker.take_no_more()
             loops.cancel_scope.cancel()
         with anyio.move_on_after(DRAIN.total_seconds()):
+            await worker.capacity.cancel_rounds(worker.client)
             while worker.limiter.borrowed_tokens:  # noqa: ASYNC110 - a limiter has no event
                 await anyio.sleep(0.1)
         beating.cancel()

@@ -1,10 +1,15 @@
 """Capacity: slots for playbooks before scheduled rounds, and for critical ones before others."""
 
+import contextlib
 from datetime import timedelta
 from uuid import UUID
 
 import anyio
+import httpx
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled
 
 from paramedic.alerts.alert import Severity
 from paramedic.machine.clock import utc_now
@@ -44,6 +49,16 @@ class Capacity:
         """Count a run that has ended."""
         self._rounds.discard(flow_run)
         self._uncritical.discard(flow_run)
+
+    async def cancel_rounds(self, prefect: PrefectClient) -> None:
+        """End the rounds at work as Cancelled: they end with this process, and the next start goes on with new ones.
+
+        What Prefect does not take, the watchdog of the next start ends as Crashed.
+        """
+        for flow_run in list(self._rounds):
+            with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
+                message = "stopped with the responder; the next start goes on"
+                await prefect.set_flow_run_state(flow_run, Cancelled(message=message), force=True)
 
 
 def missed(flow_run: FlowRun) -> bool:

@@ -86,7 +86,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         self._leases = RunLeases(self._store)
         self._pool = ProcessPool(self._settings.warm_processes, _imported(self._settings), environment(self._settings))
         self._at_work: dict[UUID, asyncio.Event] = {}  # set when an operator cancels the run
-        self._capacity = Capacity()
+        self.capacity = Capacity()
         self._deployments = DeploymentCache(self._work_pool_name, self._settings.flows)
         self._beside: list[asyncio.Task[None]] = []
         self._takes_no_more = threading.Event()
@@ -166,7 +166,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
                 await self._skip(flow_run)
             elif (
                 not self._takes_no_more.is_set()
-                and self._capacity.fits(flow_run, self._limiter)
+                and self.capacity.fits(flow_run, self._limiter)
                 and self._runs_task_group
             ):
                 self._begin(flow_run)
@@ -178,14 +178,14 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
         if self._limiter is not None:
             self._limiter.acquire_on_behalf_of_nowait(flow_run.id)
         self._at_work[flow_run.id] = asyncio.Event()
-        self._capacity.begin(flow_run)
+        self.capacity.begin(flow_run)
         if self._cancelling_observer is not None:
             self._cancelling_observer.add_in_flight_flow_run_id(flow_run.id)
 
     def _end(self, flow_run: UUID) -> None:
         self._release_limit_slot(flow_run)
         self._at_work.pop(flow_run, None)
-        self._capacity.end(flow_run)
+        self.capacity.end(flow_run)
         if self._cancelling_observer is not None:
             self._cancelling_observer.remove_in_flight_flow_run_id(flow_run)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
-from prefect.client.schemas.objects import FlowRun, WorkQueue
+from prefect.client.schemas.objects import FlowRun, State, WorkQueue
 
 from paramedic.responder.__main__ import _poll, pause
 from paramedic.responder.capacity import PLAYBOOKS, RESERVED
@@ -94,6 +95,40 @@ def test_scheduled_rounds_leave_the_room_of_playbooks(worker: ParamedicWorker) -
     playbooks = [word("critical") for _ in range(PLAYBOOKS)]
     begun, _ = heard(worker, *rounds, *playbooks)
     assert begun == [one["run"]["id"] for one in [*rounds[:2], *playbooks]]
+
+
+class Prefect:
+    """Keeps the state that each run was given; the first one it does not take."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, tuple[str, bool]] = {}
+        self.refused = 0
+
+    async def set_flow_run_state(self, flow_run: uuid.UUID, state: State[Any], *, force: bool) -> None:
+        if not self.refused:
+            self.refused = 1
+            raise httpx.ConnectError("it is busy")
+        self.states[str(flow_run)] = (state.name or "", force)
+
+
+def test_rounds_end_as_cancelled_with_their_responder_and_playbooks_go_on(worker: ParamedicWorker) -> None:
+    rounds = [word(auto_scheduled=True) for _ in range(2)]
+    playbook = word("critical")
+    heard(worker, *rounds, playbook)
+    prefect = Prefect()
+    asyncio.run(worker.capacity.cancel_rounds(prefect))  # type: ignore[arg-type]
+    asyncio.run(worker.capacity.cancel_rounds(prefect))  # type: ignore[arg-type]
+    assert prefect.states == {one["run"]["id"]: ("Cancelled", True) for one in rounds}
+
+
+def test_a_round_that_has_ended_is_not_cancelled(worker: ParamedicWorker) -> None:
+    one = word(auto_scheduled=True)
+    heard(worker, one)
+    worker._end(uuid.UUID(one["run"]["id"]))
+    prefect = Prefect()
+    prefect.refused = 1
+    asyncio.run(worker.capacity.cancel_rounds(prefect))  # type: ignore[arg-type]
+    assert prefect.states == {}
 
 
 class Polled:

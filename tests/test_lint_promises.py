@@ -27,7 +27,7 @@ from paramedic.catalog.advice import advice
 from paramedic.catalog.agreement import meant_by
 from paramedic.catalog.library import Library, read_folder
 from paramedic.catalog.runbook import Runbook
-from paramedic.checks.check import CheckAtTarget, Sample
+from paramedic.checks.check import CheckAtTarget
 from paramedic.checks.threshold import Level
 from paramedic.integrations.channels import email
 from paramedic.integrations.remedies.command import Changer
@@ -191,7 +191,7 @@ def well(folder: dict[str, dict[str, Any]]) -> Library | None:
 # --- carried out ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(folders())
 def test_what_lint_calls_well_can_be_carried_out(folder: dict[str, dict[str, Any]]) -> None:
     library = well(folder)
@@ -308,9 +308,6 @@ def verified(runbook: Runbook, library: Library) -> None:
                 command = target.commands[remedy.command]
                 changer = Changer(target, command, None, {}, ACT_DEADLINE)  # type: ignore[arg-type]
                 assert changer._within == command.timeout
-    for check in runbook.checks:
-        values = {metric.raw: 1.0 for metric in check.measures if hasattr(metric, "raw")}
-        check.metrics([Sample(NOW, values, "")] if values else [])
 
 
 def ip_or_name(host: str) -> bool:

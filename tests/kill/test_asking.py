@@ -149,7 +149,7 @@ def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(whole:
     )
     wait_for(
         "the retried run",
-        lambda: "does nothing" in whole.ask_prefect("GET", f"/flow_runs/{run}")["state"]["message"],
+        lambda: "does nothing" in str(whole.ask_prefect("GET", f"/flow_runs/{run}")["state"]["message"]),
         whole.tick,
         seconds=150,
     )

@@ -64,7 +64,7 @@ def test_a_round_gets_its_name_while_nothing_waits_for_it(server: Prefect) -> No
         ends_at=0.0,
     )
     this.name_run("12 checks")
-    assert server.asked.empty(), "it has returned before Prefect answered"
+    assert "rename" in [one.name for one in threading.enumerate()], "it still asks, beside the round"
     server.released.set()
     assert server.asked.get(timeout=10) == (
         "PATCH",

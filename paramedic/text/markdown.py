@@ -19,8 +19,16 @@ _LEVEL_OF_STRONG = 2
 
 _STRONG = re.compile(r"\s*(\*\*|__)(.+?)\1[.:]?\s*")
 
-#: What shows nothing on a page: a comment, a line across it.
-_NOT_SHOWN = re.compile(r"<!--.*?-->|^\s*([-*_]\s*){3,}$", re.DOTALL | re.MULTILINE)
+
+def _shows_nothing(text: str) -> bool:
+    """Whether a page shows nothing of it: comments, lines across it."""
+    shown = []
+    while text:
+        before, _, rest = text.partition("<!--")
+        shown.append(before)
+        text = rest.partition("-->")[2]
+    lines = ("".join(line.split()) for line in "".join(shown).split("\n"))
+    return all(not line or (len(line) >= 3 and line[0] in "-*_" and set(line) == {line[0]}) for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class Part:
     @property
     def is_empty(self) -> bool:
         """Whether a page would show nothing of it."""
-        return not _NOT_SHOWN.sub("", self.text).strip()
+        return _shows_nothing(self.text)
 
 
 @dataclass(frozen=True, slots=True)

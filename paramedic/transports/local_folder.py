@@ -3,15 +3,18 @@
 import errno
 import fcntl
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Literal
 
-#: What may follow a path without changing where it leads, but has its last symlink followed.
-_SAME_FOLDER = re.compile(r"(?<=[^/])(/+\.?)+\Z")
+
+def _bare(path: str) -> str:
+    """The path without what may follow it: `/` and `/.` change nothing but that its last symlink is followed."""
+    while len(path) > 1 and path.endswith(("/", "/.")):
+        path = path[: -2 if path.endswith("/.") else -1] or "/"
+    return path
 
 
 class LocalFolder:
@@ -37,7 +40,7 @@ class LocalFolder:
 
     def entry(self, link: str, subfolder: str) -> str | None:
         """The name of the folder in `subfolder` that the symlink leads to; None where it leads to none there."""
-        leads = _SAME_FOLDER.sub("", os.readlink(link, dir_fd=self._file))
+        leads = _bare(os.readlink(link, dir_fd=self._file))
         name = leads.rpartition("/")[2]
         try:
             there = os.lstat(leads, dir_fd=self._file)

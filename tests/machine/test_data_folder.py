@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from paramedic import keys
 from paramedic.cli.doctor import app as doctor_app
-from paramedic.cli.incident import app as incident_app
+from paramedic.cli.incident_group import app as incident_app
 from paramedic.demo.folder import write
 from paramedic.keys import BadKey
 from paramedic.machine import data_folder

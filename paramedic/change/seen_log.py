@@ -8,7 +8,7 @@ from paramedic.remediation.health import Health, Sight
 _WORDS = {Sight.WELL: "seen well", Sight.FAILING: "seen failing", Sight.UNKNOWN: "cannot be seen"}
 
 #: A measured quantity: it is another one at nearly each look. A status or an exit code is not.
-_QUANTITY = re.compile(r"\d[\d,.]*\s?(?:%|[µnm]?s|m|h|d|[kMGT]?i?B)(?![\w])")
+_QUANTITY = re.compile(r"\d[\d,.]{0,30}\s?(?:%|[µnm]?s|m|h|d|[kMGT]?i?B)(?![\w])")
 
 #: A target that is well and failing by turns fills no log: of one step so many lines are written.
 _LINES = 40

@@ -10,7 +10,7 @@ from paramedic.demo.world import text_of
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending
 from paramedic.remediation.proposal import Verdict
-from paramedic.store import kill_switch, lifecycle, proposals
+from paramedic.store import kill_switch, lifecycle, proposals, retrying
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 sentinel = pytest.mark.sentinel
@@ -32,6 +32,10 @@ def test_while_acting_is_paused_nothing_acts_and_a_person_is_told(whole: Ward) -
             kill_switch.resume(tx, by="ada", reason="the test is over")
     assert (incident.ending, service.starts) == (Ending.REFUSED, 1)
     assert "ada" in (incident.because or "")
+    with whole.store.record() as tx:
+        assert retrying.retry(tx, incident.number, by="ada", because="the test is over").attempt == 2
+    ended = whole.ended(service)
+    assert (ended.number, ended.ending, ended.attempt, service.starts) == (incident.number, Ending.REMEDIATED, 2, 2)
 
 
 def test_a_limit_of_zero_on_the_tag_is_understood_as_an_operators_stop(whole: Ward) -> None:

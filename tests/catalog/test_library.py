@@ -287,15 +287,21 @@ _WAYS = {
     "load_library": {"paramedic/intake/intake.py"},
     "parse_services": {"paramedic/catalog/library.py"},
     "parse_oncall": {"paramedic/catalog/library.py", "paramedic/oncall/oncall_reload.py"},
-    "runbook_file.parse": {"paramedic/dispatch/loop.py", "tasks/run_cache.py"},  # an incident's own version
+    "runbook_file.parse": {  # an incident's own version
+        "paramedic/dispatch/loop.py",
+        "paramedic/responder/unloadable.py",
+        "tasks/run_cache.py",
+    },
     "load_settings": {
         "paramedic/cli/output.py",
         "paramedic/demo/run.py",
         "paramedic/dispatch/__main__.py",
         "paramedic/gateway/__main__.py",
         "paramedic/responder/__main__.py",
+        "paramedic/responder/engine.py",
         "paramedic/responder/worker.py",
         "paramedic/watchdog/__main__.py",
+        "tasks/rehearsal.py",  # on a store of its own
         "tasks/run_cache.py",
     },
 }

@@ -5,10 +5,8 @@ import logging
 import httpx
 from prefect.runtime import task_run
 
-from paramedic.incidents import report
-from paramedic.incidents.incident import Incident, State, name
-from paramedic.store import Store, Tx, incidents
-from paramedic.store.incident_story import story
+from paramedic.incidents.incident import name
+from paramedic.store import Store, incident_page, incidents
 from paramedic.text.redaction import redact_known
 from paramedic.text.sanitize import visible
 from tasks.prefect_api import prefect_api
@@ -39,34 +37,13 @@ def show_incident(store: Store, number: int, *, flow_run: str) -> None:
     """Attach the incident's report as the run ends. Never raises."""
     try:
         with store.read() as tx:
-            text = page(tx, incidents.get(tx, number))
-        show(f"incident-{name(number).lower()}", text, flow_run=flow_run)
+            incident = incidents.get(tx, number)
+            text = incident_page.page(tx, incident)
+        show(incident_page.key(incident), text, flow_run=flow_run)
     except Exception:  # a fault of the view must not become the run's
         log.exception("%s could not be shown in the Prefect UI", name(number))
-
-
-def page(tx: Tx, incident: Incident) -> str:
-    """The incident's report as it stands, and how to go on: Markdown of ours, whatever is in it (P7)."""
-    text = report.markdown(story(tx, incident.number))
-    return f"{text}\n## How to go on\n\n{_how_to_go_on(incident)}\n"
 
 
 def quoted(text: str) -> str:
     """As an indented block: no run of characters inside can end it, and none of it is markup (P7)."""
     return "\n".join(f"    {line}" for line in visible(text).splitlines())
-
-
-def _how_to_go_on(incident: Incident) -> str:
-    ack, end = (f"`paramedic incident {verb} {incident.id} --by NAME`" for verb in ("ack", "resolve"))
-    match incident.state:
-        case State.RESOLVED:
-            return "It is over: nothing is left to do."
-        case State.HANDED_OVER:
-            return (
-                "People are being paged, step by step, until somebody takes it: by the link in their message, or with "
-                f"{ack}. Paramedic changes nothing more. When it is over: {end}."
-            )
-        case State.ACKNOWLEDGED:
-            return f"Somebody has it, and Paramedic changes nothing more. When it is over: {end}."
-        case _:
-            return f"Paramedic goes on with attempt {incident.attempt}, in a run of its own. To take it: {ack}."

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from paramedic.audit.chain import Entry
+from paramedic.dispatch.incident_pages import IncidentPages
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.machine.backoff import Backoff
@@ -52,6 +53,7 @@ class Events:
         self._store = store
         self._rest = rest
         self._http = api.client(seconds=timeout.total_seconds(), repeats_503=True)
+        self._pages = IncidentPages(store, self._http)
 
     def run(self, stop: threading.Event, *, poll_seconds: float = 0.5) -> None:
         """Send until `stop`. A Prefect that is away delays the events and nothing else."""
@@ -72,7 +74,7 @@ class Events:
                 pause = 0 if busy else poll_seconds
 
     def work(self) -> int:
-        """Send the next batch; returns the number of its entries.
+        """Send the next batch, and renew the pages of its incidents; returns the number of its entries.
 
         Raises TemporaryError, StoreUnavailable, or PermanentError for a denied login.
         """
@@ -83,6 +85,7 @@ class Events:
         if not batch:
             return 0
         self._post([event(self._store.uuid, entry, about.get(entry.incident or "")) for entry in batch])
+        self._pages.renew({incident.number for incident in about.values() if incident is not None})
         with self._store.record() as tx:
             event_cursor.advance(tx, batch[-1].seq)
         return len(batch)

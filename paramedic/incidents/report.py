@@ -140,6 +140,23 @@ def _unexplained(story: Story) -> Iterator[str]:
             yield f"Why could {piece['kind']} not be taken? {piece['body']}"
 
 
+def how_to_go_on(incident: Incident) -> str:
+    """What a person can do about it, by its state."""
+    ack, end = (f"`paramedic incident {verb} {incident.id} --by NAME`" for verb in ("ack", "resolve"))
+    match incident.state:
+        case State.RESOLVED:
+            return "It is over: nothing is left to do."
+        case State.HANDED_OVER:
+            return (
+                "People are being paged, step by step, until somebody takes it: by the link in their message, or with "
+                f"{ack}. Paramedic changes nothing more. When it is over: {end}."
+            )
+        case State.ACKNOWLEDGED:
+            return f"Somebody has it, and Paramedic changes nothing more. When it is over: {end}."
+        case _:
+            return f"Paramedic goes on with attempt {incident.attempt}, in a run of its own. To take it: {ack}."
+
+
 # --- the parts ------------------------------------------------------------------------------------------------------
 
 

@@ -12,10 +12,11 @@ from markdown_it import MarkdownIt
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, acts, incidents, lifecycle
+from paramedic.store import Store, acts, incident_page, incidents, lifecycle
+from paramedic.store.incident_page import page
 from paramedic.text.redaction import forget_all, remember
 from tasks import prefect_artifacts
-from tasks.prefect_artifacts import page, quoted, show, show_incident
+from tasks.prefect_artifacts import quoted, show, show_incident
 
 HOSTILE = """\
 x</pre><script>alert(1)</script>
@@ -108,7 +109,7 @@ def test_a_fault_of_the_view_is_not_the_runs(
     def faulty(*_: object) -> str:
         raise ValueError("a bug in the page")
 
-    monkeypatch.setattr(prefect_artifacts, "page", faulty)
+    monkeypatch.setattr(incident_page, "page", faulty)
     show_incident(store, handed_over(store).number, flow_run="run-1")
     show_incident(store, 4711, flow_run="run-1")
     assert "a bug in the page" in caplog.text

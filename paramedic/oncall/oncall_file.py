@@ -51,7 +51,7 @@ def _mailbox(text: str) -> str:
 
 class _Person(_Strict):
     name: _Name = Field(description="their name, for messages")
-    email: Annotated[str, Field(pattern="@"), AfterValidator(_mailbox)] | None = Field(
+    email: Annotated[str, Field(json_schema_extra={"pattern": "@"}), AfterValidator(_mailbox)] | None = Field(
         default=None, description="their mail address: short for `ways` with this one alone"
     )
     ways: list[WrittenContactMethod] = Field(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from databases import Clock
 from incident_states import PEOPLE
@@ -60,7 +61,7 @@ services:
 """
 
 #: This very process: whoever measures the target's memory finds some.
-WELL = process_identity(os.getpid(), 1.0, "RUNNING")
+WELL = process_identity(os.getpid(), psutil.Process().create_time(), "RUNNING")
 DEAD = process_identity(None, None, "EXITED")
 AFTER = process_identity(4343, 1769850060.0, "RUNNING")
 

@@ -143,7 +143,8 @@ def test_what_is_right_is_left_alone_with_the_rounds_that_it_has_planned(
     prefect: Prefect, deployments: Deployments
 ) -> None:
     until("both are planned", lambda: both_planned(prefect))
-    before, planned = health_check(prefect)["updated"], [one["id"] for one in rounds(prefect)]
+    before = health_check(prefect)["updated"]
+    planned = [one["id"] for one in rounds(prefect)][:20]  # of a list that Prefect cuts, while it plans more of them
     assert deployments.mend() == []
     assert health_check(prefect)["updated"] == before
     assert {one["id"] for one in rounds(prefect)} >= set(planned)

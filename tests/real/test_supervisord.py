@@ -152,7 +152,7 @@ def _running(program: str, *, apps: int) -> Iterator[Supervised]:
 
 @pytest.fixture(scope="module")
 def shared(require: Callable[[str], str]) -> Iterator[Supervised]:
-    with _running(require("supervisord"), apps=20) as running:
+    with _running(require("supervisord"), apps=40) as running:
         yield running
 
 

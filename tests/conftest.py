@@ -13,7 +13,6 @@ from prefect_server import Prefect
 from webhook_receiver import Hooks
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
-from xdist.workermanage import WorkerController
 
 from paramedic.demo.world import free_port
 
@@ -81,13 +80,6 @@ class ByRoomOrFile(LoadFileScheduling):
         file: str = super()._split_scope(nodeid)
         room = file.rpartition("/")[0]
         return room if room.endswith("tests/responder") else file
-
-    def _assign_work_unit(self, node: WorkerController) -> None:
-        """xdist begins with the files of most tests: the few and long ones of `real` would leave a worker idle at the end."""
-        longest = next((scope for scope in self.workqueue if "tests/real/" in scope), None)
-        if longest is not None:
-            self.workqueue.move_to_end(longest, last=False)
-        super()._assign_work_unit(node)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import hypothesis
 import pytest
 from mail_server import Postbox
 from prefect_server import Prefect
+from required import missing
 from webhook_receiver import Hooks
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -97,14 +99,29 @@ def require() -> Callable[[str], str]:
 
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), *PLACES])
         found = shutil.which(program, path=path)
-        if found:
-            return found
-        reason = f"this machine has no {program}"
-        if os.environ.get("REQUIRE_REAL_SERVERS") == "1":
-            pytest.fail(f"{reason}, and REQUIRE_REAL_SERVERS=1 asks for it")
-        pytest.skip(reason)
+        return found or missing(f"this machine has no {program}")
 
     return find
+
+
+@pytest.fixture
+def as_root() -> None:
+    """The test needs to be root: to become another user, or to give a file to one."""
+    if os.geteuid() != 0:
+        missing("only root can act as another user")
+
+
+@pytest.fixture
+def small_disk(require: Callable[[str], str], tmp_path: Path) -> Iterator[Path]:
+    """A file system of two megabytes."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = [require("mount"), "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
+    if mounted.returncode != 0:
+        missing(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run([require("umount"), "-l", str(place)], check=True)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from paramedic.settings import Settings
 from paramedic.store import Store
 from paramedic.store.migrations import migrate
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+as_root = pytest.mark.usefixtures("as_root")
 
 NOBODY = 65534
 

@@ -14,7 +14,7 @@ from paramedic.settings import ROOT, BadSettings, load_settings
 from paramedic.stack.prefect_server import server_command
 from paramedic.stack.stack import Stack
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+as_root = pytest.mark.usefixtures("as_root")
 
 NOBODY = 65534
 

@@ -1,7 +1,6 @@
 """A port of ours is ours from the start of `up` to its end, whichever of its processes listens there or died."""
 
 import contextlib
-import os
 import socket
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ from port_squatter import Squatter
 from paramedic.machine import parent_death, ports
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
+    pytest.mark.usefixtures("as_root"),
     pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="this system keeps no users apart"),
 ]
 

@@ -1,9 +1,6 @@
 """A full disk: a 503 for what could not be written, and every 202 is there when there is room again."""
 
 import json
-import os
-import subprocess
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,20 +26,6 @@ from paramedic.watchdog.watchdog import Watchdog
 pytestmark = [pytest.mark.real]
 
 TOKEN = "a-token-of-this-test"
-
-
-@pytest.fixture
-def small_disk(require: Callable[[str], str], tmp_path: Path) -> Iterator[Path]:
-    """Two megabytes."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = [require("mount"), "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
-    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
-    if mounted.returncode != 0:
-        reason = f"no file system can be mounted here: {mounted.stderr.strip()}"
-        (pytest.fail if os.environ.get("REQUIRE_REAL_SERVERS") == "1" else pytest.skip)(reason)
-    yield place
-    subprocess.run([require("umount"), "-l", str(place)], check=True)
 
 
 def _fill(place: Path) -> Path:

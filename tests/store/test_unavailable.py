@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -258,20 +257,6 @@ def test_a_postgresql_that_only_reads_is_unavailable_for_writers(mortal: Mortal)
 
 
 # --- the disk is full -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(require: Callable[[str], str], tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = [require("mount"), "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
-    if mounted.returncode != 0:
-        reason = f"no file system can be mounted here: {mounted.stderr.strip()}"
-        (pytest.fail if os.environ.get("REQUIRE_REAL_SERVERS") == "1" else pytest.skip)(reason)
-    yield place
-    subprocess.run([require("umount"), "-l", str(place)], check=True)
 
 
 def fill(place: Path) -> Path:

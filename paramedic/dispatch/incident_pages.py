@@ -10,9 +10,6 @@ from paramedic.text.redaction import redact_known
 
 log = logging.getLogger(__name__)
 
-#: So many are renewed after one batch of events: a storm keeps no event waiting.
-_AT_ONCE = 20
-
 
 class IncidentPages:
     """Writes the pages of incidents whose runs have ended anew. Prefect REST API reference: "Update Artifact"."""
@@ -23,11 +20,14 @@ class IncidentPages:
 
     def renew(self, numbers: Collection[int]) -> None:
         """Renew the pages of these incidents, each beside its last run. Never raises: only the view is missing."""
-        for number in sorted(numbers)[-_AT_ONCE:]:
+        for number in sorted(numbers):
             try:
                 self._renew(number)
-            except httpx.HTTPError as error:
+            except httpx.HTTPStatusError as error:
                 log.warning("the page of incident %s is not renewed in the Prefect UI: %s", number, error)
+            except httpx.HTTPError as error:  # it does not answer: none of the others would be either
+                log.warning("pages of incidents from %s on are not renewed in the Prefect UI: %s", number, error)
+                return
             except Exception:  # a fault of the view must delay no event
                 log.exception("the page of incident %s is not renewed in the Prefect UI", number)
 

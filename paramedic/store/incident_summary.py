@@ -39,6 +39,7 @@ def summary(
     the next one is counted; `ui_url` is the address of the Prefect UI (empty: no link to the run).
     """
     timeline = list(trail.entries(tx, incident=incident.number))
+    alerts = incident_alerts.of(tx, incident.number)
     claim = claims.current(tx, incident.target)
     acts_on = claim is not None and claim[1] and claim[0].incident == incident.number
     runbook = runbook_versions.runbook_text(tx, incident.runbook_version) if incident.runbook_version else ""
@@ -48,8 +49,8 @@ def summary(
         now=tx.now,
         runbook=runbook,
         mitigation=mitigations(runbook, incident_alerts.other_runbooks(tx, incident)),
-        condition=condition(tx, incident),
-        alerts=incident_alerts.of(tx, incident.number),
+        condition=_condition(incident, alerts),
+        alerts=alerts,
         changes=tuple(_changes(tx, incident.number)),
         open_changes=tuple(_open_changes(tx, incident)),
         proposals=proposals.of(tx, incident.number),
@@ -68,8 +69,12 @@ def summary(
 
 def condition(tx: Tx, incident: Incident) -> Condition:
     """The state of the incident's alerts, of those reported since it was last opened."""
+    return _condition(incident, incident_alerts.of(tx, incident.number))
+
+
+def _condition(incident: Incident, known: list[dict[str, Any]]) -> Condition:
     since = incident.reopened_at or incident.opened_at
-    alerts = [alert for alert in incident_alerts.of(tx, incident.number) if alert["last_seen"] >= since]
+    alerts = [alert for alert in known if alert["last_seen"] >= since]
     firing = [alert for alert in alerts if alert["status"] == Status.FIRING]
     ended = [min(alert["ends_at"] or alert["last_seen"], alert["last_seen"]) for alert in alerts]
     return Condition(

@@ -15,7 +15,7 @@ quick: .venv/ready
 
 test: lint
 ifeq ($(ARGS),)
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore=tests/kill
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --ignore=tests/kill # one more than cores: most tests wait for something
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill # after the others: a whole Paramedic each needs its core
 else
 	@$(BIN)/pytest $(ARGS)

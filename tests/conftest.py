@@ -9,12 +9,14 @@ from pathlib import Path
 import bytecode_kept  # noqa: F401 - first: what is imported from here on is kept
 import hypothesis
 import pytest
+from forms import form, told
 from mail_server import Postbox
 from prefect_server import Prefect
 from required import missing
 from webhook_receiver import Hooks
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 from paramedic.demo.world import free_port
 
@@ -51,6 +53,8 @@ _STARTS_PROGRAMS = {
 #: And no test with one of these fixtures, or on a database that is a server.
 _SERVERS = {"hooks", "postbox", "prefect", "require", "service"}
 
+_LEFT_OUT = pytest.StashKey[str]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--quick`: only the tests that start no server."""
@@ -65,9 +69,33 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what `--quick` does not play."""
+    """Leave out what `--quick` does not play, and what is not in the form that was asked for."""
     if config.getoption("quick"):
         items[:] = [one for one in items if _is_quick(one)]
+    left_out = {
+        one: markers for one in items if not form().plays(markers := {each.name for each in one.iter_markers()})
+    }
+    items[:] = [one for one in items if one not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
+    config.stash[_LEFT_OUT] = told(left_out.values())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist hands what it has left out to whoever prints it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, "")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Every worker has left out the same."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", "")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was left out, and which command plays it."""
+    if said := config.stash.get(_LEFT_OUT, ""):
+        terminalreporter.write_line(said)
 
 
 def _is_quick(item: pytest.Item) -> bool:

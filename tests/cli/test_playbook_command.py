@@ -104,6 +104,7 @@ def _rehearsed(said: Callable[..., str], name: str, *argv: str, code: int = 0) -
     return found
 
 
+@pytest.mark.costly
 def test_what_new_writes_is_called_well_by_lint_and_by_every_common_world_and_its_test_passes(
     flows: Path, said: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_rehearsal_shows_each_verb_with_its_answer(flows: Path, said: Callable
     assert "changes that would have been sent: restart" in words
 
 
+@pytest.mark.costly
 def test_what_cannot_be_rehearsed_is_said_before_anything_is_played(flows: Path, said: Callable[..., str]) -> None:
     said("playbook", "new", "our-try")
     rehearse = ("playbook", "rehearse", "our-try", "--runbook")

@@ -7,12 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from forms import Form, form
 from kill.deaths import Deaths, rows_among
 from kill.driver import Ward, ward
-from kill.forms import Form, form, told
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
-from xdist.workermanage import WorkerController
 
 #: Stories that run concurrently: each has a process of its own for its run, on two cores.
 _AT_ONCE = 8
@@ -31,7 +30,6 @@ _ON_WHOLE = {
 
 _WHOLE = pytest.StashKey[Ward]()
 _BEGUN = pytest.StashKey[dict[str, Future[object]]]()
-_LEFT_OUT = pytest.StashKey[str]()
 
 
 class ByParamedic(LoadScopeScheduling):
@@ -48,40 +46,6 @@ class ByParamedic(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """xdist asks for it where `tests/kill` is given on the command line, as in the Makefile."""
     return ByParamedic(config, log)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is not in the form that was asked for."""
-    left_out = [one for one in items if _is_ours(one) and not form().plays(_markers(one))]
-    items[:] = [one for one in items if one not in set(left_out)]
-    config.hook.pytest_deselected(items=left_out)
-    config.stash[_LEFT_OUT] = told(_markers(one) for one in left_out)
-
-
-def _is_ours(item: pytest.Item) -> bool:
-    return item.path.parent == Path(__file__).parent
-
-
-def _markers(item: pytest.Item) -> set[str]:
-    return {one.name for one in item.iter_markers()}
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of xdist hands what it has left out to whoever prints it."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["left_out"] = session.config.stash.get(_LEFT_OUT, "")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: WorkerController) -> None:
-    """Every worker has left out the same."""
-    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", "")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what was left out, and which command plays it."""
-    if said := config.stash.get(_LEFT_OUT, ""):
-        terminalreporter.write_line(said)
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 import pytest
+from forms import Form, form
 from kill.driver import Ward, wait_for
-from kill.forms import Form, form
 from kill.steps import on_web_2, set_state, stands
 
 from paramedic.incidents.incident import Incident

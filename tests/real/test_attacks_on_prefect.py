@@ -26,7 +26,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 from whole_paramedic import Paramedic, all_gone, plant, running, until
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real, pytest.mark.costly, pytest.mark.timeout(400)]
 
 #: Without any right of ours.
 AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]

@@ -207,6 +207,7 @@ def stage(demo: Paramedic, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         one.store.close()
 
 
+@pytest.mark.costly
 def test_a_prefect_that_hangs_refuses_or_is_none_is_waited_for_and_people_are_paged_meanwhile(stage: Stage) -> None:
     up, gateway = stage.up, f"http://127.0.0.1:{stage.up.env['PARAMEDIC_PORT']}"
     said = up.says(f"waiting for the Prefect server at {stage.api}: ReadTimeout")
@@ -266,6 +267,7 @@ def killed(stage: Stage) -> Killed:
 
 
 @pytest.mark.usefixtures("late_group", "killed")
+@pytest.mark.costly
 def test_what_hangs_is_found_by_the_schedule(stage: Stage) -> None:
     until(lambda: stage.hangs.asked, "the first sample")
     assert set(until(stage.rounds, "a round")[0]["tags"]) >= {"paramedic", "checks"}
@@ -275,6 +277,7 @@ def test_what_hangs_is_found_by_the_schedule(stage: Stage) -> None:
     assert incident.title == "tracking-api-hangs error_rate"
 
 
+@pytest.mark.costly
 def test_a_round_that_is_killed_in_mid_sampling_is_followed_by_one_that_goes_on_as_if_it_had_not_been(
     stage: Stage, killed: Killed
 ) -> None:
@@ -292,6 +295,7 @@ def test_a_round_that_is_killed_in_mid_sampling_is_followed_by_one_that_goes_on_
 
 
 @pytest.mark.usefixtures("late_group")
+@pytest.mark.costly
 def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(stage: Stage) -> None:
     def groups() -> set[str]:
         deployment = stage.prefect.ask("GET", "/deployments/name/health-check/health-check")
@@ -302,6 +306,7 @@ def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(stage:
         assert "late-api-hangs" in set(tx.conn.execute(select(check_states.c.runbook)).scalars())
 
 
+@pytest.mark.costly
 def test_what_stands_still_is_told_ended_and_started_again_and_leaves_nothing(stage: Stage) -> None:
     names = [f"paramedic.{name}" for name in ("gateway", "dispatch", "watchdog", "responder")]
     stopped = {name: one for name, one in stage.up.children().items() if name in names}
@@ -321,6 +326,7 @@ def test_what_stands_still_is_told_ended_and_started_again_and_leaves_nothing(st
     until(lambda: any("stands still" in f"{one['Subject']}{text_of(one)}" for one in stage.postbox.letters), "a word")
 
 
+@pytest.mark.costly
 def test_when_up_is_killed_no_process_is_left(stage: Stage) -> None:
     until(lambda: len(stage.up.family()) >= 6, "gateway, dispatch, watchdog, responder and two warm processes")
     assert stage.up.ends(signal.SIGKILL) == -signal.SIGKILL

@@ -14,7 +14,7 @@ from whole_paramedic import Paramedic
 
 from paramedic.settings import ROOT
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.costly]
 
 
 @pytest.fixture(scope="module")

@@ -120,6 +120,7 @@ def test_a_run_is_begun_by_the_shortcuts_where_prefect_is_as_it_is_tested(pool: 
 
 
 @pytest.mark.real
+@pytest.mark.costly
 def test_a_run_ends_well_without_them_where_it_is_another_prefect(prefect: Prefect, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(ANOTHER_PREFECT)
     pool = Pool(prefect, tmp_path)

@@ -1,9 +1,9 @@
-"""How much of the kill table each command plays: nothing is left out by all of them, and each boundary is passed early."""
+"""How much of the tests each command plays: nothing is left out by all of them, and each boundary is passed early."""
 
 from pathlib import Path
 
 import pytest
-from kill.forms import LONG, SENTINEL, Form, form, told
+from forms import COSTLY, KILL, LONG, SENTINEL, Form, form, told
 from kill.table import SENTINELS, SHORT, TABLE
 
 ROOT = Path(__file__).parents[1]
@@ -24,17 +24,17 @@ def test_the_environment_chooses_the_form(environ: dict[str, str], expected: For
 
 
 def test_make_test_with_all_servers_leaves_out_only_what_is_long() -> None:
-    kinds = [{"kill"}, {"kill", SENTINEL}, {"kill", LONG}]
-    assert [kind for kind in kinds if not Form.SHORT.plays(kind)] == [{"kill", LONG}]
+    kinds = [{KILL}, {KILL, SENTINEL}, {KILL, LONG}, {COSTLY}, {LONG}, {"real"}, set()]
+    assert [kind for kind in kinds if not Form.SHORT.plays(kind)] == [{KILL, LONG}, {LONG}]
     assert [kind for kind in kinds if not Form.LONG.plays(kind)] == []
-    assert [kind for kind in kinds if Form.SENTINELS.plays(kind)] == [{"kill", SENTINEL}]
+    assert [kind for kind in kinds if Form.SENTINELS.plays(kind)] == [{KILL, SENTINEL}, {"real"}, set()]
 
 
 def test_what_is_left_out_is_told_in_one_line_with_the_commands_that_play_it() -> None:
     assert told([]) == ""
-    assert told([{LONG}]) == "kill table: left out 1 that `make kill-table` plays"
-    both = told([{LONG}, {"kill"}, {"kill"}])
-    assert both == "kill table: left out 2 that `bash .ci/run` plays and 1 that `make kill-table` plays"
+    assert told([{LONG}]) == "left out 1 that `make kill-table` plays"
+    both = told([{LONG}, {KILL}, {COSTLY}])
+    assert both == "left out 2 that `bash .ci/run` plays and 1 that `make kill-table` plays"
 
 
 def test_every_boundary_is_passed_before_a_change_is_merged() -> None:

@@ -1,12 +1,12 @@
-"""How much of the kill table is played: its sentinels, its short form, or all of it."""
+"""How much of the tests is played: what every machine has time for, all that a change is judged by, or the long campaigns too."""
 
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 
-#: The markers that decide. A test without one of them is in the short form.
-SENTINEL, LONG = "sentinel", "long"
+#: The markers that decide. A test of the kill table without one of the last two is in the short form, every other test in all.
+KILL, COSTLY, SENTINEL, LONG = "kill", "costly", "sentinel", "long"
 
 
 class Form(StrEnum):
@@ -20,7 +20,7 @@ class Form(StrEnum):
         """Whether a test with these markers is in it."""
         match self:
             case Form.SENTINELS:
-                return SENTINEL in markers
+                return SENTINEL in markers or not {KILL, COSTLY, LONG} & set(markers)
             case Form.SHORT:
                 return LONG not in markers
             case Form.LONG:
@@ -38,4 +38,4 @@ def told(left_out: Iterable[Collection[str]]) -> str:
     """One line about the tests that were left out, by their markers: how many, and which command plays them."""
     first = Counter(next(one for one in Form if one.plays(markers)) for markers in left_out)
     plays = [f"{first[one]} that `{one}` plays" for one in Form if one in first]
-    return f"kill table: left out {' and '.join(plays)}" if plays else ""
+    return f"left out {' and '.join(plays)}" if plays else ""

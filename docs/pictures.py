@@ -59,11 +59,11 @@ def main() -> None:
     if chromium is None:
         raise SystemExit("this machine has no Chromium; install Debian's package chromium, or name one: CHROMIUM=…")
     with tempfile.TemporaryDirectory(prefix="paramedic-pictures-") as folder:
-        told, data = Path(folder) / "told.json", Path(folder) / "data"
+        report, data = Path(folder) / "told.json", Path(folder) / "data"
         paramedic = Path(sys.executable).with_name("paramedic")
-        demo = subprocess.Popen([paramedic, "demo", "--keep", "--json", told, "--data", data])
+        demo = subprocess.Popen([paramedic, "demo", "--keep", "--json", report, "--data", data])
         try:
-            _until("the demo's end", lambda: told.exists() or demo.poll() is not None, seconds=600)
+            _until("the demo's end", lambda: report.exists() or demo.poll() is not None, seconds=600)
             where = running(data)
             if where is None:
                 raise SystemExit("the demo has ended before it could be looked at")
@@ -72,7 +72,7 @@ def main() -> None:
                 browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
                 page = browser.new_page()
                 page.set_default_timeout(60_000)
-                _look(page, json.loads(told.read_text())["scenarios"], where, settings)
+                _look(page, json.loads(report.read_text())["scenarios"], where, settings)
                 browser.close()
         finally:
             demo.send_signal(signal.SIGINT)
@@ -81,8 +81,8 @@ def main() -> None:
 
 def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, settings: Settings) -> None:
     ui = where.prefect.removesuffix("/api")
-    healed = next(one for one in scenarios if one["outcome"] == "remediated")
-    given = next(one for one in scenarios if one["outcome"] == "handed_over")
+    healed = next(scenario for scenario in scenarios if scenario["outcome"] == "remediated")
+    given = next(scenario for scenario in scenarios if scenario["outcome"] == "handed_over")
 
     if settings.prefect_api_auth is not None:
         page.goto(clickable(ui, settings.prefect_api_auth.get_secret_value()))
@@ -90,14 +90,14 @@ def _look(page: Page, scenarios: list[dict[str, Any]], where: Running, settings:
     page.set_viewport_size({"width": 1280, "height": 960})
     _take(page, "runs", f"{ui}/runs", given["incident"])
     page.set_viewport_size({"width": 1280, "height": 720})
-    for name, one, word in (("healed", healed, "Remediated"), ("handed-over", given, "HandedOver")):
-        _take(page, name, f"{ui}/runs/flow-run/{one['flow_runs'][0]}", word)
-    for name, one, kind in (
+    for name, scenario, word in (("healed", healed, "Remediated"), ("handed-over", given, "HandedOver")):
+        _take(page, name, f"{ui}/runs/flow-run/{scenario['flow_runs'][0]}", word)
+    for name, scenario, kind in (
         ("incident", healed, "incident"),
         ("evidence", given, "evidence"),
     ):
-        key = f"{kind}-{one['incident'].lower()}"
-        _take(page, name, f"{ui}/artifacts/artifact/{_artifact(where, settings, key)}", one["incident"])
+        key = f"{kind}-{scenario['incident'].lower()}"
+        _take(page, name, f"{ui}/artifacts/artifact/{_artifact(where, settings, key)}", scenario["incident"])
     path = "/deployments/name/restart-service/restart-service"
     with PrefectApi(where.prefect, settings.prefect_api_auth).client(seconds=10) as prefect:
         deployment = prefect.get(path).raise_for_status().json()
@@ -131,7 +131,7 @@ def _ask(where: Running, settings: Settings) -> str:
     """The link in the message about an alert that no runbook wants: a person has it from the first moment."""
     store = Store(settings.store())
     labels = {"alertname": "DiskAlmostFull", "instance": "web-3", "service": "tracking-api"}
-    said = Alert(
+    alert = Alert(
         "alertmanager",
         labels["alertname"],
         Severity.CRITICAL,
@@ -140,7 +140,7 @@ def _ask(where: Running, settings: Settings) -> str:
         fingerprint("alertmanager", labels),
         labels,
     )
-    inbox.receive(store, [said], source="alertmanager", sender="pictures")
+    inbox.receive(store, [alert], source="alertmanager", sender="pictures")
 
     def newest() -> Any:
         with store.read() as tx:

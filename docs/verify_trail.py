@@ -35,8 +35,8 @@ def entry_faults(line: Line, seq: int, previous: str) -> Iterator[str]:
     if sha256(without("hash", entry)) != entry["hash"]:
         yield f"entry {entry['seq']} was changed"
     if "content" in line:
-        said = json.dumps(line["content"]["said"], sort_keys=True, separators=(",", ":"))
-        if sha256(bytes.fromhex(line["content"]["salt"]) + said.encode()) != entry["content_digest"]:
+        content = json.dumps(line["content"]["said"], sort_keys=True, separators=(",", ":"))
+        if sha256(bytes.fromhex(line["content"]["salt"]) + content.encode()) != entry["content_digest"]:
             yield f"the content beside entry {entry['seq']} was changed"
 
 
@@ -99,25 +99,25 @@ def faults(export: Path, public_key: Path) -> Iterator[str]:
         seq, previous = 0, sha256(f"paramedic trail {store}".encode())
         hashes = {seq: previous}
         for line in map(json.loads, lines):
-            said = line.get(line["kind"], {})
+            body = line.get(line["kind"], {})
             if line["kind"] == "entry":
                 seq += 1
                 yield from entry_faults(line, seq, previous)
-                hashes[said["seq"]] = previous = said["hash"]
-                times = [*times[:1], said["at"]]
-                if said["what"] == "store.restored":
-                    lives.append((said["seq"], generation_of(said)))
-            elif said.get("store") != store:
-                yield f"the {line['kind']} at entry {said.get('seq')} is of another store"
-            elif not is_signed(said, key):
-                yield f"the {line['kind']} at entry {said['seq']} is not signed by this key"
+                hashes[body["seq"]] = previous = body["hash"]
+                times = [*times[:1], body["at"]]
+                if body["what"] == "store.restored":
+                    lives.append((body["seq"], generation_of(body)))
+            elif body.get("store") != store:
+                yield f"the {line['kind']} at entry {body.get('seq')} is of another store"
+            elif not is_signed(body, key):
+                yield f"the {line['kind']} at entry {body['seq']} is not signed by this key"
             elif line["kind"] == "checkpoint":
-                marks.append(said)
+                marks.append(body)
             elif len(hashes) > 1:
-                yield from seal_faults(said, (seq, previous))
-                signed.append(said["seq"])
+                yield from seal_faults(body, (seq, previous))
+                signed.append(body["seq"])
             else:
-                seq, previous, lives = said["seq"], said["hash"], [(0, said["generation"])]
+                seq, previous, lives = body["seq"], body["hash"], [(0, body["generation"])]
                 hashes, signed = {seq: previous}, [seq]
     for mark in marks:
         yield from checkpoint_faults(mark, hashes, lives)

@@ -32,6 +32,6 @@ def as_before(states: Sequence[Mapping[str, Any]], why: str, *, retry: str) -> P
     if not final:
         return Completed(name="NothingToDo", message=why)
     last = final[-1]
-    said = str(last.get("message") or "").partition(_RETRIED)[0]
-    message = f"{said}{_RETRIED}{why}. To have it tried again: `{retry}`"
+    before = str(last.get("message") or "").partition(_RETRIED)[0]
+    message = f"{before}{_RETRIED}{why}. To have it tried again: `{retry}`"
     return PrefectState(type=StateType(last["type"]), name=last["name"], message=message)

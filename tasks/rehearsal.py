@@ -198,7 +198,7 @@ def main() -> None:
         (folder / "data").mkdir(mode=0o700)
         try:
             played = rehearse(asked, folder)
-            answer: dict[str, Any] = {"played": [vars(one) for one in played]}
+            answer: dict[str, Any] = {"played": [vars(play) for play in played]}
         except PermanentError as error:
             answer = {"refused": str(error)}
         json.dump(answer, out)

@@ -50,21 +50,21 @@ class BusyPrefect:
             passed = not busy or (self._loses and len(self.busy) % 2 == 0)
         if passed:
             try:
-                answer, said = self._ask(call, body)
+                answer, content = self._ask(call, body)
             except OSError:
                 call.close_connection = True
                 return
         if busy:
             call.send_response(503)
-            said = b""
+            content = b""
         else:
             call.send_response(answer.status)
             for key, value in answer.getheaders():
                 if key.lower() not in ("transfer-encoding", "connection", "content-length"):
                     call.send_header(key, value)
-        call.send_header("Content-Length", str(len(said)))
+        call.send_header("Content-Length", str(len(content)))
         call.end_headers()
-        call.wfile.write(said)
+        call.wfile.write(content)
 
     def _ask(self, call: http.server.BaseHTTPRequestHandler, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
         upstream = http.client.HTTPConnection(self._upstream.hostname or "", self._upstream.port, timeout=30)

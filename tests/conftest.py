@@ -9,7 +9,7 @@ from pathlib import Path
 import bytecode_kept  # noqa: F401 - first: what is imported from here on is kept
 import hypothesis
 import pytest
-from forms import form, told
+from forms import form, summary
 from mail_server import Postbox
 from prefect_server import Prefect
 from required import missing
@@ -71,13 +71,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `--quick` does not play, and what is not in the form that was asked for."""
     if config.getoption("quick"):
-        items[:] = [one for one in items if _is_quick(one)]
+        items[:] = [item for item in items if _is_quick(item)]
     left_out = {
-        one: markers for one in items if not form().plays(markers := {each.name for each in one.iter_markers()})
+        item: markers for item in items if not form().plays(markers := {mark.name for mark in item.iter_markers()})
     }
-    items[:] = [one for one in items if one not in left_out]
+    items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
-    config.stash[_LEFT_OUT] = told(left_out.values())
+    config.stash[_LEFT_OUT] = summary(left_out.values())
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -94,8 +94,8 @@ def pytest_testnodedown(node: WorkerController) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what was left out, and which command plays it."""
-    if said := config.stash.get(_LEFT_OUT, ""):
-        terminalreporter.write_line(said)
+    if left_out := config.stash.get(_LEFT_OUT, ""):
+        terminalreporter.write_line(left_out)
 
 
 def _is_quick(item: pytest.Item) -> bool:
@@ -162,9 +162,9 @@ def postbox() -> Iterator[Postbox]:
 @pytest.fixture
 def hooks() -> Iterator[Hooks]:
     """A server that takes webhooks."""
-    one = Hooks()
-    yield one
-    one.close()
+    hooks = Hooks()
+    yield hooks
+    hooks.close()
 
 
 @pytest.fixture

@@ -95,10 +95,10 @@ def start_postgres(initdb: str, folder: Path, port: int = 0) -> tuple["Postgres"
         )
         assert made.returncode == 0, made.stderr
     for _ in range(3):  # somebody else may take the free port before PostgreSQL does
-        chosen = port or free_port()
-        process = _spawn(str(Path(initdb).with_name("postgres")), folder, chosen, user)
-        if _answers(chosen, process):
-            return Postgres(chosen, process.pid), process
+        chosen_port = port or free_port()
+        process = _spawn(str(Path(initdb).with_name("postgres")), folder, chosen_port, user)
+        if _answers(chosen_port, process):
+            return Postgres(chosen_port, process.pid), process
         process.kill()
         process.wait()
     pytest.fail(f"PostgreSQL did not start:\n{(folder / 'log').read_text()[-2000:]}")
@@ -312,17 +312,17 @@ def clock() -> Clock:
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
     """A store by the database's own clock."""
-    one = Store(store_url)
-    yield one
-    one.close()
+    store = Store(store_url)
+    yield store
+    store.close()
 
 
 @pytest.fixture
 def timed(store_url: str, clock: Clock) -> Iterator[Store]:
     """A store by the clock that is moved by hand."""
-    one = Store(store_url, now=clock.now)
-    yield one
-    one.close()
+    store = Store(store_url, now=clock.now)
+    yield store
+    store.close()
 
 
 #: Children come from a server that has imported what this module and the tests' helpers do, and opened nothing: a start costs

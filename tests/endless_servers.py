@@ -20,14 +20,14 @@ SAID = {
 
 
 @contextmanager
-def dripping(said: str) -> Iterator[int]:
+def dripping(what: str) -> Iterator[int]:
     """A server that drips; its port."""
-    begins, goes_on = SAID[said]
+    begins, goes_on = SAID[what]
     over = threading.Event()
 
     def drip(line: socket.socket) -> None:
         with line, contextlib.suppress(OSError):
-            if said.startswith("http"):
+            if what.startswith("http"):
                 line.recv(65_536)
             line.sendall(begins)
             while not over.wait(_PACE_SECONDS):
@@ -56,8 +56,8 @@ def scripted(say: Callable[[socket.socket], None], tls: ssl.SSLContext | None = 
 
     def serve(line: socket.socket) -> None:
         try:
-            with line if tls is None else tls.wrap_socket(line, server_side=True) as one:
-                say(one)
+            with line if tls is None else tls.wrap_socket(line, server_side=True) as connection:
+                say(connection)
         except OSError:
             pass
 

@@ -58,8 +58,8 @@ def serving() -> Iterator[Service]:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    with serving() as one:
-        yield one
+    with serving() as service:
+        yield service
 
 
 def target(health: str | None = None, host: str = "web-1") -> Target:

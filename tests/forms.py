@@ -34,8 +34,8 @@ def form(environ: Mapping[str, str] = os.environ) -> Form:
     return Form.SHORT if environ.get("REQUIRE_REAL_SERVERS") == "1" else Form.SENTINELS
 
 
-def told(left_out: Iterable[Collection[str]]) -> str:
+def summary(left_out: Iterable[Collection[str]]) -> str:
     """One line about the tests that were left out, by their markers: how many, and which command plays them."""
-    first = Counter(next(one for one in Form if one.plays(markers)) for markers in left_out)
-    plays = [f"{first[one]} that `{one}` plays" for one in Form if one in first]
+    first = Counter(next(each for each in Form if each.plays(markers)) for markers in left_out)
+    plays = [f"{first[each]} that `{each}` plays" for each in Form if each in first]
     return f"left out {' and '.join(plays)}" if plays else ""

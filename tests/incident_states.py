@@ -71,29 +71,29 @@ class OnCall:
     oncall: Oncall
 
 
-def on_call(said: str = PEOPLE) -> OnCall:
-    return OnCall(parse_oncall(said, "oncall.yaml"))
+def on_call(oncall_yaml: str = PEOPLE) -> OnCall:
+    return OnCall(parse_oncall(oncall_yaml, "oncall.yaml"))
 
 
 def alert(name: str = "TrackingApiMemory", severity: Severity = Severity.CRITICAL, **labels: str) -> Alert:
     began = datetime(2026, 1, 31, 9, 29, tzinfo=UTC)
     status = Status.FIRING
-    said = {"alertname": name, **labels}
-    return Alert("alertmanager", name, severity, status, began, fingerprint("alertmanager", said), said)
+    all_labels = {"alertname": name, **labels}
+    return Alert("alertmanager", name, severity, status, began, fingerprint("alertmanager", all_labels), all_labels)
 
 
-def ordered(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
+def ordered(store: Store, target: str = "web-1/tracking-api", **about: Any) -> Incident:
     """Opened; its first run waits in the outbox."""
     plan = Plan("tracking-api-memory", "v1", RUNBOOK, 1)
     with store.record() as tx:
         return lifecycle.open_incident(
-            tx, alert(**said), service="tracking-api", target=target, policy="default", reason="it is new", plan=plan
+            tx, alert(**about), service="tracking-api", target=target, policy="default", reason="it is new", plan=plan
         )
 
 
-def dispatched(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
+def dispatched(store: Store, target: str = "web-1/tracking-api", **about: Any) -> Incident:
     """Prefect has its run, `run-1`."""
-    incident = ordered(store, target, **said)
+    incident = ordered(store, target, **about)
     with store.record() as tx:
         send(tx, incident, 1)
     return incident
@@ -106,17 +106,17 @@ def send(tx: incidents.Tx, incident: Incident, attempt: int) -> None:
     attempts.dispatched(tx, incident.number, attempt, flow_run=f"run-{attempt}")
 
 
-def begun(store: Store, target: str = "web-1/tracking-api", **said: Any) -> Incident:
+def begun(store: Store, target: str = "web-1/tracking-api", **about: Any) -> Incident:
     """Its run works on it, and has no claim."""
-    incident = dispatched(store, target, **said)
+    incident = dispatched(store, target, **about)
     with store.record() as tx:
         assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
     return incident
 
 
-def holding(store: Store, target: str = "web-1/tracking-api", **said: Any) -> tuple[Incident, Claim]:
+def holding(store: Store, target: str = "web-1/tracking-api", **about: Any) -> tuple[Incident, Claim]:
     """Its run has the claim, for ten seconds."""
-    incident = begun(store, target, **said)
+    incident = begun(store, target, **about)
     lease = timedelta(seconds=10)
     with store.record() as tx:
         claim = claims.take(tx, target=target, incident=incident.number, attempt=1, holder="run:run-1", lease=lease)
@@ -141,9 +141,9 @@ def acting(store: Store, target: str = "web-1/tracking-api") -> tuple[Incident, 
     return incident, act
 
 
-def asking(store: Store, target: str = "web-1/tracking-api", **said: Any) -> tuple[Incident, Approval]:
+def asking(store: Store, target: str = "web-1/tracking-api", **about: Any) -> tuple[Incident, Approval]:
     """Its run asked a person before its first rung, gave its claim back, and is suspended."""
-    incident, claim = holding(store, target, **said)
+    incident, claim = holding(store, target, **about)
     with store.record() as tx:
         asked = approvals.ask(
             tx,
@@ -163,10 +163,10 @@ def asking(store: Store, target: str = "web-1/tracking-api", **said: Any) -> tup
 
 
 def handed_over(
-    store: Store, because: str = "restarted, still failing", title: str = "TrackingApiMemory", **said: Any
+    store: Store, because: str = "restarted, still failing", title: str = "TrackingApiMemory", **about: Any
 ) -> Incident:
     """Its first rung is due."""
-    incident = ordered(store, name=title, **said)
+    incident = ordered(store, name=title, **about)
     with store.record() as tx:
         return lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, because), actor="run:run-1")
 
@@ -203,7 +203,7 @@ def queued(store: Store, incident: Incident) -> list[QueuedMessage]:
         return messages.of(tx, incident.number)
 
 
-def told(store: Store) -> list[tuple[str, str]]:
+def pager_entries(store: Store) -> list[tuple[str, str]]:
     """What the trail says of messages, and why."""
     with store.read() as tx:
         return [(entry.what, entry.reason) for entry in stored_trail.entries(tx) if entry.actor == "pager"]

@@ -39,6 +39,6 @@ class Postbox(Mailbox):
         return [str(letter["Subject"]) for letter in self.messages]
 
     @property
-    def told(self) -> list[str]:
+    def recipients(self) -> list[str]:
         """To whom, in order."""
         return [str(letter["To"]) for letter in self.messages]

@@ -67,8 +67,8 @@ def happened(subject: str) -> str:
     return re.sub(r" \(INC-\d+\)$", "", subject).rpartition(": ")[2].rpartition(", ")[2]
 
 
-def entry(what: str, reason: str, at: str = "09:30:01", **said: Any) -> Entry:
-    values = {"actor": "triage", "phase": "decision", "data": {}, "seq": 1} | said
+def entry(what: str, reason: str, at: str = "09:30:01", **given: Any) -> Entry:
+    values = {"actor": "triage", "phase": "decision", "data": {}, "seq": 1} | given
     moment = f"2026-01-31T{at}.000000Z"
     return Entry(
         values["seq"],
@@ -186,8 +186,8 @@ def _asked() -> Approval:
     )
 
 
-def _over(ending: Ending = Ending.REMEDIATED, because: str = "the restart helped, verified", **said: Any) -> Summary:
-    ended = dataclasses.replace(INCIDENT, state=State.RESOLVED, ending=ending, because=because, ended_at=NOW, **said)
+def _over(ending: Ending = Ending.REMEDIATED, because: str = "the restart helped, verified", **changes: Any) -> Summary:
+    ended = dataclasses.replace(INCIDENT, state=State.RESOLVED, ending=ending, because=because, ended_at=NOW, **changes)
     cured = dataclasses.replace(RESTART, result="cured")
     return dataclasses.replace(
         HANDED_OVER,

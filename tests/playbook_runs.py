@@ -77,19 +77,19 @@ def at_work(store: Store, service: Service, tmp_path: Path) -> Callable[..., Pla
     """Makes the run of an incident about the latency of the service."""
 
     def made(runbook: Runbook | None = None, level: Level = Level.CRITICAL) -> PlaybookRun:
-        one = runbook or parse(SLOW, "r.md")
+        book = runbook or parse(SLOW, "r.md")
         at = target(service.url)
         settings = Settings(data=tmp_path)
-        latency = next(threshold for threshold in one.checks[0].thresholds if threshold.metric == "latency_p95")
-        alert = CheckAtTarget(one.name, one.checks[0], at).alert(
+        latency = next(threshold for threshold in book.checks[0].thresholds if threshold.metric == "latency_p95")
+        alert = CheckAtTarget(book.name, book.checks[0], at).alert(
             latency, level, value=11, began_at=utc_now(), ended_at=None
         )
         with store.record() as tx:
-            plan = Plan(one.name, one.version, one.text, rungs=1)
+            plan = Plan(book.name, book.version, book.text, rungs=1)
             incident = lifecycle.open_incident(
                 tx, alert, service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
             )
-        return playbook_run(store, settings, incident, one, at)
+        return playbook_run(store, settings, incident, book, at)
 
     return made
 

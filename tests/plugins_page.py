@@ -22,7 +22,7 @@ def room(block: str) -> Room:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             defined.add(node.name)
         elif isinstance(node, ast.Assign):
-            defined |= {one.id for one in node.targets if isinstance(one, ast.Name)}
+            defined |= {target.id for target in node.targets if isinstance(target, ast.Name)}
     [found] = [room for room in Room if set(faces.face(room)) <= defined]
     return found
 

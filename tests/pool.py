@@ -167,7 +167,7 @@ class Pool:
         for name in FLOWS.keys() - {"leave"}:
             self.deploy(f"{name}.{name}")
 
-    def deploy(self, entrypoint: str, called: str = "", **said: Any) -> None:
+    def deploy(self, entrypoint: str, called: str = "", **fields: Any) -> None:
         flow = entrypoint.split(".")[1]
         name = called or flow
         with temporary_settings({PREFECT_API_URL: self.prefect.api}), get_client(sync_client=True) as client:
@@ -179,7 +179,7 @@ class Pool:
                 work_pool_name=self.name,
                 enforce_parameter_schema=False,
                 tags=["tried"],
-                **said,
+                **fields,
             )
         self.deployments[name] = str(made)
 
@@ -203,23 +203,23 @@ class Pool:
         if self.kind == "process":
             argv = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process", "--pool", self.name]
         with (self.folder / "responder.log").open("ab") as log:
-            one = subprocess.Popen(command(argv), env=dict(os.environ) | given | env, stdout=log, stderr=log)
-        self._started.append(one)
+            responder = subprocess.Popen(command(argv), env=dict(os.environ) | given | env, stdout=log, stderr=log)
+        self._started.append(responder)
         until("the responder is online", lambda: self._online() - known, 120)
         if self.kind == "paramedic":  # it says that it is online before its fork server has imported anything
-            until("a warm process waits", lambda: warm(one), 120)
+            until("a warm process waits", lambda: warm(responder), 120)
             until("it polls", lambda: self._polled() - polled, 120)  # what is told before, it may not hear
-        return one
+        return responder
 
     @property
     def responder(self) -> subprocess.Popen[bytes]:
         """The one that was started first of those that live."""
-        return next(one for one in self._started if one.poll() is None)
+        return next(responder for responder in self._started if responder.poll() is None)
 
     @property
     def is_served(self) -> bool:
         """Whether a responder lives."""
-        return any(one.poll() is None for one in self._started)
+        return any(responder.poll() is None for responder in self._started)
 
     def end(self, responder: subprocess.Popen[bytes]) -> None:
         """Kill it, unless it has ended."""
@@ -229,17 +229,17 @@ class Pool:
 
     def _online(self) -> set[str]:
         found = self.prefect.ask("POST", f"/work_pools/{self.name}/workers/filter", json={})
-        return {one["name"] for one in found if one["status"] == "ONLINE"}
+        return {worker["name"] for worker in found if worker["status"] == "ONLINE"}
 
     def _polled(self) -> set[str]:
         """When each queue was polled last."""
         queues = self.prefect.ask("POST", f"/work_pools/{self.name}/queues/filter", json={})
-        return {one["last_polled"] for one in queues} - {None}
+        return {queue["last_polled"] for queue in queues} - {None}
 
     def create(
-        self, flow: str, *, told: bool = False, queue: str = "default", due: datetime | None = None, **parameters: Any
+        self, flow: str, *, notified: bool = False, queue: str = "default", due: datetime | None = None, **parameters: Any
     ) -> str:
-        """A run, due now unless it is said, and with `told` the word of it that dispatch would send."""
+        """A run, due now unless it is said, and with `notified` the word of it that dispatch would send."""
         body = {
             "parameters": parameters,
             "work_queue_name": queue,
@@ -247,7 +247,7 @@ class Pool:
             "tags": ["of-a-test"],
         }
         run = self.prefect.ask("POST", f"/deployments/{self.deployments[flow]}/create_flow_run", json=body)
-        if told:
+        if notified:
             notify(self.store, RESPONDER, {"pool": self.name, "queue": queue, "run": run})
         return str(run["id"])
 
@@ -272,7 +272,7 @@ class Pool:
     def ends(self, run: str, seconds: float = 120) -> dict[str, Any]:
         """The run, once it has ended."""
         found: dict[str, Any] = until(
-            f"run {run} ends", lambda: (one := self.read(run))["state_type"] in FINAL and one, seconds
+            f"run {run} ends", lambda: (ended := self.read(run))["state_type"] in FINAL and ended, seconds
         )
         return found
 
@@ -283,8 +283,8 @@ class Pool:
         return (self.folder / "responder.log").read_text(errors="replace")
 
     def close(self) -> None:
-        for one in self._started:
-            self.end(one)
+        for responder in self._started:
+            self.end(responder)
 
 
 def _scheduled(due: datetime | None) -> dict[str, Any]:
@@ -294,8 +294,8 @@ def _scheduled(due: datetime | None) -> dict[str, Any]:
 
 def warm(responder: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The processes that the responder's template has forked, oldest first."""
-    forked = [one for one in psutil.Process(responder.pid).children(recursive=True) if _is_forked(one, responder.pid)]
-    return sorted(forked, key=lambda one: one.create_time())
+    forked = [process for process in psutil.Process(responder.pid).children(recursive=True) if _is_forked(process, responder.pid)]
+    return sorted(forked, key=lambda process: process.create_time())
 
 
 def _is_forked(process: psutil.Process, responder: int) -> bool:

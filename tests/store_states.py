@@ -39,15 +39,15 @@ def alert(
     starts_at: datetime = NINE,
     **labels: str,
 ) -> Alert:
-    said = {"alertname": name, **labels}
-    return Alert("alertmanager", name, severity, status, starts_at, fingerprint("alertmanager", said), said)
+    all_labels = {"alertname": name, **labels}
+    return Alert("alertmanager", name, severity, status, starts_at, fingerprint("alertmanager", all_labels), all_labels)
 
 
-def opened(tx: Tx, *, target: str = TARGET, rungs: int = 1, said: Alert | None = None, plan: bool = True) -> int:
+def opened(tx: Tx, *, target: str = TARGET, rungs: int = 1, received: Alert | None = None, plan: bool = True) -> int:
     """A new incident with its first attempt, or without one."""
     return lifecycle.open_incident(
         tx,
-        said or alert(),
+        received or alert(),
         service="tracking",
         target=target,
         policy="default",
@@ -112,7 +112,7 @@ def look_at_the_trail(store: Store) -> Verification:
         return verify(trail.entries(tx), lambda seq: trail.content(tx, seq), [], key, tx.store)
 
 
-def told(store: Store, number: int | None = None) -> list[str]:
+def recorded(store: Store, number: int | None = None) -> list[str]:
     """What the trail says, in its order."""
     with store.read() as tx:
         return [entry.what for entry in trail.entries(tx, incident=number)]

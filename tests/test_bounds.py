@@ -154,15 +154,15 @@ ONCALL: dict[str, Any] = {
 PROSE = "\n---\n## Meaning\n## Impact\n## Diagnosis\n## Mitigation\n"
 
 
-def _yaml(said: Mapping[str, Any]) -> str:
+def _yaml(document: Mapping[str, Any]) -> str:
     out = io.StringIO()
-    YAML(typ="safe", pure=True).dump(said, out)
+    YAML(typ="safe", pure=True).dump(document, out)
     return out.getvalue()
 
 
-def _loaded(said: Mapping[str, Any]) -> Any:
+def _loaded(document: Mapping[str, Any]) -> Any:
     """As the readers get it from YAML, with line and column of every key."""
-    return YAML(typ="rt").load(_yaml(said))
+    return YAML(typ="rt").load(_yaml(document))
 
 
 FILES: dict[str, tuple[dict[str, Any], Callable[[str], Any]]] = {
@@ -170,14 +170,14 @@ FILES: dict[str, tuple[dict[str, Any], Callable[[str], Any]]] = {
     "services": (SERVICES, lambda text: parse_services(text, "services.yaml")),
     "oncall": (ONCALL, lambda text: parse_oncall(text, "oncall.yaml")),
 }
-DOCUMENTS = {file: _loaded(said) for file, (said, _) in FILES.items()}
+DOCUMENTS = {file: _loaded(document) for file, (document, _) in FILES.items()}
 LOADED_EXTREMES = [_loaded({"value": value})["value"] for value in EXTREMES]
 
 
-def _places(said: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def _places(document: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if at:
         yield at
-    items = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
+    items = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
     for key, value in items:
         yield from _places(value, (*at, key))
 
@@ -193,17 +193,17 @@ def _replaced(document: Any, at: tuple[Any, ...], value: Any) -> Iterator[None]:
         holder[at[-1]] = before
 
 
-PLACES = [(file, at) for file, (said, _) in FILES.items() for at in _places(said)]
+PLACES = [(file, at) for file, (document, _) in FILES.items() for at in _places(document)]
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_what_is_tried_is_well_as_it_stands(file: str) -> None:
-    said, read = FILES[file]
-    _carried_out(read(_yaml(said)))
+    document, read = FILES[file]
+    _carried_out(read(_yaml(document)))
 
 
 @pytest.mark.parametrize(
-    ("file", "at"), PLACES, ids=lambda one: ".".join(map(str, one)) if isinstance(one, tuple) else one
+    ("file", "at"), PLACES, ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else value
 )
 def test_an_extreme_value_is_refused_by_its_key_or_can_be_carried_out(
     file: str, at: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
@@ -250,19 +250,19 @@ def _carried_out(found: Any) -> None:
             assert all(policy.wait_after(number) is not None for number in range(5))
 
 
-def _values(said: Any) -> Iterator[Any]:
-    if is_dataclass(said) and not isinstance(said, type):
-        for one in fields(said):
-            yield from _values(getattr(said, one.name))
-    elif isinstance(said, Mapping):
-        for key, value in said.items():
+def _values(whole: Any) -> Iterator[Any]:
+    if is_dataclass(whole) and not isinstance(whole, type):
+        for field in fields(whole):
+            yield from _values(getattr(whole, field.name))
+    elif isinstance(whole, Mapping):
+        for key, value in whole.items():
             yield key
             yield from _values(value)
-    elif isinstance(said, (list, tuple, set, frozenset)):
-        for value in said:
+    elif isinstance(whole, (list, tuple, set, frozenset)):
+        for value in whole:
             yield from _values(value)
     else:
-        yield said
+        yield whole
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ def test_an_extreme_setting_is_refused_by_its_name_or_can_be_carried_out(
         except BadSettings as error:
             assert name in str(error).lower(), error
         else:
-            _carried_out([one for _, one in found])
+            _carried_out([setting for _, setting in found])
             for key, kept in found.as_env().items():  # and the processes that are started with it understand it
                 monkeypatch.setenv(key, kept)
             assert load_settings().model_dump() == found.model_dump()
@@ -334,11 +334,11 @@ def test_a_moment_that_nobody_means_is_none(text: str) -> None:
 
 
 def _numbers(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    for one in getattr(command, "commands", {}).values():
-        yield from _numbers(one, f"{path} {one.name}")
-    for one in command.params:
-        if one.bare_type() in ("int", "float"):
-            yield f"{path} {one.name}", one.max
+    for child in getattr(command, "commands", {}).values():
+        yield from _numbers(child, f"{path} {child.name}")
+    for child in command.params:
+        if child.bare_type() in ("int", "float"):
+            yield f"{path} {child.name}", child.max
 
 
 def test_every_number_of_the_command_line_has_a_largest_value() -> None:

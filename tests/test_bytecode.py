@@ -5,7 +5,7 @@ import sys
 
 
 def test_what_a_test_starts_keeps_its_bytecode() -> None:
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"], capture_output=True, text=True, check=True
     )
-    assert said.stdout == "False\n"
+    assert done.stdout == "False\n"

@@ -68,7 +68,7 @@ def test_a_broken_contract_is_named(copy: Path, contract: str) -> None:
     import tomllib
 
     written = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    name = next(one["name"] for one in written if one["id"] == contract)
+    name = next(row["name"] for row in written if row["id"] == contract)
     file, sin = SINS[contract]
     path = copy / file
     before = path.read_text() if path.exists() else None

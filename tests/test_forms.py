@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from forms import COSTLY, KILL, LONG, SENTINEL, Form, form, told
+from forms import COSTLY, KILL, LONG, SENTINEL, Form, form, summary
 from kill.table import SENTINELS, SHORT, TABLE
 
 ROOT = Path(__file__).parents[1]
@@ -31,9 +31,9 @@ def test_make_test_with_all_servers_leaves_out_only_what_is_long() -> None:
 
 
 def test_what_is_left_out_is_told_in_one_line_with_the_commands_that_play_it() -> None:
-    assert told([]) == ""
-    assert told([{LONG}]) == "left out 1 that `make kill-table` plays"
-    both = told([{LONG}, {KILL}, {COSTLY}])
+    assert summary([]) == ""
+    assert summary([{LONG}]) == "left out 1 that `make kill-table` plays"
+    both = summary([{LONG}, {KILL}, {COSTLY}])
     assert both == "left out 2 that `bash .ci/run` plays and 1 that `make kill-table` plays"
 
 
@@ -43,17 +43,17 @@ def test_every_boundary_is_passed_before_a_change_is_merged() -> None:
 
 
 def test_every_kind_of_boundary_and_every_story_has_its_sentinel() -> None:
-    chosen = [row for row in TABLE if row.id in SENTINELS]
-    assert len(chosen) == len(SENTINELS)
+    rows = [row for row in TABLE if row.id in SENTINELS]
+    assert len(rows) == len(SENTINELS)
     for kind in (
         {"alert_committed", "triaged", "outbox_written", "run_created"},  # on the way to a run
         {"claimed", "evidence_taken"},  # before the change
         {"intent_written", "act_sent"},  # in it
         {"outcome_written", "verified", "told"},  # after it
         {"approval_asked", "suspended", "approval_decided"},  # while a person is asked
-        {"message_taken", "message_left"},  # while people are told
+        {"message_taken", "message_left"},  # while people are summary
     ):
-        assert kind & {row.point for row in chosen}, kind
+        assert kind & {row.point for row in rows}, kind
 
 
 def test_the_commands_are_those_that_there_are() -> None:

@@ -40,7 +40,7 @@ def too_long(path: Path) -> Iterator[str]:
 
 
 def test_nothing_is_too_long_to_be_read_at_once() -> None:
-    assert [one for path in modules() for one in too_long(path)] == []
+    assert [fault for path in modules() for fault in too_long(path)] == []
 
 
 #: What has yet to be split by theme.
@@ -88,7 +88,7 @@ ROWS = rows()
 
 @pytest.mark.parametrize("row", ROWS, ids=[what for what, _, _ in ROWS])
 def test_a_row_names_places_that_there_are(row: tuple[str, str, str]) -> None:
-    places = [one for one in re.findall(r"`([^`]+)`", " ".join(row[1:])) if "/" in one and "(" not in one]
+    places = [place for place in re.findall(r"`([^`]+)`", " ".join(row[1:])) if "/" in place and "(" not in place]
     assert places
     for place in places:
         fixed = re.split(r"NAME|VERB_OBJECT", place)[0]

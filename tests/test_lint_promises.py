@@ -184,8 +184,8 @@ def well(folder: dict[str, dict[str, Any]]) -> Library | None:
             library = read_folder(Path(place))
         except BadDocument:
             return None
-        said = [*library.problems, *advice(library, Path(place), act_deadline=ACT_DEADLINE)]
-        return None if any("there is nothing under" not in problem.what for problem in said) else library
+        found = [*library.problems, *advice(library, Path(place), act_deadline=ACT_DEADLINE)]
+        return None if any("there is nothing under" not in problem.what for problem in found) else library
 
 
 # --- carried out ------------------------------------------------------------------------------------------------------

@@ -42,9 +42,9 @@ def _written() -> Iterator[tuple[str, Use]]:
             for node in ast.walk(ast.parse(text)):
                 match node:
                     case ast.Call(
-                        func=ast.Attribute(value=ast.Name(id="re"), attr=way), args=[ast.Constant(value=str(said)), *_]
+                        func=ast.Attribute(value=ast.Name(id="re"), attr=way), args=[ast.Constant(value=str(written)), *_]
                     ) if way in _CALLS:
-                        yield f"{file.relative_to(ROOT)} {said[:40]!r}", Use(re.compile(said), frozenset({way}))
+                        yield f"{file.relative_to(ROOT)} {written[:40]!r}", Use(re.compile(written), frozenset({way}))
 
 
 def _compiled() -> Iterator[tuple[str, Use]]:
@@ -58,17 +58,17 @@ def _compiled() -> Iterator[tuple[str, Use]]:
             for name, value in vars(module).items():
                 ways = frozenset(way for way in _CALLS if re.search(rf"\b{name}\.{way}\(", text))
                 ways = ways or frozenset(way for way in _CALLS if f".{way}(" in text)  # by another name
-                for one in _patterns(value):
-                    if isinstance(one.pattern, str):
-                        yield f"{module.__name__}.{name} {one.pattern[:40]!r}", Use(one, ways)
+                for pattern in _patterns(value):
+                    if isinstance(pattern.pattern, str):
+                        yield f"{module.__name__}.{name} {pattern.pattern[:40]!r}", Use(pattern, ways)
 
 
 def _patterns(value: object) -> Iterator[re.Pattern[Any]]:
     if isinstance(value, re.Pattern):
         yield value
     elif isinstance(value, (tuple, list)):
-        for one in value:
-            yield from _patterns(one)
+        for item in value:
+            yield from _patterns(item)
 
 
 @cache
@@ -80,32 +80,32 @@ def _look(use: Use, text: str) -> float:
     """How many seconds of a core the code's own look at the text costs."""
     began = time.thread_time()
     for way in use.ways:
-        said = use.pattern.sub("", text) if way == "sub" else getattr(use.pattern, way)(text)
+        result = use.pattern.sub("", text) if way == "sub" else getattr(use.pattern, way)(text)
         if way == "finditer":
-            list(said)
+            list(result)
     return time.thread_time() - began
 
 
 def _sample(tree: Iterable[tuple[Any, Any]]) -> str:
     """A text that the pattern, or a part of it, takes."""
-    said = ""
+    sample = ""
     for op, what in tree:
         match str(op), what:
             case "LITERAL", int(code):
-                said += chr(code)
+                sample += chr(code)
             case "NOT_LITERAL", int(code):
-                said += "a" if code != ord("a") else "b"
+                sample += "a" if code != ord("a") else "b"
             case "ANY", _:
-                said += "a"
+                sample += "a"
             case "IN", items:
-                said += _member(items)
+                sample += _member(items)
             case "BRANCH", (_, branches):
-                said += _sample(branches[0])
+                sample += _sample(branches[0])
             case "SUBPATTERN", (_, _, _, inner):
-                said += _sample(inner)
+                sample += _sample(inner)
             case (("MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT"), (least, _, inner)):
-                said += _sample(inner) * max(least, 1)
-    return said
+                sample += _sample(inner) * max(least, 1)
+    return sample
 
 
 def _member(items: list[tuple[Any, Any]]) -> str:
@@ -141,10 +141,10 @@ def _repeated(tree: Iterable[tuple[Any, Any]]) -> Iterator[str]:
     for op, what in tree:
         match str(op), what:
             case "BRANCH", (_, branches):
-                for one in branches:
-                    yield from _repeated(one)
+                for branch in branches:
+                    yield from _repeated(branch)
             case "SUBPATTERN", (_, _, _, inner):
-                yield from (before + one for one in _repeated(inner))
+                yield from (before + unit for unit in _repeated(inner))
                 yield from _repeated(inner)
             case (("MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT"), (_, most, inner)):
                 if most != 1:
@@ -158,8 +158,8 @@ def _repeated(tree: Iterable[tuple[Any, Any]]) -> Iterator[str]:
 def _hostile(pattern: re.Pattern[str], long: int) -> set[str]:
     """Texts that a part of the pattern takes again and again, and that then end otherwise."""
     texts = {char * long + "\x01" for char in "a0 A_-/\n\"'<*"}
-    for one in _repeated(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)):
-        before, _, unit = one.rpartition("\x00")
+    for repeated in _repeated(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)):
+        before, _, unit = repeated.rpartition("\x00")
         before = before.replace("\x00", "")
         texts |= {before + unit * (long // max(len(unit), 1)) + "\x01"}
         if whole := before + unit:

@@ -22,6 +22,6 @@ def test_what_is_missing_fails_where_it_is_asked_for(monkeypatch: pytest.MonkeyP
 def test_no_test_skips_by_itself() -> None:
     signs = ("pytest.skip" + "(", "mark.skip" + "if", "mark.x" + "fail")
     found = {
-        str(path.relative_to(HERE)) for path in HERE.rglob("*.py") if any(one in path.read_text() for one in signs)
+        str(path.relative_to(HERE)) for path in HERE.rglob("*.py") if any(sign in path.read_text() for sign in signs)
     }
     assert found == {"required.py", *KINDS_OF_SYSTEM}

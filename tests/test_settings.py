@@ -55,18 +55,18 @@ def test_every_problem_is_named_at_once_with_its_place(monkeypatch: pytest.Monke
     monkeypatch.setenv("PARAMEDIC_LEASE", "soon")
     with pytest.raises(BadSettings) as caught:
         load_settings()
-    said = str(caught.value).splitlines()
-    assert said[:3] == [
+    lines = str(caught.value).splitlines()
+    assert lines[:3] == [
         "environment: PARAMEDIC_PROT: no such setting; did you mean PARAMEDIC_PORT?",
         "environment: paramedic_host: no such setting; did you mean PARAMEDIC_HOST?",
         "ours.toml: watchdog_evry: no such setting; did you mean watchdog_every?",
     ]
-    assert {": ".join(line.split(": ")[:2]) for line in said[3:]} == {
+    assert {": ".join(line.split(": ")[:2]) for line in lines[3:]} == {
         "environment: PARAMEDIC_PORT",
         "environment: PARAMEDIC_LEASE",
         "ours.toml: probe_timeout",
     }
-    assert "5s, 10m" in next(line for line in said if "probe_timeout" in line), "a bare number has no unit"
+    assert "5s, 10m" in next(line for line in lines if "probe_timeout" in line), "a bare number has no unit"
 
 
 def test_names_that_are_no_settings_are_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_the_keys_that_a_channel_s_url_carries_are_known_as_secrets(monkeypatch:
     channels = {"chat": {"url": "slack://T0AAA/B0BBB/abcdefgh%2Bijklmnopqrstuvw"}, "ops": {"url": "https://u:sesame@h"}}
     monkeypatch.setenv("PARAMEDIC_CHANNELS", json.dumps(channels))
     load_settings()
-    said = "abcdefgh%2Bijklmnopqrstuvw abcdefgh+ijklmnopqrstuvw sesame https://u:sesame@h"
-    assert redaction.redact(said) == "[secret] [secret] [secret] [secret]"
+    text = "abcdefgh%2Bijklmnopqrstuvw abcdefgh+ijklmnopqrstuvw sesame https://u:sesame@h"
+    assert redaction.redact(text) == "[secret] [secret] [secret] [secret]"
     redaction.forget_all()
 
 
@@ -227,10 +227,10 @@ def test_what_is_written_for_children_is_json_where_it_is_many() -> None:
 
 @pytest.mark.usefixtures("_nothing_set")
 @pytest.mark.parametrize(
-    "said", ["admin", "admin:", ":password", "admin:pässword", "admin:pass\x07word", "admin:pass\nword"]
+    "login", ["admin", "admin:", ":password", "admin:pässword", "admin:pass\x07word", "admin:pass\nword"]
 )
-def test_a_login_that_no_client_could_send_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
-    monkeypatch.setenv("PARAMEDIC_PREFECT_API_AUTH", said)
+def test_a_login_that_no_client_could_send_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, login: str) -> None:
+    monkeypatch.setenv("PARAMEDIC_PREFECT_API_AUTH", login)
     with pytest.raises(BadSettings, match="PARAMEDIC_PREFECT_API_AUTH: write user:password, in ASCII") as refused:
         load_settings()
     assert "pass" not in str(refused.value).replace("user:password", "")

@@ -72,9 +72,9 @@ def read(name: str, text: str) -> Module:
     functions = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            names |= {one.asname or one.name: one.name for one in node.names}
+            names |= {alias.asname or alias.name: alias.name for alias in node.names}
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             functions[node.name] = node
     return Module(name, tree, names, functions)
@@ -99,13 +99,13 @@ def transactions(module: Module) -> Iterator[tuple[str, ast.With]]:
 def touched(module: Module, body: list[ast.stmt], kind: str, seen: set[tuple[str, str]]) -> Iterator[str]:
     """What these statements touch outside the store, themselves or in functions of ours that they call."""
     for call in (node for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call)):
-        said = ast.unparse(call.func)
-        first, _, rest = said.partition(".")
+        called = ast.unparse(call.func)
+        first, _, rest = called.partition(".")
         full = ".".join(filter(None, (module.names.get(first, first), rest)))
         if full.startswith(HARMLESS):
             continue
-        if full.startswith(OUTSIDE) or (kind != "read" and said.rpartition(".")[2] in ON_DISK):
-            yield f"{module.name}:{call.lineno}: {said}"
+        if full.startswith(OUTSIDE) or (kind != "read" and called.rpartition(".")[2] in ON_DISK):
+            yield f"{module.name}:{call.lineno}: {called}"
         else:
             owner, name = (module, rest) if first == "self" else _owner(module, full)
             function = owner.functions.get(name) if owner is not None else None
@@ -145,5 +145,5 @@ def test_what_would_be_found(body: str, what: str) -> None:
         f"    def work(self):\n        with self.store.record() as tx:\n            {body}\n"
     )
     module = read("paramedic.made_up", text)
-    found = [one for kind, block in transactions(module) for one in touched(module, block.body, kind, set())]
-    assert [one.rpartition(": ")[2] for one in found] == [what]
+    found = [fault for kind, block in transactions(module) for fault in touched(module, block.body, kind, set())]
+    assert [fault.rpartition(": ")[2] for fault in found] == [what]

@@ -51,30 +51,30 @@ class Outside:
         if who in self.silent:
             request.close_connection = True
             return
-        said: Any
+        answer: Any
         match [request.command, *request.path.split("/")[1:]]:
             case _ if who in self.broken:
-                status, said = 503, {}
+                status, answer = 503, {}
             case ["GET", "api", "health"]:
-                status, said = 200, True
+                status, answer = 200, True
             case ["GET", "api", "flow_runs", run] if run in self.runs:
-                status, said = 200, {"id": run, "state_type": self.runs[run]}
+                status, answer = 200, {"id": run, "state_type": self.runs[run]}
             case ["GET", "api", "flow_runs", _]:
-                status, said = 404, {"detail": "Flow run not found"}
+                status, answer = 404, {"detail": "Flow run not found"}
             case ["POST", "api", "flow_runs", run, "set_state"] if run in self.runs:
                 self.runs[run] = body["state"]["type"]
-                status, said = 201, {"status": "ACCEPT"}
+                status, answer = 201, {"status": "ACCEPT"}
             case ["GET", "healthz" | "readyz"]:
-                status, said = 200, "ok"
+                status, answer = 200, "ok"
             case ["POST", "heart"]:
                 self.heartbeats.append(body)
-                status, said = 200, "ok"
+                status, answer = 200, "ok"
             case _:
                 self.strange.append(request.path)
-                status, said = 404, {}
+                status, answer = 404, {}
         request.send_response(status)
         request.end_headers()
-        request.wfile.write(json.dumps(said).encode())
+        request.wfile.write(json.dumps(answer).encode())
 
     def close(self) -> None:
         self._server.shutdown()
@@ -103,11 +103,11 @@ class Kennel:
 
     def attempts(self, incident: Incident) -> list[str]:
         with self.store.read() as tx:
-            return [one.state for one in attempts.of(tx, incident.number)]
+            return [attempt.state for attempt in attempts.of(tx, incident.number)]
 
     def rungs(self, incident: Incident) -> list[tuple[int, str]]:
         with self.store.read() as tx:
-            return [(one.step, one.state) for one in messages.of(tx, incident.number)]
+            return [(message.step, message.state) for message in messages.of(tx, incident.number)]
 
     def reasons(self) -> list[str]:
         with self.store.read() as tx:

@@ -16,7 +16,7 @@ def is_signed(headers: dict[str, str], body: bytes, secret: str = SECRET) -> boo
     """What a receiver does, by the specification's words: msg_id.timestamp.payload, HMAC-SHA256, base64, one of several."""
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     mac = hmac.new(base64.b64decode(secret[len("whsec_") :]), signed, hashlib.sha256).digest()
-    given = [one.partition(",") for one in headers["webhook-signature"].split(" ")]
+    given = [part.partition(",") for part in headers["webhook-signature"].split(" ")]
     return any(
         version == "v1" and hmac.compare_digest(base64.b64decode(signature), mac) for version, _, signature in given
     )

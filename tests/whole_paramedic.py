@@ -99,15 +99,15 @@ class Paramedic:
     def children(self) -> dict[str, psutil.Process]:
         """Its own children by their module, such as `paramedic.gateway`."""
         found = {}
-        for one in psutil.Process(self.process.pid).children():
+        for child in psutil.Process(self.process.pid).children():
             with contextlib.suppress(psutil.Error, IndexError):  # it may just be dying, or not be itself yet
-                found[one.cmdline()[2]] = one
+                found[child.cmdline()[2]] = child
         return found
 
     def restarted(self, before: dict[str, psutil.Process]) -> bool:
         """Whether there is another process for each of these children."""
         now = self.children()
-        return all(name in now and now[name].pid != one.pid for name, one in before.items())
+        return all(name in now and now[name].pid != child.pid for name, child in before.items())
 
     def ends(self, number: signal.Signals) -> int:
         """How it ends by the signal; none of its processes is left."""
@@ -126,13 +126,13 @@ class Paramedic:
 @contextlib.contextmanager
 def running(folder: Path, *argv: str, command: list[str] | None = None, **env: str) -> Iterator[Paramedic]:
     """Started; ended at the end at the latest."""
-    one = Paramedic(folder, *argv, command=command, **env)
+    paramedic = Paramedic(folder, *argv, command=command, **env)
     try:
-        yield one
+        yield paramedic
     finally:
-        one.kill()
+        paramedic.kill()
 
 
 def all_gone(processes: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(processes, timeout=10)
-    assert [(one.pid, one.cmdline()) for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [(process.pid, process.cmdline()) for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []

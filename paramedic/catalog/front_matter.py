@@ -173,8 +173,8 @@ class _Verify(_Strict):
 
 
 def _only(key: str, value: JsonSchemaValue) -> JsonSchemaValue:
-    said = value | {"description": "the name of a command in services.yaml" if key == "run" else "only after a deploy"}
-    return {"type": "object", "properties": {key: said}, "required": [key], "additionalProperties": False}
+    described = value | {"description": "the name of a command in services.yaml" if key == "run" else "only after a deploy"}
+    return {"type": "object", "properties": {key: described}, "required": [key], "additionalProperties": False}
 
 
 class _Written:

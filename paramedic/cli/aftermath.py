@@ -16,7 +16,7 @@ def what_follows(alerts: Sequence[Mapping[str, Any]], *, since: datetime, now: d
 
     A person's resolution covers what its alerts have said until now: each opens a new incident by its next report.
     """
-    return list(_sentences([one for one in alerts if one["last_seen"] >= since], now))
+    return list(_sentences([alert for alert in alerts if alert["last_seen"] >= since], now))
 
 
 def _sentences(alerts: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[str]:

@@ -89,7 +89,7 @@ def rehearse(  # noqa: PLR0917 - one parameter an option
         "runbook": runbook,
         "folder": str(where.absolute()),
         "target": target,
-        "worlds": [one.model_dump(mode="json", exclude_unset=True) for one in _worlds(world, options)],
+        "worlds": [world.model_dump(mode="json", exclude_unset=True) for world in _worlds(world, options)],
     }
     answer = playbook_child.ask(settings, "tasks.rehearsal", request=request)
     if "refused" in answer:
@@ -98,9 +98,9 @@ def rehearse(  # noqa: PLR0917 - one parameter an option
     if as_json:
         say_json(played)
     else:
-        for one in played:
-            _show(one)
-    if any(one["fault"] for one in played):
+        for play in played:
+            _show(play)
+    if any(play["fault"] for play in played):
         raise typer.Exit(1)
 
 

@@ -226,8 +226,8 @@ def _timeline(story: Story) -> Iterator[str]:
         at = from_iso(entry.at)
         gap = "" if before is None else f", {spoken(at - before)} later"
         who = runs.get(entry.actor, entry.actor.removeprefix("person:"))
-        said = story.notes.get(entry.seq, entry.reason)
-        yield f"- {entry.at[:19]}Z{gap}: {_words(entry.what)} by {_words(who)}: {_words(said)}"
+        words = story.notes.get(entry.seq, entry.reason)
+        yield f"- {entry.at[:19]}Z{gap}: {_words(entry.what)} by {_words(who)}: {_words(words)}"
         before = at
 
 

@@ -213,7 +213,7 @@ def _keys(probe: ModuleType) -> dict[str, str]:
 
 
 def _probe_fault(module: ModuleType) -> str | None:
-    names = [one.name for one in (*module.METRICS, *getattr(module, "OPTIONS", ()))]
+    names = [offered.name for offered in (*module.METRICS, *getattr(module, "OPTIONS", ()))]
     twice = next((name for name in names if names.count(name) > 1), None)
     return None if twice is None else f"two of its metrics and options are called {twice}"
 

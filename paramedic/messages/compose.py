@@ -62,7 +62,7 @@ def approval(summary: Summary, asked: Approval, *, person: Person, link: str, co
                 *what_and_now(summary, times),
             ),
         ),
-        *(Section("The alert says", summary.said) for _ in summary.said[:1]),
+        *(Section("The alert says", summary.alert_words) for _ in summary.alert_words[:1]),
         Section(lines=("Without an approval nothing is done, and the incident goes to a person.",)),
         *_answers(incident.id, person, link, code),
         *story(summary, times),
@@ -81,7 +81,7 @@ def channel_update(summary: Summary, *, happened: str, person: Person) -> Messag
     sections = [
         Section(
             headline=f"{_where(summary)} ({incident.severity}): {short(happened)}",
-            lines=(*because, *summary.said),
+            lines=(*because, *summary.alert_words),
             facts=tuple(what_and_now(summary, times)),
         ),
         *story(summary, times),

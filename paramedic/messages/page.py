@@ -164,11 +164,11 @@ def _what(summary: Summary, times: LocalTime) -> Iterator[Section]:
     incident = summary.incident
     yield Section(
         headline=f"{short(incident.title)} on {short(incident.target)} ({incident.severity})",
-        lines=tuple(summary.said),
+        lines=tuple(summary.alert_words),
         facts=tuple(what_and_now(summary, times)),
     )
     description = summary.annotation("description")
-    if description and short(description) not in summary.said:
+    if description and short(description) not in summary.alert_words:
         yield Section("The alert says", data=data(description, first=_DESCRIPTION_LIMIT))
 
 

@@ -132,7 +132,7 @@ class Summary:
         return max(self.alerts, key=_weight, default=None)
 
     @property
-    def said(self) -> list[str]:
+    def alert_words(self) -> list[str]:
         """What is broken in the alert's own words: its summary, else its message or the beginning of its description."""
         notes = {} if self.alert is None else self.alert["annotations"]
         return [short(notes[name]) for name in ("summary", "message", "title") if notes.get(name)][:1] or [
@@ -234,8 +234,8 @@ class Summary:
 
     def knows(self, times: LocalTime) -> str:
         """Who has been told."""
-        told = {one.person: one for one in self.told}
-        words = [f"{short(one.person)} ({times.day_and_clock(one.at, near=self.now)})" for one in told.values()]
+        latest = {told.person: told for told in self.told}
+        words = [f"{short(told.person)} ({times.day_and_clock(told.at, near=self.now)})" for told in latest.values()]
         return ", ".join(words) or "nobody yet"
 
     def next(self, times: LocalTime) -> str:

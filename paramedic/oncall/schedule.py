@@ -19,7 +19,7 @@ class Shift:
 
 def shifts(oncall: Oncall, begins: datetime, ends: datetime) -> list[Shift]:
     """Every shift between two moments, without gaps or overlaps."""
-    turns = {edge for one in oncall.overrides for edge in (one.begins, one.ends)}
+    turns = {edge for override in oncall.overrides for edge in (override.begins, override.ends)}
     turns |= set(oncall.rotation.turns(begins, ends))
     edges = [begins, *sorted(turn for turn in turns if begins < turn < ends), ends]
     found: list[Shift] = []

@@ -42,8 +42,8 @@ class Rendering:
     def render(self, messages: Sequence[QueuedMessage], person: Person) -> Rendered:
         """One message with all these queued messages for this person. Raises StoreUnavailable."""
         if all(message.incident is None for message in messages) and len(messages) == 1:
-            told = messages[0]
-            return Rendered(compose.internal_alert(told.subject, told.body, now=utc_now(), person=person))
+            internal = messages[0]
+            return Rendered(compose.internal_alert(internal.subject, internal.body, now=utc_now(), person=person))
         with self._store.read() as tx:
             needed = [message for message in messages if self._is_needed(tx, message)]
             needless = tuple(message for message in messages if message not in needed)

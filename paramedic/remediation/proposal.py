@@ -65,10 +65,10 @@ class Proposal:
         if self.verdict is None or self.judged_at is None:
             return ""
         after = spoken(self.judged_at.replace(microsecond=0) - self.made_at.replace(microsecond=0))
-        said = {
+        words = {
             Verdict.NEEDED: f"still failing {after} later",
             Verdict.BY_OTHERS: f"well {after} later, and not by itself: another instance runs",
             Verdict.RECOVERED: f"well by itself {after} later: nothing was needed",
             Verdict.UNSEEN: "nobody knows whether it was needed",
         }[self.verdict]
-        return f"{said}: {self.verdict_why}" if self.verdict_why else said
+        return f"{words}: {self.verdict_why}" if self.verdict_why else words

@@ -43,7 +43,7 @@ def summary(
     claim = claims.current(tx, incident.target)
     acts_on = claim is not None and claim[1] and claim[0].incident == incident.number
     runbook = runbook_versions.runbook_text(tx, incident.runbook_version) if incident.runbook_version else ""
-    ran = [one.flow_run for one in attempts.of(tx, incident.number) if one.flow_run is not None]
+    ran = [attempt.flow_run for attempt in attempts.of(tx, incident.number) if attempt.flow_run is not None]
     return Summary(
         incident=incident,
         now=tx.now,
@@ -114,10 +114,10 @@ def _next_page(tx: Tx, incident: Incident, oncall: Oncall, sending: QueuedMessag
             return _page_at(oncall, policy.step(max(sending.step, 0)).tell, tx.now + policy.repeat)
         at = tx.now + policy.wait_after(max(sending.step, 0))
         return _page_at(oncall, policy.step(sending.step + 1).tell, at)
-    due = [one for one in messages.of(tx, incident.number) if one.kind == "rung" and one.state in ("due", "sending")]
+    due = [message for message in messages.of(tx, incident.number) if message.kind == "rung" and message.state in ("due", "sending")]
     if not due:
         return None
-    first = min(due, key=lambda one: one.due_at)
+    first = min(due, key=lambda message: message.due_at)
     tell = first.recipient or oncall.policy(first.policy, first.severity).step(first.step).tell
     return _page_at(oncall, tell, first.due_at)
 

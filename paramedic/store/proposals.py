@@ -110,8 +110,8 @@ def _insert(  # noqa: PLR0917 - the columns
 
 def judge(tx: Tx, proposal: Proposal, verdict: Verdict, why: str, *, actor: str) -> Proposal:
     """Write the verdict, once; `why` is what was seen at its end."""
-    told = update(proposals).where(proposals.c.id == proposal.id, proposals.c.verdict.is_(None))
-    if not tx.conn.execute(told.values(verdict=verdict, verdict_why=why, judged_at=tx.now)).rowcount:
+    unjudged = update(proposals).where(proposals.c.id == proposal.id, proposals.c.verdict.is_(None))
+    if not tx.conn.execute(unjudged.values(verdict=verdict, verdict_why=why, judged_at=tx.now)).rowcount:
         return get(tx, proposal.id)
     judged = get(tx, proposal.id)
     append(

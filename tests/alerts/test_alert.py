@@ -37,8 +37,8 @@ def test_an_alert_comes_back_from_json_as_it_went(alert: Alert) -> None:
 
 
 @given(labels)
-def test_the_order_of_labels_changes_no_fingerprint(said: dict[str, str]) -> None:
-    assert fingerprint("a", said) == fingerprint("a", dict(reversed(said.items())))
+def test_the_order_of_labels_changes_no_fingerprint(given_labels: dict[str, str]) -> None:
+    assert fingerprint("a", given_labels) == fingerprint("a", dict(reversed(given_labels.items())))
 
 
 @given(labels, labels)
@@ -62,8 +62,8 @@ def test_a_lone_surrogate_has_a_fingerprint() -> None:
     "change", [{"severity": "fatal"}, {"status": "unsure"}, {"starts_at": "2026-01-31T09:30:00"}, {"starts_at": "soon"}]
 )
 def test_what_is_no_alert_is_refused(change: dict[str, str]) -> None:
-    said = Alert(
+    written = Alert(
         "alertmanager", "Slow", Severity.WARNING, Status.FIRING, datetime(2026, 1, 31, tzinfo=UTC), "f"
     ).as_json()
     with pytest.raises(ValueError, match=r"."):
-        Alert.from_json(said | change)
+        Alert.from_json(written | change)

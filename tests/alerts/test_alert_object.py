@@ -17,9 +17,9 @@ NODE = {"job": "node-exporter", "instance": "10.0.0.7:9100", "namespace": "monit
 
 
 def alert(name: str = "Down", /, **labels: str) -> Alert:
-    said = {"alertname": name, **labels}
-    known_by = fingerprint("alertmanager", said)
-    return Alert("alertmanager", name, Severity.WARNING, Status.FIRING, NINE, known_by, said)
+    all_labels = {"alertname": name, **labels}
+    known_by = fingerprint("alertmanager", all_labels)
+    return Alert("alertmanager", name, Severity.WARNING, Status.FIRING, NINE, known_by, all_labels)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_one_object_is_one_place_under_every_name(one: Alert, other: Alert) -> N
 
 
 @pytest.mark.parametrize(
-    ("said", "place"),
+    ("received", "place"),
     [
         (alert(instance="web-1:9100", env="dev"), "web-1:9100"),
         (alert("Slow"), "Slow"),
@@ -103,8 +103,8 @@ def test_one_object_is_one_place_under_every_name(one: Alert, other: Alert) -> N
         (alert("DatasourceNoData", ref_id="A"), "DatasourceNoData"),
     ],
 )
-def test_a_place_is_written_as_prometheus_writes_labels(said: Alert, place: str) -> None:
-    assert place_of(said) == place
+def test_a_place_is_written_as_prometheus_writes_labels(received: Alert, place: str) -> None:
+    assert place_of(received) == place
 
 
 labels = st.dictionaries(
@@ -114,10 +114,10 @@ labels = st.dictionaries(
 
 @example({"a": "x" * 300, "service": "y" * 300}, random.Random(0))
 @given(labels, st.randoms())
-def test_a_place_depends_on_no_order_and_is_bounded(said: dict[str, str], shuffle: Any) -> None:
-    pairs = list(said.items())
+def test_a_place_depends_on_no_order_and_is_bounded(given_labels: dict[str, str], shuffle: Any) -> None:
+    pairs = list(given_labels.items())
     shuffle.shuffle(pairs)
-    one, other = alert(**said), alert(**dict(pairs))
+    one, other = alert(**given_labels), alert(**dict(pairs))
     assert (place_of(one), object_of(one)) == (place_of(other), object_of(other))
     assert 0 < len(place_of(one)) <= 256
     assert len(object_of(one)) <= 256

@@ -65,7 +65,7 @@ def test_braces_quotes_and_a_trailing_comma_are_the_authors_choice(
 
 
 @pytest.mark.parametrize(
-    ("said", "means"),
+    ("written", "means"),
     [
         (r"\xf0\x9f\x99\x82", "🙂"),
         (r"\U0001f642", "🙂"),
@@ -77,9 +77,9 @@ def test_braces_quotes_and_a_trailing_comma_are_the_authors_choice(
         (r"bar\\", "bar\\"),
     ],
 )
-def test_what_a_quoted_value_escapes_where_only_the_utf8_parser_reads_the_name(said: str, means: str) -> None:
-    assert _wants(f'{{"foo.x"="{said}"}}', **{"foo.x": means})
-    assert not _wants(f'{{"foo.x"="{said}"}}', **{"foo.x": said})
+def test_what_a_quoted_value_escapes_where_only_the_utf8_parser_reads_the_name(written: str, means: str) -> None:
+    assert _wants(f'{{"foo.x"="{written}"}}', **{"foo.x": means})
+    assert not _wants(f'{{"foo.x"="{written}"}}', **{"foo.x": written})
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_verdict_is_that_of_alertmanager_itself(tmp_path: Path) -> None:
         for number, text in enumerate(taken):
             theirs[text].append("hit" if str(number) in hit else "miss")
     ours = {text: [_verdict(text, value) for value in (_VALUES if text in taken else _VALUES[:1])] for text in _TABLE}
-    assert {text: (said, ours[text]) for text, said in theirs.items() if said != ours[text]} == {}
+    assert {text: (verdicts, ours[text]) for text, verdicts in theirs.items() if verdicts != ours[text]} == {}
 
 
 def _config(folder: Path, matchers: list[str]) -> Path:
@@ -173,14 +173,14 @@ def _config(folder: Path, matchers: list[str]) -> Path:
 def _amtool(config: Path, value: str) -> set[str] | None:
     """The receivers that an alert with this label goes to; None where the configuration is refused."""
     label = 'foo="' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    said = subprocess.run(
+    done = subprocess.run(
         ["amtool", "config", "routes", "test", f"--config.file={config}", label],
         capture_output=True,
         text=True,
         check=False,
         timeout=30,
     )
-    return set(said.stdout.strip().split(",")) if said.returncode == 0 else None
+    return set(done.stdout.strip().split(",")) if done.returncode == 0 else None
 
 
 def _verdict(text: str, value: str) -> str:

@@ -51,7 +51,7 @@ def test_a_file_of_the_name_of_a_shipped_one_is_not_used(root: Path, tmp_path: P
     for name in ("prune", "drain_host"):
         (own / f"{name}.py").touch()
     assert deployments.shadowed(own, root) == [own / "drain_host.py", own / "prune.py"]
-    assert [one["name"] for one in deployments.own_deployments(own, root)] == ["drain-host"]
+    assert [deployment["name"] for deployment in deployments.own_deployments(own, root)] == ["drain-host"]
 
 
 def test_and_lint_says_so(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_what_is_written_into_prefect_yaml_is_read_again(root: Path) -> None:
     assert len(deployments.declared(root)) == 2
     listed = root / "prefect.yaml"
     listed.write_text(LISTED + LISTED.removeprefix("deployments:\n").replace("prune", "later"))
-    assert [one["name"] for one in deployments.declared(root)][-1] == "later"
+    assert [deployment["name"] for deployment in deployments.declared(root)][-1] == "later"
 
 
 def test_the_shipped_playbooks_are_what_runbooks_may_name() -> None:

@@ -11,7 +11,7 @@ from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.text.yaml_document import BadDocument
 
 
-def said(text: str) -> list[str]:
+def problems_of(text: str) -> list[str]:
     with pytest.raises(BadDocument) as caught:
         parse(text, "r.md")
     return [str(problem) for problem in caught.value.problems]
@@ -75,7 +75,7 @@ def test_every_fault_of_a_check_stands_at_its_key() -> None:
   - check: tcp://{host}:80
   - check: tcp://{host}:81
 """
-    problems = said(
+    problems = problems_of(
         RUNBOOK.replace("  - alert: ShopDown\n", check).replace("{health: ok,", "{check: [error_rate, queue],")
     )
     for start in (
@@ -92,7 +92,7 @@ def test_every_fault_of_a_check_stands_at_its_key() -> None:
 
 
 def test_both_faults_of_a_verification_stand_at_their_keys() -> None:
-    problems = said(RUNBOOK.replace("{health: ok, stable: 2s", "{stable: 30s"))
+    problems = problems_of(RUNBOOK.replace("{health: ok, stable: 2s", "{stable: 30s"))
     assert [problem.partition(";")[0][:60] for problem in problems] == [
         "r.md:9:3: with.verify: name at least one condition: `health:",
         "r.md:9:12: with.verify.stable: `stable` is more than nothing",
@@ -110,12 +110,12 @@ def test_both_faults_of_a_verification_stand_at_their_keys() -> None:
     ],
 )
 def test_text_that_yaml_takes_for_something_else_is_shown_in_quotes(before: str, after: str, hint: str) -> None:
-    [problem] = [problem for problem in said(RUNBOOK.replace(before, after)) if "quotes" in problem]
+    [problem] = [problem for problem in problems_of(RUNBOOK.replace(before, after)) if "quotes" in problem]
     assert hint in problem
 
 
 def test_a_number_for_a_duration_says_nothing_of_toml() -> None:
-    [problem] = said(RUNBOOK.replace("stable: 2s", "stable: 2"))
+    [problem] = problems_of(RUNBOOK.replace("stable: 2s", "stable: 2"))
     assert problem == (
         "r.md:9:24: with.verify.stable: 2 is not a duration: it has a unit; write 250ms, 5s, 10m, 1h 30m, 2d"
     )

@@ -71,12 +71,12 @@ def _symlinks_swapped(settings: Settings) -> None:
     """As Kubernetes updates a config map: FILE -> ..data/FILE, ..data -> ..VERSION, and `..data` is replaced."""
     books = settings.runbooks
     text = _lowered(settings)
-    for version, said in (("..1", None), ("..2", text)):
+    for version, replaced in (("..1", None), ("..2", text)):
         (books / version).mkdir()
         for path in [*books.glob("*.md"), *books.glob("*.yaml")]:
             shutil.copy(path, books / version / path.name)
-        if said is not None:
-            (books / version / f"{NAME}.md").write_text(said)
+        if replaced is not None:
+            (books / version / f"{NAME}.md").write_text(replaced)
     (books / "..data").symlink_to("..1")
     for path in [*books.glob("*.md"), *books.glob("*.yaml")]:
         path.unlink()
@@ -218,7 +218,7 @@ def test_without_any_library_an_alert_goes_to_a_person(settings: Settings, store
 
 def _said(store: Store) -> list[str]:
     with store.read() as tx:
-        return [one.what for one in trail.entries(tx) if one.what.startswith("library.")]
+        return [entry.what for entry in trail.entries(tx) if entry.what.startswith("library.")]
 
 
 def _troubles(store: Store) -> list[str]:
@@ -264,7 +264,7 @@ def test_a_withdrawn_runbook_is_on_the_trail_by_name(settings: Settings, store: 
     _file(settings).unlink()
     _looks(watch)
     with store.read() as tx:
-        assert [one.reason for one in trail.entries(tx)] == [f"withdrawn: {NAME}"]
+        assert [entry.reason for entry in trail.entries(tx)] == [f"withdrawn: {NAME}"]
     assert _troubles(store) == []
 
 

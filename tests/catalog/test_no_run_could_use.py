@@ -220,8 +220,8 @@ def test_a_health_that_services_yaml_names_for_no_target_is_refused(
     tmp_path: Path, change: tuple[str, str], at: str
 ) -> None:
     without = re.sub(r', health: "http://127.0.0.1:8[01]/"', "", SERVICES)
-    said = linted(tmp_path, change, services=without)
-    assert any(f"{at}: services.yaml names no health for web-1/shop, web-2/shop" in problem for problem in said), said
+    problems = linted(tmp_path, change, services=without)
+    assert any(f"{at}: services.yaml names no health for web-1/shop, web-2/shop" in problem for problem in problems), problems
 
 
 def test_the_tail_of_a_log_that_no_target_has_is_refused(tmp_path: Path) -> None:

@@ -20,15 +20,15 @@ def test_up_waits_for_the_deployment_that_is_registered_last() -> None:
 
 def test_every_deployment_has_its_flow() -> None:
     flows = {path.stem for path in (ROOT / "flows").glob("[a-z]*.py")}
-    assert {one["entrypoint"] for one in DEPLOYMENTS} <= {f"flows.{flow}.{flow}" for flow in flows}
+    assert {deployment["entrypoint"] for deployment in DEPLOYMENTS} <= {f"flows.{flow}.{flow}" for flow in flows}
 
 
-@pytest.mark.parametrize("one", DEPLOYMENTS, ids=lambda one: one["name"])
-def test_a_deployment_says_what_it_is_and_is_pulled_from_nowhere(one: dict) -> None:
-    module, _, function = one["entrypoint"].rpartition(".")
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
+def test_a_deployment_says_what_it_is_and_is_pulled_from_nowhere(deployment: dict) -> None:
+    module, _, function = deployment["entrypoint"].rpartition(".")
     flow = getattr(import_module(module), function)
     assert isinstance(flow, Flow)
-    assert flow.name == one["name"]
-    assert one.get("description") or flow.description
-    assert one["pull"] == []
-    assert "paramedic" in one["tags"]
+    assert flow.name == deployment["name"]
+    assert deployment.get("description") or flow.description
+    assert deployment["pull"] == []
+    assert "paramedic" in deployment["tags"]

@@ -44,7 +44,7 @@ def _shelved(folder: Path, text: str) -> Path:
 def test_the_shipped_runbooks_have_nothing_wrong_and_observe() -> None:
     library = read_folder(ROOT / "runbooks")
     assert library.problems == ()
-    assert [(one.name, one.mode) for one in library.runbooks.values()] == [
+    assert [(runbook.name, runbook.mode) for runbook in library.runbooks.values()] == [
         ("tracking-api-memory", Mode.OBSERVE),
         ("tracking-api-slow", Mode.OBSERVE),
     ]
@@ -64,12 +64,12 @@ def test_the_demo_s_runbooks_have_nothing_wrong(tmp_path: Path) -> None:
 
 
 def test_a_runbook_is_read_whole() -> None:
-    one = parse(GOOD, "r.md")
-    assert (one.name, one.mode, one.policy) == ("tracking-api-memory", Mode.OBSERVE, "default")
-    assert one.guardrails.asked["budget"] == Budget(3, timedelta(hours=1))
-    assert one.verify.memory_below == 1_500_000_000
-    assert one.verify.stable == timedelta(minutes=1)
-    assert "supervisorctl" in one.prose
+    runbook = parse(GOOD, "r.md")
+    assert (runbook.name, runbook.mode, runbook.policy) == ("tracking-api-memory", Mode.OBSERVE, "default")
+    assert runbook.guardrails.asked["budget"] == Budget(3, timedelta(hours=1))
+    assert runbook.verify.memory_below == 1_500_000_000
+    assert runbook.verify.stable == timedelta(minutes=1)
+    assert "supervisorctl" in runbook.prose
 
 
 def test_the_service_s_guardrails_are_read() -> None:
@@ -101,7 +101,7 @@ def _front(text: str) -> Any:
     return YAML(typ="safe").load(text.split("---")[1])
 
 
-@pytest.mark.parametrize("text", [GOOD, *(GOOD.replace(*one) for one in (
+@pytest.mark.parametrize("text", [GOOD, *(GOOD.replace(*edit) for edit in (
     ("playbook: restart-service", "playbook: restore-service\ngroup: slow"),
     ("settle: 10m", "notify: ['webhook:ops']"),
     ("health: ok, memory_below: 1500MB", "check: [latency_p95, error_rate]"),
@@ -127,25 +127,25 @@ def test_the_schema_shows_what_lint_refuses(change: tuple[str, str]) -> None:
     assert not Draft202012Validator(schema()).is_valid(_front(GOOD.replace(*change)))
 
 
-def _with_remedies(said: str) -> str:
+def _with_remedies(remedies: str) -> str:
     playbook = "playbook: restore-service"
-    return GOOD.replace("playbook: restart-service", playbook).replace("  verify:", f"  remedies: {said}\n  verify:")
+    return GOOD.replace("playbook: restart-service", playbook).replace("  verify:", f"  remedies: {remedies}\n  verify:")
 
 
 def test_remedies_are_a_ladder_in_the_order_of_their_author() -> None:
-    one = parse(_with_remedies("[rollback-if-deployed-within: 30m, {run: clear-cache}, restart, rollback]"), "r.md")
-    assert [(remedy.rung, remedy.verb, remedy.name) for remedy in one.remedies] == [
+    runbook = parse(_with_remedies("[rollback-if-deployed-within: 30m, {run: clear-cache}, restart, rollback]"), "r.md")
+    assert [(remedy.rung, remedy.verb, remedy.name) for remedy in runbook.remedies] == [
         (1, Verb.ROLL_BACK, "rollback-if-deployed-within: 30m"),
         (2, Verb.RUN, "run: clear-cache"),
         (3, Verb.RESTART, "restart"),
         (4, Verb.ROLL_BACK, "rollback"),
     ]
-    assert one.remedies[0].deployed_within == timedelta(minutes=30)
+    assert runbook.remedies[0].deployed_within == timedelta(minutes=30)
     assert [remedy.verb for remedy in parse(GOOD, "r.md").remedies] == [Verb.RESTART], "a runbook without restarts"
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("remedies", "says"),
     [
         ("[reboot]", "with.remedies.0: write `restart`, `rollback`"),
         ("[restart, {run: ''}]", "with.remedies.1: write `restart`"),
@@ -154,22 +154,22 @@ def test_remedies_are_a_ladder_in_the_order_of_their_author() -> None:
         ("[]", "at least 1 item"),
     ],
 )
-def test_a_remedy_that_nobody_knows_is_refused(said: str, says: str) -> None:
-    assert says in _problems(_with_remedies(said))[0]
+def test_a_remedy_that_nobody_knows_is_refused(remedies: str, says: str) -> None:
+    assert says in _problems(_with_remedies(remedies))[0]
 
 
 APPROVAL = "\n    restart: critical\n    rollback-if-deployed-within: warning\n    'run: clear-cache': warning"
 
 
-def _with_approval(said: str, *, mode: str = "act") -> str:
+def _with_approval(approval: str, *, mode: str = "act") -> str:
     text = _with_remedies("[rollback-if-deployed-within: 30m, {run: clear-cache}, restart, {run: dump}]")
     text = text.replace("mode: observe", f"mode: {mode}")
-    return re.sub(r"(?m)^guardrails:.*(\n .*)*", f"guardrails:\n  approval:{said}", text)
+    return re.sub(r"(?m)^guardrails:.*(\n .*)*", f"guardrails:\n  approval:{approval}", text)
 
 
 def test_an_approval_is_asked_by_remedy_and_from_its_severity_on() -> None:
-    one = parse(_with_approval(APPROVAL), "r.md")
-    assert [one.asks_from(remedy) for remedy in one.remedies] == [
+    runbook = parse(_with_approval(APPROVAL), "r.md")
+    assert [runbook.asks_from(remedy) for remedy in runbook.remedies] == [
         Severity.WARNING,
         Severity.WARNING,
         Severity.CRITICAL,
@@ -178,12 +178,12 @@ def test_an_approval_is_asked_by_remedy_and_from_its_severity_on() -> None:
 
 
 def test_a_runbook_that_asks_asks_before_every_change() -> None:
-    one = parse(_with_approval(APPROVAL, mode="ask"), "r.md")
-    assert {one.asks_from(remedy) for remedy in one.remedies} == {Severity.WARNING}
+    runbook = parse(_with_approval(APPROVAL, mode="ask"), "r.md")
+    assert {runbook.asks_from(remedy) for remedy in runbook.remedies} == {Severity.WARNING}
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("approval", "says"),
     [
         (
             "\n    restart: critical\n    restrt: critical",
@@ -194,11 +194,11 @@ def test_a_runbook_that_asks_asks_before_every_change() -> None:
         ("\n    xyzzy: warning", "it has rollback-if-deployed-within, run: clear-cache, restart, run: dump"),
     ],
 )
-def test_an_approval_of_what_is_no_remedy_of_the_ladder_is_refused_at_its_place(said: str, says: str) -> None:
-    text = _with_approval(said)
+def test_an_approval_of_what_is_no_remedy_of_the_ladder_is_refused_at_its_place(approval: str, says: str) -> None:
+    text = _with_approval(approval)
     problem = _problems(text)[0]
     assert says in problem
-    line = next(number for number, line in enumerate(text.split("\n"), 1) if line == said.rpartition("\n")[2])
+    line = next(number for number, line in enumerate(text.split("\n"), 1) if line == approval.rpartition("\n")[2])
     assert problem.startswith(f"r.md:{line}:5: ")
 
 
@@ -237,7 +237,7 @@ def test_what_another_file_does_not_know_is_said_at_its_place_with_what_there_is
     text = re.sub(f"(?m)^{line}.*$", written, GOOD)
     file = _shelved(tmp_path, text)
     [problem] = read_folder(tmp_path).problems
-    at = next(number for number, one in enumerate(text.split("\n"), 1) if one == written)
+    at = next(number for number, line in enumerate(text.split("\n"), 1) if line == written)
     assert (problem.file, problem.line) == (str(file), at)
     assert allowed in problem.allowed
 
@@ -347,8 +347,8 @@ def test_a_blast_radius_over_another_number_of_targets_than_are_listed_is_refuse
 
 @pytest.mark.parametrize("file", ["services.yaml", "oncall.yaml"])
 def test_without_services_or_oncall_nothing_is_loaded(tmp_path: Path, file: str) -> None:
-    for one in (ROOT / "runbooks").iterdir():
-        (tmp_path / one.name).write_text(one.read_text())
+    for path in (ROOT / "runbooks").iterdir():
+        (tmp_path / path.name).write_text(path.read_text())
     (tmp_path / file).unlink()
     with pytest.raises(BadDocument, match=file):
         read_folder(tmp_path)

@@ -57,7 +57,7 @@ services:
 
 
 @pytest.fixture
-def one() -> Runbook:
+def runbook() -> Runbook:
     return parse(TEXT, "r.md")
 
 
@@ -72,11 +72,11 @@ def test_the_checks_that_the_documentation_shows_are_ones() -> None:
     assert [check.name for check in parse(text, "r.md").checks] == ["http", "process", "leak"]
 
 
-def test_its_checks_stand_beside_its_alerts(one: Runbook) -> None:
-    assert [matcher.alert for matcher in one.matchers] == ["TrackingApiLatency"]
-    assert [check.kind for check in one.checks] == ["http", "tls"]
-    assert one.verify.metrics == ("latency_p95",)
-    assert one.group == "web"
+def test_its_checks_stand_beside_its_alerts(runbook: Runbook) -> None:
+    assert [matcher.alert for matcher in runbook.matchers] == ["TrackingApiLatency"]
+    assert [check.kind for check in runbook.checks] == ["http", "tls"]
+    assert runbook.verify.metrics == ("latency_p95",)
+    assert runbook.group == "web"
     assert parse(TEXT.replace("group: web\n", ""), "r.md").group == "default"
 
 
@@ -104,31 +104,31 @@ def test_what_is_wrong_is_said_with_its_place(before: str, after: str, says: str
     assert before in TEXT
     with pytest.raises(BadDocument) as caught:
         parse(TEXT.replace(before, after, 1), "r.md")
-    said = [str(problem) for problem in caught.value.problems]
-    assert any(says in problem for problem in said), said
+    problems = [str(problem) for problem in caught.value.problems]
+    assert any(says in problem for problem in problems), problems
 
 
-def test_the_targets_are_the_listed_ones_that_its_own_target_means(one: Runbook, services: Services) -> None:
-    assert [target.id for target in one.targets(services)] == ["web-1/tracking-api", "web-2/tracking-api"]
+def test_the_targets_are_the_listed_ones_that_its_own_target_means(runbook: Runbook, services: Services) -> None:
+    assert [target.id for target in runbook.targets(services)] == ["web-1/tracking-api", "web-2/tracking-api"]
     on_one_host = parse(TEXT.replace('host: "{instance}"', "host: web-1"), "r.md")
     assert [target.id for target in on_one_host.targets(services)] == ["web-1/tracking-api"]
     every_program = parse(TEXT.replace("supervisord: tracking-api,", 'supervisord: "{program}",'), "r.md")
     assert len(every_program.targets(services)) == 3
 
 
-def test_the_alert_of_its_check_is_wanted_and_finds_its_target(one: Runbook, services: Services) -> None:
-    for target in one.targets(services):
-        placed = CheckAtTarget(one.name, one.checks[0], target)
-        alert = placed.alert(one.checks[0].thresholds[0], Level.CRITICAL, value=0.5, began_at=NINE, ended_at=None)
-        assert one.wants(alert)
-        assert one.locate(alert, services) == target
-        assert not replace(one, name="another").wants(alert)
+def test_the_alert_of_its_check_is_wanted_and_finds_its_target(runbook: Runbook, services: Services) -> None:
+    for target in runbook.targets(services):
+        placed = CheckAtTarget(runbook.name, runbook.checks[0], target)
+        alert = placed.alert(runbook.checks[0].thresholds[0], Level.CRITICAL, value=0.5, began_at=NINE, ended_at=None)
+        assert runbook.wants(alert)
+        assert runbook.locate(alert, services) == target
+        assert not replace(runbook, name="another").wants(alert)
 
 
-def test_a_sender_cannot_speak_as_a_check(one: Runbook) -> None:
-    labels = {"runbook": one.name, "check": "http", "instance": "web-1"}
-    said = Alert("alertmanager", "x", Severity.CRITICAL, Status.FIRING, NINE, "f", labels)
-    assert not one.wants(said)
+def test_a_sender_cannot_speak_as_a_check(runbook: Runbook) -> None:
+    labels = {"runbook": runbook.name, "check": "http", "instance": "web-1"}
+    alert = Alert("alertmanager", "x", Severity.CRITICAL, Status.FIRING, NINE, "f", labels)
+    assert not runbook.wants(alert)
 
 
 def test_a_matcher_for_everything_does_not_take_the_alerts_of_another_runbooks_checks(services: Services) -> None:

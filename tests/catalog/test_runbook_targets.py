@@ -21,7 +21,7 @@ def services() -> Services:
 
 
 @pytest.fixture
-def one() -> Runbook:
+def runbook() -> Runbook:
     return parse(GOOD, "r.md")
 
 
@@ -29,23 +29,23 @@ def _alert(**labels: str) -> Alert:
     return Alert("a", "TrackingApiMemory", Severity.CRITICAL, Status.FIRING, datetime.now(UTC), "f", labels)
 
 
-def test_it_wants_its_alerts_and_no_others(one: Runbook) -> None:
-    assert one.wants(_alert(env="prod"))
-    assert one.wants(_alert(env="canary"))
-    assert not one.wants(_alert(env="production"))
-    assert not one.wants(_alert())
+def test_it_wants_its_alerts_and_no_others(runbook: Runbook) -> None:
+    assert runbook.wants(_alert(env="prod"))
+    assert runbook.wants(_alert(env="canary"))
+    assert not runbook.wants(_alert(env="production"))
+    assert not runbook.wants(_alert())
 
 
 @pytest.mark.parametrize("spelling", ["web-1", "web-1:9100", "web-1.internal"])
-def test_a_listed_host_is_found_by_any_of_its_spellings(one: Runbook, services: Services, spelling: str) -> None:
-    target = one.locate(_alert(instance=spelling), services)
+def test_a_listed_host_is_found_by_any_of_its_spellings(runbook: Runbook, services: Services, spelling: str) -> None:
+    target = runbook.locate(_alert(instance=spelling), services)
     assert not isinstance(target, str)
     assert target.id == "web-1/tracking-api"
 
 
 @pytest.mark.parametrize("host", ["web-9", "web-1/../web-2", "{instance}", "", "web-1\n", "$(reboot)"])
-def test_a_label_cannot_name_a_host_that_is_not_listed(one: Runbook, services: Services, host: str) -> None:
-    assert isinstance(one.locate(_alert(instance=host), services), str)
+def test_a_label_cannot_name_a_host_that_is_not_listed(runbook: Runbook, services: Services, host: str) -> None:
+    assert isinstance(runbook.locate(_alert(instance=host), services), str)
 
 
 def test_a_systemd_unit_is_found_as_one_and_not_as_a_program() -> None:
@@ -57,13 +57,13 @@ def test_a_systemd_unit_is_found_as_one_and_not_as_a_program() -> None:
     target = unit.locate(_alert(unit="tracking-api.service", instance="web-1"), services)
     assert not isinstance(target, str)
     assert (target.id, target.kind) == ("web-1/tracking-api.service", "systemd")
-    said = unit.locate(_alert(unit="other.service", instance="web-1"), services)
-    assert said == "services.yaml lists no systemd 'other.service' on host 'web-1'"
+    refusal = unit.locate(_alert(unit="other.service", instance="web-1"), services)
+    assert refusal == "services.yaml lists no systemd 'other.service' on host 'web-1'"
     assert isinstance(parse(GOOD, "r.md").locate(_alert(instance="web-1"), services), str)
 
 
-def test_a_missing_label_is_said(one: Runbook, services: Services) -> None:
-    assert one.locate(_alert(), services) == "the alert has no label instance, which its target needs"
+def test_a_missing_label_is_said(runbook: Runbook, services: Services) -> None:
+    assert runbook.locate(_alert(), services) == "the alert has no label instance, which its target needs"
 
 
 def test_a_program_and_a_unit_of_one_name_on_one_host_are_refused_in_words() -> None:

@@ -143,9 +143,9 @@ def test_units_may_be_named_as_systemd_names_them(unit: str) -> None:
     ],
 )
 def test_a_command_says_what_is_wrong_with_it(command: str, why: str) -> None:
-    said = wrong(f"systemd: api.service\ncommands:\n  mend: {command}")
-    assert why in said
-    assert said.startswith("services.yaml:7:")
+    problem = wrong(f"systemd: api.service\ncommands:\n  mend: {command}")
+    assert why in problem
+    assert problem.startswith("services.yaml:7:")
 
 
 def test_a_commands_name_is_a_word() -> None:
@@ -165,8 +165,8 @@ def test_releases_may_lie_beside_a_supervisord_of_this_machine(address: str) -> 
 
 @pytest.mark.parametrize("what", ["releases: /srv/api", "commands: {mend: {run: [mend], timeout: 1s}}"])
 def test_releases_and_commands_of_this_machine_are_not_taken_for_those_of_another(what: str) -> None:
-    said = wrong(f'supervisord: {{program: api, address: "http://web-2:9001"}}\n{what}')
-    assert "those of the machine that Paramedic runs on, and this supervisord is on another" in said
+    problem = wrong(f'supervisord: {{program: api, address: "http://web-2:9001"}}\n{what}')
+    assert "those of the machine that Paramedic runs on, and this supervisord is on another" in problem
 
 
 def test_the_file_in_the_docs_is_one() -> None:

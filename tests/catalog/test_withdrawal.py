@@ -95,7 +95,7 @@ def _keys() -> set[str]:
     for name, field in front_matter.Front.model_fields.items():
         inner = {"with_": front_matter._With, "guardrails": front_matter._Guardrails.shape()}.get(name)
         key = field.alias or name
-        found |= {f"{key}.{one}" for one in inner.model_fields} if inner else {key}
+        found |= {f"{key}.{field}" for field in inner.model_fields} if inner else {key}
     return found
 
 
@@ -314,7 +314,7 @@ def test_a_check_that_today_s_proof_needs_is_taken_beside_the_incident_s_own() -
     now = _edited("error_rate: {critical: 3%}", "latency_p95: {critical: 1s}")
     now = replace(now, verify=replace(now.verify, metrics=("latency_p95",)))
     both = proof_of_both(THEN, now)
-    assert [one.name for one in both.checks] == ["health", "health (as it is now)"]
+    assert [check.name for check in both.checks] == ["health", "health (as it is now)"]
     assert both.verify.metrics == ("latency_p95",)
     assert proof_of_both(THEN, replace(now, verify=THEN.verify, checks=THEN.checks)) is THEN
 

@@ -119,7 +119,7 @@ class Case:
     def events(self) -> list[tuple[str, str]]:
         """What the trail says of changes: event and reason, in its order."""
         with self.store.read() as tx:
-            return [(one.what, one.reason) for one in trail.entries(tx) if one.what.startswith("restart")]
+            return [(entry.what, entry.reason) for entry in trail.entries(tx) if entry.what.startswith("restart")]
 
     def results(self) -> list[str | None]:
         """What became of each act of the incident."""
@@ -163,8 +163,8 @@ def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.Monkey
             assert before in text
             text = text.replace(before, after)
         (books / "tracking-api-memory.md").write_text(text)
-        chosen = Settings(data=tmp_path, runbooks=books, **settings)
-        library = open_library(chosen)
+        configured = Settings(data=tmp_path, runbooks=books, **settings)
+        library = open_library(configured)
         runbook = library.runbooks["tracking-api-memory"]
         at = library.services.targets[target]
         with timed.record() as tx:
@@ -178,7 +178,7 @@ def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.Monkey
                 plan=Plan(runbook.name, runbook.version, runbook.text, rungs=1),
             )
             assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
-        run = playbook_run(timed, chosen, incident, runbook, at)
-        return Case(timed, clock, chosen, run, owner, Touch(timed))
+        run = playbook_run(timed, configured, incident, runbook, at)
+        return Case(timed, clock, configured, run, owner, Touch(timed))
 
     return begun

@@ -17,9 +17,9 @@ from paramedic.machine.parent_death import STOP_READING
 def work() -> Iterator[PlaybookRun]:
     """A run that has just begun, and hears its responder."""
     nothing = cast("Any", None)
-    one = PlaybookRun(nothing, nothing, nothing, nothing, nothing, nothing, 1, "run-1", not_cancelled)
-    before = signal.signal(STOP_READING, one.stop_reading)
-    yield one
+    run = PlaybookRun(nothing, nothing, nothing, nothing, nothing, nothing, 1, "run-1", not_cancelled)
+    before = signal.signal(STOP_READING, run.stop_reading)
+    yield run
     signal.signal(STOP_READING, before)
 
 

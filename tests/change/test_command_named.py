@@ -56,8 +56,8 @@ def carry_out(case: Any) -> None:
 
 def entries(case: Any) -> list[tuple[str, str, Any]]:
     with case.store.read() as tx:
-        told = trail.entries(tx)
-        return [(one.what, one.reason, one.data.get("remedy")) for one in told if one.what.startswith("run")]
+        found = trail.entries(tx)
+        return [(entry.what, entry.reason, entry.data.get("remedy")) for entry in found if entry.what.startswith("run")]
 
 
 def kept(case: Any) -> list[tuple[str, str]]:
@@ -106,8 +106,8 @@ def test_what_it_printed_is_redacted_before_it_is_cut_and_is_not_on_the_trail(
     [(_, body)] = kept(case)
     assert body == "ord=[secret]"
     with case.store.read() as tx:
-        told = [f"{one.reason} {one.data}" for one in trail.entries(tx)]
-    assert not [words for words in told if "chatter" in words or "horse" in words]
+        written = [f"{entry.reason} {entry.data}" for entry in trail.entries(tx)]
+    assert not [words for words in written if "chatter" in words or "horse" in words]
 
 
 def test_a_key_whose_beginning_was_cut_off_is_not_kept(running: Any) -> None:

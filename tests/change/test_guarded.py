@@ -37,7 +37,7 @@ def test_the_outcome_tells_what_the_target_is_now(begin: Any) -> None:
     case = begin()
     case.change()
     with case.store.read() as tx:
-        entry = next(one for one in trail.entries(tx) if one.what == "restart.done")
+        entry = next(entry for entry in trail.entries(tx) if entry.what == "restart.done")
     assert entry.data["identity"] == {
         "pid": AFTER.instance["pid"],
         "started_at": AFTER.instance["started_at"],

@@ -145,7 +145,7 @@ def test_a_guardrail_that_does_not_agree_stops_the_change_before_it_is_sent(begi
     assert no.value.by_hand
     assert case.touch.asked == []
     with case.store.read() as tx:
-        entry = next(one for one in trail.entries(tx) if one.what == "restart.refused")
+        entry = next(entry for entry in trail.entries(tx) if entry.what == "restart.refused")
         mine = [act for act in acts.of(tx, case.run.incident.number) if act.holder == case.run.holder]
     assert (entry.phase, entry.incident, entry.data["guardrail"]) == ("decision", case.run.incident.id, guardrail)
     assert entry.reason in no.value.reason
@@ -176,7 +176,7 @@ def test_the_numbers_that_let_it_pass_are_on_the_trail(begin: Any) -> None:
     case = begin()
     case.change()
     with case.store.read() as tx:
-        entry = next(one for one in trail.entries(tx) if one.what == "restart")
+        entry = next(entry for entry in trail.entries(tx) if entry.what == "restart")
     assert entry.data["guardrails"][-4:] == [
         "cooldown: 10m, no act before",
         "budget: 0 of 3 within 1h",

@@ -19,7 +19,7 @@ ON_CAUSE = Remedy(1, Verb.ROLL_BACK, deployed_within=timedelta(minutes=30))
 
 def _skipped(case: Any) -> list[str]:
     with case.store.read() as tx:
-        return [one.reason for one in trail.entries(tx) if one.what == "rung.skipped"]
+        return [entry.reason for entry in trail.entries(tx) if entry.what == "rung.skipped"]
 
 
 def _spend(case: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 from playbook_runs import playbook_run
-from store_states import ALIVE, claimed, told
+from store_states import ALIVE, claimed, recorded
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.catalog.library import library_in_force, open_library
@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
 def act(store: Store, settings: Settings) -> Callable[..., str | None]:
     """Have the incident's run come to its intent; the refusal, if it is refused."""
     library = open_library(settings)
-    one = library.runbooks[NAME]
+    runbook = library.runbooks[NAME]
     target = library.services.targets["web-1/tracking-api"]
     labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
     sent = fingerprint("alertmanager", labels)
@@ -50,11 +50,11 @@ def act(store: Store, settings: Settings) -> Callable[..., str | None]:
             target=target.id,
             policy="default",
             reason="it is new",
-            plan=Plan(one.name, one.version, one.text, rungs=1),
+            plan=Plan(runbook.name, runbook.version, runbook.text, rungs=1),
         )
         assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         claim = claimed(tx, incident.number)
-    work = playbook_run(store, settings, incident, one, target)
+    work = playbook_run(store, settings, incident, runbook, target)
     hold = cast("Any", type("Held", (), {"claim": claim}))
 
     def tried() -> str | None:
@@ -96,14 +96,14 @@ WITHDRAWN: dict[str, tuple[Callable[[Settings], object], str]] = {
     "another playbook": (_replace(MD, "playbook: restart-service", "playbook: restore-service"), "`playbook` was"),
     "unlisted": (_replace("services.yaml", "host: web-1", "host: web-7"), "no longer lists web-1/tracking-api"),
     "elsewhere": (_replace("services.yaml", "unix:///", "unix:///moved/"), "another address"),
-    "unparsable": (lambda one: _file(one).write_text("---\n{"), "the runbook cannot be used since"),
-    "gone": (lambda one: _file(one).unlink(), "the runbook was withdrawn"),
-    "renamed": (lambda one: _file(one).rename(one.runbooks / "other.md"), "the runbook was withdrawn"),
+    "unparsable": (lambda settings: _file(settings).write_text("---\n{"), "the runbook cannot be used since"),
+    "gone": (lambda settings: _file(settings).unlink(), "the runbook was withdrawn"),
+    "renamed": (lambda settings: _file(settings).rename(settings.runbooks / "other.md"), "the runbook was withdrawn"),
     "a directory": (_a_directory, "the runbook cannot be used since"),
-    "unreadable services": (lambda one: (one.runbooks / "services.yaml").write_text("{"), "nothing acts until"),
-    "no on-call": (lambda one: (one.runbooks / "oncall.yaml").unlink(), "nothing acts until this is mended"),
-    "unmounted": (lambda one: shutil.rmtree(one.runbooks), "nothing acts until this is mended"),
-    "emptied": (lambda one: [path.unlink() for path in one.runbooks.iterdir()], "nothing acts until this is mended"),
+    "unreadable services": (lambda settings: (settings.runbooks / "services.yaml").write_text("{"), "nothing acts until"),
+    "no on-call": (lambda settings: (settings.runbooks / "oncall.yaml").unlink(), "nothing acts until this is mended"),
+    "unmounted": (lambda settings: shutil.rmtree(settings.runbooks), "nothing acts until this is mended"),
+    "emptied": (lambda settings: [path.unlink() for path in settings.runbooks.iterdir()], "nothing acts until this is mended"),
 }
 
 
@@ -117,7 +117,7 @@ def test_what_was_withdrawn_meanwhile_is_refused_in_words_on_the_trail(
     assert words in (act() or "it acted")
     with store.read() as tx:
         assert acts.of(tx, 1) == []
-    assert told(store, 1)[-1] == "restart.refused"
+    assert recorded(store, 1)[-1] == "restart.refused"
 
 
 def test_what_nobody_withdrew_is_done(act: Callable[..., str | None], store: Store) -> None:

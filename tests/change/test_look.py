@@ -96,8 +96,8 @@ def test_an_error_after_the_act_is_a_failure_until_its_window_has_passed(
 def test_the_breach_is_a_condition_though_verify_does_not_name_it(
     at_work: Callable[..., PlaybookRun], service: Service, store: Store
 ) -> None:
-    one = parse(SLOW.replace("latency_p95: {critical: 10s}", "latency_p95: {critical: 100ms}"), "r.md")
-    work = at_work(one)
+    runbook = parse(SLOW.replace("latency_p95: {critical: 10s}", "latency_p95: {critical: 100ms}"), "r.md")
+    work = at_work(runbook)
     service.late = 0.15
     health = measure(work)
     assert health.sight is Sight.FAILING

@@ -82,7 +82,7 @@ def test_what_it_would_do_is_on_the_trail_with_what_was_seen_and_nothing_is_spen
     assert (made.refused_by, made.verdict, made.identity) == (None, None, ALIVE)
     assert "resident memory 2,000,000,000,000 B" in made.why
     with case.store.read() as tx:
-        entry = next(one for one in trail.entries(tx) if one.what == "proposal.made")
+        entry = next(entry for entry in trail.entries(tx) if entry.what == "proposal.made")
         assert (entry.phase, entry.incident, entry.target) == ("decision", case.run.incident.id, TARGET)
         assert entry.reason == f"{made.words}: {made.why}"
         assert acts.of(tx, case.run.incident.number) == []
@@ -137,9 +137,9 @@ def test_a_person_is_paged_at_once_or_late_as_the_runbook_says_and_channels_hear
     incident = now(case)
     assert (incident.state, incident.ending) == (State.HANDED_OVER, Ending.OBSERVED)
     assert "would have restarted" in (incident.because or "")
-    told = told_to(case)
-    assert told["notice"][-1] == f"would have restarted {TARGET}"
-    assert told.get("rung") == (None if page is Paging.LATE else ["step 0"])
+    texts = told_to(case)
+    assert texts["notice"][-1] == f"would have restarted {TARGET}"
+    assert texts.get("rung") == (None if page is Paging.LATE else ["step 0"])
     with case.store.read() as tx:
         assert incidents.without_escalation(tx) == []
         assert proposals.pages_first_alone(tx, incident.number) is (page is not Paging.ALL)
@@ -162,7 +162,7 @@ def judged(case: Any) -> tuple[Outcome, Proposal]:
     outcome = observing.watch(case.run, made)
     with case.store.read() as tx:
         [known] = proposals.of(tx, made.incident)
-        entry = next(one for one in trail.entries(tx) if one.what == "proposal.judged")
+        entry = next(entry for entry in trail.entries(tx) if entry.what == "proposal.judged")
     assert (entry.reason, entry.data["verdict"]) == (known.judged, known.verdict)
     return outcome, known
 

@@ -25,7 +25,7 @@ def made(**words: Any) -> Check:
 
 
 def bounds(check: Check) -> dict[str, tuple[float | None, float | None]]:
-    return {one.metric: (one.warning, one.critical) for one in check.thresholds}
+    return {threshold.metric: (threshold.warning, threshold.critical) for threshold in check.thresholds}
 
 
 def test_the_bounds_that_are_shipped_hold_where_none_are_written() -> None:
@@ -36,16 +36,16 @@ def test_the_bounds_that_are_shipped_hold_where_none_are_written() -> None:
 
 
 def test_a_check_is_what_its_author_wrote() -> None:
-    one = made(
+    check = made(
         check="http://tracking.internal/health",
         latency_p95={"warning": "250ms", "for": "2m", "hysteresis": "5%"},
         every="5s",
         timeout="1s",
         window="30s",
     )
-    assert (one.kind, one.where, one.name) == ("http", "http://tracking.internal/health", "http")
-    assert (one.every, one.timeout, one.window) == (5 * SECOND, SECOND, 30 * SECOND)
-    assert one.thresholds == (Threshold("latency_p95", Unit.SECONDS, 0.25, None, 120 * SECOND, 0.05),)
+    assert (check.kind, check.where, check.name) == ("http", "http://tracking.internal/health", "http")
+    assert (check.every, check.timeout, check.window) == (5 * SECOND, SECOND, 30 * SECOND)
+    assert check.thresholds == (Threshold("latency_p95", Unit.SECONDS, 0.25, None, 120 * SECOND, 0.05),)
 
 
 def test_what_is_a_date_needs_no_time_to_be_believed() -> None:
@@ -120,8 +120,8 @@ def test_an_alert_says_what_where_and_how_much_and_stays_the_same_when_it_gets_w
     assert mild.fingerprint == worse.fingerprint == over.fingerprint
     assert (worse.severity, worse.status, worse.value) == (Severity.CRITICAL, Status.FIRING, "310ms")
     assert (over.status, over.ends_at) == (Status.RESOLVED, NINE + SECOND)
-    said = {"alertname", "service", "instance", "program", "severity", "check", "metric", "runbook"}
-    assert said <= set(worse.labels)
+    expected = {"alertname", "service", "instance", "program", "severity", "check", "metric", "runbook"}
+    assert expected <= set(worse.labels)
     assert worse.annotations == {
         "summary": "latency_p95 of web-1/tracking-api is 310ms (warning 200ms, critical 300ms)",
         "measured": "http://web-1:8080/health",

@@ -16,7 +16,7 @@ LATENCY = Threshold("latency_p95", Unit.SECONDS, 0.2, 0.3, held_for=60 * SECOND,
 EXPIRY = Threshold("expires_in", Unit.SECONDS, 21.0, 7.0, held_for=timedelta(0), hysteresis=0.1, below=True)
 
 
-def told(threshold: Threshold, *values: float | None, every: timedelta = 15 * SECOND) -> CheckState:
+def state_after(threshold: Threshold, *values: float | None, every: timedelta = 15 * SECOND) -> CheckState:
     """Where it stands after these values, one `every` so often."""
     standing, at = begin(NINE), NINE
     for value in values:
@@ -27,63 +27,63 @@ def told(threshold: Threshold, *values: float | None, every: timedelta = 15 * SE
 
 def test_before_the_first_sample_nothing_is_known() -> None:
     assert begin(NINE).level is Level.UNKNOWN
-    assert told(LATENCY, 0.1).level is Level.OK
+    assert state_after(LATENCY, 0.1).level is Level.OK
 
 
 def test_a_bound_must_be_passed_for_its_time_without_a_break() -> None:
-    assert told(LATENCY, 0.25, 0.25, 0.25, 0.25).level is Level.OK, "45 s are not a minute"
-    assert told(LATENCY, *[0.25] * 5).level is Level.WARNING
-    assert told(LATENCY, 0.25, 0.25, 0.1, 0.25, 0.25, 0.25).level is Level.OK, "the break begins it anew"
-    assert told(LATENCY, *[0.35] * 5).level is Level.CRITICAL
+    assert state_after(LATENCY, 0.25, 0.25, 0.25, 0.25).level is Level.OK, "45 s are not a minute"
+    assert state_after(LATENCY, *[0.25] * 5).level is Level.WARNING
+    assert state_after(LATENCY, 0.25, 0.25, 0.1, 0.25, 0.25, 0.25).level is Level.OK, "the break begins it anew"
+    assert state_after(LATENCY, *[0.35] * 5).level is Level.CRITICAL
 
 
 def test_time_over_the_higher_bound_counts_for_the_lower_one_and_not_the_other_way() -> None:
-    assert told(LATENCY, 0.25, 0.25, 0.25, 0.35, 0.35).level is Level.WARNING
-    assert told(LATENCY, 0.25, 0.25, 0.25, 0.35, 0.35, 0.35, 0.35, 0.35).level is Level.CRITICAL
+    assert state_after(LATENCY, 0.25, 0.25, 0.25, 0.35, 0.35).level is Level.WARNING
+    assert state_after(LATENCY, 0.25, 0.25, 0.25, 0.35, 0.35, 0.35, 0.35, 0.35).level is Level.CRITICAL
 
 
 def test_a_value_that_comes_back_by_a_hair_ends_nothing() -> None:
     broken = [0.35] * 5
-    assert told(LATENCY, *broken, 0.28).level is Level.CRITICAL
-    assert told(LATENCY, *broken, 0.26).level is Level.WARNING
-    assert told(LATENCY, *broken, 0.19).level is Level.WARNING
-    assert told(LATENCY, *broken, 0.17).level is Level.OK
-    assert told(LATENCY, 0.19, 0.19, 0.19, 0.19, 0.19).level is Level.OK, (
+    assert state_after(LATENCY, *broken, 0.28).level is Level.CRITICAL
+    assert state_after(LATENCY, *broken, 0.26).level is Level.WARNING
+    assert state_after(LATENCY, *broken, 0.19).level is Level.WARNING
+    assert state_after(LATENCY, *broken, 0.17).level is Level.OK
+    assert state_after(LATENCY, 0.19, 0.19, 0.19, 0.19, 0.19).level is Level.OK, (
         "inside the bound is inside, until it was passed"
     )
 
 
 def test_below_is_the_other_way_round() -> None:
-    assert told(EXPIRY, 30).level is Level.OK
-    assert told(EXPIRY, 20).level is Level.WARNING
-    assert told(EXPIRY, 7).level is Level.CRITICAL
-    assert told(EXPIRY, -3).level is Level.CRITICAL, "it has run out"
-    assert told(EXPIRY, 20, 22).level is Level.WARNING
-    assert told(EXPIRY, 20, 90).level is Level.OK
+    assert state_after(EXPIRY, 30).level is Level.OK
+    assert state_after(EXPIRY, 20).level is Level.WARNING
+    assert state_after(EXPIRY, 7).level is Level.CRITICAL
+    assert state_after(EXPIRY, -3).level is Level.CRITICAL, "it has run out"
+    assert state_after(EXPIRY, 20, 22).level is Level.WARNING
+    assert state_after(EXPIRY, 20, 90).level is Level.OK
 
 
 def test_a_look_that_sees_nothing_is_unknown_and_ends_nothing() -> None:
     broken = [0.35] * 5
-    standing = told(LATENCY, *broken, None)
+    standing = state_after(LATENCY, *broken, None)
     assert (standing.level, standing.known, standing.breached) == (Level.UNKNOWN, Level.CRITICAL, True)
-    assert told(LATENCY, *broken, None, 0.35).level is Level.CRITICAL
-    assert told(LATENCY, *broken, None, 0.1).level is Level.OK
+    assert state_after(LATENCY, *broken, None, 0.35).level is Level.CRITICAL
+    assert state_after(LATENCY, *broken, None, 0.1).level is Level.OK
 
 
 def test_what_was_not_yet_reached_begins_anew_after_a_look_that_saw_nothing_and_after_a_gap() -> None:
-    assert told(LATENCY, 0.25, 0.25, 0.25, None, 0.25, 0.25).level is Level.OK
-    standing = told(LATENCY, 0.25)
+    assert state_after(LATENCY, 0.25, 0.25, 0.25, None, 0.25, 0.25).level is Level.OK
+    standing = state_after(LATENCY, 0.25)
     late = after(LATENCY, standing, standing.sampled_at + timedelta(hours=1), 0.25, gap=GAP)
     assert late.level is Level.OK, "nobody has looked for an hour"
 
 
 def test_a_sample_from_before_the_last_one_changes_nothing() -> None:
-    standing = told(LATENCY, *[0.35] * 5)
+    standing = state_after(LATENCY, *[0.35] * 5)
     assert after(LATENCY, standing, NINE, 0.1, gap=GAP) is standing
 
 
 def test_a_breach_began_with_its_first_value_past_the_bound() -> None:
-    assert told(LATENCY, 0.1, *[0.25] * 5, 0.35).began_at() == NINE + 30 * SECOND
+    assert state_after(LATENCY, 0.1, *[0.25] * 5, 0.35).began_at() == NINE + 30 * SECOND
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_units_are_as_people_write_them(text: str, units: tuple[Unit, ...], valu
 
 
 @pytest.mark.parametrize(
-    ("said", "units", "allowed"),
+    ("written", "units", "allowed"),
     [
         ("200", (Unit.SECONDS,), "200ms, 5s"),
         (200, (Unit.SECONDS,), "has no unit"),
@@ -126,10 +126,10 @@ def test_units_are_as_people_write_them(text: str, units: tuple[Unit, ...], valu
     ],
 )
 def test_a_number_without_its_unit_is_refused_with_what_is_allowed(
-    said: object, units: tuple[Unit, ...], allowed: str
+    written: object, units: tuple[Unit, ...], allowed: str
 ) -> None:
     with pytest.raises(ValueError, match=allowed):
-        quantity(said, units)
+        quantity(written, units)
 
 
 def test_values_are_spoken_as_they_are_written() -> None:

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.usefixtures("_nothing_set")
 
 @pytest.mark.parametrize("name", Registry().names(Room.SOURCES))
 def test_every_sources_example_is_one_that_fires_now(name: str, tmp_path: Path) -> None:
-    said = json.loads(paramedic("alert", "example", name, "--data", str(tmp_path), "--json"))
+    answer = json.loads(paramedic("alert", "example", name, "--data", str(tmp_path), "--json"))
     source = cast("Source", registry.current().plugin(Room.SOURCES, name))
-    reading = source.read({}, said["body"].encode())
+    reading = source.read({}, answer["body"].encode())
     assert reading.alerts
     assert not reading.bad
     assert all(abs(datetime.now(UTC) - alert.starts_at) < timedelta(minutes=2) for alert in reading.alerts)
-    assert said["url"].endswith(f"/alerts/{name}")
+    assert answer["url"].endswith(f"/alerts/{name}")
 
 
 def test_the_command_posts_it_with_the_token_of_up_and_repeats_no_secret(

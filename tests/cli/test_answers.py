@@ -36,11 +36,11 @@ def data(tmp_path: Path, sqlite_template: Path) -> Path:
     shutil.copyfile(sqlite_template, folder / "paramedic.db")
     store = Store(f"sqlite:///{folder}/paramedic.db")
     now = datetime.now(UTC)
-    said = [
+    alerts = [
         Alert("alertmanager", name, Severity.CRITICAL, Status.FIRING, now, name[:4], {}) for name in (HOSTILE, "Full")
     ]
     bad = [Unreadable(body=f'{{"alerts": "{HOSTILE}"}}', error="alerts: not a list")]
-    inbox.receive(store, said, source="alertmanager", sender="am", bad=bad)
+    inbox.receive(store, alerts, source="alertmanager", sender="am", bad=bad)
     with store.record() as tx:
         first = inbox.waiting(tx)[0]
         inbox.decided(tx, first, verdict="open", reason="a test", incident=7, look_again_at=None)
@@ -66,7 +66,7 @@ def _commands(group: TyperGroup, above: str = "") -> Iterator[tuple[str, TyperCo
 
 
 def test_every_command_answers_a_program_but_one_that_stays_and_three_that_are_json_already() -> None:
-    silent = {name for name, command in _commands(app) if not any("--json" in one.opts for one in command.params)}
+    silent = {name for name, command in _commands(app) if not any("--json" in param.opts for param in command.params)}
     assert silent == {"up", "runbook schema", "oncall schema", "services schema", "audit export"}
 
 
@@ -100,7 +100,7 @@ def test_what_could_not_be_read_is_paged_though_it_came_at_one_moment(
     whole = read()
     assert len(whole) == 4
     assert HOSTILE in whole[-1]["body"], "the oldest comes last"
-    assert [read("--limit", "1", "--before", one["id"]) for one in whole] == [*([one] for one in whole[1:]), []]
+    assert [read("--limit", "1", "--before", row["id"]) for row in whole] == [*([row] for row in whole[1:]), []]
     assert _run("alert", "refused", "--limit", "2", "--data", str(data)) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"more: --before {whole[1]['id']}"
     assert _run("alert", "refused", "--before", "9", "--data", str(data)) == 1
@@ -112,17 +112,17 @@ def test_what_comes_in_an_alert_is_neither_control_nor_markup(
     data: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     assert _run("alert", command, "--data", str(data)) == 0
-    told = capsys.readouterr().out
-    assert not {"\x1b", "\x07", "\u202e"} & set(told)
-    assert "[red]:bomb:[/red]" in told
+    output = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & set(output)
+    assert "[red]:bomb:[/red]" in output
 
 
 def test_what_an_error_repeats_is_data_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAMEDIC_\x1b[2J", "1")
     assert _run("config") == 2
-    told = capsys.readouterr().err
-    assert "PARAMEDIC_\\x1b[2J: no such setting" in told
-    assert "\x1b" not in told
+    output = capsys.readouterr().err
+    assert "PARAMEDIC_\\x1b[2J: no such setting" in output
+    assert "\x1b" not in output
 
 
 class _Gateway(HTTPServer):
@@ -184,9 +184,9 @@ def test_an_alert_goes_where_up_listens_with_the_token_that_it_made(
         ("/alerts/alertmanager", f"Bearer {token}", b"good"),
         ("/alerts/alertmanager", f"Bearer {token}", b"bad"),
     ]
-    told = capsys.readouterr()
-    assert "\x1b" not in told.out
-    assert "the gateway answers 400" in told.err
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out
+    assert "the gateway answers 400" in captured.err
 
 
 @pytest.mark.parametrize("how", ["killed", "the port of the settings"])
@@ -205,8 +205,8 @@ def test_a_stranger_at_the_address_is_sent_no_token(
         monkeypatch.setenv("PARAMEDIC_PORT", str(gateway.server_port))
     assert _run("alert", "send", str(data / "body"), "--data", str(data)) == 1
     assert gateway.heard == []
-    said = capsys.readouterr().err
-    assert "nothing" in said or "does not answer" in said
+    output = capsys.readouterr().err
+    assert "nothing" in output or "does not answer" in output
 
 
 @pytest.mark.usefixtures("_up")
@@ -231,10 +231,10 @@ def test_what_the_gateway_answers_is_said_to_a_program_with_its_status(
     keys.gateway_token(load_settings(data=data))
     (data / "body").write_bytes(body)
     assert _run("alert", "send", str(data / "body"), "--json", "--data", str(data)) == (body == b"bad")
-    told = capsys.readouterr()
-    assert json.loads(told.out) == answer
-    assert told.err == ("the gateway answers 400\n" if body == b"bad" else "")
-    assert "\x1b" not in told.out
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == answer
+    assert captured.err == ("the gateway answers 400\n" if body == b"bad" else "")
+    assert "\x1b" not in captured.out
 
 
 def test_the_public_key_is_the_same_to_a_program(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,9 +265,9 @@ def test_config_says_where_each_value_comes_from(
     Path("paramedic.toml").write_text('lease = "20s"\n')
     monkeypatch.setenv("PARAMEDIC_GATEWAY_TOKENS", '{"am": "a-token-nobody-may-see"}')
     assert _run("config", "--json", "--data", str(data)) == 0
-    told = capsys.readouterr().out
-    assert "nobody-may-see" not in told
-    found = {one["setting"]: (one["value"], one["origin"]) for one in json.loads(told)}
+    output = capsys.readouterr().out
+    assert "nobody-may-see" not in output
+    found = {row["setting"]: (row["value"], row["origin"]) for row in json.loads(output)}
     assert found["lease"] == ("20s", "paramedic.toml")
     assert found["gateway_tokens"] == ("am: [hidden]", "environment")
     assert found["data"] == (str(data), "given")
@@ -291,7 +291,7 @@ def test_a_data_folder_with_runbooks_of_its_own_is_read_with_them(
 
     def runbooks() -> str:
         assert _run("config", "--json", "--data", str(data)) == 0
-        found: str = next(one["value"] for one in json.loads(capsys.readouterr().out) if one["setting"] == "runbooks")
+        found: str = next(row["value"] for row in json.loads(capsys.readouterr().out) if row["setting"] == "runbooks")
         return found
 
     assert runbooks() == str(data / "runbooks")
@@ -315,7 +315,7 @@ def test_doctor_makes_no_store_where_there_is_none(
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PARAMEDIC_HOST", "0.0.0.0")
     _run("doctor", "--json", "--data", str(tmp_path / "empty"))
-    found = {one["what"]: one for one in json.loads(capsys.readouterr().out)}
+    found = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
     assert "`paramedic up` makes one" in found["store"]["words"]
     assert not (tmp_path / "empty" / "paramedic.db").exists()
     assert not found["links"]["well"]

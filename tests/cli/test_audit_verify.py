@@ -30,11 +30,11 @@ def life(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def verify(life: Settings, capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[int, str]]:
-    def said() -> tuple[int, str]:
+    def run() -> tuple[int, str]:
         code = audit_command.main(["verify", "--data", str(life.data)], standalone_mode=False)
         return code or 0, capsys.readouterr().out
 
-    return said
+    return run
 
 
 def edited(settings: Settings, statement: str) -> None:
@@ -47,9 +47,9 @@ def edited(settings: Settings, statement: str) -> None:
 
 
 def test_what_was_signed_verifies(verify: Callable[[], tuple[int, str]]) -> None:
-    code, said = verify()
+    code, output = verify()
     assert code == 0
-    assert "trail verified" in said
+    assert "trail verified" in output
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def test_a_trail_that_was_emptied_with_its_checkpoints_is_missed(
     life.checkpoints().unlink()
     if not witness:
         keys.signing_witness(life).unlink()
-    code, said = verify()
+    code, output = verify()
     assert code == 1
-    assert words in said.replace("\n", " ")
+    assert words in output.replace("\n", " ")
 
 
 def test_checkpoints_that_were_taken_away_are_missed(life: Settings, verify: Callable[[], tuple[int, str]]) -> None:
     life.checkpoints().write_text("")
-    code, said = verify()
+    code, output = verify()
     assert code == 1
-    assert "no longer holds" in said.replace("\n", " ")
+    assert "no longer holds" in output.replace("\n", " ")
 
 
 def test_a_public_key_that_was_exchanged_verifies_nothing(

@@ -61,8 +61,8 @@ def data(tmp_path: Path, sqlite_template: Path, service: Service, monkeypatch: p
         "health": service.url,
         "supervisord": {"program": "tracking-api", "address": "unix:///s"},
     }
-    said = {"services": {"tracking-api": {"targets": [target]}}}
-    (folder / "runbooks" / "services.yaml").write_text(json.dumps(said))
+    services = {"services": {"tracking-api": {"targets": [target]}}}
+    (folder / "runbooks" / "services.yaml").write_text(json.dumps(services))
     (folder / "runbooks" / "tracking-api-slow.md").write_text(RUNBOOK)
     return folder
 
@@ -75,17 +75,17 @@ def store(data: Path) -> Store:
 def run(capsys: pytest.CaptureFixture[str], data: Path, *argv: str) -> tuple[int, str]:
     with pytest.raises(SystemExit) as ended:
         main(["check", *argv, "--data", str(data)])
-    said = capsys.readouterr()
-    return int(ended.value.code or 0), said.out + said.err
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out + captured.err
 
 
 def rows(capsys: pytest.CaptureFixture[str], data: Path, *argv: str) -> tuple[int, list[dict[str, Any]]]:
-    code, said = run(capsys, data, *argv, "--json")
-    return code, json.loads(said)
+    code, output = run(capsys, data, *argv, "--json")
+    return code, json.loads(output)
 
 
 def record(data: Path, store: Store, seen: Sample) -> None:
-    placed = next(one for _, one in read_folder(data / "runbooks").placed() if one.check.name == "health")
+    placed = next(at_target for _, at_target in read_folder(data / "runbooks").placed() if at_target.check.name == "health")
     with store.record() as tx:
         checks.record(tx, placed, seen, blind=False, mass_limit=9)
 
@@ -103,9 +103,9 @@ def test_the_list_has_every_check_of_the_runbooks_measured_or_not(
     _, found = rows(capsys, data, "list")
     assert (found[0]["state"], found[0]["spoken"], found[0]["value"]) == ("critical", "100%", 100)
     assert found[0]["since"].endswith("Z")
-    code, said = run(capsys, data, "list")
-    assert "tracking-api-slow/health" in said
-    assert "hostile\\x1b" in said
+    code, output = run(capsys, data, "list")
+    assert "tracking-api-slow/health" in output
+    assert "hostile\\x1b" in output
 
 
 def test_a_runbook_with_a_playbook_of_ones_own_is_as_good_as_any(
@@ -141,8 +141,8 @@ def test_one_look_now_says_what_it_sees_and_records_nothing(
     code, found = rows(capsys, data, "run", "health")
     assert code == 1
     assert [(row["state"], row["spoken"], row["why"]) for row in found] == [("critical", "100%", "answered 500")]
-    code, said = run(capsys, data, "run", "health")
-    assert (code, "answered 500" in said) == (1, True)
+    code, output = run(capsys, data, "run", "health")
+    assert (code, "answered 500" in output) == (1, True)
     with store.read() as tx:
         assert checks.listed(tx) == []
 
@@ -157,6 +157,6 @@ def test_a_heartbeat_is_looked_up(data: Path, store: Store, capsys: pytest.Captu
 
 
 def test_a_check_that_does_not_exist_is_said_with_those_that_do(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, said = run(capsys, data, "run", "helth")
+    code, output = run(capsys, data, "run", "helth")
     assert code == 1
-    assert "there are tracking-api-slow/backup, tracking-api-slow/health" in said
+    assert "there are tracking-api-slow/backup, tracking-api-slow/health" in output

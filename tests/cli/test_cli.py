@@ -118,14 +118,14 @@ def test_what_a_run_asks_for_is_shown_approved_and_denied(data: Path) -> None:
     assert f"paramedic incident approve {incident.id} --by YOU" in shown
     assert "asks for no approval" in paramedic("incident", "approve", "1", "--by", "ada", "--data", str(data), code=1)
     paramedic("incident", "approve", "77", "--by", "ada", "--data", str(data), code=1)
-    said = paramedic("incident", "approve", incident.id, "--by", "ada", "--data", str(data))
-    assert "ada approved the restart of web-1/tracking-api at " in said
+    output = paramedic("incident", "approve", incident.id, "--by", "ada", "--data", str(data))
+    assert "ada approved the restart of web-1/tracking-api at " in output
     late = paramedic("incident", "approve", incident.id, "--deny", "--by", "bob", "--data", str(data), code=1)
     assert "too late: ada approved" in late
     other, _ = asking(store, "web-2/tracking-api")
     assert "bob denied" in paramedic("incident", "approve", other.id, "--deny", "--by", "bob", "--data", str(data))
     whole = json.loads(paramedic("incident", "show", other.id, "--json", "--data", str(data)))
-    assert [(one["state"], one["decided_by"], one["how"]) for one in whole["approvals"]] == [
+    assert [(approval["state"], approval["decided_by"], approval["how"]) for approval in whole["approvals"]] == [
         ("denied", "bob", "command line")
     ]
     store.close()
@@ -140,9 +140,9 @@ def test_the_trail_verifies_and_an_entry_changed_by_hand_is_named(data: Path) ->
     database.commit()
     database.close()
     assert "entry 1 was changed" in paramedic("audit", "verify", "--data", str(data), code=1)
-    told = json.loads(paramedic("audit", "verify", "--json", "--data", str(data), code=1))
-    assert told["verified"] is False
-    assert [fault["entry"] for fault in told["faults"]] == [1]
+    answer = json.loads(paramedic("audit", "verify", "--json", "--data", str(data), code=1))
+    assert answer["verified"] is False
+    assert [fault["entry"] for fault in answer["faults"]] == [1]
 
 
 def test_a_trail_cut_off_below_its_checkpoint_is_named(data: Path) -> None:
@@ -189,8 +189,8 @@ def test_the_verifier_names_what_was_changed(exported: tuple[Path, Path], before
     text = exported[0].read_text()
     assert before in text
     exported[0].write_text(text.replace(before, after))
-    code, said = _verifier(*exported)
-    assert (code, found in said) == (1, True), said
+    code, output = _verifier(*exported)
+    assert (code, found in output) == (1, True), output
 
 
 @pytest.mark.parametrize(
@@ -205,17 +205,17 @@ def test_the_verifier_names_what_was_changed(exported: tuple[Path, Path], before
 def test_the_verifier_names_what_is_missing(exported: tuple[Path, Path], left: tuple[int, ...], found: str) -> None:
     lines = exported[0].read_text().splitlines(keepends=True)
     exported[0].write_text("".join(lines[number] for number in left))
-    code, said = _verifier(*exported)
-    assert (code, found in said) == (1, True), said
+    code, output = _verifier(*exported)
+    assert (code, found in output) == (1, True), output
 
 
 def test_an_export_overwrites_nothing_and_can_leave_out_what_people_wrote(
     exported: tuple[Path, Path], data: Path
 ) -> None:
     assert "exists already" in paramedic("audit", "export", str(exported[0]), "--data", str(data), code=2)
-    told = paramedic("audit", "export", "-", "--no-contents", "--data", str(data))
-    assert "the cache" not in told
-    assert [json.loads(line)["kind"] for line in told.splitlines()] == ["trail", "entry", "entry", "checkpoint"]
+    output = paramedic("audit", "export", "-", "--no-contents", "--data", str(data))
+    assert "the cache" not in output
+    assert [json.loads(line)["kind"] for line in output.splitlines()] == ["trail", "entry", "entry", "checkpoint"]
 
 
 def test_the_kill_switch_is_thrown_and_taken_back_with_a_name(data: Path) -> None:
@@ -235,8 +235,8 @@ def test_lint_names_the_fault_and_fails(tmp_path: Path) -> None:
 
 
 def test_doctor_says_what_to_mend(data: Path) -> None:
-    told = json.loads(paramedic("doctor", "--json", "--data", str(data), code=1))
-    found = {one["what"]: one for one in told}
+    rows = json.loads(paramedic("doctor", "--json", "--data", str(data), code=1))
+    found = {row["what"]: row for row in rows}
     assert found["versions"]["well"]
     assert found["modules"]["well"]
     assert not found["mail"]["well"]
@@ -245,6 +245,6 @@ def test_doctor_says_what_to_mend(data: Path) -> None:
 
 def test_config_hides_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAMEDIC_SMTP_URL", "smtp://u:correct-horse@mail.example.org")
-    told = paramedic("config", "--json")
-    assert "correct-horse" not in told
-    assert {"setting": "smtp_url", "value": "[hidden]", "origin": "environment"} in json.loads(told)
+    output = paramedic("config", "--json")
+    assert "correct-horse" not in output
+    assert {"setting": "smtp_url", "value": "[hidden]", "origin": "environment"} in json.loads(output)

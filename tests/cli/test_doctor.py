@@ -49,7 +49,7 @@ def look(data: Path, capsys: pytest.CaptureFixture[str]) -> Look:
     def run(what: str) -> dict[str, Any]:
         with pytest.raises(SystemExit):
             main(["doctor", "--json", "--data", str(data)])
-        found: dict[str, Any] = {one["what"]: one for one in json.loads(capsys.readouterr().out)}
+        found: dict[str, Any] = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
         return found[what]
 
     return run
@@ -236,25 +236,25 @@ def test_a_mail_server_that_is_set_and_not_there_is_named(look: Look, monkeypatc
     assert look("mail")["words"] == "no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM"
     port = free_port()
     monkeypatch.setenv("PARAMEDIC_SMTP_URL", f"smtp://127.0.0.1:{port}")
-    said = look("mail")
-    assert said["well"] is False
-    assert said["words"].startswith(f"the mail server 127.0.0.1:{port} does not answer: ")
-    assert said["words"].endswith(": start it, or mend PARAMEDIC_SMTP_URL")
+    answer = look("mail")
+    assert answer["well"] is False
+    assert answer["words"].startswith(f"the mail server 127.0.0.1:{port} does not answer: ")
+    assert answer["words"].endswith(": start it, or mend PARAMEDIC_SMTP_URL")
 
 
 @pytest.mark.parametrize(
-    ("what", "setting", "said"),
+    ("what", "setting", "drips"),
     [
         ("mail", "PARAMEDIC_SMTP_URL=smtp://127.0.0.1:{port}", "smtp"),
         ("prefect", "PARAMEDIC_PREFECT_API_URL=http://127.0.0.1:{port}/api", "http head"),
     ],
 )
 def test_a_server_that_drips_its_answer_holds_no_doctor(
-    look: Look, monkeypatch: pytest.MonkeyPatch, what: str, setting: str, said: str
+    look: Look, monkeypatch: pytest.MonkeyPatch, what: str, setting: str, drips: str
 ) -> None:
     monkeypatch.setattr(doctor_channels, "_ANSWER_SECONDS", 0.3)
     monkeypatch.setattr(doctor_prefect, "_ANSWER_SECONDS", 0.3)
-    with dripping(said) as port:
+    with dripping(drips) as port:
         name, _, value = setting.format(port=port).partition("=")
         monkeypatch.setenv(name, value)
         began = time.monotonic()
@@ -292,7 +292,7 @@ def test_a_store_whose_clock_is_not_ours_is_named(
 
 def test_keys_are_made_by_who_needs_them_and_one_that_is_lost_is_named(look: Look, data: Path) -> None:
     assert "`paramedic up` makes " in look("keys")["words"]
-    assert sorted(one.name for one in data.iterdir()) == ["runbooks"]
+    assert sorted(path.name for path in data.iterdir()) == ["runbooks"]
     settings = Settings(data=data)
     keys.signing_key(settings)
     keys.link_key(settings)
@@ -318,7 +318,7 @@ def test_a_look_that_does_not_come_back_holds_up_no_other(
     monkeypatch.setattr(doctor, "_LOOK_SECONDS", 0.2)
     with pytest.raises(SystemExit):
         main(["doctor", "--data", str(data)])
-    said = capsys.readouterr().out
-    assert "MEND  mail         no answer within 0 s" in said
-    assert "well  versions" in said
+    output = capsys.readouterr().out
+    assert "MEND  mail         no answer within 0 s" in output
+    assert "well  versions" in output
     end.set()

@@ -36,8 +36,8 @@ def test_who_takes_it_over_reads_whose_it_was(data: Path, store: Store) -> None:
     handed_over(store)
     where = ("--data", str(data))
     assert paramedic("incident", "ack", "1", "--by", "ada", *where) == "INC-1 is yours, ada\n"
-    said = paramedic("incident", "ack", "1", "--by", "ben", *where)
-    assert said == "INC-1 is yours, ben\nada had it before, and is told that you have it now\n"
+    output = paramedic("incident", "ack", "1", "--by", "ben", *where)
+    assert output == "INC-1 is yours, ben\nada had it before, and is told that you have it now\n"
     again = json.loads(paramedic("incident", "ack", "1", "--by", "ada", "--json", *where))
     assert (again["acknowledged_by"], again["taken_over_from"]) == ("ada", "ben")
 
@@ -55,9 +55,9 @@ def test_what_a_person_resolved_is_listed_and_reported_as_that(data: Path, store
 def test_it_is_tried_again_by_a_named_person(data: Path, store: Store) -> None:
     handed_over(store)
     where = ("--data", str(data))
-    said = paramedic("incident", "retry", "INC-1", "--by", "ada", "--because", "the disk has room", *where)
-    assert "INC-1 is Paramedic's again: attempt 2 begins" in said
-    assert "attempt 1 works" not in said
+    output = paramedic("incident", "retry", "INC-1", "--by", "ada", "--because", "the disk has room", *where)
+    assert "INC-1 is Paramedic's again: attempt 2 begins" in output
+    assert "attempt 1 works" not in output
     assert "attempt 2 works on INC-1 already" in paramedic("incident", "retry", "1", "--by", "ada", *where, code=1)
     assert json.loads(paramedic("incident", "show", "1", "--json", *where))["state"] == "open"
 
@@ -68,8 +68,8 @@ def test_what_another_has_is_tried_again_only_where_that_is_said(data: Path, sto
     paramedic("incident", "ack", "1", "--by", "ada", *where)
     refused = paramedic("incident", "retry", "1", "--by", "ben", *where, code=1)
     assert "paramedic incident retry INC-1 --by ben --take-over" in refused
-    said = json.loads(paramedic("incident", "retry", "1", "--by", "ben", "--take-over", "--json", *where))
-    assert (said["state"], said["attempt"], said["taken_over_from"]) == ("open", 2, "ada")
+    answer = json.loads(paramedic("incident", "retry", "1", "--by", "ben", "--take-over", "--json", *where))
+    assert (answer["state"], answer["attempt"], answer["taken_over_from"]) == ("open", 2, "ada")
 
 
 def test_what_is_not_known_to_have_happened_is_not_tried_again(data: Path, store: Store) -> None:
@@ -79,9 +79,9 @@ def test_what_is_not_known_to_have_happened_is_not_tried_again(data: Path, store
     assert "has no outcome: look at the target first" in refused
 
 
-def _joined(store: Store, one: Alert) -> None:
+def _joined(store: Store, alert: Alert) -> None:
     with store.record() as tx:
-        joining.join(tx, 1, one, reason="the sender says so")
+        joining.join(tx, 1, alert, reason="the sender says so")
 
 
 def test_resolve_says_what_follows_of_each_alert_that_still_fires(data: Path, store: Store) -> None:
@@ -91,22 +91,22 @@ def test_resolve_says_what_follows_of_each_alert_that_still_fires(data: Path, st
     _joined(store, dataclasses.replace(alert("shop/health"), source=SOURCE, fingerprint="own"))
     with store.read() as tx:
         latest = incident_alerts.of(tx, 1)[0]["last_seen"] + timedelta(hours=4)
-    said = paramedic("incident", "resolve", "1", "--by", "ada", "--data", str(data)).splitlines()
-    assert said[0] == "INC-1 is over"
-    assert said[1].startswith("TrackingApiMemory still fires, last said ")
-    assert said[1].endswith(
+    lines = paramedic("incident", "resolve", "1", "--by", "ada", "--data", str(data)).splitlines()
+    assert lines[0] == "INC-1 is over"
+    assert lines[1].startswith("TrackingApiMemory still fires, last said ")
+    assert lines[1].endswith(
         f"silence until its sender repeats it, at the latest {latest:%Y-%m-%d %H:%M} UTC by Alertmanager's default of 4h; "
         "it opens a new incident then"
     )
-    assert said[2] == "shop/health is still measured as broken: if it is by samples from now on, a new incident opens"
-    assert len(said) == 3
+    assert lines[2] == "shop/health is still measured as broken: if it is by samples from now on, a new incident opens"
+    assert len(lines) == 3
 
 
 def test_resolve_says_nothing_of_alerts_that_are_over_or_of_before(data: Path, store: Store) -> None:
     handed_over(store)
     _joined(store, dataclasses.replace(alert(), status=Status.RESOLVED, ends_at=datetime.now(UTC)))
-    said = json.loads(paramedic("incident", "resolve", "1", "--by", "ada", "--json", "--data", str(data)))
-    assert (said["state"], said["follows"]) == ("resolved", [])
+    answer = json.loads(paramedic("incident", "resolve", "1", "--by", "ada", "--json", "--data", str(data)))
+    assert (answer["state"], answer["follows"]) == ("resolved", [])
     now = datetime.now(UTC)
     old = {"name": "X", "source": "alertmanager", "status": Status.FIRING, "last_seen": now - timedelta(hours=5)}
     assert what_follows([old], since=now - timedelta(hours=1), now=now) == []
@@ -121,8 +121,8 @@ def test_what_a_person_noted_is_read_in_report_and_show_until_it_is_erased(data:
     assert "incident\\.note by ada: the disk of web-1 is full" in paramedic("incident", "report", "1", *where)
     assert "the disk of web-1 is full" in paramedic("incident", "show", "1", *where)
     for command in ("report", "show"):
-        said = json.loads(paramedic("incident", command, "1", "--json", *where))["timeline"]
-        assert [one["note"] for one in said if one["note"] is not None] == ["the disk of web-1 is full"]
+        timeline = json.loads(paramedic("incident", command, "1", "--json", *where))["timeline"]
+        assert [entry["note"] for entry in timeline if entry["note"] is not None] == ["the disk of web-1 is full"]
     with store.write() as tx:
         tx.conn.execute(trail_contents.delete())
     report = paramedic("incident", "report", "1", *where)

@@ -69,7 +69,7 @@ def test_doctor_names_a_way_that_leads_nowhere(
     monkeypatch.setenv("PARAMEDIC_RUNBOOKS", str(tmp_path / "books"))
     monkeypatch.setenv("PARAMEDIC_CHANNELS", channels)
     _run("doctor", "--json", "--data", str(tmp_path / "data"))
-    found = {one["what"]: one for one in json.loads(capsys.readouterr().out)}
+    found = {row["what"]: row for row in json.loads(capsys.readouterr().out)}
     assert channels_say in found["channels"]["words"]
     assert found["channels"]["well"] == (channels_say == "leads somewhere")
     assert mail_says in found["mail"]["words"]
@@ -129,17 +129,17 @@ def test_an_override_is_heard_at_once_and_kept_on_disk_and_on_the_trail(
     assert say("override", "--person", other, *args)["begins"] == "2099-12-24T17:00:00.000000Z"
     now = say("who", "--at", "2099-12-25 12:00")
     assert (now["person"], now["overridden_by"], now["ends"]) == (other, "ada", "2099-12-27T08:00:00.000000Z")
-    assert [one.person for one in copy.read_copy(data)] == [other]
+    assert [override.person for override in copy.read_copy(data)] == [other]
     store = Store(f"sqlite:///{data}/paramedic.db")
     with store.read() as tx:
         assert [(entry.actor, entry.what) for entry in trail.entries(tx)] == [("person:ada", "oncall.overridden")]
     store.close()
     (data / "paramedic.db").rename(data / "away.db")
     assert _run("oncall", "who", "--at", "2099-12-25 12:00", "--data", str(data)) == 0
-    said = capsys.readouterr()
-    assert said.out.startswith(f"{other} (")
-    assert "because ada said so" in said.out
-    assert "by the copy on disk, which has 1 overrides" in said.err
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{other} (")
+    assert "because ada said so" in captured.out
+    assert "by the copy on disk, which has 1 overrides" in captured.err
     assert not (data / "paramedic.db").exists(), "a question makes no store"
 
 
@@ -202,9 +202,9 @@ def test_a_test_page_arrives_by_every_way_and_says_what_it_is(
     postbox, hooks = reachable
     assert _run("oncall", "test", "ada", "--by", "ben", "--data", str(data)) == 0
     assert capsys.readouterr().out == "email:ada@example.org: it left\nwebhook:ops: it left\n"
-    assert postbox.told == ["ada@example.org"]
+    assert postbox.recipients == ["ada@example.org"]
     assert "This is a test, for Ada, sent by ben. Nothing is wrong" in text_of(postbox.letters[0])
-    assert [said["type"] for said in hooks.payloads] == ["paramedic.test"]
+    assert [payload["type"] for payload in hooks.payloads] == ["paramedic.test"]
     hooks.says = 404
     assert say("test", "ada", "--by", "ben") == [
         {"way": "email:ada@example.org", "left": True, "answer": None},
@@ -225,8 +225,8 @@ def test_a_test_page_that_did_not_leave_is_a_negative_answer(
     postbox, hooks = reachable
     postbox.says["*"], hooks.says = "550 5.1.1 no", 503
     assert _run("oncall", "test", "ada", "--by", "ben", "--data", str(data)) == 1
-    said = capsys.readouterr()
-    assert "email:ada@example.org: the mail server answered 550" in said.out
-    assert "webhook:ops: the webhook answered 503" in said.out
-    assert "no page to ada left" in said.err
+    captured = capsys.readouterr()
+    assert "email:ada@example.org: the mail server answered 550" in captured.out
+    assert "webhook:ops: the webhook answered 503" in captured.out
+    assert "no page to ada left" in captured.err
     assert _run("oncall", "test", "eve", "--by", "ben", "--data", str(data)) == 2

@@ -67,7 +67,7 @@ def test_one_service_is_paused_listed_and_resumed(say: Said) -> None:
         "pause", "--service", "tracking-api", "--because", "a look"
     )
     listed = json.loads(say("pauses", "--json"))
-    assert [(one["scope"], one["by"], one["reason"]) for one in listed] == [("service:tracking-api", "ada", "a look")]
+    assert [(row["scope"], row["by"], row["reason"]) for row in listed] == [("service:tracking-api", "ada", "a look")]
     assert "service:tracking-api" in say("pause", "--list")
     assert "still paused: service tracking-api" in say("resume")
     assert "acting is allowed" in say("resume", "--service", "tracking-api")
@@ -89,19 +89,19 @@ def test_what_a_person_does_with_an_incident_is_said_to_a_program_as_show_begins
         ("ack", "INC-1", "acknowledged"),
         ("resolve", "INC-1", "resolved"),
     ):
-        told = json.loads(say("incident", *done, "--json"))
-        assert (told["id"], told["state"]) == ("INC-1", state)
+        answer = json.loads(say("incident", *done, "--json"))
+        assert (answer["id"], answer["state"]) == ("INC-1", state)
         shown = json.loads(say("incident", "show", "1", "--json"))
         fields = ("id", *Incident.__slots__)
-        assert [told[field] for field in fields] == [shown[field] for field in fields]
+        assert [answer[field] for field in fields] == [shown[field] for field in fields]
     assert "allowed: nothing" in say("incident", "ack", "1", "--json", code=1)
 
 
 def test_an_answer_is_said_to_a_program_as_show_has_it(say: Said, data: Path) -> None:
     incident, asked = asking(_store(data), "web-2/tracking-api")
-    told = json.loads(say("incident", "approve", incident.id, "--deny", "--json"))
-    assert (told["id"], told["state"], told["decided_by"]) == (asked.id, "denied", "ada")
-    assert json.loads(say("incident", "show", incident.id, "--json"))["approvals"] == [told]
+    answer = json.loads(say("incident", "approve", incident.id, "--deny", "--json"))
+    assert (answer["id"], answer["state"], answer["decided_by"]) == (asked.id, "denied", "ada")
+    assert json.loads(say("incident", "show", incident.id, "--json"))["approvals"] == [answer]
 
 
 def test_a_misspelt_name_pauses_nothing_and_says_what_was_meant(say: Said) -> None:
@@ -128,9 +128,9 @@ def test_what_a_pause_was_not_compared_with_is_no_part_of_its_answer(
     (data / "runbooks" / "services.yaml").write_text("services: [")
     with pytest.raises(SystemExit):
         main(["pause", "--service", "tracking-api", "--json", "--data", str(data)])
-    told = capsys.readouterr()
-    assert json.loads(told.out)["scope"] == "service:tracking-api"
-    assert told.err.startswith("not compared with the runbooks, which cannot be read: ")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["scope"] == "service:tracking-api"
+    assert captured.err.startswith("not compared with the runbooks, which cannot be read: ")
 
 
 def test_an_incident_s_first_two_lines_say_what_acts_and_how_to_stop_it(say: Said, data: Path) -> None:
@@ -165,13 +165,13 @@ def test_a_window_is_planned_listed_shown_and_ended(say: Said) -> None:
     assert "1: service tracking-api is in maintenance from" in say("maintenance", "add", *about, "--to", "+2h")
     say("maintenance", "add", *about, "--target", TARGET, "--from", "+1d", "--to", "+30m")
     listed = json.loads(say("maintenance", "list", "--json"))
-    assert [(one["id"], one["stands"], one["target"]) for one in listed] == [(2, "planned", TARGET), (1, "in it", None)]
+    assert [(row["id"], row["stands"], row["target"]) for row in listed] == [(2, "planned", TARGET), (1, "in it", None)]
     assert "a new disk" in say("maintenance", "list")
     second = say("incident", "show", "1").splitlines()[1]
     assert second.startswith("no further change is begun; service tracking-api is in maintenance until")
     assert second.endswith("(`paramedic maintenance end 1`)")
     assert "watched and healed again" in say("maintenance", "end", "1")
-    assert [one["stands"] for one in json.loads(say("maintenance", "list", "--past", "--json"))] == ["planned", "over"]
+    assert [row["stands"] for row in json.loads(say("maintenance", "list", "--past", "--json"))] == ["planned", "over"]
     assert "no maintenance window 9" in say("maintenance", "end", "9", code=1)
 
 
@@ -205,7 +205,7 @@ def test_a_window_that_cannot_be_meant_is_refused_with_what_is_allowed(
 
 def test_incidents_are_filtered_and_reported(say: Said) -> None:
     def found(*asked: str) -> list[str]:
-        return [one["id"] for one in json.loads(say("incident", "list", "--json", *asked))]
+        return [row["id"] for row in json.loads(say("incident", "list", "--json", *asked))]
 
     assert found("--service", "tracking-api", "--severity", "critical", "--since", "-1h") == ["INC-1"]
     assert found("--severity", "warning") == []

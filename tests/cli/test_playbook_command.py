@@ -24,7 +24,7 @@ def flows(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def said(flows: Path, tmp_path: Path) -> Callable[..., str]:
+def output(flows: Path, tmp_path: Path) -> Callable[..., str]:
     """What `paramedic ARGV` says where the folder of playbooks is `flows`."""
 
     def say(*argv: str, code: int = 0, **env: str) -> str:
@@ -38,10 +38,10 @@ def said(flows: Path, tmp_path: Path) -> Callable[..., str]:
     return say
 
 
-def test_lint_says_of_each_fault_where_it_is_and_what_is_allowed(flows: Path, said: Callable[..., str]) -> None:
+def test_lint_says_of_each_fault_where_it_is_and_what_is_allowed(flows: Path, output: Callable[..., str]) -> None:
     for name, (text, _) in FAULTS.items():
         (flows / f"{name}.py").write_text(text)
-    found = json.loads(said("playbook", "lint", "--json", code=1))
+    found = json.loads(output("playbook", "lint", "--json", code=1))
     for name, (_, wanted) in FAULTS.items():
         of_it = [problem for problem in found if problem["file"] == str(flows / f"{name}.py")]
         lines = [(problem["line"], f"{problem['what']}; {problem['allowed']}") for problem in of_it]
@@ -50,34 +50,34 @@ def test_lint_says_of_each_fault_where_it_is_and_what_is_allowed(flows: Path, sa
 
 
 def test_lint_lets_pass_what_the_responder_can_run_and_helpers_are_no_playbooks(
-    flows: Path, said: Callable[..., str]
+    flows: Path, output: Callable[..., str]
 ) -> None:
     for name, text in WELL.items():
         (flows / f"{name}.py").write_text(text)
     (flows / "_ours.py").write_text("x = 1\n")
-    assert said("playbook", "lint") == "3 playbooks: nothing wrong\n"
+    assert output("playbook", "lint") == "3 playbooks: nothing wrong\n"
 
 
-def test_a_file_that_others_can_change_is_not_imported(flows: Path, said: Callable[..., str], tmp_path: Path) -> None:
+def test_a_file_that_others_can_change_is_not_imported(flows: Path, output: Callable[..., str], tmp_path: Path) -> None:
     (flows / "our_shared.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     (flows / "our_shared.py").chmod(0o666)
-    assert "it is not imported: others can change it; " in said("playbook", "lint", code=1)
+    assert "it is not imported: others can change it; " in output("playbook", "lint", code=1)
     assert not (tmp_path / "ran").exists()
 
 
-def test_an_import_that_ends_the_process_hides_no_other_fault(flows: Path, said: Callable[..., str]) -> None:
+def test_an_import_that_ends_the_process_hides_no_other_fault(flows: Path, output: Callable[..., str]) -> None:
     (flows / "our_exit.py").write_text("import os, sys\nprint('gone', file=sys.stderr, flush=True)\nos._exit(7)\n")
     (flows / "our_import.py").write_text("import nothing_like_this\n")
-    words = said("playbook", "lint", code=1)
+    words = output("playbook", "lint", code=1)
     assert "our_exit.py:1:1: it cannot be imported: the playbooks' process ended with 7: gone" in words
     assert "No module named 'nothing_like_this'" in words
 
 
 def test_runbook_lint_and_doctor_name_the_playbook_that_cannot_be_imported(
-    flows: Path, said: Callable[..., str], tmp_path: Path
+    flows: Path, output: Callable[..., str], tmp_path: Path
 ) -> None:
     (flows / "our_import.py").write_text("\nimport nothing_like_this\n")
-    assert "our_import.py:2:1: it cannot be imported: ModuleNotFoundError" in said("runbook", "lint", code=1)
+    assert "our_import.py:2:1: it cannot be imported: ModuleNotFoundError" in output("runbook", "lint", code=1)
     from paramedic.cli import doctor_playbooks
     from paramedic.settings import Settings
 
@@ -88,31 +88,31 @@ def test_runbook_lint_and_doctor_name_the_playbook_that_cannot_be_imported(
     assert doctor_playbooks.playbooks(Settings(data=tmp_path, flows=flows)).well
 
 
-def test_without_a_folder_of_playbooks_the_commands_say_how_to_name_one(said: Callable[..., str]) -> None:
+def test_without_a_folder_of_playbooks_the_commands_say_how_to_name_one(output: Callable[..., str]) -> None:
     for argv in (("lint",), ("new", "our-restart"), ("rehearse", "our-restart", "--runbook", RUNBOOK)):
         assert "set PARAMEDIC_FLOWS" in paramedic("playbook", *argv, code=1)
-    assert "there is no playbook 'our-x' in" in said("playbook", "lint", "our-x", code=1)
+    assert "there is no playbook 'our-x' in" in output("playbook", "lint", "our-x", code=1)
 
 
 # --- rehearse
 
 
-def _rehearsed(said: Callable[..., str], name: str, *argv: str, code: int = 0) -> list[dict[str, Any]]:
+def _rehearsed(output: Callable[..., str], name: str, *argv: str, code: int = 0) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(
-        said("playbook", "rehearse", name, "--runbook", RUNBOOK, "--json", *argv, code=code)
+        output("playbook", "rehearse", name, "--runbook", RUNBOOK, "--json", *argv, code=code)
     )
     return found
 
 
 @pytest.mark.costly
 def test_what_new_writes_is_called_well_by_lint_and_by_every_common_world_and_its_test_passes(
-    flows: Path, said: Callable[..., str], tmp_path: Path
+    flows: Path, output: Callable[..., str], tmp_path: Path
 ) -> None:
-    assert "our_first.py" in said("playbook", "new", "our-first", "--runbook", RUNBOOK)
-    assert "exists already" in said("playbook", "new", "our-first", code=1)
-    assert said("playbook", "lint") == "1 playbooks: nothing wrong\n"
-    found = _rehearsed(said, "our-first")
-    assert {one["world"]: (one["ending"], one["changes"]) for one in found} == {
+    assert "our_first.py" in output("playbook", "new", "our-first", "--runbook", RUNBOOK)
+    assert "exists already" in output("playbook", "new", "our-first", code=1)
+    assert output("playbook", "lint") == "1 playbooks: nothing wrong\n"
+    found = _rehearsed(output, "our-first")
+    assert {play["world"]: (play["ending"], play["changes"]) for play in found} == {
         "seen well": ("recovered", []),
         "seen failing, then well": ("remediated", ["restart"]),
         "seen failing": ("handed_over", ["restart"]),
@@ -122,7 +122,7 @@ def test_what_new_writes_is_called_well_by_lint_and_by_every_common_world_and_it
         "seen failing, then well; changes unknown": ("remediated", ["restart"]),
         "seen failing; changes not-sent": ("handed_over", []),
     }
-    assert not any(one["fault"] for one in found)
+    assert not any(play["fault"] for play in found)
     assert not (tmp_path / "paramedic.db").exists(), "a rehearsal has a store of its own"
     env = os.environ | {"PARAMEDIC_FLOWS": str(flows), "PARAMEDIC_RUNBOOKS": str(ROOT / "runbooks")}
     env |= {"PARAMEDIC_DATA": str(tmp_path)}
@@ -132,9 +132,9 @@ def test_what_new_writes_is_called_well_by_lint_and_by_every_common_world_and_it
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_rehearsal_shows_each_verb_with_its_answer(flows: Path, said: Callable[..., str]) -> None:
-    said("playbook", "new", "our-story")
-    [found] = _rehearsed(said, "our-story", "--seen", "failing,well")
+def test_a_rehearsal_shows_each_verb_with_its_answer(flows: Path, output: Callable[..., str]) -> None:
+    output("playbook", "new", "our-story")
+    [found] = _rehearsed(output, "our-story", "--seen", "failing,well")
     assert [step["verb"] for step in found["steps"]] == [
         "exclusive",
         "still_failing",
@@ -144,23 +144,23 @@ def test_a_rehearsal_shows_each_verb_with_its_answer(flows: Path, said: Callable
         "exclusive",
         "resolved",
     ]
-    words = said("playbook", "rehearse", "our-story", "--runbook", RUNBOOK, "--seen", "failing")
+    words = output("playbook", "rehearse", "our-story", "--runbook", RUNBOOK, "--seen", "failing")
     assert "restart          not made: it would be sent here, and is done" in words
     assert "=> handed_over: restarted, still failing" in words
     assert "changes that would have been sent: restart" in words
 
 
 @pytest.mark.costly
-def test_what_cannot_be_rehearsed_is_said_before_anything_is_played(flows: Path, said: Callable[..., str]) -> None:
-    said("playbook", "new", "our-try")
+def test_what_cannot_be_rehearsed_is_said_before_anything_is_played(flows: Path, output: Callable[..., str]) -> None:
+    output("playbook", "new", "our-try")
     rehearse = ("playbook", "rehearse", "our-try", "--runbook")
-    assert "there is no usable runbook 'nothing'" in said(*rehearse, "nothing", code=1)
-    assert "cannot mean web-9/x; it can mean: web-1/tracking-api" in said(
+    assert "there is no usable runbook 'nothing'" in output(*rehearse, "nothing", code=1)
+    assert "cannot mean web-9/x; it can mean: web-1/tracking-api" in output(
         *rehearse, RUNBOOK, "--target", "web-9/x", code=1
     )
-    assert "--seen:1:1: Input should be" in said(*rehearse, RUNBOOK, "--seen", "broken", code=2)
+    assert "--seen:1:1: Input should be" in output(*rehearse, RUNBOOK, "--seen", "broken", code=2)
     (flows / "our_try.py").write_text(
         "import nothing_like_this\nfrom tasks.playbook import playbook\n@playbook\n"
         "def our_try(incident, runbook):\n    raise ValueError\n"
     )
-    assert "our_try.py:1:1: it cannot be imported: ModuleNotFoundError" in said(*rehearse, RUNBOOK, code=1)
+    assert "our_try.py:1:1: it cannot be imported: ModuleNotFoundError" in output(*rehearse, RUNBOOK, code=1)

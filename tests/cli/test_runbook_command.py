@@ -44,8 +44,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def _alert(data: Path, **labels: str) -> str:
-    said = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100", "severity": "critical"} | labels
-    alert = {"status": "firing", "labels": said, "annotations": {}, "startsAt": "2026-11-01T09:00:00Z"}
+    all_labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100", "severity": "critical"} | labels
+    alert = {"status": "firing", "labels": all_labels, "annotations": {}, "startsAt": "2026-11-01T09:00:00Z"}
     alert |= {"endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "f404ecabc8dd5cd7"}
     body = {"version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", "receiver": "paramedic"}
     body |= {"groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "", "alerts": [alert]}
@@ -59,19 +59,19 @@ def _tried(data: Path, *argv: str, code: int = 0, **labels: str) -> str:
 
 
 def test_it_says_what_would_run_on_what_and_touches_nothing(data: Path) -> None:
-    said = _tried(data)
-    assert "it is wanted, and means web-1/tracking-api" in said
-    assert "playbook restart-service would look whether it is still failing" in said
-    assert "each verified before the next: restart" in said
-    assert "no guardrail would stop its first change" in said
+    output = _tried(data)
+    assert "it is wanted, and means web-1/tracking-api" in output
+    assert "playbook restart-service would look whether it is still failing" in output
+    assert "each verified before the next: restart" in output
+    assert "no guardrail would stop its first change" in output
     assert sorted(path.name for path in data.iterdir()) == ["alert.json", "runbooks"]
 
 
 def test_it_says_why_it_would_not_act(data: Path) -> None:
     assert "no matcher means it" in _tried(data, env="test", code=1)
-    said = _tried(data, instance="db-7", code=1)
-    assert "services.yaml lists no supervisord 'tracking-api' on host 'db-7'" in said
-    assert "a person would get it, by policy default" in said
+    output = _tried(data, instance="db-7", code=1)
+    assert "services.yaml lists no supervisord 'tracking-api' on host 'db-7'" in output
+    assert "a person would get it, by policy default" in output
     file = data / "runbooks" / f"{NAME}.md"
     file.write_text(file.read_text().replace("mode: act", "mode: observe"))
     assert "guardrail mode would stop it: the runbook's mode is observe" in _tried(data, code=1)
@@ -123,15 +123,15 @@ def test_without_an_alert_it_says_what_would_be_done_about_its_own_checks(data: 
     text = slow.read_text()
     assert "error_rate: {warning: 1%, critical: 3%" in text
     slow.write_text(text.replace("error_rate: {warning: 1%, critical: 3%", "error_rate: {warning: 1%"))
-    said = _say("test", slow.stem, "--data", str(data))
+    output = _say("test", slow.stem, "--data", str(data))
     for host in ("web-1", "web-2"):
         raised, at = "check tracking-api-slow/health would raise it", f"{host}/tracking-api"
-        assert f"{raised}, critical, on finding that latency_p95 of {at} is 300ms" in said
-        assert f"{raised}, warning, on finding that error_rate of {at} is 1%" in said
-        assert f"it is wanted, and means {at}" in said
-    assert "each verified before the next: restart, rollback-if-deployed-within: 30m" in said
+        assert f"{raised}, critical, on finding that latency_p95 of {at} is 300ms" in output
+        assert f"{raised}, warning, on finding that error_rate of {at} is 1%" in output
+        assert f"it is wanted, and means {at}" in output
+    assert "each verified before the next: restart, rollback-if-deployed-within: 30m" in output
     found = json.loads(_say("test", slow.stem, "--data", str(data), "--json"))
-    assert [(one["alert"], one["target"], one["acts"]) for one in found] == [
+    assert [(row["alert"], row["target"], row["acts"]) for row in found] == [
         (f"tracking-api-slow {metric}", f"{host}/tracking-api", True)
         for host in ("web-1", "web-2")
         for metric in ("latency_p95", "error_rate")
@@ -139,20 +139,20 @@ def test_without_an_alert_it_says_what_would_be_done_about_its_own_checks(data: 
 
 
 def test_without_an_alert_and_without_a_check_there_is_nothing_to_rehearse(data: Path, slow: Path) -> None:
-    said = _say("test", NAME, "--data", str(data), code=2)
-    assert f"runbook {NAME} has no check: name an alert to rehearse it with, --alert FILE" in said
+    output = _say("test", NAME, "--data", str(data), code=2)
+    assert f"runbook {NAME} has no check: name an alert to rehearse it with, --alert FILE" in output
     slow.write_text(slow.read_text().replace("supervisord: tracking-api", "systemd: tracking-api.service"))
-    said = _say("test", slow.stem, "--data", str(data), code=1)
-    assert "there is no usable runbook 'tracking-api-slow'" in said
+    output = _say("test", slow.stem, "--data", str(data), code=1)
+    assert "there is no usable runbook 'tracking-api-slow'" in output
 
 
 def test_lint_names_each_target_that_lacks_what_a_runbook_asks_for_and_the_runbook_stays_usable(
     data: Path, slow: Path
 ) -> None:
-    said = _say("lint", "--data", str(data), code=1)
+    output = _say("lint", "--data", str(data), code=1)
     for key in ("when", "with.verify.health"):
-        assert f"{key}: services.yaml names no health for web-2/tracking-api; services.yaml: health: http://…" in said
-    assert "web-1/tracking-api" not in said
+        assert f"{key}: services.yaml names no health for web-2/tracking-api; services.yaml: health: http://…" in output
+    assert "web-1/tracking-api" not in output
     assert slow.stem in read_folder(slow.parent).runbooks
 
 
@@ -163,9 +163,9 @@ def test_lint_names_a_command_whose_time_is_longer_than_a_change_has(
     command = "        commands: {clear: {run: [clear], timeout: 1m}}\n"
     services.write_text(services.read_text() + command)
     line = services.read_text().count("\n")
-    said = _say("lint", "--data", str(data), code=1)
-    assert f"{services}:{line}:42: services.tracking-api.targets.0.commands.clear.timeout: 1m are never given: " in said
-    assert "a change ends after 30s (PARAMEDIC_ACT_DEADLINE), and the command with it" in said
+    output = _say("lint", "--data", str(data), code=1)
+    assert f"{services}:{line}:42: services.tracking-api.targets.0.commands.clear.timeout: 1m are never given: " in output
+    assert "a change ends after 30s (PARAMEDIC_ACT_DEADLINE), and the command with it" in output
     monkeypatch.setenv("PARAMEDIC_ACT_DEADLINE", "1m")
     assert "nothing wrong" in _say("lint", "--data", str(data))
 
@@ -175,8 +175,8 @@ def test_lint_names_a_heading_without_text_at_its_line(data: Path) -> None:
     text = file.read_text().partition("## Mitigation")[0] + "## Mitigation\n\n<!-- later -->\n"
     file.write_text(text)
     line = text.split("\n").index("## Mitigation") + 1
-    said = _say("lint", "--data", str(data), code=1)
-    assert f"{file}:{line}:1: there is nothing under Mitigation; a person on call looks for all four" in said
+    output = _say("lint", "--data", str(data), code=1)
+    assert f"{file}:{line}:1: there is nothing under Mitigation; a person on call looks for all four" in output
     assert NAME in read_folder(file.parent).runbooks
 
 
@@ -185,34 +185,34 @@ def test_lint_says_what_is_wrong_with_every_file_at_once(data: Path) -> None:
     (folder / "services.yaml").write_text("services: []\n")
     (folder / "oncall.yaml").write_text("people: {}\n")
     (folder / f"{NAME}.md").write_text("nothing")
-    said = _say("lint", "--data", str(data), code=1)
+    output = _say("lint", "--data", str(data), code=1)
     for words in (
         "services.yaml:1:1: services: ",
         "oncall.yaml:1:1: people: ",
         "oncall.yaml:1:1: policies: is missing",
     ):
-        assert words in said
-    assert f"{NAME}.md:1:1: no front matter" in said
+        assert words in output
+    assert f"{NAME}.md:1:1: no front matter" in output
 
 
 def test_a_body_that_cannot_be_read_is_said(data: Path) -> None:
     (data / "bad.json").write_text('{"version": "4"}')
-    said = _say("test", NAME, "--alert", str(data / "bad.json"), "--data", str(data), code=2)
-    assert "alerts" in said
+    output = _say("test", NAME, "--alert", str(data / "bad.json"), "--data", str(data), code=2)
+    assert "alerts" in output
     assert "there is no usable runbook 'nobody'" in _say(
         "test", "nobody", "--alert", _alert(data), "--data", str(data), code=1
     )
 
 
 def test_of_a_new_runbook_lint_says_what_is_to_be_filled_in_yet_and_nothing_else(data: Path) -> None:
-    said = _say("new", "tracking-api-slow", "--service", "tracking-api", "--data", str(data))
-    assert "tracking-api-slow.md" in said
+    output = _say("new", "tracking-api-slow", "--service", "tracking-api", "--data", str(data))
+    assert "tracking-api-slow.md" in output
     file = data / "runbooks" / "tracking-api-slow.md"
     assert read_folder(file.parent).problems == (), "nobody is told of it while it is written"
-    said = _say("lint", "--data", str(data), code=1)
-    assert f"{file}:5:1: still as `paramedic runbook new` wrote it: - alert: ALERTNAME; fill in what is in" in said
-    assert "TO DO BY HAND WHEN PARAMEDIC COULD NOT" in said
-    assert said.count("still as") == 6
+    output = _say("lint", "--data", str(data), code=1)
+    assert f"{file}:5:1: still as `paramedic runbook new` wrote it: - alert: ALERTNAME; fill in what is in" in output
+    assert "TO DO BY HAND WHEN PARAMEDIC COULD NOT" in output
+    assert output.count("still as") == 6
     file.write_text(re.sub(r"[A-Z]{2,}.*", "Words.", file.read_text()))
     assert "2 runbooks, 1 targets: nothing wrong" in _say("lint", "--data", str(data))
     again = _say("new", "tracking-api-slow", "--service", "tracking-api", "--data", str(data), code=1)
@@ -224,17 +224,17 @@ def test_of_a_new_runbook_lint_says_what_is_to_be_filled_in_yet_and_nothing_else
 def test_a_program_is_told_where_a_new_runbook_is_and_what_one_says(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def told(*argv: str) -> Any:
+    def answer(*argv: str) -> Any:
         with pytest.raises(SystemExit) as ended:
             main(["runbook", *argv, "--json", "--data", str(data)])
         assert ended.value.code == 0
         return json.loads(capsys.readouterr().out)
 
     file = data / "runbooks" / "tracking-api-slow.md"
-    made = told("new", file.stem, "--service", "tracking-api")
+    made = answer("new", file.stem, "--service", "tracking-api")
     assert made == {"name": file.stem, "service": "tracking-api", "file": str(file)}
-    listed = next(one for one in told("list") if one["name"] == file.stem)
-    assert told("show", file.stem) == listed | {"text": file.read_text()}
+    listed = next(row for row in answer("list") if row["name"] == file.stem)
+    assert answer("show", file.stem) == listed | {"text": file.read_text()}
 
 
 def test_an_own_playbook_is_shown_by_its_own_words_and_verbs(
@@ -252,16 +252,16 @@ def test_an_own_playbook_is_shown_by_its_own_words_and_verbs(
     monkeypatch.setenv("PARAMEDIC_FLOWS", str(flows))
     file = data / "runbooks" / f"{NAME}.md"
     file.write_text(file.read_text().replace("restart-service", "our-restart"))
-    said = _tried(data)
-    assert "playbook our-restart, your own, would run: Restart it twice and hope." in said
-    assert "exclusive, restart, hand_over, and never stays_healthy: it does not verify what it does" in said
-    assert "verified before the next" not in said
-    assert "whatever it does not resolve goes to a person" in said
+    output = _tried(data)
+    assert "playbook our-restart, your own, would run: Restart it twice and hope." in output
+    assert "exclusive, restart, hand_over, and never stays_healthy: it does not verify what it does" in output
+    assert "verified before the next" not in output
+    assert "whatever it does not resolve goes to a person" in output
     verifying = code.replace("import restart\n", "import restart\nfrom tasks.verify import stays_healthy\n", 1)
     verifying = verifying.replace("        restart(", "        stays_healthy(incident, runbook)\n        restart(")
     (flows / "our_restart.py").write_text(verifying)
-    said = _tried(data)
-    assert "it calls, in the order of its text: exclusive, stays_healthy, restart, hand_over " in said
+    output = _tried(data)
+    assert "it calls, in the order of its text: exclusive, stays_healthy, restart, hand_over " in output
 
 
 def test_labels_alone_make_an_alert_that_the_runbook_wants(data: Path) -> None:

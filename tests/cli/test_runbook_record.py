@@ -46,7 +46,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
     with pytest.raises(SystemExit) as ended:
         main(["runbook", "record", *argv])
     out = capsys.readouterr()
@@ -56,7 +56,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str]:
 def test_people_read_how_many_would_have_been_right_and_each_of_them(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, words = said(capsys, NAME, "--data", str(data))
+    code, words = run(capsys, NAME, "--data", str(data))
     assert code == 0
     first, right, needless, *_, newest, middle, oldest = words.strip().split("\n")
     assert first.startswith(f"{NAME}: 3 proposals on 3 targets, from ")
@@ -70,15 +70,15 @@ def test_people_read_how_many_would_have_been_right_and_each_of_them(
 
 
 def test_a_program_reads_the_same(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, words = said(capsys, NAME, "--json", "--limit", "2", "--data", str(data))
+    code, words = run(capsys, NAME, "--json", "--limit", "2", "--data", str(data))
     answer = json.loads(words)
     assert (code, answer["proposals"], answer["right"], answer["not_needed"], answer["pending"]) == (0, 3, 1, 1, 1)
-    assert [(one["incident"], one["verdict"]) for one in answer["newest"]] == [("INC-3", None), ("INC-2", "recovered")]
+    assert [(row["incident"], row["verdict"]) for row in answer["newest"]] == [("INC-3", None), ("INC-2", "recovered")]
 
 
 def test_a_runbook_without_a_proposal_says_so_and_an_unknown_one_what_there_is(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, words = said(capsys, "another", "--data", str(data))
+    code, words = run(capsys, "another", "--data", str(data))
     assert (code, f"these had: {NAME}" in words) == (1, True)
     assert TARGET not in words

@@ -56,10 +56,10 @@ def run(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_small_command_loads_no_more_than_it_needs(argv: list[str], needed: set[str], tmp_path: Path) -> None:
-    said = run(
+    done = run(
         sys.executable, "-c", _LOADED.format(argv=argv), PARAMEDIC_DATA=str(tmp_path / "none"), HOME=str(tmp_path)
     )
-    loaded = set(json.loads(said.stderr.splitlines()[-1]))
+    loaded = set(json.loads(done.stderr.splitlines()[-1]))
     assert loaded & HEAVY <= needed
     assert "pydantic" not in loaded or argv not in (["--help"], ["--version"])
 
@@ -75,18 +75,18 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     "argv", [["--help"], ["incident", "list", "--help"], ["runbook", "--help"], ["doctor", "--help"]]
 )
 def test_help_is_80_columns_wide(argv: list[str]) -> None:
-    said = run(*_MAIN, *argv, COLUMNS="80")
-    assert said.returncode == 0, said.stderr
-    assert max(len(line) for line in said.stdout.splitlines()) <= 80
+    done = run(*_MAIN, *argv, COLUMNS="80")
+    assert done.returncode == 0, done.stderr
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
 
 
 def test_a_shell_completes_commands_without_loading_them() -> None:
     code = "import sys; from paramedic.cli import main\ntry: main()\nexcept SystemExit: pass\n"
     code += "print([name for name in sys.modules if name.startswith('paramedic.cli.')], file=sys.stderr)"
-    said = run(sys.executable, "-c", code, _PARAMEDIC_COMPLETE="complete_bash", COMP_WORDS="paramedic ", COMP_CWORD="1")
-    assert said.stdout.split() == list(COMMANDS)
-    assert said.stderr.strip() == "[]"
-    said = run(
+    done = run(sys.executable, "-c", code, _PARAMEDIC_COMPLETE="complete_bash", COMP_WORDS="paramedic ", COMP_CWORD="1")
+    assert done.stdout.split() == list(COMMANDS)
+    assert done.stderr.strip() == "[]"
+    done = run(
         sys.executable,
         "-c",
         code,
@@ -94,13 +94,13 @@ def test_a_shell_completes_commands_without_loading_them() -> None:
         COMP_WORDS="paramedic incident s",
         COMP_CWORD="2",
     )
-    assert said.stdout.split() == ["show"]
+    assert done.stdout.split() == ["show"]
 
 
 def test_a_script_for_the_shell_is_shown() -> None:
-    said = run(*_MAIN, "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
-    assert "_PARAMEDIC_COMPLETE=complete_bash" in said.stdout
-    assert "complete -o default -F _paramedic_completion paramedic" in said.stdout
+    done = run(*_MAIN, "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert "_PARAMEDIC_COMPLETE=complete_bash" in done.stdout
+    assert "complete -o default -F _paramedic_completion paramedic" in done.stdout
 
 
 def test_a_table_that_is_too_wide_for_the_terminal_is_a_paragraph_a_row() -> None:

@@ -54,12 +54,12 @@ def test_up_ends_its_processes_where_it_is_asked_to_end(
     stopped: list[Stack] = []
     monkeypatch.setattr(Stack, "start", lambda _: os.kill(os.getpid(), number))
     monkeypatch.setattr(Stack, "stop", lambda stack: stopped.append(stack))  # noqa: PLW0108 - a builtin is not bound to it
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         up.up(data=tmp_path / "data")
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
     assert len(stopped) == 1
     assert "stopping …" in capsys.readouterr().out
 
@@ -74,9 +74,9 @@ def test_up_ends_with_2_and_names_the_port_or_the_other_up_that_is_in_its_way(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("PARAMEDIC_PORT", str(taken.getsockname()[1]))
         assert _up_ends(data) == 2
-        said = capsys.readouterr().err
-        assert f"port {taken.getsockname()[1]}" in said
-        assert "PARAMEDIC_PORT" in said
+        output = capsys.readouterr().err
+        assert f"port {taken.getsockname()[1]}" in output
+        assert "PARAMEDIC_PORT" in output
     monkeypatch.setenv("PARAMEDIC_PORT", "0")
     with instance.alone(data):
         assert _up_ends(data) == 2
@@ -84,11 +84,11 @@ def test_up_ends_with_2_and_names_the_port_or_the_other_up_that_is_in_its_way(
 
 
 def _up_ends(data: Path) -> int | str | None:
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         with pytest.raises(SystemExit) as ended:
             main(["up", "--data", str(data)])
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
     return ended.value.code

@@ -20,9 +20,9 @@ def test_each_is_a_line_and_no_secret_is_repeated(tmp_path: Path, capsys: pytest
     library = replace(library, oncall=replace(library.oncall, people={"ada": Person("ada", "Ada", ways)}))
     settings = Settings(data=tmp_path, channels={"ops": Channel(url=SecretStr("https://here.example/hidden-path"))})
     _announce_faults(settings, library)
-    said = capsys.readouterr().out
-    assert "mail       none can leave" in said
-    assert "channel    webhook:ops: the setting channels.ops has no `secret`" in said
-    assert "channel    webhook:nowhere: the setting `channels` names no nowhere" in said
-    assert "refused    runbooks/a.md:3:1" in said
-    assert "hidden-path" not in said
+    output = capsys.readouterr().out
+    assert "mail       none can leave" in output
+    assert "channel    webhook:ops: the setting channels.ops has no `secret`" in output
+    assert "channel    webhook:nowhere: the setting `channels` names no nowhere" in output
+    assert "refused    runbooks/a.md:3:1" in output
+    assert "hidden-path" not in output

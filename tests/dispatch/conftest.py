@@ -20,9 +20,9 @@ def store(store_url: str) -> Iterator[Store]:
     with engine.begin() as conn:
         conn.execute(update(meta).values(store=str(uuid.uuid4())))
     engine.dispose()
-    one = Store(store_url)
-    yield one
-    one.close()
+    store = Store(store_url)
+    yield store
+    store.close()
 
 
 @pytest.fixture

@@ -21,16 +21,16 @@ class EventsApi(ThreadingHTTPServer):
     @property
     def names(self) -> list[str]:
         """Of the events, in the order in which they came."""
-        return [one["event"] for one in self.kept.values()]
+        return [event["event"] for event in self.kept.values()]
 
 
 class _Events(BaseHTTPRequestHandler):
     server: EventsApi
 
     def do_POST(self) -> None:
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        for one in said if self.path == "/api/events" else []:
-            self.server.kept.setdefault(one["id"], one)
+        events = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        for event in events if self.path == "/api/events" else []:
+            self.server.kept.setdefault(event["id"], event)
         self.send_response(204)
         self.end_headers()
 

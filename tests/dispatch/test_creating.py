@@ -49,27 +49,27 @@ def well_meant(ticket: str) -> None:
     """A flow as somebody may have deployed it under a playbook's name."""
 
 
-def _deployed(prefect: Prefect, one: Flow[..., Any]) -> None:
-    made = prefect.ask("POST", "/flows/", json={"name": one.name})
-    prefect.ask("POST", "/work_pools/", json={"name": one.name, "type": "process"})
-    prefect.ask("POST", f"/work_pools/{one.name}/queues", json={"name": "critical"})
-    schema = parameter_schema(one).model_dump_for_openapi()
-    said = {"flow_id": made["id"], "parameter_openapi_schema": schema, "entrypoint": "nobody.runs"}
-    prefect.ask("POST", "/deployments/", json=said | {"name": one.name, "work_pool_name": one.name})
+def _deployed(prefect: Prefect, flow: Flow[..., Any]) -> None:
+    made = prefect.ask("POST", "/flows/", json={"name": flow.name})
+    prefect.ask("POST", "/work_pools/", json={"name": flow.name, "type": "process"})
+    prefect.ask("POST", f"/work_pools/{flow.name}/queues", json={"name": "critical"})
+    schema = parameter_schema(flow).model_dump_for_openapi()
+    deployment = {"flow_id": made["id"], "parameter_openapi_schema": schema, "entrypoint": "nobody.runs"}
+    prefect.ask("POST", "/deployments/", json=deployment | {"name": flow.name, "work_pool_name": flow.name})
 
 
-def _opened(store: Store, one: Flow[..., Any], target: str) -> Incident:
+def _opened(store: Store, flow: Flow[..., Any], target: str) -> Incident:
     """A new incident whose runbook names the flow."""
-    plan = Plan("r", one.name, RUNBOOK.replace("playbook: restart-service", f"playbook: {one.name}"), 1)
+    plan = Plan("r", flow.name, RUNBOOK.replace("playbook: restart-service", f"playbook: {flow.name}"), 1)
     with store.record() as tx:
         return lifecycle.open_incident(
             tx, alert(), service="tracking-api", target=target, policy="default", reason="new", plan=plan
         )
 
 
-def _given_to(store: Store, prefect: Prefect, one: Flow[..., Any]) -> Incident:
+def _given_to(store: Store, prefect: Prefect, flow: Flow[..., Any]) -> Incident:
     """A new incident whose runbook names the flow, after dispatch has worked."""
-    opened = _opened(store, one, "web-1/tracking-api")
+    opened = _opened(store, flow, "web-1/tracking-api")
     assert Dispatch(store, PrefectRuns(PrefectApi(prefect.api)), lambda: None).work() == 1
     with store.read() as tx:
         return incidents.get(tx, opened.number)
@@ -79,14 +79,14 @@ def _runs(prefect: Prefect, incident: Incident) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = prefect.ask(
         "POST", "/flow_runs/filter", json={"flow_runs": {"tags": {"all_": [incident.id]}}}
     )
-    return [one for one in found if incident.ref in str(one["parameters"])]
+    return [run for run in found if incident.ref in str(run["parameters"])]
 
 
 def test_a_playbook_gets_the_incident_and_the_attempt(store: Store, prefect: Prefect) -> None:
     _deployed(prefect, well_made)
     incident = _given_to(store, prefect, well_made)
     assert incident.state is State.OPEN
-    assert [one["parameters"] for one in _runs(prefect, incident)] == [
+    assert [run["parameters"] for run in _runs(prefect, incident)] == [
         {"run": {"incident": incident.ref, "attempt": 1}}
     ]
 

@@ -42,9 +42,9 @@ def deployments(prefect: Prefect, store: Store, settings: Settings) -> Iterator[
     """Of the groups `default` and `web`, registered: what the test before has left right stays as it is."""
     write(settings.runbooks, "default", "web")
     with temporary_settings({PREFECT_API_URL: prefect.api, PREFECT_HOME: prefect.home / "client"}):
-        one = Deployments(store, settings)
-        one.mend()
-        yield one
+        kept = Deployments(store, settings)
+        kept.mend()
+        yield kept
 
 
 def health_check(prefect: Prefect) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def scheduled(prefect: Prefect) -> dict[str, dict[str, Any]]:
     """The schedules of the health check by their slug; none before it is deployed."""
     wanted = {"deployments": {"name": {"any_": ["health-check"]}}}
     found = prefect.ask("POST", "/deployments/filter", json=wanted)
-    return {one["slug"]: one for deployment in found for one in deployment["schedules"]}
+    return {schedule["slug"]: schedule for deployment in found for schedule in deployment["schedules"]}
 
 
 def rounds(prefect: Prefect) -> list[dict[str, Any]]:
@@ -77,7 +77,7 @@ def group_of(planned: dict[str, Any]) -> str:
 
 def both_planned(prefect: Prefect) -> bool:
     # Prefect may also plan rounds of a group that is gone, whose schedule it had read before: such a round ends at once.
-    return {group_of(one) for one in rounds(prefect)} >= {"default", "web"}
+    return {group_of(run) for run in rounds(prefect)} >= {"default", "web"}
 
 
 def set_active(prefect: Prefect, slug: str, *, active: bool) -> None:
@@ -132,7 +132,7 @@ def test_a_dispatch_that_starts_again_makes_no_second_health_check(
     after = health_check(prefect)
     assert deployments.mend() == []
     assert after["id"] == before["id"]
-    assert [sorted(one["slug"] for one in each["schedules"]) for each in (before, after)] == [["default", "web"]] * 2
+    assert [sorted(schedule["slug"] for schedule in each["schedules"]) for each in (before, after)] == [["default", "web"]] * 2
 
 
 def expected(store: Store) -> set[str]:
@@ -145,10 +145,10 @@ def test_what_is_right_is_left_alone_with_the_rounds_that_it_has_planned(
 ) -> None:
     until("both are planned", lambda: both_planned(prefect))
     before = health_check(prefect)["updated"]
-    planned = [one["id"] for one in rounds(prefect)][:20]  # of a list that Prefect cuts, while it plans more of them
+    planned = [run["id"] for run in rounds(prefect)][:20]  # of a list that Prefect cuts, while it plans more of them
     assert deployments.mend() == []
     assert health_check(prefect)["updated"] == before
-    assert {one["id"] for one in rounds(prefect)} >= set(planned)
+    assert {run["id"] for run in rounds(prefect)} >= set(planned)
 
 
 def test_after_prefects_own_deploy_each_group_is_scheduled_again_and_nothing_is_made_up_for(
@@ -157,17 +157,17 @@ def test_after_prefects_own_deploy_each_group_is_scheduled_again_and_nothing_is_
     prefect.ask("DELETE", f"/deployments/{health_check(prefect)['id']}")
     deploy_twice(prefect)
     first = health_check(prefect)
-    assert [one["slug"] for one in first["schedules"]] == ["default"], "twice is as once"
+    assert [schedule["slug"] for schedule in first["schedules"]] == ["default"], "twice is as once"
 
     now = utc_now()
     assert "health-check" in deployments.mend()
-    assert {slug: one["parameters"] for slug, one in scheduled(prefect).items()} == {
+    assert {slug: schedule["parameters"] for slug, schedule in scheduled(prefect).items()} == {
         group: {"run": {"group": group, "every": 30}} for group in ("default", "web")
     }
     assert health_check(prefect)["id"] == first["id"]
     assert deployments.mend() == []
     until("both are planned", lambda: both_planned(prefect))
-    assert all(from_iso(one["expected_start_time"]) > now for one in rounds(prefect) if group_of(one) == "web")
+    assert all(from_iso(run["expected_start_time"]) > now for run in rounds(prefect) if group_of(run) == "web")
 
 
 def test_what_an_operator_has_paused_stays_so_and_goes_on_as_its_own_groups(
@@ -176,7 +176,7 @@ def test_what_an_operator_has_paused_stays_so_and_goes_on_as_its_own_groups(
     def standing() -> dict[str, tuple[bool, str | None]]:
         """Of each schedule whether it is active, and whose rounds it plans."""
         found = scheduled(prefect).items()
-        return {slug: (one["active"], one["parameters"].get("run", {}).get("group")) for slug, one in found}
+        return {slug: (schedule["active"], schedule["parameters"].get("run", {}).get("group")) for slug, schedule in found}
 
     set_active(prefect, "web", active=False)
     deployments.mend()

@@ -71,8 +71,8 @@ def test_an_incident_is_told_from_its_opening_to_its_person(prefect: Prefect, st
     kept = prefect.events(store.uuid, at_least=len(NAMES))
     with store.read() as tx:
         entries = list(trail.entries(tx))
-    assert [one["event"] for one in kept] == NAMES
-    assert [one["payload"]["seq"] for one in kept] == [entry.seq for entry in entries]
+    assert [event["event"] for event in kept] == NAMES
+    assert [event["payload"]["seq"] for event in kept] == [entry.seq for entry in entries]
     over = kept[NAMES.index("paramedic.incident.handed_over")]
     assert over["resource"] == {
         "prefect.resource.id": f"paramedic.incident.{store.uuid}.INC-1",
@@ -115,7 +115,7 @@ def test_a_crash_between_telling_and_noting_it_doubles_no_event(
     with store.record() as tx:
         kill_switch.resume(tx, by="ada", reason="go on")
     _all_of(Events(store, PrefectApi(prefect.api)))
-    assert [one["event"] for one in prefect.events(store.uuid, at_least=len(NAMES) + 1)] == [
+    assert [event["event"] for event in prefect.events(store.uuid, at_least=len(NAMES) + 1)] == [
         *NAMES,
         "paramedic.acts.resumed",
     ]
@@ -124,13 +124,13 @@ def test_a_crash_between_telling_and_noting_it_doubles_no_event(
 def test_two_that_tell_one_trail_tell_it_once(events_api: EventsApi, store: Store, store_url: str) -> None:
     _story(store)
     both = Store(store_url), Store(store_url)
-    threads = [threading.Thread(target=_all_of, args=(Events(one, PrefectApi(events_api.url)),)) for one in both]
+    threads = [threading.Thread(target=_all_of, args=(Events(each, PrefectApi(events_api.url)),)) for each in both]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    for one in both:
-        one.close()
+    for each in both:
+        each.close()
     with store.record() as tx:
         kill_switch.resume(tx, by="ada", reason="go on")
     _all_of(Events(store, PrefectApi(events_api.url)))
@@ -150,7 +150,7 @@ def test_a_prefect_that_is_away_gets_all_of_it_later(events_api: EventsApi, stor
 def test_a_fresh_entry_rests_and_one_of_a_clock_that_ran_ahead_does_not(
     events_api: EventsApi, store: Store, store_url: str
 ) -> None:
-    def told(minutes: float) -> int:
+    def sent_after(minutes: float) -> int:
         """How many entries are told so long after they were written."""
         with store.read() as tx:
             wrote_at = tx.now
@@ -160,10 +160,10 @@ def test_a_fresh_entry_rests_and_one_of_a_clock_that_ran_ahead_does_not(
         return count
 
     _story(store)
-    assert [told(0), told(5), told(10)] == [0, 0, len(NAMES)]
+    assert [sent_after(0), sent_after(5), sent_after(10)] == [0, 0, len(NAMES)]
     with store.record() as tx:
         kill_switch.resume(tx, by="ada", reason="go on")
-    assert [told(0), told(-5)] == [0, 1]
+    assert [sent_after(0), sent_after(-5)] == [0, 1]
 
 
 class _Troubled(Events):
@@ -215,7 +215,7 @@ def test_a_long_trail_goes_in_bounded_batches(events_api: EventsApi, store: Stor
 
 def test_no_word_of_an_alert_is_in_an_event(events_api: EventsApi, store: Store) -> None:
     with store.record() as tx:
-        number = opened(tx, target="unlisted:{{ 7*7 }}", plan=False, said=alert(summary="<b>psst</b>"))
+        number = opened(tx, target="unlisted:{{ 7*7 }}", plan=False, received=alert(summary="<b>psst</b>"))
         incidents.note(tx, number, by="ada", text="psst, a note")
         incidents.append_to_timeline(
             tx, number, actor="x", what="seen", reason="a\x1b[31m\nb password=hunter2hunter2 " + "z" * 9000

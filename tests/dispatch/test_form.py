@@ -22,8 +22,8 @@ def deployed(prefect: Prefect) -> Prefect:
 
 
 def _deployment(prefect: Prefect, name: str) -> dict[str, Any]:
-    said: dict[str, Any] = prefect.ask("GET", f"/deployments/name/{name}/{name}")
-    return said
+    deployment: dict[str, Any] = prefect.ask("GET", f"/deployments/name/{name}/{name}")
+    return deployment
 
 
 @pytest.mark.parametrize(
@@ -37,16 +37,16 @@ def _deployment(prefect: Prefect, name: str) -> dict[str, Any]:
     ],
 )
 def test_a_deployment_says_what_it_does_and_what_the_buttons_do(deployed: Prefect, name: str, does: str) -> None:
-    said = _deployment(deployed, name)
-    assert said["description"].startswith(does)
+    deployment = _deployment(deployed, name)
+    assert deployment["description"].startswith(does)
     for button in ("**Cancel**", "**Retry**", "**Quick run**", "**0 on the tag `changes`**"):
-        assert button in said["description"]
-    assert said["tags"] == ["paramedic", "playbook"]
+        assert button in deployment["description"]
+    assert deployment["tags"] == ["paramedic", "playbook"]
 
 
 def test_every_field_of_the_form_is_described_and_a_misspelt_one_is_refused(deployed: Prefect) -> None:
-    said = _deployment(deployed, "restart-service")
-    schema = said["parameter_openapi_schema"]
+    deployment = _deployment(deployed, "restart-service")
+    schema = deployment["parameter_openapi_schema"]
     assert list(schema["properties"]) == schema["required"] == ["run"]
     form = schema["definitions"]["Run"]
     assert "does nothing, and says why" in form["description"]
@@ -55,8 +55,8 @@ def test_every_field_of_the_form_is_described_and_a_misspelt_one_is_refused(depl
     assert "from 1" in form["properties"]["attempt"]["description"]
     run = {"incident": "0f3f1c52-9a3e-4f43-8f0c-0d9f6f6f4b11/INC-1", "attempt": 1}
     for wrong in (run | {"incidnet": "x"}, run | {"incident": "42"}, run | {"attempt": 0}, {"attempt": 1}):
-        assert _asked(deployed, said["id"], wrong) == 409, wrong
-    assert _asked(deployed, said["id"], run) == 201
+        assert _asked(deployed, deployment["id"], wrong) == 409, wrong
+    assert _asked(deployed, deployment["id"], run) == 201
 
 
 def _asked(prefect: Prefect, deployment: str, run: dict[str, Any]) -> int:

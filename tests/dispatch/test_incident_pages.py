@@ -29,7 +29,7 @@ def pages(prefect: Prefect, run: str) -> list[dict[str, Any]]:
     return found
 
 
-def told(prefect: Prefect, store: Store) -> None:
+def send_events(prefect: Prefect, store: Store) -> None:
     events = Events(store, PrefectApi(prefect.api))
     while events.work():
         pass
@@ -39,12 +39,12 @@ def test_the_page_follows_its_incident_to_its_end_and_is_one(prefect: Prefect, s
     with store.record() as tx:
         number = opened(tx)
         attempts.begin_attempt(tx, number, 1, flow_run=run)
-    told(prefect, store)
+    send_events(prefect, store)
     assert pages(prefect, run) == [], "while it runs, the run's own end writes it"
 
     with store.record() as tx:
         lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, "still failing"), actor=f"run:{run}")
-    told(prefect, store)
+    send_events(prefect, store)
     [page] = pages(prefect, run)  # its run died before it wrote one
     assert page["key"] == "incident-inc-1"
     assert "People are being paged" in page["data"]
@@ -52,7 +52,7 @@ def test_the_page_follows_its_incident_to_its_end_and_is_one(prefect: Prefect, s
     with store.record() as tx:
         lifecycle.acknowledge(tx, number, by="ada", reason="by the link in a message")
         incidents.note(tx, number, by="ada", text="it was the deploy")
-    told(prefect, store)
+    send_events(prefect, store)
     [taken] = pages(prefect, run)
     assert taken["id"] == page["id"]
     assert "Somebody has it" in taken["data"]
@@ -60,7 +60,7 @@ def test_the_page_follows_its_incident_to_its_end_and_is_one(prefect: Prefect, s
 
     with store.record() as tx:
         lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, "rolled it back"), actor="person:ada")
-    told(prefect, store)
+    send_events(prefect, store)
     [over] = pages(prefect, run)
     assert "It is over: nothing is left to do." in over["data"]
     latest = prefect.ask("GET", "/artifacts/incident-inc-1/latest")

@@ -25,10 +25,10 @@ UNREADABLE = READABLE.replace("mode:", "manner:")
 def _opened(store: Store, target: str, version: str, text: str) -> int:
     plan = Plan("tracking-api-memory", version, text, 1)
     with store.record() as tx:
-        one = lifecycle.open_incident(
+        incident = lifecycle.open_incident(
             tx, alert(), service="tracking-api", target=target, policy="default", reason="it is new", plan=plan
         )
-    return one.number
+    return incident.number
 
 
 def test_a_pinned_runbook_that_cannot_be_read_is_a_persons_and_stops_nobody_elses_run(

@@ -46,13 +46,13 @@ class Prefect:
     def _answer(self, request: BaseHTTPRequestHandler, body: Any) -> None:
         what = request.path.rpartition("/")[2]
         self.asked.append((what, body))
-        status, said = 200, {"state_type": self.state}
+        status, answer = 200, {"state_type": self.state}
         if what == "resume":
-            told = self.says.pop(0) if self.says else "ACCEPT" if self.state == "PAUSED" else "ABORT"
-            status, said = (told, {}) if isinstance(told, int) else (201, {"status": told})
+            verdict = self.says.pop(0) if self.says else "ACCEPT" if self.state == "PAUSED" else "ABORT"
+            status, answer = (verdict, {}) if isinstance(verdict, int) else (201, {"status": verdict})
         request.send_response(status)
         request.end_headers()
-        request.wfile.write(json.dumps(said).encode())
+        request.wfile.write(json.dumps(answer).encode())
 
     def close(self) -> None:
         self._server.shutdown()
@@ -61,9 +61,9 @@ class Prefect:
 
 @pytest.fixture
 def prefect() -> Iterator[Prefect]:
-    one = Prefect()
-    yield one
-    one.close()
+    prefect = Prefect()
+    yield prefect
+    prefect.close()
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ MINUTE = timedelta(minutes=1)
 
 
 def test_each_group_has_one_schedule_whose_runs_know_their_group_and_period() -> None:
-    declared = next(one for one in SAID if one["name"] == "health-check")["schedules"]
+    declared = next(deployment for deployment in SAID if deployment["name"] == "health-check")["schedules"]
     made = schedules(declared, groups=["default", "web"], every=timedelta(seconds=30))
-    assert [(one.slug, one.parameters) for one in made] == [
+    assert [(schedule.slug, schedule.parameters) for schedule in made] == [
         ("default", {"run": {"group": "default", "every": 30}}),
         ("web", {"run": {"group": "web", "every": 30}}),
     ]
@@ -42,14 +42,14 @@ def test_a_schedule_without_a_group_is_made_as_it_is_written() -> None:
 
 
 def entry(*, late: timedelta = timedelta(0), scheduled: bool = True, **run: Any) -> WorkerFlowRunResponse:
-    one = FlowRun(
+    flow_run = FlowRun(
         flow_id=uuid4(),
         name="a run",
         auto_scheduled=scheduled,
         expected_start_time=utc_now() - late,
         parameters={"run": run or {"group": "default", "every": 60}},
     )
-    return WorkerFlowRunResponse(work_pool_id=uuid4(), work_queue_id=uuid4(), flow_run=one)
+    return WorkerFlowRunResponse(work_pool_id=uuid4(), work_queue_id=uuid4(), flow_run=flow_run)
 
 
 class Client:
@@ -92,7 +92,7 @@ def test_rounds_that_were_missed_end_without_a_process_and_late_playbooks_do_not
     missed = [entry(late=number * MINUTE) for number in range(1, 100)]
     due, playbook = entry(late=timedelta(seconds=30)), entry(late=10 * MINUTE, scheduled=False, incident="x", attempt=1)
     client = poll(_worker(PLAYBOOKS + 2), *missed, due, playbook)
-    assert client.ended == [(one.flow_run.id, "Skipped") for one in missed]
+    assert client.ended == [(response.flow_run.id, "Skipped") for response in missed]
     assert begun == [playbook.flow_run.id, due.flow_run.id], "and a playbook goes first"
 
 
@@ -101,14 +101,14 @@ def test_rounds_never_take_the_room_of_playbooks(begun: list[Any]) -> None:
         worker = _worker(PLAYBOOKS + 2)
         rounds = [entry() for _ in range(5)]
         await worker._submit_scheduled_flow_runs(rounds)
-        assert begun == [one.flow_run.id for one in rounds[:2]]
+        assert begun == [response.flow_run.id for response in rounds[:2]]
         await worker._submit_scheduled_flow_runs(rounds)
         assert len(begun) == 2, "both are still at work"
         playbooks = [entry(scheduled=False) for _ in range(PLAYBOOKS - RESERVED)]
         await worker._submit_scheduled_flow_runs(playbooks)
         assert len(begun) == 2 + len(playbooks)
-        for one in rounds[:2]:
-            worker._end(one.flow_run.id)
+        for response in rounds[:2]:
+            worker._end(response.flow_run.id)
         await worker._submit_scheduled_flow_runs(rounds[2:])
         assert len(begun) == 4 + len(playbooks)
 
@@ -122,10 +122,10 @@ def test_of_the_room_of_playbooks_some_is_kept_for_what_is_critical(begun: list[
         await worker._submit_scheduled_flow_runs(warnings)
         assert len(begun) == PLAYBOOKS - RESERVED
         critical = [entry(scheduled=False) for _ in range(PLAYBOOKS)]
-        for one in critical:
-            one.flow_run.work_queue_name = "critical"
+        for response in critical:
+            response.flow_run.work_queue_name = "critical"
         await worker._submit_scheduled_flow_runs([*warnings, *critical])
-        assert begun[PLAYBOOKS - RESERVED :] == [one.flow_run.id for one in critical[: RESERVED + 2]]
+        assert begun[PLAYBOOKS - RESERVED :] == [response.flow_run.id for response in critical[: RESERVED + 2]]
 
     asyncio.run(polled())
 
@@ -133,10 +133,10 @@ def test_of_the_room_of_playbooks_some_is_kept_for_what_is_critical(begun: list[
 def test_a_run_that_is_at_work_is_not_begun_again(begun: list[Any]) -> None:
     async def polled() -> None:
         worker = _worker(PLAYBOOKS + 2)
-        one = entry(scheduled=False)
-        await worker._submit_scheduled_flow_runs([one, one])
-        await worker._submit_scheduled_flow_runs([one])
-        assert begun == [one.flow_run.id]
+        response = entry(scheduled=False)
+        await worker._submit_scheduled_flow_runs([response, response])
+        await worker._submit_scheduled_flow_runs([response])
+        assert begun == [response.flow_run.id]
 
     asyncio.run(polled())
 

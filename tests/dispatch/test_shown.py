@@ -77,7 +77,7 @@ def _buggy(*_: Any) -> Outcome:
         (_given_up, "GivenUp", "working", "Paramedic goes on with attempt 2, in a run of its own"),
         (_buggy, "HandedOver", "handed over", r"the playbook failed: ValueError: \<b\>a bug in a flow\</b\>"),
     ],
-    ids=lambda one: getattr(one, "__name__", ""),
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_every_ending_leaves_its_page_beside_the_run(
     prefect: Prefect, store: Store, story: Callable[..., Outcome], state: str, heading: str, says: str
@@ -104,8 +104,8 @@ def test_a_run_that_cannot_read_the_store_any_more_ends_as_it_would(prefect: Pre
 
 
 def _run(store: Store) -> Run:
-    one = read_folder(ROOT / "runbooks").runbooks["tracking-api-memory"]
-    plan = Plan(one.name, one.version, one.text, 1)
+    runbook = read_folder(ROOT / "runbooks").runbooks["tracking-api-memory"]
+    plan = Plan(runbook.name, runbook.version, runbook.text, 1)
     with store.record() as tx:
         incident = lifecycle.open_incident(
             tx,

@@ -29,8 +29,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings, timed: Store) -> Iterator[TestClient]:
-    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as one:
-        yield one
+    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as client:
+        yield client
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings, timed: Store) -> Iterator[TestClient]:
-    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as one:
-        yield one
+    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as client:
+        yield client
 
 
 def link_of(settings: Settings, store: Store, asked: Approval, person: str = "ada", *, of: str | None = None) -> str:
@@ -61,8 +61,8 @@ def test_looking_shows_what_is_asked_and_decides_nothing(client: TestClient, set
     link = link_of(settings, timed, asked)
     page = client.get(link)
     assert page.status_code == 200
-    for said in ("restart", asked.target, "pid 4711", incident.id, "ada", "2026-01-31T09:45:00.000000Z", 'name="code"'):
-        assert said in page.text
+    for shown in ("restart", asked.target, "pid 4711", incident.id, "ada", "2026-01-31T09:45:00.000000Z", 'name="code"'):
+        assert shown in page.text
     assert code_of(settings, timed, asked) not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert client.head(link).status_code == 405

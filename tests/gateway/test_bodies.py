@@ -115,7 +115,7 @@ def test_what_could_not_be_taken_is_kept_in_brief_and_told(
     assert row.sender == "prometheus"
     assert len(row.body) <= 4096 * 4
     assert "s3cr3t-of-theirs" not in row.body
-    assert [one.kind for one in _rows(store, messages)] == ["trouble"]
+    assert [row.kind for row in _rows(store, messages)] == ["trouble"]
     assert status(_post(port, _group())) == 202, "and the next one is taken"
 
 
@@ -125,9 +125,9 @@ def test_a_storm_of_what_is_refused_is_told_once_with_its_count(gateway: tuple[i
         assert status(_post(port, b"x" * (LIMIT + 1))) == 413
     until("all are kept", lambda: len(_rows(store, quarantine)) >= 12)
     assert len(_rows(store, quarantine)) == 12
-    told = _rows(store, messages)
-    assert len(told) == 2
-    assert "11" in told[-1].body
+    queued = _rows(store, messages)
+    assert len(queued) == 2
+    assert "11" in queued[-1].body
 
 
 def test_gzip_is_read(gateway: tuple[int, Store]) -> None:
@@ -171,7 +171,7 @@ def test_twenty_large_bodies_at_once_share_a_bounded_memory(tmp_path: Path) -> N
     watching = threading.Thread(target=watch)
     watching.start()
     with serving(tmp_path) as (port, _, _), ThreadPoolExecutor(20) as threads:
-        answers = [status(one) for one in threads.map(lambda _: _post(port, body), range(20))]
+        answers = [status(answer) for answer in threads.map(lambda _: _post(port, body), range(20))]
     stop.set()
     watching.join(10)
     assert set(answers) <= {202, 503}
@@ -189,9 +189,9 @@ def test_a_body_of_very_many_values_is_refused_in_words_before_it_fills_the_memo
 def test_alerts_that_were_left_out_by_their_sender_are_told_and_counted(gateway: tuple[int, Store]) -> None:
     port, store = gateway
     assert status(_post(port, _group(1, truncatedAlerts=37))) == 202
-    [told] = _rows(store, messages)
-    assert (told.kind, told.subject) == ("trouble", "prometheus left alerts out of what it sent")
-    assert "37 alerts" in told.body
+    [queued] = _rows(store, messages)
+    assert (queued.kind, queued.subject) == ("trouble", "prometheus left alerts out of what it sent")
+    assert "37 alerts" in queued.body
     metrics = exchange(port, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").decode()
     assert 'paramedic_truncated_alerts_total{source="alertmanager"}' in metrics
 
@@ -203,8 +203,8 @@ def test_a_heartbeat_that_is_refused_is_told(gateway: tuple[int, Store], name: s
         port, f"POST /heartbeats/{name} HTTP/1.1\r\nHost: localhost\r\n{AUTH}\r\nConnection: close\r\n\r\n".encode()
     )
     assert status(answer) == 422
-    [told] = _rows(store, messages)
-    assert told.subject == "A heartbeat was refused"
+    [queued] = _rows(store, messages)
+    assert queued.subject == "A heartbeat was refused"
 
 
 # --- whatever comes -------------------------------------------------------------------------------------------------
@@ -229,10 +229,10 @@ _ALERTS = st.fixed_dictionaries(
 )
 _BODIES = (
     st.binary(max_size=300)
-    | _VALUES.map(lambda said: json.dumps(said).encode())
+    | _VALUES.map(lambda value: json.dumps(value).encode())
     | st.fixed_dictionaries(
         {"alerts": st.lists(_ALERTS, max_size=4)}, optional={"truncatedAlerts": _VALUES, "status": _VALUES}
-    ).map(lambda said: json.dumps(said).encode())
+    ).map(lambda payload: json.dumps(payload).encode())
     | st.sampled_from(
         [
             b'{"alerts": [{"labels": {"alertname": "A", "alertname": "B"}}]}',
@@ -256,8 +256,8 @@ _BODIES = (
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = Settings(data=tmp_path_factory.mktemp("any"), gateway_tokens={"prometheus": TOKEN})
     store = Store(migrated(settings.data / "paramedic.db"))
-    with TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True)) as one:
-        yield one
+    with TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True)) as client:
+        yield client
     store.close()
 
 

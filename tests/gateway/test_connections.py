@@ -56,9 +56,9 @@ def test_half_open_connections_keep_no_sender_from_a_202(
     before = psutil.Process().num_fds()
     with serving(tmp_path) as (port, _, _), contextlib.ExitStack() as open_:
         for _ in range(count):
-            one = open_.enter_context(connect(port))
+            connection = open_.enter_context(connect(port))
             with contextlib.suppress(ConnectionError):
-                one.sendall(first)
+                connection.sendall(first)
         mine = psutil.Process().num_fds() - before
         assert mine - count < files // 2, "its own ends are far fewer than the file limit"
         for _ in range(20):
@@ -94,10 +94,10 @@ def test_the_address_that_has_most_strangers_makes_room() -> None:
     door = Door(0)
     lonely = Connection("192.0.2.1")
     many = [Connection("198.51.100.7") for _ in range(100)]
-    for one in (lonely, *many):
-        door.enter(one)  # type: ignore[arg-type]
+    for connection in (lonely, *many):
+        door.enter(connection)  # type: ignore[arg-type]
     assert not lonely.dropped
-    assert [one.dropped for one in many] == [True] * 85 + [False] * 15, "the oldest go, and one stays for each that may"
+    assert [connection.dropped for connection in many] == [True] * 85 + [False] * 15, "the oldest go, and one stays for each that may"
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,10 @@ def test_what_drips_ends_in_time(port: int, monkeypatch: pytest.MonkeyPatch, dri
 
         dripping = threading.Thread(target=more)
         dripping.start()
-        said = read_all(connection)
+        received = read_all(connection)
         stop.set()
         dripping.join(10)
-    assert said.startswith(answer)
+    assert received.startswith(answer)
     assert time.monotonic() - began < 15
 
 
@@ -168,7 +168,7 @@ def test_many_requests_over_one_connection_are_each_answered(port: int) -> None:
 
 
 def test_requests_that_are_sent_at_once_are_answered_in_their_order(port: int) -> None:
-    one = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    first = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     last = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    answer = exchange(port, one + POST + b"\r\n" + BODY + one + last)
+    answer = exchange(port, first + POST + b"\r\n" + BODY + first + last)
     assert [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]] == [200, 202, 200, 404]

@@ -53,8 +53,8 @@ def client(settings: Settings, store: Store) -> TestClient:
 
 
 def _post(client: TestClient, body: bytes = PAYLOAD, auth: str | bytes | None = f"Bearer {TOKEN}") -> Any:
-    said = auth.encode() if isinstance(auth, str) else auth
-    headers = [(b"Content-Type", b"application/json"), *([(b"Authorization", said)] if said else [])]
+    credential = auth.encode() if isinstance(auth, str) else auth
+    headers = [(b"Content-Type", b"application/json"), *([(b"Authorization", credential)] if credential else [])]
     return client.post("/alerts/alertmanager", content=body, headers=headers)
 
 
@@ -80,8 +80,8 @@ def test_triage_hears_of_what_came_and_whether_it_is_critical(settings: Settings
 
 
 def test_basic_auth_is_as_good(client: TestClient, store: Store) -> None:
-    said = base64.b64encode(b"grafana:a-password-of-this-test").decode()
-    assert _post(client, auth=f"Basic {said}").status_code == 202
+    credential = base64.b64encode(b"grafana:a-password-of-this-test").decode()
+    assert _post(client, auth=f"Basic {credential}").status_code == 202
     assert _rows(store, inbox)[0].sender == "grafana"
 
 
@@ -136,9 +136,9 @@ def test_a_body_that_cannot_be_read_is_named_kept_and_told(
 
 
 def test_of_a_group_with_one_bad_alert_the_good_one_is_taken(client: TestClient, store: Store) -> None:
-    said = json.loads(PAYLOAD)
-    del said["alerts"][0]["labels"]["alertname"]
-    answer = _post(client, json.dumps(said).encode())
+    payload = json.loads(PAYLOAD)
+    del payload["alerts"][0]["labels"]["alertname"]
+    answer = _post(client, json.dumps(payload).encode())
     assert answer.status_code == 202
     assert len(answer.json()["receipts"]) == 1
     assert answer.json()["quarantined"] == 1
@@ -196,8 +196,8 @@ def test_metrics_count_alerts_and_refusals(client: TestClient) -> None:
 
 
 def test_the_api_is_described(client: TestClient) -> None:
-    said = client.get("/openapi.json").json()["paths"]["/alerts/alertmanager"]["post"]["responses"]
-    assert {"202", "400", "401", "413", "422", "503"} <= set(said)
+    responses = client.get("/openapi.json").json()["paths"]["/alerts/alertmanager"]["post"]["responses"]
+    assert {"202", "400", "401", "413", "422", "503"} <= set(responses)
 
 
 # --- the link in a message ------------------------------------------------------------------------------------------

@@ -118,15 +118,15 @@ def _started(data: Path, *argv: str) -> Iterator[Gateway]:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One that goes on: a start takes three seconds of a core."""
-    with _started(tmp_path_factory.mktemp("gateway"), "-c", IMPATIENT) as one:
-        yield one
+    with _started(tmp_path_factory.mktemp("gateway"), "-c", IMPATIENT) as gateway:
+        yield gateway
 
 
 @pytest.fixture
 def mortal(tmp_path: Path) -> Iterator[Gateway]:
     """One that the test may end."""
-    with _started(tmp_path) as one:
-        yield one
+    with _started(tmp_path) as gateway:
+        yield gateway
 
 
 def _begin(port: int, *more: str, auth: str = f"Bearer {TOKEN}") -> socket.socket:
@@ -187,13 +187,13 @@ def test_while_the_store_is_locked_the_gateway_is_alive_and_promises_nothing(gat
     other.execute("BEGIN IMMEDIATE")
     with _client() as client, ThreadPoolExecutor(60) as threads:
         waiting = [threads.submit(gateway.post, client, f"A{number}") for number in range(60)]
-        while not any(one.done() for one in waiting):
+        while not any(post.done() for post in waiting):
             began = time.monotonic()
             assert client.get(f"{gateway.url}/healthz").status_code == 200
             assert time.monotonic() - began < 2, "the watchdog would call it dead"
-        assert {one.result().status_code for one in waiting if one.done()} == {503}
+        assert {post.result().status_code for post in waiting if post.done()} == {503}
         other.execute("ROLLBACK")
-        taken = [one.result() for one in waiting if one.result().status_code == 202]
+        taken = [post.result() for post in waiting if post.result().status_code == 202]
         taken.append(gateway.post(client))
     other.close()
     assert {answer.json()["receipts"][0] for answer in taken} == gateway.receipts() - before
@@ -214,11 +214,11 @@ def test_told_to_stop_it_takes_no_more_finishes_what_it_began_and_ends_with_0(mo
 
 
 def test_told_to_stop_it_waits_for_no_slow_sender_for_ever(tmp_path: Path) -> None:
-    with _started(tmp_path, "-c", IMPATIENT) as one, _begin(one.port, "Content-Length: 500"):
+    with _started(tmp_path, "-c", IMPATIENT) as gateway, _begin(gateway.port, "Content-Length: 500"):
         with _client() as client:
-            assert one.post(client).status_code == 202
-        one.process.send_signal(signal.SIGTERM)
-        assert one.process.wait(10) == 0
+            assert gateway.post(client).status_code == 202
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(10) == 0
 
 
 def test_a_body_that_does_not_come_is_408(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_what_comes_while_another_writes_is_one_transaction(engine: Engine, stor
         with unwritable(str(engine.url)):
             waiting = [asyncio.create_task(commits.commit(delivery(f"A{number}"))) for number in range(200)]
             await asyncio.sleep(0.05)
-            assert not any(one.done() for one in waiting), "a 202 before its commit"
+            assert not any(commit.done() for commit in waiting), "a 202 before its commit"
         await asyncio.gather(*waiting)
 
     asyncio.run(behind_another())
@@ -81,8 +81,8 @@ def test_what_comes_while_another_writes_is_one_transaction(engine: Engine, stor
 def test_while_the_store_is_away_each_is_refused_and_nothing_of_it_is_kept(engine: Engine, store: Store) -> None:
     commits = GroupCommit(store)
     with unwritable(str(engine.url)):
-        told = _commit(commits, [delivery(f"A{number}") for number in range(20)])
-    assert {type(one) for one in told} == {StoreUnavailable}
+        errors = _commit(commits, [delivery(f"A{number}") for number in range(20)])
+    assert {type(error) for error in errors} == {StoreUnavailable}
     assert names(store) == []
     assert _commit(commits, [delivery("After")]) == [None]
     assert names(store) == ["After"]
@@ -92,9 +92,9 @@ def test_one_that_the_database_refuses_fails_none_of_the_others(store: Store) ->
     first, twice, last = delivery("First"), delivery("Twice"), delivery("Last")
     again = replace(twice, rows=({**twice.rows[0]},))  # its receipt is there already
     assert _commit(GroupCommit(store), [twice]) == [None]
-    told = _commit(GroupCommit(store), [first, again, last])
-    assert (told[0], told[2]) == (None, None)
-    assert isinstance(told[1], IntegrityError)
+    errors = _commit(GroupCommit(store), [first, again, last])
+    assert (errors[0], errors[2]) == (None, None)
+    assert isinstance(errors[1], IntegrityError)
     assert names(store) == ["Twice", "First", "Last"]
 
 
@@ -139,8 +139,8 @@ def test_what_is_critical_is_written_first_where_not_all_fits_into_one_transacti
 def test_more_than_is_held_is_refused_until_there_is_room_again(engine: Engine, store: Store) -> None:
     commits = GroupCommit(store, characters=3 * delivery("A0").size)
     with unwritable(str(engine.url)):
-        told = _commit(commits, [delivery(f"A{number}") for number in range(5)])
-    assert [type(one) for one in told] == [StoreUnavailable] * 3 + [QueueFull] * 2
+        errors = _commit(commits, [delivery(f"A{number}") for number in range(5)])
+    assert [type(error) for error in errors] == [StoreUnavailable] * 3 + [QueueFull] * 2
     assert _commit(commits, [delivery("B0"), delivery("B1"), delivery("B2")]) == [None] * 3
     assert _commit(commits, [delivery(*(f"C{number}" for number in range(50)))]) == [None], "larger than all the room"
     assert _commit(commits, [delivery("D0"), delivery("D1"), delivery("D2")]) == [None] * 3

@@ -75,9 +75,9 @@ def test_an_address_that_is_asked_by_number_is_right_where_others_may_connect(
     assert not guard.answers("evil.example")
 
 
-@pytest.mark.parametrize("said", ["http://paramedic", "paramedic:8650", "a b", "*", "a/b", "-"])
-def test_a_name_that_is_none_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
-    monkeypatch.setenv("PARAMEDIC_GATEWAY_HOSTS", said)
+@pytest.mark.parametrize("name", ["http://paramedic", "paramedic:8650", "a b", "*", "a/b", "-"])
+def test_a_name_that_is_none_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("PARAMEDIC_GATEWAY_HOSTS", name)
     with pytest.raises(BadSettings, match=r"PARAMEDIC_GATEWAY_HOSTS.*is not a host name"):
         load_settings()
 
@@ -107,13 +107,13 @@ def test_nothing_redirects(port: int, path: str, method: str) -> None:
 )  # fmt: skip
 def test_every_answer_tells_a_browser_to_leave_it_alone(port: int, path: str, method: str) -> None:
     head = _get(port, path, "Host: localhost", method=method).split(b"\r\n\r\n")[0].lower()
-    for said in (
+    for header in (
         b"x-content-type-options: nosniff",
         b"referrer-policy: no-referrer",
         b"cache-control: no-store",
         b"x-frame-options: deny",
     ):
-        assert head.count(said) == 1
+        assert head.count(header) == 1
     assert head.count(b"content-security-policy:") == 1
     assert b"frame-ancestors 'none'" in head
     assert b"server:" not in head
@@ -125,10 +125,10 @@ def test_who_is_refused_is_in_the_log_with_the_address_and_a_flood_is_a_few_line
     caplog.set_level(logging.WARNING, "paramedic.gateway.refusal")
     with serving(tmp_path) as (port, _, _):
         for _ in range(105):
-            said = _get(
+            answer = _get(
                 port, "/alerts/alertmanager", "Host: localhost", "Authorization: Bearer s3cr3t-guess", method="POST"
             )
-            assert status(said) == 401
+            assert status(answer) == 401
         _get(port, "/heartbeats/a%0Ab", "Host: localhost", "X-Forwarded-For: 192.0.2.1\x1b[2J", method="POST")
         metrics = _get(port, "/metrics", "Host: localhost").decode()
     lines = [record.getMessage() for record in caplog.records]

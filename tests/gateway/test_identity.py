@@ -34,17 +34,17 @@ def test_it_proves_itself_at_its_own_addresses_alone_and_with_its_folders_key(
 ) -> None:
     key = keys.link_key(settings)
 
-    def said(address: str, nonce: str = NONCE) -> tuple[int, str]:
+    def answer_to(address: str, nonce: str = NONCE) -> tuple[int, str]:
         answer = _client(settings).get(identity.PATH, params={"nonce": nonce, "address": address})
         return answer.status_code, answer.text
 
     for own in ("http://127.0.0.1:8650", "https://paramedic.example.org"):
-        assert said(own) == (200, proof(key, NONCE, own))
+        assert answer_to(own) == (200, proof(key, NONCE, own))
         assert proof(key, NONCE, own) != proof(b"another", NONCE, own)
     for foreign in ("http://127.0.0.1:8651", "http://127.0.0.1:8650/", "http://localhost:8650", ""):
-        assert said(foreign)[0] == 404
+        assert answer_to(foreign)[0] == 404
     for nonce in ("", "short", NONCE + "0", "0" * 63 + "\n"):
-        assert said("http://127.0.0.1:8650", nonce)[0] == 404
+        assert answer_to("http://127.0.0.1:8650", nonce)[0] == 404
     assert proof(key, NONCE, "a") != proof(key, "1" * 64, "a")
 
 
@@ -75,9 +75,9 @@ def test_a_stranger_that_hands_the_question_on_to_ours_proves_nothing(settings: 
         demand(stranger, key)
 
 
-@pytest.mark.parametrize("said", ["", "ok", "ü", "0" * 64])
-def test_an_answer_that_is_no_proof_is_none(said: str) -> None:
-    with _server(lambda _: said) as stranger, pytest.raises(NotOurs, match="is not this data folder's gateway"):
+@pytest.mark.parametrize("answer", ["", "ok", "ü", "0" * 64])
+def test_an_answer_that_is_no_proof_is_none(answer: str) -> None:
+    with _server(lambda _: answer) as stranger, pytest.raises(NotOurs, match="is not this data folder's gateway"):
         demand(stranger, b"key")
 
 

@@ -64,7 +64,7 @@ def test_while_large_bodies_are_read_one_at_a_time_a_small_one_gets_its_202(
             ]
             assert await asyncio.to_thread(begun.wait, 60)
             small = [await client.post("/alerts/alertmanager", content=_body()) for _ in range(5)]
-            assert not any(one.done() for one in large)
+            assert not any(post.done() for post in large)
             go.set()
             return [*small, *await asyncio.gather(*large)]
 

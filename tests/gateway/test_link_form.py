@@ -33,8 +33,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def client(settings: Settings, timed: Store) -> Iterator[TestClient]:
-    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as one:
-        yield one
+    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as client:
+        yield client
 
 
 class Link:
@@ -74,8 +74,8 @@ def test_the_person_who_presses_the_button_is_heard(client: TestClient, link: Li
 
 
 def test_the_cookie_goes_to_no_other_site_page_or_script(client: TestClient, link: Link) -> None:
-    said = client.get(link.path).headers["set-cookie"]
-    assert {"HttpOnly", "SameSite=strict", f"Path={link.path}"} <= set(said.split("; "))
+    cookie = client.get(link.path).headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=strict", f"Path={link.path}"} <= set(cookie.split("; "))
 
 
 def test_a_bare_post_does_nothing(client: TestClient, link: Link) -> None:

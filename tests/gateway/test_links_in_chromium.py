@@ -76,7 +76,7 @@ def tab(require: Callable[[str], str], tmp_path: Path) -> Iterator[Tab]:
             time.sleep(0.1)
         port = file.read_text().split()[0]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=30) as pages:
-            [page] = [one for one in json.load(pages) if one["type"] == "page"]
+            [page] = [target for target in json.load(pages) if target["type"] == "page"]
         with connect(page["webSocketDebuggerUrl"], proxy=None) as socket:
             yield Tab(socket)
     finally:

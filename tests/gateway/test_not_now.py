@@ -38,7 +38,7 @@ def test_whoever_asks_hears_when_to_come_back(client: TestClient, key: bytes) ->
         client.get(f"/ack/{sign(key, Acknowledgement('s', 1, 'ada'))}"),
         client.get(f"/approve/{sign_approval(key, Approving('s', 1, 'ada'))}"),
     ]
-    assert [(one.status_code, one.headers.get("retry-after")) for one in answers] == [(503, "5")] * len(answers)
+    assert [(answer.status_code, answer.headers.get("retry-after")) for answer in answers] == [(503, "5")] * len(answers)
     assert "Try again in a minute" in answers[-1].text
     assert answers[-1].headers["x-frame-options"] == "DENY"
 
@@ -57,8 +57,8 @@ def test_nobody_else_in_the_gateway_answers_503() -> None:
         for file in folder.glob("*.py")
         for call in ast.walk(ast.parse(file.read_text()))
         if isinstance(call, ast.Call)
-        for one in [*call.args, *(keyword.value for keyword in call.keywords)]
-        if isinstance(one, ast.Constant) and one.value == 503
+        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]
+        if isinstance(argument, ast.Constant) and argument.value == 503
     }
     assert numbers == set(), "paramedic.gateway.not_now says it"
     assert "_STATUS = 503" in (folder / "not_now.py").read_text()

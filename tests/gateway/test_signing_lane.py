@@ -114,7 +114,7 @@ def test_while_strangers_of_one_source_are_checked_everybody_else_gets_the_202(
                 await sending.post("/alerts/dove", content=large, headers=signed(large)),  # another's lane
             ]
             assert [answer.status_code for answer in others] == [202, 202, 202]
-            assert not any(one.done() for one in strangers)
+            assert not any(stranger.done() for stranger in strangers)
             held.go.set()
             assert {answer.status_code for answer in await asyncio.gather(*strangers)} == {401}
 
@@ -148,7 +148,7 @@ def test_strangers_large_bodies_take_no_room_of_those_who_are_known(
             other = await sending.post("/alerts/dove", content=body, headers=signed(body))
             known = await sending.post("/alerts/swan", content=body, headers={"Authorization": f"Bearer {TOKEN}"})
             assert (other.status_code, known.status_code) == (202, 202)
-            assert [one.done() for one in (first, second)] == [False, False]
+            assert [future.done() for future in (first, second)] == [False, False]
             held.go.set()
             assert [answer.status_code for answer in await asyncio.gather(first, second)] == [202, 202]
 

@@ -65,7 +65,7 @@ def written(text: str) -> Story:
         acknowledged_by=text,
     )
     act = {"id": 1, "attempt": 1, "rung": 1, "target": text, "remedy": text, "written_at": NINE}
-    said = {"name": text, "severity": "critical", "status": "firing", "starts_at": NINE, "count": 1}
+    row = {"name": text, "severity": "critical", "status": "firing", "starts_at": NINE, "count": 1}
     message = {"kind": "rung", "rung": 0, "state": "unreachable", "person": text, "due_at": NINE, "sent_at": None}
     return Story(
         incident=incident,
@@ -73,7 +73,7 @@ def written(text: str) -> Story:
         runbook=RUNBOOK.format(impact=f"x{text}".replace("\n", " ").replace("\r", " ")),
         timeline=[entry],
         acts=[act | {"result": "unknown", "why": text, "closed_at": NINE}],
-        alerts=[said | {"labels": {text: text}}],
+        alerts=[row | {"labels": {text: text}}],
         evidence=[{"kind": text, "taken_at": NINE, "attempt": 1, "body": text}],
         messages=[message | {"last_error": text}],
         notes={1: text},
@@ -121,9 +121,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_words_change_nothing_of_the_report_s_structure(text: str) -> None:
-    said = markdown(written(text))
-    assert structure(said) == PLAIN
-    assert read_title(said) == f"INC-7: {one_line(text)} on {one_line(text)}"
+    page = markdown(written(text))
+    assert structure(page) == PLAIN
+    assert read_title(page) == f"INC-7: {one_line(text)} on {one_line(text)}"
 
 
 def test_the_runbook_s_prose_makes_no_block_of_its_own() -> None:
@@ -156,10 +156,10 @@ words = st.text(max_size=30) | st.lists(st.sampled_from([*"\\`*_[]()<>#+-=.!|~&:
 @settings(deadline=None)
 @given(words.filter(bool))  # without any words, lines are missing
 def test_no_words_change_the_report_s_structure_and_all_are_there_to_read(text: str) -> None:
-    said = markdown(written(text))
-    assert structure(said) == PLAIN
+    page = markdown(written(text))
+    assert structure(page) == PLAIN
     shown = one_line(text) or "(nothing)"
-    assert read_title(said) == f"INC-7: {shown} on {shown}"
+    assert read_title(page) == f"INC-7: {shown} on {shown}"
 
 
 @pytest.mark.parametrize(
@@ -167,27 +167,27 @@ def test_no_words_change_the_report_s_structure_and_all_are_there_to_read(text: 
 )
 def test_nothing_becomes_a_link_in_a_reader_that_makes_links_of_plain_text(text: str) -> None:
     """GitHub's and others' extended autolinks look for these in the source, or in the text for an address' shape."""
-    said = markdown(written(text))
+    page = markdown(written(text))
     for sign in ("s://", "www.", "WWW.", "a@e", "evil.example"):
-        assert sign not in said.split("## Evidence")[0]
-    shown = "".join(token.content for one in MarkdownIt("commonmark").parse(said) for token in one.children or [])
+        assert sign not in page.split("## Evidence")[0]
+    shown = "".join(token.content for block in MarkdownIt("commonmark").parse(page) for token in block.children or [])
     assert "a@e" not in shown
 
 
 def test_control_characters_are_shown_and_secrets_are_not_cut_in_half() -> None:
-    said = markdown(written("a\x1b]0;mine\x07b\u202ec"))
-    assert "\x1b" not in said
-    assert "\u202e" not in said
-    assert "\\\\x1b" in said
+    page = markdown(written("a\x1b]0;mine\x07b\u202ec"))
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    assert "\\\\x1b" in page
 
 
 def test_evidence_that_is_too_long_is_cut_and_says_so() -> None:
     whole = written("word")
     long = replace(whole, evidence=[{"kind": "log", "taken_at": NINE, "attempt": 1, "body": "x" * 20_000 + "END"}])
-    said = markdown(long)
-    assert f"{20_003 - EVIDENCE_LIMIT} characters before this" in said
-    assert said.count("x") < EVIDENCE_LIMIT + 1_000
-    assert "END" in said
+    page = markdown(long)
+    assert f"{20_003 - EVIDENCE_LIMIT} characters before this" in page
+    assert page.count("x") < EVIDENCE_LIMIT + 1_000
+    assert "END" in page
 
 
 # --- the story, from a real store -----------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def number(timed: Store, clock: Clock) -> int:
 
 def test_the_report_tells_what_was_done_and_by_which_guardrail(timed: Store, number: int) -> None:
     with timed.read() as tx:
-        said = markdown(story(tx, number))
+        page = markdown(story(tx, number))
     for words_ in (
         f"# INC-1: TrackingApiMemory on {TARGET}",
         "- State: resolved, remediated",
@@ -238,18 +238,18 @@ def test_the_report_tells_what_was_done_and_by_which_guardrail(timed: Store, num
         "- Was it right that the guardrail kill switch said no?",
         "- Does TrackingApiMemory still fire?",
     ):
-        assert words_ in said, words_
+        assert words_ in page, words_
 
 
 def test_the_report_for_programs_says_the_same(timed: Store, number: int) -> None:
     with timed.read() as tx:
-        said = as_json(story(tx, number))
-    json.dumps(said, default=str)
-    assert said["spans"] == {"first change": 5.0, "first person told": 7.0, "end": 67.0}
-    assert said["acts"][0]["result"] == "cured"
-    assert "budget: 0 of 3 within 1h" in said["acts"][0]["guardrails"]
-    assert [one["guardrail"] for one in said["refusals"]] == ["kill switch"]
-    assert said["incident"]["id"] == "INC-1"
+        answer = as_json(story(tx, number))
+    json.dumps(answer, default=str)
+    assert answer["spans"] == {"first change": 5.0, "first person told": 7.0, "end": 67.0}
+    assert answer["acts"][0]["result"] == "cured"
+    assert "budget: 0 of 3 within 1h" in answer["acts"][0]["guardrails"]
+    assert [refusal["guardrail"] for refusal in answer["refusals"]] == ["kill switch"]
+    assert answer["incident"]["id"] == "INC-1"
 
 
 def test_what_is_not_over_and_what_nobody_knows_is_asked(timed: Store, clock: Clock) -> None:
@@ -290,18 +290,18 @@ def test_a_cure_that_did_not_last_and_an_alert_that_nobody_wanted_are_asked_abou
 def test_an_empty_story_is_a_report_too() -> None:
     whole: Any = written("word")
     empty = replace(whole, timeline=[], acts=[], alerts=[], evidence=[], messages=[], runbook="")
-    said = markdown(empty)
-    assert "Nothing was changed, and nothing was refused." in said
-    assert "Nobody was told." in said
+    page = markdown(empty)
+    assert "Nothing was changed, and nothing was refused." in page
+    assert "Nobody was told." in page
     assert spans(empty) == {}
-    assert Status.FIRING not in said
+    assert Status.FIRING not in page
 
 
 def test_prose_of_an_author_loses_known_secrets_alone_and_what_comes_from_outside_what_looks_like_one() -> None:
-    told = replace(written(PROSE), runbook=RUNBOOK.format(impact=f"{PROSE}, hunter2-of-ours"))
+    full = replace(written(PROSE), runbook=RUNBOOK.format(impact=f"{PROSE}, hunter2-of-ours"))
     remember("hunter2-of-ours")
     try:
-        shown = markdown(told).replace("\\", "")
+        shown = markdown(full).replace("\\", "")
     finally:
         forget_all()
     assert f"> {PROSE}, [secret]" in shown

@@ -28,11 +28,11 @@ from paramedic.store.tables import messages
 SHELF = read_folder(Path(__file__).parents[2] / "runbooks")
 
 
-def _took_in(store: Store, *said: tuple[str, Severity], **labels: str) -> None:
+def _took_in(store: Store, *arrivals: tuple[str, Severity], **labels: str) -> None:
     """So many alerts, each of a target of its own."""
     began = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
     alerts = []
-    for name, severity in said:
+    for name, severity in arrivals:
         given = {"alertname": name, "instance": name} | labels
         alerts.append(
             Alert("alertmanager", name, severity, Status.FIRING, began, fingerprint("alertmanager", given), given)
@@ -63,13 +63,13 @@ class _Waits(Wake):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: list[str] = []
+        self.waits: list[str] = []
 
     def wait(self, seconds: float) -> None:
-        self.said.append(f"any, {seconds:.2f} s")
+        self.waits.append(f"any, {seconds:.2f} s")
 
     def wait_critical(self, seconds: float) -> bool:
-        self.said.append(f"critical, {seconds:.2f} s")
+        self.waits.append(f"critical, {seconds:.2f} s")
         return False
 
 
@@ -89,7 +89,7 @@ def test_while_alerts_come_in_triage_leaves_the_store_to_their_senders(store: St
             return 1
 
     Scripted(store, lambda: SHELF).run(stop, wake)
-    assert wake.said == ["critical, 0.40 s", "critical, 0.40 s", "any, 1.00 s"]
+    assert wake.waits == ["critical, 0.40 s", "critical, 0.40 s", "any, 1.00 s"]
 
 
 def test_only_a_critical_alert_ends_that_pause() -> None:
@@ -142,7 +142,7 @@ def test_one_that_cannot_be_decided_costs_none_of_its_batch_its_decision(
     ]
     with store.read() as tx:
         assert len(incidents.listed(tx)) == 2
-        assert [one.kind for one in tx.conn.execute(messages.select())].count("trouble") == 1
+        assert [row.kind for row in tx.conn.execute(messages.select())].count("trouble") == 1
 
 
 def test_what_a_batch_had_not_committed_is_decided_afterwards_and_once(
@@ -184,13 +184,13 @@ def test_whatever_severities_one_alert_went_through_it_ends_as_its_last_word_say
     inbox.receive(store, alerts, source="checks", sender="checks")
     Intake(store, lambda: SHELF).work()
     with store.read() as tx:
-        assert [one["status"] for number in incidents.listed(tx) for one in incident_alerts.of(tx, number.number)] in (
+        assert [alert["status"] for number in incidents.listed(tx) for alert in incident_alerts.of(tx, number.number)] in (
             [],
             ["resolved"],
         )
-        said = fingerprints.last_word(tx, "f")
-        assert said is not None
-        assert said.status is Status.RESOLVED
+        word = fingerprints.last_word(tx, "f")
+        assert word is not None
+        assert word.status is Status.RESOLVED
 
 
 def test_it_stops_when_told(store: Store) -> None:

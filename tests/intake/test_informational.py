@@ -26,13 +26,13 @@ def alert(clock: Clock, name: str, word: str, status: Status = Status.FIRING) ->
     return DEFAULT.judged(Alert("alertmanager", name, Severity.WARNING, status, clock.now(), known_by, labels))
 
 
-def taken(store: Store, said: Alert) -> Any:
-    inbox.receive(store, [said], source="alertmanager", sender="test")
+def taken(store: Store, received: Alert) -> Any:
+    inbox.receive(store, [received], source="alertmanager", sender="test")
     Intake(store, lambda: LIBRARY).work()
     return inbox_rows(store)[-1]
 
 
-def told(store: Store) -> int:
+def queued_messages(store: Store) -> int:
     with store.read() as tx:
         return len(tx.conn.execute(select(messages.c.id)).all())
 
@@ -45,16 +45,16 @@ def test_it_opens_nothing_and_pages_nobody_and_is_kept(store: Store, clock: Cloc
         assert row.reason == "its severity 'none' is for information: it pages nobody"
     with store.read() as tx:
         assert incidents.live(tx, "tracking", "web-1/tracking-api") is None
-    assert told(store) == 0
+    assert queued_messages(store) == 0
 
 
 def test_it_joins_no_incident_and_its_end_ends_none(store: Store, clock: Clock) -> None:
     opened = taken(store, alert(clock, WANTED, "critical"))
     assert opened.verdict == "open"
-    before = told(store)
+    before = queued_messages(store)
     for status in Status:
         assert taken(store, alert(clock, WANTED, "info", status)).verdict == "drop"
-    assert told(store) == before
+    assert queued_messages(store) == before
     with store.read() as tx:
         assert incidents.get(tx, opened.incident).severity is Severity.CRITICAL
         assert len(incident_alerts.of(tx, opened.incident)) == 1

@@ -61,10 +61,10 @@ def say(store: Store, clock: Clock) -> Callable[..., Any]:
         name: str = "TrackingApiMemory",
         **labels: str,
     ) -> Any:
-        said = {"alertname": name, "env": "prod", "instance": "web-1:9100"} | labels
+        all_labels = {"alertname": name, "env": "prod", "instance": "web-1:9100"} | labels
         at = began or clock.now()
-        known_by = fingerprint("alertmanager", said)
-        alert = Alert("alertmanager", name, severity, status, at, known_by, said, ends_at=ended)
+        known_by = fingerprint("alertmanager", all_labels)
+        alert = Alert("alertmanager", name, severity, status, at, known_by, all_labels, ends_at=ended)
         inbox.receive(store, [alert], source="alertmanager", sender="test")
         Intake(store, lambda: BOTH).work()
         return inbox_rows(store)[-1]
@@ -117,7 +117,7 @@ def test_what_nobody_wants_or_nobody_listed_goes_to_a_person_at_once(
         incident = incidents.get(tx, 1)
         assert (incident.target, incident.state, incident.policy) == (target, State.HANDED_OVER, "default")
         assert outbox.waiting(tx) == []
-        assert [one.kind for one in tx.conn.execute(messages.select())] == ["rung"]
+        assert [row.kind for row in tx.conn.execute(messages.select())] == ["rung"]
 
 
 def test_resolved_marks_the_alert_and_ends_nothing(store: Store, clock: Clock, say: Callable[..., Any]) -> None:
@@ -244,7 +244,7 @@ def test_what_joined_and_another_runbook_wants_has_its_turn_when_the_playbook_ha
     Intake(store, lambda: BOTH).work()
     assert inbox_rows(store)[2].verdict == verdict
     with store.read() as tx:
-        assert [one.runbook for one in incidents.listed(tx)] == ["tracking-api-down"] * (not over) + [
+        assert [incident.runbook for incident in incidents.listed(tx)] == ["tracking-api-down"] * (not over) + [
             "tracking-api-memory"
         ]
 
@@ -283,8 +283,8 @@ def test_things_that_nobody_lists_are_told_apart_by_what_they_are_not_by_who_mea
 def test_an_alert_that_fires_for_very_many_objects_is_not_as_many_incidents(
     store: Store, clock: Clock, say: Callable[..., Any]
 ) -> None:
-    said = [alert_about(f"queue-{n}", clock.now()) for n in range(3 * CROWD)]
-    inbox.receive(store, said, source="alertmanager", sender="test")
+    alerts = [alert_about(f"queue-{n}", clock.now()) for n in range(3 * CROWD)]
+    inbox.receive(store, alerts, source="alertmanager", sender="test")
     Intake(store, lambda: SHELF).work()
     with store.read() as tx:
         found = incidents.listed(tx, limit=100)
@@ -294,15 +294,15 @@ def test_an_alert_that_fires_for_very_many_objects_is_not_as_many_incidents(
     with store.record() as tx:
         lifecycle.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
     clock.advance(timedelta(minutes=1))
-    inbox.receive(store, said[-1:], source="alertmanager", sender="test")
+    inbox.receive(store, alerts[-1:], source="alertmanager", sender="test")
     Intake(store, lambda: SHELF).work()
     assert inbox_rows(store)[-1].incident == found[0].number, "what is part of one stays there"
 
 
 def alert_about(queue: str, at: datetime) -> Alert:
-    said = {"alertname": "QueueFull", "instance": "rabbit:9419", "queue": queue}
-    known_by = fingerprint("alertmanager", said)
-    return Alert("alertmanager", "QueueFull", Severity.WARNING, Status.FIRING, at, known_by, said)
+    labels = {"alertname": "QueueFull", "instance": "rabbit:9419", "queue": queue}
+    known_by = fingerprint("alertmanager", labels)
+    return Alert("alertmanager", "QueueFull", Severity.WARNING, Status.FIRING, at, known_by, labels)
 
 
 def test_what_begins_again_later_is_another_incident(store: Store, clock: Clock, say: Callable[..., Any]) -> None:

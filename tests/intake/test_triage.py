@@ -62,66 +62,66 @@ knowns = st.builds(
 
 
 @given(alerts, knowns)
-def test_every_question_has_one_answer_with_its_reason(said: Alert, known: Known) -> None:
-    decision = decide(said, known)
-    assert decision == decide(said, known)
+def test_every_question_has_one_answer_with_its_reason(received: Alert, known: Known) -> None:
+    decision = decide(received, known)
+    assert decision == decide(received, known)
     assert len(decision.reason) > 10
     assert (decision.until is not None) == (decision.verdict is Verdict.HOLD)
     assert decision.until is None or decision.until > known.now
 
 
 @given(alerts, knowns)
-def test_nothing_is_opened_while_something_is_open(said: Alert, known: Known) -> None:
-    verdict = decide(said, known).verdict
+def test_nothing_is_opened_while_something_is_open(received: Alert, known: Known) -> None:
+    verdict = decide(received, known).verdict
     assert verdict not in (Verdict.OPEN, Verdict.REOPEN) or known.live is None
     assert verdict is not Verdict.REOPEN or known.cured is not None
     assert verdict not in (Verdict.JOIN, Verdict.MARK_RESOLVED) or known.live is not None
 
 
 @given(alerts, knowns)
-def test_what_is_over_opens_nothing_and_holds_nothing(said: Alert, known: Known) -> None:
-    if said.status is Status.RESOLVED:
-        assert decide(said, known).verdict in (Verdict.DROP, Verdict.MARK_RESOLVED)
+def test_what_is_over_opens_nothing_and_holds_nothing(received: Alert, known: Known) -> None:
+    if received.status is Status.RESOLVED:
+        assert decide(received, known).verdict in (Verdict.DROP, Verdict.MARK_RESOLVED)
 
 
 @given(alerts, knowns)
-def test_our_own_message_coming_back_starts_nothing(said: Alert, known: Known) -> None:
-    if MARK in said.labels:
-        decision = decide(said, known)
+def test_our_own_message_coming_back_starts_nothing(received: Alert, known: Known) -> None:
+    if MARK in received.labels:
+        decision = decide(received, known)
         assert decision.verdict is Verdict.DROP
         assert not decision.is_last_word
 
 
 @given(alerts, knowns)
-def test_a_firing_alert_is_dropped_only_if_its_sender_has_said_that_it_is_over(said: Alert, known: Known) -> None:
-    if said.status is Status.FIRING and MARK not in said.labels and decide(said, known).verdict is Verdict.DROP:
+def test_a_firing_alert_is_dropped_only_if_its_sender_has_said_that_it_is_over(received: Alert, known: Known) -> None:
+    if received.status is Status.FIRING and MARK not in received.labels and decide(received, known).verdict is Verdict.DROP:
         assert known.last is not None
         assert known.last.status is Status.RESOLVED
-        assert known.last.at >= said.starts_at
+        assert known.last.at >= received.starts_at
 
 
-def told(order: tuple[Alert, ...], live: tuple[int, State] | None) -> tuple[LastWord | None, bool]:
+def arrived(order: tuple[Alert, ...], live: tuple[int, State] | None) -> tuple[LastWord | None, bool]:
     """The last word after these arrived in this order, and whether an incident is open; an incident never ends here."""
     last: LastWord | None = None
-    for one in order:
-        decision = decide(one, Known(now=at(60), live=live, last=last))
+    for received in order:
+        decision = decide(received, Known(now=at(60), live=live, last=last))
         if decision.verdict is Verdict.OPEN:
             live = (1, State.OPEN)
         if decision.is_last_word:
-            last = LastWord(one.status, one.effective_at)
+            last = LastWord(received.status, received.effective_at)
     return last, live is not None
 
 
 @given(st.lists(alerts, max_size=4))
-def test_the_last_word_is_the_same_in_whatever_order_the_words_arrive(said: list[Alert]) -> None:
-    words = {told(order, None)[0] for order in itertools.permutations(said)}
+def test_the_last_word_is_the_same_in_whatever_order_the_words_arrive(received: list[Alert]) -> None:
+    words = {arrived(order, None)[0] for order in itertools.permutations(received)}
     assert len(words) == 1
 
 
 @given(st.lists(alerts, min_size=1, max_size=4))
-def test_an_alert_that_still_fires_is_open_in_whatever_order_the_words_arrive(said: list[Alert]) -> None:
-    for order in itertools.permutations(said):
-        last, is_open = told(order, None)
+def test_an_alert_that_still_fires_is_open_in_whatever_order_the_words_arrive(received: list[Alert]) -> None:
+    for order in itertools.permutations(received):
+        last, is_open = arrived(order, None)
         assert is_open or last is None or last.status is Status.RESOLVED
 
 
@@ -141,11 +141,11 @@ def test_what_ended_after_every_start_is_over_and_what_began_since_is_live(
     words += [alert(Status.RESOLVED, starts=start, ends=end) for start in {min(starts), starts[0]}]
     words += words[:repeats]
     shuffle.shuffle(words)
-    last, _ = told(tuple(words), None)
+    last, _ = arrived(tuple(words), None)
     assert last == LastWord(Status.RESOLVED, at(end))
     words += [alert(starts=end + gap)]
     shuffle.shuffle(words)
-    last, is_open = told(tuple(words), None)
+    last, is_open = arrived(tuple(words), None)
     assert last == (LastWord(Status.FIRING, at(end + gap)) if gap else LastWord(Status.RESOLVED, at(end)))
     assert is_open or not gap
 
@@ -153,7 +153,7 @@ def test_what_ended_after_every_start_is_over_and_what_began_since_is_live(
 def test_two_prometheus_servers_behind_one_alertmanager_are_over_when_it_says_so() -> None:
     posts = (alert(starts=2), alert(starts=0), alert(Status.RESOLVED, starts=0, ends=30))
     for order in itertools.permutations(posts):
-        assert told(order, None)[0] == LastWord(Status.RESOLVED, at(30))
+        assert arrived(order, None)[0] == LastWord(Status.RESOLVED, at(30))
     over = decide(posts[2], Known(now=at(31), live=(1, State.ACKNOWLEDGED), last=LastWord(Status.FIRING, at(2))))
     assert over.verdict is Verdict.MARK_RESOLVED
     assert over.is_last_word
@@ -163,8 +163,8 @@ def test_two_prometheus_servers_behind_one_alertmanager_are_over_when_it_says_so
 def test_an_end_far_ahead_of_our_clock_silences_nothing_that_has_not_begun(
     ends: float | None, counts_as: float | None
 ) -> None:
-    said = bounded(alert(Status.RESOLVED, ends=ends), at(5))
-    assert said.ends_at == (None if counts_as is None else at(counts_as))
+    received = bounded(alert(Status.RESOLVED, ends=ends), at(5))
+    assert received.ends_at == (None if counts_as is None else at(counts_as))
 
 
 def test_a_late_firing_does_not_open_what_is_over() -> None:

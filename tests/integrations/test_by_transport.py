@@ -25,12 +25,12 @@ def reaching_out(text: str) -> Iterator[str]:
     """What the module does past its transport."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (one.name for one in node.names if one.name.partition(".")[0] in LEADING_OUT)
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] in LEADING_OUT)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             if module.partition(".")[0] in LEADING_OUT or module.startswith("paramedic.transports"):
                 yield module
-            yield from (f"{module}.{one.name}" for one in node.names if one.name == "transports")
+            yield from (f"{module}.{alias.name}" for alias in node.names if alias.name == "transports")
         elif isinstance(node, ast.Call):
             name = ast.unparse(node.func)
             if name.rpartition(".")[2] in CALLS:

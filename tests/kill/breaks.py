@@ -151,14 +151,14 @@ class Judgement:
     """What each row of one play came to."""
 
     fault: Break
-    said: dict[str, tuple[str, str]]
+    verdicts: dict[str, tuple[str, str]]
     """By row: red, GREEN or FAILED, and in which words."""
 
 
 def main() -> int:
     """Every chosen break on every row of its own; 0 if all turned red."""
     parser = argparse.ArgumentParser(description="Break Paramedic and see each row of the kill table turn red.")
-    parser.add_argument("--break", dest="only", choices=[one.name for one in BREAKS], help="this break alone")
+    parser.add_argument("--break", dest="only", choices=[fault.name for fault in BREAKS], help="this break alone")
     parser.add_argument("--row", choices=[row.id for row in TABLE], help="this row alone")
     parser.add_argument("--play", nargs="+", help=argparse.SUPPRESS)
     settings = parser.parse_args()
@@ -167,15 +167,15 @@ def main() -> int:
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="pb-") as folder, ThreadPoolExecutor(_AT_ONCE) as pool:
         plays = []
-        for fault in sorted(BREAKS, key=lambda one: one.spoils):  # the long plays first
+        for fault in sorted(BREAKS, key=lambda fault: fault.spoils):  # the long plays first
             rows = [row for row in TABLE if row.id in fault.rows and settings.row in (None, row.id)]
             if settings.only not in (None, fault.name) or not rows:
                 continue
             tree = _broken(fault, Path(folder) / fault.name)
-            plays += [pool.submit(_played, tree, fault, chosen) for chosen in _plays(fault, rows)]
+            plays += [pool.submit(_played, tree, fault, play) for play in _plays(fault, rows)]
         for play in as_completed(plays):
             judgement = play.result()
-            for row, (came, why) in judgement.said.items():
+            for row, (came, why) in judgement.verdicts.items():
                 print(f"{judgement.fault.name:46} {row:30} {came:6}  {why}", flush=True)
                 if came != "red":
                     wrong.append(
@@ -208,13 +208,13 @@ def _played(tree: Path, fault: Break, rows: Sequence[str]) -> Judgement:
     env = dict(os.environ) | {"PYTHONPATH": f"{tree}{os.pathsep}{tree / 'tests'}"}
     argv = [sys.executable, "-m", "kill.breaks", "--play", *rows]
     done = subprocess.run(argv, cwd=tree, env=env, capture_output=True, text=True, check=False)
-    said = {}
+    verdicts = {}
     for line in done.stdout.splitlines():
         if line.startswith(_SAID):
             row, why = json.loads(line.removeprefix(_SAID))
-            said[row] = ("red", why) if why else ("GREEN", "")
+            verdicts[row] = ("red", why) if why else ("GREEN", "")
     last = done.stderr.strip().rpartition("\n")[2]
-    return Judgement(fault, {row: said.get(row, ("FAILED", last)) for row in rows})
+    return Judgement(fault, {row: verdicts.get(row, ("FAILED", last)) for row in rows})
 
 
 #: What a line begins with that says what a row came to.
@@ -234,5 +234,5 @@ def _play(ids: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    assert {row for one in BREAKS for row in one.rows} == {row.id for row in TABLE}
+    assert {row for fault in BREAKS for row in fault.rows} == {row.id for row in TABLE}
     sys.exit(main())

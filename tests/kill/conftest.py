@@ -98,7 +98,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def _begin(session: pytest.Session, up: Ward) -> dict[str, Future[object]]:
     pool = ThreadPoolExecutor(_AT_ONCE, "story")
     stories = [item for item in session.items if _is_together(item)]
-    begun = {one.nodeid: pool.submit(one.obj, **_arguments(one, up)) for one in stories}
+    begun = {story.nodeid: pool.submit(story.obj, **_arguments(story, up)) for story in stories}
     pool.shutdown(wait=False)
     return begun
 
@@ -108,6 +108,6 @@ def _arguments(item: pytest.Function, up: Ward) -> dict[str, object]:
 
 
 def _tick_until_done(up: Ward, futures: list[Future[object]]) -> None:
-    while not all(one.done() for one in futures):
+    while not all(future.done() for future in futures):
         up.tick()
         time.sleep(0.05)

@@ -72,13 +72,13 @@ class Ward:
 
     def services(self, names: Iterable[str]) -> list[Service]:
         """As `service`: those that do not run yet start together."""
-        named = {one.name: one for one in self.world.services}
+        named = {service.name: service for service in self.world.services}
         asked = [named[name] for name in names]
-        new = [one for one in asked if not one.starts]
-        for one in new:
-            self.world.start(one)
-        for one in new:
-            wait_for(one.name, lambda one=one: one.starts and self.world.is_running(one), self.tick, seconds=60)
+        new = [service for service in asked if not service.starts]
+        for service in new:
+            self.world.start(service)
+        for service in new:
+            wait_for(service.name, lambda service=service: service.starts and self.world.is_running(service), self.tick, seconds=60)
         return asked
 
     def tick(self) -> None:
@@ -90,7 +90,7 @@ class Ward:
         wait_for("the service", lambda: _answers(f"{service.url}/health"), self.tick)
         httpx.get(f"{service.url}/break", timeout=5, trust_env=False).raise_for_status()
 
-    def alert(self, service: Service, /, **said: str) -> dict[str, Any]:
+    def alert(self, service: Service, /, **given: str) -> dict[str, Any]:
         labels = {
             "alertname": f"Broken-{service.name}",
             "env": "kill",
@@ -100,7 +100,7 @@ class Ward:
         }
         return {
             "status": "firing",
-            "labels": labels | said,
+            "labels": labels | given,
             "annotations": {},
             "startsAt": iso(utc_now()),
             "endsAt": "0001-01-01T00:00:00Z",
@@ -147,7 +147,7 @@ class Ward:
 
     def incidents_on(self, service: Service) -> list[Incident]:
         with self.store.read() as tx:
-            return [one for one in incidents.listed(tx, limit=500) if one.target == target_of(service)]
+            return [incident for incident in incidents.listed(tx, limit=500) if incident.target == target_of(service)]
 
     def ended(self, service: Service, *, seconds: float = 90) -> Incident:
         """The one incident of the service, once nobody works on it any more and its person was told."""
@@ -157,7 +157,7 @@ class Ward:
             if len(found) != 1 or found[0].state not in (State.RESOLVED, State.HANDED_OVER):
                 return False
             with self.store.read() as tx:
-                sent = [one for one in messages.of(tx, found[0].number) if one.state == "sent"]
+                sent = [message for message in messages.of(tx, found[0].number) if message.state == "sent"]
             return bool(sent)
 
         self.until(f"the end of {service.name}", over, service, seconds=seconds)
@@ -188,13 +188,13 @@ class Ward:
     def told_of(self, service: Service) -> str:
         """Its incidents' timelines, and what Prefect says of their runs."""
         lines = []
-        for one in self.incidents_on(service):
+        for incident in self.incidents_on(service):
             with self.store.read() as tx:
                 lines += [
                     f"{entry.at} {entry.what}: {entry.reason}"
-                    for entry in stored_trail.entries(tx, incident=one.number)
+                    for entry in stored_trail.entries(tx, incident=incident.number)
                 ]
-            lines += [f"run {run['id']} of {run['created']}: {run['state']}" for run in self.flow_runs(one)]
+            lines += [f"run {run['id']} of {run['created']}: {run['state']}" for run in self.flow_runs(incident)]
         log = (self.folder / "data" / "logs" / "responder.log").read_text(errors="replace").splitlines()
         return "\n".join(lines + [line for line in log[-400:] if " | " in line][-60:])
 
@@ -257,9 +257,9 @@ class Ward:
             responder = self.stack.pids()["responder"]
             for child in psutil.Process(responder).children(recursive=True):
                 with contextlib.suppress(psutil.Error):
-                    said = " ".join(child.cmdline())
-                    copied = "paramedic.responder.fork_server" in said and child.ppid() != responder
-                    if copied or "prefect.engine" in said:
+                    command_line = " ".join(child.cmdline())
+                    copied = "paramedic.responder.fork_server" in command_line and child.ppid() != responder
+                    if copied or "prefect.engine" in command_line:
                         found.append(child.pid)
         return found
 

@@ -134,7 +134,7 @@ class Asking(Restart):
 
         def asked() -> bool:
             found = self.up.incidents_on(self.service)
-            texts[:] = [text_of(mail) for one in found for mail in self.up.mailbox.about(one.id)]
+            texts[:] = [text_of(mail) for incident in found for mail in self.up.mailbox.about(incident.id)]
             return bool(texts)
 
         wait_for("the question", asked, self.up.tick, seconds=120)
@@ -176,7 +176,7 @@ class Telling(Restart):
     def arrives(self) -> int:
         """Who has a message in hand."""
         stands = super().arrives()
-        self._held = [one.id for one in self._messages() if one.state == "sending"]
+        self._held = [message.id for message in self._messages() if message.state == "sending"]
         return stands
 
     def goes_on(self, *, seconds: float) -> None:
@@ -196,12 +196,12 @@ class Telling(Restart):
 
     def _told(self) -> list[str]:
         found = self.up.incidents_on(self.service)
-        mails = [mail for one in found for mail in self.up.mailbox.about(one.id)]
+        mails = [mail for incident in found for mail in self.up.mailbox.about(incident.id)]
         return [str(mail["To"]).partition("@")[0] for mail in mails if mail["X-Paramedic-Kind"] == "page"]
 
     def _quiet(self) -> bool:
         """Nobody has a message in hand."""
-        return all(one.state != "sending" for one in self._messages())
+        return all(message.state != "sending" for message in self._messages())
 
     def _messages(self) -> list[messages.QueuedMessage]:
         with self.up.store.read() as tx:
@@ -259,7 +259,7 @@ def _hold(stories: Sequence[Restart]) -> list[int]:
     """Wait until a process stands at each row's boundary; their pids. Rows at DOORS start last, one after the other."""
     stand = []
     for closes, together in groupby(stories, key=lambda story: story.row.point in DOORS):
-        for alike in [[one] for one in together] if closes else [list(together)]:
+        for alike in [[story] for story in together] if closes else [list(together)]:
             for story in alike:
                 story.sets_out()
             stand += [story.arrives() for story in alike]

@@ -101,16 +101,16 @@ def _asking() -> Iterator[Row]:
 
 def _telling() -> Iterator[Row]:
     """`teller` is whoever has the message in hand: the run's process or the watchdog."""
-    told: Outcome = ("observed", "ada", "ben")
+    once: Outcome = ("observed", "ada", "ben")
     twice: Outcome = ("observed", "ada", "ada", "ben")
     for victim in ("teller", "watchdog", "responder", "gateway", "prefect"):
-        yield Row("telling", "message_taken", victim, (told,), "told once, by whoever is left", called="first-rung")
+        yield Row("telling", "message_taken", victim, (once,), "told once, by whoever is left", called="first-rung")
     yield Row("telling", "message_left", "teller", (twice,), "nobody knows whether it went: again", called="first-rung")
     for victim in ("watchdog", "responder"):
-        right = (told, twice)
+        right = (once, twice)
         yield Row("telling", "message_left", victim, right, "again if it was the teller who died", called="first-rung")
     via = ("message_left",)
-    yield Row("telling", "message_taken", "teller", (told,), "told once, by whoever comes back", via, "second-rung")
+    yield Row("telling", "message_taken", "teller", (once,), "told once, by whoever comes back", via, "second-rung")
     via = ("message_left", "message_taken")
     twice = ("refused", "ada", "ben", "ben")
     yield Row("telling", "message_left", "teller", (twice,), "nobody knows whether it went: again", via, "second-rung")

@@ -158,7 +158,7 @@ def test_the_third_cure_of_a_day_goes_to_a_person_although_it_helped(whole: Ward
         wait_for(
             f"cure {cure}",
             lambda cure=cure: (
-                [one.state for one in whole.incidents_on(service)].count(State.OPEN) == 0
+                [incident.state for incident in whole.incidents_on(service)].count(State.OPEN) == 0
                 and len(whole.incidents_on(service)) == cure
                 and whole.incidents_on(service)[0].state in (State.RESOLVED, State.HANDED_OVER)
             ),
@@ -166,7 +166,7 @@ def test_the_third_cure_of_a_day_goes_to_a_person_although_it_helped(whole: Ward
             seconds=60,
         )
         time.sleep(1.1)  # the runbook's cooldown
-    endings = [one.ending for one in whole.incidents_on(service)]
+    endings = [incident.ending for incident in whole.incidents_on(service)]
     assert endings == [Ending.HANDED_OVER, Ending.REMEDIATED, Ending.REMEDIATED]
     assert "cure number 3" in (whole.incidents_on(service)[0].because or "")
     assert service.starts == 4
@@ -178,13 +178,13 @@ def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(w
     whole.send(whole.alert(service, env="nobody", service="payments", instance="db-7"))
     found: list[Incident] = []
 
-    def told() -> bool:
+    def paged() -> bool:
         with whole.store.read() as tx:
             place = 'unlisted:db-7{program="unwanted"}'
-            found[:] = [one for one in incidents.listed(tx, limit=500) if one.target == place]
+            found[:] = [incident for incident in incidents.listed(tx, limit=500) if incident.target == place]
         return bool(found) and bool(whole.mailbox.about(found[0].id))
 
-    wait_for("the page", told, whole.tick)
+    wait_for("the page", paged, whole.tick)
     assert (found[0].service, found[0].ending, found[0].state) == ("payments", Ending.HANDED_OVER, State.HANDED_OVER)
     assert "no runbook wants it" in (found[0].because or "")
     assert service.starts == 1

@@ -60,7 +60,7 @@ def _asked(up: Ward, service: Service) -> Approval:
 
     def written() -> bool:
         with up.store.read() as tx:
-            found[:] = [one for got in up.incidents_on(service) if (one := approvals.asked(tx, got.number))]
+            found[:] = [approval for got in up.incidents_on(service) if (approval := approvals.asked(tx, got.number))]
         return bool(found)
 
     up.until(f"the question about {service.name}", written, service, seconds=150)
@@ -163,10 +163,10 @@ def _claimed(up: Ward, name: str) -> bool:
     return claim is not None and claim[1]
 
 
-def _resume(up: Ward, incident: Incident, **said: Any) -> dict[str, Any]:
+def _resume(up: Ward, incident: Incident, **body: Any) -> dict[str, Any]:
     """As the Prefect UI's form does it."""
     run = up.flow_runs(incident)[0]["id"]
-    answer: dict[str, Any] = up.ask_prefect("POST", f"/flow_runs/{run}/resume", json=said)
+    answer: dict[str, Any] = up.ask_prefect("POST", f"/flow_runs/{run}/resume", json=body)
     return answer
 
 
@@ -179,7 +179,7 @@ def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_t
     with whole.store.read() as tx:
         now = approvals.get(tx, asked.id)
         actors = [
-            one.actor for one in stored_trail.entries(tx, incident=incident.number) if one.what == "approval.granted"
+            entry.actor for entry in stored_trail.entries(tx, incident=incident.number) if entry.what == "approval.granted"
         ]
     assert (now.state, now.decided_by, now.how, actors) == (Answer.GRANTED, "Bob", "prefect", ["prefect-form"])
 
@@ -187,13 +187,13 @@ def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_t
 @together
 def test_resume_without_an_answer_is_no_approval(whole: Ward) -> None:
     service, incident, _ = _waits(whole, "without-answer")
-    for said in (
+    for body in (
         {},
         {"run_input": {}},
         {"run_input": {"decision": "approve"}},
         {"run_input": {"decision": "", "by": "a"}},
     ):
-        assert _resume(whole, incident, **said)["status"] == "REJECT", said
+        assert _resume(whole, incident, **body)["status"] == "REJECT", body
     assert _state(whole, incident) == "PAUSED"
     run = whole.flow_runs(incident)[0]["id"]
     whole.ask_prefect("POST", f"/flow_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "name": "Resuming"}})
@@ -257,11 +257,11 @@ def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(whole: W
 def test_two_people_at_once_are_one_answer_and_one_act(whole: Ward) -> None:
     service, incident, asked = _waits(whole, "two-people")
     gate = threading.Barrier(2)
-    said: dict[str, Approval | str] = {}
+    answers: dict[str, Approval | str] = {}
 
     def answer(by: str, *, granted: bool) -> None:
         gate.wait(30)
-        said[by] = _decide(whole, asked, granted=granted, by=by)
+        answers[by] = _decide(whole, asked, granted=granted, by=by)
 
     threads = [
         threading.Thread(target=answer, args=("ada",), kwargs={"granted": True}),
@@ -271,7 +271,7 @@ def test_two_people_at_once_are_one_answer_and_one_act(whole: Ward) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert sorted(isinstance(one, str) for one in said.values()) == [False, True]
+    assert sorted(isinstance(given, str) for given in answers.values()) == [False, True]
     ended = _over(whole, service)
     assert (ended.ending, service.starts) == (Ending.REMEDIATED, 2), ended.because
     what = _whats(whole, incident)

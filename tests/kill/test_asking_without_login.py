@@ -26,9 +26,9 @@ pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 def up(prefect: Prefect) -> Iterator[Ward]:
     with (
         tempfile.TemporaryDirectory(prefix="pk-") as folder,
-        ward(Path(folder), [("forged", "web-2", "")], PARAMEDIC_PREFECT_API_URL=prefect.api) as one,
+        ward(Path(folder), [("forged", "web-2", "")], PARAMEDIC_PREFECT_API_URL=prefect.api) as up,
     ):
-        yield one
+        yield up
 
 
 def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked_again(up: Ward) -> None:
@@ -41,7 +41,7 @@ def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked
 
     def whats() -> list[str]:
         with up.store.read() as tx:
-            return [one.what for one in stored_trail.entries(tx, incident=incident.number)]
+            return [entry.what for entry in stored_trail.entries(tx, incident=incident.number)]
 
     wait_for("the suspended run", suspended, up.tick, seconds=150)
     incident = up.incidents_on(service)[0]
@@ -62,13 +62,13 @@ def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked
     assert service.starts == 1
     with up.store.read() as tx:
         asked = approvals.newest(tx, incident.number)
-        told = [
-            one for one in stored_trail.entries(tx, incident=incident.number) if one.what == "approval.form_refused"
+        refused = [
+            entry for entry in stored_trail.entries(tx, incident=incident.number) if entry.what == "approval.form_refused"
         ]
     assert asked is not None
     assert (asked.state, asked.decided_by) == (Answer.ASKED, None)
-    assert {one.actor for one in told} == {"prefect-form"}
-    assert "who said to be ada, does not count: this Prefect answers everybody without a login" in told[0].reason
+    assert {entry.actor for entry in refused} == {"prefect-form"}
+    assert "who said to be ada, does not count: this Prefect answers everybody without a login" in refused[0].reason
     text = text_of(up.mailbox.about(incident.id)[0]).replace("\r\n", "\n")
     link = re.search(r"^http\S+/approve/\S+$", text, re.MULTILINE)
     code = re.search(r"code there: (\d{8})$", text, re.MULTILINE)

@@ -33,7 +33,7 @@ def up(postgres: Postgres) -> Iterator[Ward]:
 
 @pytest.fixture(scope="module")
 def deaths(request: pytest.FixtureRequest, up: Ward) -> Deaths:
-    return Deaths(up, rows_among(one for one in request.session.items if one.path == request.path))
+    return Deaths(up, rows_among(item for item in request.session.items if item.path == request.path))
 
 
 @pytest.mark.parametrize("row", parameters(ROWS, short=SHORT_AT_POSTGRESQL, sentinels=()))

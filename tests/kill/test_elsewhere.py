@@ -65,11 +65,11 @@ def test_on_a_full_disk_nothing_acts_unrecorded_a_person_is_told_and_all_goes_on
     _fill(small_disk / "filler")
     up.release("evidence_taken", service)
 
-    def told() -> bool:
+    def paged() -> bool:
         assert service.starts - 1 <= len(up.acts_of(incident)), "it acted, and no intent was written"
         return bool(up.mailbox.about("the store does not answer") or up.mailbox.about(incident.id))
 
-    wait_for("a word", told, up.tick, seconds=120)
+    wait_for("a word", paged, up.tick, seconds=120)
     (small_disk / "filler").unlink()
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     incident = up.ended(service, seconds=150)

@@ -46,11 +46,11 @@ def named(path: Path, known: set[str]) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and node.value in known and node.value.removesuffix("://") not in ORDINARY:
             yield node.value
-        if isinstance(node, ast.Compare) and any(_is_kind(one) for one in (node.left, *node.comparators)):
-            constants = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
+        if isinstance(node, ast.Compare) and any(_is_kind(side) for side in (node.left, *node.comparators)):
+            constants = {node.value for node in ast.walk(node) if isinstance(node, ast.Constant)}
             yield from sorted(map(str, constants & known))
         if isinstance(node, ast.Match) and _is_kind(node.subject):
-            values = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
+            values = {node.value for node in ast.walk(node) if isinstance(node, ast.Constant)}
             yield from sorted(map(str, values & known))
 
 

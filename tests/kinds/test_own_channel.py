@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from incident_states import handed_over, on_call, told
+from incident_states import handed_over, on_call, pager_entries
 from plugins_page import EXAMPLES
 
 from paramedic.catalog.runbook_file import parse
@@ -66,7 +66,7 @@ def test_a_page_leaves_by_it_with_its_short_form_and_link(timed: Store, settings
     assert "/ack/" in link
     assert page["short"].endswith(link)
     assert len(page["short"]) <= 300
-    assert told(timed) == [("person.told", "ada was told by pigeon:north")]
+    assert pager_entries(timed) == [("person.told", "ada was told by pigeon:north")]
 
 
 def test_a_runbook_names_it_in_notify() -> None:
@@ -80,7 +80,7 @@ def test_its_later_is_tried_again(timed: Store, settings: Settings, tmp_path: Pa
     handed_over(timed)
     tmp_path.joinpath("north.closed").touch()
     assert Pager(timed, settings, on_call(PEOPLE)).deliver_due() == 0
-    assert told(timed) == []
+    assert pager_entries(timed) == []
     assert (carried(tmp_path, "north"), carried(tmp_path, "south")) == ([], [])
 
 
@@ -91,7 +91,7 @@ def test_its_no_is_a_no_and_the_next_person_is_told(timed: Store, settings: Sett
     pager.deliver_due()
     pager.deliver_due()
     assert [page["to"] for page in carried(tmp_path, "south")] == ["bob"]
-    assert "pigeon:north: there is no such loft" in told(timed)[0][1]
+    assert "pigeon:north: there is no such loft" in pager_entries(timed)[0][1]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def book(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def one(plugins: Path, book: Path) -> Runbook:
+def runbook(plugins: Path, book: Path) -> Runbook:
     return parse(RUNBOOK.format(book=book.with_name("{host}.book")), "r.md")
 
 
@@ -89,8 +89,8 @@ def returned(book: Path, ago: timedelta) -> None:
     os.utime(book, (0, (utc_now() - ago).timestamp()))
 
 
-def sample(one: Runbook) -> Sample:
-    return one_sample.sample(one.checks[0], target(), now=utc_now, last_heard=lambda _: None)
+def sample(runbook: Runbook) -> Sample:
+    return one_sample.sample(runbook.checks[0], target(), now=utc_now, last_heard=lambda _: None)
 
 
 def lint(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -115,8 +115,8 @@ def books(tmp_path: Path, book: Path, plugins: Path, monkeypatch: pytest.MonkeyP
     return folder
 
 
-def test_a_check_of_it_has_the_bounds_that_it_ships(one: Runbook) -> None:
-    [check] = one.checks
+def test_a_check_of_it_has_the_bounds_that_it_ships(runbook: Runbook) -> None:
+    [check] = runbook.checks
     assert (check.kind, check.name) == ("pigeon", "post")
     assert check.thresholds == (Threshold("away_for", Unit.SECONDS, 3600, 10800, timedelta(0), 0.1),)
 
@@ -165,13 +165,13 @@ def test_lint_takes_it(books: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_it_sees_breaches_its_bound_raises_its_alert_and_is_charted(
-    one: Runbook, book: Path, timed: Store
+    runbook: Runbook, book: Path, timed: Store
 ) -> None:
-    placed = CheckAtTarget(one.name, one.checks[0], target())
+    placed = CheckAtTarget(runbook.name, runbook.checks[0], target())
     begun = utc_now() - timedelta(days=3650)
     for ago in (timedelta(minutes=5), timedelta(hours=4)):
         returned(book, ago)
-        seen = sample(one)
+        seen = sample(runbook)
         assert seen.why == f"read from {book}"
         with timed.record() as tx:
             checks.record(tx, placed, seen, blind=False, mass_limit=99)
@@ -181,18 +181,18 @@ def test_what_it_sees_breaches_its_bound_raises_its_alert_and_is_charted(
         points = checks.points(tx, placed, "away_for", since=begun)
     assert state is not None
     assert state.standing.level is Level.CRITICAL
-    said = receipt.alert
-    assert (said.name, said.severity, said.status) == ("pigeon-lost away_for", Severity.CRITICAL, Status.FIRING)
-    assert (said.labels["metric"], said.labels["check"], said.value) == ("away_for", "post", "4h")
-    assert said.annotations["measured"] == str(book)
-    text = Chart("away_for of web-1/tracking-api", one.checks[0].thresholds[0], points).text()
+    alert = receipt.alert
+    assert (alert.name, alert.severity, alert.status) == ("pigeon-lost away_for", Severity.CRITICAL, Status.FIRING)
+    assert (alert.labels["metric"], alert.labels["check"], alert.value) == ("away_for", "post", "4h")
+    assert alert.annotations["measured"] == str(book)
+    text = Chart("away_for of web-1/tracking-api", runbook.checks[0].thresholds[0], points).text()
     assert "lowest 5m, highest 4h, last 4h" in text
 
 
-def test_what_it_cannot_see_is_unknown(one: Runbook, book: Path) -> None:
+def test_what_it_cannot_see_is_unknown(runbook: Runbook, book: Path) -> None:
     book.unlink()
-    assert sample(one).values is None
-    assert "cannot be read: No such file or directory" in sample(one).why
+    assert sample(runbook).values is None
+    assert "cannot be read: No such file or directory" in sample(runbook).why
 
 
 @pytest.mark.parametrize("values", ["{'away_for': float('nan')}", "{'away_for': 'long'}", "{'away_for': None}", "None"])
@@ -279,8 +279,8 @@ def test_the_second_of_two_that_offer_the_same_is_named_with_the_first_which_sta
     file.write_text(second)
     registry.use(None)
     code, out = lint(books, capsys)
-    said = why.format(pigeon=plugins / "probes" / "pigeon.py")
-    assert (code, out) == (1, f"{file}:1:1: the plug-in z_other of probes cannot be used; {said}\n")
+    words = why.format(pigeon=plugins / "probes" / "pigeon.py")
+    assert (code, out) == (1, f"{file}:1:1: the plug-in z_other of probes cannot be used; {words}\n")
     assert registry.current().plugin(Room.PROBES, "pigeon").CHECK == ("pigeon:///PATH",)
     assert "z_other" not in registry.current().usable(Room.PROBES)
 
@@ -361,11 +361,11 @@ def test_a_number_is_no_bound_of_what_has_a_unit(plugins: Path) -> None:
 
 
 def test_a_count_is_sampled_raises_its_alert_and_is_charted(plugins: Path, book: Path, timed: Store) -> None:
-    one = counting(plugins, book, "    letters: {warning: 3, critical: 10, for: 0s}\n")
-    placed = CheckAtTarget(one.name, one.checks[0], target())
+    runbook = counting(plugins, book, "    letters: {warning: 3, critical: 10, for: 0s}\n")
+    placed = CheckAtTarget(runbook.name, runbook.checks[0], target())
     for letters in (2, 12):
         book.write_text("letter " * letters)
-        seen = sample(one)
+        seen = sample(runbook)
         with timed.record() as tx:
             checks.record(tx, placed, seen, blind=False, mass_limit=99)
     with timed.read() as tx:
@@ -373,7 +373,7 @@ def test_a_count_is_sampled_raises_its_alert_and_is_charted(plugins: Path, book:
         points = checks.points(tx, placed, "letters", since=utc_now() - timedelta(days=3650))
     assert (receipt.alert.severity, receipt.alert.value) == (Severity.CRITICAL, "12")
     assert receipt.alert.annotations["summary"] == ("letters of web-1/tracking-api is 12 (warning 3, critical 10)")
-    chart = Chart("letters", one.checks[0].thresholds[0], points)
+    chart = Chart("letters", runbook.checks[0].thresholds[0], points)
     assert "lowest 2, highest 12, last 12" in chart.text()
     assert ">10</text>" in chart.svg()
 
@@ -381,4 +381,4 @@ def test_a_count_is_sampled_raises_its_alert_and_is_charted(plugins: Path, book:
 def test_the_schema_takes_a_number_as_a_bound(plugins: Path) -> None:
     (plugins / "probes" / "pigeon.py").write_text(COUNTING)
     bounds = schema()["$defs"]["Bounds"]["properties"]["critical"]["anyOf"]
-    assert {one["type"] for one in bounds} == {"string", "integer", "number", "null"}
+    assert {bound["type"] for bound in bounds} == {"string", "integer", "number", "null"}

@@ -62,15 +62,15 @@ def begun(store: Store, settings: Settings, kind: str = "job") -> PlaybookRun:
     """The run of the incident that an alert about the job opens."""
     library = open_library(settings)
     assert library.problems == ()
-    said = alert(f"{kind.capitalize()}Down", **{kind: "nightly"}, instance="web-1")
-    place = routing.place(said, library)
+    received = alert(f"{kind.capitalize()}Down", **{kind: "nightly"}, instance="web-1")
+    place = routing.place(received, library)
     assert place.runbook is not None, place.why
     target = library.services.by_id(place.target)
     assert target is not None
     plan = Plan(place.runbook.name, place.runbook.version, place.runbook.text, rungs=1)
     with store.record() as tx:
         incident = lifecycle.open_incident(
-            tx, said, service=place.service, target=place.target, policy="default", reason=place.why, plan=plan
+            tx, received, service=place.service, target=place.target, policy="default", reason=place.why, plan=plan
         )
         assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
     return playbook_run(store, settings, incident, place.runbook, target)
@@ -150,14 +150,14 @@ def test_a_remedy_of_its_own_is_a_rung_of_the_ladder(store: Store, settings: Set
     )
     run = begun(store, settings)
     reload, then = run.runbook.remedies
-    assert [(one.rung, one.name) for one in (reload, then)] == [(1, "reload"), (2, "restart")]
+    assert [(remedy.rung, remedy.name) for remedy in (reload, then)] == [(1, "reload"), (2, "restart")]
     with exclusive.exclusive(run, run.target.id):
         guarded.change(run, run.target.id, reload, name="reload", step=act.offered.__wrapped__)  # type: ignore[attr-defined]
     assert json.loads(job.read_text()) == {"generation": 7, "up": True}
     with store.read() as tx:
         [done] = acts.of(tx, run.incident.number)
-        told = [(entry.phase, entry.what) for entry in trail.entries(tx) if entry.phase in ("intent", "outcome")]
-    assert (done.remedy, done.result, told) == ("reload", "done", [("intent", "reload"), ("outcome", "reload.done")])
+        entries = [(entry.phase, entry.what) for entry in trail.entries(tx) if entry.phase in ("intent", "outcome")]
+    assert (done.remedy, done.result, entries) == ("reload", "done", [("intent", "reload"), ("outcome", "reload.done")])
     assert measure(run).sight is not Sight.FAILING
 
 
@@ -328,8 +328,8 @@ def test_the_page_s_table_of_shipped_kinds_says_what_they_offer() -> None:
     assert rows == {
         name: (
             kind.LABEL,
-            ", ".join(f"`{one}`" for one in kind.EVIDENCE),
-            ", ".join(f"`{one}`" for one in kind.REMEDIES),
+            ", ".join(f"`{word}`" for word in kind.EVIDENCE),
+            ", ".join(f"`{word}`" for word in kind.REMEDIES),
         )
         for name, kind in shipped.items()
     }

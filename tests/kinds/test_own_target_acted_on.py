@@ -63,7 +63,7 @@ def played(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pool.deploy("restore_service.restore_service")
         pool.start(PARAMEDIC_PLUGINS=str(plugins), PARAMEDIC_RUNBOOKS=str(books))
         incident = opened(pool, Settings(data=folder, runbooks=books, plugins=plugins))
-        run = pool.create("restore_service", told=True, run={"incident": incident.ref, "attempt": 1})
+        run = pool.create("restore_service", notified=True, run={"incident": incident.ref, "attempt": 1})
         yield Played(pool, incident, job, pool.ends(run, 200))
     finally:
         pool.close()
@@ -73,8 +73,8 @@ def opened(pool: Pool, settings: Settings) -> Incident:
     registry.use(settings.plugins)
     try:
         library = open_library(settings)
-        said = alert("JobDown", job="nightly", instance="web-1")
-        place = routing.place(said, library)
+        received = alert("JobDown", job="nightly", instance="web-1")
+        place = routing.place(received, library)
     finally:
         registry.use(None)
     assert library.problems == ()
@@ -83,7 +83,7 @@ def opened(pool: Pool, settings: Settings) -> Incident:
     with pool.store.record() as tx:
         heartbeats.beat(tx, "beat", sender="cron")
         return lifecycle.open_incident(
-            tx, said, service=place.service, target=place.target, policy="default", reason=place.why, plan=plan
+            tx, received, service=place.service, target=place.target, policy="default", reason=place.why, plan=plan
         )
 
 
@@ -96,7 +96,7 @@ def test_it_is_restored_by_the_second_rung(played: Played) -> None:
 
 def test_the_trail_tells_both_remedies_by_their_names(played: Played) -> None:
     with played.pool.store.read() as tx:
-        told = [entry.what for entry in trail.entries(tx, incident=played.incident.number)]
+        entries = [entry.what for entry in trail.entries(tx, incident=played.incident.number)]
         targets = {entry.target for entry in trail.entries(tx, incident=played.incident.number)}
     wanted = [
         "evidence.taken",
@@ -107,5 +107,5 @@ def test_the_trail_tells_both_remedies_by_their_names(played: Played) -> None:
         "restart.done",
         "verification.well",
     ]
-    assert [what for what in told if what in wanted] == wanted
+    assert [what for what in entries if what in wanted] == wanted
     assert "web-1/job:nightly" in targets

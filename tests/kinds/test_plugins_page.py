@@ -41,7 +41,7 @@ def test_the_source_reads_its_own_example_and_refuses_what_lacks_a_part(own: Reg
 
 
 def test_an_entry_point_of_the_page_is_of_a_group_that_is_looked_at() -> None:
-    [text] = [one for one in blocks("toml") if "entry-points" in one]
+    [text] = [block for block in blocks("toml") if "entry-points" in block]
     groups = tomllib.loads(text)["project"]["entry-points"]
     assert set(groups) <= {f"paramedic.{room}" for room in Room}
     assert all(":" not in module for group in groups.values() for module in group.values())

@@ -49,7 +49,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def _open_to_others(folder: Path) -> list[str]:
     found = [folder, *folder.rglob("*")]
-    return [f"{one} {one.lstat().st_mode:o}" for one in found if one.lstat().st_mode & 0o077 and not one.is_symlink()]
+    return [f"{path} {path.lstat().st_mode:o}" for path in found if path.lstat().st_mode & 0o077 and not path.is_symlink()]
 
 
 @pytest.mark.usefixtures("umask")
@@ -66,25 +66,25 @@ def test_whatever_is_written_is_this_users_alone_whatever_the_umask(tmp_path: Pa
     with store.write() as tx:
         tx.conn.exec_driver_sql("SELECT 1")
         assert (settings.data / "paramedic.db-wal").exists()
-        open_now = [one for one in _open_to_others(settings.data) if not one.split()[0].endswith(".pub")]
+        open_now = [line for line in _open_to_others(settings.data) if not line.split()[0].endswith(".pub")]
     assert open_now == []
     overrides_file.write_copy(settings.data, [])
     store.close()
     write(tmp_path / "demo" / "runbooks", "targets: []")
-    assert [one for one in _open_to_others(settings.data) if ".pub" not in one] == []
+    assert [line for line in _open_to_others(settings.data) if ".pub" not in line] == []
     above = [tmp_path / "above", tmp_path / "above" / "far", tmp_path / "demo"]
-    assert [str(one) for one in above if one.stat().st_mode & 0o022] == [], "nobody may put another folder in its place"
+    assert [str(folder) for folder in above if folder.stat().st_mode & 0o022] == [], "nobody may put another folder in its place"
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o711])
 def test_a_folder_that_others_could_read_is_closed_and_that_is_said(data: Path, mode: int) -> None:
     data.chmod(mode)
-    for one in ("link.key", "logs/gateway.log"):
-        (data / one).chmod(0o644)
-    (said,) = prepare(data)
-    assert str(data) in said
-    assert f"{mode:04o}" in said
-    assert [one for one in _open_to_others(data) if "/prefect" not in one] == []
+    for name in ("link.key", "logs/gateway.log"):
+        (data / name).chmod(0o644)
+    (notice,) = prepare(data)
+    assert str(data) in notice
+    assert f"{mode:04o}" in notice
+    assert [line for line in _open_to_others(data) if "/prefect" not in line] == []
     assert prepare(data) == [], "the second time there is nothing to say"
 
 
@@ -173,8 +173,8 @@ def test_a_command_refuses_and_doctor_says_so(data: Path, monkeypatch: pytest.Mo
     refused = CliRunner().invoke(incident_app, ["list"])
     assert isinstance(refused.exception, BadDataFolder)
     assert "link.key: is a symlink" in str(refused.exception)
-    said = CliRunner().invoke(doctor_app, []).output
-    (line,) = (one for one in said.splitlines() if "data folder" in one)
+    output = CliRunner().invoke(doctor_app, []).output
+    (line,) = (line for line in output.splitlines() if "data folder" in line)
     assert line.startswith("MEND")
     assert "link.key: is a symlink" in line
 
@@ -185,7 +185,7 @@ def test_a_key_that_others_could_have_written_is_no_key(tmp_path: Path, make: Ca
         data=tmp_path / "data", link_key_file=tmp_path / "keys" / "link", signing_key_file=tmp_path / "keys" / "sign"
     )
     make(settings)
-    (made,) = (one for one in tmp_path.rglob("*") if one.is_file() and one.suffix != ".pub")
+    (made,) = (path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".pub")
     _foreign(made)
     with pytest.raises(BadKey, match="other users could have written it"):
         make(settings)

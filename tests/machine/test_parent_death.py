@@ -50,8 +50,8 @@ def test_a_kill_in_the_middle_ends_those_below_and_spares_those_above(tmp_path: 
     file = tmp_path / "pids"
     first = subprocess.Popen([sys.executable, "-c", FAMILY, FAMILY, str(file), "2"])
     family = _generations(file, 3)
-    middle = next(one for one in family if one.ppid() == first.pid)
-    below = next(one for one in family if one.ppid() == middle.pid)
+    middle = next(process for process in family if process.ppid() == first.pid)
+    below = next(process for process in family if process.ppid() == middle.pid)
     middle.kill()
     _, alive = psutil.wait_procs([below], timeout=10)
     assert alive == []
@@ -72,8 +72,8 @@ def test_whoever_comes_too_late_to_hold_on_does_not_begin(tmp_path: Path) -> Non
 
 
 def test_a_foreign_program_keeps_its_arguments_its_pid_and_its_exit_code(tmp_path: Path) -> None:
-    said = tmp_path / "said"
-    argv = ["sh", "-c", 'printf "%s|" "$$" "$@" > "$0"; exit 7', str(said), "two words", "$HOME; -x"]
+    written = tmp_path / "said"
+    argv = ["sh", "-c", 'printf "%s|" "$$" "$@" > "$0"; exit 7', str(written), "two words", "$HOME; -x"]
     process = subprocess.Popen(command(argv))
     assert process.wait(30) == 7
-    assert said.read_text() == f"{process.pid}|two words|$HOME; -x|"
+    assert written.read_text() == f"{process.pid}|two words|$HOME; -x|"

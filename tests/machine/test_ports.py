@@ -65,7 +65,7 @@ def test_a_host_with_several_addresses_is_listened_to_at_each() -> None:
     listening = ports.listening_sockets("localhost", port.port)
     try:
         expected = {found[4][0] for found in socket.getaddrinfo("localhost", port.port, type=socket.SOCK_STREAM)}
-        assert {one.getsockname()[0] for one in listening} == expected
+        assert {listener.getsockname()[0] for listener in listening} == expected
     finally:
-        for one in listening:
-            one.close()
+        for listener in listening:
+            listener.close()

@@ -194,21 +194,21 @@ def test_a_megabyte_of_label_makes_no_megabyte_of_message() -> None:
 
 def test_no_secret_is_told_whole_or_in_part() -> None:
     redaction.remember("hunter2-and-more")
-    said = "password is hunter2-and-more"
+    leak = "password is hunter2-and-more"
     cut_in_the_middle = f"{'x' * 100}hunter2-and-more{'y' * (page.EVIDENCE_LIMIT - 8)}"
-    alert = ALERT | {"labels": {"a": said}, "annotations": {"summary": said, "description": said}}
+    alert = ALERT | {"labels": {"a": leak}, "annotations": {"summary": leak, "description": leak}}
     written = paged(
         handed_over(
-            dataclasses.replace(INCIDENT, title=said, because=said, service=said),
+            dataclasses.replace(INCIDENT, title=leak, because=leak, service=leak),
             alerts=(alert,),
-            timeline=[entry("said", said)],
-            evidence=[{"kind": said, "taken_at": NOW, "body": cut_in_the_middle}],
-            mitigation=said,
-            changes=(dataclasses.replace(RESTART, why=said, result="failed"),),
-            notes={1: said},
+            timeline=[entry("said", leak)],
+            evidence=[{"kind": leak, "taken_at": NOW, "body": cut_in_the_middle}],
+            mitigation=leak,
+            changes=(dataclasses.replace(RESTART, why=leak, result="failed"),),
+            notes={1: leak},
         )
     )
-    about_us = compose.internal_alert(said, said, now=NOW)
+    about_us = compose.internal_alert(leak, leak, now=NOW)
     for text in (written.subject, written.text, written.html, about_us.subject, about_us.text):
         assert "hunter2" not in text
         assert "and-more" not in text
@@ -246,15 +246,15 @@ def test_every_message_says_when_and_by_whom() -> None:
 
 
 def test_prose_of_a_runbook_is_paged_as_it_was_written_but_for_secrets_that_are_known() -> None:
-    told = "Basic information: get a token: `vault login`, password=letmein"
+    prose = "Basic information: get a token: `vault login`, password=letmein"
     redaction.remember("hunter2-of-ours")
-    runbook = RUNBOOK.replace("It holds", f"{told}. It holds").replace("2. Give", f"2. {told}; hunter2-of-ours. Give")
+    runbook = RUNBOOK.replace("It holds", f"{prose}. It holds").replace("2. Give", f"2. {prose}; hunter2-of-ours. Give")
     summary = handed_over(
         dataclasses.replace(INCIDENT, because="it said password=letmein"),
         runbook=runbook,
         mitigation=compose.mitigation_of(runbook),
     )
     written = paged(summary).text
-    assert f"Meaning: {told}. It holds" in written
-    assert f"2. {told}; [secret]. Give" in written
+    assert f"Meaning: {prose}. It holds" in written
+    assert f"2. {prose}; [secret]. Give" in written
     assert "password=[secret]" in written

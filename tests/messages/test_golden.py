@@ -14,4 +14,4 @@ def test_a_message_is_as_it_was_read(called: str) -> None:
 
 
 def test_no_file_is_left_of_a_message_that_is_no_more() -> None:
-    assert {one.name for one in FOLDER.iterdir()} == set(NOW_WRITTEN)
+    assert {path.name for path in FOLDER.iterdir()} == set(NOW_WRITTEN)

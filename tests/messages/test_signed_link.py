@@ -71,10 +71,10 @@ def test_a_link_from_the_future_is_none() -> None:
             read(KEY, token, DAY)
 
 
-@pytest.mark.parametrize("said", [[], [STORE, "42", "ada"], {"store": STORE}, [STORE, 42, "ada", "more"], None])
-def test_a_signed_link_that_says_something_else_is_refused(said: object) -> None:
+@pytest.mark.parametrize("signed", [[], [STORE, "42", "ada"], {"store": STORE}, [STORE, 42, "ada", "more"], None])
+def test_a_signed_link_that_says_something_else_is_refused(signed: object) -> None:
     with pytest.raises(BadLink, match="nothing that we know"):
-        read(KEY, URLSafeTimedSerializer(KEY, salt=_SALT).dumps(said), DAY)
+        read(KEY, URLSafeTimedSerializer(KEY, salt=_SALT).dumps(signed), DAY)
 
 
 def test_a_signature_made_for_another_purpose_is_no_link() -> None:

@@ -44,8 +44,8 @@ def paging(timed: Store, tmp_path: Path, postbox: Postbox, clock: Clock) -> Pagi
     """A Pager of its own, as each process has."""
     settings = Settings(data=tmp_path, smtp_url=SecretStr(postbox.url), mail_from="paramedic@example.org")
 
-    def make(said: str = PEOPLE) -> Pager:
-        return Pager(timed, settings, on_call(said), steady=lambda: clock.now().timestamp())
+    def make(oncall_yaml: str = PEOPLE) -> Pager:
+        return Pager(timed, settings, on_call(oncall_yaml), steady=lambda: clock.now().timestamp())
 
     return make
 
@@ -78,16 +78,16 @@ def test_a_warning_climbs_its_own_rungs(timed: Store, paging: Paging, postbox: P
     pager = paging()
     pager.deliver_due()
     minutes_pass(clock, pager, 19)
-    assert postbox.told == [ADA]
+    assert postbox.recipients == [ADA]
     minutes_pass(clock, pager, 1)
-    assert postbox.told == [ADA, BOB]
+    assert postbox.recipients == [ADA, BOB]
 
 
 def test_an_approval_is_asked_of_the_people_for_its_severity(timed: Store, paging: Paging, postbox: Postbox) -> None:
     asking(timed, severity=Severity.WARNING)
     postbox.says = {ADA: "550 nobody here", BOB: "550 nobody here"}
     assert paging().deliver_due() == 0
-    assert postbox.told == [], "who climbs for what is critical was asked about a warning"
+    assert postbox.recipients == [], "who climbs for what is critical was asked about a warning"
 
 
 def test_what_is_critical_climbs_the_rungs_for_critical(
@@ -97,7 +97,7 @@ def test_what_is_critical_climbs_the_rungs_for_critical(
     pager = paging()
     pager.deliver_due()
     minutes_pass(clock, pager, 10)
-    assert postbox.told == [ADA, BOB, CYD]
+    assert postbox.recipients == [ADA, BOB, CYD]
 
 
 def test_a_warning_that_becomes_critical_begins_the_rungs_for_critical(
@@ -111,11 +111,11 @@ def test_a_warning_that_becomes_critical_begins_the_rungs_for_critical(
             joining.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
     pager.deliver_due()
     minutes_pass(clock, pager, 5)
-    assert postbox.told == [ADA, ADA, BOB]
+    assert postbox.recipients == [ADA, ADA, BOB]
     assert reasons(timed, "escalation.begun_anew") == ["it has become critical: the rungs for critical begin"]
     minutes_pass(clock, pager, 20)
     with timed.read() as tx:
-        rungs = [(one.severity, one.step, one.state) for one in messages.of(tx, incident.number)]
+        rungs = [(message.severity, message.step, message.state) for message in messages.of(tx, incident.number)]
     assert rungs[:3] == [("warning", 0, "sent"), ("warning", 1, "withdrawn"), ("critical", 0, "sent")]
     assert {severity for severity, _, _ in rungs[3:]} == {"critical"}
 
@@ -133,7 +133,7 @@ def test_a_warning_that_becomes_critical_while_its_page_is_on_its_way_climbs_one
     postbox.arriving = worse
     paging().deliver_due()
     with timed.read() as tx:
-        rungs = [(one.severity, one.step, one.state) for one in messages.of(tx, incident.number)]
+        rungs = [(message.severity, message.step, message.state) for message in messages.of(tx, incident.number)]
     assert rungs == [("warning", 0, "sent"), ("critical", 0, "due")]
 
 
@@ -148,12 +148,12 @@ def test_a_warning_that_somebody_acknowledged_and_that_becomes_critical_is_escal
     assert now(timed, incident).state is State.HANDED_OVER
     pager = paging()
     pager.deliver_due()
-    assert sorted(postbox.told) == [ADA, CYD]
+    assert sorted(postbox.recipients) == [ADA, CYD]
     assert (
         f"[critical] tracking-api on web-1: TrackingApiMemory, critical now, escalated again ({incident.id})"
     ) in postbox.subjects
     minutes_pass(clock, pager, 5)
-    assert postbox.told[2:] == [BOB]
+    assert postbox.recipients[2:] == [BOB]
 
 
 def test_a_critical_that_somebody_acknowledged_stays_theirs(timed: Store) -> None:
@@ -166,7 +166,7 @@ def test_a_critical_that_somebody_acknowledged_stays_theirs(timed: Store) -> Non
 
 
 @pytest.mark.parametrize(
-    ("joins", "told"),
+    ("joins", "updates"),
     [
         ([alert("ShopDiskFull")], ["ShopDiskFull joined it (critical)"]),
         ([alert("ShopSlow", Severity.WARNING)], ["ShopSlow joined it (warning)"]),
@@ -180,16 +180,16 @@ def test_a_critical_that_somebody_acknowledged_stays_theirs(timed: Store) -> Non
     ],
 )
 def test_what_joins_with_news_is_told_to_whoever_has_acknowledged(
-    timed: Store, paging: Paging, postbox: Postbox, joins: list[Alert], told: list[str]
+    timed: Store, paging: Paging, postbox: Postbox, joins: list[Alert], updates: list[str]
 ) -> None:
     incident = handed_over(timed)
     taken(timed, incident, by="cyd")
-    for one in joins:
+    for joining_alert in joins:
         with timed.record() as tx:
-            joining.join(tx, incident.number, one, reason="a test")
+            joining.join(tx, incident.number, joining_alert, reason="a test")
     paging().deliver_due()
-    assert postbox.told == [CYD] * len(told)
-    for words, subject in zip(told, postbox.subjects, strict=True):
+    assert postbox.recipients == [CYD] * len(updates)
+    for words, subject in zip(updates, postbox.subjects, strict=True):
         assert words in subject
     assert now(timed, incident).state is State.ACKNOWLEDGED
 
@@ -204,7 +204,7 @@ def test_what_joins_with_news_after_a_page_is_told_and_before_it_stands_in_it(
     with timed.record() as tx:
         joining.join(tx, incident.number, alert("ShopDiskFull", mountpoint="/var"), reason="after it")
     paging().deliver_due()
-    assert postbox.told == [ADA, ADA]
+    assert postbox.recipients == [ADA, ADA]
     assert "ShopDiskFull joined it (critical)" in postbox.subjects[1]
     assert 'mountpoint="/var"' in text_of(postbox.letters[1])
 
@@ -216,7 +216,7 @@ def test_an_acknowledgement_covers_what_was_acknowledged(timed: Store, paging: P
         joining.join(tx, incident.number, alert(severity=Severity.WARNING), reason="it fell")
         joining.join(tx, incident.number, alert(), reason="it rose again")
     paging().deliver_due()
-    assert (postbox.told, now(timed, incident).state) == ([CYD], State.ACKNOWLEDGED)
+    assert (postbox.recipients, now(timed, incident).state) == ([CYD], State.ACKNOWLEDGED)
     assert "critical again, as when it was acknowledged" in postbox.subjects[0]
 
 
@@ -228,8 +228,8 @@ def test_a_critical_that_joins_an_acknowledged_warning_is_named_to_its_holder(
     with timed.record() as tx:
         joining.join(tx, incident.number, alert("ShopDiskFull"), reason="another")
     paging().deliver_due()
-    assert sorted(postbox.told) == [ADA, CYD]
-    update = postbox.letters[postbox.told.index(CYD)]
+    assert sorted(postbox.recipients) == [ADA, CYD]
+    update = postbox.letters[postbox.recipients.index(CYD)]
     assert "ShopDiskFull (critical)" in text_of(update)
     taken(timed, incident, by="ada")
     with timed.record() as tx:
@@ -258,21 +258,21 @@ def test_an_acknowledgement_ends_and_who_gave_it_is_told_first(
     pager = paging()
     pager.deliver_due()
     minutes_pass(clock, pager, 5)
-    assert postbox.told == [ADA, BOB]
+    assert postbox.recipients == [ADA, BOB]
     taken(timed, incident, by="ada")
     minutes_pass(clock, pager, 119)
-    assert (postbox.told, now(timed, incident).state) == ([ADA, BOB], State.ACKNOWLEDGED)
+    assert (postbox.recipients, now(timed, incident).state) == ([ADA, BOB], State.ACKNOWLEDGED)
     minutes_pass(clock, pager, 1)
-    assert (postbox.told, now(timed, incident).state) == ([ADA, BOB, ADA], State.HANDED_OVER)
+    assert (postbox.recipients, now(timed, incident).state) == ([ADA, BOB, ADA], State.HANDED_OVER)
     assert "nobody's any more; it was ada's since 09:35:00, for 2h" in text_of(postbox.letters[-1])
     minutes_pass(clock, pager, 5)
-    assert postbox.told == [ADA, BOB, ADA, CYD], "the climbing goes on from where it was"
+    assert postbox.recipients == [ADA, BOB, ADA, CYD], "the climbing goes on from where it was"
     assert reasons(timed, "acknowledgement.ended") == [
         "ada has had it for 2h, and it is not over: ada is told first, then the rungs climb on"
     ]
     taken(timed, incident, by="ada")
     minutes_pass(clock, pager, 120)
-    assert postbox.told[4:] == [ADA], "once more taken, once more for its time"
+    assert postbox.recipients[4:] == [ADA], "once more taken, once more for its time"
 
 
 def test_an_acknowledgement_before_any_page_ends_as_well(
@@ -283,9 +283,9 @@ def test_an_acknowledgement_before_any_page_ends_as_well(
     pager = paging()
     minutes_pass(clock, pager, 120)
     minutes_pass(clock, pager, 4)
-    assert postbox.told == [CYD]
+    assert postbox.recipients == [CYD]
     minutes_pass(clock, pager, 1)
-    assert postbox.told == [CYD, ADA], "the first rung has not been told yet"
+    assert postbox.recipients == [CYD, ADA], "the first rung has not been told yet"
 
 
 @pytest.mark.parametrize("who", ["root", "dan"])  # nobody's name, and somebody without an address
@@ -299,7 +299,7 @@ def test_who_acknowledged_and_cannot_be_told_makes_the_rungs_climb_at_once(
     taken(timed, incident, by=who)  # all three rungs were told: there is no higher one
     minutes_pass(clock, pager, 120)
     pager.deliver_due()
-    assert postbox.told == [ADA, BOB, CYD, CYD]
+    assert postbox.recipients == [ADA, BOB, CYD, CYD]
     assert reasons(timed, "person.unreachable") == [f"{who} is nobody who can be told now"]
 
 
@@ -313,7 +313,7 @@ def test_an_acknowledger_whose_mailbox_waits_does_not_stop_the_climbing(
     taken(timed, incident)
     postbox.says[ADA] = "451 4.7.1 later"
     minutes_pass(clock, pager, 123)
-    assert postbox.told == [ADA, BOB, CYD, CYD]
+    assert postbox.recipients == [ADA, BOB, CYD, CYD]
 
 
 def test_only_time_ends_an_acknowledgement(timed: Store) -> None:
@@ -342,7 +342,7 @@ def test_what_is_over_is_over(timed: Store, paging: Paging, postbox: Postbox, cl
     with timed.record() as tx:
         lifecycle.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ada")
     minutes_pass(clock, paging(), 600)
-    assert postbox.told == []
+    assert postbox.recipients == []
 
 
 def test_a_store_that_cannot_be_written_ends_no_acknowledgement_and_the_next_look_does(

@@ -27,10 +27,10 @@ def settings(tmp_path: Path, postbox: Postbox) -> Settings:
 
 
 def overridden(store: Store, clock: Clock, person: str = "bob") -> Override:
-    said = Override(person, clock.now(), clock.now() + DAY, "ada")
+    override = Override(person, clock.now(), clock.now() + DAY, "ada")
     with store.record() as tx:
-        oncall_overrides.add(tx, said)
-    return said
+        oncall_overrides.add(tx, override)
+    return override
 
 
 def test_who_stands_in_is_paged_and_the_rotation_is_again_when_it_ends(
@@ -40,15 +40,15 @@ def test_who_stands_in_is_paged_and_the_rotation_is_again_when_it_ends(
     overridden(timed, clock)
     handed_over(timed)
     pager.deliver_due()
-    assert postbox.told == ["bob@example.org"]
+    assert postbox.recipients == ["bob@example.org"]
     clock.advance(DAY)
     handed_over(timed, target="web-2/tracking-api")
     pager.deliver_due()
-    assert "ada@example.org" in postbox.told
+    assert "ada@example.org" in postbox.recipients
     with timed.read() as tx:
-        said = [(entry.actor, entry.reason) for entry in trail.entries(tx) if entry.what == "oncall.overridden"]
+        entries = [(entry.actor, entry.reason) for entry in trail.entries(tx) if entry.what == "oncall.overridden"]
         assert oncall_overrides.current(tx) == ()
-    assert said == [("person:ada", "bob is on call from 2026-01-31T09:30:00.000000Z to 2026-02-01T09:30:00.000000Z")]
+    assert entries == [("person:ada", "bob is on call from 2026-01-31T09:30:00.000000Z to 2026-02-01T09:30:00.000000Z")]
 
 
 def test_the_newest_override_is_the_last(timed: Store, clock: Clock) -> None:
@@ -66,7 +66,7 @@ def test_who_cannot_ask_the_store_knows_who_stands_in_from_the_copy_on_disk(
     Pager(timed, settings, on_call()).deliver_due()
     gone = Store(f"sqlite:///{tmp_path}/no/such/folder/paramedic.db")
     assert Pager(gone, settings, on_call()).page_directly("the store does not answer", "It is gone.")
-    assert postbox.told == ["bob@example.org"]
+    assert postbox.recipients == ["bob@example.org"]
 
 
 def test_a_copy_that_cannot_be_read_leaves_the_rotation(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -86,5 +86,5 @@ def test_a_copy_that_cannot_be_written_stops_no_page(
     overridden(timed, clock)
     handed_over(timed)
     assert Pager(timed, settings, on_call()).deliver_due() == 1
-    assert postbox.told == ["bob@example.org"]
+    assert postbox.recipients == ["bob@example.org"]
     assert [path.name for path in settings.data.glob(".oncall*")] == [], "no half copy stays behind"

@@ -52,10 +52,10 @@ def test_every_moment_of_two_years_has_exactly_one_person() -> None:
 
 def _runs(seen: list[str | None]) -> list[list[str | None]]:
     runs: list[list[str | None]] = []
-    for one in seen:
-        if not runs or runs[-1][-1] != one:
+    for person in seen:
+        if not runs or runs[-1][-1] != person:
             runs.append([])
-        runs[-1].append(one)
+        runs[-1].append(person)
     return runs
 
 

@@ -30,16 +30,16 @@ def test_who_stands_in_has_the_shift_from_the_first_moment_to_before_the_last() 
     moment = timedelta(microseconds=1)
     edges = [MONDAY + DAY - moment, MONDAY + DAY, MONDAY + 2 * DAY - moment, MONDAY + 2 * DAY]
     assert [oncall.who(at) for at in edges] == ["ada", "ben", "ben", "ada"]
-    told = oncall.person(ONCALL, MONDAY + DAY)
-    assert told is not None
-    assert told.id == "ben"
+    person = oncall.person(ONCALL, MONDAY + DAY)
+    assert person is not None
+    assert person.id == "ben"
 
 
 def test_the_newest_word_counts() -> None:
     oncall = with_overrides(
         Override("ben", MONDAY, MONDAY + 2 * DAY, "ada"), Override("eve", MONDAY + DAY, MONDAY + 3 * DAY, "ben")
     )
-    assert [(one.begins - MONDAY, one.person, one.by) for one in shifts(oncall, MONDAY - DAY, MONDAY + 4 * DAY)] == [
+    assert [(shift.begins - MONDAY, shift.person, shift.by) for shift in shifts(oncall, MONDAY - DAY, MONDAY + 4 * DAY)] == [
         (-DAY, "ben", None),
         (timedelta(0), "ben", "ada"),
         (DAY, "eve", "ben"),
@@ -56,14 +56,14 @@ def test_a_shift_goes_on_where_nothing_changes() -> None:
         Override("ben", MONDAY, MONDAY + DAY, "ada"), Override("ben", MONDAY + DAY, MONDAY + 2 * DAY, "ada")
     )
     found = shifts(same, MONDAY, MONDAY + 2 * DAY)
-    assert [(one.begins, one.ends) for one in found] == [(MONDAY, MONDAY + 2 * DAY)]
+    assert [(shift.begins, shift.ends) for shift in found] == [(MONDAY, MONDAY + 2 * DAY)]
 
 
 def test_a_gap_is_nobody_or_somebody_without_a_way() -> None:
     early = datetime(2026, 1, 5, 7, 0, tzinfo=UTC)
     oncall = with_overrides(Override("eve", MONDAY, MONDAY + DAY, "ada"))
-    assert [uncovered(oncall, one) for one in shifts(oncall, early, early + 2 * HOUR)] == ["nobody is on call", None]
-    assert [uncovered(oncall, one) for one in shifts(oncall, MONDAY, MONDAY + 2 * DAY)] == [
+    assert [uncovered(oncall, shift) for shift in shifts(oncall, early, early + 2 * HOUR)] == ["nobody is on call", None]
+    assert [uncovered(oncall, shift) for shift in shifts(oncall, MONDAY, MONDAY + 2 * DAY)] == [
         "eve has no way to be told",
         None,
     ]
@@ -112,11 +112,11 @@ def test_the_schedule_is_what_every_moment_says(
     ends = begins + 20 * DAY
     found = shifts(oncall, begins, ends)
     assert (found[0].begins, found[-1].ends) == (begins, ends)
-    assert all(one.ends == other.begins for one, other in pairwise(found))
-    for one in found:
-        assert one.begins < one.ends
-        at = one.begins
-        while at < one.ends:
-            assert oncall.who(at) == one.person
+    assert all(earlier.ends == other.begins for earlier, other in pairwise(found))
+    for shift in found:
+        assert shift.begins < shift.ends
+        at = shift.begins
+        while at < shift.ends:
+            assert oncall.who(at) == shift.person
             at += 7 * HOUR
-        assert oncall.who(one.ends - timedelta(microseconds=1)) == one.person
+        assert oncall.who(shift.ends - timedelta(microseconds=1)) == shift.person

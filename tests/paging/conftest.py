@@ -18,10 +18,10 @@ from paramedic.store import Store
 
 @pytest.fixture
 def chat() -> Iterator[Hooks]:
-    one = Hooks()
-    one.says = 200
-    yield one
-    one.close()
+    hooks = Hooks()
+    hooks.says = 200
+    yield hooks
+    hooks.close()
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def settings(tmp_path: Path, postbox: Postbox) -> Settings:
 def by_mail(timed: Store, settings: Settings, clock: Clock) -> Paging:
     """Pagers that can tell by mail alone."""
 
-    def make(said: str = PEOPLE, **instead: Any) -> Pager:
-        return Pager(timed, settings.model_copy(update=instead), on_call(said), steady=clock.steady)
+    def make(oncall_yaml: str = PEOPLE, **instead: Any) -> Pager:
+        return Pager(timed, settings.model_copy(update=instead), on_call(oncall_yaml), steady=clock.steady)
 
     return make
 
@@ -53,7 +53,7 @@ def paging(
         "chat": Channel(url=SecretStr(f"json://{chat.at}/")),
     }
 
-    def make(said: str = request.module.PEOPLE, **instead: Any) -> Pager:
-        return by_mail(said, **{"channels": channels, **instead})
+    def make(oncall_yaml: str = request.module.PEOPLE, **instead: Any) -> Pager:
+        return by_mail(oncall_yaml, **{"channels": channels, **instead})
 
     return make

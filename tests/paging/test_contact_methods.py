@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from databases import Clock
-from incident_states import Paging, handed_over, told, unwritable
+from incident_states import Paging, handed_over, pager_entries, unwritable
 from mail_server import Postbox
 from pydantic import SecretStr
 from webhook_receiver import Hooks, is_signed
@@ -31,11 +31,11 @@ def test_the_first_way_that_takes_it_is_the_only_one(
     assert paging().deliver_due() == 1
     [(_, headers, body)] = hooks.posted
     assert is_signed(headers, body)
-    [said] = hooks.payloads
-    assert said["type"] == "paramedic.page"
+    [payload] = hooks.payloads
+    assert payload["type"] == "paramedic.page"
     for form in ("text", "short"):
-        assert "/ack/" in said["data"].pop(form)
-    assert said["data"] == {
+        assert "/ack/" in payload["data"].pop(form)
+    assert payload["data"] == {
         "to": "ada",
         "subject": f"[critical] tracking-api on web-1: TrackingApiMemory, handed over ({incident.id})",
         "store": timed.uuid,
@@ -45,7 +45,7 @@ def test_the_first_way_that_takes_it_is_the_only_one(
         "target": "web-1/tracking-api",
     }
     assert (postbox.letters, chat.posted) == ([], [])
-    assert told(timed) == [("person.told", "ada was told by webhook:ops")]
+    assert pager_entries(timed) == [("person.told", "ada was told by webhook:ops")]
 
 
 def test_a_way_that_says_no_is_left_for_the_next_at_once(
@@ -56,7 +56,7 @@ def test_a_way_that_says_no_is_left_for_the_next_at_once(
     postbox.says["*"] = "550 5.1.1 no such person"
     assert paging().deliver_due() == 1
     assert (len(hooks.posted), len(chat.posted)) == (1, 1)
-    [(what, reason)] = told(timed)
+    [(what, reason)] = pager_entries(timed)
     assert what == "person.told"
     assert reason.startswith(
         "ada was told by apprise:chat, after webhook:ops: the webhook answered 410; email: the mail"
@@ -73,8 +73,8 @@ def test_a_person_whose_every_way_says_no_is_passed_over_and_the_trail_says_of_e
     pager = paging(channels={"ops": Channel(url=SecretStr(hooks.url))})
     pager.deliver_due()
     pager.deliver_due()
-    assert postbox.told == ["bob@example.org"]
-    reason = told(timed)[0][1]
+    assert postbox.recipients == ["bob@example.org"]
+    reason = pager_entries(timed)[0][1]
     for words in ("webhook:ops: the setting channels.ops has no `secret`", "email: the mail server answered 550",
                   "apprise:chat: the setting `channels` names no chat"):  # fmt: skip
         assert words in reason
@@ -86,8 +86,8 @@ def test_a_way_that_says_later_is_left_for_the_next_at_once(
     handed_over(timed)
     hooks.says = 503
     assert paging().deliver_due() == 1
-    assert postbox.told == ["ada@example.org"]
-    assert told(timed) == [("person.told", "ada was told by email, after webhook:ops: the webhook answered 503")]
+    assert postbox.recipients == ["ada@example.org"]
+    assert pager_entries(timed) == [("person.told", "ada was told by email, after webhook:ops: the webhook answered 503")]
 
 
 def test_ways_that_all_say_later_are_tried_again_each_with_the_message_s_own_id(
@@ -100,11 +100,11 @@ def test_ways_that_all_say_later_are_tried_again_each_with_the_message_s_own_id(
     for tries, (waited, pause) in enumerate(((0, 5), (5, 15), (15, 60)), 1):
         clock.advance(timedelta(seconds=waited))
         assert pager.deliver_due() == 0
-        assert (len(hooks.posted), postbox.told) == (tries, [])
+        assert (len(hooks.posted), postbox.recipients) == (tries, [])
         with timed.read() as tx:
             assert messages.of(tx, incident.number)[0].due_at - clock.now() == timedelta(seconds=pause)
     assert pager.deliver_due() == 1
-    assert postbox.told == ["bob@example.org"], "after three tries the next rung is told as well, at once"
+    assert postbox.recipients == ["bob@example.org"], "after three tries the next rung is told as well, at once"
     assert len(hooks.posted) == 3
     hooks.says = 204
     clock.advance(timedelta(minutes=1))
@@ -119,17 +119,17 @@ def test_a_way_that_asks_for_a_long_wait_keeps_no_other_waiting(
     handed_over(timed)
     hooks.says, hooks.with_headers = 429, {"Retry-After": "3600"}
     assert paging().deliver_due() == 1
-    assert postbox.told == ["ada@example.org"]
+    assert postbox.recipients == ["ada@example.org"]
 
 
 def test_the_only_way_that_asks_for_a_wait_gets_it_within_bounds(
     timed: Store, paging: Paging, hooks: Hooks, clock: Clock
 ) -> None:
     incident = handed_over(timed)
-    said = PEOPLE.replace(', "email:ada@example.org", "apprise:chat"', "")
+    one_way = PEOPLE.replace(', "email:ada@example.org", "apprise:chat"', "")
     for asked, pause in (("90", 90), ("86400", 300), ("1", 60)):
         hooks.says, hooks.with_headers = 429, {"Retry-After": asked}
-        assert paging(said).deliver_due() == 0
+        assert paging(one_way).deliver_due() == 0
         with timed.read() as tx:
             row = messages.of(tx, incident.number)[0]
         assert row.due_at - clock.now() == timedelta(seconds=pause), asked
@@ -175,10 +175,10 @@ def test_a_store_that_cannot_be_written_stops_no_second_way(
     with unwritable(store_url):
         timed.close()
         assert paging().deliver_due() == 1
-    assert postbox.told == ["ada@example.org"]
+    assert postbox.recipients == ["ada@example.org"]
 
 
 def test_trouble_of_our_own_waits_for_no_way(paging: Paging, postbox: Postbox, hooks: Hooks) -> None:
     hooks.says = 503
     assert paging().page_directly("the store does not answer", "It is gone.")
-    assert postbox.told == ["ada@example.org"]
+    assert postbox.recipients == ["ada@example.org"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from databases import Clock
-from incident_states import RUNBOOK, Paging, alert, told
+from incident_states import RUNBOOK, Paging, alert, pager_entries
 from mail_server import Postbox
 from message_cases import happened
 from webhook_receiver import Hooks
@@ -50,7 +50,7 @@ def ended(store: Store, incident: Incident, ending: Ending = Ending.HANDED_OVER,
 
 
 def subjects(hooks: Hooks) -> list[str]:
-    return [said["data"]["subject"] for said in hooks.payloads]
+    return [payload["data"]["subject"] for payload in hooks.payloads]
 
 
 def test_a_channel_hears_of_an_incident_s_opening_hand_over_and_end_each_once(
@@ -69,12 +69,12 @@ def test_a_channel_hears_of_an_incident_s_opening_hand_over_and_end_each_once(
     pager.deliver_due()
     about, number = "[critical] tracking-api on web-1: TrackingApiMemory, ", f" ({incident.id})"
     assert subjects(hooks) == [f"{about}{what}{number}" for what in ("opened", "handed over", "resolved")]
-    assert {said["type"] for said in hooks.payloads} == {"paramedic.news"}
+    assert {payload["type"] for payload in hooks.payloads} == {"paramedic.news"}
     assert "/ack/" not in hooks.posted[1][2].decode(), "a channel acknowledges nothing"
     assert "restarted, still failing" in hooks.payloads[1]["data"]["text"]
-    assert [said["title"] for said in chat.payloads] == subjects(hooks)
-    assert [to for to in postbox.told if to == "bob@example.org"] == ["bob@example.org"] * 3
-    assert sorted(told(timed)[:3]) == [  # a slow channel keeps no other waiting: in any order
+    assert [payload["title"] for payload in chat.payloads] == subjects(hooks)
+    assert [to for to in postbox.recipients if to == "bob@example.org"] == ["bob@example.org"] * 3
+    assert sorted(pager_entries(timed)[:3]) == [  # a slow channel keeps no other waiting: in any order
         ("notice.told", "apprise:chat was told: opened"),
         ("notice.told", "email was told: opened"),
         ("notice.told", "webhook:ops was told: opened"),
@@ -95,7 +95,7 @@ def test_a_page_leaves_before_every_notice_however_late_it_came(
     clock.advance(timedelta(minutes=1))
     ended(timed, incident)
     seen: list[list[str]] = []
-    hooks.arriving = lambda: seen.append(postbox.told)
+    hooks.arriving = lambda: seen.append(postbox.recipients)
     paging().deliver_due()
     assert seen[0] == ["ada@example.org"]
 
@@ -143,9 +143,9 @@ def test_a_notice_whose_kind_of_channel_has_gone_is_given_up_and_the_trail_says_
     pager.deliver_due()
     pager.deliver_due()
     with timed.read() as tx:
-        states = {one.recipient: one.state for one in messages.of(tx, incident.number)}
+        states = {message.recipient: message.state for message in messages.of(tx, incident.number)}
     assert states["pigeon:loft"] == "unreachable"
-    assert ("notice.unreachable", "pigeon:loft is nobody who can be told now") in told(timed)
+    assert ("notice.unreachable", "pigeon:loft is nobody who can be told now") in pager_entries(timed)
     assert len(hooks.payloads) == 1, "and keeps no other notice"
     assert postbox.letters == [], "no rung climbs because of a channel"
 
@@ -161,9 +161,9 @@ def test_a_channel_that_says_no_or_stays_away_is_given_up_and_the_trail_says_so(
         clock.advance(timedelta(minutes=5))
     assert len(hooks.posted) == 100
     with timed.read() as tx:
-        assert [one.state for one in messages.of(tx, incident.number)] == ["unreachable", "unreachable"]
-    assert [what for what, _ in told(timed)] == ["notice.unreachable"] * 2
-    assert "the setting `channels` names no gone" in told(timed)[0][1]
+        assert [message.state for message in messages.of(tx, incident.number)] == ["unreachable", "unreachable"]
+    assert [what for what, _ in pager_entries(timed)] == ["notice.unreachable"] * 2
+    assert "the setting `channels` names no gone" in pager_entries(timed)[0][1]
     assert postbox.letters == [], "no rung climbs because of a channel"
 
 
@@ -171,7 +171,7 @@ def test_a_playbook_waits_for_no_channel(timed: Store, paging: Paging, postbox: 
     incident = opened(timed)
     ended(timed, incident)
     assert paging().deliver_due(incident.number) == 1
-    assert (postbox.told, hooks.posted) == (["ada@example.org"], [])
+    assert (postbox.recipients, hooks.posted) == (["ada@example.org"], [])
 
 
 def test_without_a_runbook_no_channel_hears(timed: Store, paging: Paging, hooks: Hooks) -> None:
@@ -186,8 +186,8 @@ def test_what_a_runbook_names_is_what_hears(timed: Store, paging: Paging, hooks:
     book = folder / "tracking-api-memory.md"
     book.write_text(book.read_text().replace("settle:", 'notify: ["webhook:ops"]\nsettle:'))
     labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
-    said = dataclasses.replace(alert(), labels=labels)
-    inbox.receive(timed, [said], source="alertmanager", sender="am")
+    received = dataclasses.replace(alert(), labels=labels)
+    inbox.receive(timed, [received], source="alertmanager", sender="am")
     assert Intake(timed, lambda: read_folder(folder)).work() == 1
     assert paging().deliver_due() == 1
     assert [happened(subject) for subject in subjects(hooks)] == ["opened"]

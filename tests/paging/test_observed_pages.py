@@ -60,7 +60,7 @@ def test_only_the_first_person_of_the_policy_is_paged_and_paged_again(
     assert pager.deliver_due() == 0
     clock.advance(timedelta(seconds=1))
     assert pager.deliver_due() == 1
-    assert postbox.told == ["ada@example.org", "ada@example.org"]
+    assert postbox.recipients == ["ada@example.org", "ada@example.org"]
     with timed.read() as tx:
         known = incident_summary.summary(tx, lifecycle.get(tx, number), oncall=pager._recipients.oncall)
     assert known.next_page is not None
@@ -75,7 +75,7 @@ def test_by_the_runbook_s_word_the_whole_policy_is_paged(
     pager.deliver_due()
     clock.advance(timedelta(minutes=10))
     pager.deliver_due()
-    assert postbox.told == ["ada@example.org", "bob@example.org"]
+    assert postbox.recipients == ["ada@example.org", "bob@example.org"]
 
 
 def test_where_the_first_person_cannot_be_reached_the_next_is_paged(
@@ -85,10 +85,10 @@ def test_where_the_first_person_cannot_be_reached_the_next_is_paged(
     pager = by_mail(NOBODY_FIRST)
     pager.deliver_due()
     pager.deliver_due()
-    assert postbox.told == ["bob@example.org"]
+    assert postbox.recipients == ["bob@example.org"]
     clock.advance(timedelta(minutes=30))
     pager.deliver_due()
-    assert postbox.told == ["bob@example.org"] * 2
+    assert postbox.recipients == ["bob@example.org"] * 2
     with timed.read() as tx:
         incident = lifecycle.get(tx, number)
     assert {row.step for row in queued(timed, incident)} == {0, 1}

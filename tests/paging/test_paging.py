@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from databases import Clock, processes
-from incident_states import Paging, acting, asking, handed_over, on_call, queued, told
+from incident_states import Paging, acting, asking, handed_over, on_call, queued, pager_entries
 from mail_server import Postbox, text_of
 
 from paramedic import keys
@@ -53,8 +53,8 @@ def test_a_page_reaches_whoever_is_on_call_with_all_that_a_person_needs(
     assert "opened: it is new" in text
     token = re.search(rf"{re.escape(settings.links_at())}/ack/(\S+)", text)
     assert token is not None
-    said = signed_link.read(keys.link_key(settings), token[1], timedelta(hours=1))
-    assert (said.store, said.incident, said.person) == (timed.uuid, incident.number, "ada")
+    read_back = signed_link.read(keys.link_key(settings), token[1], timedelta(hours=1))
+    assert (read_back.store, read_back.incident, read_back.person) == (timed.uuid, incident.number, "ada")
 
 
 def test_what_was_told_is_on_the_trail_and_the_next_rung_waits_its_time(
@@ -63,16 +63,16 @@ def test_what_was_told_is_on_the_trail_and_the_next_rung_waits_its_time(
     incident = handed_over(timed)
     pager = by_mail()
     pager.deliver_due()
-    assert told(timed) == [("person.told", "ada was told by email")]
+    assert pager_entries(timed) == [("person.told", "ada was told by email")]
     clock.advance(timedelta(minutes=9, seconds=59))
     assert pager.deliver_due() == 0
     clock.advance(timedelta(seconds=1))
     assert pager.deliver_due() == 1
-    assert postbox.told == ["ada@example.org", "bob@example.org"]
+    assert postbox.recipients == ["ada@example.org", "bob@example.org"]
     for _ in range(2):  # the last rung repeats, in one thread of the mailbox
         clock.advance(timedelta(minutes=30))
         pager.deliver_due()
-    assert postbox.told[2:] == ["bob@example.org", "bob@example.org"]
+    assert postbox.recipients[2:] == ["bob@example.org", "bob@example.org"]
     assert len({page["References"] for page in postbox.letters}) == 1
     assert [row.step for row in queued(timed, incident)] == [0, 1, 2, 3, 4]
 
@@ -92,7 +92,7 @@ def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
     assert letter["To"] == "ada@example.org"
     assert letter["Subject"] == f"[critical] tracking-api on web-1: approve restart? ({incident.id})"
     text = text_of(letter)
-    for said in (
+    for words in (
         "before it does this: restart",
         "On:      web-1/tracking-api (pid 4711 since 1970-01-01T00:00:01.000000Z, RUNNING)",
         "Until:   Sat 31 Jan 2026 09:45:00 UTC",
@@ -101,14 +101,14 @@ def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
         f"paramedic incident approve {incident.id} --by ada\n",
         f"paramedic incident approve {incident.id} --by ada --deny",
     ):
-        assert said in text
+        assert words in text
     said_by_link = _token(letter, settings)
     assert (said_by_link.store, said_by_link.approval, said_by_link.person) == (timed.uuid, asked.id, "ada")
     digits = code(keys.link_key(settings), timed.uuid, asked.id, "ada")
     assert f"Your code there: {digits}\n" in text
     with timed.read() as tx:
         assert digits not in str([(entry.reason, entry.data) for entry in stored_trail.entries(tx)])
-    assert told(timed) == [("approver.told", "ada was told by email")]
+    assert pager_entries(timed) == [("approver.told", "ada was told by email")]
     assert [row.state for row in queued(timed, incident)] == ["sent"], "nothing climbs while it waits"
 
 
@@ -118,7 +118,7 @@ def test_where_the_first_of_the_policy_cannot_be_told_the_next_is_asked(
     asking(timed)
     postbox.says["ada@example.org"] = "550 nobody here"
     assert by_mail().deliver_due() == 1
-    assert postbox.told == ["bob@example.org"]
+    assert postbox.recipients == ["bob@example.org"]
     assert _token(postbox.letters[0], settings).person == "bob"
 
 
@@ -191,7 +191,7 @@ def test_two_watchdogs_at_once_send_one_message(
 
     with ThreadPoolExecutor(4) as pool:
         sent = [pool.submit(watch) for _ in range(4)]
-    assert sum(one.result() for one in sent) == 1
+    assert sum(future.result() for future in sent) == 1
     assert len(postbox.letters) == 1
 
 
@@ -231,7 +231,7 @@ def test_news_goes_to_whoever_is_on_call_once(timed: Store, by_mail: Paging, pos
     clock.advance(timedelta(days=1))
     pager.deliver_due()
     assert postbox.subjects == [f"[critical] tracking-api on web-1: TrackingApiMemory, remediated ({incident.id})"]
-    assert told(timed) == [("news.told", "ada was told by email")]
+    assert pager_entries(timed) == [("news.told", "ada was told by email")]
 
 
 def test_one_incidents_messages_can_be_sent_alone(timed: Store, by_mail: Paging, postbox: Postbox) -> None:
@@ -250,11 +250,11 @@ def test_trouble_of_our_own_reaches_somebody_whoever_is_on_call(
     pager = by_mail()
     postbox.says = dict.fromkeys(("ada@example.org", "bob@example.org"), "550 5.1.1 no such person")
     assert pager.deliver_due() == 0
-    assert told(timed)[0][0] == "trouble.unreachable"
+    assert pager_entries(timed)[0][0] == "trouble.unreachable"
     clock.advance(timedelta(minutes=30))  # said again: nobody knows it yet
     del postbox.says["bob@example.org"]
     assert pager.deliver_due() == 1
-    assert postbox.told == ["bob@example.org"]
+    assert postbox.recipients == ["bob@example.org"]
 
 
 def test_after_all_that_the_trail_verifies(timed: Store, by_mail: Paging, settings: Settings) -> None:
@@ -296,4 +296,4 @@ def test_what_changed_about_an_incident_is_told_to_its_holder_else_to_whoever_is
     )
     assert "    ShopDiskFull (critical)\n    **Take it**\n" in text_of(letter)
     assert letter["X-Paramedic-Kind"] == "update"
-    assert told(timed)[-1][0] == "update.told"
+    assert pager_entries(timed)[-1][0] == "update.told"

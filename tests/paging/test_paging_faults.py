@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from databases import Clock
-from incident_states import PEOPLE, Paging, handed_over, on_call, queued, told, unwritable
+from incident_states import PEOPLE, Paging, handed_over, on_call, queued, pager_entries, unwritable
 from mail_server import Postbox, text_of
 from pydantic import SecretStr
 
@@ -41,7 +41,7 @@ def test_a_mail_server_that_is_away_is_asked_again_and_the_next_rung_is_told_as_
     assert [row.state for row in queued(timed, incident)] == ["due", "due"]
     postbox.says.clear()
     assert pager.deliver_due() == 2
-    assert postbox.told == ["ada@example.org", "bob@example.org"]
+    assert postbox.recipients == ["ada@example.org", "bob@example.org"]
     assert [(row.step, row.state) for row in queued(timed, incident)] == [(0, "sent"), (1, "sent"), (2, "due")]
 
 
@@ -53,25 +53,25 @@ def test_a_person_who_cannot_be_reached_is_passed_over_at_once(
     postbox.says["ada@example.org"] = "550 5.1.1 no such person"
     pager.deliver_due()
     pager.deliver_due()
-    assert postbox.told == ["bob@example.org"]
-    assert [what for what, _ in told(timed)] == ["person.unreachable", "person.told"]
-    assert "ada cannot be told: email: the mail server answered 550" in told(timed)[0][1]
+    assert postbox.recipients == ["bob@example.org"]
+    assert [what for what, _ in pager_entries(timed)] == ["person.unreachable", "person.told"]
+    assert "ada cannot be told: email: the mail server answered 550" in pager_entries(timed)[0][1]
 
 
 @pytest.mark.parametrize(
-    "said",
+    "oncall_yaml",
     [
         PEOPLE.replace("2026-01-05", "2027-01-04"),  # nobody is on call yet
         PEOPLE.replace("people: [ada]", "people: [eve]"),  # who has no address
     ],
 )
-def test_nobody_on_call_means_the_next_rung_at_once(timed: Store, by_mail: Paging, postbox: Postbox, said: str) -> None:
+def test_nobody_on_call_means_the_next_rung_at_once(timed: Store, by_mail: Paging, postbox: Postbox, oncall_yaml: str) -> None:
     handed_over(timed)
-    pager = by_mail(said)
+    pager = by_mail(oncall_yaml)
     pager.deliver_due()
     pager.deliver_due()
-    assert postbox.told == ["bob@example.org"]
-    assert told(timed)[0] == ("person.unreachable", "oncall is nobody who can be told now")
+    assert postbox.recipients == ["bob@example.org"]
+    assert pager_entries(timed)[0] == ("person.unreachable", "oncall is nobody who can be told now")
 
 
 def test_a_policy_that_reaches_nobody_is_climbed_again_and_again(
@@ -90,13 +90,13 @@ def test_a_policy_that_reaches_nobody_is_climbed_again_and_again(
     clock.advance(timedelta(minutes=30))
     postbox.says.clear()
     pager.deliver_due()
-    assert postbox.told == ["ada@example.org"]
+    assert postbox.recipients == ["ada@example.org"]
 
 
 def test_without_a_mail_server_the_trail_says_that_nobody_was_told(timed: Store, by_mail: Paging) -> None:
     handed_over(timed)
     by_mail(smtp_url=None).deliver_due()
-    assert told(timed) == [
+    assert pager_entries(timed) == [
         (
             "person.unreachable",
             "ada cannot be told: email: no smtp_url is set: nothing can leave by it",
@@ -116,10 +116,10 @@ def test_a_store_that_cannot_be_written_stops_no_page_and_repeats_none(
         assert pager.deliver_due() == 0
         clock.advance(timedelta(minutes=2))
         assert pager.deliver_due() == 1  # nobody could have acknowledged it
-        assert postbox.told == ["ada@example.org"] * 2
+        assert postbox.recipients == ["ada@example.org"] * 2
     timed.close()
     assert pager.deliver_due() == 0
-    assert told(timed) == [("person.told", "ada was told by email")]
+    assert pager_entries(timed) == [("person.told", "ada was told by email")]
     assert [(row.step, row.state) for row in queued(timed, incident)] == [(0, "sent"), (1, "due")]
 
 
@@ -131,7 +131,7 @@ def test_a_store_that_cannot_be_written_keeps_nobody_from_the_next_rung(
     with unwritable(store_url):
         timed.close()
         assert by_mail().deliver_due() == 1
-    assert postbox.told == ["bob@example.org"]
+    assert postbox.recipients == ["bob@example.org"]
 
 
 def test_a_fault_in_composing_a_page_keeps_nobody_in_the_dark(
@@ -207,7 +207,7 @@ def test_a_direct_page_needs_no_store(tmp_path: Path, settings: Settings, postbo
         assert pager.page_directly("the store does not answer", "It is gone.\x1b[2J")
         clock.advance(timedelta(minutes=1))
     assert postbox.subjects == ["[Paramedic] the store does not answer"]
-    assert postbox.told == ["ada@example.org"]
+    assert postbox.recipients == ["ada@example.org"]
     assert postbox.letters[0]["X-Paramedic"] == "unknown"
     assert "It is gone.\\x1b[2J" in text_of(postbox.letters[0])
     assert pager.page_directly("another", "word")
@@ -224,6 +224,6 @@ def test_a_direct_page_that_did_not_leave_is_tried_again(
     assert not pager.page_directly("trouble", "words")
     postbox.says = {"ada@example.org": "550 5.1.1 no such person"}
     assert pager.page_directly("trouble", "words")
-    assert postbox.told == ["bob@example.org"]
+    assert postbox.recipients == ["bob@example.org"]
     away = settings.model_copy(update={"smtp_url": SecretStr(f"smtp://127.0.0.1:{free_port()}")})
     assert not Pager(Store(f"sqlite:///{tmp_path}/none.db"), away, on_call()).page_directly("trouble", "words")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from databases import Clock
 from endless_servers import dripping
-from incident_states import Paging, asking, handed_over, told
+from incident_states import Paging, asking, handed_over, pager_entries
 from mail_server import Postbox
 from message_cases import happened
 from pydantic import SecretStr
@@ -59,8 +59,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def hanging(paging: Paging, hooks: Hooks, way: str, said: str, scheme: str) -> Iterator[Pager]:
-    with dripping(said) as port:
+def hanging(paging: Paging, hooks: Hooks, way: str, drips: str, scheme: str) -> Iterator[Pager]:
+    with dripping(drips) as port:
         instead: dict[str, Any] = {"channels": {"ops": Channel(url=SecretStr(hooks.url), secret=SecretStr(SECRET))}}
         if scheme:
             url = SecretStr(f"{scheme}://127.0.0.1:{port}/")
@@ -71,7 +71,7 @@ def hanging(paging: Paging, hooks: Hooks, way: str, said: str, scheme: str) -> I
 
 
 def sends() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name.startswith("send by")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("send by")]
 
 
 def wait_for_no_sends() -> None:
@@ -81,25 +81,25 @@ def wait_for_no_sends() -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("way", "said", "scheme"), HANGS)
+@pytest.mark.parametrize(("way", "drips", "scheme"), HANGS)
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_channel_that_hangs_keeps_no_other_person_waiting_and_ends(
-    timed: Store, paging: Paging, hooks: Hooks, way: str, said: str, scheme: str
+    timed: Store, paging: Paging, hooks: Hooks, way: str, drips: str, scheme: str
 ) -> None:
     asking(timed)  # a question: ada's first, bob's next
     with timed.write() as tx:
         messages.queue_internal_alert(tx, subject="Alerts wait", body="", same_within_minutes=1)
-    with hanging(paging, hooks, way, said, scheme) as pager:
+    with hanging(paging, hooks, way, drips, scheme) as pager:
         began = time.monotonic()
         assert pager.deliver_due() == 2
         assert time.monotonic() - began < 8 * _SECONDS
-        subjects = [one["data"]["subject"] for one in hooks.payloads]
-        assert sorted(happened(one) for one in subjects) == ["[Paramedic] Alerts wait", "approve restart?"]
+        subjects = [payload["data"]["subject"] for payload in hooks.payloads]
+        assert sorted(happened(subject) for subject in subjects) == ["[Paramedic] Alerts wait", "approve restart?"]
         began = time.monotonic()
         assert pager.page_directly("The store does not answer", "It is gone.")
         assert time.monotonic() - began < 4 * _SECONDS
         assert len(hooks.posted) == 3
-        if said != "silent":  # that one ends by its own time-out, within ten seconds
+        if drips != "silent":  # that one ends by its own time-out, within ten seconds
             wait_for_no_sends()
 
 
@@ -153,13 +153,13 @@ def test_a_question_goes_to_the_next_person_at_once_where_the_first_says_later_a
     postbox.says["*"] = "451 4.7.1 later"
     pager = paging(LATER)
     assert pager.deliver_due() == 1
-    assert [one["type"] for one in hooks.payloads] == ["paramedic.approval"]
+    assert [payload["type"] for payload in hooks.payloads] == ["paramedic.approval"]
     assert hooks.payloads[0]["data"]["to"] == "bob"
-    assert "ada cannot be told: email: the mail server answered 451" not in told(timed)[-1][1]
+    assert "ada cannot be told: email: the mail server answered 451" not in pager_entries(timed)[-1][1]
     postbox.says.clear()
     clock.advance(timedelta(seconds=5))
     assert pager.deliver_due() == 1
-    assert (postbox.told, len(hooks.posted)) == (["ada@example.org"], 1)
+    assert (postbox.recipients, len(hooks.posted)) == (["ada@example.org"], 1)
     clock.advance(timedelta(hours=1))
     assert pager.deliver_due() == 0
 
@@ -189,7 +189,7 @@ def test_a_question_that_reaches_nobody_is_asked_until_it_expires(
     for _ in range(3):
         assert pager.deliver_due() == 0
         clock.advance(timedelta(minutes=1))
-    assert len([what for what, _ in told(timed) if what == "approver.unreachable"]) == 1
+    assert len([what for what, _ in pager_entries(timed) if what == "approver.unreachable"]) == 1
     hooks.says = 204
     assert pager.deliver_due() == 1
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from databases import Clock
-from incident_states import Paging, asking, handed_over, told
+from incident_states import Paging, asking, handed_over, pager_entries
 from mail_server import Postbox, text_of
 from sqlalchemy import update
 from webhook_receiver import Hooks
@@ -43,7 +43,7 @@ def storm(store: Store, count: int, severity: Severity = Severity.WARNING, host:
 
 def rungs(store: Store, number: int) -> list[tuple[int, str]]:
     with store.read() as tx:
-        return [(one.step, one.state) for one in messages.of(tx, number) if one.kind == "rung"]
+        return [(message.step, message.state) for message in messages.of(tx, number) if message.kind == "rung"]
 
 
 def test_a_storm_is_a_few_messages_with_the_critical_first_and_each_incident_is_told(
@@ -54,21 +54,21 @@ def test_a_storm_is_a_few_messages_with_the_critical_first_and_each_incident_is_
     critical = handed_over(timed, target="db-1/postgres").number
     pager = paging()
     assert pager.deliver_due() == 61
-    assert postbox.told == [ADA] * len(postbox.told)
+    assert postbox.recipients == [ADA] * len(postbox.recipients)
     assert len(postbox.letters) <= 5
     assert postbox.subjects[0] == (
         f"[critical] tracking-api on db-1/postgres: TrackingApiMemory, handed over (INC-{critical})"
     )
     for number in warnings:
         assert rungs(timed, number) == [(0, "sent"), (1, "due")], "as if it had been told alone"
-    assert len([what for what, _ in told(timed) if what == "person.told"]) == 61
+    assert len([what for what, _ in pager_entries(timed) if what == "person.told"]) == 61
     digest = text_of(postbox.letters[-1])
     key = keys.link_key(Settings(data=tmp_path))
-    said = [signed_link.read(key, token, timedelta(hours=1)) for token in re.findall(r"/ack/(\S+)", digest)]
+    links = [signed_link.read(key, token, timedelta(hours=1)) for token in re.findall(r"/ack/(\S+)", digest)]
     listed = {int(number) for number in re.findall(r"^INC-(\d+) ", digest, re.MULTILINE)}
-    assert listed >= {one.incident for one in said}
-    assert {one.person for one in said} == {"ada"}
-    assert len(said) == 50, "what can be taken by its link, before the others are named"
+    assert listed >= {link.incident for link in links}
+    assert {link.person for link in links} == {"ada"}
+    assert len(links) == 50, "what can be taken by its link, before the others are named"
     alone = {int(found[1]) for subject in postbox.subjects if (found := re.search(r"\(INC-(\d+)\)$", subject))}
     assert alone | listed == {*warnings, critical}
     assert pager.deliver_due() == 0
@@ -112,7 +112,7 @@ def test_what_comes_within_the_minute_waits_for_the_next_one_and_a_critical_does
         pager.deliver_due()
     with timed.read() as tx:
         assert [
-            one for number in range(1, 32) for one in messages.of(tx, number) if one.state != "sent" and one.step == 0
+            message for number in range(1, 32) for message in messages.of(tx, number) if message.state != "sent" and message.step == 0
         ] == []
 
 
@@ -135,11 +135,11 @@ def test_many_senders_at_once_keep_to_the_same_few(
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(sender, range(4)))
     assert len(postbox.letters) <= 5
-    told_of = [one for one in told(timed) if one[0] == "person.told"]
+    told_of = [entry for entry in pager_entries(timed) if entry[0] == "person.told"]
     assert len(told_of) <= 12
     clock.advance(timedelta(seconds=61))
     paging().deliver_due()
-    assert len([one for one in told(timed) if one[0] == "person.told"]) == 12, "each once"
+    assert len([entry for entry in pager_entries(timed) if entry[0] == "person.told"]) == 12, "each once"
 
 
 def test_a_critical_page_is_not_kept_by_warnings_on_a_slow_mail_server(
@@ -164,7 +164,7 @@ def test_a_critical_page_is_not_kept_by_warnings_on_a_slow_mail_server(
 
     postbox.arriving = arriving
     assert paging(people).deliver_due() == 13
-    assert postbox.told.index(ADA) <= 5
+    assert postbox.recipients.index(ADA) <= 5
 
 
 def test_several_people_are_told_at_once(timed: Store, paging: Paging, hooks: Hooks, chat: Hooks) -> None:
@@ -251,13 +251,13 @@ def test_direct_pages_are_a_few_as_well(tmp_path: Path, paging: Paging, postbox:
     for number in range(30):  # whoever was not heard says it again
         pager.page_directly(f"trouble {number}", "words")
     assert len(postbox.letters) <= 10
-    said = "".join(text_of(letter) + str(letter["Subject"]) for letter in postbox.letters)
+    sent = "".join(text_of(letter) + str(letter["Subject"]) for letter in postbox.letters)
     for _ in range(6):
         clock.advance(timedelta(seconds=61))
         for number in range(30):
             pager.page_directly(f"trouble {number}", "words")
-    said = "".join(text_of(letter) + str(letter["Subject"]) for letter in postbox.letters)
-    assert [number for number in range(30) if f"trouble {number}" not in said] == []
+    sent = "".join(text_of(letter) + str(letter["Subject"]) for letter in postbox.letters)
+    assert [number for number in range(30) if f"trouble {number}" not in sent] == []
 
 
 def test_a_store_that_cannot_be_written_keeps_to_the_few(

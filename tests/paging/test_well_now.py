@@ -30,15 +30,15 @@ policies:
 ADA, BOB = "ada@example.org", "bob@example.org"
 
 
-def said(store: Store, incident: Incident, status: Status, clock: Clock, **labels: str) -> None:
-    one: Alert = alert(**labels)
+def receive(store: Store, incident: Incident, status: Status, clock: Clock, **labels: str) -> None:
+    received: Alert = alert(**labels)
     moment = clock.now() - timedelta(seconds=5)
     if status is Status.RESOLVED:
-        one = dataclasses.replace(one, status=status, ends_at=moment)
+        received = dataclasses.replace(received, status=status, ends_at=moment)
     else:
-        one = dataclasses.replace(one, starts_at=moment)
+        received = dataclasses.replace(received, starts_at=moment)
     with store.record() as tx:
-        joining.join(tx, incident.number, one, reason="the sender says so")
+        joining.join(tx, incident.number, received, reason="the sender says so")
 
 
 def updates(postbox: Postbox) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ def test_a_page_whose_alert_has_ended_says_so_and_speaks_of_no_present(
 ) -> None:
     incident = handed_over(timed)
     clock.advance(timedelta(minutes=2))
-    said(timed, incident, Status.RESOLVED, clock)
+    receive(timed, incident, Status.RESOLVED, clock)
     clock.advance(timedelta(minutes=1))
     assert paging().deliver_due() == 1, "it is told all the same: no word of the sender's is a verification"
     [page] = postbox.letters
@@ -78,8 +78,8 @@ def test_of_several_alerts_one_that_fires_is_enough(
     timed: Store, paging: Paging, postbox: Postbox, clock: Clock
 ) -> None:
     incident = handed_over(timed)
-    said(timed, incident, Status.FIRING, clock, pod="b")
-    said(timed, incident, Status.RESOLVED, clock)
+    receive(timed, incident, Status.FIRING, clock, pod="b")
+    receive(timed, incident, Status.RESOLVED, clock)
     paging().deliver_due()
     text = text_of(postbox.letters[0])
     assert "1 of 2 alerts fire" in text
@@ -113,7 +113,7 @@ def test_whatever_the_message_is_it_says_whether_it_is_well_when_it_leaves(
         messages.withdraw(tx, incident.number, kind="approval")
         queue(tx, incident)
     clock.advance(timedelta(minutes=1))
-    said(timed, incident, Status.RESOLVED if ended else Status.FIRING, clock)
+    receive(timed, incident, Status.RESOLVED if ended else Status.FIRING, clock)
     assert paging().deliver_due() == 1
     text = text_of(postbox.letters[0])
     assert ("its alert has ended, at" in text) is ended
@@ -122,7 +122,7 @@ def test_whatever_the_message_is_it_says_whether_it_is_well_when_it_leaves(
 
 def test_a_digest_says_it_of_each(timed: Store, paging: Paging, postbox: Postbox, clock: Clock) -> None:
     several = [handed_over(timed, target=f"web-{number}/api") for number in range(9)]
-    said(timed, several[-1], Status.RESOLVED, clock)
+    receive(timed, several[-1], Status.RESOLVED, clock)
     assert paging().deliver_due() == 9
     lines = [line for line in text_of(postbox.letters[-1]).split("\n") if line.startswith("INC-")]
     assert ["has ended" in line for line in lines] == [line.startswith(f"{several[-1].id} ") for line in lines]
@@ -133,27 +133,27 @@ def test_who_acknowledged_hears_once_that_it_ended_and_that_it_fires_again(
     timed: Store, paging: Paging, postbox: Postbox, clock: Clock
 ) -> None:
     incident = handed_over(timed)
-    said(timed, incident, Status.FIRING, clock, pod="b")
+    receive(timed, incident, Status.FIRING, clock, pod="b")
     pager = paging()
     pager.deliver_due()
     with timed.record() as tx:
         lifecycle.acknowledge(tx, incident.number, by="bob", reason="on the command line")
     clock.advance(timedelta(minutes=5))
-    said(timed, incident, Status.RESOLVED, clock)
+    receive(timed, incident, Status.RESOLVED, clock)
     assert pager.deliver_due() == 0, "the other one fires"
     for _ in range(3):  # as senders say it, again and again
         clock.advance(timedelta(minutes=5))
-        said(timed, incident, Status.RESOLVED, clock, pod="b")
+        receive(timed, incident, Status.RESOLVED, clock, pod="b")
         pager.deliver_due()
     assert updates(postbox) == [(BOB, "none of its alerts fires any more")]
     assert "all 2 alerts have ended" in text_of(postbox.letters[-1])
     for _ in range(3):
         clock.advance(timedelta(minutes=5))
-        said(timed, incident, Status.FIRING, clock, pod="b")
+        receive(timed, incident, Status.FIRING, clock, pod="b")
         pager.deliver_due()
     assert updates(postbox)[1:] == [(BOB, "it fires again")]
     clock.advance(timedelta(minutes=5))
-    said(timed, incident, Status.RESOLVED, clock, pod="b")
+    receive(timed, incident, Status.RESOLVED, clock, pod="b")
     pager.deliver_due()
     assert updates(postbox)[2:] == [(BOB, "none of its alerts fires any more")]
 
@@ -167,7 +167,7 @@ def test_who_was_paged_hears_that_it_ended_though_nobody_acknowledged(
     clock.advance(timedelta(minutes=10))
     pager.deliver_due()
     clock.advance(timedelta(minutes=1))
-    said(timed, incident, Status.RESOLVED, clock)
+    receive(timed, incident, Status.RESOLVED, clock)
     pager.deliver_due()
     assert sorted(updates(postbox)) == [(ADA, messages.ENDED), (BOB, messages.ENDED)]
 
@@ -176,9 +176,9 @@ def test_nobody_who_has_not_heard_of_it_hears_of_its_end(
     timed: Store, paging: Paging, postbox: Postbox, clock: Clock
 ) -> None:
     incident = handed_over(timed)
-    said(timed, incident, Status.RESOLVED, clock)
+    receive(timed, incident, Status.RESOLVED, clock)
     working, _ = asking(timed, target="web-2/api")
-    said(timed, working, Status.RESOLVED, clock)
+    receive(timed, working, Status.RESOLVED, clock)
     paging().deliver_due()
     assert updates(postbox) == []
 
@@ -191,7 +191,7 @@ def test_what_turned_once_more_before_it_left_is_told_to_nobody(
     pager.deliver_due()
     for status in (Status.RESOLVED, Status.FIRING, Status.RESOLVED, Status.FIRING):
         clock.advance(timedelta(minutes=1))
-        said(timed, incident, status, clock)
+        receive(timed, incident, status, clock)
     pager.deliver_due()
     assert updates(postbox) == [], "it fires, as it did when they were told"
 
@@ -203,8 +203,8 @@ def test_what_turned_while_it_was_on_its_way_is_told_to_nobody(
     incident = handed_over(timed)
     pager = paging()
     pager.deliver_due()
-    said(timed, incident, Status.RESOLVED, clock)
-    said(timed, incident, Status.FIRING, clock)
+    receive(timed, incident, Status.RESOLVED, clock)
+    receive(timed, incident, Status.FIRING, clock)
     with timed.record() as tx:
         more = {"subject": messages.ENDED, "body": "", "recipient": "ada"}
         messages.queue_update(tx, incident=incident.number, policy="default", severity=Severity.WARNING, **more)
@@ -218,7 +218,7 @@ def test_after_its_end_nobody_hears_of_an_alert(timed: Store, paging: Paging, po
     pager.deliver_due()
     with timed.record() as tx:
         lifecycle.resolve(tx, incident.number, Outcome(Ending.HANDED_OVER, "done"), actor="person:ada")
-    said(timed, incident, Status.RESOLVED, clock)
+    receive(timed, incident, Status.RESOLVED, clock)
     pager.deliver_due()
     assert updates(postbox) == []
 

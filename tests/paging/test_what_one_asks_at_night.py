@@ -52,7 +52,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         _healed(store)
         _given_up(store)
         Pager(store, settings, on_call()).deliver_due()
-        [mail] = [one for one in postbox.letters if "still not well" in one["Subject"]]
+        [mail] = [mail for mail in postbox.letters if "still not well" in mail["Subject"]]
         shown = paramedic("incident", "show", "INC-2", "--by", "ada", "--data", str(folder))
         store.close()
         yield {"mail": text_of(mail), "show": shown}

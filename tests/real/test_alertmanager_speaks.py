@@ -129,9 +129,9 @@ class Story:
 @pytest.fixture(scope="module")
 def full(alertmanager: str, store: Store) -> Story:
     """It goes on and on, and is repeated while the other test tells its own."""
-    one = Story(alertmanager, store, "web-9")
-    one.post(annotations={"summary": "it is full"})
-    return one
+    story = Story(alertmanager, store, "web-9")
+    story.post(annotations={"summary": "it is full"})
+    return story
 
 
 @pytest.mark.usefixtures("full")
@@ -155,7 +155,7 @@ def test_what_two_prometheus_servers_say_through_a_real_alertmanager_is_over_at_
     last = two.rows[-1]
     assert last.verdict == "mark_resolved"
     with store.read() as tx:
-        assert [one["status"] for one in incident_alerts.of(tx, last.incident)] == ["resolved"]
+        assert [alert["status"] for alert in incident_alerts.of(tx, last.incident)] == ["resolved"]
 
 
 def test_what_a_real_alertmanager_says_is_taken_repeated_and_resolved(full: Story) -> None:

@@ -44,15 +44,15 @@ SOCKETS = (
 class Up:
     """A running `paramedic up`, by what its own Prefect answers."""
 
-    one: Paramedic
+    paramedic: Paramedic
 
     @property
     def data(self) -> Path:
-        return self.one.folder / "data"
+        return self.paramedic.folder / "data"
 
     @property
     def port(self) -> int:
-        return int(self.one.env["PREFECT_SERVER_API_PORT"])
+        return int(self.paramedic.env["PREFECT_SERVER_API_PORT"])
 
     @property
     def ui(self) -> str:
@@ -61,7 +61,7 @@ class Up:
     @property
     def address(self) -> str:
         """What it printed for whoever wants to see the UI."""
-        (found,) = re.findall(r"http\S+/paramedic/login#\S+", self.one.output_text)
+        (found,) = re.findall(r"http\S+/paramedic/login#\S+", self.paramedic.output_text)
         return str(found)
 
     @property
@@ -82,22 +82,22 @@ class Up:
             self.ask("GET", "/deployments/name/prune/prune")
         except httpx.HTTPError:
             return False
-        return any(one["status"] == "ONLINE" for one in workers)
+        return any(worker["status"] == "ONLINE" for worker in workers)
 
     def inventory(self) -> dict[str, list[str]]:
         """What an attacker would like to make or change, by name."""
         made = {
-            kind: sorted(one.get("name") or one["key"] for one in self.ask("POST", f"/{kind}/filter", json={}))
+            kind: sorted(row.get("name") or row["key"] for row in self.ask("POST", f"/{kind}/filter", json={}))
             for kind in ("flows", "deployments", "variables", "automations", "block_documents", "work_pools")
         }
         runs = self.ask("POST", "/flow_runs/filter", json={})
         return made | {
-            "runs without a deployment": [one["id"] for one in runs if one["deployment_id"] is None],
-            "limits": [one["tag"] for one in self.ask("POST", "/concurrency_limits/filter", json={"limit": 50})],
-            "pools": [json.dumps(one["base_job_template"]) for one in self.ask("POST", "/work_pools/filter", json={})],
+            "runs without a deployment": [run["id"] for run in runs if run["deployment_id"] is None],
+            "limits": [limit["tag"] for limit in self.ask("POST", "/concurrency_limits/filter", json={"limit": 50})],
+            "pools": [json.dumps(pool["base_job_template"]) for pool in self.ask("POST", "/work_pools/filter", json={})],
             "schedules": sorted(
-                f"{one['name']} {one['paused']} {one['entrypoint']} {one['pull_steps']}"
-                for one in self.ask("POST", "/deployments/filter", json={})
+                f"{deployment['name']} {deployment['paused']} {deployment['entrypoint']} {deployment['pull_steps']}"
+                for deployment in self.ask("POST", "/deployments/filter", json={})
             ),
         }
 
@@ -109,9 +109,9 @@ def up() -> Iterator[Up]:
         folder.chmod(0o755)  # so that only what `up` itself closes is closed
         (folder / "data").mkdir(mode=0o755)
         plant(folder)
-        with running(folder, "up", "--data", "data", **lay_out(folder / "data" / "prefect")) as one:
-            one.says("logs  ")
-            started = Up(one)
+        with running(folder, "up", "--data", "data", **lay_out(folder / "data" / "prefect")) as paramedic:
+            paramedic.says("logs  ")
+            started = Up(paramedic)
             until(started.is_whole, "a worker")  # what registers itself meanwhile is not an attack
             yield started
         assert list(folder.glob("*.ran")) == [], "no process imports from where it is started"
@@ -140,15 +140,15 @@ def test_another_user_of_the_machine_is_refused_by_every_call_that_there_is(
         require(program)
     paths = up.ask("GET", "/openapi.json")["paths"]
     calls = [(method.upper(), path) for path, methods in paths.items() for method in methods]
-    assert len([one for one in calls if one[0] != "GET"]) > 100
+    assert len([call for call in calls if call[0] != "GET"]) > 100
     some_id = "0a0a0a0a-0000-4000-8000-000000000000"
     lines = []
     for method, path in calls:
         url = f"{up.ui}/api{re.sub(r'{[^}]+}', some_id, path.removeprefix('/api'))}"
         lines += [f'url = "{url}"', f'request = "{method}"', 'data = "{}"', 'output = "/dev/null"']
         lines += [rf'write-out = "%{{http_code}} {method} {path}\n"', "next"]
-    said = curl_as_nobody("--config", "-", script="\n".join(lines[:-1])).split("\n")
-    answers = [line.split(" ", 1) for line in said if line]
+    replies = curl_as_nobody("--config", "-", script="\n".join(lines[:-1])).split("\n")
+    answers = [line.split(" ", 1) for line in replies if line]
     assert len(answers) == len(calls)
     open_ones = [call for status, call in answers if status != "401"]
     assert [
@@ -162,11 +162,11 @@ def test_another_user_finds_the_login_nowhere(up: Up, require: Callable[[str], s
     secret = up.login.partition(":")[2]
     assert len(secret) >= 40
     assert (up.data / "prefect-login").stat().st_mode & 0o777 == 0o600
-    family = [psutil.Process(up.one.process.pid), *up.one.family()]
+    family = [psutil.Process(up.paramedic.process.pid), *up.paramedic.family()]
     assert len(family) >= 7
-    for one in family:
-        assert secret not in " ".join(one.cmdline())
-        read = subprocess.run([*AS_NOBODY, "cat", f"/proc/{one.pid}/environ"], capture_output=True, check=False)
+    for process in family:
+        assert secret not in " ".join(process.cmdline())
+        read = subprocess.run([*AS_NOBODY, "cat", f"/proc/{process.pid}/environ"], capture_output=True, check=False)
         assert read.returncode != 0
     read = subprocess.run([*AS_NOBODY, "cat", str(up.data / "prefect-login")], capture_output=True, check=False)
     assert (read.returncode, read.stdout) == (1, b"")
@@ -316,12 +316,12 @@ def test_a_page_of_another_origin_makes_nothing_and_reads_nothing(
     page = dom_of(require("chromium"), f"http://{name}:{evil}/", logged_in.profile, budget_ms=None)
     found = re.search(r'<pre id="said">(\{.*?\})</pre>', page)
     assert found is not None, page
-    said = json.loads(found[1])
-    assert len(said) >= 50
-    opaque = {what: how for what, how in said.items() if what.startswith("opaque ")}
-    assert {how for what, how in said.items() if what not in opaque and what != "frame"} == {"refused"}, said
+    answer = json.loads(found[1])
+    assert len(answer) >= 50
+    opaque = {what: how for what, how in answer.items() if what.startswith("opaque ")}
+    assert {how for what, how in answer.items() if what not in opaque and what != "frame"} == {"refused"}, answer
     assert all(how in ("refused", "opaque 0 ") for how in opaque.values()), "nothing of an answer can be read"
-    assert said["frame"] == "closed"
+    assert answer["frame"] == "closed"
 
 
 @pytest.mark.parametrize("path", ["/", "/dashboard", "/api/version", "/paramedic/login", "/ui-settings"])
@@ -355,39 +355,39 @@ def test_without_the_login_the_ui_asks_for_it_and_an_old_address_says_so(
 
 
 def test_doctor_is_well_with_a_prefect_that_asks_for_its_login(up: Up) -> None:
-    said = json.loads(
+    rows = json.loads(
         paramedic("doctor", "--json", "--data", str(up.data), code=1)
     )  # no target of the runbooks is here
-    found = next(one for one in said if one["what"] == "prefect")
+    found = next(row for row in rows if row["what"] == "prefect")
     assert (found["well"], found["words"]) == (True, "answers, and a worker of the pool paramedic is online")
 
 
 def test_children_that_are_killed_come_back_leave_nothing_and_no_other_user_gets_their_ports(up: Up) -> None:
     """Whoever listens there is shown a token or the login by the next who calls."""
     names = [f"paramedic.{name}" for name in ("gateway", "dispatch", "watchdog", "responder", "stack.serve_prefect")]
-    victims = {name: one for name, one in up.one.children().items() if name in names}
+    victims = {name: child for name, child in up.paramedic.children().items() if name in names}
     assert sorted(victims) == sorted(names)
-    below = [process for one in victims.values() for process in one.children(recursive=True)]
+    below = [process for victim in victims.values() for process in victim.children(recursive=True)]
     with ExitStack() as until_they_listen:
-        ports = {port for one in victims.values() for port in _listens(one)}
+        ports = {port for victim in victims.values() for port in _listens(victim)}
         assert len(ports) == 2
         squatters = [until_they_listen.enter_context(Squatter(port)) for port in ports]
-        for one in victims.values():
-            one.kill()
-        until(lambda: up.one.restarted(victims), "new ones")
+        for victim in victims.values():
+            victim.kill()
+        until(lambda: up.paramedic.restarted(victims), "new ones")
         all_gone([*victims.values(), *below])
-        until(lambda: ports == {port for one in up.one.children().values() for port in _listens(one)}, "who listens")
-    assert not any(one.got_it for one in squatters)
+        until(lambda: ports == {port for child in up.paramedic.children().values() for port in _listens(child)}, "who listens")
+    assert not any(squatter.got_it for squatter in squatters)
     until(up.is_whole, "a worker")
 
 
 def _listens(process: psutil.Process) -> set[int]:
     try:
-        return {one.laddr[1] for one in process.net_connections("tcp4") if one.status == psutil.CONN_LISTEN}
+        return {connection.laddr[1] for connection in process.net_connections("tcp4") if connection.status == psutil.CONN_LISTEN}
     except psutil.Error:  # it has just ended
         return set()
 
 
 def test_when_up_is_asked_to_end_no_process_is_left(up: Up) -> None:
-    until(lambda: len(up.one.family()) >= 7, "server, gateway, dispatch, watchdog, responder and two warm processes")
-    assert up.one.ends(signal.SIGTERM) == 0
+    until(lambda: len(up.paramedic.family()) >= 7, "server, gateway, dispatch, watchdog, responder and two warm processes")
+    assert up.paramedic.ends(signal.SIGTERM) == 0

@@ -258,7 +258,7 @@ def _dying_client(die: Callable[[], None]) -> Iterator[None]:
     process.join(30)
     assert process.exitcode == -signal.SIGKILL
     yield
-    left = [one for one in psutil.process_iter() if _marked(one, mark)]
+    left = [process for process in psutil.process_iter() if _marked(process, mark)]
     _, left = psutil.wait_procs(left, timeout=5)
     assert left == []
 
@@ -428,7 +428,7 @@ def test_by_http_a_login_is_needed_and_taken_from_the_address(supervised: Superv
 
 
 def test_all_programs_are_told_by_their_full_name(supervised: Supervised) -> None:
-    told = Reader(supervised.target(), Local()).processes()
+    text = Reader(supervised.target(), Local()).processes()
     apps = [path.name.removesuffix(".starts") for path in supervised.folder.glob("app-*.starts")]
-    assert set(told) == {f"{name}:{name}" for name in (*apps, *OTHERS)}
-    assert told[f"{supervised.app}:{supervised.app}"] == supervised.identity()
+    assert set(text) == {f"{name}:{name}" for name in (*apps, *OTHERS)}
+    assert text[f"{supervised.app}:{supervised.app}"] == supervised.identity()

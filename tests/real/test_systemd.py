@@ -54,8 +54,8 @@ class Units:
         self._made.append(name)
         return target(f"{name}.service")
 
-    def running(self, name: str, **said: str) -> Target:
-        made = self.make(name, **said)
+    def running(self, name: str, **more: str) -> Target:
+        made = self.make(name, **more)
         started = self.systemd.run("systemctl", "start", made.name)
         assert started.returncode == 0, started.stderr
         return made
@@ -465,15 +465,15 @@ def test_the_journal_is_told_with_its_end_and_nothing_that_moves_a_terminal(unit
     app = units.running("talks", start=f"{count}; printf 'red \\033[31m\\n'; echo the end; exec sleep infinity")
     reader = Reader(app, Local(units.via), timedelta(seconds=60))
     until = time.monotonic() + 60
-    while "the end" not in (told := reader.journal(lines=20)):
-        assert time.monotonic() < until, told
+    while "the end" not in (journal := reader.journal(lines=20)):
+        assert time.monotonic() < until, journal
         time.sleep(0.05)
-    assert len(told.splitlines()) == 20
-    assert "line 2000" in told
-    assert "line 1990\n" in told
-    assert "line 1970" not in told
-    assert "\033" not in told
-    assert "+0000 " in told.splitlines()[0]
+    assert len(journal.splitlines()) == 20
+    assert "line 2000" in journal
+    assert "line 1990\n" in journal
+    assert "line 1970" not in journal
+    assert "\033" not in journal
+    assert "+0000 " in journal.splitlines()[0]
 
 
 def test_a_journal_without_end_is_kept_within_bounds(units: Units) -> None:
@@ -483,11 +483,11 @@ def test_a_journal_without_end_is_kept_within_bounds(units: Units) -> None:
     )
     reader = Reader(app, Local(units.via), timedelta(seconds=60))
     until = time.monotonic() + 60
-    while not (told := reader.journal(lines=1000)).endswith("last\n"):
+    while not (journal := reader.journal(lines=1000)).endswith("last\n"):
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert len(told) <= 16_384
-    assert told.startswith("20")  # a whole line
+    assert len(journal) <= 16_384
+    assert journal.startswith("20")  # a whole line
 
 
 def test_a_unit_that_never_spoke_has_no_line(units: Units) -> None:

@@ -129,7 +129,7 @@ class Stage:
 
     def incidents_at(self, target: str) -> list[Incident]:
         with self.store.read() as tx:
-            return [one for one in incidents.listed(tx, limit=100) if one.target == target]
+            return [incident for incident in incidents.listed(tx, limit=100) if incident.target == target]
 
     def rounds(self) -> list[dict[str, Any]]:
         """The rounds of the health check that run now."""
@@ -156,8 +156,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paramedic]:
     Its folder is empty, as in a user's first hour: this Prefect makes its database itself, and registers its block types.
     """
     folder, argv = tmp_path_factory.mktemp("demo"), ["demo", "--json", "told.json", "--data", "kept"]
-    with running(folder, *argv, command=OFTEN, PARAMEDIC_WATCHDOG_EVERY="1s") as one:
-        yield one
+    with running(folder, *argv, command=OFTEN, PARAMEDIC_WATCHDOG_EVERY="1s") as paramedic:
+        yield paramedic
 
 
 @pytest.fixture(scope="module")
@@ -175,10 +175,10 @@ def stage(demo: Paramedic, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         services = {
             name: {
                 "targets": [
-                    {"host": "web-1", "health": one.url, "supervisord": {"program": name, "address": "unix:///s"}}
+                    {"host": "web-1", "health": process.url, "supervisord": {"program": name, "address": "unix:///s"}}
                 ]
             }
-            for name, one in named.items()
+            for name, process in named.items()
         }
         (folder / "runbooks" / "services.yaml").write_text(json.dumps({"services": services}))
         postbox = until_the_end.enter_context(Postbox())
@@ -196,26 +196,26 @@ def stage(demo: Paramedic, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "PARAMEDIC_RENEW": "1s",
         }
         up = until_the_end.enter_context(running(folder, "up", "--data", "data", command=IMPATIENT, **env))
-        one = Stage(up, api, moody, prefect, postbox, hangs, fails, until_the_end)
-        one.write_runbook("tracking-api", "default")
-        one.write_runbook("menu-api", "web", every="1s")
+        stage = Stage(up, api, moody, prefect, postbox, hangs, fails, until_the_end)
+        stage.write_runbook("tracking-api", "default")
+        stage.write_runbook("menu-api", "web", every="1s")
         for service in WELL:
-            one.write_runbook(service, "default")
+            stage.write_runbook(service, "default")
         prefect.start()
         until_the_end.callback(prefect.stop)
-        yield one
-        one.store.close()
+        yield stage
+        stage.store.close()
 
 
 @pytest.mark.costly
 def test_a_prefect_that_hangs_refuses_or_is_none_is_waited_for_and_people_are_paged_meanwhile(stage: Stage) -> None:
     up, gateway = stage.up, f"http://127.0.0.1:{stage.up.env['PARAMEDIC_PORT']}"
-    said = up.says(f"waiting for the Prefect server at {stage.api}: ReadTimeout")
-    assert f"{gateway}/alerts/alertmanager" in said
+    line = up.says(f"waiting for the Prefect server at {stage.api}: ReadTimeout")
+    assert f"{gateway}/alerts/alertmanager" in line
     stage.moody.mood = "refuses"
     stage.moody.over.set()
-    said = up.says("PARAMEDIC_PREFECT_API_AUTH")
-    assert f"waiting for the Prefect server at {stage.api}: it refuses our login" in said
+    line = up.says("PARAMEDIC_PREFECT_API_AUTH")
+    assert f"waiting for the Prefect server at {stage.api}: it refuses our login" in line
     stage.moody.mood = "is somebody else's"
     up.says(f"waiting for the Prefect server at {stage.api}: it answers, and not as Prefect's API")
     alert = {"labels": {"alertname": "Down", "severity": "critical"}, "status": "firing"}
@@ -286,12 +286,12 @@ def test_a_round_that_is_killed_in_mid_sampling_is_followed_by_one_that_goes_on_
     until(lambda: stage.samples(FAILS) >= killed.samples + a_round_and_more, "the next round, and the one after it")
     with stage.store.read() as tx:
         happened = [entry.what for entry in trail.entries(tx) if entry.target == FAILS]
-        (one,) = (found for found in checks.listed(tx) if found.target == FAILS)
+        (check,) = (found for found in checks.listed(tx) if found.target == FAILS)
         its = inbox.c.incident == killed.incident.number
         receipts = tx.conn.execute(select(inbox.c.position).where(its)).all()
     assert [what for what in happened if what.startswith("check.")] == ["check.critical"], "it never was unknown"
     assert happened.count("incident.opened") == len(receipts) == 1
-    assert one.standing.level is Level.CRITICAL
+    assert check.standing.level is Level.CRITICAL
 
 
 @pytest.mark.usefixtures("late_group")
@@ -299,7 +299,7 @@ def test_a_round_that_is_killed_in_mid_sampling_is_followed_by_one_that_goes_on_
 def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(stage: Stage) -> None:
     def groups() -> set[str]:
         deployment = stage.prefect.ask("GET", "/deployments/name/health-check/health-check")
-        return {one["slug"] for one in deployment["schedules"]}
+        return {schedule["slug"] for schedule in deployment["schedules"]}
 
     until(lambda: groups() == {"default", "web", "late"}, "its schedule", 90)
     with stage.store.read() as tx:
@@ -309,13 +309,13 @@ def test_a_group_that_comes_while_dispatch_runs_is_scheduled_and_expected(stage:
 @pytest.mark.costly
 def test_what_stands_still_is_told_ended_and_started_again_and_leaves_nothing(stage: Stage) -> None:
     names = [f"paramedic.{name}" for name in ("gateway", "dispatch", "watchdog", "responder")]
-    stopped = {name: one for name, one in stage.up.children().items() if name in names}
+    stopped = {name: child for name, child in stage.up.children().items() if name in names}
     assert sorted(stopped) == sorted(names)
-    below = [process for one in stopped.values() for process in one.children(recursive=True)]
+    below = [process for child in stopped.values() for process in child.children(recursive=True)]
     assert len(below) >= 2, "the responder's own"
     stage.up.process.send_signal(signal.SIGUSR1)  # it is impatient now: tests/whole_paramedic.py
-    for one in stopped.values():
-        one.send_signal(signal.SIGSTOP)
+    for child in stopped.values():
+        child.send_signal(signal.SIGSTOP)
     until(lambda: stage.up.restarted(stopped), "new ones")
     stage.up.process.send_signal(signal.SIGUSR2)
     all_gone([*stopped.values(), *below])
@@ -323,7 +323,7 @@ def test_what_stands_still_is_told_ended_and_started_again_and_leaves_nothing(st
         words = rf"{name.removeprefix('paramedic.')} stands still: it has given no sign of life for ([3-9]|\d\d) s"
         assert re.search(words, stage.log("up"))
     # Other mail of this minute may make it one of a digest.
-    until(lambda: any("stands still" in f"{one['Subject']}{text_of(one)}" for one in stage.postbox.letters), "a word")
+    until(lambda: any("stands still" in f"{letter['Subject']}{text_of(letter)}" for letter in stage.postbox.letters), "a word")
 
 
 @pytest.mark.costly
@@ -336,22 +336,22 @@ def test_the_demo_does_what_it_says(demo: Paramedic) -> None:
     family: dict[int, psutil.Process] = {}
 
     def over() -> bool:
-        family.update((one.pid, one) for one in demo.family())
+        family.update((process.pid, process) for process in demo.family())
         return demo.process.poll() is not None
 
     until(over, "its end", 300)
     assert demo.process.returncode == 0, demo.output_text
     all_gone(list(family.values()))
-    told = json.loads((demo.folder / "told.json").read_text())
-    assert told["ok"] is True
-    assert told["trail"]["verified"] is True
-    assert [(one["name"], one["outcome"]) for one in told["scenarios"]] == [
+    report = json.loads((demo.folder / "told.json").read_text())
+    assert report["ok"] is True
+    assert report["trail"]["verified"] is True
+    assert [(scenario["name"], scenario["outcome"]) for scenario in report["scenarios"]] == [
         ("hang", "remediated"),
         ("leak", "remediated"),
         ("bad-release", "remediated"),
         ("beyond-help", "handed_over"),
     ]
-    assert all(len(one["flow_runs"]) == 1 for one in told["scenarios"])
+    assert all(len(scenario["flow_runs"]) == 1 for scenario in report["scenarios"])
     assert "Subject: [critical] tracking-api on web-4: TrackingApiMemory, restarted" in demo.output_text
     assert "look around" in demo.output_text
     assert max(map(len, demo.output_text.splitlines())) <= 130, "an address may be long, a sentence is folded"

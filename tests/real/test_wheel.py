@@ -57,15 +57,15 @@ def test_a_strangers_first_commands_need_no_checkout(installed: Path, own: Path)
     assert (lint.returncode, lint.stdout) == (0, "1 runbooks, 1 targets: nothing wrong\n"), lint.stderr
     listed = json.loads(ask(installed, own, "runbook", "list", "--json").stdout)
     assert [runbook["name"] for runbook in listed] == ["my-service-down"]
-    found = {one["what"]: one for one in json.loads(ask(installed, own, "doctor", "--json").stdout)}
-    assert {what for what, one in found.items() if not one["well"]} <= {"targets", "mail", "trust"}, found
+    found = {row["what"]: row for row in json.loads(ask(installed, own, "doctor", "--json").stdout)}
+    assert {what for what, row in found.items() if not row["well"]} <= {"targets", "mail", "trust"}, found
     assert str(ROOT) not in json.dumps(found), "nothing of it is ours"
 
 
 def test_without_a_folder_of_ones_own_it_says_how_to_make_one(installed: Path, tmp_path: Path) -> None:
-    said = ask(installed, tmp_path, "runbook", "lint")
-    assert said.returncode != 0
-    assert "`paramedic init FOLDER`" in said.stdout + said.stderr
+    linted = ask(installed, tmp_path, "runbook", "lint")
+    assert linted.returncode != 0
+    assert "`paramedic init FOLDER`" in linted.stdout + linted.stderr
 
 
 def test_a_whole_paramedic_runs_from_it(installed: Path, own: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_whole_paramedic_runs_from_it(installed: Path, own: Path) -> None:
     try:
         up.says("Prefect UI")
         there = ask(installed, own, "doctor", "--json")
-        found = {one["what"]: one for one in json.loads(there.stdout)}
+        found = {row["what"]: row for row in json.loads(there.stdout)}
         assert found["prefect"]["well"], found["prefect"]
         assert not [child for child in up.children().values() if str(ROOT) in child.environ().get("PYTHONPATH", "")]
     finally:

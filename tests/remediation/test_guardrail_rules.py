@@ -59,7 +59,7 @@ FRONT: dict[str, Any] = {
 
 def runbook(more: Mapping[str, Any]) -> str:
     """JSON is YAML."""
-    prose = "\n".join(f"## {one}" for one in ("Meaning", "Impact", "Diagnosis", "Mitigation"))
+    prose = "\n".join(f"## {heading}" for heading in ("Meaning", "Impact", "Diagnosis", "Mitigation"))
     return f"---\n{json.dumps({**FRONT, **more})}\n---\n{prose}\n"
 
 
@@ -328,7 +328,7 @@ def test_nobody_is_asked_about_what_could_not_be_done_anyway() -> None:
 def test_a_pause_is_told_before_anything_else() -> None:
     worst = {name: tried for name, tried, _ in NO}
     refusal = Tried(
-        seen={one: value for tried in worst.values() for one, value in tried.seen.items()}, mode="observe"
+        seen={fact: value for tried in worst.values() for fact, value in tried.seen.items()}, mode="observe"
     ).judged()
     assert refusal is not None
     assert refusal.guardrail == "kill switch"
@@ -339,10 +339,10 @@ def test_each_is_asked_in_the_order_of_the_list() -> None:
     worst = {name: tried for name, tried, _ in reversed(NO)}
     names = [rule.name for rule in RULES]
     for at, name in enumerate(names):
-        wrong = [worst[one] for one in names[at:]]
+        wrong = [worst[rule] for rule in names[at:]]
         tried = Tried(
-            seen={one: value for each in wrong for one, value in each.seen.items()},
-            asked={one: value for each in wrong for one, value in each.asked.items()},
+            seen={fact: value for each in wrong for fact, value in each.seen.items()},
+            asked={fact: value for each in wrong for fact, value in each.asked.items()},
             mode="observe" if "mode" in names[at:] else "act",
             withdrawn="it is gone" if "runbook" in names[at:] else None,
         )

@@ -104,10 +104,10 @@ def test_who_accepts_and_stays_silent_is_failing_and_without_a_connection_only_o
 
 
 def test_the_page_has_the_same_table() -> None:
-    said = dict(re.findall(r"^\| `([^`]+)` \|[^|]*\| (well|failing|cannot see) \|", PAGE, re.MULTILINE))
+    table = dict(re.findall(r"^\| `([^`]+)` \|[^|]*\| (well|failing|cannot see) \|", PAGE, re.MULTILINE))
     spoken = {WELL: "well", FAILING: "failing", UNKNOWN: "cannot see"}
-    assert len(said) >= 16
-    for name, value in said.items():
+    assert len(table) >= 16
+    for name, value in table.items():
         for part in name.split(", "):
             if part.isdigit():
                 assert spoken[probe_answer.of_status(int(part))[0]] == value, part

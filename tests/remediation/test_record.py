@@ -28,8 +28,8 @@ MADE = Proposal(
 )
 
 
-def judged(verdict: Verdict, after: timedelta = timedelta(minutes=5), **said: object) -> Proposal:
-    return replace(MADE, verdict=verdict, judged_at=NINE + after, **said)  # type: ignore[arg-type]
+def judged(verdict: Verdict, after: timedelta = timedelta(minutes=5), **fields: object) -> Proposal:
+    return replace(MADE, verdict=verdict, judged_at=NINE + after, **fields)  # type: ignore[arg-type]
 
 
 WEEK = [
@@ -46,8 +46,8 @@ WEEK = [
 
 def test_each_proposal_counts_once() -> None:
     record = sum_up(WEEK)
-    told = record.needed + record.by_others + record.recovered + sum(record.refused.values())
-    assert (record.proposals, told + record.unknown + record.pending) == (8, 8)
+    counted = record.needed + record.by_others + record.recovered + sum(record.refused.values())
+    assert (record.proposals, counted + record.unknown + record.pending) == (8, 8)
     assert (record.right, record.needed, record.by_others) == (3, 2, 1)
     assert record.refused == {"cooldown": 1}, "a question to a person refuses nothing by itself"
 
@@ -63,9 +63,9 @@ def test_a_person_reads_how_many_would_have_been_right() -> None:
 
 
 def test_a_program_reads_the_same_numbers() -> None:
-    said = sum_up(WEEK).as_json()
-    assert (said["proposals"], said["right"], said["not_needed"], said["refused"]) == (8, 3, 2, {"cooldown": 1})
-    assert said["recovered_after_seconds"] == {"shortest": 70.4, "longest": 130.0}
+    answer = sum_up(WEEK).as_json()
+    assert (answer["proposals"], answer["right"], answer["not_needed"], answer["refused"]) == (8, 3, 2, {"cooldown": 1})
+    assert answer["recovered_after_seconds"] == {"shortest": 70.4, "longest": 130.0}
 
 
 def test_what_never_proposed_anything_says_so() -> None:

@@ -14,9 +14,9 @@ ENV = {"PREFECT_WORKER_QUERY_SECONDS": "20", "PARAMEDIC_WARM_PROCESSES": "2", "P
 @pytest.fixture(scope="session")
 def relay(prefect: Prefect) -> Iterator[Relay]:
     """The shared responder's way to Prefect."""
-    one = Relay(prefect.port)
-    yield one
-    one.close()
+    relay = Relay(prefect.port)
+    yield relay
+    relay.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,19 +15,19 @@ from paramedic.responder import admission
 OURS = "flows.restart_service.restart_service"
 
 
-def deployment(**said: Any) -> DeploymentResponse:
+def deployment(**fields: Any) -> DeploymentResponse:
     return DeploymentResponse(
-        name="restart-service", flow_id=uuid.uuid4(), **{"entrypoint": OURS, "pull_steps": []} | said
+        name="restart-service", flow_id=uuid.uuid4(), **{"entrypoint": OURS, "pull_steps": []} | fields
     )
 
 
-def admit(own: Any = None, **said: Any) -> None:
-    admission.admit(deployment(**said), own or {}, entrypoints=entrypoints(None))
+def admit(own: Any = None, **fields: Any) -> None:
+    admission.admit(deployment(**fields), own or {}, entrypoints=entrypoints(None))
 
 
 def test_what_dispatch_registers_is_run() -> None:
-    for one in entrypoints(None):
-        admit(entrypoint=one)
+    for entrypoint in entrypoints(None):
+        admit(entrypoint=entrypoint)
     admit(pull_steps=None)
     admit(
         job_variables={"cancel_grace_seconds": 5, "env": {"TZ": "UTC"}}, own={"env": {"PREFECT_LOGGING_LEVEL": "DEBUG"}}
@@ -40,7 +40,7 @@ def test_a_playbook_of_the_teams_own_folder_is_run_by_the_name_of_its_file_alone
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("fields", "words"),
     [
         ({"pull_steps": [{"prefect.deployments.steps.run_shell_script": {"script": "id"}}]}, "has pull steps"),
         ({"pull_steps": [{}]}, "has pull steps"),
@@ -77,10 +77,10 @@ def test_a_playbook_of_the_teams_own_folder_is_run_by_the_name_of_its_file_alone
         ],
     ],
 )
-def test_what_is_code_or_leads_to_code_is_refused_in_words(said: dict[str, Any], words: str) -> None:
+def test_what_is_code_or_leads_to_code_is_refused_in_words(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(Refused, match=words):
-        admit(**said)
-    own = said.get("job_variables")
+        admit(**fields)
+    own = fields.get("job_variables")
     if own is not None:
         with pytest.raises(Refused, match=words):
             admit(own=own)
@@ -107,10 +107,10 @@ def test_no_code_of_a_strangers_deployment_runs_and_ours_go_on(pool: Pool, tmp_p
         "environment": {"entrypoint": "flows.mark.mark", "job_variables": {"env": {"PYTHONPATH": str(tmp_path)}}},
     }
     runs = []
-    for name, said in strangers.items():
-        body = {"name": name, "flow_id": flow, "work_pool_name": pool.name, "enforce_parameter_schema": False} | said
+    for name, fields in strangers.items():
+        body = {"name": name, "flow_id": flow, "work_pool_name": pool.name, "enforce_parameter_schema": False} | fields
         pool.deployments[name] = pool.prefect.ask("POST", "/deployments/", json=body)["id"]
-        runs += [pool.create(name, file=str(mark)), pool.create(name, told=True, file=str(mark))]
+        runs += [pool.create(name, file=str(mark)), pool.create(name, notified=True, file=str(mark))]
     path = f"/deployments/{pool.deployments['mark']}/create_flow_run"
     own = {"env": {"PREFECT__FLOW_ENTRYPOINT": f"{tmp_path}/evil.py:flow"}}
     body = {"parameters": {"file": str(mark)}, "job_variables": own, "state": {"type": "SCHEDULED"}}
@@ -121,4 +121,4 @@ def test_no_code_of_a_strangers_deployment_runs_and_ours_go_on(pool: Pool, tmp_p
         assert "not run: " in ended["state"]["message"]
         assert "docs/security.md" in ended["state"]["message"]
     assert not mark.exists()
-    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "here")))["state_type"] == "COMPLETED"
+    assert pool.ends(pool.create("mark", notified=True, file=str(tmp_path / "here")))["state_type"] == "COMPLETED"

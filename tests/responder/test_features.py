@@ -31,17 +31,17 @@ class Runs:
 
     def _create(self, what: str) -> str:
         if what in ("again", "slow"):
-            return self.pool.create(what, told=True)
+            return self.pool.create(what, notified=True)
         if what in ("cancelled", "crashes"):
-            return self.pool.create("leave", told=True, how="hang" if what == "cancelled" else "exit")
-        return self.pool.create("features", told=True, what=what)
+            return self.pool.create("leave", notified=True, how="hang" if what == "cancelled" else "exit")
+        return self.pool.create("features", notified=True, what=what)
 
     def ended(self, what: str) -> dict[str, Any]:
         return self.pool.ends(self.of[what], 200)
 
     def states(self, what: str) -> list[str]:
         found = self.pool.prefect.ask("GET", f"/flow_run_states/?flow_run_id={self.of[what]}")
-        return [one["name"] for one in found]
+        return [state["name"] for state in found]
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ on_ours = played_on(*(("paramedic", "process") if LONG else ("paramedic",)))
 @on_both
 def test_states_follow_each_other(runs: Runs) -> None:
     assert runs.ended("completes")["state_type"] == "COMPLETED"
-    said = runs.states("completes")
-    assert [name for name in said if name not in ("Late", "Pending", "Submitting", "InfrastructurePending")] == [
+    states = runs.states("completes")
+    assert [name for name in states if name not in ("Late", "Pending", "Submitting", "InfrastructurePending")] == [
         "Scheduled",
         "Running",
         "Completed",
@@ -105,11 +105,11 @@ def test_logs_and_prints_are_on_the_runs_page(runs: Runs) -> None:
     runs.ended("completes")
     body = {"logs": {"flow_run_id": {"any_": [run]}}}
 
-    def said() -> bool:
-        lines = {one["message"] for one in runs.pool.prefect.ask("POST", "/logs/filter", json=body)}
+    def logged() -> bool:
+        lines = {line["message"] for line in runs.pool.prefect.ask("POST", "/logs/filter", json=body)}
         return {"a logged line", "a printed line"} <= lines
 
-    until("both lines are there", said)
+    until("both lines are there", logged)
 
 
 @on_ours
@@ -117,7 +117,7 @@ def test_artifacts(runs: Runs) -> None:
     runs.ended("artifact")
     body = {"artifacts": {"flow_run_id": {"any_": [runs.of["artifact"]]}}}
     (found,) = [
-        one for one in runs.pool.prefect.ask("POST", "/artifacts/filter", json=body) if one["type"] == "markdown"
+        artifact for artifact in runs.pool.prefect.ask("POST", "/artifacts/filter", json=body) if artifact["type"] == "markdown"
     ]
     assert (found["key"], found["data"]) == ("seen-by-a-run", "# seen")
 
@@ -129,7 +129,7 @@ def test_task_runs_are_seen(runs: Runs) -> None:
 
     def seen() -> Any:
         found = runs.pool.prefect.ask("POST", "/task_runs/filter", json=body)
-        return [one["state_type"] for one in found] == ["COMPLETED"] and found
+        return [task_run["state_type"] for task_run in found] == ["COMPLETED"] and found
 
     (task,) = until("the task run has been recorded", seen)
     assert task["run_count"] == 2
@@ -172,14 +172,14 @@ def test_events_of_a_step_name_all_that_the_run_belongs_to(runs: Runs) -> None:
         ("prefect.tag.of-a-test", None),
     }
 
-    def told() -> bool:
+    def sent() -> bool:
         named = [
-            {(one["prefect.resource.id"], one.get("prefect.resource.name")) for one in event["related"]}
+            {(resource["prefect.resource.id"], resource.get("prefect.resource.name")) for resource in event["related"]}
             for event in _events(runs.pool.prefect, "prefect.task-run.Completed", run["id"])
         ]
-        return any(expected <= one for one in named)
+        return any(expected <= resources for resources in named)
 
-    until(f"an event names {expected}", told)
+    until(f"an event names {expected}", sent)
 
 
 @on_ours
@@ -206,9 +206,9 @@ def test_cancel(runs: Runs) -> None:
 
 def test_a_limit_on_the_deployment(pool: Pool, tmp_path: Path) -> None:
     pool.deploy("mark.mark", called="limited", concurrency_limit=1)
-    first = pool.create("limited", told=True, file=str(tmp_path / "first"), seconds=120)
+    first = pool.create("limited", notified=True, file=str(tmp_path / "first"), seconds=120)
     pool.runs(first)
-    second = pool.create("limited", told=True, file=str(tmp_path / "second"))
+    second = pool.create("limited", notified=True, file=str(tmp_path / "second"))
     until("the second waits for its slot", lambda: pool.read(second)["state_name"] == "AwaitingConcurrencySlot")
     (tmp_path / "first.go").touch()
     assert pool.ends(first)["state_type"] == "COMPLETED"

@@ -26,19 +26,19 @@ def worker(
     """One that knows its pool; what it begins never ends."""
     monkeypatch.setenv("PARAMEDIC_DATA", str(tmp_path))
     monkeypatch.setenv("PARAMEDIC_STORE_URL", f"sqlite:///{sqlite_template}")
-    one = ParamedicWorker(work_pool_name=POOL)
-    one._has_successfully_synced = True
-    one._limiter = anyio.CapacityLimiter(PLAYBOOKS + 2)
+    worker = ParamedicWorker(work_pool_name=POOL)
+    worker._has_successfully_synced = True
+    worker._limiter = anyio.CapacityLimiter(PLAYBOOKS + 2)
     made = {"id": uuid.uuid4(), "work_pool_id": uuid.uuid4()}
-    one._deployments.queues = {
+    worker._deployments.queues = {
         name: WorkQueue(name=name, priority=number, **made) for number, name in enumerate(QUEUES, 1)
     }
 
     async def goes_on(_: FlowRun) -> None:
         await anyio.sleep_forever()
 
-    monkeypatch.setattr(one, "_submit_run", goes_on)
-    return one
+    monkeypatch.setattr(worker, "_submit_run", goes_on)
+    return worker
 
 
 def heard(worker: ParamedicWorker, *words: dict[str, Any]) -> tuple[list[str], bool]:
@@ -61,15 +61,15 @@ def word(queue: str = "warning", **run: Any) -> dict[str, Any]:
 
 
 def test_a_word_of_a_run_begins_it_and_no_poll_is_needed(worker: ParamedicWorker) -> None:
-    said = word()
-    assert heard(worker, said, said) == ([said["run"]["id"]], False), "once, however often it is said"
+    notice = word()
+    assert heard(worker, notice, notice) == ([notice["run"]["id"]], False), "once, however often it is said"
 
 
 @pytest.mark.parametrize(
-    "said", [{}, {"run": 3}, {"pool": "another", "run": {}}, {"queue": "warning", "run": {"id": "x"}}]
+    "payload", [{}, {"run": 3}, {"pool": "another", "run": {}}, {"queue": "warning", "run": {"id": "x"}}]
 )
-def test_a_word_that_makes_no_sense_is_a_reason_to_look(worker: ParamedicWorker, said: dict[str, Any]) -> None:
-    assert heard(worker, {"pool": POOL, **said}) == ([], True)
+def test_a_word_that_makes_no_sense_is_a_reason_to_look(worker: ParamedicWorker, payload: dict[str, Any]) -> None:
+    assert heard(worker, {"pool": POOL, **payload}) == ([], True)
 
 
 def test_a_word_of_a_queue_that_is_not_there_or_paused_is_left_to_the_poll(worker: ParamedicWorker) -> None:
@@ -87,14 +87,14 @@ def test_what_is_critical_is_not_stuck_behind_warnings(worker: ParamedicWorker) 
     warnings = [word() for _ in range(PLAYBOOKS + 2)]
     critical = [word("critical") for _ in range(RESERVED)]
     begun, _ = heard(worker, *warnings, *critical)
-    assert begun == [one["run"]["id"] for one in [*warnings[: PLAYBOOKS - RESERVED], *critical]]
+    assert begun == [notice["run"]["id"] for notice in [*warnings[: PLAYBOOKS - RESERVED], *critical]]
 
 
 def test_scheduled_rounds_leave_the_room_of_playbooks(worker: ParamedicWorker) -> None:
     rounds = [word(auto_scheduled=True) for _ in range(5)]
     playbooks = [word("critical") for _ in range(PLAYBOOKS)]
     begun, _ = heard(worker, *rounds, *playbooks)
-    assert begun == [one["run"]["id"] for one in [*rounds[:2], *playbooks]]
+    assert begun == [notice["run"]["id"] for notice in [*rounds[:2], *playbooks]]
 
 
 class Prefect:
@@ -118,13 +118,13 @@ def test_rounds_end_as_cancelled_with_their_responder_and_playbooks_go_on(worker
     prefect = Prefect()
     asyncio.run(worker.capacity.cancel_rounds(prefect))  # type: ignore[arg-type]
     asyncio.run(worker.capacity.cancel_rounds(prefect))  # type: ignore[arg-type]
-    assert prefect.states == {one["run"]["id"]: ("Cancelled", True) for one in rounds}
+    assert prefect.states == {notice["run"]["id"]: ("Cancelled", True) for notice in rounds}
 
 
 def test_a_round_that_has_ended_is_not_cancelled(worker: ParamedicWorker) -> None:
-    one = word(auto_scheduled=True)
-    heard(worker, one)
-    worker._end(uuid.UUID(one["run"]["id"]))
+    notice = word(auto_scheduled=True)
+    heard(worker, notice)
+    worker._end(uuid.UUID(notice["run"]["id"]))
     prefect = Prefect()
     prefect.refused = 1
     asyncio.run(worker.capacity.cancel_rounds(prefect))  # type: ignore[arg-type]
@@ -170,7 +170,7 @@ def test_it_polls_again_and_again_where_nobody_says_a_word() -> None:
 
 
 def test_a_reason_to_look_is_a_poll_at_once() -> None:
-    assert polls(Polled(3, lambda one: one.look.set()), 600) == 3
+    assert polls(Polled(3, lambda worker: worker.look.set()), 600) == 3
 
 
 def test_a_poll_that_fails_keeps_no_later_one_from_being_made() -> None:

@@ -23,10 +23,10 @@ from paramedic.store.wakeups import RESPONDER, notify
 def taken(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunLeases]:
     monkeypatch.setattr(module, "LEASE", timedelta(seconds=3))
     monkeypatch.setattr(module, "_RENEW_SECONDS", 0.05)
-    one = RunLeases(store)
-    one.start()
-    yield one
-    one.stop()
+    leases = RunLeases(store)
+    leases.start()
+    yield leases
+    leases.stop()
 
 
 def _until(store: Store, run: str = "one") -> float:
@@ -77,7 +77,7 @@ def test_a_renewal_that_fails_is_tried_again_whatever_it_met(
 def test_a_poll_that_hangs_gives_no_live_run_up_for_dead_and_replaces_warm_processes(
     pool: Pool, relay: Relay, tmp_path: Path
 ) -> None:
-    run = pool.create("mark", told=True, file=str(tmp_path / "file"), seconds=300)
+    run = pool.create("mark", notified=True, file=str(tmp_path / "file"), seconds=300)
     pool.runs(run)
     with relay.hanging() as hung:
         notify(pool.store, RESPONDER, {})  # a reason to poll

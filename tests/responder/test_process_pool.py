@@ -64,9 +64,9 @@ def _write(file: Path, text: str) -> None:
 
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Code:
-    one = Code(tmp_path)
-    monkeypatch.setattr(module._ForkServer, "start", one.start)
-    return one
+    code = Code(tmp_path)
+    monkeypatch.setattr(module._ForkServer, "start", code.start)
+    return code
 
 
 def played(code: Code, story: Callable[[ProcessPool], Coroutine[Any, Any, None]]) -> None:

@@ -18,14 +18,14 @@ MANY = 16
 def second(serve: Callable[[], Pool]) -> Iterator[subprocess.Popen[bytes]]:
     """A responder beside the shared one, without the shortcuts. It polls every second, the shared one every 20 seconds."""
     pool = serve()
-    one = pool.start(PARAMEDIC_WARM_PROCESSES="2", PARAMEDIC_PREFECT_SHORTCUTS="false")
-    yield one
-    pool.end(one)
+    responder = pool.start(PARAMEDIC_WARM_PROCESSES="2", PARAMEDIC_PREFECT_SHORTCUTS="false")
+    yield responder
+    pool.end(responder)
 
 
 @pytest.mark.usefixtures("second")
 def test_two_responders_never_take_a_run_twice(pool: Pool, tmp_path: Path) -> None:
-    runs = [pool.create("mark", told=number % 2 == 0, file=str(tmp_path / f"{number}")) for number in range(MANY)]
+    runs = [pool.create("mark", notified=number % 2 == 0, file=str(tmp_path / f"{number}")) for number in range(MANY)]
     for run in runs:
         assert pool.ends(run, 120)["state_type"] == "COMPLETED"
     assert [len(lines(tmp_path / f"{number}")) for number in range(MANY)] == [1] * MANY
@@ -47,7 +47,7 @@ def test_where_the_shortcuts_are_turned_off_a_run_begins_prefects_own_way(
         file = tmp_path / str(next(numbers))
         assert pool.ends(pool.create("whose", file=str(file)))["state_type"] == "COMPLETED"
         fork_server, engine = file.read_text().split()
-        return engine if int(fork_server) in {one.pid for one in psutil.Process(second.pid).children()} else ""
+        return engine if int(fork_server) in {child.pid for child in psutil.Process(second.pid).children()} else ""
 
     assert until("the second one has had a run", of_the_second) == "FlowRunEngine"
     assert "Prefect's own way" not in pool.log()
@@ -63,9 +63,9 @@ def test_no_process_outlives_a_responder_that_is_killed(
     def has_one() -> bool:
         """Who takes a run is a race: with a few tries it has one."""
         file = tmp_path / str(next(numbers))
-        pool.runs(pool.create("mark", told=True, file=str(file), seconds=600))
+        pool.runs(pool.create("mark", notified=True, file=str(file), seconds=600))
         (line,) = until("it is at work", lambda: lines(file))
-        return int(line.split()[0]) in {one.pid for one in its_own.children(recursive=True)}
+        return int(line.split()[0]) in {child.pid for child in its_own.children(recursive=True)}
 
     try:
         until("the second one has a run", has_one)
@@ -73,7 +73,7 @@ def test_no_process_outlives_a_responder_that_is_killed(
         assert len(family) >= 3
         second.kill()
         _, alive = psutil.wait_procs(family, timeout=20)
-        assert not alive, [one.cmdline() for one in alive]
+        assert not alive, [process.cmdline() for process in alive]
     finally:
         for number in range(next(numbers)):
             (tmp_path / f"{number}.go").touch()

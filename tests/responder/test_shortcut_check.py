@@ -42,9 +42,9 @@ def test_a_name_that_is_missing_is_named(name: str, monkeypatch: pytest.MonkeyPa
     if isinstance(owner, dict):
         monkeypatch.delitem(owner, last)
     else:
-        for one in owner.__mro__ if isinstance(owner, type) else [owner]:
-            if last in vars(one):
-                monkeypatch.delattr(one, last)
+        for base in owner.__mro__ if isinstance(owner, type) else [owner]:
+            if last in vars(base):
+                monkeypatch.delattr(base, last)
     assert complaint() == f"{name.replace(':', '.')} is missing"
 
 
@@ -74,19 +74,19 @@ def test_the_switch_turns_them_off_and_a_prefect_that_does_not_suit_is_said_once
         assert caplog.messages == []
         monkeypatch.setattr(shortcut_check, "complaint", lambda: "prefect.a.b is missing")
         assert not in_force(Settings())
-    [said] = caplog.messages
-    assert said.startswith("runs begin Prefect's own way")
-    assert said.endswith("prefect.a.b is missing")
+    [message] = caplog.messages
+    assert message.startswith("runs begin Prefect's own way")
+    assert message.endswith("prefect.a.b is missing")
 
 
-@pytest.mark.parametrize(("said", "start"), [("true", ShortenedStart), ("false", RunStart), (None, RunStart)])
+@pytest.mark.parametrize(("variable", "start"), [("true", ShortenedStart), ("false", RunStart), (None, RunStart)])
 def test_a_warm_process_begins_its_run_as_the_responder_says(
-    said: str | None, start: type[RunStart], monkeypatch: pytest.MonkeyPatch
+    variable: str | None, start: type[RunStart], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if said is None:
+    if variable is None:
         monkeypatch.delenv(shortcut_check.VARIABLE, raising=False)
     else:
-        monkeypatch.setenv(shortcut_check.VARIABLE, said)
+        monkeypatch.setenv(shortcut_check.VARIABLE, variable)
     assert engine.run_start() is start
 
 
@@ -104,9 +104,9 @@ def test_doctor_says_how_runs_begin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def is_well(pool: Pool, file: Path, *, engine: str) -> None:
     """A run is begun by this engine, and one with a step and a log ends well and loses nothing."""
-    assert pool.ends(pool.create("whose", told=True, file=str(file)))["state_type"] == "COMPLETED"
+    assert pool.ends(pool.create("whose", notified=True, file=str(file)))["state_type"] == "COMPLETED"
     assert file.read_text().split()[1] == engine
-    run = pool.create("features", told=True, what="tasks")
+    run = pool.create("features", notified=True, what="tasks")
     assert pool.ends(run)["state_type"] == "COMPLETED"
     logs = {"logs": {"flow_run_id": {"any_": [run]}}}
     until("its log is there", lambda: pool.prefect.ask("POST", "/logs/filter", json=logs))

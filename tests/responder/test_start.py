@@ -43,21 +43,21 @@ class Server:
 
             def _answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                said = json.loads(body) if body else {}
+                sent = json.loads(body) if body else {}
                 server.asked.append(
-                    " ".join([self.command, self.path, *([said["state"]["type"]] if "state" in said else [])])
+                    " ".join([self.command, self.path, *([sent["state"]["type"]] if "state" in sent else [])])
                 )
                 status, answer = 200, {"id": self.path.split("/")[-1], "from": "server"}
                 if server.busy:
                     server.busy, status = server.busy - 1, 503
-                elif "state" in said:
-                    state = {"id": "s", "name": "Running", "timestamp": "2026-11-26T00:00:00Z"} | said["state"]
+                elif "state" in sent:
+                    state = {"id": "s", "name": "Running", "timestamp": "2026-11-26T00:00:00Z"} | sent["state"]
                     answer = {"status": "ACCEPT", "state": state}
-                told = json.dumps(answer).encode()
+                content = json.dumps(answer).encode()
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(told)))
+                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(told)
+                self.wfile.write(content)
 
             do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - http.server's names
 
@@ -75,9 +75,9 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    one = Server()
-    yield one
-    one.close()
+    server = Server()
+    yield server
+    server.close()
 
 
 @pytest.fixture

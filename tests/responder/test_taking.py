@@ -30,20 +30,20 @@ def test_a_word_of_dispatch_is_enough_and_one_that_makes_no_sense_stops_none(poo
     """This responder's polls are 20 seconds apart. What each word is to it: test_hearing.py."""
     for word in ({}, {"run": 3}, {"pool": "another", "run": {}}, {"queue": 1, "run": {"id": "x"}}):
         notify(pool.store, RESPONDER, {"pool": pool.name, **word})
-    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "told")))["state_type"] == "COMPLETED"
+    assert pool.ends(pool.create("mark", notified=True, file=str(tmp_path / "told")))["state_type"] == "COMPLETED"
 
 
 def test_a_prefect_that_was_away_meanwhile_hears_all_of_the_run(pool: Pool) -> None:
     def prepared() -> Any:
         found = warm(pool.responder)
-        return len(found) == 2 and all(len(one.net_connections()) > 1 for one in found) and found
+        return len(found) == 2 and all(len(process.net_connections()) > 1 for process in found) and found
 
     before = until("the warm processes have opened their ways", prepared)
     pool.prefect.stop()
     pool.prefect.start()
-    run = pool.create("features", told=True, what="tasks")
+    run = pool.create("features", notified=True, what="tasks")
     assert pool.ends(run)["state_type"] == "COMPLETED"
-    until("one that had opened its ways before has had it", lambda: not all(one.is_running() for one in before))
+    until("one that had opened its ways before has had it", lambda: not all(process.is_running() for process in before))
     logs = {"logs": {"flow_run_id": {"any_": [run]}}}
     tasks = {"flow_runs": {"id": {"any_": [run]}}}
     until("its log is there", lambda: pool.prefect.ask("POST", "/logs/filter", json=logs))
@@ -66,7 +66,7 @@ def test_a_run_that_another_responder_has_is_left_to_it(pool: Pool, tmp_path: Pa
         assert leases.take(tx, f"run:{run}", holder="another", lease=timedelta(seconds=600))
     pool.reschedule(run, utc_now())
     for beside in ("one", "two"):  # when each has ended there is a poll
-        assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / beside)))["state_type"] == "COMPLETED"
+        assert pool.ends(pool.create("mark", notified=True, file=str(tmp_path / beside)))["state_type"] == "COMPLETED"
     assert pool.state(run) == "SCHEDULED"
     with pool.store.write() as tx:
         leases.release(tx, f"run:{run}", holder="another")
@@ -88,7 +88,7 @@ def test_what_an_operator_has_paused_takes_no_run_until_it_goes_on(pool: Pool, r
     pool.prefect.ask("PATCH", path, json={"is_paused": True})
     try:
         is_asked(f"GET /api{path}", 3)  # of which two at least are its looks whether it is paused, so one has ended
-        run = pool.create("mark", told=True, file=str(tmp_path / "file"))
+        run = pool.create("mark", notified=True, file=str(tmp_path / "file"))
         for _ in range(2):  # words are heard in their order, and a poll ends before the next
             is_asked(f"POST /api{path}/get_scheduled_flow_runs", 1, after=look)
         assert pool.state(run) == "SCHEDULED"
@@ -114,14 +114,14 @@ def test_in_a_pool_that_is_paused_no_queue_takes_a_run(pool: Pool) -> None:
 
 def test_changed_code_is_picked_up_and_no_run_is_dropped_for_it(pool: Pool, tmp_path: Path) -> None:
     file = tmp_path / "file"
-    old = pool.create("mark", told=True, file=str(file), seconds=120)
+    old = pool.create("mark", notified=True, file=str(file), seconds=120)
     pool.runs(old)
     until("the old one is at work", lambda: lines(file))
     code = (pool.flows / "mark.py").read_text()
     before = pool.log().count(CHANGED)
     (pool.flows / "mark.py").write_text(code.replace("VERSION = 1", "VERSION = 22"))
     until("the responder has the new code", lambda: pool.log().count(CHANGED) > before)
-    assert pool.ends(pool.create("mark", told=True, file=str(file)))["state_type"] == "COMPLETED"
+    assert pool.ends(pool.create("mark", notified=True, file=str(file)))["state_type"] == "COMPLETED"
     assert pool.state(old) == "RUNNING"
     Path(f"{file}.go").touch()
     assert pool.ends(old)["state_type"] == "COMPLETED"
@@ -131,8 +131,8 @@ def test_changed_code_is_picked_up_and_no_run_is_dropped_for_it(pool: Pool, tmp_
 def test_code_that_cannot_be_imported_fails_aloud_and_stops_no_other(pool: Pool, tmp_path: Path) -> None:
     """Each pool has a flow like that."""
     assert "flows/broken.py cannot be imported: SyntaxError" in pool.log()
-    assert pool.ends(pool.create("mark", told=True, file=str(tmp_path / "file")))["state_type"] == "COMPLETED"
-    ended = pool.ends(pool.create("broken", told=True))
+    assert pool.ends(pool.create("mark", notified=True, file=str(tmp_path / "file")))["state_type"] == "COMPLETED"
+    ended = pool.ends(pool.create("broken", notified=True))
     assert ended["state_type"] == "CRASHED"
     assert pool.log().count("The flow cannot be loaded") == 1, "it is not taken again and again"
 
@@ -141,10 +141,10 @@ def test_sigterm_drains(pool: Pool, tmp_path: Path) -> None:
     """The last of this file: whoever needs the responder after it starts another."""
     responder = pool.responder
     file = tmp_path / "file"
-    run = pool.create("mark", told=True, file=str(file), seconds=2)
+    run = pool.create("mark", notified=True, file=str(file), seconds=2)
     until("it is at work", lambda: lines(file))
     responder.send_signal(signal.SIGTERM)
-    later = pool.create("mark", told=True, file=str(tmp_path / "later"))
+    later = pool.create("mark", notified=True, file=str(tmp_path / "later"))
     assert responder.wait(30) == 0
     assert pool.state(run) == "COMPLETED"
     assert pool.state(later) == "SCHEDULED"

@@ -28,9 +28,9 @@ class Desk:
         self._enough = enough
         self.threads: set[int] = set()
 
-    def record(self, one: CheckAtTarget, seen: Seen) -> None:
+    def record(self, at_target: CheckAtTarget, seen: Seen) -> None:
         self.threads.add(threading.get_ident())
-        self.seen.append((one.check.name, seen))
+        self.seen.append((at_target.check.name, seen))
 
     def go_on(self) -> None:
         count = Counter(name for name, _ in self.seen)
@@ -52,9 +52,9 @@ def gate() -> Iterator[threading.Event]:
 def test_a_look_that_hangs_delays_nobody_and_is_itself_unknown(gate: threading.Event) -> None:
     began = Counter[str]()
 
-    def look(one: CheckAtTarget) -> Seen:
-        began[one.check.name] += 1
-        if one.check.name == "stuck":
+    def look(at_target: CheckAtTarget) -> Seen:
+        began[at_target.check.name] += 1
+        if at_target.check.name == "stuck":
             gate.wait(60)
         return GOOD
 
@@ -83,8 +83,8 @@ def test_what_a_look_brings_after_it_was_given_up_says_nothing(gate: threading.E
         return GOOD
 
     class Opening(Desk):
-        def record(self, one: CheckAtTarget, seen: Seen) -> None:
-            super().record(one, seen)
+        def record(self, at_target: CheckAtTarget, seen: Seen) -> None:
+            super().record(at_target, seen)
             gate.set()
 
     desk = Opening({"one": 3})

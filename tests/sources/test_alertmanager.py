@@ -79,17 +79,17 @@ def test_a_fingerprint_that_somebody_claims_merges_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "means"),
+    ("severity", "means"),
     [("Critical", "critical"), ("page", "critical"), ("high", "critical"), ("none", "warning"), ("", "warning")],
 )
-def test_what_people_write_for_now_is_critical_and_all_else_a_warning(said: str, means: str) -> None:
-    assert read({}, _group(labels={"alertname": "X", "severity": said})).alerts[1].severity == means
+def test_what_people_write_for_now_is_critical_and_all_else_a_warning(severity: str, means: str) -> None:
+    assert read({}, _group(labels={"alertname": "X", "severity": severity})).alerts[1].severity == means
 
 
 def test_no_value_stands_in_an_error_where_its_cut_end_would_no_longer_be_known_for_a_secret() -> None:
     secret = "a-secret-that-is-longer-than-what-an-error-would-show-" * 3
     for changes in ({"startsAt": secret}, {"status": secret}, {"labels": {"alertname": "X", secret * 5: "x"}}):
-        [alert] = [one for one in read({}, _group(**changes)).alerts if one.notes]
+        [alert] = [alert for alert in read({}, _group(**changes)).alerts if alert.notes]
         assert "a-secret" not in "".join(alert.notes)
 
 
@@ -98,7 +98,7 @@ def test_a_flood_of_bad_alerts_is_a_few_bodies_and_every_one_is_counted() -> Non
     reading = read({}, body)
     assert len(reading.alerts) == 1
     assert len(reading.bad) <= 21
-    assert sum(one.count for one in reading.bad) == 50_000
+    assert sum(unreadable.count for unreadable in reading.bad) == 50_000
     assert "49999" in reading.bad[-1].body, "none is thrown away"
 
 
@@ -123,7 +123,7 @@ def test_what_has_no_name_is_no_alert_and_the_good_one_of_its_group_is_read(
 ) -> None:
     reading = read({}, _group(**changes))
     assert [alert.labels["instance"] for alert in reading.alerts] == ["localhost:8081"]
-    assert [one.error.split(":")[0] for one in reading.bad] == [field]
+    assert [unreadable.error.split(":")[0] for unreadable in reading.bad] == [field]
 
 
 CRITICAL = {"alertname": "X", "severity": "critical"}
@@ -214,7 +214,7 @@ def test_no_secret_is_cut_in_two_and_then_no_longer_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "start",
     [
         "yesterday",
         None,
@@ -227,9 +227,9 @@ def test_no_secret_is_cut_in_two_and_then_no_longer_known() -> None:
         "9999-12-31T23:59:59-12:00",
     ],
 )
-def test_without_a_start_that_can_be_right_it_began_when_it_came(said: Any) -> None:
+def test_without_a_start_that_can_be_right_it_began_when_it_came(start: Any) -> None:
     before = utc_now()
-    alert = _one(labels=CRITICAL, startsAt=said)
+    alert = _one(labels=CRITICAL, startsAt=start)
     assert before <= alert.starts_at <= utc_now()
     assert alert.severity == "critical"
     assert alert.notes[0].startswith("startsAt: ")
@@ -243,7 +243,7 @@ def test_a_start_without_a_zone_is_utc_and_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "ends", "means"),
+    ("status", "ends", "means"),
     [
         ("Resolved", None, "resolved"),
         (" FIRING ", None, "firing"),
@@ -254,42 +254,42 @@ def test_a_start_without_a_zone_is_utc_and_noted() -> None:
         ([], "9999-01-01T00:00:00Z", "firing"),
     ],
 )
-def test_a_status_that_nobody_knows_is_firing_unless_it_has_ended(said: Any, ends: str | None, means: str) -> None:
-    alert = _one(status=said, endsAt=ends)
+def test_a_status_that_nobody_knows_is_firing_unless_it_has_ended(status: Any, ends: str | None, means: str) -> None:
+    alert = _one(status=status, endsAt=ends)
     assert alert.status == means
     assert any(note.startswith("status") for note in alert.notes) is (
-        str(said).strip().lower() not in ("resolved", "firing")
+        str(status).strip().lower() not in ("resolved", "firing")
     )
 
 
-@pytest.mark.parametrize("said", [None, "", "0001-01-01T00:00:00Z"])
-def test_an_end_that_its_sender_does_not_know_is_none(said: Any) -> None:
-    alert = _one(endsAt=said)
+@pytest.mark.parametrize("end", [None, "", "0001-01-01T00:00:00Z"])
+def test_an_end_that_its_sender_does_not_know_is_none(end: Any) -> None:
+    alert = _one(endsAt=end)
     assert (alert.ends_at, alert.notes) == (None, ())
 
 
-@pytest.mark.parametrize("said", ["soon", 3, [], "99999-01-01T00:00:00Z"])
-def test_an_end_that_is_no_time_is_left_out_and_noted(said: Any) -> None:
-    alert = _one(endsAt=said)
+@pytest.mark.parametrize("end", ["soon", 3, [], "99999-01-01T00:00:00Z"])
+def test_an_end_that_is_no_time_is_left_out_and_noted(end: Any) -> None:
+    alert = _one(endsAt=end)
     assert (alert.ends_at, alert.notes) == (None, ("endsAt: no time, left out",))
 
 
-@pytest.mark.parametrize("said", ["a text", ["one", "two"], 7])
-def test_annotations_that_are_none_are_kept_for_a_person(said: Any) -> None:
-    alert = _one(labels=CRITICAL, annotations=said)
+@pytest.mark.parametrize("annotations", ["a text", ["one", "two"], 7])
+def test_annotations_that_are_none_are_kept_for_a_person(annotations: Any) -> None:
+    alert = _one(labels=CRITICAL, annotations=annotations)
     assert list(alert.annotations) == ["annotations"]
 
 
 def test_how_many_alerts_its_sender_left_out_is_known_and_noted_on_those_that_came() -> None:
-    said = json.loads(_group()) | {"truncatedAlerts": 37}
-    reading = read({}, json.dumps(said).encode())
+    payload = json.loads(_group()) | {"truncatedAlerts": 37}
+    reading = read({}, json.dumps(payload).encode())
     assert reading.truncated == 37
     assert all("37 more alerts" in alert.notes[0] for alert in reading.alerts)
 
 
-@pytest.mark.parametrize("said", [0, 0.0, -1, None, "many", float("nan"), float("inf"), [], True])
-def test_what_is_no_count_left_nothing_out(said: Any) -> None:
-    reading = read({}, json.dumps(json.loads(_group()) | {"truncatedAlerts": said}).encode())
+@pytest.mark.parametrize("count", [0, 0.0, -1, None, "many", float("nan"), float("inf"), [], True])
+def test_what_is_no_count_left_nothing_out(count: Any) -> None:
+    reading = read({}, json.dumps(json.loads(_group()) | {"truncatedAlerts": count}).encode())
     assert (reading.truncated, reading.alerts[0].notes) == (0, ())
 
 
@@ -340,10 +340,10 @@ def test_a_body_that_is_nothing_of_the_kind_is_named(body: bytes, field: str, re
         ),
     )
 )
-def test_whatever_json_comes_it_is_read_or_named(said: Any) -> None:
+def test_whatever_json_comes_it_is_read_or_named(payload: Any) -> None:
     try:
-        reading = read({}, json.dumps(said).encode())
+        reading = read({}, json.dumps(payload).encode())
     except BadPayload as error:
         assert error.field
     else:
-        assert all(one.error for one in reading.bad)
+        assert all(unreadable.error for unreadable in reading.bad)

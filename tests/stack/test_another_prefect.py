@@ -26,10 +26,10 @@ def store(tmp_path: Path) -> Store:
     """Another Prefect's."""
     url = f"sqlite:///{tmp_path}/theirs.db"
     migrate(url)
-    one = Store(url)
-    with one.write() as tx:
+    store = Store(url)
+    with store.write() as tx:
         prefect_claim.claim(tx, OTHER)
-    return one
+    return store
 
 
 def test_up_ends_and_says_why(prefect: Prefect, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,8 +268,8 @@ def test_a_second_up_on_one_folder_is_refused_and_changes_nothing(tmp_path: Path
 def test_a_poll_that_is_no_time_is_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for said in ("often", "0", "inf", "nan", ""):
-        monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", said)
+    for seconds in ("often", "0", "inf", "nan", ""):
+        monkeypatch.setenv("PREFECT_WORKER_QUERY_SECONDS", seconds)
         stack = Stack(load_settings(data=tmp_path / "data"))
         with pytest.raises(BadSettings, match="PREFECT_WORKER_QUERY_SECONDS.*above 0"):
             stack.start()

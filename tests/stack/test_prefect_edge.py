@@ -32,11 +32,11 @@ class Inside:
 
 
 def call(
-    method: str | None, path: str, *, ui_url: str | None = None, login: str | None = LOGIN, more: Any = (), **said: str
+    method: str | None, path: str, *, ui_url: str | None = None, login: str | None = LOGIN, more: Any = (), **sent_headers: str
 ) -> tuple[bool, int, dict[str, str], str]:
     """Whether it came through, the status, the headers, the body; `method` None is a WebSocket."""
     inside, sent = Inside(), []
-    headers = [(name.replace("_", "-"), value) for name, value in ({"host": HOST} | said).items() if value]
+    headers = [(name.replace("_", "-"), value) for name, value in ({"host": HOST} | sent_headers).items() if value]
     raw = [(name.encode(), value.encode()) for name, value in [*headers, *more]]
     scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": raw}
     if method is None:
@@ -49,9 +49,9 @@ def call(
         sent.append(message)
 
     asyncio.run(Edge(inside, login=login, ui_url=ui_url)(scope, receive, send))
-    status = next((one["status"] for one in sent if "status" in one), 0)
-    given = {name.decode(): value.decode() for one in sent for name, value in one.get("headers", [])}
-    body = b"".join(one.get("body", b"") for one in sent).decode()
+    status = next((message["status"] for message in sent if "status" in message), 0)
+    given = {name.decode(): value.decode() for message in sent for name, value in message.get("headers", [])}
+    body = b"".join(message.get("body", b"") for message in sent).decode()
     return inside.reached, status, given, body
 
 
@@ -140,14 +140,14 @@ def test_what_a_browser_says_comes_from_another_site_is_refused_without_an_origi
         ("GET", "navigate", "iframe"),
         ("GET", "cors", "empty"),
     ):
-        said = {"sec_fetch_site": site, "sec_fetch_mode": mode, "sec_fetch_dest": dest}
-        assert call(method, "/", **said)[:2] == (False, 403), said
+        headers = {"sec_fetch_site": site, "sec_fetch_mode": mode, "sec_fetch_dest": dest}
+        assert call(method, "/", **headers)[:2] == (False, 403), headers
     assert not call(None, "/api/logs/out", sec_fetch_site=site, sec_fetch_mode="websocket")[0]
 
 
 def test_a_link_in_a_message_opens_a_page() -> None:
-    said = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
-    assert call("GET", "/runs/flow-run/1", **said)[0]
+    headers = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    assert call("GET", "/runs/flow-run/1", **headers)[0]
 
 
 @pytest.mark.parametrize(

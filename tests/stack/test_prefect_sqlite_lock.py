@@ -35,22 +35,22 @@ def test_who_writes_while_others_write_waits_and_is_not_refused(prefect: Prefect
 
     def write(_: int) -> list[tuple[int, float]]:
         with httpx.Client(base_url=prefect.api, timeout=60, trust_env=False) as client:
-            said = []
+            answers = []
 
             def asked(path: str, body: dict[str, object]) -> httpx.Response:
                 began = time.monotonic()
                 answer = client.post(path, json=body)
-                said.append((answer.status_code, time.monotonic() - began))
+                answers.append((answer.status_code, time.monotonic() - began))
                 return answer
 
             for _ in range(3):
                 made = asked("/flow_runs/", {"flow_id": flow, "state": {"type": "PENDING"}}).json()
                 for state in ("RUNNING", "COMPLETED"):
                     asked(f"/flow_runs/{made.get('id')}/set_state", {"state": {"type": state}, "force": True})
-        return said
+        return answers
 
     with ThreadPoolExecutor(5) as writers:
-        answers = [one for said in writers.map(write, range(5)) for one in said]
+        answers = [answer for batch in writers.map(write, range(5)) for answer in batch]
     # A machine that stands still for so long may have it refused; without its turn it would be refused at once.
     assert [(code, seconds) for code, seconds in answers if code != 201 and seconds < LOCK_SECONDS] == []
 

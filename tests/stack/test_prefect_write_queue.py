@@ -20,14 +20,14 @@ class Server:
 
     def __init__(self) -> None:
         self.began: list[str] = []
-        self.told: list[bytes] = []
+        self.bodies: list[bytes] = []
         self.go: dict[str, asyncio.Event] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.began.append(scope["path"])
         if scope["path"] == STATE:
             parts = [await receive(), await receive()]
-            self.told.append(b"".join(part["body"] for part in parts))
+            self.bodies.append(b"".join(part["body"] for part in parts))
         await self.go.setdefault(scope["path"], asyncio.Event()).wait()
 
     def end(self, path: str) -> None:
@@ -147,9 +147,9 @@ def test_while_runs_begin_nothing_else_is_written(monkeypatch: pytest.MonkeyPatc
         await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
         calls = _calls(turnstile, "/artifacts/") + _calls(turnstile, STATE, body=COMPLETED)
         await asyncio.gather(*_calls(turnstile, STATE))
-        assert (server.began, server.told) == (["/y/create_flow_run", STATE], [RUNNING])
+        assert (server.began, server.bodies) == (["/y/create_flow_run", STATE], [RUNNING])
         await asyncio.wait_for(asyncio.gather(*calls), 5)
-        assert (sorted(server.began[2:]), server.told[1:]) == (["/artifacts/", STATE], [COMPLETED])
+        assert (sorted(server.began[2:]), server.bodies[1:]) == (["/artifacts/", STATE], [COMPLETED])
 
     asyncio.run(tried())
 
@@ -231,11 +231,11 @@ def test_an_event_waits_while_runs_are_created(monkeypatch: pytest.MonkeyPatch, 
         before = asyncio.create_task(socket) if is_open else None
         await _settle()
         await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
-        told = before or asyncio.create_task(socket)
+        connection = before or asyncio.create_task(socket)
         sent.set()
         await _settle()
         assert not heard.is_set()
-        await asyncio.wait_for(told, 5)
+        await asyncio.wait_for(connection, 5)
         assert heard.is_set()
 
     asyncio.run(tried())

@@ -30,10 +30,10 @@ with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 1)) as cl
 
 def test_the_collector_goes_on_and_leaves_alone_what_was_loaded_at_the_start() -> None:
     done = subprocess.run([sys.executable, "-c", _STARTED], capture_output=True, text=True, timeout=120, check=True)
-    said = json.loads(done.stdout)
-    assert said["collects while it starts"] is False
-    assert said["collects"] is True
-    assert said["kept"] > 10 * said["seen"]
+    answer = json.loads(done.stdout)
+    assert answer["collects while it starts"] is False
+    assert answer["collects"] is True
+    assert answer["kept"] > 10 * answer["seen"]
 
 
 @pytest.mark.real

@@ -46,14 +46,14 @@ SLOW = "import time; time.sleep(60)"
 
 
 @pytest.fixture
-def told() -> list[str]:
+def alerts() -> list[str]:
     return []
 
 
 @pytest.fixture
-def children(tmp_path: Path, told: list[str]) -> Iterator[Children]:
+def children(tmp_path: Path, alerts: list[str]) -> Iterator[Children]:
     (tmp_path / "logs").mkdir()
-    made = Children(tmp_path / "logs", lambda subject, words: told.append(f"{subject}: {words}"))
+    made = Children(tmp_path / "logs", lambda subject, words: alerts.append(f"{subject}: {words}"))
     yield made
     made.stop()
 
@@ -78,52 +78,52 @@ def _beating(children: Children) -> int:
     return children.pids()["one"]
 
 
-def test_one_that_is_stopped_is_told_ended_and_started_again(children: Children, told: list[str]) -> None:
+def test_one_that_is_stopped_is_told_ended_and_started_again(children: Children, alerts: list[str]) -> None:
     children.start(_child(BEATS))
     pid = _beating(children)
     os.kill(pid, signal.SIGSTOP)
     _until(children, lambda: children.pids().get("one", pid) != pid)
     assert not psutil.pid_exists(pid)
-    assert len(told) == 1
-    assert "one stands still" in told[0]
-    assert "started again" in told[0]
+    assert len(alerts) == 1
+    assert "one stands still" in alerts[0]
+    assert "started again" in alerts[0]
     _beating(children)
 
 
-def test_one_whose_loop_hangs_is_silent_though_it_runs(children: Children, told: list[str]) -> None:
+def test_one_whose_loop_hangs_is_silent_though_it_runs(children: Children, alerts: list[str]) -> None:
     children.start(_child(LOOPS))
     pid = _beating(children)
     _until(children, lambda: children.pids().get("one", pid) != pid)
-    assert len(told) == 1
+    assert len(alerts) == 1
 
 
-def test_one_that_may_not_be_ended_is_told_once_and_left_until_it_may(children: Children, told: list[str]) -> None:
+def test_one_that_may_not_be_ended_is_told_once_and_left_until_it_may(children: Children, alerts: list[str]) -> None:
     may: list[bool] = []
     children.start(_child(BEATS, may_end=lambda: bool(may)))
     pid = _beating(children)
     os.kill(pid, signal.SIGSTOP)
-    _until(children, lambda: told)
+    _until(children, lambda: alerts)
     until = time.monotonic() + 0.5
     _until(children, lambda: time.monotonic() > until)
     assert children.pids()["one"] == pid
-    assert len(told) == 1
-    assert "once no run of it acts" in told[0]
+    assert len(alerts) == 1
+    assert "once no run of it acts" in alerts[0]
     may.append(True)
     _until(children, lambda: children.pids().get("one", pid) != pid)
 
 
-def test_one_that_beats_again_before_it_may_be_ended_is_let_live(children: Children, told: list[str]) -> None:
+def test_one_that_beats_again_before_it_may_be_ended_is_let_live(children: Children, alerts: list[str]) -> None:
     children.start(_child(BEATS, may_end=lambda: False))
     pid = _beating(children)
     os.kill(pid, signal.SIGSTOP)
-    _until(children, lambda: told)
+    _until(children, lambda: alerts)
     os.kill(pid, signal.SIGCONT)
     _until(children, lambda: not children._children[0].is_reported)
     assert children.pids()["one"] == pid
 
 
 def test_one_that_starts_slowly_or_works_or_is_not_listened_to_is_left_alone(
-    children: Children, told: list[str]
+    children: Children, alerts: list[str]
 ) -> None:
     for name, code, silent in (("works", BEATS, 1.0), ("slow", SLOW, 0.2), ("not heard", SLOW, None)):
         children.start(_child(code, silent_seconds=silent, name=name))
@@ -132,10 +132,10 @@ def test_one_that_starts_slowly_or_works_or_is_not_listened_to_is_left_alone(
     until = time.monotonic() + 1.5
     _until(children, lambda: time.monotonic() > until)
     assert children.pids() == before
-    assert told == []
+    assert alerts == []
 
 
-def test_who_has_stood_still_itself_judges_nobody_for_it(children: Children, told: list[str]) -> None:
+def test_who_has_stood_still_itself_judges_nobody_for_it(children: Children, alerts: list[str]) -> None:
     """After the whole machine slept, everybody has been silent for as long."""
     children.start(_child(BEATS))
     pid = _beating(children)
@@ -144,13 +144,13 @@ def test_who_has_stood_still_itself_judges_nobody_for_it(children: Children, tol
     _until(children, lambda: time.monotonic() - (child.heard_at or 0) > 0.2)
     child.heard_at, children._ticked_at = time.monotonic() - 100, time.monotonic() - 100
     children.tick()
-    assert told == []
+    assert alerts == []
     os.kill(pid, signal.SIGCONT)
 
 
 def test_a_heart_that_nobody_hears_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for said in ("", "x", "999999"):
-        monkeypatch.setenv(liveness.VARIABLE, said)
+    for inherited in ("", "x", "999999"):
+        monkeypatch.setenv(liveness.VARIABLE, inherited)
         liveness.inherited_pipe().beat()
         assert liveness.VARIABLE not in os.environ
     theirs, ours = os.pipe()
@@ -195,20 +195,20 @@ def test_what_is_waited_for_is_said_after_a_moment_and_again_while_it_lasts() ->
     now = [0.0]
     saying = Saying(lambda: now[0])
 
-    def said(at: float, what: str = "Prefect", why: str = "ConnectError") -> str | None:
+    def words_at(at: float, what: str = "Prefect", why: str = "ConnectError") -> str | None:
         now[0] = at
         return saying.about(what, why)
 
-    assert said(0) is None
-    assert said(4) is None
-    assert said(6) == "waiting for Prefect: ConnectError"
-    assert said(10) is None
-    assert said(12, why="HTTP 503") is None
-    assert said(17, why="HTTP 503") == "waiting for Prefect: HTTP 503"
-    assert said(70, why="HTTP 503") is None
-    assert said(78, why="HTTP 503") == "waiting for Prefect: HTTP 503"
-    assert said(79, what="the responder", why="none is online") is None
-    assert said(85, what="the responder", why="none\x1b is online") == "waiting for the responder: none\\x1b is online"
+    assert words_at(0) is None
+    assert words_at(4) is None
+    assert words_at(6) == "waiting for Prefect: ConnectError"
+    assert words_at(10) is None
+    assert words_at(12, why="HTTP 503") is None
+    assert words_at(17, why="HTTP 503") == "waiting for Prefect: HTTP 503"
+    assert words_at(70, why="HTTP 503") is None
+    assert words_at(78, why="HTTP 503") == "waiting for Prefect: HTTP 503"
+    assert words_at(79, what="the responder", why="none is online") is None
+    assert words_at(85, what="the responder", why="none\x1b is online") == "waiting for the responder: none\\x1b is online"
 
 
 def test_each_step_of_a_start_is_said_once_as_it_becomes_ready() -> None:

@@ -17,7 +17,7 @@ from store_states import (
     claimed,
     intended,
     refused,
-    told,
+    recorded,
     working,
 )
 
@@ -300,7 +300,7 @@ def test_an_outcome_is_written_once_and_a_late_one_is_told_as_late(timed: Store)
         entry = trail.head(tx)
         assert entry is not None
         assert "told too late" in entry.reason
-    assert told(timed)[-4:] == ["restart.done", "restart.cured", "restart.failed", "restart.cured"]
+    assert recorded(timed)[-4:] == ["restart.done", "restart.cured", "restart.failed", "restart.cured"]
 
 
 def test_cures_older_than_the_time_asked_for_do_not_count(timed: Store, clock: Clock) -> None:

@@ -7,7 +7,7 @@ import pytest
 from databases import at_once
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
-from store_states import ALIVE, DEADLINE, FREE, HOUR, TARGET, intended, look_at_the_trail, told, working
+from store_states import ALIVE, DEADLINE, FREE, HOUR, TARGET, intended, look_at_the_trail, recorded, working
 
 from paramedic.remediation.guardrail import AtOnce, Budget, Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
@@ -38,9 +38,9 @@ def test_intents_at_once_on_many_targets_keep_the_service_s_limit(
     found = [working(store, target=f"web-{number}/tracking-api") for number in range(6)]
     with store.write() as tx:
         assert all(claims.renew(tx, claim, timedelta(minutes=5)) for claim in found)
-    said = at_once(6, _intend_elsewhere, store_url, found, limits)
-    assert sorted(said) == ["acts"] * 2 + [guardrail] * 4
-    assert told(store).count("restart") == 2
+    answers = at_once(6, _intend_elsewhere, store_url, found, limits)
+    assert sorted(answers) == ["acts"] * 2 + [guardrail] * 4
+    assert recorded(store).count("restart") == 2
 
 
 def _intend(store: Store, claim: Claim, rung: int, limits: Guardrails) -> Act | Refusal:
@@ -77,18 +77,18 @@ def _long_claim(store: Store) -> Claim:
 
 
 def test_twenty_intents_at_once_on_one_target_are_one(store_url: str, store: Store) -> None:
-    said = at_once(20, _intend_once, store_url, _long_claim(store))
-    assert sorted(said) == ["acts"] + ["open act"] * 19
-    what = told(store)
+    answers = at_once(20, _intend_once, store_url, _long_claim(store))
+    assert sorted(answers) == ["acts"] + ["open act"] * 19
+    what = recorded(store)
     assert what.count("restart") == 1
     assert what.count("restart.refused") == 19
     assert look_at_the_trail(store).verified
 
 
 def test_the_budget_holds_under_concurrency(store_url: str, store: Store) -> None:
-    said = at_once(10, _act_when_free, store_url, _long_claim(store), Guardrails("act", {"budget": Budget(3, HOUR)}))
-    assert sorted(said) == ["acts"] * 3 + ["budget"] * 7
-    assert told(store).count("restart") == 3
+    answers = at_once(10, _act_when_free, store_url, _long_claim(store), Guardrails("act", {"budget": Budget(3, HOUR)}))
+    assert sorted(answers) == ["acts"] * 3 + ["budget"] * 7
+    assert recorded(store).count("restart") == 3
 
 
 def _pause(url: str, number: int) -> str:
@@ -105,7 +105,7 @@ def _pause_or_act(url: str, claim: Claim, number: int) -> str:
 
 def test_after_a_pause_is_on_the_trail_no_intent_is(store_url: str, store: Store) -> None:
     at_once(10, _pause_or_act, store_url, _long_claim(store))
-    what = told(store)
+    what = recorded(store)
     assert "restart" not in what[what.index("acts.paused") :]
 
 
@@ -120,10 +120,10 @@ def test_the_database_itself_refuses_a_second_open_act(store: Store) -> None:
 
 
 def test_intents_on_two_targets_do_not_wait_for_each_other(timed: Store) -> None:
-    one = working(timed)
+    claim = working(timed)
     other = working(timed, target="web-2/tracking-api")
     with timed.record() as tx:
-        intended(tx, one)
+        intended(tx, claim)
         intended(tx, other)
     with timed.read() as tx:
         assert acts.open_on(tx, TARGET) != acts.open_on(tx, "web-2/tracking-api")

@@ -249,7 +249,7 @@ class AnyStory(RuleBasedStateMachine):
     @invariant()
     def only_what_is_ours_may_be_worked_on(self) -> None:
         with self.store.read() as tx:
-            current = {one.number: one for one in incidents.listed(tx)}
+            current = {incident.number: incident for incident in incidents.listed(tx)}
             for table in (attempt_rows, grants, outbox):
                 state = "waiting" if table is outbox else "open"
                 for row in tx.conn.execute(select(table).where(table.c.state == state)):
@@ -259,11 +259,11 @@ class AnyStory(RuleBasedStateMachine):
     @invariant()
     def nobody_waits_in_silence(self) -> None:
         with self.store.read() as tx:
-            for one in incidents.listed(tx):
-                if one.state in ours:
-                    assert [attempt.state for attempt in attempts.of(tx, one.number)][-1:] == ["open"]
-                if one.state is State.HANDED_OVER:
-                    pages = [message for message in messages.of(tx, one.number) if message.kind == "rung"]
+            for incident in incidents.listed(tx):
+                if incident.state in ours:
+                    assert [attempt.state for attempt in attempts.of(tx, incident.number)][-1:] == ["open"]
+                if incident.state is State.HANDED_OVER:
+                    pages = [message for message in messages.of(tx, incident.number) if message.kind == "rung"]
                     *before, last = [message.state for message in pages]
                     assert (set(before) <= {"withdrawn"}, last) == (True, "due"), (
                         "of what ended, nothing is due any more"

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from databases import Clock, at_once
 from incident_states import asking, begun
-from store_states import LEASE, look_at_the_trail, told
+from store_states import LEASE, look_at_the_trail, recorded
 
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import Incident
@@ -67,7 +67,7 @@ def intend(
 
 def of(store: Store, incident: Incident) -> list[tuple[str, str]]:
     with store.read() as tx:
-        return [(one.kind, one.state) for one in messages.of(tx, incident.number)]
+        return [(message.kind, message.state) for message in messages.of(tx, incident.number)]
 
 
 def now(store: Store, asked: Approval) -> Approval:
@@ -167,7 +167,7 @@ def test_without_a_grant_the_intent_is_refused(
     no = intend(timed, back(timed, incident))
     assert isinstance(no, Refusal)
     assert (no.guardrail, no.reason) == ("approval", words)
-    assert "restart.refused" in told(timed, incident.number)
+    assert "restart.refused" in recorded(timed, incident.number)
 
 
 def test_a_grant_is_for_the_life_that_was_shown_and_for_no_other(timed: Store) -> None:
@@ -225,7 +225,7 @@ def test_the_first_answer_counts_and_a_second_hears_who_was_first(timed: Store) 
         "too late: ada approved the restart of web-1/tracking-api at 2026-01-31T09:30:00.000000Z"
     )
     assert isinstance(decide(timed, asked, granted=False), str)
-    assert told(timed).count("approval.granted") == 1
+    assert recorded(timed).count("approval.granted") == 1
 
 
 def test_after_its_time_no_answer_counts_whether_or_not_somebody_noticed(timed: Store, clock: Clock) -> None:
@@ -271,7 +271,7 @@ def test_where_the_incident_goes_on_without_the_answer_the_question_is_void(
     assert "is void since 2026-01-31T09:31:00.000000Z: the incident went on" in str(decide(timed, asked))
     assert ("approval", "withdrawn") in of(timed, incident)
     with timed.read() as tx:
-        assert [one.id for one in approvals.to_resume(tx)] == [asked.id], "its run waits in Prefect for nothing"
+        assert [approval.id for approval in approvals.to_resume(tx)] == [asked.id], "its run waits in Prefect for nothing"
 
 
 def test_a_decided_run_is_to_be_resumed_until_it_was(timed: Store, clock: Clock) -> None:
@@ -279,7 +279,7 @@ def test_a_decided_run_is_to_be_resumed_until_it_was(timed: Store, clock: Clock)
 
     def due() -> list[int]:
         with timed.read() as tx:
-            return [one.id for one in approvals.to_resume(tx)]
+            return [approval.id for approval in approvals.to_resume(tx)]
 
     assert due() == []
     decide(timed, asked)
@@ -308,19 +308,19 @@ def _answer(url: str, asked: Approval, number: int) -> str:
     store = Store(url)
     while True:
         with suppress(StoreUnavailable):  # on a busy machine SQLite's lock is long in coming
-            said = decide(store, asked, granted=number % 2 == 0, by=f"person-{number}")
+            decision = decide(store, asked, granted=number % 2 == 0, by=f"person-{number}")
             break
     store.close()
-    return "too late" if isinstance(said, str) else said.state
+    return "too late" if isinstance(decision, str) else decision.state
 
 
 def test_twenty_answers_at_once_are_one(store_url: str, store: Store) -> None:
     incident, asked = asking(store)
-    said = at_once(20, _answer, store_url, asked)
-    assert said.count("too late") == 19
-    [counted] = [one for one in said if one != "too late"]
+    answers = at_once(20, _answer, store_url, asked)
+    assert answers.count("too late") == 19
+    [counted] = [answer for answer in answers if answer != "too late"]
     assert now(store, asked).state == counted
-    what = told(store, incident.number)
+    what = recorded(store, incident.number)
     assert what.count("approval.granted") + what.count("approval.denied") == 1
     assert look_at_the_trail(store).verified
 
@@ -333,9 +333,9 @@ def test_a_name_that_was_typed_into_prefects_form_is_nobodys_signature(timed: St
         assert f"somebody with Prefect's form, who said to be ada, {word} " in done.decision
         assert f"somebody with Prefect's form, who said to be ada, {word} " in str(decide(timed, asked, by="bob"))
         with timed.read() as tx:
-            told = list(trail.entries(tx, incident=incident.number))[-1]
-        assert (told.actor, told.what) == ("prefect-form", f"approval.{done.state}")
-        assert "who said to be ada" in told.reason
+            newest = list(trail.entries(tx, incident=incident.number))[-1]
+        assert (newest.actor, newest.what) == ("prefect-form", f"approval.{done.state}")
+        assert "who said to be ada" in newest.reason
 
 
 def test_what_the_form_approved_and_may_not_is_told_once_and_the_question_stands(timed: Store) -> None:
@@ -344,8 +344,8 @@ def test_what_the_form_approved_and_may_not_is_told_once_and_the_question_stands
         with timed.record() as tx:
             approvals.refuse_form(tx, asked, by="ada", question=question, because="it proves nothing")
     with timed.read() as tx:
-        told = [one for one in trail.entries(tx, incident=incident.number) if one.what == "approval.form_refused"]
-    assert [(one.actor, one.data["question"]) for one in told] == [("prefect-form", 0), ("prefect-form", 1)]
-    assert "who said to be ada, does not count: it proves nothing" in told[0].reason
+        refused = [entry for entry in trail.entries(tx, incident=incident.number) if entry.what == "approval.form_refused"]
+    assert [(entry.actor, entry.data["question"]) for entry in refused] == [("prefect-form", 0), ("prefect-form", 1)]
+    assert "who said to be ada, does not count: it proves nothing" in refused[0].reason
     assert now(timed, asked).state is Answer.ASKED
     assert isinstance(decide(timed, asked), Approval)

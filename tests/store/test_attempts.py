@@ -13,7 +13,7 @@ from store_states import (
     intended,
     look_at_the_trail,
     opened,
-    told,
+    recorded,
     working,
 )
 
@@ -36,11 +36,11 @@ def test_the_same_run_may_begin_again_and_another_may_not(timed: Store) -> None:
         number = opened(tx)
         assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
         assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
-        said = attempts.begin_attempt(tx, number, 1, flow_run="run-2")
-        assert said == f"flow run run-1 already works on attempt 1 at INC-{number}"
+        refusal = attempts.begin_attempt(tx, number, 1, flow_run="run-2")
+        assert refusal == f"flow run run-1 already works on attempt 1 at INC-{number}"
         assert incidents.get(tx, number).state is State.WORKING
-        assert [one.flow_run for one in attempts.open_attempts(tx)] == ["run-1"]
-    assert told(timed, number)[2:] == ["attempt.began", "attempt.began_again"]
+        assert [attempt.flow_run for attempt in attempts.open_attempts(tx)] == ["run-1"]
+    assert recorded(timed, number)[2:] == ["attempt.began", "attempt.began_again"]
 
 
 def test_the_run_that_began_before_prefects_answer_came_is_kept(timed: Store) -> None:
@@ -87,9 +87,9 @@ def test_a_run_of_an_attempt_that_is_over_does_not_begin(
         attempts.begin_attempt(tx, number, 1, flow_run="run-1")
         before(tx, number)
         told_before = trail.head(tx)
-        said = attempts.begin_attempt(tx, number, 1, flow_run="run-1")
-        assert said is not None
-        assert words in said
+        refusal = attempts.begin_attempt(tx, number, 1, flow_run="run-1")
+        assert refusal is not None
+        assert words in refusal
         assert trail.head(tx) == told_before
 
 
@@ -105,7 +105,7 @@ def test_a_higher_attempt_takes_grants_and_order_from_the_one_before(timed: Stor
         assert incidents.get(tx, number).attempt == 2
         assert granted(tx, number) == [(1, 1, "revoked"), (1, 2, "revoked"), (2, 1, "open"), (2, 2, "open")]
         assert [order.attempt for order in outbox.waiting(tx)] == [2]
-        assert [one.state for one in attempts.of(tx, number)] == ["given_up", "open"]
+        assert [attempt.state for attempt in attempts.of(tx, number)] == ["given_up", "open"]
         assert attempts.begin_attempt(tx, number, 2, flow_run="run-2") is None
         assert not attempts.raise_attempt(tx, number, after=1, rungs=2, reason="too late")
         assert not attempts.raise_attempt(tx, number, after=3, rungs=2, reason="too early")
@@ -136,7 +136,7 @@ def test_of_many_who_hand_on_at_once_one_does(store_url: str, store: Store) -> N
     with store.read() as tx:
         assert incidents.get(tx, number).attempt == 2
         assert [order.attempt for order in outbox.waiting(tx)] == [2]
-    assert told(store).count("attempt.raised") == 2
+    assert recorded(store).count("attempt.raised") == 2
     assert look_at_the_trail(store).verified
 
 
@@ -163,7 +163,7 @@ def test_a_rung_spent_two_attempts_ago_is_not_granted_again(timed: Store) -> Non
         acts.close(tx, intended(tx, claim), result="done", why="", actor="a")
         for attempt in (1, 2, 3):
             attempts.raise_attempt(tx, claim.incident, after=attempt, rungs=1, reason="the run died")
-        assert [one for one in granted(tx, claim.incident) if one[2] == "open"] == []
+        assert [row for row in granted(tx, claim.incident) if row[2] == "open"] == []
 
 
 ENDINGS: list[Callable[[Tx, int], Any]] = [_hand_over, _acknowledge, _resolve]
@@ -174,13 +174,13 @@ def test_what_has_ended_ends_once(timed: Store, clock: Clock, move: Callable[[Tx
     with timed.record() as tx:
         number = opened(tx)
         ended = lifecycle.resolve(tx, number, WELL, actor="run:1")
-    before = told(timed)
+    before = recorded(timed)
     clock.advance(timedelta(minutes=1))
     with pytest.raises(IllegalMove, match="that is resolved cannot become"), timed.record() as tx:
         move(tx, number)
     with timed.read() as tx:
         assert incidents.get(tx, number) == ended
-    assert told(timed) == before
+    assert recorded(timed) == before
 
 
 def test_a_move_that_somebody_else_made_first_is_not_made_over_it(timed: Store) -> None:
@@ -211,7 +211,7 @@ def test_whatever_people_and_runs_say_at_once_the_story_is_legal(store_url: str,
     with store.read() as tx:
         assert incidents.get(tx, number).state is State.RESOLVED
         assert [message.state for message in messages.of(tx, number)] in ([], ["withdrawn"])
-    story = told(store)
+    story = recorded(store)
     assert story.count("incident.remediated") == 1
     assert story[-1] == "incident.remediated"
     assert look_at_the_trail(store).verified

@@ -7,7 +7,7 @@ import pytest
 from databases import Clock
 from fake_service import target
 from sqlalchemy import select
-from store_states import look_at_the_trail, told
+from store_states import look_at_the_trail, recorded
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample, check_spec
@@ -53,9 +53,9 @@ def standing(store: Store, where: CheckAtTarget | None = None, metric: str = "er
     return found.standing.level
 
 
-def said(store: Store) -> list[Alert]:
+def queued_alerts(store: Store) -> list[Alert]:
     with store.read() as tx:
-        return [receipt.alert for receipt in sorted(inbox.waiting(tx), key=lambda one: one.position)]
+        return [receipt.alert for receipt in sorted(inbox.waiting(tx), key=lambda receipt: receipt.position)]
 
 
 def pages(store: Store) -> list[str]:
@@ -74,29 +74,29 @@ def paused(store: Store) -> str | None:
 def test_a_breach_is_said_once_its_time_has_passed_with_the_state_that_it_rests_on(timed: Store, see: Any) -> None:
     see(0, 5)
     see(1, 4)
-    assert (standing(timed), said(timed)) == (Level.OK, [])
+    assert (standing(timed), queued_alerts(timed)) == (Level.OK, [])
     see(1)
     assert standing(timed) is Level.CRITICAL
-    (alert,) = said(timed)
+    (alert,) = queued_alerts(timed)
     assert (alert.source, alert.name, alert.severity) == ("check", "tracking-api-slow error_rate", Severity.CRITICAL)
     assert (alert.status, alert.value, alert.labels["instance"]) == (Status.FIRING, "100%", "web-1")
-    assert told(timed) == ["check.critical"]
+    assert recorded(timed) == ["check.critical"]
     assert look_at_the_trail(timed).verified
 
 
 def test_a_breach_that_lasts_is_said_again_and_its_end_once(timed: Store, see: Any) -> None:
     see(1, 5)
-    began = said(timed)[0].starts_at
+    began = queued_alerts(timed)[0].starts_at
     see(1, 19)
-    assert len(said(timed)) == 1
+    assert len(queued_alerts(timed)) == 1
     see(1)
-    assert [alert.starts_at for alert in said(timed)] == [began, began], "another five minutes have passed"
+    assert [alert.starts_at for alert in queued_alerts(timed)] == [began, began], "another five minutes have passed"
     see(0, 4)
-    assert said(timed)[-1].status is Status.RESOLVED
-    assert said(timed)[-1].starts_at == began
+    assert queued_alerts(timed)[-1].status is Status.RESOLVED
+    assert queued_alerts(timed)[-1].starts_at == began
     see(0, 30)
-    assert len(said(timed)) == 3
-    assert len({alert.fingerprint for alert in said(timed)}) == 1
+    assert len(queued_alerts(timed)) == 3
+    assert len({alert.fingerprint for alert in queued_alerts(timed)}) == 1
 
 
 def test_a_breach_that_gets_worse_is_said_at_once(timed: Store, see: Any) -> None:
@@ -104,7 +104,7 @@ def test_a_breach_that_gets_worse_is_said_at_once(timed: Store, see: Any) -> Non
     see(0, 3, where)
     see(1, 1, where)
     see(1, 3, where)
-    assert [(alert.severity, alert.status) for alert in said(timed)] == [
+    assert [(alert.severity, alert.status) for alert in queued_alerts(timed)] == [
         (Severity.WARNING, Status.FIRING),
         (Severity.CRITICAL, Status.FIRING),
     ]
@@ -112,12 +112,12 @@ def test_a_breach_that_gets_worse_is_said_at_once(timed: Store, see: Any) -> Non
 
 def test_a_check_that_sees_nothing_starts_nothing_ends_nothing_and_tells_a_person(timed: Store, see: Any) -> None:
     see(None, 10)
-    assert (standing(timed), said(timed), pages(timed)) == (Level.UNKNOWN, [], [])
+    assert (standing(timed), queued_alerts(timed), pages(timed)) == (Level.UNKNOWN, [], [])
     see(None, 11)
     assert pages(timed) == ["The check tracking-api-slow/http sees nothing at web-1/tracking-api"]
     see(1, 5)
     see(None, 40)
-    assert [alert.status for alert in said(timed)] == [Status.FIRING], "what it last knew stands"
+    assert [alert.status for alert in queued_alerts(timed)] == [Status.FIRING], "what it last knew stands"
     assert len(pages(timed)) == 1, "the same words once an hour"
 
 
@@ -143,7 +143,7 @@ def test_samples_are_kept_up_to_a_bound_each_check_for_itself(
         kept = list(tx.conn.execute(select(check_samples.c.name)).scalars())
         assert (kept.count("http"), kept.count("other")) == (5, 2)
         newest = checks.recent(tx, placed(), since=tx.now - 61 * SECOND)
-    assert [one.values["error_rate"] for one in newest if one.values] == [0] * 5, "metrics are kept beside raw values"
+    assert [sample.values["error_rate"] for sample in newest if sample.values] == [0] * 5, "metrics are kept beside raw values"
 
 
 def test_a_check_that_is_gone_from_its_runbook_is_forgotten(timed: Store, see: Any) -> None:
@@ -151,13 +151,13 @@ def test_a_check_that_is_gone_from_its_runbook_is_forgotten(timed: Store, see: A
     see(0, 1, placed("new"))
     with timed.record() as tx:
         checks.retire(tx, [placed("new")])
-        assert [one.name for one in checks.listed(tx)] == ["new"]
+        assert [check.name for check in checks.listed(tx)] == ["new"]
 
 
 def test_what_is_broken_at_a_target_is_known(timed: Store, see: Any) -> None:
     see(1, 5)
     with timed.read() as tx:
-        assert [one.metric for one in checks.broken_at(tx, "web-1/tracking-api")] == ["error_rate"]
+        assert [broken.metric for broken in checks.broken_at(tx, "web-1/tracking-api")] == ["error_rate"]
         assert checks.broken_at(tx, "web-2/tracking-api") == []
 
 
@@ -168,30 +168,30 @@ NOW = {"error_rate": {"critical": "3%", "for": "0s"}}
 
 def test_many_breaches_at_once_stop_all_acting_and_are_one_page(timed: Store, see: Any) -> None:
     many = [placed(at=target(host=f"web-{number}"), **NOW) for number in range(1, 7)]
-    for one in many[:2]:
-        see(1, 1, one, limit=3)
-    assert (paused(timed), len(said(timed))) == (None, 2)
-    for one in many[2:]:
-        see(1, 1, one, limit=3)
+    for at_target in many[:2]:
+        see(1, 1, at_target, limit=3)
+    assert (paused(timed), len(queued_alerts(timed))) == (None, 2)
+    for at_target in many[2:]:
+        see(1, 1, at_target, limit=3)
     assert paused(timed) == "3 checks are broken at once, and 3 is the limit"
-    assert len(said(timed)) == 2, "no check opens an incident meanwhile"
+    assert len(queued_alerts(timed)) == 2, "no check opens an incident meanwhile"
     assert pages(timed) == ["Much is broken at once"]
     with timed.read() as tx:
-        assert [one.scope for one in kill_switch.standing(tx)] == ["mass"], "the operator's own switch is another"
+        assert [pause.scope for pause in kill_switch.standing(tx)] == ["mass"], "the operator's own switch is another"
 
-    for one in many[:4]:
-        see(0, 4, one, limit=3)
+    for at_target in many[:4]:
+        see(0, 4, at_target, limit=3)
     assert paused(timed) is None
     see(1, 1, many[5], limit=3)
-    assert [alert.labels["instance"] for alert in said(timed) if alert.status is Status.FIRING][2:] == ["web-6"]
-    assert [what for what in told(timed) if what.startswith("acts")] == ["acts.paused", "acts.resumed"]
+    assert [alert.labels["instance"] for alert in queued_alerts(timed) if alert.status is Status.FIRING][2:] == ["web-6"]
+    assert [what for what in recorded(timed) if what.startswith("acts")] == ["acts.paused", "acts.resumed"]
 
 
 def test_one_check_with_many_metrics_is_one_check(timed: Store, see: Any) -> None:
     bounds = {"critical": "1ms", "for": "0s"}
     where = placed(latency_p50=bounds, latency_p95=bounds, latency_p99=bounds, **NOW)
     see(1, 1, where, limit=2)
-    assert (paused(timed), len(said(timed))) == (None, 4)
+    assert (paused(timed), len(queued_alerts(timed))) == (None, 4)
 
 
 def test_over_half_of_the_services_are_many_and_a_single_one_never_is(timed: Store, see: Any) -> None:
@@ -219,11 +219,11 @@ def test_while_we_are_blind_no_check_says_anything_and_one_page_says_so(timed: S
         see(0, 1, placed("other", **NOW), blind=True)
     assert standing(timed) is standing(timed, placed("other")) is Level.UNKNOWN
     assert paused(timed) == mass_failure.BLIND
-    assert len(said(timed)) == 1
+    assert len(queued_alerts(timed)) == 1
     assert pages(timed) == ["We cannot see"]
     see(0, 4)
     assert (paused(timed), standing(timed)) == (None, Level.OK)
-    assert said(timed)[-1].status is Status.RESOLVED
+    assert queued_alerts(timed)[-1].status is Status.RESOLVED
 
 
 def test_blindness_that_turns_into_mass_failure_is_told_as_that(timed: Store, see: Any) -> None:
@@ -280,11 +280,11 @@ def test_a_check_that_nobody_samples_goes_stale_and_one_that_is_sampled_does_not
     with timed.record() as tx:
         for name in ("taken", "untaken"):
             checks.expect(tx, placed(name))
-        assert [one.standing.level for one in checks.listed(tx)] == [Level.UNKNOWN] * 2
+        assert [check.standing.level for check in checks.listed(tx)] == [Level.UNKNOWN] * 2
     see(0, 1, placed("taken"))
     clock.advance(5 * MINUTE - 15 * SECOND)
     with timed.record() as tx:
-        assert [one.name for one in checks.unsampled(tx)] == ["untaken"]
+        assert [check.name for check in checks.unsampled(tx)] == ["untaken"]
         checks.expect(tx, placed("untaken"))
         assert checks.unsampled(tx) == [], "after a restart it has its time again"
         checks.expect(tx, placed("taken"))
@@ -347,8 +347,8 @@ def _incident(store: Store) -> int:
             reason="it is new",
             plan=None,
         )
-        for one in inbox.waiting(tx):
-            inbox.decided(tx, one, verdict="open", reason="", incident=opened.number, look_again_at=None)
+        for queued in inbox.waiting(tx):
+            inbox.decided(tx, queued, verdict="open", reason="", incident=opened.number, look_again_at=None)
         return opened.number
 
 
@@ -365,7 +365,7 @@ def test_what_was_seen_before_an_incident_ended_counts_for_nothing(
     clock.advance(SECOND)
     see(0.0)
     assert standing(timed) is Level.OK
-    assert [one.status for one in said(timed)] == [Status.RESOLVED]
+    assert [queued.status for queued in queued_alerts(timed)] == [Status.RESOLVED]
     with timed.read() as tx:
         assert len(checks.evidence(tx, placed())) == 1
 
@@ -379,6 +379,6 @@ def test_what_goes_on_being_broken_after_the_end_must_last_for_its_time_again(
         lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, "mended, they said"), actor="person:ada")
     clock.advance(SECOND)
     see(1.0, 4)
-    assert Status.FIRING not in [one.status for one in said(timed)], "not yet a whole minute"
+    assert Status.FIRING not in [queued.status for queued in queued_alerts(timed)], "not yet a whole minute"
     see(1.0, 2)
-    assert [one.status for one in said(timed)][-1] is Status.FIRING
+    assert [queued.status for queued in queued_alerts(timed)][-1] is Status.FIRING

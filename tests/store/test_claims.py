@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from databases import Clock, at_once
-from store_states import LEASE, TARGET, claimed, look_at_the_trail, opened, told
+from store_states import LEASE, TARGET, claimed, look_at_the_trail, opened, recorded
 
 from paramedic.store import Store, claims
 from paramedic.store.claims import Claim
@@ -25,7 +25,7 @@ def test_of_many_who_ask_at_once_one_gets_the_claim(store_url: str, store: Store
     assert len(winner) == 1
     for result in results:
         assert isinstance(result, int) or f"run:{winner[0]}) has the claim on {TARGET}" in result
-    assert told(store) == ["claim.taken"]
+    assert recorded(store) == ["claim.taken"]
 
 
 def test_of_many_who_take_over_a_lapsed_claim_one_gets_it(store_url: str, timed: Store, clock: Clock) -> None:
@@ -112,7 +112,7 @@ def test_claims_on_two_targets_do_not_meet(timed: Store) -> None:
     with timed.record() as tx:
         claimed(tx, opened(tx))
         claimed(tx, opened(tx, target="web-2/tracking-api"), run="run-2")
-    assert told(timed).count("claim.taken") == 2
+    assert recorded(timed).count("claim.taken") == 2
 
 
 def test_the_lease_is_by_the_databases_clock(store: Store, backend: str) -> None:

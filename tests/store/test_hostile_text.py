@@ -47,46 +47,46 @@ def planted() -> Iterator[str]:
     redaction.forget_all()
 
 
-def live_through(store: Store, said: str) -> int:
+def live_through(store: Store, text: str) -> int:
     """A whole story in which everybody says this, wherever anybody can say anything."""
-    labels = {"alertname": said, "instance": said, f"k{said}": said}
-    hostile = replace(alert(said or "nothing"), labels=labels, annotations={"summary": said}, value=said)
+    labels = {"alertname": text, "instance": text, f"k{text}": text}
+    hostile = replace(alert(text or "nothing"), labels=labels, annotations={"summary": text}, value=text)
     with store.read() as tx:
-        earlier = {one.id for one in deliveries.due(tx, limit=99)}
-    bad = (Unreadable(f'{{"body": "{said}"}}', f"alerts[0].{said}: wrong"),)
-    inbox.receive(store, [hostile], source="alertmanager", sender=said, bad=bad)
+        earlier = {message.id for message in deliveries.due(tx, limit=99)}
+    bad = (Unreadable(f'{{"body": "{text}"}}', f"alerts[0].{text}: wrong"),)
+    inbox.receive(store, [hostile], source="alertmanager", sender=text, bad=bad)
     with store.record() as tx:
         [receipt] = inbox.waiting(tx)
-        number = opened(tx, target=f"unlisted:{said}", said=receipt.alert)
-        assert incidents.live(tx, "tracking", f"unlisted:{said}") == incidents.get(tx, number)
-        joining.join(tx, number, alert(f"Other {said}"), reason=said)
+        number = opened(tx, target=f"unlisted:{text}", received=receipt.alert)
+        assert incidents.live(tx, "tracking", f"unlisted:{text}") == incidents.get(tx, number)
+        joining.join(tx, number, alert(f"Other {text}"), reason=text)
         fingerprints.remember(tx, hostile)
-        inbox.decided(tx, receipt, verdict="open", reason=said, incident=number, look_again_at=None)
-        outbox.put_off(tx, number, 1, error=said, until=tx.now)
+        inbox.decided(tx, receipt, verdict="open", reason=text, incident=number, look_again_at=None)
+        outbox.put_off(tx, number, 1, error=text, until=tx.now)
         assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
-        claim = claimed(tx, number, run=said)
-        held = claims.current(tx, f"unlisted:{said}")
+        claim = claimed(tx, number, run=text)
+        held = claims.current(tx, f"unlisted:{text}")
         assert held is not None
         assert held[0].token == claim.token
-        evidence.add(tx, number, 1, kind="log-tail", taken_at=tx.now, body=said)
+        evidence.add(tx, number, 1, kind="log-tail", taken_at=tx.now, body=text)
         act = intended(tx, held[0])
-        assert acts.close(tx, act, result="done", why=said, actor=said, identity=ALIVE)
-        attempts.raise_attempt(tx, number, after=1, rungs=1, reason=said)
-        incidents.append_to_timeline(tx, number, actor=said, what="health.seen", reason=said)
-        incidents.note(tx, number, by=said, text=said)
-        kill_switch.pause(tx, by=said, reason=said)
-        messages.queue_internal_alert(tx, subject=said, body=said, same_within_minutes=10)
-        messages.queue_internal_alert(tx, subject=said, body=said, same_within_minutes=10)
-        lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
+        assert acts.close(tx, act, result="done", why=text, actor=text, identity=ALIVE)
+        attempts.raise_attempt(tx, number, after=1, rungs=1, reason=text)
+        incidents.append_to_timeline(tx, number, actor=text, what="health.seen", reason=text)
+        incidents.note(tx, number, by=text, text=text)
+        kill_switch.pause(tx, by=text, reason=text)
+        messages.queue_internal_alert(tx, subject=text, body=text, same_within_minutes=10)
+        messages.queue_internal_alert(tx, subject=text, body=text, same_within_minutes=10)
+        lifecycle.hand_over(tx, number, Outcome(Ending.HANDED_OVER, text), actor=text)
         for message in deliveries.due(tx):
             deliveries.take(tx, message.id)
-            deliveries.put_off(tx, message.id, error=said, until=tx.now)
-        deliveries.sent(tx, deliveries.due(tx)[0].id, person=said)
-        lifecycle.acknowledge(tx, number, by=said, reason=said)
-        lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, said), actor=said)
-        kill_switch.resume(tx, by=said, reason=said)
+            deliveries.put_off(tx, message.id, error=text, until=tx.now)
+        deliveries.sent(tx, deliveries.due(tx)[0].id, person=text)
+        lifecycle.acknowledge(tx, number, by=text, reason=text)
+        lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, text), actor=text)
+        kill_switch.resume(tx, by=text, reason=text)
         claims.release(tx, claim)
-        trouble = [one for one in deliveries.due(tx, limit=99) if one.incident is None and one.id not in earlier]
+        trouble = [message for message in deliveries.due(tx, limit=99) if message.incident is None and message.id not in earlier]
         assert len(trouble) <= 2  # the bad payload, and the one that was said twice
     assert look_at_the_trail(store).verified
     return number
@@ -107,11 +107,11 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE.keys())
-def test_any_text_goes_the_whole_way(store: Store, said: str, backend: str) -> None:
-    if said == HOSTILE["long"]:
-        said = said[:1024]  # what intake lets through for a target is shorter still
-    number = live_through(store, said)
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE.keys())
+def test_any_text_goes_the_whole_way(store: Store, hostile: str, backend: str) -> None:
+    if hostile == HOSTILE["long"]:
+        hostile = hostile[:1024]  # what intake lets through for a target is shorter still
+    number = live_through(store, hostile)
     with store.read() as tx:
         tables = {table.name: tx.conn.execute(select(table)).all() for table in metadata.sorted_tables}
     assert number == 1
@@ -120,8 +120,8 @@ def test_any_text_goes_the_whole_way(store: Store, said: str, backend: str) -> N
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(), max_size=30))
-def test_no_text_makes_the_store_stumble(store: Store, said: str) -> None:
-    live_through(store, said)
+def test_no_text_makes_the_store_stumble(store: Store, hostile: str) -> None:
+    live_through(store, hostile)
 
 
 def test_a_secret_is_nowhere_in_the_database(

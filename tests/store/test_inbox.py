@@ -39,7 +39,7 @@ def test_what_has_its_receipt_outlives_the_process_that_gave_it(store_url: str, 
     child.join(30)
     assert child.exitcode == -signal.SIGKILL
     with store.read() as tx:
-        assert [(one.id, one.alert.name) for one in inbox.waiting(tx)] == list(
+        assert [(receipt.id, receipt.alert.name) for receipt in inbox.waiting(tx)] == list(
             zip(receipts, ("First", "Second"), strict=True)
         )
 
@@ -81,13 +81,13 @@ def test_alerts_wait_in_the_order_they_came_until_they_are_decided(timed: Store)
     receipts = receive(timed, "A", "B") + receive(timed, "C")
     with timed.write() as tx:
         waiting = inbox.waiting(tx)
-        assert [one.id for one in waiting] == receipts
+        assert [receipt.id for receipt in waiting] == receipts
         assert inbox.depth(tx) == (3, tx.now)
         inbox.decided(tx, waiting[1], verdict="join", reason="the same", incident=1, look_again_at=None)
-        assert [one.alert.name for one in inbox.waiting(tx)] == ["A", "C"]
+        assert [receipt.alert.name for receipt in inbox.waiting(tx)] == ["A", "C"]
         assert not inbox.still_waits(tx, waiting[1])
         assert inbox.still_waits(tx, waiting[0])
-        assert [one.alert.name for one in inbox.waiting(tx, limit=1)] == ["A"]
+        assert [receipt.alert.name for receipt in inbox.waiting(tx, limit=1)] == ["A"]
 
 
 @pytest.mark.parametrize("severity", [Severity.WARNING, Severity.CRITICAL])
@@ -109,22 +109,22 @@ def test_what_is_held_is_looked_at_again_when_its_time_comes(timed: Store, clock
 
 def _receive(url: str, number: int) -> list[str]:
     store = Store(url)
-    receipts = [one for turn in range(5) for one in receive(store, f"{number}-{turn}")]
+    receipts = [receipt for turn in range(5) for receipt in receive(store, f"{number}-{turn}")]
     store.close()
     return receipts
 
 
 def test_many_senders_at_once_lose_nothing(store_url: str, store: Store) -> None:
-    receipts = [one for many in at_once(6, _receive, store_url) for one in many]
+    receipts = [receipt for many in at_once(6, _receive, store_url) for receipt in many]
     with store.read() as tx:
-        assert sorted(one.id for one in inbox.waiting(tx)) == sorted(receipts)
+        assert sorted(receipt.id for receipt in inbox.waiting(tx)) == sorted(receipts)
 
 
 def test_what_cannot_be_read_is_kept_beside_the_good_ones_and_a_person_is_told(timed: Store) -> None:
     bad = (Unreadable('{"labels": 3}', "alerts[1].labels: is missing or no object"), Unreadable("{}", "alerts[2]"))
     assert len(receive(timed, "Good", bad=bad)) == 1
     with timed.read() as tx:
-        assert [one.alert.name for one in inbox.waiting(tx)] == ["Good"]
+        assert [receipt.alert.name for receipt in inbox.waiting(tx)] == ["Good"]
         kept = tx.conn.execute(select(quarantine.c.error, quarantine.c.sender)).all()
         assert sorted(kept) == [
             ("alerts[1].labels: is missing or no object", "prometheus"),
@@ -159,27 +159,27 @@ def test_what_is_critical_waits_behind_nothing_whether_it_is_new_or_was_held(tim
     say("Held warning", Severity.WARNING)
     say("Held critical", Severity.CRITICAL)
     with timed.write() as tx:
-        for one in inbox.waiting(tx):
-            if one.alert.name.startswith("Held"):
+        for receipt in inbox.waiting(tx):
+            if receipt.alert.name.startswith("Held"):
                 until = tx.now + timedelta(minutes=1)
-                inbox.decided(tx, one, verdict="hold", reason="r", incident=None, look_again_at=until)
+                inbox.decided(tx, receipt, verdict="hold", reason="r", incident=None, look_again_at=until)
     say("W30", Severity.WARNING)
     say("Critical", Severity.CRITICAL)
     with timed.read() as tx:
-        assert [one.alert.name for one in inbox.waiting(tx, limit=3)] == ["Critical", "W0", "W1"]
+        assert [receipt.alert.name for receipt in inbox.waiting(tx, limit=3)] == ["Critical", "W0", "W1"]
     clock.advance(timedelta(minutes=1))
     with timed.read() as tx:
-        found = [one.alert.name for one in inbox.waiting(tx)]
+        found = [receipt.alert.name for receipt in inbox.waiting(tx)]
     assert found == ["Held critical", "Critical", *(f"W{n}" for n in range(30)), "Held warning", "W30"]
 
 
 def test_alerts_with_one_fingerprint_keep_their_order(timed: Store) -> None:
     for status in (Status.FIRING, Status.RESOLVED):
         for severity in (Severity.WARNING, Severity.CRITICAL):
-            said = alert(severity.value, severity=severity, status=status)
-            inbox.receive(timed, [said], source="alertmanager", sender="a")
+            received = alert(severity.value, severity=severity, status=status)
+            inbox.receive(timed, [received], source="alertmanager", sender="a")
     with timed.read() as tx:
-        found = [(one.alert.name, one.alert.status) for one in inbox.waiting(tx)]
+        found = [(receipt.alert.name, receipt.alert.status) for receipt in inbox.waiting(tx)]
     firing, resolved = Status.FIRING, Status.RESOLVED
     assert found == [("critical", firing), ("critical", resolved), ("warning", firing), ("warning", resolved)]
 
@@ -189,11 +189,11 @@ def test_every_query_for_the_next_batch_reads_what_it_returns_and_not_the_backlo
     if backend != "sqlite":
         return
     asked: list[tuple[str, object]] = []
-    event.listen(timed.engine, "before_cursor_execute", lambda _c, _k, said, given, _x, _m: asked.append((said, given)))
+    event.listen(timed.engine, "before_cursor_execute", lambda _c, _k, statement, given, _x, _m: asked.append((statement, given)))
     with timed.read() as tx:
         inbox.waiting(tx)
-        queries = [one for one in asked if "FROM inbox" in one[0]]
-        plans = [tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", given).all() for said, given in queries]
+        queries = [query for query in asked if "FROM inbox" in query[0]]
+        plans = [tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all() for statement, given in queries]
     assert [plan[0].detail.split(" (")[0] for plan in plans] == [
         f"SEARCH inbox USING INDEX inbox_{name}" for name in ("critical", "waiting", "held")
     ]
@@ -206,7 +206,7 @@ def test_what_an_older_version_wrote_is_decided_too(timed: Store) -> None:
         tx.conn.execute(text("UPDATE inbox SET severity = NULL"))
     receive(timed, "New")
     with timed.read() as tx:
-        assert [one.alert.name for one in inbox.waiting(tx)] == ["New", "Old"]
+        assert [receipt.alert.name for receipt in inbox.waiting(tx)] == ["New", "Old"]
 
 
 def test_bad_bodies_of_one_moment_are_one_message_that_counts_them(timed: Store) -> None:

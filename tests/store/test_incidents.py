@@ -19,7 +19,7 @@ from store_states import (
     granted,
     intended,
     opened,
-    told,
+    recorded,
     working,
 )
 
@@ -63,7 +63,7 @@ def test_an_incident_opens_with_its_attempt_grants_order_and_story(timed: Store)
         assert messages.of(tx, number) == []
         entry = next(trail.entries(tx))
         assert trail.content(tx, entry.seq)[1]["alert"]["name"] == "TrackingApiMemory"  # type: ignore[index]
-    assert told(timed, number) == ["incident.opened", "attempt.raised"]
+    assert recorded(timed, number) == ["incident.opened", "attempt.raised"]
 
 
 def test_an_incident_without_a_plan_waits_for_no_run(timed: Store) -> None:
@@ -93,7 +93,7 @@ def test_two_processes_that_open_the_same_open_one(store_url: str, store: Store)
     with store.read() as tx:
         assert len(incidents.listed(tx)) == 1
         assert incident_alerts.of(tx, 1)[0]["count"] == 8
-    assert told(store) == ["incident.opened", "attempt.raised"]
+    assert recorded(store) == ["incident.opened", "attempt.raised"]
 
 
 def test_the_database_itself_refuses_a_second_live_incident_of_one_target(timed: Store) -> None:
@@ -101,7 +101,7 @@ def test_the_database_itself_refuses_a_second_live_incident_of_one_target(timed:
         first = opened(tx)
     with pytest.raises(IntegrityError), timed.record() as tx:
         opened(tx)
-    assert told(timed) == ["incident.opened", "attempt.raised"]
+    assert recorded(timed) == ["incident.opened", "attempt.raised"]
     with timed.record() as tx:
         lifecycle.resolve(tx, first, WELL, actor="person:ada")
         second = opened(tx)
@@ -112,27 +112,27 @@ def test_incidents_are_listed_newest_first_and_in_pages(timed: Store) -> None:
     with timed.record() as tx:
         numbers = [opened(tx, target=f"web-{n}/api") for n in range(5)]
         lifecycle.resolve(tx, numbers[1], WELL, actor="person:ada")
-        assert [one.number for one in incidents.listed(tx, limit=2)] == [numbers[4], numbers[3]]
-        assert [one.number for one in incidents.listed(tx, before=numbers[3], limit=2)] == [numbers[2], numbers[1]]
-        assert [one.number for one in incidents.listed(tx, states=(State.RESOLVED,))] == [numbers[1]]
+        assert [incident.number for incident in incidents.listed(tx, limit=2)] == [numbers[4], numbers[3]]
+        assert [incident.number for incident in incidents.listed(tx, before=numbers[3], limit=2)] == [numbers[2], numbers[1]]
+        assert [incident.number for incident in incidents.listed(tx, states=(State.RESOLVED,))] == [numbers[1]]
         with pytest.raises(NoSuchIncident, match="INC-99"):
             incidents.get(tx, 99)
 
 
 def test_incidents_are_found_by_service_severity_and_when_they_were_opened(timed: Store, clock: Clock) -> None:
     with timed.record() as tx:
-        old = opened(tx, target="web-1/api", said=alert(severity=Severity.WARNING))
+        old = opened(tx, target="web-1/api", received=alert(severity=Severity.WARNING))
         lifecycle.resolve(tx, old, Outcome(Ending.RECOVERED, "well"), actor="run:1")
     clock.advance(timedelta(hours=2))
     with timed.record() as tx:
         new = opened(tx, target="web-2/api")
         hour_ago = tx.now - timedelta(hours=1)
-        assert [one.number for one in incidents.listed(tx, since=hour_ago)] == [new]
-        assert [one.number for one in incidents.listed(tx, severities=[Severity.WARNING])] == [old]
-        assert [one.number for one in incidents.listed(tx, services=["tracking", "shop"])] == [new, old]
+        assert [incident.number for incident in incidents.listed(tx, since=hour_ago)] == [new]
+        assert [incident.number for incident in incidents.listed(tx, severities=[Severity.WARNING])] == [old]
+        assert [incident.number for incident in incidents.listed(tx, services=["tracking", "shop"])] == [new, old]
         assert incidents.listed(tx, services=["shop"]) == []
         lifecycle.reopen(tx, old, alert(severity=Severity.WARNING, starts_at=tx.now), reason="again")
-        assert [one.number for one in incidents.listed(tx, since=hour_ago)] == [new, old]
+        assert [incident.number for incident in incidents.listed(tx, since=hour_ago)] == [new, old]
 
 
 # --- alerts ---------------------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_incidents_are_found_by_service_severity_and_when_they_were_opened(timed
 def test_a_repeat_is_counted_and_only_what_is_new_is_told(timed: Store) -> None:
     warning = alert(severity=Severity.WARNING)
     with timed.record() as tx:
-        number = opened(tx, said=warning)
+        number = opened(tx, received=warning)
         for _ in range(3):
             joining.join(tx, number, warning, reason="the same")
         assert incident_alerts.of(tx, number)[0]["count"] == 4
@@ -152,8 +152,8 @@ def test_a_repeat_is_counted_and_only_what_is_new_is_told(timed: Store) -> None:
         assert incidents.get(tx, number).severity is Severity.WARNING
         joining.join(tx, number, alert(status=Status.RESOLVED), reason="over")
         joining.join(tx, number, alert("Another"), reason="another name")
-        assert [one["name"] for one in incident_alerts.of(tx, number)] == ["Another", "TrackingApiMemory"]
-    assert told(timed, number)[2:] == [
+        assert [alert["name"] for alert in incident_alerts.of(tx, number)] == ["Another", "TrackingApiMemory"]
+    assert recorded(timed, number)[2:] == [
         "alert.firing",
         "incident.rose",
         "alert.firing",
@@ -167,11 +167,11 @@ def test_a_repeat_is_counted_and_only_what_is_new_is_told(timed: Store) -> None:
 def test_the_severity_is_the_worst_of_what_fires(timed: Store, clock: Clock) -> None:
     warning, critical = alert("Slow", severity=Severity.WARNING), alert("Down")
     with timed.record() as tx:
-        number = opened(tx, said=warning)
+        number = opened(tx, received=warning)
 
-        def severity(*said: Any) -> Severity:
-            for one in said:
-                joining.join(tx, number, one, reason="a test")
+        def severity(*alerts: Any) -> Severity:
+            for joined in alerts:
+                joining.join(tx, number, joined, reason="a test")
             return incidents.get(tx, number).severity
 
         assert severity(critical) is Severity.CRITICAL
@@ -184,17 +184,17 @@ def test_the_severity_is_the_worst_of_what_fires(timed: Store, clock: Clock) -> 
         assert severity(replace(warning, status=Status.RESOLVED)) is Severity.WARNING
         assert severity(critical) is Severity.CRITICAL
         assert severity(replace(critical, status=Status.RESOLVED)) is Severity.CRITICAL  # nothing fires: as it was
-    assert told(timed, number).count("incident.rose") == 2
+    assert recorded(timed, number).count("incident.rose") == 2
 
 
 def test_what_arrives_late_about_an_earlier_start_is_counted_and_changes_nothing(timed: Store) -> None:
     newer = alert(severity=Severity.WARNING, starts_at=NINE + timedelta(minutes=5))
     with timed.record() as tx:
-        number = opened(tx, said=newer)
+        number = opened(tx, received=newer)
         joining.join(tx, number, alert(severity=Severity.CRITICAL, starts_at=NINE), reason="late")
         assert incidents.get(tx, number).severity is Severity.WARNING
-        one = incident_alerts.of(tx, number)[0]
-        assert (one["severity"], one["starts_at"], one["count"]) == ("warning", newer.starts_at, 2)
+        row = incident_alerts.of(tx, number)[0]
+        assert (row["severity"], row["starts_at"], row["count"]) == ("warning", newer.starts_at, 2)
 
 
 # --- a cure that did not last ---------------------------------------------------------------------------------------
@@ -216,27 +216,27 @@ def test_a_reopened_incident_has_the_remedies_that_are_left(
     timed: Store, clock: Clock, rungs: int, left: list[int]
 ) -> None:
     number = cured(timed, rungs=rungs)
-    said = again(clock)
+    repeated = again(clock)
     with timed.record() as tx:
-        incident = lifecycle.reopen(tx, number, said, reason="it began again")
+        incident = lifecycle.reopen(tx, number, repeated, reason="it began again")
     with timed.read() as tx:
         assert (incident.state, incident.attempt, incident.ending, incident.ended_at) == (State.OPEN, 2, None, None)
         assert [rung for attempt, rung, state in granted(tx, number) if (attempt, state) == (2, "open")] == left
-        assert [(one.attempt, one.state) for one in attempts.of(tx, number)] == [(1, "closed"), (2, "open")]
+        assert [(attempt.attempt, attempt.state) for attempt in attempts.of(tx, number)] == [(1, "closed"), (2, "open")]
         assert outbox.waiting(tx)[-1].key == f"paramedic:{timed.uuid}:1:{number}:2"
         assert [message.state for message in messages.of(tx, number)] == ["withdrawn"]  # that it is over is not true
         assert incident_alerts.of(tx, number)[0]["count"] == 2
         raised = trail.head(tx)
         assert raised is not None
         assert raised.actor == "triage"
-    assert told(timed, number)[-2:] == ["incident.reopened", "attempt.raised"]
+    assert recorded(timed, number)[-2:] == ["incident.reopened", "attempt.raised"]
 
 
 def test_what_was_well_by_itself_has_all_its_remedies_again(timed: Store, clock: Clock) -> None:
     number = cured(timed, rungs=2, how=Outcome(Ending.RECOVERED, "seen well"))
-    said = again(clock)
+    repeated = again(clock)
     with timed.record() as tx:
-        lifecycle.reopen(tx, number, said, reason="it began again")
+        lifecycle.reopen(tx, number, repeated, reason="it began again")
         assert [rung for attempt, rung, _ in granted(tx, number) if attempt == 2] == [1, 2]
         assert attempts.begin_attempt(tx, number, 2, flow_run="run-2") is None
         assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is not None
@@ -255,15 +255,15 @@ def test_what_a_person_has_ended_is_not_opened_again(timed: Store, clock: Clock,
         number = opened(tx)
         lifecycle.resolve(tx, number, Outcome(ending, "mended"), actor="person:ada")
         assert cure_of(tx) is None
-    before = told(timed)
+    before = recorded(timed)
     with pytest.raises(IllegalMove, match="is not opened again"), timed.record() as tx:
         lifecycle.reopen(tx, number, again(clock), reason="again")
-    assert told(timed) == before
+    assert recorded(timed) == before
 
 
-def cure_of(tx: Tx, said: Alert | None = None, **other: str) -> tuple[int, datetime] | None:
+def cure_of(tx: Tx, received: Alert | None = None, **other: str) -> tuple[int, datetime] | None:
     where = {"service": "tracking", "target": TARGET, "runbook": PLAN.runbook} | other
-    return incident_alerts.cured(tx, said or alert(), **where)
+    return incident_alerts.cured(tx, received or alert(), **where)
 
 
 def test_only_the_last_incident_of_the_same_fault_may_be_opened_again(timed: Store, clock: Clock) -> None:
@@ -276,7 +276,7 @@ def test_only_the_last_incident_of_the_same_fault_may_be_opened_again(timed: Sto
         assert cure_of(tx, runbook="another") is None
         assert cure_of(tx, service="shop") is None
         assert cure_of(tx, target="web-2/api") is None
-        other = opened(tx, said=alert("Another"))
+        other = opened(tx, received=alert("Another"))
         assert cure_of(tx) == well
         lifecycle.resolve(tx, other, HANDED_OVER, actor="person:ada")
         assert cure_of(tx) == well
@@ -339,7 +339,7 @@ def test_an_acknowledgement_stops_the_climb_and_says_who(timed: Store, clock: Cl
         assert [message.state for message in messages.of(tx, number)] == ["withdrawn"]
         assert lifecycle.acknowledge(tx, number, by="ada", reason="clicked twice") == incident
         assert lifecycle.acknowledge(tx, number, by="bob", reason="takes it").acknowledged_by == "bob"
-    assert told(timed, number)[-2:] == ["incident.acknowledged", "incident.taken_over"]
+    assert recorded(timed, number)[-2:] == ["incident.acknowledged", "incident.taken_over"]
 
 
 def test_an_acknowledgement_while_automation_works_takes_it_away_from_it(timed: Store) -> None:
@@ -373,7 +373,7 @@ def test_evidence_is_kept_in_the_order_it_was_taken(timed: Store, clock: Clock) 
         for kind in ("memory", "process-tree", "log-tail"):
             evidence.add(tx, number, 1, kind=kind, taken_at=clock.now(), body=f"the {kind}")
         seen = evidence.of(tx, number)
-    assert [(one["kind"], one["body"]) for one in seen] == [
+    assert [(piece["kind"], piece["body"]) for piece in seen] == [
         ("memory", "the memory"),
         ("process-tree", "the process-tree"),
         ("log-tail", "the log-tail"),
@@ -387,7 +387,7 @@ def test_a_note_and_a_sight_stand_on_the_timeline(timed: Store) -> None:
         incidents.append_to_timeline(tx, number, actor="run:1", what="health.seen", reason="answers 503")
         with pytest.raises(NoSuchIncident):
             incidents.note(tx, 99, by="ada", text="where?")
-    assert told(timed, number)[-2:] == ["incident.note", "health.seen"]
+    assert recorded(timed, number)[-2:] == ["incident.note", "health.seen"]
 
 
 def test_a_claim_for_an_incident_is_of_its_target(timed: Store) -> None:

@@ -1,7 +1,7 @@
 """The kill switch: a pause of one service, one runbook or everything stops the intents in its scope."""
 
 import pytest
-from store_states import ALIVE, DEADLINE, FREE, refused, told, working
+from store_states import ALIVE, DEADLINE, FREE, refused, recorded, working
 
 from paramedic.remediation.guardrail import Refusal
 from paramedic.store import Store, intents, kill_switch
@@ -11,13 +11,13 @@ def test_a_pause_stands_until_it_is_resumed(timed: Store) -> None:
     with timed.record() as tx:
         kill_switch.pause(tx, by="ada", reason="first")
         kill_switch.pause(tx, by="bob", reason="second")
-        assert [one.words for one in kill_switch.standing(tx)] == [
+        assert [pause.words for pause in kill_switch.standing(tx)] == [
             "everything, by ada since 2026-01-31T09:30:00.000000Z: first"
         ]
         assert kill_switch.resume(tx, by="bob", reason="it is over")
         assert not kill_switch.resume(tx, by="bob", reason="it is over")
         assert kill_switch.standing(tx) == []
-    assert told(timed) == ["acts.paused", "acts.resumed"]
+    assert recorded(timed) == ["acts.paused", "acts.resumed"]
 
 
 @pytest.mark.parametrize(
@@ -59,5 +59,5 @@ def test_each_scope_is_resumed_by_itself(timed: Store) -> None:
         for scope in ("all", "service:tracking", "mass"):
             kill_switch.pause(tx, by="ada", reason="a look", scope=scope)
         assert kill_switch.resume(tx, by="ada", reason="seen", scope="service:tracking")
-        assert [one.scope for one in kill_switch.standing(tx)] == ["all", "mass"]
+        assert [pause.scope for pause in kill_switch.standing(tx)] == ["all", "mass"]
         assert kill_switch.stopping(tx, service="shop", runbook=None) == tuple(kill_switch.standing(tx))

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from databases import Clock
 from sqlalchemy import select
-from store_states import ALIVE, DEADLINE, FREE, TARGET, claimed, intended, look_at_the_trail, opened, told
+from store_states import ALIVE, DEADLINE, FREE, TARGET, claimed, intended, look_at_the_trail, opened, recorded
 
 from paramedic.remediation.guardrail import Refusal
 from paramedic.store import Store, Tx, attempts, claims, intents, maintenance
@@ -110,13 +110,13 @@ def test_a_window_that_is_ended_is_over_and_one_that_was_planned_never_begins(ti
         maintenance.end(tx, later, by="bob", reason="clicked twice")
         assert maintenance.covering(tx, service="tracking", target=TARGET) is None
         assert maintenance.listed(tx) == []
-        assert [one.id for one in maintenance.listed(tx, past=True)] == [later, now]
+        assert [window.id for window in maintenance.listed(tx, past=True)] == [later, now]
         with pytest.raises(NoSuchWindow, match="no maintenance window 99"):
             maintenance.end(tx, 99, by="bob", reason="which?")
     clock.advance(20 * MINUTE)
     with timed.read() as tx:
         assert maintenance.covering(tx, service="tracking", target=TARGET) is None
-    assert told(timed) == ["maintenance.added", "maintenance.added", "maintenance.ended", "maintenance.ended"]
+    assert recorded(timed) == ["maintenance.added", "maintenance.added", "maintenance.ended", "maintenance.ended"]
     with timed.read() as tx:
         assert tx.conn.execute(select(trail.c.actor).order_by(trail.c.seq.desc()).limit(1)).scalar_one() == "person:bob"
     assert look_at_the_trail(timed).verified
@@ -138,12 +138,12 @@ def test_times_that_cannot_be_meant_are_refused_and_nothing_is_written(
         planned(tx, begins=begins, ends=ends)
     with timed.read() as tx:
         assert maintenance.listed(tx, past=True) == []
-    assert told(timed) == []
+    assert recorded(timed) == []
 
 
 def test_windows_are_filtered_and_paged(timed: Store) -> None:
     with timed.record() as tx:
         numbers = [planned(tx, service=service) for service in ("tracking", "shop", "tracking")]
-        assert [one.id for one in maintenance.listed(tx, limit=2)] == [numbers[2], numbers[1]]
-        assert [one.id for one in maintenance.listed(tx, before=numbers[1])] == [numbers[0]]
-        assert [one.id for one in maintenance.listed(tx, service="shop")] == [numbers[1]]
+        assert [window.id for window in maintenance.listed(tx, limit=2)] == [numbers[2], numbers[1]]
+        assert [window.id for window in maintenance.listed(tx, before=numbers[1])] == [numbers[0]]
+        assert [window.id for window in maintenance.listed(tx, service="shop")] == [numbers[1]]

@@ -60,7 +60,7 @@ def test_what_was_sent_is_written_once_and_never_due_again(timed: Store, clock: 
     clock.advance(timedelta(days=1))
     with timed.read() as tx:
         assert deliveries.due(tx) == []
-        assert [(one.state, one.person) for one in messages.of(tx, number)] == [("sent", "ada")]
+        assert [(message.state, message.person) for message in messages.of(tx, number)] == [("sent", "ada")]
 
 
 def test_what_did_not_leave_is_tried_again_when_it_is_due(timed: Store, clock: Clock) -> None:
@@ -172,27 +172,27 @@ def test_what_comes_while_the_same_is_not_told_is_counted_and_told_when_the_time
     trouble("many at once", times=3_224)
     assert _troubles(timed) == []
     clock.advance(10 * MINUTE)
-    [told] = _troubles(timed)
-    assert "many at once" in told
-    assert "one of 3724 since 2026-01-31T09:30:00" in told
+    [sent] = _troubles(timed)
+    assert "many at once" in sent
+    assert "one of 3724 since 2026-01-31T09:30:00" in sent
     assert _troubles(timed) == []
     trouble("again")  # within the second window: told at its end
     clock.advance(10 * MINUTE)
-    [told] = _troubles(timed)
-    assert told.startswith("again")
+    [sent] = _troubles(timed)
+    assert sent.startswith("again")
     clock.advance(20 * MINUTE)
     trouble("much later")
     assert _troubles(timed) == ["much later"]
 
 
 def test_looking_again_at_a_condition_that_lasts_counts_nothing(timed: Store, clock: Clock) -> None:
-    told = []
+    bodies = []
     for _ in range(25):
         with timed.write() as tx:
             messages.queue_internal_alert(tx, subject="It is down", body="b", same_within_minutes=10, times=0)
-        told += _troubles(timed)
+        bodies += _troubles(timed)
         clock.advance(MINUTE)
-    assert told == ["b"] * 3
+    assert bodies == ["b"] * 3
 
 
 def test_many_at_once_are_one_message_with_their_count(timed: Store) -> None:

@@ -50,7 +50,7 @@ def test_what_was_paused_before_a_service_could_be_is_paused_after(empty_url: st
     with store.record() as tx:
         kill_switch.pause(tx, by="ada", reason="long", scope=f"service:{'x' * 200}")
         kill_switch.pause(tx, by="bob", reason="again")
-        assert [(one.scope[:9], one.by) for one in kill_switch.standing(tx)] == [("all", "ada"), ("service:x", "ada")]
+        assert [(pause.scope[:9], pause.by) for pause in kill_switch.standing(tx)] == [("all", "ada"), ("service:x", "ada")]
     store.close()
 
 
@@ -66,7 +66,7 @@ def test_old_stores_keep_their_one_acknowledgement_and_learn_from_the_trail_who_
         "INSERT INTO trail (seq, at, actor, phase, what, incident, reason, data, previous, hash, schema) "
         "VALUES (:seq, '', :actor, 'outcome', :what, :incident, '', '{}', '', :hash, 1)"
     )
-    said = [
+    entries = [
         ("run:1", "incident.handed_over", "INC-1"),
         ("person:ada", "incident.handed_over", "INC-1"),
         ("run:2", "incident.remediated", "INC-2"),
@@ -77,7 +77,7 @@ def test_old_stores_keep_their_one_acknowledgement_and_learn_from_the_trail_who_
         command.upgrade(config, "0020")
         for target, ending in (("a", "handed_over"), ("b", "remediated")):
             conn.execute(text(incident), {"target": target, "ending": ending})
-        for seq, (actor, what, number) in enumerate(said, 1):
+        for seq, (actor, what, number) in enumerate(entries, 1):
             row = {"seq": seq, "actor": actor, "what": what, "incident": number, "hash": str(seq)}
             conn.execute(text(entry), row)
     engine.dispose()

@@ -15,7 +15,7 @@ def _orders(store: Store, clock: Clock, count: int, severity: Severity) -> list[
     numbers = []
     for _ in range(count):
         with store.record() as tx:
-            number = opened(tx, target=f"host/{severity}-{clock.now()}", said=alert(severity=severity))
+            number = opened(tx, target=f"host/{severity}-{clock.now()}", received=alert(severity=severity))
         clock.advance(timedelta(seconds=1))
         numbers.append(number)
     return numbers
@@ -25,7 +25,7 @@ def test_a_critical_incident_gets_its_run_before_any_number_of_warnings(timed: S
     warnings = _orders(timed, clock, 30, Severity.WARNING)
     first, second = _orders(timed, clock, 2, Severity.CRITICAL)
     with timed.read() as tx:
-        assert [one.incident for one in outbox.waiting(tx)] == [first, second, *warnings[:18]]
+        assert [order.incident for order in outbox.waiting(tx)] == [first, second, *warnings[:18]]
         assert incidents.get(tx, first).severity is Severity.CRITICAL
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from databases import Clock
 from sqlalchemy import text
-from store_states import HANDED_OVER, opened, told
+from store_states import HANDED_OVER, opened, recorded
 
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
@@ -28,8 +28,8 @@ def _takes(store: Store, number: int, by: str) -> Incident:
 
 def _updates(store: Store, number: int) -> list[tuple[str | None, str, str]]:
     with store.read() as tx:
-        found = [one for one in messages.of(tx, number) if one.kind == "update"]
-    return [(one.recipient, one.subject, one.state) for one in found]
+        found = [message for message in messages.of(tx, number) if message.kind == "update"]
+    return [(message.recipient, message.subject, message.state) for message in found]
 
 
 def test_the_first_acknowledgement_counts_and_the_latest_is_the_one_that_ends(timed: Store, clock: Clock) -> None:
@@ -81,7 +81,7 @@ def test_who_takes_what_somebody_had_for_too_long_takes_it_over_too(timed: Store
     with timed.record() as tx:
         assert lifecycle.end_acknowledgement(tx, number, after=timedelta(hours=4))
     _takes(timed, number, "ben")
-    assert told(timed, number)[-2:] == ["acknowledgement.ended", "incident.taken_over"]
+    assert recorded(timed, number)[-2:] == ["acknowledgement.ended", "incident.taken_over"]
     assert _updates(timed, number) == [("ada", "ben has taken it over from you", "due")]
 
 
@@ -100,7 +100,7 @@ def test_a_playbooks_end_is_named_as_before_and_is_nobodys(timed: Store) -> None
     with timed.record() as tx:
         incident = lifecycle.resolve(tx, opened(tx), Outcome(Ending.REMEDIATED, "it helped"), actor="run:1")
     assert (incident.outcome, incident.resolved_by) == ("remediated", None)
-    assert told(timed, incident.number)[-1] == "incident.remediated"
+    assert recorded(timed, incident.number)[-1] == "incident.remediated"
 
 
 def test_who_has_it_hears_that_somebody_else_resolved_it(timed: Store) -> None:

@@ -61,11 +61,11 @@ def prefect(value: str | None, status: int = 200) -> Iterator[tuple[str, list[st
 
     class Api(BaseHTTPRequestHandler):
         def answer(self, code: int, body: object) -> None:
-            said = json.dumps(body).encode()
+            content = json.dumps(body).encode()
             self.send_response(code)
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(content)
 
         def do_GET(self) -> None:
             asked.append(self.path)

@@ -19,7 +19,7 @@ from store_states import (
     look_at_the_trail,
     opened,
     refused,
-    told,
+    recorded,
     working,
 )
 
@@ -178,12 +178,12 @@ def test_what_its_holder_gives_back_is_nobodys_and_may_be_taken_again(timed: Sto
         assert lifecycle.hand_over(tx, number, HANDED_OVER, actor="run:2").state is State.HANDED_OVER
         assert [message.state for message in messages.of(tx, number)][-1] == "due", "people are paged again"
         lifecycle.acknowledge(tx, number, by="ben", reason="by the link")
-    assert told(timed, number)[-1] == "incident.acknowledged"
+    assert recorded(timed, number)[-1] == "incident.acknowledged"
 
 
 def _updates(store: Store, number: int) -> list[tuple[str | None, str]]:
     with store.read() as tx:
-        return [(one.recipient, one.subject) for one in messages.of(tx, number) if one.kind == "update"]
+        return [(message.recipient, message.subject) for message in messages.of(tx, number) if message.kind == "update"]
 
 
 def test_what_another_person_has_is_tried_again_only_by_saying_so(timed: Store) -> None:
@@ -337,7 +337,7 @@ def test_of_many_who_retry_at_once_one_does(store_url: str, store: Store) -> Non
     assert sum(at_once(4, _retry_once, store_url, number)) == 1
     with store.read() as tx:
         assert incidents.get(tx, number).attempt == 2
-    assert told(store, number).count("incident.retried") == 1
+    assert recorded(store, number).count("incident.retried") == 1
 
 
 def test_a_retried_incident_that_is_well_is_ended_by_its_playbook(timed: Store) -> None:

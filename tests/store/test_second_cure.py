@@ -25,9 +25,9 @@ def _came_back(store: Store, clock: Clock, claim: Claim, *, result: str = "cured
         acts.close(tx, act, result=result, why="looked at after it", actor=claim.holder)
         lifecycle.resolve(tx, claim.incident, WELL, actor=claim.holder)
         claims.release(tx, claim)
-    said, attempt = again(clock), claim.attempt + 1
+    repeated, attempt = again(clock), claim.attempt + 1
     with store.record() as tx:
-        lifecycle.reopen(tx, claim.incident, said, reason="it began again", again=allowed)
+        lifecycle.reopen(tx, claim.incident, repeated, reason="it began again", again=allowed)
         assert attempts.begin_attempt(tx, claim.incident, attempt, flow_run=f"run-{attempt}") is None
         return claimed(tx, claim.incident, attempt=attempt, run=f"run-{attempt}")
 

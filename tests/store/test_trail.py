@@ -4,7 +4,7 @@ import pytest
 from databases import at_once
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
-from store_states import look_at_the_trail, opened, told
+from store_states import look_at_the_trail, opened, recorded
 
 from paramedic.store import Store, Tx, incidents, trail
 from paramedic.store.tables import trail as table
@@ -60,7 +60,7 @@ FORGERIES = {
 def test_the_database_refuses_to_change_an_entry(backend: str, store: Store) -> None:
     with store.record() as tx:
         opened(tx)
-    before = told(store)
+    before = recorded(store)
     for statement in (
         "UPDATE trail SET reason = 'another'",
         "UPDATE trail SET seq = seq + 1000",
@@ -70,7 +70,7 @@ def test_the_database_refuses_to_change_an_entry(backend: str, store: Store) -> 
     ):
         with pytest.raises(DBAPIError, match="the trail only grows"), store.write() as tx:
             tx.conn.execute(text(statement))
-    assert told(store) == before
+    assert recorded(store) == before
     assert look_at_the_trail(store).verified
 
 
@@ -78,7 +78,7 @@ def test_an_entry_is_written_with_what_it_records_or_not_at_all(store: Store) ->
     with pytest.raises(RuntimeError, match="in the middle"), store.record() as tx:  # noqa: PT012 - a story cut short
         opened(tx)
         raise RuntimeError("in the middle")
-    assert told(store) == []
+    assert recorded(store) == []
     with store.read() as tx:
         assert incidents.listed(tx) == []
     with store.record() as tx:
@@ -90,7 +90,7 @@ def test_what_the_chain_cannot_hold_undoes_what_it_was_about(store: Store) -> No
     with pytest.raises(ValueError, match="canonical"), store.record() as tx:  # noqa: PT012 - a story cut short
         opened(tx)
         trail.append(tx, actor="a", phase="outcome", what="w", reason="r", data={"huge": 2**60})
-    assert told(store) == []
+    assert recorded(store) == []
 
 
 def test_erased_content_leaves_a_chain_that_verifies(store: Store) -> None:

@@ -18,7 +18,7 @@ from databases import Postgres, start_postgres, stop_postgres
 from incident_states import unwritable
 from sqlalchemy import event
 from sqlalchemy.util import LRUCache
-from store_states import alert, look_at_the_trail, opened, told
+from store_states import alert, look_at_the_trail, opened, recorded
 
 from paramedic.store import Store, StoreUnavailable, deliveries, frozen_connections, inbox, incidents, messages
 from paramedic.store.migrations import migrate
@@ -49,19 +49,19 @@ def page(store: Store) -> None:
 def unavailable(store: Store, *uses: Callable[[Store], object]) -> list[str]:
     """Each of these, at the same time, says that the store is unavailable, in time; what they said."""
 
-    def one(use: Callable[[Store], object]) -> str:
+    def words_of(use: Callable[[Store], object]) -> str:
         began = time.monotonic()
-        with pytest.raises(StoreUnavailable) as said:
+        with pytest.raises(StoreUnavailable) as caught:
             use(store)
         assert time.monotonic() - began < PATIENCE_SECONDS
-        return str(said.value)
+        return str(caught.value)
 
     with ThreadPoolExecutor(len(uses)) as threads:
-        return list(threads.map(one, uses))
+        return list(threads.map(words_of, uses))
 
 
 def nothing_was_written(store: Store) -> None:
-    assert told(store) == []
+    assert recorded(store) == []
     assert read(store) == 0
     with store.read() as tx:
         assert inbox.waiting(tx) == []
@@ -86,8 +86,8 @@ def locked(url: str) -> Iterator[None]:
 def test_a_locked_store_is_unavailable_and_then_works(store_url: str, store: Store) -> None:
     assert read(store) == 0
     with locked(store_url):
-        for said in unavailable(store, receive, record):
-            assert "lock" in said
+        for words in unavailable(store, receive, record):
+            assert "lock" in words
     nothing_was_written(store)
     receive(store)
     record(store)
@@ -188,13 +188,13 @@ class Mortal:
         return [parent, *parent.children(recursive=True)]
 
     def freeze(self) -> None:
-        for one in self.family():
-            one.suspend()
+        for process in self.family():
+            process.suspend()
 
     def resume(self) -> None:
-        for one in self.family():
+        for process in self.family():
             with suppress(psutil.NoSuchProcess):  # a session may end meanwhile
-                one.resume()
+                process.resume()
 
 
 def test_a_postgresql_that_stops_is_unavailable_and_then_works(mortal: Mortal) -> None:
@@ -252,7 +252,7 @@ def test_a_postgresql_that_only_reads_is_unavailable_for_writers(mortal: Mortal)
         assert time.monotonic() < until
     store = Store(mortal.url)
     assert read(store) == 0
-    assert all("read-only" in said for said in unavailable(store, receive, record))
+    assert all("read-only" in words for words in unavailable(store, receive, record))
     store.close()
 
 
@@ -278,22 +278,22 @@ def test_a_full_disk_is_unavailable_and_then_works(small_disk: Path, sqlite_temp
     number = record(store)
     ballast = fill(small_disk)
     written: list[str] = []
-    said = ""
-    while not said:  # what the log has room for is still taken, and is then there
+    words = ""
+    while not words:  # what the log has room for is still taken, and is then there
         try:
             written += receive(store)
         except StoreUnavailable as error:
-            said = str(error)
-    assert "full" in said
-    for use in (page, lambda one: inbox.receive(one, [alert()] * 50, source="alertmanager", sender="a")):
+            words = str(error)
+    assert "full" in words
+    for use in (page, lambda store: inbox.receive(store, [alert()] * 50, source="alertmanager", sender="a")):
         unavailable(store, use)
     with pytest.raises(StoreUnavailable), store.record() as tx:  # noqa: PT012 - more than the log has room for
         for _ in range(50):
             incidents.note(tx, number, by="ada", text="x" * 2000)
     with store.read() as tx:
-        assert [one.id for one in inbox.waiting(tx)] == receipts + written
+        assert [receipt.id for receipt in inbox.waiting(tx)] == receipts + written
     assert look_at_the_trail(store).verified
-    assert told(store) == ["incident.opened", "attempt.raised"]
+    assert recorded(store) == ["incident.opened", "attempt.raised"]
     ballast.unlink()
     receive(store)
     with store.record() as tx:
@@ -317,7 +317,7 @@ def test_a_killed_postgresql_loses_nothing_that_was_committed(mortal: Mortal) ->
     mortal.process.wait(20)
     mortal.start()
     with store.read() as tx:
-        assert [one.id for one in inbox.waiting(tx)] == receipts
+        assert [receipt.id for receipt in inbox.waiting(tx)] == receipts
         assert incidents.get(tx, number).attempt == 1
     assert look_at_the_trail(store).verified
     store.close()

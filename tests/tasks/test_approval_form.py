@@ -37,8 +37,8 @@ def answering(status: int) -> Iterator[tuple[str, list[str]]]:
     thread.join()
 
 
-def settings(tmp_path: Path, **said: object) -> Settings:
-    return Settings(data=tmp_path, prefect_api_auth="admin:a-login", prefect_timeout=timedelta(seconds=5), **said)
+def settings(tmp_path: Path, **fields: object) -> Settings:
+    return Settings(data=tmp_path, prefect_api_auth="admin:a-login", prefect_timeout=timedelta(seconds=5), **fields)
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_the_form_counts_where_prefect_refuses_who_shows_no_login(
     tmp_path: Path, status: int, words: str | None
 ) -> None:
     with answering(status) as (api, shown):
-        said = form_proves_nothing(settings(tmp_path), api)
+        reason = form_proves_nothing(settings(tmp_path), api)
     assert shown == ["/api/admin/version None"], "what is asked is whether anybody is answered: no login is shown"
-    assert (said is None) if words is None else (words in (said or ""))
-    assert words is None or "by the link with its code, or on the command line" in (said or "")
+    assert (reason is None) if words is None else (words in (reason or ""))
+    assert words is None or "by the link with its code, or on the command line" in (reason or "")
 
 
 def test_a_prefect_that_is_away_proves_nothing(tmp_path: Path) -> None:
@@ -69,6 +69,6 @@ def test_a_prefect_that_is_away_proves_nothing(tmp_path: Path) -> None:
 
 def test_who_wants_the_link_and_its_code_turns_the_form_off(tmp_path: Path) -> None:
     with answering(401) as (api, shown):
-        said = form_proves_nothing(settings(tmp_path, approve_by_form=False), api)
-    assert "approve_by_form is off" in (said or "")
+        reason = form_proves_nothing(settings(tmp_path, approve_by_form=False), api)
+    assert "approve_by_form is off" in (reason or "")
     assert shown == []

@@ -63,9 +63,9 @@ class Owner:
 
 @pytest.fixture
 def owner(monkeypatch: pytest.MonkeyPatch) -> Owner:
-    one = Owner()
-    monkeypatch.setattr(reading, "reader", lambda _: one)
-    return one
+    owner = Owner()
+    monkeypatch.setattr(reading, "reader", lambda _: owner)
+    return owner
 
 
 @pytest.fixture
@@ -84,9 +84,9 @@ def work(
         incident = lifecycle.open_incident(
             tx, alert(), service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
         )
-    one = playbook_run(store, settings, incident, runbook, at)
-    with working_on(one):
-        yield one
+    run = playbook_run(store, settings, incident, runbook, at)
+    with working_on(run):
+        yield run
 
 
 def _failing(work: PlaybookRun) -> bool:
@@ -146,7 +146,7 @@ def test_a_verification_that_cannot_see_verifies_nothing_and_tries_no_other_reme
     with pytest.raises(CannotSee, match=r"could not see whether .*answered 403.*No other remedy is tried"):
         _healthy(work)
     with store.read() as tx:
-        assert [one.what for one in trail.entries(tx)][-1] == "verification.blind"
+        assert [entry.what for entry in trail.entries(tx)][-1] == "verification.blind"
 
 
 def test_a_verification_that_sees_it_fail_says_so(work: PlaybookRun, service: Service) -> None:

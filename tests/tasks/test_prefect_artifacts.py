@@ -68,10 +68,10 @@ def test_the_page_says_what_was_wrong_what_was_done_and_how_it_ended(store: Stor
         acts.close(tx, act, result="done", why="it answered", actor="run:run-1")
         outcome = Outcome(Ending.REMEDIATED, "the restart helped, verified")
         lifecycle.resolve(tx, incident.number, outcome, actor="run:run-1")
-    said = _page(store, incident.number)
-    assert said.startswith("# INC-1: TrackingApiMemory on web-1/tracking-api\n")
+    page = _page(store, incident.number)
+    assert page.startswith("# INC-1: TrackingApiMemory on web-1/tracking-api\n")
     for part in ("## What was done", "the restart helped, verified", "it answered", "nothing is left to do"):
-        assert part in said
+        assert part in page
 
 
 def test_the_page_says_how_to_go_on_in_every_state(store: Store) -> None:
@@ -151,10 +151,10 @@ def test_no_secret_reaches_the_ui(sent: list[str]) -> None:
 def test_what_an_author_wrote_is_shown_as_it_was_written_and_what_a_sender_wrote_is_not(
     sent: list[str], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = "Get a token: `vault login`, then password=letmein, for Basic information."
-    monkeypatch.setattr(incident_states, "RUNBOOK", incident_states.RUNBOOK.replace("2. Give it", f"2. {told} Give it"))
+    prose = "Get a token: `vault login`, then password=letmein, for Basic information."
+    monkeypatch.setattr(incident_states, "RUNBOOK", incident_states.RUNBOOK.replace("2. Give it", f"2. {prose} Give it"))
     incident = handed_over(store, because="it said password=letmein")
     show_incident(store, incident.number, flow_run="run-1")
     [shown] = (page.replace("\\", "") for page in sent)
-    assert told in shown
+    assert prose in shown
     assert "it said password=[secret]" in shown

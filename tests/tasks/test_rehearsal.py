@@ -70,14 +70,14 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, _nothing_set: None) ->
     (home / "data").mkdir(parents=True, mode=0o700)
     monkeypatch.setattr(flows, "__path__", [*flows.__path__, str(own)])
 
-    def one(name: str, text: str, world: World, books: Path = ROOT / "runbooks") -> Played:
+    def play(name: str, text: str, world: World, books: Path = ROOT / "runbooks") -> Played:
         (own / f"{name}.py").write_text(text)
         monkeypatch.delitem(sys.modules, f"flows.{name}", raising=False)
         asked = {"playbook": str(own / f"{name}.py"), "runbook": RUNBOOK, "folder": str(books), "target": None}
         [found] = rehearse(asked | {"worlds": [world.model_dump(mode="json", exclude_unset=True)]}, home)
         return found
 
-    return one
+    return play
 
 
 @pytest.mark.parametrize("name", BUGS)

@@ -46,11 +46,11 @@ class Prefect:
 
 @pytest.fixture
 def server() -> Iterator[Prefect]:
-    one = Prefect()
-    with temporary_settings({PREFECT_API_URL: one.api}):
-        yield one
-    one.released.set()
-    one.close()
+    prefect = Prefect()
+    with temporary_settings({PREFECT_API_URL: prefect.api}):
+        yield prefect
+    prefect.released.set()
+    prefect.close()
 
 
 def test_a_round_gets_its_name_while_nothing_waits_for_it(server: Prefect) -> None:
@@ -64,7 +64,7 @@ def test_a_round_gets_its_name_while_nothing_waits_for_it(server: Prefect) -> No
         ends_at=0.0,
     )
     this.name_run("12 checks")
-    assert "rename" in [one.name for one in threading.enumerate()], "it still asks, beside the round"
+    assert "rename" in [thread.name for thread in threading.enumerate()], "it still asks, beside the round"
     server.released.set()
     assert server.asked.get(timeout=10) == (
         "PATCH",

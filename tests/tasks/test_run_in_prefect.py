@@ -75,8 +75,8 @@ def home(prefect: Prefect, store_url: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 def _run(store: Store) -> Run:
-    one = read_folder(ROOT / "runbooks").runbooks["tracking-api-memory"]
-    plan = Plan(one.name, one.version, one.text, 1)
+    runbook = read_folder(ROOT / "runbooks").runbooks["tracking-api-memory"]
+    plan = Plan(runbook.name, runbook.version, runbook.text, 1)
     with store.record() as tx:
         incident = lifecycle.open_incident(
             tx,
@@ -116,7 +116,7 @@ def test_the_log_tells_the_story_and_the_steps_are_named_for_their_answers(
 
     def states() -> dict[str, tuple[str, str]]:
         found = prefect.ask("POST", "/task_runs/filter", json={"flow_runs": {"id": {"any_": [run]}}})
-        return {one["name"].rpartition("-")[0]: (one["state_name"], one["state_type"]) for one in found}
+        return {task_run["name"].rpartition("-")[0]: (task_run["state_name"], task_run["state_type"]) for task_run in found}
 
     expected = {
         "still_failing": ("StillFailing", "COMPLETED"),
@@ -127,10 +127,10 @@ def test_the_log_tells_the_story_and_the_steps_are_named_for_their_answers(
 
     def logged() -> list[str]:
         body: dict[str, Any] = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
-        return [one["message"] for one in prefect.ask("POST", "/logs/filter", json=body)]
+        return [line["message"] for line in prefect.ask("POST", "/logs/filter", json=body)]
 
     until("the server has the log", lambda: any("messages have left" in line for line in logged()), 30)
-    told = logged()
+    log = logged()
     story_of_it = [
         "INC-1: TrackingApiMemory on web-1/tracking-api (critical); attempt 1, by the runbook tracking-api-memory",
         "seen failing: its health address: answered 503",
@@ -139,7 +139,7 @@ def test_the_log_tells_the_story_and_the_steps_are_named_for_their_answers(
         "it did not help: not well for",
         "hands INC-1 over to a person: restarted, still failing ([secret])",
     ]
-    rest = iter(told)
-    assert all(any(words in line for line in rest) for words in story_of_it), told
-    assert sum(line.startswith("seen failing") for line in told) == 2, "one line for each change, not for each look"
-    assert SECRET not in "".join(told)
+    rest = iter(log)
+    assert all(any(words in line for line in rest) for words in story_of_it), log
+    assert sum(line.startswith("seen failing") for line in log) == 2, "one line for each change, not for each look"
+    assert SECRET not in "".join(log)

@@ -72,10 +72,10 @@ def store(settings: Settings) -> Iterator[Store]:
 @pytest.fixture
 def prefect(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What Prefect says of the run."""
-    said = SimpleNamespace(id="run-1", scheduled_start_time=None, state=None)
-    monkeypatch.setattr(module, "flow_run", said)
-    monkeypatch.setattr(module, "own_state", lambda _: said.state)
-    return said
+    run = SimpleNamespace(id="run-1", scheduled_start_time=None, state=None)
+    monkeypatch.setattr(module, "flow_run", run)
+    monkeypatch.setattr(module, "own_state", lambda _: run.state)
+    return run
 
 
 Run = Callable[..., Any]
@@ -212,7 +212,7 @@ def measured(run: Run, prefect: SimpleNamespace) -> Callable[..., Any]:
     return ran
 
 
-def said(store: Store) -> list[str]:
+def alert_names(store: Store) -> list[str]:
     with store.read() as tx:
         return [receipt.alert.name for receipt in inbox.waiting(tx)]
 
@@ -224,11 +224,11 @@ def test_a_service_that_hangs_becomes_an_alert_in_the_inbox(
     state = measured()
     assert state.name == "Done"
     assert state.message.endswith("samples of 1 checks")
-    assert said(store) == ["tracking-api-hangs error_rate"]
+    assert alert_names(store) == ["tracking-api-hangs error_rate"]
     with store.read() as tx:
-        (one,) = checks.listed(tx)
-    assert (one.standing.level, one.target) == (Level.CRITICAL, "web-1/tracking-api")
-    assert one.why == "no whole answer within 90ms"
+        (check,) = checks.listed(tx)
+    assert (check.standing.level, check.target) == (Level.CRITICAL, "web-1/tracking-api")
+    assert check.why == "no whole answer within 90ms"
 
 
 def test_a_round_goes_on_in_the_rhythm_of_the_one_before_however_that_ended(
@@ -262,7 +262,7 @@ def test_an_edit_in_mid_round_is_measured_at_once_and_what_was_withdrawn_no_more
     monkeypatch.setattr(checks, "record_without_trail", edit)
     assert measured(6).name == "Done"
     with store.read() as tx:
-        assert [one.name for one in checks.listed(tx)] == ["renamed"]
+        assert [check.name for check in checks.listed(tx)] == ["renamed"]
 
 
 def test_what_is_gone_from_the_runbooks_is_forgotten_and_a_refused_one_keeps_its_states(
@@ -287,7 +287,7 @@ def test_when_no_control_probe_answers_it_is_we_who_are_blind(
     blind = settings.model_copy(update={"control_probes": ("tcp://127.0.0.1:1",)})
     monkeypatch.setattr(run_cache, "current_settings", lambda: blind)
     measured()
-    assert said(store) == []
+    assert alert_names(store) == []
     with store.read() as tx:
         assert mass_failure.current(tx) == mass_failure.BLIND
     seeing = settings.model_copy(
@@ -297,4 +297,4 @@ def test_when_no_control_probe_answers_it_is_we_who_are_blind(
     measured()
     with store.read() as tx:
         assert mass_failure.current(tx) is None
-    assert said(store) == ["tracking-api-hangs error_rate"]
+    assert alert_names(store) == ["tracking-api-hangs error_rate"]

@@ -80,9 +80,9 @@ def work(
             tx, alert(), service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
         )
         assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
-    one = playbook_run(store, Settings(data=tmp_path), incident, runbook, at)
-    with working_on(one):
-        yield one
+    run = playbook_run(store, Settings(data=tmp_path), incident, runbook, at)
+    with working_on(run):
+        yield run
 
 
 def healthy(work: PlaybookRun) -> bool:

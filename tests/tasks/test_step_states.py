@@ -64,7 +64,7 @@ def test_an_answer_names_its_state_and_is_what_the_playbook_gets(
         (Cancelled("by an operator"), "Cancelled", "CANCELLED"),
         (GivenUp("attempt 2 has it"), "GivenUp", "COMPLETED"),
     ],
-    ids=lambda one: type(one).__name__,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_a_step_raises_names_its_state_and_is_raised_again(error: Exception, name: str, kind: str) -> None:
     state = answering(raises(error), done)()
@@ -109,11 +109,11 @@ def test_a_line_is_one_line_without_secrets() -> None:
 
 
 def lines(*seen: Health) -> list[str]:
-    said: list[str] = []
-    log = SeenLog(said.append)
-    for one in seen:
-        log.see(one)
-    return said
+    logged: list[str] = []
+    log = SeenLog(logged.append)
+    for health in seen:
+        log.see(health)
+    return logged
 
 
 def failing(why: str) -> Health:
@@ -148,6 +148,6 @@ def test_a_measured_quantity_that_moves_is_no_change(first: str, then: str) -> N
 
 def test_what_is_well_and_failing_by_turns_fills_no_log() -> None:
     turns = [failing("answered 503"), Health(Sight.WELL, "every condition holds")] * 500
-    said = lines(*turns)
-    assert len(said) == 41
-    assert said[-1] == "it goes on changing; further changes are not written here"
+    logged = lines(*turns)
+    assert len(logged) == 41
+    assert logged[-1] == "it goes on changing; further changes are not written here"

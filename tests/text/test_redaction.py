@@ -164,7 +164,7 @@ def test_a_webhooks_secret_is_taken_out_where_it_stands_alone() -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "form", [str, lambda one: quote(one, safe=""), lambda one: base64.b64encode(one.encode()).decode()]
+    "form", [str, lambda secret: quote(secret, safe=""), lambda secret: base64.b64encode(secret.encode()).decode()]
 )
 def test_the_token_in_the_heartbeats_url_is_taken_out_where_it_stands_alone(
     url: str, token: str, form: Callable[[str], str], monkeypatch: pytest.MonkeyPatch

@@ -45,9 +45,9 @@ def test_a_moment_is_read(text: str, meant: datetime) -> None:
     ],
 )
 def test_what_is_no_moment_is_refused_with_what_is_allowed(text: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why) as said:
+    with pytest.raises(ValueError, match=why) as caught:
         moment(text, after=NOON)
-    assert "write 2026-01-31T22:00+01:00" in str(said.value)
+    assert "write 2026-01-31T22:00+01:00" in str(caught.value)
 
 
 @settings(deadline=None)
@@ -83,7 +83,7 @@ def test_every_duration_that_people_write_is_such_a_field() -> None:
         if timedelta in (field.annotation, *get_args(field.annotation))
     }
     assert {"Settings.lease", "_Policy.repeat"} <= set(fields)
-    others = {name for name, field in fields.items() if not any(_is_duration(one) for one in _marks(field))}
+    others = {name for name, field in fields.items() if not any(_is_duration(mark) for mark in _marks(field))}
     assert others == {"_Rotation.every"}, "which is a day or a week, and no other"
 
 
@@ -95,8 +95,8 @@ def _models(of: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 def _marks(field: FieldInfo) -> Iterator[object]:
     yield from field.metadata
-    for one in get_args(field.annotation):
-        yield from getattr(one, "__metadata__", ())
+    for argument in get_args(field.annotation):
+        yield from getattr(argument, "__metadata__", ())
 
 
 def _is_duration(mark: object) -> bool:

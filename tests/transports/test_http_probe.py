@@ -39,8 +39,8 @@ def no_descriptors() -> Iterator[None]:
                 taken.append(os.open(os.devnull, os.O_RDONLY))
         yield
     finally:
-        for one in taken:
-            os.close(one)
+        for connection in taken:
+            os.close(connection)
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
@@ -150,7 +150,7 @@ ODD = {
 
 @pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
 def test_what_curl_reads_as_a_whole_200_is_well_and_nothing_else(answer: bytes, require: Callable[[str], str]) -> None:
-    told = [
+    argv = [
         require("curl"),
         "--silent",
         "--noproxy",
@@ -163,7 +163,7 @@ def test_what_curl_reads_as_a_whole_200_is_well_and_nothing_else(answer: bytes, 
         "%{http_code}",
     ]
     with answering(answer) as url:
-        curl = subprocess.run([*told, url], check=False, capture_output=True)
+        curl = subprocess.run([*argv, url], check=False, capture_output=True)
     with answering(answer) as url:
         seen = probe(url, timedelta(seconds=5))
     assert (curl.returncode == 0 and curl.stdout.endswith(b"200")) is seen.ok, (curl, seen)

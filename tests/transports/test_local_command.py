@@ -32,31 +32,31 @@ def test_it_says_how_it_ended_and_what_it_said() -> None:
 
 def test_words_are_arguments_and_no_shell_reads_them(tmp_path: Path) -> None:
     hostile = ["$(touch x)", "; touch x", "`touch x`", "*", "\n", "-n", "{instance}"]
-    said = run([sys.executable, "-c", "import sys; print(sys.argv[1:])", *hostile], long_from_now())
-    assert said.output == f"{hostile}\n"
+    done = run([sys.executable, "-c", "import sys; print(sys.argv[1:])", *hostile], long_from_now())
+    assert done.output == f"{hostile}\n"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_only_the_end_of_what_it_says_is_kept_in_whole_lines() -> None:
-    said = run(["sh", "-c", "i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo line $i; done"], long_from_now()).output
-    assert len(said) <= KEPT
-    assert said.endswith("line 9000\n")
-    assert said.startswith("line ")
+    output = run(["sh", "-c", "i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo line $i; done"], long_from_now()).output
+    assert len(output) <= KEPT
+    assert output.endswith("line 9000\n")
+    assert output.startswith("line ")
 
 
 def test_a_flood_is_cut_while_it_runs(tmp_path: Path) -> None:
     flood = f"import os\nwhile not os.path.exists({str(tmp_path / 'stop')!r}): os.write(1, b'x' * 99 + b'\\n')\nprint('the end')"
-    with LocalCommand([sys.executable, "-c", flood]) as one:
-        one.start()
+    with LocalCommand([sys.executable, "-c", flood]) as command:
+        command.start()
         until = time.monotonic() + 60
         seen = 0
         while seen < 5:  # cut five times
             assert time.monotonic() < until
-            size = os.fstat(one._output.file).st_size
-            one._output.bound()
-            seen += os.fstat(one._output.file).st_size < size
+            size = os.fstat(command._output.file).st_size
+            command._output.bound()
+            seen += os.fstat(command._output.file).st_size < size
         (tmp_path / "stop").touch()
-        ended = one.end(long_from_now())
+        ended = command.end(long_from_now())
     assert ended.output.endswith("x\nthe end\n")
     assert len(ended.output) <= KEPT
 
@@ -79,12 +79,12 @@ def test_what_would_move_a_terminal_is_visible() -> None:
 
 def test_at_its_deadline_its_whole_group_is_ended(tmp_path: Path) -> None:
     script = f"echo begun; (trap '' TERM; echo $$; exec sleep 600) & echo $! > {tmp_path}/pid; wait"
-    with LocalCommand(["sh", "-c", script]) as one:
-        one.start()
+    with LocalCommand(["sh", "-c", script]) as command:
+        command.start()
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
             time.sleep(0.01)
         with pytest.raises(OutOfTime) as over:
-            one.end(boottime())
+            command.end(boottime())
     assert "begun" in over.value.output
     left = int((tmp_path / "pid").read_text())
     until = time.monotonic() + 60
@@ -95,20 +95,20 @@ def test_at_its_deadline_its_whole_group_is_ended(tmp_path: Path) -> None:
 
 def test_it_may_tidy_up_before_it_is_killed(tmp_path: Path) -> None:
     script = f"trap 'echo tidied > {tmp_path}/said; exit 0' TERM; touch {tmp_path}/ready; while :; do sleep 0.05; done"
-    with LocalCommand(["sh", "-c", script]) as one:
-        one.start()
+    with LocalCommand(["sh", "-c", script]) as command:
+        command.start()
         while not (tmp_path / "ready").exists():
             time.sleep(0.01)
         with pytest.raises(OutOfTime):
-            one.end(boottime())
+            command.end(boottime())
     assert (tmp_path / "said").read_text() == "tidied\n"
 
 
 def test_what_ended_before_we_looked_has_ended_though_its_time_is_over() -> None:
-    with LocalCommand(["true"]) as one:
-        one.start()
-        os.waitid(os.P_PID, one._process.pid, os.WEXITED | os.WNOWAIT)
-        assert one.end(boottime() - 60).code == 0
+    with LocalCommand(["true"]) as command:
+        command.start()
+        os.waitid(os.P_PID, command._process.pid, os.WEXITED | os.WNOWAIT)
+        assert command.end(boottime() - 60).code == 0
 
 
 def test_a_process_that_goes_on_in_the_background_is_not_waited_for(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_it_outlives_whoever_started_it(tmp_path: Path) -> None:
 
 def test_it_sees_no_variable_of_ours_but_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAMEDIC_TOKEN", "a secret")
-    said = run(["env"], long_from_now()).output
-    assert [line.partition("=")[0] for line in said.splitlines()] == ["PATH"]
+    output = run(["env"], long_from_now()).output
+    assert [line.partition("=")[0] for line in output.splitlines()] == ["PATH"]
 
 
 def test_what_cannot_be_run_is_useless(tmp_path: Path) -> None:
@@ -162,13 +162,13 @@ def test_nothing_is_left_open() -> None:
 
 
 def test_a_clock_that_is_past_the_deadline_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    with LocalCommand(["sleep", "600"]) as one:
-        one.start()
+    with LocalCommand(["sleep", "600"]) as command:
+        command.start()
         now = boottime()
         monkeypatch.setattr(local_command, "boottime", lambda: now + 120)
         with pytest.raises(OutOfTime):
-            one.end(now + 60)
-        assert one._process.returncode == -signal.SIGTERM
+            command.end(now + 60)
+        assert command._process.returncode == -signal.SIGTERM
 
 
 def test_output_in_another_encoding_is_read() -> None:

@@ -53,9 +53,9 @@ class Api:
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    one = Api()
-    yield one
-    one.close()
+    api = Api()
+    yield api
+    api.close()
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -118,9 +118,9 @@ def makes_a_client(source: str) -> bool:
     """Whether the code makes an HTTP client of its own, or calls out without one."""
     calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     made = {
-        f"{one.value.id}.{one.attr}"
-        for one in calls
-        if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name)
+        f"{call.value.id}.{call.attr}"
+        for call in calls
+        if isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name)
     }
     verbs = "Client AsyncClient get post put patch delete head options request stream"
     return bool(made & {f"httpx.{verb}" for verb in verbs.split()})

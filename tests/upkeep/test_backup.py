@@ -95,9 +95,9 @@ def test_a_backup_is_its_owners_alone_overwrites_nothing_and_holds_no_private_ke
     held = []
     for name in ("one", "two"):
         with tarfile.open(tmp_path / name) as tar:
-            held.append({one for one in tar.getnames() if one.endswith(".key")})
+            held.append({name for name in tar.getnames() if name.endswith(".key")})
     assert held == [set(), {"signing.key", "link.key"}]
-    assert {one.name for one in tmp_path.iterdir()} - {
+    assert {path.name for path in tmp_path.iterdir()} - {
         "one",
         "two",
         "data",
@@ -311,8 +311,8 @@ def test_the_command_line_backs_up_and_restores_and_stays_out_of_a_running_one(t
     handed_over(store := opened(settings))
     store.close()
     signed(settings)
-    told = json.loads(paramedic("backup", str(tmp_path / "backup"), "--json", "--data", str(data)))
-    assert told["generation"] == 1
+    answer = json.loads(paramedic("backup", str(tmp_path / "backup"), "--json", "--data", str(data)))
+    assert answer["generation"] == 1
     assert "exists already" in paramedic("backup", str(tmp_path / "backup"), "--data", str(data), code=1)
     with instance.alone(data):
         refused = paramedic(
@@ -321,10 +321,10 @@ def test_the_command_line_backs_up_and_restores_and_stays_out_of_a_running_one(t
     assert "another `paramedic up`" in refused
     assert "would be lost" in paramedic("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(data), code=1)
     fresh = tmp_path / "fresh"
-    said = paramedic("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(fresh))
-    assert "generation 2" in said
-    assert "the signing key is not here" in said
-    assert "acting is paused" in said
+    output = paramedic("restore", str(tmp_path / "backup"), "--by", "ada", "--data", str(fresh))
+    assert "generation 2" in output
+    assert "the signing key is not here" in output
+    assert "acting is paused" in output
     unsigned = paramedic("audit", "verify", "--data", str(fresh), code=1)
     assert "a restore from a backup: generation 2 begins with it" in unsigned
     assert "our key has signed neither it nor any entry since" in unsigned

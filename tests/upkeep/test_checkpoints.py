@@ -111,6 +111,6 @@ def test_the_newest_of_very_many_is_found_without_reading_them_all(store: Store,
 @pytest.mark.parametrize("field", ["seq", "generation", "store", "hash", "at", "signature"])
 @pytest.mark.parametrize("value", [None, [1], {}, True, 1.5])
 def test_a_line_whose_fields_are_of_another_kind_is_no_checkpoint(field: str, value: object) -> None:
-    said = {"store": "s", "generation": 1, "seq": 1, "hash": "h", "at": "t", "signature": "00"} | {field: value}
+    checkpoint = {"store": "s", "generation": 1, "seq": 1, "hash": "h", "at": "t", "signature": "00"} | {field: value}
     with pytest.raises(ValueError, match="not a checkpoint"):
-        chain.Checkpoint.from_line(json.dumps(said))
+        chain.Checkpoint.from_line(json.dumps(checkpoint))

@@ -193,9 +193,9 @@ def by_the_verifier_outside(made: Trail, folder: Path) -> list[str]:
         check=False,
         timeout=60,
     )
-    said = done.stdout.splitlines()
-    assert (done.returncode == 0) == (said == ["the trail is whole"]), done.stderr
-    return [] if done.returncode == 0 else said
+    output = done.stdout.splitlines()
+    assert (done.returncode == 0) == (output == ["the trail is whole"]), done.stderr
+    return [] if done.returncode == 0 else output
 
 
 @pytest.mark.parametrize("name", HONEST)

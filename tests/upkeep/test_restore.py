@@ -55,7 +55,7 @@ ASKS = Guardrails("act", {"approval": Severity.WARNING})
 def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Settings, tmp_path: Path) -> None:
     store = opened(life)
     waits, (works, claim), (open_act, act) = ordered(store, "a/1"), holding(store, "a/2"), acting(store, "a/3")
-    told = handed_over(store, title="Another")
+    paged = handed_over(store, title="Another")
     with store.record() as tx:
         theirs = lifecycle.acknowledge(tx, handed_over_in(tx, "a/5"), by="eve", reason="hers")
     inbox.receive(store, [alert("Undecided")], source="alertmanager", sender="x")
@@ -67,7 +67,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
     before = rows(life)
     store = opened(life)
     with store.record() as tx:  # the life that will be lost goes on
-        incidents.note(tx, told.number, by="ada", text="lost")
+        incidents.note(tx, paged.number, by="ada", text="lost")
         lost = lifecycle.open_incident(
             tx, alert("Lost"), service="s", target="a/6", policy="default", reason="r", plan=None
         )
@@ -86,8 +86,8 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
         assert "restored from a backup" in kill_switch.standing(tx)[0].reason
         assert outbox.waiting(tx) == []
         assert attempts.open_attempts(tx) == []
-        states = {one.target: one.state for one in incidents.listed(tx)}
-        assert states == dict.fromkeys(("a/1", "a/2", "a/3", told.target), State.HANDED_OVER) | {
+        states = {incident.target: incident.state for incident in incidents.listed(tx)}
+        assert states == dict.fromkeys(("a/1", "a/2", "a/3", paged.target), State.HANDED_OVER) | {
             "a/5": State.ACKNOWLEDGED
         }
         unsettled = acts.open_on(tx, "a/3")
@@ -99,7 +99,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
             waits.number,
             works.number,
             open_act.number,
-            told.number,
+            paged.number,
         }
         trouble = next(m for m in due if m.kind == "trouble")
         assert theirs.id in trouble.body
@@ -132,22 +132,22 @@ def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Sett
         assert (void.state, void.how) == (Answer.EXPIRED, "restore")
         assert approvals.decide(tx, waits.id, granted=True, by="eve", how="link") == f"too late: {void.decision}"
         assert void.decision.startswith("the question about the restart of a/1 is void: the store was restored from a")
-        assert [one.kind for one in deliveries.due(tx, incident=waits.incident)] == ["rung"], "nobody is asked any more"
-        assert [one.id for one in approvals.to_resume(tx)] == [granted.id, waits.id], "Prefect lets their runs go"
+        assert [message.kind for message in deliveries.due(tx, incident=waits.incident)] == ["rung"], "nobody is asked any more"
+        assert [approval.id for approval in approvals.to_resume(tx)] == [granted.id, waits.id], "Prefect lets their runs go"
         for asked in (waits, granted):
             assert "is over (closed)" in (attempts.begin_attempt(tx, asked.incident, 1, flow_run="run-1") or "")
             claim = claims.take(
                 tx, target=asked.target, incident=asked.incident, attempt=1, holder="run:run-1", lease=LEASE
             )
             assert isinstance(claim, Claim)
-            said = intents.intend(
+            answer = intents.intend(
                 tx, claim, rung=1, remedy="restart", identity=asked.identity, deadline=LEASE, limits=ASKS
             )
-            assert isinstance(said, Refusal)
-            assert "handed_over" in said.reason
-        (entry,) = (one for one in stored_trail.entries(tx, incident=waits.incident) if one.what == "approval.expired")
+            assert isinstance(answer, Refusal)
+            assert "handed_over" in answer.reason
+        (entry,) = (entry for entry in stored_trail.entries(tx, incident=waits.incident) if entry.what == "approval.expired")
         assert (entry.actor, entry.reason) == ("restore", void.decision)
-        assert [one.what for one in stored_trail.entries(tx, incident=allowed.number)].count("approval.expired") == 0
+        assert [entry.what for entry in stored_trail.entries(tx, incident=allowed.number)].count("approval.expired") == 0
     store.close()
 
 
@@ -167,9 +167,9 @@ def test_who_stands_in_what_is_paused_and_what_is_in_maintenance_stays_so(life: 
     assert (after["overrides"], after["maintenance"]) == (before["overrides"], before["maintenance"])
     store = opened(life)
     with store.record() as tx:
-        assert [one.person for one in oncall_overrides.current(tx)] == ["eve"]
+        assert [override.person for override in oncall_overrides.current(tx)] == ["eve"]
         assert maintenance.covering(tx, service="s", target="a/1") == window
-        assert [(one.scope, one.by) for one in kill_switch.standing(tx)] == [("service:s", "eve"), ("all", "ada")]
+        assert [(pause.scope, pause.by) for pause in kill_switch.standing(tx)] == [("service:s", "eve"), ("all", "ada")]
         kill_switch.resume(tx, by="ada", reason="all is looked at")
         assert kill_switch.stopping(tx, service="s", runbook=None), "whose pause it was, says when it ends"
     store.close()

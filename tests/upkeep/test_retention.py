@@ -59,12 +59,12 @@ def counts(store: Store) -> dict[str, int]:
 
 def took(store: Store, **labels: str) -> None:
     """One alert came, and joined an incident or none; one body could not be read."""
-    one = alert(**labels)
-    inbox.receive(store, [one], source="alertmanager", sender="x", bad=[Unreadable("??", "no JSON")])
+    labelled = alert(**labels)
+    inbox.receive(store, [labelled], source="alertmanager", sender="x", bad=[Unreadable("??", "no JSON")])
     with store.record() as tx:
         for receipt in inbox.waiting(tx):
             inbox.decided(tx, receipt, verdict="drop", reason="r", incident=None, look_again_at=None)
-        fingerprints.remember(tx, one)
+        fingerprints.remember(tx, labelled)
 
 
 def seen(store: Store, incident: Incident) -> None:
@@ -97,8 +97,8 @@ def test_each_thing_goes_when_its_time_is_over_and_not_before(timed: Store, cloc
     assert prune(timed, settings).removed == {"evidence": 1, "messages": 1}
     assert set(counts(timed).values()) == {0}
     with timed.read() as tx:
-        told = [entry for entry in trail.entries(tx) if entry.what == "store.pruned"]
-        assert [dict(entry.data) for entry in told][1] == {"evidence": 1, "messages": 1}
+        pruned = [entry for entry in trail.entries(tx) if entry.what == "store.pruned"]
+        assert [dict(entry.data) for entry in pruned][1] == {"evidence": 1, "messages": 1}
         assert incidents.get(tx, incident.number).ending is Ending.HANDED_OVER, "the incident itself stays"
     assert prune(timed, settings).removed == {}
     clock.advance(10 * DAY)
@@ -156,8 +156,8 @@ def test_much_goes_in_small_bites_each_told(
     clock.advance(11 * DAY)
     assert prune(timed, settings).removed["inbox"] == 8
     with timed.read() as tx:
-        told = [entry.data["inbox"] for entry in trail.entries(tx) if entry.what == "store.pruned"]
-    assert told == [3, 3, 2]
+        pruned = [entry.data["inbox"] for entry in trail.entries(tx) if entry.what == "store.pruned"]
+    assert pruned == [3, 3, 2]
 
 
 class History:
@@ -188,17 +188,17 @@ class History:
 
 @pytest.fixture
 def history() -> Iterator[tuple[History, str]]:
-    one = History()
+    history = History()
 
     class Api(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            self._say(503 if one.refuses else 200, one.found(asked))
+            self._say(503 if history.refuses else 200, history.found(asked))
 
         def do_DELETE(self) -> None:
             run = self.path.rpartition("/")[2]
-            known = [other for other in one.runs if other["id"] == run]
-            one.runs = [other for other in one.runs if other["id"] != run]
+            known = [other for other in history.runs if other["id"] == run]
+            history.runs = [other for other in history.runs if other["id"] != run]
             self._say(204 if known else 404, None)
 
         def _say(self, code: int, what: Any) -> None:
@@ -214,7 +214,7 @@ def history() -> Iterator[tuple[History, str]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    yield one, f"http://127.0.0.1:{server.server_port}/api"
+    yield history, f"http://127.0.0.1:{server.server_port}/api"
     server.shutdown()
     thread.join()
     server.server_close()
@@ -274,8 +274,8 @@ def test_killed_in_mid_removal_it_has_told_what_went_and_the_next_round_goes_on(
     inbox.receive(store, [*many, alert()], source="alertmanager", sender="x", bad=[Unreadable("??", "no JSON")])
     with store.record() as tx:
         *dropped, joined = inbox.waiting(tx, limit=BITE + 200)
-        for one in dropped:
-            inbox.decided(tx, one, verdict="drop", reason="r", incident=None, look_again_at=None)
+        for receipt in dropped:
+            inbox.decided(tx, receipt, verdict="drop", reason="r", incident=None, look_again_at=None)
         inbox.decided(tx, joined, verdict="join", reason="r", incident=incident.number, look_again_at=None)
     store.close()
     for run in ("run-1", "old"):
@@ -309,8 +309,8 @@ def test_killed_in_mid_removal_it_has_told_what_went_and_the_next_round_goes_on(
 def removed(store: Store) -> list[int]:
     """What the trail says of each bite of the inbox."""
     with store.read() as tx:
-        told = [entry.data for entry in trail.entries(tx) if entry.what == "store.pruned"]
-    return [said["inbox"] for said in told if "inbox" in said]
+        pruned = [entry.data for entry in trail.entries(tx) if entry.what == "store.pruned"]
+    return [data["inbox"] for data in pruned if "inbox" in data]
 
 
 def test_the_command_line_says_what_went(store_url: str, tmp_path: Path, history: tuple[History, str]) -> None:
@@ -322,5 +322,5 @@ def test_the_command_line_says_what_went(store_url: str, tmp_path: Path, history
     settings = Settings(data=tmp_path, store_url=store_url, prefect_api_url=url)
     assert "1 of inbox removed" in paramedic("prune", env=settings.as_env())
     prefect.refuses = True
-    said = paramedic("prune", code=1, env=settings.as_env())
-    assert ("nothing was old enough" in said, "503" in said) == (True, True)
+    output = paramedic("prune", code=1, env=settings.as_env())
+    assert ("nothing was old enough" in output, "503" in output) == (True, True)

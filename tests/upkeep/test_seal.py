@@ -103,27 +103,27 @@ def exported(settings: Settings, file: Path) -> Path:
 
 def test_what_leaves_is_in_the_segment_and_the_chain_goes_on(life: Settings, tmp_path: Path) -> None:
     before = count(life)
-    one = sealed(life, tmp_path / "one")
+    seal = sealed(life, tmp_path / "one")
     after = count(life)
-    assert isinstance(one, segment.Seal)
-    assert one.first == 1
-    assert after == [seq for seq in before if seq > one.seq] + [before[-1] + 1]
+    assert isinstance(seal, segment.Seal)
+    assert seal.first == 1
+    assert after == [seq for seq in before if seq > seal.seq] + [before[-1] + 1]
     found = looked(life)
-    assert (found.verified, found.sealed) == (True, one.seq)
+    assert (found.verified, found.sealed) == (True, seal.seq)
     assert (tmp_path / "one").stat().st_mode & 0o777 == 0o600
     assert "what a person wrote" in (tmp_path / "one").read_text()
     store = Store(life.store())
     with store.record() as tx:
-        assert tx.conn.execute(select(trail_contents).where(trail_contents.c.seq <= one.seq)).all() == []
+        assert tx.conn.execute(select(trail_contents).where(trail_contents.c.seq <= seal.seq)).all() == []
         lifecycle.resolve(tx, 2, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
         assert list(stored_trail.entries(tx))[-1].seq == after[-1] + 1
     store.close()
     two = sealed(life, tmp_path / "two", before=LATE)
     assert isinstance(two, segment.Seal)
-    assert (two.first, two.seq) == (one.seq + 1, before[-1]), "what was told since is younger"
+    assert (two.first, two.seq) == (seal.seq + 1, before[-1]), "what was told since is younger"
     assert looked(life).verified
-    said = [json.loads(line) for line in (tmp_path / "one").read_text().splitlines()]
-    forgotten = [json.dumps({key: part for key, part in line.items() if key != "content"}) + "\n" for line in said]
+    lines = [json.loads(line) for line in (tmp_path / "one").read_text().splitlines()]
+    forgotten = [json.dumps({key: part for key, part in line.items() if key != "content"}) + "\n" for line in lines]
     (tmp_path / "forgotten").write_text("".join(forgotten))
     for name in ("one", "two", "forgotten"):
         assert outside(life, tmp_path / name) == "the trail is whole\n", name
@@ -135,9 +135,9 @@ def test_the_story_of_an_open_incident_stays(life: Settings, tmp_path: Path) -> 
     with store.read() as tx:
         begins = next(stored_trail.entries(tx, incident=2)).seq
     store.close()
-    one = sealed(life, tmp_path / "one", before=LATE)
-    assert isinstance(one, segment.Seal)
-    assert one.seq == begins - 1
+    seal = sealed(life, tmp_path / "one", before=LATE)
+    assert isinstance(seal, segment.Seal)
+    assert seal.seq == begins - 1
     assert sealed(life, tmp_path / "two", before=LATE) is None
     assert not (tmp_path / "two").exists()
 
@@ -159,11 +159,11 @@ def test_an_incident_that_opens_again_keeps_what_a_segment_was_written_of(life: 
 
 
 def test_a_segment_is_bounded(life: Settings, tmp_path: Path) -> None:
-    one = sealed(life, tmp_path / "one", most=2)
+    seal = sealed(life, tmp_path / "one", most=2)
     two = sealed(life, tmp_path / "two", most=1)
-    assert isinstance(one, segment.Seal)
+    assert isinstance(seal, segment.Seal)
     assert isinstance(two, segment.Seal)
-    assert (one.first, one.seq, two.first, two.seq) == (1, 2, 3, 3)
+    assert (seal.first, seal.seq, two.first, two.seq) == (1, 2, 3, 3)
     assert looked(life).verified
 
 
@@ -182,9 +182,9 @@ def test_a_segment_that_was_changed_takes_nothing_with_it(
     store = Store(life.store())
     segment._write(store, keys.signing_key(life), tmp_path / "one", before=NOON, contents=True, most=99)
     store.close()
-    said = (tmp_path / "one").read_text()
-    assert before in said
-    (tmp_path / "one").write_text(said.replace(before, after))
+    written = (tmp_path / "one").read_text()
+    assert before in written
+    (tmp_path / "one").write_text(written.replace(before, after))
     entries = count(life)
     with pytest.raises(BadSegment, match=words):
         sealed(life, tmp_path / "one")
@@ -222,11 +222,11 @@ def test_a_seal_that_nobody_signed_is_a_chain_that_was_cut_off(life: Settings, t
 
 
 def test_nothing_but_what_a_seal_names_can_be_removed(life: Settings, tmp_path: Path) -> None:
-    one = sealed(life, tmp_path / "one")
-    assert isinstance(one, segment.Seal)
+    seal = sealed(life, tmp_path / "one")
+    assert isinstance(seal, segment.Seal)
     entries = count(life)
     store = Store(life.store())
-    for seq in (one.seq + 1, entries[-1]):
+    for seq in (seal.seq + 1, entries[-1]):
         with pytest.raises(DBAPIError, match="the trail only grows"), store.engine.begin() as conn:
             conn.execute(delete(table).where(table.c.seq == seq))
     store.close()
@@ -289,11 +289,11 @@ def test_a_seal_that_is_killed_has_removed_nothing_and_is_taken_up_again(
         child.join()
     assert count(life) == entries
     assert looked(life).verified
-    one = sealed(life, tmp_path / "one")
-    assert isinstance(one, segment.Seal)
-    assert count(life)[0] == one.seq + 1
+    seal = sealed(life, tmp_path / "one")
+    assert isinstance(seal, segment.Seal)
+    assert count(life)[0] == seal.seq + 1
     again = sealed(life, tmp_path / "one")
-    assert again == one, "and where it was done, it is not done twice"
+    assert again == seal, "and where it was done, it is not done twice"
     assert looked(life).verified
 
 
@@ -303,8 +303,8 @@ def test_the_command_line_seals_and_says_where_a_story_went(life: Settings, tmp_
 
     file = str(tmp_path / "one")
     assert "write a day" in say("audit", "seal", file, "--before", "yesterday", code=2)
-    told = say("audit", "seal", file, "--before", "2026-02-01")
-    assert f"left for {file}, which is the only place that has them" in told
+    output = say("audit", "seal", file, "--before", "2026-02-01")
+    assert f"left for {file}, which is the only place that has them" in output
     assert "the story of an incident that is not over" in say("audit", "seal", f"{file}.2", "--before", "2027-01-01")
     assert f"its timeline begins in a sealed segment of the trail: {file}" in say("incident", "show", "1")
     assert json.loads(say("incident", "show", "2", "--json"))["segments"] == []

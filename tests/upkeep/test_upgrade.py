@@ -29,12 +29,12 @@ _ROW = (
 def old(empty_url: str, tmp_path: Path) -> Settings:
     """A store as the first version made it, with one row in it."""
     migrate(empty_url, revision=OLD)
-    said(empty_url, _ROW)
+    rows_of(empty_url, _ROW)
     (tmp_path / "data").mkdir()
     return Settings(data=tmp_path / "data", store_url=empty_url)
 
 
-def said(url: str, statement: str) -> list[tuple[object, ...]]:
+def rows_of(url: str, statement: str) -> list[tuple[object, ...]]:
     engine = connect(url)
     with engine.begin() as conn:
         done = conn.execute(text(statement))
@@ -46,7 +46,7 @@ def said(url: str, statement: str) -> list[tuple[object, ...]]:
 def test_the_revisions_that_are_known_are_those_of_the_migrations() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    history = [one.revision for one in ScriptDirectory.from_config(config).walk_revisions()]
+    history = [revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()]
     assert list(reversed(history)) == REVISIONS
 
 
@@ -60,7 +60,7 @@ def test_a_store_of_an_older_version_says_how_it_goes_on(old: Settings) -> None:
 def test_an_upgrade_keeps_what_is_there_and_a_backup_of_before(old: Settings, tmp_path: Path) -> None:
     assert upgrade(old, tmp_path / "before") == (OLD, NEW)
     assert revision_of(old.store()) == NEW
-    assert said(old.store(), "SELECT id, body FROM quarantine") == [("one", "its body")]
+    assert rows_of(old.store(), "SELECT id, body FROM quarantine") == [("one", "its body")]
     with tarfile.open(tmp_path / "before") as tar:
         tar.extract("store.db", tmp_path, filter="data")
     assert revision_of(f"sqlite:///{tmp_path}/store.db") == OLD
@@ -73,11 +73,11 @@ def test_a_backup_of_an_older_version_is_restored_by_a_newer_one(old: Settings, 
     (tmp_path / "fresh").mkdir()
     fresh = Settings(data=tmp_path / "fresh")
     assert restore(fresh, tmp_path / "before", by="ada").generation == 2
-    assert said(fresh.store(), "SELECT id, body FROM quarantine") == [("one", "its body")]
+    assert rows_of(fresh.store(), "SELECT id, body FROM quarantine") == [("one", "its body")]
 
 
 def test_a_store_of_a_newer_version_is_left_alone_in_words(old: Settings, tmp_path: Path) -> None:
-    said(old.store(), "UPDATE alembic_version SET version_num = '9999'")
+    rows_of(old.store(), "UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(PermanentError, match="9999.*install the version that made it"):
         upgrade(old, tmp_path / "before")
     assert not (tmp_path / "before").exists()

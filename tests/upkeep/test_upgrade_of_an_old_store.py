@@ -134,13 +134,13 @@ def test_its_trail_is_whole_and_not_rewritten(before: Settings, tmp_path: Path) 
     assert (found.faults, found.entries >= len(then) > 30) == ((), True)
 
 
-def said(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
+def answer(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
     """What the command line says as JSON."""
     with pytest.raises(SystemExit) as ended:
         main([*argv, "--json"])
-    told = capsys.readouterr()
-    assert ended.value.code == 0, told
-    return json.loads(told.out)
+    captured = capsys.readouterr()
+    assert ended.value.code == 0, captured
+    return json.loads(captured.out)
 
 
 def test_its_incidents_are_found_and_read_by_their_old_ids(
@@ -148,9 +148,9 @@ def test_its_incidents_are_found_and_read_by_their_old_ids(
 ) -> None:
     for name, value in settings.as_env().items():
         monkeypatch.setenv(name, value)
-    listed = said(capsys, "incident", "list")
-    assert sorted(one["id"] for one in listed) == [f"INC-{number}" for number in range(1, 7)]
-    shown = said(capsys, "incident", "show", "INC-1")
+    listed = answer(capsys, "incident", "list")
+    assert sorted(row["id"] for row in listed) == [f"INC-{number}" for number in range(1, 7)]
+    shown = answer(capsys, "incident", "show", "INC-1")
     assert (shown["target"], shown["state"], shown["ending"]) == ("web-1/tracking-api", "resolved", "remediated")
     whats = [entry["what"] for entry in shown["timeline"]]
     assert [what for what in whats if what.startswith(("evidence", "restart"))] == [
@@ -158,7 +158,7 @@ def test_its_incidents_are_found_and_read_by_their_old_ids(
         "restart",
         "restart.done",
     ]
-    assert said(capsys, "incident", "show", "INC-2")["state"] == "acknowledged"
+    assert answer(capsys, "incident", "show", "INC-2")["state"] == "acknowledged"
 
 
 def test_its_trail_is_verified_against_the_checkpoint_of_then(
@@ -167,7 +167,7 @@ def test_its_trail_is_verified_against_the_checkpoint_of_then(
     upgrade(before, tmp_path / "backup")
     for name, value in before.as_env().items():
         monkeypatch.setenv(name, value)
-    verified = said(capsys, "audit", "verify")
+    verified = answer(capsys, "audit", "verify")
     assert (verified["verified"], verified["faults"], verified["checkpoints"]) == (True, [], 1)
 
 
@@ -202,11 +202,11 @@ def test_what_it_had_begun_goes_on(before: Settings, tmp_path: Path) -> None:
     with store.read() as tx:
         waiting, opened = outbox.waiting(tx), acts.open_on(tx, "web-5/tracking-api")
         every = {number: incidents.get(tx, number) for number in range(1, 7)}
-        assert [one.number for one in (every[order.incident] for order in waiting)] == [ORDERED]
-        assert [one.incident for one in approvals.to_resume(tx)] == [APPROVED]
+        assert [incident.number for incident in (every[order.incident] for order in waiting)] == [ORDERED]
+        assert [approval.incident for approval in approvals.to_resume(tx)] == [APPROVED]
         assert evidence.of(tx, RESTARTED)[0]["body"].startswith("pid parent")
         assert maintenance.covering(tx, service="billing", target="web-9/x") is not None
-        assert [one.scope for one in kill_switch.standing(tx)] == ["service:billing"]
+        assert [pause.scope for pause in kill_switch.standing(tx)] == ["service:billing"]
         assert [receipt.alert.name for receipt in inbox.waiting(tx)] == ["Waiting"]
     assert opened is not None
     assert opened.identity == process_identity(4711, 1.0, "RUNNING")
@@ -235,7 +235,7 @@ def test_what_it_had_begun_goes_on(before: Settings, tmp_path: Path) -> None:
         assert outbox.sent(tx, ORDERED, 1)
         assert attempts.begin_attempt(tx, ORDERED, 1, flow_run="run-6") is None
         due = deliveries.due(tx)
-        [trouble] = [one for one in due if one.subject == "the disk is full"]
+        [trouble] = [message for message in due if message.subject == "the disk is full"]
         assert deliveries.take(tx, trouble.id)
         assert deliveries.sent(tx, trouble.id, person="ada")
     # A run of then proposes, as a runbook that observes does now.

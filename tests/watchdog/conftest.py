@@ -19,10 +19,10 @@ from paramedic.watchdog.watchdog import Watchdog
 
 @pytest.fixture
 def outside() -> Iterator[Outside]:
-    one = Outside()
-    yield one
-    one.close()
-    assert one.strange == []
+    outside = Outside()
+    yield outside
+    outside.close()
+    assert outside.strange == []
 
 
 @pytest.fixture

@@ -89,9 +89,9 @@ def test_without_anybody_to_tell_it_does_not_pretend_to_watch(
     (tmp_path / "runbooks").mkdir()
     (tmp_path / "runbooks" / "oncall.yaml").write_text("people: {}")
     with watchdog(tmp_path, store_url, outside, postbox) as process:
-        said = process.communicate(timeout=30)[1]
+        output = process.communicate(timeout=30)[1]
     assert process.returncode == 1
-    assert "oncall.yaml" in said
+    assert "oncall.yaml" in output
 
 
 def test_it_needs_no_prefect() -> None:

@@ -111,7 +111,7 @@ def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, kenn
     with timed.write() as tx:
         claims.release(tx, claim)
     everything = (waiting, unbegun, unclaimed, working, done)
-    assert [stands(one) for one in everything] == [
+    assert [stands(incident) for incident in everything] == [
         None,
         AttemptProgress.UNBEGUN,
         AttemptProgress.UNCLAIMED,
@@ -143,7 +143,7 @@ def test_a_run_that_died_is_followed_by_a_higher_attempt_and_at_last_by_a_person
     now = kennel.now(incident)
     assert now.state is State.HANDED_OVER
     assert now.because == "the run of attempt 3 is FAILED and never began here; that was attempt 3 of 3"
-    assert kennel.postbox.told == ["ada@example.org"]  # in the same round
+    assert kennel.postbox.recipients == ["ada@example.org"]  # in the same round
 
 
 def test_an_act_without_an_outcome_is_never_repeated_and_is_named(kennel: Kennel) -> None:
@@ -175,7 +175,7 @@ def test_an_attempt_that_waits_for_a_person_is_not_suspected_until_its_time_is_o
     now = kennel.now(incident)
     assert (now.state, now.attempt) == (State.HANDED_OVER, 1)
     assert now.because == "nobody approved the restart of web-1/tracking-api within 15m"
-    assert kennel.postbox.told[-1] == "ada@example.org"
+    assert kennel.postbox.recipients[-1] == "ada@example.org"
     assert f"({incident.id})" in kennel.postbox.subjects[-1]
 
 

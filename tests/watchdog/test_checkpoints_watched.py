@@ -83,8 +83,8 @@ def _as_who_edits_the_database(kennel: Kennel, backend: str, *statements: str) -
         else:
             tx.conn.execute(text("ALTER TABLE trail DISABLE TRIGGER ALL"))
             tx.conn.execute(text("ALTER TABLE trail_contents DISABLE TRIGGER ALL"))
-        for one in (*statements, "DELETE FROM trail_contents WHERE seq NOT IN (SELECT seq FROM trail)"):
-            tx.conn.execute(text(one))
+        for statement in (*statements, "DELETE FROM trail_contents WHERE seq NOT IN (SELECT seq FROM trail)"):
+            tx.conn.execute(text(statement))
 
 
 def _restored_by_nobody(kennel: Kennel) -> None:
@@ -114,7 +114,7 @@ def test_a_generation_that_nobody_signed_is_not_signed_by_the_watchdog_and_stops
     assert kennel.postbox.subjects[1:] == ["[Paramedic] The trail is not what its last checkpoint saw"]
     assert checkpoints.read(settings.checkpoints()) == before
     with kennel.store.read() as tx:
-        assert [(one.scope, one.by) for one in kill_switch.standing(tx)] == [(kill_switch.ALL, "watchdog")]
+        assert [(pause.scope, pause.by) for pause in kill_switch.standing(tx)] == [(kill_switch.ALL, "watchdog")]
     with pytest.raises(checkpoints.Unproven):
         checkpoints.sign(kennel.store, settings)
     checkpoints.sign(kennel.store, settings, vouched=True)  # a person answers for it

@@ -28,7 +28,7 @@ def test_where_the_clock_goes_back_the_next_rung_comes_in_its_time_and_a_person_
     assert kennel.rungs(incident) == [(0, "sent"), (1, "due")]
     kennel.after(1)
     assert kennel.rungs(incident)[:2] == [(0, "sent"), (1, "sent")]
-    assert kennel.postbox.told[-1] == "bob@example.org"
+    assert kennel.postbox.recipients[-1] == "bob@example.org"
 
 
 def test_where_the_clock_goes_back_an_acknowledgement_ends_in_its_time(kennel: Kennel) -> None:

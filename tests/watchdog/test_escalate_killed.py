@@ -54,7 +54,7 @@ def test_a_rung_whose_run_is_killed_before_or_right_after_sending_is_told_by_the
     kennel.watchdog.look()
     assert len(postbox.letters) == copies - 1, "it is still held"
     kennel.after(31, looks=2)
-    assert postbox.told == ["ada@example.org"] * copies
+    assert postbox.recipients == ["ada@example.org"] * copies
     assert len({letter["Message-ID"] for letter in postbox.letters}) == 1
     assert kennel.rungs(incident) == [(0, "sent"), (1, "due")]
 

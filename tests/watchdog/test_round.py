@@ -153,8 +153,8 @@ def test_prefect_and_the_store_gone_together_are_both_told(kennel: Kennel, store
     kennel.after(5)
     kennel.after(61)
     bring_back()
-    said = {subject.removeprefix("[Paramedic] ") for subject in kennel.postbox.subjects}
-    assert said == {f"{name} does not answer" for name in ("the store", "the Prefect server", "the gateway")}
+    subjects = {subject.removeprefix("[Paramedic] ") for subject in kennel.postbox.subjects}
+    assert subjects == {f"{name} does not answer" for name in ("the store", "the Prefect server", "the gateway")}
 
 
 # --- lost and forgotten -----------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_an_order_that_prefect_does_not_take_goes_to_a_person_and_is_withdrawn(k
     assert (kennel.now(incident).because or "").startswith("Prefect could not be asked to run it for 1m: nobody asked")
     with kennel.store.read() as tx:
         assert [row.state for row in tx.conn.execute(tables.outbox.select())] == ["withdrawn"]
-    assert kennel.postbox.told == ["ada@example.org"]
+    assert kennel.postbox.recipients == ["ada@example.org"]
 
 
 def test_so_does_the_order_of_a_later_attempt(kennel: Kennel) -> None:
@@ -187,8 +187,8 @@ def test_an_incident_on_which_nothing_works_gets_a_person(kennel: Kennel) -> Non
         tx.conn.execute(update(table).where(table.c.incident == closed.number).values(state="closed"))
         tx.conn.execute(update(table).where(table.c.incident == lost.number).values(dispatched_at=None))
     kennel.after(5)
-    for one in (closed, lost):
-        assert kennel.now(one).because == "nothing works on it: a lost run, or a fault in Paramedic"
+    for incident in (closed, lost):
+        assert kennel.now(incident).because == "nothing works on it: a lost run, or a fault in Paramedic"
     assert kennel.now(fine).state is State.OPEN
 
 
@@ -341,4 +341,4 @@ def test_an_acknowledgement_does_not_last_for_ever(kennel: Kennel) -> None:
     assert kennel.now(incident).state is State.ACKNOWLEDGED
     kennel.after(1)
     assert kennel.now(incident).state is State.HANDED_OVER
-    assert [to for to in kennel.postbox.told if to == "ada@example.org"] == ["ada@example.org"] * 2
+    assert [to for to in kennel.postbox.recipients if to == "ada@example.org"] == ["ada@example.org"] * 2

@@ -23,9 +23,9 @@ def _stuck(kennel: Kennel, name: str) -> Iterator[None]:
     """The look of this name hangs until the end, and is waited for 240 times as briefly as those that are well."""
     end = threading.Event()
     looks = kennel.watchdog._looks
-    (number,) = (at for at, one in enumerate(looks) if one.__name__ == name)
+    (number,) = (at for at, look in enumerate(looks) if look.__name__ == name)
     before, look = looks[number], kennel.watchdog._threads[number]
-    look.take = lambda one, seconds: Look.take(look, one, seconds / 240)  # type: ignore[method-assign]
+    look.take = lambda it, seconds: Look.take(look, it, seconds / 240)  # type: ignore[method-assign]
 
     def hang() -> None:
         end.wait()
@@ -60,7 +60,7 @@ LOOKS = [
 def test_a_look_that_hangs_holds_up_no_other(kennel: Kennel, name: str) -> None:
     with _stuck(kennel, name):
         kennel.after(61)
-        (out,) = (one for one in kennel.watchdog._threads if one.stuck_seconds() is not None)
+        (out,) = (thread for thread in kennel.watchdog._threads if thread.stuck_seconds() is not None)
         began_at = out._began_at
         kennel.after(61, looks=2)
         assert out._began_at == began_at, "it is not begun again"
@@ -91,7 +91,7 @@ def test_what_lets_the_look_at_it_hang_is_told_as_not_answering(kennel: Kennel, 
 def test_a_look_that_stands_still_is_told_once(kennel: Kennel) -> None:
     with _stuck(kennel, "waiting_alerts"):
         kennel.after(5)
-        (stuck,) = (one for one in kennel.watchdog._threads if one.stuck_seconds() is not None)
+        (stuck,) = (thread for thread in kennel.watchdog._threads if thread.stuck_seconds() is not None)
         stuck._began_at -= 61
         kennel.after(5, looks=2)
     assert kennel.postbox.subjects == ["[Paramedic] A look of the watchdog stands still"]
@@ -105,12 +105,12 @@ def test_a_frozen_prefect_is_told_while_paging_by_mail_hangs(kennel: Kennel) -> 
             kennel.after(61)
         with kennel.store.read() as tx:
             queued = [row.subject for row in tx.conn.exec_driver_sql("SELECT subject FROM messages")]
-        assert any("the Prefect server does not answer" in one for one in queued), "it leaves by whatever way works"
+        assert any("the Prefect server does not answer" in subject for subject in queued), "it leaves by whatever way works"
 
 
-def _answers(*said: str) -> Callable[[socket.socket], None]:
+def _answers(*answers: str) -> Callable[[socket.socket], None]:
     def say(line: socket.socket) -> None:
-        left = list(said)
+        left = list(answers)
         while line.recv(65536):
             status, _, body = (left.pop(0) if len(left) > 1 else left[0]).partition(" ")
             line.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
@@ -122,7 +122,7 @@ NOT_FOUND = '404 {"detail": "Flow run not found"}'
 
 
 @pytest.mark.parametrize(
-    ("said", "complaint"),
+    ("answers", "complaint"),
     [
         (("200 true", NOT_FOUND), None),
         (("200 <html>hello</html>",), "not as Prefect's API"),
@@ -138,10 +138,10 @@ NOT_FOUND = '404 {"detail": "Flow run not found"}'
     ],
 )
 def test_an_answer_is_prefects_only_where_it_says_what_prefect_says(
-    said: tuple[str, ...], complaint: str | None
+    answers: tuple[str, ...], complaint: str | None
 ) -> None:
     """An address that answers is not a sign of life: it may be another server, and Prefect may refuse our login or its data."""
-    with scripted(_answers(*said)) as url, PrefectApi(url).client(seconds=5) as client:
+    with scripted(_answers(*answers)) as url, PrefectApi(url).client(seconds=5) as client:
         found = prefect_http.complaint(client)
     assert (found is None) if complaint is None else complaint in str(found)
 

@@ -25,9 +25,9 @@ def send(url: str, text: str = "It is yours.", subject: str = "[INC-7] down", ki
 
 def test_a_message_arrives_whole(hooks: Hooks) -> None:
     send(f"json://{hooks.at}/hook", "It is yours.\n\n    <b>data</b> \x1b[2J \\n")
-    [said] = hooks.payloads
-    assert (said["title"], said["type"]) == ("[INC-7] down", "failure")
-    assert said["message"] == "It is yours.\n\n    <b>data</b> \\x1b[2J \\n"
+    [payload] = hooks.payloads
+    assert (payload["title"], payload["type"]) == ("[INC-7] down", "failure")
+    assert payload["message"] == "It is yours.\n\n    <b>data</b> \\x1b[2J \\n"
     for kind, mood in (("trouble", "warning"), ("news", "info")):
         send(f"json://{hooks.at}/hook", kind=kind)
         assert hooks.payloads[-1]["type"] == mood
@@ -41,11 +41,11 @@ def test_in_a_chat_data_is_neither_markup_nor_a_call_to_all(hooks: Hooks, monkey
     send("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/", sly, subject=sly)
     [(path, _, body)] = hooks.posted
     assert path == "/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
-    said = body.decode()
+    text = body.decode()
     for markup in ("<!channel", "<!here", "@here", "@everyone", "<@U6TTX1F9R", "<https://evil"):
-        assert markup not in said
-    assert "ben@example.org" in said
-    assert "cat &lt;file" in said
+        assert markup not in text
+    assert "ben@example.org" in text
+    assert "cat &lt;file" in text
 
 
 def test_what_is_longer_than_a_service_takes_is_cut(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:

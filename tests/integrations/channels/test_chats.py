@@ -131,20 +131,20 @@ class Recorder:
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    one = Recorder()
-    monkeypatch.setattr(requests.Session, "send", one.send)
-    return one
+    recorder = Recorder()
+    monkeypatch.setattr(requests.Session, "send", recorder.send)
+    return recorder
 
 
-def texts(said: Any) -> Iterator[str]:
+def texts(payload: Any) -> Iterator[str]:
     """Every text in the payload; keys are the service's own."""
-    if isinstance(said, str):
-        yield said
-    elif isinstance(said, dict):
-        for value in said.values():
+    if isinstance(payload, str):
+        yield payload
+    elif isinstance(payload, dict):
+        for value in payload.values():
             yield from texts(value)
-    elif isinstance(said, list):
-        for value in said:
+    elif isinstance(payload, list):
+        for value in payload:
             yield from texts(value)
 
 
@@ -173,12 +173,12 @@ def test_what_a_label_says_is_no_markup_in_a_chat(recorder: Recorder, url: str) 
     """Which of the services reads which markup changes with them: none is left to any of them."""
     message = Message(" ".join(SLY[:9]), TEXT, "page", links=(Link("take it", LINK),), recipient="ada", id="1.s")
     Teller(Settings(url=SecretStr(url))).send(message)
-    said = [text for text in payloads(recorder) if "It is yours" in text or "everyone" in text or "ack/" in text]
-    assert any("It is yours" in text or "take it" in text for text in said), "the page itself left"
-    for text in said:
+    sent = [text for text in payloads(recorder) if "It is yours" in text or "everyone" in text or "ack/" in text]
+    assert any("It is yours" in text or "take it" in text for text in sent), "the page itself left"
+    for text in sent:
         found = [match.group() for match in FORBIDDEN.finditer(_ours_left_out(text))]
         assert found == [], text
-    assert any(LINK in text.replace("\\_", "_").replace("\\-", "-").replace("\\.", ".") for text in said), "ours works"
+    assert any(LINK in text.replace("\\_", "_").replace("\\-", "-").replace("\\.", ".") for text in sent), "ours works"
 
 
 def test_an_sms_keeps_its_link_whole(recorder: Recorder) -> None:
@@ -187,10 +187,10 @@ def test_an_sms_keeps_its_link_whole(recorder: Recorder) -> None:
     message = Message(subject, "It is yours. " * 100, "page", incident="INC-7", links=(link,))
     url = f"twilio://AC{'a' * 32}:{'b' * 32}@12025550101/12025550102"
     Teller(Settings(url=SecretStr(url))).send(message)
-    [said] = [text for text in payloads(recorder) if "INC-7" in text]
-    assert len(said) <= 160
-    assert said.startswith("[INC-7] tracking-api")
-    assert said.endswith(link.url)
+    [sms] = [text for text in payloads(recorder) if "INC-7" in text]
+    assert len(sms) <= 160
+    assert sms.startswith("[INC-7] tracking-api")
+    assert sms.endswith(link.url)
 
 
 def _ours_left_out(text: str) -> str:
@@ -201,18 +201,18 @@ def _ours_left_out(text: str) -> str:
 
 @pytest.mark.parametrize("sly", SLY)
 def test_each_markup_is_broken_and_still_read(sly: str) -> None:
-    said = chat_text.plain(f"before {sly}\n{sly}")
-    assert FORBIDDEN.findall(said) == []
-    assert said.replace("\u200b ", "").replace("\u200b", "").replace("\u02cb", "`") == f"before {sly}\n{sly}", (
+    plain = chat_text.plain(f"before {sly}\n{sly}")
+    assert FORBIDDEN.findall(plain) == []
+    assert plain.replace("\u200b ", "").replace("\u200b", "").replace("\u02cb", "`") == f"before {sly}\n{sly}", (
         "nothing of it is lost"
     )
 
 
 @pytest.mark.parametrize(
-    "said", [LINK, "ben@example.org", "cat <file", "a < b > c", "x = y * 2", "rm /tmp/x_1", "- item", "a|b"]
+    "text", [LINK, "ben@example.org", "cat <file", "a < b > c", "x = y * 2", "rm /tmp/x_1", "- item", "a|b"]
 )
-def test_what_is_no_markup_stays_as_it_is(said: str) -> None:
-    assert chat_text.plain(said) == said
+def test_what_is_no_markup_stays_as_it_is(text: str) -> None:
+    assert chat_text.plain(text) == text
 
 
 def test_a_long_text_is_broken_in_no_time() -> None:

@@ -47,9 +47,9 @@ def test_what_is_posted_keeps_the_contract(hooks: Hooks) -> None:
     assert not is_signed(headers | {"webhook-timestamp": "1"}, body)
     assert headers["webhook-id"] == "12_3f0c1a52-6f2e", "a full stop would part what is signed"
     assert abs(int(headers["webhook-timestamp"]) - utc_now().timestamp()) < 60
-    [said] = hooks.payloads
-    assert abs(from_iso(said.pop("timestamp")) - utc_now()) < timedelta(minutes=1)
-    assert said == {
+    [payload] = hooks.payloads
+    assert abs(from_iso(payload.pop("timestamp")) - utc_now()) < timedelta(minutes=1)
+    assert payload == {
         "type": "paramedic.page",
         "data": {
             "to": "ada",
@@ -104,12 +104,12 @@ def test_who_limits_the_rate_is_left_in_peace_for_so_long(hooks: Hooks) -> None:
         "٣": None,
         "99999999999999999999": None,
     }
-    for said, wanted in asked.items():
-        hooks.with_headers = {"Retry-After": said} if said.isascii() else {}
+    for header, wanted in asked.items():
+        hooks.with_headers = {"Retry-After": header} if header.isascii() else {}
         with pytest.raises(TemporaryError) as caught:
             send(hooks.url)
         after = caught.value.after
-        assert after == wanted or (after is not None and wanted is not None and abs(after - wanted) < 60 * SECOND), said
+        assert after == wanted or (after is not None and wanted is not None and abs(after - wanted) < 60 * SECOND), header
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -43,12 +43,12 @@ def test_silence_is_an_answer_after_the_time_out() -> None:
         full.listen(0)
         port = full.getsockname()[1]
         waiting = [socket.socket() for _ in range(8)]  # the queue is full: the kernel answers nobody further
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex(("127.0.0.1", port))
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
         seen = connect("127.0.0.1", port, timedelta(milliseconds=200))
-        for one in waiting:
-            one.close()
+        for client in waiting:
+            client.close()
     assert (seen.ok, seen.why) == (False, "no connection within 200ms")
 
 

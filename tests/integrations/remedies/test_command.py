@@ -89,12 +89,12 @@ def test_its_words_are_short_safe_and_without_secrets() -> None:
             ).run(agree)
     finally:
         redaction.forget_all()
-    said = str(failed.value)
-    assert "hunter2" not in said
-    assert "abc4def8ghij" not in said
-    assert "\033" not in said
-    assert "\\x1b[31m" in said
-    assert len(said) < 1100
+    message = str(failed.value)
+    assert "hunter2" not in message
+    assert "abc4def8ghij" not in message
+    assert "\033" not in message
+    assert "\\x1b[31m" in message
+    assert len(message) < 1100
 
 
 def test_out_of_time_it_is_ended_and_its_outcome_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,10 +148,10 @@ def test_whoever_starts_it_may_die_and_its_time_is_kept_all_the_same(tmp_path: P
 
 
 def test_the_shorter_of_two_times_counts() -> None:
-    one = Command("mend", ("true",), timedelta(minutes=10))
-    target = Target("here/app", "tracking", "here", "systemd", "app.service", "", commands={"mend": one})
-    assert integration.Changer(target, one, Local(), {}, timedelta(seconds=7))._within == timedelta(seconds=7)
-    assert integration.Changer(target, one, Local(), {}, timedelta(hours=1))._within == timedelta(minutes=10)
+    command = Command("mend", ("true",), timedelta(minutes=10))
+    target = Target("here/app", "tracking", "here", "systemd", "app.service", "", commands={"mend": command})
+    assert integration.Changer(target, command, Local(), {}, timedelta(seconds=7))._within == timedelta(seconds=7)
+    assert integration.Changer(target, command, Local(), {}, timedelta(hours=1))._within == timedelta(minutes=10)
 
 
 def test_it_gets_the_variables_that_it_names_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

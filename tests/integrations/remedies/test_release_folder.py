@@ -36,12 +36,12 @@ def test_a_roll_back_goes_to_the_last_healthy_release_and_is_written_down(two: D
     assert two.roll_back("2", last_look=lambda: seen.append((two.current(), len(two.lines())))) == "1"
     assert seen == [("releases/2", 3)]
     assert two.current() == "releases/1"
-    said = two.lines()[-1]
-    assert abs(datetime.fromisoformat(said.pop("at")) - datetime.now(UTC)) < timedelta(minutes=5)
-    assert said == {"what": "rolled-back", "release": "1", "left": "2", "by": "paramedic"}
+    line = two.lines()[-1]
+    assert abs(datetime.fromisoformat(line.pop("at")) - datetime.now(UTC)) < timedelta(minutes=5)
+    assert line == {"what": "rolled-back", "release": "1", "left": "2", "by": "paramedic"}
     now = reading.releases(two.target).current()
     assert (now.id, now.rolled_back_to, now.healthy) == ("1", True, True)
-    assert {one.id: one.healthy for one in reading.releases(two.target).all()} == {"1": True, "2": False}
+    assert {release.id: release.healthy for release in reading.releases(two.target).all()} == {"1": True, "2": False}
     assert sorted(path.name for path in two.folder.iterdir()) == ["current", "releases", "releases.log"]
 
 

@@ -131,7 +131,7 @@ def test_a_socket_that_is_not_there_may_come_back(tmp_path: Path) -> None:
 
 
 def test_the_request_leaves_in_one_piece_right_after_the_last_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    order: list[str] = []
     send: Callable[..., None] = socket.socket.sendall
     with answering(RUNNING, b"") as (target, _):
         identity = Reader(target, Local())._ask("supervisor.getProcessInfo", "app")  # the first answer is for this
@@ -140,19 +140,19 @@ def test_the_request_leaves_in_one_piece_right_after_the_last_look(monkeypatch: 
 
         def tell_and_send(line: socket.socket, data: bytes) -> None:
             if threading.current_thread() is threading.main_thread():  # the server's answer is none of ours
-                told.append("sent")
+                order.append("sent")
             send(line, data)
 
         monkeypatch.setattr(socket.socket, "sendall", tell_and_send)
-        monkeypatch.setattr(socket, "create_connection", _told(told, "connected", socket.create_connection))
+        monkeypatch.setattr(socket, "create_connection", _told(order, "connected", socket.create_connection))
         with pytest.raises(OutcomeUnknown):
-            Changer(target, Local()).restart(LIFE, lambda: told.append("looked"))
-    assert told == ["connected", "looked", "sent"]
+            Changer(target, Local()).restart(LIFE, lambda: order.append("looked"))
+    assert order == ["connected", "looked", "sent"]
 
 
-def _told(told: list[str], word: str, call: Callable[..., socket.socket]) -> Callable[..., socket.socket]:
+def _told(order: list[str], word: str, call: Callable[..., socket.socket]) -> Callable[..., socket.socket]:
     def tell(*args: object, **named: object) -> socket.socket:
-        told.append(word)
+        order.append(word)
         return call(*args, **named)
 
     return tell

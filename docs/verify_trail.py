@@ -54,13 +54,13 @@ def generation_of(entry: Line) -> int:
     return generation if isinstance(generation, int) else 0
 
 
-def life_faults(lives: list[tuple[int, int]], signed: int) -> Iterator[str]:
+def generation_faults(generations: list[tuple[int, int]], signed: int) -> Iterator[str]:
     """A later generation counts only where the key has signed its first entry, or one after it."""
-    for (_, before), (begins, life) in pairwise(lives):
-        if life <= before:
-            yield f"entry {begins} begins generation {life} after generation {before}"
+    for (_, before), (begins, generation) in pairwise(generations):
+        if generation <= before:
+            yield f"entry {begins} begins generation {generation} after generation {before}"
         if begins > signed:
-            yield f"entry {begins} begins generation {life}, and this key has signed neither it nor any entry since"
+            yield f"entry {begins} begins generation {generation}, and this key has signed neither it nor any entry since"
 
 
 def is_old(times: list[str]) -> bool:
@@ -69,13 +69,13 @@ def is_old(times: list[str]) -> bool:
     return bool(moments) and moments[-1] - moments[0] > timedelta(minutes=10)
 
 
-def checkpoint_faults(mark: Line, hashes: dict[int, str], lives: list[tuple[int, int]]) -> Iterator[str]:
-    """A checkpoint saw this trail, or a life that a restore from a backup left behind: an earlier generation."""
+def checkpoint_faults(mark: Line, hashes: dict[int, str], generations: list[tuple[int, int]]) -> Iterator[str]:
+    """A checkpoint saw this trail, or the earlier generation that a restore from a backup left behind."""
     seq, generation = mark["seq"], mark["generation"]
-    here = next((life for begins, life in reversed(lives) if begins <= seq), 1)
+    here = next((number for begins, number in reversed(generations) if begins <= seq), 1)
     if generation == here and seq >= min(hashes) and hashes.get(seq) != mark["hash"]:
         yield f"the checkpoint at entry {seq} saw another trail, or one that was cut off since"
-    if generation != here and generation >= lives[-1][1]:
+    if generation != here and generation >= generations[-1][1]:
         yield f"the checkpoint at entry {seq} is of generation {generation}, and no entry tells of that restore"
 
 
@@ -85,15 +85,15 @@ def seal_faults(seal: Line, segment: tuple[int, str]) -> Iterator[str]:
         yield f"the seal at entry {seal['seq']} is of another segment"
 
 
-def unsigned_faults(lives: list[tuple[int, int]], signed: list[int], times: list[str]) -> Iterator[str]:
-    yield from life_faults(lives, max(signed, default=0))
+def unsigned_faults(generations: list[tuple[int, int]], signed: list[int], times: list[str]) -> Iterator[str]:
+    yield from generation_faults(generations, max(signed, default=0))
     if not signed and is_old(times):
         yield "the trail has no checkpoint at all"
 
 
 def faults(export: Path, public_key: Path) -> Iterator[str]:
     key = load_pem_public_key(public_key.read_bytes())
-    lives, marks, times, signed = [(0, 1)], [], [], []
+    generations, marks, times, signed = [(0, 1)], [], [], []
     with export.open(encoding="ascii") as lines:
         store = json.loads(next(lines))["store"]
         seq, previous = 0, sha256(f"paramedic trail {store}".encode())
@@ -106,7 +106,7 @@ def faults(export: Path, public_key: Path) -> Iterator[str]:
                 hashes[body["seq"]] = previous = body["hash"]
                 times = [*times[:1], body["at"]]
                 if body["what"] == "store.restored":
-                    lives.append((body["seq"], generation_of(body)))
+                    generations.append((body["seq"], generation_of(body)))
             elif body.get("store") != store:
                 yield f"the {line['kind']} at entry {body.get('seq')} is of another store"
             elif not is_signed(body, key):
@@ -117,12 +117,12 @@ def faults(export: Path, public_key: Path) -> Iterator[str]:
                 yield from seal_faults(body, (seq, previous))
                 signed.append(body["seq"])
             else:
-                seq, previous, lives = body["seq"], body["hash"], [(0, body["generation"])]
+                seq, previous, generations = body["seq"], body["hash"], [(0, body["generation"])]
                 hashes, signed = {seq: previous}, [seq]
     for mark in marks:
-        yield from checkpoint_faults(mark, hashes, lives)
+        yield from checkpoint_faults(mark, hashes, generations)
     signed += [mark["seq"] for mark in marks if hashes.get(mark["seq"]) == mark["hash"]]
-    yield from unsigned_faults(lives, signed, times)
+    yield from unsigned_faults(generations, signed, times)
 
 
 found = list(faults(*map(Path, sys.argv[1:])))

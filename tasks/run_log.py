@@ -13,13 +13,13 @@ log = logging.getLogger(__name__)
 #: A line of the log is cut to this many characters.
 _LONGEST = 1_000
 
-_said: list[str] = []
+_latest: list[str] = []
 
 
 def say(words: str) -> None:
     """Write one line to the log of the run; outside a run, to this process's own. Prefect sends it later: nothing waits."""
     line = one_line(redact(words))[:_LONGEST]
-    _said[:] = [line]
+    _latest[:] = [line]
     try:
         get_run_logger().info("%s", line)
     except MissingContextError:
@@ -28,9 +28,9 @@ def say(words: str) -> None:
 
 def begin_step() -> None:
     """Forget what was said before this step."""
-    _said.clear()
+    _latest.clear()
 
 
 def last_words() -> str | None:
     """What this step said last; None if it has said nothing."""
-    return _said[-1] if _said else None
+    return _latest[-1] if _latest else None

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 _PACE_SECONDS = 0.05
 
 #: What each begins with, and what it goes on with.
-SAID = {
+DRIPS = {
     "smtp": (b"", b"220-wait a little\r\n"),
     "http head": (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
     "http byte": (b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),
@@ -22,7 +22,7 @@ SAID = {
 @contextmanager
 def dripping(what: str) -> Iterator[int]:
     """A server that drips; its port."""
-    begins, goes_on = SAID[what]
+    begins, goes_on = DRIPS[what]
     over = threading.Event()
 
     def drip(line: socket.socket) -> None:

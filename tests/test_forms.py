@@ -51,7 +51,7 @@ def test_every_kind_of_boundary_and_every_story_has_its_sentinel() -> None:
         {"intent_written", "act_sent"},  # in it
         {"outcome_written", "verified", "told"},  # after it
         {"approval_asked", "suspended", "approval_decided"},  # while a person is asked
-        {"message_taken", "message_left"},  # while people are summary
+        {"message_taken", "message_left"},  # while people are told
     ):
         assert kind & {row.point for row in rows}, kind
 

@@ -82,7 +82,7 @@ class Outside:
 
 
 @dataclass
-class Kennel:
+class Harness:
     """A watchdog whose time is moved by hand."""
 
     watchdog: Watchdog

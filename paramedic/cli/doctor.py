@@ -70,7 +70,7 @@ def _within(seconds: float, look: Callable[[Settings], Finding], settings: Setti
         return Finding(what, well=False, words=f"no answer within {seconds:.0f} s: what it looks at hangs, or drips")
 
 
-def _versions(_picked: Settings) -> Finding:
+def _versions(_settings: Settings) -> Finding:
     found = importlib.metadata.version("fastapi")
     major, minor = (int(part) for part in found.split(".")[:2])
     well = (major, minor) < (0, 155)
@@ -81,7 +81,7 @@ def _versions(_picked: Settings) -> Finding:
     )
 
 
-def _modules(_picked: Settings) -> Finding:
+def _modules(_settings: Settings) -> Finding:
     for name in ("flows", "tasks"):
         spec = importlib.util.find_spec(name)
         places = list(spec.submodule_search_locations or []) if spec else []

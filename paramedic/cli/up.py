@@ -94,13 +94,13 @@ class Steps:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began = clock()
-        self._told = 0
+        self._reported = 0
 
     def new(self, ready: list[str]) -> list[str]:
         """A line for each step that was not ready before; `ready`: all that are, in order."""
         after = f"{self._clock() - self._began:.0f} s"
-        lines = [f"ready      {what} ({after})" for what in ready[self._told :]]
-        self._told = len(ready)
+        lines = [f"ready      {what} ({after})" for what in ready[self._reported :]]
+        self._reported = len(ready)
         return lines
 
 

@@ -32,7 +32,7 @@ from paramedic.store import Store
 
 log = logging.getLogger(__name__)
 
-_SAID: dict[int | str, dict[str, Any]] = {
+_RESPONSES: dict[int | str, dict[str, Any]] = {
     202: {"description": "Every alert is on disk; the receipts are in the alerts' order."},
     400: {"description": "The body is not JSON. It is quarantined, and a person is paged."},
     401: {"description": "Nobody we know."},
@@ -73,7 +73,7 @@ def make_app(
         beats.receive,
         methods=["POST"],
         status_code=202,
-        responses={**{code: _SAID[code] for code in (401, 422, 503)}, 202: {"description": "It is on disk."}},
+        responses={**{code: _RESPONSES[code] for code in (401, 422, 503)}, 202: {"description": "It is on disk."}},
     )
     app.add_api_route(identity.PATH, ProofEndpoint(settings).prove, methods=["GET"], include_in_schema=False)
     health = HealthEndpoint(store, readiness)
@@ -100,7 +100,7 @@ def _add_sources(app: FastAPI, intake: AlertIntake) -> dict[str, Endpoint]:
             receive,
             methods=["POST"],
             status_code=202,
-            responses=_SAID,
+            responses=_RESPONSES,
             operation_id=f"alerts_{name}",
             openapi_extra=_body(source.BODY, source.EXAMPLE),
         )

@@ -216,7 +216,7 @@ def test_without_any_library_an_alert_goes_to_a_person(settings: Settings, store
 # --- said aloud -------------------------------------------------------------------------------------------------------
 
 
-def _said(store: Store) -> list[str]:
+def _recorded(store: Store) -> list[str]:
     with store.read() as tx:
         return [entry.what for entry in trail.entries(tx) if entry.what.startswith("library.")]
 
@@ -234,17 +234,17 @@ def _looks(watch: LibraryWatch, count: int = 3) -> None:
 def test_a_refused_runbook_is_told_once_whoever_looks_how_often(settings: Settings, store: Store) -> None:
     watch = LibraryWatch(store, settings)
     _looks(watch)
-    assert (_said(store), _troubles(store)) == ([], [])
+    assert (_recorded(store), _troubles(store)) == ([], [])
     good = _file(settings).read_text()
     _file(settings).write_text("nothing")
     _looks(watch)
     _looks(LibraryWatch(store, settings))
-    assert _said(store) == [CHANGED, REFUSED]
+    assert _recorded(store) == [CHANGED, REFUSED]
     [subject] = _troubles(store)
     assert subject.startswith(f"Refused: {_file(settings)}:1:1: no front matter"[:129])
     _file(settings).write_text(good)
     _looks(watch)
-    assert _said(store) == [CHANGED, REFUSED, CHANGED, ACCEPTED]
+    assert _recorded(store) == [CHANGED, REFUSED, CHANGED, ACCEPTED]
 
 
 def test_a_file_that_is_half_written_at_one_look_is_no_news(settings: Settings, store: Store) -> None:
@@ -255,7 +255,7 @@ def test_a_file_that_is_half_written_at_one_look_is_no_news(settings: Settings, 
     watch.look()
     _file(settings).write_text(good)
     _looks(watch)
-    assert (_said(store), _troubles(store)) == ([], [])
+    assert (_recorded(store), _troubles(store)) == ([], [])
 
 
 def test_a_withdrawn_runbook_is_on_the_trail_by_name(settings: Settings, store: Store) -> None:

@@ -17,7 +17,7 @@ from paramedic.upkeep import checkpoints
 
 
 @pytest.fixture
-def life(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     """A store with an incident, its trail signed."""
     settings = Settings(data=tmp_path)
     migrate(settings.store())
@@ -29,9 +29,9 @@ def life(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def verify(life: Settings, capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[int, str]]:
+def verify(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[int, str]]:
     def run() -> tuple[int, str]:
-        code = audit_command.main(["verify", "--data", str(life.data)], standalone_mode=False)
+        code = audit_command.main(["verify", "--data", str(settings.data)], standalone_mode=False)
         return code or 0, capsys.readouterr().out
 
     return run
@@ -57,29 +57,29 @@ def test_what_was_signed_verifies(verify: Callable[[], tuple[int, str]]) -> None
     [(True, "the trail was cut off"), (False, "the store has incidents, and the trail tells of none")],
 )
 def test_a_trail_that_was_emptied_with_its_checkpoints_is_missed(
-    life: Settings, verify: Callable[[], tuple[int, str]], witness: bool, words: str
+    settings: Settings, verify: Callable[[], tuple[int, str]], witness: bool, words: str
 ) -> None:
-    edited(life, "DELETE FROM trail")
-    life.checkpoints().unlink()
+    edited(settings, "DELETE FROM trail")
+    settings.checkpoints().unlink()
     if not witness:
-        keys.signing_witness(life).unlink()
+        keys.signing_witness(settings).unlink()
     code, output = verify()
     assert code == 1
     assert words in output.replace("\n", " ")
 
 
-def test_checkpoints_that_were_taken_away_are_missed(life: Settings, verify: Callable[[], tuple[int, str]]) -> None:
-    life.checkpoints().write_text("")
+def test_checkpoints_that_were_taken_away_are_missed(settings: Settings, verify: Callable[[], tuple[int, str]]) -> None:
+    settings.checkpoints().write_text("")
     code, output = verify()
     assert code == 1
     assert "no longer holds" in output.replace("\n", " ")
 
 
 def test_a_public_key_that_was_exchanged_verifies_nothing(
-    life: Settings, tmp_path_factory: pytest.TempPathFactory, verify: Callable[[], tuple[int, str]]
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory, verify: Callable[[], tuple[int, str]]
 ) -> None:
     other = Settings(data=tmp_path_factory.mktemp("other"))
     keys.signing_key(other)
-    keys.public_key_file(life).write_bytes(keys.public_key_file(other).read_bytes())
+    keys.public_key_file(settings).write_bytes(keys.public_key_file(other).read_bytes())
     with pytest.raises(BadSettings, match="not the public half"):
         verify()

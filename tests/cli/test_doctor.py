@@ -310,7 +310,7 @@ def test_a_look_that_does_not_come_back_holds_up_no_other(
     """A mail server that drips its greeting, a disk that hangs."""
     end = threading.Event()
 
-    def _mail(_picked: Settings) -> finding.Finding:
+    def _mail(_settings: Settings) -> finding.Finding:
         end.wait()
         return finding.Finding("mail", well=True, words="")
 

@@ -42,7 +42,7 @@ def _store(folder: Path) -> Store:
     return Store(f"sqlite:///{folder}/paramedic.db")
 
 
-class Said:
+class CommandLine:
     """Runs commands on the data folder; what each printed."""
 
     def __init__(self, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,11 +58,11 @@ class Said:
 
 
 @pytest.fixture
-def say(data: Path, capsys: pytest.CaptureFixture[str]) -> Said:
-    return Said(data, capsys)
+def say(data: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(data, capsys)
 
 
-def test_one_service_is_paused_listed_and_resumed(say: Said) -> None:
+def test_one_service_is_paused_listed_and_resumed(say: CommandLine) -> None:
     assert "`paramedic resume --service tracking-api`" in say(
         "pause", "--service", "tracking-api", "--because", "a look"
     )
@@ -74,7 +74,7 @@ def test_one_service_is_paused_listed_and_resumed(say: Said) -> None:
     assert "nothing is paused" in say("pauses")
 
 
-def test_a_pause_and_its_end_are_said_to_a_program_as_pauses_lists_it(say: Said) -> None:
+def test_a_pause_and_its_end_are_said_to_a_program_as_pauses_lists_it(say: CommandLine) -> None:
     everything = json.loads(say("pause", "--json"))
     service = json.loads(say("pause", "--service", "tracking-api", "--because", "a look", "--json"))
     assert [everything, service] == json.loads(say("pauses", "--json")) == json.loads(say("pause", "--list", "--json"))
@@ -83,7 +83,7 @@ def test_a_pause_and_its_end_are_said_to_a_program_as_pauses_lists_it(say: Said)
     assert json.loads(say(*asked)) == {"lifted": None, "left": [everything]}
 
 
-def test_what_a_person_does_with_an_incident_is_said_to_a_program_as_show_begins_it(say: Said) -> None:
+def test_what_a_person_does_with_an_incident_is_said_to_a_program_as_show_begins_it(say: CommandLine) -> None:
     for *done, state in (
         ("note", "INC-1", "a word", "working"),
         ("ack", "INC-1", "acknowledged"),
@@ -97,26 +97,26 @@ def test_what_a_person_does_with_an_incident_is_said_to_a_program_as_show_begins
     assert "allowed: nothing" in say("incident", "ack", "1", "--json", code=1)
 
 
-def test_an_answer_is_said_to_a_program_as_show_has_it(say: Said, data: Path) -> None:
+def test_an_answer_is_said_to_a_program_as_show_has_it(say: CommandLine, data: Path) -> None:
     incident, asked = asking(_store(data), "web-2/tracking-api")
     answer = json.loads(say("incident", "approve", incident.id, "--deny", "--json"))
     assert (answer["id"], answer["state"], answer["decided_by"]) == (asked.id, "denied", "ada")
     assert json.loads(say("incident", "show", incident.id, "--json"))["approvals"] == [answer]
 
 
-def test_a_misspelt_name_pauses_nothing_and_says_what_was_meant(say: Said) -> None:
+def test_a_misspelt_name_pauses_nothing_and_says_what_was_meant(say: CommandLine) -> None:
     assert "did you mean tracking-api?" in say("pause", "--service", "traking-api", code=1)
     assert "did you mean tracking-api-memory?" in say("pause", "--runbook", "tracking-api-memroy", code=1)
     assert "one scope at a time" in say("pause", "--service", "a", "--runbook", "b", code=2)
     assert json.loads(say("pauses", "--json")) == []
 
 
-def test_a_runbook_that_is_broken_can_be_paused(say: Said, data: Path) -> None:
+def test_a_runbook_that_is_broken_can_be_paused(say: CommandLine, data: Path) -> None:
     (data / "runbooks" / "tracking-api-memory.md").write_text("no runbook at all")
     assert "runbook tracking-api-memory, by ada" in say("pause", "--runbook", "tracking-api-memory")
 
 
-def test_where_the_folder_cannot_be_read_a_pause_is_taken_at_its_word(say: Said, data: Path) -> None:
+def test_where_the_folder_cannot_be_read_a_pause_is_taken_at_its_word(say: CommandLine, data: Path) -> None:
     (data / "runbooks" / "services.yaml").write_text("services: [")
     assert "acting is paused" in say("pause", "--service", "tracking-api")
     assert "acting is paused" in say("pause")
@@ -133,7 +133,7 @@ def test_what_a_pause_was_not_compared_with_is_no_part_of_its_answer(
     assert captured.err.startswith("not compared with the runbooks, which cannot be read: ")
 
 
-def test_an_incident_s_first_two_lines_say_what_acts_and_how_to_stop_it(say: Said, data: Path) -> None:
+def test_an_incident_s_first_two_lines_say_what_acts_and_how_to_stop_it(say: CommandLine, data: Path) -> None:
     def lines() -> list[str]:
         return say("incident", "show", "1").splitlines()[:2]
 
@@ -149,7 +149,7 @@ def test_an_incident_s_first_two_lines_say_what_acts_and_how_to_stop_it(say: Sai
     assert json.loads(say("incident", "show", "1", "--json"))["paused"][0]["resume"].startswith("paramedic resume")
 
 
-def test_an_act_whose_run_died_is_no_nothing(say: Said, data: Path) -> None:
+def test_an_act_whose_run_died_is_no_nothing(say: CommandLine, data: Path) -> None:
     with _store(data).record() as tx:
         held = claims.current(tx, TARGET)
         assert held is not None
@@ -160,7 +160,7 @@ def test_an_act_whose_run_died_is_no_nothing(say: Said, data: Path) -> None:
     )
 
 
-def test_a_window_is_planned_listed_shown_and_ended(say: Said) -> None:
+def test_a_window_is_planned_listed_shown_and_ended(say: CommandLine) -> None:
     about = ("--service", "tracking-api", "--because", "a new disk")
     assert "1: service tracking-api is in maintenance from" in say("maintenance", "add", *about, "--to", "+2h")
     say("maintenance", "add", *about, "--target", TARGET, "--from", "+1d", "--to", "+30m")
@@ -175,7 +175,7 @@ def test_a_window_is_planned_listed_shown_and_ended(say: Said) -> None:
     assert "no maintenance window 9" in say("maintenance", "end", "9", code=1)
 
 
-def test_a_window_is_said_to_a_program_as_the_list_has_it(say: Said) -> None:
+def test_a_window_is_said_to_a_program_as_the_list_has_it(say: CommandLine) -> None:
     added = json.loads(
         say("maintenance", "add", "--service", "tracking-api", "--to", "+2h", "--because", "a disk", "--json")
     )
@@ -197,13 +197,13 @@ def test_a_window_is_said_to_a_program_as_the_list_has_it(say: Said) -> None:
     ],
 )
 def test_a_window_that_cannot_be_meant_is_refused_with_what_is_allowed(
-    say: Said, asked: tuple[str, ...], code: int, why: str
+    say: CommandLine, asked: tuple[str, ...], code: int, why: str
 ) -> None:
     assert why in " ".join(say("maintenance", "add", "--because", "a disk", *asked, code=code).replace("│", "").split())
     assert json.loads(say("maintenance", "list", "--past", "--json")) == []
 
 
-def test_incidents_are_filtered_and_reported(say: Said) -> None:
+def test_incidents_are_filtered_and_reported(say: CommandLine) -> None:
     def found(*asked: str) -> list[str]:
         return [row["id"] for row in json.loads(say("incident", "list", "--json", *asked))]
 

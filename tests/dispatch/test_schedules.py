@@ -21,12 +21,12 @@ from paramedic.responder.capacity import PLAYBOOKS, RESERVED
 from paramedic.responder.worker import ParamedicWorker
 from paramedic.settings import Settings
 
-SAID = YAML(typ="safe").load((Path(__file__).parents[2] / "prefect.yaml").read_text())["deployments"]
+DECLARED = YAML(typ="safe").load((Path(__file__).parents[2] / "prefect.yaml").read_text())["deployments"]
 MINUTE = timedelta(minutes=1)
 
 
 def test_each_group_has_one_schedule_whose_runs_know_their_group_and_period() -> None:
-    declared = next(deployment for deployment in SAID if deployment["name"] == "health-check")["schedules"]
+    declared = next(deployment for deployment in DECLARED if deployment["name"] == "health-check")["schedules"]
     made = schedules(declared, groups=["default", "web"], every=timedelta(seconds=30))
     assert [(schedule.slug, schedule.parameters) for schedule in made] == [
         ("default", {"run": {"group": "default", "every": 30}}),

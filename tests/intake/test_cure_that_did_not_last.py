@@ -15,7 +15,7 @@ from paramedic.intake.intake import Intake
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.store import Store, acts, attempts, inbox, lifecycle
 
-SHELF = read_folder(Path(__file__).parents[2] / "runbooks")
+LIBRARY = read_folder(Path(__file__).parents[2] / "runbooks")
 LABELS = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
 
 
@@ -23,9 +23,9 @@ LABELS = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:91
 def test_what_the_author_says_of_a_cure_that_did_not_last_decides_what_the_next_attempt_has(
     store: Store, clock: Clock, again: bool
 ) -> None:
-    runbook = SHELF.runbooks["tracking-api-memory"]
+    runbook = LIBRARY.runbooks["tracking-api-memory"]
     asked = Guardrails("act", {**runbook.guardrails.asked, "again": again})
-    library = replace(SHELF, runbooks={**SHELF.runbooks, runbook.name: replace(runbook, guardrails=asked)})
+    library = replace(LIBRARY, runbooks={**LIBRARY.runbooks, runbook.name: replace(runbook, guardrails=asked)})
 
     def say() -> str:
         known_by = fingerprint("alertmanager", LABELS)

@@ -25,7 +25,7 @@ from paramedic.store import (
 from paramedic.store.tables import inbox as table
 from paramedic.store.tables import messages
 
-SHELF = read_folder(Path(__file__).parents[2] / "runbooks")
+LIBRARY = read_folder(Path(__file__).parents[2] / "runbooks")
 
 
 def _took_in(store: Store, *arrivals: tuple[str, Severity], **labels: str) -> None:
@@ -47,7 +47,7 @@ def test_a_critical_alert_is_decided_before_five_thousand_warnings_and_its_decis
     _took_in(store, ("Critical", Severity.CRITICAL))
     _took_in(store, *((f"V{number}", Severity.WARNING) for number in range(2021)))
     rang: list[int] = []
-    intake = Intake(store, lambda: SHELF, decided=lambda: rang.append(len(_decisions(store))))
+    intake = Intake(store, lambda: LIBRARY, decided=lambda: rang.append(len(_decisions(store))))
     assert intake.decide_some() == 1
     assert _decisions(store) == ["Critical"]
     assert rang == [1], "dispatch hears of it before the next decision"
@@ -88,7 +88,7 @@ def test_while_alerts_come_in_triage_leaves_the_store_to_their_senders(store: St
                 return 0
             return 1
 
-    Scripted(store, lambda: SHELF).run(stop, wake)
+    Scripted(store, lambda: LIBRARY).run(stop, wake)
     assert wake.waits == ["critical, 0.40 s", "critical, 0.40 s", "any, 1.00 s"]
 
 
@@ -117,7 +117,7 @@ def test_many_decisions_are_one_transaction(store: Store, monkeypatch: pytest.Mo
     event.listen(
         store.engine, "commit", lambda conn: conn.get_execution_options().get("paramedic_writes") and written.append(1)
     )
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert len(_decisions(store)) == 100
     assert sum(written) == 1
 
@@ -134,7 +134,7 @@ def test_one_that_cannot_be_decided_costs_none_of_its_batch_its_decision(
         return place(alert, library)
 
     monkeypatch.setattr(routing, "place", poisoned)
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert [(row.alert["name"], row.verdict) for row in inbox_rows(store)] == [
         ("Before", "open"),
         ("Poison", "given up"),
@@ -161,9 +161,9 @@ def test_what_a_batch_had_not_committed_is_decided_afterwards_and_once(
     with monkeypatch.context() as patched:
         patched.setattr(inbox, "decided", dies)
         with pytest.raises(KeyboardInterrupt):
-            Intake(store, lambda: SHELF).decide_some()
+            Intake(store, lambda: LIBRARY).decide_some()
     assert _decisions(store) == []
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert _decisions(store) == [f"W{number}" for number in range(20)]
     with store.read() as tx:
         assert len(incidents.listed(tx, limit=100)) == 20
@@ -182,7 +182,7 @@ def test_whatever_severities_one_alert_went_through_it_ends_as_its_last_word_say
         for severity, status in zip(severities, statuses, strict=True)
     ]
     inbox.receive(store, alerts, source="checks", sender="checks")
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     with store.read() as tx:
         assert [alert["status"] for number in incidents.listed(tx) for alert in incident_alerts.of(tx, number.number)] in (
             [],
@@ -195,7 +195,7 @@ def test_whatever_severities_one_alert_went_through_it_ends_as_its_last_word_say
 
 def test_it_stops_when_told(store: Store) -> None:
     stop, wake = threading.Event(), Wake()
-    thread = threading.Thread(target=Intake(store, lambda: SHELF).run, args=(stop, wake))
+    thread = threading.Thread(target=Intake(store, lambda: LIBRARY).run, args=(stop, wake))
     thread.start()
     stop.set()
     wake.set()

@@ -34,17 +34,17 @@ from paramedic.store.tables import inbox as table
 from paramedic.store.tables import messages
 from paramedic.text.redaction import forget_all, remember
 
-SHELF = read_folder(Path(__file__).parents[2] / "runbooks")
+LIBRARY = read_folder(Path(__file__).parents[2] / "runbooks")
 
 #: Another runbook, which works on the same target.
 DOWN = runbook_file.parse(
-    SHELF.runbooks["tracking-api-memory"]
+    LIBRARY.runbooks["tracking-api-memory"]
     .text.replace("runbook: tracking-api-memory", "runbook: tracking-api-down")
     .replace('alert: TrackingApiMemory{env=~"prod|canary"}', "alert: TrackingApiDown")
     .replace("1. Restart it", "1. Ask the network team"),
     "tracking-api-down.md",
 )
-BOTH = replace(SHELF, runbooks={**SHELF.runbooks, DOWN.name: DOWN})
+BOTH = replace(LIBRARY, runbooks={**LIBRARY.runbooks, DOWN.name: DOWN})
 KSM = {"job": "kube-state-metrics", "service": "kube-state-metrics", "instance": "10.1.2.3:8080"}
 
 
@@ -89,7 +89,7 @@ def test_a_wanted_alert_on_a_listed_target_opens_an_incident_and_orders_a_run(
         assert [order.key for order in outbox.waiting(tx)] == [f"paramedic:{store.uuid}:1:1:1"]
         assert (
             runbook_versions.runbook_text(tx, incident.runbook_version or "")
-            == SHELF.runbooks["tracking-api-memory"].text
+            == LIBRARY.runbooks["tracking-api-memory"].text
         )
 
 
@@ -170,10 +170,10 @@ def test_what_began_before_the_cure_is_held_and_looked_at_again(
     _ends_well(store, 1)
     held = say(began=began)
     assert (held.state, held.verdict) == ("held", "hold")
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert inbox_rows(store)[-1].state == "held"
     clock.advance(timedelta(minutes=11))
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert (inbox_rows(store)[-1].verdict, inbox_rows(store)[-1].incident) == ("open", 2)
 
 
@@ -187,7 +187,7 @@ def test_a_held_alert_that_was_resolved_meanwhile_opens_nothing(
     say(began=began)
     say(began=began, status=Status.RESOLVED)
     clock.advance(timedelta(minutes=11))
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert [row.verdict for row in inbox_rows(store)] == ["open", "drop", "drop"]
 
 
@@ -285,7 +285,7 @@ def test_an_alert_that_fires_for_very_many_objects_is_not_as_many_incidents(
 ) -> None:
     alerts = [alert_about(f"queue-{n}", clock.now()) for n in range(3 * CROWD)]
     inbox.receive(store, alerts, source="alertmanager", sender="test")
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     with store.read() as tx:
         found = incidents.listed(tx, limit=100)
         assert len(found) == CROWD + 1
@@ -295,7 +295,7 @@ def test_an_alert_that_fires_for_very_many_objects_is_not_as_many_incidents(
         lifecycle.resolve(tx, 1, Outcome(Ending.HANDED_OVER, "mended"), actor="person:ada")
     clock.advance(timedelta(minutes=1))
     inbox.receive(store, alerts[-1:], source="alertmanager", sender="test")
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert inbox_rows(store)[-1].incident == found[0].number, "what is part of one stays there"
 
 
@@ -325,10 +325,10 @@ def test_an_alert_in_a_maintenance_window_is_looked_at_when_that_ends(
     _in_maintenance(store, minutes=30)
     assert [(held.state, held.verdict) for held in (say(), say(env="canary"))] == [("held", "hold")] * 2
     clock.advance(timedelta(minutes=29))
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert {row.state for row in inbox_rows(store)} == {"held"}
     clock.advance(timedelta(minutes=1))
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert [(row.verdict, row.incident) for row in inbox_rows(store)] == [("open", 1), ("join", 1)]
 
 
@@ -338,7 +338,7 @@ def test_what_is_over_before_the_window_ends_opens_nothing(store: Store, clock: 
     say(began=began)
     say(began=began, status=Status.RESOLVED)
     clock.advance(timedelta(minutes=30))
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert [row.verdict for row in inbox_rows(store)] == ["drop", "drop"]
 
 
@@ -350,7 +350,7 @@ def test_a_window_that_is_ended_early_keeps_no_alert_waiting(
     clock.advance(timedelta(minutes=1))
     with store.record() as tx:
         maintenance.end(tx, number, by="ada", reason="done")
-    Intake(store, lambda: SHELF).work()
+    Intake(store, lambda: LIBRARY).work()
     assert inbox_rows(store)[-1].verdict == "open"
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import bytecode_kept  # noqa: F401 - for all that is started
 from kill.deaths import by_death
-from kill.driver import ward
+from kill.driver import driving
 from kill.play import play
 from kill.table import POINTS, TABLE, Row
 
@@ -210,26 +210,26 @@ def _played(tree: Path, fault: Break, rows: Sequence[str]) -> Judgement:
     done = subprocess.run(argv, cwd=tree, env=env, capture_output=True, text=True, check=False)
     verdicts = {}
     for line in done.stdout.splitlines():
-        if line.startswith(_SAID):
-            row, why = json.loads(line.removeprefix(_SAID))
+        if line.startswith(_JUDGED):
+            row, why = json.loads(line.removeprefix(_JUDGED))
             verdicts[row] = ("red", why) if why else ("GREEN", "")
     last = done.stderr.strip().rpartition("\n")[2]
     return Judgement(fault, {row: verdicts.get(row, ("FAILED", last)) for row in rows})
 
 
 #: What a line begins with that says what a row came to.
-_SAID = "judged: "
+_JUDGED = "judged: "
 
 
 def _play(ids: Sequence[str]) -> int:
     rows = [row for row in TABLE if row.id in ids]
     services = [(row.id, "web-1", "") for row in rows]
-    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
+    with tempfile.TemporaryDirectory(prefix="pk-") as folder, driving(Path(folder), services) as up:
         for group in by_death(rows):
             up.is_whole_again()  # what an earlier death has left wrong would be no news about these
             wrong = play(up, group, seconds=_PATIENCE_SECONDS, whole_within=_WHOLE_WITHIN_SECONDS)
             for row, error in wrong.items():
-                print(f"{_SAID}{json.dumps([row, str(error).partition(chr(10))[0] if error else ''])}", flush=True)
+                print(f"{_JUDGED}{json.dumps([row, str(error).partition(chr(10))[0] if error else ''])}", flush=True)
     return 0
 
 

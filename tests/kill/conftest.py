@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from forms import Form, form
 from kill.deaths import Deaths, rows_among
-from kill.driver import Ward, ward
+from kill.driver import Driver, driving
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -28,7 +28,7 @@ _ON_WHOLE = {
     "test_run_stories.py": "stories",
 }
 
-_WHOLE = pytest.StashKey[Ward]()
+_WHOLE = pytest.StashKey[Driver]()
 _BEGUN = pytest.StashKey[dict[str, Future[object]]]()
 
 
@@ -49,7 +49,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 @pytest.fixture(scope="session")
-def whole(request: pytest.FixtureRequest) -> Iterator[Ward]:
+def whole(request: pytest.FixtureRequest) -> Iterator[Driver]:
     """One for all modules that ask for it: what one leaves behind is the next one's burden, as in life."""
     session = request.session
     items = [item for item in session.items if _plays_on_whole(item)]
@@ -58,14 +58,14 @@ def whole(request: pytest.FixtureRequest) -> Iterator[Ward]:
     services = [(row.id, "web-1", "") for row in rows_among(items)]
     for module in dict.fromkeys(item.module for item in items):
         services += getattr(module, "SERVICES", [])
-    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services) as up:
+    with tempfile.TemporaryDirectory(prefix="pk-") as folder, driving(Path(folder), services) as up:
         session.stash[_WHOLE] = up
         yield up
         del session.stash[_WHOLE]
 
 
 @pytest.fixture(scope="session")
-def deaths(request: pytest.FixtureRequest, whole: Ward) -> Deaths:
+def deaths(request: pytest.FixtureRequest, whole: Driver) -> Deaths:
     """The selected rows that are played on it."""
     return Deaths(whole, rows_among(item for item in request.session.items if _plays_on_whole(item)))
 
@@ -95,7 +95,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return None
 
 
-def _begin(session: pytest.Session, up: Ward) -> dict[str, Future[object]]:
+def _begin(session: pytest.Session, up: Driver) -> dict[str, Future[object]]:
     pool = ThreadPoolExecutor(_AT_ONCE, "story")
     stories = [item for item in session.items if _is_together(item)]
     begun = {story.nodeid: pool.submit(story.obj, **_arguments(story, up)) for story in stories}
@@ -103,11 +103,11 @@ def _begin(session: pytest.Session, up: Ward) -> dict[str, Future[object]]:
     return begun
 
 
-def _arguments(item: pytest.Function, up: Ward) -> dict[str, object]:
+def _arguments(item: pytest.Function, up: Driver) -> dict[str, object]:
     return {"whole": up} | (item.callspec.params if hasattr(item, "callspec") else {})
 
 
-def _tick_until_done(up: Ward, futures: list[Future[object]]) -> None:
+def _tick_until_done(up: Driver, futures: list[Future[object]]) -> None:
     while not all(future.done() for future in futures):
         up.tick()
         time.sleep(0.05)

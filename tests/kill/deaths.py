@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 import pytest
-from kill.driver import Ward
+from kill.driver import Driver
 from kill.play import play
 from kill.table import DOORS, Row
 
@@ -40,7 +40,7 @@ def rows_among(items: Iterable[pytest.Item]) -> list[Row]:
 class Deaths:
     """Plays rows on one Paramedic: a whole group when its first row is asked for, with one result per row."""
 
-    def __init__(self, up: Ward, rows: Iterable[Row], *, seconds: float = 150) -> None:
+    def __init__(self, up: Driver, rows: Iterable[Row], *, seconds: float = 150) -> None:
         """The incidents of a group must end within `seconds`."""
         self._up = up
         self._seconds = seconds

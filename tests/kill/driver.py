@@ -51,7 +51,7 @@ _ELSEWHERE = {"PARAMEDIC_PREFECT_API_URL", "PREFECT_SERVER_DATABASE_CONNECTION_U
 
 
 @dataclass
-class Ward:
+class Driver:
     """A whole Paramedic under test, with a service for every row."""
 
     folder: Path
@@ -275,14 +275,14 @@ def target_of(service: Service) -> str:
 
 
 @contextmanager
-def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iterator[Ward]:
+def driving(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iterator[Driver]:
     """A whole Paramedic on embedded defaults, at a test's pace."""
     for name in ("runbooks", "flows", "boundaries", "data", "world"):
         (folder / name).mkdir(mode=0o755, parents=True)
     boundaries = Boundaries(folder / "boundaries")
     with World(folder / "world", services, autostart=False) as world, Mailbox() as mailbox:
         write_authored(folder, world)
-        chosen_env = {
+        environment = {
             "PARAMEDIC_DATA": str(folder / "data"),
             "PARAMEDIC_RUNBOOKS": str(folder / "runbooks"),
             "PARAMEDIC_FLOWS": str(folder / "flows"),
@@ -296,14 +296,14 @@ def ward(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iter
             **env,
         }
         if not _ELSEWHERE & env.keys():
-            chosen_env |= lay_out(folder / "data" / "prefect")
-        with _environment(chosen_env):
+            environment |= lay_out(folder / "data" / "prefect")
+        with _environment(environment):
             settings = load_settings()
             stack = Stack(settings)
             stack.start()
         try:
             stack.wait_ready(300)
-            up = Ward(
+            up = Driver(
                 folder=folder,
                 world=world,
                 mailbox=mailbox,
@@ -342,7 +342,7 @@ def _environment(ours: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def verify(up: Ward) -> None:
+def verify(up: Driver) -> None:
     """The trail is whole, and every alert that got its 202 has its decision."""
     with up.store.read() as tx:
         found = verification.verify(

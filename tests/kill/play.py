@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from typing import Any, ClassVar
 
 import httpx
-from kill.driver import Ward, gone, kill, target_of, wait_for
+from kill.driver import Driver, gone, kill, target_of, wait_for
 from kill.table import DOORS, Outcome, Row
 from sqlalchemy import update
 
@@ -25,7 +25,7 @@ class Restart:
     env: ClassVar[str] = "kill"
     rungs: ClassVar[int] = 1
 
-    def __init__(self, up: Ward, row: Row) -> None:
+    def __init__(self, up: Driver, row: Row) -> None:
         """Its service runs by then."""
         self.up, self.row, self.service = up, row, up.service(row.id)
 
@@ -212,7 +212,7 @@ STORIES = {"restart": Restart, "ladder": Ladder, "asking": Asking, "telling": Te
 
 
 def play(
-    up: Ward, rows: Sequence[Row], *, seconds: float = 150, whole_within: float = 120
+    up: Driver, rows: Sequence[Row], *, seconds: float = 150, whole_within: float = 120
 ) -> dict[str, Exception | None]:
     """Hold each row at its boundary, kill their one victim, release them; by row, what is wrong with it.
 
@@ -266,7 +266,7 @@ def _hold(stories: Sequence[Restart]) -> list[int]:
     return stand
 
 
-def _kill(up: Ward, victim: str, stand: Sequence[int]) -> None:
+def _kill(up: Driver, victim: str, stand: Sequence[int]) -> None:
     engines = up.engines()
     doomed = [pid for pid in stand if pid in engines and victim in ("process", "responder", "teller")]
     for pid in _victims(up, victim, stand, engines):
@@ -281,7 +281,7 @@ def _release(stories: Sequence[Restart]) -> None:
         story.release()
 
 
-def _victims(up: Ward, victim: str, stand: Sequence[int], engines: Sequence[int]) -> list[int]:
+def _victims(up: Driver, victim: str, stand: Sequence[int], engines: Sequence[int]) -> list[int]:
     """The processes to kill. Before a run is claimed nobody of the responder is at work: then its idle ones go."""
     if victim == "teller":
         return list(stand)

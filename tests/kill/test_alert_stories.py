@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kill.driver import TOKEN, Ward, wait_for
+from kill.driver import TOKEN, Driver, wait_for
 from kill.steps import on_web_2, undecided
 
 from paramedic.demo.world import text_of
@@ -30,7 +30,7 @@ SERVICES = [
 
 @sentinel
 @together
-def test_fifty_repeats_over_four_connections_are_one_incident_and_one_act(whole: Ward) -> None:
+def test_fifty_repeats_over_four_connections_are_one_incident_and_one_act(whole: Driver) -> None:
     service = whole.service("fifty")
     whole.break_it(service)
     alert = whole.alert(service)
@@ -51,7 +51,7 @@ def test_fifty_repeats_over_four_connections_are_one_incident_and_one_act(whole:
 
 
 @together
-def test_two_alerts_with_different_names_on_one_target_are_one_incident_and_one_act(whole: Ward) -> None:
+def test_two_alerts_with_different_names_on_one_target_are_one_incident_and_one_act(whole: Driver) -> None:
     service = whole.service("two-names")
     whole.break_it(service)
     whole.send(whole.alert(service), whole.alert(service, alertname="AlsoSlow", severity="warning"))
@@ -63,7 +63,7 @@ def test_two_alerts_with_different_names_on_one_target_are_one_incident_and_one_
 
 @sentinel
 @together
-def test_what_comes_in_a_label_is_data_everywhere(whole: Ward) -> None:
+def test_what_comes_in_a_label_is_data_everywhere(whole: Driver) -> None:
     service = whole.service("hostile")
     whole.break_it(service)
     trap = whole.folder / "pwned"
@@ -95,7 +95,7 @@ def test_what_comes_in_a_label_is_data_everywhere(whole: Ward) -> None:
 
 
 @together
-def test_a_planted_secret_appears_nowhere(whole: Ward) -> None:
+def test_a_planted_secret_appears_nowhere(whole: Driver) -> None:
     service = whole.service("planted")
     whole.break_it(service)
     httpx.get(f"{service.url}/track/{TOKEN}", timeout=5, trust_env=False)  # now it stands in the service's own log
@@ -115,7 +115,7 @@ def test_a_planted_secret_appears_nowhere(whole: Ward) -> None:
 
 @sentinel
 @together
-def test_a_handed_over_incident_is_acted_on_no_more_however_long_its_alert_goes_on(whole: Ward) -> None:
+def test_a_handed_over_incident_is_acted_on_no_more_however_long_its_alert_goes_on(whole: Driver) -> None:
     service = whole.service("beyond-help")
     alert = whole.alert(service)
     whole.send(alert)
@@ -133,7 +133,7 @@ def test_a_handed_over_incident_is_acted_on_no_more_however_long_its_alert_goes_
 
 
 @together
-def test_an_alert_that_goes_on_for_its_window_after_the_cure_starts_nothing(whole: Ward) -> None:
+def test_an_alert_that_goes_on_for_its_window_after_the_cure_starts_nothing(whole: Driver) -> None:
     service = whole.service("window")
     whole.break_it(service)
     alert = whole.alert(service)
@@ -150,7 +150,7 @@ def test_an_alert_that_goes_on_for_its_window_after_the_cure_starts_nothing(whol
 
 
 @together
-def test_the_third_cure_of_a_day_goes_to_a_person_although_it_helped(whole: Ward) -> None:
+def test_the_third_cure_of_a_day_goes_to_a_person_although_it_helped(whole: Driver) -> None:
     service = whole.service("third-cure")
     for cure in (1, 2, 3):
         whole.break_it(service)
@@ -173,7 +173,7 @@ def test_the_third_cure_of_a_day_goes_to_a_person_although_it_helped(whole: Ward
 
 
 @together
-def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(whole: Ward) -> None:
+def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(whole: Driver) -> None:
     service = whole.service("unwanted")
     whole.send(whole.alert(service, env="nobody", service="payments", instance="db-7"))
     found: list[Incident] = []
@@ -190,7 +190,7 @@ def test_an_alert_that_no_runbook_wants_finds_its_person_by_the_default_policy(w
     assert service.starts == 1
 
 
-def _held(whole: Ward, name: str) -> int:
+def _held(whole: Driver, name: str) -> int:
     with whole.store.read() as tx:
         rows = tx.conn.execute(inbox.select().where(inbox.c.state == "held")).all()
     return sum(row.alert["labels"].get("program") == name for row in rows)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from kill.driver import Ward, wait_for
+from kill.driver import Driver, wait_for
 from sqlalchemy import update
 
 from paramedic.demo.world import Service, text_of
@@ -45,7 +45,7 @@ STORIES = (
 SERVICES = [*((name, HOST, "") for name in STORIES), ("another-life", HOST, "--starts-broken")]
 
 
-def _begins(up: Ward, name: str) -> Service:
+def _begins(up: Driver, name: str) -> Service:
     service = up.service(name)
     up.prefect_is_well()
     if not service.faults:
@@ -54,7 +54,7 @@ def _begins(up: Ward, name: str) -> Service:
     return service
 
 
-def _asked(up: Ward, service: Service) -> Approval:
+def _asked(up: Driver, service: Service) -> Approval:
     """Once the question is written."""
     found: list[Approval] = []
 
@@ -67,7 +67,7 @@ def _asked(up: Ward, service: Service) -> Approval:
     return found[0]
 
 
-def _waits(up: Ward, name: str) -> tuple[Service, Incident, Approval]:
+def _waits(up: Driver, name: str) -> tuple[Service, Incident, Approval]:
     """Its run is suspended, and its person was told."""
     service = _begins(up, name)
     asked = _asked(up, service)
@@ -77,7 +77,7 @@ def _waits(up: Ward, name: str) -> tuple[Service, Incident, Approval]:
     return service, incident, asked
 
 
-def _state(up: Ward, incident: Incident) -> str:
+def _state(up: Driver, incident: Incident) -> str:
     runs = up.flow_runs(incident)
     return str(runs[-1]["state_type"])
 
@@ -93,22 +93,22 @@ def _link(mail: EmailMessage) -> tuple[str, str]:
     return link[0], code[1]
 
 
-def _decide(up: Ward, asked: Approval, *, granted: bool = True, by: str = "ada") -> Approval | str:
+def _decide(up: Driver, asked: Approval, *, granted: bool = True, by: str = "ada") -> Approval | str:
     with up.store.record() as tx:
         return approvals.decide(tx, asked.id, granted=granted, by=by, how="command line")
 
 
-def _whats(up: Ward, incident: Incident) -> list[str]:
+def _whats(up: Driver, incident: Incident) -> list[str]:
     with up.store.read() as tx:
         return [entry.what for entry in stored_trail.entries(tx, incident=incident.number)]
 
 
-def _over(up: Ward, service: Service) -> Incident:
+def _over(up: Driver, service: Service) -> Incident:
     """Its incident, once nobody works on it any more."""
     return up.ended(service, seconds=240)
 
 
-def _ends(up: Ward, incident: Incident, *names: str) -> None:
+def _ends(up: Driver, incident: Incident, *names: str) -> None:
     wait_for(
         f"a run that is {' or '.join(names)}",
         lambda: up.flow_runs(incident)[-1]["state_name"] in names,
@@ -119,7 +119,7 @@ def _ends(up: Ward, incident: Incident, *names: str) -> None:
 
 @sentinel
 @together
-def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(whole: Ward) -> None:
+def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(whole: Driver) -> None:
     service, incident, asked = _waits(whole, "by-link")
     assert service.starts == 1, "it acted before anybody was asked"
     with whole.store.read() as tx:
@@ -157,13 +157,13 @@ def test_approved_by_link_and_code_it_is_done_once_and_retry_does_nothing(whole:
     assert service.starts == 2
 
 
-def _claimed(up: Ward, name: str) -> bool:
+def _claimed(up: Driver, name: str) -> bool:
     with up.store.read() as tx:
         claim = claims.current(tx, f"{HOST}/{name}")
     return claim is not None and claim[1]
 
 
-def _resume(up: Ward, incident: Incident, **body: Any) -> dict[str, Any]:
+def _resume(up: Driver, incident: Incident, **body: Any) -> dict[str, Any]:
     """As the Prefect UI's form does it."""
     run = up.flow_runs(incident)[0]["id"]
     answer: dict[str, Any] = up.ask_prefect("POST", f"/flow_runs/{run}/resume", json=body)
@@ -171,7 +171,7 @@ def _resume(up: Ward, incident: Incident, **body: Any) -> dict[str, Any]:
 
 
 @together
-def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_to_be(whole: Ward) -> None:
+def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_to_be(whole: Driver) -> None:
     service, incident, asked = _waits(whole, "by-form")
     assert _resume(whole, incident, run_input={"decision": "approve", "by": "Bob"})["status"] == "ACCEPT"
     ended = _over(whole, service)
@@ -185,7 +185,7 @@ def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_t
 
 
 @together
-def test_resume_without_an_answer_is_no_approval(whole: Ward) -> None:
+def test_resume_without_an_answer_is_no_approval(whole: Driver) -> None:
     service, incident, _ = _waits(whole, "without-answer")
     for body in (
         {},
@@ -203,7 +203,7 @@ def test_resume_without_an_answer_is_no_approval(whole: Ward) -> None:
 
 
 @together
-def test_denied_it_is_refused_and_says_by_whom(whole: Ward) -> None:
+def test_denied_it_is_refused_and_says_by_whom(whole: Driver) -> None:
     service, _, asked = _waits(whole, "denied")
     assert not isinstance(_decide(whole, asked, granted=False), str)
     ended = _over(whole, service)
@@ -212,7 +212,7 @@ def test_denied_it_is_refused_and_says_by_whom(whole: Ward) -> None:
 
 
 @together
-def test_where_nobody_answers_the_time_out_escalates_and_a_late_approval_says_so(whole: Ward) -> None:
+def test_where_nobody_answers_the_time_out_escalates_and_a_late_approval_says_so(whole: Driver) -> None:
     service, incident, asked = _waits(whole, "nobody-answers")
     link, code = _link(whole.mailbox.about(incident.id)[0])
     with whole.store.write() as tx:
@@ -231,7 +231,7 @@ def test_where_nobody_answers_the_time_out_escalates_and_a_late_approval_says_so
 
 
 @together
-def test_cancelled_in_the_ui_while_it_waits_a_person_gets_it_at_once(whole: Ward) -> None:
+def test_cancelled_in_the_ui_while_it_waits_a_person_gets_it_at_once(whole: Driver) -> None:
     service, incident, asked = _waits(whole, "cancelled-while-asked")
     run = whole.flow_runs(incident)[0]["id"]
     whole.ask_prefect(
@@ -244,7 +244,7 @@ def test_cancelled_in_the_ui_while_it_waits_a_person_gets_it_at_once(whole: Ward
 
 
 @together
-def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(whole: Ward) -> None:
+def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(whole: Driver) -> None:
     service, incident, asked = _waits(whole, "acknowledged-while-asked")
     with whole.store.record() as tx:
         lifecycle.acknowledge(tx, incident.number, by="ada", reason="a test")
@@ -254,7 +254,7 @@ def test_acknowledged_while_it_waits_it_is_its_persons_and_the_run_ends(whole: W
 
 
 @together
-def test_two_people_at_once_are_one_answer_and_one_act(whole: Ward) -> None:
+def test_two_people_at_once_are_one_answer_and_one_act(whole: Driver) -> None:
     service, incident, asked = _waits(whole, "two-people")
     gate = threading.Barrier(2)
     answers: dict[str, Approval | str] = {}
@@ -279,7 +279,7 @@ def test_two_people_at_once_are_one_answer_and_one_act(whole: Ward) -> None:
 
 
 @together
-def test_approved_while_another_incident_works_on_the_target_it_waits_for_its_turn_and_no_longer(whole: Ward) -> None:
+def test_approved_while_another_incident_works_on_the_target_it_waits_for_its_turn_and_no_longer(whole: Driver) -> None:
     service, _, asked = _waits(whole, "claim-taken")
     wait_for("the claim's end", lambda: not _claimed(whole, "claim-taken"), whole.tick)
     with whole.store.record() as tx:
@@ -294,7 +294,7 @@ def test_approved_while_another_incident_works_on_the_target_it_waits_for_its_tu
 
 
 @together
-def test_another_life_than_the_approved_one_is_not_touched(whole: Ward) -> None:
+def test_another_life_than_the_approved_one_is_not_touched(whole: Driver) -> None:
     service, _, asked = _waits(whole, "another-life")
     assert asked.identity.instance["pid"] is not None
     before = service.starts

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kill.driver import Ward, verify, wait_for, ward
+from kill.driver import Driver, driving, verify, wait_for
 from prefect_server import Prefect
 
 from paramedic.demo.world import text_of
@@ -23,15 +23,15 @@ pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def up(prefect: Prefect) -> Iterator[Ward]:
+def up(prefect: Prefect) -> Iterator[Driver]:
     with (
         tempfile.TemporaryDirectory(prefix="pk-") as folder,
-        ward(Path(folder), [("forged", "web-2", "")], PARAMEDIC_PREFECT_API_URL=prefect.api) as up,
+        driving(Path(folder), [("forged", "web-2", "")], PARAMEDIC_PREFECT_API_URL=prefect.api) as up,
     ):
         yield up
 
 
-def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked_again(up: Ward) -> None:
+def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked_again(up: Driver) -> None:
     service = up.service("forged")
     up.break_it(service)
     assert up.send(up.alert(service, env="ask")).status_code == 202

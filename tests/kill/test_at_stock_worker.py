@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from kill.deaths import Deaths, rows_among
-from kill.driver import Ward, verify, wait_for, ward
+from kill.driver import Driver, driving, verify, wait_for
 from kill.table import DEATHS, SHORT_AT_STOCK_WORKER, TABLE, Row, parameters
 
 from paramedic.incidents.outcome import Ending
@@ -25,16 +25,16 @@ STOCK = {
 
 
 @pytest.fixture(scope="module")
-def up() -> Iterator[Ward]:
+def up() -> Iterator[Driver]:
     services = [(row.id, "web-1", "") for row in ROWS] + [("asked", "web-1", "")]
-    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services, **STOCK) as started:
+    with tempfile.TemporaryDirectory(prefix="pk-") as folder, driving(Path(folder), services, **STOCK) as started:
         started.break_it(started.service("asked"))
         started.send(started.alert(started.service("asked"), env="ask"))  # its person is asked while others die
         yield started
 
 
 @pytest.fixture(scope="module")
-def deaths(request: pytest.FixtureRequest, up: Ward) -> Deaths:
+def deaths(request: pytest.FixtureRequest, up: Driver) -> Deaths:
     return Deaths(up, rows_among(item for item in request.session.items if item.path == request.path))
 
 
@@ -43,7 +43,7 @@ def test_killed_on_a_stock_worker(deaths: Deaths, row: Row) -> None:
     deaths.judge(row)
 
 
-def test_on_a_stock_worker_a_change_waits_for_its_person_and_is_made_once(up: Ward) -> None:
+def test_on_a_stock_worker_a_change_waits_for_its_person_and_is_made_once(up: Driver) -> None:
     service = up.service("asked")
 
     def suspended() -> bool:
@@ -60,5 +60,5 @@ def test_on_a_stock_worker_a_change_waits_for_its_person_and_is_made_once(up: Wa
     assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 1, 2), incident.because
 
 
-def test_on_a_stock_worker_the_trail_verifies_and_nothing_was_lost(up: Ward) -> None:
+def test_on_a_stock_worker_the_trail_verifies_and_nothing_was_lost(up: Driver) -> None:
     verify(up)

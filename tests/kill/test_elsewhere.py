@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from busy_prefect import BusyPrefect
-from kill.driver import Ward, verify, wait_for, ward
+from kill.driver import Driver, driving, verify, wait_for
 from prefect_server import Prefect
 from required import missing
 
@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
 
 
 @contextlib.contextmanager
-def _up(services: list[tuple[str, str, str]], **env: str) -> Iterator[Ward]:
-    with tempfile.TemporaryDirectory(prefix="pk-") as folder, ward(Path(folder), services, **env) as up:
+def _up(services: list[tuple[str, str, str]], **env: str) -> Iterator[Driver]:
+    with tempfile.TemporaryDirectory(prefix="pk-") as folder, driving(Path(folder), services, **env) as up:
         yield up
 
 
@@ -45,14 +45,14 @@ def _mounts() -> bool:
 
 
 @pytest.fixture(scope="module")
-def up(small_disk: Path) -> Iterator[Ward]:
+def up(small_disk: Path) -> Iterator[Driver]:
     """Its store is on the small disk, and it soon has a word to say about who is silent."""
     env = {"PARAMEDIC_STORE_URL": f"sqlite:///{small_disk}/paramedic.db", "PARAMEDIC_SILENT_AFTER": "4s"}
     with _up([("alone", "web-1", ""), ("full", "web-1", "")], **env) as up:
         yield up
 
 
-def test_on_a_full_disk_nothing_acts_unrecorded_a_person_is_told_and_all_goes_on(up: Ward, small_disk: Path) -> None:
+def test_on_a_full_disk_nothing_acts_unrecorded_a_person_is_told_and_all_goes_on(up: Driver, small_disk: Path) -> None:
     """SQLite may find room in its own files for a while: then what acts is recorded, and that is well too."""
     if not _mounts():
         missing("only root can mount a small disk")
@@ -83,7 +83,7 @@ def _fill(path: Path) -> None:
             file.write(b"x" * 4096)
 
 
-def test_a_word_about_a_prefect_that_stays_away(up: Ward) -> None:
+def test_a_word_about_a_prefect_that_stays_away(up: Driver) -> None:
     service = up.service("alone")
     prefect = psutil.Process(up.stack.pids()["prefect"])
     prefect.suspend()

@@ -2,7 +2,7 @@
 
 import pytest
 from kill.deaths import Deaths
-from kill.driver import Ward, verify
+from kill.driver import Driver, verify
 from kill.table import TABLE, Row, parameters
 
 pytestmark = [pytest.mark.real, pytest.mark.kill, pytest.mark.timeout(600)]
@@ -17,5 +17,5 @@ def test_killed_at_a_boundary(deaths: Deaths, row: Row) -> None:
 
 
 @pytest.mark.sentinel
-def test_after_all_rows_the_trail_verifies_and_nothing_was_lost(whole: Ward) -> None:
+def test_after_all_rows_the_trail_verifies_and_nothing_was_lost(whole: Driver) -> None:
     verify(whole)

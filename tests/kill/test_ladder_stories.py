@@ -1,7 +1,7 @@
 """Ladders of remedies: bad releases, crash loops, and targets that come back by themselves."""
 
 import pytest
-from kill.driver import Ward, wait_for
+from kill.driver import Driver, wait_for
 from kill.steps import has_a_bad_release, is_overtaken, on_web_2, whats
 
 from paramedic.demo.world import Service
@@ -28,7 +28,7 @@ SERVICES = on_web_2(
 
 @sentinel
 @together
-def test_where_a_restart_does_not_help_the_next_rung_goes_back_to_the_last_healthy_release(whole: Ward) -> None:
+def test_where_a_restart_does_not_help_the_next_rung_goes_back_to_the_last_healthy_release(whole: Driver) -> None:
     service = has_a_bad_release(whole, "bad-release")
     whole.send(whole.alert(service, env="ladder"))
     incident = whole.ended(service)
@@ -40,7 +40,7 @@ def test_where_a_restart_does_not_help_the_next_rung_goes_back_to_the_last_healt
     ]
 
 
-def _has_a_crashing_release(whole: Ward, name: str) -> Service:
+def _has_a_crashing_release(whole: Driver, name: str) -> Service:
     """v2 ends as soon as it has started; supervisord starts it again and again, or has given it up."""
     service = whole.service(name)
     service.deploy("v2", crashes=True)
@@ -53,7 +53,7 @@ _VAIN = ("failed", "not_sent")
 
 
 @together
-def test_where_the_release_crashes_the_restart_is_in_vain_and_the_next_rung_goes_back(whole: Ward) -> None:
+def test_where_the_release_crashes_the_restart_is_in_vain_and_the_next_rung_goes_back(whole: Driver) -> None:
     service = _has_a_crashing_release(whole, "crashing-release")
     whole.send(whole.alert(service, env="ladder"))
     incident = whole.ended(service)
@@ -65,7 +65,7 @@ def test_where_the_release_crashes_the_restart_is_in_vain_and_the_next_rung_goes
 
 
 @together
-def test_where_the_only_remedy_fails_its_person_hears_why_in_words(whole: Ward) -> None:
+def test_where_the_only_remedy_fails_its_person_hears_why_in_words(whole: Driver) -> None:
     service = _has_a_crashing_release(whole, "crashing")
     whole.send(whole.alert(service))
     incident = whole.ended(service)
@@ -80,7 +80,7 @@ def test_where_the_only_remedy_fails_its_person_hears_why_in_words(whole: Ward) 
 
 
 @together
-def test_where_every_rung_fails_a_person_hears_of_it(whole: Ward) -> None:
+def test_where_every_rung_fails_a_person_hears_of_it(whole: Driver) -> None:
     service = _has_a_crashing_release(whole, "crashing-for-good")
     (service.folder / "releases" / "v1" / "release.json").write_text('{"crashes": true}')
     whole.send(whole.alert(service, env="ladder"))
@@ -91,7 +91,7 @@ def test_where_every_rung_fails_a_person_hears_of_it(whole: Ward) -> None:
 
 
 @together
-def test_where_a_crash_loop_overtakes_the_restart_the_next_rung_goes_back(whole: Ward) -> None:
+def test_where_a_crash_loop_overtakes_the_restart_the_next_rung_goes_back(whole: Driver) -> None:
     service = has_a_bad_release(whole, "overtaken")
     whole.arm("intent_written", service)
     whole.send(whole.alert(service, env="ladder"))
@@ -108,7 +108,7 @@ def test_where_a_crash_loop_overtakes_the_restart_the_next_rung_goes_back(whole:
 
 
 @together
-def test_what_comes_back_by_itself_before_its_restart_has_recovered(whole: Ward) -> None:
+def test_what_comes_back_by_itself_before_its_restart_has_recovered(whole: Driver) -> None:
     service = whole.service("faster")
     whole.break_it(service)
     whole.arm("intent_written", service)
@@ -123,7 +123,7 @@ def test_what_comes_back_by_itself_before_its_restart_has_recovered(whole: Ward)
 
 
 @together
-def test_what_was_changed_before_it_came_back_by_itself_is_told_to_a_person(whole: Ward) -> None:
+def test_what_was_changed_before_it_came_back_by_itself_is_told_to_a_person(whole: Driver) -> None:
     service = has_a_bad_release(whole, "faster-than-second")
     before = service.folder / "releases" / "v1" / "release.json"
     before.write_text('{"errors": 1.0}')
@@ -145,7 +145,7 @@ def test_what_was_changed_before_it_came_back_by_itself_is_told_to_a_person(whol
 
 
 @together
-def test_a_release_that_nobody_marked_as_reversible_is_crossed_only_with_a_persons_word(whole: Ward) -> None:
+def test_a_release_that_nobody_marked_as_reversible_is_crossed_only_with_a_persons_word(whole: Driver) -> None:
     service = has_a_bad_release(whole, "unmarked-release", reversible=None)
     whole.send(whole.alert(service, env="rollback"))
     waiting: list[Approval] = []
@@ -164,7 +164,7 @@ def test_a_release_that_nobody_marked_as_reversible_is_crossed_only_with_a_perso
 
 
 @together
-def test_nothing_is_rolled_back_without_a_deployment_to_blame(whole: Ward) -> None:
+def test_nothing_is_rolled_back_without_a_deployment_to_blame(whole: Driver) -> None:
     service = whole.service("old-release")
     service.deploy("v2")
     whole.break_it(service)

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from forms import Form, form
-from kill.driver import Ward, wait_for
+from kill.driver import Driver, wait_for
 from kill.steps import on_web_2, set_state, stands
 
 from paramedic.incidents.incident import Incident
@@ -27,7 +27,7 @@ SERVICES = on_web_2("retried", "dead-key", "frozen-prefect", "frozen-after-act",
 
 
 @sentinel
-def test_retry_in_the_ui_leaves_a_run_as_it_was_and_a_persons_retry_tries_again(whole: Ward) -> None:
+def test_retry_in_the_ui_leaves_a_run_as_it_was_and_a_persons_retry_tries_again(whole: Driver) -> None:
     service = whole.service("retried")
     whole.break_it(service)
     with whole.store.record() as tx:
@@ -44,7 +44,7 @@ def test_retry_in_the_ui_leaves_a_run_as_it_was_and_a_persons_retry_tries_again(
     assert service.starts == 2
 
 
-def _stays_as_it_was(whole: Ward, incident: Incident, kind: str, name: str) -> None:
+def _stays_as_it_was(whole: Driver, incident: Incident, kind: str, name: str) -> None:
     """The incident's last run ends so, and again after a Retry, with a word on what tries again."""
 
     def ended() -> bool:
@@ -63,13 +63,13 @@ def _stays_as_it_was(whole: Ward, incident: Incident, kind: str, name: str) -> N
     assert "is over" in now["message"]
 
 
-def _state(whole: Ward, run: str) -> dict[str, Any]:
+def _state(whole: Driver, run: str) -> dict[str, Any]:
     state: dict[str, Any] = whole.ask_prefect("GET", f"/flow_runs/{run}")["state"]
     return state
 
 
 @sentinel
-def test_a_key_that_meets_a_dead_run_is_no_dispatch(whole: Ward) -> None:
+def test_a_key_that_meets_a_dead_run_is_no_dispatch(whole: Driver) -> None:
     service = whole.service("dead-key")
     whole.break_it(service)
     with whole.store.read() as tx:
@@ -92,7 +92,7 @@ def test_a_key_that_meets_a_dead_run_is_no_dispatch(whole: Ward) -> None:
     assert (incident.ending, incident.attempt, service.starts) == (Ending.REMEDIATED, 2, 2)
 
 
-def test_a_prefect_that_is_gone_in_mid_run_gives_no_permission_and_stops_no_page(whole: Ward) -> None:
+def test_a_prefect_that_is_gone_in_mid_run_gives_no_permission_and_stops_no_page(whole: Driver) -> None:
     service = whole.service("frozen-prefect")
     stands(whole, service.name, "evidence_taken")
     with _gone_for_a_while(whole):
@@ -103,7 +103,7 @@ def test_a_prefect_that_is_gone_in_mid_run_gives_no_permission_and_stops_no_page
     whole.prefect_is_well()
 
 
-def test_a_prefect_that_is_gone_after_the_act_stops_neither_proof_nor_news(whole: Ward) -> None:
+def test_a_prefect_that_is_gone_after_the_act_stops_neither_proof_nor_news(whole: Driver) -> None:
     service = whole.service("frozen-after-act")
     stands(whole, service.name, "outcome_written")
     with _gone_for_a_while(whole):
@@ -114,7 +114,7 @@ def test_a_prefect_that_is_gone_after_the_act_stops_neither_proof_nor_news(whole
 
 
 @contextlib.contextmanager
-def _gone_for_a_while(whole: Ward) -> Iterator[None]:
+def _gone_for_a_while(whole: Driver) -> Iterator[None]:
     """Prefect's server stands still inside the block; with LONG_TESTS=1 for two minutes at least."""
     server = psutil.Process(whole.stack.pids()["prefect"])
     server.suspend()
@@ -128,7 +128,7 @@ def _gone_for_a_while(whole: Ward) -> Iterator[None]:
 
 
 @together
-def test_a_playbook_and_its_runbook_come_from_a_folder_outside_the_tree(whole: Ward) -> None:
+def test_a_playbook_and_its_runbook_come_from_a_folder_outside_the_tree(whole: Driver) -> None:
     service = whole.service("ours")
     whole.break_it(service)
     whole.send(whole.alert(service, env="ours"))
@@ -138,7 +138,7 @@ def test_a_playbook_and_its_runbook_come_from_a_folder_outside_the_tree(whole: W
     assert whole.flow_runs(incident)[0]["name"].startswith("our-restart · ")
 
 
-def test_a_prefect_that_no_longer_knows_the_deployments_is_told_of_them_again(whole: Ward) -> None:
+def test_a_prefect_that_no_longer_knows_the_deployments_is_told_of_them_again(whole: Driver) -> None:
     service = whole.service("undeployed")
     whole.break_it(service)
     path = "/deployments/name/restart-service/restart-service"
@@ -149,7 +149,7 @@ def test_a_prefect_that_no_longer_knows_the_deployments_is_told_of_them_again(wh
 
 
 @together
-def test_a_typo_in_a_runs_parameters_is_refused_when_it_is_created(whole: Ward) -> None:
+def test_a_typo_in_a_runs_parameters_is_refused_when_it_is_created(whole: Driver) -> None:
     deployment = whole.ask_prefect("GET", "/deployments/name/restart-service/restart-service")["id"]
     run = {"incident": f"{whole.store.uuid}/INC-1", "attempt": 1, "atempt": 2}
     answer = whole.call_prefect("POST", f"/deployments/{deployment}/create_flow_run", json={"parameters": {"run": run}})
@@ -158,7 +158,7 @@ def test_a_typo_in_a_runs_parameters_is_refused_when_it_is_created(whole: Ward) 
 
 @together
 @pytest.mark.long  # tests/dispatch/ has it in one process
-def test_prefect_deploy_makes_the_same_of_prefect_yaml(whole: Ward) -> None:
+def test_prefect_deploy_makes_the_same_of_prefect_yaml(whole: Driver) -> None:
     path = "/deployments/name/restart-service/restart-service"
     before = whole.ask_prefect("GET", path)
     root = Path(__file__).parents[2]

@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from kill.driver import Ward, wait_for
+from kill.driver import Driver, wait_for
 from kill.steps import on_web_2, stands, wakes_and_ends, whats
 
 from paramedic.demo.world import text_of
@@ -19,7 +19,7 @@ together = pytest.mark.together
 SERVICES = on_web_2("paused", "tag-limit", "no-trail", "acknowledged", "observed", "lowered")
 
 
-def test_while_acting_is_paused_nothing_acts_and_a_person_is_told(whole: Ward) -> None:
+def test_while_acting_is_paused_nothing_acts_and_a_person_is_told(whole: Driver) -> None:
     service = whole.service("paused")
     whole.break_it(service)
     with whole.store.record() as tx:
@@ -38,7 +38,7 @@ def test_while_acting_is_paused_nothing_acts_and_a_person_is_told(whole: Ward) -
     assert (ended.number, ended.ending, ended.attempt, service.starts) == (incident.number, Ending.REMEDIATED, 2, 2)
 
 
-def test_a_limit_of_zero_on_the_tag_is_understood_as_an_operators_stop(whole: Ward) -> None:
+def test_a_limit_of_zero_on_the_tag_is_understood_as_an_operators_stop(whole: Driver) -> None:
     service = whole.service("tag-limit")
     whole.break_it(service)
     whole.ask_prefect("POST", "/concurrency_limits/", json={"tag": "changes", "concurrency_limit": 0})
@@ -52,7 +52,7 @@ def test_a_limit_of_zero_on_the_tag_is_understood_as_an_operators_stop(whole: Wa
 
 
 @sentinel
-def test_where_the_intent_cannot_be_written_nothing_is_done(whole: Ward) -> None:
+def test_where_the_intent_cannot_be_written_nothing_is_done(whole: Driver) -> None:
     service = whole.service("no-trail")
     whole.break_it(service)
     database = sqlite3.connect(whole.folder / "data" / "paramedic.db", timeout=10)
@@ -71,7 +71,7 @@ def test_where_the_intent_cannot_be_written_nothing_is_done(whole: Ward) -> None
 
 
 @together
-def test_an_acknowledgement_stops_the_next_change(whole: Ward) -> None:
+def test_an_acknowledgement_stops_the_next_change(whole: Driver) -> None:
     service = whole.service("acknowledged")
     stands(whole, service.name, "evidence_taken")
     number = whole.incidents_on(service)[0].number
@@ -89,7 +89,7 @@ def test_an_acknowledgement_stops_the_next_change(whole: Ward) -> None:
 
 
 @together
-def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: Ward) -> None:
+def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: Driver) -> None:
     service = whole.service("observed")
     whole.break_it(service)
     whole.send(whole.alert(service, env="observe"))
@@ -110,7 +110,7 @@ def test_a_runbook_that_observes_says_what_it_would_do_and_does_nothing(whole: W
 @sentinel
 @together
 def test_a_runbook_that_is_written_while_we_run_is_in_force_and_one_that_is_lowered_before_its_act_does_nothing(
-    whole: Ward,
+    whole: Driver,
 ) -> None:
     service = whole.service("lowered")
     books = whole.folder / "runbooks"

@@ -7,7 +7,7 @@ import time
 
 import psutil
 import pytest
-from kill.driver import Ward, verify, wait_for
+from kill.driver import Driver, verify, wait_for
 from kill.steps import has_a_bad_release, on_web_2, set_state, stands, wakes_and_ends, whats
 
 from paramedic.demo.world import text_of
@@ -34,7 +34,7 @@ SERVICES = [
 
 @sentinel
 @together
-def test_a_run_that_slept_past_its_lease_before_its_intent_begins_no_change_when_it_wakes(whole: Ward) -> None:
+def test_a_run_that_slept_past_its_lease_before_its_intent_begins_no_change_when_it_wakes(whole: Driver) -> None:
     service = whole.service("stopped-before-intent")
     pid = stands(whole, service.name, "evidence_taken")
     os.kill(pid, signal.SIGSTOP)
@@ -47,7 +47,7 @@ def test_a_run_that_slept_past_its_lease_before_its_intent_begins_no_change_when
 
 @sentinel
 @together
-def test_a_run_that_slept_between_intent_and_first_byte_finds_claim_and_deadline_gone(whole: Ward) -> None:
+def test_a_run_that_slept_between_intent_and_first_byte_finds_claim_and_deadline_gone(whole: Driver) -> None:
     service = whole.service("stopped-after-intent")
     pid = stands(whole, service.name, "intent_written")
     os.kill(pid, signal.SIGSTOP)
@@ -73,7 +73,7 @@ def test_a_run_that_slept_between_intent_and_first_byte_finds_claim_and_deadline
     ],
 )
 def test_cancelled_in_the_ui_it_stops_before_its_next_change_and_a_person_gets_it(
-    whole: Ward, point: str, restarts: int, ending: Ending
+    whole: Driver, point: str, restarts: int, ending: Ending
 ) -> None:
     service = whole.service(f"cancelled-at-{point}")
     stands(whole, service.name, point)
@@ -87,7 +87,7 @@ def test_cancelled_in_the_ui_it_stops_before_its_next_change_and_a_person_gets_i
     assert incident.attempt == 1, "a cancelled run is not followed by another"
 
 
-def test_a_store_that_is_locked_for_a_while_stops_nothing_for_good(whole: Ward) -> None:
+def test_a_store_that_is_locked_for_a_while_stops_nothing_for_good(whole: Driver) -> None:
     service = whole.service("locked")
     stands(whole, service.name, "evidence_taken")
     database = sqlite3.connect(whole.folder / "data" / "paramedic.db", timeout=10, isolation_level=None)
@@ -105,7 +105,7 @@ def test_a_store_that_is_locked_for_a_while_stops_nothing_for_good(whole: Ward) 
 
 
 @together
-def test_a_run_that_dies_between_two_rungs_is_followed_by_one_that_takes_the_second(whole: Ward) -> None:
+def test_a_run_that_dies_between_two_rungs_is_followed_by_one_that_takes_the_second(whole: Driver) -> None:
     service = has_a_bad_release(whole, "bad-release-dies")
     whole.arm("verified", service)
     whole.send(whole.alert(service, env="ladder"))
@@ -117,7 +117,7 @@ def test_a_run_that_dies_between_two_rungs_is_followed_by_one_that_takes_the_sec
 
 
 @together
-def test_a_roll_back_that_died_half_done_is_not_repeated_and_a_person_hears_what_is_open(whole: Ward) -> None:
+def test_a_roll_back_that_died_half_done_is_not_repeated_and_a_person_hears_what_is_open(whole: Driver) -> None:
     service = has_a_bad_release(whole, "bad-release-half")
     whole.arm("act_sent", service)
     whole.send(whole.alert(service, env="rollback"))
@@ -130,7 +130,7 @@ def test_a_roll_back_that_died_half_done_is_not_repeated_and_a_person_hears_what
 
 
 @together
-def test_an_act_without_an_answer_is_not_repeated(whole: Ward) -> None:
+def test_an_act_without_an_answer_is_not_repeated(whole: Driver) -> None:
     """supervisord stands still after it was sent the restart; it is carried out late, once."""
     service = whole.service("frozen-supervisord")
     stands(whole, service.name, "intent_written")
@@ -152,5 +152,5 @@ def test_an_act_without_an_answer_is_not_repeated(whole: Ward) -> None:
 
 
 @sentinel
-def test_after_all_stories_the_trail_verifies_and_nothing_was_lost(whole: Ward) -> None:
+def test_after_all_stories_the_trail_verifies_and_nothing_was_lost(whole: Driver) -> None:
     verify(whole)

@@ -143,10 +143,10 @@ def test_what_people_do_is_left_alone(data: Path, tmp_path: Path) -> None:
     (tmp_path / "repository").mkdir()
     (data / "runbooks").symlink_to(tmp_path / "repository")
     (tmp_path / "to").symlink_to(data)
-    with socket.socket(socket.AF_UNIX) as bell:
+    with socket.socket(socket.AF_UNIX) as listener:
         here = Path.cwd()
         os.chdir(data)  # a socket's address is short
-        bell.bind(".dispatch.bell")
+        listener.bind(".dispatch.bell")
         os.chdir(here)
         assert protect(tmp_path / "to") == []
 

@@ -102,8 +102,8 @@ def test_who_is_on_call_is_asked_for_an_approval_with_all_that_an_answer_needs(
         f"paramedic incident approve {incident.id} --by ada --deny",
     ):
         assert words in text
-    said_by_link = _token(letter, settings)
-    assert (said_by_link.store, said_by_link.approval, said_by_link.person) == (timed.uuid, asked.id, "ada")
+    by_link = _token(letter, settings)
+    assert (by_link.store, by_link.approval, by_link.person) == (timed.uuid, asked.id, "ada")
     digits = code(keys.link_key(settings), timed.uuid, asked.id, "ada")
     assert f"Your code there: {digits}\n" in text
     with timed.read() as tx:

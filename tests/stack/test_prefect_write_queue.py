@@ -39,7 +39,7 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-def _calls(turnstile: WriteQueue, *paths: str, method: str = "POST", body: bytes = RUNNING) -> list[asyncio.Task[None]]:
+def _calls(queue: WriteQueue, *paths: str, method: str = "POST", body: bytes = RUNNING) -> list[asyncio.Task[None]]:
     """Each with the body, in two parts."""
 
     async def nothing(*_: Any) -> None: ...
@@ -53,7 +53,7 @@ def _calls(turnstile: WriteQueue, *paths: str, method: str = "POST", body: bytes
             return {"type": "http.request", "body": part, "more_body": more}
 
         scope = {"type": "http", "method": method, "path": path}
-        made.append(asyncio.create_task(turnstile(scope, receive, nothing)))
+        made.append(asyncio.create_task(queue(scope, receive, nothing)))
     return made
 
 
@@ -67,8 +67,8 @@ def test_few_write_at_a_time_and_who_begins_goes_before_logs(monkeypatch: pytest
 
     async def tried() -> None:
         server = Server()
-        turnstile = WriteQueue(server)
-        calls = _calls(turnstile, "/a", "/b", "/logs/", STATE, "/y/create_flow_run")
+        queue = WriteQueue(server)
+        calls = _calls(queue, "/a", "/b", "/logs/", STATE, "/y/create_flow_run")
         await _settle()
         assert server.began == ["/a", "/b"]
         for path in ("/a", STATE, "/b", "/y/create_flow_run", "/logs/"):
@@ -83,8 +83,8 @@ def test_few_write_at_a_time_and_who_begins_goes_before_logs(monkeypatch: pytest
 def test_who_only_reads_waits_for_nobody() -> None:
     async def tried() -> None:
         server = Server()
-        turnstile = WriteQueue(server)
-        calls = _calls(turnstile, "/a", "/b", "/c") + _calls(turnstile, "/read", method="GET")
+        queue = WriteQueue(server)
+        calls = _calls(queue, "/a", "/b", "/c") + _calls(queue, "/read", method="GET")
         await _settle()
         assert server.began == ["/a", "/b", "/read"]
         for path in ("/a", "/b", "/c", "/read"):
@@ -99,16 +99,16 @@ def test_clients_that_stand_still_keep_nobody_out_and_no_turn_is_lost(monkeypatc
 
     async def tried() -> None:
         server = Server()
-        turnstile = WriteQueue(server)
-        stuck = _calls(turnstile, "/stuck-1", "/stuck-2")
+        queue = WriteQueue(server)
+        stuck = _calls(queue, "/stuck-1", "/stuck-2")
         await _settle()
-        late = _calls(turnstile, "/late")
+        late = _calls(queue, "/late")
         await asyncio.sleep(0.2)
         assert server.began == ["/stuck-1", "/stuck-2", "/late"]
         for path in ("/stuck-1", "/stuck-2", "/late"):
             server.end(path)
         await asyncio.gather(*stuck, *late)
-        after = _calls(turnstile, "/after")
+        after = _calls(queue, "/after")
         server.end("/after")
         await asyncio.wait_for(asyncio.gather(*after), 1)
 
@@ -118,11 +118,11 @@ def test_clients_that_stand_still_keep_nobody_out_and_no_turn_is_lost(monkeypatc
 def test_a_client_that_goes_away_while_it_waits_leaves_the_way_free() -> None:
     async def tried() -> None:
         server = Server()
-        turnstile = WriteQueue(server)
-        inside = _calls(turnstile, "/a", "/b")
+        queue = WriteQueue(server)
+        inside = _calls(queue, "/a", "/b")
         await _settle()
-        (gone,) = _calls(turnstile, "/gone")
-        (waits,) = _calls(turnstile, "/waits")
+        (gone,) = _calls(queue, "/gone")
+        (waits,) = _calls(queue, "/waits")
         await _settle()
         gone.cancel()
         await _settle()
@@ -141,12 +141,12 @@ def test_while_runs_begin_nothing_else_is_written(monkeypatch: pytest.MonkeyPatc
 
     async def tried() -> None:
         server = Server()
-        turnstile = WriteQueue(server)
+        queue = WriteQueue(server)
         for path in ("/y/create_flow_run", STATE, "/artifacts/"):
             server.end(path)
-        await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
-        calls = _calls(turnstile, "/artifacts/") + _calls(turnstile, STATE, body=COMPLETED)
-        await asyncio.gather(*_calls(turnstile, STATE))
+        await asyncio.gather(*_calls(queue, "/y/create_flow_run"))
+        calls = _calls(queue, "/artifacts/") + _calls(queue, STATE, body=COMPLETED)
+        await asyncio.gather(*_calls(queue, STATE))
         assert (server.began, server.bodies) == (["/y/create_flow_run", STATE], [RUNNING])
         await asyncio.wait_for(asyncio.gather(*calls), 5)
         assert (sorted(server.began[2:]), server.bodies[1:]) == (["/artifacts/", STATE], [COMPLETED])
@@ -160,11 +160,11 @@ def test_an_operator_who_cancels_or_approves_waits_for_no_storm(monkeypatch: pyt
 
     async def tried() -> None:
         server = Server()
-        turnstile = WriteQueue(server)
+        queue = WriteQueue(server)
         server.end("/y/create_flow_run")
         server.end(path)
-        await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
-        calls = _calls(turnstile, path, body=b'{"state": {"name": "Cancelling", "type": "CANCELLING"}}')
+        await asyncio.gather(*_calls(queue, "/y/create_flow_run"))
+        calls = _calls(queue, path, body=b'{"state": {"name": "Cancelling", "type": "CANCELLING"}}')
         await asyncio.wait_for(asyncio.gather(*calls), 5)
 
     asyncio.run(tried())
@@ -176,13 +176,13 @@ def test_a_lull_lasts_from_the_end_of_a_creation_however_long_it_took(monkeypatc
 
     async def tried() -> None:
         server = Server()
-        turnstile = WriteQueue(server)
+        queue = WriteQueue(server)
         server.end("/artifacts/")
-        creation = _calls(turnstile, "/y/create_flow_run")
+        creation = _calls(queue, "/y/create_flow_run")
         await asyncio.sleep(0.25)  # longer than the lull
         server.end("/y/create_flow_run")
         await asyncio.gather(*creation)
-        calls = _calls(turnstile, "/artifacts/")
+        calls = _calls(queue, "/artifacts/")
         await _settle()
         assert server.began == ["/y/create_flow_run"]
         await asyncio.wait_for(asyncio.gather(*calls), 5)
@@ -195,15 +195,15 @@ def test_runs_that_are_created_without_end_keep_nobody_out_for_ever(monkeypatch:
 
     async def tried() -> None:
         server = Server()
-        turnstile = WriteQueue(server)
+        queue = WriteQueue(server)
         for path in ("/y/create_flow_run", "/artifacts/"):
             server.end(path)
-        await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
-        (waits,) = _calls(turnstile, "/artifacts/")
+        await asyncio.gather(*_calls(queue, "/y/create_flow_run"))
+        (waits,) = _calls(queue, "/artifacts/")
         until = time.monotonic() + 5
         while not waits.done():
             assert time.monotonic() < until
-            await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
+            await asyncio.gather(*_calls(queue, "/y/create_flow_run"))
             await asyncio.sleep(0.01)
 
     asyncio.run(tried())
@@ -226,11 +226,11 @@ def test_an_event_waits_while_runs_are_created(monkeypatch: pytest.MonkeyPatch, 
         return {"type": "websocket.receive"}
 
     async def tried() -> None:
-        turnstile = WriteQueue(app)
-        socket = turnstile({"type": "websocket", "path": "/api/events/in"}, message, message)
+        queue = WriteQueue(app)
+        socket = queue({"type": "websocket", "path": "/api/events/in"}, message, message)
         before = asyncio.create_task(socket) if is_open else None
         await _settle()
-        await asyncio.gather(*_calls(turnstile, "/y/create_flow_run"))
+        await asyncio.gather(*_calls(queue, "/y/create_flow_run"))
         connection = before or asyncio.create_task(socket)
         sent.set()
         await _settle()

@@ -35,7 +35,7 @@ from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 
 ASKS = Guardrails("act", {"approval": Severity.WARNING})
-LIFE = process_identity(4711, 1.0, "RUNNING")
+IDENTITY = process_identity(4711, 1.0, "RUNNING")
 
 
 def decide(
@@ -57,11 +57,11 @@ def back(store: Store, incident: Incident, *, attempt: int = 1, target: str | No
 
 
 def intend(
-    store: Store, claim: Claim, *, rung: int = 1, life: Identity = LIFE, limits: Guardrails = ASKS
+    store: Store, claim: Claim, *, rung: int = 1, identity: Identity = IDENTITY, limits: Guardrails = ASKS
 ) -> Act | Refusal:
     with store.record() as tx:
         return intents.intend(
-            tx, claim, rung=rung, remedy="restart", identity=life, deadline=timedelta(seconds=30), limits=limits
+            tx, claim, rung=rung, remedy="restart", identity=identity, deadline=timedelta(seconds=30), limits=limits
         )
 
 
@@ -102,7 +102,7 @@ def test_what_is_asked_is_on_the_trail_whole_and_told_once(timed: Store, clock: 
             rung=1,
             target=asked.target,
             remedy="restart",
-            identity=replace(LIFE, instance={**LIFE.instance, "pid": 1}),
+            identity=replace(IDENTITY, instance={**IDENTITY.instance, "pid": 1}),
             within=timedelta(hours=9),
             flow_run="run-1",
             policy="default",
@@ -175,15 +175,15 @@ def test_a_grant_is_for_the_life_that_was_shown_and_for_no_other(timed: Store) -
     decide(timed, asked)
     claim = back(timed, incident)
     for other in (
-        replace(LIFE, instance={**LIFE.instance, "pid": 4712}),
-        replace(LIFE, instance={**LIFE.instance, "started_at": 2.0}),
+        replace(IDENTITY, instance={**IDENTITY.instance, "pid": 4712}),
+        replace(IDENTITY, instance={**IDENTITY.instance, "started_at": 2.0}),
         process_identity(None, None, "FATAL"),
     ):
-        no = intend(timed, claim, life=other)
+        no = intend(timed, claim, identity=other)
         assert isinstance(no, Refusal)
         assert no.guardrail == "approval"
         assert "ada approved it for pid 4711" in no.reason
-    assert isinstance(intend(timed, claim, life=replace(LIFE, state="STARTING")), Act)
+    assert isinstance(intend(timed, claim, identity=replace(IDENTITY, state="STARTING")), Act)
 
 
 def test_a_grant_is_for_its_attempt_and_for_no_other(timed: Store) -> None:
@@ -211,8 +211,8 @@ def test_the_incidents_severity_at_the_intent_decides_whether_a_person_is_needed
     claim = back(timed, incident)
     never, critical = Guardrails("act"), Guardrails("act", {"approval": Severity.CRITICAL})
     with timed.read() as tx:
-        assert intents.would_refuse(tx, claim, rung=1, identity=LIFE, limits=never) is None
-        no = intents.would_refuse(tx, claim, rung=1, identity=LIFE, limits=critical)
+        assert intents.would_refuse(tx, claim, rung=1, identity=IDENTITY, limits=never) is None
+        no = intents.would_refuse(tx, claim, rung=1, identity=IDENTITY, limits=critical)
     assert no is not None
     assert no.guardrail == "approval"
 

@@ -8,7 +8,7 @@ from paramedic.settings import Settings
 
 
 @pytest.fixture
-def life(own_url: str, tmp_path: Path) -> Settings:
+def settings(own_url: str, tmp_path: Path) -> Settings:
     """The settings of a store that may be lost."""
     data = tmp_path / "data"
     data.mkdir()

@@ -39,14 +39,14 @@ from paramedic.upkeep.backup import BadBackup, back_up
 from paramedic.upkeep.restore import restore
 
 
-def test_a_backup_holds_a_whole_store_of_one_moment_while_others_write(life: Settings, tmp_path: Path) -> None:
-    store = opened(life)
+def test_a_backup_holds_a_whole_store_of_one_moment_while_others_write(settings: Settings, tmp_path: Path) -> None:
+    store = opened(settings)
     incident = handed_over(store)
-    signed(life)
+    signed(settings)
     stop = threading.Event()
 
     def write() -> None:
-        own = opened(life)
+        own = opened(settings)
         while not stop.is_set():
             with own.record() as tx:
                 incidents.note(tx, incident.number, by="ada", text="one more")
@@ -56,7 +56,7 @@ def test_a_backup_holds_a_whole_store_of_one_moment_while_others_write(life: Set
     writer.start()
     try:
         for number in range(3):
-            back_up(life, tmp_path / f"{number}.backup")
+            back_up(settings, tmp_path / f"{number}.backup")
     finally:
         stop.set()
         writer.join()
@@ -67,31 +67,31 @@ def test_a_backup_holds_a_whole_store_of_one_moment_while_others_write(life: Set
             tar.extract("store.db", tmp_path / str(number), filter="data")
         copy = Store(f"sqlite:///{tmp_path}/{number}/store.db")
         with copy.read() as tx:
-            marks = checkpoints.read(life.checkpoints())
+            marks = checkpoints.read(settings.checkpoints())
             assert verify(
                 stored_trail.entries(tx),
                 lambda seq: stored_trail.content(tx, seq),
                 marks,
-                keys.public_key(life),
+                keys.public_key(settings),
                 tx.store,
             ).verified
         copy.close()
 
 
 def test_a_backup_is_its_owners_alone_overwrites_nothing_and_holds_no_private_key_unasked(
-    life: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path
 ) -> None:
-    handed_over(store := opened(life))
+    handed_over(store := opened(settings))
     store.close()
-    signed(life)
-    keys.link_key(life)
-    back_up(life, tmp_path / "one")
+    signed(settings)
+    keys.link_key(settings)
+    back_up(settings, tmp_path / "one")
     assert (tmp_path / "one").stat().st_mode & 0o777 == 0o600
     before = (tmp_path / "one").read_bytes()
     with pytest.raises(Refused, match="exists already; nothing was written"):
-        back_up(life, tmp_path / "one")
+        back_up(settings, tmp_path / "one")
     assert (tmp_path / "one").read_bytes() == before
-    back_up(life, tmp_path / "two", private_keys=True)
+    back_up(settings, tmp_path / "two", private_keys=True)
     held = []
     for name in ("one", "two"):
         with tarfile.open(tmp_path / name) as tar:
@@ -107,11 +107,11 @@ def test_a_backup_is_its_owners_alone_overwrites_nothing_and_holds_no_private_ke
     } == set()
 
 
-def test_a_trail_that_does_not_verify_is_not_restored_unless_that_is_said(life: Settings, tmp_path: Path) -> None:
-    handed_over(store := opened(life))
+def test_a_trail_that_does_not_verify_is_not_restored_unless_that_is_said(settings: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(settings))
     store.close()
-    signed(life)
-    back_up(life, tmp_path / "backup")
+    signed(settings)
+    back_up(settings, tmp_path / "backup")
     broken = tmp_path / "broken"
     with tarfile.open(tmp_path / "backup") as tar:
         tar.extractall(broken, filter="data")
@@ -123,11 +123,11 @@ def test_a_trail_that_does_not_verify_is_not_restored_unless_that_is_said(life: 
     with tarfile.open(tmp_path / "changed", "w:gz") as tar:
         for part in ("backup.json", "store.db", "checkpoints.jsonl", "signing.pub"):
             tar.add(broken / part, part)
-    before = rows(life)
+    before = rows(settings)
     with pytest.raises(Refused, match="entry 1 was changed"):
-        restore(life, tmp_path / "changed", by="ada", replace=True)
-    assert rows(life) == before
-    assert not restore(life, tmp_path / "changed", by="ada", replace=True, despite_faults=True).found.verified
+        restore(settings, tmp_path / "changed", by="ada", replace=True)
+    assert rows(settings) == before
+    assert not restore(settings, tmp_path / "changed", by="ada", replace=True, despite_faults=True).found.verified
 
 
 @pytest.mark.parametrize(
@@ -140,43 +140,43 @@ def test_a_trail_that_does_not_verify_is_not_restored_unless_that_is_said(life: 
     ids=["a letter", "half of one", "nothing"],
 )
 def test_what_is_no_whole_backup_is_named_and_changes_nothing(
-    life: Settings, tmp_path: Path, spoil: object, words: str
+    settings: Settings, tmp_path: Path, spoil: object, words: str
 ) -> None:
-    handed_over(store := opened(life))
+    handed_over(store := opened(settings))
     store.close()
-    back_up(life, tmp_path / "backup")
+    back_up(settings, tmp_path / "backup")
     spoiled = spoil((tmp_path / "backup").read_bytes())  # type: ignore[operator]
     (tmp_path / "backup").unlink()
     if spoiled is not None:
         (tmp_path / "backup").write_bytes(spoiled)
-    before = rows(life)
+    before = rows(settings)
     with pytest.raises(BadBackup, match=words):
-        restore(life, tmp_path / "backup", by="ada", replace=True)
-    assert rows(life) == before
+        restore(settings, tmp_path / "backup", by="ada", replace=True)
+    assert rows(settings) == before
 
 
-def test_a_file_that_wants_to_be_written_elsewhere_is_refused(life: Settings, tmp_path: Path) -> None:
+def test_a_file_that_wants_to_be_written_elsewhere_is_refused(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "evil").write_text("x")
     with tarfile.open(tmp_path / "backup", "w:gz") as tar:
         tar.add(tmp_path / "evil", "../escaped")
     with pytest.raises(BadBackup, match=r"'\.\./escaped', which is not part of a backup"):
-        restore(life, tmp_path / "backup", by="ada")
+        restore(settings, tmp_path / "backup", by="ada")
     assert not (tmp_path / "escaped").exists()
 
 
-def test_a_backup_of_a_newer_version_is_refused_in_words(life: Settings, tmp_path: Path) -> None:
-    handed_over(store := opened(life))
+def test_a_backup_of_a_newer_version_is_refused_in_words(settings: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(settings))
     with store.write() as tx:
         tx.conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     store.close()
-    if life.store().startswith("sqlite"):
-        back_up(life, tmp_path / "backup")
-        fresh = replace_data(life, tmp_path / "fresh")
+    if settings.store().startswith("sqlite"):
+        back_up(settings, tmp_path / "backup")
+        fresh = replace_data(settings, tmp_path / "fresh")
         with pytest.raises(PermanentError, match="9999.*install the version that made it"):
             restore(fresh, tmp_path / "backup", by="ada")
     else:
         with pytest.raises(PermanentError, match="9999.*install the version that made it"):
-            back_up(life, tmp_path / "backup")
+            back_up(settings, tmp_path / "backup")
 
 
 def replace_data(settings: Settings, data: Path) -> Settings:
@@ -191,61 +191,61 @@ def measured(store: Store) -> None:
 
 
 def test_a_backup_of_either_database_makes_a_store_in_the_other(
-    life: Settings, tmp_path: Path, postgres: Postgres
+    settings: Settings, tmp_path: Path, postgres: Postgres
 ) -> None:
-    handed_over(store := opened(life))
+    handed_over(store := opened(settings))
     begun(store, "a/2")
     measured(store)
     store.close()
-    signed(life)
-    back_up(life, tmp_path / "backup", private_keys=True)
-    if life.store().startswith("sqlite"):
+    signed(settings)
+    back_up(settings, tmp_path / "backup", private_keys=True)
+    if settings.store().startswith("sqlite"):
         postgres.run("CREATE DATABASE other")
         other = Settings(data=tmp_path / "other", store_url=postgres.url("other"))
         (tmp_path / "other").mkdir()
     else:
-        other = replace_data(life, tmp_path / "other")
+        other = replace_data(settings, tmp_path / "other")
     made = restore(other, tmp_path / "backup", by="ada")
     assert (made.found.verified, made.can_sign, made.generation) == (True, True, 2)
     assert found(other).verified
-    assert rows(other)["incident_alerts"] == rows(life)["incident_alerts"]
-    assert keys.link_key_file(other).exists() == keys.link_key_file(life).exists()
+    assert rows(other)["incident_alerts"] == rows(settings)["incident_alerts"]
+    assert keys.link_key_file(other).exists() == keys.link_key_file(settings).exists()
     store = opened(other)
     with store.record() as tx:
         assert handed_over_in(tx, "a/9") > 2, "it goes on counting"
     measured(store)
     store.close()
-    if life.store().startswith("sqlite"):
+    if settings.store().startswith("sqlite"):
         postgres.run("DROP DATABASE other WITH (FORCE)")
 
 
-def test_checkpoints_of_another_store_and_another_key_are_not_mixed(life: Settings, tmp_path: Path) -> None:
-    handed_over(store := opened(life))
+def test_checkpoints_of_another_store_and_another_key_are_not_mixed(settings: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(settings))
     store.close()
-    signed(life)
-    back_up(life, tmp_path / "backup")
-    mark = checkpoints.read(life.checkpoints())[0]
-    life.checkpoints().write_text(replace(mark, store="0" * 36).as_line() + "\n")
+    signed(settings)
+    back_up(settings, tmp_path / "backup")
+    mark = checkpoints.read(settings.checkpoints())[0]
+    settings.checkpoints().write_text(replace(mark, store="0" * 36).as_line() + "\n")
     with pytest.raises(Refused, match=r"holds the checkpoints of another store, 0000.*Move it away"):
-        restore(life, tmp_path / "backup", by="ada", replace=True)
-    life.checkpoints().unlink()
-    keys.public_key_file(life).write_bytes(keys.pem(Ed25519PrivateKey.generate().public_key()))
+        restore(settings, tmp_path / "backup", by="ada", replace=True)
+    settings.checkpoints().unlink()
+    keys.public_key_file(settings).write_bytes(keys.pem(Ed25519PrivateKey.generate().public_key()))
     with pytest.raises(Refused, match="signed by another key"):
-        restore(life, tmp_path / "backup", by="ada", replace=True)
+        restore(settings, tmp_path / "backup", by="ada", replace=True)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])  # SQLite is watched over by the data folder's lock
-def test_a_restore_waits_for_the_last_session_to_end(life: Settings, tmp_path: Path) -> None:
-    handed_over(store := opened(life))
-    back_up(life, tmp_path / "backup")
+def test_a_restore_waits_for_the_last_session_to_end(settings: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(settings))
+    back_up(settings, tmp_path / "backup")
     with pytest.raises(Refused, match="1 other sessions use this database"):
-        restore(life, tmp_path / "backup", by="ada", replace=True)
+        restore(settings, tmp_path / "backup", by="ada", replace=True)
     store.close()
     ends = iter([1, 1])  # as PostgreSQL still counts a client that has just gone
     with pytest.MonkeyPatch.context() as patch:
         real = restoring.other_sessions
         patch.setattr(restoring, "other_sessions", lambda url: next(ends, None) or real(url))
-        assert restore(life, tmp_path / "backup", by="ada", replace=True).generation
+        assert restore(settings, tmp_path / "backup", by="ada", replace=True).generation
 
 
 def alone(settings: Settings) -> None:
@@ -269,37 +269,37 @@ def _restore_until_killed(settings: Settings, backup: Path, boundaries: Path) ->
 
 @pytest.mark.parametrize("point", ["restore_staged", "store_emptied", "store_put"])
 def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(
-    life: Settings, tmp_path: Path, point: str
+    settings: Settings, tmp_path: Path, point: str
 ) -> None:
-    handed_over(store := opened(life))
+    handed_over(store := opened(settings))
     store.close()
-    signed(life)
-    back_up(life, tmp_path / "backup")
-    noted(life, "after the backup")
-    before = rows(life)
+    signed(settings)
+    back_up(settings, tmp_path / "backup")
+    noted(settings, "after the backup")
+    before = rows(settings)
     held = Boundaries(tmp_path / "boundaries")
     held.folder.mkdir()
     held.arm(point)
-    child = processes.Process(target=_restore_until_killed, args=(life, tmp_path / "backup", held.folder))
+    child = processes.Process(target=_restore_until_killed, args=(settings, tmp_path / "backup", held.folder))
     child.start()
     try:
         held.wait(point, lambda: None)
     finally:
         child.kill()
         child.join()
-    alone(life)
+    alone(settings)
     if point == "store_put":
-        store = opened(life)
+        store = opened(settings)
         with store.read() as tx:
             assert "restored" in kill_switch.standing(tx)[0].reason
             assert tx.conn.execute(select(meta.c.generation)).scalar_one() == 2
-        assert ["begins generation 2" in fault.what for fault in found(life).faults] == [True], "nobody signed it"
-        checkpoints.sign(store, life, vouched=True)
+        assert ["begins generation 2" in fault.what for fault in found(settings).faults] == [True], "nobody signed it"
+        checkpoints.sign(store, settings, vouched=True)
         store.close()
     else:
-        assert rows(life) == before
-    assert found(life).verified
-    assert restore(life, tmp_path / "backup", by="ada", replace=True).found.verified, "and it can be done again"
+        assert rows(settings) == before
+    assert found(settings).verified
+    assert restore(settings, tmp_path / "backup", by="ada", replace=True).found.verified, "and it can be done again"
 
 
 def test_the_command_line_backs_up_and_restores_and_stays_out_of_a_running_one(tmp_path: Path) -> None:
@@ -340,19 +340,19 @@ def test_the_command_line_backs_up_and_restores_and_stays_out_of_a_running_one(t
     assert "no longer holds" in paramedic("audit", "verify", "--data", str(fresh), code=1)
 
 
-def test_the_verifier_outside_knows_what_a_restore_left_behind(life: Settings, tmp_path: Path) -> None:
+def test_the_verifier_outside_knows_what_a_restore_left_behind(settings: Settings, tmp_path: Path) -> None:
     verifier = Path(__file__).parents[2] / "docs" / "verify_trail.py"
-    handed_over(store := opened(life))
+    handed_over(store := opened(settings))
     store.close()
-    signed(life)
-    back_up(life, tmp_path / "backup")
-    noted(life, "lost")
-    signed(life)
-    restore(life, tmp_path / "backup", by="ada", replace=True)
-    paramedic("audit", "export", str(tmp_path / "trail.jsonl"), env=life.as_env())
+    signed(settings)
+    back_up(settings, tmp_path / "backup")
+    noted(settings, "lost")
+    signed(settings)
+    restore(settings, tmp_path / "backup", by="ada", replace=True)
+    paramedic("audit", "export", str(tmp_path / "trail.jsonl"), env=settings.as_env())
 
     def verified(file: Path) -> str:
-        argv = [sys.executable, verifier, file, keys.public_key_file(life)]
+        argv = [sys.executable, verifier, file, keys.public_key_file(settings)]
         return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60).stdout
 
     assert verified(tmp_path / "trail.jsonl") == "the trail is whole\n"

@@ -52,8 +52,8 @@ HOUR = timedelta(hours=1)
 ASKS = Guardrails("act", {"approval": Severity.WARNING})
 
 
-def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Settings, tmp_path: Path) -> None:
-    store = opened(life)
+def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(settings: Settings, tmp_path: Path) -> None:
+    store = opened(settings)
     waits, (works, claim), (open_act, act) = ordered(store, "a/1"), holding(store, "a/2"), acting(store, "a/3")
     paged = handed_over(store, title="Another")
     with store.record() as tx:
@@ -62,26 +62,26 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
     with store.write() as tx:  # as it stands when the first rung has left
         tx.conn.execute(text("UPDATE messages SET state = 'sent', rung = 1 WHERE kind = 'rung'"))
     store.close()
-    signed(life)
-    back_up(life, tmp_path / "backup")
-    before = rows(life)
-    store = opened(life)
+    signed(settings)
+    back_up(settings, tmp_path / "backup")
+    before = rows(settings)
+    store = opened(settings)
     with store.record() as tx:  # the life that will be lost goes on
         incidents.note(tx, paged.number, by="ada", text="lost")
         lost = lifecycle.open_incident(
             tx, alert("Lost"), service="s", target="a/6", policy="default", reason="r", plan=None
         )
     store.close()
-    signed(life)
+    signed(settings)
 
-    made = restore(life, tmp_path / "backup", by="ada", replace=True)
+    made = restore(settings, tmp_path / "backup", by="ada", replace=True)
 
     assert (made.generation, made.found.verified, made.found.left_behind) == (2, True, 1)
-    after = rows(life)
+    after = rows(settings)
     for name in ("incident_alerts", "evidence", "fingerprints", "inbox", "quarantine", "runbook_versions"):
         assert after[name] == before[name], name
     assert set(before["trail"]) < set(after["trail"])
-    store = opened(life)
+    store = opened(settings)
     with store.record() as tx:
         assert "restored from a backup" in kill_switch.standing(tx)[0].reason
         assert outbox.waiting(tx) == []
@@ -114,18 +114,18 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(life: Sett
         )
         assert new.number > lost.number + 1000, "a link in a message of the lost life means no other incident now"
     store.close()
-    assert found(life).verified
+    assert found(settings).verified
 
 
-def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Settings, tmp_path: Path) -> None:
-    store = opened(life)
+def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(settings: Settings, tmp_path: Path) -> None:
+    store = opened(settings)
     (_, waits), (allowed, granted) = asking(store, "a/1"), asking(store, "a/2")
     with store.record() as tx:
         assert isinstance(approvals.decide(tx, granted.id, granted=True, by="eve", how="link"), Approval)
     store.close()
-    back_up(life, tmp_path / "backup")
-    restore(life, tmp_path / "backup", by="ada", replace=True)
-    store = opened(life)
+    back_up(settings, tmp_path / "backup")
+    restore(settings, tmp_path / "backup", by="ada", replace=True)
+    store = opened(settings)
     with store.record() as tx:
         kill_switch.resume(tx, by="ada", reason="all is looked at")
         void = approvals.get(tx, waits.id)
@@ -151,21 +151,21 @@ def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(life: Sett
     store.close()
 
 
-def test_who_stands_in_what_is_paused_and_what_is_in_maintenance_stays_so(life: Settings, tmp_path: Path) -> None:
-    store = opened(life)
+def test_who_stands_in_what_is_paused_and_what_is_in_maintenance_stays_so(settings: Settings, tmp_path: Path) -> None:
+    store = opened(settings)
     with store.record() as tx:
         oncall_overrides.add(tx, Override("eve", tx.now - LEASE, tx.now + HOUR, "ada"))
         window = maintenance.add(
             tx, service="s", target="a/1", starts_at=tx.now, ends_at=tx.now + HOUR, by="ada", reason="a new disk"
         )
         kill_switch.pause(tx, by="eve", reason="a look", scope="service:s")
-    before = rows(life)
+    before = rows(settings)
     store.close()
-    back_up(life, tmp_path / "backup")
-    restore(life, tmp_path / "backup", by="ada", replace=True)
-    after = rows(life)
+    back_up(settings, tmp_path / "backup")
+    restore(settings, tmp_path / "backup", by="ada", replace=True)
+    after = rows(settings)
     assert (after["overrides"], after["maintenance"]) == (before["overrides"], before["maintenance"])
-    store = opened(life)
+    store = opened(settings)
     with store.record() as tx:
         assert [override.person for override in oncall_overrides.current(tx)] == ["eve"]
         assert maintenance.covering(tx, service="s", target="a/1") == window
@@ -175,14 +175,14 @@ def test_who_stands_in_what_is_paused_and_what_is_in_maintenance_stays_so(life: 
     store.close()
 
 
-def test_a_round_of_the_past_keeps_no_other_from_its_lease(life: Settings, tmp_path: Path) -> None:
-    store = opened(life)
+def test_a_round_of_the_past_keeps_no_other_from_its_lease(settings: Settings, tmp_path: Path) -> None:
+    store = opened(settings)
     with store.write() as tx:
         assert leases.take(tx, "health-check/s", holder="run:then", lease=HOUR)
     store.close()
-    back_up(life, tmp_path / "backup")
-    restore(life, tmp_path / "backup", by="ada", replace=True)
-    store = opened(life)
+    back_up(settings, tmp_path / "backup")
+    restore(settings, tmp_path / "backup", by="ada", replace=True)
+    store = opened(settings)
     with store.write() as tx:
         assert not leases.held(tx, "health-check/s", holder="run:then")
         assert leases.take(tx, "health-check/s", holder="run:now", lease=LEASE)
@@ -200,16 +200,16 @@ class OnePrefect:
 
 
 def test_a_run_of_the_lost_life_is_never_taken_for_a_dispatch(
-    life: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("paramedic.store.restore.GAP", 0)  # the numbers alone would tell them apart
     monkeypatch.setattr("incident_states.RUNBOOK", RUNBOOK)
     prefect = OnePrefect()
-    handed_over(store := opened(life))
+    handed_over(store := opened(settings))
     store.close()
-    back_up(life, tmp_path / "backup")
+    back_up(settings, tmp_path / "backup")
     for at_generation in (1, 2):
-        store = opened(life)
+        store = opened(settings)
         incident = ordered(store, "a/1", name="Later")
         Dispatch(store, prefect, lambda: None).work()
         with store.read() as tx:
@@ -218,8 +218,8 @@ def test_a_run_of_the_lost_life_is_never_taken_for_a_dispatch(
         assert (incident.number, attempt.flow_run) == (2, f"run-{at_generation}")
         store.close()
         if at_generation == 1:
-            emptied(life)  # the lost life is not there to be asked how far it counted
-            restore(life, tmp_path / "backup", by="ada", replace=True)
+            emptied(settings)  # the lost life is not there to be asked how far it counted
+            restore(settings, tmp_path / "backup", by="ada", replace=True)
 
 
 RUNBOOK = (Path(__file__).parents[2] / "runbooks" / "tracking-api-memory.md").read_text()
@@ -232,49 +232,49 @@ def emptied(settings: Settings) -> None:
 
 
 def test_the_checkpoints_of_the_lost_life_are_said_to_be_left_behind_and_no_others(
-    life: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path
 ) -> None:
-    handed_over(store := opened(life))
+    handed_over(store := opened(settings))
     store.close()
-    signed(life)
-    back_up(life, tmp_path / "first")
+    signed(settings)
+    back_up(settings, tmp_path / "first")
     for _ in range(2):
-        store = opened(life)
+        store = opened(settings)
         with store.record() as tx:
             for _ in range(5):
                 incidents.note(tx, 1, by="ada", text="lost")
         store.close()
-        signed(life)
-        emptied(life)  # what the lost life had come to, the checkpoints alone know
-        restore(life, tmp_path / "first", by="ada", replace=True)
-    looked = found(life)
-    assert (looked.verified, looked.left_behind, [life for _, life in looked.restores]) == (True, 3, [3])
-    store = opened(life)
+        signed(settings)
+        emptied(settings)  # what the lost life had come to, the checkpoints alone know
+        restore(settings, tmp_path / "first", by="ada", replace=True)
+    looked = found(settings)
+    assert (looked.verified, looked.left_behind, [generation for _, generation in looked.restores]) == (True, 3, [3])
+    store = opened(settings)
     with store.write() as tx:
         tx.conn.execute(update(meta).values(generation=9))
     store.close()
-    noted(life, "a generation that no restore made")
-    before = checkpoints.read(life.checkpoints())
+    noted(settings, "a generation that no restore made")
+    before = checkpoints.read(settings.checkpoints())
     with pytest.raises(checkpoints.Unproven, match="generation 9"):
-        signed(life)
-    assert checkpoints.read(life.checkpoints()) == before
+        signed(settings)
+    assert checkpoints.read(settings.checkpoints()) == before
 
 
-def test_an_older_store_that_was_put_there_without_a_restore_is_named(life: Settings, tmp_path: Path) -> None:
-    handed_over(store := opened(life))
+def test_an_older_store_that_was_put_there_without_a_restore_is_named(settings: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(settings))
     store.close()
-    snapshot(life.store(), tmp_path / "secretly.db")
-    noted(life, "lost")
-    signed(life)
-    put(tmp_path / "secretly.db", life.store())
-    assert "cut off" in found(life).faults[0].what
+    snapshot(settings.store(), tmp_path / "secretly.db")
+    noted(settings, "lost")
+    signed(settings)
+    put(tmp_path / "secretly.db", settings.store())
+    assert "cut off" in found(settings).faults[0].what
 
 
-def test_a_store_with_something_in_it_is_not_lost_unless_that_is_said(life: Settings, tmp_path: Path) -> None:
-    handed_over(store := opened(life))
+def test_a_store_with_something_in_it_is_not_lost_unless_that_is_said(settings: Settings, tmp_path: Path) -> None:
+    handed_over(store := opened(settings))
     store.close()
-    back_up(life, tmp_path / "backup")
-    before = rows(life)
+    back_up(settings, tmp_path / "backup")
+    before = rows(settings)
     with pytest.raises(Refused, match="has something in it, which would be lost; nothing was changed"):
-        restore(life, tmp_path / "backup", by="ada")
-    assert rows(life) == before
+        restore(settings, tmp_path / "backup", by="ada")
+    assert rows(settings) == before

@@ -36,7 +36,7 @@ VERIFIER = Path(__file__).parents[2] / "docs" / "verify_trail.py"
 
 
 @pytest.fixture
-def life(own_url: str, tmp_path: Path) -> Settings:
+def settings(own_url: str, tmp_path: Path) -> Settings:
     """A store with an incident that ended on the first day, and one that is open since the second."""
     data = tmp_path / "data"
     data.mkdir()
@@ -101,50 +101,50 @@ def exported(settings: Settings, file: Path) -> Path:
     return file
 
 
-def test_what_leaves_is_in_the_segment_and_the_chain_goes_on(life: Settings, tmp_path: Path) -> None:
-    before = count(life)
-    seal = sealed(life, tmp_path / "one")
-    after = count(life)
+def test_what_leaves_is_in_the_segment_and_the_chain_goes_on(settings: Settings, tmp_path: Path) -> None:
+    before = count(settings)
+    seal = sealed(settings, tmp_path / "one")
+    after = count(settings)
     assert isinstance(seal, segment.Seal)
     assert seal.first == 1
     assert after == [seq for seq in before if seq > seal.seq] + [before[-1] + 1]
-    found = looked(life)
+    found = looked(settings)
     assert (found.verified, found.sealed) == (True, seal.seq)
     assert (tmp_path / "one").stat().st_mode & 0o777 == 0o600
     assert "what a person wrote" in (tmp_path / "one").read_text()
-    store = Store(life.store())
+    store = Store(settings.store())
     with store.record() as tx:
         assert tx.conn.execute(select(trail_contents).where(trail_contents.c.seq <= seal.seq)).all() == []
         lifecycle.resolve(tx, 2, Outcome(Ending.HANDED_OVER, "over"), actor="person:ada")
         assert list(stored_trail.entries(tx))[-1].seq == after[-1] + 1
     store.close()
-    two = sealed(life, tmp_path / "two", before=LATE)
+    two = sealed(settings, tmp_path / "two", before=LATE)
     assert isinstance(two, segment.Seal)
     assert (two.first, two.seq) == (seal.seq + 1, before[-1]), "what was told since is younger"
-    assert looked(life).verified
+    assert looked(settings).verified
     lines = [json.loads(line) for line in (tmp_path / "one").read_text().splitlines()]
     forgotten = [json.dumps({key: part for key, part in line.items() if key != "content"}) + "\n" for line in lines]
     (tmp_path / "forgotten").write_text("".join(forgotten))
     for name in ("one", "two", "forgotten"):
-        assert outside(life, tmp_path / name) == "the trail is whole\n", name
-    assert outside(life, exported(life, tmp_path / "rest")) == "the trail is whole\n"
+        assert outside(settings, tmp_path / name) == "the trail is whole\n", name
+    assert outside(settings, exported(settings, tmp_path / "rest")) == "the trail is whole\n"
 
 
-def test_the_story_of_an_open_incident_stays(life: Settings, tmp_path: Path) -> None:
-    store = Store(life.store())
+def test_the_story_of_an_open_incident_stays(settings: Settings, tmp_path: Path) -> None:
+    store = Store(settings.store())
     with store.read() as tx:
         begins = next(stored_trail.entries(tx, incident=2)).seq
     store.close()
-    seal = sealed(life, tmp_path / "one", before=LATE)
+    seal = sealed(settings, tmp_path / "one", before=LATE)
     assert isinstance(seal, segment.Seal)
     assert seal.seq == begins - 1
-    assert sealed(life, tmp_path / "two", before=LATE) is None
+    assert sealed(settings, tmp_path / "two", before=LATE) is None
     assert not (tmp_path / "two").exists()
 
 
-def test_an_incident_that_opens_again_keeps_what_a_segment_was_written_of(life: Settings, tmp_path: Path) -> None:
-    store = Store(life.store())
-    segment._write(store, keys.signing_key(life), tmp_path / "one", before=NOON, contents=True, most=99)
+def test_an_incident_that_opens_again_keeps_what_a_segment_was_written_of(settings: Settings, tmp_path: Path) -> None:
+    store = Store(settings.store())
+    segment._write(store, keys.signing_key(settings), tmp_path / "one", before=NOON, contents=True, most=99)
     with store.write() as tx:
         tx.conn.execute(
             incidents.update(incidents.incidents)
@@ -152,19 +152,19 @@ def test_an_incident_that_opens_again_keeps_what_a_segment_was_written_of(life: 
             .values(state="open", service="x")
         )
     store.close()
-    before = count(life)
+    before = count(settings)
     with pytest.raises(Refused, match="entry 1 stays: the story of an incident that is not over begins there"):
-        sealed(life, tmp_path / "one")
-    assert count(life) == before
+        sealed(settings, tmp_path / "one")
+    assert count(settings) == before
 
 
-def test_a_segment_is_bounded(life: Settings, tmp_path: Path) -> None:
-    seal = sealed(life, tmp_path / "one", most=2)
-    two = sealed(life, tmp_path / "two", most=1)
+def test_a_segment_is_bounded(settings: Settings, tmp_path: Path) -> None:
+    seal = sealed(settings, tmp_path / "one", most=2)
+    two = sealed(settings, tmp_path / "two", most=1)
     assert isinstance(seal, segment.Seal)
     assert isinstance(two, segment.Seal)
     assert (seal.first, seal.seq, two.first, two.seq) == (1, 2, 3, 3)
-    assert looked(life).verified
+    assert looked(settings).verified
 
 
 @pytest.mark.parametrize(
@@ -177,67 +177,67 @@ def test_a_segment_is_bounded(life: Settings, tmp_path: Path) -> None:
     ],
 )
 def test_a_segment_that_was_changed_takes_nothing_with_it(
-    life: Settings, tmp_path: Path, before: str, after: str, words: str
+    settings: Settings, tmp_path: Path, before: str, after: str, words: str
 ) -> None:
-    store = Store(life.store())
-    segment._write(store, keys.signing_key(life), tmp_path / "one", before=NOON, contents=True, most=99)
+    store = Store(settings.store())
+    segment._write(store, keys.signing_key(settings), tmp_path / "one", before=NOON, contents=True, most=99)
     store.close()
     written = (tmp_path / "one").read_text()
     assert before in written
     (tmp_path / "one").write_text(written.replace(before, after))
-    entries = count(life)
+    entries = count(settings)
     with pytest.raises(BadSegment, match=words):
-        sealed(life, tmp_path / "one")
-    assert count(life) == entries
+        sealed(settings, tmp_path / "one")
+    assert count(settings) == entries
 
 
-def test_a_file_of_somebody_elses_is_neither_overwritten_nor_believed(life: Settings, tmp_path: Path) -> None:
+def test_a_file_of_somebody_elses_is_neither_overwritten_nor_believed(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "letter").write_text("Dear reader\n")
-    entries = count(life)
+    entries = count(settings)
     with pytest.raises(BadSegment, match="not a complete segment"):
-        sealed(life, tmp_path / "letter")
+        sealed(settings, tmp_path / "letter")
     assert (tmp_path / "letter").read_text() == "Dear reader\n"
-    sealed(life, tmp_path / "one")
+    sealed(settings, tmp_path / "one")
     lines = (tmp_path / "one").read_text().splitlines(keepends=True)
     (tmp_path / "cut").write_text("".join(lines[:-1]))
     (tmp_path / "long").write_text("".join([*lines, lines[1]]))
     for name, words in (("cut", "no seal at its end"), ("long", "goes on after its seal")):
         with pytest.raises(BadSegment, match=words):
-            sealed(life, tmp_path / name)
-    assert len(count(life)) < len(entries)
+            sealed(settings, tmp_path / name)
+    assert len(count(settings)) < len(entries)
 
 
-def test_a_seal_that_nobody_signed_is_a_chain_that_was_cut_off(life: Settings, tmp_path: Path) -> None:
+def test_a_seal_that_nobody_signed_is_a_chain_that_was_cut_off(settings: Settings, tmp_path: Path) -> None:
     mallory = Ed25519PrivateKey.generate()
-    store = Store(life.store())
+    store = Store(settings.store())
     segment.seal(store, mallory, tmp_path / "one", before=NOON)
     store.close()
-    assert "not signed by our key: what came before was cut off" in looked(life).faults[0].what
-    assert "is not signed by this key" in outside(life, exported(life, tmp_path / "rest"))
-    store = Store(life.store())
+    assert "not signed by our key: what came before was cut off" in looked(settings).faults[0].what
+    assert "is not signed by this key" in outside(settings, exported(settings, tmp_path / "rest"))
+    store = Store(settings.store())
     with store.write() as tx:
         tx.conn.execute(delete(seals.table))
     store.close()
-    assert "removed before entry" in looked(life).faults[0].what
+    assert "removed before entry" in looked(settings).faults[0].what
 
 
-def test_nothing_but_what_a_seal_names_can_be_removed(life: Settings, tmp_path: Path) -> None:
-    seal = sealed(life, tmp_path / "one")
+def test_nothing_but_what_a_seal_names_can_be_removed(settings: Settings, tmp_path: Path) -> None:
+    seal = sealed(settings, tmp_path / "one")
     assert isinstance(seal, segment.Seal)
-    entries = count(life)
-    store = Store(life.store())
+    entries = count(settings)
+    store = Store(settings.store())
     for seq in (seal.seq + 1, entries[-1]):
         with pytest.raises(DBAPIError, match="the trail only grows"), store.engine.begin() as conn:
             conn.execute(delete(table).where(table.c.seq == seq))
     store.close()
-    assert count(life) == entries
+    assert count(settings) == entries
 
 
-def test_a_sealed_store_is_backed_up_and_restored(life: Settings, tmp_path: Path) -> None:
-    sealed(life, tmp_path / "one")
-    back_up(life, tmp_path / "backup")
-    made = restore(life, tmp_path / "backup", by="ada", replace=True)
-    assert (made.found.verified, looked(life).verified) == (True, True)
+def test_a_sealed_store_is_backed_up_and_restored(settings: Settings, tmp_path: Path) -> None:
+    sealed(settings, tmp_path / "one")
+    back_up(settings, tmp_path / "backup")
+    made = restore(settings, tmp_path / "backup", by="ada", replace=True)
+    assert (made.found.verified, looked(settings).verified) == (True, True)
 
 
 def test_the_role_that_writes_the_trail_cannot_seal_it(postgres: Postgres, tmp_path: Path) -> None:
@@ -274,32 +274,32 @@ def _seal_until_killed(settings: Settings, file: Path, boundaries: Path) -> None
 
 @pytest.mark.parametrize("point", ["segment_written", "entries_removed"])
 def test_a_seal_that_is_killed_has_removed_nothing_and_is_taken_up_again(
-    life: Settings, tmp_path: Path, point: str
+    settings: Settings, tmp_path: Path, point: str
 ) -> None:
-    entries = count(life)
+    entries = count(settings)
     held = Boundaries(tmp_path / "boundaries")
     held.folder.mkdir()
     held.arm(point)
-    child = processes.Process(target=_seal_until_killed, args=(life, tmp_path / "one", held.folder))
+    child = processes.Process(target=_seal_until_killed, args=(settings, tmp_path / "one", held.folder))
     child.start()
     try:
         held.wait(point, lambda: None)
     finally:
         child.kill()
         child.join()
-    assert count(life) == entries
-    assert looked(life).verified
-    seal = sealed(life, tmp_path / "one")
+    assert count(settings) == entries
+    assert looked(settings).verified
+    seal = sealed(settings, tmp_path / "one")
     assert isinstance(seal, segment.Seal)
-    assert count(life)[0] == seal.seq + 1
-    again = sealed(life, tmp_path / "one")
+    assert count(settings)[0] == seal.seq + 1
+    again = sealed(settings, tmp_path / "one")
     assert again == seal, "and where it was done, it is not done twice"
-    assert looked(life).verified
+    assert looked(settings).verified
 
 
-def test_the_command_line_seals_and_says_where_a_story_went(life: Settings, tmp_path: Path) -> None:
+def test_the_command_line_seals_and_says_where_a_story_went(settings: Settings, tmp_path: Path) -> None:
     def say(*argv: str, code: int = 0) -> str:
-        return paramedic(*argv, code=code, env=life.as_env())
+        return paramedic(*argv, code=code, env=settings.as_env())
 
     file = str(tmp_path / "one")
     assert "write a day" in say("audit", "seal", file, "--before", "yesterday", code=2)

@@ -187,10 +187,10 @@ def at_work(store: Store, incident: Incident) -> Claim:
 
 
 def intended(store: Store, claim: Claim, limits: Guardrails = FREE) -> Act | Refusal:
-    life = process_identity(4711, 1.0, "RUNNING")
+    identity = process_identity(4711, 1.0, "RUNNING")
     with store.record() as tx:
         return intents.intend(
-            tx, claim, rung=1, remedy="restart", identity=life, deadline=timedelta(seconds=30), limits=limits
+            tx, claim, rung=1, remedy="restart", identity=identity, deadline=timedelta(seconds=30), limits=limits
         )
 
 

@@ -8,7 +8,7 @@ from databases import Clock
 from incident_states import on_call
 from mail_server import Postbox
 from pydantic import SecretStr
-from watchdog_harness import Kennel, Outside
+from watchdog_harness import Harness, Outside
 
 from paramedic.paging import Pager
 from paramedic.settings import Settings
@@ -39,10 +39,10 @@ def settings(tmp_path: Path, outside: Outside, postbox: Postbox) -> Settings:
 
 
 @pytest.fixture
-def kennel(
+def harness(
     store_url: str, timed: Store, clock: Clock, settings: Settings, outside: Outside, postbox: Postbox
-) -> Kennel:
+) -> Harness:
     pager = Pager(timed, settings, on_call(), steady=clock.steady)
     probe = Store(store_url, now=clock.now)
     watchdog = Watchdog(settings, timed, probe, pager, PrefectStatus(settings), steady=clock.steady)
-    return Kennel(watchdog, timed, clock, outside, postbox)
+    return Harness(watchdog, timed, clock, outside, postbox)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from incident_states import acting, asking, begun, dispatched, holding, ordered, send
 from mail_server import text_of
-from watchdog_harness import Kennel
+from watchdog_harness import Harness
 
 from paramedic.incidents.incident import Incident, State
 from paramedic.remediation.approval import Answer
@@ -94,7 +94,7 @@ def test_the_fate_of_an_attempt(
     assert reason
 
 
-def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, kennel: Kennel) -> None:
+def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, harness: Harness) -> None:
     def look(incident: Incident) -> Suspect | None:
         with timed.read() as tx:
             attempt: Attempt | None = attempts.get(tx, incident.number, 1)
@@ -118,7 +118,7 @@ def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, kenn
         AttemptProgress.HOLDING,
         AttemptProgress.UNCLAIMED,
     ]
-    kennel.clock.advance(timedelta(seconds=11))
+    harness.clock.advance(timedelta(seconds=11))
     assert stands(working) is AttemptProgress.LAPSED
     assert stands(done) is AttemptProgress.UNCLAIMED
     with timed.record() as tx:
@@ -126,57 +126,57 @@ def test_where_an_attempt_stands_is_read_from_the_store_alone(timed: Store, kenn
     assert look(working) is None
 
 
-def test_a_run_that_died_is_followed_by_a_higher_attempt_and_at_last_by_a_person(kennel: Kennel) -> None:
-    incident, _ = holding(kennel.store)
-    kennel.outside.runs["run-1"] = "CRASHED"
-    kennel.after(5)
-    assert kennel.attempts(incident) == ["open"]
-    kennel.after(6)
-    assert kennel.attempts(incident) == ["given_up", "open"]
-    assert "the run of attempt 1 lost its claim (Prefect: CRASHED)" in kennel.reasons()
+def test_a_run_that_died_is_followed_by_a_higher_attempt_and_at_last_by_a_person(harness: Harness) -> None:
+    incident, _ = holding(harness.store)
+    harness.outside.runs["run-1"] = "CRASHED"
+    harness.after(5)
+    assert harness.attempts(incident) == ["open"]
+    harness.after(6)
+    assert harness.attempts(incident) == ["given_up", "open"]
+    assert "the run of attempt 1 lost its claim (Prefect: CRASHED)" in harness.reasons()
     for attempt in (2, 3):
-        with kennel.store.record() as tx:
+        with harness.store.record() as tx:
             send(tx, incident, attempt)
-        kennel.outside.runs[f"run-{attempt}"] = "FAILED"
-        kennel.after(31)
-    assert kennel.attempts(incident) == ["given_up", "given_up", "closed"]
-    now = kennel.now(incident)
+        harness.outside.runs[f"run-{attempt}"] = "FAILED"
+        harness.after(31)
+    assert harness.attempts(incident) == ["given_up", "given_up", "closed"]
+    now = harness.now(incident)
     assert now.state is State.HANDED_OVER
     assert now.because == "the run of attempt 3 is FAILED and never began here; that was attempt 3 of 3"
-    assert kennel.postbox.recipients == ["ada@example.org"]  # in the same round
+    assert harness.postbox.recipients == ["ada@example.org"]  # in the same round
 
 
-def test_an_act_without_an_outcome_is_never_repeated_and_is_named(kennel: Kennel) -> None:
-    incident, act = acting(kennel.store)
-    kennel.outside.runs["run-1"] = "CRASHED"
-    kennel.after(11)
-    assert kennel.attempts(incident) == ["given_up", "open"]
-    with kennel.store.read() as tx:  # the next attempt can only look: its rung is spent
+def test_an_act_without_an_outcome_is_never_repeated_and_is_named(harness: Harness) -> None:
+    incident, act = acting(harness.store)
+    harness.outside.runs["run-1"] = "CRASHED"
+    harness.after(11)
+    assert harness.attempts(incident) == ["given_up", "open"]
+    with harness.store.read() as tx:  # the next attempt can only look: its rung is spent
         from paramedic.store.tables import grants
 
         assert [(row.attempt, row.state) for row in tx.conn.execute(grants.select())] == [(1, "spent")]
-    with kennel.store.record() as tx:
+    with harness.store.record() as tx:
         send(tx, incident, 2)
-    kennel.outside.runs["run-2"] = "CANCELLED"
-    kennel.after(31)
-    because = kennel.now(incident).because or ""
+    harness.outside.runs["run-2"] = "CANCELLED"
+    harness.after(31)
+    because = harness.now(incident).because or ""
     assert because == f"an operator cancelled the run in Prefect; {act.words} has no outcome"
-    assert "OPEN: restarted web-1/tracking-api: nobody knows whether it happened" in text_of(kennel.postbox.letters[0])
+    assert "OPEN: restarted web-1/tracking-api: nobody knows whether it happened" in text_of(harness.postbox.letters[0])
 
 
-def test_an_attempt_that_waits_for_a_person_is_not_suspected_until_its_time_is_over(kennel: Kennel) -> None:
-    incident, _ = asking(kennel.store)
-    kennel.outside.runs["run-1"] = "PAUSED"
+def test_an_attempt_that_waits_for_a_person_is_not_suspected_until_its_time_is_over(harness: Harness) -> None:
+    incident, _ = asking(harness.store)
+    harness.outside.runs["run-1"] = "PAUSED"
     for _ in range(14):
-        kennel.after(60)
-    assert kennel.attempts(incident) == ["open"]
-    kennel.outside.runs["run-1"] = "FAILED"  # Prefect's own time-out, with nobody to notice
-    kennel.after(60)
-    now = kennel.now(incident)
+        harness.after(60)
+    assert harness.attempts(incident) == ["open"]
+    harness.outside.runs["run-1"] = "FAILED"  # Prefect's own time-out, with nobody to notice
+    harness.after(60)
+    now = harness.now(incident)
     assert (now.state, now.attempt) == (State.HANDED_OVER, 1)
     assert now.because == "nobody approved the restart of web-1/tracking-api within 15m"
-    assert kennel.postbox.recipients[-1] == "ada@example.org"
-    assert f"({incident.id})" in kennel.postbox.subjects[-1]
+    assert harness.postbox.recipients[-1] == "ada@example.org"
+    assert f"({incident.id})" in harness.postbox.subjects[-1]
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
@@ -193,102 +193,102 @@ def test_who_has_answered_is_not_asked_again_because_the_run_is_late(timed: Stor
         assert judge(Suspect(attempt, incident, stand, timedelta(seconds=45)), "PENDING", quick)[0] is right
 
 
-def test_a_cancel_while_a_person_is_asked_hands_over_at_once(kennel: Kennel) -> None:
-    incident, _ = asking(kennel.store)
-    kennel.outside.runs["run-1"] = "CANCELLED"
-    kennel.after(1)
-    assert kennel.now(incident).because == "an operator cancelled the run in Prefect"
+def test_a_cancel_while_a_person_is_asked_hands_over_at_once(harness: Harness) -> None:
+    incident, _ = asking(harness.store)
+    harness.outside.runs["run-1"] = "CANCELLED"
+    harness.after(1)
+    assert harness.now(incident).because == "an operator cancelled the run in Prefect"
 
 
-def test_while_it_waits_another_incident_may_have_the_claim(kennel: Kennel) -> None:
-    incident, _ = asking(kennel.store)
-    kennel.outside.runs["run-1"] = "PAUSED"
-    with kennel.store.record() as tx:
+def test_while_it_waits_another_incident_may_have_the_claim(harness: Harness) -> None:
+    incident, _ = asking(harness.store)
+    harness.outside.runs["run-1"] = "PAUSED"
+    with harness.store.record() as tx:
         other = claims.take(
             tx, target=incident.target, incident=77, attempt=1, holder="run:other", lease=timedelta(hours=1)
         )
     assert isinstance(other, Claim)
-    kennel.after(300)
-    assert kennel.attempts(incident) == ["open"]
+    harness.after(300)
+    assert harness.attempts(incident) == ["open"]
 
 
-def test_a_run_that_died_as_it_asked_is_followed_by_another_that_asks_anew(kennel: Kennel) -> None:
-    incident, asked = asking(kennel.store)
-    kennel.outside.runs["run-1"] = "CRASHED"
-    kennel.after(1)
-    assert kennel.attempts(incident) == ["given_up", "open"]
-    with kennel.store.read() as tx:
+def test_a_run_that_died_as_it_asked_is_followed_by_another_that_asks_anew(harness: Harness) -> None:
+    incident, asked = asking(harness.store)
+    harness.outside.runs["run-1"] = "CRASHED"
+    harness.after(1)
+    assert harness.attempts(incident) == ["given_up", "open"]
+    with harness.store.read() as tx:
         assert approvals.get(tx, asked.id).state is Answer.EXPIRED
 
 
-def test_an_answer_that_nobody_carries_to_prefect_is_suspected_from_the_answer_on(kennel: Kennel) -> None:
-    incident, asked = asking(kennel.store)
-    kennel.outside.runs["run-1"] = "PAUSED"
-    kennel.after(600)
-    with kennel.store.record() as tx:
+def test_an_answer_that_nobody_carries_to_prefect_is_suspected_from_the_answer_on(harness: Harness) -> None:
+    incident, asked = asking(harness.store)
+    harness.outside.runs["run-1"] = "PAUSED"
+    harness.after(600)
+    with harness.store.record() as tx:
         assert not isinstance(approvals.decide(tx, asked.id, granted=True, by="ada", how="link"), str)
-    kennel.after(60)
-    assert kennel.attempts(incident) == ["open"]
-    kennel.after(1)
-    assert kennel.now(incident).because == "nobody resumed the run for 1m 1s after a person's answer: is dispatch up?"
+    harness.after(60)
+    assert harness.attempts(incident) == ["open"]
+    harness.after(1)
+    assert harness.now(incident).because == "nobody resumed the run for 1m 1s after a person's answer: is dispatch up?"
 
 
-def test_a_cancel_is_never_answered_with_a_new_attempt(kennel: Kennel) -> None:
-    incident, _ = holding(kennel.store)
-    kennel.outside.runs["run-1"] = "CANCELLED"
-    kennel.after(5)  # though its claim is live
-    assert kennel.now(incident).because == "an operator cancelled the run in Prefect"
-    assert kennel.attempts(incident) == ["closed"]
+def test_a_cancel_is_never_answered_with_a_new_attempt(harness: Harness) -> None:
+    incident, _ = holding(harness.store)
+    harness.outside.runs["run-1"] = "CANCELLED"
+    harness.after(5)  # though its claim is live
+    assert harness.now(incident).because == "an operator cancelled the run in Prefect"
+    assert harness.attempts(incident) == ["closed"]
 
 
-def test_a_live_claim_is_believed_whatever_prefect_says(kennel: Kennel) -> None:
-    incident, claim = holding(kennel.store)
+def test_a_live_claim_is_believed_whatever_prefect_says(harness: Harness) -> None:
+    incident, claim = holding(harness.store)
     for state in ("CRASHED", "COMPLETED", "FAILED", "PENDING"):
-        kennel.outside.runs["run-1"] = state
-        kennel.after(5)
-        with kennel.store.write() as tx:
+        harness.outside.runs["run-1"] = state
+        harness.after(5)
+        with harness.store.write() as tx:
             assert claims.renew(tx, claim, timedelta(seconds=10))
-    assert kennel.attempts(incident) == ["open"]
+    assert harness.attempts(incident) == ["open"]
 
 
-def test_a_prefect_that_is_silent_is_waited_for_and_then_a_person_has_it(kennel: Kennel) -> None:
-    incident, _ = holding(kennel.store)
-    kennel.outside.silent.add("api")
-    kennel.after(11)
-    kennel.after(55)
-    assert kennel.attempts(incident) == ["open"]
-    kennel.after(10)
-    assert kennel.now(incident).state is State.HANDED_OVER
-    assert "Prefect does not say what became of it" in (kennel.now(incident).because or "")
+def test_a_prefect_that_is_silent_is_waited_for_and_then_a_person_has_it(harness: Harness) -> None:
+    incident, _ = holding(harness.store)
+    harness.outside.silent.add("api")
+    harness.after(11)
+    harness.after(55)
+    assert harness.attempts(incident) == ["open"]
+    harness.after(10)
+    assert harness.now(incident).state is State.HANDED_OVER
+    assert "Prefect does not say what became of it" in (harness.now(incident).because or "")
 
 
-def test_a_run_that_moves_while_prefect_is_asked_is_left_alone(kennel: Kennel, monkeypatch: pytest.MonkeyPatch) -> None:
-    incident = dispatched(kennel.store)
+def test_a_run_that_moves_while_prefect_is_asked_is_left_alone(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    incident = dispatched(harness.store)
 
     def answer_late(_: PrefectStatus, __: str) -> str:
-        with kennel.store.record() as tx:
+        with harness.store.record() as tx:
             assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         return "CRASHED"
 
     monkeypatch.setattr(PrefectStatus, "state", answer_late)
-    kennel.after(31)
-    assert kennel.attempts(incident) == ["open"]
+    harness.after(31)
+    assert harness.attempts(incident) == ["open"]
 
 
-def test_a_prefect_that_lets_one_look_wait_is_asked_once_a_round(kennel: Kennel) -> None:
+def test_a_prefect_that_lets_one_look_wait_is_asked_once_a_round(harness: Harness) -> None:
     for host in "abcde":
-        dispatched(kennel.store, f"web-1/{host}")
-    kennel.outside.silent.add("api")
-    kennel.after(31)
-    assert [asked for asked in kennel.outside.asked if "api" in asked] == ["GET /api/health"]
+        dispatched(harness.store, f"web-1/{host}")
+    harness.outside.silent.add("api")
+    harness.after(31)
+    assert [asked for asked in harness.outside.asked if "api" in asked] == ["GET /api/health"]
 
 
-def test_every_third_answer_of_prefect_is_a_503_and_nothing_is_lost(kennel: Kennel) -> None:
-    incident, _ = holding(kennel.store)
-    kennel.outside.runs["run-1"] = "CRASHED"
-    kennel.outside.broken.add("api")
-    kennel.after(11)
-    assert kennel.attempts(incident) == ["open"]
-    kennel.outside.broken.clear()
-    kennel.after(5)
-    assert kennel.attempts(incident) == ["given_up", "open"]
+def test_every_third_answer_of_prefect_is_a_503_and_nothing_is_lost(harness: Harness) -> None:
+    incident, _ = holding(harness.store)
+    harness.outside.runs["run-1"] = "CRASHED"
+    harness.outside.broken.add("api")
+    harness.after(11)
+    assert harness.attempts(incident) == ["open"]
+    harness.outside.broken.clear()
+    harness.after(5)
+    assert harness.attempts(incident) == ["given_up", "open"]

@@ -8,7 +8,7 @@ from boundaries import Boundaries
 from incident_states import PEOPLE, handed_over
 from mail_server import Postbox
 from rounds import begin
-from watchdog_harness import Kennel
+from watchdog_harness import Harness
 
 from paramedic.machine.clock import utc_now
 from paramedic.settings import ROOT, Settings
@@ -38,27 +38,27 @@ def shared(tmp_path: Path, settings: Settings, store_url: str) -> Settings:
 
 @pytest.mark.parametrize(("point", "copies"), [("message_taken", 1), ("message_left", 2)])
 def test_a_rung_whose_run_is_killed_before_or_right_after_sending_is_told_by_the_watchdog(
-    kennel: Kennel, postbox: Postbox, shared: Settings, boundaries: Boundaries, point: str, copies: int
+    harness: Harness, postbox: Postbox, shared: Settings, boundaries: Boundaries, point: str, copies: int
 ) -> None:
-    to_now(kennel)
-    incident = handed_over(kennel.store)
+    to_now(harness)
+    incident = handed_over(harness.store)
     boundaries.arm(point, incident.id)
     run = begin("escalate", shared, PARAMEDIC_KILL_POINTS=str(boundaries.folder))
     boundaries.wait(point, lambda: None, seconds=120)
     run.kill()
     run.wait()
-    assert kennel.rungs(incident) == [(0, "sending")]
+    assert harness.rungs(incident) == [(0, "sending")]
     assert len(postbox.letters) == copies - 1
 
-    to_now(kennel)
-    kennel.watchdog.look()
+    to_now(harness)
+    harness.watchdog.look()
     assert len(postbox.letters) == copies - 1, "it is still held"
-    kennel.after(31, looks=2)
+    harness.after(31, looks=2)
     assert postbox.recipients == ["ada@example.org"] * copies
     assert len({letter["Message-ID"] for letter in postbox.letters}) == 1
-    assert kennel.rungs(incident) == [(0, "sent"), (1, "due")]
+    assert harness.rungs(incident) == [(0, "sent"), (1, "due")]
 
 
-def to_now(kennel: Kennel) -> None:
+def to_now(harness: Harness) -> None:
     """The run goes by the database's own clock."""
-    kennel.clock.advance(utc_now() - kennel.clock.now())
+    harness.clock.advance(utc_now() - harness.clock.now())

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from endless_servers import scripted
 from mail_server import text_of
-from watchdog_harness import Kennel
+from watchdog_harness import Harness
 
 from paramedic.settings import Settings
 from paramedic.transports import prefect_http
@@ -19,12 +19,12 @@ from paramedic.watchdog.prefect_status import PrefectStatus
 
 
 @contextmanager
-def _stuck(kennel: Kennel, name: str) -> Iterator[None]:
+def _stuck(harness: Harness, name: str) -> Iterator[None]:
     """The look of this name hangs until the end, and is waited for 240 times as briefly as those that are well."""
     end = threading.Event()
-    looks = kennel.watchdog._looks
+    looks = harness.watchdog._looks
     (number,) = (at for at, look in enumerate(looks) if look.__name__ == name)
-    before, look = looks[number], kennel.watchdog._threads[number]
+    before, look = looks[number], harness.watchdog._threads[number]
     look.take = lambda it, seconds: Look.take(look, it, seconds / 240)  # type: ignore[method-assign]
 
     def hang() -> None:
@@ -57,16 +57,16 @@ LOOKS = [
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_a_look_that_hangs_holds_up_no_other(kennel: Kennel, name: str) -> None:
-    with _stuck(kennel, name):
-        kennel.after(61)
-        (out,) = (thread for thread in kennel.watchdog._threads if thread.stuck_seconds() is not None)
+def test_a_look_that_hangs_holds_up_no_other(harness: Harness, name: str) -> None:
+    with _stuck(harness, name):
+        harness.after(61)
+        (out,) = (thread for thread in harness.watchdog._threads if thread.stuck_seconds() is not None)
         began_at = out._began_at
-        kennel.after(61, looks=2)
+        harness.after(61, looks=2)
         assert out._began_at == began_at, "it is not begun again"
-        assert len(kennel.outside.heartbeats) == 2
+        assert len(harness.outside.heartbeats) == 2
         if name != "listen_to_prefect":
-            assert "GET /api/health" in kennel.outside.asked
+            assert "GET /api/health" in harness.outside.asked
 
 
 @pytest.mark.parametrize(
@@ -77,33 +77,33 @@ def test_a_look_that_hangs_holds_up_no_other(kennel: Kennel, name: str) -> None:
         ("listen_to_the_gateway", "the gateway does not answer"),
     ],
 )
-def test_what_lets_the_look_at_it_hang_is_told_as_not_answering(kennel: Kennel, name: str, subject: str) -> None:
-    with _stuck(kennel, name):
-        kennel.after(5)
-        kennel.after(61)
-        kennel.after(61)
-        assert kennel.postbox.subjects == [f"[Paramedic] {subject}"]
-        assert "has not come back" in text_of(kennel.postbox.letters[0])
-    kennel.after(5, looks=2)
-    assert f"[Paramedic] {subject.removesuffix('does not answer')}answers again" in kennel.postbox.subjects
+def test_what_lets_the_look_at_it_hang_is_told_as_not_answering(harness: Harness, name: str, subject: str) -> None:
+    with _stuck(harness, name):
+        harness.after(5)
+        harness.after(61)
+        harness.after(61)
+        assert harness.postbox.subjects == [f"[Paramedic] {subject}"]
+        assert "has not come back" in text_of(harness.postbox.letters[0])
+    harness.after(5, looks=2)
+    assert f"[Paramedic] {subject.removesuffix('does not answer')}answers again" in harness.postbox.subjects
 
 
-def test_a_look_that_stands_still_is_told_once(kennel: Kennel) -> None:
-    with _stuck(kennel, "waiting_alerts"):
-        kennel.after(5)
-        (stuck,) = (thread for thread in kennel.watchdog._threads if thread.stuck_seconds() is not None)
+def test_a_look_that_stands_still_is_told_once(harness: Harness) -> None:
+    with _stuck(harness, "waiting_alerts"):
+        harness.after(5)
+        (stuck,) = (thread for thread in harness.watchdog._threads if thread.stuck_seconds() is not None)
         stuck._began_at -= 61
-        kennel.after(5, looks=2)
-    assert kennel.postbox.subjects == ["[Paramedic] A look of the watchdog stands still"]
-    assert "waiting_alerts" in text_of(kennel.postbox.letters[0])
+        harness.after(5, looks=2)
+    assert harness.postbox.subjects == ["[Paramedic] A look of the watchdog stands still"]
+    assert "waiting_alerts" in text_of(harness.postbox.letters[0])
 
 
-def test_a_frozen_prefect_is_told_while_paging_by_mail_hangs(kennel: Kennel) -> None:
-    kennel.outside.silent.add("api")
-    with _stuck(kennel, "deliver_due"):
+def test_a_frozen_prefect_is_told_while_paging_by_mail_hangs(harness: Harness) -> None:
+    harness.outside.silent.add("api")
+    with _stuck(harness, "deliver_due"):
         for _ in range(3):
-            kennel.after(61)
-        with kennel.store.read() as tx:
+            harness.after(61)
+        with harness.store.read() as tx:
             queued = [row.subject for row in tx.conn.exec_driver_sql("SELECT subject FROM messages")]
         assert any("the Prefect server does not answer" in subject for subject in queued), "it leaves by whatever way works"
 
@@ -156,10 +156,10 @@ def test_a_prefect_that_drips_holds_no_look(monkeypatch: pytest.MonkeyPatch) -> 
             line.recv(0)
 
     with scripted(drip) as url:
-        eyes = PrefectStatus(Settings(prefect_api_url=f"{url}/api"))
-        assert eyes._prefect is not None
-        eyes._prefect.timeout = 0.3
+        status = PrefectStatus(Settings(prefect_api_url=f"{url}/api"))
+        assert status._prefect is not None
+        status._prefect.timeout = 0.3
         began = time.monotonic()
-        assert eyes.complaint() is not None
-        assert eyes.state("0" * 36) is None
+        assert status.complaint() is not None
+        assert status.state("0" * 36) is None
         assert time.monotonic() - began < 1.5

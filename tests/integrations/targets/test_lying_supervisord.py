@@ -19,7 +19,7 @@ from paramedic.remediation.target import Target
 from paramedic.transports.local import Local
 
 OK = b"HTTP/1.0 200 OK\r\nContent-Type: text/xml\r\n\r\n"
-LIFE = process_identity(7, 1_700_000_000.0, "RUNNING")
+IDENTITY = process_identity(7, 1_700_000_000.0, "RUNNING")
 
 
 def at(address: str) -> Target:
@@ -72,7 +72,7 @@ LIES = [
 
 def test_a_whole_answer_is_an_identity() -> None:
     with answering(RUNNING) as (target, _):
-        assert Reader(target, Local()).identity() == LIFE
+        assert Reader(target, Local()).identity() == IDENTITY
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -84,7 +84,7 @@ def test_what_cannot_be_understood_may_go_better_in_a_moment(lie: bytes) -> None
 @pytest.mark.parametrize("lie", LIES)
 def test_after_the_send_what_cannot_be_understood_leaves_the_outcome_open(lie: bytes) -> None:
     with answering(RUNNING, lie) as (target, asked), pytest.raises(OutcomeUnknown):
-        Changer(target, Local()).restart(LIFE, lambda: None)
+        Changer(target, Local()).restart(IDENTITY, lambda: None)
     assert b"system.multicall" in asked[1]
 
 
@@ -136,7 +136,7 @@ def test_the_request_leaves_in_one_piece_right_after_the_last_look(monkeypatch: 
     with answering(RUNNING, b"") as (target, _):
         identity = Reader(target, Local())._ask("supervisor.getProcessInfo", "app")  # the first answer is for this
         assert identity["pid"] == 7
-        monkeypatch.setattr(Reader, "identity", lambda _: LIFE)
+        monkeypatch.setattr(Reader, "identity", lambda _: IDENTITY)
 
         def tell_and_send(line: socket.socket, data: bytes) -> None:
             if threading.current_thread() is threading.main_thread():  # the server's answer is none of ours
@@ -146,7 +146,7 @@ def test_the_request_leaves_in_one_piece_right_after_the_last_look(monkeypatch: 
         monkeypatch.setattr(socket.socket, "sendall", tell_and_send)
         monkeypatch.setattr(socket, "create_connection", _told(order, "connected", socket.create_connection))
         with pytest.raises(OutcomeUnknown):
-            Changer(target, Local()).restart(LIFE, lambda: order.append("looked"))
+            Changer(target, Local()).restart(IDENTITY, lambda: order.append("looked"))
     assert order == ["connected", "looked", "sent"]
 
 

@@ -200,11 +200,15 @@ def _over(ending: Ending = Ending.REMEDIATED, because: str = "the restart helped
 
 def cases() -> Iterator[tuple[str, Callable[[], Message]]]:
     """Each message by its name."""
+    yield from _pages()
+    yield from _observed()
+    yield from _after_the_page()
+    yield from _about_paramedic()
+
+
+def _pages() -> Iterator[tuple[str, Callable[[], Message]]]:
     unlisted = dataclasses.replace(
         INCIDENT, runbook=None, runbook_version=None, title="KubePodCrashLooping", because="no runbook wants it"
-    )
-    mine = dataclasses.replace(
-        INCIDENT, state=State.ACKNOWLEDGED, acknowledged_by="ada", acknowledged_at=NOW - timedelta(minutes=3)
     )
     again = dataclasses.replace(INCIDENT, reopened_at=NOW - timedelta(minutes=2), attempt=2)
     late = dataclasses.replace(INCIDENT, acknowledged_by="ben", acknowledged_at=NOW - timedelta(hours=4))
@@ -232,6 +236,11 @@ def cases() -> Iterator[tuple[str, Callable[[], Message]]]:
         "page-refused",
         lambda: paged(handed_over(refused, changes=(), timeline=(TIMELINE[0], refusal), paused=(paused,))),
     )
+    yield "page-open-act", lambda: paged(handed_over(changes=(open_change,), open_changes=(open_change,)))
+    yield "page-bare", lambda: page.bare(7, person=ADA, link=LINK, lasts=LASTS, because="KeyError: 'x'", now=NOW)
+
+
+def _observed() -> Iterator[tuple[str, Callable[[], Message]]]:
     observed = dataclasses.replace(
         INCIDENT, ending=Ending.OBSERVED, because=f"{OBSERVED.words}, for it saw: {SEEN}; {_MODE}"
     )
@@ -253,8 +262,12 @@ def cases() -> Iterator[tuple[str, Callable[[], Message]]]:
             person=ADA,
         ),
     )
-    yield "page-open-act", lambda: paged(handed_over(changes=(open_change,), open_changes=(open_change,)))
-    yield "page-bare", lambda: page.bare(7, person=ADA, link=LINK, lasts=LASTS, because="KeyError: 'x'", now=NOW)
+
+
+def _after_the_page() -> Iterator[tuple[str, Callable[[], Message]]]:
+    mine = dataclasses.replace(
+        INCIDENT, state=State.ACKNOWLEDGED, acknowledged_by="ada", acknowledged_at=NOW - timedelta(minutes=3)
+    )
     yield (
         "approval",
         lambda: compose.approval(
@@ -286,6 +299,9 @@ def cases() -> Iterator[tuple[str, Callable[[], Message]]]:
         ),
     )
     yield "channel-update", lambda: compose.channel_update(HANDED_OVER, happened="handed over", person=BEN)
+
+
+def _about_paramedic() -> Iterator[tuple[str, Callable[[], Message]]]:
     yield (
         "internal-alert",
         lambda: compose.internal_alert(

@@ -2,157 +2,32 @@
 
 import multiprocessing
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import psutil
 import pytest
+from supervised import OTHERS, Supervised, supervising
 
 from paramedic.doors import reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.integrations.targets import supervisord as integration
 from paramedic.integrations.targets.supervisord import Changer, Reader
 from paramedic.kinds.process_target import process_identity, process_of
-from paramedic.remediation.target import Identity, Target
 from paramedic.transports import local_process
 from paramedic.transports.local import Local
 
 pytestmark = pytest.mark.real
 
-#: Appends a line at each start; needs half a second to stop; a broken one ends at once until it is mended.
-PROGRAM = """
-import os, signal, sys, time
-folder, name = sys.argv[1:3]
-with open(f"{folder}/{name}.starts", "a") as starts:
-    starts.write(f"{os.getpid()}\\n")
-if "broken" in name and not os.path.exists(f"{folder}/{name}.mended"):
-    sys.exit(1)
-def stop(*_):
-    time.sleep(0.5)
-    sys.exit(0)
-signal.signal(signal.SIGTERM, stop)
-while True:
-    time.sleep(60)
-"""
-
-CONFIGURATION = """
-[unix_http_server]
-file={folder}/s
-[inet_http_server]
-port=127.0.0.1:{port}
-username=look
-password=p@ss
-[supervisord]
-logfile={folder}/log
-pidfile={folder}/pid
-identifier=test
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
-"""
-
-_PROGRAM = """
-[program:{name}]
-command={python} {folder}/program.py {folder} {name}
-startsecs={startsecs}
-"""
-
-#: Programs that are not simply well, and what is said of them besides. Their start is believed after a second, an app's at once.
-OTHERS = {
-    "settles": "",
-    "stopped": "autostart=false",
-    "broken-for-good": "startretries=0",
-    "broken-and-mended": "startretries=0",
-    "broken-and-tried": "startretries=100",
-}
-
-
-class Supervised:
-    """A running supervisord with some programs that are well, and what its programs wrote. `app` is the one to work with."""
-
-    def __init__(self, program: str, folder: Path, *, apps: int) -> None:
-        self.folder = folder
-        self.apps = [f"app-{number}" for number in range(apps)]
-        self.app = self.apps[0]
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        (folder / "program.py").write_text(PROGRAM)
-        written = [CONFIGURATION.format(folder=folder, port=self.port)]
-        for name in (*self.apps, *OTHERS):
-            startsecs = int(name in OTHERS)
-            program_of = _PROGRAM.format(name=name, folder=folder, python=sys.executable, startsecs=startsecs)
-            written += [program_of, OTHERS.get(name, "")]
-        (folder / "conf").write_text("".join(written))
-        self.process = subprocess.Popen(
-            [program, "-n", "-c", str(folder / "conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-
-    def target(self, name: str = "", address: str = "") -> Target:
-        name = name or self.app
-        return Target(f"here/{name}", "tracking", "here", "supervisord", name, address or f"unix://{self.folder}/s")
-
-    def identity(self, name: str = "") -> Identity:
-        return Reader(self.target(name), Local()).identity()
-
-    def starts(self, name: str = "") -> int:
-        return len(self._started(name))
-
-    def _started(self, name: str) -> list[str]:
-        """The pids that have written down their start."""
-        try:
-            return (self.folder / f"{name or self.app}.starts").read_text().splitlines()
-        except FileNotFoundError:
-            return []
-
-    def comes_to(self, state: str, name: str = "", *, but: int | None = None) -> Identity:
-        """Wait until the program is in this state, in another life than the pid `but`; one that runs has written its start."""
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            try:
-                seen = self.identity(name)
-            except TemporaryError:
-                seen = None
-            if seen and seen.state == state and (but is None or seen.instance["pid"] != but):
-                has_begun = state != "RUNNING" or str(seen.instance["pid"]) in self._started(name)
-                if has_begun:
-                    return seen
-            time.sleep(0.02)
-        pytest.fail(f"{name or self.app} never came to {state}: {(self.folder / 'log').read_text()}")
-
-    def end(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-        children = psutil.Process(self.process.pid).children() if self.process.poll() is None else []
-        self.process.kill()
-        self.process.wait()
-        for child in children:
-            child.kill()
-
-
-@contextmanager
-def _running(program: str, *, apps: int) -> Iterator[Supervised]:
-    folder = Path(tempfile.mkdtemp(prefix="sv"))  # a socket's path has little room
-    running = Supervised(program, folder, apps=apps)
-    try:
-        running.comes_to("RUNNING")
-        yield running
-    finally:
-        running.end()
-        shutil.rmtree(folder)
-
 
 @pytest.fixture(scope="module")
 def shared(require: Callable[[str], str]) -> Iterator[Supervised]:
-    with _running(require("supervisord"), apps=40) as running:
+    with supervising(require("supervisord"), apps=40) as running:
         yield running
 
 
@@ -168,7 +43,7 @@ def supervised(shared: Supervised) -> Iterator[Supervised]:
 @pytest.fixture
 def mortal(require: Callable[[str], str]) -> Iterator[Supervised]:
     """One that may be ended."""
-    with _running(require("supervisord"), apps=1) as running:
+    with supervising(require("supervisord"), apps=1) as running:
         yield running
 
 

@@ -90,6 +90,16 @@ def _run(store: Store) -> Run:
     return Run(incident=incident.ref, attempt=1)
 
 
+def _step_states(prefect: Prefect, run: str) -> dict[str, tuple[str, str]]:
+    steps = prefect.ask("POST", "/task_runs/filter", json={"flow_runs": {"id": {"any_": [run]}}})
+    return {step["name"].rpartition("-")[0]: (step["state_name"], step["state_type"]) for step in steps}
+
+
+def _log_of(prefect: Prefect, run: str) -> list[str]:
+    body: dict[str, Any] = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+    return [line["message"] for line in prefect.ask("POST", "/logs/filter", json=body)]
+
+
 @pytest.mark.usefixtures("home")
 def test_the_log_tells_the_story_and_the_steps_are_named_for_their_answers(
     prefect: Prefect, store: Store, service: Service
@@ -114,23 +124,15 @@ def test_the_log_tells_the_story_and_the_steps_are_named_for_their_answers(
 
     run = str(ran.state_details.flow_run_id)
 
-    def states() -> dict[str, tuple[str, str]]:
-        found = prefect.ask("POST", "/task_runs/filter", json={"flow_runs": {"id": {"any_": [run]}}})
-        return {task_run["name"].rpartition("-")[0]: (task_run["state_name"], task_run["state_type"]) for task_run in found}
-
     expected = {
         "still_failing": ("StillFailing", "COMPLETED"),
         "stays_healthy": ("NotHealthy", "FAILED"),
         "hand_over": ("HandedOver", "COMPLETED"),
     }
-    until("the server has the steps' states", lambda: states() == expected, 30)
+    until("the server has the steps' states", lambda: _step_states(prefect, run) == expected, 30)
 
-    def logged() -> list[str]:
-        body: dict[str, Any] = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
-        return [line["message"] for line in prefect.ask("POST", "/logs/filter", json=body)]
-
-    until("the server has the log", lambda: any("messages have left" in line for line in logged()), 30)
-    log = logged()
+    until("the server has the log", lambda: any("messages have left" in line for line in _log_of(prefect, run)), 30)
+    log = _log_of(prefect, run)
     story_of_it = [
         "INC-1: TrackingApiMemory on web-1/tracking-api (critical); attempt 1, by the runbook tracking-api-memory",
         "seen failing: its health address: answered 503",

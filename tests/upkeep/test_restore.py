@@ -12,13 +12,14 @@ from paramedic.alerts.alert import Severity
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun
 from paramedic.errors import Refused
-from paramedic.incidents.incident import State
+from paramedic.incidents.incident import Incident, State
 from paramedic.oncall.rotation import Override
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.settings import Settings
 from paramedic.store import (
+    Tx,
     acts,
     approvals,
     attempts,
@@ -52,6 +53,30 @@ HOUR = timedelta(hours=1)
 ASKS = Guardrails("act", {"approval": Severity.WARNING})
 
 
+def goes_on_after_the_backup(settings: Settings, paged: Incident) -> Incident:
+    """What a restore loses: a note on the incident, and the incident that is returned."""
+    store = opened(settings)
+    with store.record() as tx:
+        incidents.note(tx, paged.number, by="ada", text="lost")
+        lost = lifecycle.open_incident(
+            tx, alert("Lost"), service="s", target="a/6", policy="default", reason="r", plan=None
+        )
+    store.close()
+    signed(settings)
+    return lost
+
+
+def the_past_is_fenced_off(tx: Tx, works: Incident, claim: Claim, lost: Incident) -> None:
+    """Neither a run, nor a claim, nor a link from before the restore means anything now."""
+    assert attempts.begin_attempt(tx, works.number, 1, flow_run="run-1") is not None
+    assert not claims.renew(tx, claim, timedelta(seconds=10))
+    again = claims.take(tx, target="a/2", incident=1, attempt=1, holder="x", lease=timedelta(seconds=10))
+    assert isinstance(again, Claim)
+    assert again.token > claim.token + 1000, "who still holds a token of the lost life is fenced off"
+    new = lifecycle.open_incident(tx, alert("New"), service="s", target="a/7", policy="default", reason="r", plan=None)
+    assert new.number > lost.number + 1000, "a link in a message of the lost life means no other incident now"
+
+
 def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(settings: Settings, tmp_path: Path) -> None:
     store = opened(settings)
     waits, (works, claim), (open_act, act) = ordered(store, "a/1"), holding(store, "a/2"), acting(store, "a/3")
@@ -65,14 +90,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(settings: 
     signed(settings)
     back_up(settings, tmp_path / "backup")
     before = rows(settings)
-    store = opened(settings)
-    with store.record() as tx:  # the life that will be lost goes on
-        incidents.note(tx, paged.number, by="ada", text="lost")
-        lost = lifecycle.open_incident(
-            tx, alert("Lost"), service="s", target="a/6", policy="default", reason="r", plan=None
-        )
-    store.close()
-    signed(settings)
+    lost = goes_on_after_the_backup(settings, paged)
 
     made = restore(settings, tmp_path / "backup", by="ada", replace=True)
 
@@ -104,15 +122,7 @@ def test_a_restore_brings_every_row_back_and_nothing_of_the_past_acts(settings: 
         trouble = next(m for m in due if m.kind == "trouble")
         assert theirs.id in trouble.body
         assert len(inbox.waiting(tx)) == 1, "an alert that got its 202 is not lost"
-        assert attempts.begin_attempt(tx, works.number, 1, flow_run="run-1") is not None, "the run of the past"
-        assert not claims.renew(tx, claim, timedelta(seconds=10))
-        again = claims.take(tx, target="a/2", incident=1, attempt=1, holder="x", lease=timedelta(seconds=10))
-        assert isinstance(again, Claim)
-        assert again.token > claim.token + 1000, "who still holds a token of the lost life is fenced off"
-        new = lifecycle.open_incident(
-            tx, alert("New"), service="s", target="a/7", policy="default", reason="r", plan=None
-        )
-        assert new.number > lost.number + 1000, "a link in a message of the lost life means no other incident now"
+        the_past_is_fenced_off(tx, works, claim, lost)
     store.close()
     assert found(settings).verified
 

@@ -210,27 +210,44 @@ def test_what_it_had_begun_goes_on(before: Settings, tmp_path: Path) -> None:
         assert [receipt.alert.name for receipt in inbox.waiting(tx)] == ["Waiting"]
     assert opened is not None
     assert opened.identity == process_identity(4711, 1.0, "RUNNING")
-    # The approved one acts, for the very life that was approved, and is done.
-    claim = at_work(store, every[APPROVED])
+    the_approved_one_acts_and_is_done(store, every[APPROVED])
+    the_one_that_asks_is_answered(store)
+    the_open_act_blocks_its_target_until_a_person_ends_it(store, every[OPEN_ACT])
+    the_ordered_one_begins_and_what_is_queued_is_sent(store)
+    the_ordered_one_proposes(store, every[ORDERED])
+    found = look_at_the_trail(store)
+    store.close()
+    assert found.faults == ()
+
+
+def the_approved_one_acts_and_is_done(store: Store, incident: Incident) -> None:
+    """For the very instance that was approved."""
+    claim = at_work(store, incident)
     act = intended(store, claim)
     assert isinstance(act, Act), act
     with store.record() as tx:
         acts.close(tx, act, result="done", why="it answered", actor=claim.holder)
         done = lifecycle.resolve(tx, APPROVED, Outcome(Ending.REMEDIATED, "well"), actor=claim.holder)
         assert done.state is State.RESOLVED
-    # The one that asks is answered.
+
+
+def the_one_that_asks_is_answered(store: Store) -> None:
     with store.record() as tx:
         asked = approvals.asked(tx, ASKED)
         assert asked is not None
         answered = approvals.decide(tx, asked.id, granted=False, by="ada", how="link")
         assert isinstance(answered, Approval)
-    # The open act blocks its target until a person ends the incident.
-    refused = at_work_again(store, every[OPEN_ACT])
+
+
+def the_open_act_blocks_its_target_until_a_person_ends_it(store: Store, incident: Incident) -> None:
+    refused = at_work_again(store, incident)
     assert refused.guardrail == "open act"
     with store.record() as tx:
         lifecycle.resolve(tx, OPEN_ACT, Outcome(Ending.HANDED_OVER, "done by hand"), actor="person:ada")
         assert acts.open_on(tx, "web-5/tracking-api") is None
-    # The ordered one begins; what is queued is told.
+
+
+def the_ordered_one_begins_and_what_is_queued_is_sent(store: Store) -> None:
     with store.record() as tx:
         assert outbox.sent(tx, ORDERED, 1)
         assert attempts.begin_attempt(tx, ORDERED, 1, flow_run="run-6") is None
@@ -238,12 +255,15 @@ def test_what_it_had_begun_goes_on(before: Settings, tmp_path: Path) -> None:
         [trouble] = [message for message in due if message.subject == "the disk is full"]
         assert deliveries.take(tx, trouble.id)
         assert deliveries.sent(tx, trouble.id, person="ada")
-    # A run of then proposes, as a runbook that observes does now.
+
+
+def the_ordered_one_proposes(store: Store, incident: Incident) -> None:
+    """As a runbook that observes does now."""
     observes = Guardrails("observe")
     with store.record() as tx:
         claim = claims.take(
             tx,
-            target=every[ORDERED].target,
+            target=incident.target,
             incident=ORDERED,
             attempt=1,
             holder="run:run-6",
@@ -261,10 +281,7 @@ def test_what_it_had_begun_goes_on(before: Settings, tmp_path: Path) -> None:
             paging=Paging.FIRST,
             within=timedelta(minutes=5),
         )
-        assert proposals.of_runbook(tx, every[ORDERED].runbook or "") == [made]
-    found = look_at_the_trail(store)
-    store.close()
-    assert found.faults == ()
+        assert proposals.of_runbook(tx, incident.runbook or "") == [made]
 
 
 def at_work_again(store: Store, incident: Incident) -> Refusal:

@@ -1,0 +1,90 @@
+"""Units of a real systemd that write a line at each start."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from required import missing
+from systemd_container import CannotRun, PidOne
+
+from paramedic.integrations.targets.systemd import Changer, Reader
+from paramedic.remediation.target import Identity, Target
+from paramedic.transports.local import Local
+
+class Units:
+    """A running systemd with units that write a line at each start."""
+
+    def __init__(self, systemd: PidOne) -> None:
+        self.systemd = systemd
+        self.via = systemd.via
+        self._made: list[str] = []
+
+    def make(self, name: str, *, start: str = "exec sleep infinity", more: str = "", top: str = "") -> Target:
+        starts = self.systemd.folder / f"{name}.starts"
+        script = self.systemd.folder / f"{name}.sh"
+        script.write_text(f"#!/bin/sh\necho $$ >> {starts}\n{start}\n")
+        script.chmod(0o755)
+        self.systemd.unit(f"{name}.service", f"{top}\n[Service]\nExecStart={script}\n{more}\n")
+        self._made.append(name)
+        return target(f"{name}.service")
+
+    def running(self, name: str, **more: str) -> Target:
+        made = self.make(name, **more)
+        started = self.systemd.run("systemctl", "start", made.name)
+        assert started.returncode == 0, started.stderr
+        return made
+
+    def starts(self, name: str) -> int:
+        try:
+            return len((self.systemd.folder / f"{name}.starts").read_text().splitlines())
+        except FileNotFoundError:
+            return 0
+
+    def identity(self, of: Target) -> Identity:
+        return Reader(of, Local(self.via), timedelta(seconds=60)).identity()
+
+    def changer(self, of: Target, within: timedelta = timedelta(seconds=60)) -> Changer:
+        return Changer(of, Local(self.via), within)
+
+    def comes_to(self, of: Target, well: Callable[[Identity], bool]) -> Identity:
+        until = time.monotonic() + 60
+        while not well(seen := self.identity(of)):
+            assert time.monotonic() < until, f"{of.name} is {seen}"
+            time.sleep(0.02)
+        return seen
+
+    def end(self) -> None:
+        for name in self._made:
+            self.systemd.run("systemctl", "kill", "--signal=KILL", f"{name}.service")
+            self.systemd.run("systemctl", "stop", "--no-block", f"{name}.service")
+
+
+@contextmanager
+def systemd(require: Callable[[str], str], rule: str | None = None) -> Iterator[PidOne]:
+    folder = Path(tempfile.mkdtemp(prefix="sd"))
+    folder.chmod(0o755)
+    if rule is not None:
+        (folder / "rules.d").mkdir()
+        (folder / "rules.d" / "50-paramedic.rules").write_text(rule)
+    try:
+        running = PidOne(require, folder)
+    except CannotRun as no:
+        shutil.rmtree(folder)
+        missing(str(no))
+    try:
+        yield running
+    finally:
+        running.end()
+        shutil.rmtree(folder)
+
+
+def target(name: str, host: str = "elsewhere") -> Target:
+    return Target(f"{host}/{name}", "tracking", host, "systemd", name, "")
+
+
+def agree() -> None:
+    """A last look that sees nothing wrong."""

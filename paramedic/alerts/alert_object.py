@@ -96,6 +96,7 @@ def _grafana_rule(alert: Alert) -> str | None:
 
 
 def _objects(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels that name the object itself: what describes, surrounds or measures it is left out."""
     return {
         key: value
         for key, value in labels.items()

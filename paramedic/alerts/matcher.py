@@ -179,6 +179,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _matcher(name: str, op: str, value: str) -> Matcher:
+    """Raises ValueError where a pattern is too long, or is not one of RE2's."""
     if op in ("=~", "!~"):
         if len(value) > LONGEST_PATTERN:
             raise ValueError(f"a pattern has at most {LONGEST_PATTERN} characters")

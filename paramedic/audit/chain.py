@@ -170,6 +170,7 @@ class Seal:
 
 
 def _signed(word: Checkpoint | Seal, key: "Ed25519PublicKey") -> bool:
+    """Whether the key has signed it; False for whatever cannot be a signature."""
     # cryptography takes as long to import as SQLite's driver, and only who verifies pays.
     from cryptography.exceptions import InvalidSignature
 

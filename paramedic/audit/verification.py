@@ -127,6 +127,7 @@ def _beginning(seal: Seal | None, public_key: Ed25519PublicKey, store: str, look
 
 
 def _generation(entry: Entry, look: _Look) -> None:
+    """Take note of the generation that begins with this entry: each is higher than the one before."""
     begun = begins(entry)
     if entry.what == RESTORED and begun is None:
         look.fault(entry.seq, "tells of a restore and names no generation")
@@ -185,6 +186,7 @@ def _is_left_behind(mark: Checkpoint, look: _Look) -> bool:
 
 
 def _follow(entry: Entry, expected: int, previous: str, look: _Look) -> None:
+    """Report an entry that does not follow the one before it: removed, inserted, moved or replaced."""
     if entry.seq == expected and entry.previous == previous:
         return
     if entry.seq > expected:
@@ -199,6 +201,7 @@ def _follow(entry: Entry, expected: int, previous: str, look: _Look) -> None:
 def _content(
     entry: Entry, contents: Callable[[int], tuple[bytes, Mapping[str, Any]] | None] | None, look: _Look
 ) -> None:
+    """Compare what is stored beside the entry with its digest; where it was erased, take note."""
     if contents is None or entry.content_digest is None:
         return
     content = contents(entry.seq)
@@ -211,6 +214,7 @@ def _content(
 def _trusted(
     checkpoints: Sequence[Checkpoint], public_key: Ed25519PublicKey, store: str, look: _Look
 ) -> list[Checkpoint]:
+    """The checkpoints that our key has signed for this store; each of the others is a fault."""
     trusted = []
     for mark in checkpoints:
         if not mark.is_signed_by(public_key):

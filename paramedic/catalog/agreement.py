@@ -86,6 +86,7 @@ def _misnamed(runbook: Runbook, others: Others) -> Iterator[_Fault]:
 
 
 def _unlisted(runbook: Runbook, services: Services) -> Iterator[_Fault]:
+    """What services.yaml does not have, of what the runbook needs of its service's targets."""
     listed = [target for target in services if target.service == runbook.service]
     if not listed:
         known = ", ".join(sorted({target.service for target in services})) or "none"
@@ -160,6 +161,7 @@ def _named(words: Iterable[str]) -> str:
 
 
 def _lacking(runbook: Runbook, target: Target) -> Iterator[_Fault]:
+    """The remedies that this target could not take: without releases, without the command."""
     for number, remedy in enumerate(runbook.remedies):
         key, of = f"with.remedies.{number}", ("service", "with.target")
         if remedy.verb is Verb.ROLL_BACK and target.releases is None:

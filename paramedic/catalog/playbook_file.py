@@ -148,6 +148,7 @@ def _is_playbook(file: _File, function: _Function) -> bool:
 
 
 def _function(file: _File) -> Iterator[Problem]:
+    """What is wrong with the playbook itself: how it is called, how it ends, and what it does outside its claim."""
     story = file.functions.get(file.path.stem)
     if story is None or not _is_playbook(file, story):
         return

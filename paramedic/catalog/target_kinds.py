@@ -33,6 +33,7 @@ def with_keys(base: type[BaseModel], words: Any = None) -> type[BaseModel]:
 
 @functools.lru_cache(maxsize=16)
 def _with_keys(plugins: Registry, base: type[BaseModel], words: Any) -> type[BaseModel]:
+    """The model with one key for each usable kind of target; the key of a broken one is refused with its fault."""
     kinds = cast("Mapping[str, TargetKind]", plugins.usable(Room.TARGETS))
     keys: dict[str, Any] = {
         name: (Optional[words or kind.Words], Field(default=None, description=f"the {name} {kind.LABEL} that it is"))  # noqa: UP045

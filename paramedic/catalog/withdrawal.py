@@ -77,6 +77,7 @@ def _unlisted(target: Target, remedy: Remedy, services: Services) -> str | None:
 
 
 def _off_the_ladder(remedy: Remedy, now: Runbook) -> str | None:
+    """Why the remedy is no longer one of the runbook's; None while it is."""
     same = [candidate for candidate in now.remedies if _what(candidate) == _what(remedy)]
     if not same:
         return f"`with.remedies` no longer names {remedy.name}"
@@ -98,6 +99,7 @@ def _covers(today: Remedy, remedy: Remedy) -> bool:
 
 
 def _unwanted(then: Runbook, now: Runbook, alerts: Sequence[Alert], target: Target, services: Services) -> str | None:
+    """Why the runbook as it is now would not have had this incident; None if it would."""
     if (then.matchers, then.checks, then.target) == (now.matchers, now.checks, now.target):
         return None  # and services.yaml, by which `with.target` is read, was compared
     if not any(_wants(now, alert) for alert in alerts):

@@ -69,6 +69,7 @@ def changed_since(run: PlaybookRun, before: Identity) -> bool:
 
 
 def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
+    """Wait for the claim for one and a half leases: a dead run's lease ends in that time. Raises Refused after it."""
     give_up_at = boottime() + 1.5 * run.settings.lease.total_seconds()
     while True:
         run.go_on()

@@ -108,6 +108,7 @@ def settle(run: PlaybookRun, proposal: Proposal, verdict: Verdict, why: str) -> 
 
 
 def _seen(run: PlaybookRun, proposal: Proposal) -> tuple[Verdict, str]:
+    """What became of the target within `verify.within` without a change, and what was seen last."""
     run.forget_samples()
     verify = run.own.verify
     pause = min(1.0, verify.stable.total_seconds() / 5)

@@ -71,6 +71,7 @@ def _kinds(run: PlaybookRun) -> list[str]:
 
 
 def _read(target: Target, kind: str, seen: list[Evidence]) -> None:
+    """Add the evidence to `seen`; what cannot be read is logged and left out, for the change is verified already."""
     try:
         body = reading.log_tail(target) if kind == LOG_TAIL else reading.evidence(target, kind)
     except (TemporaryError, PermanentError) as error:

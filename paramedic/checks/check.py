@@ -334,6 +334,7 @@ def check_spec(shape: type[Spec]) -> type[Spec]:
 
 @lru_cache(maxsize=8)
 def _check_spec(shape: type[Spec], _of: registry.Registry) -> type[Spec]:
+    """The model of a check with a key for each metric and for each option of the usable probes."""
     keys: dict[str, Any] = {
         name: (
             Bounds | None,

@@ -238,6 +238,7 @@ class StrictProtocol(HttpToolsProtocol):
             raise ValueError("a transfer-encoding other than chunked")
 
     def _refuse(self, status: str, reason: str, words: str) -> None:
+        """Answer, unless an answer has begun, and close."""
         self.door.refused(reason)
         self.door.leave(self)
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:

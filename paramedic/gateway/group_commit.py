@@ -117,6 +117,7 @@ class GroupCommit:
                 self._answer(batch, None)
 
     def _answer(self, batch: Sequence[_Waiting], error: Exception | None) -> None:
+        """Give its room back, and let each loop answer its own requests."""
         with self._changed:
             self._room += sum(waiting.delivery.size for waiting in batch)
         for loop in {waiting.loop for waiting in batch}:

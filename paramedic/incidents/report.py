@@ -103,6 +103,7 @@ def questions(story: Story) -> list[str]:
 
 
 def _unfinished(story: Story) -> Iterator[str]:
+    """The questions about what is still open."""
     incident = story.incident
     if incident.state is State.ACKNOWLEDGED:
         yield f"{incident.id} is not over: {incident.acknowledged_by} has it."
@@ -122,6 +123,7 @@ def _unfinished(story: Story) -> Iterator[str]:
 
 
 def _unexplained(story: Story) -> Iterator[str]:
+    """The questions that a review has to answer: the cause, the refusals, what could not be seen."""
     incident = story.incident
     if incident.runbook is None:
         yield "Which runbook should want these alerts? None did."

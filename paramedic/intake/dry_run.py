@@ -108,6 +108,7 @@ def _live(store: Store, service: str, target: str) -> str | None:
 
 
 def _foreseen(store: Store, runbook: Runbook, target: str, severity: Severity) -> tuple[str, str] | None:
+    """The guardrail that would refuse the first change now, and why; None where none would."""
     with store.read() as tx:
         refusal = intents.foreseen(
             tx,

@@ -131,6 +131,7 @@ def _decide(alert: Alert, known: Known) -> Decision:
 
 
 def _of_firing(alert: Alert, known: Known, *, is_last_word: bool) -> Decision:
+    """The decision about what fires and is no repetition of what its sender has ended."""
     # What fires with an earlier start than its sender named before goes on firing: Alertmanager merges the alerts of
     # two Prometheus servers to the earliest start of both.
     if known.live is not None:

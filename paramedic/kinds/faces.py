@@ -219,6 +219,7 @@ def _probe_fault(module: ModuleType) -> str | None:
 
 
 def _probe_clash(second: ModuleType, first: ModuleType) -> str | None:
+    """The word or key that both probes claim with another meaning; None without one."""
     words = set(map(check_word, first.CHECK))
     for check in second.CHECK:
         if check_word(check) in words:

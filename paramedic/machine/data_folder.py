@@ -129,6 +129,7 @@ def inspect(folder: Path) -> Inspection:
 
 
 def _judge(path: Path, entry: os.stat_result, folder: Path, found: Inspection, *, reachable: bool) -> None:
+    """Add to `found` what is wrong with this entry; `reachable`: whether others can get to it at all."""
     inside = path.relative_to(folder).parts
     ours = len(inside) == 1 or inside[0] == LOGS  # else: what Prefect or an author keeps there
     if foreign(entry):

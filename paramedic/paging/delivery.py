@@ -127,6 +127,7 @@ class Delivery:
         return messages_had
 
     def _know(self, message: QueuedMessage, now: datetime) -> None:
+        """Make a job of the message, or put it aside for this round where it has nobody."""
         try:
             people = self._recipients.of(message, now, escalates=self._outcomes.writable)
             if not people and self._incident in (None, message.incident):
@@ -242,6 +243,7 @@ class Delivery:
         return 0
 
     def _left(self, jobs: Sequence[Job], person: Person, how: str) -> None:
+        """Remember that they were sent before it is written, so that a failing store causes no second sending."""
         for job in jobs:
             kill_point("message_left", _about(job.message))
             self._memory.unrecorded[job.message.id] = Sent(self._memory.steady(), person, how)

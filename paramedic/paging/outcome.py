@@ -61,6 +61,7 @@ class Outcomes:
         return True
 
     def _left(self, tx: Tx, message: QueuedMessage, person: Person, how: str, later: Sequence[Person]) -> None:
+        """Write that it was sent, and queue what follows: the next step, or the next person to be asked."""
         if not deliveries.sent(tx, message.id, person=person.id):
             return
         is_channel_update = message.kind == "notice"

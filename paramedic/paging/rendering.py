@@ -68,6 +68,7 @@ class Rendering:
         return True
 
     def _whole(self, tx: Tx, message: QueuedMessage, person: Person) -> Message:
+        """The whole message; where composing it fails, a bare one that has the link (P5)."""
         if message.incident is None:
             return compose.internal_alert(message.subject, message.body, now=tx.now, person=person)
         incident = incidents.get(tx, message.incident)
@@ -125,6 +126,7 @@ class Rendering:
         return f"{self._settings.links_at()}/ack/{token}"
 
     def _answers(self, tx: Tx, incident: Incident, person: Person) -> dict[str, str]:
+        """The link and the code that answer the open question; both empty where there is none, or no key."""
         asked = approvals.asked(tx, incident.number)
         if asked is None:
             return {"link": "", "code": ""}

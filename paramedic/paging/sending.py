@@ -65,6 +65,7 @@ class _TooLong(TemporaryError):
 
 
 def _within(seconds: float, channel: str, call: Callable[[], None]) -> None:
+    """Call it in a thread. Raises _TooLong after these seconds, or where too many of this channel's sends hang."""
     with _lock:
         hung = _hung[channel] = [thread for thread in _hung.get(channel, ()) if thread.is_alive()]
         if len(hung) >= _HUNG_LIMIT:

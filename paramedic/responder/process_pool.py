@@ -122,6 +122,7 @@ class _ForkServer:
             self._close()
 
     def _receive(self) -> None:
+        """Take one event of the fork server: it is ready, a process was born, a process has ended."""
         try:
             data = self._channel.recv(4096)
         except BlockingIOError:
@@ -234,6 +235,7 @@ class ProcessPool:
             self._waiting.append(self._fork())
 
     async def _renew(self) -> None:
+        """Start a fork server with the code as it is now; the one before goes on until the new one is ready."""
         read = await asyncio.to_thread(stamps, self._folders)
         fresh = await _ForkServer.start(_VERSIONS_AGREE | os.environ | _quick_tls() | self._env)
         with contextlib.suppress(TimeoutError):

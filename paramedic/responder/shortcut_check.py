@@ -97,6 +97,7 @@ def _found(name: str) -> object:
 
 
 def _wrong(name: str, found: object) -> str | None:
+    """What does not fit about this private name of Prefect's; None if it does."""
     if name in _FILLED:
         return None if isinstance(found, _FILLED[name]) else "is something else"
     if not callable(found):

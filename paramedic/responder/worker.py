@@ -309,6 +309,7 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 async def _again(
     log: logging.Logger | logging.LoggerAdapter[logging.Logger], look: Callable[[], Awaitable[None]], seconds: float
 ) -> None:
+    """Look, again and again, with this pause in between; a look that fails is not the last."""
     while True:
         try:
             await look()

@@ -100,6 +100,7 @@ class Sampling:
         return self._count
 
     def _begin(self, lane: _Lane, now: float) -> None:
+        """Begin the lane's next look; while one hangs, its sample is unknown instead."""
         check = lane.placed.check
         lane.due = now + check.every.total_seconds() * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         if lane.begun_at is not None:
@@ -133,6 +134,7 @@ class Sampling:
         self._count += 1
 
     def _wait_for_the_last(self, lanes: Sequence[_Lane]) -> None:
+        """Wait for the looks that have begun, no longer than their time-outs."""
         while begun := [lane for lane in lanes if lane.begun_at is not None and not lane.given_up]:
             ends = max((lane.begun_at or 0) + lane.placed.check.timeout.total_seconds() for lane in begun)
             left = ends + _GRACE_SECONDS - boottime()

@@ -126,6 +126,7 @@ class Children:
         self._children.clear()
 
     def _listen(self, child: Child, process: subprocess.Popen[bytes], now: float, *, late: bool) -> None:
+        """Report a child that has been silent for too long, and end it once it may be ended."""
         if child.silent_seconds is None or child.pipe is None:
             return
         with contextlib.suppress(BlockingIOError):

@@ -55,6 +55,7 @@ def judge(tx: Tx, *, blind: bool, limit: int) -> str | None:
 
 
 def _many(tx: Tx, limit: int) -> str | None:
+    """Why this is a mass failure: too many checks, or more than half of the services; None if it is not one."""
     fresh = states.c.stale_at > tx.now
     broken = (states.c.known != Level.OK, states.c.unknown_since.is_(None), fresh)
     places = select(states.c.runbook, states.c.name, states.c.target).where(*broken).distinct()

@@ -99,6 +99,7 @@ def _why_not(tx: Tx, incident: Incident, *, by: str, take_over: bool) -> str | N
 
 
 def _nothing_to_try(tx: Tx, incident: Incident, by: str) -> str | None:
+    """Why a retry would do nothing, and what to do instead; None if there is something to try."""
     if incident.runbook is None:
         return (
             f"{incident.id} has no runbook, so there is nothing that could be tried again: act by hand, then "

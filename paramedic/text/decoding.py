@@ -67,6 +67,7 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _by_lines(data: bytes, *, cut: bool) -> str:
+    """Each line in UTF-8, else in the encoding that fits those that are not."""
     begins_in_hole = data.startswith(b"\x00" * HOLE)
     data = _HOLE_BYTES.sub(b"\n", data).rstrip(b"\x00")
     if begins_in_hole or not cut:

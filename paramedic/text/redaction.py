@@ -45,6 +45,7 @@ def forget_all() -> None:
 
 
 def _forms(value: str) -> set[str]:
+    """The value as it stands in URLs, HTML, JSON and, at each of three offsets, in base64."""
     forms = {value, quote(value, safe=""), quote(value), quote_plus(value), html.escape(value), json.dumps(value)[1:-1]}
     raw = value.encode("utf-8", "surrogatepass")
     for shift in range(3):

@@ -318,6 +318,7 @@ def nearest(name: str, known: Sequence[str], otherwise: str = "allowed:") -> str
 
 
 def _place(document: Any, at: tuple[Any, ...]) -> tuple[int, int]:
+    """Line and column, from 0, of the deepest part of the path that the document has."""
     line, column = 0, 0
     here = document
     for part in at:

@@ -79,6 +79,7 @@ class _Backend(httpcore.SyncBackend):
         self._at.until, self._at.bytes = until, 0
 
     def left(self, timeout: float | None, late: type[Exception]) -> float | None:
+        """What the call may still take: the smaller of its time-out and its whole time. Raises `late` at its end."""
         until: float | None = getattr(self._at, "until", None)
         if until is None:
             return timeout

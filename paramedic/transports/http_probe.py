@@ -122,6 +122,7 @@ def _trust() -> list[tuple[int, str]]:
 def _seen(
     curl: pycurl.Curl, status: int | None, fault: tuple[int, str] | None, timeout: timedelta
 ) -> tuple[Sight, str]:
+    """What the status, or the fault of libcurl, says of the target. Raises PermanentError for a URL of no use."""
     if fault is None:
         return probe_answer.of_status(status or 0)
     code, words = fault[0], one_line(fault[1])

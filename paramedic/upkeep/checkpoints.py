@@ -198,6 +198,7 @@ def _whole(file: IO[bytes]) -> int:
 
 
 def _last(file: IO[bytes], path: Path) -> Checkpoint | None:
+    """The last whole line. Raises ValueError where it is no checkpoint."""
     lines = [line for line in _tail(file)[1].split(b"\n")[:-1] if line]
     if not lines:
         return None

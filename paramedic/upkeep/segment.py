@@ -70,6 +70,7 @@ def _may_remove(store: Store) -> None:
 
 
 def _write(store: Store, key: Ed25519PrivateKey, file: Path, *, before: datetime, contents: bool, most: int) -> bool:
+    """Write it beside its place, then move it there; False where nothing is old enough. Raises Refused at a gap."""
     part = file.with_name(f"{file.name}.part")
     with store.read() as tx:
         span = seals.removable(tx, before, most)

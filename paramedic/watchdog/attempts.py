@@ -80,6 +80,7 @@ def judge(suspect: Suspect, state: str | None, settings: Settings) -> tuple[Atte
 
 
 def _judge_unbegun(suspect: Suspect, state: str, settings: Settings) -> tuple[AttemptVerdict, str]:
+    """The verdict about an attempt whose run has not begun, by its state in Prefect and for how long."""
     silent = suspect.silent_for
     if state in ("SCHEDULED", "PAUSED"):
         if silent <= unclaimed_after(settings):
@@ -146,6 +147,7 @@ class Attempts:
                 self._decide(case, fate, reason)
 
     def _decide(self, before: Suspect, fate: AttemptVerdict, reason: str) -> None:
+        """Act on the verdict, unless the attempt has moved while Prefect was asked."""
         number, attempt = before.attempt.incident, before.attempt.attempt
         with self._store.record() as tx:
             known = attempts.get(tx, number, attempt)

@@ -121,6 +121,7 @@ class Watchdog:
         self._telling.take(partial(self._guarded, self.report_stuck), min(remaining, _LOOK_SECONDS))
 
     def _guarded(self, look: Callable[[], object]) -> None:
+        """Take one look; a fault in it is reported and stops no other look."""
         name = _name(look)
         try:
             look()

@@ -236,6 +236,7 @@ def _message_id(what: str) -> str:
 
 @contextmanager
 def _translated(where: str) -> Iterator[None]:
+    """What smtplib raises, as the errors that say whether it is worth to try again."""
     try:
         yield
     except smtplib.SMTPRecipientsRefused as error:

@@ -144,6 +144,7 @@ class Teller:
 
 
 def _judge(status: int, reply: str, wait: str) -> None:
+    """Return for a 2xx. Raises TemporaryError where it may be sent again, PermanentError for every other answer."""
     if 200 <= status < 300:
         return
     words = f"the webhook answered {status}"

@@ -198,6 +198,7 @@ def _last(past: _Past, name: str) -> int:
 
 
 def _past(target: Target, folder: Folder) -> _Past:
+    """What the log tells of each release, and in which order they were current. Raises PermanentError at a bad line."""
     moves: list[str] = []
     releases: dict[str, Release] = {}
     for number, text in enumerate(_lines(target, folder), 1):
@@ -244,6 +245,7 @@ def _lines(target: Target, folder: Folder) -> list[bytes]:
 
 
 def _current(target: Target, folder: Folder, past: _Past) -> Release:
+    """The release that `current` points at; without a line about it, as old as the symlink."""
     name = _link(target, folder)
     if (why := _lies(folder, name)) is not None:
         raise PermanentError(f"`current` of {target.id} points at {name}, which {why or 'is not there'}")

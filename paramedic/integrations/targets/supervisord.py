@@ -175,6 +175,7 @@ class Changer:
                 ) from error
 
     def _check(self, expected: Identity, now: Identity) -> None:
+        """Raises TargetChanged for another instance than the judged one, Refused while somebody stops it."""
         is_now, was = process_target.process_of(now), process_target.process_of(expected)
         if is_now != was:
             raise TargetChanged(
@@ -185,6 +186,7 @@ class Changer:
             raise Refused(f"somebody else is stopping {self._target.id}")
 
     def _judge_results(self, results: Any) -> Identity:
+        """The identity after stop, start and look. Raises PermanentError where it did not start."""
         try:
             stopped, started, info = results
         except (TypeError, ValueError) as error:

@@ -197,6 +197,7 @@ class Changer:
         return self._judge_result(ended, expected, reader)
 
     def _judge_result(self, ended: Ended, expected: Identity, reader: Reader) -> Identity:
+        """The identity after it. Raises OutcomeUnknown where nobody knows, PermanentError where it did not come up."""
         target = self._target
         if ended.code != 0 and not _is_refusal(ended):
             raise OutcomeUnknown(f"the restart of {target.id} was sent, and its outcome is open: {_words(ended)}")
@@ -217,6 +218,7 @@ class Changer:
         return after
 
     def _check(self, expected: Identity, properties: dict[str, str]) -> None:
+        """Raises TargetChanged for another instance than the judged one, Refused while somebody's job is at work."""
         now = _identity(properties)
         is_now, was = process_target.process_of(now), process_target.process_of(expected)
         if (_invocation(now), is_now) != (_invocation(expected), was):

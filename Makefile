@@ -52,7 +52,7 @@ break-kill-table: .venv/ready
 	@PYTHONPATH=.:tests $(BIN)/python -m kill.breaks $(ARGS)
 
 tables: .venv/ready
-	@$(BIN)/python -m paramedic.kinds.tables
+	@$(BIN)/python -m paramedic.kinds.docs_tables
 	@$(BIN)/python -m tasks.verbs_page
 
 golden: .venv/ready

@@ -26,7 +26,7 @@ from paramedic.catalog.runbook_file import parse
 from paramedic.catalog.services import parse_services
 from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.oncall_file import parse_oncall
-from paramedic.oncall.schedule import shifts
+from paramedic.oncall.shifts import shifts
 from paramedic.settings import BadSettings, Settings, load_settings
 from paramedic.text import yaml_document
 from paramedic.text.units import Between, SizeBetween, between, moment

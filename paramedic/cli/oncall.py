@@ -27,7 +27,7 @@ from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.oncall_file import schema
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.oncall.rotation import Override, Person
-from paramedic.oncall.schedule import Shift, shifts, uncovered
+from paramedic.oncall.shifts import Shift, shifts, uncovered
 from paramedic.paging import Pager
 from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, StoreUnknown, oncall_overrides

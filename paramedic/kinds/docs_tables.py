@@ -1,4 +1,4 @@
-"""Generates the documentation's tables of plug-ins and guardrails: `python -m paramedic.kinds.tables` in the tree."""
+"""Generates the documentation's tables of plug-ins and guardrails: `python -m paramedic.kinds.docs_tables` in the tree."""
 
 from pathlib import Path
 from typing import cast

@@ -1,4 +1,4 @@
-"""The schedule: who is on call from when to when, by the rotation and its overrides."""
+"""Shifts: who is on call from when to when, by the rotation and its overrides."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -13,7 +13,7 @@ from paramedic.oncall.escalation import ONCALL
 from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.oncall.rotation import Override, Rotation
-from paramedic.oncall.schedule import shifts, uncovered
+from paramedic.oncall.shifts import shifts, uncovered
 
 GOOD = (Path(__file__).parents[2] / "runbooks" / "oncall.yaml").read_text()
 ONCALL_FILE = parse_oncall(GOOD.replace("rotation:", "  eve: {name: Eve}\n\nrotation:", 1), "oncall.yaml")

@@ -23,8 +23,6 @@ from pathlib import Path
 from paramedic.machine.clock import iso, utc_now
 from paramedic.machine.parent_death import die_with_parent
 
-_MEGABYTE = 1024 * 1024
-
 #: What the fault keeps: position reports that nobody will ask for again.
 _remembered: list[bytes] = []
 

@@ -134,10 +134,8 @@ class Summary:
     @property
     def alert_words(self) -> list[str]:
         """What is broken in the alert's own words: its summary, else its message or the beginning of its description."""
-        notes = {} if self.alert is None else self.alert["annotations"]
-        return [short(notes[name]) for name in ("summary", "message", "title") if notes.get(name)][:1] or [
-            short(notes[name]) for name in ("description",) if notes.get(name)
-        ]
+        said = [self.annotation(name) for name in ("summary", "message", "title", "description")]
+        return [short(words) for words in said if words][:1]
 
     def annotation(self, name: str) -> str:
         """The alert's annotation of this name; empty without it."""

@@ -28,6 +28,12 @@ _READY_SECONDS = 120.0
 #: Less and less often, as each try costs seconds of CPU.
 _BACKOFF = Backoff((30, 60, 120, 300))
 
+#: Whether client and server suit each other, the responder has asked for all.
+_VERSIONS_AGREE = {"PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false"}
+
+#: New copies are made and prepare when no run has come for so long: the machine has something better to do before.
+_REFILL_AFTER_SECONDS = 0.5
+
 
 class PooledProcess:
     """One forked process: it waits for its run, runs it, and ends."""
@@ -261,13 +267,6 @@ class ProcessPool:
             log.info("%s: new runs use a new one, running ones end with the code that they began with", why)
             before.retire()
         self._refill()
-
-
-#: Whether client and server suit each other, the responder has asked for all.
-_VERSIONS_AGREE = {"PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false"}
-
-#: New copies are made and prepare when no run has come for so long: the machine has something better to do before.
-_REFILL_AFTER_SECONDS = 0.5
 
 
 def _quick_tls() -> dict[str, str]:

@@ -37,6 +37,8 @@ _PREFECT_PORT = 4200
 #: The last one that dispatch registers: flow and deployment.
 _DEPLOYMENT = "prune/prune"
 
+#: Prefect's own variable for how often a worker polls.
+_POLL = "PREFECT_WORKER_QUERY_SECONDS"
 
 #: A process that gave no sign of life for so long stands still. Each gives one every few seconds, and where it waits for
 #: Prefect or the store after its time-outs of 10 s.
@@ -56,9 +58,6 @@ def _poll_seconds() -> str:
         if 0 < float(value) < float("inf"):
             return value
     raise BadSettings(f"{_POLL}, in the environment: {value!r} is not a number of seconds above 0")
-
-
-_POLL = "PREFECT_WORKER_QUERY_SECONDS"
 
 
 class Stack:
@@ -149,16 +148,8 @@ class Stack:
     def _responder(self) -> list[str]:
         if self.settings.work_pool_type == "paramedic":
             return parent_death.module("paramedic.responder")
-        stock = [
-            "worker",
-            "start",
-            "--type",
-            "process",
-            "--pool",
-            self.settings.work_pool,
-            "--create-pool-if-not-found",
-        ]
-        return parent_death.module("prefect", *stock)
+        pool = ("--type", "process", "--pool", self.settings.work_pool, "--create-pool-if-not-found")
+        return parent_death.module("prefect", "worker", "start", *pool)
 
     def _env(self, port: int) -> dict[str, str]:
         settings = self.settings

@@ -107,11 +107,6 @@ def reopen(tx: Tx, number: int, alert: Alert, *, reason: str, again: bool = Fals
     return get(tx, number)
 
 
-def alerts_of(tx: Tx, number: int) -> list[dict[str, Any]]:
-    """The incident's alerts, each with how often it was reported."""
-    return incident_alerts.of(tx, number)
-
-
 def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[str, Any] | None = None) -> Incident:
     """Resolve the incident: verified by a playbook, or by a named person. Raises IllegalMove.
 

@@ -51,21 +51,12 @@ def queue_page(
     recipient: str | None = None,
 ) -> None:
     """Queue a page to the step's person at `due_at`, withdrawn on an acknowledgement; `recipient` replaces the step's person."""
-    _queue(
-        tx,
-        kind="rung",
-        incident=incident,
-        policy=policy,
-        severity=severity,
-        step=step,
-        due_at=due_at,
-        recipient=recipient,
-    )
+    _queue(tx, "rung", incident, policy, severity=severity, step=step, due_at=due_at, recipient=recipient)
 
 
 def queue_resolution(tx: Tx, *, incident: int, policy: str) -> None:
     """Queue a message to whoever is on call on how the incident ended."""
-    _queue(tx, kind="news", incident=incident, policy=policy, step=0, due_at=tx.now)
+    _queue(tx, "news", incident, policy)
 
 
 def queue_update(
@@ -90,18 +81,7 @@ def queue_update(
         messages.c.state == "due",
     )
     if tx.conn.execute(waiting.limit(1)).one_or_none() is None:
-        _queue(
-            tx,
-            kind="update",
-            incident=incident,
-            policy=policy,
-            severity=severity,
-            step=0,
-            due_at=tx.now,
-            recipient=recipient,
-            subject=subject,
-            body=body,
-        )
+        _queue(tx, "update", incident, policy, severity=severity, recipient=recipient, subject=subject, body=body)
 
 
 def queue_approval(
@@ -117,30 +97,12 @@ def queue_approval(
 
     It is due at `due_at`, else at once.
     """
-    _queue(
-        tx,
-        kind="approval",
-        incident=incident,
-        policy=policy,
-        severity=severity,
-        step=0,
-        due_at=due_at or tx.now,
-        recipient=recipient,
-    )
+    _queue(tx, "approval", incident, policy, severity=severity, due_at=due_at, recipient=recipient)
 
 
 def queue_channel_update(tx: Tx, *, incident: int, policy: str, way: str, happened: str) -> None:
     """Queue an update to a channel that an incident opened, was handed over, or ended. Sent after every page."""
-    _queue(
-        tx,
-        kind="notice",
-        incident=incident,
-        policy=policy,
-        step=0,
-        due_at=tx.now,
-        recipient=way,
-        subject=happened,
-    )
+    _queue(tx, "notice", incident, policy, recipient=way, subject=happened)
 
 
 def queue_internal_alert(tx: Tx, *, subject: str, body: str, same_within_minutes: int, times: int = 1) -> None:
@@ -169,17 +131,7 @@ def queue_internal_alert(tx: Tx, *, subject: str, body: str, same_within_minutes
 
 
 def _queue_internal_alert(tx: Tx, subject: str, body: str, *, due_at: datetime, repeats: int = 0) -> None:
-    _queue(
-        tx,
-        kind="trouble",
-        incident=None,
-        policy="default",
-        step=0,
-        subject=subject,
-        body=body,
-        due_at=due_at,
-        repeats=repeats,
-    )
+    _queue(tx, "trouble", None, "default", subject=subject, body=body, due_at=due_at, repeats=repeats)
 
 
 def _counted(body: str, count: int, since: datetime) -> str:
@@ -188,12 +140,12 @@ def _counted(body: str, count: int, since: datetime) -> str:
 
 def _queue(
     tx: Tx,
-    *,
     kind: str,
     incident: int | None,
     policy: str,
-    step: int,
-    due_at: datetime,
+    *,
+    step: int = 0,
+    due_at: datetime | None = None,
     severity: Severity = Severity.CRITICAL,
     recipient: str | None = None,
     subject: str = "",
@@ -209,7 +161,7 @@ def _queue(
             subject=subject,
             body=body,
             repeats=repeats,
-            due_at=due_at,
+            due_at=due_at or tx.now,
             state="due",
             tries=0,
             severity=severity,

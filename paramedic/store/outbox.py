@@ -61,12 +61,6 @@ def waiting_since(tx: Tx, moment: datetime) -> list[Order]:
     return [_order(row) for row in tx.conn.execute(query)]
 
 
-def oldest_waiting(tx: Tx) -> datetime | None:
-    """The time of the oldest waiting order."""
-    query = select(outbox.c.written_at).where(outbox.c.state == "waiting").order_by(outbox.c.written_at).limit(1)
-    return tx.conn.execute(query).scalar_one_or_none()
-
-
 def sent(tx: Tx, incident: int, attempt: int) -> bool:
     """Record that Prefect has the run. False: it was sent or withdrawn meanwhile."""
     changed = tx.conn.execute(

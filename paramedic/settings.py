@@ -359,27 +359,30 @@ def _plain(value: object) -> str | dict[str, Any]:
 #: A part of a URL's path or query that may be its key: long, or of letters and digits together.
 _URL_TOKEN = re.compile(r"[\w.~%-]{16,}|(?=[\w.~%-]{0,15}\d)(?=[\w.~%-]{0,15}[A-Za-z])[\w.~%-]{8,15}", re.ASCII)
 
+#: Services carry their keys in the path of a channel's URL, whatever its scheme.
+_CHANNEL_KEY = re.compile(r"[\w.~%-]{16,}")
+
 
 def _remember(value: object) -> None:
+    """Have every secret in the value redacted from now on: itself, its password, the keys in its URL."""
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
         remember(secret)
-        login = secret.split("://", 1)[-1].rpartition("@")[0] if "://" in secret else secret
-        password = login.partition(":")[2]
-        remember(password)
-        remember(unquote(password))
         remember(secret.removeprefix("whsec_"))
+        login = secret.split("://", 1)[-1].rpartition("@")[0] if "://" in secret else secret
+        _remember_quoted(login.partition(":")[2])
         if secret.startswith(("http://", "https://")):
-            for token in _URL_TOKEN.findall(secret.split("://", 1)[1].partition("/")[2]):
-                remember(token)
-                remember(unquote(token))
+            _remember_quoted(*_URL_TOKEN.findall(secret.split("://", 1)[1].partition("/")[2]))
     elif isinstance(value, dict):
         for item in value.values():
             _remember(item)
     elif isinstance(value, Channel):
         for _, item in value:
             _remember(item)
-        url = "" if value.url is None else value.url.get_secret_value()
-        for token in re.findall(r"[\w.~%-]{16,}", url):  # services carry their keys in the path
-            remember(token)
-            remember(unquote(token))
+        _remember_quoted(*_CHANNEL_KEY.findall("" if value.url is None else value.url.get_secret_value()))
+
+
+def _remember_quoted(*texts: str) -> None:
+    for text in texts:
+        remember(text)
+        remember(unquote(text))

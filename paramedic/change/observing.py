@@ -68,7 +68,7 @@ def hand_over(run: PlaybookRun, proposal: Proposal) -> Outcome:
                 outcome,
                 actor=run.holder,
                 page=proposal.paging is not Paging.LATE,
-                news=proposal.words,
+                happened=proposal.words,
             )
     return outcome
 

@@ -24,12 +24,12 @@ _UNREADABLE = "oncall.yaml cannot be read: `paramedic runbook lint`"
 def channels(settings: Settings) -> Finding:
     """The ways to people but for mail: their settings, and whether each can be reached."""
     try:
-        ways = [way for way in open_library(settings).contact_methods() if not _is_mail(way)]
+        methods = [method for method in open_library(settings).contact_methods() if not _is_mail(method)]
     except BadDocument:
         return Finding("channels", well=False, words=_UNREADABLE)
-    wrong = list(complaints(settings, ways))
+    wrong = list(complaints(settings, methods))
     named = [complaint.partition(": ")[0] for complaint in wrong]
-    by_channel = _by_channel(way for way in ways if way.spoken not in named)
+    by_channel = _by_channel(method for method in methods if method.spoken not in named)
     with ThreadPoolExecutor(_AT_ONCE) as looks:
         for refusals in looks.map(lambda group: list(_refusals(settings, group)), by_channel.values()):
             wrong += refusals
@@ -37,28 +37,28 @@ def channels(settings: Settings) -> Finding:
     return Finding("channels", well=not wrong, words="; ".join(wrong) or words)
 
 
-def _refusals(settings: Settings, ways: Sequence[ContactMethod]) -> Iterator[str]:
+def _refusals(settings: Settings, methods: Sequence[ContactMethod]) -> Iterator[str]:
     """What stands in the way of a message, in words."""
     try:
-        refused = reach(settings, Round(_ANSWER_SECONDS), ways) or {}
+        refused = reach(settings, Round(_ANSWER_SECONDS), methods) or {}
     except (TemporaryError, PermanentError) as error:
-        yield f"{ways[0].spoken}: {error}"
+        yield f"{methods[0].spoken}: {error}"
         return
-    yield from (f"{way}: {error}" for way, error in refused.items() if isinstance(error, PermanentError))
+    yield from (f"{method}: {error}" for method, error in refused.items() if isinstance(error, PermanentError))
 
 
 def mail(settings: Settings) -> Finding:
     """The mail server: TLS, login, sender, and whether it takes mail for each person. That it says "later" is no fault."""
     try:
-        ways = [way for way in open_library(settings).contact_methods() if _is_mail(way)]
+        methods = [method for method in open_library(settings).contact_methods() if _is_mail(method)]
     except BadDocument:
         return Finding("mail", well=False, words=_UNREADABLE)
-    if not ways:
+    if not methods:
         return Finding("mail", well=True, words="nobody is told by mail")
     if settings.smtp_url is None:
         return Finding("mail", well=False, words="no mail can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM")
     try:
-        refused = reach(settings, Round(_ANSWER_SECONDS), ways) or {}
+        refused = reach(settings, Round(_ANSWER_SECONDS), methods) or {}
     except TemporaryError as error:
         words = str(error)
         if words.startswith("it "):  # what a Round says of any channel
@@ -66,30 +66,30 @@ def mail(settings: Settings) -> Finding:
         return Finding("mail", well=False, words=f"{words}: start it, or mend PARAMEDIC_SMTP_URL")
     except PermanentError as error:
         return Finding("mail", well=False, words=f"no page leaves by mail: {error}")
-    if never := {way: no for way, no in refused.items() if isinstance(no, PermanentError)}:
+    if never := {method: no for method, no in refused.items() if isinstance(no, PermanentError)}:
         return Finding("mail", well=False, words=f"no page leaves to {_by_answer(never)}")
     later = f"; later for {_by_answer(refused)}: a page to them is tried again" if refused else ""
     return Finding(
         "mail",
         well=True,
-        words=f"the mail server takes pages to {len(ways) - len(refused)} of {len(ways)} addresses{later}",
+        words=f"the mail server takes pages to {len(methods) - len(refused)} of {len(methods)} addresses{later}",
     )
 
 
 def _by_answer(refused: Mapping[ContactMethod, Exception]) -> str:
     """Whom the server refuses, each answer once; it may repeat the address, and is one for each then."""
     answers: dict[str, list[str]] = {}
-    for way, error in refused.items():
-        answers.setdefault(str(error), []).append(way.to)
+    for method, error in refused.items():
+        answers.setdefault(str(error), []).append(method.to)
     return "; ".join(f"{', '.join(people)}: {answer}" for answer, people in answers.items())
 
 
-def _is_mail(way: ContactMethod) -> bool:
-    return "smtp_url" in from_settings(way)
+def _is_mail(method: ContactMethod) -> bool:
+    return "smtp_url" in from_settings(method)
 
 
-def _by_channel(ways: Iterable[ContactMethod]) -> dict[str, list[ContactMethod]]:
+def _by_channel(methods: Iterable[ContactMethod]) -> dict[str, list[ContactMethod]]:
     groups: dict[str, list[ContactMethod]] = {}
-    for way in ways:
-        groups.setdefault(channel_of(way), []).append(way)
+    for method in methods:
+        groups.setdefault(channel_of(method), []).append(method)
     return groups

@@ -79,10 +79,10 @@ def _announce_gateway(stack: Stack) -> None:
 
 def _announce_faults(settings: Settings, library: Library) -> None:
     """Print which files and settings are not used, and why."""
-    ways = library.contact_methods()
-    if settings.smtp_url is None and any("smtp_url" in from_settings(way) for way in ways):
+    methods = library.contact_methods()
+    if settings.smtp_url is None and any("smtp_url" in from_settings(method) for method in methods):
         console.print("mail       none can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM", markup=False)
-    for complaint in complaints(settings, ways):
+    for complaint in complaints(settings, methods):
         console.print(f"channel    {safe(complaint)}")
     for refused in (*registry.current().broken(), *library.problems):
         console.print(f"refused    {safe(refused)}")

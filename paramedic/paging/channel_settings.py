@@ -13,10 +13,10 @@ from paramedic.oncall.contact import ContactMethod
 from paramedic.settings import Settings
 
 
-def channel_settings(settings: Settings, way: ContactMethod) -> BaseModel:
+def channel_settings(settings: Settings, method: ContactMethod) -> BaseModel:
     """The settings of the contact method's channel. Raises PermanentError, which says what is wrong and where to fix it."""
-    model, general = _module(way).Settings, from_settings(way)
-    name = way.to if way.is_named else way.kind
+    model, general = _module(method).Settings, from_settings(method)
+    name = method.to if method.is_named else method.kind
     missing = [
         setting
         for setting in general
@@ -26,29 +26,29 @@ def channel_settings(settings: Settings, way: ContactMethod) -> BaseModel:
         raise PermanentError(f"no {missing[0]} is set: nothing can leave by it")
     own = settings.channels.get(name)
     if own is None and set(model.model_fields) - set(general):
-        words = f"the setting `channels` names no {name}, and {way.spoken} leads nowhere"
+        words = f"the setting `channels` names no {name}, and {method.spoken} leads nowhere"
         raise PermanentError(f"{words}: set PARAMEDIC_CHANNELS for it")
     given = {setting: getattr(settings, setting) for setting in general} | (own.given() if own is not None else {})
     return _validated(model, given, f"the setting channels.{name}")
 
 
-def complaints(settings: Settings, ways: Iterable[ContactMethod]) -> Iterator[str]:
+def complaints(settings: Settings, methods: Iterable[ContactMethod]) -> Iterator[str]:
     """What each contact method lacks or has wrong in the settings; a missing mail server is reported once."""
-    for way in ways:
-        if "smtp_url" not in from_settings(way):
+    for method in methods:
+        if "smtp_url" not in from_settings(method):
             try:
-                channel_settings(settings, way)
+                channel_settings(settings, method)
             except PermanentError as error:
-                yield f"{way.spoken}: {error}"
+                yield f"{method.spoken}: {error}"
 
 
-def from_settings(way: ContactMethod) -> tuple[str, ...]:
+def from_settings(method: ContactMethod) -> tuple[str, ...]:
     """Which of Paramedic's own settings the channel needs. Raises PermanentError where its kind is gone."""
-    return getattr(_module(way), "FROM_SETTINGS", ())
+    return getattr(_module(method), "FROM_SETTINGS", ())
 
 
-def _module(way: ContactMethod) -> ChannelKind:
-    return cast("ChannelKind", registry.current().plugin(Room.CHANNELS, way.kind))
+def _module(method: ContactMethod) -> ChannelKind:
+    return cast("ChannelKind", registry.current().plugin(Room.CHANNELS, method.kind))
 
 
 def _validated(model: type[BaseModel], given: Mapping[str, Any], where: str) -> BaseModel:

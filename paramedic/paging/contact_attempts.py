@@ -18,7 +18,7 @@ class Tried:
 
 
 def try_each(
-    ways: Sequence[ContactMethod], send: Callable[[ContactMethod], None], *, still_ours: Callable[[], bool]
+    methods: Sequence[ContactMethod], send: Callable[[ContactMethod], None], *, still_ours: Callable[[], bool]
 ) -> Tried:
     """Send by each method in turn; after a failure, temporary or permanent, the next is tried at once.
 
@@ -26,16 +26,16 @@ def try_each(
     """
     refusals: list[str] = []
     later: TemporaryError | None = None
-    for way in ways:
+    for method in methods:
         if refusals and not still_ours():
             return Tried(None, tuple(refusals), later, lost=True)
         try:
-            send(way)
+            send(method)
         except TemporaryError as error:
             later = later or error
-            refusals.append(f"{way.spoken}: {error}")
+            refusals.append(f"{method.spoken}: {error}")
         except PermanentError as error:
-            refusals.append(f"{way.spoken}: {error}")
+            refusals.append(f"{method.spoken}: {error}")
         else:
-            return Tried(f"by {way.spoken}" + (f", after {'; '.join(refusals)}" if refusals else ""), tuple(refusals))
+            return Tried(f"by {method.spoken}" + (f", after {'; '.join(refusals)}" if refusals else ""), tuple(refusals))
     return Tried(None, tuple(refusals), later)

@@ -230,7 +230,7 @@ class Delivery:
         message = rendered.message.addressed(batch.person.id, number, _mark(self._store))
         tried = try_each(
             batch.person.contact_methods,
-            lambda way: send(self._settings, self._channels, way, message),
+            lambda method: send(self._settings, self._channels, method, message),
             still_ours=lambda: self._still_ours(jobs),
         )
         if tried.how is not None:

@@ -83,15 +83,15 @@ class Pager:
     def test(self, person: Person, by: str) -> Iterator[tuple[ContactMethod, str | None]]:
         """Send the person a test page by every contact method; yields each with its error, None if it was sent."""
         left = []
-        for way in person.contact_methods:
+        for method in person.contact_methods:
             try:
                 written = compose.test(person, by=by, now=utc_now())
-                self._send(Round(_DIRECT_SECONDS), way, person, written, what="test")
+                self._send(Round(_DIRECT_SECONDS), method, person, written, what="test")
             except (TemporaryError, PermanentError) as error:
-                yield way, str(error)
+                yield method, str(error)
             else:
-                left.append(way.spoken)
-                yield way, None
+                left.append(method.spoken)
+                yield method, None
         reason = f"{by} had a test sent to {person.id}; it left by {', '.join(left) or 'no way'}"
 
         def write(tx: Tx) -> None:
@@ -134,19 +134,19 @@ class Pager:
             written = digest.digest(
                 [digest.internal_alert(about, body) for about, body in words.items()], person=person, now=now
             )
-        for way in person.contact_methods:
+        for method in person.contact_methods:
             try:
-                self._send(within, way, person, written, what="direct")
+                self._send(within, method, person, written, what="direct")
             except (TemporaryError, PermanentError) as error:
-                log.error("%s cannot be paged about %r by %s: %s", person.id, list(words), way.spoken, error)  # noqa: TRY400 - its words say it
+                log.error("%s cannot be paged about %r by %s: %s", person.id, list(words), method.spoken, error)  # noqa: TRY400 - its words say it
             else:
                 return True
         return False
 
-    def _send(self, within: Round, way: ContactMethod, person: Person, written: Message, *, what: str) -> None:
+    def _send(self, within: Round, method: ContactMethod, person: Person, written: Message, *, what: str) -> None:
         try:
             mark = self._store.uuid
         except (StoreUnavailable, StoreUnknown):  # a store that never answered cannot say whose message it is
             mark = "unknown"
         message = replace(written.addressed(person.id, what, str(uuid.uuid4())), store=mark)
-        send(self._settings, within, way, message)
+        send(self._settings, within, method, message)

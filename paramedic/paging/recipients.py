@@ -86,7 +86,7 @@ class Recipients:
 def _at(recipient: str | None) -> list[Person]:
     """The channel of a channel update; empty where its plug-in has gone since it was queued."""
     try:
-        way = parse_contact_method(recipient)
+        method = parse_contact_method(recipient)
     except ValueError:
         return []
-    return [Person(str(way), way.spoken, (way,))]
+    return [Person(str(method), method.spoken, (method,))]

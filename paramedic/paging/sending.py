@@ -96,34 +96,34 @@ def _abandon(channel: str, thread: threading.Thread) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_Abandoned))
 
 
-def channel_of(way: ContactMethod) -> str:
+def channel_of(method: ContactMethod) -> str:
     """The key of channels that share a server, and so hang at the same time: all mail is one channel."""
-    return way.spoken
+    return method.spoken
 
 
-def send(settings: Settings, within: Round, way: ContactMethod, message: Message) -> None:
+def send(settings: Settings, within: Round, method: ContactMethod, message: Message) -> None:
     """Send the message by this contact method, within its time. Raises TemporaryError or PermanentError.
 
     Its recipient is a person's id; a channel with personal addresses gets the method's address instead.
     """
-    if not way.is_named:
-        message = replace(message, recipient=way.to)
-    speaker = teller(way.kind, channel_settings(settings, way))
-    within.run(channel_of(way), lambda: speaker.send(message))
+    if not method.is_named:
+        message = replace(message, recipient=method.to)
+    speaker = teller(method.kind, channel_settings(settings, method))
+    within.run(channel_of(method), lambda: speaker.send(message))
 
 
 def reach(
-    settings: Settings, within: Round, ways: Sequence[ContactMethod]
+    settings: Settings, within: Round, methods: Sequence[ContactMethod]
 ) -> Mapping[ContactMethod, TemporaryError | PermanentError] | None:
     """Go the way of a message by these contact methods, all of one channel, as far as that is possible with nothing sent.
 
     Returns the methods that would not be taken now, each with the error of a send; None where the channel cannot tell.
     Raises TemporaryError or PermanentError as `send` does where none is.
     """
-    speaker = teller(ways[0].kind, channel_settings(settings, ways[0]))
+    speaker = teller(methods[0].kind, channel_settings(settings, methods[0]))
     go = getattr(speaker, "reach", None)
     if go is None:
         return None
     refused: dict[str, TemporaryError | PermanentError] = {}
-    within.run(channel_of(ways[0]), lambda: refused.update(go([way.to for way in ways])))
-    return {way: refused[way.to] for way in ways if way.to in refused}
+    within.run(channel_of(methods[0]), lambda: refused.update(go([method.to for method in methods])))
+    return {method: refused[method.to] for method in methods if method.to in refused}

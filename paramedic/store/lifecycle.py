@@ -158,16 +158,16 @@ def update_channels(tx: Tx, number: int, happened: str) -> None:
     row = tx.conn.execute(
         select(incident_rows.c.policy, incident_rows.c.notify).where(incident_rows.c.number == number)
     ).one()
-    for way in row.notify or ():
-        messages.queue_channel_update(tx, incident=number, policy=row.policy, way=way, happened=happened)
+    for channel in row.notify or ():
+        messages.queue_channel_update(tx, incident=number, policy=row.policy, channel=channel, happened=happened)
 
 
 def hand_over(
-    tx: Tx, number: int, outcome: Outcome, *, actor: str, page: bool = True, news: str | None = None
+    tx: Tx, number: int, outcome: Outcome, *, actor: str, page: bool = True, happened: str | None = None
 ) -> Incident:
     """Hand the incident over to a person: grants are revoked, and the first page is due now. Idempotent once handed over.
 
-    Without `page` the caller starts the escalation, if it must be. `news` is what channels hear, else the ending.
+    Without `page` the caller starts the escalation, if it must be. `happened` is what channels are told, else the ending.
 
     Raises IllegalMove where a person already has it or it has ended.
     """
@@ -189,7 +189,7 @@ def hand_over(
     )
     if page:
         start_escalation(tx, incident)
-    update_channels(tx, number, news or outcome.ending.replace("_", " "))
+    update_channels(tx, number, happened or outcome.ending.replace("_", " "))
     return get(tx, number)
 
 

@@ -100,9 +100,9 @@ def queue_approval(
     _queue(tx, "approval", incident, policy, severity=severity, due_at=due_at, recipient=recipient)
 
 
-def queue_channel_update(tx: Tx, *, incident: int, policy: str, way: str, happened: str) -> None:
+def queue_channel_update(tx: Tx, *, incident: int, policy: str, channel: str, happened: str) -> None:
     """Queue an update to a channel that an incident opened, was handed over, or ended. Sent after every page."""
-    _queue(tx, "notice", incident, policy, recipient=way, subject=happened)
+    _queue(tx, "notice", incident, policy, recipient=channel, subject=happened)
 
 
 def queue_internal_alert(tx: Tx, *, subject: str, body: str, same_within_minutes: int, times: int = 1) -> None:

@@ -87,7 +87,7 @@ def test_of_several_alerts_one_that_fires_is_enough(
 
 
 def notice(tx: Any, incident: Incident) -> None:
-    messages.queue_channel_update(tx, incident=incident.number, policy="default", way=f"email:{BOB}", happened="opened")
+    messages.queue_channel_update(tx, incident=incident.number, policy="default", channel=f"email:{BOB}", happened="opened")
 
 
 def approval(tx: Any, incident: Incident) -> None:
@@ -227,7 +227,7 @@ def test_a_channel_that_listens_hears_it_too(timed: Store, paging: Paging, hooks
     incident = handed_over(timed)
     with timed.record() as tx:
         messages.queue_channel_update(
-            tx, incident=incident.number, policy="default", way="webhook:ops", happened="opened"
+            tx, incident=incident.number, policy="default", channel="webhook:ops", happened="opened"
         )
     paging().deliver_due()
     assert "its alert fires" in hooks.payloads[0]["data"]["text"]

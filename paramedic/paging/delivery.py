@@ -227,7 +227,7 @@ class Delivery:
             return 0
         first = jobs[0].message
         number = first.id if len(jobs) == 1 else f"digest.{first.id}.{len(jobs)}"
-        message = rendered.message.addressed(batch.person.id, number, _mark(self._store))
+        message = rendered.message.addressed(batch.person.id, number, store_mark(self._store))
         tried = try_each(
             batch.person.contact_methods,
             lambda method: send(self._settings, self._channels, method, message),
@@ -308,8 +308,8 @@ def _is_asked_for(batch: Batch, incident: int | None) -> bool:
     return incident is None or any(message.kind != "notice" for message in mine)
 
 
-def _mark(store: Store) -> str:
-    """The store's id for the message; empty where the store never answered."""
+def store_mark(store: Store) -> str:
+    """Whose store a message is of: its id; `unknown` where it never answered."""
     try:
         return store.uuid
     except (StoreUnavailable, StoreUnknown):

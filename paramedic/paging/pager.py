@@ -13,12 +13,12 @@ from paramedic.messages import compose, digest
 from paramedic.oncall.contact import ContactMethod
 from paramedic.oncall.rotation import Person
 from paramedic.paging.batches import SAME_WORD_SECONDS, Memory
-from paramedic.paging.delivery import Delivery
+from paramedic.paging.delivery import Delivery, store_mark
 from paramedic.paging.outcome import Outcomes
 from paramedic.paging.recipients import OnCallBook, Recipients
 from paramedic.paging.sending import Round, send
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, Tx, incidents, lifecycle, trail
+from paramedic.store import Store, Tx, incidents, lifecycle, trail
 
 log = logging.getLogger(__name__)
 
@@ -144,9 +144,5 @@ class Pager:
         return False
 
     def _send(self, within: Round, method: ContactMethod, person: Person, written: Message, *, what: str) -> None:
-        try:
-            mark = self._store.uuid
-        except (StoreUnavailable, StoreUnknown):  # a store that never answered cannot say whose message it is
-            mark = "unknown"
-        message = replace(written.addressed(person.id, what, str(uuid.uuid4())), store=mark)
+        message = replace(written.addressed(person.id, what, str(uuid.uuid4())), store=store_mark(self._store))
         send(self._settings, within, method, message)

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 
-def until(what: str, holds: Callable[[], Any], seconds: float = 120) -> Any:
-    """What it finds, once it finds something; asked twenty times a second. Fails after `seconds`."""
+def until(
+    what: str, holds: Callable[[], Any], seconds: float = 120, *, tick: Callable[[], object] = lambda: None
+) -> Any:
+    """What it finds, once it finds something; asked twenty times a second, after each `tick`. Fails after `seconds`."""
     ends = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < ends, f"{what}: not within {seconds:.0f} s"
+        tick()
         time.sleep(0.05)
     return found

@@ -17,6 +17,7 @@ import psutil
 from boundaries import Boundaries
 from kill.authored import write_authored
 from prefect_server import lay_out
+from waiting import until
 
 from paramedic import keys
 from paramedic.audit import verification
@@ -358,11 +359,8 @@ def verify(up: Driver) -> None:
 
 
 def wait_for(what: str, holds: Callable[[], bool], tick: Callable[[], None], *, seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, f"{what}: not within {seconds:.0f} s"
-        tick()
-        time.sleep(0.05)
+    """As `until`, with Paramedic kept running meanwhile."""
+    until(what, holds, seconds, tick=tick)
 
 
 def kill(pid: int) -> None:

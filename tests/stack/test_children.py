@@ -15,7 +15,7 @@ import pytest
 from paramedic.machine.backoff import Backoff
 from paramedic.stack import children as children_module
 from paramedic.stack.children import Child, Children
-from ticking import until_ticked
+from waiting import until
 
 #: Writes `start` when it runs, waits for ever. With SIGTERM it writes `end` and goes.
 POLITE = """
@@ -91,11 +91,11 @@ def test_a_child_that_is_killed_is_started_again_and_that_is_logged(
     children: Children, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     children.start(_child(tmp_path, "one", POLITE))
-    until_ticked(lambda: len(_story(tmp_path)) == 1)
+    until("it comes", lambda: len(_story(tmp_path)) == 1)
     first = children.pids()["one"]
     os.kill(first, signal.SIGKILL)
     with caplog.at_level(logging.WARNING):
-        until_ticked(lambda: len(_story(tmp_path)) == 2, children.tick)
+        until("it comes", lambda: len(_story(tmp_path)) == 2, tick=children.tick)
     assert children.pids()["one"] not in (first, None)
     assert "one ended with -9; started again in" in caplog.text
 
@@ -106,22 +106,22 @@ def test_a_child_that_dies_at_once_is_started_ever_more_slowly(
     monkeypatch.setattr(children_module, "_BACKOFF", Backoff((0.0, 0.1, 0.2)))
     children.start(_child(tmp_path, "sick", SICK))
     began = time.monotonic()
-    until_ticked(lambda: len(_story(tmp_path)) == 3, children.tick)
+    until("it comes", lambda: len(_story(tmp_path)) == 3, tick=children.tick)
     assert time.monotonic() - began >= 0.1 + 0.2
 
 
 def test_what_a_killed_child_leaves_behind_is_killed(children: Children, tmp_path: Path) -> None:
     children.start(_child(tmp_path, "one", PARENT))
-    until_ticked(lambda: _story(tmp_path))
+    until("it comes", lambda: _story(tmp_path))
     grandchild = int(_story(tmp_path)[0][3])
     os.kill(children.pids()["one"], signal.SIGKILL)
-    until_ticked(lambda: _gone(grandchild), children.tick)
+    until("it comes", lambda: _gone(grandchild), tick=children.tick)
 
 
 def test_stop_asks_first_and_ends_last_what_the_others_work_with(children: Children, tmp_path: Path) -> None:
     children.start(_child(tmp_path, "server", POLITE, serves=True))
     children.start(_child(tmp_path, "client", POLITE))
-    until_ticked(lambda: len(_story(tmp_path)) == 2)
+    until("it comes", lambda: len(_story(tmp_path)) == 2)
     children.stop()
     assert [line[:2] for line in _story(tmp_path)[2:]] == [["client", "end"], ["server", "end"]]
 
@@ -135,7 +135,7 @@ def test_stop_kills_what_does_not_listen_and_what_stands_still_within_ten_second
     children.start(_child(tmp_path, "deaf", STUBBORN))
     children.start(_child(tmp_path, "still", PARENT))
     children.start(_child(tmp_path, "deaf-server", STUBBORN, serves=True))
-    until_ticked(lambda: len(_story(tmp_path)) == 3)
+    until("it comes", lambda: len(_story(tmp_path)) == 3)
     pids = [int(word) for line in _story(tmp_path) for word in line if word.isdigit()]
     os.kill(children.pids()["still"], signal.SIGSTOP)
     began = time.monotonic()
@@ -153,13 +153,13 @@ def test_ctrl_c_on_the_terminal_reaches_no_child_directly(children: Children, tm
 def test_when_up_is_killed_its_children_and_theirs_end(tmp_path: Path) -> None:
     outer = subprocess.Popen([sys.executable, "-c", OUTER, str(tmp_path), RESPONDER])
     try:
-        until_ticked(lambda: len(_story(tmp_path)) == 2)  # the run itself has spoken: its lifeline is tied
+        until("it comes", lambda: len(_story(tmp_path)) == 2)  # the run itself has spoken: its lifeline is tied
         pids = [int(line[-1]) for line in _story(tmp_path)]
         assert not any(map(_gone, pids))
     finally:
         outer.kill()
         outer.wait()
-    until_ticked(lambda: all(map(_gone, pids)), seconds=10)
+    until("it comes", lambda: all(map(_gone, pids)), seconds=10)
 
 
 def test_a_log_that_grew_too_long_is_kept_once_and_begins_anew(
@@ -172,9 +172,9 @@ def test_a_log_that_grew_too_long_is_kept_once_and_begins_anew(
     )
     children.start(_child(tmp_path, "chatty", chatty))
     log, before = tmp_path / "chatty.log", tmp_path / "chatty.log.1"
-    until_ticked(before.exists, children.tick)
+    until("it comes", before.exists, tick=children.tick)
     assert before.stat().st_size > 1000
-    until_ticked(lambda: log.read_bytes().count(b"\n") > 0)
+    until("it comes", lambda: log.read_bytes().count(b"\n") > 0)
     kept = before.read_bytes().splitlines()
     first = log.read_bytes().splitlines()[0]
     assert kept[0] < kept[-1] < first, "its writer goes on at the beginning, after what was kept"

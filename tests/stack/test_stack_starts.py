@@ -23,7 +23,7 @@ from paramedic.stack.stack import NotReady, Stack
 from paramedic.store import StoreUnavailable
 from paramedic.store.migrations import migrate
 from paramedic.text.redaction import redact
-from ticking import until_ticked
+from waiting import until
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_children_have_the_settings_and_nothing_of_another_prefect(
     stack.start()
     try:
         shown = stack.settings.data / "logs" / "responder.env"
-        until_ticked(lambda: shown.exists() and shown.read_text().endswith("}"))
+        until("it comes", lambda: shown.exists() and shown.read_text().endswith("}"))
         env = json.loads(shown.read_text())
     finally:
         stack.stop()
@@ -141,7 +141,7 @@ def test_the_embedded_prefect_has_a_login_from_the_first_start_that_every_child_
             assert stack.prefect_api.auth == ("paramedic", logins[-1].partition(":")[2])
             for name in ("prefect", "gateway", "dispatch", "watchdog", "responder"):
                 shown = stack.settings.data / "logs" / f"{name}.env"
-                until_ticked(lambda shown=shown: shown.exists() and shown.read_text().endswith("}"))
+                until("it comes", lambda shown=shown: shown.exists() and shown.read_text().endswith("}"))
                 env = json.loads(shown.read_text())
                 for known in (
                     "PREFECT_API_AUTH_STRING",
@@ -244,12 +244,12 @@ def test_without_a_store_the_watchdog_runs_and_everything_else_once_it_answers(
     stack.start()
     try:
         assert stack.pids().keys() == {"prefect", "watchdog"}
-        until_ticked(lambda: stack.waits_for() == ("the store", "connection refused"), stack.tick)
+        until("it comes", lambda: stack.waits_for() == ("the store", "connection refused"), tick=stack.tick)
         assert not stack.takes_alerts()
         away.clear()
-        until_ticked(lambda: len(stack.pids()) == 5, stack.tick)
+        until("it comes", lambda: len(stack.pids()) == 5, tick=stack.tick)
         assert stack.pids().keys() == {"prefect", "watchdog", "gateway", "dispatch", "responder"}
-        until_ticked(lambda: "does not answer" in (stack.waits_for() or ("", ""))[1], stack.tick)
+        until("it comes", lambda: "does not answer" in (stack.waits_for() or ("", ""))[1], tick=stack.tick)
         with pytest.raises(NotReady, match=r"the gateway: not ready within 0 s: the gateway at .* does not answer"):
             stack.wait_ready(0)
     finally:

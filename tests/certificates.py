@@ -112,7 +112,8 @@ class Authority:
         )
         signed = self._signed(name, key.public_key(), until, host=host)
         file.write_bytes(
-            private + b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in (signed, *self._above))
+            private
+            + b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in (signed, *self._above))
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-
 from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import State
 from paramedic.kinds.process_target import process_identity

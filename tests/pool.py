@@ -237,7 +237,13 @@ class Pool:
         return {queue["last_polled"] for queue in queues} - {None}
 
     def create(
-        self, flow: str, *, notified: bool = False, queue: str = "default", due: datetime | None = None, **parameters: Any
+        self,
+        flow: str,
+        *,
+        notified: bool = False,
+        queue: str = "default",
+        due: datetime | None = None,
+        **parameters: Any,
     ) -> str:
         """A run, due now unless it is said, and with `notified` the word of it that dispatch would send."""
         body = {
@@ -294,7 +300,11 @@ def _scheduled(due: datetime | None) -> dict[str, Any]:
 
 def warm(responder: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The processes that the responder's template has forked, oldest first."""
-    forked = [process for process in psutil.Process(responder.pid).children(recursive=True) if _is_forked(process, responder.pid)]
+    forked = [
+        process
+        for process in psutil.Process(responder.pid).children(recursive=True)
+        if _is_forked(process, responder.pid)
+    ]
     return sorted(forked, key=lambda process: process.create_time())
 
 

@@ -145,5 +145,7 @@ class Prefect:
             found: list[dict[str, Any]] = self.ask("POST", "/events/filter", json=body)["events"]
             if len(found) >= at_least:
                 return found
-            assert time.monotonic() < until, f"{len(found)} events, not {at_least}: {[event['event'] for event in found]}"
+            assert time.monotonic() < until, (
+                f"{len(found)} events, not {at_least}: {[event['event'] for event in found]}"
+            )
             time.sleep(0.2)

@@ -15,6 +15,7 @@ from paramedic.integrations.targets.systemd import Changer, Reader
 from paramedic.remediation.target import Identity, Target
 from paramedic.transports.local import Local
 
+
 class Units:
     """A running systemd with units that write a line at each start."""
 

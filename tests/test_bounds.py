@@ -177,7 +177,9 @@ LOADED_EXTREMES = [_loaded({"value": value})["value"] for value in EXTREMES]
 def _places(document: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if at:
         yield at
-    items = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    items = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
     for key, value in items:
         yield from _places(value, (*at, key))
 

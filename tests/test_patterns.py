@@ -42,7 +42,8 @@ def _written() -> Iterator[tuple[str, Use]]:
             for node in ast.walk(ast.parse(text)):
                 match node:
                     case ast.Call(
-                        func=ast.Attribute(value=ast.Name(id="re"), attr=way), args=[ast.Constant(value=str(written)), *_]
+                        func=ast.Attribute(value=ast.Name(id="re"), attr=way),
+                        args=[ast.Constant(value=str(written)), *_],
                     ) if way in _CALLS:
                         yield f"{file.relative_to(ROOT)} {written[:40]!r}", Use(re.compile(written), frozenset({way}))
 

@@ -173,7 +173,9 @@ class _Verify(_Strict):
 
 
 def _only(key: str, value: JsonSchemaValue) -> JsonSchemaValue:
-    described = value | {"description": "the name of a command in services.yaml" if key == "run" else "only after a deploy"}
+    described = value | {
+        "description": "the name of a command in services.yaml" if key == "run" else "only after a deploy"
+    }
     return {"type": "object", "properties": {key: described}, "required": [key], "additionalProperties": False}
 
 

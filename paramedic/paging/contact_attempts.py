@@ -37,5 +37,7 @@ def try_each(
         except PermanentError as error:
             refusals.append(f"{method.spoken}: {error}")
         else:
-            return Tried(f"by {method.spoken}" + (f", after {'; '.join(refusals)}" if refusals else ""), tuple(refusals))
+            return Tried(
+                f"by {method.spoken}" + (f", after {'; '.join(refusals)}" if refusals else ""), tuple(refusals)
+            )
     return Tried(None, tuple(refusals), later)

@@ -114,7 +114,11 @@ def _next_page(tx: Tx, incident: Incident, oncall: Oncall, sending: QueuedMessag
             return _page_at(oncall, policy.step(max(sending.step, 0)).tell, tx.now + policy.repeat)
         at = tx.now + policy.wait_after(max(sending.step, 0))
         return _page_at(oncall, policy.step(sending.step + 1).tell, at)
-    due = [message for message in messages.of(tx, incident.number) if message.kind == "rung" and message.state in ("due", "sending")]
+    due = [
+        message
+        for message in messages.of(tx, incident.number)
+        if message.kind == "rung" and message.state in ("due", "sending")
+    ]
     if not due:
         return None
     first = min(due, key=lambda message: message.due_at)

@@ -221,7 +221,9 @@ def test_a_health_that_services_yaml_names_for_no_target_is_refused(
 ) -> None:
     without = re.sub(r', health: "http://127.0.0.1:8[01]/"', "", SERVICES)
     problems = linted(tmp_path, change, services=without)
-    assert any(f"{at}: services.yaml names no health for web-1/shop, web-2/shop" in problem for problem in problems), problems
+    assert any(f"{at}: services.yaml names no health for web-1/shop, web-2/shop" in problem for problem in problems), (
+        problems
+    )
 
 
 def test_the_tail_of_a_log_that_no_target_has_is_refused(tmp_path: Path) -> None:

@@ -129,7 +129,9 @@ def test_the_schema_shows_what_lint_refuses(change: tuple[str, str]) -> None:
 
 def _with_remedies(remedies: str) -> str:
     playbook = "playbook: restore-service"
-    return GOOD.replace("playbook: restart-service", playbook).replace("  verify:", f"  remedies: {remedies}\n  verify:")
+    return GOOD.replace("playbook: restart-service", playbook).replace(
+        "  verify:", f"  remedies: {remedies}\n  verify:"
+    )
 
 
 def test_remedies_are_a_ladder_in_the_order_of_their_author() -> None:

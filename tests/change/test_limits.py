@@ -100,10 +100,16 @@ WITHDRAWN: dict[str, tuple[Callable[[Settings], object], str]] = {
     "gone": (lambda settings: _file(settings).unlink(), "the runbook was withdrawn"),
     "renamed": (lambda settings: _file(settings).rename(settings.runbooks / "other.md"), "the runbook was withdrawn"),
     "a directory": (_a_directory, "the runbook cannot be used since"),
-    "unreadable services": (lambda settings: (settings.runbooks / "services.yaml").write_text("{"), "nothing acts until"),
+    "unreadable services": (
+        lambda settings: (settings.runbooks / "services.yaml").write_text("{"),
+        "nothing acts until",
+    ),
     "no on-call": (lambda settings: (settings.runbooks / "oncall.yaml").unlink(), "nothing acts until this is mended"),
     "unmounted": (lambda settings: shutil.rmtree(settings.runbooks), "nothing acts until this is mended"),
-    "emptied": (lambda settings: [path.unlink() for path in settings.runbooks.iterdir()], "nothing acts until this is mended"),
+    "emptied": (
+        lambda settings: [path.unlink() for path in settings.runbooks.iterdir()],
+        "nothing acts until this is mended",
+    ),
 }
 
 

@@ -19,7 +19,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 def chart(
     *values: float | None, title: str = "latency_p95 of web-1/tracking-api", threshold: Threshold = LATENCY
 ) -> Chart:
-    return Chart(title, threshold, [(NINE + number * timedelta(seconds=15), value) for number, value in enumerate(values)])
+    return Chart(
+        title, threshold, [(NINE + number * timedelta(seconds=15), value) for number, value in enumerate(values)]
+    )
 
 
 def test_values_and_bounds_are_drawn_and_a_gap_breaks_the_line() -> None:

@@ -85,7 +85,9 @@ def rows(capsys: pytest.CaptureFixture[str], data: Path, *argv: str) -> tuple[in
 
 
 def record(data: Path, store: Store, seen: Sample) -> None:
-    placed = next(at_target for _, at_target in read_folder(data / "runbooks").placed() if at_target.check.name == "health")
+    placed = next(
+        at_target for _, at_target in read_folder(data / "runbooks").placed() if at_target.check.name == "health"
+    )
     with store.record() as tx:
         checks.record(tx, placed, seen, blind=False, mass_limit=9)
 

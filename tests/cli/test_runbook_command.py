@@ -44,7 +44,12 @@ def data(tmp_path: Path) -> Path:
 
 
 def _alert(data: Path, **labels: str) -> str:
-    all_labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100", "severity": "critical"} | labels
+    all_labels = {
+        "alertname": "TrackingApiMemory",
+        "env": "prod",
+        "instance": "web-1:9100",
+        "severity": "critical",
+    } | labels
     alert = {"status": "firing", "labels": all_labels, "annotations": {}, "startsAt": "2026-11-01T09:00:00Z"}
     alert |= {"endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "f404ecabc8dd5cd7"}
     body = {"version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", "receiver": "paramedic"}
@@ -164,7 +169,9 @@ def test_lint_names_a_command_whose_time_is_longer_than_a_change_has(
     services.write_text(services.read_text() + command)
     line = services.read_text().count("\n")
     output = _say("lint", "--data", str(data), code=1)
-    assert f"{services}:{line}:42: services.tracking-api.targets.0.commands.clear.timeout: 1m are never given: " in output
+    assert (
+        f"{services}:{line}:42: services.tracking-api.targets.0.commands.clear.timeout: 1m are never given: " in output
+    )
     assert "a change ends after 30s (PARAMEDIC_ACT_DEADLINE), and the command with it" in output
     monkeypatch.setenv("PARAMEDIC_ACT_DEADLINE", "1m")
     assert "nothing wrong" in _say("lint", "--data", str(data))

@@ -132,7 +132,9 @@ def test_a_dispatch_that_starts_again_makes_no_second_health_check(
     after = health_check(prefect)
     assert deployments.mend() == []
     assert after["id"] == before["id"]
-    assert [sorted(schedule["slug"] for schedule in each["schedules"]) for each in (before, after)] == [["default", "web"]] * 2
+    assert [sorted(schedule["slug"] for schedule in each["schedules"]) for each in (before, after)] == [
+        ["default", "web"]
+    ] * 2
 
 
 def expected(store: Store) -> set[str]:
@@ -176,7 +178,9 @@ def test_what_an_operator_has_paused_stays_so_and_goes_on_as_its_own_groups(
     def standing() -> dict[str, tuple[bool, str | None]]:
         """Of each schedule whether it is active, and whose rounds it plans."""
         found = scheduled(prefect).items()
-        return {slug: (schedule["active"], schedule["parameters"].get("run", {}).get("group")) for slug, schedule in found}
+        return {
+            slug: (schedule["active"], schedule["parameters"].get("run", {}).get("group")) for slug, schedule in found
+        }
 
     set_active(prefect, "web", active=False)
     deployments.mend()

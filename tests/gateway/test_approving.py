@@ -61,7 +61,15 @@ def test_looking_shows_what_is_asked_and_decides_nothing(client: TestClient, set
     link = link_of(settings, timed, asked)
     page = client.get(link)
     assert page.status_code == 200
-    for shown in ("restart", asked.target, "pid 4711", incident.id, "ada", "2026-01-31T09:45:00.000000Z", 'name="code"'):
+    for shown in (
+        "restart",
+        asked.target,
+        "pid 4711",
+        incident.id,
+        "ada",
+        "2026-01-31T09:45:00.000000Z",
+        'name="code"',
+    ):
         assert shown in page.text
     assert code_of(settings, timed, asked) not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -97,7 +97,9 @@ def test_the_address_that_has_most_strangers_makes_room() -> None:
     for connection in (lonely, *many):
         door.enter(connection)  # type: ignore[arg-type]
     assert not lonely.dropped
-    assert [connection.dropped for connection in many] == [True] * 85 + [False] * 15, "the oldest go, and one stays for each that may"
+    assert [connection.dropped for connection in many] == [True] * 85 + [False] * 15, (
+        "the oldest go, and one stays for each that may"
+    )
 
 
 @pytest.mark.parametrize(

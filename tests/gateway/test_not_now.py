@@ -38,7 +38,9 @@ def test_whoever_asks_hears_when_to_come_back(client: TestClient, key: bytes) ->
         client.get(f"/ack/{sign(key, Acknowledgement('s', 1, 'ada'))}"),
         client.get(f"/approve/{sign_approval(key, Approving('s', 1, 'ada'))}"),
     ]
-    assert [(answer.status_code, answer.headers.get("retry-after")) for answer in answers] == [(503, "5")] * len(answers)
+    assert [(answer.status_code, answer.headers.get("retry-after")) for answer in answers] == [(503, "5")] * len(
+        answers
+    )
     assert "Try again in a minute" in answers[-1].text
     assert answers[-1].headers["x-frame-options"] == "DENY"
 

@@ -184,7 +184,9 @@ def test_whatever_severities_one_alert_went_through_it_ends_as_its_last_word_say
     inbox.receive(store, alerts, source="checks", sender="checks")
     Intake(store, lambda: LIBRARY).work()
     with store.read() as tx:
-        assert [alert["status"] for number in incidents.listed(tx) for alert in incident_alerts.of(tx, number.number)] in (
+        assert [
+            alert["status"] for number in incidents.listed(tx) for alert in incident_alerts.of(tx, number.number)
+        ] in (
             [],
             ["resolved"],
         )

@@ -94,7 +94,11 @@ def test_our_own_message_coming_back_starts_nothing(received: Alert, known: Know
 
 @given(alerts, knowns)
 def test_a_firing_alert_is_dropped_only_if_its_sender_has_said_that_it_is_over(received: Alert, known: Known) -> None:
-    if received.status is Status.FIRING and MARK not in received.labels and decide(received, known).verdict is Verdict.DROP:
+    if (
+        received.status is Status.FIRING
+        and MARK not in received.labels
+        and decide(received, known).verdict is Verdict.DROP
+    ):
         assert known.last is not None
         assert known.last.status is Status.RESOLVED
         assert known.last.at >= received.starts_at

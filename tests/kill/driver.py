@@ -79,7 +79,12 @@ class Driver:
         for service in new:
             self.world.start(service)
         for service in new:
-            wait_for(service.name, lambda service=service: service.starts and self.world.is_running(service), self.tick, seconds=60)
+            wait_for(
+                service.name,
+                lambda service=service: service.starts and self.world.is_running(service),
+                self.tick,
+                seconds=60,
+            )
         return asked
 
     def tick(self) -> None:

@@ -179,7 +179,9 @@ def test_approved_in_prefects_form_it_is_done_and_the_trail_says_who_they_said_t
     with whole.store.read() as tx:
         now = approvals.get(tx, asked.id)
         actors = [
-            entry.actor for entry in stored_trail.entries(tx, incident=incident.number) if entry.what == "approval.granted"
+            entry.actor
+            for entry in stored_trail.entries(tx, incident=incident.number)
+            if entry.what == "approval.granted"
         ]
     assert (now.state, now.decided_by, now.how, actors) == (Answer.GRANTED, "Bob", "prefect", ["prefect-form"])
 

@@ -152,7 +152,9 @@ def test_a_release_that_nobody_marked_as_reversible_is_crossed_only_with_a_perso
 
     def asked() -> bool:
         with whole.store.read() as tx:
-            waiting[:] = [known for incident in whole.incidents_on(service) if (known := approvals.asked(tx, incident.number))]
+            waiting[:] = [
+                known for incident in whole.incidents_on(service) if (known := approvals.asked(tx, incident.number))
+            ]
         return bool(waiting)
 
     wait_for("the question", asked, whole.tick, seconds=60)

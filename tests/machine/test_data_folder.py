@@ -49,7 +49,9 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def _open_to_others(folder: Path) -> list[str]:
     found = [folder, *folder.rglob("*")]
-    return [f"{path} {path.lstat().st_mode:o}" for path in found if path.lstat().st_mode & 0o077 and not path.is_symlink()]
+    return [
+        f"{path} {path.lstat().st_mode:o}" for path in found if path.lstat().st_mode & 0o077 and not path.is_symlink()
+    ]
 
 
 @pytest.mark.usefixtures("umask")
@@ -73,7 +75,9 @@ def test_whatever_is_written_is_this_users_alone_whatever_the_umask(tmp_path: Pa
     write(tmp_path / "demo" / "runbooks", "targets: []")
     assert [line for line in _open_to_others(settings.data) if ".pub" not in line] == []
     above = [tmp_path / "above", tmp_path / "above" / "far", tmp_path / "demo"]
-    assert [str(folder) for folder in above if folder.stat().st_mode & 0o022] == [], "nobody may put another folder in its place"
+    assert [str(folder) for folder in above if folder.stat().st_mode & 0o022] == [], (
+        "nobody may put another folder in its place"
+    )
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o750, 0o711])

@@ -39,7 +39,9 @@ def test_the_newest_word_counts() -> None:
     oncall = with_overrides(
         Override("ben", MONDAY, MONDAY + 2 * DAY, "ada"), Override("eve", MONDAY + DAY, MONDAY + 3 * DAY, "ben")
     )
-    assert [(shift.begins - MONDAY, shift.person, shift.by) for shift in shifts(oncall, MONDAY - DAY, MONDAY + 4 * DAY)] == [
+    assert [
+        (shift.begins - MONDAY, shift.person, shift.by) for shift in shifts(oncall, MONDAY - DAY, MONDAY + 4 * DAY)
+    ] == [
         (-DAY, "ben", None),
         (timedelta(0), "ben", "ada"),
         (DAY, "eve", "ben"),
@@ -62,7 +64,10 @@ def test_a_shift_goes_on_where_nothing_changes() -> None:
 def test_a_gap_is_nobody_or_somebody_without_a_way() -> None:
     early = datetime(2026, 1, 5, 7, 0, tzinfo=UTC)
     oncall = with_overrides(Override("eve", MONDAY, MONDAY + DAY, "ada"))
-    assert [uncovered(oncall, shift) for shift in shifts(oncall, early, early + 2 * HOUR)] == ["nobody is on call", None]
+    assert [uncovered(oncall, shift) for shift in shifts(oncall, early, early + 2 * HOUR)] == [
+        "nobody is on call",
+        None,
+    ]
     assert [uncovered(oncall, shift) for shift in shifts(oncall, MONDAY, MONDAY + 2 * DAY)] == [
         "eve has no way to be told",
         None,

@@ -87,7 +87,9 @@ def test_a_way_that_says_later_is_left_for_the_next_at_once(
     hooks.says = 503
     assert paging().deliver_due() == 1
     assert postbox.recipients == ["ada@example.org"]
-    assert pager_entries(timed) == [("person.told", "ada was told by email, after webhook:ops: the webhook answered 503")]
+    assert pager_entries(timed) == [
+        ("person.told", "ada was told by email, after webhook:ops: the webhook answered 503")
+    ]
 
 
 def test_ways_that_all_say_later_are_tried_again_each_with_the_message_s_own_id(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from databases import Clock, processes
-from incident_states import Paging, acting, asking, handed_over, on_call, queued, pager_entries
+from incident_states import Paging, acting, asking, handed_over, on_call, pager_entries, queued
 from mail_server import Postbox, text_of
 
 from paramedic import keys

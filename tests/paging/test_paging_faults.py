@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from databases import Clock
-from incident_states import PEOPLE, Paging, handed_over, on_call, queued, pager_entries, unwritable
+from incident_states import PEOPLE, Paging, handed_over, on_call, pager_entries, queued, unwritable
 from mail_server import Postbox, text_of
 from pydantic import SecretStr
 
@@ -65,7 +65,9 @@ def test_a_person_who_cannot_be_reached_is_passed_over_at_once(
         PEOPLE.replace("people: [ada]", "people: [eve]"),  # who has no address
     ],
 )
-def test_nobody_on_call_means_the_next_rung_at_once(timed: Store, by_mail: Paging, postbox: Postbox, oncall_yaml: str) -> None:
+def test_nobody_on_call_means_the_next_rung_at_once(
+    timed: Store, by_mail: Paging, postbox: Postbox, oncall_yaml: str
+) -> None:
     handed_over(timed)
     pager = by_mail(oncall_yaml)
     pager.deliver_due()

@@ -112,7 +112,10 @@ def test_what_comes_within_the_minute_waits_for_the_next_one_and_a_critical_does
         pager.deliver_due()
     with timed.read() as tx:
         assert [
-            message for number in range(1, 32) for message in messages.of(tx, number) if message.state != "sent" and message.step == 0
+            message
+            for number in range(1, 32)
+            for message in messages.of(tx, number)
+            if message.state != "sent" and message.step == 0
         ] == []
 
 

@@ -87,7 +87,9 @@ def test_of_several_alerts_one_that_fires_is_enough(
 
 
 def notice(tx: Any, incident: Incident) -> None:
-    messages.queue_channel_update(tx, incident=incident.number, policy="default", channel=f"email:{BOB}", happened="opened")
+    messages.queue_channel_update(
+        tx, incident=incident.number, policy="default", channel=f"email:{BOB}", happened="opened"
+    )
 
 
 def approval(tx: Any, incident: Incident) -> None:

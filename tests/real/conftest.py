@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from systemd_container import PidOne
-
 from systemd_units import Units, systemd
 
 

@@ -94,7 +94,9 @@ class Up:
         return made | {
             "runs without a deployment": [run["id"] for run in runs if run["deployment_id"] is None],
             "limits": [limit["tag"] for limit in self.ask("POST", "/concurrency_limits/filter", json={"limit": 50})],
-            "pools": [json.dumps(pool["base_job_template"]) for pool in self.ask("POST", "/work_pools/filter", json={})],
+            "pools": [
+                json.dumps(pool["base_job_template"]) for pool in self.ask("POST", "/work_pools/filter", json={})
+            ],
             "schedules": sorted(
                 f"{deployment['name']} {deployment['paused']} {deployment['entrypoint']} {deployment['pull_steps']}"
                 for deployment in self.ask("POST", "/deployments/filter", json={})
@@ -376,18 +378,27 @@ def test_children_that_are_killed_come_back_leave_nothing_and_no_other_user_gets
             victim.kill()
         until(lambda: up.paramedic.restarted(victims), "new ones")
         all_gone([*victims.values(), *below])
-        until(lambda: ports == {port for child in up.paramedic.children().values() for port in _listens(child)}, "who listens")
+        until(
+            lambda: ports == {port for child in up.paramedic.children().values() for port in _listens(child)},
+            "who listens",
+        )
     assert not any(squatter.got_it for squatter in squatters)
     until(up.is_whole, "a worker")
 
 
 def _listens(process: psutil.Process) -> set[int]:
     try:
-        return {connection.laddr[1] for connection in process.net_connections("tcp4") if connection.status == psutil.CONN_LISTEN}
+        return {
+            connection.laddr[1]
+            for connection in process.net_connections("tcp4")
+            if connection.status == psutil.CONN_LISTEN
+        }
     except psutil.Error:  # it has just ended
         return set()
 
 
 def test_when_up_is_asked_to_end_no_process_is_left(up: Up) -> None:
-    until(lambda: len(up.paramedic.family()) >= 7, "server, gateway, dispatch, watchdog, responder and two warm processes")
+    until(
+        lambda: len(up.paramedic.family()) >= 7, "server, gateway, dispatch, watchdog, responder and two warm processes"
+    )
     assert up.paramedic.ends(signal.SIGTERM) == 0

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from systemd_units import Units, agree, systemd, target
 
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
@@ -18,7 +19,6 @@ from paramedic.integrations.targets import systemd as integration
 from paramedic.integrations.targets.systemd import Changer, Reader
 from paramedic.kinds.process_target import process_identity
 from paramedic.transports.local import Local
-from systemd_units import Units, agree, systemd, target
 
 pytestmark = pytest.mark.real
 

@@ -8,13 +8,13 @@ import time
 from types import ModuleType
 
 import pytest
+from systemd_units import Units, agree
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
 from paramedic.integrations.targets import systemd as integration
 from paramedic.kinds.process_target import process_identity
 from paramedic.machine.clock import boottime
 from paramedic.transports import local_command
-from systemd_units import Units, agree
 
 pytestmark = pytest.mark.real
 

@@ -323,7 +323,10 @@ def test_what_stands_still_is_told_ended_and_started_again_and_leaves_nothing(st
         words = rf"{name.removeprefix('paramedic.')} stands still: it has given no sign of life for ([3-9]|\d\d) s"
         assert re.search(words, stage.log("up"))
     # Other mail of this minute may make it one of a digest.
-    until(lambda: any("stands still" in f"{letter['Subject']}{text_of(letter)}" for letter in stage.postbox.letters), "a word")
+    until(
+        lambda: any("stands still" in f"{letter['Subject']}{text_of(letter)}" for letter in stage.postbox.letters),
+        "a word",
+    )
 
 
 @pytest.mark.costly

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from guardrail_cases import ALIVE, HOUR, NO, YES
 from pydantic import Field
 from store_states import working
 
@@ -19,7 +20,6 @@ from paramedic.store import Store, guardrail_facts, intents, trail
 from paramedic.store.acts import Act
 from paramedic.store.guardrail_facts import QUERIES
 from paramedic.text.yaml_document import BadDocument
-from guardrail_cases import ALIVE, HOUR, NO, YES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -1,13 +1,12 @@
 """Each guardrail refuses by its name, with its numbers, and says how a person goes on."""
 
-
 import pytest
+from guardrail_cases import ASKS, NO, NOW, YES, Tried, seen
 
 from paramedic.alerts.alert import Severity
 from paramedic.remediation.guardrail import Earlier, Granted, Spent
 from paramedic.remediation.guardrail_judgements import asks
 from paramedic.remediation.guardrail_rules import RULES
-from guardrail_cases import NO, NOW, YES, ASKS, Tried, seen
 
 
 def test_where_every_guardrail_agrees_nothing_is_refused() -> None:

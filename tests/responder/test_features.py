@@ -117,7 +117,9 @@ def test_artifacts(runs: Runs) -> None:
     runs.ended("artifact")
     body = {"artifacts": {"flow_run_id": {"any_": [runs.of["artifact"]]}}}
     (found,) = [
-        artifact for artifact in runs.pool.prefect.ask("POST", "/artifacts/filter", json=body) if artifact["type"] == "markdown"
+        artifact
+        for artifact in runs.pool.prefect.ask("POST", "/artifacts/filter", json=body)
+        if artifact["type"] == "markdown"
     ]
     assert (found["key"], found["data"]) == ("seen-by-a-run", "# seen")
 

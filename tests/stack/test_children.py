@@ -11,11 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from paramedic.machine.backoff import Backoff
 from paramedic.stack import children as children_module
 from paramedic.stack.children import Child, Children
-from waiting import until
 
 #: Writes `start` when it runs, waits for ever. With SIGTERM it writes `end` and goes.
 POLITE = """

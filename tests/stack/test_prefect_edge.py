@@ -32,7 +32,13 @@ class Inside:
 
 
 def call(
-    method: str | None, path: str, *, ui_url: str | None = None, login: str | None = LOGIN, more: Any = (), **sent_headers: str
+    method: str | None,
+    path: str,
+    *,
+    ui_url: str | None = None,
+    login: str | None = LOGIN,
+    more: Any = (),
+    **sent_headers: str,
 ) -> tuple[bool, int, dict[str, str], str]:
     """Whether it came through, the status, the headers, the body; `method` None is a WebSocket."""
     inside, sent = Inside(), []

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 from paramedic import keys
 from paramedic.demo.world import free_port
@@ -23,7 +24,6 @@ from paramedic.stack.stack import NotReady, Stack
 from paramedic.store import StoreUnavailable
 from paramedic.store.migrations import migrate
 from paramedic.text.redaction import redact
-from waiting import until
 
 
 @pytest.fixture

@@ -208,7 +208,9 @@ def test_what_is_waited_for_is_said_after_a_moment_and_again_while_it_lasts() ->
     assert words_at(70, why="HTTP 503") is None
     assert words_at(78, why="HTTP 503") == "waiting for Prefect: HTTP 503"
     assert words_at(79, what="the responder", why="none is online") is None
-    assert words_at(85, what="the responder", why="none\x1b is online") == "waiting for the responder: none\\x1b is online"
+    assert (
+        words_at(85, what="the responder", why="none\x1b is online") == "waiting for the responder: none\\x1b is online"
+    )
 
 
 def test_each_step_of_a_start_is_said_once_as_it_becomes_ready() -> None:

@@ -16,8 +16,8 @@ from store_states import (
     TARGET,
     claimed,
     intended,
-    refused,
     recorded,
+    refused,
     working,
 )
 

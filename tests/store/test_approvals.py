@@ -271,7 +271,9 @@ def test_where_the_incident_goes_on_without_the_answer_the_question_is_void(
     assert "is void since 2026-01-31T09:31:00.000000Z: the incident went on" in str(decide(timed, asked))
     assert ("approval", "withdrawn") in of(timed, incident)
     with timed.read() as tx:
-        assert [approval.id for approval in approvals.to_resume(tx)] == [asked.id], "its run waits in Prefect for nothing"
+        assert [approval.id for approval in approvals.to_resume(tx)] == [asked.id], (
+            "its run waits in Prefect for nothing"
+        )
 
 
 def test_a_decided_run_is_to_be_resumed_until_it_was(timed: Store, clock: Clock) -> None:
@@ -344,7 +346,9 @@ def test_what_the_form_approved_and_may_not_is_told_once_and_the_question_stands
         with timed.record() as tx:
             approvals.refuse_form(tx, asked, by="ada", question=question, because="it proves nothing")
     with timed.read() as tx:
-        refused = [entry for entry in trail.entries(tx, incident=incident.number) if entry.what == "approval.form_refused"]
+        refused = [
+            entry for entry in trail.entries(tx, incident=incident.number) if entry.what == "approval.form_refused"
+        ]
     assert [(entry.actor, entry.data["question"]) for entry in refused] == [("prefect-form", 0), ("prefect-form", 1)]
     assert "who said to be ada, does not count: it proves nothing" in refused[0].reason
     assert now(timed, asked).state is Answer.ASKED

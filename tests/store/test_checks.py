@@ -143,7 +143,9 @@ def test_samples_are_kept_up_to_a_bound_each_check_for_itself(
         kept = list(tx.conn.execute(select(check_samples.c.name)).scalars())
         assert (kept.count("http"), kept.count("other")) == (5, 2)
         newest = checks.recent(tx, placed(), since=tx.now - 61 * SECOND)
-    assert [sample.values["error_rate"] for sample in newest if sample.values] == [0] * 5, "metrics are kept beside raw values"
+    assert [sample.values["error_rate"] for sample in newest if sample.values] == [0] * 5, (
+        "metrics are kept beside raw values"
+    )
 
 
 def test_a_check_that_is_gone_from_its_runbook_is_forgotten(timed: Store, see: Any) -> None:
@@ -183,7 +185,9 @@ def test_many_breaches_at_once_stop_all_acting_and_are_one_page(timed: Store, se
         see(0, 4, at_target, limit=3)
     assert paused(timed) is None
     see(1, 1, many[5], limit=3)
-    assert [alert.labels["instance"] for alert in queued_alerts(timed) if alert.status is Status.FIRING][2:] == ["web-6"]
+    assert [alert.labels["instance"] for alert in queued_alerts(timed) if alert.status is Status.FIRING][2:] == [
+        "web-6"
+    ]
     assert [what for what in recorded(timed) if what.startswith("acts")] == ["acts.paused", "acts.resumed"]
 
 

@@ -86,7 +86,11 @@ def live_through(store: Store, text: str) -> int:
         lifecycle.resolve(tx, number, Outcome(Ending.HANDED_OVER, text), actor=text)
         kill_switch.resume(tx, by=text, reason=text)
         claims.release(tx, claim)
-        trouble = [message for message in deliveries.due(tx, limit=99) if message.incident is None and message.id not in earlier]
+        trouble = [
+            message
+            for message in deliveries.due(tx, limit=99)
+            if message.incident is None and message.id not in earlier
+        ]
         assert len(trouble) <= 2  # the bad payload, and the one that was said twice
     assert look_at_the_trail(store).verified
     return number

@@ -189,11 +189,15 @@ def test_every_query_for_the_next_batch_reads_what_it_returns_and_not_the_backlo
     if backend != "sqlite":
         return
     asked: list[tuple[str, object]] = []
-    event.listen(timed.engine, "before_cursor_execute", lambda _c, _k, statement, given, _x, _m: asked.append((statement, given)))
+    event.listen(
+        timed.engine, "before_cursor_execute", lambda _c, _k, statement, given, _x, _m: asked.append((statement, given))
+    )
     with timed.read() as tx:
         inbox.waiting(tx)
         queries = [query for query in asked if "FROM inbox" in query[0]]
-        plans = [tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all() for statement, given in queries]
+        plans = [
+            tx.conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all() for statement, given in queries
+        ]
     assert [plan[0].detail.split(" (")[0] for plan in plans] == [
         f"SEARCH inbox USING INDEX inbox_{name}" for name in ("critical", "waiting", "held")
     ]

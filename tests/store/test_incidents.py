@@ -113,7 +113,10 @@ def test_incidents_are_listed_newest_first_and_in_pages(timed: Store) -> None:
         numbers = [opened(tx, target=f"web-{n}/api") for n in range(5)]
         lifecycle.resolve(tx, numbers[1], WELL, actor="person:ada")
         assert [incident.number for incident in incidents.listed(tx, limit=2)] == [numbers[4], numbers[3]]
-        assert [incident.number for incident in incidents.listed(tx, before=numbers[3], limit=2)] == [numbers[2], numbers[1]]
+        assert [incident.number for incident in incidents.listed(tx, before=numbers[3], limit=2)] == [
+            numbers[2],
+            numbers[1],
+        ]
         assert [incident.number for incident in incidents.listed(tx, states=(State.RESOLVED,))] == [numbers[1]]
         with pytest.raises(NoSuchIncident, match="INC-99"):
             incidents.get(tx, 99)

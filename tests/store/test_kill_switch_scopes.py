@@ -1,7 +1,7 @@
 """The kill switch: a pause of one service, one runbook or everything stops the intents in its scope."""
 
 import pytest
-from store_states import ALIVE, DEADLINE, FREE, refused, recorded, working
+from store_states import ALIVE, DEADLINE, FREE, recorded, refused, working
 
 from paramedic.remediation.guardrail import Refusal
 from paramedic.store import Store, intents, kill_switch

@@ -50,7 +50,10 @@ def test_what_was_paused_before_a_service_could_be_is_paused_after(empty_url: st
     with store.record() as tx:
         kill_switch.pause(tx, by="ada", reason="long", scope=f"service:{'x' * 200}")
         kill_switch.pause(tx, by="bob", reason="again")
-        assert [(pause.scope[:9], pause.by) for pause in kill_switch.standing(tx)] == [("all", "ada"), ("service:x", "ada")]
+        assert [(pause.scope[:9], pause.by) for pause in kill_switch.standing(tx)] == [
+            ("all", "ada"),
+            ("service:x", "ada"),
+        ]
     store.close()
 
 

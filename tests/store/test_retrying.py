@@ -18,8 +18,8 @@ from store_states import (
     intended,
     look_at_the_trail,
     opened,
-    refused,
     recorded,
+    refused,
     working,
 )
 

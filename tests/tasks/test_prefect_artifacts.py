@@ -152,7 +152,9 @@ def test_what_an_author_wrote_is_shown_as_it_was_written_and_what_a_sender_wrote
     sent: list[str], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prose = "Get a token: `vault login`, then password=letmein, for Basic information."
-    monkeypatch.setattr(incident_states, "RUNBOOK", incident_states.RUNBOOK.replace("2. Give it", f"2. {prose} Give it"))
+    monkeypatch.setattr(
+        incident_states, "RUNBOOK", incident_states.RUNBOOK.replace("2. Give it", f"2. {prose} Give it")
+    )
     incident = handed_over(store, because="it said password=letmein")
     show_incident(store, incident.number, flow_run="run-1")
     [shown] = (page.replace("\\", "") for page in sent)

@@ -142,8 +142,12 @@ def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(settings: 
         assert (void.state, void.how) == (Answer.EXPIRED, "restore")
         assert approvals.decide(tx, waits.id, granted=True, by="eve", how="link") == f"too late: {void.decision}"
         assert void.decision.startswith("the question about the restart of a/1 is void: the store was restored from a")
-        assert [message.kind for message in deliveries.due(tx, incident=waits.incident)] == ["rung"], "nobody is asked any more"
-        assert [approval.id for approval in approvals.to_resume(tx)] == [granted.id, waits.id], "Prefect lets their runs go"
+        assert [message.kind for message in deliveries.due(tx, incident=waits.incident)] == ["rung"], (
+            "nobody is asked any more"
+        )
+        assert [approval.id for approval in approvals.to_resume(tx)] == [granted.id, waits.id], (
+            "Prefect lets their runs go"
+        )
         for asked in (waits, granted):
             assert "is over (closed)" in (attempts.begin_attempt(tx, asked.incident, 1, flow_run="run-1") or "")
             claim = claims.take(
@@ -155,9 +159,13 @@ def test_a_question_that_waited_in_a_backup_can_no_longer_be_answered(settings: 
             )
             assert isinstance(answer, Refusal)
             assert "handed_over" in answer.reason
-        (entry,) = (entry for entry in stored_trail.entries(tx, incident=waits.incident) if entry.what == "approval.expired")
+        (entry,) = (
+            entry for entry in stored_trail.entries(tx, incident=waits.incident) if entry.what == "approval.expired"
+        )
         assert (entry.actor, entry.reason) == ("restore", void.decision)
-        assert [entry.what for entry in stored_trail.entries(tx, incident=allowed.number)].count("approval.expired") == 0
+        assert [entry.what for entry in stored_trail.entries(tx, incident=allowed.number)].count(
+            "approval.expired"
+        ) == 0
     store.close()
 
 

@@ -262,7 +262,9 @@ def test_a_prefect_that_is_silent_is_waited_for_and_then_a_person_has_it(harness
     assert "Prefect does not say what became of it" in (harness.now(incident).because or "")
 
 
-def test_a_run_that_moves_while_prefect_is_asked_is_left_alone(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_moves_while_prefect_is_asked_is_left_alone(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     incident = dispatched(harness.store)
 
     def answer_late(_: PrefectStatus, __: str) -> str:

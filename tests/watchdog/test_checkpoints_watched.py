@@ -140,7 +140,9 @@ def test_checkpoints_that_are_taken_away_with_what_they_saw_are_missed_by_the_wi
     assert stat.S_IMODE(keys.signing_witness(settings).stat().st_mode) == 0o600
 
 
-def test_a_store_that_gives_itself_another_name_is_not_signed(harness: Harness, settings: Settings, backend: str) -> None:
+def test_a_store_that_gives_itself_another_name_is_not_signed(
+    harness: Harness, settings: Settings, backend: str
+) -> None:
     incident = handed_over(harness.store)
     harness.after(61)
     before = checkpoints.read(settings.checkpoints())
@@ -177,4 +179,6 @@ def test_a_checkpoint_that_cannot_be_written_is_told(harness: Harness, settings:
     handed_over(harness.store)
     settings.checkpoints().mkdir(parents=True)
     harness.after(61, looks=2)
-    assert [s for s in harness.postbox.subjects if s.startswith("[Paramedic] The watchdog fails at Watchdog.checkpoint")]
+    assert [
+        s for s in harness.postbox.subjects if s.startswith("[Paramedic] The watchdog fails at Watchdog.checkpoint")
+    ]

@@ -105,7 +105,9 @@ def test_a_frozen_prefect_is_told_while_paging_by_mail_hangs(harness: Harness) -
             harness.after(61)
         with harness.store.read() as tx:
             queued = [row.subject for row in tx.conn.exec_driver_sql("SELECT subject FROM messages")]
-        assert any("the Prefect server does not answer" in subject for subject in queued), "it leaves by whatever way works"
+        assert any("the Prefect server does not answer" in subject for subject in queued), (
+            "it leaves by whatever way works"
+        )
 
 
 def _answers(*answers: str) -> Callable[[socket.socket], None]:

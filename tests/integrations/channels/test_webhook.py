@@ -109,7 +109,9 @@ def test_who_limits_the_rate_is_left_in_peace_for_so_long(hooks: Hooks) -> None:
         with pytest.raises(TemporaryError) as caught:
             send(hooks.url)
         after = caught.value.after
-        assert after == wanted or (after is not None and wanted is not None and abs(after - wanted) < 60 * SECOND), header
+        assert after == wanted or (after is not None and wanted is not None and abs(after - wanted) < 60 * SECOND), (
+            header
+        )
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -62,11 +62,8 @@ def test_an_approval_by_the_form_of_a_prefect_without_login_is_refused_and_asked
     assert service.starts == 1
     with up.store.read() as tx:
         asked = approvals.newest(tx, incident.number)
-        refused = [
-            entry
-            for entry in stored_trail.entries(tx, incident=incident.number)
-            if entry.what == "approval.form_refused"
-        ]
+        entries = stored_trail.entries(tx, incident=incident.number)
+        refused = [entry for entry in entries if entry.what == "approval.form_refused"]
     assert asked is not None
     assert (asked.state, asked.decided_by) == (Answer.ASKED, None)
     assert {entry.actor for entry in refused} == {"prefect-form"}

@@ -388,11 +388,7 @@ def test_children_that_are_killed_come_back_leave_nothing_and_no_other_user_gets
 
 def _listens(process: psutil.Process) -> set[int]:
     try:
-        return {
-            connection.laddr[1]
-            for connection in process.net_connections("tcp4")
-            if connection.status == psutil.CONN_LISTEN
-        }
+        return {line.laddr[1] for line in process.net_connections("tcp4") if line.status == psutil.CONN_LISTEN}
     except psutil.Error:  # it has just ended
         return set()
 

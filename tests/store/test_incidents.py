@@ -108,16 +108,17 @@ def test_the_database_itself_refuses_a_second_live_incident_of_one_target(timed:
     assert second > first
 
 
+def listed(tx: Tx, **asked: Any) -> list[int]:
+    return [incident.number for incident in incidents.listed(tx, **asked)]
+
+
 def test_incidents_are_listed_newest_first_and_in_pages(timed: Store) -> None:
     with timed.record() as tx:
         numbers = [opened(tx, target=f"web-{n}/api") for n in range(5)]
         lifecycle.resolve(tx, numbers[1], WELL, actor="person:ada")
-        assert [incident.number for incident in incidents.listed(tx, limit=2)] == [numbers[4], numbers[3]]
-        assert [incident.number for incident in incidents.listed(tx, before=numbers[3], limit=2)] == [
-            numbers[2],
-            numbers[1],
-        ]
-        assert [incident.number for incident in incidents.listed(tx, states=(State.RESOLVED,))] == [numbers[1]]
+        assert listed(tx, limit=2) == [numbers[4], numbers[3]]
+        assert listed(tx, before=numbers[3], limit=2) == [numbers[2], numbers[1]]
+        assert listed(tx, states=(State.RESOLVED,)) == [numbers[1]]
         with pytest.raises(NoSuchIncident, match="INC-99"):
             incidents.get(tx, 99)
 
@@ -130,12 +131,12 @@ def test_incidents_are_found_by_service_severity_and_when_they_were_opened(timed
     with timed.record() as tx:
         new = opened(tx, target="web-2/api")
         hour_ago = tx.now - timedelta(hours=1)
-        assert [incident.number for incident in incidents.listed(tx, since=hour_ago)] == [new]
-        assert [incident.number for incident in incidents.listed(tx, severities=[Severity.WARNING])] == [old]
-        assert [incident.number for incident in incidents.listed(tx, services=["tracking", "shop"])] == [new, old]
+        assert listed(tx, since=hour_ago) == [new]
+        assert listed(tx, severities=[Severity.WARNING]) == [old]
+        assert listed(tx, services=["tracking", "shop"]) == [new, old]
         assert incidents.listed(tx, services=["shop"]) == []
         lifecycle.reopen(tx, old, alert(severity=Severity.WARNING, starts_at=tx.now), reason="again")
-        assert [incident.number for incident in incidents.listed(tx, since=hour_ago)] == [new, old]
+        assert listed(tx, since=hour_ago) == [new, old]
 
 
 # --- alerts ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from forms import press
+from html_forms import press
 from incident_states import begun, handed_over
 from starlette.testclient import TestClient
 

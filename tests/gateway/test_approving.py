@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from databases import Clock
-from forms import press as press_button
+from html_forms import press as press_button
 from incident_states import asking
 from starlette.testclient import TestClient
 

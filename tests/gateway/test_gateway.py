@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 from databases import migrated
-from forms import press
+from html_forms import press
 from incident_states import unwritable
 from pydantic import SecretStr
 from starlette.testclient import TestClient

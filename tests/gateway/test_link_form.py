@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from forms import press
+from html_forms import press
 from incident_states import asking
 from starlette.testclient import TestClient
 

@@ -59,7 +59,10 @@ def public_key(settings: Settings) -> Ed25519PublicKey:
     path = public_key_file(settings)
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        made = "; `paramedic up` makes it" if isinstance(error, FileNotFoundError) else ""
+        raise BadSettings(f"{path}: the public key cannot be read: {error.strerror or error}{made}") from error
+    except ValueError as error:
         raise BadSettings(f"{path}: the public key cannot be read: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
         raise BadSettings(f"{path}: not an Ed25519 key")

@@ -47,6 +47,7 @@ from paramedic.text.setting_fields import (
     by_name,
 )
 from paramedic.text.units import duration
+from paramedic.text.written_file import Unreadable, read_written
 
 
 class BadSettings(PermanentError):
@@ -314,7 +315,7 @@ def _place(at: tuple[int | str, ...], origins: dict[str, str]) -> list[str]:
 
 
 def _file(file: Path, problems: list[str]) -> dict[str, Any]:
-    if not file.exists() and not os.environ.get(_CONFIG):
+    if not os.path.lexists(file) and not os.environ.get(_CONFIG):  # a symlink that leads nowhere is a mistake
         return {}
     with contextlib.suppress(OSError):  # one that cannot be looked at cannot be read either
         untrusted = file_ownership.complaint(file)
@@ -322,10 +323,14 @@ def _file(file: Path, problems: list[str]) -> dict[str, Any]:
             problems.append(f"{file}: is not read: {untrusted}")
             return {}
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        problems.append(f"{file}: cannot be read: {error}")
-        return {}
+        return tomllib.loads(read_written(file))
+    except Unreadable as error:
+        problems.append(
+            f"{file}: {error}" if error.line == error.column == 1 else f"{file}:{error.line}:{error.column}: {error}"
+        )
+    except (ValueError, RecursionError) as error:
+        problems.append(f'{file}: is not TOML: {error}; write `name = "value"` lines')
+    return {}
 
 
 def _unknown(name: str, where: str, known: list[str]) -> str:

@@ -5,8 +5,6 @@ from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
 
-from prefect._internal.result_records import ResultRecord
-from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
 from paramedic.catalog.rehearsal_world import ChangeResult, PersonsAnswer, World
@@ -28,6 +26,7 @@ from paramedic.store import approvals
 from paramedic.store.claims import Claim
 from paramedic.text.sanitize import one_line
 from tasks import act, diagnose, kinds
+from tasks.answers import unwrapped
 from tasks.current_run import current_run
 
 Answer = TypeVar("Answer")
@@ -75,7 +74,7 @@ class FakeWorld:
     def _called(self) -> Callable[..., Any]:
         def call(task: Task[..., Any], *args: Any, **kwargs: Any) -> Any:
             try:
-                answer = _carried(self._answered(task, *args, **kwargs))
+                answer = unwrapped(self._answered(task, *args, **kwargs))
             except Exception as error:
                 self.note(task.name, f"raises {type(error).__name__}: {error}")
                 raise
@@ -95,7 +94,7 @@ class FakeWorld:
         remedy: Remedy = args[1]
         self._remedy = task.name if remedy == RESTART else remedy.name
         self._result = self._next("changes", self._world.changes)
-        _carried(task.fn(*args, **kwargs))
+        unwrapped(task.fn(*args, **kwargs))
         self.note(task.name, f"not made: it would be sent here, and is {self._result}")
         return None
 
@@ -178,16 +177,6 @@ class _Changer:
             return reading.identity(current_run().target) or identity
 
         return change
-
-
-def _carried(answer: Any) -> Any:
-    """The answer itself, where a step returns it in a state of Prefect's. Raises what the step has raised."""
-    data = answer.data if isinstance(answer, State) else answer
-    if isinstance(data, ResultRecord):
-        data = data.result
-    if isinstance(data, BaseException):
-        raise data
-    return data
 
 
 def _is_change(task: Task[..., Any]) -> bool:

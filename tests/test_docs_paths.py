@@ -34,6 +34,23 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
     assert not missing(page, page.read_text())
 
 
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page in an address."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_heading_that_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\(([\w./-]*\.md)?#([^)]+)\)", page.read_text())
+    assert [link for file, link in links if link not in anchors(page.parent / file if file else page)] == []
+
+
+def test_every_page_of_the_documentation_is_in_its_list() -> None:
+    pages = {path.name for path in ROOT.glob("docs/*.md")} - {"README.md"}
+    assert pages <= set(re.findall(r"\]\(([\w-]+\.md)", (ROOT / "docs" / "README.md").read_text()))
+
+
 def test_a_path_that_has_moved_is_found_missing() -> None:
     text = "`paramedic/gone.py`, `store/gone.py`, `flows/NAME.py`, `a/b`, [page](gone.md#part), [site](https://example.org/gone.md)"
     assert missing(ROOT / "docs" / "page.md", text) == ["paramedic/gone.py", "store/gone.py", "gone.md"]

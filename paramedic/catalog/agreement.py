@@ -14,8 +14,9 @@ from paramedic.remediation import guardrail_rules
 from paramedic.remediation.guardrail import Surroundings
 from paramedic.remediation.remedy import RESTART, Verb
 from paramedic.remediation.target import Target
+from paramedic.text.model_words import At
 from paramedic.text.template import can_become
-from paramedic.text.yaml_document import At, BadDocument, Problem
+from paramedic.text.yaml_document import BadDocument, Problem
 
 
 class _Fault(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
 from paramedic.remediation.health import Sight
+from paramedic.text.last_usable import text_of
 from paramedic.text.units import duration
 from paramedic.text.yaml_document import BadDocument, Problem, read
 
@@ -71,11 +72,7 @@ COMMON = (
 
 def world_of(file: Path) -> World:
     """The world that the YAML file describes. Raises BadDocument."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise BadDocument([Problem(str(file), 1, 1, f"it cannot be read: {error}")]) from error
-    return read(text, str(file), World)
+    return read(text_of(file), str(file), World)
 
 
 def world_with(world: World, **words: Any) -> World:

@@ -17,8 +17,8 @@ from paramedic.remediation import guardrail_rules
 from paramedic.remediation.guardrail import Surroundings
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.text import markdown
+from paramedic.text.model_words import At
 from paramedic.text.yaml_document import (
-    At,
     BadDocument,
     Draft,
     Problem,

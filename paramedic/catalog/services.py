@@ -11,9 +11,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from paramedic.catalog import target_kinds
 from paramedic.remediation.target import Command, Target
 from paramedic.text.address import fit_url
+from paramedic.text.model_words import At, LateShape
 from paramedic.text.template import as_it_is
 from paramedic.text.units import duration
-from paramedic.text.yaml_document import At, BadDocument, LateShape, json_schema, read_draft
+from paramedic.text.yaml_document import BadDocument, json_schema, read_draft
 
 #: Names stand in keys of the store's tables, which hold so much.
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
@@ -52,7 +53,7 @@ class _Command(BaseModel):
     )
     timeout: Annotated[timedelta, duration("10ms", "1h")] = Field(description="after which it is ended: 10s")
     cwd: Annotated[str, Field(pattern=r"^/"), AfterValidator(as_it_is)] | None = Field(
-        default=None, description="the folder that it runs in"
+        default=None, description="the folder that it runs in: /srv/shop"
     )
     environment: list[
         Annotated[str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": _VARIABLE})]
@@ -70,10 +71,10 @@ class _ListedWords(BaseModel):
         Field(default=None, description="the address that answers 2xx when it is well: http://127.0.0.1:8080/health")
     )
     log: Annotated[str, Field(pattern=r"^/"), AfterValidator(as_it_is)] | None = Field(
-        default=None, description="the file whose end is evidence"
+        default=None, description="the file whose end is evidence: /var/log/shop.log"
     )
     releases: Annotated[str, Field(pattern=r"^/[^\x00]+$"), AfterValidator(as_it_is)] | None = Field(
-        default=None, description="the folder with its releases, for roll-backs"
+        default=None, description="the folder with its releases, for roll-backs: /srv/shop"
     )
     commands: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")], _Command] = Field(
         default={}, description="what a runbook may run as a remedy, by name"

@@ -29,9 +29,10 @@ from paramedic.kinds.probing import Written
 from paramedic.kinds.registry import Room
 from paramedic.remediation.target import Target
 from paramedic.text import template
+from paramedic.text.model_words import At
 from paramedic.text.quantity import PATTERN, PERCENT, Unit, percent, quantity
 from paramedic.text.units import duration
-from paramedic.text.yaml_document import At, wrong
+from paramedic.text.yaml_document import wrong
 
 #: The source of alerts that checks raise. No sender can speak under it.
 SOURCE = "check"

@@ -6,9 +6,10 @@
 """
 
 import gc
+import io
 import sys
 from importlib import import_module, metadata
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer._click.shell_completion import CompletionItem
@@ -106,11 +107,19 @@ app: Any = typer.main.get_command(_group)
 def main(argv: list[str] | None = None) -> None:
     """The entry point."""
     hush_logging()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal of another encoding than UTF-8 shows the rest as escapes
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app.main(args=argv, prog_name="paramedic")
     except (TemporaryError, Refused) as error:
-        typer.echo(visible(redact(str(error))), err=True)
-        sys.exit(1)
+        _end(error, 1)
     except PermanentError as error:
-        typer.echo(visible(redact(str(error))), err=True)
-        sys.exit(2)
+        _end(error, 2)
+    except OSError as error:  # the process's edge: a full disk or a missing right, not a fault of ours
+        where = f"{error.filename}: " if error.filename is not None else ""
+        _end(f"{where}{error.strerror or error}", 1)
+
+
+def _end(words: object, code: int) -> NoReturn:
+    typer.echo(visible(redact(str(words))), err=True)
+    sys.exit(code)

@@ -198,6 +198,8 @@ def refused(
     for row in rows:
         console.print(f"{row['id']}  {iso(row['received_at'])[:19]}  {safe(row['sender'])}: {safe(row['error'])}")
         console.print(f"  {safe(row['body'])}")
+    if not rows:
+        console.print("every body could be read")
     if len(rows) == limit:
         console.print(f"more: --before {rows[-1]['id']}")
 

@@ -48,7 +48,9 @@ def backup(
 
 @restore_app.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="What `paramedic backup` wrote.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="What `paramedic backup` wrote.", metavar="FILE")
+    ],
     by: By,
     *,
     replace: Annotated[

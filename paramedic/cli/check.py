@@ -9,7 +9,7 @@ import typer
 from paramedic.catalog.library import Library, open_library
 from paramedic.checks.check import CheckAtTarget
 from paramedic.checks.threshold import Level, Threshold
-from paramedic.cli.opened import opened
+from paramedic.cli.opened import NoStore, opened
 from paramedic.cli.output import AsJson, Data, Negative, command_of, console, protected_settings, safe, say_json, table
 from paramedic.errors import PermanentError
 from paramedic.machine.clock import iso, utc_now
@@ -60,7 +60,7 @@ def run(name: str, data: Data = None, as_json: AsJson = False) -> None:
         try:
             with store().read() as tx:
                 return heartbeats.missing_for(tx, beat)
-        except (StoreUnavailable, StoreUnknown, typer.BadParameter) as error:
+        except (StoreUnavailable, StoreUnknown, NoStore) as error:
             unopened.append(error)
             raise PermanentError(str(error)) from error
 

@@ -1,6 +1,7 @@
 """`paramedic init`: a folder of one's own, with settings, services, who is on call, and one runbook that only observes."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -109,12 +110,15 @@ def init(
     files = {folder / name: text for name, text in FILES.items()}
     if there := [path for path in files if os.path.lexists(path)]:
         raise Negative(f"{visible(str(there[0]))} exists already; nothing was written")
-    try:
-        for path, text in files.items():
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            _write(path, text)
-    except OSError as error:
-        raise BadDataFolder(f"{visible(str(folder))} cannot be made: {error.strerror or error}") from error
+    with ExitStack() as undo:  # all of it or nothing: a second try must not meet the first one's half
+        try:
+            for path, text in files.items():
+                _make(path.parent, undo)
+                _write(path, text, undo)
+        except OSError as error:
+            where = visible(str(error.filename or folder))
+            raise BadDataFolder(f"{where} cannot be made: {error.strerror or error}; nothing was written") from error
+        undo.pop_all()
     if as_json:
         say_json({"folder": str(folder.absolute()), "files": [str(path.absolute()) for path in files]})
         return
@@ -123,12 +127,19 @@ def init(
     typer.echo("\n".join(_NEXT))
 
 
-def _write(path: Path, text: str) -> None:
+def _make(folder: Path, undo: ExitStack) -> None:
+    for path in (*reversed(folder.parents), folder):
+        if not path.is_dir():
+            path.mkdir(mode=0o755)
+            undo.callback(path.rmdir)
+
+
+def _write(path: Path, text: str, undo: ExitStack) -> None:
     """Make the file: others may not write it, whatever the umask says, or it would not be read."""
     mode = 0o600 if path.name == _PRIVATE else 0o644
-    with os.fdopen(
-        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "w", encoding="utf-8"
-    ) as out:
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    undo.callback(path.unlink)
+    with os.fdopen(number, "w", encoding="utf-8") as out:
         out.write(text)
 
 

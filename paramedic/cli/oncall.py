@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from whenever import Instant, PlainDateTime
 
-from paramedic.cli.opened import opened
+from paramedic.cli.opened import NoStore, opened
 from paramedic.cli.output import (
     AsJson,
     By,
@@ -143,7 +143,7 @@ def _known(data: Path | None) -> Oncall:
     try:
         with opened(data)[1].read() as tx:
             known = oncall_overrides.current(tx)
-    except (typer.BadParameter, StoreUnavailable, StoreUnknown) as error:
+    except (NoStore, StoreUnavailable, StoreUnknown) as error:
         known = copy.read_copy(settings.data)
         typer.echo(f"by the copy on disk, which has {len(known)} overrides: {error}", err=True)
     return replace(oncall, overrides=known)

@@ -64,7 +64,19 @@ Limit = Annotated[int, typer.Option(help="The maximum number.", min=1, max=100_0
 Source = Annotated[
     str, typer.Option(help="The kind of sender, as in the gateway's address /alerts/NAME.", metavar="NAME")
 ]
-By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", metavar="PERSON")]
+
+
+def _person(by: str) -> str:
+    """Who acts, for the trail. Raises BadParameter for what names nobody."""
+    if not by.strip() or len(by) > _LONGEST_NAME or not by.isprintable():
+        raise typer.BadParameter(f"{by!r:.80} names nobody; write 1 to {_LONGEST_NAME} characters, e.g. ada")
+    return by
+
+
+#: Characters.
+_LONGEST_NAME = 200
+
+By = Annotated[str, typer.Option("--by", help="Who you are.", envvar="USER", metavar="PERSON", callback=_person)]
 
 
 def protected_settings(data: Path | None, *, may_be_new: bool = False) -> Settings:

@@ -19,7 +19,7 @@ from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.runbook_file import schema
 from paramedic.cli import playbook_child
 from paramedic.cli.finding import NO_FOLDER
-from paramedic.cli.opened import opened
+from paramedic.cli.opened import NoStore, opened
 from paramedic.cli.output import (
     AsJson,
     Data,
@@ -310,7 +310,7 @@ def _named(library: Library, name: str) -> Runbook:
 def _store(data: Path | None) -> Store | None:
     try:
         return opened(data)[1]
-    except typer.BadParameter:
+    except NoStore:
         return None  # nothing was done here yet
 
 

@@ -12,7 +12,9 @@ from types import FrameType
 import typer
 
 from paramedic.catalog.library import Library
+from paramedic.cli.finding import NO_FOLDER
 from paramedic.cli.output import Data, command_of, console, protected_settings, safe
+from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
 from paramedic.machine.data_folder import LOGS
@@ -81,7 +83,7 @@ def _announce_faults(settings: Settings, library: Library) -> None:
     """Print which files and settings are not used, and why."""
     methods = library.contact_methods()
     if settings.smtp_url is None and any("smtp_url" in from_settings(method) for method in methods):
-        console.print("mail       none can leave: set PARAMEDIC_SMTP_URL and PARAMEDIC_MAIL_FROM", markup=False)
+        console.print("mail       none can leave: set smtp_url and mail_from", markup=False)
     for complaint in complaints(settings, methods):
         console.print(f"channel    {safe(complaint)}")
     for refused in (*registry.current().broken(), *library.problems):
@@ -128,7 +130,10 @@ class Saying:
 def up(data: Data = None) -> None:
     """Start the Prefect server, the gateway, dispatch, the responder and the watchdog; Ctrl-C ends them all."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    stack = Stack(protected_settings(data, may_be_new=True))
+    settings = protected_settings(data, may_be_new=True)
+    if not settings.runbooks.exists() and not settings.last_good().exists():
+        raise PermanentError(f"there is no folder {settings.runbooks}: {NO_FOLDER}")
+    stack = Stack(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     try:

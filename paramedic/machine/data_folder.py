@@ -28,7 +28,6 @@ _OURS = (
     "signing.witness",
     "gateway-token",
     "prefect-login",
-    "prefect-login",
     "checkpoints.jsonl",
     "oncall-overrides.json",
     "last-good",
@@ -102,7 +101,7 @@ def protect(folder: Path) -> list[str]:
 def inspect(folder: Path) -> Inspection:
     """Inspect the folder without changing anything. Raises OSError where it does not exist or cannot be read."""
     found = Inspection()
-    for path in dict.fromkeys((folder, folder.resolve(strict=True))):
+    for path in dict.fromkeys((folder, Path(os.path.realpath(folder, strict=True)))):
         link = path.lstat()
         if foreign(link):
             found.problems.append(_belongs(path, link))

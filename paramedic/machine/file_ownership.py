@@ -34,7 +34,7 @@ def complaint(path: Path) -> str | None:
     The file or folder, the symlink if it is one, and the folder that holds it all count: whoever may write in that folder
     may put another file in its place, unless the folder is sticky as /tmp is. Raises OSError where there is nothing.
     """
-    for candidate in dict.fromkeys((path, path.resolve())):
+    for candidate in dict.fromkeys((path, Path(os.path.realpath(path)))):
         problem = _complaint(candidate, candidate.lstat())
         if problem is not None:
             return problem

@@ -22,8 +22,9 @@ from paramedic.oncall.contact import ContactMethod, WrittenContactMethod, parse_
 from paramedic.oncall.escalation import ONCALL, Policy, Step
 from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.rotation import Person, Rotation
+from paramedic.text.model_words import At
 from paramedic.text.units import duration, within_reach
-from paramedic.text.yaml_document import At, BadDocument, Draft, Problem, json_schema, nearest, read_draft
+from paramedic.text.yaml_document import BadDocument, Draft, Problem, json_schema, nearest, read_draft
 
 
 class _Strict(BaseModel):

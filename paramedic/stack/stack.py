@@ -326,6 +326,6 @@ def _prefect_port() -> ports.Held:
     """The Prefect server's port, from Prefect's own variable."""
     setting = "PREFECT_SERVER_API_PORT"
     value = os.environ.get(setting)
-    if value and not value.isdigit():
-        raise PermanentError(f"{setting}: {value!r:.40} is not a port")
+    if value and not (value.isascii() and value.isdigit() and int(value) <= 65535):
+        raise PermanentError(f"{setting}, in the environment: {value!r:.40} is not a port; write a number up to 65535")
     return ports.demand("127.0.0.1", int(value or _PREFECT_PORT), who="the Prefect server", setting=setting)

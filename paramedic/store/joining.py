@@ -80,15 +80,7 @@ def _update_on_join(tx: Tx, incident: Incident, alert: Alert, noted: Noted, body
 
 def _queue_update(tx: Tx, incident: Incident, *, subject: str, body: str) -> None:
     holder = incident.acknowledged_by if incident.state is State.ACKNOWLEDGED else None
-    messages.queue_update(
-        tx,
-        incident=incident.number,
-        policy=incident.policy,
-        severity=incident.severity,
-        subject=subject,
-        body=body,
-        recipient=holder,
-    )
+    messages.update_holder(tx, incident, holder, subject=subject, body=body)
 
 
 def judge_severity(tx: Tx, number: int, body: str = "") -> bool:

@@ -136,7 +136,7 @@ def resolve(tx: Tx, number: int, outcome: Outcome, *, actor: str, data: Mapping[
         data=data,
     )
     if person is not None and incident.state is State.ACKNOWLEDGED and (holder := incident.taken_from(person)):
-        update_holder(tx, incident, holder, subject=f"{person} has resolved it", body=outcome.because)
+        messages.update_holder(tx, incident, holder, subject=f"{person} has resolved it", body=outcome.because)
     by = f"resolved by {person}" if person else "resolved"
     update_channels(tx, number, by if by_a_person else str(outcome.ending))
     if not by_a_person:
@@ -236,24 +236,11 @@ def _tell_taken_over(tx: Tx, incident: Incident, *, by: str, before: str) -> Non
     """Update the person who had the incident that it is somebody else's now: two would work on it otherwise."""
     messages.withdraw_update(tx, incident.number, by, subject={_taken_by(before)})  # which is true no more
     body = f"It was yours. If you have begun something, tell {by}."
-    update_holder(tx, incident, before, subject=_taken_by(by), body=body)
+    messages.update_holder(tx, incident, before, subject=_taken_by(by), body=body)
 
 
 def _taken_by(person: str) -> str:
     return f"{person} has taken it over from you"
-
-
-def update_holder(tx: Tx, incident: Incident, holder: str, *, subject: str, body: str) -> None:
-    """Queue an update to the person who has, or had, the incident."""
-    messages.queue_update(
-        tx,
-        incident=incident.number,
-        policy=incident.policy,
-        severity=incident.severity,
-        subject=subject,
-        body=body,
-        recipient=holder,
-    )
 
 
 def end_acknowledgement(tx: Tx, number: int, *, after: timedelta) -> bool:

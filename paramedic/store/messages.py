@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
 
 from paramedic.alerts.alert import Severity
-from paramedic.incidents.incident import State
+from paramedic.incidents.incident import Incident, State
 from paramedic.machine.clock import iso
 from paramedic.store import Tx
 from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
@@ -82,6 +82,19 @@ def queue_update(
     )
     if tx.conn.execute(waiting.limit(1)).one_or_none() is None:
         _queue(tx, "update", incident, policy, severity=severity, recipient=recipient, subject=subject, body=body)
+
+
+def update_holder(tx: Tx, incident: Incident, holder: str | None, *, subject: str, body: str) -> None:
+    """Queue an update to the person who has, or had, the incident (None: whoever is on call), by its severity of now."""
+    queue_update(
+        tx,
+        incident=incident.number,
+        policy=incident.policy,
+        severity=incident.severity,
+        subject=subject,
+        body=body,
+        recipient=holder,
+    )
 
 
 def queue_approval(

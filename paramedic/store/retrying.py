@@ -7,7 +7,7 @@ from paramedic.incidents.incident import retry as retried
 from paramedic.store import Tx, acts, approvals, claims, messages
 from paramedic.store.attempts import raise_attempt, rungs_of
 from paramedic.store.incidents import get
-from paramedic.store.lifecycle import update_channels, update_holder
+from paramedic.store.lifecycle import update_channels
 from paramedic.store.tables import incidents as incident_rows
 from paramedic.store.trail import append
 
@@ -74,7 +74,7 @@ def _update_people(tx: Tx, incident: Incident, *, by: str, holder: str | None, b
         if person != by:
             taken = "taken it over from you and given it back" if person == holder else "given it back"
             subject = f"{by} has {taken} to Paramedic, which tries again"
-            update_holder(tx, incident, person, subject=subject, body=because)
+            messages.update_holder(tx, incident, person, subject=subject, body=because)
 
 
 def _why_not(tx: Tx, incident: Incident, *, by: str, take_over: bool) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from paramedic.text.written_file import Unreadable, read_written
 from paramedic.text.yaml_document import BadDocument, Problem
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,12 @@ class LastGood(NamedTuple):
 def text_of(path: Path) -> str:
     """The file's current text. Raises BadDocument where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadDocument([Problem(str(path), 1, 1, f"cannot be read: {error}")]) from error
+        return read_written(path)
+    except Unreadable as error:
+        near, allowed = path.with_suffix(".yml"), error.allowed
+        if path.suffix == ".yaml" and near.exists() and not path.exists():
+            allowed = f"{near.name} is there: call it {path.name}"
+        raise BadDocument([Problem(str(path), error.line, error.column, error.what, allowed)]) from error
 
 
 def parsed(parse: Parse[Parsed], text: str, file: str) -> Parsed:

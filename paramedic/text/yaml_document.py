@@ -2,28 +2,40 @@
 
 import difflib
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import NoneType, UnionType
-from typing import Any, Generic, TypeVar, Union, get_args, get_origin
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from paramedic.errors import PermanentError
+from paramedic.text.model_words import At, keys_at, words_at
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
-#: A path to a value: keys and places in lists.
-At = tuple[str | int, ...]
-
 #: So often what is wrong is left out, and the rest read again.
 _ROUNDS = 12
+
+#: How the names of faults end about which pydantic's message does not say what is allowed.
+_OF_FORM = ("missing", "_type", "_mismatch", "too_short")
+
+#: Our words for some faults, by pydantic's names for them.
+_FAULTS = {
+    "missing": "is missing",
+    "model_type": "is not a mapping of keys",
+    "model_attributes_type": "is not a mapping of keys",
+    "dict_type": "is not a mapping of keys",
+    "list_type": "is not a list",
+}
+
+#: Values, lists and mappings of a document: far more than people write.
+_PARTS = 200_000
 
 _QUOTES = "text with { } is written in quotes"
 
@@ -53,23 +65,6 @@ class BadDocument(PermanentError):
     def again(self) -> "BadDocument":
         """The same, as another exception."""
         return BadDocument(self.problems)
-
-
-class LateShape:
-    """A part of a document whose keys are known only when it is read, because plug-ins add to them."""
-
-    @classmethod
-    def shape(cls) -> type[BaseModel]:
-        """The model of the part as it is now."""
-        raise NotImplementedError
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(lambda value: cls.shape().model_validate(value))
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(cls.shape().__pydantic_core_schema__)
 
 
 class _AsWritten(RoundTripConstructor):
@@ -208,7 +203,7 @@ def _faults(error: ValidationError) -> list[dict[str, Any]]:
 def _is_a_stray_key(fault: Mapping[str, Any], shape: type[BaseModel]) -> bool:
     """Whether it is a key that is not allowed, and not a slip for one that is."""
     at: At = fault["loc"]
-    known = _keys(shape, at[:-1])
+    known = keys_at(shape, at[:-1])
     return fault["type"] == "extra_forbidden" and not nearest(str(at[-1]), known).startswith("did you mean")
 
 
@@ -255,7 +250,8 @@ def _loaded(text: str, file: str, first_line: int) -> CommentedMap:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line, mark.column) if mark else (0, 0)
-        what = f"this is not YAML: {error.problem or error.context}"
+        twice = re.match(r'found duplicate key "(.*?)"', error.problem or "")
+        what = f"{twice[1]} stands here twice" if twice else f"this is not YAML: {error.problem or error.context}"
         lines = text.split("\n")
         hint = _QUOTES if line < len(lines) and "{" in lines[line] else ""
         raise BadDocument([Problem(file, first_line + line, column + 1, what, hint)]) from error
@@ -263,7 +259,21 @@ def _loaded(text: str, file: str, first_line: int) -> CommentedMap:
         raise BadDocument([Problem(file, first_line, 1, f"this is not YAML: {error}")]) from error
     if not isinstance(document, CommentedMap):
         raise BadDocument([Problem(file, first_line, 1, "there is nothing to read here", "write `key: value` lines")])
+    if _has_too_many_parts(document):
+        what = f"it has more than {_PARTS} parts, each alias (`*`) counted with all that it stands for"
+        raise BadDocument([Problem(file, first_line, 1, what, "write fewer")])
     return document
+
+
+def _has_too_many_parts(document: CommentedMap) -> bool:
+    """Whether it is too large to read whole: aliases make a short text long."""
+    waiting: list[Any] = [document]
+    for _ in range(_PARTS):
+        if not waiting:
+            return False
+        here = waiting.pop()
+        waiting += here.values() if isinstance(here, dict) else here if isinstance(here, list) else ()
+    return True
 
 
 def _problem(fault: Any, document: CommentedMap, file: str, first_line: int, shape: type[BaseModel]) -> Problem:
@@ -271,13 +281,17 @@ def _problem(fault: Any, document: CommentedMap, file: str, first_line: int, sha
     line, column = _place(document, at)
     where = ".".join(str(part) for part in at)
     if fault["type"] == "extra_forbidden":
-        known = _keys(shape, at[:-1])
+        known = keys_at(shape, at[:-1])
         allowed = nearest(str(at[-1]), known)
         return Problem(
             file, first_line + line, column + 1, f"{where}: no such key, or one that is not enforced", allowed
         )
-    what = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
-    hint = _to_quote(_value(document, at), fault["type"])
+    kind, value = fault["type"], _value(document, at)
+    what = _FAULTS.get(kind) or str(fault["msg"]).removeprefix("Value error, ")
+    hint = _to_quote(value, kind)
+    if not hint and kind.endswith(_OF_FORM) and (meant := words_at(shape, at)):
+        hint = f"write {meant}"
+        what = "does not fit" if kind == "string_pattern_mismatch" else what  # its text may hold a password
     return Problem(file, first_line + line, column + 1, f"{where}: {what}" if where else what, hint)
 
 
@@ -326,7 +340,8 @@ def _place(document: Any, at: tuple[Any, ...]) -> tuple[int, int]:
             isinstance(here, CommentedMap)
             and (key := next((key for key in here if str(key) == str(part)), None)) is not None
         ):
-            line, column = here.lc.key(key)
+            if key in (here.lc.data or {}):  # one that is merged in (`<<`) stands elsewhere
+                line, column = here.lc.key(key)
             here = here[key]
         elif isinstance(here, CommentedSeq) and isinstance(part, int) and part < len(here):
             line, column = here.lc.item(part)
@@ -334,28 +349,3 @@ def _place(document: Any, at: tuple[Any, ...]) -> tuple[int, int]:
         else:
             break
     return line, column
-
-
-def _keys(shape: Any, at: tuple[Any, ...]) -> list[str]:
-    """The keys that are allowed at the place: through models, lists, mappings and optional values."""
-    for part in at:
-        shape = _model(shape)
-        if isinstance(shape, type) and issubclass(shape, BaseModel):
-            named = {field.alias or name: field for name, field in shape.model_fields.items()}
-            if part not in named:
-                return []
-            shape = named[part].annotation
-        else:
-            shape = next(iter(get_args(shape)[-1:]), None)  # what a list or a mapping is of
-    shape = _model(shape)
-    if isinstance(shape, type) and issubclass(shape, BaseModel):
-        return sorted(field.alias or name for name, field in shape.model_fields.items())
-    return []
-
-
-def _model(shape: Any) -> Any:
-    if get_origin(shape) in (Union, UnionType):
-        shape = next((option for option in get_args(shape) if option is not NoneType), shape)
-    if isinstance(shape, type) and issubclass(shape, LateShape):
-        return shape.shape()
-    return shape

@@ -55,10 +55,10 @@ def restore(
     """
     declared()  # reads the store's modules from the disk: not while a transaction holds the store
     target = settings.owner()
-    migrate(target, runtime_role=settings.runtime_role())
-    _nobody_else(target)
     with _unpacked(file, settings.data) as folder:
         manifest = Manifest.from_bytes(_part(folder, MANIFEST, file).read_bytes())
+        migrate(target, runtime_role=settings.runtime_role())  # not before: what is no backup makes no store
+        _nobody_else(target)
         before = _standing(target, replace=replace)
         marks = _marks(folder, settings, manifest)
         key = _key(folder, settings, needed=bool(marks))

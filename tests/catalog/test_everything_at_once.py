@@ -128,7 +128,7 @@ def test_services_yaml_has_all_its_faults_told_at_once() -> None:
     with pytest.raises(BadDocument) as caught:
         parse_services(text, "s")
     assert [str(problem).split(";")[0][:68] for problem in caught.value.problems] == [
-        "s:4:75: services.shop.targets.0.health: String should match pattern ",
+        "s:4:75: services.shop.targets.0.health: does not fit",
         "s:9:23: services.other.targets.0.systemd: write a unit's whole name,",
         "s:10:9: services.other.targets.1: web-2/shop is listed twice",
         "s:10:75: services.other.targets.1.ownr: no such key, or one that is ",

@@ -129,7 +129,10 @@ def test_units_may_be_named_as_systemd_names_them(unit: str) -> None:
         ("{run: [mend]}", "mend.timeout: is missing"),
         ("{run: [mend], timeout: 10}", "mend.timeout: 10 is not a duration: it has a unit; write 250ms, 5s"),
         ("{run: [mend], timeout: 0s}", "mend.timeout: '0s' is too short; allowed: from 10ms to 1h"),
-        ("{run: [mend], timeout: 1s, cwd: here}", "mend.cwd: String should match pattern '^/'"),
+        (
+            "{run: [mend], timeout: 1s, cwd: here}",
+            "mend.cwd: does not fit; write the folder that it runs in: /srv/shop",
+        ),
         ("{run: [mend], timeout: 1s, environment: [A=b]}", "mend.environment.0: 'A=b' is not a variable's name"),
         ("{run: [mend], timeout: 1s, environment: [PARAMEDIC_STORE]}", "PARAMEDIC_STORE is Paramedic's own"),
         (
@@ -153,7 +156,9 @@ def test_a_commands_name_is_a_word() -> None:
 
 
 def test_releases_lie_at_an_absolute_path() -> None:
-    assert "releases: String should match pattern" in wrong("systemd: api.service\nreleases: srv/api")
+    assert "releases: does not fit; write the folder with its releases, for roll-backs: /srv/shop" in wrong(
+        "systemd: api.service\nreleases: srv/api"
+    )
 
 
 @pytest.mark.parametrize(

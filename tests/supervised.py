@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -125,7 +125,8 @@ class Supervised:
         self.process.kill()
         self.process.wait()
         for child in children:
-            child.kill()
+            with suppress(psutil.NoSuchProcess):  # it may have ended with its supervisord
+                child.kill()
 
 
 @contextmanager

@@ -28,6 +28,7 @@ class Restart:
     def __init__(self, up: Driver, row: Row) -> None:
         """Its service runs by then."""
         self.up, self.row, self.service = up, row, up.service(row.id)
+        self.subject = ""  # until it has set out
 
     def begins(self) -> dict[str, Any]:
         """Break it; the alert that says so."""
@@ -56,7 +57,7 @@ class Restart:
 
     def release(self) -> None:
         """Nobody is held any more."""
-        for point in self._path:
+        for point in self._path if self.subject else ():
             self.up.boundaries.release(point, self.subject)
 
     def ends(self, *, seconds: float) -> None:

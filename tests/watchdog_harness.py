@@ -24,6 +24,8 @@ class Outside:
 
     def __init__(self) -> None:
         self.runs: dict[str, str] = {}
+        self.messages: dict[str, str] = {}  # of a run's state
+        self.errors: dict[str, list[str]] = {}  # in a run's log
         self.silent: set[str] = set()
         self.broken: set[str] = set()
         self.asked: list[str] = []
@@ -58,7 +60,11 @@ class Outside:
             case ["GET", "api", "health"]:
                 status, answer = 200, True
             case ["GET", "api", "flow_runs", run] if run in self.runs:
-                status, answer = 200, {"id": run, "state_type": self.runs[run]}
+                state = {"type": self.runs[run], "message": self.messages.get(run)}
+                status, answer = 200, {"id": run, "state_type": self.runs[run], "state": state}
+            case ["POST", "api", "logs", "filter"]:
+                [run] = body["logs"]["flow_run_id"]["any_"]
+                status, answer = 200, [{"message": error} for error in self.errors.get(run, [])]
             case ["GET", "api", "flow_runs", _]:
                 status, answer = 404, {"detail": "Flow run not found"}
             case ["POST", "api", "flow_runs", run, "set_state"] if run in self.runs:

@@ -177,7 +177,7 @@ class Dispatch:
                     order.incident,
                     after=order.attempt,
                     rungs=attempts.rungs_of(tx, order.incident),
-                    reason=f"Prefect's run for attempt {order.attempt} is {created.state_type} and never began here",
+                    reason=f"Prefect's run for attempt {order.attempt} is {created.state_type} and never began here{created.why}",
                 )
 
 

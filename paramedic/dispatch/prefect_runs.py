@@ -8,11 +8,16 @@ from typing import Any
 import httpx
 
 from paramedic.errors import PermanentError, TemporaryError
+from paramedic.text.redaction import redact
+from paramedic.text.sanitize import one_line
 from paramedic.transports.prefect_http import PrefectApi
 
 #: Prefect's state types that no run comes back from.
 FINISHED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 
+
+#: So much of what Prefect says of a run's state is told.
+_LONGEST = 300
 
 #: A refusal that ends: it is busy, or our login is being changed.
 _LATER = (401, 403, 408, 425, 429)
@@ -30,6 +35,12 @@ class CreatedRun:
     state_type: str
     payload: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """The whole run, as Prefect gave it."""
+
+    @property
+    def why(self) -> str:
+        """What Prefect says of the run's state, to follow a sentence of ours; empty where it says nothing."""
+        message = (self.payload.get("state") or {}).get("message")
+        return f": {one_line(redact(str(message)))[:_LONGEST]}" if message else ""
 
 
 class PrefectRuns:

@@ -120,6 +120,9 @@ def _judge_waiting(suspect: Suspect, state: str | None, settings: Settings) -> t
 _CANCELLED = "an operator cancelled the run in Prefect"
 
 
+#: States of runs that came to their end otherwise than by Paramedic's word, where they have not begun here.
+_DEAD = ("CRASHED", "FAILED")
+
 #: Where time must pass before anything is suspected.
 _YOUNG = (AttemptProgress.UNBEGUN, AttemptProgress.UNCLAIMED, AttemptProgress.DECIDED)
 
@@ -144,7 +147,16 @@ class Attempts:
             state = self._prefect.state(case.attempt.flow_run) if case.attempt.flow_run else None
             fate, reason = judge(case, state, self._settings)
             if fate is not AttemptVerdict.WAIT:
-                self._decide(case, fate, reason)
+                self._decide(case, fate, f"{reason}{self._why(case, state)}")
+
+    def _why(self, case: Suspect, state: str | None) -> str:
+        """What Prefect has of why the run died, if it did; for one that never began, else, what to look at."""
+        if state not in _DEAD or case.attempt.flow_run is None:
+            return ""
+        if cause := self._prefect.cause(case.attempt.flow_run):
+            return f": {cause}"
+        began = case.stand is not AttemptProgress.UNBEGUN
+        return "" if began else ": Prefect does not say why; look at the output of the worker that took it"
 
     def _decide(self, before: Suspect, fate: AttemptVerdict, reason: str) -> None:
         """Act on the verdict, unless the attempt has moved while Prefect was asked."""

@@ -7,10 +7,17 @@ import httpx
 from paramedic.errors import TemporaryError
 from paramedic.settings import Settings
 from paramedic.store import Store, prefect_claim
+from paramedic.text.redaction import redact
+from paramedic.text.sanitize import one_line
 from paramedic.transports import prefect_http
 from paramedic.transports.prefect_http import PrefectApi
 
 log = logging.getLogger(__name__)
+
+#: So many errors of a run's log are looked at; how one with a traceback goes on, and how much of its last line is told.
+_ERRORS = 10
+_TRACEBACK = "Traceback (most recent call last)"
+_LONGEST = 300
 
 #: What `state` says of a run that this Prefect does not know.
 GONE = "GONE"
@@ -74,6 +81,28 @@ class PrefectStatus:
             return None
         return state_type or "PENDING"
 
+    def cause(self, flow_run: str) -> str:
+        """Why the run died, as far as Prefect has it: the error in its log, how its process ended; empty where it has neither.
+
+        A process that dies as it imports its flow never comes to Paramedic's code: only its engine and its worker can tell.
+        Prefect REST API reference: "Read Flow Run", "Read Logs".
+        """
+        if self._prefect is None or not self._answers:
+            return ""
+        wanted = {"flow_run_id": {"any_": [flow_run]}, "level": {"ge_": logging.ERROR}}
+        try:
+            state = _asked(self._prefect, f"/flow_runs/{flow_run}").raise_for_status().json().get("state") or {}
+            body = {"logs": wanted, "sort": "TIMESTAMP_ASC", "limit": _ERRORS}
+            errors = self._prefect.post("/logs/filter", json=body).raise_for_status().json()
+            tracebacks = [str(entry["message"]) for entry in errors if _TRACEBACK in str(entry["message"])]
+            ended = _told(state.get("message") or "")
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+            return ""
+        if not tracebacks:
+            return f"{ended}; what it printed is in the output of its worker" if ended else ""
+        error = _told(tracebacks[0].rstrip().rpartition("\n")[2])
+        return f"{error}{f' ({ended})' if ended else ''}; the log of its run in Prefect has all of it"
+
     def crash(self, flow_run: str, why: str) -> None:
         """Set an unfinished run to Crashed, or to Cancelled where an operator was cancelling it.
 
@@ -90,6 +119,11 @@ class PrefectStatus:
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise TemporaryError(f"Prefect does not take the run's end: {type(error).__name__}") from error
+
+
+def _told(text: str) -> str:
+    """What Prefect says, as part of a sentence of ours."""
+    return one_line(redact(text))[:_LONGEST].rstrip(" .")
 
 
 def _asked(prefect: httpx.Client, path: str) -> httpx.Response:

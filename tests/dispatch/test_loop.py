@@ -13,7 +13,7 @@ from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun, NotDeployed, PrefectRuns
 from paramedic.errors import TemporaryError
 from paramedic.incidents.incident import State
-from paramedic.store import Store, attempts, incidents, lifecycle, outbox
+from paramedic.store import Store, attempts, incidents, lifecycle, outbox, trail
 from paramedic.store.runbook_versions import Plan
 from paramedic.transports.prefect_http import PrefectApi
 
@@ -97,3 +97,21 @@ def test_a_playbook_that_cannot_be_deployed_is_a_persons_at_once_with_the_cause(
     with timed.read() as tx:
         given = incidents.get(tx, second)
     assert (given.state, given.because) == (State.HANDED_OVER, "it cannot be imported: No module named 'x'")
+
+
+def test_a_key_that_meets_a_dead_run_raises_the_next_attempt_with_what_prefect_says_of_it(timed: Store) -> None:
+    class Dead(PrefectRuns):
+        """The first order meets a run that has died; no other does."""
+
+        def create_run(self, *_: Any, attempt: int, **__: Any) -> CreatedRun:
+            state = {"message": "Process exited with status code: 1. password=hunter2hunter2"}
+            return CreatedRun(str(uuid.uuid4()), "CRASHED" if attempt == 1 else "SCHEDULED", {"state": state})
+
+    number = _opened(timed, "web-1/tracking-api", "v1", READABLE)
+    assert Dispatch(timed, Dead(PrefectApi("http://127.0.0.1:9/api")), lambda: None).work() == 1
+    with timed.read() as tx:
+        [reason] = [entry.reason for entry in trail.entries(tx) if entry.what == "attempt.raised"]
+        assert incidents.get(tx, number).attempt == 2
+    assert reason == (
+        "Prefect's run for attempt 1 is CRASHED and never began here: Process exited with status code: 1. password=[secret]"
+    )

@@ -142,7 +142,10 @@ def test_a_run_that_died_is_followed_by_a_higher_attempt_and_at_last_by_a_person
     assert harness.attempts(incident) == ["given_up", "given_up", "closed"]
     now = harness.now(incident)
     assert now.state is State.HANDED_OVER
-    assert now.because == "the run of attempt 3 is FAILED and never began here; that was attempt 3 of 3"
+    assert now.because == (
+        "the run of attempt 3 is FAILED and never began here: Prefect does not say why; look at the output of the worker "
+        "that took it; that was attempt 3 of 3"
+    )
     assert harness.postbox.recipients == ["ada@example.org"]  # in the same round
 
 
@@ -294,3 +297,38 @@ def test_every_third_answer_of_prefect_is_a_503_and_nothing_is_lost(harness: Har
     harness.outside.broken.clear()
     harness.after(5)
     assert harness.attempts(incident) == ["given_up", "open"]
+
+
+#: As Prefect's engine writes it into the run's log where a flow cannot be imported.
+NOT_LOADED = """\
+Unexpected exception encountered when trying to load flow
+Traceback (most recent call last):
+  File "/opt/paramedic/flows/restart_service.py", line 3, in <module>
+    import nothing_like_this
+ModuleNotFoundError: No module named 'nothing_like_this', password=hunter2hunter2
+"""
+
+
+def test_a_run_that_died_before_it_began_is_told_with_its_cause(harness: Harness) -> None:
+    incident = dispatched(harness.store)
+    harness.outside.runs["run-1"] = "CRASHED"
+    harness.outside.messages["run-1"] = "Process exited with status code: 1. Process exited with an error."
+    harness.outside.errors["run-1"] = [NOT_LOADED, "Process exited with status code: 1."]
+    harness.after(31)
+    assert harness.attempts(incident) == ["given_up", "open"]
+    assert (
+        "the run of attempt 1 is CRASHED and never began here: ModuleNotFoundError: No module named 'nothing_like_this', "
+        "password=[secret] (Process exited with status code: 1. Process exited with an error); the log of its run in "
+        "Prefect has all of it"
+    ) in harness.reasons()
+
+
+def test_a_process_that_was_killed_is_told_by_its_signal(harness: Harness) -> None:
+    holding(harness.store)
+    harness.outside.runs["run-1"] = "CRASHED"
+    harness.outside.messages["run-1"] = "Its process ended by signal SIGKILL before the run had ended."
+    harness.after(11)
+    assert (
+        "the run of attempt 1 lost its claim (Prefect: CRASHED): Its process ended by signal SIGKILL before the run had "
+        "ended; what it printed is in the output of its worker"
+    ) in harness.reasons()

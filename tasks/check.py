@@ -1,18 +1,17 @@
 """What do our own measurements say?"""
 
-import logging
 from datetime import timedelta
 
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.machine.clock import boottime, utc_now
 from paramedic.sampling import one_sample
+from paramedic.sampling.round_log import RoundLog
 from paramedic.sampling.sampler import ControlProbes, Sampling, Seen
 from paramedic.store import StoreUnavailable, checks, heartbeats, mass_failure
 from paramedic.text.yaml_document import BadDocument
 from tasks import run_cache
+from tasks.run_log import say
 from tasks.scheduled import Round
-
-log = logging.getLogger(__name__)
 
 #: How often a round looks whether its checks have been edited.
 _LIBRARY_SECONDS = 10.0
@@ -38,15 +37,20 @@ def measure_until_the_next_round(this: Round, placed: list[CheckAtTarget]) -> st
     A round may last for a day: what authors change meanwhile is in force within seconds.
     """
     count = 0
-    while True:
-        try:
-            return f"{count + _measure(this, placed)} samples of {len(placed)} checks"
-        except _Edited as edited:
-            count += edited.args[0]
-            placed = checks_of(this)
+    seen = RoundLog(say)
+    try:
+        while True:
+            try:
+                return f"{count + _measure(this, placed, seen)} samples of {len(placed)} checks"
+            except _Edited as edited:
+                count += edited.args[0]
+                placed = checks_of(this)
+                say(f"its checks were edited: {len(placed)} are measured from now on")
+    finally:
+        seen.sum_up(len(placed))
 
 
-def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
+def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> int:
     """Sample until the round ends; returns the number of samples. Raises _Edited with that number."""
     with this.store.read() as tx:
         last = [(placed_check, checks.sampled_at(tx, placed_check)) for placed_check in placed]
@@ -71,13 +75,16 @@ def _measure(this: Round, placed: list[CheckAtTarget]) -> int:
         try:
             with this.store.write() as tx:
                 this.still_ours(tx)
-                if checks.record_without_trail(tx, placed_check, seen.sample, blind=seen.blind):
-                    return
-            with this.store.record() as tx:
-                this.still_ours(tx)
-                checks.record(tx, placed_check, seen.sample, blind=seen.blind, mass_limit=this.settings.mass_breach)
+                kept = checks.record_without_trail(tx, placed_check, seen.sample, blind=seen.blind)
+            if kept is None:
+                with this.store.record() as tx:
+                    this.still_ours(tx)
+                    limit = this.settings.mass_breach
+                    kept = checks.record(tx, placed_check, seen.sample, blind=seen.blind, mass_limit=limit)
         except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
-            log.warning("a sample of %s at %s could not be kept: %s", placed_check.name, placed_check.target.id, error)
+            say(f"a sample of {placed_check.name} at {placed_check.target.id} could not be kept: {error}")
+            return
+        round_log.see(placed_check, kept)
 
     samples_taken = 0
     looked_at = boottime()

@@ -27,6 +27,7 @@ from paramedic.store import Store, StoreUnavailable, Tx, leases
 from paramedic.text.redaction import hush_logging
 from tasks import run_cache
 from tasks.prefect_api import STOPPED, own_state, rename
+from tasks.run_log import say
 
 log = logging.getLogger(__name__)
 
@@ -154,10 +155,24 @@ def _taken(this: Round) -> bool:
     while boottime() < this.ends_at:
         this.go_on()
         with this.store.write() as tx:
-            if leases.take(tx, this.lease, holder=this.holder, lease=this.settings.lease):
-                return True
+            before = leases.holder(tx, this.lease)
+            taken = leases.take(tx, this.lease, holder=this.holder, lease=this.settings.lease)
+            silent = None if before is None else tx.now - before.until
+        if taken:
+            if before is not None and silent is not None and before.holder != this.holder:
+                _say_what_was_lost(before.holder, silent + this.settings.lease)
+            return True
         time.sleep(_ASK_AGAIN_SECONDS)
     return False
+
+
+def _say_what_was_lost(holder: str, silent: timedelta) -> None:
+    """One that ends gives its lease back, whatever becomes of it: this one was killed, or stood still."""
+    run = holder.removeprefix("run:")
+    say(
+        f"the round before this one (flow run {run}) was killed or stood still, and did nothing for up to {spoken(silent)}; "
+        "the state of its run says how it ended"
+    )
 
 
 class _Keeper(threading.Thread):

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, insert, select, true, update
 
-from paramedic.alerts.alert import Severity
+from paramedic.alerts.alert import Alert, Severity
 from paramedic.checks.chart import Point
 from paramedic.checks.check import SOURCE, CheckAtTarget, Sample
 from paramedic.checks.threshold import CheckState, Level, Threshold, after, begin
@@ -41,21 +41,38 @@ class State:
     stale_at: datetime
 
 
-def record_without_trail(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric after a sample."""
+
+    threshold: Threshold
+    value: float | None  # None: the sample did not show it
+    standing: CheckState
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What one sample showed, and what followed from it."""
+
+    why: str  # what was seen, in words
+    metrics: tuple[Metric, ...]
+    alerts: tuple[Alert, ...]  # put into the inbox
+    held_back: str | None = None  # why no breach is reported: a mass failure, or nothing can be seen
+
+
+def record_without_trail(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool) -> Recorded | None:
     """As `record`, but from `Store.write`, for a sample without a trail entry: it does not take the trail's lock.
 
-    False: the sample needs an entry, or may need one; nothing was written, and the caller uses `record`.
+    None: the sample needs an entry, or may need one; nothing was written, and the caller uses `record`.
     """
     found = _judged(tx, placed, seen, blind=blind)
     if blind or mass_failure.current(tx) is not None or any(step.is_change for step in found.steps):
-        return False
+        return None
     _write(tx, placed, found)
-    for step in found.steps:
-        _raise_alert(tx, placed, step.threshold, held_back=False)
-    return True
+    return _reported(tx, placed, found, held_back=None)
 
 
-def record(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool, mass_limit: int) -> None:
+def record(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool, mass_limit: int) -> Recorded:
     """Write the sample and what follows from it: each metric's state, and its alert in the inbox. From `Store.record`.
 
     It counts as taken now, by the database's clock. While `blind`, samples change nothing. Samples from before an
@@ -68,9 +85,7 @@ def record(tx: Tx, placed: CheckAtTarget, seen: Sample, *, blind: bool, mass_lim
     for step in found.steps:
         if step.now.known is not step.before.known:
             _append_to_trail(tx, placed, step)
-    held_back = mass_failure.judge(tx, blind=blind, limit=mass_limit) is not None
-    for step in found.steps:
-        _raise_alert(tx, placed, step.threshold, held_back=held_back)
+    return _reported(tx, placed, found, held_back=mass_failure.judge(tx, blind=blind, limit=mass_limit))
 
 
 def evidence(tx: Tx, placed: CheckAtTarget) -> list[Sample]:
@@ -228,6 +243,17 @@ def _write(tx: Tx, placed: CheckAtTarget, found: _Judged) -> None:
             tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == metric).values(**stands))
 
 
+def _reported(tx: Tx, placed: CheckAtTarget, found: _Judged, *, held_back: str | None) -> Recorded:
+    """Report what is to be reported of the sample that was written."""
+    raised = [_raise_alert(tx, placed, step.threshold, held_back=held_back is not None) for step in found.steps]
+    return Recorded(
+        why=found.sample.why,
+        metrics=tuple(Metric(step.threshold, step.value, step.now) for step in found.steps),
+        alerts=tuple(alert for alert in raised if alert is not None),
+        held_back=held_back,
+    )
+
+
 def _append_to_trail(tx: Tx, placed: CheckAtTarget, step: _Step) -> None:
     threshold = step.threshold
     append(
@@ -241,21 +267,21 @@ def _append_to_trail(tx: Tx, placed: CheckAtTarget, step: _Step) -> None:
     )
 
 
-def _raise_alert(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_back: bool) -> None:
+def _raise_alert(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_back: bool) -> Alert | None:
     row = _row(tx, placed, threshold.metric)
     if row is None:
-        return
+        return None
     state = _state(row)
     if state.standing.unknown_since is not None:
         if not held_back:
             _report_unknown(tx, placed, state)
-        return
+        return None
     began_at: datetime | None = row.alert_began_at
     if state.standing.breached and not held_back:
         level = state.standing.known
         said_at: datetime | None = row.alert_said_at
         if began_at and said_at and row.alert_severity == level and tx.now - said_at < SAY_AGAIN:
-            return
+            return None
         began_at = began_at or state.standing.began_at()
         alert = placed.alert(threshold, level, value=state.value, began_at=began_at, ended_at=None)
         values = {"alert_began_at": began_at, "alert_severity": level, "alert_said_at": tx.now}
@@ -264,9 +290,10 @@ def _raise_alert(tx: Tx, placed: CheckAtTarget, threshold: Threshold, *, held_ba
         alert = placed.alert(threshold, level, value=state.value, began_at=began_at, ended_at=tx.now)
         values = {"alert_began_at": None, "alert_severity": None, "alert_said_at": None}
     else:
-        return
+        return None
     inbox.put(tx, [alert], source=SOURCE, sender="checks")
     tx.conn.execute(update(states).where(*_of(states, placed), states.c.metric == threshold.metric).values(**values))
+    return alert
 
 
 def _report_unknown(tx: Tx, placed: CheckAtTarget, state: State) -> None:

@@ -1,6 +1,7 @@
 """Leases by the database's clock, for work of one process at a time: a lease lapses when its holder dies."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,6 +21,20 @@ def take(tx: Tx, name: str, *, holder: str, lease: timedelta) -> bool:
     tx.conn.execute(dialect.insert(leases).values(name=name, **mine).on_conflict_do_nothing(index_elements=["name"]))
     free = (leases.c.holder == holder) | (leases.c.until <= tx.now)
     return tx.conn.execute(update(leases).where(leases.c.name == name, free).values(**mine)).rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who has a lease, or had it last without giving it back, and until when."""
+
+    holder: str
+    until: datetime
+
+
+def holder(tx: Tx, name: str) -> Held | None:
+    """The lease's last holder; None where it was given back, or never taken."""
+    row = tx.conn.execute(select(leases.c.holder, leases.c.until).where(leases.c.name == name)).one_or_none()
+    return None if row is None else Held(row.holder, row.until)
 
 
 def held(tx: Tx, name: str, *, holder: str) -> bool:

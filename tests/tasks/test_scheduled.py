@@ -1,5 +1,6 @@
 """A scheduled flow: one round at a time, none of it late, and a named end for each."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -170,6 +171,19 @@ def test_a_round_that_another_run_took_over_writes_nothing_more(run: Run, store:
         assert leases.held(tx, "slow/default", holder="run:other"), "theirs stays theirs"
 
 
+def test_after_a_round_that_was_killed_the_next_one_says_so(
+    run: Run, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    with store.write() as tx:
+        assert leases.take(tx, "a-story/default", holder="run:0f3f1c52", lease=timedelta(seconds=-1))
+    with caplog.at_level(logging.INFO):
+        assert run(a_story).name == "Done"
+        assert "the round before this one (flow run 0f3f1c52) was killed or stood still" in caplog.text
+        caplog.clear()
+        assert run(a_story).name == "Done"
+    assert "the round before" not in caplog.text, "one that ended gave its lease back"
+
+
 def test_its_lease_is_renewed_while_it_works(run: Run, store: Store, settings: Settings) -> None:
     def long(this: Round) -> str:
         with store.read() as tx:
@@ -229,6 +243,20 @@ def test_a_service_that_hangs_becomes_an_alert_in_the_inbox(
         (check,) = checks.listed(tx)
     assert (check.standing.level, check.target) == (Level.CRITICAL, "web-1/tracking-api")
     assert check.why == "no whole answer within 90ms"
+
+
+def test_its_log_says_what_it_measured_and_what_followed(
+    measured: Callable[..., Any], service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.status = 503
+    with caplog.at_level(logging.INFO):
+        state = measured()
+    lines = [record.getMessage() for record in caplog.records if record.name == "tasks.run_log"]
+    called, count = "tracking-api-hangs/health at web-1/tracking-api", state.message.split()[0]
+    assert lines == [
+        f"{called}: error_rate 100% is critical (critical 3%): answered 503; its alert fires",
+        f"{state.message.removesuffix('s')}; not well, in so many samples: {called} ({count})",
+    ]
 
 
 def test_a_round_goes_on_in_the_rhythm_of_the_one_before_however_that_ended(

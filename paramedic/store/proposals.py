@@ -144,6 +144,12 @@ def of_runbook(tx: Tx, runbook: str) -> list[Proposal]:
     return [_proposal(row) for row in tx.conn.execute(query)]
 
 
+def overdue(tx: Tx) -> list[Proposal]:
+    """Proposals that nobody has judged, though their time is over: the run that was to do it was lost."""
+    query = select(proposals).where(proposals.c.verdict.is_(None), proposals.c.judge_by <= tx.now)
+    return [_proposal(row) for row in tx.conn.execute(query.order_by(proposals.c.id))]
+
+
 def pages_first_alone(tx: Tx, incident: int) -> bool:
     """Whether the incident was only observed, and its pages stay with the first person of its policy."""
     if incidents.get(tx, incident).ending is not Ending.OBSERVED:

@@ -2,8 +2,9 @@
 
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import boottime, spoken
+from paramedic.remediation.proposal import Verdict
 from paramedic.settings import Settings
-from paramedic.store import Store, approvals, attempts, checks, inbox, incidents, messages, outbox
+from paramedic.store import Store, approvals, attempts, checks, inbox, incidents, messages, outbox, proposals
 from paramedic.watchdog.attempts import hand_over
 
 _AT_WORK = (State.OPEN, State.WORKING)
@@ -48,6 +49,14 @@ class Looks:
             with self._store.record() as tx:
                 if approvals.expire(tx, approval.id, actor="watchdog") is not None:
                     hand_over(tx, incidents.get(tx, approval.incident), approval.nobody)
+
+    def unjudged(self) -> None:
+        """Judge proposals whose run was lost: nobody knows whether they were needed, and the record of the runbook says so."""
+        with self._store.read() as tx:
+            late = proposals.overdue(tx)
+        for proposal in late:
+            with self._store.record() as tx:
+                proposals.judge(tx, proposal, Verdict.UNSEEN, "the run that was to look was lost", actor="watchdog")
 
     def untold(self) -> None:
         """Restart the escalation of handed-over incidents without one."""

@@ -94,6 +94,7 @@ class Watchdog:
             Runs(store, prefect).look,
             looks.orders,
             looks.orphans,
+            looks.unjudged,
             looks.untold,
             looks.waiting_alerts,
             pager.end_acknowledgements,

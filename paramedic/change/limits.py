@@ -7,14 +7,18 @@ from typing import Any
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.catalog.library import Library, open_library
+from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.withdrawal import proof_of_both, withdrawn
 from paramedic.change.run import PlaybookRun
 from paramedic.checks.check import SOURCE
 from paramedic.doors import reading
+from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import iso
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import Remedy, Verb
-from paramedic.store import incident_alerts
+from paramedic.remediation.target import Target
+from paramedic.settings import Settings
+from paramedic.store import Store, incident_alerts
 from paramedic.text.yaml_document import BadDocument
 
 
@@ -25,30 +29,38 @@ def pinned_and_current(run: PlaybookRun, remedy: Remedy) -> tuple[Guardrails, Gu
     transaction. From here on the target counts as well only by the conditions of both versions. Raises StoreUnavailable,
     and PermanentError where a roll-back finds its release folder out of order.
     """
-    pinned, current = run.runbook.guardrails.of(remedy), _current(run, remedy)
+    pinned = run.runbook.guardrails.of(remedy)
+    current, today = current_limits(run.settings, run.store, run.incident, run.own, run.target, remedy)
+    if today is not None:
+        run.runbook = proof_of_both(run.own, today)
     if remedy.verb is Verb.ROLL_BACK and reading.releases(run.target).current().reversible is None:
         return pinned.asking_from(Severity.WARNING), current
     return pinned, current
 
 
-def _current(run: PlaybookRun, remedy: Remedy) -> Guardrails:
-    """The limits of the current file; where it is gone, broken or narrowed, nothing is allowed."""
-    path = run.settings.runbooks / f"{run.own.name}.md"
+def current_limits(  # noqa: PLR0917 - who asks, what for
+    settings: Settings, store: Store, incident: Incident, own: Runbook, target: Target, remedy: Remedy
+) -> tuple[Guardrails, Runbook | None]:
+    """The limits of the file of `own`, the incident's runbook, as it is now, and that runbook.
+
+    Where it is gone, broken or narrowed, nothing is allowed, and there is none. Reads files, so never inside a transaction.
+    Raises StoreUnavailable.
+    """
+    path = settings.runbooks / f"{own.name}.md"
     try:
-        library = open_library(run.settings)
+        library = open_library(settings)
     except BadDocument as error:
-        return Guardrails.nothing(f"nothing acts until this is mended: {error.problems[0]}")
-    now = library.runbooks.get(run.own.name)
+        return Guardrails.nothing(f"nothing acts until this is mended: {error.problems[0]}"), None
+    now = library.runbooks.get(own.name)
     if now is None:
-        return Guardrails.nothing(_missing(path, library))
-    if now.version != run.own.version or library.services.by_id(run.target.id) != run.target:
-        with run.store.read() as tx:
-            alerts = [_alert(row) for row in incident_alerts.of(tx, run.incident.number)]
-        why = withdrawn(run.own, now, remedy, alerts=_firing(alerts), target=run.target, services=library.services)
+        return Guardrails.nothing(_missing(path, library)), None
+    if now.version != own.version or library.services.by_id(target.id) != target:
+        with store.read() as tx:
+            alerts = [_alert(row) for row in incident_alerts.of(tx, incident.number)]
+        why = withdrawn(own, now, remedy, alerts=_firing(alerts), target=target, services=library.services)
         if why is not None:
-            return Guardrails.nothing(f"{why} ({path.name} was written at {_written(path)})")
-    run.runbook = proof_of_both(run.own, now)
-    return now.guardrails.of(remedy)
+            return Guardrails.nothing(f"{why} ({path.name} was written at {_written(path)})"), None
+    return now.guardrails.of(remedy), now
 
 
 def _missing(path: Path, library: Library) -> str:

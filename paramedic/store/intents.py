@@ -109,12 +109,19 @@ def _record_refusal(tx: Tx, claim: Claim, rung: int, remedy: str, refusal: Refus
 
 
 def foreseen(
-    tx: Tx, *, service: str, target: str, runbook: str, severity: Severity, limits: Guardrails
+    tx: Tx,
+    *,
+    service: str,
+    target: str,
+    runbook: str,
+    severity: Severity,
+    limits: Guardrails,
+    incident: str = "the incident",
 ) -> Refusal | None:
-    """The refusal that a new incident's first change of this target would get now. Writes nothing, permits nothing."""
+    """The refusal that a change of this target would get now, by a run with claim and grant. Writes nothing, permits nothing."""
     case = Case(
         now=tx.now,
-        incident="the incident",
+        incident=incident,
         service=service,
         target=target,
         severity=severity,

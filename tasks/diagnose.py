@@ -36,7 +36,7 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
     seen += [Evidence("values", utc_now(), bounded(redact(chart.text()))) for chart in charts]
     with run.store.record() as tx:
         for piece in seen:
-            evidence.add(tx, incident.number, run.attempt, kind=piece.kind, taken_at=piece.taken_at, body=piece.body)
+            evidence.keep(tx, incident.number, run.attempt, piece)
         incidents.append_to_timeline(
             tx,
             incident.number,
@@ -60,7 +60,7 @@ def _look(kind: str, target: Target) -> Evidence:
             body = reading.evidence(target, kind)
     except (TemporaryError, PermanentError) as error:
         body = f"could not be taken: {error}"
-    return Evidence(kind, utc_now(), bounded(redact(body), from_beginning=from_beginning))
+    return Evidence(kind, utc_now(), bounded(redact(body), from_beginning=from_beginning), from_beginning)
 
 
 def values(run: PlaybookRun) -> list[Chart]:

@@ -4,6 +4,7 @@ import functools
 import inspect
 import logging
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from paramedic.paging import Pager
 from paramedic.remediation.proposal import Proposal
 from paramedic.store import StoreUnavailable, attempts, incidents, lifecycle, runbook_versions
 from paramedic.text.redaction import hush_logging
+from paramedic.text.sanitize import one_line
 from tasks import run_cache
 from tasks.answers import name_of
 from tasks.current_run import working_on
@@ -85,6 +87,9 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         if parent_death.VARIABLE in os.environ:
             parent_death.die_with_parent()
         work = _load(run)
+        if isinstance(work, Outcome):
+            say(f"{work.because}; a person has it")
+            return _state(work)
         if isinstance(work, str):
             say(f"nothing to do: {work}")
             retry = f"paramedic incident retry {incident_name(parse_ref(run.incident)[1])} --by NAME"
@@ -93,6 +98,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
             signal.signal(parent_death.STOP_READING, work.stop_reading)
         try:
             work.say(_beginning(work))
+            work.say(_by_hand(work.incident))
             with working_on(work):
                 return _state(outcome_of(story, work))
         except GivenUp as error:
@@ -100,7 +106,7 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         except Cancelled:
             return CancelledState(message="cancelled by an operator; a person has the incident")
         finally:
-            show_incident(work.store, work.incident.number, flow_run=work.flow_run)
+            show_incident(work.store, work.settings, work.incident.number, flow_run=work.flow_run)
 
     # Prefect builds the run form from the signature, which wraps() hides behind the story's.
     run_story.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -126,8 +132,17 @@ def _beginning(work: PlaybookRun) -> str:
     return f"{what}; attempt {work.attempt}, by the runbook {runbook}"
 
 
-def _load(run: Run) -> PlaybookRun | str:
-    """The context of this run, or the reason in words why there is nothing to do."""
+def _by_hand(incident: Incident) -> str:
+    """What a person can do while it runs."""
+    service = shlex.quote(one_line(incident.service))
+    return (
+        f"to take it over: `paramedic incident ack {incident.id} --by NAME`; to stop every change of the service: "
+        f"`paramedic pause --service {service} --because WHY --by NAME`, or cancel this run"
+    )
+
+
+def _load(run: Run) -> PlaybookRun | Outcome | str:
+    """The context of this run; the outcome where its target is gone; or the reason in words why there is nothing to do."""
     settings = run_cache.current_settings()
     store = run_cache.store(settings.store())
     named_store, number = parse_ref(run.incident)
@@ -144,15 +159,11 @@ def _load(run: Run) -> PlaybookRun | str:
     pager = Pager(store, settings, OncallFile(settings))
     target = library.services.by_id(incident.target)
     if target is None:
+        outcome = Outcome(Ending.HANDED_OVER, f"services.yaml no longer lists {incident.target}")
         with store.record() as tx:
-            lifecycle.hand_over(
-                tx,
-                number,
-                Outcome(Ending.HANDED_OVER, f"services.yaml no longer lists {incident.target}"),
-                actor=f"run:{run_id}",
-            )
+            lifecycle.hand_over(tx, number, outcome, actor=f"run:{run_id}")
         pager.deliver_due(number)
-        return f"services.yaml no longer lists {incident.target}; a person has {incident.id}"
+        return outcome
     return PlaybookRun(
         settings=settings,
         store=store,

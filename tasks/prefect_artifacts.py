@@ -6,9 +6,12 @@ import httpx
 from prefect.runtime import task_run
 
 from paramedic.incidents.incident import name
+from paramedic.oncall.oncall_reload import OncallIfKnown
+from paramedic.settings import Settings
 from paramedic.store import Store, incident_page, incidents
 from paramedic.text.redaction import redact_known
 from paramedic.text.sanitize import visible
+from paramedic.transports.prefect_page import keep_page
 from tasks.prefect_api import prefect_api
 
 log = logging.getLogger(__name__)
@@ -33,13 +36,17 @@ def show(key: str, markdown: str, *, flow_run: str) -> None:
         log.warning("%s could not be shown in the Prefect UI: %s", key, error)
 
 
-def show_incident(store: Store, number: int, *, flow_run: str) -> None:
-    """Attach the incident's report as the run ends. Never raises."""
+def show_incident(store: Store, settings: Settings, number: int, *, flow_run: str) -> None:
+    """Attach the incident's page as the run ends, or is suspended. Never raises."""
     try:
+        oncall = OncallIfKnown(settings)()
         with store.read() as tx:
             incident = incidents.get(tx, number)
-            text = incident_page.page(tx, incident)
-        show(incident_page.key(incident), text, flow_run=flow_run)
+            text = incident_page.page(tx, incident, oncall=oncall)
+        with prefect_api(timeout=PATIENCE_SECONDS) as api:
+            keep_page(api, key=incident_page.key(incident), text=text, flow_run=flow_run)
+    except (httpx.HTTPError, LookupError) as error:
+        log.warning("%s could not be shown in the Prefect UI: %s", name(number), error)
     except Exception:  # a fault of the view must not become the run's
         log.exception("%s could not be shown in the Prefect UI", name(number))
 

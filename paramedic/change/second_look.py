@@ -37,9 +37,7 @@ def keep_what_is_seen(run: PlaybookRun, answer: str) -> None:
     try:
         with run.store.record() as tx:
             for piece in seen:
-                evidence.add(
-                    tx, run.incident.number, run.attempt, kind=piece.kind, taken_at=piece.taken_at, body=piece.body
-                )
+                evidence.keep(tx, run.incident.number, run.attempt, piece)
     except StoreUnavailable as error:
         log.warning("what %s showed after the change could not be kept: %s", run.target.id, error)
 

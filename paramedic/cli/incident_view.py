@@ -71,6 +71,10 @@ def document(seen: Seen) -> dict[str, Any]:
         "attempts": [{"attempt": run.attempt, "state": run.state, "flow_run": run.flow_run} for run in seen.attempts],
         "acts": [{"what": act.words, "result": act.result} for act in seen.acted],
         "approvals": [asdict(question) for question in seen.questions],
+        "proposals": [
+            asdict(made) | {"identity": made.identity.as_json(), "words": made.words, "judged": made.judged}
+            for made in summary.proposals
+        ],
         "alerts": list(summary.alerts),
         "evidence": list(summary.evidence),
         "messages": [

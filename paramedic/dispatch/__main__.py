@@ -11,6 +11,7 @@ from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
 from paramedic.errors import TemporaryError
 from paramedic.machine import liveness
+from paramedic.oncall.oncall_reload import OncallIfKnown
 from paramedic.settings import load_settings
 from paramedic.store import Store, StoreUnavailable, prefect_claim
 from paramedic.text.redaction import hush_logging
@@ -47,7 +48,7 @@ def main() -> None:
             log.warning("the deployments are not registered yet: %s", error)
             stop.wait(next(pauses))
     prefect = PrefectRuns(api)
-    events = Events(Store(settings.store()), api, rest=_EVENTS_REST)
+    events = Events(Store(settings.store()), api, rest=_EVENTS_REST, who=OncallIfKnown(settings))
     for beside in (events, deployments):  # runs never wait for them
         threading.Thread(target=beside.run, args=(stop,), daemon=True).start()
     threading.Thread(target=_renew_claim, args=(Store(settings.store()), installation, stop), daemon=True).start()

@@ -4,7 +4,7 @@ import logging
 import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -16,6 +16,7 @@ from paramedic.dispatch.incident_pages import IncidentPages
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.machine.backoff import Backoff
+from paramedic.oncall.on_call import Oncall
 from paramedic.store import Store, event_cursor, incidents, trail
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line
@@ -48,12 +49,16 @@ class Events:
         *,
         timeout: timedelta = timedelta(seconds=10),
         rest: timedelta = timedelta(),
+        who: Callable[[], Oncall | None] = lambda: None,
     ) -> None:
-        """An entry is sent once it is `rest` old. Raises PermanentError where the address is invalid."""
+        """An entry is sent once it is `rest` old; `who` says who is on call, for the pages of incidents.
+
+        Raises PermanentError where the address is invalid.
+        """
         self._store = store
         self._rest = rest
         self._http = api.client(seconds=timeout.total_seconds(), repeats_503=True)
-        self._pages = IncidentPages(store, self._http)
+        self._pages = IncidentPages(store, self._http, who)
 
     def run(self, stop: threading.Event, *, poll_seconds: float = 0.5) -> None:
         """Send until `stop`. A Prefect that is away delays the events and nothing else."""

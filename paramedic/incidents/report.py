@@ -1,24 +1,25 @@
 """An incident's report: Markdown for people, plain values for programs. Pure; what came from outside stays data (P7)."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from paramedic.alerts.alert import Status
 from paramedic.audit.chain import Entry
+from paramedic.incidents.evidence import bounded
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending
 from paramedic.machine.clock import from_iso, iso, spoken
 from paramedic.text.markdown import part_of
+from paramedic.text.markdown_escape import block, first_words, words
 from paramedic.text.redaction import redact, redact_known
-from paramedic.text.sanitize import one_line, visible
+from paramedic.text.sanitize import visible
 
 #: A report is an artifact too: what is longer is cut, and says so.
 TIMELINE_LIMIT = 1_000
 EVIDENCE_LIMIT = 8_000  # characters of one piece
-_WORDS_LIMIT = 1_000
+_REST = "are in `paramedic incident show --evidence`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,18 @@ def markdown(story: Story) -> str:
     """The report as Markdown. Whatever a label, an output or a name contains, the document's structure is the same."""
     incident = story.incident
     parts = [
-        f"# {incident.id}: {_words(incident.title)} on {_words(incident.target)}",
-        "\n".join(f"- {name}: {_words(value)}" for name, value in _summary(story)),
+        f"# {incident.id}: {words(incident.title)} on {words(incident.target)}",
+        "\n".join(f"- {name}: {words(value)}" for name, value in _summary(story)),
         *_quoted("Impact", part_of(story.runbook, "Impact")),
         *_quoted("What to do", part_of(story.runbook, "Mitigation") if incident.state is not State.RESOLVED else ""),
+        details(story),
+    ]
+    return "\n\n".join(parts)
+
+
+def details(story: Story) -> str:
+    """The report from what was done on: each entry, alert, message and piece of evidence, and what is open."""
+    parts = [
         "## What was done",
         _items(_done(story), otherwise="Nothing was changed, and nothing was refused."),
         "## Timeline",
@@ -55,7 +64,7 @@ def markdown(story: Story) -> str:
         "## Evidence",
         *_evidence(story),
         "## Open questions",
-        _items((f"- {_words(question)}" for question in questions(story)), otherwise="None."),
+        _items((f"- {words(question)}" for question in questions(story)), otherwise="None."),
         f"Written {iso(story.now)} by Paramedic; times are UTC.",
     ]
     return "\n\n".join(parts) + "\n"
@@ -142,23 +151,6 @@ def _unexplained(story: Story) -> Iterator[str]:
             yield f"Why could {piece['kind']} not be taken? {piece['body']}"
 
 
-def how_to_go_on(incident: Incident) -> str:
-    """What a person can do about it, by its state."""
-    ack, end = (f"`paramedic incident {verb} {incident.id} --by NAME`" for verb in ("ack", "resolve"))
-    match incident.state:
-        case State.RESOLVED:
-            return "It is over: nothing is left to do."
-        case State.HANDED_OVER:
-            return (
-                "People are being paged, step by step, until somebody takes it: by the link in their message, or with "
-                f"{ack}. Paramedic changes nothing more. When it is over: {end}."
-            )
-        case State.ACKNOWLEDGED:
-            return f"Somebody has it, and Paramedic changes nothing more. When it is over: {end}."
-        case _:
-            return f"Paramedic goes on with attempt {incident.attempt}, in a run of its own. To take it: {ack}."
-
-
 # --- the parts ------------------------------------------------------------------------------------------------------
 
 
@@ -189,7 +181,7 @@ def _summary(story: Story) -> Iterator[tuple[str, str]]:
 
 
 def _quoted(title: str, prose: str) -> list[str]:
-    lines = [f"> {_line(line, without=redact_known)}" if line.strip() else ">" for line in prose.split("\n")]
+    lines = [f"> {first_words(line, without=redact_known)}" if line.strip() else ">" for line in prose.split("\n")]
     return [f"## {title}", "\n".join(lines)] if prose else []
 
 
@@ -198,14 +190,14 @@ def _done(story: Story) -> Iterator[str]:
         result = "its outcome is open" if act["result"] is None else f"{act['result']}: {act['why'] or 'no reason'}"
         took = f", after {spoken(act['closed_at'] - act['written_at'])}" if act["closed_at"] else ""
         yield (
-            f"- {iso(act['written_at'])[:19]}Z, attempt {act['attempt']}, rung {act['rung']}: {_words(act['remedy'])} of "
-            f"{_words(act['target'])}: {_words(result)}{took}"
+            f"- {iso(act['written_at'])[:19]}Z, attempt {act['attempt']}, rung {act['rung']}: {words(act['remedy'])} of "
+            f"{words(act['target'])}: {words(result)}{took}"
         )
         agreed = "; ".join(_agreed(story, act["id"]))
-        yield f"  - allowed by: {_words(agreed or 'every guardrail')}"
+        yield f"  - allowed by: {words(agreed or 'every guardrail')}"
     for entry in _refused(story):
         refusal = f"{entry.what} by the guardrail {entry.data.get('guardrail')}: {entry.reason}"
-        yield f"- {entry.at[:19]}Z, attempt {_words(str(entry.data.get('attempt')))}: {_words(refusal)}"
+        yield f"- {entry.at[:19]}Z, attempt {words(str(entry.data.get('attempt')))}: {words(refusal)}"
 
 
 def _refused(story: Story) -> list[Entry]:
@@ -215,7 +207,7 @@ def _refused(story: Story) -> list[Entry]:
 def _agreed(story: Story, act: int) -> list[str]:
     """The guardrails that allowed the act, with their numbers, from its intent."""
     intents = [entry for entry in story.timeline if entry.phase == "intent" and entry.data.get("act") == act]
-    return [str(words) for entry in intents for words in entry.data.get("guardrails", ())]
+    return [str(guardrail) for entry in intents for guardrail in entry.data.get("guardrails", ())]
 
 
 def _timeline(story: Story) -> Iterator[str]:
@@ -228,8 +220,8 @@ def _timeline(story: Story) -> Iterator[str]:
         at = from_iso(entry.at)
         gap = "" if before is None else f", {spoken(at - before)} later"
         who = runs.get(entry.actor, entry.actor.removeprefix("person:"))
-        words = story.notes.get(entry.seq, entry.reason)
-        yield f"- {entry.at[:19]}Z{gap}: {_words(entry.what)} by {_words(who)}: {_words(words)}"
+        reason = story.notes.get(entry.seq, entry.reason)
+        yield f"- {entry.at[:19]}Z{gap}: {words(entry.what)} by {words(who)}: {words(reason)}"
         before = at
 
 
@@ -242,8 +234,8 @@ def _runs(timeline: Sequence[Entry]) -> dict[str, str]:
 def _alert(alert: Mapping[str, Any]) -> str:
     labels = ", ".join(f"{key}={value}" for key, value in sorted(alert["labels"].items()))
     return (
-        f"- Alert {_words(alert['name'])}: {_words(alert['severity'])}, {_words(alert['status'])}, began "
-        f"{iso(alert['starts_at'])}, said {alert['count']} times; labels {_words(labels or 'none')}"
+        f"- Alert {words(alert['name'])}: {words(alert['severity'])}, {words(alert['status'])}, began "
+        f"{iso(alert['starts_at'])}, said {alert['count']} times; labels {words(labels or 'none')}"
     )
 
 
@@ -253,46 +245,21 @@ def _message(message: Mapping[str, Any]) -> str:
     error = f": {message['last_error']}" if message["last_error"] and message["state"] != "sent" else ""
     what = f"rung {message['rung'] + 1}" if message["kind"] == "rung" else message["kind"]
     summary = f"{what}, {message['state']}{recipient}{error}"
-    return f"- {iso(when)[:19]}Z: {_words(summary)}"
+    return f"- {iso(when)[:19]}Z: {words(summary)}"
 
 
 def _evidence(story: Story) -> Iterator[str]:
     if not story.evidence:
         yield "None was taken."
     for piece in story.evidence:
-        yield f"### {_words(piece['kind'])}, {iso(piece['taken_at'])}"
-        yield _block(piece["body"])
-
-
-# --- data stays data ------------------------------------------------------------------------------------------------
-
-#: What Markdown, and its extensions that make links of plain text, may take for a sign of theirs.
-_SIGNS = re.compile(r"[\\`*_\[\]<>&~|$#@^]|:(?=//)|(?<=[wW]{3})\.|(?<=\w)\.(?=[^\W\d_])")
-
-#: What may begin a block of its own where a line begins.
-_BLOCK = re.compile(r"^(\d{0,9})([-+=:.)])")
-
-
-def _words(text: object, *, without: Callable[[str], str] = redact) -> str:
-    """Untrusted text on one line: Markdown characters in it stand for themselves, and nothing becomes a link."""
-    line = one_line(without(str(text)))
-    if len(line) > _WORDS_LIMIT:
-        line = f"{line[:_WORDS_LIMIT]} …"
-    # An invisible joiner after an @: some readers make mail links of text that is escaped already.
-    return _SIGNS.sub(r"\\\g<0>", line).replace("@", "@\u2060") or "(nothing)"
-
-
-def _line(text: str, *, without: Callable[[str], str]) -> str:
-    """As `_words`, at the start of a line."""
-    return _BLOCK.sub(r"\1\\\2", _words(text, without=without))
-
-
-def _block(text: str) -> str:
-    """An indented block: no run of characters inside can end it."""
-    words = visible(redact(text))
-    if len(words) > EVIDENCE_LIMIT:
-        words = f"… {len(words) - EVIDENCE_LIMIT} characters before this are in the store\n{words[-EVIDENCE_LIMIT:]}"
-    return "\n".join(f"    {line}" for line in (words if words.strip() else "(nothing)").split("\n"))
+        yield f"### {words(piece['kind'])}, {iso(piece['taken_at'])}"
+        kept = bounded(
+            visible(redact(piece["body"])),
+            from_beginning=bool(piece.get("from_beginning")),
+            characters=EVIDENCE_LIMIT,
+            rest=_REST,
+        )
+        yield block(kept)
 
 
 def _items(lines: Iterator[str], *, otherwise: str) -> str:

@@ -1,4 +1,4 @@
-"""A message as parts, written as plain text and as HTML. Whatever a part holds, the structure stays ours (P7)."""
+"""A message as parts, written as plain text, as HTML and as Markdown. Whatever a part holds, the structure stays ours (P7)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from html import escape
 from paramedic.incidents.incident import Incident, name
 from paramedic.kinds.message import Link, Message
 from paramedic.messages.words import short
+from paramedic.text import markdown_escape
 
 _SUBJECT_LIMIT = 200
 
@@ -21,15 +22,17 @@ _BUTTON_STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One part of a message, in this order: its headline, title, lines, facts, data, link.
+    """One part of a message, in this order: its headline, title, lines, facts, commands, data, link.
 
-    `lines` and `facts` are ours; text from outside in them is on one line and bounded. `data` is text from outside as it
-    was, bounded: it is indented, so that no line of it can pass for one of ours.
+    `lines`, `facts` and `commands` (what each is for, and what to type) are ours; text from outside in them is on one line
+    and bounded. `data` is text from outside as it was, bounded: it is indented or fenced, so that no line of it can pass for
+    one of ours.
     """
 
     title: str = ""
     lines: Sequence[str] = ()
     facts: Sequence[tuple[str, str]] = ()
+    commands: Sequence[tuple[str, str]] = ()
     data: str = ""
     link: Link | None = None
     headline: str = ""  # of the first part: what the message is about
@@ -69,12 +72,18 @@ def markup(title: str, sections: Sequence[Section]) -> str:
     )
 
 
+def markdown(sections: Sequence[Section]) -> str:
+    """The sections as Markdown, with an empty line between them."""
+    return "\n\n".join(words for section in sections if (words := _markdown(section))) + "\n"
+
+
 def _plain(section: Section) -> str:
     parts = [section.headline] if section.headline else []
     parts += [f"{section.title}:"] if section.title else []
     parts += section.lines
-    width = max((len(name) for name, _ in section.facts), default=0) + 2
-    parts += [f"{f'{name}:':<{width}}{value}" for name, value in section.facts]
+    rows = [*section.facts, *section.commands]
+    width = max((len(name) for name, _ in rows), default=0) + 2
+    parts += [f"{f'{name}:':<{width}}{value}" for name, value in rows]
     if section.data:
         parts.append("\n".join(f"    {line}" for line in section.data.split("\n")))
     if section.link is not None:
@@ -88,10 +97,10 @@ def _markup(section: Section) -> str:
     parts += [f'<h3 style="margin: 18px 0 4px">{escape(section.title)}</h3>'] if section.title else []
     if section.lines:
         parts.append(f'<p style="margin: 4px 0">{"<br>".join(map(escape, section.lines))}</p>')
-    if section.facts:
+    if section.facts or section.commands:
         rows = "\n".join(
             f'<tr><td style="{_NAME_STYLE}">{escape(name)}</td><td>{escape(value)}</td></tr>'
-            for name, value in section.facts
+            for name, value in (*section.facts, *section.commands)
         )
         parts.append(f'<table style="border-collapse: collapse">\n{rows}\n</table>')
     if section.data:
@@ -99,6 +108,28 @@ def _markup(section: Section) -> str:
     if section.link is not None:
         parts.append(_button(section.link))
     return "\n".join(parts)
+
+
+def _markdown(section: Section) -> str:
+    parts = [f"# {_words(section.headline)}"] if section.headline else []
+    parts += [f"## {_words(section.title)}"] if section.title else []
+    if len(section.lines) == 1:
+        parts.append(markdown_escape.first_words(section.lines[0], without=str))
+    rows = [f"- {_words(line)}" for line in section.lines if len(section.lines) > 1]
+    rows += [f"- {_words(name)}: {_words(value)}" for name, value in section.facts]
+    rows += [f"- {_words(name)}: {markdown_escape.code(value)}" for name, value in section.commands]
+    if rows:
+        parts.append("\n".join(rows))
+    if section.data:
+        parts.append(markdown_escape.fenced(section.data))
+    if section.link is not None:
+        parts += [_words(section.link.address)]
+    return "\n\n".join(parts)
+
+
+def _words(text: str) -> str:
+    """A section is redacted already: by what is ours, an author's or from outside."""
+    return markdown_escape.words(text, without=str)
 
 
 def _button(link: Link) -> str:

@@ -10,12 +10,12 @@ from paramedic.machine.clock import spoken
 from paramedic.messages import timeline
 from paramedic.messages.document import Section, message
 from paramedic.messages.summary import Summary, ending, labels_of
-from paramedic.messages.words import data, short
+from paramedic.messages.words import data, evidence, short
 from paramedic.oncall.rotation import Person
 from paramedic.text.local_time import LocalTime
 from paramedic.text.redaction import redact_known
 
-#: A page must be readable on a phone: each piece of evidence is cut to its last characters and lines, this many.
+#: A page must be readable on a phone: each piece of evidence is cut to so many characters and lines.
 EVIDENCE_LIMIT = 4_000
 EVIDENCE_LINES = 20
 
@@ -45,7 +45,7 @@ def page(summary: Summary, *, person: Person, link: str, lasts: timedelta) -> Me
         *first,
         Section(facts=tuple(_people(summary, times))),
         *take(incident.id, person, link, lasts),
-        Section("Or", facts=tuple(commands(incident, person.id))),
+        Section("Or", commands=tuple(commands(incident, person.id))),
         *rest,
         *_links(summary),
         *story(summary, times),
@@ -57,7 +57,11 @@ def page(summary: Summary, *, person: Person, link: str, lasts: timedelta) -> Me
 
 def overview(summary: Summary, *, by: str) -> list[Section]:
     """What a terminal shows of the incident: as the page, without a link and evidence. `by` is who reads it."""
-    times = LocalTime("")
+    return [*first_screen(summary, LocalTime(""), by=by), *story(summary, LocalTime(""))]
+
+
+def first_screen(summary: Summary, times: LocalTime, *, by: str) -> list[Section]:
+    """The overview without its timeline."""
     first, rest = _mitigation(summary)
     return [
         *_what(summary, times),
@@ -67,7 +71,6 @@ def overview(summary: Summary, *, by: str) -> list[Section]:
         Section(facts=tuple(_people(summary, times))),
         *_to_do(summary.incident, by),
         *_links(summary),
-        *story(summary, times),
     ]
 
 
@@ -114,7 +117,7 @@ def _to_do(incident: Incident, by: str) -> list[Section]:
         return []
     take_it = ("take it", f"paramedic incident ack {incident.id} --by {by}")
     others = [way for way in commands(incident, by) if way[0] != _EVERYTHING]
-    return [Section("What you can do", facts=(take_it, *others))]
+    return [Section("What you can do", commands=(take_it, *others))]
 
 
 def commands(incident: Incident, by: str) -> Iterator[tuple[str, str]]:
@@ -232,7 +235,7 @@ def _evidence(summary: Summary, times: LocalTime) -> Iterator[Section]:
         yield Section(lines=(more,))
     for piece in pieces[-_PIECES_LIMIT:]:
         title = f"{short(piece['kind'])}, {times.day_and_clock(piece['taken_at'], near=summary.now)}"
-        yield Section(title, data=data(piece["body"], last=EVIDENCE_LIMIT, last_lines=EVIDENCE_LINES))
+        yield Section(title, data=evidence(piece, characters=EVIDENCE_LIMIT, lines=EVIDENCE_LINES))
 
 
 def bare(number: int, *, person: Person, link: str, lasts: timedelta, because: str, now: datetime) -> Message:

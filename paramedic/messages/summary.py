@@ -9,6 +9,7 @@ from paramedic.alerts.alert import Severity, Status
 from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import Incident, State
 from paramedic.messages.words import short
+from paramedic.remediation.approval import Approval
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
 from paramedic.remediation.proposal import Proposal
@@ -117,6 +118,7 @@ class Summary:
     notes: Mapping[int, str] = field(default_factory=dict)  # what people noted, by the number of the entry
     evidence: Sequence[Mapping[str, Any]] = ()
     acting: str | None = None  # what holds the claim on its target for it
+    question: Approval | None = None  # that waits for a person's answer
     paused: Sequence[Pause] = ()  # pauses that stop changes to it
     window: Window | None = None  # the maintenance window that it is in
     told: Sequence[Told] = ()
@@ -212,6 +214,8 @@ class Summary:
             return f"{short(self.acting)} works on it"
         if self.open_changes:
             return f"nobody knows: {self.open_changes[0].words}"
+        if self.question is not None:
+            return f"nothing: it waits for a person's word, whether to do {short(self.question.what)}"
         if self.incident.state in (State.OPEN, State.WORKING):
             return f"attempt {self.incident.attempt} is about to"
         return "nothing, and Paramedic changes nothing more"

@@ -1,7 +1,9 @@
 """Text from outside for a message: redacted, bounded, and unable to pass for a word of ours (P7, P8)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from paramedic.incidents.evidence import bounded
 from paramedic.text.redaction import redact
 from paramedic.text.sanitize import one_line, visible
 
@@ -17,27 +19,23 @@ def short(text: str, *, without: Callable[[str], str] = redact) -> str:
     return words if len(words) <= _WORDS_LIMIT else f"{words[:_WORDS_LIMIT]} …"
 
 
-def data(
-    body: str,
-    *,
-    first: int | None = None,
-    last: int | None = None,
-    last_lines: int | None = None,
-    without: Callable[[str], str] = redact,
-) -> str:
-    """The body, redacted and bounded to its first or last characters, or its last lines; what is left out is said.
+def data(body: str, *, first: int, without: Callable[[str], str] = redact) -> str:
+    """The body, redacted and bounded to its first characters; how many are left out is said.
 
     `without`: how it is redacted; `redact_known` for what an author of runbooks wrote.
     """
     words = visible(without(body))
-    if first is not None and len(words) > first:
+    if len(words) > first:
         words = f"{words[:first]}\n… {len(words) - first} characters after this are left out"
-    lines = words.rstrip("\n").split("\n")
-    if last_lines is not None and len(lines) > last_lines:
-        words = "\n".join(lines[-last_lines:])
-        words = f"… {len(lines) - last_lines} lines before this are in `paramedic incident show --evidence`\n{words}"
-    if last is not None and len(words) > last:
-        words = (
-            f"… {len(words) - last} characters before this are in `paramedic incident show --evidence`\n{words[-last:]}"
-        )
     return words
+
+
+def evidence(piece: Mapping[str, Any], *, characters: int, lines: int) -> str:
+    """The end of a stored piece of evidence that says most, redacted and bounded; how much is left out is said."""
+    return bounded(
+        visible(redact(piece["body"])),
+        from_beginning=bool(piece.get("from_beginning")),
+        characters=characters,
+        lines=lines,
+        rest="are in `paramedic incident show --evidence`",
+    )

@@ -40,3 +40,19 @@ class OncallFile:
         if problems and problems != self._logged:
             log.error("the last good copy of oncall.yaml is used: %s", "\n".join(map(str, problems)))
         self._logged = problems
+
+
+class OncallIfKnown:
+    """Called, it says who is on call by the file as it is then; None where that cannot be read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._file: OncallFile | None = None
+
+    def __call__(self) -> Oncall | None:
+        """For what is shown of an incident: without the file it is shown all the same."""
+        try:
+            self._file = self._file or OncallFile(self._settings)
+        except (BadDocument, OSError):
+            return None
+        return self._file.oncall

@@ -13,6 +13,7 @@ from paramedic.messages.summary import PAST_LIMIT, Change, Condition, NextPage, 
 from paramedic.oncall.on_call import Oncall
 from paramedic.store import (
     Tx,
+    approvals,
     attempts,
     claims,
     evidence,
@@ -58,6 +59,7 @@ def summary(
         notes=incidents.notes(tx, timeline),
         evidence=evidence.of(tx, incident.number),
         acting=claim[0].holder if acts_on and claim is not None else None,
+        question=approvals.asked(tx, incident.number),
         paused=kill_switch.stopping(tx, service=incident.service, runbook=incident.runbook),
         window=maintenance.covering(tx, service=incident.service, target=incident.target),
         told=tuple(_told(tx, incident.number)),

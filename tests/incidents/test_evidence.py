@@ -1,16 +1,25 @@
 """Every kind of evidence that a runbook may ask for is offered by some kind of target, and says why where it cannot be had."""
 
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from incident_states import handed_over
+from message_cases import BEN
 
 from paramedic.catalog import target_kinds
 from paramedic.catalog.front_matter import _With
 from paramedic.doors import reading
-from paramedic.incidents.evidence import LIMIT, bounded
+from paramedic.incidents import report
+from paramedic.incidents.evidence import LIMIT, Evidence, bounded
 from paramedic.integrations.targets import supervisord
 from paramedic.kinds.faces import FromBeginning
+from paramedic.machine.clock import utc_now
+from paramedic.messages import page
 from paramedic.remediation.target import Target
+from paramedic.store import Store, evidence, incident_page, incident_summary
+from paramedic.store.incident_story import story
 from tasks import diagnose
 
 
@@ -49,7 +58,13 @@ def test_which_end_is_kept_is_declared_with_each_kind_of_evidence(
     monkeypatch.setattr(supervisord, "EVIDENCE", kinds)
     assert diagnose._look("log-tail", target).body.endswith("the newest line\n")
     assert diagnose._look("journal", target).body.endswith("\n9999 process")
-    assert diagnose._look("process-tree", target).body.startswith("0 process\n")
+    tree = diagnose._look("process-tree", target)
+    assert tree.body.startswith("0 process\n")
+    assert [diagnose._look(kind, target).from_beginning for kind in ("log-tail", "journal", "process-tree")] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_process_tree_keeps_its_root() -> None:
@@ -58,3 +73,47 @@ def test_a_process_tree_keeps_its_root() -> None:
         assert {name for name in target_kinds.evidence(kind) if reading.begins_with_most(target, name)} == {
             "process-tree"
         }
+
+
+LINES = [f"line {number} {'x' * 60}" for number in range(2_000)]
+
+
+def _shown(store: Store, *, from_beginning: bool) -> dict[str, str]:
+    """Everything that shows a part of a piece of evidence that is too long for it."""
+    incident = handed_over(store)
+    piece = Evidence("anything", utc_now(), "\n".join(LINES), from_beginning)
+    with store.record() as tx:
+        evidence.keep(tx, incident.number, 1, piece)
+    with store.read() as tx:
+        summary = incident_summary.summary(tx, incident)
+        return {
+            "page": page.page(summary, person=BEN, link="", lasts=timedelta(hours=1)).text,
+            "report": report.markdown(story(tx, incident.number)),
+            "the run's page": incident_page.page(tx, incident, oncall=None),
+        }
+
+
+def test_whatever_shows_a_part_of_it_shows_the_end_that_says_most(store: Store) -> None:
+    for where, text in _shown(store, from_beginning=True).items():
+        assert "line 0 " in text, where
+        assert "line 1999 " not in text, where
+        assert re.search(r"… \d+ (lines|characters) after this are in `paramedic incident show --evidence`", text), (
+            where
+        )
+
+
+def test_of_all_else_it_shows_the_newest_end(store: Store) -> None:
+    for where, text in _shown(store, from_beginning=False).items():
+        assert "line 1999 " in text, where
+        assert "line 0 " not in text, where
+        assert re.search(r"… \d+ (lines|characters) before this are in `paramedic incident show --evidence`", text), (
+            where
+        )
+
+
+def test_what_is_cut_is_counted_by_what_bounds_it_more() -> None:
+    body = "\n".join(f"{number}" for number in range(10))
+    assert bounded(body, lines=3) == "… 7 lines before this left out\n7\n8\n9"
+    assert bounded(body, lines=3, from_beginning=True) == "0\n1\n2\n… 7 lines after this left out"
+    assert bounded(body, lines=3, characters=4, from_beginning=True) == "0\n1\n\n… 15 characters after this left out"
+    assert bounded(body, lines=10, characters=len(body)) == body

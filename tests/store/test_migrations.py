@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from databases import Postgres, at_once
 from sqlalchemy import select, text
 
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, connect, kill_switch, migrations, trail
+from paramedic.store import Store, StoreUnavailable, StoreUnknown, connect, evidence, kill_switch, migrations, trail
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import meta, metadata
 
@@ -90,6 +90,33 @@ def test_old_stores_keep_their_one_acknowledgement_and_learn_from_the_trail_who_
         rows = conn.execute(text("SELECT resolved_by, first_acknowledged_at FROM incidents ORDER BY number")).all()
     engine.dispose()
     assert [tuple(row) for row in rows] == [("ada", 7), (None, 7)]
+
+
+def test_process_trees_of_old_stores_keep_their_beginning_wherever_they_are_cut(empty_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = connect(empty_url)
+    with engine.execution_options(paramedic_writes=True).begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0023")
+        conn.execute(
+            text(
+                "INSERT INTO incidents (service, target, title, severity, state, attempt, policy, opened_at) "
+                "VALUES ('s', 't', 't', 'critical', 'open', 1, 'default', 0)"
+            )
+        )
+        for kind in ("process-tree", "log-tail"):
+            row = {"kind": kind}
+            conn.execute(
+                text("INSERT INTO evidence (incident, attempt, kind, taken_at, body) VALUES (1, 1, :kind, 0, 'x')"), row
+            )
+    engine.dispose()
+    migrate(empty_url)
+    store = Store(empty_url)
+    with store.read() as tx:
+        seen = {piece["kind"]: piece["from_beginning"] for piece in evidence.of(tx, 1)}
+    store.close()
+    assert seen == {"process-tree": True, "log-tail": False}
 
 
 def _migrate(url: str, number: int) -> str:

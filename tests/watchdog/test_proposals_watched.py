@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from incident_states import holding
 from store_states import ALIVE
-from watchdog_harness import Kennel
+from watchdog_harness import Harness
 
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation.guardrail_rules import Guardrails
@@ -17,10 +17,10 @@ from paramedic.store import claims, lifecycle, proposals
 pytestmark = pytest.mark.real
 
 
-def _proposed(kennel: Kennel, page: Paging, *, handed_over: bool) -> Proposal:
+def _proposed(harness: Harness, page: Paging, *, handed_over: bool) -> Proposal:
     """Its run was killed just after it had proposed, or just after it had handed the incident over."""
-    incident, claim = holding(kennel.store)
-    with kennel.store.record() as tx:
+    incident, claim = holding(harness.store)
+    with harness.store.record() as tx:
         made = proposals.make(
             tx,
             claim,
@@ -37,43 +37,43 @@ def _proposed(kennel: Kennel, page: Paging, *, handed_over: bool) -> Proposal:
             late = page is Paging.LATE
             lifecycle.hand_over(tx, incident.number, outcome, actor=claim.holder, page=not late)
             claims.release(tx, claim)
-    kennel.outside.runs["run-1"] = "CRASHED"
+    harness.outside.runs["run-1"] = "CRASHED"
     return made
 
 
-def _now(kennel: Kennel, proposal: Proposal) -> Proposal:
-    with kennel.store.read() as tx:
+def _now(harness: Harness, proposal: Proposal) -> Proposal:
+    with harness.store.read() as tx:
         return proposals.get(tx, proposal.id)
 
 
 @pytest.mark.parametrize("page", list(Paging))
-def test_killed_while_it_watches_it_is_judged_as_unseen_and_its_person_is_told(kennel: Kennel, page: Paging) -> None:
-    made = _proposed(kennel, page, handed_over=True)
-    kennel.after(6 * 60)
-    assert _now(kennel, made).verdict is None, "its run may still come back"
-    assert kennel.postbox.told == ([] if page is Paging.LATE else ["ada@example.org"])
-    kennel.after(61)
-    judged = _now(kennel, made)
+def test_killed_while_it_watches_it_is_judged_as_unseen_and_its_person_is_told(harness: Harness, page: Paging) -> None:
+    made = _proposed(harness, page, handed_over=True)
+    harness.after(6 * 60)
+    assert _now(harness, made).verdict is None, "its run may still come back"
+    assert harness.postbox.recipients == ([] if page is Paging.LATE else ["ada@example.org"])
+    harness.after(61)
+    judged = _now(harness, made)
     assert judged.judged == "nobody knows whether it was needed: the run that was to look was lost"
-    assert "ada@example.org" in kennel.postbox.told
-    with kennel.store.read() as tx:
+    assert "ada@example.org" in harness.postbox.recipients
+    with harness.store.read() as tx:
         record = sum_up(proposals.of_runbook(tx, "tracking-api-memory"))
     assert (record.unknown, record.pending) == (1, 0)
 
 
-def test_killed_before_it_has_handed_over_the_next_attempt_has_the_incident(kennel: Kennel) -> None:
-    made = _proposed(kennel, Paging.LATE, handed_over=False)
-    kennel.after(11)
-    with kennel.store.read() as tx:
+def test_killed_before_it_has_handed_over_the_next_attempt_has_the_incident(harness: Harness) -> None:
+    made = _proposed(harness, Paging.LATE, handed_over=False)
+    harness.after(11)
+    with harness.store.read() as tx:
         incident = lifecycle.get(tx, made.incident)
-    assert kennel.attempts(incident) == ["given_up", "open"]
-    kennel.after(7 * 60 + 1)
-    assert _now(kennel, made).verdict is Verdict.UNSEEN
+    assert harness.attempts(incident) == ["given_up", "open"]
+    harness.after(7 * 60 + 1)
+    assert _now(harness, made).verdict is Verdict.UNSEEN
 
 
-def test_a_verdict_that_came_in_time_stays(kennel: Kennel) -> None:
-    made = _proposed(kennel, Paging.FIRST, handed_over=True)
-    with kennel.store.record() as tx:
+def test_a_verdict_that_came_in_time_stays(harness: Harness) -> None:
+    made = _proposed(harness, Paging.FIRST, handed_over=True)
+    with harness.store.record() as tx:
         proposals.judge(tx, made, Verdict.NEEDED, "answered 503", actor="run:run-1")
-    kennel.after(8 * 60)
-    assert _now(kennel, made).verdict is Verdict.NEEDED
+    harness.after(8 * 60)
+    assert _now(harness, made).verdict is Verdict.NEEDED

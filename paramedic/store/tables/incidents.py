@@ -1,6 +1,6 @@
 """Tables of incidents: their alerts, attempts, orders, evidence, and the runbook versions that they began with."""
 
-from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, false, text
 
 from paramedic.store.tables.columns import Moment, Serial, Words, metadata
 
@@ -111,6 +111,7 @@ evidence = Table(
     Column("kind", String(64), nullable=False),
     Column("taken_at", Moment, nullable=False),
     Column("body", Words, nullable=False),
+    Column("from_beginning", Boolean, nullable=False, server_default=false()),  # what is cut keeps its beginning
     Index("evidence_incident", "incident"),
     sqlite_autoincrement=True,
 )

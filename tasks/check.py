@@ -71,28 +71,16 @@ def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> i
         wrong = control_probes.blind or not _well(placed_check, sample)
         return Seen(sample, blind=wrong and control_probes.blind_since(began_at))
 
-    def record(placed_check: CheckAtTarget, seen: Seen) -> None:
-        try:
-            with this.store.write() as tx:
-                this.still_ours(tx)
-                kept = checks.record_without_trail(tx, placed_check, seen.sample, blind=seen.blind)
-            if kept is None:
-                with this.store.record() as tx:
-                    this.still_ours(tx)
-                    limit = this.settings.mass_breach
-                    kept = checks.record(tx, placed_check, seen.sample, blind=seen.blind, mass_limit=limit)
-        except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
-            say(f"a sample of {placed_check.name} at {placed_check.target.id} could not be kept: {error}")
-            return
-        round_log.see(placed_check, kept)
-
     samples_taken = 0
     looked_at = boottime()
 
     def record_and_count(placed_check: CheckAtTarget, seen: Seen) -> None:
         nonlocal samples_taken
         samples_taken += 1
-        record(placed_check, seen)
+        try:
+            round_log.see(placed_check, _record(this, placed_check, seen))
+        except StoreUnavailable as error:  # one sample is lost: to whoever reads on, a gap
+            round_log.lose(placed_check, str(error))
 
     def go_on() -> None:
         nonlocal looked_at
@@ -103,6 +91,18 @@ def _measure(this: Round, placed: list[CheckAtTarget], round_log: RoundLog) -> i
                 raise _Edited(samples_taken)
 
     return Sampling(look, record_and_count, go_on=go_on).run(ages, until=this.ends_at)
+
+
+def _record(this: Round, placed: CheckAtTarget, seen: Seen) -> checks.Recorded:
+    """Record the sample, and what follows from it. Raises StoreUnavailable, and GivenUp where another run has the round."""
+    with this.store.write() as tx:
+        this.still_ours(tx)
+        kept = checks.record_without_trail(tx, placed, seen.sample, blind=seen.blind)
+    if kept is not None:
+        return kept
+    with this.store.record() as tx:
+        this.still_ours(tx)
+        return checks.record(tx, placed, seen.sample, blind=seen.blind, mass_limit=this.settings.mass_breach)
 
 
 def _edited(this: Round, placed: list[CheckAtTarget]) -> bool:

@@ -87,13 +87,8 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         if parent_death.VARIABLE in os.environ:
             parent_death.die_with_parent()
         work = _load(run)
-        if isinstance(work, Outcome):
-            say(f"{work.because}; a person has it")
-            return _state(work)
-        if isinstance(work, str):
-            say(f"nothing to do: {work}")
-            retry = f"paramedic incident retry {incident_name(parse_ref(run.incident)[1])} --by NAME"
-            return nothing_to_do(str(flow_run.id), work, retry=retry)
+        if not isinstance(work, PlaybookRun):
+            return _not_played(run, work)
         if threading.current_thread() is threading.main_thread():
             signal.signal(parent_death.STOP_READING, work.stop_reading)
         try:
@@ -124,6 +119,16 @@ def playbook(story: Story) -> Flow[[Run], PrefectState[Any]]:
         validate_parameters=True,
     )
     return decorate(run_story)
+
+
+def _not_played(run: Run, why: Outcome | str) -> PrefectState[Any]:
+    """The end of a run that plays no story: its incident was given to a person at once, or is not its to work on."""
+    if isinstance(why, Outcome):
+        say(f"{why.because}; a person has it")
+        return _state(why)
+    say(f"nothing to do: {why}")
+    retry = f"paramedic incident retry {incident_name(parse_ref(run.incident)[1])} --by NAME"
+    return nothing_to_do(str(flow_run.id), why, retry=retry)
 
 
 def _beginning(work: PlaybookRun) -> str:

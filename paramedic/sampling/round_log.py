@@ -28,7 +28,7 @@ class RoundLog:
         self._stood: dict[tuple[str, str, str], str] = {}  # by check, target and metric
         self._lines: Counter[str] = Counter()
         self._not_well: Counter[str] = Counter()
-        self._samples = 0
+        self._samples = self._lost = 0
 
     def see(self, placed: CheckAtTarget, recorded: Recorded) -> None:
         """Say what has changed by this sample, with its numbers and what followed."""
@@ -47,11 +47,20 @@ class RoundLog:
                 )
             self._stood[key] = stands
 
+    def lose(self, placed: CheckAtTarget, why: str) -> None:
+        """A sample could not be kept: say so of the first, and count them all."""
+        self._lost += 1
+        if self._lost == 1:
+            self._say(
+                f"a sample of {placed.name} at {placed.target.id} could not be kept, and further ones are counted: {why}"
+            )
+
     def sum_up(self, checks: int) -> None:
         """Say how many samples there were, and which checks were not well."""
         of = f"{self._samples} sample{'' if self._samples == 1 else 's'} of {checks} check{'' if checks == 1 else 's'}"
+        of += f", and {self._lost} that could not be kept" if self._lost else ""
         if not self._not_well:
-            self._say(f"{of}: all well")
+            self._say(f"{of}: all well" if self._samples else of)
             return
         named = [f"{called} ({count})" for called, count in self._not_well.most_common(_NAMED)]
         more = len(self._not_well) - len(named)

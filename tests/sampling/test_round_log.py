@@ -79,6 +79,18 @@ def test_what_cannot_be_seen_and_what_is_held_back_say_why() -> None:
     )
 
 
+def test_what_the_store_did_not_take_is_said_once_and_counted() -> None:
+    lines: list[str] = []
+    log = RoundLog(lines.append)
+    for _ in range(300):
+        log.lose(PLACED, "database is locked")
+    log.sum_up(1)
+    assert lines == [
+        f"a sample of {CALLED} could not be kept, and further ones are counted: database is locked",
+        "0 samples of 1 check, and 300 that could not be kept",
+    ]
+
+
 @pytest.mark.parametrize("turns", [50, 500])
 def test_one_that_is_well_and_broken_by_turns_fills_no_log(turns: int) -> None:
     lines = told([sample(PAST, 50.0, "answered 503"), sample(WELL, 0.0, "answered 200")] * turns)

@@ -56,7 +56,8 @@ command={python} {folder}/program.py {folder} {name}
 startsecs={startsecs}
 """
 
-#: Programs that are not simply well, and what is said of them besides. Their start is believed after a second, an app's at once.
+#: Programs that are not simply well, and what is said of them besides. Their start is believed after a second, a broken
+#: one's after five, which are enough to end in on a busy machine; an app's at once.
 OTHERS = {
     "settles": "",
     "stopped": "autostart=false",
@@ -79,7 +80,7 @@ class Supervised:
         (folder / "program.py").write_text(PROGRAM)
         written = [CONFIGURATION.format(folder=folder, port=self.port)]
         for name in (*self.apps, *OTHERS):
-            startsecs = int(name in OTHERS)
+            startsecs = 5 if "broken" in name else int(name in OTHERS)
             program_of = _PROGRAM.format(name=name, folder=folder, python=sys.executable, startsecs=startsecs)
             written += [program_of, OTHERS.get(name, "")]
         (folder / "conf").write_text("".join(written))

@@ -47,7 +47,7 @@ def serving(
 
 
 def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
+    return socket.create_connection(("127.0.0.1", port), timeout=120)
 
 
 def exchange(port: int, *parts: bytes) -> bytes:

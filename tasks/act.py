@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 @changes
 def restart(intent: Intent) -> Identity:
     """Stop the target and start it again, as one request. Raises as every change does."""
-    return changer(intent.target, intent.within).restart(intent.identity, intent.last_look)
+    return changer(intent.target, intent.within, act=intent.act).restart(intent.identity, intent.last_look)
 
 
 @changes
@@ -31,7 +31,7 @@ def roll_back(intent: Intent) -> Identity:
     good = releases(intent.target, intent.within).roll_back(bad, intent.last_look, approved=intent.approved)
     intent.account.did = f"release {good} is current again, and {intent.target.id} answered"
     try:
-        return changer(intent.target, intent.within).restart(intent.identity, intent.last_look)
+        return changer(intent.target, intent.within, act=intent.act).restart(intent.identity, intent.last_look)
     except (Refused, TemporaryError) as error:  # of the restart nothing was sent; the roll-back stands
         raise PermanentError(
             f"release {good} is current again, and the target was not restarted into it: {error}"
@@ -45,7 +45,7 @@ def run(intent: Intent) -> Identity | None:
     The remedy names the command. Raises as every change does: PermanentError where none is declared by that name, or it ends
     with another code than 0.
     """
-    program = command(intent.target, intent.remedy.command or "", intent.within)
+    program = command(intent.target, intent.remedy.command or "", intent.within, act=intent.act)
     try:
         program.run(intent.last_look)
     finally:
@@ -64,7 +64,7 @@ def offered(intent: Intent) -> Identity:
 
     Raises as every change does: PermanentError where the kind offers nothing by that name.
     """
-    changes_it = changer(intent.target, intent.within)
+    changes_it = changer(intent.target, intent.within, act=intent.act)
     own = getattr(changes_it, intent.remedy.offered or "", None)
     if own is None:
         raise PermanentError(f"targets of the kind {intent.target.kind} offer no {intent.remedy.name}")

@@ -19,7 +19,7 @@ from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
 from paramedic.catalog.runbook import Runbook
-from paramedic.change.exclusive import AlreadyActed, claimed, happened
+from paramedic.change.exclusive import AlreadyActed, claimed, happened, mark_of
 from paramedic.change.ladder import rungs_left
 from paramedic.change.run import Cancelled, GivenUp, PlaybookRun, Proposed
 from paramedic.errors import CannotSee, PermanentError, Refused, TemporaryError
@@ -232,7 +232,8 @@ def _settle(run: PlaybookRun, before: AlreadyActed) -> Outcome | None:
     None where it did not help, its outcome is known, and the ladder has rungs that were never tried: the story goes on.
     """
     with claimed(run, run.incident.target):
-        took_place = happened(run, before.act)
+        mark = mark_of(run, before.act)
+        took_place = happened(run, before.act, mark)
         try:
             healthy = stays_healthy(run.incident, run.runbook)
         except CannotSee as error:
@@ -242,7 +243,7 @@ def _settle(run: PlaybookRun, before: AlreadyActed) -> Outcome | None:
     if not healthy and before.act.result is not None and rungs_left(run):
         run.looked_back = True
         return None
-    unsettled = "" if before.act.result else ", and whether it happened is open"
+    unsettled = "" if before.act.result else f", and {mark.words if mark else 'whether it happened is open'}"
     return hand_over(
         run.incident,
         because=f"{before.act.words} was not repeated{unsettled}; the target is {'well' if healthy else 'still failing'}",

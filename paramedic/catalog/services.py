@@ -4,11 +4,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated, Any, Self, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from paramedic.catalog import target_kinds
+from paramedic.catalog.hosts import HostName, ListedHost, Spelling, made_of
+from paramedic.remediation.host import Host
 from paramedic.remediation.target import Command, Target
 from paramedic.text.address import fit_url
 from paramedic.text.model_words import At, LateShape
@@ -64,9 +68,7 @@ class _ListedWords(BaseModel):
     """The keys of every target; each kind adds its own key."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    host: Annotated[str, Field(pattern=r"^[^/\s]+$", max_length=200), AfterValidator(as_it_is)] = Field(
-        description="the machine that it runs on, by the name that alerts use: web-1"
-    )
+    host: HostName = Field(description="the machine that it runs on, by the name that alerts use: web-1")
     health: Annotated[str, Field(pattern=r"^https?://"), AfterValidator(as_it_is), AfterValidator(fit_url)] | None = (
         Field(default=None, description="the address that answers 2xx when it is well: http://127.0.0.1:8080/health")
     )
@@ -79,9 +81,7 @@ class _ListedWords(BaseModel):
     commands: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")], _Command] = Field(
         default={}, description="what a runbook may run as a remedy, by name"
     )
-    also: list[Annotated[_Name, AfterValidator(as_it_is)]] = Field(
-        default=[], description="what else alerts call the host: web-1:9100"
-    )
+    also: list[Spelling] = Field(default=[], description="what else alerts call the host: web-1:9100")
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -89,13 +89,13 @@ class _ListedWords(BaseModel):
         is_remote = getattr(target_kinds.of(kind), "is_remote", None)
         if (self.releases or self.commands) and is_remote is not None and is_remote(words):
             raise ValueError(
-                "`releases` and `commands` are those of the machine that Paramedic runs on, "
-                f"and this {kind} is on another"
+                "`releases` and `commands` are those of `host`, "
+                f"and this {kind} is asked on another machine"
             )
         return self
 
-    def target(self, service: str) -> Target:
-        """The listed target. Raises ValueError where its kind gives it no name that the store can keep."""
+    def target(self, service: str, machine: Host | None = None) -> Target:
+        """The listed target, on this machine. Raises ValueError where its kind gives it no name that the store can keep."""
         kind, words = target_kinds.named(self)
         of = target_kinds.of(kind)
         name, address = of.name_of(words), of.address_of(words)
@@ -115,6 +115,7 @@ class _ListedWords(BaseModel):
                 name: Command(name, tuple(command.run), command.timeout, command.cwd, tuple(command.environment))
                 for name, command in self.commands.items()
             },
+            machine=machine,
         )
 
 
@@ -132,6 +133,9 @@ class _Service(BaseModel):
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+    hosts: dict[HostName, ListedHost] = Field(
+        default={}, description="how the machines of targets are reached, by name; without it all are this one"
+    )
     services: dict[_Name, _Service] = Field(description="every service, by name")
 
 
@@ -147,6 +151,7 @@ class Services:
     targets: dict[str, Target] = field(default_factory=dict)
     spellings: dict[str, str] = field(default_factory=dict)  # what alerts call a host -> the host
     owners: dict[str, str] = field(default_factory=dict)
+    hosts: dict[str, Host] = field(default_factory=dict)  # those of `hosts`, by name
 
     def by_id(self, target: str) -> Target | None:
         """The target with this canonical id."""
@@ -182,26 +187,54 @@ def parse_services(text: str, file: str) -> Services:
     draft = read_draft(text, file, _File)
     found = Services()
     problems = [*draft.problems]
-    for service, listing in draft.value.services.items() if draft.value is not None else ():
-        if listing.owner is not None:
-            found.owners[service] = listing.owner
-        for number, listed in enumerate(listing.targets):
-            at = ("services", service, "targets", number)
-            for key, what, allowed in _added(found, service, listed):
-                problems.append(draft.problem((*at, *key), f"{draft.name((*at, *key))}: {what}", allowed))
+    if draft.value is not None:
+        written = draft.keys("hosts")
+        faults = [*_hosts_added(found, draft.value, written), *_services_added(found, draft.value, written)]
+        problems += [draft.problem(at, f"{draft.name(at)}: {what}", allowed) for at, what, allowed in faults]
     if problems or draft.value is None:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))
     return found
 
 
-def _added(found: Services, service: str, listed: _Listed) -> Iterator[tuple[At, str, str]]:
+#: What is wrong with a part of the file: its path, in words, and what is allowed.
+_Fault = tuple[At, str, str]
+
+
+def _hosts_added(found: Services, file: _File, written: list[str]) -> Iterator[_Fault]:
+    """Add the hosts to what is found; what is wrong with them beside each other. `written`: also those that cannot be read."""
+    made, faults = made_of(file.hosts, written)
+    found.hosts.update(made)
+    for name, key, what, allowed in faults:
+        yield ("hosts", name, *key), what, allowed
+    for name, listed in file.hosts.items():
+        for number, spelling in enumerate(listed.also):
+            if spelling != name and (spelling in written or found.spellings.setdefault(spelling, name) != name):
+                yield ("hosts", name, "also", number), f"{spelling} means two hosts", "a spelling means one host"
+
+
+def _services_added(found: Services, file: _File, written: list[str]) -> Iterator[_Fault]:
+    for service, listing in file.services.items():
+        if listing.owner is not None:
+            found.owners[service] = listing.owner
+        for number, listed in enumerate(listing.targets):
+            at = ("services", service, "targets", number)
+            for key, what, allowed in _added(found, service, listed, written):
+                yield (*at, *key), what, allowed
+
+
+def _added(found: Services, service: str, listed: _Listed, written: list[str]) -> Iterator[_Fault]:
     """Add a target to those found; what is wrong with it beside them: the key, in words, and what is allowed."""
     words = cast("_ListedWords", listed)
     try:
-        target = words.target(service)
+        target = words.target(service, found.hosts.get(words.host))
     except Exception as error:  # noqa: BLE001 - the edge of a kind's own code: its fault is told like an author's
         yield (), str(error), ""
         return
+    if written and target.host not in written:
+        yield ("host",), f"`hosts` lists no {target.host!r:.80}", nearest(target.host, written, "it lists:")
+    if target.elsewhere and target.health is not None and _loopback(target.health):
+        what = f"{target.health} is the machine that Paramedic runs on, and {target.host} is reached by SSH"
+        yield ("health",), what, f"write an address of {target.host} that can be reached from here"
     if (other := found.targets.get(target.id)) is not None:
         yield (), *_twice(target, other)
         return
@@ -209,3 +242,12 @@ def _added(found: Services, service: str, listed: _Listed) -> Iterator[tuple[At,
     for number, spelling in enumerate(words.also):
         if found.spellings.setdefault(spelling, target.host) != target.host:
             yield ("also", number), f"{spelling} means two hosts", "a spelling means one host"
+
+
+def _loopback(url: str) -> bool:
+    """Whether the URL leads to the machine that asks it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback or ip_address(host).is_unspecified
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

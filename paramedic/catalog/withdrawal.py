@@ -67,7 +67,7 @@ def _unlisted(target: Target, remedy: Remedy, services: Services) -> str | None:
     listed = services.by_id(target.id)
     if listed is None:
         return f"services.yaml no longer lists {target.id}"
-    for what in ("service", "host", "kind", "name", "address", "releases"):
+    for what in ("service", "host", "kind", "name", "address", "releases", "machine"):
         before, after = getattr(target, what), getattr(listed, what)
         if before != after:
             return f"services.yaml says of {target.id} another {what} than when the run began: {after or 'none'}"

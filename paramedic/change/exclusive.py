@@ -9,7 +9,8 @@ from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import name
-from paramedic.machine.clock import boottime
+from paramedic.kinds.transport import Mark, MarkState
+from paramedic.machine.clock import boottime, utc_now
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity
 from paramedic.store import acts, claims, incidents
@@ -52,9 +53,29 @@ def claimed(run: PlaybookRun, target: str) -> Iterator[None]:
         run.keeper = None
 
 
-def happened(run: PlaybookRun, act: Act) -> bool:
-    """Whether the act took place: by its outcome, or by the instance or release that the target runs now."""
-    return act.result != "failed" if act.result is not None else changed_since(run, act.identity)
+def happened(run: PlaybookRun, act: Act, mark: Mark | None = None) -> bool:
+    """Whether the act took place: by its outcome, the instance or release that the target runs now, or its mark there."""
+    if act.result is not None:
+        return act.result != "failed"
+    return changed_since(run, act.identity) or (mark is not None and mark.code == 0)
+
+
+def mark_of(run: PlaybookRun, act: Act) -> Mark | None:
+    """What the target's machine itself knows of an open act; None where it keeps no mark, or does not say.
+
+    One that is still running is waited for, until the act's deadline. Raises Cancelled.
+    """
+    while act.result is None:
+        try:
+            mark = reading.mark(run.target, act.mark(run.store.uuid))
+        except (TemporaryError, PermanentError) as error:
+            run.say(f"{run.target.host} does not say what became of {act.words}: {error}")
+            return None
+        if mark is None or mark.state is not MarkState.RUNNING or utc_now() >= act.deadline_at:
+            return mark
+        run.go_on()
+        time.sleep(_ASK_AGAIN_SECONDS)
+    return None
 
 
 def changed_since(run: PlaybookRun, before: Identity) -> bool:

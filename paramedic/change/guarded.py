@@ -53,6 +53,7 @@ class Intent:
     identity: Identity
     last_look: Callable[[], None]
     within: timedelta
+    act: str | None = None  # the id that a mark on the target's machine bears
     account: Account = field(default_factory=Account)
 
 
@@ -90,9 +91,9 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
         looked.append(True)
 
     within = timedelta(seconds=max(0.1, until - boottime()))
-    account = Account()
+    account, mark = Account(), act.mark(run.store.uuid)
     try:
-        after = step(Intent(run.target, remedy, _approved(run, remedy), identity, last_look, within, account))
+        after = step(Intent(run.target, remedy, _approved(run, remedy), identity, last_look, within, mark, account))
     except (Refused, TemporaryError) as error:
         _write_outcome(run, act, account, result="not_sent", why=f"nothing was sent: {error}")
         raise

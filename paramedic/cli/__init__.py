@@ -32,6 +32,7 @@ COMMANDS = {
     "oncall": ("oncall", "Who is on call, the schedule and its gaps, overrides, a test page."),
     "runbook": ("runbook", "List, show, lint, test, new, schema."),
     "playbook": ("playbook", "Lint, rehearse, new: playbooks of your own."),
+    "host": ("host", "List the machines of targets, and try how each is reached."),
     "services": ("services", "The schema of services.yaml, for editors."),
     "check": ("check", "List what Paramedic measures, measure once now."),
     "audit": ("audit", "Show, verify, export and seal the trail."),

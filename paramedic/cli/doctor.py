@@ -14,6 +14,7 @@ import typer
 from paramedic import keys
 from paramedic.catalog.library import open_library
 from paramedic.cli.doctor_channels import channels, mail
+from paramedic.cli.doctor_hosts import hosts
 from paramedic.cli.doctor_playbooks import playbooks
 from paramedic.cli.doctor_prefect import acting, prefect, shortcuts
 from paramedic.cli.doctor_targets import commands, releases, targets
@@ -39,7 +40,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def doctor(data: Data = None, as_json: AsJson = False) -> None:
-    """Look at versions, data folder, store, clocks, keys, runbooks, targets, commands, mail, Prefect, what is stopped."""
+    """Look at versions, data folder, store, clocks, keys, runbooks, hosts, targets, commands, mail, Prefect, what is stopped."""
     known = settings_of(data)
     findings = [_within(_LOOK_SECONDS, look, known) for look in LOOKS]
     if as_json:
@@ -210,6 +211,7 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     _keys,
     _runbooks,
     playbooks,
+    hosts,
     targets,
     releases,
     commands,

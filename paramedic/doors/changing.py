@@ -13,10 +13,15 @@ from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.target import Target
 
 
-def changer(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> TargetChanger:
-    """The changer of this target; no call takes longer than `total_timeout`. Raises PermanentError if its kind has none."""
+def changer(
+    target: Target, total_timeout: timedelta = timedelta(seconds=30), *, act: str | None = None
+) -> TargetChanger:
+    """The changer of this target; no call takes longer than `total_timeout`. Raises PermanentError if its kind has none.
+
+    `act`: the id of the change, which another machine keeps a mark of.
+    """
     changes = integration("targets", target.kind, "Changer")
-    return cast("TargetChanger", changes(target, transport(target), total_timeout))
+    return cast("TargetChanger", changes(target, transport(target, act), total_timeout))
 
 
 class Releases(Protocol):
@@ -30,7 +35,7 @@ class Releases(Protocol):
 
 
 def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Releases:
-    """The Releases of this target. Raises PermanentError if services.yaml names no release folder for it."""
+    """The Releases of this target, whose log and symlink say what became of a roll-back. Raises PermanentError if services.yaml names no release folder for it."""
     if target.releases is None:
         raise PermanentError(f"services.yaml names no `releases` for {target.id}")
     must_be_closed("a target is rolled back")
@@ -50,8 +55,13 @@ class Command(Protocol):
         """Run it once, to its end. `last_look` and the errors are as at `TargetChanger.restart`."""
 
 
-def command(target: Target, name: str, within: timedelta = timedelta(seconds=30)) -> Command:
-    """The Command of this name. Raises PermanentError if services.yaml declares none of that name for the target."""
+def command(
+    target: Target, name: str, within: timedelta = timedelta(seconds=30), *, act: str | None = None
+) -> Command:
+    """The Command of this name. Raises PermanentError if services.yaml declares none of that name for the target.
+
+    `act`: as for `changer`.
+    """
     declared = target.commands.get(name)
     if declared is None:
         there = ", ".join(target.commands) or "none"
@@ -59,4 +69,4 @@ def command(target: Target, name: str, within: timedelta = timedelta(seconds=30)
     must_be_closed("a command is run")
     from paramedic.integrations.remedies import command as declared_command
 
-    return declared_command.Changer(target, declared, transport(target), os.environ, within)
+    return declared_command.Changer(target, declared, transport(target, act), os.environ, within)

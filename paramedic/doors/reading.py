@@ -14,6 +14,7 @@ from paramedic.kinds import registry
 from paramedic.kinds.faces import FromBeginning, ProbeKind, TargetKind, TargetReader
 from paramedic.kinds.probing import ProcessUse, Question, Seen
 from paramedic.kinds.registry import Room
+from paramedic.kinds.transport import Mark
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
@@ -94,6 +95,15 @@ def identity(target: Target) -> Identity:
     with suppress(TemporaryError, PermanentError):  # whoever needs the release asks for it, and hears why
         return replace(found, revision=releases(target).current().id)
     return found
+
+
+def mark(target: Target, act: str) -> Mark | None:
+    """What the target's machine itself knows of the act with this id; None where its transport leaves no marks.
+
+    Once it was asked, an act that had not begun cannot begin. Raises TemporaryError or PermanentError.
+    """
+    must_be_closed("a machine is asked what became of a change")
+    return transport(target).mark(act)
 
 
 class Releases(Protocol):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Literal, Protocol, Self
 
 from paramedic.kinds.probing import ProcessUse
@@ -175,6 +176,28 @@ class Processes(Protocol):
         """The process, its use of the CPU not measured; None where none runs."""
 
 
+class MarkState(StrEnum):
+    """What the machine itself knows of an act."""
+
+    HAPPENED = "it ran to its end"
+    DID_NOT = "it never began, and never will"
+    RUNNING = "it is still running"
+    CUT = "it began, and its end was not seen"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a change left on the machine that it was made on."""
+
+    state: MarkState
+    code: int | None = None  # the exit code of its program, once it ran to its end
+
+    @property
+    def words(self) -> str:
+        """What the mark says, for people."""
+        return f"its mark there says: {self.state}" + ("" if self.code is None else f", with exit code {self.code}")
+
+
 class Transport(Protocol):
     """A transport to one machine. Thread-safe.
 
@@ -207,7 +230,13 @@ class Transport(Protocol):
         """
 
     def run(self, arguments: Sequence[str], deadline: float) -> Ended:
-        """Run a program to its end. Raises as `command` and `Command` do."""
+        """Run a program that only looks, to its end. Raises as `command` and `Command` do."""
+
+    def mark(self, act: str) -> Mark | None:
+        """What the machine itself knows of the act with this id; None where the transport leaves no marks.
+
+        Once it was asked, an act that had not begun cannot begin. Raises TemporaryError or PermanentError.
+        """
 
     def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> Connection:
         """Open a connection. Raises OSError by its kind, ValueError where the address cannot be right.

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from paramedic.remediation.host import Host
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -31,6 +33,12 @@ class Target:
     log: str | None = None  # a file whose tail is evidence
     releases: str | None = None  # the folder with `releases/` and the `current` symlink
     commands: Mapping[str, Command] = field(default_factory=dict, hash=False)
+    machine: Host | None = None  # what services.yaml says of `host`; None: nothing, so it is the machine that Paramedic runs on
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is on another machine than Paramedic, as services.yaml says."""
+        return self.machine is not None and self.machine.ssh is not None
 
 
 #: What distinguishes the instances of a kind of target, by name; a value may be unknown.

@@ -1,7 +1,7 @@
 """Changes to production that were begun: the instance of the target that each was meant for, its deadline and its result."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, insert, select, update
@@ -14,6 +14,9 @@ from paramedic.store.claims import Claim
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import acts
 from paramedic.store.trail import append
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,13 @@ class Act:
     def verb(self) -> str:
         """The first word of the act's events on the trail: of `run: clear-cache` it is `run`."""
         return verb_of(self.remedy)
+
+    def mark(self, store: str) -> str:
+        """The id by which another machine keeps a mark of it; `store` is the store's UUID.
+
+        Its moment is part of it: a store that was restored counts its acts anew.
+        """
+        return f"act-{store}-{self.id}-{(self.written_at - _EPOCH) // timedelta(microseconds=1)}"
 
     @property
     def words(self) -> str:

@@ -48,6 +48,10 @@ class Local:
             program.start()
             return program.end(deadline)
 
+    def mark(self, act: str) -> None:  # noqa: ARG002 - the interface's
+        """Nothing: what is changed here goes on without us, and its owner or its instance says what became of it."""
+        return
+
     def connect(
         self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False
     ) -> local_connection.LocalConnection:

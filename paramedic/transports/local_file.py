@@ -28,9 +28,14 @@ def tail(path: str | Path, max_bytes: int = 16_384, max_lines: int = 100) -> str
         if not data and start:  # truncated since we asked for its size
             start, data = 0, os.pread(file, max_bytes, 0)
         head = os.pread(file, 4, 0)
-    lines = visible(decode(data, offset=start, head=head)).split("\n")
+    return last_lines(data, max_lines, offset=start, head=head)
+
+
+def last_lines(data: bytes, count: int, *, offset: int, head: bytes) -> str:
+    """The last whole lines of the end of a log, which begins at `offset` of it; `head` are its first bytes."""
+    lines = visible(decode(data, offset=offset, head=head)).split("\n")
     ends = lines[-1] == ""
-    return "\n".join(lines[-(max_lines + ends) :])
+    return "\n".join(lines[-(count + ends) :])
 
 
 def read(path: str | Path, limit: int) -> bytes:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 
-def _bare(path: str) -> str:
+def bare(path: str) -> str:
     """The path without what may follow it: `/` and `/.` change nothing but that its last symlink is followed."""
     while len(path) > 1 and path.endswith(("/", "/.")):
         path = path[: -2 if path.endswith("/.") else -1] or "/"
@@ -40,7 +40,7 @@ class LocalFolder:
 
     def entry(self, link: str, subfolder: str) -> str | None:
         """The name of the folder in `subfolder` that the symlink leads to; None where it leads to none there."""
-        leads = _bare(os.readlink(link, dir_fd=self._file))
+        leads = bare(os.readlink(link, dir_fd=self._file))
         name = leads.rpartition("/")[2]
         try:
             there = os.lstat(leads, dir_fd=self._file)

@@ -17,7 +17,7 @@ RUNNING = process_identity(1, 1.0, "RUNNING")
 class NoWay:
     """A transport that leads nowhere, and says what it was asked for."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, _act: str | None = None) -> None:
         self._host = target.host
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -22,7 +22,9 @@ def subject(written: Written) -> str:
 
 
 def look(question: Question) -> Seen:
-    """The current use. Raises PermanentError where there is no such path."""
+    """The current use. Raises PermanentError where there is no such path, or the target is on another machine."""
+    if question.target.elsewhere:
+        raise PermanentError(f"this machine can be measured, and {question.target.host} is reached by SSH")
     use = used(question.where)
     values = {
         "cpu": use.cpu_percent,

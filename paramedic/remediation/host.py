@@ -1,0 +1,39 @@
+"""Hosts: the machines that targets run on, and how each is reached. services.yaml lists them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SshAccess:
+    """How a host is reached by SSH. Exactly one of `key` and `agent` is set."""
+
+    address: str
+    user: str
+    port: int = 22
+    key: str | None = None  # the file of a private key
+    agent: str | None = None  # the agent's keys: "" for any, or the SHA256 fingerprint of one
+    certificate: str | None = None  # the file of an OpenSSH certificate for the key
+    known_hosts: str | None = None  # the file of host keys; None: the user's own, and that of the machine
+    sudo: bool = False  # changes are made by `sudo -n`
+    jump: "Host | None" = None  # the host that leads to it
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One machine. Without `ssh` it is the one that Paramedic runs on."""
+
+    name: str
+    ssh: SshAccess | None = None
+
+    @property
+    def way(self) -> "tuple[Host, ...]":
+        """The hosts on the way to it, the first to be reached first, itself last."""
+        before = self.ssh.jump.way if self.ssh is not None and self.ssh.jump is not None else ()
+        return *before, self
+
+    def __str__(self) -> str:
+        """The host and how it is reached, in words."""
+        if self.ssh is None:
+            return f"{self.name}, this machine"
+        at = f"[{self.ssh.address}]" if ":" in self.ssh.address else self.ssh.address
+        return f"{self.name}, by SSH as {self.ssh.user} at {at}:{self.ssh.port}"

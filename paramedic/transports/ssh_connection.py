@@ -1,0 +1,228 @@
+"""Warm SSH connections: one a host in each process, which all its threads share."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import paramiko
+
+from paramedic.errors import PermanentError, TemporaryError
+from paramedic.machine.clock import boottime
+from paramedic.machine.open_transaction import must_be_closed
+from paramedic.remediation.host import Host, SshAccess
+from paramedic.text.sanitize import one_line
+from paramedic.transports.ssh_known_hosts import KnownHosts
+from paramedic.transports.ssh_login import Login, logins
+from paramedic.transports.ssh_paramiko import SshTransport, tcp_line
+
+#: So long a new connection may take, from the first byte to the login. Seconds.
+_CONNECT_SECONDS = 10.0
+
+#: A warm connection that opens no channel in this time is taken for dead. Seconds.
+_CHANNEL_SECONDS = 5.0
+
+#: Commands that run at the same time by one connection: an OpenSSH server allows 10 (MaxSessions), and jumps take none.
+_SESSIONS = 8
+
+Opens = Callable[[SshTransport, float], paramiko.Channel]
+
+
+class SshConnection:
+    """The connection to one host. It is made when it is first used, and again where it is found dead."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._lock = threading.Lock()
+        self._transport: SshTransport | None = None
+        self._login: Login | None = None
+        self._failure: tuple[float, TemporaryError | PermanentError] | None = None
+        self._sessions = threading.BoundedSemaphore(_SESSIONS)
+
+    @property
+    def _access(self) -> SshAccess:
+        if self.host.ssh is None:
+            raise PermanentError(f"{self.host.name} is not reached by SSH")
+        return self.host.ssh
+
+    def login(self, deadline: float) -> str:
+        """Which key logged in, in words. Raises TemporaryError or PermanentError where none did."""
+        self._live(deadline)
+        return self._login.words if self._login is not None else ""
+
+    @contextmanager
+    def session(self, deadline: float) -> Iterator[paramiko.Channel]:
+        """A channel for one command. Raises TemporaryError or PermanentError, and nothing was sent."""
+        if not self._sessions.acquire(timeout=max(deadline - boottime(), 0)):
+            raise TemporaryError(f"{_SESSIONS} commands of ours run on {self.host.name}, and none has ended in time")
+        try:
+            try:
+                channel = self.opened(lambda transport, seconds: transport.open_session(timeout=seconds), deadline)
+            except ConnectionRefusedError as error:
+                raise TemporaryError(f"{error}: its sshd allows no further session (MaxSessions, or its limits)") from error
+            try:
+                yield channel
+            finally:
+                channel.close()
+        finally:
+            self._sessions.release()
+
+    def opened(self, opens: Opens, deadline: float) -> paramiko.Channel:
+        """A channel. A connection that turns out dead is made once more: nothing was sent by it yet.
+
+        Raises ConnectionRefusedError where the host opens no such channel, TemporaryError or PermanentError where it is not
+        reached.
+        """
+        must_be_closed(f"{self.host.name} is asked for something")
+        while True:
+            transport, is_new = self._live(deadline)
+            left = deadline - boottime()
+            try:
+                return opens(transport, max(min(left, _CHANNEL_SECONDS), 0.01))
+            except paramiko.ChannelException as error:
+                raise ConnectionRefusedError(f"{self.host.name} opens no channel: {one_line(error.text)}") from error
+            except (paramiko.SSHException, EOFError, OSError) as error:
+                self.drop(transport)
+                if is_new or boottime() >= deadline:
+                    raise self._unreachable(error) from error
+
+    def drop(self, transport: SshTransport | None = None) -> None:
+        """Close the connection, if it is still this one: it no longer answers."""
+        with self._lock:
+            if self._transport is not None and transport in (None, self._transport):
+                self._transport.close()
+                self._transport = None
+
+    def abandon(self) -> None:
+        """Never use it again, in a process that was forked with it."""
+        if self._transport is not None:
+            self._transport.abandon()
+
+    def _live(self, deadline: float) -> tuple[SshTransport, bool]:
+        """The connection, and whether it was made just now. Who waited while another thread failed shares its failure."""
+        asked_at = boottime()
+        if not self._lock.acquire(timeout=max(deadline - asked_at, 0)):
+            raise TemporaryError(f"{self.host} could not be reached in time")
+        try:
+            if self._transport is not None and self._transport.is_active():
+                return self._transport, False
+            if self._failure is not None and self._failure[0] >= asked_at:
+                raise _again(self._failure[1])
+            try:
+                self._transport = self._connected(min(deadline, boottime() + _CONNECT_SECONDS))
+            except (TemporaryError, PermanentError) as error:
+                self._failure = (boottime(), error)
+                raise
+            return self._transport, True
+        finally:
+            self._lock.release()
+
+    def _connected(self, deadline: float) -> SshTransport:
+        known = KnownHosts(self.host, self._access)
+        keys = logins(self._access)
+        try:
+            transport = SshTransport(self._line(deadline), max(deadline - boottime(), 0.1))
+        except (OSError, EOFError) as error:
+            raise self._unreachable(error) from error
+        try:
+            self._shaken_hands(transport, known, deadline)
+            self._login = self._logged_in(transport, keys)
+            transport.keep_warm()
+        except paramiko.ssh_exception.IncompatiblePeer as error:
+            transport.close()
+            raise PermanentError(f"{self.host} and we have no way to encrypt in common: {error}") from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            transport.close()
+            raise self._unreachable(error) from error
+        except BaseException:  # raised again: no connection is left open
+            transport.close()
+            raise
+        return transport
+
+    def _line(self, deadline: float) -> "paramiko.Channel":
+        access, left = self._access, max(deadline - boottime(), 0.01)
+        if access.jump is None:
+            return tcp_line(access.address, access.port, left)  # type: ignore[return-value] # as much of a socket
+        to, by = (access.address, access.port), connection(access.jump)
+        try:
+            return by.opened(
+                lambda transport, seconds: transport.open_channel("direct-tcpip", to, ("127.0.0.1", 0), timeout=seconds),
+                deadline,
+            )
+        except TemporaryError as error:
+            raise TemporaryError(f"{self.host} is behind {access.jump.name}: {error}") from error
+
+    @staticmethod
+    def _shaken_hands(transport: SshTransport, known: KnownHosts, deadline: float) -> None:
+        transport.prefer(known.kinds)
+        transport.start_client(timeout=max(deadline - boottime(), 0.1))
+        key = transport.get_remote_server_key()  # raises where the handshake did not end in time
+        known.judge(key.get_name(), key.asbytes())
+
+    def _logged_in(self, transport: SshTransport, keys: list[Login]) -> Login:
+        user, refused = self._access.user, []
+        for login in keys:
+            try:
+                more = transport.auth_publickey(user, login.key)
+            except paramiko.BadAuthenticationType as error:
+                allowed = ", ".join(error.allowed_types) or "nothing"
+                raise PermanentError(f"{self.host} takes no keys, but {one_line(allowed)}") from error
+            except paramiko.AuthenticationException:
+                refused.append(login.words)
+            except (paramiko.SSHException, EOFError) as error:
+                if not refused:
+                    raise
+                tried = f"after {len(refused) + 1} keys: name one of them, `agent: SHA256:…`"
+                raise PermanentError(f"{self.host} ended the login {tried} ({one_line(str(error))})") from error
+            else:
+                if more:
+                    raise PermanentError(f"{self.host} asks for more than a key: {one_line(', '.join(more))}")
+                return login
+        raise PermanentError(
+            f"{self.host} lets nobody in by {' or '.join(refused)}: its user's authorized_keys does not list it, or "
+            "sshd does not trust that file"
+        )
+
+    def _unreachable(self, error: Exception) -> TemporaryError:
+        why = one_line(str(error)) or type(error).__name__
+        return TemporaryError(f"{self.host} cannot be reached: {why}")
+
+
+def _again(error: TemporaryError | PermanentError) -> TemporaryError | PermanentError:
+    return type(error)(str(error))
+
+
+class _Pool:
+    """The connections of this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connections: dict[Host, SshConnection] = {}
+
+
+_pool = _Pool()
+
+
+def _new_pool() -> None:
+    """A forked process has connections of its own: two that write to one would break it for both."""
+    global _pool  # noqa: PLW0603 - one per process
+    for inherited in _pool.connections.values():
+        inherited.abandon()
+    _pool = _Pool()
+
+
+os.register_at_fork(after_in_child=_new_pool)
+
+
+def connection(host: Host) -> SshConnection:
+    """The connection to the host, made or not: the same one for every thread of this process."""
+    with _pool.lock:
+        return _pool.connections.setdefault(host, SshConnection(host))
+
+
+def close_all() -> None:
+    """Close every connection of this process."""
+    with _pool.lock:
+        there = list(_pool.connections.values())
+    for one in there:
+        one.drop()

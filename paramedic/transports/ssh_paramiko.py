@@ -1,0 +1,138 @@
+"""What paramiko 5 lacks: deadlines for all that waits for an answer, and streams to Unix sockets.
+
+It uses private names of paramiko, which are the same in all of 5.x; `paramiko>=5,<6` is what pyproject.toml allows.
+"""
+
+import contextlib
+import logging
+import select
+import socket
+import threading
+
+import paramiko
+from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
+from paramiko.message import Message
+
+from paramedic.machine.clock import boottime
+
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # what fails is told by whoever asked, in words
+
+#: So often a warm connection shows that it is alive. Seconds.
+_KEEPALIVE_SECONDS = 15
+
+#: So long the kernel waits for a sign of life from the other side, once something was sent. Seconds.
+_SILENCE_SECONDS = 20
+
+
+class SshTransport(paramiko.Transport):
+    """An SSH connection: what it negotiates with, and how it is told dead, is ours."""
+
+    _active_check_timeout = 1.0  # paramiko wakes up ten times a second for each connection, which 200 of them feel
+
+    def __init__(self, line: "socket.socket | paramiko.Channel", seconds: float) -> None:
+        """`seconds`: for all of the handshake and the login."""
+        super().__init__(line)
+        self.banner_timeout = self.handshake_timeout = self.auth_timeout = seconds
+        self._line = line
+
+    def prefer(self, kinds: tuple[str, ...]) -> None:
+        """Ask for a host key of one of these kinds before all others."""
+        wanted = [name for kind in kinds for name in (("rsa-sha2-512", "rsa-sha2-256") if kind == "ssh-rsa" else (kind,))]
+        options = self.get_security_options()
+        known = list(options.key_types)
+        options.key_types = tuple(dict.fromkeys([*(name for name in wanted if name in known), *known]))
+
+    def keep_warm(self) -> None:
+        """Show signs of life from now on."""
+        self.set_keepalive(_KEEPALIVE_SECONDS)
+
+    def close(self) -> None:
+        """Close it at once; whoever waits for one of its channels is woken."""
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._line.shutdown(socket.SHUT_RDWR)  # its thread waits for bytes, and is to notice
+        super().close()
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._line.close()
+
+    def abandon(self) -> None:
+        """Never use it again, in a process that was forked with it: the connection is its parent's."""
+        self.active = False
+        if isinstance(self._line, socket.socket):
+            self._line.close()
+
+    def open_unix_socket(self, path: str, seconds: float) -> paramiko.Channel:
+        """A stream to a Unix socket of the host (OpenSSH's PROTOCOL, 2.4). Raises as `open_channel` does."""
+        message, window, packet = Message(), self.default_window_size, self.default_max_packet_size
+        with self.lock:
+            number = self._next_channel()  # type: ignore[attr-defined]
+            message.add_byte(cMSG_CHANNEL_OPEN)
+            message.add_string("direct-streamlocal@openssh.com")
+            for value in (number, window, packet):
+                message.add_int(value)
+            message.add_string(path)
+            message.add_string("")
+            message.add_int(0)
+            channel = paramiko.Channel(number)
+            self._channels.put(number, channel)  # type: ignore[attr-defined]
+            self.channel_events[number] = event = threading.Event()
+            self.channels_seen[number] = True
+            channel._set_transport(self)  # type: ignore[attr-defined] # noqa: SLF001 - as open_channel does
+            channel._set_window(window, packet)  # type: ignore[attr-defined] # noqa: SLF001
+        self._send_user_message(message)  # type: ignore[attr-defined]
+        until = boottime() + seconds
+        while not event.wait(0.1):
+            if not self.active:
+                raise self.get_exception() or paramiko.SSHException("the connection ended")
+            if boottime() >= until:
+                raise paramiko.SSHException("Timeout opening channel.")
+        if self._channels.get(number) is None:  # type: ignore[attr-defined]
+            raise self.get_exception() or paramiko.SSHException("the channel was not opened")
+        return channel
+
+
+def tcp_line(address: str, port: int, seconds: float) -> socket.socket:
+    """A TCP connection without delay that is told dead in seconds. Raises OSError."""
+    line = socket.create_connection((address, port), timeout=seconds)
+    try:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_SECONDS * 1000)
+    except BaseException:  # raised again: no socket is left open
+        line.close()
+        raise
+    return line
+
+
+def request_exec(channel: paramiko.Channel, command: str, seconds: float) -> None:
+    """Have the channel run a command. Raises SSHException where it is refused, TimeoutError where no answer comes."""
+    message = Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)  # noqa: FBT003 - paramiko's own: an answer is wanted
+    message.add_string(command)
+    channel._event_pending()  # type: ignore[attr-defined] # noqa: SLF001 - as exec_command does
+    channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined] # noqa: SLF001
+    if not channel.event.wait(seconds):
+        raise TimeoutError("no answer")
+    if not channel.event_ready:
+        raise channel.get_transport().get_exception() or paramiko.SSHException("the request was refused")
+
+
+def readable(channel: paramiko.Channel, deadline: float) -> bool:
+    """Whether the channel has bytes, or has ended, at `deadline` at the latest."""
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    while True:
+        left = deadline - boottime()
+        if poll.poll(max(left, 0) * 1000):
+            return True
+        if left <= 0:
+            return False
+
+
+def exit_status(channel: paramiko.Channel, seconds: float) -> int | None:
+    """The exit status of the command of a channel that has ended; None where it did not tell one."""
+    channel.status_event.wait(seconds)
+    return None if channel.exit_status < 0 else channel.exit_status
+

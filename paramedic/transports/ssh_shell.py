@@ -1,0 +1,131 @@
+"""A POSIX shell on the host, which is handed scripts by its standard input: the only place that quotes (P7)."""
+
+import secrets
+import shlex
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import paramiko
+
+from paramedic.errors import TemporaryError
+from paramedic.machine.clock import boottime
+from paramedic.text.sanitize import one_line
+from paramedic.transports.ssh_connection import SshConnection
+from paramedic.transports.ssh_paramiko import exit_status, readable, request_exec
+
+#: All that a login shell is ever given: the same words whatever runs, which every shell reads alike. What it, and the server,
+#: put into the environment ends here. The script comes by standard input: no argument list of the host shows it.
+_START = (
+    "exec /bin/sh -c 'exec env -i PATH=\"$PATH\" HOME=\"$HOME\" XDG_STATE_HOME=\"$XDG_STATE_HOME\" LC_ALL=C "
+    "%s/bin/sh -s'"
+)
+
+#: How many bytes of the end of an output are kept.
+KEPT = 16_384
+
+#: So long the server has to start the shell, and an ended one to tell its exit status. Seconds.
+_START_SECONDS = 10.0
+_STATUS_SECONDS = 2.0
+
+#: So often a silent shell is looked at. Seconds.
+_LOOK_SECONDS = 0.2
+
+
+def quoted(words: Iterable[str]) -> str:
+    """The words as a shell reads them: each stays one word, and none becomes anything else."""
+    return shlex.join(words)
+
+
+def block(script: str) -> str:
+    """The script as one command: a shell that has received a part of it carries out nothing."""
+    return f"{{\n{script}\n}}\n"
+
+
+class Lost(TemporaryError):
+    """The connection ended, or gave no answer in time, after the script was sent: what the shell did is not known."""
+
+
+class Shell:
+    """One shell. It ends with its channel, and so does what it runs in the foreground and reads its input."""
+
+    def __init__(self, channel: paramiko.Channel, host: str) -> None:
+        self.channel = channel
+        self._host = host
+        #: Nothing that a file or a program has in it can be this: a new one for each shell.
+        self.token = secrets.token_hex(16)
+        self.errors = b""  # the end of what came on standard error
+
+    def send(self, script: str, deadline: float, *, last: bool = False) -> None:
+        """Hand over a part of a script, as one command; `last`: no other follows. Raises Lost."""
+        self.channel.settimeout(max(deadline - boottime(), 0.01))
+        try:
+            self.channel.sendall(block(script).encode(errors="surrogateescape"))
+            if last:
+                self.channel.shutdown_write()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._lost(error) from error
+
+    def receive(self, deadline: float) -> bytes:
+        """The next bytes of standard output, b"" at its end. Raises TimeoutError at the deadline.
+
+        Its end is where the shell has ended, too: what it left in the background may hold the output open for ever.
+        """
+        while True:
+            if self.channel.recv_stderr_ready():
+                self.errors = (self.errors + self.channel.recv_stderr(65_536))[-KEPT:]
+            elif self.channel.recv_ready():
+                return self.channel.recv(65_536)
+            elif self.channel.eof_received or self.channel.closed:
+                return b""
+            elif not readable(self.channel, min(deadline, boottime() + _LOOK_SECONDS)):
+                if self.channel.exit_status_ready():
+                    return b""
+                if boottime() >= deadline:
+                    raise TimeoutError
+
+    def status(self, deadline: float) -> int:
+        """The exit status, once the output has ended. Raises Lost where it tells none: the connection was cut, or it was killed."""
+        found = exit_status(self.channel, max(min(_STATUS_SECONDS, deadline - boottime()), 0.1))
+        if found is None:
+            raise self._lost(None)
+        return found
+
+    def ours(self, output: bytes) -> bytes:
+        """The output without what the login shell's own files printed before the script began, which prints the token first."""
+        before, token, after = output.partition(self.token.encode())
+        return after if token else before
+
+    def _lost(self, error: Exception | None) -> Lost:
+        why = one_line(str(error)) if error is not None and str(error) else "the connection was cut"
+        return Lost(f"{self._host} was lost: {why}")
+
+
+@contextmanager
+def shell(connection: SshConnection, deadline: float, *, longest: int | None = None) -> Iterator[Shell]:
+    """A shell on the host, ended there after `longest` seconds. Raises TemporaryError or PermanentError, and nothing was sent."""
+    start = _START % (f"timeout --signal=KILL {longest} " if longest is not None else "")
+    with connection.session(deadline) as channel:
+        try:
+            request_exec(channel, start, max(min(deadline - boottime(), _START_SECONDS), 0.01))
+        except TimeoutError as error:
+            connection.drop()
+            raise TemporaryError(f"{connection.host} started no shell in time") from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise TemporaryError(f"{connection.host} started no shell: {one_line(str(error))}") from error
+        yield Shell(channel, connection.host.name)
+
+
+def answer(connection: SshConnection, script: str, deadline: float, *, limit: int = 1024 * 1024) -> bytes:
+    """What the script prints, which only looks. Raises TemporaryError where it does not end in time, or prints without end."""
+    with shell(connection, deadline) as sh:
+        sh.send(f"printf %s {sh.token}\n{script}", deadline, last=True)
+        received = bytearray()
+        try:
+            while chunk := sh.receive(deadline):
+                received += chunk
+                if len(received) > limit:
+                    raise TemporaryError(f"{connection.host.name} answers without end")
+        except TimeoutError as error:
+            raise TemporaryError(f"{connection.host.name} did not answer in time") from error
+        sh.status(deadline)
+        return sh.ours(bytes(received))

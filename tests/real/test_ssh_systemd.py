@@ -1,0 +1,221 @@
+"""A unit on another machine: a real systemd in namespaces of its own, reached by a real SSH server there."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from required import missing
+from ssh_servers import Sshd, relay, running
+from systemd_container import CannotRun, PidOne
+from waiting import until
+
+from paramedic.doors import changing, reading
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
+from paramedic.integrations.targets import systemd as integration
+from paramedic.kinds.transport import Mark, MarkState
+from paramedic.machine.clock import boottime
+from paramedic.remediation.host import Host
+from paramedic.remediation.target import Target
+from paramedic.transports import ssh_connection
+from paramedic.transports.ssh import Ssh
+
+pytestmark = pytest.mark.real
+
+WITHIN = timedelta(seconds=30)
+
+
+@pytest.fixture(scope="module")
+def pid_one(require: Callable[[str], str]) -> Iterator[PidOne]:
+    folder = Path(tempfile.mkdtemp(prefix="sd"))
+    folder.chmod(0o755)
+    try:
+        machine = PidOne(require, folder)
+    except CannotRun as no:
+        shutil.rmtree(folder)
+        missing(str(no))
+    yield machine
+    machine.end()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def there(require: Callable[[str], str], pid_one: PidOne) -> Iterator[Sshd]:
+    """The SSH server of that machine."""
+    with running(require, around=(*pid_one.via, "sh", "-c", 'mkdir -p /run/sshd; exec "$@"', "sh")) as server:
+        yield server
+    ssh_connection.close_all()
+
+
+@pytest.fixture
+def unit(pid_one: PidOne) -> Iterator[str]:
+    starts = pid_one.folder / "starts"
+    starts.unlink(missing_ok=True)
+    script = pid_one.folder / "app.sh"
+    script.write_text(f"#!/bin/sh\necho $$ >> {starts}\nexec sleep infinity\n")
+    script.chmod(0o755)
+    more = f"ExecStop=/bin/sh -c 'until [ ! -e {pid_one.folder}/slow ]; do sleep 0.1; done'"
+    pid_one.unit("app.service", f"[Service]\nExecStart={script}\n{more}\n")
+    assert pid_one.run("systemctl", "start", "app.service").returncode == 0
+    yield "app.service"
+    (pid_one.folder / "slow").unlink(missing_ok=True)
+    pid_one.run("systemctl", "kill", "--signal=KILL", "app.service")
+    pid_one.run("systemctl", "stop", "app.service")
+
+
+def target(unit: str, host: Host) -> Target:
+    return Target(f"{host.name}/{unit}", "tracking", host.name, "systemd", unit, "", machine=host)
+
+
+def starts(pid_one: PidOne) -> int:
+    return len((pid_one.folder / "starts").read_text().splitlines())
+
+
+def test_a_unit_there_is_restarted_as_one_here_is(pid_one: PidOne, there: Sshd, unit: str) -> None:
+    app = target(unit, there.host())
+    before = reading.identity(app)
+    assert reading.running(app, before)
+    after = changing.changer(app, WITHIN, act="act-1").restart(before, lambda: None)
+    assert reading.restarted(app, before, after)
+    assert starts(pid_one) == 2
+    assert reading.mark(app, "act-1") == Mark(MarkState.HAPPENED, 0)
+    assert "sleep" in reading.evidence(app, "process-tree")
+    assert "app.service" in reading.evidence(app, "journal")
+    assert reading.resident_memory(app, after) > 0
+    assert reading.process_use(app)[1] == f"process {after.instance['pid']}"
+
+
+def test_another_instance_than_the_judged_one_is_not_touched_there(pid_one: PidOne, there: Sshd, unit: str) -> None:
+    app = target(unit, there.host())
+    before = reading.identity(app)
+    assert pid_one.run("systemctl", "restart", unit).returncode == 0
+    with pytest.raises(Refused, match="no longer the one that was judged"):
+        changing.changer(app, WITHIN).restart(before, lambda: None)
+    assert starts(pid_one) == 2
+
+
+def test_a_no_at_the_last_look_starts_nothing_there(pid_one: PidOne, there: Sshd, unit: str) -> None:
+    app = target(unit, there.host())
+
+    def too_late() -> None:
+        raise Refused("the claim is gone")
+
+    with pytest.raises(Refused, match="the claim is gone"):
+        changing.changer(app, WITHIN, act="act-2").restart(reading.identity(app), too_late)
+    assert starts(pid_one) == 1
+    assert reading.mark(app, "act-2") == Mark(MarkState.DID_NOT)
+
+
+def test_a_unit_that_is_not_there_and_a_host_that_is_lost_are_two_things(there: Sshd) -> None:
+    with pytest.raises(PermanentError, match=r"systemd has no unit none\.service"):
+        reading.identity(target("none.service", there.host()))
+    with pytest.raises(TemporaryError, match="cannot be reached"):
+        reading.identity(target("none.service", there.host(port=1)))
+
+
+def test_a_restart_whose_connection_is_cut_goes_on_and_is_known(pid_one: PidOne, there: Sshd, unit: str) -> None:
+    (pid_one.folder / "slow").touch()
+    with relay(there) as way:
+        app = target(unit, there.through(way))
+        before = reading.identity(app)
+        ways = {"cut": way.cut}
+
+        def cut_once(_name: str, _target: str) -> None:
+            ways.pop("cut", lambda: None)()
+            (pid_one.folder / "slow").unlink()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(integration, "kill_point", cut_once)
+            after = changing.changer(app, WITHIN, act="act-3").restart(before, lambda: None)
+    assert reading.restarted(app, before, after)
+    assert starts(pid_one) == 2
+
+
+def test_a_restart_whose_host_stays_lost_is_unknown_until_the_next_look(pid_one: PidOne, there: Sshd, unit: str) -> None:
+    (pid_one.folder / "slow").touch()
+    known = target(unit, there.host())
+    with relay(there) as way:
+        app = target(unit, there.through(way))
+        before = reading.identity(app)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(integration, "kill_point", lambda *_: way.close())
+            with pytest.raises(OutcomeUnknown, match="was cut after the change had begun"):
+                changing.changer(app, timedelta(seconds=2), act="act-4").restart(before, lambda: None)
+    assert reading.mark(known, "act-4") == Mark(MarkState.RUNNING)
+    assert not reading.restarted(known, before, reading.identity(known))
+    (pid_one.folder / "slow").unlink()
+    until("it has ended", lambda: reading.mark(known, "act-4") == Mark(MarkState.HAPPENED, 0), 20)
+    assert reading.restarted(known, before, reading.identity(known))
+    assert starts(pid_one) == 2
+
+
+#: Another user than root, who may use sudo for what stands in a file of the test: nobody else sees these files.
+AS_HELPER = """
+set -e
+mount -t tmpfs tmpfs /run; mkdir /run/sshd
+for file in passwd shadow sudoers; do mount --bind "$0/$file" "/etc/$file"; done
+exec "$@"
+"""
+
+
+@pytest.fixture
+def helper(require: Callable[[str], str], as_root: None) -> Iterator[tuple[Sshd, Path]]:
+    require("sudo")
+    with tempfile.TemporaryDirectory(prefix="helper") as name:
+        etc = Path(name)
+        etc.chmod(0o755)
+        (etc / "home").mkdir()
+        shutil.chown(etc / "home", 4321, 4321)
+        for file, line in (("passwd", f"helper:x:4321:4321::{etc}/home:/bin/sh"), ("shadow", "helper:*:19000::::::")):
+            shutil.copy(f"/etc/{file}", etc / file)
+            with (etc / file).open("a") as text:
+                text.write(f"{line}\n")
+        (etc / "sudoers").write_text("root ALL=(ALL) ALL\n")
+        (etc / "sudoers").chmod(0o440)
+        around = ("unshare", "--mount", "sh", "-c", AS_HELPER, str(etc))
+        with running(require, around=around, more="SetEnv LANG=C\n") as server:
+            server.user = "helper"
+            yield server, etc / "sudoers"
+        ssh_connection.close_all()
+
+
+def test_sudo_is_asked_for_the_change_alone_and_a_missing_line_is_named(helper: tuple[Sshd, Path]) -> None:
+    server, sudoers = helper
+    there = Ssh(server.host(sudo=True), act="act-5")
+    assert there.run(["id", "-un"], there_soon()).output == "helper\n"
+    with pytest.raises(PermanentError) as no:
+        there.command(["env", "LC_ALL=C", "id", "-un", "a:b"])
+    line = "helper ALL=(root) NOPASSWD: /usr/bin/id -un a\\:b"
+    assert str(no.value) == f"web-7 lacks a line in its sudoers: `{line}`"
+    write(sudoers, f"{line}\nhelper ALL=(root) NOPASSWD: /usr/bin/id -un\n")
+    with there.command(["env", "LC_ALL=C", "id", "-un"]) as program:
+        program.start()
+        assert program.end(there_soon()).output == "root\n"
+
+
+def test_roots_program_is_ended_by_sudos_own_guard(helper: tuple[Sshd, Path]) -> None:
+    server, sudoers = helper
+    write(sudoers, "helper ALL=(root) NOPASSWD: /usr/bin/sleep 300\nDefaults:helper user_command_timeouts\n")
+    with Ssh(server.host(sudo=True)).command(["sleep", "300"], killed_after=timedelta(seconds=1)) as program:
+        program.start()
+        assert program.end(there_soon()).code != 0
+
+
+def test_who_has_no_right_there_restarts_nothing_there(helper: tuple[Sshd, Path]) -> None:
+    server, _ = helper
+    folder = server.transport().folder("/root")
+    with pytest.raises(PermissionError), folder:
+        pass
+
+
+def there_soon() -> float:
+    return boottime() + 30
+
+
+def write(sudoers: Path, lines: str) -> None:
+    sudoers.chmod(0o640)
+    with sudoers.open("a") as text:
+        text.write(lines)
+    sudoers.chmod(0o440)

@@ -1,0 +1,405 @@
+"""A machine by SSH offers what this machine offers, in the same words: each test is one promise of the transports' interface."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from ssh_servers import Sshd, sshd  # noqa: F401 - a fixture
+from waiting import until
+
+from paramedic.errors import PermanentError, TemporaryError
+from paramedic.kinds.transport import OutOfTime, TcpPort, Transport, UnixSocket
+from paramedic.machine.clock import boottime
+from paramedic.transports.local import Local
+
+pytestmark = pytest.mark.real
+
+KEPT = 16_384
+
+
+@pytest.fixture(params=["local", "ssh"])
+def there(request: pytest.FixtureRequest) -> Transport:
+    if request.param == "local":
+        return Local()
+    server: Sshd = request.getfixturevalue("sshd")
+    return server.transport()
+
+
+def soon(seconds: float = 30) -> float:
+    return boottime() + seconds
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_program_says_how_it_ended_and_what_it_said(there: Transport) -> None:
+    ended = there.run(["sh", "-c", "echo out; echo err >&2; exit 3"], soon())
+    assert (ended.code, ended.output, ended.errors) == (3, "out\n", "err\n")
+
+
+def test_words_are_arguments_and_no_shell_reads_them(there: Transport, tmp_path: Path) -> None:
+    hostile = ["$(touch x)", "; touch x", "`touch x`", "*", "\n", "-n", "{instance}", "'", '"', "\\", "é\x80", ""]
+    script = f"import os, sys; os.chdir({str(tmp_path)!r}); print(ascii(sys.argv[1:]))"
+    assert there.run([sys.executable, "-c", script, *hostile], soon()).output == f"{ascii(hostile)}\n"
+    with there.command([sys.executable, "-c", script, *hostile]) as program:
+        program.start()
+        assert program.end(soon()).output == f"{ascii(hostile)}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_has_path_and_what_it_is_given_and_reads_nothing(there: Transport, tmp_path: Path) -> None:
+    see = "import os, sys; print(sorted(set(os.environ) - {'PWD', 'SHLVL', '_', 'LC_CTYPE'}), os.getcwd(), repr(sys.stdin.read()))"
+    with there.command([sys.executable, "-c", see], cwd=str(tmp_path), environment={"TOKEN": "a'b c"}) as program:
+        program.start()
+        assert program.end(soon()).output == f"['PATH', 'TOKEN'] {tmp_path} ''\n"
+    assert there.run([sys.executable, "-c", see], soon()).output.startswith("['PATH'] ")
+
+
+def test_a_given_value_is_seen_by_nobody_else_there(there: Transport) -> None:
+    with there.command(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"], environment={"TOKEN": "s3cr" + "et-x9"}) as one:
+        one.start()
+        assert "s3cret-x9" not in one.end(soon()).output
+
+
+def test_only_the_end_of_what_it_says_is_kept(there: Transport) -> None:
+    count = "i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo line $i; done"
+    with there.command(["sh", "-c", count]) as program:
+        program.start()
+        for said in (there.run(["sh", "-c", count], soon()).output, program.end(soon()).output):
+            assert len(said) <= KEPT
+            assert said.endswith("line 9000\n")
+
+
+def test_what_would_move_a_terminal_is_visible(there: Transport) -> None:
+    assert there.run(["printf", "\\033[31mred\\377"], soon()).output == "\\x1b[31mred\\xff"
+
+
+def test_a_program_that_is_not_there_is_useless_to_try(there: Transport) -> None:
+    with pytest.raises(PermanentError, match="no program"):
+        there.command(["no-such-program"])
+    with pytest.raises(PermanentError, match="no program"):
+        there.command(["/etc/hostname"])
+    with pytest.raises(PermanentError, match="no program"):
+        there.run(["no-such-program"], soon())
+    with pytest.raises(PermanentError, match="no folder /no/such/folder"):
+        there.command(["true"], cwd="/no/such/folder")
+
+
+def test_at_its_deadline_a_change_is_ended_with_its_group(there: Transport, tmp_path: Path) -> None:
+    forks = f"sleep 300 & echo $! > {tmp_path}/child; echo before; trap '' TERM; wait; sleep 300"
+    with there.command(["sh", "-c", forks]) as program:
+        program.start()
+        with pytest.raises(OutOfTime) as late:
+            program.end(soon(1.5))
+    assert "before" in late.value.output
+    child = int((tmp_path / "child").read_text())
+    until("its child is gone", lambda: not alive(child), 20)
+
+
+def test_at_its_deadline_a_look_is_over(there: Transport, tmp_path: Path) -> None:
+    began = boottime()
+    with pytest.raises(OutOfTime):
+        there.run(["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 300"], soon(0.7))
+    assert boottime() - began < 5
+    pid = int((tmp_path / "pid").read_text())
+    until("it was ended", lambda: not alive(pid), 20)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1]
+
+
+def test_the_machine_itself_ends_what_is_left_alone(there: Transport) -> None:
+    with there.command(["sleep", "300"], killed_after=timedelta(seconds=1)) as program:
+        program.start()
+        assert program.end(soon()).code in (137, -signal.SIGKILL)
+
+
+def test_what_it_leaves_in_the_background_is_not_waited_for(there: Transport, tmp_path: Path) -> None:
+    leaves = f"sleep 60 & echo $! > {tmp_path}/left; echo done"
+    began = boottime()
+    with there.command(["sh", "-c", leaves]) as program:
+        program.start()
+        assert program.end(soon()).output == "done\n"
+    assert boottime() - began < 15
+    os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+def answering(listener: socket.socket, seen: list[bytes]) -> None:
+    client, _ = listener.accept()
+    with client:
+        seen.append(client.recv(100))
+        client.sendall(b"answer to " + seen[-1])
+
+
+@pytest.mark.parametrize("outlives", [False, True])
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_a_connection_carries_bytes_both_ways(there: Transport, tmp_path: Path, kind: str, outlives: bool) -> None:
+    seen: list[bytes] = []
+    if kind == "unix":
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        to: UnixSocket | TcpPort = UnixSocket(str(tmp_path / "s"))
+    else:
+        listener = socket.create_server(("127.0.0.1", 0))
+        to = TcpPort("127.0.0.1", listener.getsockname()[1])
+    with listener:
+        threading.Thread(target=answering, args=(listener, seen), daemon=True).start()
+        with there.connect(to, soon(), outlives_us=outlives) as line:
+            if outlives:
+                line.outlive_us()
+            line.send(b"a question", soon())
+            said = b""
+            while more := line.receive(soon()):
+                said += more
+    assert (seen, said) == ([b"a question"], b"answer to a question")
+
+
+@pytest.mark.parametrize("outlives", [False, True])
+def test_what_nobody_listens_at_is_told_by_the_kind_of_error(there: Transport, tmp_path: Path, outlives: bool) -> None:
+    with pytest.raises(OSError):
+        there.connect(UnixSocket(str(tmp_path / "none")), soon(), outlives_us=outlives)
+    with pytest.raises(OSError):
+        there.connect(TcpPort("127.0.0.1", 1), soon(), outlives_us=outlives)
+    with pytest.raises(ValueError):
+        there.connect(UnixSocket("a\0b"), soon(), outlives_us=outlives)
+
+
+def test_a_silent_other_side_is_told_at_the_deadline(there: Transport) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        to = TcpPort("127.0.0.1", listener.getsockname()[1])
+        with there.connect(to, soon()) as line, pytest.raises(TimeoutError):
+            line.receive(soon(0.2))
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_end_of_a_log_is_its_last_whole_lines(there: Transport, tmp_path: Path) -> None:
+    log = tmp_path / "a log'$(x)"
+    log.write_text("".join(f"line {n}\n" for n in range(5000)))
+    assert there.tail(str(log), max_lines=2) == "line 4998\nline 4999\n"
+    assert there.tail(str(log), max_bytes=25) == Local().tail(log, max_bytes=25)  # type: ignore[arg-type]
+    log.write_bytes(b"red \x1b[31m \xff\n")
+    assert there.tail(str(log)) == "red \\x1b[31m \\xff\n"
+
+
+def test_holes_in_a_log_are_no_text(there: Transport, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"before\n" + b"last words\n" + b"\0" * 900_000)
+    assert there.tail(str(log)) == "before\nlast words\n"
+    log.write_bytes(b"\0" * 900_000 + b"after a truncation\n")
+    assert there.tail(str(log)) == "after a truncation\n"
+
+
+def test_a_file_that_is_not_there_may_come_and_others_will_not(there: Transport, tmp_path: Path) -> None:
+    with pytest.raises(TemporaryError, match="just now"):
+        there.tail(str(tmp_path / "none"))
+    with pytest.raises(PermanentError, match="not a regular file"):
+        there.tail(str(tmp_path))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PermanentError, match="not a regular file"):
+        there.read(str(tmp_path / "pipe"))
+
+
+def test_a_small_file_is_read_whole_and_a_large_one_refused(there: Transport, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 4)
+    assert there.read(str(tmp_path / "file")) == bytes(range(256)) * 4
+    with pytest.raises(PermanentError, match="more than 1,000 B"):
+        there.read(str(tmp_path / "file"), 1000)
+
+
+def test_a_replaced_file_has_the_new_content_and_its_mode(there: Transport, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+    file.chmod(0o640)
+    there.replace(str(file), bytes(range(256)))
+    assert file.read_bytes() == bytes(range(256))
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(PermanentError, match="cannot be replaced"):
+        there.replace(str(tmp_path / "none"), b"")
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "releases" / "v1").mkdir(parents=True)
+    (tmp_path / "releases" / "v 2'").mkdir()
+    (tmp_path / "releases" / "file").write_text("x")
+    (tmp_path / "current").symlink_to("releases/v1")
+    (tmp_path / "log").write_bytes(b"one\n\xff\0two")
+    return tmp_path
+
+
+def test_a_folder_is_read_by_names(there: Transport, folder: Path) -> None:
+    with there.folder(str(folder)) as held:
+        assert held.read("log", 100) == b"one\n\xff\0two"
+        assert held.read("log", 3) is None
+        assert held.read("releases", 100) is None
+        with pytest.raises(OSError):
+            held.read("current", 100)
+        with pytest.raises(FileNotFoundError):
+            held.read("none", 100)
+        assert held.link("current") == "releases/v1"
+        with pytest.raises(OSError):
+            held.link("log")
+        with pytest.raises(FileNotFoundError):
+            held.link("none")
+        assert [held.kind(name) for name in ("releases", "current", "log", "none", "log/x")] == [
+            *("folder", "symlink", "file"),
+            *(None, None),
+        ]
+        assert sorted(held.names("releases")) == ["file", "v 2'", "v1"]
+        with pytest.raises(OSError):
+            held.names("current")
+        assert abs(held.changed_at("log").timestamp() - (folder / "log").stat().st_mtime) < 0.001
+        assert held.entry("current", "releases") == "v1"
+
+
+def test_where_a_symlink_leads_is_decided_by_the_inode(there: Transport, folder: Path) -> None:
+    def entry(leads: str) -> str | None:
+        (folder / "current").unlink()
+        (folder / "current").symlink_to(leads)
+        with there.folder(str(folder)) as held:
+            return held.entry("current", "releases")
+
+    assert entry(f"{folder}/releases/../releases/v1/.") == "v1"
+    assert entry("releases/none") is None
+    assert entry("releases/file") is None
+    assert entry("releases") is None
+    assert entry("/tmp") is None
+    (folder / "other").symlink_to("releases")
+    assert entry("other/v1") == "v1"
+    with there.folder(str(folder)) as held:
+        assert held.entry("current", "other") is None
+
+
+def test_a_folder_is_changed_by_names(there: Transport, folder: Path) -> None:
+    with there.folder(str(folder)) as held:
+        held.symlink("releases/v 2'", ".new")
+        with pytest.raises(FileExistsError):
+            held.symlink("x", ".new")
+        held.rename(".new", "current")
+        assert held.entry("current", "releases") == "v 2'"
+        with pytest.raises(FileNotFoundError):
+            held.unlink("none")
+        held.symlink("x", "beside")
+        held.unlink("beside")
+        held.sync()
+    assert os.readlink(folder / "current") == "releases/v 2'"
+    assert not (folder / "beside").is_symlink()
+
+
+def test_an_open_folder_stays_the_one_that_was_opened(there: Transport, folder: Path) -> None:
+    path = folder / "releases"
+    with there.folder(str(path)) as held:
+        path.rename(folder / "moved")
+        path.mkdir()
+        assert sorted(held.names(".")) == ["file", "v 2'", "v1"]
+
+
+def test_a_log_is_locked_and_lines_are_added_whole(there: Transport, folder: Path) -> None:
+    log = folder / "log"
+    with there.folder(str(folder)) as held, held.locked("log") as locked:
+        assert subprocess.run(["flock", "-n", str(log), "true"], check=False).returncode == 1
+        locked.append(b'{"a": "b\'c"}\n')
+        assert log.read_bytes() == b'one\n\xff\0two\n{"a": "b\'c"}\n'
+        locked.append(b"next\n")
+        locked.take_back()
+        locked.sync()
+    assert log.read_bytes() == b'one\n\xff\0two\n{"a": "b\'c"}\n'
+    assert subprocess.run(["flock", "-n", str(log), "true"], check=False).returncode == 0
+
+
+def test_a_lock_that_another_holds_is_told(there: Transport, folder: Path) -> None:
+    with subprocess.Popen(["flock", folder / "log", "sh", "-c", "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with there.folder(str(folder)) as held, pytest.raises(BlockingIOError), held.locked("log"):
+            pass
+        other.communicate(b"")
+    with there.folder(str(folder)) as held:
+        with pytest.raises(FileNotFoundError), held.locked("none"):
+            pass
+        with pytest.raises(OSError), held.locked("current"):
+            pass
+    assert not (folder / "none").exists()
+
+
+def test_a_folder_that_is_not_there_is_told_by_the_kind_of_error(there: Transport, folder: Path) -> None:
+    with pytest.raises(FileNotFoundError), there.folder(str(folder / "none")):
+        pass
+    with pytest.raises(NotADirectoryError), there.folder(str(folder / "log")):
+        pass
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def family() -> Iterator[tuple[int, int]]:
+    grows = "held = bytearray(30_000_000)\nimport sys, time\nprint(flush=True)\ntime.sleep(60)"
+    forks = f"import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {grows!r}])\nprint(child.pid, flush=True)\nchild.wait()"
+    parent = subprocess.Popen([sys.executable, "-c", forks, "a\x1b[2Jb\n" + "x" * 2000], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    lines = [parent.stdout.readline().strip() for _ in range(2)]
+    child = int(max(lines, key=len))
+    yield parent.pid, child
+    os.kill(child, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+
+
+def test_a_process_is_told_by_the_kernel(there: Transport, family: tuple[int, int]) -> None:
+    parent, child = family
+    assert 30_000_000 < there.processes.memory(child) < 100_000_000
+    rows = there.processes.tree(parent)
+    assert [(row.pid, row.ppid) for row in rows] == [(parent, os.getpid()), (child, parent)]
+    assert "a\\x1b[2Jb" in rows[0].cmdline
+    assert len(rows[0].cmdline) == 500
+    assert abs(rows[0].started_at - time.time()) < 120
+    row = there.processes.row(child)
+    assert row is not None
+    assert there.processes.alive(child, row.started_at)
+    assert not there.processes.alive(child, row.started_at - 60)
+    local = Local().processes.row(child)
+    assert local is not None
+    assert (row.name, row.cmdline, row.status, row.ppid) == (local.name, local.cmdline, local.status, local.ppid)
+    assert abs(row.started_at - local.started_at) < 0.5
+
+
+def test_the_use_of_a_process_is_that_of_now(there: Transport) -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        use = there.processes.use(busy.pid)
+        busy.kill()
+    assert 15 < use.cpu_percent < 150
+    assert 0 < use.memory_percent < 50
+
+
+def test_a_process_that_is_gone_is_told(there: Transport) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    assert there.processes.row(ended.pid) is None
+    assert not there.processes.alive(ended.pid, time.time())
+    for look in (there.processes.memory, there.processes.use, there.processes.tree):
+        with pytest.raises(PermanentError, match="gone"):
+            look(ended.pid)

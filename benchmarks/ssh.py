@@ -90,7 +90,11 @@ def _evidence(server: Sshd, count: int, at_once: int) -> tuple[float, float]:
         there.processes.use(server.process.pid)
 
     def bare(_: Host) -> None:
-        for words in (["cat", "/proc/loadavg"], ["tail", "-n", "100", str(log)], ["sh", "-c", "sleep 0.5; cat /proc/1/stat"]):
+        for words in (
+            ["cat", "/proc/loadavg"],
+            ["tail", "-n", "100", str(log)],
+            ["sh", "-c", "sleep 0.5; cat /proc/1/stat"],
+        ):
             subprocess.run(words, check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
     with ThreadPoolExecutor(at_once) as threads:
@@ -98,7 +102,9 @@ def _evidence(server: Sshd, count: int, at_once: int) -> tuple[float, float]:
         warm = _timed(threads, look, hosts)
         base = _timed(threads, bare, hosts)
     memory = psutil.Process().memory_info().rss / 1e6
-    print(f"{count} hosts, {at_once} at once: connecting to all {cold:.1f} s; three pieces of evidence of each {warm:.1f} s")
+    print(
+        f"{count} hosts, {at_once} at once: connecting to all {cold:.1f} s; three pieces of evidence of each {warm:.1f} s"
+    )
     print(f"the same programs bare {base:.1f} s; our process holds {memory:.0f} MB")
     return warm, memory
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from required import missing
 from waiting import until
 
@@ -36,13 +35,21 @@ LogLevel VERBOSE
 SetEnv XDG_STATE_HOME={folder}/state
 """
 
-#: Root's server needs a folder of its own in /run: it gets a /run that nobody else sees.
-AS_ROOT = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec "$@"', "sh")
+#: Root's server needs a folder of its own in /run, and its users a plain shell and a home of their own: what a login shell reads
+#: on this machine is none of a test's. It gets a /run and an /etc/passwd that nobody else sees.
+AS_ROOT = """
+set -e
+mount -t tmpfs tmpfs /run; mkdir /run/sshd
+mount --bind "$0/passwd" /etc/passwd
+exec "$@"
+"""
 
 
 def make_key(file: Path, kind: str = "ed25519", *more: str) -> str:
     """A new key pair; its public line."""
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(file), *more], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(file), *more], check=True, stdin=subprocess.DEVNULL
+    )
     return file.with_name(f"{file.name}.pub").read_text().strip()
 
 
@@ -50,7 +57,12 @@ class Sshd:
     """A running server. Its user's key is `key`; `known_hosts` lists its host key."""
 
     def __init__(
-        self, require: Callable[[str], str], *, address: str = "127.0.0.1", more: str = "", around: Sequence[str] | None = None
+        self,
+        require: Callable[[str], str],
+        *,
+        address: str = "127.0.0.1",
+        more: str = "",
+        around: Sequence[str] | None = None,
     ) -> None:
         """`more`: lines of its configuration; `around`: what it is started by, to be in namespaces of its own."""
         program, _ = require("sshd"), require("ssh-keygen")
@@ -64,7 +76,7 @@ class Sshd:
         config = self.folder / "sshd_config"
         config.write_text(more + CONFIG.format(address=address, port=self.port, folder=self.folder))
         if around is None:
-            around = AS_ROOT if os.geteuid() == 0 else ()
+            around = self._as_root() if os.geteuid() == 0 else ()
         self._log = (self.folder / "log").open("wb")
         guard = (require("setpriv"), "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
         self.process = subprocess.Popen(
@@ -75,6 +87,13 @@ class Sshd:
             start_new_session=True,
         )
         until("the SSH server listens", self._listens, 30)
+
+    def _as_root(self) -> tuple[str, ...]:
+        (self.folder / "home").mkdir()
+        others = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
+        root = f"root:x:0:0:root:{self.folder}/home:/bin/sh"
+        (self.folder / "passwd").write_text("\n".join([root, *others, ""]))
+        return ("unshare", "--mount", "sh", "-c", AS_ROOT, str(self.folder))
 
     def _listens(self) -> bool:
         if self.process.poll() is not None:
@@ -187,10 +206,3 @@ def running(require: Callable[[str], str], **how: object) -> Iterator[Sshd]:
         yield server
     finally:
         server.end()
-
-
-@pytest.fixture(scope="module")
-def sshd(require: Callable[[str], str]) -> Iterator[Sshd]:
-    """A server that a whole file of tests uses."""
-    with running(require) as server:
-        yield server

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from paramedic.remediation.host import Host, SshAccess
 from paramedic.text.template import as_it_is
@@ -18,7 +18,7 @@ Spelling = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), Af
 
 _File = Annotated[str, Field(pattern=r"^/[^\x00]+$"), AfterValidator(as_it_is)]
 _USER = r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}\$?$"
-_FINGERPRINT = r"^SHA256:[A-Za-z0-9+/]{43}$"
+_FINGERPRINT = r"SHA256:[A-Za-z0-9+/]{43}"
 
 
 def _address(text: str) -> str:
@@ -28,8 +28,20 @@ def _address(text: str) -> str:
     except ValueError:
         pass
     if not re.fullmatch(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?", text):
-        raise ValueError(f"{text!r:.80} is neither a name nor an IP address; its user and its port are keys of their own")
+        raise ValueError(
+            f"{text!r:.80} is neither a name nor an IP address; its user and its port are keys of their own"
+        )
     return text
+
+
+def _agent(value: object) -> object:
+    if value is True or (isinstance(value, str) and re.fullmatch(_FINGERPRINT, value)):
+        return value
+    raise ValueError("write `agent: true`, or the fingerprint of one of its keys, SHA256:…, as `ssh-add -l` shows it")
+
+
+#: As an editor sees it.
+_AGENT_SCHEMA = {"anyOf": [{"const": True}, {"type": "string", "pattern": f"^{_FINGERPRINT}$"}]}
 
 
 class _Ssh(BaseModel):
@@ -40,7 +52,7 @@ class _Ssh(BaseModel):
     user: Annotated[str, Field(pattern=_USER)] = Field(description="who logs in there: paramedic")
     port: int = Field(default=22, ge=1, le=65_535, description="the port of its SSH server")
     key: _File | None = Field(default=None, description="the file of the private key, which has no passphrase")
-    agent: Literal[True] | Annotated[str, Field(pattern=_FINGERPRINT)] | None = Field(
+    agent: Annotated[bool | str, PlainValidator(_agent), WithJsonSchema(_AGENT_SCHEMA)] | None = Field(
         default=None, description="true: the keys of the SSH agent; or the fingerprint of one of them: SHA256:…"
     )
     certificate: _File | None = Field(default=None, description="the file of an OpenSSH certificate for the key")
@@ -106,7 +118,7 @@ def _access(ssh: _Ssh, listed: Mapping[str, ListedHost], hosts: dict[str, Host])
         user=ssh.user,
         port=ssh.port,
         key=ssh.key,
-        agent="" if ssh.agent is True else ssh.agent,
+        agent=ssh.agent if ssh.agent is None or isinstance(ssh.agent, str) else "",
         certificate=ssh.certificate,
         known_hosts=ssh.known_hosts,
         sudo=ssh.sudo,

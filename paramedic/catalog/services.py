@@ -89,8 +89,7 @@ class _ListedWords(BaseModel):
         is_remote = getattr(target_kinds.of(kind), "is_remote", None)
         if (self.releases or self.commands) and is_remote is not None and is_remote(words):
             raise ValueError(
-                "`releases` and `commands` are those of `host`, "
-                f"and this {kind} is asked on another machine"
+                f"`releases` and `commands` are those of `host`, and this {kind} is asked on another machine"
             )
         return self
 

@@ -10,7 +10,18 @@ import typer
 
 from paramedic.catalog.library import open_library
 from paramedic.cli.finding import APART
-from paramedic.cli.output import AsJson, Data, Negative, command_of, console, hanging, safe, say_json, settings_of, table
+from paramedic.cli.output import (
+    AsJson,
+    Data,
+    Negative,
+    command_of,
+    console,
+    hanging,
+    safe,
+    say_json,
+    settings_of,
+    table,
+)
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import spoken
 from paramedic.remediation.host import Host
@@ -94,7 +105,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
 
 
 @app.command("test")
-def test_(
+def try_(
     hosts: Annotated[list[str] | None, typer.Argument(help="Which; without one, all.", metavar="[HOST]...")] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -106,12 +117,7 @@ def test_(
         raise typer.BadParameter(f"services.yaml lists no host {strange[0]!r:.80}; it lists: {known}")
     looked = looked_at(listed[name] for name in hosts or listed)
     if as_json:
-        say_json(
-            [
-                {"host": one.host.name, "well": one.well, "words": redact(one.words), **one.facts}
-                for one in looked
-            ]
-        )
+        say_json([{"host": one.host.name, "well": one.well, "words": redact(one.words), **one.facts} for one in looked])
     else:
         for one in looked:
             head = f"{'well' if one.well else 'MEND':<5} {one.host.name:<12} "

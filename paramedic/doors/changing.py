@@ -35,7 +35,7 @@ class Releases(Protocol):
 
 
 def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Releases:
-    """The Releases of this target, whose log and symlink say what became of a roll-back. Raises PermanentError if services.yaml names no release folder for it."""
+    """The Releases of this target. Raises PermanentError if services.yaml names no release folder for it."""
     if target.releases is None:
         raise PermanentError(f"services.yaml names no `releases` for {target.id}")
     must_be_closed("a target is rolled back")
@@ -55,9 +55,7 @@ class Command(Protocol):
         """Run it once, to its end. `last_look` and the errors are as at `TargetChanger.restart`."""
 
 
-def command(
-    target: Target, name: str, within: timedelta = timedelta(seconds=30), *, act: str | None = None
-) -> Command:
+def command(target: Target, name: str, within: timedelta = timedelta(seconds=30), *, act: str | None = None) -> Command:
     """The Command of this name. Raises PermanentError if services.yaml declares none of that name for the target.
 
     `act`: as for `changer`.

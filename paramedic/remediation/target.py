@@ -33,7 +33,9 @@ class Target:
     log: str | None = None  # a file whose tail is evidence
     releases: str | None = None  # the folder with `releases/` and the `current` symlink
     commands: Mapping[str, Command] = field(default_factory=dict, hash=False)
-    machine: Host | None = None  # what services.yaml says of `host`; None: nothing, so it is the machine that Paramedic runs on
+    machine: Host | None = (
+        None  # what services.yaml says of `host`; None: nothing, so it is the machine that Paramedic runs on
+    )
 
     @property
     def elsewhere(self) -> bool:

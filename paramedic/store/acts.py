@@ -15,7 +15,6 @@ from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import acts
 from paramedic.store.trail import append
 
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

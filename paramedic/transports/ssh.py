@@ -62,9 +62,7 @@ class Ssh:
         """What the host knows of the act."""
         return ssh_mark.look(self._connection, act)
 
-    def connect(
-        self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False
-    ) -> ssh_stream.SshStream:
+    def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> ssh_stream.SshStream:
         """Open a connection from the host."""
         return ssh_stream.connect(self._connection, to, deadline, outlives_us=outlives_us)
 

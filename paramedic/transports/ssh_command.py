@@ -34,16 +34,18 @@ _NEEDED = ("env", "find", "flock", "setsid", "tail", "timeout")
 # Whether it could be begun; it prints what is missing, a line each, and `program FILE` of the program that it found.
 _READY = """
 for p in $needed; do command -v "$p" >/dev/null || echo "missing $p"; done
-p=$(command -v -- "$program") && case $p in /*) [ -x "$p" ] && [ -f "$p" ];; esac && echo "program $p" || echo "missing $program"
+p=$(command -v -- "$program") && case $p in /*) [ -x "$p" ] && [ -f "$p" ];; esac &&
+echo "program $p" || echo "missing $program"
 [ -z "$folder" ] || (cd -- "$folder") 2>/dev/null || echo "no folder"
 mkdir -p -m 700 "$d" 2>/dev/null && [ -w "$d" ] || echo "no marks $d"
 find "$d" -name '*.out' -mtime +1 -delete -o -name '*.err' -mtime +1 -delete -o -type f -mtime +$days -delete 2>/dev/null
 """
 
-# Printing to us may fail: it is done by shells of their own, so that SIGPIPE ends nothing else. The mark is locked for as long
-# as the change is being worked off. The outputs are cut in time: a program that prints without end fills no disk.
+# Printing to us may fail: shells of their own do it, so that SIGPIPE ends nothing else, and errors are said to nobody. The mark
+# is locked for as long as the change is being worked off. The outputs are cut in time: no program fills the disk with them.
 _CHANGE = """
-say() { (printf '%s %s\\n' "$token" "$*") 2>/dev/null || :; }
+exec 2>/dev/null
+say() { (printf '%s %s\\n' "$token" "$*") || :; }
 umask 077
 m="$d/$act"
 exec 9>>"$d/lock-$lock" || { say refused its lock cannot be opened; exit 0; }
@@ -72,7 +74,7 @@ echo "ended $c" >&8
 
 _OUTPUTS = """
 both() { cat "$1.end" "$1" 2>/dev/null | tail -c $kept; }
-(printf '%s ended %s\\n' "$token" "$c"; both "$m.out"; printf '%s' "$token"; both "$m.err"; printf '%s' "$token") 2>/dev/null &&
+(printf '%s ended %s\\n' "$token" "$c"; both "$m.out"; printf '%s' "$token"; both "$m.err"; printf '%s' "$token") &&
 rm -f "$m.out" "$m.err" "$m.out.end" "$m.err.end"
 """
 
@@ -170,7 +172,9 @@ class SshCommand:
                 f"days={ssh_mark.DAYS}",
                 ssh_mark.FOLDER,
                 _READY,
-                f"sudo -n -l -- {quoted(_split(change.arguments)[1])} >/dev/null 2>&1 || echo 'no sudo'" if self._sudo else "",
+                f"sudo -n -l -- {quoted(_split(change.arguments)[1])} >/dev/null 2>&1 || echo 'no sudo'"
+                if self._sudo
+                else "",
             ]
         )
         deadline = boottime() + _READY_SECONDS
@@ -206,7 +210,7 @@ class SshCommand:
         named = " ".join(f"{name}={quoted([value])}" for name, value in values.items())
         exports = "".join(f"export {name}={quoted([value])}\n" for name, value in change.environment.items())
         run_it = f"run_it() {{\n{CLEAN}{exports}exec setsid {quoted(self._words())}\n}}"
-        return "\n".join([ssh_mark.FOLDER, named, run_it, _CHANGE, _OUTPUTS])
+        return f"{ssh_mark.FOLDER}\n{named}\n{run_it}\n{_CHANGE}\n{_OUTPUTS}"
 
     def _words(self) -> list[str]:
         """The program as it is started: `sudo` just before it, and the host's own guard before that."""
@@ -272,8 +276,8 @@ class SshCommand:
     def _stop(self) -> None:
         """Tell its process group to end, as well as can be: what root runs is left to sudo's own guard."""
         group = quoted([f"-{int(self._process)}"])
-        script = f"kill -TERM -- {group} && for i in 1 2 3 4 5 6 7 8 9 10; do sleep {_GRACE_SECONDS / 10}; "
-        script += f"kill -0 -- {group} || exit 0; done; kill -KILL -- {group}"
+        script = f"kill -s TERM -- {group} && for i in 1 2 3 4 5 6 7 8 9 10; do sleep {_GRACE_SECONDS / 10}; "
+        script += f"kill -s 0 -- {group} || exit 0; done; kill -s KILL -- {group}"
         try:
             answer(self._connection, f"({script}) 2>/dev/null", boottime() + _GRACE_SECONDS + _BEGIN_SECONDS)
         except (TemporaryError, PermanentError) as error:
@@ -285,7 +289,9 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     words = list(arguments)
     if words[0] != "env":
         return [], words
-    count = next((n for n, word in enumerate(words[1:], 1) if not re.match(r"[A-Za-z_][A-Za-z0-9_]*=", word)), len(words))
+    count = next(
+        (n for n, word in enumerate(words[1:], 1) if not re.match(r"[A-Za-z_][A-Za-z0-9_]*=", word)), len(words)
+    )
     return (words[:count], words[count:]) if count < len(words) else ([], words)
 
 

@@ -59,7 +59,9 @@ class SshConnection:
             try:
                 channel = self.opened(lambda transport, seconds: transport.open_session(timeout=seconds), deadline)
             except ConnectionRefusedError as error:
-                raise TemporaryError(f"{error}: its sshd allows no further session (MaxSessions, or its limits)") from error
+                raise TemporaryError(
+                    f"{error}: its sshd allows no further session (MaxSessions, or its limits)"
+                ) from error
             try:
                 yield channel
             finally:
@@ -146,7 +148,9 @@ class SshConnection:
         to, by = (access.address, access.port), connection(access.jump)
         try:
             return by.opened(
-                lambda transport, seconds: transport.open_channel("direct-tcpip", to, ("127.0.0.1", 0), timeout=seconds),
+                lambda transport, seconds: transport.open_channel(
+                    "direct-tcpip", to, ("127.0.0.1", 0), timeout=seconds
+                ),
                 deadline,
             )
         except TemporaryError as error:

@@ -1,5 +1,6 @@
 """One folder of a host, held open by a shell that works in it: every name is looked up from there."""
 
+import contextlib
 import errno
 import os
 import posixpath
@@ -25,13 +26,19 @@ bytes() {
 s=$(stat -c '%f %s' -- "$1") || return; echo "$s"
 case $s in 8*) [ "${s#* }" -gt "$2" ] || dd if="$1" iflag=nofollow,nonblock,fullblock bs=65536 status=none;; esac
 }
-link() { if [ -L "$1" ]; then readlink -n -- "$1"; else stat -c '' -- "$1" >/dev/null && { echo ": Invalid argument" >&2; false; }; fi; }
+link() {
+if [ -L "$1" ]; then readlink -n -- "$1"; return; fi
+stat -c '' -- "$1" >/dev/null && { echo ": Invalid argument" >&2; false; }
+}
 same() {
 a=$(stat -c '%d:%i:%f' -- "$1") && [ -d "$2" ] && [ ! -L "$2" ] && b=$(stat -c '%d:%i:%f' -- "$2/$3") || return 0
 [ "$a" = "$b" ] && echo "$a"; :
 }
 changed() { stat -c %.6Y -- "$1"; }
-names() { [ ! -L "$1" ] || { echo ": Not a directory" >&2; return 1; }; ls -- "$1/." >/dev/null && find "$1/." -mindepth 1 -maxdepth 1 -printf '%f\\0'; }
+names() {
+[ ! -L "$1" ] || { echo ": Not a directory" >&2; return 1; }
+ls -- "$1/." >/dev/null && find "$1/." -mindepth 1 -maxdepth 1 -printf '%f\\0'
+}
 lock() {
 [ ! -L "$1" ] || { echo ": Too many levels of symbolic links" >&2; return 1; }
 stat -c '' -- "$1" >/dev/null || return
@@ -142,10 +149,8 @@ class SshFolder:
         try:
             yield SshLockedFile(self._talk, self._host)
         finally:
-            try:
+            with contextlib.suppress(OSError):  # where the shell is gone, its lock is gone with it
                 self._talk.do("exec 8<&-; ask true")
-            except OSError:
-                pass  # the shell is gone, and its lock with it
 
     def symlink(self, leads_to: str, name: str) -> None:
         """Make a symlink."""

@@ -49,7 +49,9 @@ class KnownHosts:
         listed = [line for line in self._lines if not line.marker]
         for line in self._lines:
             if line.marker == "@revoked" and line.key == key:
-                raise PermanentError(f"{self._host} shows the {shown}, which {line.where} revokes: nobody logs in there")
+                raise PermanentError(
+                    f"{self._host} shows the {shown}, which {line.where} revokes: nobody logs in there"
+                )
         if any(line.key == key for line in listed):
             return
         if listed:

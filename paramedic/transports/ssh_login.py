@@ -50,7 +50,9 @@ def _of_file(access: SshAccess) -> Login:
     except OSError as error:
         raise PermanentError(f"the key {file} cannot be read: {error.strerror}") from error
     except (paramiko.PasswordRequiredException, TypeError) as error:
-        raise PermanentError(f"the key {file} has a passphrase: add it to an SSH agent and write `agent: true`") from error
+        raise PermanentError(
+            f"the key {file} has a passphrase: add it to an SSH agent and write `agent: true`"
+        ) from error
     except (paramiko.SSHException, paramiko.pkey.UnknownKeyType, ValueError) as error:
         raise PermanentError(f"{file} is no private key that can be used: {error}") from error
     if others:
@@ -75,7 +77,9 @@ def _valid_until(file: Path) -> str:
         raise PermanentError(f"{file} is a public key, and no OpenSSH certificate")
     now = utc_now().timestamp()
     if found.valid_before <= now:
-        raise PermanentError(f"the certificate {file} was valid until {_moment(found.valid_before)}: have a new one signed")
+        raise PermanentError(
+            f"the certificate {file} was valid until {_moment(found.valid_before)}: have a new one signed"
+        )
     if found.valid_after > now:
         raise PermanentError(f"the certificate {file} is valid from {_moment(found.valid_after)} on")
     for_ever = found.valid_before == 2**64 - 1

@@ -45,7 +45,9 @@ def look(connection: SshConnection, act: str) -> Mark:
     script = f"{FOLDER}; set -- {quoted([checked(act)])}\n{_LOOK}"
     said = answer(connection, script, boottime() + LOOK.total_seconds()).decode(errors="replace")
     if not said:
-        raise PermanentError(f"{connection.host.name} keeps no marks of changes: its user's state folder cannot be used")
+        raise PermanentError(
+            f"{connection.host.name} keeps no marks of changes: its user's state folder cannot be used"
+        )
     lines = said.splitlines()
     if lines[0] == "running":
         return Mark(MarkState.RUNNING)

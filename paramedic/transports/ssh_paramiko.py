@@ -37,7 +37,9 @@ class SshTransport(paramiko.Transport):
 
     def prefer(self, kinds: tuple[str, ...]) -> None:
         """Ask for a host key of one of these kinds before all others."""
-        wanted = [name for kind in kinds for name in (("rsa-sha2-512", "rsa-sha2-256") if kind == "ssh-rsa" else (kind,))]
+        wanted = [
+            name for kind in kinds for name in (("rsa-sha2-512", "rsa-sha2-256") if kind == "ssh-rsa" else (kind,))
+        ]
         options = self.get_security_options()
         known = list(options.key_types)
         options.key_types = tuple(dict.fromkeys([*(name for name in wanted if name in known), *known]))
@@ -109,7 +111,7 @@ def request_exec(channel: paramiko.Channel, command: str, seconds: float) -> Non
     message.add_byte(cMSG_CHANNEL_REQUEST)
     message.add_int(channel.remote_chanid)
     message.add_string("exec")
-    message.add_boolean(True)  # noqa: FBT003 - paramiko's own: an answer is wanted
+    message.add_boolean(True)
     message.add_string(command)
     channel._event_pending()  # type: ignore[attr-defined] # noqa: SLF001 - as exec_command does
     channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined] # noqa: SLF001
@@ -135,4 +137,3 @@ def exit_status(channel: paramiko.Channel, seconds: float) -> int | None:
     """The exit status of the command of a channel that has ended; None where it did not tell one."""
     channel.status_event.wait(seconds)
     return None if channel.exit_status < 0 else channel.exit_status
-

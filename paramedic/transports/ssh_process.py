@@ -123,7 +123,9 @@ class SshProcesses:
             before_at, before = _processes(first)
             after_at, after = _processes(second) if seconds else (before_at, before)
         except ValueError as error:
-            raise TemporaryError(f"{self._connection.host.name} does not show its processes: it has no /proc of Linux") from error
+            raise TemporaryError(
+                f"{self._connection.host.name} does not show its processes: it has no /proc of Linux"
+            ) from error
         return _Seen(
             tick, page, float(booted_at), memory * 1024, before, after, (before_at, after_at), _cmdlines(cmdlines)
         )
@@ -164,7 +166,9 @@ def _cmdlines(text: bytes) -> dict[int, str]:
 
 
 def _descendants(processes: dict[int, _Process], pid: int) -> Iterator[_Process]:
-    children = sorted((one for one in processes.values() if one.ppid == pid and one.pid != pid), key=lambda one: one.pid)
+    children = sorted(
+        (one for one in processes.values() if one.ppid == pid and one.pid != pid), key=lambda one: one.pid
+    )
     yield from children
     for child in children:
         yield from _descendants(processes, child.pid)

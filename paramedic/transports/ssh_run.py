@@ -15,7 +15,7 @@ from paramedic.transports.ssh_shell import KEPT, Shell, quoted, shell
 _LATER = 1.0
 
 #: What a program may not inherit from the shell that starts it: PATH alone is left.
-CLEAN = "unset HOME XDG_STATE_HOME LC_ALL\n"
+CLEAN = "unset HOME XDG_STATE_HOME LC_ALL OLDPWD\n"
 
 #: How `env` and `timeout` say that there is no such program, by their exit codes too.
 _ABSENT = re.compile(r"^(env|timeout): .*", re.MULTILINE)
@@ -61,7 +61,7 @@ def run(connection: SshConnection, arguments: Sequence[str], deadline: float) ->
     guarded = quoted(["timeout", "--kill-after=2", str(round(left + _LATER, 1)), *arguments])
     with shell(connection, deadline) as sh:
         begins = f"printf %s {sh.token}; printf %s {sh.token} >&2; cd /; {CLEAN}"
-        sh.send(f"{begins}{guarded} </dev/null", deadline, last=True)
+        sh.send(f"{begins}exec {guarded} </dev/null", deadline, last=True)
         output = Tail(sh.token.encode())
         try:
             while chunk := sh.receive(deadline):
@@ -71,7 +71,9 @@ def run(connection: SshConnection, arguments: Sequence[str], deadline: float) ->
         code = sh.status(deadline)
         errors = _errors(sh)
     if code in _ABSENT_CODES and _ABSENT.search(errors):
-        raise PermanentError(f"{connection.host.name} has no program that {arguments[0]!r:.200} needs: {one_line(errors)}")
+        raise PermanentError(
+            f"{connection.host.name} has no program that {arguments[0]!r:.200} needs: {one_line(errors)}"
+        )
     if code == _NOT_STARTED and errors.startswith("timeout: "):
         raise TemporaryError(f"{connection.host.name} could not start {arguments[0]!r:.200}: {one_line(errors)}")
     return Ended(code, output.text(), errors)

@@ -16,16 +16,14 @@ from paramedic.transports.ssh_paramiko import exit_status, readable, request_exe
 #: All that a login shell is ever given: the same words whatever runs, which every shell reads alike. What it, and the server,
 #: put into the environment ends here. The script comes by standard input: no argument list of the host shows it.
 _START = (
-    "exec /bin/sh -c 'exec env -i PATH=\"$PATH\" HOME=\"$HOME\" XDG_STATE_HOME=\"$XDG_STATE_HOME\" LC_ALL=C "
-    "%s/bin/sh -s'"
+    'exec /bin/sh -c \'exec env -i PATH="$PATH" HOME="$HOME" XDG_STATE_HOME="$XDG_STATE_HOME" LC_ALL=C %s/bin/sh -s\''
 )
 
 #: How many bytes of the end of an output are kept.
 KEPT = 16_384
 
-#: So long the server has to start the shell, and an ended one to tell its exit status. Seconds.
+#: So long the server has to start the shell. Seconds.
 _START_SECONDS = 10.0
-_STATUS_SECONDS = 2.0
 
 #: So often a silent shell is looked at. Seconds.
 _LOOK_SECONDS = 0.2
@@ -84,14 +82,14 @@ class Shell:
                     raise TimeoutError
 
     def status(self, deadline: float) -> int:
-        """The exit status, once the output has ended. Raises Lost where it tells none: the connection was cut, or it was killed."""
-        found = exit_status(self.channel, max(min(_STATUS_SECONDS, deadline - boottime()), 0.1))
+        """The exit status, once the output has ended. Raises Lost where none is told: it was cut, or killed."""
+        found = exit_status(self.channel, max(deadline - boottime(), 0.1))
         if found is None:
             raise self._lost(None)
         return found
 
     def ours(self, output: bytes) -> bytes:
-        """The output without what the login shell's own files printed before the script began, which prints the token first."""
+        """The output from the token on, which the script prints first: what came before is of the login shell's own files."""
         before, token, after = output.partition(self.token.encode())
         return after if token else before
 

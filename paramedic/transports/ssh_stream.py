@@ -13,7 +13,7 @@ from paramedic.text.sanitize import one_line
 from paramedic.transports.ssh_connection import SshConnection
 from paramedic.transports.ssh_error import os_error
 from paramedic.transports.ssh_paramiko import readable
-from paramedic.transports.ssh_shell import quoted, shell
+from paramedic.transports.ssh_shell import Shell, quoted, shell
 
 #: A connection that is kept there, without us, ends after this.
 LONGEST = timedelta(minutes=10)
@@ -22,7 +22,7 @@ _SEND_SECONDS = 5.0
 
 #: Keeps a connection on the host. Its first byte says whether it is to outlive us (`!`); then it waits for the other side to
 #: answer or to be gone, whatever becomes of us: a server may abandon a request when its client is gone.
-_KEEPER = """import os, select, socket, sys
+_KEEPER = r"""import os, select, socket, sys
 token, kind, where, port, longest = sys.argv[1:]
 try:
     if kind == "unix":
@@ -118,7 +118,9 @@ def connect(connection: SshConnection, to: UnixSocket | TcpPort, deadline: float
     else:
         address = (to.host, to.port)
         channel = connection.opened(
-            lambda transport, seconds: transport.open_channel("direct-tcpip", address, ("127.0.0.1", 0), timeout=seconds),
+            lambda transport, seconds: transport.open_channel(
+                "direct-tcpip", address, ("127.0.0.1", 0), timeout=seconds
+            ),
             deadline,
         )
     held.callback(channel.close)
@@ -132,17 +134,27 @@ def _kept(connection: SshConnection, to: UnixSocket | TcpPort, deadline: float) 
         sh = held.enter_context(shell(connection, deadline))
         program = ["python3", "-I", "-S", "-c", _KEEPER, sh.token, *where, str(LONGEST.total_seconds())]
         sh.send(f"command -v python3 >/dev/null || {{ echo {sh.token}0; exit; }}; exec {quoted(program)}", deadline)
-        said, token = b"", sh.token.encode()
-        while b"\n" not in said.partition(token)[2]:
-            if not (more := sh.receive(deadline)):
-                raise TemporaryError(f"{connection.host.name} ended what keeps a connection there")
-            said += more
-        word = said.partition(token)[2].strip()
-        if word == b"0":
-            raise PermanentError(f"{connection.host.name} has no python3, which keeps a connection there when ours is cut")
-        if word != b"+":
-            raise os_error(int(word.removeprefix(b"-")))
+        _raise_unless_open(_first_word(sh, deadline), connection.host.name)
     except BaseException:  # raised again: no channel is left open
         held.close()
         raise
     return SshStream(sh.channel, held, kept=True, host=connection.host.name)
+
+
+def _first_word(sh: Shell, deadline: float) -> bytes:
+    """What the keeper says of the connection, after the token; b"" where it ended."""
+    said, token = b"", sh.token.encode()
+    while b"\n" not in said.partition(token)[2]:
+        if not (more := sh.receive(deadline)):
+            return b""
+        said += more
+    return said.partition(token)[2].strip()
+
+
+def _raise_unless_open(word: bytes, host: str) -> None:
+    if word == b"":
+        raise TemporaryError(f"{host} ended what keeps a connection there")
+    if word == b"0":
+        raise PermanentError(f"{host} has no python3, which keeps a connection there when ours is cut")
+    if word != b"+":
+        raise os_error(int(word.removeprefix(b"-")))

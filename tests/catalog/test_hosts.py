@@ -66,7 +66,9 @@ def test_a_target_carries_how_its_host_is_reached() -> None:
 def test_what_alerts_call_a_host_finds_its_targets() -> None:
     services = parse_services(WHOLE, "services.yaml")
     for spelling in ("web-7", "web-7:9100", "10.0.0.7"):
-        assert services.find("systemd", "tracking-api.service", spelling) is services.by_id("web-7/tracking-api.service")
+        assert services.find("systemd", "tracking-api.service", spelling) is services.by_id(
+            "web-7/tracking-api.service"
+        )
     assert services.names_of("web-7") == ("web-7", "web-7:9100", "10.0.0.7")
 
 
@@ -142,5 +144,9 @@ def test_the_schema_for_editors_knows_hosts() -> None:
     validator = jsonschema.Draft202012Validator(schema())
     yaml = YAML(typ="safe")
     assert list(validator.iter_errors(yaml.load(WHOLE))) == []
-    for before, after in (("local: true", "local: 1"), ("user: paramedic", "usr: paramedic"), ("port: 2222", "port: 0")):
+    for before, after in (
+        ("local: true", "local: 1"),
+        ("user: paramedic", "usr: paramedic"),
+        ("port: 2222", "port: 0"),
+    ):
         assert list(validator.iter_errors(yaml.load(WHOLE.replace(before, after))))

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ssh_servers import Relay, Sshd, make_key, relay, running, sshd  # noqa: F401 - fixtures
+from ssh_servers import Sshd, make_key, relay, running
 from waiting import until
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
@@ -21,6 +21,7 @@ from paramedic.machine.clock import boottime
 from paramedic.remediation.host import Host
 from paramedic.transports import ssh_connection
 from paramedic.transports.ssh import Ssh
+from paramedic.transports.ssh_shell import Shell
 
 pytestmark = pytest.mark.real
 
@@ -43,7 +44,9 @@ def said(host: Host, *words: str) -> str:
 
 
 def test_an_unknown_host_key_is_refused_with_its_fingerprint_and_never_added(sshd: Sshd, tmp_path: Path) -> None:
-    shown = subprocess.run(["ssh-keygen", "-lf", sshd.folder / "host_key"], check=True, capture_output=True, text=True).stdout
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", sshd.folder / "host_key"], check=True, capture_output=True, text=True
+    ).stdout
     empty = tmp_path / "known_hosts"
     with pytest.raises(PermanentError) as no:
         said(sshd.host(known_hosts=str(empty)), "x")
@@ -59,7 +62,9 @@ def test_a_changed_host_key_is_refused_and_both_are_named(sshd: Sshd, tmp_path: 
     other = make_key(tmp_path / "other")
     known = tmp_path / "known_hosts"
     known.write_text(f"[127.0.0.1]:{sshd.port} {other}\n")
-    with pytest.raises(PermanentError, match=r"shows another host key than is listed: the ED25519 key SHA256:.*known_hosts:1\)"):
+    with pytest.raises(
+        PermanentError, match=r"shows another host key than is listed: the ED25519 key SHA256:.*known_hosts:1\)"
+    ):
         said(sshd.host(known_hosts=str(known)), "x")
     assert other in known.read_text()
 
@@ -90,7 +95,11 @@ def test_a_key_that_others_can_read_or_with_a_passphrase_is_not_used(sshd: Sshd,
     make_key(loose)
     loose.chmod(0o644)
     subprocess.run(["ssh-keygen", "-q", "-N", "words", "-f", locked], check=True, stdin=subprocess.DEVNULL)
-    for key, why in ((loose, f"chmod 600 {loose}"), (locked, "has a passphrase"), (tmp_path / "none", "cannot be read")):
+    for key, why in (
+        (loose, f"chmod 600 {loose}"),
+        (locked, "has a passphrase"),
+        (tmp_path / "none", "cannot be read"),
+    ):
         with pytest.raises(PermanentError, match=why):
             said(sshd.host(key=str(key)), "x")
     (tmp_path / "text").write_text("no key")
@@ -112,7 +121,19 @@ def test_a_certificate_logs_in_for_as_long_as_it_is_valid(require: Callable[[str
     make_key(tmp_path / "key")
 
     def sign(validity: str) -> None:
-        sign = ["ssh-keygen", "-q", "-s", tmp_path / "ca", "-I", "us", "-n", server.user, "-V", validity, tmp_path / "key.pub"]
+        sign = [
+            "ssh-keygen",
+            "-q",
+            "-s",
+            tmp_path / "ca",
+            "-I",
+            "us",
+            "-n",
+            server.user,
+            "-V",
+            validity,
+            tmp_path / "key.pub",
+        ]
         subprocess.run(sign, check=True)
 
     with running(require, more=f"TrustedUserCAKeys {tmp_path}/ca.pub\n") as server:
@@ -148,7 +169,9 @@ def test_the_agents_keys_log_in_and_one_of_many_can_be_named(sshd: Sshd, agent: 
     subprocess.run(["ssh-add", "-q", sshd.folder / "key"], check=True)
     with pytest.raises(PermanentError, match=r"ended the login after \d keys: name one of them"):
         said(sshd.host(key=None, agent=""), "x")
-    shown = subprocess.run(["ssh-keygen", "-lf", sshd.folder / "key"], check=True, capture_output=True, text=True).stdout
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", sshd.folder / "key"], check=True, capture_output=True, text=True
+    ).stdout
     assert said(sshd.host(key=None, agent=shown.split()[1]), "in") == "in"
 
 
@@ -270,7 +293,7 @@ def test_a_server_with_few_sessions_is_told(require: Callable[[str], str]) -> No
 
 
 def test_two_hundred_hosts_are_asked_at_once(require: Callable[[str], str]) -> None:
-    with running(require, address="0.0.0.0") as server:  # noqa: S104 - all of loopback's addresses
+    with running(require, address="0.0.0.0") as server:
         server.known_hosts.write_text(f"* {server.public}\n")
         hosts = [server.host(f"web-{n}", address=f"127.0.1.{n}") for n in range(1, 201)]
         with ThreadPoolExecutor(32) as threads:
@@ -303,7 +326,9 @@ def test_a_change_that_outlives_the_connection_is_told_by_its_mark(sshd: Sshd, t
 
 def test_a_change_whose_host_stays_lost_is_unknown_and_the_next_look_says_more(sshd: Sshd, tmp_path: Path) -> None:
     with relay(sshd) as way:
-        command = Ssh(sshd.through(way), act="act-2").command(["sh", "-c", f"until [ -e {tmp_path}/go ]; do sleep 0.1; done"])
+        command = Ssh(sshd.through(way), act="act-2").command(
+            ["sh", "-c", f"until [ -e {tmp_path}/go ]; do sleep 0.1; done"]
+        )
         command.start()
         way.close()
         with pytest.raises(OutcomeUnknown, match="web-7 was cut after the change had begun"):
@@ -313,7 +338,9 @@ def test_a_change_whose_host_stays_lost_is_unknown_and_the_next_look_says_more(s
     until("it has ended", lambda: sshd.transport().mark("act-2") == Mark(MarkState.HAPPENED, 0), 20)
 
 
-def test_a_change_that_was_never_begun_is_known_not_to_have_happened_and_cannot_come_later(sshd: Sshd, tmp_path: Path) -> None:
+def test_a_change_that_was_never_begun_is_known_not_to_have_happened_and_cannot_come_later(
+    sshd: Sshd, tmp_path: Path
+) -> None:
     late = Ssh(sshd.host(), act="act-3").command(["touch", str(tmp_path / "late")])
     assert sshd.transport().mark("act-3") == Mark(MarkState.DID_NOT)
     with pytest.raises(PermanentError, match="has a mark of act-3 already: nothing is done twice"):
@@ -356,19 +383,34 @@ def test_what_it_leaves_in_the_background_holds_no_lock(sshd: Sshd, tmp_path: Pa
     os.kill(int((tmp_path / "left").read_text()), 9)
 
 
-def test_a_connection_that_is_cut_while_the_change_is_sent_is_looked_after(sshd: Sshd, tmp_path: Path) -> None:
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_connection_that_is_cut_while_the_change_is_sent_is_looked_after(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrives: bool
+) -> None:
+    act = f"act-12-{arrives}"
     with relay(sshd) as way:
-        command = Ssh(sshd.through(way), act="act-12").command(["sh", "-c", f"echo x >> {tmp_path}/done"])
-        way.hold()  # nothing of it arrives
-        threading.Timer(0.5, way.cut).start()
-        threading.Timer(0.6, way.let_go).start()
-        with pytest.raises((TemporaryError, OutcomeUnknown)):
+        command = Ssh(sshd.through(way), act=act).command(["sh", "-c", f"sleep 0.5; echo x >> {tmp_path}/done"])
+        send = Shell.send
+
+        def cut(sh: Shell, script: str, deadline: float, *, last: bool = False) -> None:
+            monkeypatch.undo()
+            if not arrives:
+                way.hold()
+            send(sh, script, deadline, last=last)
+            if arrives:
+                until("it has come there", (sshd.folder / "state" / "paramedic" / act).exists, 20)
+            way.cut()
+            way.let_go()
+
+        monkeypatch.setattr(Shell, "send", cut)
+        if arrives:
             command.start()
-            command.end(soon(10))
-    mark = sshd.transport().mark("act-12")
-    ran = (tmp_path / "done").exists()
-    assert (mark.state is MarkState.HAPPENED) == ran
-    assert mark.state in (MarkState.HAPPENED, MarkState.DID_NOT)
+            assert command.end(soon()).code == 0
+        else:
+            with pytest.raises(TemporaryError, match="web-7 was lost before it began"):
+                command.start()
+    assert sshd.transport().mark(act).state is (MarkState.HAPPENED if arrives else MarkState.DID_NOT)
+    assert (tmp_path / "done").exists() == arrives
 
 
 def test_a_connection_to_a_supervisor_is_kept_there_when_ours_is_cut(sshd: Sshd, tmp_path: Path) -> None:
@@ -405,7 +447,9 @@ def test_an_ordinary_connection_ends_with_ours(sshd: Sshd) -> None:
 
 
 def test_nothing_is_loaded_for_a_host_that_is_not_there() -> None:
-    code = "import sys, paramedic.doors.reading, paramedic.doors.changing, paramedic.cli.host, paramedic.catalog.library\n"
+    code = (
+        "import sys, paramedic.doors.reading, paramedic.doors.changing, paramedic.cli.host, paramedic.catalog.library\n"
+    )
     code += "print([name for name in ('paramiko', 'nacl', 'bcrypt') if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout == "[]\n"

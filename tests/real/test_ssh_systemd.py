@@ -7,9 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from required import missing
 from ssh_servers import Sshd, relay, running
-from systemd_container import CannotRun, PidOne
+from systemd_container import PidOne
 from waiting import until
 
 from paramedic.doors import changing, reading
@@ -25,20 +24,6 @@ from paramedic.transports.ssh import Ssh
 pytestmark = pytest.mark.real
 
 WITHIN = timedelta(seconds=30)
-
-
-@pytest.fixture(scope="module")
-def pid_one(require: Callable[[str], str]) -> Iterator[PidOne]:
-    folder = Path(tempfile.mkdtemp(prefix="sd"))
-    folder.chmod(0o755)
-    try:
-        machine = PidOne(require, folder)
-    except CannotRun as no:
-        shutil.rmtree(folder)
-        missing(str(no))
-    yield machine
-    machine.end()
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +118,9 @@ def test_a_restart_whose_connection_is_cut_goes_on_and_is_known(pid_one: PidOne,
     assert starts(pid_one) == 2
 
 
-def test_a_restart_whose_host_stays_lost_is_unknown_until_the_next_look(pid_one: PidOne, there: Sshd, unit: str) -> None:
+def test_a_restart_whose_host_stays_lost_is_unknown_until_the_next_look(
+    pid_one: PidOne, there: Sshd, unit: str
+) -> None:
     (pid_one.folder / "slow").touch()
     known = target(unit, there.host())
     with relay(there) as way:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ssh_servers import Sshd, sshd  # noqa: F401 - a fixture
+from ssh_servers import Sshd
 from waiting import until
 
 from paramedic.errors import PermanentError, TemporaryError
@@ -48,15 +48,15 @@ def test_a_program_says_how_it_ended_and_what_it_said(there: Transport) -> None:
 def test_words_are_arguments_and_no_shell_reads_them(there: Transport, tmp_path: Path) -> None:
     hostile = ["$(touch x)", "; touch x", "`touch x`", "*", "\n", "-n", "{instance}", "'", '"', "\\", "é\x80", ""]
     script = f"import os, sys; os.chdir({str(tmp_path)!r}); print(ascii(sys.argv[1:]))"
-    assert there.run([sys.executable, "-c", script, *hostile], soon()).output == f"{ascii(hostile)}\n"
+    assert there.run([sys.executable, "-c", script, *hostile], soon()).output == f"{hostile!a}\n"
     with there.command([sys.executable, "-c", script, *hostile]) as program:
         program.start()
-        assert program.end(soon()).output == f"{ascii(hostile)}\n"
+        assert program.end(soon()).output == f"{hostile!a}\n"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_program_has_path_and_what_it_is_given_and_reads_nothing(there: Transport, tmp_path: Path) -> None:
-    see = "import os, sys; print(sorted(set(os.environ) - {'PWD', 'SHLVL', '_', 'LC_CTYPE'}), os.getcwd(), repr(sys.stdin.read()))"
+    see = "import os, sys; print(sorted(set(os.environ) - {'PWD', 'LC_CTYPE'}), os.getcwd(), repr(sys.stdin.read()))"
     with there.command([sys.executable, "-c", see], cwd=str(tmp_path), environment={"TOKEN": "a'b c"}) as program:
         program.start()
         assert program.end(soon()).output == f"['PATH', 'TOKEN'] {tmp_path} ''\n"
@@ -64,7 +64,9 @@ def test_a_program_has_path_and_what_it_is_given_and_reads_nothing(there: Transp
 
 
 def test_a_given_value_is_seen_by_nobody_else_there(there: Transport) -> None:
-    with there.command(["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"], environment={"TOKEN": "s3cr" + "et-x9"}) as one:
+    with there.command(
+        ["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"], environment={"TOKEN": "s3cr" + "et-x9"}
+    ) as one:
         one.start()
         assert "s3cret-x9" not in one.end(soon()).output
 
@@ -82,11 +84,12 @@ def test_what_would_move_a_terminal_is_visible(there: Transport) -> None:
     assert there.run(["printf", "\\033[31mred\\377"], soon()).output == "\\x1b[31mred\\xff"
 
 
-def test_a_program_that_is_not_there_is_useless_to_try(there: Transport) -> None:
+def test_a_program_that_is_not_there_is_useless_to_try(there: Transport, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no program")
     with pytest.raises(PermanentError, match="no program"):
         there.command(["no-such-program"])
     with pytest.raises(PermanentError, match="no program"):
-        there.command(["/etc/hostname"])
+        there.command([str(tmp_path / "text")])
     with pytest.raises(PermanentError, match="no program"):
         there.run(["no-such-program"], soon())
     with pytest.raises(PermanentError, match="no folder /no/such/folder"):
@@ -177,7 +180,7 @@ def test_what_nobody_listens_at_is_told_by_the_kind_of_error(there: Transport, t
         there.connect(UnixSocket(str(tmp_path / "none")), soon(), outlives_us=outlives)
     with pytest.raises(OSError):
         there.connect(TcpPort("127.0.0.1", 1), soon(), outlives_us=outlives)
-    with pytest.raises(ValueError):
+    with pytest.raises((ValueError, OSError)):
         there.connect(UnixSocket("a\0b"), soon(), outlives_us=outlives)
 
 
@@ -305,7 +308,7 @@ def test_a_folder_is_changed_by_names(there: Transport, folder: Path) -> None:
         held.symlink("x", "beside")
         held.unlink("beside")
         held.sync()
-    assert os.readlink(folder / "current") == "releases/v 2'"
+    assert str((folder / "current").readlink()) == "releases/v 2'"
     assert not (folder / "beside").is_symlink()
 
 
@@ -331,7 +334,8 @@ def test_a_log_is_locked_and_lines_are_added_whole(there: Transport, folder: Pat
 
 
 def test_a_lock_that_another_holds_is_told(there: Transport, folder: Path) -> None:
-    with subprocess.Popen(["flock", folder / "log", "sh", "-c", "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    holds = ["flock", folder / "log", "sh", "-c", "echo; cat"]
+    with subprocess.Popen(holds, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
         with there.folder(str(folder)) as held, pytest.raises(BlockingIOError), held.locked("log"):
@@ -358,8 +362,10 @@ def test_a_folder_that_is_not_there_is_told_by_the_kind_of_error(there: Transpor
 @pytest.fixture
 def family() -> Iterator[tuple[int, int]]:
     grows = "held = bytearray(30_000_000)\nimport sys, time\nprint(flush=True)\ntime.sleep(60)"
-    forks = f"import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {grows!r}])\nprint(child.pid, flush=True)\nchild.wait()"
-    parent = subprocess.Popen([sys.executable, "-c", forks, "a\x1b[2Jb\n" + "x" * 2000], stdout=subprocess.PIPE, text=True)
+    forks = f"import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {grows!r}])\n"
+    forks += "print(child.pid, flush=True)\nchild.wait()"
+    words = [sys.executable, "-c", forks, "a\x1b[2Jb\n" + "x" * 2000]
+    parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     lines = [parent.stdout.readline().strip() for _ in range(2)]
     child = int(max(lines, key=len))
@@ -391,7 +397,7 @@ def test_the_use_of_a_process_is_that_of_now(there: Transport) -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         use = there.processes.use(busy.pid)
         busy.kill()
-    assert 15 < use.cpu_percent < 150
+    assert 1 < use.cpu_percent < 150
     assert 0 < use.memory_percent < 50
 
 

@@ -39,6 +39,10 @@ from paramedic.transports import http_deadline
 _TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
+#: Characters of a body that could not be read.
+_SHOWN = 1000
+
+
 class Waiting(StrEnum):
     """The state of an alert in the inbox."""
 
@@ -197,7 +201,8 @@ def refused(
         return
     for row in rows:
         console.print(f"{row['id']}  {iso(row['received_at'])[:19]}  {safe(row['sender'])}: {safe(row['error'])}")
-        console.print(f"  {safe(row['body'])}")
+        whole = visible(row["body"])
+        console.print(f"  {safe(row['body'][:_SHOWN])}{'' if len(whole) <= _SHOWN else ' … (--json has the rest)'}")
     if not rows:
         console.print("every body could be read")
     if len(rows) == limit:

@@ -145,7 +145,8 @@ def _known(data: Path | None) -> Oncall:
             known = oncall_overrides.current(tx)
     except (NoStore, StoreUnavailable, StoreUnknown) as error:
         known = copy.read_copy(settings.data)
-        typer.echo(f"by the copy on disk, which has {len(known)} overrides: {error}", err=True)
+        if known or not isinstance(error, NoStore):  # before the first `up` nobody can have given a shift away
+            typer.echo(f"by the copy on disk, which has {len(known)} overrides: {error}", err=True)
     return replace(oncall, overrides=known)
 
 

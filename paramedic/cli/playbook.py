@@ -40,6 +40,7 @@ def lint(
     A file that other users can change is not imported. Exit code 1 where something is wrong.
     """
     settings = protected_settings(data)
+    playbook_child.must_be_there(settings)
     checked = [playbook_child.file_of(settings, name) for name in names or ()] or playbook_child.files(settings)
     problems = playbook_child.problems(settings, checked)
     if as_json:

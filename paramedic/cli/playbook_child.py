@@ -27,6 +27,12 @@ def files(settings: Settings) -> list[Path]:
     return playbook_file.files(settings.flows)
 
 
+def must_be_there(settings: Settings) -> None:
+    """Raises Negative where the folder of playbooks that the settings name does not exist."""
+    if settings.flows is not None and not settings.flows.is_dir():
+        raise Negative(f"there is no folder {settings.flows}: `paramedic playbook new NAME` makes it, with a playbook")
+
+
 def problems(settings: Settings, wanted: Sequence[Path] | None = None) -> list[Problem]:
     """What is wrong with the team's own playbooks, or with these: what their text shows, and what importing does."""
     if settings.flows is None:

@@ -19,7 +19,7 @@ from paramedic.gateway.body import Bodies, BodyRefused, NoRoom
 from paramedic.gateway.group_commit import GroupCommit, QueueFull
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
-from paramedic.gateway.senders import Senders
+from paramedic.gateway.senders import KNOWN, Senders
 from paramedic.gateway.signing import SigningLane
 from paramedic.intake.intake import Wake
 from paramedic.kinds.faces import Authentic, Source
@@ -185,7 +185,7 @@ class _ReadRequest:
 
 
 def _unknown_sender() -> Response:
-    return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
+    return refused(401, "unknown sender", field="Authorization", what="unknown sender", allowed=KNOWN)
 
 
 def _no_room() -> Response:

@@ -149,7 +149,7 @@ async def _no_address(_: Request, error: Exception) -> Response:
     """Answer 404 or 405 in our own words."""
     if not isinstance(error, StarletteHTTPException):
         raise error
-    what = "is not an address of this gateway" if error.status_code == 404 else str(error.detail)
+    what = "is not an address of this gateway" if error.status_code == 404 else "is not asked by this method"
     allowed = (error.headers or {}).get("Allow") or _allowed()
     answer = refused(error.status_code, "no address", field="path", what=what, allowed=allowed)
     answer.headers.update(error.headers or {})

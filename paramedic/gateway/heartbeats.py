@@ -11,7 +11,7 @@ from paramedic.errors import Refused
 from paramedic.gateway import not_now
 from paramedic.gateway.readiness import Readiness
 from paramedic.gateway.refusal import refused
-from paramedic.gateway.senders import Senders
+from paramedic.gateway.senders import KNOWN, Senders
 from paramedic.store import Store, StoreUnavailable, StoreUnknown, heartbeats, messages
 from paramedic.text.redaction import redact
 
@@ -33,7 +33,7 @@ class HeartbeatEndpoint:
         """Record one heartbeat of an authenticated sender. Its body is ignored."""
         who = self._senders.known(request)
         if who is None:
-            return refused(401, "unknown sender", what="unknown sender", allowed="a bearer token or basic auth")
+            return refused(401, "unknown sender", field="Authorization", what="unknown sender", allowed=KNOWN)
         if not _HEARTBEAT.fullmatch(name):
             await run_in_threadpool(self._report, f"{name!r:.120} is not a name", who)
             return refused(422, "unreadable", field="name", what="no name", allowed="up to 100 letters, digits, . _ -")

@@ -13,6 +13,10 @@ from paramedic.settings import Settings
 log = logging.getLogger(__name__)
 
 
+#: What a sender shows.
+KNOWN = "a bearer token (gateway_tokens, or the file gateway-token), or basic auth (gateway_users)"
+
+
 class Senders:
     """Authenticates senders, and logs refused clients."""
 

@@ -15,6 +15,8 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from paramedic.cli import app, main
 from paramedic.cli.init import FILES
+from paramedic.store import Store, inbox
+from paramedic.store.quarantine import Unreadable
 
 pytestmark = pytest.mark.usefixtures("_nothing_set")
 
@@ -231,3 +233,39 @@ def data(tmp_path: Path, sqlite_template: Path) -> Path:
     folder.mkdir(mode=0o700)
     shutil.copyfile(sqlite_template, folder / "paramedic.db")
     return folder
+
+
+def test_a_body_that_could_not_be_read_is_shown_by_its_beginning(data: Path) -> None:
+    store = Store(f"sqlite:///{data}/paramedic.db")
+    bad = [Unreadable(body="\x00" * 4096, error="body: too large"), Unreadable(body="short", error="body: is no JSON")]
+    inbox.receive(store, [], source="alertmanager", sender="am", bad=bad)
+    store.close()
+    said = paramedic("alert", "refused", "--data", str(data))
+    assert "… (--json has the rest)" in said
+    assert len(said.replace("\n", "")) < 5000
+    assert "  short\n" in said
+    assert r"\\x00" * 4096 in paramedic("alert", "refused", "--json", "--data", str(data))
+
+
+def test_playbooks_of_a_folder_that_is_not_there_are_not_called_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARAMEDIC_FLOWS", str(tmp_path / "gone"))
+    said = paramedic("playbook", "lint", code=1)
+    assert said == f"there is no folder {tmp_path}/gone: `paramedic playbook new NAME` makes it, with a playbook\n"
+
+
+def test_before_the_first_up_the_shift_is_told_without_a_word_about_the_store(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_made(tmp_path, sqlite_template)
+    monkeypatch.chdir(tmp_path)
+    assert paramedic("oncall", "who").startswith("me (Me) until ")
+
+
+def test_a_key_that_up_has_not_made_yet_is_missed_in_words(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    said = paramedic("audit", "key", "--data", str(tmp_path / "data"), code=2)
+    assert said.endswith(
+        "signing.pub: the public key cannot be read: No such file or directory; `paramedic up` makes it\n"
+    )

@@ -114,6 +114,8 @@ def test_nobody_we_know_is_refused_and_nothing_of_theirs_is_kept(
     answer = _post(client, b"not even json", auth=auth)
     assert answer.status_code == 401
     assert "www-authenticate" in answer.headers
+    assert answer.json()["error"]["field"] == "Authorization"
+    assert "gateway-token" in answer.json()["error"]["allowed"], "what is allowed, and where it is"
     assert _rows(store, quarantine) == []
 
 

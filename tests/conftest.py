@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import bytecode_kept  # noqa: F401 - first: what is imported from here on is kept
 import hypothesis
@@ -51,7 +52,7 @@ _STARTS_PROGRAMS = {
 }
 
 #: And no test with one of these fixtures, or on a database that is a server.
-_SERVERS = {"hooks", "postbox", "prefect", "require", "service"}
+_SERVERS = {"hooks", "postbox", "prefect", "require", "service", "sshd"}
 
 _LEFT_OUT = pytest.StashKey[str]()
 
@@ -150,6 +151,15 @@ def small_disk(require: Callable[[str], str], tmp_path: Path) -> Iterator[Path]:
         missing(f"no file system can be mounted here: {mounted.stderr.strip()}")
     yield place
     subprocess.run([require("umount"), "-l", str(place)], check=True)
+
+
+@pytest.fixture(scope="module")
+def sshd(require: Callable[[str], str]) -> Iterator[Any]:
+    """An OpenSSH server for the tests of one module (`ssh_servers.Sshd`)."""
+    from ssh_servers import running  # paramiko: only who asks for it pays
+
+    with running(require) as server:
+        yield server
 
 
 @pytest.fixture

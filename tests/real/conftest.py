@@ -1,7 +1,6 @@
-"""Real servers for the tests of one module: a systemd, with the units of one test, and an SSH server."""
+"""A systemd for the tests of one module, and the units of one test."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from systemd_container import PidOne
@@ -19,12 +18,3 @@ def units(pid_one: PidOne) -> Iterator[Units]:
     made = Units(pid_one)
     yield made
     made.end()
-
-
-@pytest.fixture(scope="module")
-def sshd(require: Callable[[str], str]) -> Iterator[Any]:
-    """An OpenSSH server (`ssh_servers.Sshd`)."""
-    from ssh_servers import running  # paramiko: only who asks for it pays
-
-    with running(require) as server:
-        yield server

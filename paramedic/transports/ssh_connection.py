@@ -14,7 +14,7 @@ from paramedic.remediation.host import Host, SshAccess
 from paramedic.text.sanitize import one_line
 from paramedic.transports.ssh_known_hosts import KnownHosts
 from paramedic.transports.ssh_login import Login, logins
-from paramedic.transports.ssh_paramiko import SshTransport, tcp_line
+from paramedic.transports.ssh_paramiko import SshTransport, close_quietly, tcp_line
 
 #: So long a new connection may take, from the first byte to the login. Seconds.
 _CONNECT_SECONDS = 10.0
@@ -35,6 +35,7 @@ class SshConnection:
         self.host = host
         self._lock = threading.Lock()
         self._transport: SshTransport | None = None
+        self._retired: list[SshTransport] = []
         self._login: Login | None = None
         self._failure: tuple[float, TemporaryError | PermanentError] | None = None
         self._sessions = threading.BoundedSemaphore(_SESSIONS)
@@ -65,7 +66,7 @@ class SshConnection:
             try:
                 yield channel
             finally:
-                channel.close()
+                close_quietly(channel)
         finally:
             self._sessions.release()
 
@@ -89,16 +90,32 @@ class SshConnection:
                     raise self._unreachable(error) from error
 
     def drop(self, transport: SshTransport | None = None) -> None:
-        """Close the connection, if it is still this one: it no longer answers."""
+        """Use the connection no more, if it is still this one: it does not answer, or not in time.
+
+        What other threads do by it may be well all the same, on a host that is only slow: it is closed when they have ended.
+        """
         with self._lock:
             if self._transport is not None and transport in (None, self._transport):
-                self._transport.close()
+                self._retired.append(self._transport)
                 self._transport = None
+            self._swept()
+
+    def _swept(self) -> None:
+        for retired in [one for one in self._retired if one.idle or not one.is_active()]:
+            self._retired.remove(retired)
+            retired.close()
+
+    def close(self) -> None:
+        """Close it, whatever is done by it."""
+        with self._lock:
+            for one in (*self._retired, *([self._transport] if self._transport is not None else [])):
+                one.close()
+            self._retired, self._transport = [], None
 
     def abandon(self) -> None:
         """Never use it again, in a process that was forked with it."""
-        if self._transport is not None:
-            self._transport.abandon()
+        for one in (*self._retired, *([self._transport] if self._transport is not None else [])):
+            one.abandon()
 
     def _live(self, deadline: float) -> tuple[SshTransport, bool]:
         """The connection, and whether it was made just now. Who waited while another thread failed shares its failure."""
@@ -106,6 +123,7 @@ class SshConnection:
         if not self._lock.acquire(timeout=max(deadline - asked_at, 0)):
             raise TemporaryError(f"{self.host} could not be reached in time")
         try:
+            self._swept()
             if self._transport is not None and self._transport.is_active():
                 return self._transport, False
             if self._failure is not None and self._failure[0] >= asked_at:
@@ -229,4 +247,4 @@ def close_all() -> None:
     with _pool.lock:
         there = list(_pool.connections.values())
     for one in there:
-        one.drop()
+        one.close()

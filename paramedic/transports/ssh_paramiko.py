@@ -56,6 +56,11 @@ class SshTransport(paramiko.Transport):
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._line.close()
 
+    @property
+    def idle(self) -> bool:
+        """Whether none of its channels is open."""
+        return len(self._channels) == 0  # type: ignore[attr-defined]
+
     def abandon(self) -> None:
         """Never use it again, in a process that was forked with it: the connection is its parent's."""
         self.active = False
@@ -131,6 +136,12 @@ def readable(channel: paramiko.Channel, deadline: float) -> bool:
             return True
         if left <= 0:
             return False
+
+
+def close_quietly(channel: paramiko.Channel) -> None:
+    """Close the channel, whose connection may be gone."""
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        channel.close()
 
 
 def exit_status(channel: paramiko.Channel, seconds: float) -> int | None:

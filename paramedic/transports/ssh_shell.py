@@ -28,6 +28,9 @@ _START_SECONDS = 10.0
 #: So often a silent shell is looked at. Seconds.
 _LOOK_SECONDS = 0.2
 
+#: A server may tell the exit status before the last of the output: so long that is waited for. Seconds.
+_LEFT_SECONDS = 2.0
+
 
 def quoted(words: Iterable[str]) -> str:
     """The words as a shell reads them: each stays one word, and none becomes anything else."""
@@ -68,18 +71,20 @@ class Shell:
 
         Its end is where the shell has ended, too: what it left in the background may hold the output open for ever.
         """
+        over_at = None
         while True:
+            over = self.channel.eof_received or self.channel.closed  # before the bytes: what came with it is read first
             if self.channel.recv_stderr_ready():
                 self.errors = (self.errors + self.channel.recv_stderr(65_536))[-KEPT:]
             elif self.channel.recv_ready():
                 return self.channel.recv(65_536)
-            elif self.channel.eof_received or self.channel.closed:
+            elif over or (over_at is not None and boottime() >= over_at):
                 return b""
             elif not readable(self.channel, min(deadline, boottime() + _LOOK_SECONDS)):
-                if self.channel.exit_status_ready():
-                    return b""
                 if boottime() >= deadline:
                     raise TimeoutError
+                if over_at is None and self.channel.exit_status_ready():
+                    over_at = boottime() + _LEFT_SECONDS
 
     def status(self, deadline: float) -> int:
         """The exit status, once the output has ended. Raises Lost where none is told: it was cut, or killed."""

@@ -12,7 +12,7 @@ from paramedic.machine.clock import boottime
 from paramedic.text.sanitize import one_line
 from paramedic.transports.ssh_connection import SshConnection
 from paramedic.transports.ssh_error import os_error
-from paramedic.transports.ssh_paramiko import readable
+from paramedic.transports.ssh_paramiko import close_quietly, readable
 from paramedic.transports.ssh_shell import Shell, quoted, shell
 
 #: A connection that is kept there, without us, ends after this.
@@ -123,7 +123,7 @@ def connect(connection: SshConnection, to: UnixSocket | TcpPort, deadline: float
             ),
             deadline,
         )
-    held.callback(channel.close)
+    held.callback(close_quietly, channel)
     return SshStream(channel, held, kept=False, host=connection.host.name)
 
 

@@ -171,7 +171,7 @@ def test_releases_may_lie_beside_a_supervisord_of_this_machine(address: str) -> 
 @pytest.mark.parametrize("what", ["releases: /srv/api", "commands: {mend: {run: [mend], timeout: 1s}}"])
 def test_releases_and_commands_of_this_machine_are_not_taken_for_those_of_another(what: str) -> None:
     problem = wrong(f'supervisord: {{program: api, address: "http://web-2:9001"}}\n{what}')
-    assert "those of the machine that Paramedic runs on, and this supervisord is on another" in problem
+    assert "those of `host`, and this supervisord is asked on another machine" in problem
 
 
 def test_the_file_in_the_docs_is_one() -> None:

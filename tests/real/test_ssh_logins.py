@@ -142,8 +142,8 @@ def test_a_certificate_logs_in_for_as_long_as_it_is_valid(require: Callable[[str
 def agent(require: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     at = tmp_path / "agent"
     with subprocess.Popen([require("ssh-agent"), "-D", "-a", at], stdout=subprocess.DEVNULL) as process:
-        until("the agent is there", at.exists, 20)
         monkeypatch.setenv("SSH_AUTH_SOCK", str(at))
+        until("the agent answers", lambda: subprocess.run(["ssh-add", "-l"], check=False).returncode < 2, 20)
         yield at
         process.kill()
 

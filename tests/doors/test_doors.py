@@ -116,9 +116,16 @@ def test_a_door_loads_what_is_used_and_nothing_before() -> None:
     doors = "import paramedic.doors.reading as r, paramedic.doors.changing, paramedic.doors.telling"
     closed = loaded_by(doors)
     assert integrations(closed) == []
-    assert not closed & {"psutil", "httpx", "smtplib", "xmlrpc"}
+    assert not closed & {"psutil", "httpx", "smtplib", "xmlrpc", "paramiko"}
     connected = f"{doors}\nfrom datetime import timedelta as t\nr.connect('127.0.0.1', 1, t(seconds=1))"
     assert integrations(loaded_by(connected)) == ["paramedic.integrations.probes", "paramedic.integrations.probes.tcp"]
+
+
+def test_who_has_no_host_by_ssh_loads_no_client_of_it() -> None:
+    processes = "import paramedic, paramedic.cli.host, paramedic.cli.doctor, paramedic.gateway.__main__"
+    here = "from paramedic.remediation.target import Target\nfrom paramedic.doors import transports"
+    here += "\ntransports.transport(Target('a/b', 'x', 'a', 'systemd', 'b', ''))"
+    assert not loaded_by(f"{processes}\n{here}") & {"paramiko", "nacl"}
 
 
 def test_reading_what_authors_write_loads_no_client_of_a_network() -> None:

@@ -51,6 +51,7 @@ def test_a_program_under_supervisord_is_restarted_there(sshd: Sshd, supervised: 
     before = reading.identity(there)
     after = changing.changer(there, WITHIN, act="act-1").restart(before, agree)
     assert reading.restarted(there, before, after)
+    assert supervised.comes_to("RUNNING", but=cast("int", before.instance["pid"])) == after
     assert supervised.starts() == 2
     assert "program.py" in reading.evidence(there, "process-tree")
 

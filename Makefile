@@ -1,11 +1,11 @@
-# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | bench-commands | bench-ssh | kill-table | break-kill-table | tables | golden | pictures: each sets up what it needs in .venv first.
+# make demo | test | quick | lint | bench-window | bench-latency | bench-ingest | bench-commands | bench-ssh | kill-table | break-kill-table | schedules | tables | golden | pictures: each sets up what it needs in .venv first.
 
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$one; break; }; done)
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: demo test quick lint bench-window bench-latency bench-ingest bench-commands bench-ssh kill-table break-kill-table tables golden pictures clean
+.PHONY: demo test quick lint bench-window bench-latency bench-ingest bench-commands bench-ssh kill-table break-kill-table schedules tables golden pictures clean
 
 demo: .venv/ready
 	@$(BIN)/paramedic demo $(ARGS)
@@ -50,6 +50,9 @@ bench-ingest: .venv/ready
 
 kill-table: .venv/ready
 	@LONG_TESTS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile tests/kill tests/responder/test_features.py $(ARGS)
+
+schedules: .venv/ready
+	@LONG_TESTS=1 $(BIN)/pytest tests/store/test_any_schedule.py $(ARGS)
 
 break-kill-table: .venv/ready
 	@PYTHONPATH=.:tests $(BIN)/python -m kill.breaks $(ARGS)

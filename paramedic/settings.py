@@ -161,6 +161,11 @@ class Settings(BaseModel):
     approve_by_form: bool = True
     max_attempts: int = Field(default=3, ge=1, le=1000)
     cures_per_day: int = Field(default=3, ge=1, le=1000)
+    breaker_failures: int = Field(default=3, ge=1, le=1000)
+    breaker_within: Annotated[timedelta, duration("1m", "30d")] = timedelta(hours=4)
+    fleet_share: int = Field(default=50, ge=1, le=100)  # percent
+    fleet_within: Annotated[timedelta, duration("1m", "7d")] = timedelta(hours=1)
+    storm_cooldown: Annotated[timedelta, duration("0s", "1d")] = timedelta(minutes=5)
     reopen_within: Annotated[timedelta, duration("1ms", "30d")] = timedelta(minutes=30)
     # a run takes seconds to begin, and samples inside at each check's own period
     checks_every: Annotated[timedelta, duration("10s", "1d")] = timedelta(seconds=60)

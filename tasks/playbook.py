@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from paramedic.catalog.runbook import Runbook
 from paramedic.change.exclusive import AlreadyActed, claimed, happened, mark_of
 from paramedic.change.ladder import rungs_left
-from paramedic.change.run import Cancelled, GivenUp, PlaybookRun, Proposed
+from paramedic.change.run import ACT_WITHIN, Cancelled, GivenUp, PlaybookRun, Proposed
 from paramedic.errors import CannotSee, PermanentError, Refused, TemporaryError
 from paramedic.incidents.incident import Incident, parse_ref
 from paramedic.incidents.incident import name as incident_name
@@ -159,7 +159,8 @@ def _load(run: Run) -> PlaybookRun | Outcome | str:
         refusal = attempts.begin_attempt(tx, number, run.attempt, flow_run=run_id)
         if refusal is not None:
             return refusal
-        incident = incidents.get(tx, number)
+        incident, known = incidents.get(tx, number), attempts.get(tx, number, run.attempt)
+        waited = known is not None and tx.now - known.raised_at > ACT_WITHIN
         pinned = runbook_versions.runbook_text(tx, incident.runbook_version or "")
     pager = Pager(store, settings, OncallFile(settings))
     target = library.services.by_id(incident.target)
@@ -180,6 +181,7 @@ def _load(run: Run) -> PlaybookRun | Outcome | str:
         flow_run=run_id,
         ask_cancelled=partial(is_cancelled, run_id),
         say=say,
+        waited=waited,
     )
 
 

@@ -9,11 +9,27 @@ from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import State
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Answer, Approval
-from paramedic.remediation.guardrail import AtOnce, Budget, Case, Earlier, Granted, Holding, Refusal, Spent
+from paramedic.remediation.breaker import Changed, Unhelpful
+from paramedic.remediation.guardrail import (
+    OUT_OF_HOURS,
+    AtOnce,
+    Budget,
+    Busy,
+    Case,
+    Earlier,
+    Granted,
+    Holding,
+    Refusal,
+    Spent,
+)
 from paramedic.remediation.guardrail_rules import RULES, Guardrails, agreed, judge
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
+from paramedic.remediation.quorum import Healthy, Quorum
+from paramedic.remediation.site_limits import FleetLimit, SiteLimits
+from paramedic.remediation.storm import Storm
 from paramedic.remediation.target import Identity
+from paramedic.text.local_span import parse as parse_span
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 ALIVE = process_identity(pid=4242, started_at=1769850000.25, state="RUNNING")
@@ -49,11 +65,15 @@ SEEN: dict[str, Any] = {
     "claim": OURS,
     "open act": None,
     "grant": Granted("open"),
+    "fleet": Changed(2, is_among=False),
+    "breaker": Unhelpful("web-1/api", "restart", ()),
+    "storm rest": None,
     "again": None,
     "cooldown": None,
     "budget": Spent(2),
     "service budget": Spent(4),
-    "at once": ("web-2/api",),
+    "quorum": Healthy(4, {}),
+    "at once": Busy(("web-2/api",)),
     "approval": None,
 }
 ASKS: dict[str, Any] = {
@@ -62,7 +82,13 @@ ASKS: dict[str, Any] = {
     "budget": Budget(3, HOUR),
     "service_budget": Budget(5, HOUR),
     "at_once": AtOnce(2, 4),
+    "keep_healthy": Quorum("51%", 51, 100),
+    "hours": (parse_span("Sat 10:00 to 18:00 Europe/Berlin"),),  # NOW is a Saturday, 10:30 there
+    "freeze": (parse_span("Mon-Fri Europe/Berlin"),),
 }
+
+#: What the settings of the tried change ask; services.yaml lists 20 targets.
+SITE = SiteLimits(fleet=FleetLimit(50, HOUR, 20))
 
 
 @dataclass(frozen=True)
@@ -83,7 +109,8 @@ class Tried:
 
     def facts(self) -> tuple[Case, dict[str, Any], Guardrails]:
         asked = {key: value for key, value in {**ASKS, **self.asked}.items() if value is not None}
-        return replace(FINE, **self.case), {**SEEN, **self.seen}, Guardrails(self.mode, asked, self.withdrawn)
+        asks = Guardrails(self.mode, asked, self.withdrawn, SITE)
+        return replace(FINE, **self.case), {**SEEN, **self.seen}, asks
 
 
 PAUSE = Pause("all", "ada", "we look ourselves", NOW)
@@ -94,6 +121,16 @@ AT_FIVE_PAST = NOW + timedelta(minutes=5)
 
 def seen(name: str, what: object, **asked: object) -> Tried:
     return Tried(seen={name: what}, asked=asked)
+
+
+def asked(*, granted: bool = False, **written: Any) -> Tried:
+    """What the author asks, stretches of time as they are written."""
+    spans = {key: (parse_span(text),) if key in ("hours", "freeze") and text else text for key, text in written.items()}
+    return Tried(asked=spans, seen={"approval": GRANTED} if granted else {})
+
+
+def unhelpful(*minutes_ago: int) -> Unhelpful:
+    return Unhelpful("web-1/api", "restart", tuple(NOW - timedelta(minutes=minutes) for minutes in minutes_ago))
 
 
 def approval(what: Approval | None, **case: object) -> Tried:
@@ -149,6 +186,42 @@ NO: list[tuple[str, Tried, str]] = [
     ("runbook", Tried(withdrawn="the runbook was withdrawn: it is gone"), "it is gone"),
     ("mode", Tried(mode="observe"), "observe"),
     ("mode", Tried(mode=""), "mode"),
+    (
+        "fleet",
+        seen("fleet", Changed(10, is_among=False)),
+        "10 of 20 targets were changed within 1h, and 10 may be (50%): one fault does not need so many changes",
+    ),
+    (
+        "breaker",
+        seen("breaker", unhelpful(10, 90, 250)),
+        (
+            "restart did not help web-1/api 3 times within 4h, the last at 2026-01-31T09:20:00.000000Z (the limit is 3 within "
+            "4h): it is blocked there until a person resets it"
+        ),
+    ),
+    ("breaker", seen("breaker", unhelpful(6000, 6001, 6002)), "it is blocked there until a person resets it"),
+    (
+        "storm rest",
+        seen("storm rest", Storm(NOW - timedelta(minutes=4), "7 checks were broken")),
+        (
+            "a mass failure (7 checks were broken) was over at 2026-01-31T09:26:00.000000Z, and 5m of rest follow: "
+            "until 2026-01-31T09:31:00.000000Z"
+        ),
+    ),
+    (
+        "freeze",
+        asked(freeze="Fri 16:00 to Mon 08:00 Europe/Berlin"),
+        "nothing is changed within Fri 16:00 to Mon 08:00 Europe/Berlin: until 2026-02-02T07:00:00.000000Z",
+    ),
+    (
+        "hours",
+        asked(hours="Mon-Fri 08:00 to 18:00 Europe/Berlin"),
+        (
+            "it is Sat 31 Jan 2026 10:30:00 CET, and it acts only within Mon-Fri 08:00 to 18:00 Europe/Berlin: the next begin at "
+            "2026-02-02T07:00:00.000000Z"
+        ),
+    ),
+    ("hours", asked(hours="2026-01-01 to 2026-01-30 UTC"), "they are over for good"),
     ("again", seen("again", Earlier("restart", NOW - timedelta(minutes=10), "cured")), BEFORE[0][2]),
     ("cooldown", seen("cooldown", NOW - timedelta(minutes=9, seconds=59)), "2026-01-31T09:20:01.000000Z"),
     ("cooldown", seen("cooldown", NOW - timedelta(minutes=1)), "the cooldown is 10m"),
@@ -164,12 +237,33 @@ NO: list[tuple[str, Tried, str]] = [
         "9 of 5 acts on service api within 1h, and the next is free at 2026-01-31T09:35:00.000000Z",
     ),
     (
+        "quorum",
+        seen("quorum", Healthy(4, {"web-2/api": "fails: it is down"})),
+        (
+            "2 of service api's 4 targets are seen healthy beside web-1/api, and 3 must be (keep_healthy: 51%): web-2/api fails: "
+            "it is down"
+        ),
+    ),
+    ("quorum", seen("quorum", None), "nobody has looked how the service's other targets are"),
+    ("quorum", seen("quorum", Healthy(4, {"web-2/api": ""}), keep_healthy=Quorum("3 of 4", 3, 4)), "and 3 must be"),
+    ("quorum", seen("quorum", Healthy(5, {"web-2/api": ""}), keep_healthy=Quorum("3 of 4", 3, 4)), "and 4 must be"),
+    (
         "at once",
-        seen("at once", ("web-2/api", "web-3/api")),
+        seen("at once", Busy(("web-2/api",), ("web-3/api",))),
+        (
+            "1 of service api's 4 targets have a change that is not verified yet (web-2/api), and 1 may have one at a time, for "
+            "web-3/api is not seen healthy"
+        ),
+    ),
+    (
+        "at once",
+        seen("at once", Busy(("web-2/api", "web-3/api"))),
         "2 of service api's 4 targets have a change that is not verified yet (web-2/api, web-3/api), and 2 may have one",
     ),
     ("approval", approval(None), "nobody was asked"),
     ("approval", Tried(mode="ask"), "nobody was asked"),
+    ("approval", asked(hours="Mon-Fri 08:00 to 18:00 Europe/Berlin", approval=OUT_OF_HOURS), "nobody was asked"),
+    ("approval", Tried(asked={"approval": OUT_OF_HOURS}, mode="ask"), "nobody was asked"),
     ("approval", approval(ASKED), "nobody has approved the restart of web-1/api yet"),
     ("approval", approval(replace(ASKED, asked_at=NOW - QUARTER, expires_at=NOW)), "within 15m"),
     ("approval", approval(DENIED), "ada denied the restart of web-1/api at 2026-01-31T09:30"),
@@ -193,8 +287,23 @@ YES: list[tuple[str, Tried]] = [
     ("cooldown", seen("cooldown", NOW, cooldown=None)),
     ("budget", seen("budget", Spent(9, NOW), budget=None)),
     ("service budget", seen("service budget", Spent(9, NOW), service_budget=None)),
-    ("at once", seen("at once", (), at_once=AtOnce(1, 4))),
-    ("at once", seen("at once", ("web-2/api", "web-3/api"), at_once=None)),
+    ("fleet", seen("fleet", Changed(9, is_among=False))),
+    ("fleet", seen("fleet", Changed(10, is_among=True))),
+    ("breaker", seen("breaker", unhelpful(10, 90))),
+    ("breaker", seen("breaker", unhelpful(10, 90, 251))),
+    ("storm rest", seen("storm rest", Storm(NOW - timedelta(minutes=5), "much was broken"))),
+    ("freeze", asked(freeze=None)),
+    ("freeze", asked(freeze="Fri 16:00 to Sat 10:30 Europe/Berlin")),
+    ("hours", asked(hours=None)),
+    ("hours", asked(hours="Sat 10:30 to 10:31 Europe/Berlin")),
+    ("hours", asked(hours="Mon-Fri 08:00 to 18:00 Europe/Berlin", approval=OUT_OF_HOURS, granted=True)),
+    ("quorum", seen("quorum", Healthy(4, {"web-2/api": "", "web-3/api": ""}), keep_healthy=None)),
+    ("quorum", seen("quorum", Healthy(4, {"web-2/api": ""}), keep_healthy=Quorum("50%", 50, 100))),
+    ("quorum", seen("quorum", Healthy(4, {}), keep_healthy=Quorum("3 of 4", 3, 4))),
+    ("at once", seen("at once", Busy(), at_once=AtOnce(1, 4))),
+    ("at once", seen("at once", Busy((), ("web-2/api", "web-3/api", "web-4/api")))),
+    ("at once", seen("at once", Busy(("web-2/api", "web-3/api")), at_once=None)),
+    ("approval", Tried(asked={"approval": OUT_OF_HOURS})),
     ("approval", approval(GRANTED)),
     ("approval", Tried(mode="ask", seen={"approval": GRANTED})),
     ("approval", approval(GRANTED, identity=replace(ALIVE, state="STARTING"))),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Annotated, Any, Self, cast
@@ -192,6 +192,7 @@ def parse_services(text: str, file: str) -> Services:
         problems += [draft.problem(at, f"{draft.name(at)}: {what}", allowed) for at, what, allowed in faults]
     if problems or draft.value is None:
         raise BadDocument(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+    _overlap(found)
     return found
 
 
@@ -219,6 +220,17 @@ def _services_added(found: Services, file: _File, written: list[str]) -> Iterato
             at = ("services", service, "targets", number)
             for key, what, allowed in _added(found, service, listed, written):
                 yield (*at, *key), what, allowed
+
+
+def _overlap(found: Services) -> None:
+    """Note of each target which others are its parts, or it is a part of, by the word of their kinds."""
+    overlapping: dict[str, set[str]] = {}
+    for whole in found:
+        for part in target_kinds.parts(whole, found):
+            overlapping.setdefault(whole.id, set()).add(part.id)
+            overlapping.setdefault(part.id, set()).add(whole.id)
+    for target, others in overlapping.items():
+        found.targets[target] = replace(found.targets[target], overlapping=tuple(sorted(others)))
 
 
 def _added(found: Services, service: str, listed: _Listed, written: list[str]) -> Iterator[_Fault]:

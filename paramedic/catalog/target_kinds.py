@@ -1,7 +1,7 @@
 """What target kinds offer in authors' files: their keys, evidence and remedies."""
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Optional, cast
 
@@ -11,6 +11,7 @@ from paramedic.kinds import registry
 from paramedic.kinds.faces import TargetKind
 from paramedic.kinds.registry import Registry, Room
 from paramedic.remediation.remedy import Remedy, Verb
+from paramedic.remediation.target import Target
 
 #: Looked at by Paramedic itself, whatever the kind: the end of the file that services.yaml names as `log`.
 LOG_TAIL = "log-tail"
@@ -70,6 +71,12 @@ def target_id(kind: str, name: str, host: str) -> str:
     """
     bare = getattr(of(kind), "ID_WITHOUT_KIND", False) is True
     return f"{host}/{name}" if bare else f"{host}/{kind}:{name}"
+
+
+def parts(whole: Target, targets: Iterable[Target]) -> list[Target]:
+    """Those of the targets that are parts of this one, by its kind's `covers`: a host's units, a workload's pods."""
+    covers = getattr(of(whole.kind), "covers", None)
+    return [] if covers is None else [part for part in targets if part.id != whole.id and covers(whole, part)]
 
 
 def remedies() -> tuple[str, ...]:

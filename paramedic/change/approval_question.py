@@ -1,5 +1,6 @@
 """The approval question: whether a change needs one answered first, and asking it."""
 
+from paramedic.change.members import look_around
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.machine.kill_points import kill_point
@@ -20,11 +21,14 @@ def open_question(
     where another guardrail refuses anyway. Raises GivenUp, and TemporaryError or PermanentError where the target cannot
     be seen.
     """
-    if pinned.asks_from is None and current.asks_from is None:
+    if pinned.asking is None and current.asking is None:
         return None
+    around = look_around(run, pinned, current)
     identity = reading.identity(run.target)
     with run.store.read() as tx:
-        refusal = intents.would_refuse(tx, claim, rung=remedy.rung, identity=identity, limits=pinned, today=current)
+        refusal = intents.would_refuse(
+            tx, claim, remedy, identity=identity, limits=pinned, today=current, around=around
+        )
         known = approvals.of(tx, claim.incident, claim.attempt, remedy.rung, claim.target)
     if refusal is None or refusal.guardrail != APPROVAL:
         return None

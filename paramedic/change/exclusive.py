@@ -104,6 +104,7 @@ def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
                 attempt=run.attempt,
                 holder=run.holder,
                 lease=run.settings.lease,
+                overlapping=run.target.overlapping,
             )
         if isinstance(claim, Claim):
             keeper = ClaimKeeper(
@@ -123,7 +124,7 @@ def _claim(run: PlaybookRun, target: str) -> ClaimKeeper:
 def look_back(run: PlaybookRun, target: str) -> None:
     """Raises AlreadyActed or Refused as `exclusive` does."""
     with run.store.read() as tx:
-        unsettled = acts.open_on(tx, target)
+        unsettled = acts.open_on(tx, target, *run.target.overlapping)
         done = acts.since_begun(tx, incidents.get(tx, run.incident.number))
     earlier = [act for act in done if act.result is None or act.result in TOUCHED]
     if earlier:

@@ -16,6 +16,7 @@ from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import iso
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import Remedy, Verb
+from paramedic.remediation.site_limits import BreakerLimit, FleetLimit, SiteLimits
 from paramedic.remediation.target import Target
 from paramedic.settings import Settings
 from paramedic.store import Store, incident_alerts
@@ -29,8 +30,8 @@ def pinned_and_current(run: PlaybookRun, remedy: Remedy) -> tuple[Guardrails, Gu
     transaction. From here on the target counts as well only by the conditions of both versions. Raises StoreUnavailable,
     and PermanentError where a roll-back finds its release folder out of order.
     """
-    pinned = run.runbook.guardrails.of(remedy)
     current, today = current_limits(run.settings, run.store, run.incident, run.own, run.target, remedy)
+    pinned = replace(run.runbook.guardrails.of(remedy), site=current.site)
     if today is not None:
         run.runbook = proof_of_both(run.own, today)
     if remedy.verb is Verb.ROLL_BACK and reading.releases(run.target).current().reversible is None:
@@ -60,7 +61,16 @@ def current_limits(  # noqa: PLR0917 - who asks, what for
         why = withdrawn(own, now, remedy, alerts=_firing(alerts), target=target, services=library.services)
         if why is not None:
             return Guardrails.nothing(f"{why} ({path.name} was written at {_written(path)})"), None
-    return now.guardrails.of(remedy), now
+    return replace(now.guardrails.of(remedy), site=site_limits(settings, len(library.services.targets))), now
+
+
+def site_limits(settings: Settings, listed: int) -> SiteLimits:
+    """What the settings ask of every change, where services.yaml lists so many targets."""
+    return SiteLimits(
+        BreakerLimit(settings.breaker_failures, settings.breaker_within),
+        FleetLimit(settings.fleet_share, settings.fleet_within, listed),
+        settings.storm_cooldown,
+    )
 
 
 def _missing(path: Path, library: Library) -> str:

@@ -11,6 +11,7 @@ from paramedic.doors import reading
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Health, Sight
+from paramedic.remediation.target import Identity, Target
 from paramedic.sampling import one_sample
 from paramedic.store import checks, heartbeats, incident_alerts, mass_failure
 
@@ -30,16 +31,35 @@ def measure(run: PlaybookRun) -> Health:
     return _process(run) or _address(run) or _checked(run)
 
 
+def of_its_owner(target: Target) -> Identity | Health:
+    """The running instance, or what its supervisor shows against it."""
+    try:
+        identity = reading.reader(target).identity()
+    except (TemporaryError, PermanentError) as error:
+        return Health(Sight.UNKNOWN, f"its {target.kind} does not say how it is: {error}")
+    if identity.unclear:
+        return Health(Sight.UNKNOWN, f"its {target.kind} does not know how it is: {identity.state}")
+    if not reading.running(target, identity):
+        return Health(Sight.FAILING, f"its {target.kind} says {identity.state}")
+    return identity
+
+
+def of_its_address(target: Target, timeout: timedelta) -> Health | None:
+    """What its health address shows against it; None: nothing, or services.yaml names none."""
+    if target.health is None:
+        return None
+    try:
+        probe = reading.probe(target.health, timeout)
+    except PermanentError as error:
+        return Health(Sight.UNKNOWN, f"its health address: {error}")
+    return None if probe.sight is Sight.WELL else Health(probe.sight, f"its health address: {probe.why}")
+
+
 def _process(run: PlaybookRun) -> Health | None:
     """What its supervisor and its memory show against it; None: nothing."""
-    try:
-        identity = reading.reader(run.target).identity()
-    except (TemporaryError, PermanentError) as error:
-        return Health(Sight.UNKNOWN, f"its {run.target.kind} does not say how it is: {error}")
-    if identity.unclear:
-        return Health(Sight.UNKNOWN, f"its {run.target.kind} does not know how it is: {identity.state}")
-    if not reading.running(run.target, identity):
-        return Health(Sight.FAILING, f"its {run.target.kind} says {identity.state}")
+    identity = of_its_owner(run.target)
+    if isinstance(identity, Health):
+        return identity
     limit = run.runbook.verify.memory_below
     if limit is None:
         return None
@@ -53,16 +73,12 @@ def _process(run: PlaybookRun) -> Health | None:
 
 
 def _address(run: PlaybookRun) -> Health | None:
-    """What its health address shows against it; None: nothing, or there is none."""
+    """What its health address shows against it, where the runbook asks for it; None: nothing."""
     if not run.runbook.verify.health:
         return None
     if run.target.health is None:
         return Health(Sight.UNKNOWN, "services.yaml names no health address for it")
-    try:
-        probe = reading.probe(run.target.health, run.settings.probe_timeout)
-    except PermanentError as error:
-        return Health(Sight.UNKNOWN, f"its health address: {error}")
-    return None if probe.sight is Sight.WELL else Health(probe.sight, f"its health address: {probe.why}")
+    return of_its_address(run.target, run.settings.probe_timeout)
 
 
 def _checked(run: PlaybookRun) -> Health:

@@ -5,6 +5,7 @@ import time
 from paramedic.catalog.runbook import Mode
 from paramedic.change.exclusive import changed_since
 from paramedic.change.look import measure
+from paramedic.change.members import look_around
 from paramedic.change.run import Cancelled, PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import Refused
@@ -33,6 +34,7 @@ def propose(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Guardrails, 
     health = measure(run)
     if run.waited and health.sight is not Sight.FAILING:
         raise Refused(f"after the wait it is no longer seen failing: {health.why}")
+    around = look_around(run, pinned, current)
     identity = reading.identity(run.target)
     seen = health.why if health.sight is Sight.FAILING else f"seen failing just before; now {health.why}"
     with run.store.record() as tx:
@@ -46,6 +48,7 @@ def propose(run: PlaybookRun, claim: Claim, remedy: Remedy, pinned: Guardrails, 
             today=current,
             paging=run.own.observed_paging,
             within=run.own.verify.within,
+            around=around,
         )
 
 

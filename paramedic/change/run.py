@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 #: Prefect has confirmed Running when a run begins: for this long no read asks whether it still is.
 _JUST_BEGUN_SECONDS = 0.5
 
+#: An attempt that was raised so long before its run began may be about what is over by now: its target is looked at once
+#: more before a change.
+ACT_WITHIN = timedelta(minutes=10)
+
 #: Whether an operator has cancelled the run; None where Prefect does not answer, retried for this long.
 AskCancelled = Callable[[timedelta], bool | None]
 
@@ -58,7 +62,7 @@ class PlaybookRun:
     ask_cancelled: AskCancelled
     say: Callable[[str], None] = log.info  # writes one line of the run's log
     keeper: ClaimKeeper | None = None  # of the claim on the target, while this run holds it
-    waited: bool = False  # for a claim, and the target has not been looked at since
+    waited: bool = False  # for a claim, or for its run to begin, and the target has not been looked at since
     looked_back: bool = False  # what earlier attempts did is settled, and what is left of the ladder may be tried
     began_at: float = field(default_factory=boottime, init=False)  # the orchestrator has just said Running
     stopped: bool = field(default=False, init=False)

@@ -40,6 +40,7 @@ COMMANDS = {
     "resume": ("pause", "Allow acts again."),
     "maintenance": ("maintenance", "Plan, list and end maintenance windows."),
     "pauses": ("pause", "What is paused, by whom and why."),
+    "breaker": ("breaker", "What is blocked because it did not help; reset it."),
     "backup": ("backup", "Write the store into one file, while everything runs."),
     "prune": ("prune", "Remove what is older than its keep_* setting."),
     "upgrade": ("backup", "Bring the store to this version's schema, with a backup before."),

@@ -10,6 +10,7 @@ from paramedic.catalog.runbook import Runbook
 from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE
 from paramedic.intake.routing import place
+from paramedic.remediation.target import Target
 from paramedic.store import Store, incidents, intents
 
 #: The verb that verifies.
@@ -63,7 +64,9 @@ def rehearse(
         lines.append(f"it would join {live}, which is open for its service and target; nothing else would begin")
         return Rehearsal(alert.name, wanted=True, target=target.id, acts=False, lines=tuple(lines))
     lines += _shipped(runbook) if own is None else _own(runbook, own)
-    refusal = _foreseen(store, runbook, target.id, alert.severity) if store is not None else _by_mode(runbook)
+    refusal = (
+        _foreseen(store, runbook, target, library.services, alert.severity) if store is not None else _by_mode(runbook)
+    )
     lines.append(
         f"guardrail {refusal[0]} would stop it: {refusal[1]}" if refusal else "no guardrail would stop its first change"
     )
@@ -107,16 +110,21 @@ def _live(store: Store, service: str, target: str) -> str | None:
     return found.id if found is not None else None
 
 
-def _foreseen(store: Store, runbook: Runbook, target: str, severity: Severity) -> tuple[str, str] | None:
+def _foreseen(
+    store: Store, runbook: Runbook, target: Target, services: Services, severity: Severity
+) -> tuple[str, str] | None:
     """The guardrail that would refuse the first change now, and why; None where none would."""
+    first = runbook.remedies[0]
     with store.read() as tx:
         refusal = intents.foreseen(
             tx,
             service=runbook.service,
-            target=target,
+            target=target.id,
             runbook=runbook.name,
             severity=severity,
-            limits=runbook.guardrails.of(runbook.remedies[0]),
+            remedy=first.on_trail,
+            limits=runbook.guardrails.of(first),
+            others=[other.id for other in services if other.service == target.service and other.id != target.id],
         )
     return (refusal.guardrail, refusal.reason) if refusal is not None else None
 

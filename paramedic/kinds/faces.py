@@ -80,6 +80,10 @@ class TargetKind(Protocol):
     neither `releases` nor `commands` reach it. It may have `resident_memory(target, identity, transport) -> int` (bytes, for
     `verify: {memory_below: …}`) and `process_use(target, identity, transport)` (for `check: process`) where a target is a
     process (`paramedic.kinds.process_target` has both); they raise TemporaryError or PermanentError.
+
+    Where its targets have parts that are targets too, it has `covers(whole, part) -> bool`: whether the second target, of
+    whichever kind, is a part of the first. A claim or an open act on either keeps the other from being changed. Pure: it
+    compares what services.yaml says.
     """
 
     #: The pydantic type of its key's value in services.yaml.

@@ -31,6 +31,7 @@ _IN_WORDS = {
     "incident.reopened": "opened again",
     "incident.resolved": "resolved",
     "incident.retried": "tried again",
+    "incident.measured_again": "measured again",
     "incident.rose": "worse",
     "incident.taken_over": "taken over",
     "news.told": "told",

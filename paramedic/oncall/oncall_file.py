@@ -15,13 +15,14 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from whenever import Instant, PlainDateTime, TimeZoneNotFoundError, ZonedDateTime
+from whenever import Instant, PlainDateTime
 
 from paramedic.alerts.alert import Severity
 from paramedic.oncall.contact import ContactMethod, WrittenContactMethod, parse_contact_method
 from paramedic.oncall.escalation import ONCALL, Policy, Step
 from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.rotation import Person, Rotation
+from paramedic.text.local_span import known_zone
 from paramedic.text.model_words import At
 from paramedic.text.units import duration, within_reach
 from paramedic.text.yaml_document import BadDocument, Draft, Problem, json_schema, nearest, read_draft
@@ -31,15 +32,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _zone(name: str) -> str:
-    try:
-        ZonedDateTime.now(name)
-    except (TimeZoneNotFoundError, ValueError) as error:
-        raise ValueError(f"there is no zone {name!r:.80}; write one such as Europe/Berlin, or UTC") from error
-    return name
-
-
-_Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]+$"), AfterValidator(_zone)]
+_Zone = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]+$"), AfterValidator(known_zone)]
 
 #: Names stand in messages and in keys of the store's tables, which hold so much.
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]

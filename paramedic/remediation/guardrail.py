@@ -4,13 +4,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from paramedic.alerts.alert import Severity
 from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.site_limits import SiteLimits
 from paramedic.remediation.target import Identity
+from paramedic.text.local_span import LocalSpan
 from paramedic.text.units import SPAN, between
 from paramedic.text.yaml_document import nearest
 
@@ -114,6 +117,7 @@ class Guardrail:
     about: About
     yes: Callable[[Case, Any, Any], str] | None = None  # what let a change pass, with its numbers, for the trail
     written: Written | None = None
+    of_site: Callable[[SiteLimits], Any] | None = None  # what the settings ask of it; such a one is always asked
 
 
 # --- what the store's queries see, and what authors ask ---------------------------------------------------------------
@@ -169,6 +173,41 @@ class AtOnce:
     count: int
     of: int
 
+    def allowed(self, reachable: int) -> int:
+        """How many may be, where only so many are healthy or are being changed: the same share, and one at least."""
+        return max(1, min(self.count, self.count * reachable // self.of))
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Other targets of the service: those with a change that is not verified, and those that are not healthy without one."""
+
+    changing: tuple[str, ...] = ()
+    away: tuple[str, ...] = ()
+
+
+class AskedWhen(StrEnum):
+    """When a person must approve a remedy, as an author writes it: from a severity on, or outside the runbook's hours."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+    OUT_OF_HOURS = "out-of-hours"
+
+
+#: As `approval`: outside its hours a runbook asks a person, instead of refusing.
+OUT_OF_HOURS = AskedWhen.OUT_OF_HOURS
+
+#: Stands for every remedy of the ladder, where the author names none.
+_EVERY_REMEDY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """When a person must approve one remedy: from a severity on (None: from none), and outside of these hours."""
+
+    from_severity: Severity | None
+    outside: tuple[LocalSpan, ...] = ()
+
 
 _BUDGETED = between("1s", "365d")
 
@@ -199,19 +238,29 @@ def _at_once_misfits(at_once: AtOnce, around: Surroundings) -> list[Misfit]:
     return [Misfit(("at_once",), what, f"write {min(at_once.count, around.listed)} of {around.listed}")]
 
 
-def _of_its_remedy(by_remedy: Mapping[str, Severity], remedy: Remedy) -> Severity | None:
-    """The severity from which this remedy needs an approval; None: it needs none."""
-    return by_remedy.get(remedy.word)
+def _by_remedy(written: Any) -> Any:
+    """`out-of-hours` alone is asked of every remedy."""
+    return {_EVERY_REMEDY: written} if written == OUT_OF_HOURS else written
 
 
-def _approval_misfits(by_remedy: Mapping[str, Severity], around: Surroundings) -> list[Misfit]:
-    """Where an approval is asked for a remedy that the ladder does not have."""
+def _of_its_remedy(by_remedy: Mapping[str, AskedWhen], remedy: Remedy) -> Severity | AskedWhen | None:
+    """The severity from which this remedy needs an approval, or OUT_OF_HOURS; None: it needs none."""
+    when = by_remedy.get(remedy.word, by_remedy.get(_EVERY_REMEDY))
+    return when if when is None or when == OUT_OF_HOURS else Severity(when)
+
+
+def _approval_misfits(by_remedy: Mapping[str, AskedWhen], around: Surroundings) -> list[Misfit]:
+    """Where an approval is asked for a remedy that the ladder does not have, or out of hours that nobody names."""
     words = [remedy.word for remedy in around.remedies]
-    return [
+    strange = [
         Misfit(("approval", name), "the ladder has no such remedy", nearest(name, words, "it has"))
         for name in by_remedy
-        if name not in words
+        if name not in (*words, _EVERY_REMEDY)
     ]
+    if OUT_OF_HOURS in by_remedy.values() and "hours" not in around.beside:
+        allowed = "write `hours` beside it: `hours: Mon-Fri 08:00 to 18:00 Europe/Berlin`"
+        strange.append(Misfit(("approval",), "nothing says which hours those are", allowed))
+    return strange
 
 
 def _again_misfits(again: bool, around: Surroundings) -> list[Misfit]:  # noqa: FBT001 - the author's own value
@@ -225,10 +274,14 @@ _BUDGET_TEXT = Annotated[str, Field(pattern=rf"^\d{{1,6}} per (hour|day|minute|w
 _AT_ONCE_TEXT = Annotated[str, Field(pattern=r"^\d{1,6} of \d{1,6}$")]
 
 WrittenBudget = Annotated[Budget, BeforeValidator(_budget, json_schema_input_type=_BUDGET_TEXT)]
+WrittenApproval = Annotated[
+    dict[str, AskedWhen],
+    BeforeValidator(_by_remedy, json_schema_input_type=Literal["out-of-hours"] | dict[str, AskedWhen]),
+]
 WrittenAtOnce = Annotated[AtOnce, BeforeValidator(_at_once, json_schema_input_type=_AT_ONCE_TEXT)]
 
 AT_ONCE_KEY = Written("at_once", WrittenAtOnce, "1 of 4", misfits=_at_once_misfits)
 AGAIN_KEY = Written("again", bool, True, False, misfits=_again_misfits)
 APPROVAL_KEY = Written(
-    "approval", dict[str, Severity], {"restart": "critical"}, {}, of=_of_its_remedy, misfits=_approval_misfits
+    "approval", WrittenApproval, {"restart": "critical"}, {}, of=_of_its_remedy, misfits=_approval_misfits
 )

@@ -6,7 +6,8 @@ from paramedic.alerts.alert import Severity
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso, spoken
 from paramedic.remediation.approval import Answer, Approval, describe_instance
-from paramedic.remediation.guardrail import AtOnce, Budget, Case, Earlier, Granted, Holding, No, Spent
+from paramedic.remediation.guardrail import Asking, AtOnce, Budget, Busy, Case, Earlier, Granted, Holding, No, Spent
+from paramedic.remediation.hours import within
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
 from paramedic.remediation.remedy import done
@@ -144,18 +145,24 @@ def left(_case: Case, spent: Spent, budget: Budget) -> str:
     return f"{spent.used} of {budget.count} within {spoken(budget.per)}"
 
 
-def too_many(case: Case, busy: tuple[str, ...], at_once: AtOnce) -> No | None:
-    if len(busy) < at_once.count:
+def too_many(case: Case, busy: Busy, at_once: AtOnce) -> No | None:
+    allowed = at_once.allowed(at_once.of - len(busy.away))
+    if len(busy.changing) < allowed:
         return None
+    away = ""
+    if allowed < at_once.count:
+        away = f", for {', '.join(busy.away[:5])} {'is' if len(busy.away) == 1 else 'are'} not seen healthy"
     return No(
-        f"{len(busy)} of service {case.service}'s {at_once.of} targets have a change that is not verified yet "
-        f"({', '.join(busy[:5])}), and {at_once.count} may have one at a time",
+        f"{len(busy.changing)} of service {case.service}'s {at_once.of} targets have a change that is not verified yet "
+        f"({', '.join(busy.changing[:5])}), and {allowed} may have one at a time{away}",
         f"wait until those are well, or {case.by_hand}",
     )
 
 
-def spread(_case: Case, busy: tuple[str, ...], at_once: AtOnce) -> str:
-    return f"{at_once.count} of {at_once.of} targets at once, {len(busy)} others are being changed"
+def spread(_case: Case, busy: Busy, at_once: AtOnce) -> str:
+    allowed = at_once.allowed(at_once.of - len(busy.away))
+    fewer = "" if allowed == at_once.count else f" ({len(busy.away)} not seen healthy)"
+    return f"{allowed} of {at_once.of} targets at once{fewer}, {len(busy.changing)} others are being changed"
 
 
 # --- a person must agree ----------------------------------------------------------------------------------------------
@@ -167,8 +174,9 @@ def asks(severity: Severity, asks_from: Severity | None) -> bool:
     return asks_from is not None and ranks.index(severity) >= ranks.index(asks_from)
 
 
-def unapproved(case: Case, approval: Approval | None, asks_from: Severity) -> No | None:
-    if not asks(case.severity, asks_from):
+def unapproved(case: Case, approval: Approval | None, asking: Asking) -> No | None:
+    out_of_hours = asking.outside and within(asking.outside, case.now) is None
+    if not out_of_hours and not asks(case.severity, asking.from_severity):
         return None
     if approval is None:
         return No("it needs a person's approval, and nobody was asked", "do it by hand")

@@ -13,11 +13,15 @@ from pydantic import Field, TypeAdapter
 
 from paramedic.alerts.alert import Severity
 from paramedic.remediation import guardrail_judgements as judgements
+from paramedic.remediation.breaker import BREAKER_RULE, FLEET_RULE
 from paramedic.remediation.guardrail import (
     AGAIN_KEY,
     APPROVAL_KEY,
     AT_ONCE_KEY,
+    OUT_OF_HOURS,
     About,
+    Asking,
+    AtOnce,
     Case,
     Guardrail,
     Misfit,
@@ -26,7 +30,11 @@ from paramedic.remediation.guardrail import (
     Written,
     WrittenBudget,
 )
+from paramedic.remediation.hours import FREEZE_RULE, HOURS_KEY, HOURS_RULE
+from paramedic.remediation.quorum import QUORUM, QUORUM_RULE
 from paramedic.remediation.remedy import Remedy
+from paramedic.remediation.site_limits import DEFAULTS, SiteLimits
+from paramedic.remediation.storm import STORM_RULE
 from paramedic.text.units import duration
 
 #: By which an author allows a remedy again after a cure of the same incident that did not last.
@@ -43,6 +51,8 @@ class Guardrails:
     mode: str
     asked: Mapping[str, Any] = field(default_factory=dict, hash=False)
     withdrawn: str | None = None  # why the runbook no longer allows this change at all
+    site: SiteLimits = DEFAULTS  # what the settings ask
+    asks_anyway: Severity | None = None  # from which severity on a person must approve it, whatever the author asks
 
     @classmethod
     def nothing(cls, why: str) -> Self:
@@ -63,18 +73,40 @@ class Guardrails:
     @property
     def asks_from(self) -> Severity | None:
         """Of one remedy: from which severity on a person must approve it; None: it needs nobody."""
-        found: Severity | None = Severity.WARNING if self.mode == "ask" else self.asked.get(APPROVAL)
+        if self.mode == "ask" or self.asks_anyway is not None:
+            return self.asks_anyway or Severity.WARNING
+        found: Severity | None = None if self._asks_out_of_hours else self.asked.get(APPROVAL)
         return found
+
+    @property
+    def asking(self) -> Asking | None:
+        """Of one remedy: when a person must approve it; None: never."""
+        outside = self.asked[HOURS_KEY.key] if self._asks_out_of_hours else ()
+        return Asking(self.asks_from, outside) if outside or self.asks_from is not None else None
+
+    @property
+    def _asks_out_of_hours(self) -> bool:
+        return self.asked.get(APPROVAL) == OUT_OF_HOURS and HOURS_KEY.key in self.asked
 
     def asking_from(self, severity: Severity) -> "Guardrails":
         """The same, and a person must approve it from this severity on."""
-        return replace(self, asked={**self.asked, APPROVAL: severity})
+        return replace(self, asks_anyway=severity)
 
     def value(self, rule: Guardrail) -> Any:
         """What is asked of the rule; None where it is not asked for, or asks for no word."""
         if rule.written is None:
-            return None
-        return self.asks_from if rule.name == APPROVAL else self.asked.get(rule.written.key)
+            return None if rule.of_site is None else rule.of_site(self.site)
+        if rule.name == APPROVAL:
+            return self.asking
+        if rule.written is HOURS_KEY and self._asks_out_of_hours:
+            return None  # a person is asked instead
+        return self.asked.get(rule.written.key)
+
+    @property
+    def counts_healthy(self) -> bool:
+        """Whether the service's other targets must be looked at before the change."""
+        at_once: AtOnce | None = self.asked.get(AT_ONCE_KEY.key)
+        return QUORUM in self.asked or (at_once is not None and at_once.count > 1)
 
     def rules(self) -> list[Guardrail]:
         """Those that are asked: the ones that always hold, and the author's."""
@@ -222,6 +254,11 @@ RULES: tuple[Guardrail, ...] = (
         ),
         yes=lambda case, *_: case.mode,
     ),
+    FLEET_RULE,
+    BREAKER_RULE,
+    STORM_RULE,
+    FREEZE_RULE,
+    HOURS_RULE,
     Guardrail(
         AGAIN_KEY.key,
         judgements.not_repeated,
@@ -262,12 +299,14 @@ RULES: tuple[Guardrail, ...] = (
         yes=judgements.left,
         written=Written("service_budget", WrittenBudget, "5 per hour"),
     ),
+    QUORUM_RULE,
     Guardrail(
         "at once",
         judgements.too_many,
         About(
-            "other targets of the service with an act that is open or not verified well, until their incident has ended",
-            "how many, which, and how many may be",
+            "other targets of the service with an act that is open or not verified well, until their incident has ended; and, "
+            "where more than one may be, which of the others are seen healthy",
+            "how many, which, and how many may be: of what is healthy the share that `at_once` says, and one at least",
             "wait until those are well; a person who resolves their incidents frees the place",
         ),
         yes=judgements.spread,
@@ -277,8 +316,8 @@ RULES: tuple[Guardrail, ...] = (
         APPROVAL,
         judgements.unapproved,
         About(
-            "`mode: ask`, `guardrails.approval`, and the mark of a release that would be crossed; the answer, and for which "
-            "instance of the target it was given",
+            "`mode: ask`, `guardrails.approval`, outside of `guardrails.hours` where it says `out-of-hours`, and the mark of a "
+            "release that would be crossed; the answer, and for which instance of the target it was given",
             "nobody was asked, has answered yet or in time; who denied it; the target has changed since",
             "answer by link, in the Prefect UI or with `paramedic incident approve` while it waits "
             "([approvals](approvals.md)); then by hand",

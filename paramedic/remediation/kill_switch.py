@@ -10,6 +10,10 @@ from paramedic.machine.clock import iso
 ALL = "all"
 MASS = "mass"
 
+#: Everything, because more of the fleet was changed than one fault explains; and the command that ends it.
+FLEET = "fleet"
+RESET_FLEET = "paramedic breaker reset --fleet"
+
 #: The one Prefect tag, that of every change: a limit of 0 on it is the operator's kill switch in Prefect.
 TAG = "changes"
 
@@ -56,6 +60,8 @@ class Pause:
         for prefix, option in ((_SERVICE, "--service"), (_RUNBOOK, "--runbook")):
             if self.scope.startswith(prefix):
                 return f"paramedic resume {option} {shlex.quote(self.scope.removeprefix(prefix))}"
+        if self.scope == FLEET:
+            return RESET_FLEET
         return "paramedic resume" if self.scope == ALL else f"paramedic resume --{self.scope}"
 
 
@@ -64,4 +70,6 @@ def _spoken(scope: str) -> str:
         return "everything"
     if scope == MASS:
         return "everything (many breaches at once)"
+    if scope == FLEET:
+        return "everything (too much of the fleet was changed)"
     return scope.replace(":", " ", 1)

@@ -39,6 +39,11 @@ class Remedy:
         return str(self.verb)
 
     @property
+    def on_trail(self) -> str:
+        """Its name on the trail: that of the verb that carries it out, or its own where the verb has several."""
+        return self.name if self.verb in (Verb.RUN, Verb.OFFERED) else str(self.verb)
+
+    @property
     def word(self) -> str:
         """Its name in `guardrails.approval`."""
         return "rollback-if-deployed-within" if self.deployed_within is not None else self.name

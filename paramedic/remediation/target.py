@@ -36,6 +36,7 @@ class Target:
     machine: Host | None = (
         None  # what services.yaml says of `host`; None: nothing, so it is the machine that Paramedic runs on
     )
+    overlapping: tuple[str, ...] = ()  # ids of the listed targets that it is a part of, and of its parts
 
     @property
     def elsewhere(self) -> bool:

@@ -57,6 +57,11 @@ class Act:
 _LONGEST_REMEDY = 64
 
 
+def stored_name(remedy: str) -> str:
+    """A remedy's name as the table has it."""
+    return remedy if len(remedy) <= _LONGEST_REMEDY else f"{remedy[: _LONGEST_REMEDY - 1]}…"
+
+
 def verb_of(remedy: str) -> str:
     """The verb of a remedy's name: `run` of `run: clear-cache`."""
     return remedy.partition(":")[0]
@@ -85,7 +90,7 @@ def begin(tx: Tx, claim: Claim, *, rung: int, remedy: str, identity: Identity, d
             attempt=claim.attempt,
             rung=rung,
             target=claim.target,
-            remedy=remedy if len(remedy) <= _LONGEST_REMEDY else f"{remedy[: _LONGEST_REMEDY - 1]}…",
+            remedy=stored_name(remedy),
             token=claim.token,
             holder=claim.holder,
             identity=identity.as_json(),
@@ -120,10 +125,11 @@ def close(tx: Tx, act: Act, *, result: str, why: str, actor: str, identity: Iden
     return changed.rowcount == 1
 
 
-def open_on(tx: Tx, target: str) -> Act | None:
-    """The act on this target whose outcome is open, if there is one."""
-    row = tx.conn.execute(select(acts).where(acts.c.target == target, acts.c.result.is_(None))).one_or_none()
-    return None if row is None else _act(row)
+def open_on(tx: Tx, target: str, *overlapping: str) -> Act | None:
+    """The act whose outcome is open on this target, or else on one that it is a part of or that is a part of it."""
+    query = select(acts).where(acts.c.target.in_((target, *overlapping)), acts.c.result.is_(None))
+    found = [_act(row) for row in tx.conn.execute(query.order_by(acts.c.id))]
+    return next((act for act in found if act.target == target), found[0] if found else None)
 
 
 def of(tx: Tx, incident: int) -> list[Act]:

@@ -1,9 +1,11 @@
 """Claims: one per target, with holder, a token that only grows, and a lease by the database's clock (P2)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, exists, insert, select, update
 
 from paramedic.incidents.incident import name
 from paramedic.store import Tx, generation
@@ -29,11 +31,28 @@ def first_token(generation: int) -> int:
     return ((generation - 1) << 32) + 1
 
 
-def take(tx: Tx, *, target: str, incident: int, attempt: int, holder: str, lease: timedelta) -> Claim | str:
+def take(
+    tx: Tx,
+    *,
+    target: str,
+    incident: int,
+    attempt: int,
+    holder: str,
+    lease: timedelta,
+    overlapping: Collection[str] = (),
+) -> Claim | str:
     """Take the claim, or say in words who has it. `tx` must come from `Store.record`.
 
-    A claim is free when it was released or its lease has run out; a higher token fences off whoever had it before.
+    A claim is free when it was released or its lease has run out; a higher token fences off whoever had it before. While a
+    claim on one of the `overlapping` targets holds, a whole of this one or a part of it, it is not free either.
     """
+    beside = select(claims).where(claims.c.target.in_(overlapping), _held(tx)).order_by(claims.c.target).limit(1)
+    other = tx.conn.execute(beside).one_or_none() if overlapping else None
+    if other is not None:
+        return f"{_holder_of(other)}, and {target} is a part of it or contains it"
+    if overlapping:  # a clock that is set back must not give a lapsed one its lease again, beside this one
+        lapsed = (claims.c.target.in_(overlapping), claims.c.released.is_(False))
+        tx.conn.execute(update(claims).where(*lapsed).values(released=True))
     row = tx.conn.execute(select(claims).where(claims.c.target == target)).one_or_none()
     mine = {
         "incident": incident,
@@ -50,7 +69,7 @@ def take(tx: Tx, *, target: str, incident: int, attempt: int, holder: str, lease
         token = row.token + 1
         tx.conn.execute(update(claims).where(claims.c.target == target).values(token=token, **mine))
     else:
-        return f"{name(row.incident)} (attempt {row.attempt}, {row.holder}) has the claim on {target}"
+        return _holder_of(row)
     append(
         tx,
         actor=holder,
@@ -62,6 +81,10 @@ def take(tx: Tx, *, target: str, incident: int, attempt: int, holder: str, lease
         data={"attempt": attempt, "token": token},
     )
     return Claim(target, token, incident, attempt, holder, tx.now + lease)
+
+
+def _holder_of(row: Row[Any]) -> str:
+    return f"{name(row.incident)} (attempt {row.attempt}, {row.holder}) has the claim on {row.target}"
 
 
 def renew(tx: Tx, claim: Claim, lease: timedelta) -> bool:

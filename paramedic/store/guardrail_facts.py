@@ -9,11 +9,15 @@ from sqlalchemy import ColumnElement, false, func, select
 
 from paramedic.incidents.incident import Incident, State
 from paramedic.remediation.approval import Approval
-from paramedic.remediation.guardrail import Budget, Earlier, Granted, Holding, Spent
+from paramedic.remediation.breaker import BREAKER, FLEET, Changed, Unhelpful
+from paramedic.remediation.guardrail import AtOnce, Budget, Busy, Earlier, Granted, Holding, Spent
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.kill_switch import Pause
 from paramedic.remediation.maintenance import Window
-from paramedic.store import Tx, acts, approvals, claims, kill_switch, maintenance
+from paramedic.remediation.quorum import Healthy, Members
+from paramedic.remediation.site_limits import BreakerLimit, FleetLimit
+from paramedic.remediation.storm import Storm
+from paramedic.store import Tx, acts, approvals, breakers, claims, kill_switch, maintenance, members, storms
 from paramedic.store.claims import Claim
 from paramedic.store.tables import acts as table
 from paramedic.store.tables import grants
@@ -30,6 +34,17 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What was read of the target's surroundings just before, outside of the transaction."""
+
+    members: Members | None = None  # how the service's other targets looked; None: nobody looked
+    overlapping: tuple[str, ...] = ()  # the targets that it is a part of, and its parts
+
+
+NOTHING_AROUND = Around()
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What the queries are asked about."""
 
@@ -37,6 +52,8 @@ class Change:
     target: str
     runbook: str | None
     run: Run | None  # None: it is only foreseen, for a run that would have everything
+    remedy: str = ""  # its name on the trail
+    around: Around = NOTHING_AROUND
 
     @property
     def same_ladder(self) -> ColumnElement[bool]:
@@ -86,7 +103,7 @@ def _holding(tx: Tx, change: Change, _asked: None) -> Holding:
 
 
 def _open_act(tx: Tx, change: Change, _asked: None) -> str | None:
-    unsettled = acts.open_on(tx, change.target)
+    unsettled = acts.open_on(tx, change.target, *change.around.overlapping)
     return unsettled.words if unsettled else None
 
 
@@ -159,14 +176,45 @@ def _spent(tx: Tx, budget: Budget, which: ColumnElement[bool]) -> Spent:
     return Spent(len(written), written[budget.count - 1] + budget.per if len(written) >= budget.count else None)
 
 
-def _being_changed(tx: Tx, change: Change, _at_once: object) -> tuple[str, ...]:
+def _being_changed(tx: Tx, change: Change, at_once: AtOnce) -> Busy:
     """Another target counts while an act on it is open, and until its incident has ended if it was not verified well."""
+    changing = _unverified(tx, change)
+    if at_once.count == 1:  # the same share of however many are healthy is one
+        return Busy(changing)
+    missing = members.missing(tx, change.service, change.target, change.around.members, changing)
+    if missing is None and change.run is not None:
+        missing = {f"another that nobody looked at ({number})": "" for number in range(at_once.of - 1 - len(changing))}
+    return Busy(changing, tuple(target for target in missing or {} if target not in changing))
+
+
+def _unverified(tx: Tx, change: Change) -> tuple[str, ...]:
     unverified = table.c.result.is_(None) | (
         table.c.result.in_(("done", "failed", "unknown")) & (incident_rows.c.state != State.RESOLVED)
     )
     query = select(table.c.target).join(incident_rows, incident_rows.c.number == table.c.incident).distinct()
     query = query.where(incident_rows.c.service == change.service, table.c.target != change.target, unverified)
     return tuple(tx.conn.execute(query.order_by(table.c.target)).scalars())
+
+
+def _healthy(tx: Tx, change: Change, _quorum: object) -> Healthy | None:
+    missing = members.missing(tx, change.service, change.target, change.around.members, _unverified(tx, change))
+    return (
+        None
+        if missing is None or change.around.members is None
+        else Healthy(len(change.around.members.health) + 1, missing)
+    )
+
+
+def _unhelpful(tx: Tx, change: Change, limit: BreakerLimit) -> Unhelpful:
+    return breakers.unhelpful(tx, change.target, change.remedy, limit)
+
+
+def _changed(tx: Tx, change: Change, limit: FleetLimit) -> Changed:
+    return breakers.changed(tx, change.target, limit)
+
+
+def _storm(tx: Tx, _change: Change, _cooldown: timedelta) -> Storm | None:
+    return storms.last(tx)
 
 
 def _approval(tx: Tx, change: Change, _asks_from: object) -> Approval | None:
@@ -176,7 +224,7 @@ def _approval(tx: Tx, change: Change, _asks_from: object) -> Approval | None:
     return approvals.of(tx, claim.incident, claim.attempt, change.run.rung, claim.target)
 
 
-#: By the guardrail's name; `runbook` and `mode` are judged by what authors wrote alone.
+#: By the guardrail's name; `runbook`, `mode`, `freeze` and `hours` are judged by what authors wrote, and the clock, alone.
 QUERIES: Mapping[str, Callable[[Tx, Change, Any], Any]] = {
     "kill switch": _pauses,
     "maintenance": _window,
@@ -184,10 +232,14 @@ QUERIES: Mapping[str, Callable[[Tx, Change, Any], Any]] = {
     "claim": _holding,
     "open act": _open_act,
     "grant": _grant,
+    FLEET: _changed,
+    BREAKER: _unhelpful,
+    "storm rest": _storm,
     "again": _cured_before,
     "cooldown": _last_act_at,
     "budget": _spent_on_target,
     "service budget": _spent_on_service,
+    "quorum": _healthy,
     "at once": _being_changed,
     "approval": _approval,
 }

@@ -1,7 +1,9 @@
 """The intent before a change to production, with every guardrail read in its transaction (P9)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from typing import NamedTuple
 
 from sqlalchemy import update
 
@@ -9,26 +11,46 @@ from paramedic.alerts.alert import Severity
 from paramedic.machine.clock import iso
 from paramedic.remediation.guardrail import Case, Refusal
 from paramedic.remediation.guardrail_rules import Guardrails, agreed, judge
+from paramedic.remediation.health import Health, Sight
+from paramedic.remediation.quorum import Members
+from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
-from paramedic.store import Tx, acts, guardrail_facts, incidents
+from paramedic.store import Tx, acts, breakers, guardrail_facts, incidents
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
-from paramedic.store.guardrail_facts import Change, Run, grant_of
+from paramedic.store.guardrail_facts import NOTHING_AROUND, Around, Change, Run, grant_of
 from paramedic.store.tables import grants
 from paramedic.store.trail import append
 
 
 def would_refuse(
-    tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Guardrails, today: Guardrails | None = None
+    tx: Tx,
+    claim: Claim,
+    remedy: Remedy,
+    *,
+    identity: Identity,
+    limits: Guardrails,
+    today: Guardrails | None = None,
+    around: Around = NOTHING_AROUND,
 ) -> Refusal | None:
     """The refusal that `intend` would give now. Advice, not permission: nothing is written."""
-    return _judged(tx, claim, rung=rung, identity=identity, limits=limits, today=today)[0]
+    asked = _Asked(claim, remedy.rung, remedy.on_trail, identity, around)
+    return _judged(tx, asked, limits=limits, today=today)[0]
 
 
-def _judged(
-    tx: Tx, claim: Claim, *, rung: int, identity: Identity, limits: Guardrails, today: Guardrails | None
-) -> tuple[Refusal | None, list[str]]:
+class _Asked(NamedTuple):
+    """The change that is asked for."""
+
+    claim: Claim
+    rung: int
+    remedy: str  # its name on the trail
+    identity: Identity
+    around: Around
+
+
+def _judged(tx: Tx, asked: _Asked, *, limits: Guardrails, today: Guardrails | None) -> tuple[Refusal | None, list[str]]:
     """The first refusal by either version of the runbook; without one, the guardrails that agreed."""
+    claim = asked.claim
     incident = incidents.get(tx, claim.incident)
     case = Case(
         now=tx.now,
@@ -36,9 +58,10 @@ def _judged(
         service=incident.service,
         target=claim.target,
         severity=incident.severity,
-        identity=identity,
+        identity=asked.identity,
     )
-    change = Change(incident.service, claim.target, incident.runbook, Run(incident, claim, rung))
+    run = Run(incident, claim, asked.rung)
+    change = Change(incident.service, claim.target, incident.runbook, run, asked.remedy, asked.around)
     seen = guardrail_facts.seen(tx, change, limits)
     refusal, words = judge(case, seen, limits), agreed(case, seen, limits)
     if refusal is not None or today is None or today == limits:
@@ -62,14 +85,18 @@ def intend(
     deadline: timedelta,
     limits: Guardrails,
     today: Guardrails | None = None,
+    around: Around = NOTHING_AROUND,
 ) -> Act | Refusal:
     """Write the intent and spend the grant, or write the refusal, in one transaction of `Store.record`.
 
-    `limits` are those of the incident's own runbook, `today` those of its file as it is now: both must agree.
+    `limits` are those of the incident's own runbook, `today` those of its file as it is now: both must agree. `around` is
+    what was read of the target's surroundings just before.
     """
-    refusal, words = _judged(tx, claim, rung=rung, identity=identity, limits=limits, today=today)
+    asked = _Asked(claim, rung, remedy, identity, around)
+    refusal, words = _judged(tx, asked, limits=limits, today=today)
     if refusal is not None:
         _record_refusal(tx, claim, rung, remedy, refusal)
+        breakers.refused(tx, claim, remedy, refusal)
         return refusal
     tx.conn.execute(update(grants).where(*grant_of(claim, rung)).values(state="spent"))
     act = acts.begin(tx, claim, rung=rung, remedy=remedy, identity=identity, deadline=deadline)
@@ -115,10 +142,15 @@ def foreseen(
     target: str,
     runbook: str,
     severity: Severity,
+    remedy: str,
     limits: Guardrails,
+    others: Iterable[str] = (),
     incident: str = "the incident",
 ) -> Refusal | None:
-    """The refusal that a change of this target would get now, by a run with claim and grant. Writes nothing, permits nothing."""
+    """The refusal that a change of this target would get now, by a run with claim and grant. Writes nothing, permits nothing.
+
+    `others` are the service's other targets: one counts as healthy as long as the store knows nothing against it.
+    """
     case = Case(
         now=tx.now,
         incident=incident,
@@ -127,4 +159,6 @@ def foreseen(
         severity=severity,
         identity=Identity(""),
     )
-    return judge(case, guardrail_facts.seen(tx, Change(service, target, runbook, None), limits), limits)
+    assumed = Members(tx.now, {other: Health(Sight.WELL, "nothing is known against it") for other in others})
+    change = Change(service, target, runbook, None, remedy, Around(assumed))
+    return judge(case, guardrail_facts.seen(tx, change, limits), limits)

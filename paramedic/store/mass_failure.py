@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Select, delete, func, insert, select
 
 from paramedic.checks.threshold import Level
-from paramedic.store import Tx
+from paramedic.store import Tx, storms
 from paramedic.store.messages import queue_internal_alert
 from paramedic.store.tables import check_states as states
 from paramedic.store.tables import pauses
@@ -39,7 +39,11 @@ def judge(tx: Tx, *, blind: bool, limit: int) -> str | None:
     if why is not None and before is not None and (why == BLIND) == (before == BLIND):
         return before  # the first words stand, so that one mass failure is one entry and one page
     if before is not None:
-        tx.conn.execute(delete(pauses).where(pauses.c.scope == SCOPE))
+        since = tx.conn.execute(delete(pauses).where(pauses.c.scope == SCOPE).returning(pauses.c.since)).scalar_one()
+        if before == BLIND:
+            storms.blind_after(tx, since)
+        else:
+            storms.over(tx, before)
         append(tx, actor=_BY, phase="decision", what="acts.resumed", reason=f"over: {before}", data={"scope": SCOPE})
     if why is not None:
         tx.conn.execute(insert(pauses).values(scope=SCOPE, by=_BY, reason=why, since=tx.now))

@@ -16,6 +16,7 @@ from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx, incidents, intents
 from paramedic.store.claims import Claim
+from paramedic.store.guardrail_facts import NOTHING_AROUND, Around
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import proposals
 from paramedic.store.trail import append
@@ -38,6 +39,7 @@ def make(
     today: Guardrails,
     paging: Paging,
     within: timedelta,
+    around: Around = NOTHING_AROUND,
 ) -> Proposal:
     """Write down what would be done now, were the runbook in `mode: act`. Idempotent for the same attempt and rung.
 
@@ -48,7 +50,7 @@ def make(
     if known is not None:
         return known
     refusal = intents.would_refuse(
-        tx, claim, rung=remedy.rung, identity=identity, limits=_acting(limits), today=_acting(today)
+        tx, claim, remedy, identity=identity, limits=_acting(limits), today=_acting(today), around=around
     )
     if refusal is not None and refusal.guardrail in _NOT_OURS:
         raise Refused(

@@ -32,22 +32,8 @@ def retry(tx: Tx, number: int, *, by: str, because: str, take_over: bool = False
         raise NotRetried(why_not)
     holder = incident.taken_from(by) if incident.state is State.ACKNOWLEDGED else None
     attempt = incident.attempt + 1
-    changed = tx.conn.execute(
-        update(incident_rows)
-        .where(incident_rows.c.number == number, incident_rows.c.state == incident.state)
-        .values(
-            state=retried(incident.state),
-            ending=None,
-            because=None,
-            acknowledged_by=None,
-            acknowledged_at=None,
-            acknowledged_severity=None,
-            retried_attempt=attempt,
-        )
-    )
-    if changed.rowcount != 1:
+    if not _give_back(tx, incident, retried_attempt=attempt):
         raise NotRetried(f"{incident.id} was moved by somebody else meanwhile")
-    messages.withdraw(tx, number)
     append(
         tx,
         actor=f"person:{by}",
@@ -65,6 +51,52 @@ def retry(tx: Tx, number: int, *, by: str, because: str, take_over: bool = False
     ):
         raise NotRetried(f"attempt {attempt} at {incident.id} was raised by somebody else meanwhile")
     return get(tx, number)
+
+
+def measure_again(tx: Tx, number: int, by: str, because: str) -> bool:
+    """Raise a new attempt at an incident that a guardrail had refused, now that a person has ended the refusal.
+
+    The attempt looks first: what is well by now ends, and nothing of before is worked off. It has the remedies that the
+    incident has not used up, no more. False where there is nothing that it could try, or somebody has it.
+    """
+    incident = get(tx, number)
+    if incident.state is not State.HANDED_OVER or _nothing_to_try(tx, incident, by) is not None:
+        return False
+    if not _give_back(tx, incident, retried_attempt=incident.retried_attempt):
+        return False
+    append(
+        tx,
+        actor=f"person:{by}",
+        phase="decision",
+        what="incident.measured_again",
+        incident=number,
+        target=incident.target,
+        reason=because,
+        data={"attempt": incident.attempt + 1},
+    )
+    _update_people(tx, incident, by=by, holder=None, because=because)
+    update_channels(tx, number, f"measured again by {by}'s word")
+    rungs = rungs_of(tx, number)
+    return raise_attempt(tx, number, after=incident.attempt, rungs=rungs, reason=because, actor=f"person:{by}")
+
+
+def _give_back(tx: Tx, incident: Incident, *, retried_attempt: int | None) -> bool:
+    """Make it automation's again, by one compare-and-set, and stop its pages. False: somebody else moved it meanwhile."""
+    changed = tx.conn.execute(
+        update(incident_rows)
+        .where(incident_rows.c.number == incident.number, incident_rows.c.state == incident.state)
+        .values(
+            state=retried(incident.state),
+            ending=None,
+            because=None,
+            acknowledged_by=None,
+            acknowledged_at=None,
+            acknowledged_severity=None,
+            retried_attempt=retried_attempt,
+        )
+    )
+    messages.withdraw(tx, incident.number)
+    return changed.rowcount == 1
 
 
 def _update_people(tx: Tx, incident: Incident, *, by: str, holder: str | None, because: str) -> None:

@@ -10,6 +10,9 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
 from paramedic.remediation import guardrail_rules
 from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.remediation.health import Health, Sight
+from paramedic.remediation.hours import FREEZE_KEY, HOURS_KEY
+from paramedic.remediation.quorum import Members
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Identity
 from paramedic.store import (
@@ -28,8 +31,10 @@ from paramedic.store import (
 )
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
+from paramedic.store.guardrail_facts import Around
 from paramedic.store.runbook_versions import Plan
 
+_BY_THE_CLOCK = (HOURS_KEY.key, FREEZE_KEY.key)
 _ROLL_BACK = Remedy(1, Verb.ROLL_BACK)
 
 
@@ -58,6 +63,11 @@ def rehearse(store: Store) -> None:
         engine.dispose()
 
 
+def _asked() -> dict[str, Any]:
+    """The example of each key of the guardrails that does not depend on when it is played."""
+    return {key: value for key, value in guardrail_rules.examples().items() if key not in _BY_THE_CLOCK}
+
+
 def _play(tx: Tx) -> None:
     """Play one incident: open, begin, claim, sample, change, resolve."""
     alert = Alert("rehearsal", "Rehearsal", Severity.CRITICAL, Status.FIRING, utc_now(), "rehearsal")
@@ -77,7 +87,7 @@ def _play(tx: Tx) -> None:
     evidence.add(tx, number, 1, kind="memory", taken_at=tx.now, body="none")
     incidents.append_to_timeline(tx, number, actor="run:1", what="evidence.taken", reason="r")
     if isinstance(claim, Claim):
-        limits = Guardrails("act", guardrail_rules.examples()).of(_ROLL_BACK)  # no example asks a person about it
+        limits = Guardrails("act", _asked()).of(_ROLL_BACK)  # no example asks a person about it
         act = intents.intend(
             tx,
             claim,
@@ -86,6 +96,7 @@ def _play(tx: Tx) -> None:
             identity=Identity("RUNNING", {"started_at": 1.0}),
             deadline=minute,
             limits=limits,
+            around=Around(Members(tx.now, dict.fromkeys(("a", "b", "c"), Health(Sight.WELL, "r")))),
         )
         if isinstance(act, Act):
             acts.close(tx, act, result="cured", why="r", actor="run:1")

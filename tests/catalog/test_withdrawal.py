@@ -151,7 +151,7 @@ def test_the_stricter_of_both_versions_counts_whichever_it_is(timed: Store, cloc
     wide, narrow = BOTH[key]
     for then, today in ((narrow, wide), (wide, narrow), (narrow, narrow)):
         with timed.read() as tx:
-            no = intents.would_refuse(tx, claim, rung=1, identity=ALIVE, limits=then, today=today)
+            no = intents.would_refuse(tx, claim, RESTART, identity=ALIVE, limits=then, today=today)
         assert isinstance(no, Refusal), (then, today)
         assert no.reason.startswith("by the runbook as it is now") == (then == wide)
     with timed.record() as tx:
@@ -191,7 +191,7 @@ def test_both_versions_together_are_never_looser_than_either(timed: Store, clock
         with timed.read() as tx:
 
             def no(one: Guardrails, other: Guardrails | None = None) -> bool:
-                found = intents.would_refuse(tx, claim, rung=1, identity=ALIVE, limits=one, today=other)
+                found = intents.would_refuse(tx, claim, RESTART, identity=ALIVE, limits=one, today=other)
                 return found is not None
 
             assert no(then, today) == (no(then) or no(today))

@@ -1,17 +1,24 @@
 """Each guardrail that does not agree stops the change before it is sent, with its name on the trail."""
 
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import update
-from store_states import TARGET, claimed, intended, opened
+from store_states import ALIVE, TARGET, claimed, intended, opened
 
+from paramedic.change import members
+from paramedic.doors import reading
 from paramedic.errors import Refused
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.store import Store, Tx, acts, attempts, claims, kill_switch, lifecycle, maintenance, trail
+from paramedic.kinds.process_target import process_identity
+from paramedic.remediation.target import Identity, Target
+from paramedic.store import Store, Tx, acts, attempts, claims, kill_switch, lifecycle, maintenance, storms, trail
 from paramedic.store.tables import grants
 
 OTHER = "web-2/tracking-api"
@@ -96,6 +103,21 @@ def _others_unverified(store: Store) -> None:
         _acted(store, target, result="done", ended=False)
 
 
+def _not_helped_often(store: Store) -> None:
+    for _ in range(3):
+        _acted(store, TARGET, result="failed")
+
+
+def _fleet_acted_on(store: Store) -> None:
+    for number in range(5, 10):
+        _acted(store, f"web-{number}/tracking-api", result="cured")
+
+
+def _storm_over(store: Store) -> None:
+    with store.record() as tx:
+        storms.over(tx, "7 checks were broken at once")
+
+
 def _nothing(*_: object) -> None:
     """Something else stops it."""
 
@@ -104,6 +126,11 @@ Before = Callable[[Store], None]
 Trouble = Callable[[Any, Tx], None]
 Edit = tuple[str, str]
 NO_COOLDOWN: Edit = ("cooldown: 10m, ", "")
+
+#: What the author asks as well; the clock shows a Saturday.
+FREEZE: Edit = ("cooldown: 10m, ", 'freeze: "Sat, Sun UTC", cooldown: 10m, ')
+HOURS: Edit = ("cooldown: 10m, ", "hours: Mon-Fri 08:00 to 18:00 UTC, cooldown: 10m, ")
+QUORUM: Edit = ("cooldown: 10m, ", "keep_healthy: 3 of 4, cooldown: 10m, ")
 
 #: The guardrail, what happened before the incident, what happens while it has it, what its runbook says.
 REFUSED: dict[str, tuple[str, Before, Trouble, tuple[Edit, ...], str]] = {
@@ -119,6 +146,12 @@ REFUSED: dict[str, tuple[str, Before, Trouble, tuple[Edit, ...], str]] = {
     "withdrawn": ("runbook", _nothing, _withdrawn, (), "the runbook was withdrawn"),
     "observes": ("mode", _nothing, _nothing, (("mode: act", "mode: observe"),), "the runbook's mode is observe"),
     "again": ("again", _nothing, _cured_before, (), "restarted 0s ago, it did not last: a second restart is a person's"),
+    "fleet": ("fleet", _fleet_acted_on, _nothing, (), "5 of 4 targets were changed within 1h, and 5 may be"),
+    "breaker": ("breaker", _not_helped_often, _nothing, (), f"restart did not help {TARGET} 3 times"),
+    "storm rest": ("storm rest", _storm_over, _nothing, (), "a mass failure (7 checks were broken at once) was over"),
+    "freeze": ("freeze", _nothing, _nothing, (FREEZE,), "nothing is changed within Sat, Sun UTC"),
+    "hours": ("hours", _nothing, _nothing, (HOURS,), "it acts only within Mon-Fri 08:00 to 18:00 UTC"),
+    "quorum": ("quorum", _others_unverified, _nothing, (QUORUM,), "1 of service tracking's 4 targets are seen healthy"),
     "cooldown": ("cooldown", _acted_on, _nothing, (), "the cooldown is 10m"),
     "budget": ("budget", _acted_on_often, _nothing, (NO_COOLDOWN,), f"3 of 3 acts on {TARGET} within 1h"),
     "service budget": ("service budget", _service_acted_on_often, _nothing, (), "5 of 5 acts on service tracking within 1h"),
@@ -183,3 +216,82 @@ def test_the_numbers_that_let_it_pass_are_on_the_trail(begin: Any) -> None:
         "service budget: 0 of 5 within 1h",
         "at once: 2 of 4 targets at once, 0 others are being changed",
     ]
+
+
+@dataclass
+class Owner:
+    """What owns another target: what it says of it, or how it fails."""
+
+    says: Identity | Exception
+
+    def identity(self) -> Identity:
+        if isinstance(self.says, Exception):
+            raise self.says
+        return self.says
+
+
+DEAD = process_identity(None, None, "EXITED")
+
+
+def test_the_other_targets_are_looked_at_just_before_the_change_and_those_that_are_down_are_named(
+    begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = begin(QUORUM)
+    looked: list[str] = []
+
+    def reader(target: Target) -> Any:
+        looked.append(target.id)
+        return Owner(DEAD) if target.id == OTHER else case.owner
+
+    monkeypatch.setattr(reading, "reader", reader)
+    with pytest.raises(
+        Refused, match=f"2 of service tracking's 4 targets .*{OTHER} fails: its supervisord says EXITED"
+    ):
+        case.change()
+    assert set(looked) == {f"web-{number}/tracking-api" for number in range(1, 5)}
+    assert case.touch.asked == []
+
+
+def test_one_that_hangs_is_not_healthy_and_delays_no_longer_than_the_look_may_take(
+    begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = begin(QUORUM)
+    hangs = threading.Event()
+
+    def hang() -> Identity:
+        hangs.wait(60)
+        return ALIVE
+
+    hanging = SimpleNamespace(identity=hang)
+    monkeypatch.setattr(reading, "reader", lambda target: hanging if target.id == OTHER else case.owner)
+    monkeypatch.setattr(members, "PATIENCE", timedelta(milliseconds=50))
+    try:
+        with pytest.raises(Refused, match=f"{OTHER} cannot be seen: it did not answer in time"):
+            case.change()
+    finally:
+        hangs.set()
+
+
+def test_a_plug_in_that_fails_while_it_looks_at_another_target_makes_that_one_unknown(
+    begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = begin(QUORUM)
+    broken = Owner(ZeroDivisionError("a bug"))
+    monkeypatch.setattr(reading, "reader", lambda target: broken if target.id == OTHER else case.owner)
+    with pytest.raises(Refused, match=f"{OTHER} cannot be seen: ZeroDivisionError: a bug"):
+        case.change()
+
+
+def test_with_enough_healthy_it_acts_and_says_how_many(begin: Any) -> None:
+    case = begin(QUORUM)
+    case.change()
+    with case.store.read() as tx:
+        entry = next(one for one in trail.entries(tx) if one.what == "restart")
+    assert "quorum: 3 of 4 healthy beside it, and 3 must be" in entry.data["guardrails"]
+
+
+def test_the_limits_of_the_breaker_are_those_of_the_settings(begin: Any, timed: Store) -> None:
+    _acted(timed, TARGET, result="failed")
+    case = begin(NO_COOLDOWN, breaker_failures=1)
+    with pytest.raises(Refused, match=r"restart did not help .* 1 times .*\(breaker\)"):
+        case.change()

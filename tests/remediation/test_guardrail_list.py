@@ -47,7 +47,8 @@ def test_each_has_its_words_its_query_a_case_that_refuses_and_one_that_passes(ru
     refusing = [tried for name, tried, _ in NO if name == rule.name]
     assert refusing
     assert any(name == rule.name for name, _ in YES)
-    assert (rule.name in QUERIES) is (rule.name not in {"runbook", "mode"})  # those are judged by authors' words alone
+    by_words_alone = {"runbook", "mode", "freeze", "hours"}
+    assert (rule.name in QUERIES) is (rule.name not in by_words_alone)
     assert all((rule.about.reads, rule.about.says, rule.about.go_on))
     if rule.written is not None:
         key, written = rule.written.key, {"guardrails": {rule.written.key: rule.written.example}}
@@ -113,7 +114,13 @@ def test_one_more_is_a_rule_and_a_query_read_linted_judged_and_foreseen(moonlit:
             tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=HOUR, limits=loose, today=strict
         )
         foreseen = intents.foreseen(
-            tx, service="api", target="web-9/api", runbook="r", severity=Severity.WARNING, limits=strict
+            tx,
+            service="api",
+            target="web-9/api",
+            runbook="r",
+            severity=Severity.WARNING,
+            remedy="restart",
+            limits=strict,
         )
         assert isinstance(refusal, Refusal)
         assert foreseen is not None

@@ -90,16 +90,37 @@ def test_what_agreed_is_said_with_its_numbers() -> None:
         "claim: ours",
         "grant: open",
         "mode: act",
+        "fleet: 2 of 10 targets changed within 1h",
+        "breaker: 0 of 3 unhelpful within 4h",
+        "storm rest: 5m, no mass failure before",
+        "freeze: not within Mon-Fri Europe/Berlin",
+        "hours: within Sat 10:00 to 18:00 Europe/Berlin",
         "again: the first of this incident",
         "cooldown: 10m, no act before",
         "budget: 2 of 3 within 1h",
         "service budget: 4 of 5 within 1h",
+        "quorum: 3 of 4 healthy beside it, and 3 must be",
         "at once: 2 of 4 targets at once, 1 others are being changed",
     ]
-    assert Tried(asked=dict.fromkeys(ASKS)).agreed()[5:] == []
+    assert Tried(asked=dict.fromkeys(ASKS)).agreed()[8:] == []
 
 
-@pytest.mark.parametrize("guardrail", ["incident", "grant", "mode", "cooldown", "budget", "service budget", "at once"])
+@pytest.mark.parametrize(
+    "guardrail",
+    [
+        "incident",
+        "grant",
+        "mode",
+        "storm rest",
+        "freeze",
+        "hours",
+        "cooldown",
+        "budget",
+        "service budget",
+        "quorum",
+        "at once",
+    ],
+)
 def test_a_person_who_goes_on_by_hand_is_told_the_command(guardrail: str) -> None:
     refusal = next(tried for name, tried, _ in NO if name == guardrail).judged()
     assert refusal is not None

@@ -17,6 +17,7 @@ from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.remediation.remedy import RESTART
 from paramedic.remediation.target import Identity
 from paramedic.store import (
     Store,
@@ -211,8 +212,8 @@ def test_the_incidents_severity_at_the_intent_decides_whether_a_person_is_needed
     claim = back(timed, incident)
     never, critical = Guardrails("act"), Guardrails("act", {"approval": Severity.CRITICAL})
     with timed.read() as tx:
-        assert intents.would_refuse(tx, claim, rung=1, identity=IDENTITY, limits=never) is None
-        no = intents.would_refuse(tx, claim, rung=1, identity=IDENTITY, limits=critical)
+        assert intents.would_refuse(tx, claim, RESTART, identity=IDENTITY, limits=never) is None
+        no = intents.would_refuse(tx, claim, RESTART, identity=IDENTITY, limits=critical)
     assert no is not None
     assert no.guardrail == "approval"
 

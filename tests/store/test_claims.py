@@ -120,3 +120,71 @@ def test_the_lease_is_by_the_databases_clock(store: Store, backend: str) -> None
         claim = claimed(tx, opened(tx))
         assert abs(claim.lease_until - tx.now - LEASE) < timedelta(seconds=1)
     assert backend in str(store.engine.url)
+
+
+# --- wholes and parts -------------------------------------------------------------------------------------------------
+
+HOST, UNIT, OTHER = "web-1/host:web-1", "web-1/api", "web-2/api"
+
+
+def _taken(store: Store, target: str, incident: int, overlapping: tuple[str, ...]) -> Claim | str:
+    with store.record() as tx:
+        return claims.take(
+            tx,
+            target=target,
+            incident=incident,
+            attempt=1,
+            holder=f"run:{incident}",
+            lease=LEASE,
+            overlapping=overlapping,
+        )
+
+
+def test_a_whole_s_claim_covers_its_parts_and_a_part_s_its_whole(timed: Store, clock: Clock) -> None:
+    for first, second in ((HOST, UNIT), (UNIT, HOST)):
+        holder = _taken(timed, first, 1, (second,))
+        assert isinstance(holder, Claim)
+        why_not = _taken(timed, second, 2, (first,))
+        assert (
+            why_not == f"INC-1 (attempt 1, run:1) has the claim on {first}, and {second} is a part of it or contains it"
+        )
+        assert isinstance(_taken(timed, OTHER, 3, ()), Claim), "of another host"
+        clock.advance(LEASE)  # the dead run's lease runs out, and with it what it covered
+        again = _taken(timed, second, 2, (first,))
+        assert isinstance(again, Claim)
+        with timed.write() as tx:
+            claims.release(tx, again)
+
+
+def test_a_released_whole_covers_nothing(timed: Store) -> None:
+    holder = _taken(timed, HOST, 1, (UNIT,))
+    assert isinstance(holder, Claim)
+    with timed.write() as tx:
+        claims.release(tx, holder)
+    assert isinstance(_taken(timed, UNIT, 2, (HOST,)), Claim)
+
+
+def test_a_lapsed_part_s_claim_stays_lapsed_where_the_clock_is_set_back(timed: Store, clock: Clock) -> None:
+    part = _taken(timed, UNIT, 1, (HOST,))
+    assert isinstance(part, Claim)
+    clock.jump(timedelta(minutes=1))
+    assert isinstance(_taken(timed, HOST, 2, (UNIT,)), Claim)
+    clock.jump(-timedelta(minutes=1))
+    with timed.write() as tx:
+        assert not claims.renew(tx, part, LEASE)
+        held = claims.current(tx, UNIT)
+    assert held is not None
+    assert not held[1]
+
+
+def _take_whole_or_part(url: str, number: int) -> bool:
+    store = Store(url)
+    target, other = (HOST, UNIT) if number % 2 else (UNIT, HOST)
+    taken = _taken(store, target, number + 1, (other,))
+    store.close()
+    return isinstance(taken, Claim)
+
+
+def test_of_many_who_ask_for_a_whole_and_its_part_at_once_one_gets_it(store_url: str, store: Store) -> None:
+    assert at_once(12, _take_whole_or_part, store_url).count(True) == 1
+    assert recorded(store) == ["claim.taken"]

@@ -1,5 +1,6 @@
 """The schema: one history, made once, by however many at once, and never by guessing."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -11,7 +12,18 @@ from alembic.migration import MigrationContext
 from databases import Postgres, at_once
 from sqlalchemy import select, text
 
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, connect, evidence, kill_switch, migrations, trail
+from paramedic.remediation.site_limits import BreakerLimit
+from paramedic.store import (
+    Store,
+    StoreUnavailable,
+    StoreUnknown,
+    breakers,
+    connect,
+    evidence,
+    kill_switch,
+    migrations,
+    trail,
+)
 from paramedic.store.migrations import migrate
 from paramedic.store.tables import meta, metadata
 
@@ -117,6 +129,40 @@ def test_process_trees_of_old_stores_keep_their_beginning_wherever_they_are_cut(
         seen = {piece["kind"]: piece["from_beginning"] for piece in evidence.of(tx, 1)}
     store.close()
     assert seen == {"process-tree": True, "log-tail": False}
+
+
+def test_what_did_not_help_before_the_upgrade_trips_no_breaker_and_what_does_not_help_after_it_does(
+    empty_url: str,
+) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = connect(empty_url)
+    incident = (
+        "INSERT INTO incidents (service, target, title, severity, state, attempt, policy, opened_at) "
+        "VALUES ('s', 'web-1/api', 't', 'critical', 'resolved', 1, 'default', 0)"
+    )
+    act = (
+        "INSERT INTO acts (incident, attempt, rung, target, remedy, token, holder, identity, written_at, deadline_at, result) "
+        "VALUES (1, 1, 1, 'web-1/api', 'restart', 1, 'run:1', :identity, :at, :at, 'failed')"
+    )
+    identity = '{"state": "RUNNING"}'
+    with engine.execution_options(paramedic_writes=True).begin() as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0023")
+        conn.execute(text(incident))
+        for at in range(3):
+            conn.execute(text(act), {"at": at, "identity": identity})
+    engine.dispose()
+    migrate(empty_url)
+    store, limit = Store(empty_url), BreakerLimit(3, timedelta(hours=4))
+    with store.read() as tx:
+        assert breakers.tripped(tx, limit) == []
+    with store.write() as tx:
+        for at in range(3, 6):
+            tx.conn.execute(text(act), {"at": at, "identity": identity})
+    with store.read() as tx:
+        assert [one.unhelpful.target for one in breakers.tripped(tx, limit)] == ["web-1/api"]
+    store.close()
 
 
 def _migrate(url: str, number: int) -> str:

@@ -6,6 +6,7 @@ from store_states import ALIVE, DEADLINE, HOUR, TARGET, WELL, again, claimed, gr
 
 from paramedic.remediation.guardrail import Budget
 from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.remediation.remedy import RESTART
 from paramedic.store import Store, acts, attempts, claims, intents, lifecycle
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
@@ -55,7 +56,7 @@ def test_an_author_who_takes_the_word_back_stops_the_repetition_at_the_act(timed
     claim = _came_back(timed, clock, working(timed))
     for limits, today in ((AGAIN, ONCE), (ONCE, AGAIN)):
         with timed.read() as tx:
-            no = intents.would_refuse(tx, claim, rung=1, identity=ALIVE, limits=limits, today=today)
+            no = intents.would_refuse(tx, claim, RESTART, identity=ALIVE, limits=limits, today=today)
         assert no is not None
         assert no.guardrail == "again"
         assert "it did not last" in no.reason

@@ -18,6 +18,7 @@ from prefect.settings import (
     temporary_settings,
 )
 from prefect_server import Prefect
+from sqlalchemy import update
 from waiting import until
 
 from paramedic.catalog.library import read_folder
@@ -28,6 +29,7 @@ from paramedic.incidents.outcome import Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.store import Store, lifecycle
 from paramedic.store.runbook_versions import Plan
+from paramedic.store.tables import attempts
 from paramedic.text.redaction import forget_all, remember
 from tasks.current_run import current_run
 from tasks.detect import still_failing
@@ -145,3 +147,21 @@ def test_the_log_tells_the_story_and_the_steps_are_named_for_their_answers(
     assert all(any(words in line for line in rest) for words in story_of_it), log
     assert sum(line.startswith("seen failing") for line in log) == 2, "one line for each change, not for each look"
     assert SECRET not in "".join(log)
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(("minutes", "looks_again"), [(9, False), (11, True)])
+def test_a_run_that_begins_long_after_its_attempt_was_raised_looks_once_more_before_a_change(
+    store: Store, minutes: int, looks_again: bool
+) -> None:
+    """As after hours without Paramedic: `change` refuses where what `waited` says is no longer seen failing."""
+    run, waited = _run(store), []
+    with store.write() as tx:
+        tx.conn.execute(update(attempts).values(raised_at=tx.now - timedelta(minutes=minutes)))
+
+    def story(incident: Incident, runbook: Runbook) -> Outcome:
+        waited.append(current_run().waited)
+        return hand_over(incident, because="as the test says")
+
+    playbook(story)(run=run, return_state=True)
+    assert waited == [looks_again]

@@ -1,7 +1,18 @@
 """The store's tables. `test_the_tables_are_what_the_migrations_build` holds them and the migrations together."""
 
 from paramedic.store.tables.alerts import fingerprints, inbox, quarantine
-from paramedic.store.tables.changes import acts, approvals, claims, grants, maintenance, pauses, proposals
+from paramedic.store.tables.changes import (
+    acts,
+    approvals,
+    breaker_resets,
+    breaker_waits,
+    claims,
+    grants,
+    maintenance,
+    pauses,
+    proposals,
+    storms,
+)
 from paramedic.store.tables.checks import check_samples, check_states, heartbeats
 from paramedic.store.tables.columns import Moment, Serial, Words, metadata
 from paramedic.store.tables.incidents import attempts, evidence, incident_alerts, incidents, outbox, runbook_versions
@@ -16,6 +27,8 @@ __all__ = [
     "acts",
     "approvals",
     "attempts",
+    "breaker_resets",
+    "breaker_waits",
     "check_samples",
     "check_states",
     "claims",
@@ -40,6 +53,7 @@ __all__ = [
     "quarantine",
     "runbook_versions",
     "seals",
+    "storms",
     "told",
     "trail",
     "trail_contents",

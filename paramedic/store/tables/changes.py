@@ -130,3 +130,35 @@ maintenance = Table(
     Index("maintenance_ends", "ends_at"),
     sqlite_autoincrement=True,
 )
+
+#: What a person has reset: of a remedy at a target, or of the whole fleet. Acts up to `act` count no longer.
+breaker_resets = Table(
+    "breaker_resets",
+    metadata,
+    Column("target", Words, primary_key=True),  # "*": the fleet
+    Column("remedy", String(64), primary_key=True),
+    Column("act", BigInteger, nullable=False),  # not a moment: a clock that is set back changes nothing
+    Column("by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+#: Incidents that a tripped breaker refused: they are measured again when it is reset.
+breaker_waits = Table(
+    "breaker_waits",
+    metadata,
+    Column("incident", ForeignKey("incidents.number"), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("target", Words, nullable=False),  # "*": the fleet
+    Column("remedy", String(64), nullable=False),
+    Column("refused_at", Moment, nullable=False),
+    Index("breaker_waits_of", "target", "remedy"),
+)
+
+storms = Table(
+    "storms",
+    metadata,
+    Column("scope", String(16), primary_key=True),  # mass
+    Column("over_at", Moment, nullable=False),
+    Column("why", Words, nullable=False),
+)

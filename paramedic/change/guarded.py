@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NamedTuple
 
 from paramedic.change.claim_keeper import ClaimKeeper
 from paramedic.change.limits import pinned_and_current
@@ -18,14 +17,12 @@ from paramedic.machine.clock import boottime
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.approval import Answer
 from paramedic.remediation.guardrail import Refusal
-from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.health import Sight
 from paramedic.remediation.kill_switch import TAG
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity, Target
 from paramedic.store import StoreUnavailable, Tx, acts, approvals, evidence, intents
 from paramedic.store.acts import Act
-from paramedic.store.guardrail_facts import Around
 from paramedic.store.trail import append
 from paramedic.text.redaction import redact_end
 
@@ -84,11 +81,9 @@ def change(run: PlaybookRun, target: str, remedy: Remedy, *, name: str, step: St
     run.may_change()
     if run.waited and (health := measure(run)).sight is not Sight.FAILING:
         raise Refused(f"after the wait it is no longer seen failing: {health.why}")
-    pinned, current = pinned_and_current(run, remedy)  # before: a disk that hangs must hold no lock of the store
-    around = look_around(run, pinned, current)
     identity = reading.identity(run.target)
     until = boottime() + run.settings.act_deadline.total_seconds()
-    act = _intend(run, keeper, _Asked(name, remedy, pinned, current), identity, around)
+    act = _intend(run, keeper, name, remedy, identity)
     kill_point("intent_written", target)
     looked = []
 
@@ -129,28 +124,20 @@ def no_slot(status: int | None) -> Refused:
     )
 
 
-class _Asked(NamedTuple):
-    """The change that is asked for, and what both versions of the runbook ask of it."""
-
-    name: str  # the remedy's, on the trail
-    remedy: Remedy
-    pinned: Guardrails
-    current: Guardrails
-
-
-def _intend(run: PlaybookRun, keeper: ClaimKeeper, asked: _Asked, identity: Identity, around: Around) -> Act:
+def _intend(run: PlaybookRun, keeper: ClaimKeeper, name: str, remedy: Remedy, identity: Identity) -> Act:
     """Write the intent and return the act. Raises Refused, which is on the trail too, where a guardrail refuses."""
-    name = asked.name
+    pinned, current = pinned_and_current(run, remedy)  # before: a disk that hangs must hold no lock of the store
+    around = look_around(run, pinned, current)
     with run.store.record() as tx:
         judged = intents.intend(
             tx,
             keeper.claim,
-            rung=asked.remedy.rung,
+            rung=remedy.rung,
             remedy=name,
             identity=identity,
             deadline=run.settings.act_deadline,
-            limits=asked.pinned,
-            today=asked.current,
+            limits=pinned,
+            today=current,
             around=around,
         )
     if isinstance(judged, Refusal):

@@ -171,7 +171,7 @@ class AnySchedule(RuleBasedStateMachine):
         with self.store.record() as tx:
             live = incidents.live(tx, service, where)
             if live is None:
-                number = opened(tx, target=where, rungs=2, said=alert(where))
+                number = opened(tx, target=where, rungs=2, received=alert(where))
                 tx.conn.execute(update(incident_rows).where(incident_rows.c.number == number).values(service=service))
                 live = incidents.get(tx, number)
             if attempts.begin_attempt(tx, live.number, live.attempt, flow_run=f"run-{live.attempt}") is not None:
@@ -375,6 +375,6 @@ def test_any_schedule_keeps_every_guardrail(tmp_path: Path, sqlite_template: Pat
         max_examples=300 if is_long else 10, stateful_step_count=50, deadline=None, derandomize=not is_long
     )
     run_state_machine_as_test(any_of_them, settings=asked)
-    print(made, SEEN)
+
     assert SEEN["acts"] > made, SEEN
     assert not is_long or set(SEEN) >= REFUSING, REFUSING - set(SEEN)

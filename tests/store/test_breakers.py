@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from databases import Clock
 from sqlalchemy import select
-from store_states import ALIVE, DEADLINE, FREE, HOUR, TARGET, claimed, intended, refused, recorded, working
+from store_states import ALIVE, DEADLINE, FREE, HOUR, TARGET, claimed, intended, recorded, refused, working
 
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome

@@ -7,28 +7,15 @@ import pytest
 from databases import Clock
 from fake_service import target
 from sqlalchemy import select
-from store_states import intended, look_at_the_trail, recorded, refused, working
+from store_states import look_at_the_trail, recorded
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.checks.check import CheckAtTarget, CheckSpec, Sample, check_spec
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.remediation.storm import Storm
 from paramedic.remediation.target import Target
-from paramedic.store import (
-    Store,
-    checks,
-    clock_jumps,
-    heartbeats,
-    inbox,
-    kill_switch,
-    leases,
-    lifecycle,
-    mass_failure,
-    storms,
-)
+from paramedic.store import Store, checks, heartbeats, inbox, kill_switch, leases, lifecycle, mass_failure
 from paramedic.store.tables import check_samples, messages
-from paramedic.store.tables import claims as claim_rows
 
 SECOND = timedelta(seconds=1)
 MINUTE = 60 * SECOND
@@ -249,66 +236,6 @@ def test_blindness_that_turns_into_mass_failure_is_told_as_that(timed: Store, se
     see(1, 1, placed("b", **NOW), limit=2)
     assert paused(timed) == "2 checks are broken at once, and 2 is the limit"
     assert pages(timed) == ["We cannot see", "Much is broken at once"]
-
-
-# --- the rest after a mass failure -------------------------------------------------------------------------------------
-
-
-def over_at(store: Store) -> Storm | None:
-    with store.read() as tx:
-        return storms.last(tx)
-
-
-def test_when_a_mass_failure_is_over_that_is_kept_and_nothing_acts_for_the_rest(
-    timed: Store, clock: Clock, see: Any
-) -> None:
-    for name in ("a", "b"):
-        see(1, 1, placed(name, **NOW), limit=2)
-    assert over_at(timed) is None
-    see(0, 4, placed("a", **NOW), limit=2)
-    assert paused(timed) is None
-    storm = over_at(timed)
-    assert storm is not None
-    assert storm.why == "2 checks are broken at once, and 2 is the limit"
-    claim = working(timed)
-    no = refused(timed, claim)
-    assert no.guardrail == "storm rest"
-    assert storm.why in no.reason
-    with timed.write() as tx:  # its lease goes on
-        tx.conn.execute(claim_rows.update().values(lease_until=storm.over_at + 10 * MINUTE))
-    clock.advance(storm.over_at + 5 * MINUTE - clock.now())
-    with timed.record() as tx:
-        intended(tx, claim)
-
-
-def test_blindness_alone_is_followed_by_no_rest(timed: Store, see: Any) -> None:
-    see(1, 2, placed(**NOW), blind=True)
-    assert paused(timed) == mass_failure.BLIND
-    see(0, 2, placed(**NOW))
-    assert (paused(timed), over_at(timed)) == (None, None)
-
-
-def test_of_a_mass_failure_that_ends_unseen_the_rest_begins_with_sight(timed: Store, clock: Clock, see: Any) -> None:
-    for name in ("a", "b"):
-        see(1, 1, placed(name, **NOW), limit=2)
-    see(1, 1, placed("a", **NOW), limit=2, blind=True)
-    clock.advance(6 * MINUTE)  # by now nothing of before counts
-    see(0, 1, placed("a", **NOW), limit=2)
-    storm = over_at(timed)
-    assert storm is not None
-    assert storm.over_at == clock.now()
-
-
-def test_a_clock_that_is_set_back_makes_the_rest_no_longer(timed: Store, clock: Clock, see: Any) -> None:
-    with timed.record() as tx:
-        clock_jumps.keep_pace(tx, "boot", clock.steady())
-        storms.over(tx, "much was broken")
-    clock.jump(-60 * MINUTE)
-    with timed.record() as tx:
-        clock_jumps.keep_pace(tx, "boot", clock.steady())
-    storm = over_at(timed)
-    assert storm is not None
-    assert storm.over_at == clock.now()
 
 
 # --- leases and heartbeats --------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What would stop the next change of an incident, judged as things are now: advice for a person, and no promise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paramedic.catalog import runbook_file
 from paramedic.catalog.library import open_library
@@ -21,6 +21,8 @@ class Rung:
     remedy: str
     pinned: Guardrails
     current: Guardrails
+    on_trail: str = ""  # the remedy's name there
+    others: tuple[str, ...] = ()  # the service's other targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,15 @@ def ladder(store: Store, settings: Settings, incident: Incident) -> list[Rung]:
         own = runbook_file.parse(text, f"{incident.runbook}.md")
     except BadDocument:
         return []
-    target = _target(settings, incident)
+    target, others = _target(settings, incident), _others(settings, incident)
     rungs = []
     for remedy in own.remedies:
         if isinstance(target, Target):
             current, _ = current_limits(settings, store, incident, own, target, remedy)
         else:
             current = Guardrails.nothing(target)
-        rungs.append(Rung(remedy.name, own.guardrails.of(remedy), current))
+        pinned = replace(own.guardrails.of(remedy), site=current.site)
+        rungs.append(Rung(remedy.name, pinned, current, remedy.on_trail, others))
     return rungs
 
 
@@ -77,7 +80,9 @@ def foreseen(tx: Tx, incident: Incident, rungs: Sequence[Rung]) -> list[Foreseen
                 target=incident.target,
                 runbook=incident.runbook or "",
                 severity=incident.severity,
+                remedy=rung.on_trail,
                 limits=limits,
+                others=rung.others,
                 incident=incident.id,
             )
             if refusal is not None:
@@ -93,3 +98,12 @@ def _target(settings: Settings, incident: Incident) -> Target | str:
     except BadDocument as error:
         return f"nothing acts until this is mended: {error.problems[0]}"
     return listed or f"services.yaml no longer lists {incident.target}"
+
+
+def _others(settings: Settings, incident: Incident) -> tuple[str, ...]:
+    """The other targets of its service; none where services.yaml cannot be read, for nothing acts then."""
+    try:
+        services = open_library(settings).services
+    except BadDocument:
+        return ()
+    return tuple(one.id for one in services if one.service == incident.service and one.id != incident.target)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from prefect.tasks import Task
 
 from paramedic.catalog.rehearsal_world import ChangeResult, PersonsAnswer, World
-from paramedic.change import exclusive, guarded
+from paramedic.change import exclusive, guarded, members
 from paramedic.change.approval_question import open_question
 from paramedic.change.limits import pinned_and_current
 from paramedic.change.run import PlaybookRun
@@ -17,11 +17,12 @@ from paramedic.errors import CannotSee, OutcomeUnknown, PermanentError, Temporar
 from paramedic.kinds.process_target import process_identity
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.remediation.health import Sight
+from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.kill_switch import TAG
 from paramedic.remediation.release import Release
 from paramedic.remediation.remedy import RESTART, Remedy
 from paramedic.remediation.target import Identity, Target
+from paramedic.settings import Settings
 from paramedic.store import approvals
 from paramedic.store.claims import Claim
 from paramedic.text.sanitize import one_line
@@ -61,6 +62,7 @@ class FakeWorld:
             (exclusive, {"exclusive": self._exclusive(exclusive.exclusive)}),
             (kinds, {"ask_if_needed": self._asked, "pinned_and_current": _acting_limits}),
             (guarded, {"pinned_and_current": _acting_limits}),
+            (members, {"looked_at": _all_well}),
         )
         with ExitStack() as placed:
             for where, names in fakes:
@@ -185,6 +187,11 @@ def _is_change(task: Task[..., Any]) -> bool:
 
 def _restarted(_target: Target, before: Identity, now: Identity) -> bool:
     return before.instance != now.instance
+
+
+def _all_well(targets: Sequence[Target], _settings: Settings) -> dict[str, Health]:
+    """The service's other targets, which a rehearsal does not ask."""
+    return {target.id: Health(Sight.WELL, "as a rehearsal has it") for target in targets}
 
 
 def _acting_limits(run: PlaybookRun, remedy: Remedy) -> tuple[Guardrails, Guardrails]:

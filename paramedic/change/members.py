@@ -40,11 +40,11 @@ def look_around(run: PlaybookRun, *asked: Guardrails) -> Around:
     with run.store.read() as tx:
         taken_at = tx.now
     others = [target for target in services if target.service == run.target.service and target.id != run.target.id]
-    return Around(Members(taken_at, _looked_at(others, run.settings)), overlapping)
+    return Around(Members(taken_at, looked_at(others, run.settings)), overlapping)
 
 
-def _looked_at(targets: list[Target], settings: Settings) -> dict[str, Health]:
-    """How each looks, all of them side by side: one that hangs delays no other."""
+def looked_at(targets: list[Target], settings: Settings) -> dict[str, Health]:
+    """How each looks, all of them side by side, within PATIENCE: one that hangs delays no other. Never raises."""
     seen: dict[str, Health] = {}
     threads = [
         threading.Thread(target=partial(_look, target, settings, seen), name=f"member {target.id}", daemon=True)

@@ -111,6 +111,19 @@ def test_a_world_in_yaml_has_recorded_answers_evidence_releases_and_a_persons_an
     assert (ill.ending, "still failing: a tree" in ill.because) == ("handed_over", True)
 
 
+def test_other_targets_of_the_service_are_well_in_a_rehearsal_and_are_not_asked(
+    play: Play, books: Path, tmp_path: Path
+) -> None:
+    services, runbook = books / "services.yaml", books / f"{RUNBOOK}.md"
+    other = '      - {host: web-2, supervisord: {program: tracking-api, address: "unix:///run/supervisor.sock"}}\n'
+    services.write_text(services.read_text().rstrip() + "\n" + other)
+    runbook.write_text(runbook.read_text().replace("guardrails: {", "guardrails: {keep_healthy: 1 of 2, "))
+    file = tmp_path / "world.yaml"
+    file.write_text("seen: [well]\ndeployed: 5m\nanswers: {queue_length: [1]}\n")
+    found = play("our_ladder", HEAD + LADDER, world_of(file), books)
+    assert (found.ending, found.changes) == ("remediated", ["rollback-if-deployed-within: 1h"]), found
+
+
 def test_a_look_of_ones_own_without_a_recorded_answer_is_played_and_its_error_shown(play: Play, books: Path) -> None:
     found = play("our_ladder", HEAD + LADDER, World(seen=["well"]), books)
     assert "raises RuntimeError: production" in [step["answer"] for step in found.steps]

@@ -15,7 +15,8 @@ from paramedic.store import Store, acts, attempts, claims, incidents, lifecycle,
 
 def _work(store: Store, number: int) -> Any:
     with store.read() as tx:
-        return cast("Any", SimpleNamespace(store=store, incident=incidents.get(tx, number)))
+        alone = SimpleNamespace(overlapping=())
+        return cast("Any", SimpleNamespace(store=store, incident=incidents.get(tx, number), target=alone))
 
 
 @pytest.mark.parametrize("result", ["done", "cured"])

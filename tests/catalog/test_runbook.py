@@ -284,7 +284,7 @@ def test_its_version_is_its_whole_text() -> None:
         (
             "guardrails:",
             "guardrails: {approval: {restart: high}}\nx:",
-            "approval.restart: Input should be 'warning' or",
+            "approval.restart: Input should be 'warning', 'critical' or",
         ),
         ("stable: 1m", "stable: soon", "'soon' is not a duration; write 250ms"),
         ("stable: 1m", "stable: 9m", "`stable` is more than nothing and less than `within`"),

@@ -22,10 +22,14 @@ from paramedic.checks.check import SOURCE, CheckAtTarget
 from paramedic.checks.threshold import Level
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import utc_now
-from paramedic.remediation.guardrail import AtOnce, Budget, Refusal
+from paramedic.remediation.guardrail import OUT_OF_HOURS, AtOnce, Budget, Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
+from paramedic.remediation.health import Health, Sight
+from paramedic.remediation.quorum import Members, Quorum
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.store import Store, acts, claims, intents, lifecycle, trail
+from paramedic.store.guardrail_facts import Around
+from paramedic.text.local_span import parse as parse_span
 
 ROOT = Path(__file__).parents[2]
 SERVICES = """\
@@ -121,6 +125,18 @@ BOTH: dict[str, tuple[Guardrails, Guardrails]] = {
     ),
     "guardrails.at_once": (Guardrails("act", {"at_once": AtOnce(2, 4)}), Guardrails("act", {"at_once": AtOnce(1, 4)})),
     "guardrails.approval": (FREE, Guardrails("act", {"approval": Severity.CRITICAL})),
+    "guardrails.keep_healthy": (
+        Guardrails("act", {"keep_healthy": Quorum("25%", 25, 100)}),
+        Guardrails("act", {"keep_healthy": Quorum("3 of 4", 3, 4)}),
+    ),
+    "guardrails.hours": (
+        Guardrails("act", {"hours": (parse_span("00:00 to 24:00 UTC"),)}),
+        Guardrails("act", {"hours": (parse_span("Sat, Sun UTC"),)}),
+    ),
+    "guardrails.freeze": (
+        Guardrails("act", {"freeze": (parse_span("Sat, Sun UTC"),)}),
+        Guardrails("act", {"freeze": (parse_span("Mon-Fri UTC"),)}),
+    ),
 }
 
 
@@ -148,15 +164,25 @@ def test_the_stricter_of_both_versions_counts_whichever_it_is(timed: Store, cloc
         acts.close(tx, intended(tx, other), result="done", why="sent", actor=other.holder)
     clock.advance(timedelta(hours=2))
     claim = working(timed)
+    well = Health(Sight.WELL, "it runs")
+    around = Around(Members(clock.now(), {f"web-{number}/tracking-api": well for number in (2, 3, 4)}))
     wide, narrow = BOTH[key]
     for then, today in ((narrow, wide), (wide, narrow), (narrow, narrow)):
         with timed.read() as tx:
-            no = intents.would_refuse(tx, claim, RESTART, identity=ALIVE, limits=then, today=today)
+            no = intents.would_refuse(tx, claim, RESTART, identity=ALIVE, limits=then, today=today, around=around)
         assert isinstance(no, Refusal), (then, today)
         assert no.reason.startswith("by the runbook as it is now") == (then == wide)
     with timed.record() as tx:
         done = intents.intend(
-            tx, claim, rung=1, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=wide, today=wide
+            tx,
+            claim,
+            rung=1,
+            remedy="restart",
+            identity=ALIVE,
+            deadline=DEADLINE,
+            limits=wide,
+            today=wide,
+            around=around,
         )
     assert not isinstance(done, Refusal), done
 
@@ -172,7 +198,9 @@ limits = st.builds(
             "budget": budgets,
             "service_budget": budgets,
             "at_once": st.builds(AtOnce, st.integers(1, 4), st.just(4)),
-            "approval": st.sampled_from(list(Severity)),
+            "approval": st.sampled_from([*Severity, OUT_OF_HOURS]),
+            "hours": st.sampled_from([(parse_span("Sat, Sun UTC"),), (parse_span("Mon-Fri UTC"),)]),
+            "freeze": st.sampled_from([(parse_span("Sat, Sun UTC"),), (parse_span("Mon-Fri UTC"),)]),
         },
     ),
     withdrawn=st.none() | st.just("it is gone"),

@@ -34,7 +34,7 @@ FACTS = (
     TableFacts(
         table=storms,
         restore=Unchanged("the rest after it is long over"),
-        retention=Unchanged("one row"),
+        retention=Unchanged("one row, of the last one"),
         times=((storms.c.over_at, true()),),
     ),
 )

@@ -64,6 +64,7 @@ def test_help_loads_neither_prefect_nor_the_store() -> None:
         "runbook",
         "audit",
         "maintenance",
+        "breaker",
         "pause",
         "resume",
         "pauses",

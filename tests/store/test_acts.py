@@ -212,7 +212,7 @@ def test_the_budget_counts_acts_within_its_period_and_forgets_older_ones(timed: 
         with timed.write() as tx:
             assert claims.renew(tx, claim, 2 * HOUR)
         with timed.record() as tx:
-            acts.close(tx, intended(tx, claim, rung=rung, limits=limits), result="done", why="", actor="a")
+            acts.close(tx, intended(tx, claim, rung=rung, limits=limits), result="cured", why="", actor="a")
 
     act_again(1)
     clock.advance(timedelta(seconds=5))
@@ -262,7 +262,7 @@ def test_no_cooldown_lies_between_the_rungs_of_one_ladder(timed: Store) -> None:
     claim = working(timed, rungs=3)
     for rung in (1, 2):
         with timed.record() as tx:
-            acts.close(tx, intended(tx, claim, rung=rung, limits=limits), result="done", why="", actor="a")
+            acts.close(tx, intended(tx, claim, rung=rung, limits=limits), result="cured", why="", actor="a")
     assert refused(timed, claim, rung=3, limits=limits).guardrail == "budget", "but each rung spends the budget"
 
 

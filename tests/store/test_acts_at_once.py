@@ -64,7 +64,7 @@ def _act_when_free(url: str, claim: Claim, limits: Guardrails, number: int) -> s
         pass
     if isinstance(judged, Act):
         with store.record() as tx:
-            acts.close(tx, judged, result="done", why="answered", actor=claim.holder)
+            acts.close(tx, judged, result="cured", why="well", actor=claim.holder)
     store.close()
     return judged.guardrail if isinstance(judged, Refusal) else "acts"
 

@@ -75,8 +75,8 @@ class Guardrails:
         """Of one remedy: from which severity on a person must approve it; None: it needs nobody."""
         if self.mode == "ask" or self.asks_anyway is not None:
             return self.asks_anyway or Severity.WARNING
-        found: Severity | None = self.asked.get(APPROVAL)
-        return None if found == OUT_OF_HOURS else found
+        found = self.asked.get(APPROVAL)
+        return found if isinstance(found, Severity) else None
 
     @property
     def asking(self) -> Asking | None:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,9 @@ _CHANNEL_SECONDS = 5.0
 
 #: Commands that run at the same time by one connection: an OpenSSH server allows 10 (MaxSessions), and jumps take none.
 _SESSIONS = 8
+
+#: So long, and so often, a server that allows no session just now is asked again. Seconds.
+_REFUSED_SECONDS, _ASK_SECONDS = 2.0, 0.05
 
 Opens = Callable[[SshTransport, float], paramiko.Channel]
 
@@ -57,18 +61,26 @@ class SshConnection:
         if not self._sessions.acquire(timeout=max(deadline - boottime(), 0)):
             raise TemporaryError(f"{_SESSIONS} commands of ours run on {self.host.name}, and none has ended in time")
         try:
-            try:
-                channel = self.opened(lambda transport, seconds: transport.open_session(timeout=seconds), deadline)
-            except ConnectionRefusedError as error:
-                raise TemporaryError(
-                    f"{error}: its sshd allows no further session (MaxSessions, or its limits)"
-                ) from error
+            channel = self._session(deadline)
             try:
                 yield channel
             finally:
                 close_quietly(channel)
         finally:
             self._sessions.release()
+
+    def _session(self, deadline: float) -> paramiko.Channel:
+        """A channel for a command. A server counts an ended one until it has seen to it, and is asked again for a while."""
+        until = min(deadline, boottime() + _REFUSED_SECONDS)
+        while True:
+            try:
+                return self.opened(lambda transport, seconds: transport.open_session(timeout=seconds), deadline)
+            except ConnectionRefusedError as error:
+                if boottime() >= until:
+                    raise TemporaryError(
+                        f"{error}: its sshd allows no further session (MaxSessions, or its limits)"
+                    ) from error
+            time.sleep(_ASK_SECONDS)
 
     def opened(self, opens: Opens, deadline: float) -> paramiko.Channel:
         """A channel. A connection that turns out dead is made once more: nothing was sent by it yet.

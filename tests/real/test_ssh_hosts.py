@@ -126,7 +126,7 @@ def test_a_forked_process_has_a_connection_of_its_own(sshd: Sshd) -> None:
 
 def test_a_server_with_few_sessions_is_told(require: Callable[[str], str]) -> None:
     with running(require, more="MaxSessions 1\n") as server, ThreadPoolExecutor(2) as threads:
-        slow = threads.submit(server.transport().run, ["sleep", "3"], soon())
+        slow = threads.submit(server.transport().run, ["sleep", "6"], soon())
         until("it runs", lambda: ssh_connection.connection(server.host())._transport)
         time.sleep(0.5)
         with pytest.raises(TemporaryError, match="MaxSessions"):

@@ -11,6 +11,7 @@ import pytest
 from deployed_releases import Deployed
 from ssh_servers import Sshd, relay
 from supervised import Supervised, supervising
+from waiting import until
 
 from paramedic.doors import changing, reading
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused
@@ -62,7 +63,12 @@ def test_a_restart_whose_connection_is_cut_leaves_no_program_stopped(
     with relay(sshd) as way:
         there = replace(supervised.target(), host="web-7", machine=sshd.through(way))
         before = reading.identity(there)
-        monkeypatch.setattr(integration, "kill_point", lambda *_: way.cut())
+
+        def cut_in_mid_restart(*_: str) -> None:
+            until("it is being stopped", lambda: supervised.identity().state != "RUNNING", 20)
+            way.cut()
+
+        monkeypatch.setattr(integration, "kill_point", cut_in_mid_restart)
         with pytest.raises(OutcomeUnknown, match="its outcome is open"):
             changing.changer(there, WITHIN).restart(before, agree)
         monkeypatch.undo()

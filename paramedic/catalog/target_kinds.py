@@ -40,7 +40,7 @@ def _with_keys(plugins: Registry, base: type[BaseModel], words: Any) -> type[Bas
         name: (Optional[words or kind.Words], Field(default=None, description=f"the {name} {kind.LABEL} that it is"))  # noqa: UP045
         for name, kind in kinds.items()
     }
-    broken = [plugin for plugin in plugins.broken() if plugin.room is Room.TARGETS and plugin.name not in keys]
+    broken = [plugin for plugin in plugins.broken(Room.TARGETS) if plugin.name not in keys]
     keys |= {plugin.name: (Annotated[Any, BeforeValidator(partial(_refused, str(plugin)))], None) for plugin in broken}
     return create_model(base.__name__, __base__=base, __module__=base.__module__, **keys)
 

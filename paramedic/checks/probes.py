@@ -20,7 +20,7 @@ def measuring(check: str) -> tuple[str, ProbeKind]:
     for name, probe in usable().items():
         if check_word(check) in map(check_word, probe.CHECK):
             return name, probe
-    broken = [f"; {problem}" for problem in registry.current().broken() if problem.room is Room.PROBES]
+    broken = [f"; {problem}" for problem in registry.current().broken(Room.PROBES)]
     raise ValueError(f"{check!r:.80} is nothing to check; write {_allowed()}{''.join(broken)}")
 
 

@@ -5,16 +5,16 @@
 `--json`. Errors go to standard error.
 """
 
-import gc
 import io
 import sys
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer._click.shell_completion import CompletionItem
 from typer.core import TyperGroup
 
+from paramedic.cli.lazy_group import loaded
 from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.text.redaction import hush_logging, redact
 from paramedic.text.sanitize import visible
@@ -27,10 +27,10 @@ COMMANDS = {
     "ui": ("ui", "Print the address that opens the Prefect UI, logged in."),
     "doctor": ("doctor", "Check what Paramedic needs, and say what to mend."),
     "config": ("config", "Show every setting and where it comes from."),
-    "alert": ("alert", "Send an alert, list what came in."),
+    "alert": ("alert_group", "Send an alert, list what came in."),
     "incident": ("incident_group", "List, show, acknowledge, resolve, note, report."),
-    "oncall": ("oncall", "Who is on call, the schedule and its gaps, overrides, a test page."),
-    "runbook": ("runbook", "List, show, lint, test, new, schema."),
+    "oncall": ("oncall_group", "Who is on call, the schedule and its gaps, overrides, a test page."),
+    "runbook": ("runbook_group", "List, show, lint, test, new, schema."),
     "playbook": ("playbook", "Lint, rehearse, new: playbooks of your own."),
     "host": ("host", "List the machines of targets, and try how each is reached."),
     "services": ("services", "The schema of services.yaml, for editors."),
@@ -59,12 +59,7 @@ class _Lazy(TyperGroup):
         """The command, loaded on demand; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
-        gc.disable()  # what is imported stays: looking through it for garbage is a tenth of a small command's time
-        try:
-            module = import_module(f"paramedic.cli.{COMMANDS[cmd_name][0]}")
-        finally:
-            gc.enable()
-        return getattr(module, f"{cmd_name}_command")
+        return getattr(loaded(COMMANDS[cmd_name][0]), f"{cmd_name}_command")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the base's form
         """The list, without loading any of them."""

@@ -18,8 +18,8 @@ from paramedic.cli.doctor_hosts import hosts
 from paramedic.cli.doctor_playbooks import playbooks
 from paramedic.cli.doctor_prefect import acting, prefect, shortcuts
 from paramedic.cli.doctor_targets import commands, releases, targets
-from paramedic.cli.finding import APART, NO_FOLDER, Finding, store_of
-from paramedic.cli.output import AsJson, Data, command_of, console, hanging, say_json, settings_of
+from paramedic.cli.finding import APART, Finding, store_of
+from paramedic.cli.output import NO_FOLDER, AsJson, Data, command_of, console, hanging, say_json, settings_of
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room

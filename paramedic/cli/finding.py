@@ -16,9 +16,6 @@ class Finding:
     words: str
 
 
-#: What to do where the folder of runbooks is not there.
-NO_FOLDER = "`paramedic init FOLDER` makes one of your own; commands that are run in it find it"
-
 #: Clocks that are further apart than this are mended.
 APART = timedelta(seconds=5)
 

@@ -1,4 +1,4 @@
-"""`paramedic incident`: incidents, and people's decisions about them."""
+"""`paramedic incident`: people's decisions about incidents."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -6,14 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from paramedic.cli.aftermath import what_follows
-from paramedic.cli.incident_list import fields_of
-from paramedic.cli.incident_view import document, oncall_or_none, read, say
+from paramedic.cli.one_incident import Id, fields_of, incident_of
 from paramedic.cli.opened import number_of, opened
-from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, safe, say_json
+from paramedic.cli.output import AsJson, By, Data, Negative, console, safe, say_json
 from paramedic.incidents.incident import IllegalMove, Incident
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.incidents.report import as_json as as_json_of
-from paramedic.incidents.report import markdown
 from paramedic.store import (
     approvals,
     incident_alerts,
@@ -21,57 +18,8 @@ from paramedic.store import (
     lifecycle,
     retrying,
 )
-from paramedic.store.incident_story import story
-from paramedic.store.incidents import NoSuchIncident
 
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="What is wrong, and whose it is."
-)
-
-Id = Annotated[str, typer.Argument(help="INC-1, or just 1.", metavar="ID")]
-
-
-@app.command()
-def show(
-    incident: Id,
-    *,
-    by: Annotated[
-        str, typer.Option("--by", help="Who you are: for the commands that are shown.", envvar="USER")
-    ] = "YOU",
-    with_evidence: Annotated[bool, typer.Option("--evidence", help="With all that was kept of its target.")] = False,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show one incident: whether anything acts on it now, how to stop that, what is broken, what was done, what to do."""
-    settings, store = opened(data)
-    number = number_of(incident)
-    oncall = oncall_or_none(settings)
-    with store.read() as tx:
-        seen = read(tx, _got(tx, number), oncall=oncall, ui_url=settings.prefect_ui_at())
-    if as_json:
-        say_json(document(seen))
-    else:
-        say(seen, by=by, with_evidence=with_evidence)
-
-
-@app.command()
-def report(incident: Id, data: Data = None, as_json: AsJson = False) -> None:
-    """The incident's report in Markdown: what was wrong, what was done and why it was allowed, who was told, what is open."""
-    _, store = opened(data)
-    number = number_of(incident)
-    with store.read() as tx:
-        _got(tx, number)
-        whole = story(tx, number)
-    if as_json:
-        say_json(as_json_of(whole))
-    else:
-        text = markdown(whole)
-        if console.is_terminal:
-            from rich.markdown import Markdown  # a tenth of a second to import, and only a report on a terminal pays
-
-            console.print(Markdown(text))
-        else:
-            typer.echo(text, nl=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -80,7 +28,7 @@ def ack(incident: Id, by: By, data: Data = None, as_json: AsJson = False) -> Non
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        before = _got(tx, number).taken_from(by)
+        before = incident_of(tx, number).taken_from(by)
         found = _moved(lambda: lifecycle.acknowledge(tx, number, by=by, reason="on the command line"))
     if as_json:
         say_json(fields_of(found) | {"taken_over_from": before})
@@ -102,7 +50,7 @@ def approve(
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        found = _got(tx, number)
+        found = incident_of(tx, number)
         asked = approvals.newest(tx, number)
         if asked is None:
             raise Negative(f"{found.id} asks for no approval")
@@ -130,7 +78,7 @@ def resolve(
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        found = _got(tx, number)
+        found = incident_of(tx, number)
         ending = found.ending or Ending.HANDED_OVER
         found = _moved(lambda: lifecycle.resolve(tx, number, Outcome(ending, because), actor=f"person:{by}"))
         since = found.reopened_at or found.opened_at
@@ -159,7 +107,7 @@ def retry(
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        before = _got(tx, number)
+        before = incident_of(tx, number)
         found = _moved(lambda: retrying.retry(tx, number, by=by, because=because, take_over=take_over))
     holder = before.taken_from(by)
     if as_json:
@@ -177,19 +125,12 @@ def note(incident: Id, text: str, by: By, data: Data = None, as_json: AsJson = F
     _, store = opened(data)
     number = number_of(incident)
     with store.record() as tx:
-        found = _got(tx, number)
+        found = incident_of(tx, number)
         incidents.note(tx, number, by=by, text=text)
     if as_json:
         say_json(fields_of(found))
         return
     console.print("noted")
-
-
-def _got(tx: Any, number: int) -> Incident:
-    try:
-        return incidents.get(tx, number)
-    except NoSuchIncident as error:
-        raise Negative(str(error)) from error
 
 
 def _moved(move: Any) -> Incident:
@@ -198,6 +139,3 @@ def _moved(move: Any) -> Incident:
     except IllegalMove as error:
         raise Negative(str(error)) from error
     return moved
-
-
-incident_command = command_of(app)

@@ -1,14 +1,15 @@
 """`paramedic incident list`, apart from the other commands: it is asked for often, and loads little."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from paramedic.alerts.alert import Severity
+from paramedic.cli.one_incident import fields_of
 from paramedic.cli.opened import number_of, opened
-from paramedic.cli.output import AsJson, Data, Limit, command_of, console, safe, say_json, table
-from paramedic.incidents.incident import Incident, State
+from paramedic.cli.output import AsJson, Data, Limit, console, safe, say_json, table
+from paramedic.incidents.incident import State
 from paramedic.machine.clock import iso
 from paramedic.store import incidents
 from paramedic.text.units import moment
@@ -62,16 +63,8 @@ def list_(
         console.print(f"more: --before {found[-1].id}")
 
 
-def fields_of(incident: Incident) -> dict[str, Any]:
-    """The incident's own fields, by name."""
-    return {"id": incident.id} | {name: getattr(incident, name) for name in Incident.__slots__}
-
-
 def _since(text: str | None, now: datetime) -> datetime | None:
     try:
         return None if text is None else moment(text, after=now)
     except ValueError as error:
         raise typer.BadParameter(f"--since {error}") from error
-
-
-list_command = command_of(app)

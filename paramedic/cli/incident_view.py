@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from paramedic.cli.incident_list import fields_of
+from paramedic.cli.one_incident import fields_of
 from paramedic.cli.output import console, safe
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import iso

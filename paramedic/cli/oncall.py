@@ -1,4 +1,4 @@
-"""`paramedic oncall`: the schedule, its overrides and gaps, and test pages."""
+"""`paramedic oncall`: the schedule, its overrides and gaps."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,18 +9,7 @@ import typer
 from whenever import Instant, PlainDateTime
 
 from paramedic.cli.opened import NoStore, opened
-from paramedic.cli.output import (
-    AsJson,
-    By,
-    Data,
-    Negative,
-    command_of,
-    console,
-    protected_settings,
-    safe,
-    say_json,
-    table,
-)
+from paramedic.cli.output import AsJson, By, Data, console, protected_settings, safe, say_json, table
 from paramedic.machine.clock import iso, utc_now
 from paramedic.oncall import overrides_file as copy
 from paramedic.oncall.on_call import Oncall
@@ -28,12 +17,10 @@ from paramedic.oncall.oncall_file import schema
 from paramedic.oncall.oncall_reload import OncallFile
 from paramedic.oncall.rotation import Override, Person
 from paramedic.oncall.shifts import Shift, shifts, uncovered
-from paramedic.paging import Pager
-from paramedic.settings import Settings
 from paramedic.store import StoreUnavailable, StoreUnknown, oncall_overrides
 from paramedic.text.units import within_reach
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Who is on call, and when.")
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Days = Annotated[int, typer.Option(min=1, max=366, help="How far to look.")]
 
@@ -98,7 +85,7 @@ def override(  # noqa: PLR0917 - a command's options
     """Give a shift to somebody other than the rotation does. A later override takes precedence over an older one."""
     settings, store = opened(data)
     oncall = _known(data)
-    _person(person, oncall)
+    person_named(person, oncall)
     override = Override(person, _moment(begins, oncall), _moment(ends, oncall), by)
     if not override.begins < override.ends:
         raise typer.BadParameter(f"--to {ends} is not after --from {begins}")
@@ -115,31 +102,10 @@ def override(  # noqa: PLR0917 - a command's options
     console.print(f"{_named(shift, oncall)} from {_local(override.begins, oncall)} to {_local(override.ends, oncall)}")
 
 
-@app.command("test")
-def send_test(person: str, by: By, data: Data = None, as_json: AsJson = False) -> None:
-    """Send a test page by every contact method; exit code 1 if none was sent."""
-    settings, store = opened(data)
-    file = _file(settings)
-    pager = Pager(store, settings, file)
-    answers = []
-    for way, complaint in pager.test(_person(person, file.oncall), by):
-        answers.append({"way": str(way), "left": complaint is None, "answer": complaint})
-        if not as_json:
-            console.print(f"{safe(way)}: {'it left' if complaint is None else safe(complaint)}")
-    if as_json:
-        say_json(answers)
-    if not any(answer["left"] for answer in answers):
-        raise Negative(f"no page to {person} left" if answers else f"{person} has no way to be told")
-
-
-def _file(settings: Settings) -> OncallFile:
-    return OncallFile(settings)
-
-
 def _known(data: Path | None) -> Oncall:
     """oncall.yaml with the overrides: the store's, or those of their copy where it cannot be asked."""
     settings = protected_settings(data)
-    oncall = _file(settings).oncall
+    oncall = OncallFile(settings).oncall
     try:
         with opened(data)[1].read() as tx:
             known = oncall_overrides.current(tx)
@@ -150,7 +116,8 @@ def _known(data: Path | None) -> Oncall:
     return replace(oncall, overrides=known)
 
 
-def _person(name: str, oncall: Oncall) -> Person:
+def person_named(name: str, oncall: Oncall) -> Person:
+    """The person. Raises BadParameter where oncall.yaml has none of that id."""
     if name not in oncall.people:
         raise typer.BadParameter(f"oncall.yaml knows no {name!r}; there are {', '.join(oncall.people)}")
     return oncall.people[name]
@@ -213,6 +180,3 @@ def _as_json(shift: Shift, oncall: Oncall) -> dict[str, Any]:
         "overridden_by": shift.by,
         "gap": uncovered(oncall, shift),
     }
-
-
-oncall_command = command_of(app)

@@ -54,6 +54,10 @@ def _paragraph(names: list[str], cells: Sequence[Any], width: int) -> str:
 console = Terminal(emoji=False, highlight=False, width=None if sys.stdout.isatty() else 400)
 
 
+#: What to do where the folder of runbooks is not there.
+NO_FOLDER = "`paramedic init FOLDER` makes one of your own; commands that are run in it find it"
+
+
 class Negative(Refused):
     """A negative answer (exit code 1), with its reason."""
 

@@ -12,7 +12,10 @@ from paramedic.remediation.proposal import Proposal
 from paramedic.remediation.record import lines, sum_up
 from paramedic.store import incidents, proposals
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+
+@app.command()
 def record(
     name: Annotated[str, typer.Argument(help="A runbook, of now or of before.")],
     limit: Limit = 20,

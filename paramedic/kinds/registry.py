@@ -94,10 +94,13 @@ class Registry:
         loaded = {name: self._load(room, name) for name in self.names(room)}
         return {name: module for name, module in loaded.items() if not isinstance(module, Broken)}
 
-    def broken(self) -> tuple[Broken, ...]:
-        """The plug-ins of all rooms that cannot be used, a second one of a name or word that is taken included."""
+    def broken(self, *rooms: Room) -> tuple[Broken, ...]:
+        """The plug-ins of these rooms that cannot be used, of all if none is named; also a second one of a name or word.
+
+        To know that, every plug-in of these rooms is loaded.
+        """
         faults = []
-        for room in Room:
+        for room in rooms or Room:
             for name, found in sorted(self._all(room).items()):
                 loaded = self._load(room, name)
                 faults += [loaded] if isinstance(loaded, Broken) else []

@@ -3,7 +3,6 @@
 The process's main loop writes it, so that a process that is stopped, hangs or loops is silent although it runs.
 """
 
-import asyncio
 import contextlib
 import os
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ class LivenessPipe:
 
     async def keep_beating(self) -> None:
         """Beat once a second for as long as the event loop runs; does not return."""
+        import asyncio  # who calls it has it; every command loads this module for the variable's name
+
         while True:
             self.beat()
             await asyncio.sleep(1)

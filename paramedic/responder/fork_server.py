@@ -32,14 +32,17 @@ _KILL = b"kill "
 #: What Prefect, what it needs, and a look at a target import only when a flow runs.
 _LATE = (
     "anyio._backends._asyncio",
+    "cryptography.x509",
     "encodings.idna",
     "prefect._internal.observers",
     "prefect._internal.states",
     "prefect.concurrency._sync",
     "prefect.task_engine",
     "prefect.utilities.visualization",
+    "psutil",
     "pycurl",
     "rich._emoji_codes",
+    "sqlalchemy.dialects.postgresql",
     "sqlalchemy.dialects.sqlite",
 )
 

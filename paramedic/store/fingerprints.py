@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.alerts.alert import Alert, Status
 from paramedic.alerts.last_word import LastWord
@@ -11,6 +10,7 @@ from paramedic.incidents.incident import State
 from paramedic.store import Tx
 from paramedic.store.table_facts import Cutoffs, TableFacts, Unchanged
 from paramedic.store.tables import fingerprints, incident_alerts, incidents
+from paramedic.store.upsert import insert_or_update
 
 #: Built once, as every alert asks it: building a statement costs more than running it.
 _LAST_WORD = select(fingerprints).where(fingerprints.c.fingerprint == bindparam("of"))
@@ -25,9 +25,7 @@ def last_word(tx: Tx, fingerprint: str) -> LastWord | None:
 def remember(tx: Tx, alert: Alert, *, heard_at: datetime | None = None) -> None:
     """Store the newest report under the alert's fingerprint, and when it was received: now unless given."""
     values = {"status": alert.status, "starts_at": alert.effective_at, "heard_at": heard_at or tx.now}
-    dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(fingerprints).values(fingerprint=alert.fingerprint, **values)
-    tx.conn.execute(statement.on_conflict_do_update(index_elements=["fingerprint"], set_=values))
+    insert_or_update(tx, fingerprints, {"fingerprint": alert.fingerprint}, values)
 
 
 def _too_old(cutoffs: Cutoffs) -> ColumnElement[bool]:

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from sqlalchemy import func, select, true
-from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.errors import Refused
 from paramedic.store import Tx
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import heartbeats
+from paramedic.store.upsert import insert_or_update
 
 #: More names than this are a mistake of a sender.
 MOST = 1000
@@ -19,10 +19,7 @@ def beat(tx: Tx, name: str, *, sender: str) -> None:
     known = tx.conn.execute(select(heartbeats.c.name).where(heartbeats.c.name == name)).one_or_none()
     if known is None and tx.conn.execute(select(func.count()).select_from(heartbeats)).scalar_one() >= MOST:
         raise Refused(f"there are {MOST} heartbeats already, and this would be one more")
-    dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
-    heard = {"at": tx.now, "sender": sender}
-    statement = dialect.insert(heartbeats).values(name=name, **heard)
-    tx.conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_=heard))
+    insert_or_update(tx, heartbeats, {"name": name}, {"at": tx.now, "sender": sender})
 
 
 def missing_for(tx: Tx, name: str) -> timedelta | None:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from paramedic.store import Tx
 from paramedic.store.table_facts import Restoration, TableFacts, Unchanged
 from paramedic.store.tables import leases
+from paramedic.store.upsert import insert_if_missing
 
 #: What the lease of a flow run begins with, that a responder has: its id follows. A claim's holder is called so, too.
 RUN = "run:"
@@ -16,9 +16,8 @@ RUN = "run:"
 
 def take(tx: Tx, name: str, *, holder: str, lease: timedelta) -> bool:
     """Take or extend the lease, for `lease` from now. False: another holder has it."""
-    dialect = postgresql if tx.conn.dialect.name == "postgresql" else sqlite
     mine = {"holder": holder, "until": tx.now + lease}
-    tx.conn.execute(dialect.insert(leases).values(name=name, **mine).on_conflict_do_nothing(index_elements=["name"]))
+    insert_if_missing(tx, leases, {"name": name}, mine)
     free = (leases.c.holder == holder) | (leases.c.until <= tx.now)
     return tx.conn.execute(update(leases).where(leases.c.name == name, free).values(**mine)).rowcount == 1
 

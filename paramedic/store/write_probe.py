@@ -3,12 +3,12 @@
 import secrets
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic.store import Store, StoreUnknown
 from paramedic.store.table_facts import TableFacts, Unchanged
 from paramedic.store.tables import meta, probes
+from paramedic.store.upsert import insert_or_update
 
 #: What is written, in characters. SQLite overwrites what it has of its log, so that a few bytes find room on a full disk;
 #: PostgreSQL appends, and would keep every version of a large row for a while.
@@ -24,11 +24,8 @@ def write(store: Store, name: str, *, expected: str | None = None) -> str:
         with store.write() as tx:
             if expected is not None and tx.conn.execute(select(meta.c.store)).scalar_one_or_none() != expected:
                 raise StoreUnknown(f"another store stands where store {expected} was")
-            kind = tx.conn.dialect.name
-            dialect = postgresql if kind == "postgresql" else sqlite
-            content = secrets.token_hex(_LENGTH[kind] // 2)
-            statement = dialect.insert(probes).values(name=name, content=content)
-            tx.conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"content": content}))
+            content = secrets.token_hex(_LENGTH[tx.database] // 2)
+            insert_or_update(tx, probes, {"name": name}, {"content": content})
             return tx.store
     except SQLAlchemyError as error:  # no table of ours, or no database at all
         raise StoreUnknown(str(error)) from error

@@ -2,22 +2,28 @@
 
 import ipaddress
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pycurl
-from cryptography.x509 import Certificate, load_pem_x509_certificate
 
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.machine.clock import spoken
 from paramedic.text.sanitize import one_line
 
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
-def shown_chain(host: str, port: int, timeout: timedelta) -> list[Certificate]:
+
+def shown_chain(host: str, port: int, timeout: timedelta) -> list["Certificate"]:
     """The certificates that the server shows, its own first, as it sends them: whether or not anybody trusts them.
 
     libcurl, as Python's own TLS gives the whole chain by a public name from 3.13 on only, and has no deadline for a whole
     handshake. Raises TemporaryError where none was shown in time, PermanentError where one is invalid or the host cannot
     be a name.
     """
+    # It takes a while to import, and every file that authors write loads this module; only a look pays.
+    from cryptography.x509 import load_pem_x509_certificate
+
     curl = pycurl.Curl()
     try:
         curl.setopt(pycurl.URL, f"https://{_authority(host)}:{port}/")

@@ -128,10 +128,14 @@ def test_who_has_no_host_by_ssh_loads_no_client_of_it() -> None:
     assert not loaded_by(f"{processes}\n{here}") & {"paramiko", "nacl"}
 
 
-def test_reading_what_authors_write_loads_no_client_of_a_network() -> None:
+def test_reading_what_authors_write_loads_no_client_of_a_network_and_no_source() -> None:
     read = f"read_folder(Path({str(ROOT / 'runbooks')!r}))"
     program = f"from pathlib import Path\nfrom paramedic.catalog.library import read_folder\n{read}"
-    assert not loaded_by(program) & {"httpx", "prefect", "apprise", "fastapi"}
+    loaded = loaded_by(program)
+    assert not loaded & {"httpx", "prefect", "apprise", "fastapi", "cryptography", "psutil", "asyncio"}
+    assert not [module for module in loaded if module.startswith("paramedic.sources.")]
+    channels = [module for module in integrations(loaded) if module.startswith("paramedic.integrations.channels.")]
+    assert channels == ["paramedic.integrations.channels.email"], "what the runbooks name"
 
 
 def test_nothing_but_the_doors_names_an_integration() -> None:

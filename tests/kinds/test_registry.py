@@ -53,6 +53,14 @@ def test_names_are_told_without_running_any_code(folder: Path) -> None:
     assert "loud" in Registry(folder).names(Room.SOURCES)
 
 
+def test_only_what_is_broken_in_the_rooms_that_are_asked_for_is_looked_for(folder: Path) -> None:
+    write(folder, "loud", "raise SystemExit('it ran')")
+    found = Registry(folder)
+    assert found.broken(Room.TARGETS, Room.PROBES) == ()
+    assert (Room.SOURCES, "loud") not in found._loaded
+    assert [fault.name for fault in found.broken(Room.SOURCES)] == ["loud"]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-import psutil
-
 from paramedic.errors import PermanentError
 from paramedic.kinds.metric import CPU, MEMORY, Metric
 from paramedic.kinds.probing import Option, Question, Seen, Written
@@ -50,6 +48,8 @@ def used(path: str, sample: timedelta = timedelta(milliseconds=500)) -> HostRow:
 
     Raises PermanentError where there is none.
     """
+    import psutil  # it takes a while to import, and every file that authors write loads this module; only a look pays
+
     try:
         disk = psutil.disk_usage(path)
     except OSError as error:

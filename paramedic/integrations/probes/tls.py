@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-from cryptography.x509 import Name
-from cryptography.x509.oid import NameOID
+from typing import TYPE_CHECKING
 
 from paramedic.kinds.metric import Metric
 from paramedic.kinds.probing import Question, Seen, Written
@@ -12,6 +10,9 @@ from paramedic.text.address import host_and_port
 from paramedic.text.quantity import Unit
 from paramedic.text.sanitize import one_line
 from paramedic.transports.tls_chain import shown_chain
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Name
 
 #: A name in a certificate is cut to this many characters.
 _NAME_LIMIT = 80
@@ -68,6 +69,8 @@ def first_to_end(host: str, port: int, timeout: timedelta) -> FirstToEnd:
     return FirstToEnd(first.not_valid_after_utc, f"the authority's certificate ({name}; {which})")
 
 
-def _name(subject: Name) -> str:
+def _name(subject: "Name") -> str:
+    from cryptography.x509.oid import NameOID  # every file that authors write loads this module; only a look pays
+
     common = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(common[0].value) if common else subject.rfc4514_string() or "without a name"

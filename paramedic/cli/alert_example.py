@@ -1,0 +1,51 @@
+"""`paramedic alert example`."""
+
+import re
+import shlex
+from typing import Annotated
+
+import typer
+
+from paramedic.cli.output import AsJson, Data, protected_settings, say_json, source_named
+from paramedic.keys import gateway_token_file
+from paramedic.machine.clock import utc_now
+from paramedic.settings import Settings
+from paramedic.stack.instance import running
+from paramedic.text.sanitize import visible
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+#: A time in an example.
+_TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+
+
+@app.command()
+def example(
+    source: Annotated[str, typer.Argument(help="The kind of sender.", metavar="[SOURCE]")] = "alertmanager",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a body as this kind of sender posts it, to paste; and, on standard error, the command that posts it.
+
+    Its times are now: without that it would be taken for an old one.
+    """
+    settings = protected_settings(data)
+    body = _TIME.sub(f"{utc_now():%Y-%m-%dT%H:%M:%SZ}", source_named(source).EXAMPLE)
+    here = running(settings.data)
+    url = f"{here.gateway if here else settings.links_at()}/alerts/{source}"
+    command = f"curl -fsS {_credentials(settings)} -H 'Content-Type: application/json' --data-binary @alert.json {url}"
+    if as_json:
+        say_json({"source": source, "body": body, "url": url, "command": command})
+        return
+    typer.echo(visible(body))
+    typer.echo(f"# > alert.json, then, as its sender would:\n{visible(command)}", err=True)
+    typer.echo("# or `paramedic runbook test NAME --alert alert.json`, which sends nothing", err=True)
+
+
+def _credentials(settings: Settings) -> str:
+    """Curl's option for a sender's login; a secret that is not in a file of ours is not repeated."""
+    if settings.gateway_tokens:
+        return '-H "Authorization: Bearer $TOKEN"'
+    if settings.gateway_users:
+        return f"-u {next(iter(settings.gateway_users))}"
+    return f'-H "Authorization: Bearer $(cat {shlex.quote(str(gateway_token_file(settings)))})"'

@@ -30,8 +30,9 @@ from paramedic.remediation.proposal import Paging
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.text import template
 from paramedic.text.model_words import At, LateShape
+from paramedic.text.nearest import nearest
 from paramedic.text.units import SizeBetween, between, duration
-from paramedic.text.yaml_document import nearest, wrong
+from paramedic.text.yaml_document import wrong
 
 _DEPLOYED = between("1ms", "365d")
 #: What can be carried out: a verification is one step of a playbook, which ends after an hour whatever it does.

@@ -24,8 +24,9 @@ from paramedic.oncall.on_call import Oncall
 from paramedic.oncall.rotation import Person, Rotation
 from paramedic.text.local_span import known_zone
 from paramedic.text.model_words import At
+from paramedic.text.nearest import nearest
 from paramedic.text.units import duration, within_reach
-from paramedic.text.yaml_document import BadDocument, Draft, Problem, json_schema, nearest, read_draft
+from paramedic.text.yaml_document import BadDocument, Draft, Problem, json_schema, read_draft
 
 
 class _Strict(BaseModel):

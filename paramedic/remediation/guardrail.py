@@ -14,8 +14,8 @@ from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.site_limits import SiteLimits
 from paramedic.remediation.target import Identity
 from paramedic.text.local_span import LocalSpan
+from paramedic.text.nearest import nearest
 from paramedic.text.units import SPAN, between
-from paramedic.text.yaml_document import nearest
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Parses authors' YAML: reports every problem at once, each with file, line, column and what is allowed."""
 
-import difflib
 import itertools
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from paramedic.errors import PermanentError
 from paramedic.text.model_words import At, keys_at, words_at
+from paramedic.text.nearest import nearest
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -323,12 +323,6 @@ def _has(document: Any, at: At) -> bool:
     if isinstance(holder, dict):
         return any(str(key) == str(at[-1]) for key in holder)
     return isinstance(holder, list) and isinstance(at[-1], int) and at[-1] < len(holder)
-
-
-def nearest(name: str, known: Sequence[str], otherwise: str = "allowed:") -> str:
-    """A hint: the known name nearest to `name`, else, after `otherwise`, all known names."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"{otherwise} {', '.join(known)}" if known else ""
 
 
 def _place(document: Any, at: tuple[Any, ...]) -> tuple[int, int]:

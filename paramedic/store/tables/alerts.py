@@ -1,8 +1,8 @@
 """Tables of received alerts: the inbox, the quarantine, the last report under each fingerprint."""
 
-from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, text
+from sqlalchemy import JSON, BigInteger, Column, Index, String, Table
 
-from paramedic.store.tables.columns import Moment, Serial, Words, metadata
+from paramedic.store.tables.columns import Moment, Serial, Words, metadata, partial_index
 
 inbox = Table(
     "inbox",
@@ -21,20 +21,8 @@ inbox = Table(
     Column("triaged_at", Moment),
     Column("severity", String(16)),  # null: an older version's gateway wrote it
     Index("inbox_waiting", "state", "position"),
-    Index(
-        "inbox_critical",
-        "severity",
-        "position",
-        sqlite_where=text("severity = 'critical' AND state <> 'triaged'"),
-        postgresql_where=text("severity = 'critical' AND state <> 'triaged'"),
-    ),
-    Index(
-        "inbox_held",
-        "state",
-        "look_again_at",
-        sqlite_where=text("state = 'held'"),
-        postgresql_where=text("state = 'held'"),
-    ),
+    partial_index("inbox_critical", "severity", "position", where="severity = 'critical' AND state <> 'triaged'"),
+    partial_index("inbox_held", "state", "look_again_at", where="state = 'held'"),
     sqlite_autoincrement=True,
 )
 

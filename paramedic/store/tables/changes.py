@@ -1,8 +1,8 @@
 """Tables around changes to production: claims, grants, acts, approvals, pauses, maintenance."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table
 
-from paramedic.store.tables.columns import Moment, Serial, Words, metadata
+from paramedic.store.tables.columns import Moment, Serial, Words, metadata, partial_index
 
 claims = Table(
     "claims",
@@ -47,13 +47,7 @@ acts = Table(
     Index("acts_target", "target", "written_at"),
     Index("acts_written", "written_at"),
     # P4: an act whose outcome is open blocks its target, and the database itself refuses a second one.
-    Index(
-        "acts_open",
-        "target",
-        unique=True,
-        sqlite_where=text("result IS NULL"),
-        postgresql_where=text("result IS NULL"),
-    ),
+    partial_index("acts_open", "target", where="result IS NULL", unique=True),
     sqlite_autoincrement=True,
 )
 

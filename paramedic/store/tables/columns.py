@@ -1,16 +1,9 @@
-"""Column types of the store's tables: moments, text from outside, row numbers."""
+"""Column types of the store's tables: moments, text from outside, row numbers; and partial indexes."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Dialect,
-    Integer,
-    MetaData,
-    Text,
-    TypeDecorator,
-)
+from sqlalchemy import BigInteger, Dialect, Index, Integer, MetaData, Text, TypeDecorator, text
 
 from paramedic.audit.chain import whole
 from paramedic.text.redaction import Redacted, redact
@@ -51,3 +44,11 @@ class Words(TypeDecorator[str]):
 
 #: SQLite counts up only a column that is exactly INTEGER.
 Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index of the rows that meet the condition; the migrations make it so on both databases.
+
+    The condition is also in its `info`: to give it in PostgreSQL's own keyword would load that dialect into every process.
+    """
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), info={"where": where})

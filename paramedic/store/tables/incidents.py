@@ -1,8 +1,8 @@
 """Tables of incidents: their alerts, attempts, orders, evidence, and the runbook versions that they began with."""
 
-from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, false, text
+from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, false
 
-from paramedic.store.tables.columns import Moment, Serial, Words, metadata
+from paramedic.store.tables.columns import Moment, Serial, Words, metadata, partial_index
 
 runbook_versions = Table(
     "runbook_versions",
@@ -38,14 +38,7 @@ incidents = Table(
     Column("retried_attempt", Integer),  # raised by a person's retry: what was used up before it is granted anew
     Column("notify", JSON(none_as_null=True)),  # ways of the channels that hear of it, as its runbook named them
     # One thing wrong is one incident, whatever races: the database itself refuses a second.
-    Index(
-        "incidents_live",
-        "service",
-        "target",
-        unique=True,
-        sqlite_where=text("state <> 'resolved'"),
-        postgresql_where=text("state <> 'resolved'"),
-    ),
+    partial_index("incidents_live", "service", "target", where="state <> 'resolved'", unique=True),
     Index("incidents_state", "state"),
     Index("incidents_target", "target", "ended_at"),
     sqlite_autoincrement=True,

@@ -19,7 +19,8 @@ from paramedic.messages.summary import Change, Condition, NextPage, Summary, Tol
 from paramedic.oncall.rotation import Person
 from paramedic.remediation.approval import Answer, Approval
 from paramedic.remediation.kill_switch import Pause
-from paramedic.remediation.proposal import Paging, Proposal, Verdict
+from paramedic.remediation.observed_paging import Paging
+from paramedic.remediation.proposal import Proposal, Verdict
 
 NOW = datetime(2026, 1, 31, 9, 35, tzinfo=UTC)
 ADA = Person("ada", "Ada", (), "Europe/Berlin")

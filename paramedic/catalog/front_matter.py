@@ -26,7 +26,7 @@ from paramedic.checks.check import CheckSpec, check_spec
 from paramedic.oncall.contact import WrittenContactMethod
 from paramedic.remediation import guardrail_rules
 from paramedic.remediation.guardrail import Guardrail
-from paramedic.remediation.proposal import Paging
+from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.remedy import RESTART, Remedy, Verb
 from paramedic.text import template
 from paramedic.text.model_words import At, LateShape

@@ -11,7 +11,7 @@ from paramedic.catalog.services import Services
 from paramedic.checks.check import SOURCE, Check, CheckAtTarget, labels_of
 from paramedic.oncall.contact import ContactMethod
 from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.remediation.proposal import Paging
+from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Target
 from paramedic.text import template

@@ -14,7 +14,8 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import boottime, spoken
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.health import Sight
-from paramedic.remediation.proposal import Paging, Proposal, Verdict
+from paramedic.remediation.observed_paging import Paging
+from paramedic.remediation.proposal import Proposal, Verdict
 from paramedic.remediation.remedy import Remedy
 from paramedic.store import evidence, incident_alerts, incidents, lifecycle, messages, proposals
 from paramedic.store.claims import Claim

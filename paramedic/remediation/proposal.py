@@ -6,16 +6,9 @@ from enum import StrEnum
 
 from paramedic.machine.clock import spoken
 from paramedic.remediation.guardrail import APPROVAL_KEY
+from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.remedy import would_have
 from paramedic.remediation.target import Identity
-
-
-class Paging(StrEnum):
-    """Who is paged about an incident that is only observed. A person always is, unless it recovers by itself."""
-
-    FIRST = "first"  # whoever the first step of the policy names, at once; nobody after them
-    LATE = "late"  # the same, once it is still failing after the time that a remedy would have had
-    ALL = "all"  # the whole policy, as for any incident that a person must take
 
 
 class Verdict(StrEnum):

@@ -11,7 +11,7 @@ from paramedic.alerts.alert_object import shown_name
 from paramedic.audit.chain import Entry
 from paramedic.incidents.incident import IllegalMove, Incident, State, move, name
 from paramedic.incidents.outcome import Ending
-from paramedic.remediation.proposal import Paging
+from paramedic.remediation.observed_paging import Paging
 from paramedic.store import Tx, messages
 from paramedic.store.tables import incidents, proposals
 from paramedic.store.tables import messages as message_rows

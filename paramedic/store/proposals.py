@@ -11,7 +11,8 @@ from paramedic.incidents.outcome import Ending
 from paramedic.machine.clock import iso
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.remediation.proposal import Paging, Proposal, Verdict
+from paramedic.remediation.observed_paging import Paging
+from paramedic.remediation.proposal import Proposal, Verdict
 from paramedic.remediation.remedy import Remedy
 from paramedic.remediation.target import Identity
 from paramedic.store import Tx, incidents, intents

@@ -17,7 +17,8 @@ from paramedic.errors import Refused, TemporaryError
 from paramedic.incidents.incident import State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
-from paramedic.remediation.proposal import Paging, Proposal, Verdict
+from paramedic.remediation.observed_paging import Paging
+from paramedic.remediation.proposal import Proposal, Verdict
 from paramedic.remediation.remedy import RESTART
 from paramedic.store import acts, attempts, claims, incidents, lifecycle, messages, proposals, trail
 

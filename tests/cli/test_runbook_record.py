@@ -9,7 +9,8 @@ from store_states import ALIVE, TARGET, working
 
 from paramedic.cli import main
 from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.remediation.proposal import Paging, Verdict
+from paramedic.remediation.observed_paging import Paging
+from paramedic.remediation.proposal import Verdict
 from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
 from paramedic.store import Store, proposals

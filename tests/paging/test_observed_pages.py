@@ -9,7 +9,7 @@ from mail_server import Postbox, text_of
 from store_states import ALIVE
 
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.remediation import proposal
+from paramedic.remediation import observed_paging
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.remedy import RESTART
 from paramedic.store import Store, incident_summary, lifecycle, proposals
@@ -28,7 +28,7 @@ policies:
 """
 
 
-def observed(store: Store, page: proposal.Paging) -> int:
+def observed(store: Store, page: observed_paging.Paging) -> int:
     """An incident that its runbook gave to a person, with what it would have done."""
     incident, claim = holding(store)
     with store.record() as tx:
@@ -50,7 +50,7 @@ def observed(store: Store, page: proposal.Paging) -> int:
 def test_only_the_first_person_of_the_policy_is_paged_and_paged_again(
     timed: Store, by_mail: Paging, postbox: Postbox, clock: Clock
 ) -> None:
-    number = observed(timed, proposal.Paging.FIRST)
+    number = observed(timed, observed_paging.Paging.FIRST)
     pager = by_mail()
     assert pager.deliver_due() == 1
     [page] = postbox.letters
@@ -70,7 +70,7 @@ def test_only_the_first_person_of_the_policy_is_paged_and_paged_again(
 def test_by_the_runbook_s_word_the_whole_policy_is_paged(
     timed: Store, by_mail: Paging, postbox: Postbox, clock: Clock
 ) -> None:
-    observed(timed, proposal.Paging.ALL)
+    observed(timed, observed_paging.Paging.ALL)
     pager = by_mail()
     pager.deliver_due()
     clock.advance(timedelta(minutes=10))
@@ -81,7 +81,7 @@ def test_by_the_runbook_s_word_the_whole_policy_is_paged(
 def test_where_the_first_person_cannot_be_reached_the_next_is_paged(
     timed: Store, by_mail: Paging, postbox: Postbox, clock: Clock
 ) -> None:
-    number = observed(timed, proposal.Paging.FIRST)
+    number = observed(timed, observed_paging.Paging.FIRST)
     pager = by_mail(NOBODY_FIRST)
     pager.deliver_due()
     pager.deliver_due()

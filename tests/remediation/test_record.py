@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from paramedic.remediation.proposal import Paging, Proposal, Verdict
+from paramedic.remediation.observed_paging import Paging
+from paramedic.remediation.proposal import Proposal, Verdict
 from paramedic.remediation.record import lines, sum_up
 from paramedic.remediation.target import Identity
 

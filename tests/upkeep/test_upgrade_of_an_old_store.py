@@ -26,7 +26,7 @@ from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.remediation.proposal import Paging
+from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
 from paramedic.store import (

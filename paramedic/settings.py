@@ -27,7 +27,7 @@ from pydantic import (
 
 from paramedic.alerts.severity_words import Meaning, of_words
 from paramedic.errors import PermanentError
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder
 from paramedic.machine import file_ownership, kill_points, liveness, parent_death
 from paramedic.text.names import CHANNEL_NAME
 from paramedic.text.redaction import remember
@@ -271,7 +271,7 @@ def load_settings(*, running: Mapping[str, Any] = _NONE, **given: Any) -> Settin
     settings._origins = origins  # noqa: SLF001 - its own maker
     for _, value in settings:
         _remember(value)
-    registry.use(settings.plugins)
+    plugin_folder.use(settings.plugins)
     return settings
 
 

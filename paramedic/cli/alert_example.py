@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from paramedic.cli.output import AsJson, Data, protected_settings, say_json, source_named
+from paramedic.cli.output import AsJson, Data, protected_settings, say_json
+from paramedic.cli.source import source_named
 from paramedic.keys import gateway_token_file
 from paramedic.machine.clock import utc_now
 from paramedic.settings import Settings

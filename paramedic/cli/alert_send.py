@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from paramedic.cli.output import AsJson, Data, Negative, Source, protected_settings, say_json, source_named
+from paramedic.cli.output import AsJson, Data, Negative, protected_settings, say_json
+from paramedic.cli.source import Source, source_named
 from paramedic.gateway import identity
 from paramedic.keys import gateway_token, gateway_token_file, link_key, link_key_file
 from paramedic.settings import Settings

@@ -5,16 +5,14 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from paramedic.errors import PermanentError, Refused
-from paramedic.kinds import faces, registry
-from paramedic.kinds.registry import Room
+from paramedic.errors import Refused
 from paramedic.machine import data_folder
 from paramedic.machine.data_folder import BadDataFolder
 from paramedic.settings import Settings, load_settings
@@ -65,9 +63,6 @@ class Negative(Refused):
 Data = Annotated[Path | None, typer.Option("--data", help="The data folder to work on.", metavar="DIR")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Limit = Annotated[int, typer.Option(help="The maximum number.", min=1, max=100_000)]
-Source = Annotated[
-    str, typer.Option(help="The kind of sender, as in the gateway's address /alerts/NAME.", metavar="NAME")
-]
 
 
 def _person(by: str) -> str:
@@ -112,14 +107,6 @@ def settings_of(data: Path | None, *, may_be_new: bool = False) -> Settings:
     if data is not None and "runbooks" not in found.model_fields_set and (found.data / "runbooks").is_dir():
         return load_settings(running=running, **given, runbooks=found.data / "runbooks")
     return found
-
-
-def source_named(name: str) -> faces.Source:
-    """The kind of sender, once the settings are loaded. Raises BadParameter."""
-    try:
-        return cast("faces.Source", registry.current().plugin(Room.SOURCES, name))
-    except PermanentError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def say_json(value: Any) -> None:

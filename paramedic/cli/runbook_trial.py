@@ -19,14 +19,13 @@ from paramedic.cli.output import (
     AsJson,
     Data,
     Negative,
-    Source,
     console,
     protected_settings,
     safe,
     say_json,
-    source_named,
 )
 from paramedic.cli.runbook import Folder, library_of, named
+from paramedic.cli.source import Source, source_named
 from paramedic.intake.dry_run import Rehearsal, of_its_checks, rehearse
 from paramedic.machine.clock import iso, utc_now
 from paramedic.settings import Settings

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from paramedic.errors import PermanentError
-from paramedic.kinds import faces
+from paramedic.kinds import faces, plugin_folder
 from paramedic.machine import file_ownership
 
 
@@ -204,15 +204,9 @@ def _from_file(room: Room, file: Path) -> ModuleType:
 
 
 _of_folder: dict[Path | None, Registry] = {}
-_registry = _of_folder[None] = Registry()
-
-
-def use(folder: Path | None) -> None:
-    """Use this folder as the team's own from now on, in the whole process; it is read once."""
-    global _registry  # noqa: PLW0603 - one per process, as its settings are
-    _registry = _of_folder.setdefault(folder, Registry(folder))
 
 
 def current() -> Registry:
-    """The plug-ins of this process."""
-    return _registry
+    """The plug-ins of this process: the shipped ones, and those of the folder in use, which is read once."""
+    folder = plugin_folder.current()
+    return _of_folder.get(folder) or _of_folder.setdefault(folder, Registry(folder))

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder
 from paramedic.kinds.registry import Room
 from paramedic.settings import Settings
 from paramedic.store import Store
@@ -48,9 +48,9 @@ def plugins(tmp_path: Path) -> Iterator[Path]:
     (folder / "sources" / "pigeon.py").write_text(PIGEON)
     (folder / "sources" / "sealed.py").write_text(SIGNED.replace('"pigeon"', '"sealed"'))
     (folder / "sources" / "broken.py").write_text("import nothing_of_this_name")
-    registry.use(folder)
+    plugin_folder.use(folder)
     yield folder
-    registry.use(None)
+    plugin_folder.use(None)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder
 from paramedic.kinds.registry import Room
 from paramedic.settings import Settings
 from paramedic.store import Store
@@ -30,7 +30,7 @@ WORDY = EXAMPLES[Room.SOURCES].replace(
 def client(tmp_path: Path, store: Store) -> Iterator[TestClient]:
     (tmp_path / "plugins" / "sources").mkdir(parents=True)
     (tmp_path / "plugins" / "sources" / "pigeon.py").write_text(WORDY)
-    registry.use(tmp_path / "plugins")
+    plugin_folder.use(tmp_path / "plugins")
     settings = Settings(
         data=tmp_path,
         plugins=tmp_path / "plugins",
@@ -38,7 +38,7 @@ def client(tmp_path: Path, store: Store) -> Iterator[TestClient]:
         severities={"soon": "critical", "ticket": "info"},  # type: ignore[dict-item] # pydantic reads them
     )
     yield TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True), base_url="http://127.0.0.1")
-    registry.use(None)
+    plugin_folder.use(None)
 
 
 def body_of(source: str, word: str) -> bytes:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from paramedic.gateway import alerts, signing
 from paramedic.gateway.app import make_app
 from paramedic.intake.intake import Wake
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder, registry
 from paramedic.kinds.registry import Room
 from paramedic.settings import Settings
 from paramedic.store import Store
@@ -52,9 +52,9 @@ def plugins(tmp_path: Path) -> Iterator[Path]:
     (folder / "sources").mkdir(parents=True)
     for name in ("swan", "dove"):
         (folder / "sources" / f"{name}.py").write_text(SOURCE)
-    registry.use(folder)
+    plugin_folder.use(folder)
     yield folder
-    registry.use(None)
+    plugin_folder.use(None)
 
 
 @pytest.fixture

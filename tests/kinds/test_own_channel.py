@@ -12,7 +12,7 @@ from plugins_page import EXAMPLES
 from paramedic.catalog.runbook_file import parse
 from paramedic.cli.doctor import _plugins
 from paramedic.errors import PermanentError
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder
 from paramedic.kinds.registry import Room
 from paramedic.oncall.contact import parse_contact_method
 from paramedic.oncall.oncall_file import parse_oncall
@@ -41,9 +41,9 @@ def plugins(tmp_path: Path) -> Iterator[Path]:
     (folder / "channels").mkdir(parents=True)
     (folder / "channels" / "pigeon.py").write_text(PIGEON)
     (folder / "channels" / "lame.py").write_text(PIGEON.replace("ABLE =", "UNABLE ="))
-    registry.use(folder)
+    plugin_folder.use(folder)
     yield folder
-    registry.use(None)
+    plugin_folder.use(None)
 
 
 @pytest.fixture

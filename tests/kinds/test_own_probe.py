@@ -19,7 +19,7 @@ from paramedic.catalog.runbook_file import parse, schema
 from paramedic.checks.chart import Chart
 from paramedic.checks.check import CheckAtTarget, Sample
 from paramedic.checks.threshold import Level, Threshold
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder, registry
 from paramedic.kinds.registry import Registry, Room
 from paramedic.machine.clock import utc_now
 from paramedic.sampling import one_sample
@@ -68,9 +68,9 @@ def plugins(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "plugins"
     (folder / "probes").mkdir(parents=True, mode=0o755)
     (folder / "probes" / "pigeon.py").write_text(PIGEON)
-    registry.use(folder)
+    plugin_folder.use(folder)
     yield folder
-    registry.use(None)
+    plugin_folder.use(None)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_the_schema_of_runbooks_has_its_metric(plugins: Path) -> None:
         },
     }
     assert Draft202012Validator(schema()).is_valid(front)
-    registry.use(None)
+    plugin_folder.use(None)
     assert not Draft202012Validator(schema()).is_valid(front)
 
 
@@ -230,7 +230,7 @@ def test_a_broken_one_is_named_by_lint_and_stops_no_other(
     assert before in PIGEON
     file = plugins / "probes" / "pigeon.py"
     file.write_text(PIGEON.replace(before, after))
-    registry.use(None)
+    plugin_folder.use(None)
     code, out = lint(books, capsys)
     assert code == 1
     assert "pigeon-lost.md:5:5: when.0.check: 'pigeon://" in out
@@ -277,7 +277,7 @@ def test_the_second_of_two_that_offer_the_same_is_named_with_the_first_which_sta
 ) -> None:
     file = plugins / "probes" / "z_other.py"
     file.write_text(second)
-    registry.use(None)
+    plugin_folder.use(None)
     code, out = lint(books, capsys)
     words = why.format(pigeon=plugins / "probes" / "pigeon.py")
     assert (code, out) == (1, f"{file}:1:1: the plug-in z_other of probes cannot be used; {words}\n")

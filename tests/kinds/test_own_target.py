@@ -20,7 +20,7 @@ from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused
 from paramedic.intake import routing
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder, registry
 from paramedic.kinds.registry import Registry, Room
 from paramedic.remediation.health import Sight
 from paramedic.remediation.remedy import RESTART
@@ -35,9 +35,9 @@ def plugins(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "plugins"
     (folder / "targets").mkdir(parents=True, mode=0o755)
     (folder / "targets" / "job.py").write_text(JOB)
-    registry.use(folder)
+    plugin_folder.use(folder)
     yield folder
-    registry.use(None)
+    plugin_folder.use(None)
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ def test_it_is_found_by_an_alert_looked_at_restarted_and_verified(store: Store, 
 def two_kinds(settings: Settings, plugins: Path, tmp_path: Path) -> Path:
     """Beside the job a target of another kind, on its host and with its name; the file of that one."""
     (plugins / "targets" / "task.py").write_text(JOB.replace('LABEL = "job"', 'LABEL = "task"'))
-    registry.use(None)
-    registry.use(plugins)
+    plugin_folder.use(None)
+    plugin_folder.use(plugins)
     file = tmp_path / "task.json"
     file.write_text('{"generation": 40, "up": false}')
     services = settings.runbooks / "services.yaml"
@@ -272,8 +272,8 @@ def test_what_its_kind_does_not_offer_is_refused_by_lint_where_it_stands(
 
 def test_a_remedy_that_its_kind_does_not_offer_is_refused_by_lint(settings: Settings, plugins: Path) -> None:
     (plugins / "targets" / "job.py").write_text(JOB.replace('REMEDIES = ("restart", "reload")', "REMEDIES = ()"))
-    registry.use(None)
-    registry.use(plugins)
+    plugin_folder.use(None)
+    plugin_folder.use(plugins)
     [problem] = open_library(settings).problems
     assert "with.remedies.0: targets of the kind job cannot be restarted" in str(problem)
     assert "they offer: `run: NAME`" in str(problem)
@@ -298,8 +298,8 @@ def test_a_broken_one_is_named_and_what_lists_it_is_refused_in_words(
 ) -> None:
     assert change[0] in JOB
     (plugins / "targets" / "job.py").write_text(JOB.replace(*change))
-    registry.use(None)
-    registry.use(plugins)
+    plugin_folder.use(None)
+    plugin_folder.use(plugins)
     [fault] = registry.current().broken()
     assert (fault.name, why in fault.why) == ("job", True), fault.why
     with pytest.raises(PermanentError, match=r"services.yaml:4:.*targets.0.job: .*cannot be used") as refused:
@@ -315,8 +315,8 @@ def test_a_key_of_every_target_is_no_kind_s_name(plugins: Path) -> None:
 
 def test_a_fault_in_its_own_words_is_told_where_the_target_is_listed(settings: Settings, plugins: Path) -> None:
     (plugins / "targets" / "job.py").write_text(JOB.replace("return words.name", "return words.nothing"))
-    registry.use(None)
-    registry.use(plugins)
+    plugin_folder.use(None)
+    plugin_folder.use(plugins)
     with pytest.raises(PermanentError, match=r"services.yaml:4:\d+: services.billing.targets.0: .*nothing"):
         open_library(settings)
 

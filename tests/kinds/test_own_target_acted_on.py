@@ -14,7 +14,7 @@ from prefect_server import Prefect
 from paramedic.catalog.library import open_library
 from paramedic.incidents.incident import Incident, State
 from paramedic.intake import routing
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder
 from paramedic.settings import Settings
 from paramedic.store import heartbeats, incidents, lifecycle, trail
 from paramedic.store.runbook_versions import Plan
@@ -70,13 +70,13 @@ def played(prefect: Prefect, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def opened(pool: Pool, settings: Settings) -> Incident:
-    registry.use(settings.plugins)
+    plugin_folder.use(settings.plugins)
     try:
         library = open_library(settings)
         received = alert("JobDown", job="nightly", instance="web-1")
         place = routing.place(received, library)
     finally:
-        registry.use(None)
+        plugin_folder.use(None)
     assert library.problems == ()
     assert place.runbook is not None, place.why
     plan = Plan(place.runbook.name, place.runbook.version, place.runbook.text, rungs=2)

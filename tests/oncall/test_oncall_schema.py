@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from paramedic.catalog import runbook_file
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder
 from paramedic.oncall import oncall_file
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
@@ -22,9 +22,9 @@ PIGEON = next(block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOT
 def pigeon(tmp_path: Path) -> Iterator[None]:
     (tmp_path / "channels").mkdir(mode=0o755)
     (tmp_path / "channels" / "pigeon.py").write_text(PIGEON)
-    registry.use(tmp_path)
+    plugin_folder.use(tmp_path)
     yield
-    registry.use(None)
+    plugin_folder.use(None)
 
 
 def file(*ways: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -128,20 +128,28 @@ def test_a_file_that_others_can_write_does_not_run(folder: Path) -> None:
 def test_an_installed_package_s_entry_point_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "a_package_of_pigeons.py").write_text(SOURCE)
     monkeypatch.syspath_prepend(str(folder))
-    points = {
-        "paramedic.sources": [
-            EntryPoint("pigeon", "a_package_of_pigeons", "paramedic.sources"),
-            EntryPoint("crow", "a_package_of_crows", "paramedic.sources"),
-            EntryPoint("owl", "a_package_of_pigeons:read", "paramedic.sources"),
-        ]
-    }
-    monkeypatch.setattr(registry, "entry_points", lambda *, group: points.get(group, []))
+    asked: list[EntryPoints] = []
+
+    def entry_points() -> EntryPoints:
+        asked.append(
+            EntryPoints(
+                (
+                    EntryPoint("pigeon", "a_package_of_pigeons", "paramedic.sources"),
+                    EntryPoint("crow", "a_package_of_crows", "paramedic.sources"),
+                    EntryPoint("owl", "a_package_of_pigeons:read", "paramedic.sources"),
+                )
+            )
+        )
+        return asked[-1]
+
+    monkeypatch.setattr(registry, "entry_points", entry_points)
     found = Registry()
     assert set(found.usable(Room.SOURCES)) == {"alertmanager", "pigeon"}
     assert {fault.name: fault.why.partition(":")[0] for fault in found.broken()} == {
         "crow": "ModuleNotFoundError",
         "owl": "ImportError",
     }
+    assert len(asked) == 1, "every installed package is looked into once, and not for each room"
 
 
 def test_the_setting_names_the_folder_and_it_is_watched_over_like_all_code(

@@ -92,7 +92,7 @@ RESTART = Change(
 )
 
 TIMELINE = (
-    entry("incident.opened", "runbook tracking-api-memory wants it"),
+    entry("incident.opened", "runbook tracking-api-memory wants it", data={"owner": "delivery"}),
     entry("attempt.raised", "runbook tracking-api-memory wants it"),
     entry("claim.taken", "nobody else has it", "09:30:02"),
     entry("restart", "every guardrail agrees", "09:30:05", phase="intent"),

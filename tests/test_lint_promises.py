@@ -1,337 +1,224 @@
-"""A folder that lint calls well can be carried out: located, placed, probed, verified, run, paged; no value is dropped."""
+"""What lint refuses, no run begins with, and no act relies on; what it calls well is drawn whole, key by key, and carried out.
+
+That each value drawn reaches the code that uses it: `test_runbooks_as_written`, `test_checks_as_written`,
+`test_guardrails_as_written`, `test_oncall_as_written`, `test_settings_as_written`.
+"""
 
 import copy
-import io
-import re
-import socket
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
 from functools import reduce
-from ipaddress import ip_address
 from operator import getitem
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
+from databases import migrated
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
-from test_bounds import FILES, ONCALL, PROSE, RUNBOOK, SERVICES
-from whenever import PlainDateTime
+from recorded_machine import Clock
+from test_bounds import FILES, ONCALL, RUNBOOK, SERVICES
+from well_cases import Case, cases, check_folders, guarded_folders
+from well_files import Folder, dumped, linted, written
+from well_oncall import oncalls
 
-from paramedic.alerts.alert import Severity
-from paramedic.catalog.advice import advice
-from paramedic.catalog.agreement import meant_by
-from paramedic.catalog.library import Library, read_folder
+from paramedic.alerts.alert import Alert, Status, fingerprint
+from paramedic.catalog import runbook_file, services
+from paramedic.catalog.library import Library, library_in_force, open_library
 from paramedic.catalog.runbook import Runbook
-from paramedic.checks.check import CheckAtTarget
-from paramedic.checks.threshold import Level
-from paramedic.integrations.channels import email
-from paramedic.integrations.remedies.command import Changer
-from paramedic.remediation.health import Sight
-from paramedic.remediation.target import Target
-from paramedic.sampling.one_sample import sample
-from paramedic.text import template
+from paramedic.change.limits import pinned_and_current
+from paramedic.incidents.incident import State
+from paramedic.intake.intake import Intake
+from paramedic.oncall import oncall_file
+from paramedic.settings import Settings
+from paramedic.store import Store, inbox, incidents, messages, outbox
 from paramedic.text.yaml_document import BadDocument
-from paramedic.transports import http_probe
 
-NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-ACT_DEADLINE = timedelta(seconds=30)
+Keys = tuple[Any, ...]
 
-# --- folders, good and bad --------------------------------------------------------------------------------------------
-
-HOSTS = ["web-1", "web-1.internal", "10.0.0.1", "::1", "2001:db8::7", "{host}"]
-LABELS = ["instance", "host", "program", "unit", "host.name", "k8s-pod", "job name", "größe"]
+# --- what lint refuses ------------------------------------------------------------------------------------------------
 
 
-def mostly(good: st.SearchStrategy[Any], *bad: Any) -> st.SearchStrategy[Any]:
-    """Good, and now and then what somebody writes by mistake: small numbers and ends of a range are drawn more often."""
-    return st.integers(0, 99).flatmap(lambda number: st.sampled_from(bad) if 50 <= number < 55 else good)
+@dataclass(frozen=True)
+class Break:
+    """What somebody writes by mistake: in which file, at which keys, and what."""
+
+    file: str
+    at: Keys
+    value: Any
 
 
-short = mostly(st.sampled_from(["1s", "5s", "20s"]), "10ms", "31s", "0s", "2h", "5")
-long = mostly(st.sampled_from(["1m", "5m", "40m"]), "10ms", "51m", "2d", "0s", "5 min")
-
-templates = mostly(
-    st.sampled_from(["{instance}", "{host}", *(f"{{{label}}}" for label in LABELS)]),
-    *("{instance", "{{instance}}", "{}", "x-{instance}", "web-9", "{ instance }"),
-)
-health = mostly(
-    st.sampled_from(["http://127.0.0.1:80/", "https://[::1]/health"]), None, "http://{host}:80/", "http://h:0/"
-)
+def places(document: Any, at: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """Every key and item of the document, as it is written, and its value."""
+    items = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    for key, value in items:
+        yield (*at, key), value
+        yield from places(value, (*at, key))
 
 
-@st.composite
-def targets(draw: st.DrawFn) -> dict[str, Any]:
-    host = draw(mostly(st.sampled_from(HOSTS[:-1]), HOSTS[-1]))
-    if draw(st.booleans()):
-        kind: dict[str, Any] = {
-            "supervisord": {"program": draw(st.sampled_from(["api", "g:web"])), "address": "unix:///s"}
-        }
-    else:
-        kind = {"systemd": draw(mostly(st.sampled_from(["api.service", "web@1.service"]), "api"))}
-    command = {"run": ["clear", "{x}"], "timeout": draw(short), "environment": ["LANG"]}
-    more = {
-        "health": draw(health),
-        "log": draw(mostly(st.just("/var/log/api"), None, "/var/{host}")),
-        "releases": draw(st.sampled_from(["/srv/api", None])),
-        "commands": draw(st.sampled_from([{"clear": command}, None])),
-        "also": draw(mostly(st.sampled_from([[], [f"{host}:9100"]]), ["{host}:1"])),
-    }
-    return {"host": host} | kind | {key: value for key, value in more.items() if value is not None}
+#: Under these every key is a name that an author chooses.
+NAMED = ("services", "people", "policies", "commands", "approval")
 
-
-checks = st.one_of(
-    st.fixed_dictionaries({"check": st.just("health")}),
-    st.fixed_dictionaries(
-        {
-            "check": mostly(
-                st.sampled_from(["http://{host}:8080/x", "https://api/{host}"]), "http://{hst}:1/", "http://{host"
-            )
-        },
-        optional={"latency_p95": st.just({"critical": "200ms"}), "error_rate": st.just({"warning": "1%", "for": "0s"})},
-    ),
-    st.fixed_dictionaries(
-        {"check": mostly(st.sampled_from(["tcp://{host}:80", "tls://{host}:443"]), "tcp://{host}", "hosts")}
-    ),
-    st.fixed_dictionaries(
-        {
-            "check": st.just("heartbeat"),
-            "name": mostly(st.just("backup-{host}"), "b-{x}"),
-            "missing_for": st.just({"critical": "1h"}),
-        }
-    ),
-    st.fixed_dictionaries({"check": st.just("host"), "path": mostly(st.just("/"), "/{disk}")}),
-    st.fixed_dictionaries({"check": st.just("process"), "every": long, "timeout": short, "window": long}),
+#: Of a file whose parts are all right by themselves: what no other file, or no other part, agrees with.
+DISAGREEING: tuple[Break, ...] = (
+    Break("runbook", ("runbook",), "another-name"),
+    Break("runbook", ("service",), "gone"),
+    Break("runbook", ("playbook",), "no-such-playbook"),
+    Break("runbook", ("escalate",), {"policy": "nobody"}),
+    Break("runbook", ("notify",), ["email:nobody@example.org"]),
+    Break("runbook", ("with", "remedies"), [{"run": "gone"}]),
+    Break("runbook", ("with", "target", "host"), "web-99"),
+    Break("runbook", ("with", "verify", "check"), "disk"),
+    Break("runbook", ("with", "verify", "within"), "1ms"),
+    Break("runbook", ("guardrails",), {"at_once": "1 of 99"}),
+    Break("runbook", ("guardrails",), {"again": True}),
+    Break("runbook", ("guardrails",), {"approval": {"reboot": "critical"}}),
+    Break("oncall", ("policies", "default", "rungs", 0, "tell"), "eve"),
+    Break("oncall", ("rotation", "people"), ["eve"]),
+    Break("oncall", ("rotation", "zone"), "Europe/Rom"),
+    Break("oncall", ("policies", "default", "critical"), [{"tell": "ada"}]),
 )
 
-
 @st.composite
-def runbooks(draw: st.DrawFn, kinds: list[str]) -> dict[str, Any]:
-    kind = draw(st.sampled_from(kinds))
-    name = draw(mostly(st.sampled_from(["{program}", "{unit}", "{program.name}", "api", "api.service"]), "{"))
-    found = draw(st.lists(checks, max_size=2, unique_by=lambda check: check["check"].partition(":")[0]))
-    verify = {"stable": draw(short), "within": draw(long)}
-    verify |= draw(st.sampled_from([{"health": "ok"}, {"memory_below": "1GB"}, {"check": "error_rate"}]))
-    return {
-        "runbook": "r",
-        "service": "api",
-        "when": [{"alert": "Down"}, *found],
-        "playbook": "restore-service",
-        "with": {
-            "target": {kind: name, "host": draw(templates)},
-            "evidence": draw(st.lists(st.sampled_from(["memory", "log-tail", "journal"]), unique=True, max_size=1)),
-            "remedies": draw(
-                st.lists(st.sampled_from(["restart", "rollback", {"run": "clear"}]), min_size=1, max_size=2)
-            ),
-            "verify": verify,
-        },
-        "guardrails": {"budget": draw(mostly(st.just("3 per hour"), "3/h")), "cooldown": draw(long)},
-    }
+def breaks(draw: st.DrawFn, folder: Folder) -> Break:
+    """A key that there is not, a value that none of them takes, or one that disagrees with the rest."""
+    kind = draw(st.sampled_from(["misspelt", "of another form", "disagreeing"]))
+    event(kind)
+    if kind == "disagreeing":
+        return draw(st.sampled_from(DISAGREEING))
+    file = draw(st.sampled_from(["runbook", "services", "oncall"]))
+    found = list(places(written(getattr(folder, file))))
+    if kind == "misspelt":
+        own = [at for at, _ in found if isinstance(at[-1], str) and (len(at) < 2 or at[-2] not in NAMED)]
+        at = draw(st.sampled_from([at for at in own if "rollback-if" not in at[-1] and at[-1] != "run"]))
+        return Break(file, (*at[:-1], f"{at[-1]}s_"), 1)
+    leaves = [at for at, value in found if not isinstance(value, dict | list)]
+    return Break(file, draw(st.sampled_from(leaves)), {"no": {"such": "thing"}})
 
 
-@st.composite
-def oncalls(draw: st.DrawFn) -> dict[str, Any]:
-    mailbox = mostly(
-        st.sampled_from(["ada@example.org", "ada@bücher.example", "a+b@localhost", "ada@[127.0.0.1]"]),
-        *("jürgen@example.org", "a..b@example.org", "ada@-x.org", "a@xxx(300).org"),
-    )
-    starts = mostly(
-        st.sampled_from(["2026-01-05 09:00", "2026-03-29T02:30", "2026-10-25 02:30:00", "2026-02-01 00:00"]),
-        *("2026-01-05T09:00:00Z", "2026-01-05 09:00+01:00", "2026-01-05 09:00:30"),
-    )
-    return {
-        "people": {name: {"name": name, "email": draw(mailbox)} for name in ("ada", "ben")},
-        "rotation": {
-            "zone": draw(mostly(st.sampled_from(["UTC", "Europe/Rome", "Pacific/Apia"]), "Europe/Rom")),
-            "starts": draw(starts),
-            "every": draw(st.sampled_from(["1 day", "1 week"])),
-            "people": ["ada", draw(mostly(st.just("ben"), "eve"))],
-        },
-        "policies": {
-            "default": {"rungs": [{"tell": "oncall"}, {"tell": "ben", "after": draw(short)}], "repeat": draw(long)}
-        },
-    }
+def broken(folder: Folder, how: Break) -> Folder:
+    document = copy.deepcopy(written(getattr(folder, how.file)))
+    reduce(getitem, how.at[:-1], document)[how.at[-1]] = how.value
+    return folder._replace(**{how.file: document})
 
 
-@st.composite
-def folders(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
-    listed = draw(st.lists(targets(), min_size=1, max_size=2))
-    kinds = [kind for kind in ("supervisord", "systemd") if any(kind in target for target in listed)]
-    return {
-        "services.yaml": {"services": {"api": {"targets": listed}}},
-        "r.md": draw(runbooks(draw(mostly(st.just(kinds), ["supervisord", "systemd"])))),
-        "oncall.yaml": draw(oncalls()),
-    }
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
-def dumped(document: dict[str, Any]) -> str:
-    out = io.StringIO()
-    YAML(typ="safe", pure=True).dump(document, out)
-    return out.getvalue()
+@settings(max_examples=80, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), case=cases())
+def test_what_lint_refuses_no_run_begins_with(data: st.DataObject, case: Case, tmp_path: Path, clock: Clock) -> None:
+    """Neither a new incident has a run by it, nor does a run of before, which began with what was well, act."""
+    folder = case.folder
+    how = data.draw(breaks(folder))
+    place = tmp_path / "runbooks"
+    place.mkdir(exist_ok=True)
+    chosen = Settings(data=tmp_path, runbooks=place, act_deadline=folder.settings["act_deadline"].means)
+    before = linted(folder.write(place), chosen.act_deadline)
+    [runbook] = before.runbooks.values()
+    broken(folder, how).write(place, called=folder.name)
+    for copied in (tmp_path / "last-good").glob("*"):
+        copied.unlink()
+    assert refused(chosen, how)
+    stands_still(case, chosen, tmp_path, clock)
+    run: Any = SimpleNamespace(settings=chosen, runbook=runbook, own=runbook, target=before.services.targets[_meant(case, before)])
+    for remedy in runbook.remedies:
+        if remedy.name.startswith("rollback"):
+            continue  # which looks at its releases first
+        _, current = pinned_and_current(run, remedy)
+        assert current.withdrawn is not None
 
 
-def well(folder: dict[str, dict[str, Any]]) -> Library | None:
-    """The library, if `paramedic runbook lint` has nothing to say but that a heading is empty; None where it has."""
-    with TemporaryDirectory() as place:
-        for name, document in folder.items():
-            text = dumped(document)
-            (Path(place) / name).write_text(f"---\n{text}{PROSE}" if name.endswith(".md") else text, encoding="utf-8")
-        try:
-            library = read_folder(Path(place))
-        except BadDocument:
-            return None
-        found = [*library.problems, *advice(library, Path(place), act_deadline=ACT_DEADLINE)]
-        return None if any("there is nothing under" not in problem.what for problem in found) else library
-
-
-# --- carried out ------------------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(folders())
-def test_what_lint_calls_well_can_be_carried_out(folder: dict[str, dict[str, Any]]) -> None:
-    library = well(folder)
-    event("well" if library else "refused")
-    if library is not None:
-        [runbook] = library.runbooks.values()
-        located(runbook, library)
-        placed_and_probed(runbook, library)
-        verified(runbook, library)
-        paged(library, folder["oncall.yaml"]["rotation"]["starts"])
-
-
-def test_the_folders_that_are_tried_are_well_often_enough_to_say_something() -> None:
-    """Nor is every one of them: the mistakes among them are refused."""
-    found: list[bool] = []
-
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(folders())
-    def tried(folder: dict[str, dict[str, Any]]) -> None:
-        found.append(well(folder) is not None)
-
-    tried()
-    assert 10 <= found.count(True) <= len(found) - 10
-
-
-def labels_for(runbook: Runbook, target: Target, host: str) -> dict[str, str] | None:
-    """The labels of an alert that means this target; None where one label would have to say two things."""
-    labels: dict[str, str] = {}
-    for written, value in ((runbook.target.name, target.name), (runbook.target.host, host)):
-        pattern = re.sub(r"\\\{.*?\\\}", "(.*)", re.escape(written))
-        match = re.fullmatch(pattern, value)
-        if match is None:
-            return None
-        for label, part in zip(template.fields(written), match.groups(), strict=True):
-            if labels.setdefault(label, part) != part:
-                return None
-    return labels
-
-
-def located(runbook: Runbook, library: Library) -> None:
-    """Every listed target that its template can mean is found by an alert, by each spelling of its host."""
-    meant = meant_by(runbook, library.services)
-    assert meant
-    for target in meant:
-        for host in library.services.names_of(target.host):
-            if (labels := labels_for(runbook, target, host)) is not None:
-                assert runbook.located(labels, library.services) == target
-
-
-class _Asked(Exception):
-    pass
-
-
-def placed_and_probed(runbook: Runbook, library: Library) -> None:
-    placed = runbook.placed(library.services)
-    assert bool(placed) == bool(runbook.checks)
-    for each in placed:
-        probed(each)
-        for threshold in each.check.thresholds:
-            value = threshold.mildest
-            alert = each.alert(threshold, Level.CRITICAL, value=value, began_at=NOW, ended_at=None)
-            assert runbook.wants(alert)
-            assert runbook.locate(alert, library.services) == each.target
-
-
-def probed(placed: CheckAtTarget) -> None:
-    """One look, with a network that only writes down what it is asked for."""
-    asked: list[tuple[str, int, float]] = []
-
-    def connect(address: tuple[str, int], timeout: float, *_: Any, **__: Any) -> Any:
-        asked.append((*address, timeout))
-        raise ConnectionRefusedError
-
-    def get(url: str, timeout: timedelta) -> Any:
-        parts = urlsplit(url)
-        assert "{" not in url
-        asked.append((parts.hostname or "", parts.port or 80, timeout.total_seconds()))
-        return http_probe.Probe(status=200, took_ms=1.0, why="200", sight=Sight.WELL)
-
-    heard: list[str] = []
-
-    def last_heard(name: str) -> timedelta:
-        heard.append(name)
-        return timedelta(0)
-
-    check, target = placed.check, placed.target
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "create_connection", connect)
-        patch.setattr(http_probe, "probe", get)
-        seen = sample(check, target, now=lambda: NOW, last_heard=last_heard)
-    assert "the check itself failed" not in seen.why, seen.why
-    assert "cannot be asked" not in seen.why, seen.why
-    where = check.where
-    if "://{host}" in where:
-        [(host, _, timeout)] = asked
-        assert host == target.host
-        assert timeout == check.timeout.total_seconds()
-    if heard:
-        assert heard == [where.replace("{host}", target.host)]
-
-
-def verified(runbook: Runbook, library: Library) -> None:
-    """Its conditions can be seen at every target that it means; each has its time, within that of the step."""
-    verify = runbook.verify
-    assert timedelta(0) < verify.stable < verify.within < timedelta(hours=1)
-    measured = {threshold.metric for check in runbook.checks for threshold in check.thresholds}
-    assert set(verify.metrics) <= measured
-    for target in meant_by(runbook, library.services):
-        if verify.health:
-            assert target.health is not None
-            assert ip_or_name(urlsplit(target.health).hostname or "")
-        for remedy in runbook.remedies:
-            if remedy.command is not None:
-                command = target.commands[remedy.command]
-                changer = Changer(target, command, None, {}, ACT_DEADLINE)  # type: ignore[arg-type]
-                assert changer._within == command.timeout
-
-
-def ip_or_name(host: str) -> bool:
+def refused(chosen: Settings, how: Break) -> bool:
+    """Lint says so, in the file that it is about."""
+    file = {"runbook": ".md", "services": "services.yaml", "oncall": "oncall.yaml"}[how.file]
     try:
-        return bool(ip_address(host))
-    except ValueError:
-        return re.fullmatch(r"[\w.-]+", host) is not None
+        problems = open_library(chosen).problems
+    except BadDocument as error:
+        problems = tuple(error.problems)
+    # What services.yaml or oncall.yaml says no more may be missed by the runbook instead.
+    return any(one.file.endswith((file, ".md")) for one in problems)
 
 
-def paged(library: Library, written: str) -> None:
-    """Turns begin at the moment that was written, whoever is on call is one of the people, and their mail can leave."""
-    oncall = library.oncall
-    moment = datetime.fromisoformat(written)
-    if moment.tzinfo is None:
-        moment = PlainDateTime(moment).assume_tz(oncall.rotation.zone).to_instant().to_stdlib()
-    turn = oncall.rotation.turns(NOW - timedelta(days=60), NOW + timedelta(days=300))[0]
-    assert turn == moment
-    assert oncall.rotation.who(turn) == "ada"
-    for severity in Severity:
-        policy = oncall.policy("default", severity)
-        assert [step.tell for step in policy.steps] == ["oncall", "ben"]
-    for person in oncall.people.values():
-        [method] = person.contact_methods
-        assert email._address(method.to).addr_spec.isascii()
+def stands_still(case: Case, chosen: Settings, home: Path, clock: Clock) -> None:
+    """Its alert opens an incident for a person, and orders no run."""
+
+    def library() -> Library:
+        return library_in_force(chosen)
+
+    labels = case.labels | {label: _met(operator, value) for label, operator, value in case.wanted[1]}
+    said = {"alertname": case.wanted[0], **labels}
+    alert = Alert("test", case.wanted[0], case.severity, Status.FIRING, clock.time, fingerprint("test", said), said)
+    store = Store(migrated(home / "store.db"), now=clock.now)
+    with store.record() as tx:
+        inbox.put(tx, [alert], source="test", sender="test")
+    assert Intake(store, library).work() == 1
+    with store.read() as tx:
+        [incident] = incidents.listed(tx)
+        assert (incident.state, incident.runbook) == (State.HANDED_OVER, None)
+        assert outbox.waiting(tx) == []
+        assert [one.kind for one in messages.of(tx, incident.number)] == ["rung"]
+    store.close()
+
+
+def _meant(case: Case, library: Library) -> str:
+    return next(target.id for target in library.services if target.host == case.listed["host"])
+
+
+def _met(operator: str, value: str) -> str:
+    if operator in ("=", "=~"):
+        return value.partition("|")[0] if operator == "=~" else value
+    return "zzz"
+
+
+# --- what is drawn ----------------------------------------------------------------------------------------------------
+
+
+def keys_of(schema: dict[str, Any]) -> set[Keys]:
+    """Every key that a JSON Schema knows, by its path; `*` for an item, and for a name that an author chooses."""
+
+    def below(part: Any, at: Keys) -> Iterator[Keys]:
+        if "$ref" in part:
+            part = reduce(getitem, part["$ref"].removeprefix("#/").split("/"), schema)
+        for key, value in part.get("properties", {}).items():
+            yield (*at, key)
+            yield from below(value, (*at, key))
+        for word in ("items", "additionalProperties"):
+            if isinstance(part.get(word), dict):
+                yield from below(part[word], (*at, "*"))
+        for word in ("anyOf", "allOf", "oneOf"):
+            for one in part.get(word, ()):
+                yield from below(one, at)
+
+    return set(below(schema, ()))
+
+
+def keys_in(document: Any) -> set[Keys]:
+    """Every key of the document, as `keys_of` has it."""
+    found = set()
+    for at, _ in places(written(document)):
+        path = tuple("*" if isinstance(key, int) or (n and at[n - 1] in NAMED) else key for n, key in enumerate(at))
+        found |= {path} if path[-1] != "*" else set()
+    return found
+
+
+def test_every_key_of_every_file_is_drawn() -> None:
+    """By the schemas that editors have: what is new there is drawn, and so has to reach the code that uses it, or is refused."""
+    drawn: dict[str, set[Keys]] = {"runbook": set(), "services": set(), "oncall": set()}
+
+    @settings(max_examples=150, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(st.one_of(cases().map(lambda case: case.folder), check_folders(), guarded_folders()), oncalls())
+    def draw(folder: Folder, oncall: dict[str, Any]) -> None:
+        drawn["runbook"] |= keys_in(folder.runbook)
+        drawn["services"] |= keys_in(folder.services)
+        drawn["oncall"] |= keys_in(oncall)
+
+    draw()
+    schemas = {"runbook": runbook_file.schema(), "services": services.schema(), "oncall": oncall_file.schema()}
+    assert {file: keys_of(schema) - drawn[file] for file, schema in schemas.items()} == dict.fromkeys(schemas, set())
 
 
 # --- no value is dropped ----------------------------------------------------------------------------------------------

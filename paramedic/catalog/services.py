@@ -126,7 +126,7 @@ class _Listed(LateShape):
 
 class _Service(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-    owner: _Name | None = Field(default=None, description="whose it is")
+    owner: _Name | None = Field(default=None, description="whose it is: every message about its incidents says so")
     targets: list[_Listed] = Field(min_length=1, description="everything that may be acted on, each once")
 
 

@@ -207,7 +207,7 @@ class Intake:
         number = live.number if live else None
         hold = decision.until if decision.verdict is Verdict.HOLD else None
         if decision.verdict is Verdict.OPEN:
-            number = _open(tx, alert, at, decision.reason)
+            number = _open(tx, alert, at, decision.reason, library.services.owner(at.service))
         elif decision.verdict is Verdict.REOPEN and known.cured is not None:
             again = at.runbook is not None and at.runbook.guardrails.allows_again
             number = lifecycle.reopen(tx, known.cured[0], alert, reason=decision.reason, again=again).number
@@ -254,7 +254,7 @@ def _plan(runbook: Runbook | None) -> Plan | None:
     )
 
 
-def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
+def _open(tx: Tx, alert: Alert, at: Place, reason: str, owner: str | None) -> int:
     plan = _plan(at.runbook)
     incident = lifecycle.open_incident(
         tx,
@@ -264,6 +264,7 @@ def _open(tx: Tx, alert: Alert, at: Place, reason: str) -> int:
         policy=at.runbook.policy if at.runbook else DEFAULT_POLICY,
         reason=reason,
         plan=plan,
+        owner=owner,
     )
     if plan is None:
         lifecycle.hand_over(tx, incident.number, Outcome(Ending.HANDED_OVER, at.why), actor="triage")

@@ -157,6 +157,8 @@ def what_and_now(summary: Summary, times: LocalTime) -> Iterator[tuple[str, str]
     if words := summary.condition.words(times, summary.now):
         yield "Now", words
     yield "Since", summary.since(times)
+    if owner := summary.service_owner:
+        yield "Service", f"{short(summary.incident.service)}, of {owner}"
     for heading in ("Meaning", "Impact"):
         if prose := " ".join(summary.part(heading).split()):
             prose = short(prose, without=redact_known)

@@ -148,6 +148,12 @@ class Summary:
         """The labels of the alert that says most."""
         return {} if self.alert is None else self.alert["labels"]
 
+    @property
+    def service_owner(self) -> str:
+        """Whose its service was when it was opened, as services.yaml said; empty where that says nothing."""
+        opened = [entry for entry in self.timeline if entry.what == "incident.opened"]
+        return short(str(opened[0].data.get("owner", ""))) if opened else ""
+
     def part(self, heading: str) -> str:
         """A part of its runbook: `Meaning`, `Impact`; empty without it."""
         return part_of(self.runbook, heading)

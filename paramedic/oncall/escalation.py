@@ -9,7 +9,7 @@ ONCALL = "oncall"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a policy: whom to page, and how long after the step before."""
+    """One step of a policy: whom to page, and how long after the step before; the first, after the hand-over."""
 
     tell: str
     after: timedelta

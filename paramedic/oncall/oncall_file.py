@@ -114,7 +114,7 @@ class _Rotation(_Strict):
 class _Step(_Strict):
     tell: _Name = Field(description="oncall, or one of the people")
     after: Annotated[timedelta, duration("0s", "7d")] = Field(
-        default=timedelta(0), description="how long after the step before: 10m"
+        default=timedelta(0), description="how long after the step before, the first after the hand-over: 10m"
     )
 
 

@@ -116,6 +116,8 @@ class Delivery:
             messages_had = Counter(deliveries.sent_lately(tx))
             self._recipients.stand_in(kept_overrides.current(tx))
         for message in due:
+            if self._outcomes.waits(message, self._now):
+                continue
             with self._lock:
                 known = message.id in self._jobs or message.id in self._done
                 escalated = message.kind == "rung" and message.incident in self._escalated

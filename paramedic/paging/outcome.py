@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from paramedic.errors import TemporaryError
 from paramedic.incidents.incident import State
@@ -39,6 +39,15 @@ class Outcomes:
         self._store = store
         self._recipients = recipients
         self.writable = True
+
+    def waits(self, message: QueuedMessage, now: datetime) -> bool:
+        """Whether the first page of an escalation has its step's own time to wait; the store then has it due at its end."""
+        after = self._recipients.policy(message).step(0).after if message.begins else timedelta(0)
+        if not after:
+            return False
+        until = message.due_at + after
+        self.write(lambda tx: messages.wait(tx, message.id, until=until))
+        return now < until
 
     def left(
         self,

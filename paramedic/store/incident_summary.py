@@ -124,8 +124,9 @@ def _next_page(tx: Tx, incident: Incident, oncall: Oncall, sending: QueuedMessag
     if not due:
         return None
     first = min(due, key=lambda message: message.due_at)
-    tell = first.recipient or oncall.policy(first.policy, first.severity).step(first.step).tell
-    return _page_at(oncall, tell, first.due_at)
+    step = oncall.policy(first.policy, first.severity).step(first.step)
+    at = first.due_at + step.after if first.begins else first.due_at
+    return _page_at(oncall, first.recipient or step.tell, at)
 
 
 def _page_at(oncall: Oncall, tell: str, at: Any) -> NextPage | None:

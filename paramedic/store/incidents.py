@@ -135,10 +135,8 @@ def last_ended_at(tx: Tx, target: str) -> datetime | None:
 
 
 def start_escalation(tx: Tx, incident: Incident) -> None:
-    """Start the escalation: the first step for the incident's severity is due now."""
-    messages.queue_page(
-        tx, incident=incident.number, policy=incident.policy, severity=incident.severity, step=0, due_at=tx.now
-    )
+    """Start the escalation with the first step for the incident's severity: now, or once that step has waited its time."""
+    messages.begin_escalation(tx, incident=incident.number, policy=incident.policy, severity=incident.severity)
 
 
 # --- attempts -------------------------------------------------------------------------------------------------------

@@ -26,9 +26,17 @@ from paramedic.store.trail import append
 
 
 def open_incident(
-    tx: Tx, alert: Alert, *, service: str, target: str, policy: str, reason: str, plan: Plan | None
+    tx: Tx,
+    alert: Alert,
+    *,
+    service: str,
+    target: str,
+    policy: str,
+    reason: str,
+    plan: Plan | None,
+    owner: str | None = None,
 ) -> Incident:
-    """Open an incident, with its first attempt or, without a plan, its first page."""
+    """Open an incident, with its first attempt or, without a plan, its first page. `owner`: whose the service is."""
     if plan is not None:
         pin(tx, plan)
     number: int = tx.conn.execute(
@@ -60,7 +68,8 @@ def open_incident(
             "severity": alert.severity.value,
             "runbook": plan.runbook if plan else None,
             "fingerprint": alert.fingerprint,
-        },
+        }
+        | ({} if owner is None else {"owner": owner}),
         content={"alert": alert.as_json()},
     )
     incident_alerts.note(tx, number, alert, plan.wanted if plan else None)

@@ -18,6 +18,9 @@ from paramedic.store.tables import incidents, messages
 ENDED = "none of its alerts fires any more"
 AGAIN = "it fires again"
 
+#: The body of a page that begins an escalation, until its step's own time to wait has been added to its due time.
+_BEGINS = "the escalation begins"
+
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
@@ -38,6 +41,24 @@ class QueuedMessage:
     last_error: str | None
     severity: Severity
     recipient: str | None
+
+    @property
+    def begins(self) -> bool:
+        """Whether it is the first page of an escalation, whose step's own time to wait does not count yet."""
+        return self.kind == "rung" and self.body == _BEGINS
+
+
+def begin_escalation(tx: Tx, *, incident: int, policy: str, severity: Severity) -> None:
+    """Queue the page of the policy's first step. It is due now; whoever delivers knows how long that step waits (`wait`)."""
+    _queue(
+        tx, kind="rung", incident=incident, policy=policy, severity=severity, step=0, due_at=tx.now, body=_BEGINS
+    )
+
+
+def wait(tx: Tx, message: int, *, until: datetime) -> None:
+    """Make the first page of an escalation due at this moment, as its step says; once."""
+    begins = (messages.c.id == message, messages.c.state == "due", messages.c.body == _BEGINS)
+    tx.conn.execute(update(messages).where(*begins).values(due_at=until, body=""))
 
 
 def queue_page(

@@ -44,7 +44,9 @@ class World:
         assert self.waits, "it goes on for longer than was written"
         if len(self.waits) == 2:
             with self.store.read() as tx:
-                self.paged_before_the_verdict = bool(tx.conn.execute(message_rows.select().where(message_rows.c.kind == "rung")).all())
+                self.paged_before_the_verdict = bool(
+                    tx.conn.execute(message_rows.select().where(message_rows.c.kind == "rung")).all()
+                )
         self.clock.time = CLOCK_BEGINS + timedelta(seconds=self.looks[0] - 1000) + self.waits.pop(0)
 
 

@@ -191,7 +191,11 @@ class Supervisord:
         self._answer = b"HTTP/1.0 200 OK\r\n\r\n" + body
 
     def _info(self) -> dict[str, Any]:
-        return {"pid": 4000 + self._machine.instance, "start": 1_769_000_000 + self._machine.instance, "statename": "RUNNING"}
+        return {
+            "pid": 4000 + self._machine.instance,
+            "start": 1_769_000_000 + self._machine.instance,
+            "statename": "RUNNING",
+        }
 
     def receive(self, deadline: float) -> bytes:
         answer, self._answer = self._answer, b""

@@ -71,13 +71,18 @@ def values(name: str) -> st.SearchStrategy[Any]:
         return spans(timedelta(seconds=7), timedelta(days=1))
     if (between := _range(name)) is not None:
         return spans(between.least, between.most)
-    bounds = {key: getattr(one, key) for one in Settings.model_fields[name].metadata for key in ("ge", "le") if hasattr(one, key)}
+    bounds = {
+        key: getattr(one, key)
+        for one in Settings.model_fields[name].metadata
+        for key in ("ge", "le")
+        if hasattr(one, key)
+    }
     if name in ("body_limit", "run_memory"):
         return sizes(bounds["ge"], bounds["le"])
     return st.integers(bounds["ge"], bounds["le"]).map(lambda number: Said(str(number), number))
 
 
-@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(chosen=st.fixed_dictionaries({}, optional={name: values(name) for name in Settings.model_fields}))
 def test_a_setting_means_what_was_written_here_and_in_child_processes(
     chosen: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -67,7 +67,8 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, mode: str | None = "act") -> Case:
+    """An incident by a runbook of this mode, or of none."""
     act_deadline = draw(spans(timedelta(seconds=1), HOUR))
     names = tuple(draw(st.lists(st.sampled_from(COMMANDS), max_size=2, unique=True)))
     has = Has(draw(st.booleans()), draw(st.booleans()), draw(st.booleans()), names)
@@ -85,30 +86,40 @@ def cases(draw: st.DrawFn) -> Case:
         "runbook": draw(st.sampled_from(["api-down", "größe"])),
         "service": service,
         "when": [{"alert": draw(matchers())}, *measured],
-        "playbook": draw(st.sampled_from(["restart-service", "restore-service"] if only_restart else ["restore-service"])),
+        "playbook": draw(
+            st.sampled_from(["restart-service", "restore-service"] if only_restart else ["restore-service"])
+        ),
         "with": {"target": called, "verify": draw(_verify(has, measured)), "remedies": ladder}
         | some(draw, {"evidence": _evidence(kind, has)}),
     }
+    runbook |= {} if mode is None else {"mode": mode}
     ways = st.lists(st.sampled_from(["webhook:ops", "apprise:chat", "email:ada@example.org"]), max_size=3, unique=True)
     runbook |= some(
         draw,
         {
-            "mode": st.sampled_from(["observe", "ask", "act", "act"]),
             "settle": spans(timedelta(0), 7 * DAY),
             "escalate": st.sampled_from(["default", "second"]).map(lambda policy: {"policy": policy}),
             "observe": st.sampled_from(["first", "late", "all"]).map(lambda page: {"page": page}),
             "notify": ways.map(lambda names: Said(names, tuple(names))),
         },
     )
-    keys = {"probe_timeout": spans(timedelta(milliseconds=10), MINUTE), "approve_within": spans(timedelta(seconds=1), 7 * DAY)}
+    keys = {
+        "probe_timeout": spans(timedelta(milliseconds=10), MINUTE),
+        "approve_within": spans(timedelta(seconds=1), 7 * DAY),
+    }
     chosen = {"act_deadline": act_deadline} | some(draw, keys)
     return Case(Folder(listed, runbook, ONCALL, chosen), number, draw(st.sampled_from(list(Severity))), labels)
 
 
-def _called(draw: st.DrawFn, kind: str, name: str, target: dict[str, Any], checked: bool) -> tuple[dict[str, Any], dict[str, str]]:
+def _called(
+    draw: st.DrawFn, kind: str, name: str, target: dict[str, Any], checked: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
     """`with.target`, and what an alert's labels say. With checks their own alerts must find it too."""
     if checked:
-        called = {kind: draw(st.sampled_from([name, f"{{{LABEL[kind]}}}"])), "host": draw(st.sampled_from(["{host}", target["host"]]))}
+        called = {
+            kind: draw(st.sampled_from([name, f"{{{LABEL[kind]}}}"])),
+            "host": draw(st.sampled_from(["{host}", target["host"]])),
+        }
         return called, {LABEL[kind]: name, "host": target["host"]}
     spelling = draw(st.sampled_from([target["host"], *written(target.get("also", []))]))
     of_name, of_host = draw(templates("job name", name)), draw(templates("instance", spelling))
@@ -159,7 +170,9 @@ def expected(case: Case) -> dict[At, Any]:
     found |= {("target", *at): means for at, means in meanings(case.listed).items()}
     if "owner" in folder.services["services"][case.service]:
         found["owner",] = folder.services["services"][case.service]["owner"]
-    idle: set[At] = set() if "health" in folder.runbook["with"]["verify"] else {("target", "health"), ("settings", "probe_timeout")}
+    idle: set[At] = (
+        set() if "health" in folder.runbook["with"]["verify"] else {("target", "health"), ("settings", "probe_timeout")}
+    )
     idle |= {("runbook", "settle"), ("settings", "act_deadline")} if observes else {("runbook", "observe", "page")}
     idle |= set() if case.mode == "ask" else {("settings", "approve_within")}
     return {at: means for at, means in found.items() if at not in idle}
@@ -208,7 +221,7 @@ def check_folders(draw: st.DrawFn) -> Folder:
         },
         "group": draw(st.sampled_from(["default", "slow-ones", "a1"])),
     }
-    return Folder(listed, runbook, ONCALL)
+    return Folder(listed, runbook, ONCALL, {})
 
 
 PERIODS = {"minute": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY}
@@ -239,7 +252,9 @@ def guarded_folders(draw: st.DrawFn) -> Folder:
         "cooldown": spans(timedelta(0), 365 * DAY),
         "at_once": st.integers(1, of).map(lambda count: Said(f"{count} of {of}", (count, of))),
         "again": st.booleans(),
-        "approval": st.dictionaries(st.sampled_from(words), st.sampled_from([one.value for one in Severity]), min_size=1),
+        "approval": st.dictionaries(
+            st.sampled_from(words), st.sampled_from([one.value for one in Severity]), min_size=1
+        ),
     }
     asked = {key: draw(value) for key, value in keys.items() if draw(st.integers(0, 2))}
     if asked.get("again") and "budget" not in asked:
@@ -257,4 +272,4 @@ def guarded_folders(draw: st.DrawFn) -> Folder:
         },
         "guardrails": asked,
     }
-    return Folder(listed, runbook, ONCALL)
+    return Folder(listed, runbook, ONCALL, {})

@@ -11,11 +11,13 @@ from paramedic.oncall.escalation import ONCALL
 ZONES = ("UTC", "Europe/Rome", "America/New_York", "Asia/Kathmandu", "Pacific/Apia")
 EVERY = {"1 day": timedelta(days=1), "1 week": timedelta(weeks=1)}
 
+
 @st.composite
 def starts(draw: st.DrawFn) -> Said:
     """A local time; hours that a zone skips or has twice among them."""
-    odd = [datetime(2025, 10, 26, 2, 30), datetime(2026, 3, 29, 2, 30), datetime(2026, 3, 8, 2, 30)]
-    usual = st.datetimes(datetime(2025, 11, 1), datetime(2026, 1, 30)).map(lambda at: at.replace(second=0, microsecond=0))
+    odd = [datetime.fromisoformat(at) for at in ("2025-10-26T02:30", "2026-03-29T02:30", "2026-03-08T02:30")]
+    first = datetime.fromisoformat("2025-11-01T00:00")
+    usual = st.integers(0, 90 * 24 * 60).map(lambda minutes: first + timedelta(minutes=minutes))
     at = draw(st.sampled_from(odd) | usual)
     form = draw(st.sampled_from(["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:00"]))
     return Said(at.strftime(form), at)
@@ -26,7 +28,9 @@ def people(draw: st.DrawFn) -> dict[str, Any]:
     ids = draw(st.lists(st.sampled_from(["ada", "ben", "zoé 1"]), min_size=1, unique=True))
     found = {}
     for number, person in enumerate(ids):
-        mailbox = draw(st.sampled_from([f"p{number}@example.org", f"a+{number}@bücher.example", f"p{number}@[127.0.0.1]"]))
+        mailbox = draw(
+            st.sampled_from([f"p{number}@example.org", f"a+{number}@bücher.example", f"p{number}@[127.0.0.1]"])
+        )
         ways = st.lists(st.sampled_from([f"email:{mailbox}", "webhook:ops", "webhook:b.2"]), min_size=1, unique=True)
         reached = draw(st.just({"email": mailbox}) | ways.map(lambda words: {"ways": Said(words, tuple(words))}))
         found[person] = {"name": f"{draw(st.sampled_from(['Ada', 'Zoé O.']))} {number}"} | reached
@@ -51,7 +55,10 @@ def oncalls(draw: st.DrawFn) -> dict[str, Any]:
     for name in ["default", *draw(st.sampled_from([[], ["on weekends"]]))]:
         each = {"critical": draw(steps(ids)), "warning": draw(steps(ids))}
         rungs: dict[str, Any] = draw(st.sampled_from([{"rungs": draw(steps(ids))}, each]))
-        keys = {"repeat": spans(timedelta(seconds=1), 7 * DAY), "acknowledged_for": spans(timedelta(seconds=1), 30 * DAY)}
+        keys = {
+            "repeat": spans(timedelta(seconds=1), 7 * DAY),
+            "acknowledged_for": spans(timedelta(seconds=1), 30 * DAY),
+        }
         policies[name] = rungs | some(draw, keys)
     rotation = {
         "zone": draw(st.sampled_from(ZONES)),

@@ -114,7 +114,8 @@ class Delivery:
             if self._incident is not None:
                 due += deliveries.due(tx, incident=self._incident, limit=_LOOK_AT)
             messages_had = Counter(deliveries.sent_lately(tx))
-            self._recipients.stand_in(kept_overrides.current(tx))
+            overrides = kept_overrides.current(tx)
+        self._recipients.stand_in(overrides)
         for message in due:
             if self._outcomes.waits(message, self._now):
                 continue

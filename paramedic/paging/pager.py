@@ -51,6 +51,7 @@ class Pager:
     @property
     def repeat(self) -> timedelta:
         """How long until a lasting condition is reported again: the default policy's `repeat`."""
+        self._recipients.read_again()
         return self._recipients.oncall.policy("default").repeat
 
     def deliver_due(self, incident: int | None = None) -> int:
@@ -63,6 +64,7 @@ class Pager:
         that works again. A process that dies in between repeats the message, which is better than losing it.
         """
         self._memory.forget_old()
+        self._recipients.read_again()
         return Delivery(self._store, self._settings, self._recipients, self._memory, incident).run()
 
     def end_acknowledgements(self) -> int:
@@ -70,6 +72,7 @@ class Pager:
 
         Raises StoreUnavailable.
         """
+        self._recipients.read_again()
         with self._store.read() as tx:
             acknowledged, now = incidents.acknowledged(tx), tx.now
         ended = 0
@@ -111,6 +114,7 @@ class Pager:
             return True
         if subject in self._direct or len(self._direct) < _DIRECT_WAITING:
             self._direct[subject] = text
+        self._recipients.read_again()
         now, within = utc_now(), Round(_DIRECT_SECONDS)
         for person in self._recipients.anybody(now):
             had = self._memory.sent_lately(person.id)

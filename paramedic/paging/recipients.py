@@ -19,7 +19,7 @@ class OnCallBook(Protocol):
 
     @property
     def oncall(self) -> Oncall:
-        """oncall.yaml, as last read."""
+        """oncall.yaml, read again at each access where it is a file."""
 
 
 class Recipients:
@@ -28,13 +28,18 @@ class Recipients:
     def __init__(self, book: OnCallBook, folder: Path) -> None:
         """`folder` holds a copy of the overrides, for when the store is away."""
         self._book = book
+        self._read = book.oncall
         self._folder = folder
         self._overrides = overrides_file.read_copy(folder)
 
     @property
     def oncall(self) -> Oncall:
-        """oncall.yaml, with the overrides as they were last known."""
-        return replace(self._book.oncall, overrides=self._overrides)
+        """oncall.yaml as `read_again` found it, with the overrides as they were last known."""
+        return replace(self._read, overrides=self._overrides)
+
+    def read_again(self) -> None:
+        """Read oncall.yaml as it is now: at the begin of a round, for a file must not be waited for inside a transaction."""
+        self._read = self._book.oncall
 
     def stand_in(self, current: tuple[Override, ...]) -> None:
         """Use the store's overrides from now on, and update their copy on disk."""

@@ -45,12 +45,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> tuple[Clock, Machine, Network]:
     return clock, *in_place(monkeypatch, clock)
 
 
-@settings(max_examples=50, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(folder=check_folders())
 def test_each_value_of_a_check_reaches_the_code_that_uses_it(
     folder: Folder, world: tuple[Clock, Machine, Network], tmp_path: Path, store_of_checks: Store
 ) -> None:
-    clock, machine, network = world
+    clock, _, network = world
     library = linted(folder.write(tmp_path))
     [runbook] = library.runbooks.values()
     placed = library.placed()
@@ -81,7 +81,9 @@ def looked(asked: Heard, at: At, document: dict[str, Any], placed: CheckAtTarget
     look = probe.look
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probe, "look", lambda question: questions.append(question) or look(question))
-        seen = sample(check, target, now=lambda: Clock().time, last_heard=lambda name: names.append(name) or timedelta(0))
+        seen = sample(
+            check, target, now=lambda: Clock().time, last_heard=lambda name: names.append(name) or timedelta(0)
+        )
     assert "the check itself failed" not in seen.why, seen.why
     assert "cannot be asked" not in seen.why, seen.why
     [question] = questions
@@ -113,7 +115,9 @@ def told(asked: Heard, at: At, placed: CheckAtTarget, runbook: Any) -> None:
 
 def sampled(asked: Heard, at: At, placed: CheckAtTarget) -> None:
     """The sampler takes it as often as it says."""
-    sampling = sampler.Sampling(lambda _: sampler.Seen(Sample(Clock().time, None, ""), blind=False), lambda *_: None, go_on=lambda: None)
+    sampling = sampler.Sampling(
+        lambda _: sampler.Seen(Sample(Clock().time, None, ""), blind=False), lambda *_: None, go_on=lambda: None
+    )
     lane = sampler._Lane(placed, due=0.0, begun_at=0.0, given_up=False)
     sampling._begin(lane, 10 * DAY.total_seconds())
     every = timedelta(seconds=round(lane.due - 10 * DAY.total_seconds(), 6))

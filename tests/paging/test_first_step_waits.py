@@ -68,6 +68,7 @@ def test_it_waits_its_time_while_the_store_cannot_be_written(
     timed: Store, store_url: str, clock: Clock, by_mail: Paging, postbox: Postbox
 ) -> None:
     incident = handed_over(timed)
+    timed.close()  # whose sessions could still write
     with unwritable(store_url):
         assert by_mail(PEOPLE).deliver_due() == 0
         assert queued(timed, incident)[0].begins

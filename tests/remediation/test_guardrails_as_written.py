@@ -25,6 +25,7 @@ from paramedic.remediation.target import Identity
 from paramedic.store import Store, intents
 from paramedic.store.tables import acts, incidents
 
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -37,9 +38,11 @@ def store_of_acts(tmp_path: Path, clock: Clock) -> Iterator[Store]:
     store.close()
 
 
-@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(folder=guarded_folders())
-def test_each_guardrail_judges_by_what_was_written(folder: Folder, store_of_acts: Store, clock: Clock, tmp_path: Path) -> None:
+def test_each_guardrail_judges_by_what_was_written(
+    folder: Folder, store_of_acts: Store, clock: Clock, tmp_path: Path
+) -> None:
     library = linted(folder.write(tmp_path))
     [runbook] = library.runbooks.values()
     asked = folder.runbook["guardrails"]
@@ -69,7 +72,12 @@ class Judged:
         """A change of this target, now."""
         self._number += 1
         with self.store.write() as tx:
-            about = {"service": self.runbook.service, "target": f"{target}-{self._number}", "title": "Down", "severity": "critical"}
+            about = {
+                "service": self.runbook.service,
+                "target": f"{target}-{self._number}",
+                "title": "Down",
+                "severity": "critical",
+            }
             state = {"state": State.HANDED_OVER, "attempt": 1, "policy": "default", "opened_at": tx.now}
             number = tx.conn.execute(insert(incidents).values(about | state).returning(incidents.c.number)).scalar_one()
             change = {"incident": number, "attempt": 1, "rung": 1, "target": target, "remedy": "restart", "token": 1}
@@ -136,7 +144,9 @@ def at_once(judged: Judged, said: Said) -> None:
 def again(judged: Judged, allowed: bool) -> None:
     earlier = Earlier("restart", judged.clock.time, "cured")
     for remedy in judged.runbook.remedies:
-        refusal = _judge(judged, judged.runbook.guardrails.of(remedy), Severity.WARNING, {"again": earlier}, but="approval")
+        refusal = _judge(
+            judged, judged.runbook.guardrails.of(remedy), Severity.WARNING, {"again": earlier}, but="approval"
+        )
         assert refusal == (None if allowed else "again")
     assert judged.runbook.guardrails.allows_again is allowed
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from played_world import CLOCK_BEGINS, World, renewed, world
 from recorded_machine import Machine
 from well_cases import Case, cases, expected, run_by, sent_by
@@ -17,13 +18,12 @@ from flows.restart_service import restart_service
 from flows.restore_service import restore_service
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.catalog.library import Library
-from paramedic.catalog.runbook_file import parse
 from paramedic.change import ladder
 from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
-from paramedic.doors import changing
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import CreatedRun
+from paramedic.doors import changing
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.intake import routing
@@ -69,10 +69,13 @@ class Heard(dict[At, Any]):
         assert self.setdefault(at, value) == value
 
 
-@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(case=cases())
-def test_each_value_reaches_the_code_that_uses_it(case: Case, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    event(str(written(case.folder.runbook.get("mode", "observe"))))
+@pytest.mark.parametrize("mode", ["act", "ask", "observe", None])
+@settings(max_examples=6, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_each_value_reaches_the_code_that_uses_it(
+    mode: str | None, data: st.DataObject, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = data.draw(cases(mode))
     renewed(world, tmp_path)
     chosen = settings_of(case.folder, tmp_path, monkeypatch)
     place = tmp_path / "runbooks"
@@ -80,7 +83,7 @@ def test_each_value_reaches_the_code_that_uses_it(case: Case, world: World, tmp_
     library = linted(case.folder.write(place), chosen.act_deadline)
     seen = Heard()
     incident = opened(case, library, world, seen)
-    run = begun(incident, library, world, chosen, seen)
+    run = begun(case, incident, library, world, chosen, seen)
     conditions(case, run, world, seen)
     timed(case, run, world, seen)
     deployed(case, run, world)
@@ -163,7 +166,7 @@ def _received(world: World, alert: Alert, library: Library) -> None:
     assert Intake(world.store, lambda: library).work() == 1
 
 
-def begun(incident: Incident, library: Library, world: World, chosen: Settings, seen: Heard) -> PlaybookRun:
+def begun(case: Case, incident: Incident, library: Library, world: World, chosen: Settings, seen: Heard) -> PlaybookRun:
     """The run that dispatch orders for it, and that has just begun."""
     ordered: list[str] = []
 
@@ -177,7 +180,9 @@ def begun(incident: Incident, library: Library, world: World, chosen: Settings, 
     with world.store.record() as tx:
         assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         incident = incidents.get(tx, incident.number)
-        text = runbook_versions.runbook_text(tx, incident.runbook_version or "")
+        assert (
+            runbook_versions.runbook_text(tx, incident.runbook_version or "") == library.runbooks[case.folder.name].text
+        )
     target = library.services.by_id(incident.target)
     assert target is not None
     pager = Pager(world.store, chosen, OncallFile(chosen), steady=world.clock.steady)
@@ -186,7 +191,7 @@ def begun(incident: Incident, library: Library, world: World, chosen: Settings, 
         store=world.store,
         pager=pager,
         incident=incident,
-        runbook=parse(text, f"{incident.runbook}.md"),
+        runbook=library.runbooks[case.folder.name],
         target=target,
         attempt=1,
         flow_run="run-1",
@@ -372,8 +377,10 @@ def targeted(case: Case, run: PlaybookRun, world: World, seen: Heard) -> None:
 def told(case: Case, run: PlaybookRun, world: World, seen: Heard) -> None:
     """The runbook's channels hear of it, each by its own settings; a page names whose the service is."""
     run.pager.deliver_due()
-    used = {f"{kind}:{message.recipient}" if kind == "email" else f"{kind}:{how.url.get_secret_value().rpartition('/')[2]}"
-            for kind, how, message in world.sent}
+    used = {
+        f"{kind}:{message.recipient}" if kind == "email" else f"{kind}:{how.url.get_secret_value().rpartition('/')[2]}"
+        for kind, how, message in world.sent
+    }
     assert set(written(case.folder.runbook.get("notify", []))) <= used
     assert "webhook:ops" not in used or "webhook:ops" in written(case.folder.runbook["notify"])
     with world.store.read() as tx:

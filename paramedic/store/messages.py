@@ -50,7 +50,7 @@ class QueuedMessage:
 
 def begin_escalation(tx: Tx, *, incident: int, policy: str, severity: Severity) -> None:
     """Queue the page of the policy's first step. It is due now; whoever delivers knows how long that step waits (`wait`)."""
-    _queue(tx, kind="rung", incident=incident, policy=policy, severity=severity, step=0, due_at=tx.now, body=_BEGINS)
+    _queue(tx, "rung", incident, policy, severity=severity, body=_BEGINS)
 
 
 def wait(tx: Tx, message: int, *, until: datetime) -> None:

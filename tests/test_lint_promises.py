@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from recorded_machine import Clock
 from test_bounds import FILES, ONCALL, RUNBOOK, SERVICES
 from well_cases import Case, cases, check_folders, guarded_folders
-from well_files import Folder, dumped, linted, written
+from well_files import SUBJECTS, Folder, checks, dumped, linted, written
 from well_oncall import oncalls
 
 from paramedic.alerts.alert import Alert, Status, fingerprint
@@ -222,10 +222,14 @@ def test_every_key_of_every_file_is_drawn() -> None:
     """By the schemas that editors have: what is new there is drawn, and so has to reach the code that uses it, or is refused."""
     drawn: dict[str, set[Keys]] = {"runbook": set(), "services": set(), "oncall": set()}
 
-    @settings(max_examples=50, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(st.one_of(cases().map(lambda case: case.folder), check_folders(), guarded_folders()), oncalls())
-    def draw(folder: Folder, oncall: dict[str, Any]) -> None:
-        drawn["runbook"] |= keys_in(folder.runbook)
+    of_each_form = st.tuples(*(checks(number, [form], all_keys=True) for number, form in enumerate(SUBJECTS)))
+
+    @settings(max_examples=40, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(
+        st.one_of(cases().map(lambda case: case.folder), check_folders(), guarded_folders()), of_each_form, oncalls()
+    )
+    def draw(folder: Folder, measured: tuple[dict[str, Any], ...], oncall: dict[str, Any]) -> None:
+        drawn["runbook"] |= keys_in(folder.runbook) | keys_in({"when": list(measured)})
         drawn["services"] |= keys_in(folder.services)
         drawn["oncall"] |= keys_in(oncall)
 

@@ -59,8 +59,6 @@ CHANNELS = {
     "chat": {"url": "json://chat.example/chat"},
 }
 
-# --- played -----------------------------------------------------------------------------------------------------------
-
 
 class Heard(dict[At, Any]):
     """What was seen of each value where it is used."""
@@ -197,9 +195,6 @@ def begun(case: Case, incident: Incident, library: Library, world: World, chosen
         flow_run="run-1",
         ask_cancelled=lambda _: False,
     )
-
-
-# --- its conditions and times -----------------------------------------------------------------------------------------
 
 
 def conditions(case: Case, run: PlaybookRun, world: World, seen: Heard) -> None:

@@ -12,8 +12,7 @@ from types import FrameType
 import typer
 
 from paramedic.catalog.library import Library
-from paramedic.cli.finding import NO_FOLDER
-from paramedic.cli.output import Data, command_of, console, protected_settings, safe
+from paramedic.cli.output import NO_FOLDER, Data, command_of, console, protected_settings, safe
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room

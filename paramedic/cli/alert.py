@@ -9,7 +9,7 @@ from paramedic.cli.opened import number_of, opened
 from paramedic.cli.output import AsJson, Data, Limit, Negative, console, safe, say_json, table
 from paramedic.machine.clock import iso
 from paramedic.store import inbox, quarantine
-
+from paramedic.text.sanitize import visible
 
 #: Characters of a body that could not be read.
 _SHOWN = 1000

@@ -16,9 +16,10 @@ from paramedic.remediation.host import Host
 from paramedic.remediation.target import Command, Target
 from paramedic.text.address import fit_url
 from paramedic.text.model_words import At, LateShape
+from paramedic.text.nearest import nearest
 from paramedic.text.template import as_it_is
 from paramedic.text.units import duration
-from paramedic.text.yaml_document import BadDocument, json_schema, nearest, read_draft
+from paramedic.text.yaml_document import BadDocument, json_schema, read_draft
 
 #: Names stand in keys of the store's tables, which hold so much.
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]

@@ -1,7 +1,7 @@
 """The schema: one history, made once, by however many at once, and never by guessing."""
 
-from datetime import timedelta
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg

@@ -10,6 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from paramedic.machine.file_stamps import Stamp, stamp
 from paramedic.settings import ROOT
 
 _PLAYBOOK = "playbook"
@@ -20,11 +21,11 @@ def declared(root: Path = ROOT) -> list[dict[str, Any]]:
     file = root / "prefect.yaml"
     if not file.exists():
         file = root / "paramedic" / "prefect.yaml"
-    return _read(file, file.stat().st_mtime_ns)
+    return _read(file, stamp(str(file)))
 
 
 @functools.lru_cache(maxsize=4)
-def _read(file: Path, _written_at: int) -> list[dict[str, Any]]:
+def _read(file: Path, _as_written: Stamp) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = YAML(typ="safe").load(file.read_text())["deployments"]
     return entries
 

@@ -17,8 +17,8 @@ from paramedic.cli.doctor_channels import channels, mail
 from paramedic.cli.doctor_hosts import hosts
 from paramedic.cli.doctor_playbooks import playbooks
 from paramedic.cli.doctor_prefect import acting, prefect, shortcuts
-from paramedic.cli.doctor_targets import commands, releases, targets
-from paramedic.cli.finding import APART, Finding, store_of
+from paramedic.cli.doctor_targets import commands, releases, rights, targets
+from paramedic.cli.finding import APART, Finding, listed, store_of
 from paramedic.cli.output import NO_FOLDER, AsJson, Data, command_of, console, hanging, say_json, settings_of
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
@@ -48,7 +48,9 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             head = f"{'well' if finding.well else 'MEND':<5} {finding.what:<12} "
-            console.print(hanging(head, one_line(redact(finding.words))), markup=False)
+            for line in finding.lines or (finding.words,):
+                console.print(hanging(head, one_line(redact(line))), markup=False)
+                head = " " * len(head)
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)
 
@@ -78,7 +80,9 @@ def _versions(_settings: Settings) -> Finding:
     prefect = importlib.metadata.version("prefect")
     words = f"Prefect {prefect}, FastAPI {found}"
     return Finding(
-        "versions", well, words if well else f"{words}: Prefect's server does not start with 0.155 and newer"
+        "versions",
+        well,
+        words if well else f"{words}: Prefect's server does not start with 0.155 and newer: install `fastapi<0.155`",
     )
 
 
@@ -102,9 +106,10 @@ def _data_folder(settings: Settings) -> Finding:
         found = data_folder.inspect(folder)
     except OSError as error:
         return Finding("data folder", well=False, words=f"{folder} cannot be used: {error}")
-    open_to_others = [f"`chmod go-rwx {path}`" for path in found.too_open]
-    words = "; ".join([*found.problems, *open_to_others])
-    return Finding("data folder", well=not words, words=words or f"{folder} is this user's alone")
+    wrong = found.problems or [f"{path} is open to other users: `chmod go-rwx {path}`" for path in found.too_open]
+    if wrong:
+        return listed("data folder", wrong)
+    return Finding("data folder", well=True, words=f"{folder} is this user's alone")
 
 
 def _plugins(settings: Settings) -> Finding:
@@ -134,7 +139,9 @@ def _store(settings: Settings) -> Finding:
     except StoreUnknown as error:
         return Finding("store", well=False, words=str(error))
     except StoreUnavailable as error:
-        return Finding("store", well=False, words=f"{error}: look at the database, or set PARAMEDIC_STORE_URL")
+        where = settings.store_url or settings.data / "paramedic.db"
+        words = f"{error}: look at {where}, bring back a backup (`paramedic restore`), or set PARAMEDIC_STORE_URL"
+        return Finding("store", well=False, words=words)
     return Finding("store", well=True, words=words)
 
 
@@ -213,6 +220,7 @@ LOOKS: tuple[Callable[[Settings], Finding], ...] = (
     playbooks,
     hosts,
     targets,
+    rights,
     releases,
     commands,
     _senders,

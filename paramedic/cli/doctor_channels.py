@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from paramedic.catalog.library import open_library
-from paramedic.cli.finding import Finding
+from paramedic.cli.finding import Finding, listed
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.oncall.contact import ContactMethod
 from paramedic.paging.channel_settings import complaints, from_settings
@@ -33,8 +33,10 @@ def channels(settings: Settings) -> Finding:
     with ThreadPoolExecutor(_AT_ONCE) as looks:
         for refusals in looks.map(lambda group: list(_refusals(settings, group)), by_channel.values()):
             wrong += refusals
+    if wrong:
+        return listed("channels", wrong)
     words = "every way that somebody is told by leads somewhere; `paramedic oncall test` sends a message"
-    return Finding("channels", well=not wrong, words="; ".join(wrong) or words)
+    return Finding("channels", well=True, words=words)
 
 
 def _refusals(settings: Settings, methods: Sequence[ContactMethod]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Findings of `paramedic doctor`, and its access to the store."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +15,14 @@ class Finding:
     what: str
     well: bool
     words: str
+    lines: tuple[str, ...] = ()  # the words, one part a line, where there are several
+
+
+def listed(what: str, wrong: Sequence[str], advice: str = "") -> Finding:
+    """The finding that these things are wrong, each on a line of its own in a terminal, and what to do about them at the end."""
+    words = "; ".join(wrong)
+    lines = (*wrong, advice) if advice else tuple(wrong)
+    return Finding(what, well=False, words=f"{words}: {advice}" if advice else words, lines=lines)
 
 
 #: Clocks that are further apart than this are mended.

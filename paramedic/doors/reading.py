@@ -44,6 +44,23 @@ def restarted(target: Target, before: Identity, now: Identity) -> bool:
     return kind_of(target).restarted(before, now)
 
 
+def asks_for_rights(target: Target) -> bool:
+    """Whether its kind can tell what this user may do to the target: `forbidden` asks it."""
+    return hasattr(kind_of(target), "forbidden")
+
+
+def forbidden(target: Target, remedy: str) -> str | None:
+    """Why this user may not do the remedy of its kind's own to the target, and what grants it; None where it may.
+
+    Nothing is done to the target. Raises TemporaryError, or PermanentError where the kind cannot tell too.
+    """
+    must_be_closed("a target is looked at")
+    look = getattr(kind_of(target), "forbidden", None)
+    if look is None:
+        raise PermanentError(f"{target.id} is a {target.kind} target, which does not tell who may change it")
+    return cast("str | None", look(target, transport(target), remedy))
+
+
 def evidence(target: Target, kind: str) -> str:
     """A piece of evidence of this kind, gathered by the target's kind.
 
@@ -117,6 +134,9 @@ class Releases(Protocol):
 
     def all(self) -> list[Release]:
         """Every release in the folder, the last deployed first. Raises PermanentError as `current` does."""
+
+    def obstacles(self) -> list[str]:
+        """What would keep a roll-back from being carried out now, with what to do about it. Raises as `current` does."""
 
 
 def releases(target: Target) -> Releases:

@@ -225,7 +225,7 @@ class Intake:
         known = Known(
             now=tx.now,
             live=(live.number, live.state) if live else None,
-            last=fingerprints.last_word(tx, alert.fingerprint),
+            last=triage.comparable(fingerprints.last_word(tx, alert.fingerprint), tx.now),
             reopen_within=self._reopen_within,
         )
         if at.runbook is not None:

@@ -65,6 +65,17 @@ def bounded(alert: Alert, received_at: datetime) -> Alert:
     return alert if alert.ends_at is None or alert.ends_at <= latest else replace(alert, ends_at=latest)
 
 
+def comparable(last: LastWord | None, now: datetime) -> LastWord | None:
+    """The last report, if its times can be compared with the next one's: one from the future cannot.
+
+    It is from before a clock was set back, the sender's or ours: what fires is new then, and what is over is over.
+    """
+    if last is None:
+        return None
+    latest = max(last.at, last.heard_at or last.at)
+    return last if latest <= now + CLOCK_SKEW else None
+
+
 def begun_again(alert: Alert, last: LastWord | None, received_at: datetime) -> Alert:
     """The alert; one that fires long after it was reported over, still with its old start, counts as starting now.
 

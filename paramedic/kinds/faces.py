@@ -79,7 +79,9 @@ class TargetKind(Protocol):
     It may have `is_remote(words) -> bool`: whether the target's owner is on another machine than the transport leads to, where
     neither `releases` nor `commands` reach it. It may have `resident_memory(target, identity, transport) -> int` (bytes, for
     `verify: {memory_below: …}`) and `process_use(target, identity, transport)` (for `check: process`) where a target is a
-    process (`paramedic.kinds.process_target` has both); they raise TemporaryError or PermanentError.
+    process (`paramedic.kinds.process_target` has both); they raise TemporaryError or PermanentError. It may have
+    `forbidden(target, transport, remedy) -> str | None`, which asks the owner, without doing anything, whether this user may
+    do that remedy of the kind's: why not, and what grants it. `paramedic doctor` asks it.
 
     Where its targets have parts that are targets too, it has `covers(whole, part) -> bool`: whether the second target, of
     whichever kind, is a part of the first. A claim or an open act on either keeps the other from being changed. Pure: it

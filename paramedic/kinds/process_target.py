@@ -6,7 +6,7 @@ from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.faces import FromBeginning
 from paramedic.kinds.probing import ProcessUse
 from paramedic.kinds.transport import Transport
-from paramedic.remediation.target import Identity, Target
+from paramedic.remediation.target import Identity, Target, same_instance
 
 #: Whether the process of this pid is the target's by what does not move with the clock: its parent, its owner's word.
 Owned = Callable[[Target, int, Transport], bool]
@@ -20,7 +20,7 @@ def process_identity(
 ) -> Identity:
     """The identity of a process, by pid and start time (seconds since the epoch); without either, of no instance.
 
-    `invocation`: the owner's own name of the instance.
+    `invocation`: the owner's own name of the instance, which decides over the start time: no setting of a clock moves it.
     """
     more = {} if invocation is None else {"invocation": invocation}
     return Identity(state, {"pid": pid, "started_at": started_at, **more})
@@ -39,7 +39,7 @@ def has_process(identity: Identity) -> bool:
 
 def restarted(before: Identity, now: Identity) -> bool:
     """Whether another process runs now than before; False where none runs now."""
-    return has_process(now) and process_of(now) != process_of(before)
+    return has_process(now) and not same_instance(before.instance, now.instance)
 
 
 def evidence(identity: Callable[[Target, Transport], Identity], owned: Owned | None = None) -> Mapping[str, Gather]:

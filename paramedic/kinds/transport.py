@@ -127,6 +127,15 @@ class Folder(Protocol):
     def locked(self, name: str) -> AbstractContextManager[LockedFile]:
         """A file, locked; BlockingIOError where another process holds the lock."""
 
+    def unreplaceable(self, name: str) -> str | None:
+        """What keeps this user from renaming an entry to `name`, and what grants it; None where nothing does. Not tried."""
+
+    def unwritable(self, name: str) -> str | None:
+        """What keeps this user from writing to a file, and what grants it; None where nothing does. Nothing is written."""
+
+    def holder(self, name: str) -> str | None:
+        """The process that holds the lock of a file, in words; None where the machine shows none."""
+
     def symlink(self, leads_to: str, name: str) -> None:
         """Make a symlink."""
 
@@ -211,6 +220,10 @@ class Transport(Protocol):
     @property
     def processes(self) -> Processes:
         """Its processes."""
+
+    @property
+    def by_sudo(self) -> bool:
+        """Whether changes there are made by sudo, as root, and looks are not."""
 
     def leads_to(self, host: str) -> bool:
         """Whether it leads to the machine named `host` in services.yaml."""

@@ -44,6 +44,11 @@ class Remedy:
         return self.name if self.verb in (Verb.RUN, Verb.OFFERED) else str(self.verb)
 
     @property
+    def of_its_kind(self) -> str | None:
+        """What the target's owner is asked for, by the name of the method; None for a command. A roll-back ends in a restart."""
+        return self.offered or (None if self.verb is Verb.RUN else str(Verb.RESTART))
+
+    @property
     def word(self) -> str:
         """Its name in `guardrails.approval`."""
         return "rollback-if-deployed-within" if self.deployed_within is not None else self.name

@@ -53,7 +53,7 @@ class Identity:
     """One running instance of a target, described by its kind: a restart changes it."""
 
     state: str  # the owning system's word: RUNNING, STOPPED, FATAL, …; active/running, failed/failed, …
-    instance: Instance = field(default_factory=dict, hash=False)  # `started_at`: seconds since the epoch
+    instance: Instance = field(default_factory=dict, hash=False)  # `started_at`: seconds since the epoch, to be shown
     revision: str | None = None  # which release it runs
 
     @property
@@ -62,8 +62,8 @@ class Identity:
         return self.state.upper() == "UNKNOWN"
 
     def means(self, other: "Identity") -> bool:
-        """Whether both are the same instance of the same release, whatever its state; a fact unknown on both sides is ignored."""
-        return self.revision == other.revision and _known(self.instance) == _known(other.instance)
+        """Whether both are the same instance (`same_instance`) of the same release, whatever its state."""
+        return self.revision == other.revision and same_instance(self.instance, other.instance)
 
     def as_json(self) -> dict[str, Any]:
         """The identity as the store and the trail hold it."""
@@ -78,5 +78,21 @@ class Identity:
         return cls(state, instance, revision)
 
 
+def same_instance(one: Instance, other: Instance) -> bool:
+    """Whether both describe the same instance; a fact unknown on both sides is ignored.
+
+    `started_at` is by a clock that may be set, and an owner may correct it then: it counts for nothing where both sides know
+    `invocation`, the owner's own name of the instance.
+    """
+    mine, theirs = _known(one), _known(other)
+    if mine.keys() & theirs.keys() >= {"invocation"}:
+        mine, theirs = _without_start(mine), _without_start(theirs)
+    return mine == theirs
+
+
 def _known(instance: Instance) -> Instance:
     return {name: value for name, value in instance.items() if value is not None}
+
+
+def _without_start(instance: Instance) -> Instance:
+    return {name: value for name, value in instance.items() if name != "started_at"}

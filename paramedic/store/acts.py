@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, select, true, update
 
 from paramedic.incidents.incident import Incident, name
 from paramedic.machine.clock import iso
@@ -174,6 +174,7 @@ FACTS = (
         table=acts,
         restore=Unchanged("one without its outcome stays open and blocks its target"),
         retention=Unchanged("cooldowns and budgets are counted from them, and reports show them"),
-        times=((acts.c.deadline_at, acts.c.result.is_(None)),),
+        # cooldowns and budgets count from when they were written, and whether an incident was reopened since
+        times=((acts.c.deadline_at, acts.c.result.is_(None)), (acts.c.written_at, true()), (acts.c.closed_at, true())),
     ),
 )

@@ -370,6 +370,6 @@ FACTS = (
         table=samples,
         restore=Unchanged("they were seen then"),
         retention=Unchanged("of each check at each target the newest KEEP are kept by who writes them"),
-        times=(),
+        times=((samples.c.at, true()),),  # windows are counted from now
     ),
 )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, true
 
 from paramedic.alerts.alert import Alert, Status
 from paramedic.alerts.last_word import LastWord
@@ -43,6 +43,6 @@ FACTS = (
         table=fingerprints,
         restore=Unchanged("the last word that is known counts, and its sender says a newer one again"),
         retention=_too_old,
-        times=(),
+        times=((fingerprints.c.heard_at, true()),),  # how late an older word may still come is counted from it
     ),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, true, update
 
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.alerts.alert_object import object_of, shown_name
@@ -213,6 +213,7 @@ FACTS = (
         table=incident_alerts,
         restore=Unchanged("they are what the incident was opened for"),
         retention=Unchanged("kept with their incident"),
-        times=(),
+        # an alert counts if it was last seen since its incident was opened
+        times=((incident_alerts.c.first_seen, true()), (incident_alerts.c.last_seen, true())),
     ),
 )

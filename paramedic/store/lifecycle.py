@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, true, update
 
 from paramedic.alerts.alert import Alert
 from paramedic.alerts.alert_object import shown_name
@@ -305,6 +305,13 @@ FACTS = (
         table=incident_rows,
         restore=_restore,
         retention=Unchanged("the story of what was done is kept"),
-        times=((incident_rows.c.acknowledged_at, incident_rows.c.state == "acknowledged"),),
+        # acts, alerts and samples are compared with when it was opened, opened again and ended
+        times=(
+            (incident_rows.c.acknowledged_at, incident_rows.c.state == "acknowledged"),
+            *(
+                (column, true())
+                for column in (incident_rows.c.opened_at, incident_rows.c.reopened_at, incident_rows.c.ended_at)
+            ),
+        ),
     ),
 )

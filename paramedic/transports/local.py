@@ -22,6 +22,11 @@ class Local:
         """Its host name."""
         return socket.gethostname()
 
+    @property
+    def by_sudo(self) -> bool:
+        """Never here."""
+        return False
+
     def leads_to(self, host: str) -> bool:
         """Whether `host` is a name of this machine; with `via`, the author of the words knows."""
         ours = self.machine.partition(".")[0].casefold()

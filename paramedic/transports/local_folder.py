@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Literal
 
+from paramedic.transports import local_rights
+
 
 def bare(path: str) -> str:
     """The path without what may follow it: `/` and `/.` change nothing but that its last symlink is followed."""
@@ -18,10 +20,11 @@ def bare(path: str) -> str:
 
 
 class LocalFolder:
-    """An open folder. What cannot be done raises OSError."""
+    """An open folder. What cannot be done raises OSError. `path` is what it is called in words."""
 
-    def __init__(self, file: int) -> None:
+    def __init__(self, file: int, path: str) -> None:
         self._file = file
+        self._path = path
 
     def read(self, name: str, limit: int) -> bytes | None:
         """A file's bytes; None where it is not a regular file of at most `limit` bytes."""
@@ -85,6 +88,18 @@ class LocalFolder:
         finally:
             os.close(file)
 
+    def unreplaceable(self, name: str) -> str | None:
+        """What keeps this user from renaming an entry to `name`."""
+        return local_rights.unreplaceable(self._file, self._path, name)
+
+    def unwritable(self, name: str) -> str | None:
+        """What keeps this user from writing to a file."""
+        return local_rights.unwritable(self._file, self._path, name)
+
+    def holder(self, name: str) -> str | None:
+        """Which process holds the lock of a file."""
+        return local_rights.holder(self._file, name)
+
     def symlink(self, leads_to: str, name: str) -> None:
         """Make a symlink."""
         os.symlink(leads_to, name, dir_fd=self._file)
@@ -142,6 +157,6 @@ def opened(path: str) -> Iterator[LocalFolder]:
     """The folder, held. Raises OSError."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield LocalFolder(folder)
+        yield LocalFolder(folder, path)
     finally:
         os.close(folder)

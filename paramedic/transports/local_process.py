@@ -48,7 +48,7 @@ def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[Proc
     """
     try:
         root = psutil.Process(pid)
-        family = [root, *root.children(recursive=True)][:ROWS_LIMIT]
+        family = _family(root)[:ROWS_LIMIT]
     except (psutil.Error, ValueError) as error:
         raise _useless(pid, error) from error
     for process in family:
@@ -108,6 +108,17 @@ class LocalProcesses:
     def row(self, pid: int) -> ProcessRow | None:
         """It alone."""
         return running_row(pid)
+
+
+def _family(root: psutil.Process) -> list[psutil.Process]:
+    """The process and its descendants, by their parents alone: psutil's `children` also compares start times, by two clocks."""
+    below: dict[int, list[psutil.Process]] = {}
+    for process in psutil.process_iter(["ppid"]):
+        below.setdefault(process.info["ppid"], []).append(process)
+    family = [root]
+    for member in family:  # which grows meanwhile
+        family += below.pop(member.pid, [])
+    return family
 
 
 def _cpu(process: psutil.Process) -> float:

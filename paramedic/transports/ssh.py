@@ -36,6 +36,11 @@ class Ssh:
         """Its host name."""
         return answer(self._connection, "uname -n", boottime() + _NAME_SECONDS).decode(errors="replace").strip()
 
+    @property
+    def by_sudo(self) -> bool:
+        """Whether its host says `sudo: true`."""
+        return self._host.ssh is not None and self._host.ssh.sudo
+
     def leads_to(self, host: str) -> bool:
         """Whether `host` is the one that services.yaml lists."""
         return host == self._host.name

@@ -4,12 +4,15 @@ import contextlib
 import errno
 import os
 import posixpath
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Literal
 
 from paramedic.errors import OutcomeUnknown
+from paramedic.text.sanitize import one_line
+from paramedic.transports import local_rights
 from paramedic.transports.local_folder import bare
 from paramedic.transports.ssh_connection import SshConnection
 from paramedic.transports.ssh_dialogue import Cut, Dialogue, dialogue
@@ -60,7 +63,27 @@ symlink() { ln -sT -- "$1" "$2"; }
 rename() { mv -fT -- "$1" "$2"; }
 unlink_it() { rm -- "$1"; }
 sync_folder() { sync .; }
+me() { id -un && id -u; }
+may_write() { stat -c '%f %u' . && { { [ -w . ] && [ -x . ]; } || echo no; }; }
+owner() { stat -c '%u %U' -- "$1"; }
+may_use() { stat -c '' -- "$1" >/dev/null && { { [ -r "$1" ] && [ -w "$1" ]; } || echo no; }; }
+has_open() { for f in /proc/"$1"/fd/*; do [ ! "$f" -ef "$2" ] || return 0; done; false; }
+holders() {
+d=$(stat -L -c %d -- "$1") && i=$(stat -L -c %i -- "$1") || return
+while read -r _ k _ _ p at _; do
+[ "$k" = FLOCK ] && [ "${at##*:}" = "$i" ] || continue
+o=no; ! has_open "$p" "$1" || o=open
+printf '%s %s %s %s %s\\n' "$d" "${at%:*}" "$p" "$o" "$(tr '\\0\\n' '  ' < "/proc/$p/cmdline")"
+done < /proc/locks
+:
+}
 """
+
+#: Where the host's file system itself refuses, no grant helps: `test` does not tell which it is.
+_READ_ONLY = ", or remount it where it is read-only"
+
+#: Of the command line of whoever holds a lock, so many characters.
+_CMDLINE = 500
 
 
 class SshLockedFile:
@@ -99,8 +122,9 @@ class SshFolder:
     change begins with removing it.
     """
 
-    def __init__(self, talk: Dialogue, host: str) -> None:
-        self._talk, self._host = talk, host
+    def __init__(self, talk: Dialogue, host: str, path: str) -> None:
+        """`path`: what it is called in words."""
+        self._talk, self._host, self._path = talk, host, path
 
     def read(self, name: str, limit: int) -> bytes | None:
         """A file's bytes; None where it is not a regular file of at most `limit` bytes."""
@@ -152,6 +176,41 @@ class SshFolder:
             with contextlib.suppress(OSError):  # where the shell is gone, its lock is gone with it
                 self._talk.do("exec 8<&-; ask true")
 
+    def unreplaceable(self, name: str) -> str | None:
+        """What keeps the host's user from renaming an entry to `name`."""
+        mode_and_owner, *no = self._talk.ask("may_write").decode().splitlines()
+        who, me = self._user()
+        if no:
+            return local_rights.not_writable(who, self._path) + _READ_ONLY
+        mode, owner = mode_and_owner.split(" ")
+        if int(mode, 16) & stat.S_ISVTX and me not in ("0", owner):
+            with contextlib.suppress(FileNotFoundError):
+                uid, _, its_owner = self._talk.ask("owner", name).decode().strip().partition(" ")
+                if uid != me:
+                    return local_rights.sticky(who, self._path, name, its_owner)
+        return None
+
+    def unwritable(self, name: str) -> str | None:
+        """What keeps the host's user from writing to a file."""
+        if not self._talk.ask("may_use", name).strip():
+            return None
+        return local_rights.not_usable(self._user()[0], f"{self._path}/{name}") + _READ_ONLY
+
+    def holder(self, name: str) -> str | None:
+        """Which process of the host holds the lock of a file."""
+        for line in self._talk.ask("holders", name).decode(errors="replace").splitlines():
+            number, theirs, pid, is_open, words = line.split(" ", 4)
+            device = f"{os.major(int(number)):02x}:{os.minor(int(number)):02x}"
+            if theirs == device or is_open == "open":
+                shown = one_line(words.strip())[:_CMDLINE]
+                return f"process {pid} ({shown})" if shown else f"process {pid}, or what it has started"
+        return None
+
+    def _user(self) -> tuple[str, str]:
+        """The name and the number of the user that the host knows us by."""
+        name, number = self._talk.ask("me").decode().split()
+        return name, number
+
     def symlink(self, leads_to: str, name: str) -> None:
         """Make a symlink."""
         self._talk.ask("symlink", leads_to, name)
@@ -184,4 +243,4 @@ def opened(connection: SshConnection, path: str) -> Iterator[SshFolder]:
     with dialogue(connection, _OPERATIONS) as talk:
         talk.ask("readable", path)
         talk.do(f"cd -P -- {quoted([path])} 2>/dev/null; ask [ $? -eq 0 ]")
-        yield SshFolder(talk, connection.host.name)
+        yield SshFolder(talk, connection.host.name, path)

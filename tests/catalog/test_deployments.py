@@ -1,5 +1,6 @@
 """A playbook is one file: what prefect.yaml does not list is deployed under its own name, and a runbook may name it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ def test_what_is_written_into_prefect_yaml_is_read_again(root: Path) -> None:
     listed = root / "prefect.yaml"
     listed.write_text(LISTED + LISTED.removeprefix("deployments:\n").replace("prune", "later"))
     assert [deployment["name"] for deployment in deployments.declared(root)][-1] == "later"
+
+
+def test_one_that_is_put_in_its_place_with_an_equal_time_is_read_again(root: Path) -> None:
+    """As tools do that keep times (`cp -p`, `tar`), and a clock that was set back may do."""
+    listed = root / "prefect.yaml"
+    assert [one["name"] for one in deployments.declared(root)][-1] == "prune"
+    written = listed.stat()
+    listed.with_name("new").write_text(LISTED.replace("prune", "prone"))
+    os.utime(listed.with_name("new"), ns=(written.st_atime_ns, written.st_mtime_ns))
+    listed.with_name("new").replace(listed)
+    assert [one["name"] for one in deployments.declared(root)][-1] == "prone"
 
 
 def test_the_shipped_playbooks_are_what_runbooks_may_name() -> None:

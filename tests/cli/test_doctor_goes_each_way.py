@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from certificates import Authority
 from endless_servers import dripping, scripted
 
+from paramedic.cli import doctor, main
 from paramedic.cli.doctor_channels import channels, mail
 from paramedic.cli.doctor_targets import commands, targets
 from paramedic.cli.finding import Finding
@@ -311,3 +312,20 @@ def test_a_channel_that_cannot_tell_is_left_alone(of: Any, monkeypatch: pytest.M
     settings = of(ada="webhook:ops", ben="webhook:ops", channels=ops)
     assert sending.reach(settings, sending.Round(5), [parse_contact_method("webhook:ops")]) is None
     assert channels(settings).well
+
+
+def test_each_thing_that_is_wrong_has_a_line_of_its_own_and_what_to_do_comes_last(
+    of: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = "      - {{host: web-{number}, supervisord: {{program: app, address: 'unix:///nowhere/{number}'}}}}\n"
+    listed = "".join(target.format(number=number) for number in (1, 2))
+    settings = of(services=f"services:\n  app:\n    targets:\n{listed}")
+    settings.data.mkdir()
+    monkeypatch.setenv("PARAMEDIC_RUNBOOKS", str(settings.runbooks))
+    monkeypatch.setattr(doctor, "LOOKS", (targets,))
+    with pytest.raises(SystemExit):
+        main(["doctor", "--data", str(settings.data)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "web-" in line or "start what" in line]
+    assert lines[0].startswith("MEND  targets      web-1/app: ")
+    assert lines[1].startswith(f"{' ' * 19}web-2/app: ")
+    assert lines[2] == f"{' ' * 19}start what is down, or mend services.yaml"

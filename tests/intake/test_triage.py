@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from paramedic.alerts.alert import Alert, Severity, Status
 from paramedic.alerts.last_word import LastWord
 from paramedic.incidents.incident import State
-from paramedic.intake.triage import MARK, Known, Verdict, begun_again, bounded, decide
+from paramedic.intake.triage import MARK, Known, Verdict, begun_again, bounded, comparable, decide
 from paramedic.remediation.maintenance import Window
 
 NINE = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
@@ -196,6 +196,32 @@ def test_an_old_start_that_comes_long_after_the_end_begins_anew(
     assert decide(
         alert(Status.RESOLVED, starts=0, ends=30), Known(now=at(60), last=LastWord(Status.FIRING, at(17)))
     ).is_last_word
+
+
+@pytest.mark.parametrize(
+    ("last", "counts"),
+    [
+        (None, True),
+        (LastWord(Status.RESOLVED, at(0)), True),
+        (LastWord(Status.RESOLVED, at(5), heard_at=at(0)), True),  # a sender may be ahead of us by so much
+        (LastWord(Status.RESOLVED, at(6), heard_at=at(0)), False),
+        (LastWord(Status.FIRING, at(60), heard_at=at(61)), False),
+        (
+            LastWord(Status.RESOLVED, at(-60), heard_at=at(6)),
+            False,
+        ),  # a held alert's old end, heard before the clock was set
+    ],
+)
+def test_a_word_from_the_future_is_from_before_a_clock_was_set_back(last: LastWord | None, counts: bool) -> None:
+    assert comparable(last, at(0)) is (last if counts else None)
+    anew = decide(alert(starts=-1), Known(now=at(0), last=comparable(last, at(0))))
+    assert (anew.verdict is Verdict.OPEN) is (last is None or not counts)
+    over = decide(
+        alert(Status.RESOLVED, starts=-30, ends=-1),
+        Known(now=at(0), live=(1, State.WORKING), last=comparable(last, at(0))),
+    )
+    assert over.verdict is Verdict.MARK_RESOLVED
+    assert over.is_last_word is (last is None or not counts)
 
 
 def test_what_fires_anew_after_it_was_over_opens() -> None:

@@ -165,6 +165,23 @@ def test_a_log_is_locked_and_lines_are_added_whole(there: Transport, folder: Pat
     assert subprocess.run(["flock", "-n", str(log), "true"], check=False).returncode == 0
 
 
+def test_rights_are_looked_at_and_who_holds_a_lock_is_named(there: Transport, folder: Path) -> None:
+    before = (folder / "log").read_bytes()
+    with there.folder(str(folder)) as held:
+        assert (held.unreplaceable("current"), held.unwritable("log"), held.holder("log")) == (None, None, None)
+        for look in (held.unwritable, held.holder):
+            with pytest.raises(FileNotFoundError):
+                look("none")
+        holds = ["flock", folder / "log", "sh", "-c", "echo; cat"]
+        with subprocess.Popen(holds, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            assert held.holder("log") == f"process {other.pid} (flock {folder}/log sh -c echo; cat)"
+            other.communicate(b"")
+    assert (folder / "log").read_bytes() == before
+    assert sorted(path.name for path in folder.iterdir()) == ["current", "log", "releases"]
+
+
 def test_a_lock_that_another_holds_is_told(there: Transport, folder: Path) -> None:
     holds = ["flock", folder / "log", "sh", "-c", "echo; cat"]
     with subprocess.Popen(holds, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

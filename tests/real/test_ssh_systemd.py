@@ -1,6 +1,9 @@
 """A unit on another machine: a real systemd in namespaces of its own, reached by a real SSH server there."""
 
+import os
+import shlex
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -180,6 +183,56 @@ def test_sudo_is_asked_for_the_change_alone_and_a_missing_line_is_named(helper: 
     with there.command(["env", "LC_ALL=C", "id", "-un"]) as program:
         program.start()
         assert program.end(there_soon()).output == "root\n"
+
+
+def test_doctor_names_the_sudoers_line_that_a_restart_needs(helper: tuple[Sshd, Path]) -> None:
+    """No systemd is there: what is asked is sudo, and nothing is started."""
+    server, sudoers = helper
+    unit = target("app.service", server.host(sudo=True))
+    why = reading.forbidden(unit, "restart")
+    line = "NOPASSWD: /usr/bin/systemctl restart --job-mode\\=fail --no-pager --no-ask-password -- app.service"
+    assert why == f"web-7 lacks a line in its sudoers: `helper ALL=(root) {line}`"
+    write(sudoers, f"helper ALL=(root) {line}\n")
+    assert reading.forbidden(unit, "restart") is None
+
+
+def test_what_keeps_the_hosts_user_from_a_roll_back_is_said_with_what_grants_it(
+    helper: tuple[Sshd, Path], require: Callable[[str], str]
+) -> None:
+    server, sudoers = helper
+    folder = sudoers.parent / "it's"
+    folder.mkdir(mode=0o755)
+    (folder / "current").symlink_to("releases/v1")
+    (folder / "log").touch()
+    quoted = shlex.quote(str(folder))
+    with server.transport().folder(str(folder)) as held:
+        assert held.unreplaceable("current") == (
+            f"the user helper may not write in {folder}: `setfacl -m u:helper:rwx {quoted}`, "
+            "or remount it where it is read-only"
+        )
+        assert held.unwritable("log") == (
+            f"the user helper may not read and write {folder}/log: `setfacl -m u:helper:rw {shlex.quote(f'{folder}/log')}`, "
+            "or remount it where it is read-only"
+        )
+        with pytest.raises(FileNotFoundError):
+            held.unwritable("none")
+        folder.chmod(0o1777)
+        (folder / "log").chmod(0o666)
+        sticky = held.unreplaceable("current")
+        assert sticky is not None
+        assert sticky.startswith(
+            f"{folder} is sticky, so the user helper may not replace current, which belongs to root: "
+        )
+        assert held.unreplaceable("new") is None, "what is not there belongs to nobody"
+        os.chown(folder / "current", 4321, 4321, follow_symlinks=False)
+        assert (held.unreplaceable("current"), held.unwritable("log"), held.holder("log")) == (None, None, None)
+        lock = [require("flock"), str(folder / "log"), "sh", "-c", "echo held; read line"]
+        with subprocess.Popen(lock, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            who = held.holder("log")
+            other.communicate("\n")
+        assert who is None or who.startswith(f"process {other.pid} (")
 
 
 def test_roots_program_is_ended_by_sudos_own_guard(helper: tuple[Sshd, Path]) -> None:

@@ -50,9 +50,6 @@ def test_another_life_than_the_judged_one_is_not_touched(units: Units) -> None:
         process_identity(
             now.instance["pid"] + 1, now.instance["started_at"], now.state, invocation=now.instance.get("invocation")
         ),
-        process_identity(
-            now.instance["pid"], now.instance["started_at"] - 1, now.state, invocation=now.instance.get("invocation")
-        ),
         process_identity(None, None, "inactive/dead"),
     ):
         with pytest.raises(Refused, match="no longer the one that was judged"):

@@ -1,10 +1,12 @@
 """Whether its owner says that a target is up, whichever system owns it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from paramedic.doors import reading
+from paramedic.kinds import process_target
 from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.approval import describe_instance
 from paramedic.remediation.target import Identity, Target
@@ -64,3 +66,26 @@ def test_an_approval_of_an_older_version_means_the_instance_that_it_meant() -> N
 
 def test_an_instance_without_a_process_is_said_in_its_kind_s_own_words() -> None:
     assert describe_instance(Identity("up", {"generation": 7})) == "generation 7, up"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        # the owner corrected its start time after the clock was set
+        ({"started_at": 1.0, "invocation": "a"}, {"started_at": 3_601.0, "invocation": "a"}, True),
+        # another process with the same number, in the same second of a clock that was set back
+        ({"started_at": 1.0, "invocation": "a"}, {"started_at": 1.0, "invocation": "b"}, False),
+        # without a name of the instance the owner's start time decides
+        ({"started_at": 1.0}, {"started_at": 2.0}, False),
+        ({"started_at": 1.0, "invocation": "a"}, {"started_at": 1.0}, False),
+    ],
+)
+def test_no_setting_of_a_clock_makes_one_instance_two_or_two_one(
+    one: dict[str, Any], other: dict[str, Any], same: bool
+) -> None:
+    before, now = Identity("RUNNING", {"pid": 7, **one}), Identity("RUNNING", {"pid": 7, **other})
+    assert before.means(now) is same
+    assert now.means(before) is same
+    assert process_target.restarted(before, now) is not same
+    stored = Identity.from_json(before.as_json())
+    assert stored.means(now) is same

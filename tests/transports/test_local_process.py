@@ -1,5 +1,6 @@
 """Processes of this machine, real ones."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -70,6 +71,15 @@ def test_alive_means_the_same_life(family: tuple[int, int]) -> None:
     assert alive(family[0], started)
     assert alive(family[0], float(int(started)))
     assert not alive(family[0], started - 10)
+
+
+def test_the_tree_is_whole_though_the_clock_is_set_back_while_it_is_read(
+    family: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booted = itertools.count(psutil.boot_time(), -3600)
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: next(booted))
+    rows = tree(family[0], timedelta(milliseconds=1))
+    assert [row.pid for row in rows] == [family[0], family[1]]
 
 
 def test_a_zombie_is_not_alive_and_a_gone_process_is_useless_to_look_at() -> None:

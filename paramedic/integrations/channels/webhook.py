@@ -8,7 +8,7 @@ import re
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -132,7 +132,7 @@ class Teller:
                         for chunk in answer.iter_raw(_ANSWER_LIMIT):
                             reply = one_line(chunk.decode("utf-8", "backslashreplace"))
                             break
-                _judge(status, reply, answer.headers.get("Retry-After", ""))
+                _judge(status, reply, _asked_to_wait(answer.headers))
         except (httpx.InvalidURL, UnicodeError) as error:
             raise PermanentError("the webhook's url has characters that cannot be sent") from error
         except httpx.HTTPError as error:
@@ -143,7 +143,7 @@ class Teller:
             raise TemporaryError(f"the webhook gave no whole answer within {spoken(self._timeout)}: {words}") from error
 
 
-def _judge(status: int, reply: str, wait: str) -> None:
+def _judge(status: int, reply: str, wait: timedelta | None) -> None:
     """Return for a 2xx. Raises TemporaryError where it may be sent again, PermanentError for every other answer."""
     if 200 <= status < 300:
         return
@@ -152,18 +152,26 @@ def _judge(status: int, reply: str, wait: str) -> None:
         raise PermanentError(f"{words}, and redirects are not followed")
     words += f": {reply}" if reply else ""
     if status in _LATER or status >= 500:
-        raise TemporaryError(words, after=_asked_to_wait(wait))
+        raise TemporaryError(words, after=wait)
     raise PermanentError(words)
 
 
-def _asked_to_wait(header: str) -> timedelta | None:
-    """RFC 9110, 10.2.3: seconds, or a date."""
+def _asked_to_wait(headers: Mapping[str, str]) -> timedelta | None:
+    """RFC 9110, 10.2.3: seconds, or a date, which is by the receiver's clock, as its `Date` is: ours may differ."""
+    header = headers.get("Retry-After", "")
     if re.fullmatch(r"\d{1,9}", header, re.ASCII):
         return timedelta(seconds=int(header))
+    until = _moment(header)
+    return None if until is None else max(until - (_moment(headers.get("Date", "")) or utc_now()), timedelta(0))
+
+
+def _moment(header: str) -> datetime | None:
+    """A date of HTTP; None for anything else, and for one without a zone."""
     try:
-        return max(parsedate_to_datetime(header) - utc_now(), timedelta(0))
-    except (TypeError, ValueError, OverflowError):  # TypeError: a date without a zone
+        moment = parsedate_to_datetime(header)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return None if moment.tzinfo is None else moment
 
 
 def _bounded(text: str) -> str:

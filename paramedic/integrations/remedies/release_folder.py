@@ -89,6 +89,21 @@ class Reader:
             reverse=True,
         )
 
+    def obstacles(self) -> list[str]:
+        """What would keep a roll-back from being carried out now, each in words with what to do about it.
+
+        Nothing is written. The log's lock is taken for a moment where nobody holds it. Raises PermanentError as `current` does.
+        """
+        target = self._target
+        with _opened(target, self._transport) as folder:
+            try:
+                found = [folder.unreplaceable("current"), folder.unwritable(LOG)]
+                if not any(found):
+                    found.append(_held(target, folder))
+            except OSError as error:
+                found = [f"{target.releases}/{LOG} cannot be looked at: {error.strerror}"]
+        return [why for why in found if why is not None]
+
 
 class Changer:
     """Moves `current` back."""
@@ -142,6 +157,8 @@ def _move(target: Target, folder: Folder, log: LockedFile, line: dict[str, str])
         except OSError:
             log.take_back()
             raise
+    except PermissionError as error:
+        raise PermanentError(f"this user may not replace {target.releases}/current: {error.strerror}") from error
     except OSError as error:
         raise TemporaryError(f"{target.id} could not be rolled back: {error.strerror}") from error
     kill_point("act_sent", target.id)
@@ -315,6 +332,19 @@ def _locked(target: Target, folder: Folder) -> Iterator[LockedFile]:
         except OSError as error:
             raise PermanentError(f"{target.releases}/{LOG} cannot be written: {error.strerror}") from error
         yield log
+
+
+def _held(target: Target, folder: Folder) -> str | None:
+    """Who holds the log's lock, and what to do about it; None where nobody does."""
+    try:
+        with folder.locked(LOG):
+            return None
+    except BlockingIOError:
+        who = folder.holder(LOG) or "a process of another container or machine"
+        return (
+            f"{who} holds the lock of {target.releases}/{LOG}, and nothing is rolled back until it lets go: "
+            "a deployment is at work, or it hangs: end it then"
+        )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from paramedic.kinds import process_target
 from paramedic.kinds.transport import Ended, OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
-from paramedic.remediation.target import Identity, Target
+from paramedic.remediation.target import Identity, Target, same_instance
 from paramedic.text.sanitize import one_line
 
 LABEL = "unit"
@@ -33,6 +33,7 @@ _ASKED = (
     "MainPID",
     "ExecMainStartTimestamp",
     "InvocationID",
+    "AllowIsolate",
 )
 
 #: Exit codes of systemctl (LSB, systemctl(1)): no right to do it, not loaded.
@@ -45,6 +46,11 @@ _FAILED = re.compile(
     r"|Failed to connect to bus|not been booted with systemd",
     re.MULTILINE,
 )
+
+
+#: systemd's words for `never_restarts` once all rights were found well, and for a right that is missing.
+_WOULD_HAVE = "only valid for start"
+_NO_RIGHT = re.compile(r"Access denied|[Aa]uthentication (is )?required")
 
 
 _UNIT = r"[A-Za-z0-9_][A-Za-z0-9:_.\\@-]{0,240}\.service"
@@ -83,6 +89,19 @@ def show(unit: str) -> tuple[str, ...]:
 def restart(unit: str) -> tuple[str, ...]:
     """The command that restarts the unit as one job; it does not replace another job."""
     return (*_SPOKEN, "systemctl", "restart", "--job-mode=fail", "--no-pager", "--no-ask-password", "--", unit)
+
+
+def never_restarts(unit: str) -> tuple[str, ...]:
+    """The call that a restart is, in a mode in which systemd never does it: who may restart the unit is judged before the mode.
+
+    `isolate` is for starts. systemd has refused a restart in that mode for as long as the mode exists (manager_add_job, since
+    2010), after it has asked polkit about this unit and this verb, which polkit tells nobody else but root. A unit without
+    `AllowIsolate=`, as services are, is refused for that as well. Not by systemctl: a substitute in a container may ignore
+    the mode.
+    """
+    manager = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+    quietly = ("--system", "--no-pager", "--allow-interactive-authorization=no")
+    return (*_SPOKEN, "busctl", *quietly, "call", *manager, "RestartUnit", "ss", unit, "isolate")
 
 
 def journal(unit: str, lines: int) -> tuple[str, ...]:
@@ -143,14 +162,50 @@ class Reader:
         lines_read = self._ask(journal(self._target.name, lines))
         return lines_read or f"the journal has no line of {self._target.name} that this user may read"
 
-    def _ask(self, command: tuple[str, ...]) -> str:
+    def forbidden(self) -> str | None:
+        """Why systemd would not let this user restart the unit, and what grants it; None where it would. Nothing is restarted.
+
+        Raises as `identity` does.
+        """
+        unit = self._target.name
+        if self._transport.by_sudo:
+            return self._lacking_sudo()
+        if self.properties().get("AllowIsolate") != "no":
+            return f"who may restart {unit} cannot be asked safely: it is none of systemd's units with AllowIsolate=no"
+        words = _words(self._run(never_restarts(unit)))
+        if _WOULD_HAVE in words:
+            return None
+        if not _NO_RIGHT.search(words):
+            return f"systemd would not restart {unit}: {words}"
+        return (
+            f"the user {self._user()} may not restart {unit} ({words}): give it the polkit rule of docs/targets.md for this "
+            "unit and the verb restart (/etc/polkit-1/rules.d), and see that polkit runs"
+        )
+
+    def _lacking_sudo(self) -> str | None:
+        """What keeps sudo from restarting the unit as it is restarted: all that is missing is found before a start."""
+        try:
+            with self._transport.command(restart(self._target.name)):
+                return None
+        except PermanentError as error:
+            return str(error)
+
+    def _user(self) -> str:
+        """The user that the transport works as there, by its name."""
+        ended = self._run(("id", "-un"))
+        return one_line(ended.output.strip()) if ended.code == 0 else "of this process"
+
+    def _run(self, command: tuple[str, ...]) -> Ended:
         _there(self._target, self._transport)
         try:
-            ended = self._transport.run(command, boottime() + self._timeout.total_seconds())
+            return self._transport.run(command, boottime() + self._timeout.total_seconds())
         except OutOfTime as error:
             raise TemporaryError(
                 f"systemd did not answer about {self._target.id} in {spoken(self._timeout)}"
             ) from error
+
+    def _ask(self, command: tuple[str, ...]) -> str:
+        ended = self._run(command)
         if ended.code == 0:
             return ended.output
         words = f"{self._target.id}: {_words(ended)}"
@@ -221,7 +276,7 @@ class Changer:
         """Raises TargetChanged for another instance than the judged one, Refused while somebody's job is at work."""
         now = _identity(properties)
         is_now, was = process_target.process_of(now), process_target.process_of(expected)
-        if (_invocation(now), is_now) != (_invocation(expected), was):
+        if not same_instance(now.instance, expected.instance):
             raise TargetChanged(
                 f"{self._target.id} is no longer the one that was judged: "
                 f"invocation {_invocation(expected)}, pid {was[0]} then, {_invocation(now)}, pid {is_now[0]} now"
@@ -276,6 +331,11 @@ def _is_refusal(ended: Ended) -> bool:
 def _words(ended: Ended) -> str:
     output = one_line(ended.errors or ended.output)[-500:]
     return output or f"systemctl ended with {ended.code}"
+
+
+def forbidden(target: Target, transport: Transport, _remedy: str) -> str | None:
+    """Why this user may not restart the unit, and what grants it. Raises TemporaryError or PermanentError."""
+    return Reader(target, transport).forbidden()
 
 
 def _owned(target: Target, pid: int, transport: Transport) -> bool:

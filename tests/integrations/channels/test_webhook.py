@@ -114,6 +114,19 @@ def test_who_limits_the_rate_is_left_in_peace_for_so_long(hooks: Hooks) -> None:
         )
 
 
+@pytest.mark.parametrize("clock", [timedelta(days=-400), timedelta(0), timedelta(days=400)])
+def test_a_date_to_wait_for_is_by_the_clock_of_whoever_asks(clock: timedelta) -> None:
+    now = utc_now() + clock
+    lines = {"Date": format_datetime(now), "Retry-After": format_datetime(now + timedelta(minutes=2))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    with (
+        answering(f"HTTP/1.1 429 Later\r\n{head}Content-Length: 0\r\n\r\n".encode()) as url,
+        pytest.raises(TemporaryError) as caught,
+    ):
+        send(url)
+    assert caught.value.after == timedelta(minutes=2)
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed(hooks: Hooks, status: int) -> None:
     hooks.says, hooks.with_headers = status, {"Location": hooks.url}

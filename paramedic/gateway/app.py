@@ -76,7 +76,7 @@ def make_app(
         responses={**{code: _RESPONSES[code] for code in (401, 422, 503)}, 202: {"description": "It is on disk."}},
     )
     app.add_api_route(identity.PATH, ProofEndpoint(settings).prove, methods=["GET"], include_in_schema=False)
-    health = HealthEndpoint(store, readiness)
+    health = HealthEndpoint(senders, store, readiness)
     app.add_api_route("/healthz", health.healthz, methods=["GET"])
     app.add_api_route("/readyz", health.readyz, methods=["GET"])
     app.add_api_route("/metrics", health.metrics, methods=["GET"])

@@ -1,24 +1,25 @@
 """Health endpoints of the gateway: liveness, readiness and Prometheus metrics."""
 
-import logging
-
-from fastapi import Response
+from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from paramedic.gateway import metrics, not_now
 from paramedic.gateway.readiness import Readiness
-from paramedic.store import Store, StoreUnavailable, StoreUnknown, inbox
-
-log = logging.getLogger(__name__)
+from paramedic.gateway.refusal import refused
+from paramedic.gateway.senders import KNOWN, Senders
+from paramedic.gateway.store_metrics import StoreMetrics
+from paramedic.store import Store
 
 
 class HealthEndpoint:
     """Serves /healthz, /readyz and /metrics."""
 
-    def __init__(self, store: Store, readiness: Readiness) -> None:
-        self._store = store
+    def __init__(self, senders: Senders, store: Store, readiness: Readiness) -> None:
+        self._senders = senders
         self._readiness = readiness
+        self._of_store = CollectorRegistry()
+        self._of_store.register(StoreMetrics(store))
 
     async def healthz(self) -> PlainTextResponse:
         """Liveness: answers even while every thread waits for the store."""
@@ -29,13 +30,9 @@ class HealthEndpoint:
         complaint = self._readiness.complaint()
         return PlainTextResponse("ok\n") if complaint is None else not_now.to_probe(complaint)
 
-    def metrics(self) -> Response:
-        """The metrics in Prometheus's format."""
-        try:
-            with self._store.read() as tx:
-                waiting, oldest = inbox.depth(tx)
-                metrics.INBOX.set(waiting)
-                metrics.INBOX_AGE.set((tx.now - oldest).total_seconds() if oldest else 0)
-        except (StoreUnavailable, StoreUnknown) as error:
-            log.warning("the inbox cannot be counted: %s", error)
-        return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
+    def metrics(self, request: Request) -> Response:
+        """The metrics in Prometheus's format, for whoever could send alerts, too."""
+        if self._senders.known(request) is None:
+            return refused(401, "unknown sender", field="authorization", what="unknown sender", allowed=KNOWN)
+        text = generate_latest(metrics.registry) + generate_latest(self._of_store)
+        return Response(text, media_type="text/plain; version=0.0.4")

@@ -1,6 +1,6 @@
-"""The gateway's Prometheus metrics."""
+"""The metrics that the gateway counts itself; those of the whole Paramedic are in `paramedic/gateway/store_metrics.py`."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 registry = CollectorRegistry()
 
@@ -10,8 +10,6 @@ QUARANTINED = Counter("paramedic_quarantined_total", "Bodies that could not be r
 TRUNCATED = Counter(
     "paramedic_truncated_alerts_total", "Alerts that their sender left out of a group.", ["source"], registry=registry
 )
-INBOX = Gauge("paramedic_inbox_alerts", "Alerts that wait for their decision.", registry=registry)
-INBOX_AGE = Gauge("paramedic_inbox_oldest_seconds", "How long the oldest of them has waited.", registry=registry)
 TOOK = Histogram(
     "paramedic_commit_seconds",
     "From the whole body to the durable commit.",

@@ -192,7 +192,9 @@ def test_alerts_that_were_left_out_by_their_sender_are_told_and_counted(gateway:
     [queued] = _rows(store, messages)
     assert (queued.kind, queued.subject) == ("trouble", "prometheus left alerts out of what it sent")
     assert "37 alerts" in queued.body
-    metrics = exchange(port, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").decode()
+    metrics = exchange(
+        port, f"GET /metrics HTTP/1.1\r\nHost: localhost\r\n{AUTH}\r\nConnection: close\r\n\r\n".encode()
+    ).decode()
     assert 'paramedic_truncated_alerts_total{source="alertmanager"}' in metrics
 
 

@@ -52,6 +52,10 @@ def client(settings: Settings, store: Store) -> TestClient:
     return TestClient(make_app(settings, store, wake=Wake(), alive=lambda: True))
 
 
+def _metrics(client: TestClient) -> str:
+    return client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
+
+
 def _post(client: TestClient, body: bytes = PAYLOAD, auth: str | bytes | None = f"Bearer {TOKEN}") -> Any:
     credential = auth.encode() if isinstance(auth, str) else auth
     headers = [(b"Content-Type", b"application/json"), *([(b"Authorization", credential)] if credential else [])]
@@ -178,7 +182,7 @@ def test_a_store_that_has_no_tables_yet_is_said_and_takes_nothing(settings: Sett
     client = TestClient(make_app(settings, empty, wake=Wake(), alive=lambda: True))
     assert _post(client).status_code == 503
     assert client.get("/readyz").status_code == 503
-    assert client.get("/metrics").status_code == 200
+    assert "paramedic_store_up 0.0" in _metrics(client)
     assert client.get(f"/ack/{sign(keys.link_key(settings), Acknowledgement('s', 1, 'ada'))}").status_code == 503
 
 
@@ -191,7 +195,7 @@ def test_ready_is_said_only_while_alerts_are_worked_on(settings: Settings, store
 def test_metrics_count_alerts_and_refusals(client: TestClient) -> None:
     _post(client)
     _post(client, auth=None)
-    text = client.get("/metrics").text
+    text = _metrics(client)
     assert 'paramedic_alerts_total{source="alertmanager",status="firing"}' in text
     assert 'paramedic_refused_requests_total{reason="unknown sender"}' in text
     assert "paramedic_inbox_alerts 2.0" in text

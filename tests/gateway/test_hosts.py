@@ -130,7 +130,7 @@ def test_who_is_refused_is_in_the_log_with_the_address_and_a_flood_is_a_few_line
             )
             assert status(answer) == 401
         _get(port, "/heartbeats/a%0Ab", "Host: localhost", "X-Forwarded-For: 192.0.2.1\x1b[2J", method="POST")
-        metrics = _get(port, "/metrics", "Host: localhost").decode()
+        metrics = _get(port, "/metrics", "Host: localhost", AUTH).decode()
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 5
     assert all("127.0.0.1" in line and "/alerts/alertmanager" in line for line in lines)

@@ -1,0 +1,68 @@
+"""What waits and what is under way now, in figures: live rows only, so that the cost does not grow with the store's history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select
+
+from paramedic.incidents.incident import State
+from paramedic.store import Tx, inbox
+from paramedic.store.tables import acts, claims, incidents, messages, outbox, pauses
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A queue: how much waits, and for how long its oldest entry has; zero where nothing waits."""
+
+    count: int
+    oldest: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWork:
+    """The figures of one moment, read in one transaction."""
+
+    inbox: Waiting  # alerts without a first decision
+    outbox: Waiting  # orders that Prefect does not have yet, by when they were written
+    messages: Waiting  # messages that could be sent now, by when they were due
+    retrying: int  # messages that failed at least once, and are not sent
+    incidents: Mapping[State, int]  # those not resolved, by state; every such state is there
+    claims: int  # in force
+    open_acts: Waiting  # without an outcome
+    acts_paused: bool  # everywhere, by a person, the watchdog or a mass failure
+
+
+def live_work(tx: Tx) -> LiveWork:
+    """The figures as they are now."""
+    count, oldest = inbox.depth(tx)
+    sendable = or_(
+        and_(messages.c.state == "due", messages.c.due_at <= tx.now),
+        and_(messages.c.state == "sending", messages.c.sending_until <= tx.now),
+    )
+    unsent = messages.c.state.in_(("due", "sending")) & (messages.c.tries > 0) & messages.c.last_error.is_not(None)
+    states = select(incidents.c.state, func.count()).where(incidents.c.state != State.RESOLVED)
+    by_state = {State(row[0]): row[1] for row in tx.conn.execute(states.group_by(incidents.c.state))}
+    return LiveWork(
+        inbox=_waiting(tx, count, oldest),
+        outbox=_queue(tx, outbox, outbox.c.written_at, outbox.c.state == "waiting"),
+        messages=_queue(tx, messages, messages.c.due_at, sendable),
+        retrying=_count(tx, messages, unsent),
+        incidents={state: by_state.get(state, 0) for state in State if state is not State.RESOLVED},
+        claims=_count(tx, claims, claims.c.released.is_(False) & (claims.c.lease_until > tx.now)),
+        open_acts=_queue(tx, acts, acts.c.written_at, acts.c.result.is_(None)),
+        acts_paused=_count(tx, pauses, pauses.c.scope.in_(("all", "mass"))) > 0,
+    )
+
+
+def _count(tx: Tx, table: Table, rows: ColumnElement[bool]) -> int:
+    return tx.conn.execute(select(func.count()).where(rows).select_from(table)).scalar_one()
+
+
+def _queue(tx: Tx, table: Table, since: ColumnElement[datetime], rows: ColumnElement[bool]) -> Waiting:
+    found = tx.conn.execute(select(func.count(), func.min(since)).where(rows).select_from(table)).one()
+    return _waiting(tx, found[0], found[1])
+
+
+def _waiting(tx: Tx, count: int, oldest: datetime | None) -> Waiting:
+    return Waiting(count, timedelta(0) if oldest is None else max(timedelta(0), tx.now - oldest))

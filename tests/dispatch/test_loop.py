@@ -110,7 +110,7 @@ def test_a_key_that_meets_a_dead_run_raises_the_next_attempt_with_what_prefect_s
     number = _opened(timed, "web-1/tracking-api", "v1", READABLE)
     assert Dispatch(timed, Dead(PrefectApi("http://127.0.0.1:9/api")), lambda: None).work() == 1
     with timed.read() as tx:
-        [reason] = [entry.reason for entry in trail.entries(tx) if entry.what == "attempt.raised"]
+        [_opened_with, reason] = [entry.reason for entry in trail.entries(tx) if entry.what == "attempt.raised"]
         assert incidents.get(tx, number).attempt == 2
     assert reason == (
         "Prefect's run for attempt 1 is CRASHED and never began here: Process exited with status code: 1. password=[secret]"

@@ -1,5 +1,6 @@
 """A scheduled flow: one round at a time, none of it late, and a named end for each."""
 
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from fake_service import Service, service
 from flows.health_check import health_check
 from paramedic.checks.threshold import Level
 from paramedic.machine.clock import boottime, utc_now
+from paramedic.sampling import sampler
 from paramedic.settings import Settings
 from paramedic.store import Store, checks, inbox, leases, mass_failure
 from tasks import check, run_cache
@@ -213,17 +215,45 @@ def test_a_folder_that_cannot_be_read_is_said(run: Run, settings: Settings) -> N
 # --- the health check -------------------------------------------------------------------------------------------------
 
 
-#: Rounds are minutes apart; those of these tests begin late, so that each ends after a moment.
-EVERY_SECONDS = 60
+#: Rounds are an hour apart; those of these tests are over once they have what their test wants of them.
+EVERY_SECONDS = 3600
 
 
 @pytest.fixture
-def measured(run: Run, prefect: SimpleNamespace) -> Callable[..., Any]:
-    def ran(seconds: float = 0.6, group: str = "default") -> Any:
-        prefect.scheduled_start_time = utc_now() - timedelta(seconds=EVERY_SECONDS - seconds)
+def measured(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """One round, by a clock that goes by what happens, so that no machine is too busy for it.
+
+    It is over when `samples` are recorded (0: after so many looks at the clock that one would have been, were it due). The
+    clock is a step further at each look, and where the next is due at each sample. `every`, in seconds, is the check's.
+    """
+    taken = []
+    keep = check._record
+
+    def record(*args: Any) -> Any:
+        try:
+            return keep(*args)
+        finally:
+            taken.append(args)
+
+    monkeypatch.setattr(check, "_record", record)
+
+    def ran(samples: int = 3, every: float = 0.1, group: str = "default") -> Any:
+        taken.clear()
+        began_at, looks = boottime(), itertools.count()
+
+        def now() -> float:
+            look = next(looks)
+            ended = len(taken) >= samples if samples else look > _LOOKS
+            return began_at + every * (look / 20 + 1.1 * len(taken)) + (EVERY_SECONDS if ended else 0)
+
+        monkeypatch.setattr(sampler, "boottime", now)
         return health_check.fn(Period(group=group, every=EVERY_SECONDS))
 
     return ran
+
+
+#: A first sample is due after two of them, at a twentieth of its period, and taken by the fifth.
+_LOOKS = 6
 
 
 def alert_names(store: Store) -> list[str]:
@@ -246,25 +276,28 @@ def test_a_service_that_hangs_becomes_an_alert_in_the_inbox(
 
 
 def test_its_log_says_what_it_measured_and_what_followed(
-    measured: Callable[..., Any], service: Service, caplog: pytest.LogCaptureFixture
+    measured: Callable[..., Any], service: Service, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.status = 503
+    book = settings.runbooks / "tracking-api-hangs.md"  # with time for an answer
+    book.write_text(RUNBOOK.replace("every: 100ms", "every: 5s").replace("timeout: 90ms", "timeout: 4s"))
     with caplog.at_level(logging.INFO):
-        state = measured()
+        state = measured(samples=3, every=5)
     lines = [record.getMessage() for record in caplog.records if record.name == "tasks.run_log"]
-    called, count = "tracking-api-hangs/health at web-1/tracking-api", state.message.split()[0]
+    called = "tracking-api-hangs/health at web-1/tracking-api"
+    assert state.message == "3 samples of 1 checks"
     assert lines == [
         f"{called}: error_rate 100% is critical (critical 3%): answered 503; its alert fires",
-        f"{state.message.removesuffix('s')}; not well, in so many samples: {called} ({count})",
+        f"3 samples of 1 check; not well, in so many samples: {called} (3)",
     ]
 
 
 def test_a_round_goes_on_in_the_rhythm_of_the_one_before_however_that_ended(
     measured: Callable[..., Any], settings: Settings
 ) -> None:
-    (settings.runbooks / "tracking-api-hangs.md").write_text(RUNBOOK.replace("every: 100ms", "every: 10s"))
-    assert measured(1.5).message == "1 samples of 1 checks"
-    assert measured(1.5).message == "0 samples of 1 checks", "the next is due ten seconds after the last"
+    (settings.runbooks / "tracking-api-hangs.md").write_text(RUNBOOK.replace("every: 100ms", "every: 1m"))
+    assert measured(samples=1, every=60).message == "1 samples of 1 checks"
+    assert measured(samples=0, every=60).message == "0 samples of 1 checks", "the next is due a minute after the last"
 
 
 def test_a_group_without_checks_has_nothing_to_do(measured: Callable[..., Any]) -> None:
@@ -288,7 +321,7 @@ def test_an_edit_in_mid_round_is_measured_at_once_and_what_was_withdrawn_no_more
         return keep(*args, **more)
 
     monkeypatch.setattr(checks, "record_without_trail", edit)
-    assert measured(6).name == "Done"
+    assert measured(samples=2, every=1).name == "Done"
     with store.read() as tx:
         assert [check.name for check in checks.listed(tx)] == ["renamed"]
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from paramedic.change.foresight import foreseen, ladder
 from paramedic.cli.aftermath import what_follows
 from paramedic.cli.one_incident import Id, fields_of, incident_of
 from paramedic.cli.opened import number_of, opened
@@ -103,19 +104,31 @@ def retry(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have Paramedic try again: a new attempt with every remedy of its runbook, under every guardrail. Pages stop meanwhile."""
-    _, store = opened(data)
+    """Have Paramedic try again: a new attempt with every remedy of its runbook, under every guardrail. Pages stop meanwhile.
+
+    Says which guardrail would refuse it as things are now.
+    """
+    settings, store = opened(data)
     number = number_of(incident)
+    with store.read() as tx:
+        asked = incident_of(tx, number)
+    rungs = ladder(store, settings, asked)
     with store.record() as tx:
         before = incident_of(tx, number)
         found = _moved(lambda: retrying.retry(tx, number, by=by, because=because, take_over=take_over))
+        stops = foreseen(tx, found, rungs)
     holder = before.taken_from(by)
     if as_json:
-        say_json(fields_of(found) | {"taken_over_from": holder})
+        say_json(
+            fields_of(found)
+            | {"taken_over_from": holder, "foreseen": [asdict(one) | {"words": one.words} for one in stops]}
+        )
         return
     console.print(f"{found.id} is Paramedic's again: attempt {found.attempt} begins, as far as every guardrail agrees")
     if holder is not None:
         console.print(f"{safe(holder)} had it before, and is told")
+    for one in stops:
+        console.print(safe(one.words))
     console.print(f"to see what comes of it: paramedic incident show {found.id}")
 
 

@@ -244,7 +244,8 @@ def measured(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         def now() -> float:
             look = next(looks)
             ended = len(taken) >= samples if samples else look > _LOOKS
-            return began_at + every * (look / 20 + 1.1 * len(taken)) + (EVERY_SECONDS if ended else 0)
+            step = min(every / 20, 0.5)  # the sampler waits for a second at most: less, or it does not wait at all
+            return began_at + look * step + 1.1 * every * len(taken) + (EVERY_SECONDS if ended else 0)
 
         monkeypatch.setattr(sampler, "boottime", now)
         return health_check.fn(Period(group=group, every=EVERY_SECONDS))
@@ -252,8 +253,8 @@ def measured(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return ran
 
 
-#: A first sample is due after two of them, at a twentieth of its period, and taken by the fifth.
-_LOOKS = 6
+#: By then a first sample would have been due (a twentieth of a minute at the latest), and waited for.
+_LOOKS = 12
 
 
 def alert_names(store: Store) -> list[str]:

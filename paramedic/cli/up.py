@@ -16,7 +16,9 @@ from paramedic.cli.output import NO_FOLDER, Data, command_of, console, protected
 from paramedic.errors import PermanentError
 from paramedic.kinds import registry
 from paramedic.kinds.registry import Room
+from paramedic.machine import service_manager
 from paramedic.machine.data_folder import LOGS
+from paramedic.machine.service_manager import ServiceManager
 from paramedic.paging.channel_settings import complaints, from_settings
 from paramedic.settings import Settings
 from paramedic.stack.children import appended
@@ -40,7 +42,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
     raise _Stop
 
 
-def _begin(stack: Stack) -> None:
+def _begin(stack: Stack, manager: ServiceManager) -> None:
     """Wait until everything has been ready, however long: alerts are accepted and people paged meanwhile."""
     saying, steps = Saying(), Steps()
     announced = False
@@ -49,14 +51,24 @@ def _begin(stack: Stack) -> None:
         _print(steps.new(stack.ready()))
         if not announced and stack.takes_alerts():
             announced = True
+            manager.ready()
             _announce_gateway(stack)
+        manager.alive(f"waiting for {visible(': '.join(filter(None, waited)))}")
         words = saying.about(*waited)
         if words is not None:
             log.warning("%s", words)
         time.sleep(0.2)
     _print(steps.new(stack.ready()))
+    manager.ready()
     if not announced:
         _announce_gateway(stack)
+
+
+def _keep_running(stack: Stack, manager: ServiceManager) -> None:
+    while True:
+        stack.tick()
+        manager.alive("everything has been ready")
+        time.sleep(0.2)
 
 
 def _print(lines: list[str]) -> None:
@@ -132,6 +144,7 @@ def up(data: Data = None) -> None:
     settings = protected_settings(data, may_be_new=True)
     if not settings.runbooks.exists() and not settings.last_good().exists():
         raise PermanentError(f"there is no folder {settings.runbooks}: {NO_FOLDER}")
+    manager = service_manager.inherited()
     stack = Stack(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
@@ -139,16 +152,17 @@ def up(data: Data = None) -> None:
         stack.start()
         console.print("starting …")
         _log_to(stack.settings.data / LOGS / "up.log")
-        _begin(stack)
+        _begin(stack, manager)
         console.print(f"Prefect UI {stack.ui(sys.stdout)}", markup=False, soft_wrap=True)
         console.print(f"logs       {stack.settings.data / 'logs'}", markup=False)
         _announce_faults(stack.settings, stack.library)
-        stack.run_forever()
+        _keep_running(stack, manager)
     except _Stop:
         console.print("stopping …")
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
+        manager.stopping()
         stack.stop()
 
 

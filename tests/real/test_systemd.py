@@ -76,12 +76,19 @@ def test_who_has_no_right_is_told_so_and_nothing_is_done(units: Units) -> None:
     assert units.starts("rights") == 1
 
 
-def test_the_polkit_rule_in_the_docs_gives_the_right_to_restart_one_unit_and_nothing_else(
-    require: Callable[[str], str],
+def rule_of(file: str) -> str:
+    """The polkit rule that the file is, or that the page shows."""
+    text = (Path(__file__).parents[2] / file).read_text()
+    (rule,) = re.findall(r"```js\n(.*?)```", text, re.DOTALL) if file.endswith(".md") else [text]
+    return rule
+
+
+@pytest.mark.parametrize("file", ["docs/targets.md", "deployments/systemd/50-paramedic.rules"])
+def test_the_polkit_rule_that_we_give_allows_the_restart_of_one_unit_and_nothing_else(
+    require: Callable[[str], str], file: str
 ) -> None:
     require("pkaction")  # who has it has polkitd
-    page = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
-    (rule,) = re.findall(r"```js\n(.*?)```", page, re.DOTALL)
+    rule = rule_of(file)
     with systemd(require, rule.replace('"paramedic"', f'"{pwd.getpwuid(65534).pw_name}"')) as running:
         units = Units(running)
         nobody = (*running.via, *NOBODY)

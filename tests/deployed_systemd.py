@@ -43,13 +43,17 @@ def install(folder: Path) -> dict[str, str]:
     packages = sysconfig.get_path("purelib")
     stage = STAGE.format(root=ROOT, python=sys.base_prefix, packages=packages)
     (folder / "stage.sh").write_text(stage)
-    for name, line in {"passwd": f"paramedic:x:{UID}:{UID}::/srv/paramedic:/usr/sbin/nologin", "group": f"paramedic:x:{UID}:"}.items():
+    for name, line in {
+        "passwd": f"paramedic:x:{UID}:{UID}::/srv/paramedic:/usr/sbin/nologin",
+        "group": f"paramedic:x:{UID}:",
+    }.items():
         (folder / name).write_text(f"{Path('/etc', name).read_text()}{line}\n")
     _venv(folder / "venv")
     ports = {"PARAMEDIC_PORT": str(free_port()), "PREFECT_SERVER_API_PORT": str(free_port())}
     environment = folder / "default" / "paramedic"
     environment.parent.mkdir()
-    environment.write_text("".join(f"{name}={value}\n" for name, value in ports.items()))
+    library = {"LD_LIBRARY_PATH": "/opt/python/lib"}  # a Python that was built for another folder finds its own there
+    environment.write_text("".join(f"{name}={value}\n" for name, value in (ports | library).items()))
     environment.chmod(0o600)
     _srv(folder / "srv")
     return ports
@@ -65,7 +69,9 @@ def _venv(venv: Path) -> None:
     (venv / "bin" / "python").symlink_to(f"/opt/python/bin/{version}")
     (venv / "pyvenv.cfg").write_text("home = /opt/python/bin\ninclude-system-site-packages = false\n")
     command = venv / "bin" / "paramedic"
-    command.write_text("#!/opt/paramedic/.venv/bin/python\nimport sys\nfrom paramedic.cli import main\nsys.exit(main())\n")
+    command.write_text(
+        "#!/opt/paramedic/.venv/bin/python\nimport sys\nfrom paramedic.cli import main\nsys.exit(main())\n"
+    )
     command.chmod(0o755)
 
 

@@ -58,10 +58,12 @@ class ServiceManager:
         if self._address is None:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
-        with contextlib.suppress(OSError):  # nobody listens any more, or its queue is full: the next one comes
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-                out.setblocking(False)
-                out.sendto(message.encode(errors="replace"), address)
+        with (
+            contextlib.suppress(OSError),  # nobody listens any more, or its queue is full: the next one comes
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
+        ):
+            out.setblocking(False)
+            out.sendto(message.encode(errors="replace"), address)
 
 
 def inherited() -> ServiceManager:

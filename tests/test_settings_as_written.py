@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BeforeValidator, SecretStr
 from well_files import Said, sizes, spans, written
 
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder, registry
 from paramedic.kinds.registry import Room
 from paramedic.settings import ROOT, Settings, load_settings
 from paramedic.text.units import Between
@@ -101,7 +101,7 @@ def test_a_setting_means_what_was_written_here_and_in_child_processes(
             }
             assert {name for name in Settings.model_fields if found.origin(name) == "environment"} == set(chosen)
     finally:
-        registry.use(None)
+        plugin_folder.use(None)
 
 
 def _plain(value: Any) -> Any:

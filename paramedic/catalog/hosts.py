@@ -40,7 +40,8 @@ def _agent(value: object) -> object:
     raise ValueError("write `agent: true`, or the fingerprint of one of its keys, SHA256:…, as `ssh-add -l` shows it")
 
 
-#: As an editor sees it.
+#: As an editor sees them.
+_ADDRESS_SCHEMA = {"type": "string", "pattern": r"^[A-Za-z0-9_:]([A-Za-z0-9_.:%-]*[A-Za-z0-9_.:])?$"}
 _AGENT_SCHEMA = {"anyOf": [{"const": True}, {"type": "string", "pattern": f"^{_FINGERPRINT}$"}]}
 
 
@@ -48,7 +49,9 @@ class _Ssh(BaseModel):
     """`ssh: {address: 10.0.0.7, user: paramedic, key: /etc/paramedic/id_ed25519}`"""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    address: Annotated[str, AfterValidator(_address)] = Field(description="its name or IP address: 10.0.0.7")
+    address: Annotated[str, AfterValidator(_address), WithJsonSchema(_ADDRESS_SCHEMA)] = Field(
+        description="its name or IP address: 10.0.0.7"
+    )
     user: Annotated[str, Field(pattern=_USER)] = Field(description="who logs in there: paramedic")
     port: int = Field(default=22, ge=1, le=65_535, description="the port of its SSH server")
     key: _File | None = Field(default=None, description="the file of the private key, which has no passphrase")

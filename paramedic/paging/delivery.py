@@ -47,12 +47,7 @@ class Delivery:
     """One round of delivery. Several may run at once on one store, in one process or in many."""
 
     def __init__(
-        self,
-        store: Store,
-        settings: Settings,
-        recipients: Recipients,
-        memory: Memory,
-        incident: int | None,
+        self, store: Store, settings: Settings, recipients: Recipients, memory: Memory, incident: int | None
     ) -> None:
         self._store = store
         self._settings = settings

@@ -64,12 +64,7 @@ def open_incident(
         incident=number,
         target=target,
         reason=reason,
-        data={
-            "severity": alert.severity.value,
-            "runbook": plan.runbook if plan else None,
-            "fingerprint": alert.fingerprint,
-        }
-        | ({} if owner is None else {"owner": owner}),
+        data=_opening(alert, plan, owner),
         content={"alert": alert.as_json()},
     )
     incident_alerts.note(tx, number, alert, plan.wanted if plan else None)
@@ -77,6 +72,15 @@ def open_incident(
     if plan is not None:
         raise_attempt(tx, number, after=0, rungs=plan.rungs, reason=reason, actor="triage")
     return get(tx, number)
+
+
+def _opening(alert: Alert, plan: Plan | None, owner: str | None) -> dict[str, str | None]:
+    known = {
+        "severity": alert.severity.value,
+        "runbook": plan.runbook if plan else None,
+        "fingerprint": alert.fingerprint,
+    }
+    return known if owner is None else known | {"owner": owner}
 
 
 def reopen(tx: Tx, number: int, alert: Alert, *, reason: str, again: bool = False) -> Incident:

@@ -288,6 +288,7 @@ _WAYS = {
     "parse_services": {"paramedic/catalog/library.py"},
     "parse_oncall": {"paramedic/catalog/library.py", "paramedic/oncall/oncall_reload.py"},
     "runbook_file.parse": {  # an incident's own version
+        "paramedic/change/foresight.py",
         "paramedic/dispatch/loop.py",
         "paramedic/responder/unloadable.py",
         "tasks/run_cache.py",

@@ -169,9 +169,9 @@ def test_a_target_that_cannot_be_seen_after_it_ran_does_not_make_it_unsent(
 
     program = act.command
 
-    def then_away(*args: Any) -> Any:
+    def then_away(*args: Any, **options: Any) -> Any:
         monkeypatch.setattr(reading, "identity", away)
-        return program(*args)
+        return program(*args, **options)
 
     monkeypatch.setattr(act, "command", then_away)
     carry_out(case)

@@ -8,7 +8,7 @@ from own_target import JOB
 from store_states import ALIVE, DEADLINE, FREE, claimed, intended, opened, working
 
 from paramedic.catalog.services import Services, parse_services
-from paramedic.kinds import registry
+from paramedic.kinds import plugin_folder
 from paramedic.remediation.guardrail import Refusal
 from paramedic.store import Store, acts, attempts, claims, intents
 from paramedic.store.guardrail_facts import Around
@@ -39,9 +39,9 @@ HOST, API, UNIT = "web-1/machine:web-1", "web-1/api", "web-1/db.service"
 def services(tmp_path: Path) -> Iterator[Services]:
     (tmp_path / "targets").mkdir(mode=0o755)
     (tmp_path / "targets" / "machine.py").write_text(MACHINE)
-    registry.use(tmp_path)
+    plugin_folder.use(tmp_path)
     yield parse_services(SERVICES, "services.yaml")
-    registry.use(None)
+    plugin_folder.use(None)
 
 
 def test_each_target_knows_its_parts_or_what_it_is_a_part_of(services: Services) -> None:

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from paramedic.change.foresight import foreseen, ladder
 from paramedic.cli.aftermath import what_follows
 from paramedic.cli.one_incident import Id, fields_of, incident_of
 from paramedic.cli.opened import number_of, opened
@@ -17,7 +16,6 @@ from paramedic.store import (
     incident_alerts,
     incidents,
     lifecycle,
-    retrying,
 )
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -90,46 +88,6 @@ def resolve(
     console.print(f"{found.id} is over")
     for sentence in follows:
         console.print(safe(sentence))
-
-
-@app.command()
-def retry(
-    incident: Id,
-    by: By,
-    *,
-    because: Annotated[str, typer.Option(help="What has changed, or why.")] = "a person wants it tried again",
-    take_over: Annotated[
-        bool, typer.Option("--take-over", help="Also where another person has it, who is told.")
-    ] = False,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Have Paramedic try again: a new attempt with every remedy of its runbook, under every guardrail. Pages stop meanwhile.
-
-    Says which guardrail would refuse it as things are now.
-    """
-    settings, store = opened(data)
-    number = number_of(incident)
-    with store.read() as tx:
-        asked = incident_of(tx, number)
-    rungs = ladder(store, settings, asked)
-    with store.record() as tx:
-        before = incident_of(tx, number)
-        found = _moved(lambda: retrying.retry(tx, number, by=by, because=because, take_over=take_over))
-        stops = foreseen(tx, found, rungs)
-    holder = before.taken_from(by)
-    if as_json:
-        say_json(
-            fields_of(found)
-            | {"taken_over_from": holder, "foreseen": [asdict(one) | {"words": one.words} for one in stops]}
-        )
-        return
-    console.print(f"{found.id} is Paramedic's again: attempt {found.attempt} begins, as far as every guardrail agrees")
-    if holder is not None:
-        console.print(f"{safe(holder)} had it before, and is told")
-    for one in stops:
-        console.print(safe(one.words))
-    console.print(f"to see what comes of it: paramedic incident show {found.id}")
 
 
 @app.command()

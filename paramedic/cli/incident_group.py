@@ -3,10 +3,10 @@
 from paramedic.cli.lazy_group import group
 from paramedic.cli.output import command_of
 
-_DECISIONS = ("ack", "approve", "resolve", "retry", "note")
+_DECISIONS = ("ack", "approve", "resolve", "note")
 
 app = group(
-    {"list": "incident_list", "show": "incident_show", "report": "incident_report"}
+    {"list": "incident_list", "show": "incident_show", "report": "incident_report", "retry": "incident_retry"}
     | dict.fromkeys(_DECISIONS, "incident"),
     about="What is wrong, and whose it is.",
 )

@@ -77,7 +77,8 @@ def test_a_warning_climbs_its_own_rungs(timed: Store, paging: Paging, postbox: P
     handed_over(timed, severity=Severity.WARNING)
     pager = paging()
     pager.deliver_due()
-    minutes_pass(clock, pager, 19)
+    assert postbox.recipients == []
+    minutes_pass(clock, pager, 20)
     assert postbox.recipients == [ADA]
     minutes_pass(clock, pager, 1)
     assert postbox.recipients == [ADA, BOB]
@@ -106,6 +107,7 @@ def test_a_warning_that_becomes_critical_begins_the_rungs_for_critical(
     incident = handed_over(timed, severity=Severity.WARNING)
     pager = paging()
     pager.deliver_due()
+    minutes_pass(clock, pager, 1)
     for _ in range(3):  # said again and again, it begins once
         with timed.record() as tx:
             joining.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
@@ -120,10 +122,27 @@ def test_a_warning_that_becomes_critical_begins_the_rungs_for_critical(
     assert {severity for severity, _, _ in rungs[3:]} == {"critical"}
 
 
-def test_a_warning_that_becomes_critical_while_its_page_is_on_its_way_climbs_one_ladder(
-    timed: Store, paging: Paging, postbox: Postbox
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_warning_whose_first_step_waits_and_that_becomes_critical_is_paged_at_once(
+    timed: Store, paging: Paging, postbox: Postbox, *, looked_at: bool
 ) -> None:
     incident = handed_over(timed, severity=Severity.WARNING)
+    pager = paging()
+    assert not looked_at or pager.deliver_due() == 0
+    with timed.record() as tx:
+        joining.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
+    assert pager.deliver_due() == 1
+    assert postbox.recipients == [ADA]
+    assert postbox.subjects[0].startswith("[critical]")
+
+
+def test_a_warning_that_becomes_critical_while_its_page_is_on_its_way_climbs_one_ladder(
+    timed: Store, paging: Paging, postbox: Postbox, clock: Clock
+) -> None:
+    incident = handed_over(timed, severity=Severity.WARNING)
+    pager = paging()
+    pager.deliver_due()
+    clock.advance(MINUTE)
 
     def worse() -> None:
         postbox.arriving = None
@@ -131,7 +150,7 @@ def test_a_warning_that_becomes_critical_while_its_page_is_on_its_way_climbs_one
             joining.join(tx, incident.number, alert(severity=Severity.CRITICAL), reason="it is worse")
 
     postbox.arriving = worse
-    paging().deliver_due()
+    pager.deliver_due()
     with timed.read() as tx:
         rungs = [(message.severity, message.step, message.state) for message in messages.of(tx, incident.number)]
     assert rungs == [("warning", 0, "sent"), ("critical", 0, "due")]

@@ -18,6 +18,9 @@ from paramedic.upkeep import checkpoints
 
 pytestmark = pytest.mark.real
 
+#: As many as one round takes, for each to fail in its turn.
+LOOKS = 17
+
 
 def vanish(url: str) -> Callable[[], None]:
     """The database is gone, for who is connected and for who would like to; returns what brings it back."""
@@ -230,7 +233,7 @@ def test_a_held_alert_is_late_only_after_its_hold(harness: Harness) -> None:
 # --- no look stands in another's way ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(LOOKS))
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_look_that_fails_stops_no_other_and_is_told(
     harness: Harness, number: int, monkeypatch: pytest.MonkeyPatch
@@ -241,7 +244,7 @@ def test_a_look_that_fails_stops_no_other_and_is_told(
     with harness.store.write() as tx:
         tx.conn.execute(update(tables.attempts).values(state="closed"))
     looks = harness.watchdog._looks
-    assert len(looks) == 16
+    assert len(looks) == LOOKS
     name = looks[number].__name__
 
     def fault() -> None:

@@ -57,7 +57,14 @@ class FakeWorld:
             (Task, {"__call__": self._called()}),
             (reading, {"identity": self._identity, "restarted": _restarted, "releases": lambda _: self}),
             (reading, {"evidence": self._evidence, "log_tail": lambda target: self._evidence(target, "log-tail")}),
-            (act, {"changer": lambda *_: _Changer(self), "releases": lambda *_: self, "command": lambda *_: self}),
+            (
+                act,
+                {
+                    "changer": lambda *_, **__: _Changer(self),
+                    "command": lambda *_, **__: self,
+                    "releases": lambda *_: self,
+                },
+            ),
             (diagnose, {"show": lambda *_, **__: None}),
             (exclusive, {"exclusive": self._exclusive(exclusive.exclusive)}),
             (kinds, {"ask_if_needed": self._asked, "pinned_and_current": _acting_limits}),

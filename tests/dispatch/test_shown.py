@@ -86,8 +86,8 @@ def test_every_ending_leaves_its_page_beside_the_run(
     assert ran.name == state
     (page,) = _pages(prefect, str(ran.state_details.flow_run_id))
     assert page["key"] == "incident-inc-1"
-    assert page["data"].startswith("# INC-1: TrackingApiMemory on web-1/tracking-api\n")
-    assert re.search(rf"(?m)^- State: .*{heading}$", page["data"].replace("\\", ""))
+    assert page["data"].startswith("# INC-1: TrackingApiMemory on web-1/tracking-api (critical)\n")
+    assert re.search(rf"(?m)^As of .*: .*{heading}\. ", page["data"].replace("\\", ""))
     assert says in page["data"]
 
 

@@ -213,7 +213,7 @@ def test_the_prefect_server_listens_where_prefects_own_variable_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
 ) -> None:
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", "many")
-    with pytest.raises(PermanentError, match="PREFECT_SERVER_API_PORT: 'many' is not a port"):
+    with pytest.raises(PermanentError, match="PREFECT_SERVER_API_PORT, in the environment: 'many' is not a port"):
         Stack(load_settings(data=tmp_path / "a")).start()
     monkeypatch.setenv("PREFECT_SERVER_API_PORT", str(taken))
     with pytest.raises(PortTaken, match="Prefect server cannot have port .*PREFECT_SERVER_API_PORT"):

@@ -115,7 +115,10 @@ def test_other_targets_of_the_service_are_well_in_a_rehearsal_and_are_not_asked(
     play: Play, books: Path, tmp_path: Path
 ) -> None:
     services, runbook = books / "services.yaml", books / f"{RUNBOOK}.md"
-    other = '      - {host: web-2, supervisord: {program: tracking-api, address: "unix:///run/supervisor.sock"}}\n'
+    other = (
+        '      - {host: web-2, supervisord: {program: tracking-api, address: "unix:///run/supervisor.sock"},\n'
+        "         releases: /srv/tracking-api, commands: {clear: {run: [/no/such/program], timeout: 10s}}}\n"
+    )
     services.write_text(services.read_text().rstrip() + "\n" + other)
     runbook.write_text(runbook.read_text().replace("guardrails: {", "guardrails: {keep_healthy: 1 of 2, "))
     file = tmp_path / "world.yaml"

@@ -272,7 +272,7 @@ def in_place(patch: pytest.MonkeyPatch, clock: Clock) -> tuple[Machine, Network]
     machine = Machine(clock)
     network = Network(machine)
     for door in (reading, changing):
-        patch.setattr(door, "transport", lambda _target: machine)
+        patch.setattr(door, "transport", lambda _target, _act=None: machine)
     patch.setattr(http_probe, "probe", network.get)
     patch.setattr(socket, "create_connection", network.connect)
     patch.setattr(tls, "shown_chain", network.chain)

@@ -36,10 +36,11 @@ SetEnv XDG_STATE_HOME={folder}/state
 """
 
 #: Root's server needs a folder of its own in /run, and its users a plain shell and a home of their own: what a login shell reads
-#: on this machine is none of a test's. It gets a /run and an /etc/passwd that nobody else sees.
+#: on this machine is none of a test's. It gets a /run and an /etc/passwd that nobody else sees; on a machine of the test's own,
+#: whose /run is needed, only the latter.
+OWN_RUN = "mount -t tmpfs tmpfs /run"
 AS_ROOT = """
-set -e
-mount -t tmpfs tmpfs /run; mkdir /run/sshd
+mkdir -p /run/sshd
 mount --bind "$0/passwd" /etc/passwd
 exec "$@"
 """
@@ -63,8 +64,11 @@ class Sshd:
         address: str = "127.0.0.1",
         more: str = "",
         around: Sequence[str] | None = None,
+        inside: Sequence[str] = (),
     ) -> None:
-        """`more`: lines of its configuration; `around`: what it is started by, to be in namespaces of its own."""
+        """`more`: lines of its configuration; `around`: what it is started by, to be in namespaces of its own;
+        `inside`: what stands before a command that is to reach a machine of the test's own.
+        """
         program, _ = require("sshd"), require("ssh-keygen")
         self.folder = Path(tempfile.mkdtemp(prefix="sshd"))
         self.folder.chmod(0o755)
@@ -76,7 +80,7 @@ class Sshd:
         config = self.folder / "sshd_config"
         config.write_text(more + CONFIG.format(address=address, port=self.port, folder=self.folder))
         if around is None:
-            around = self._as_root() if os.geteuid() == 0 else ()
+            around = self._as_root(inside) if os.geteuid() == 0 else inside
         self._log = (self.folder / "log").open("wb")
         guard = (require("setpriv"), "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
         self.process = subprocess.Popen(
@@ -88,12 +92,13 @@ class Sshd:
         )
         until("the SSH server listens", self._listens, 30)
 
-    def _as_root(self) -> tuple[str, ...]:
+    def _as_root(self, inside: Sequence[str]) -> tuple[str, ...]:
         (self.folder / "home").mkdir()
         others = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
         root = f"root:x:0:0:root:{self.folder}/home:/bin/sh"
         (self.folder / "passwd").write_text("\n".join([root, *others, ""]))
-        return ("unshare", "--mount", "sh", "-c", AS_ROOT, str(self.folder))
+        script = AS_ROOT if inside else f"{OWN_RUN}\n{AS_ROOT}"
+        return (*inside, "unshare", "--mount", "sh", "-c", f"set -e\n{script}", str(self.folder))
 
     def _listens(self) -> bool:
         if self.process.poll() is not None:

@@ -32,7 +32,7 @@ WITHIN = timedelta(seconds=30)
 @pytest.fixture(scope="module")
 def there(require: Callable[[str], str], pid_one: PidOne) -> Iterator[Sshd]:
     """The SSH server of that machine."""
-    with running(require, around=(*pid_one.via, "sh", "-c", 'mkdir -p /run/sshd; exec "$@"', "sh")) as server:
+    with running(require, inside=pid_one.via) as server:
         yield server
     ssh_connection.close_all()
 

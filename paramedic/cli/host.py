@@ -34,6 +34,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 _AT_ONCE = 32
 _WITHIN = timedelta(seconds=15)
 
+_NONE = "services.yaml lists no `hosts`: every target is on this machine"
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:
@@ -95,7 +97,7 @@ def list_(data: Data = None, as_json: AsJson = False) -> None:
         say_json(rows)
         return
     if not rows:
-        console.print("services.yaml lists no `hosts`: every target is on this machine", markup=False)
+        console.print(_NONE, markup=False)
         return
     shown = table("host", "reached", "by", "also", "targets")
     for row in rows:
@@ -119,6 +121,8 @@ def try_(
     if as_json:
         say_json([{"host": one.host.name, "well": one.well, "words": redact(one.words), **one.facts} for one in looked])
     else:
+        if not looked:
+            console.print(_NONE, markup=False)
         for one in looked:
             head = f"{'well' if one.well else 'MEND':<5} {one.host.name:<12} "
             console.print(hanging(head, one_line(redact(one.words))), markup=False)

@@ -190,7 +190,7 @@ def test_what_the_system_refuses_is_told_in_words(data: Path, monkeypatch: pytes
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/somewhere/ours")
 
-    monkeypatch.setattr("paramedic.cli.pause.opened", full)
+    monkeypatch.setattr("paramedic.cli.resume.opened", full)
     assert paramedic("pauses", "--data", str(data), code=1) == "/somewhere/ours: No space left on device\n"
 
 

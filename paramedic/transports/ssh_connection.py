@@ -74,7 +74,7 @@ class SshConnection:
         until = min(deadline, boottime() + _REFUSED_SECONDS)
         while True:
             try:
-                return self.opened(lambda transport, seconds: transport.open_session(timeout=seconds), deadline)
+                return self.opened(lambda transport, seconds: transport.opened("session", seconds=seconds), deadline)
             except ConnectionRefusedError as error:
                 if boottime() >= until:
                     raise TemporaryError(
@@ -177,12 +177,7 @@ class SshConnection:
             return tcp_line(access.address, access.port, left)  # type: ignore[return-value] # as much of a socket
         to, by = (access.address, access.port), connection(access.jump)
         try:
-            return by.opened(
-                lambda transport, seconds: transport.open_channel(
-                    "direct-tcpip", to, ("127.0.0.1", 0), timeout=seconds
-                ),
-                deadline,
-            )
+            return by.opened(lambda transport, seconds: transport.open_port(to, seconds), deadline)
         except TemporaryError as error:
             raise TemporaryError(f"{self.host} is behind {access.jump.name}: {error}") from error
 

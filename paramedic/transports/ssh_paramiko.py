@@ -1,4 +1,4 @@
-"""What paramiko 5 lacks: deadlines for all that waits for an answer, and streams to Unix sockets.
+"""What paramiko 5 lacks: deadlines for all that waits for an answer, refusals told apart, and streams to Unix sockets.
 
 It uses private names of paramiko, which are the same in all of 5.x; `paramiko>=5,<6` is what pyproject.toml allows.
 """
@@ -10,7 +10,7 @@ import socket
 import threading
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
+from paramiko.common import CONNECTION_FAILED_CODE, cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
 from paramiko.message import Message
 
 from paramedic.machine.clock import boottime
@@ -67,34 +67,65 @@ class SshTransport(paramiko.Transport):
         if isinstance(self._line, socket.socket):
             self._line.close()
 
-    def open_unix_socket(self, path: str, seconds: float) -> paramiko.Channel:
-        """A stream to a Unix socket of the host (OpenSSH's PROTOCOL, 2.4). Raises as `open_channel` does."""
+    def opened(self, kind: str, *words: str | int, seconds: float) -> paramiko.Channel:
+        """A channel of this kind, which the words say more about (RFC 4254, 5.1; OpenSSH's PROTOCOL, 2.4).
+
+        Raises ChannelException where the host refuses it, SSHException where the connection ends or no answer comes in time.
+        paramiko's own `open_channel` keeps one refusal for all threads: of two that are refused at once, one would take the
+        connection for dead.
+        """
         message, window, packet = Message(), self.default_window_size, self.default_max_packet_size
         with self.lock:
             number = self._next_channel()  # type: ignore[attr-defined]
             message.add_byte(cMSG_CHANNEL_OPEN)
-            message.add_string("direct-streamlocal@openssh.com")
+            message.add_string(kind)
             for value in (number, window, packet):
                 message.add_int(value)
-            message.add_string(path)
-            message.add_string("")
-            message.add_int(0)
+            for word in words:
+                message.add_int(word) if isinstance(word, int) else message.add_string(word)
             channel = paramiko.Channel(number)
             self._channels.put(number, channel)  # type: ignore[attr-defined]
-            self.channel_events[number] = event = threading.Event()
+            self.channel_events[number] = answer = _Answer()
             self.channels_seen[number] = True
             channel._set_transport(self)  # type: ignore[attr-defined] # noqa: SLF001 - as open_channel does
             channel._set_window(window, packet)  # type: ignore[attr-defined] # noqa: SLF001
         self._send_user_message(message)  # type: ignore[attr-defined]
         until = boottime() + seconds
-        while not event.wait(0.1):
+        while not answer.wait(0.1):
             if not self.active:
                 raise self.get_exception() or paramiko.SSHException("the connection ended")
             if boottime() >= until:
                 raise paramiko.SSHException("Timeout opening channel.")
-        if self._channels.get(number) is None:  # type: ignore[attr-defined]
-            raise self.get_exception() or paramiko.SSHException("the channel was not opened")
+        if answer.refusal is not None:
+            raise answer.refusal
+        if self._channels.get(number) is None or not self.active:  # type: ignore[attr-defined]
+            raise self.get_exception() or paramiko.SSHException("the connection ended")
         return channel
+
+    def open_unix_socket(self, path: str, seconds: float) -> paramiko.Channel:
+        """A stream to a Unix socket of the host. Raises as `opened` does."""
+        return self.opened("direct-streamlocal@openssh.com", path, "", 0, seconds=seconds)
+
+    def open_port(self, to: tuple[str, int], seconds: float) -> paramiko.Channel:
+        """A stream to a TCP port that the host reaches. Raises as `opened` does."""
+        return self.opened("direct-tcpip", *to, "127.0.0.1", 0, seconds=seconds)
+
+    def _parse_channel_open_failure(self, message: Message) -> None:
+        """Tell the refusal to the thread that it answers, and to no other: paramiko's thread calls this."""
+        number, reason = message.get_int(), message.get_int()
+        with self.lock:
+            answer = self.channel_events.pop(number, None)
+            if not isinstance(answer, _Answer):
+                return  # nobody waits for it
+            self._channels.delete(number)  # type: ignore[attr-defined]
+            answer.refusal = paramiko.ChannelException(reason, CONNECTION_FAILED_CODE.get(reason, "(unknown code)"))
+            answer.set()
+
+
+class _Answer(threading.Event):
+    """What the host says to the wish for a channel, once it is set."""
+
+    refusal: paramiko.ChannelException | None = None
 
 
 def tcp_line(address: str, port: int, seconds: float) -> socket.socket:

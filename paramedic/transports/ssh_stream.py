@@ -117,12 +117,7 @@ def connect(connection: SshConnection, to: UnixSocket | TcpPort, deadline: float
         channel = connection.opened(lambda transport, seconds: transport.open_unix_socket(to.path, seconds), deadline)
     else:
         address = (to.host, to.port)
-        channel = connection.opened(
-            lambda transport, seconds: transport.open_channel(
-                "direct-tcpip", address, ("127.0.0.1", 0), timeout=seconds
-            ),
-            deadline,
-        )
+        channel = connection.opened(lambda transport, seconds: transport.open_port(address, seconds), deadline)
     held.callback(close_quietly, channel)
     return SshStream(channel, held, kept=False, host=connection.host.name)
 

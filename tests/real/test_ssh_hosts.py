@@ -74,6 +74,18 @@ def test_a_warm_connection_is_shared_by_threads_and_made_once(sshd: Sshd) -> Non
         assert way.connections == 1
 
 
+def test_a_connection_whose_server_refuses_many_at_once_is_not_taken_for_dead(require: Callable[[str], str]) -> None:
+    with running(require, more="MaxSessions 0\n") as server, relay(server) as way, ThreadPoolExecutor(8) as threads:
+        host = server.through(way)
+
+        def refused(_: int) -> None:
+            with pytest.raises(TemporaryError, match="opens no channel: .*MaxSessions"):
+                said(host, "x")
+
+        list(threads.map(refused, range(8)))
+        assert way.connections == 1
+
+
 def test_a_connection_that_died_while_nobody_looked_is_made_again(sshd: Sshd) -> None:
     with relay(sshd) as way:
         host = sshd.through(way)

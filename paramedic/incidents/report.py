@@ -144,7 +144,7 @@ def _unexplained(story: Story) -> Iterator[str]:
         yield "What was the cause, and what ended it? Nothing that Paramedic saw."
     if incident.ending is Ending.RECOVERED:
         yield "Was the alert right? It was well before anything was done."
-    for guardrail in dict.fromkeys(str(entry.data.get("guardrail")) for entry in _refused(story)):
+    for guardrail in dict.fromkeys(str(entry.data["guardrail"]) for entry in _refused(story) if _by_guardrail(entry)):
         yield f"Was it right that the guardrail {guardrail} said no?"
     for piece in story.evidence:
         if piece["body"].startswith("could not be taken"):
@@ -196,12 +196,18 @@ def _done(story: Story) -> Iterator[str]:
         agreed = "; ".join(_agreed(story, act["id"]))
         yield f"  - allowed by: {words(agreed or 'every guardrail')}"
     for entry in _refused(story):
-        refusal = f"{entry.what} by the guardrail {entry.data.get('guardrail')}: {entry.reason}"
-        yield f"- {entry.at[:19]}Z, attempt {words(str(entry.data.get('attempt')))}: {words(refusal)}"
+        by = f" by the guardrail {entry.data['guardrail']}" if _by_guardrail(entry) else ""
+        attempt = f", attempt {words(str(entry.data['attempt']))}" if "attempt" in entry.data else ""
+        yield f"- {entry.at[:19]}Z{attempt}: {words(f'{entry.what}{by}: {entry.reason}')}"
 
 
 def _refused(story: Story) -> list[Entry]:
     return [entry for entry in story.timeline if entry.what.endswith(".refused")]
+
+
+def _by_guardrail(refusal: Entry) -> bool:
+    """Whether a guardrail said no; an incident that ended refused has an entry of that name too."""
+    return "guardrail" in refusal.data
 
 
 def _agreed(story: Story, act: int) -> list[str]:

@@ -272,6 +272,18 @@ def test_what_is_not_over_and_what_nobody_knows_is_asked(timed: Store, clock: Cl
         assert "What was the cause, and what ended it? Nothing that Paramedic saw." in questions(over)
 
 
+def test_an_incident_that_ended_refused_is_no_refusal_by_a_guardrail_without_a_name(timed: Store) -> None:
+    claim = working(timed)
+    with timed.record() as tx:
+        lifecycle.hand_over(tx, claim.incident, Outcome(Ending.REFUSED, "a deployment is at work"), actor=claim.holder)
+        ended = story(tx, claim.incident)
+    assert "incident.refused" in [entry.what for entry in ended.timeline]
+    assert not [question for question in questions(ended) if "guardrail" in question]
+    done = markdown(ended).partition("## What was done")[2].partition("##")[0]
+    assert "Z: incident.refused: a deployment is at work" in done.replace("\\", "")
+    assert "None" not in done
+
+
 def test_a_cure_that_did_not_last_and_an_alert_that_nobody_wanted_are_asked_about(timed: Store, clock: Clock) -> None:
     with timed.record() as tx:
         number = opened(tx, target="web-2/api", plan=False)

@@ -192,15 +192,48 @@ def targets(
     return keys | some(draw, {"also": st.sampled_from(spellings).map(lambda names: Said(names, tuple(names)))})
 
 
+#: How an agent's key is named; `hosts` draws this one.
+AGENT_KEY = "SHA256:" + 43 * "a"
+
+
+@st.composite
+def hosts(
+    draw: st.DrawFn, remote: Sequence[str], local: Sequence[str] = (), folder: str = "/etc/paramedic"
+) -> dict[str, Any]:
+    """`hosts`: these by SSH, each perhaps by one before it, and these of this machine. The files of logins are in the folder."""
+    listed: dict[str, Any] = {}
+    for number, name in enumerate(remote):
+        key, certificate = f"{folder}/key-{number}", f"{folder}/key-{number}-cert.pub"
+        agents = [Said(True, ""), Said(AGENT_KEY, AGENT_KEY)]
+        logins = [{"key": key}, {"key": key, "certificate": certificate}, *({"agent": agent} for agent in agents)]
+        address = Said(f"2001:DB8::{number + 1}", f"2001:db8::{number + 1}")
+        keys: dict[str, st.SearchStrategy[Any]] = {
+            "port": st.sampled_from([22, 2222, 65535]),
+            "known_hosts": st.just(f"{folder}/known-{number}"),
+            "sudo": st.booleans(),
+        }
+        if number:
+            keys["jump"] = st.sampled_from(list(remote[:number]))
+        ssh = {
+            "address": draw(st.sampled_from([f"10.1.0.{number}", f"h{number}.example", address])),
+            "user": draw(st.sampled_from(["paramedic", "Shop_2$"])),
+        }
+        spellings = st.lists(st.sampled_from([f"{name}:9100", f"also-{number}"]), unique=True)
+        also = some(draw, {"also": spellings.map(lambda names: Said(names, tuple(names)))})
+        listed[name] = {"ssh": ssh | draw(st.sampled_from(logins)) | some(draw, keys)} | also
+    listed |= {name: {"local": True} for name in local}
+    return {name: listed[name] for name in draw(st.permutations(list(listed)))}
+
+
 @st.composite
 def services(draw: st.DrawFn, has: Has, act_deadline: timedelta = ACT_DEADLINE) -> dict[str, Any]:
     """services.yaml with one service, whose targets are of one kind and all have what `has` says."""
     kind = draw(st.sampled_from(sorted(NAMES)))
-    hosts = draw(st.lists(st.sampled_from(HOSTS), min_size=1, max_size=3, unique=True))
+    found = draw(st.lists(st.sampled_from(HOSTS), min_size=1, max_size=3, unique=True))
     numbers = count(1)
-    listed = [draw(targets(host, kind, has, numbers, act_deadline)) for host in hosts]
+    listed = [draw(targets(host, kind, has, numbers, act_deadline)) for host in found]
     name = draw(st.sampled_from(["shop", "tracking api", "größe"]))
-    return {
+    return some(draw, {"hosts": hosts(("gate", "gate-2"), found)}) | {
         "services": {name: some(draw, {"owner": st.sampled_from(["ada", "the delivery team"])}) | {"targets": listed}}
     }
 

@@ -59,6 +59,7 @@ def _of_file(access: SshAccess) -> Login:
         raise PermanentError(f"other users can read the key {file}: `chmod 600 {file}`")
     words = f"the key {fingerprint(key.asbytes())} ({file})"
     if access.certificate is None:
+        key.public_blob = None  # a certificate that paramiko found beside the key, and nobody wrote down
         return Login(key, words)
     until = _valid_until(Path(access.certificate))
     key.load_certificate(access.certificate)

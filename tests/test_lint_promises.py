@@ -6,7 +6,8 @@ That each value drawn reaches the code that uses it: `test_runbooks_as_written`,
 
 import copy
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import getitem
@@ -30,7 +31,7 @@ from paramedic.catalog.library import Library, library_in_force, open_library
 from paramedic.catalog.runbook import Runbook
 from paramedic.change.limits import pinned_and_current
 from paramedic.checks import probes
-from paramedic.incidents.incident import State
+from paramedic.incidents.incident import Incident, State
 from paramedic.intake.intake import Intake
 from paramedic.oncall import oncall_file
 from paramedic.settings import Settings
@@ -62,7 +63,7 @@ def places(document: Any, at: Keys = ()) -> Iterator[tuple[Keys, Any]]:
 
 
 #: Under these every key is a name that an author chooses.
-NAMED = ("services", "people", "policies", "commands", "approval")
+NAMED = ("hosts", "services", "people", "policies", "commands", "approval")
 
 #: Of a file whose parts are all right by themselves: what no other file, or no other part, agrees with.
 DISAGREEING: tuple[Break, ...] = (
@@ -124,19 +125,23 @@ def test_what_lint_refuses_no_run_begins_with(data: st.DataObject, case: Case, t
     chosen = Settings(data=tmp_path, runbooks=place, act_deadline=folder.settings["act_deadline"].means)
     before = linted(folder.write(place), chosen.act_deadline)
     [runbook] = before.runbooks.values()
-    broken(folder, how).write(place, called=folder.name)
-    for copied in (tmp_path / "last-good").glob("*"):
-        copied.unlink()
-    assert refused(chosen, how)
-    stands_still(case, chosen, tmp_path, clock)
-    run: Any = SimpleNamespace(
-        settings=chosen, runbook=runbook, own=runbook, target=before.services.targets[_meant(case, before)]
-    )
-    for remedy in runbook.remedies:
-        if remedy.name.startswith("rollback"):
-            continue  # which looks at its releases first
-        _, current = pinned_and_current(run, remedy)
-        assert current.withdrawn is not None
+    store, incident = received(case, lambda: before, tmp_path / "before.db", clock)
+    with closing(store):
+        assert incident.runbook == runbook.name
+        broken(folder, how).write(place, called=folder.name)
+        for copied in (tmp_path / "last-good").glob("*"):
+            copied.unlink()
+        assert refused(chosen, how)
+        stands_still(case, chosen, tmp_path, clock)
+        target = before.services.targets[incident.target]
+        run: Any = SimpleNamespace(
+            settings=chosen, store=store, incident=incident, runbook=runbook, own=runbook, target=target
+        )
+        for remedy in runbook.remedies:
+            if remedy.name.startswith("rollback"):
+                continue  # which looks at its releases first
+            _, current = pinned_and_current(run, remedy)
+            assert current.withdrawn is not None
 
 
 def refused(chosen: Settings, how: Break) -> bool:
@@ -150,29 +155,27 @@ def refused(chosen: Settings, how: Break) -> bool:
     return any(one.file.endswith((file, ".md")) for one in problems)
 
 
-def stands_still(case: Case, chosen: Settings, home: Path, clock: Clock) -> None:
-    """Its alert opens an incident for a person, and orders no run."""
-
-    def library() -> Library:
-        return library_in_force(chosen)
-
+def received(case: Case, library: Callable[[], Library], file: Path, clock: Clock) -> tuple[Store, Incident]:
+    """The incident that the case's alert opens in a new store."""
     labels = case.labels | {label: _met(operator, value) for label, operator, value in case.wanted[1]}
     said = {"alertname": case.wanted[0], **labels}
     alert = Alert("test", case.wanted[0], case.severity, Status.FIRING, clock.time, fingerprint("test", said), said)
-    store = Store(migrated(home / "store.db"), now=clock.now)
+    store = Store(migrated(file), now=clock.now)
     with store.record() as tx:
         inbox.put(tx, [alert], source="test", sender="test")
     assert Intake(store, library).work() == 1
     with store.read() as tx:
         [incident] = incidents.listed(tx)
+    return store, incident
+
+
+def stands_still(case: Case, chosen: Settings, home: Path, clock: Clock) -> None:
+    """Its alert opens an incident for a person, and orders no run."""
+    store, incident = received(case, lambda: library_in_force(chosen), home / "store.db", clock)
+    with closing(store), store.read() as tx:
         assert (incident.state, incident.runbook) == (State.HANDED_OVER, None)
         assert outbox.waiting(tx) == []
         assert [one.kind for one in messages.of(tx, incident.number)] == ["rung"]
-    store.close()
-
-
-def _meant(case: Case, library: Library) -> str:
-    return next(target.id for target in library.services if target.host == case.listed["host"])
 
 
 def _met(operator: str, value: str) -> str:
@@ -193,6 +196,8 @@ def keys_of(schema: dict[str, Any]) -> set[Keys]:
         for key, value in part.get("properties", {}).items():
             yield (*at, key)
             yield from below(value, (*at, key))
+        for value in part.get("patternProperties", {}).values():
+            yield from below(value, (*at, "*"))
         for word in ("items", "additionalProperties"):
             if isinstance(part.get(word), dict):
                 yield from below(part[word], (*at, "*"))
@@ -224,7 +229,7 @@ def test_every_key_of_every_file_is_drawn() -> None:
 
     of_each_form = st.tuples(*(checks(number, [form], all_keys=True) for number, form in enumerate(SUBJECTS)))
 
-    @settings(max_examples=40, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(
         st.one_of(cases().map(lambda case: case.folder), check_folders(), guarded_folders()), of_each_form, oncalls()
     )

@@ -1,7 +1,7 @@
 """Incidents, each with a folder that lint calls well and an alert that one of its targets is meant by."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -237,6 +237,51 @@ def budgets(draw: st.DrawFn) -> Said:
 
 
 @st.composite
+def quorums(draw: st.DrawFn, of: int) -> Said:
+    """A share of so many members that leaves one to be changed; it means how many must be healthy."""
+    if draw(st.booleans()):
+        count = draw(st.integers(1, of - 1))
+        return Said(f"{count} of {of}", count)
+    percent = draw(st.integers(1, 100 * (of - 1) // of))
+    return Said(f"{percent}%", -(-percent * of // 100))
+
+
+#: Zones whose clocks are never changed: how far they are ahead of UTC.
+_ZONES = {"UTC": timedelta(0), "Asia/Tokyo": 9 * HOUR, "America/Bogota": -5 * HOUR}
+
+
+@st.composite
+def stretches(draw: st.DrawFn) -> Said:
+    """One stretch of local time or a list of two; it means when each begins and ends, in UTC, in one week of 2026."""
+    found = [draw(_stretch(date(2026, 2, day))) for day in draw(st.sampled_from([(2,), (6,), (2, 6), (6, 2)]))]
+    means = tuple(said.means for said in found)
+    return Said(found[0].text if len(found) == 1 and draw(st.booleans()) else [said.text for said in found], means)
+
+
+@st.composite
+def _stretch(draw: st.DrawFn, day: date) -> Said:
+    """One that begins on this day, or the next one, and lasts a day at most: in any of the forms that mean it."""
+    zone = draw(st.sampled_from(list(_ZONES)))
+    day += timedelta(days=draw(st.integers(0, 1)))
+    begins = datetime.combine(day, time(0), UTC)
+    if draw(st.booleans()):
+        ends = begins + DAY
+        forms = [f"{day:%a}", f"{day:%a} 00:00 to 24:00", f"{day} to {day}", f"{day:%-d %b} to {day:%-d %b}"]
+    else:
+        begins += draw(st.integers(0, 1439)) * MINUTE
+        ends = begins + draw(st.integers(1, 1439)) * MINUTE
+        forms = [
+            f"{begins:%a %H:%M} to {ends:%H:%M}",
+            f"{begins:%a %H:%M}-{ends:%H:%M}",
+            f"{begins:%a %H:%M} to {ends:%a %H:%M}",
+            f"{begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M}",
+            f"{begins:%-d %b %H:%M} to {ends:%-d %b %H:%M}",
+        ]
+    ahead = _ZONES[zone]
+    return Said(f"{draw(st.sampled_from(forms))} {zone}", (begins - ahead, ends - ahead))
+
+
+@st.composite
 def guarded_folders(draw: st.DrawFn) -> Folder:
     """A folder whose runbook asks for guardrails."""
     has = Has(commands=("flush",))
@@ -246,19 +291,29 @@ def guarded_folders(draw: st.DrawFn) -> Folder:
     ladder = remedies(draw, has, kind)
     words = [detail and f"run: {detail}" if word == "run" else word for word, detail in (said.means for said in ladder)]
     of = len(listing["targets"])
+    agreed_when = [*(one.value for one in Severity), "out-of-hours"]
     keys: dict[str, st.SearchStrategy[Any]] = {
+        "hours": stretches(),
+        "freeze": stretches(),
         "budget": budgets(),
         "service_budget": budgets(),
         "cooldown": spans(timedelta(0), 365 * DAY),
         "at_once": st.integers(1, of).map(lambda count: Said(f"{count} of {of}", (count, of))),
         "again": st.booleans(),
-        "approval": st.dictionaries(
-            st.sampled_from(words), st.sampled_from([one.value for one in Severity]), min_size=1
-        ),
+        "approval": st.just("out-of-hours")
+        | st.dictionaries(st.sampled_from(words), st.sampled_from(agreed_when), min_size=1),
     }
+    if of > 1:  # of one alone none would be left to be healthy
+        keys["keep_healthy"] = quorums(of)
     asked = {key: draw(value) for key, value in keys.items() if draw(st.integers(0, 2))}
     if asked.get("again") and "budget" not in asked:
         asked["budget"] = draw(budgets())
+    approval = asked.get("approval", {})
+    if "hours" not in asked and "out-of-hours" in (
+        approval,
+        *(approval.values() if approval != "out-of-hours" else ()),
+    ):
+        asked["hours"] = draw(stretches())
     runbook = {
         "runbook": "api-down",
         "service": service,

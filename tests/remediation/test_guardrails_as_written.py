@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from paramedic.catalog.library import Library
 from paramedic.catalog.runbook import Runbook
 from paramedic.incidents.incident import State
 from paramedic.remediation import guardrail_rules
-from paramedic.remediation.guardrail import Case, Earlier, Granted, Holding
+from paramedic.remediation.breaker import BREAKER, FLEET, Changed, Unhelpful
+from paramedic.remediation.guardrail import Busy, Case, Earlier, Granted, Holding
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.target import Identity
 from paramedic.store import Store, intents
@@ -53,7 +54,7 @@ def test_each_guardrail_judges_by_what_was_written(
                 tx.conn.execute(acts.delete())
                 tx.conn.execute(incidents.delete())
             clock.time = Clock().time
-            judge(Judged(library, runbook, key, store_of_acts, clock), asked[key])
+            judge(Judged(library, runbook, asked, key, store_of_acts, clock), asked[key])
             seen |= meanings({key: asked[key]})
     assert seen == meanings(asked)
     assert set(runbook.guardrails.asked) == set(asked) | {"again", "approval"}
@@ -62,14 +63,16 @@ def test_each_guardrail_judges_by_what_was_written(
 class Judged:
     """One guardrail of the runbook by itself, and what was changed before."""
 
-    def __init__(self, library: Library, runbook: Runbook, key: str, store: Store, clock: Clock) -> None:
-        self.library, self.runbook, self.store, self.clock = library, runbook, store, clock
+    def __init__(
+        self, library: Library, runbook: Runbook, asked: dict[str, Any], key: str, store: Store, clock: Clock
+    ) -> None:
+        self.library, self.runbook, self.asked, self.store, self.clock = library, runbook, asked, store, clock
         self.limits = Guardrails("act", {key: runbook.guardrails.asked[key]})
         self.target, *self.others = library.services
         self._number = 0
 
-    def acted(self, target: str, *, result: str | None = "done") -> None:
-        """A change of this target, now."""
+    def acted(self, target: str, *, result: str | None = "cured") -> None:
+        """A change of this target, now; it is one that helped, which no breaker counts."""
         self._number += 1
         with self.store.write() as tx:
             about = {
@@ -93,7 +96,9 @@ class Judged:
                 target=self.target.id,
                 runbook=self.runbook.name,
                 severity=Severity.CRITICAL,
+                remedy="restart",
                 limits=self.limits,
+                others=[other.id for other in self.others],
             )
         assert refusal is None or refusal.guardrail == guardrail
         return refusal is not None
@@ -137,8 +142,34 @@ def at_once(judged: Judged, said: Said) -> None:
         judged.acted(other.id, result=None)
     assert judged.refuses("at once") is (of - 1 >= count)
     case = Case(judged.clock.time, "INC-1", judged.runbook.service, judged.target.id, Severity.CRITICAL, Identity("up"))
-    words = guardrail_rules.agreed(case, {"at once": (), "claim": None, "grant": None}, judged.limits)
+    words = guardrail_rules.agreed(case, _nothing_amiss(judged) | {"at once": Busy()}, judged.limits)
     assert f"at once: {count} of {of} targets at once, 0 others are being changed" in words
+
+
+def keep_healthy(judged: Judged, said: Said) -> None:
+    """What has a change that is not verified does not count as healthy."""
+    for missing, other in enumerate(judged.others):
+        assert judged.refuses("quorum") is (len(judged.others) - missing < said.means)
+        judged.acted(other.id, result=None)
+    assert judged.refuses("quorum")
+
+
+def freeze(judged: Judged, said: Said) -> None:
+    for at, is_within in _ends(said):
+        judged.clock.time = at
+        assert judged.refuses("freeze") is is_within
+
+
+def hours(judged: Judged, said: Said) -> None:
+    for at, is_within in _ends(said):
+        judged.clock.time = at
+        assert judged.refuses("hours") is not is_within
+
+
+def _ends(said: Said) -> Iterator[tuple[datetime, bool]]:
+    """The moments just before and at both ends of each stretch, and whether they are within it."""
+    for begins, ends in said.means:
+        yield from ((begins - MS, False), (begins, True), (ends - MS, True), (ends, False))
 
 
 def again(judged: Judged, allowed: bool) -> None:
@@ -151,35 +182,60 @@ def again(judged: Judged, allowed: bool) -> None:
     assert judged.runbook.guardrails.allows_again is allowed
 
 
-def approval(judged: Judged, asked: dict[str, str]) -> None:
-    ranks = list(Severity)
+def approval(judged: Judged, asked: str | dict[str, str]) -> None:
     for remedy in judged.runbook.remedies:
         word = "rollback-if-deployed-within" if remedy.deployed_within else remedy.name
-        least = "warning" if judged.runbook.mode == "ask" else asked.get(word)
-        for severity in Severity:
-            must = least is not None and ranks.index(severity) >= ranks.index(Severity(least))
-            refusal = _judge(judged, judged.runbook.guardrails.of(remedy), severity, {"approval": None}, but="again")
-            assert refusal == ("approval" if must else None)
-            assert judged.runbook.asks_from(remedy) == (None if least is None else Severity(least))
+        when = asked if isinstance(asked, str) else asked.get(word)
+        least = "warning" if judged.runbook.mode == "ask" else None if when == "out-of-hours" else when
+        for at, is_within in _ends(judged.asked["hours"]) if "hours" in judged.asked else [(judged.clock.time, True)]:
+            judged.clock.time = at
+            for severity in Severity:
+                refusal = _judge(
+                    judged, judged.runbook.guardrails.of(remedy), severity, {"approval": None}, but="again"
+                )
+                if not is_within and when != "out-of-hours":
+                    assert refusal == "hours"
+                else:
+                    assert refusal == ("approval" if not is_within or _is_from(severity, least) else None)
+        assert judged.runbook.asks_from(remedy) == (None if least is None else Severity(least))
+
+
+def _is_from(severity: Severity, least: str | None) -> bool:
+    ranks = list(Severity)
+    return least is not None and ranks.index(severity) >= ranks.index(Severity(least))
 
 
 def _judge(judged: Judged, guardrails: Guardrails, severity: Severity, more: dict[str, Any], *, but: str) -> str | None:
     """The guardrail that refuses a change of this severity, all else being as it must be; `but` is not asked."""
     now = judged.clock.time
     case = Case(now, "INC-1", judged.runbook.service, judged.target.id, severity, Identity("up"))
-    held = Holding(1, 1, is_ours=True, lease_until=now + HOUR)
-    seen = {"incident": State.WORKING, "claim": held, "grant": Granted("open"), "kill switch": ()} | more
-    kept = {"again", "approval"} - {but}
+    seen = _nothing_amiss(judged) | more
+    kept = {"again"} if but == "approval" else {"approval", "hours"}
     asked = {key: value for key, value in guardrails.asked.items() if key in kept}
     mode = "act" if but == "approval" else guardrails.mode
     refusal = guardrail_rules.judge(case, seen, replace(guardrails, asked=asked, mode=mode))
     return None if refusal is None else refusal.guardrail
 
 
+def _nothing_amiss(judged: Judged) -> dict[str, Any]:
+    """What the guardrails that are always asked have seen, where none of them refuses."""
+    return {
+        "incident": State.WORKING,
+        "claim": Holding(1, 1, is_ours=True, lease_until=judged.clock.time + HOUR),
+        "grant": Granted("open"),
+        "kill switch": (),
+        FLEET: Changed(0, is_among=False),
+        BREAKER: Unhelpful(judged.target.id, "restart", ()),
+    }
+
+
 JUDGES: dict[str, Callable[[Judged, Any], None]] = {
+    "hours": hours,
+    "freeze": freeze,
     "cooldown": cooldown,
     "budget": budget,
     "service_budget": service_budget,
+    "keep_healthy": keep_healthy,
     "at_once": at_once,
     "again": again,
     "approval": approval,

@@ -67,7 +67,7 @@ class Servers:
             keep_warm=lambda: None,
             is_active=lambda: True,
             close=lambda: None,
-            open_channel=lambda _kind, to, _source, **_: (*way, to),
+            open_port=lambda to, _seconds: (*way, to),
         )
 
 

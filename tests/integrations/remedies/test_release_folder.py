@@ -14,7 +14,7 @@ import pytest
 from deployed_releases import Deployed
 
 from paramedic.doors import reading
-from paramedic.errors import OutcomeUnknown, Refused, TemporaryError
+from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.integrations.remedies import release_folder as integration
 from paramedic.machine.clock import boottime
 from paramedic.remediation.release import Release
@@ -217,14 +217,23 @@ def test_a_log_that_takes_no_line_changes_nothing(two: Deployed, monkeypatch: py
     assert two.everything() == before
 
 
-def test_a_rename_that_fails_takes_its_line_back(two: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("says", "means"),
+    [
+        (PermissionError(1, "Operation not permitted"), PermanentError),
+        (OSError(28, "No space left on device"), TemporaryError),
+    ],
+)
+def test_a_rename_that_fails_takes_its_line_back(
+    two: Deployed, monkeypatch: pytest.MonkeyPatch, says: OSError, means: type[Exception]
+) -> None:
     before = two.everything()
 
     def fails(*_: object, **__: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
+        raise says
 
     monkeypatch.setattr(os, "rename", fails)
-    with pytest.raises(TemporaryError, match="Operation not permitted"):
+    with pytest.raises(means, match=says.strerror):
         two.roll_back("2")
     monkeypatch.undo()
     assert two.everything() == before

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from databases import migrated
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, seed, settings
 from hypothesis import strategies as st
 from recorded_machine import Clock
 from test_bounds import FILES, ONCALL, RUNBOOK, SERVICES
@@ -229,7 +229,7 @@ def test_every_key_of_every_file_is_drawn() -> None:
 
     of_each_form = st.tuples(*(checks(number, [form], all_keys=True) for number, form in enumerate(SUBJECTS)))
 
-    @settings(max_examples=100, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(
         st.one_of(cases().map(lambda case: case.folder), check_folders(), guarded_folders()), of_each_form, oncalls()
     )
@@ -238,9 +238,14 @@ def test_every_key_of_every_file_is_drawn() -> None:
         drawn["services"] |= keys_in(folder.services)
         drawn["oncall"] |= keys_in(oncall)
 
-    draw()
     schemas = {"runbook": runbook_file.schema(), "services": services.schema(), "oncall": oncall_file.schema()}
-    assert [(file, key) for file, schema in schemas.items() for key in keys_of(schema) - drawn[file]] == []
+    missing = {(file, key) for file, schema in schemas.items() for key in keys_of(schema)}
+    for number in range(20):  # what is drawn seldom is drawn in the end; what nothing draws never is
+        seed(number)(draw)()
+        missing = {(file, key) for file, key in missing if key not in drawn[file]}
+        if not missing:
+            break
+    assert missing == set()
 
 
 # --- no value is dropped ----------------------------------------------------------------------------------------------

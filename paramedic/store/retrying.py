@@ -95,8 +95,10 @@ def _give_back(tx: Tx, incident: Incident, *, retried_attempt: int | None) -> bo
             retried_attempt=retried_attempt,
         )
     )
+    if changed.rowcount != 1:
+        return False
     messages.withdraw(tx, incident.number)
-    return changed.rowcount == 1
+    return True
 
 
 def _update_people(tx: Tx, incident: Incident, *, by: str, holder: str | None, because: str) -> None:

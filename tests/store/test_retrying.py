@@ -350,3 +350,22 @@ def test_a_retried_incident_that_is_well_is_ended_by_its_playbook(timed: Store) 
         acts.close(tx, act, result="cured", why="well", actor=claim.holder)
         incident = lifecycle.resolve(tx, number, WELL, actor=claim.holder)
     assert (incident.state, incident.outcome) == (State.RESOLVED, "remediated")
+
+
+def test_one_that_somebody_else_moved_meanwhile_keeps_its_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = _failed(store, rungs=2).incident
+    with store.read() as tx:
+        stale = incidents.get(tx, number)
+        before = [message.id for message in messages.of(tx, number)]
+    assert before
+    with store.record() as tx:
+        lifecycle.acknowledge(tx, number, by="bob", reason="taken")
+        mine = [message.id for message in messages.of(tx, number)]
+    monkeypatch.setattr(retrying, "get", lambda *_: stale)
+    withdrawn: list[int] = []
+    monkeypatch.setattr(retrying.messages, "withdraw", lambda _, incident: withdrawn.append(incident))
+    with store.record() as tx:
+        assert not retrying.measure_again(tx, number, "ada", WHY)
+    assert withdrawn == []
+    with store.read() as tx:
+        assert [message.id for message in messages.of(tx, number)] == mine

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psutil
 from alertmanager import PATH, bench_alert, body
-from measured_stack import STAMP, TOKEN, stamp_file, stamped, started, until
+from measured_stack import RESTART, STAMP, TOKEN, stamp_file, stamped, started, until
 
 from paramedic.demo.world import Mailbox, World
 from paramedic.machine.clock import iso, utc_now
@@ -128,8 +128,7 @@ class Bench:
 def up(folder: Path, world: World, mailbox: Mailbox, **env: str) -> Iterator[Bench]:
     """`paramedic up` in this folder, ready, with these variables in its environment."""
     services_yaml = world.services_yaml("tracking-api") + stamped(199)
-    runbooks = (STAMP, ("restart", "tracking-api", "restart-service"))
-    with started(folder, mailbox, services_yaml, runbooks, **env) as stack:
+    with started(folder, mailbox, services_yaml, (STAMP, RESTART), **env) as stack:
         yield Bench(folder, stack, Store(stack.settings.store()))
 
 

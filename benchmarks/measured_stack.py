@@ -79,14 +79,19 @@ policies:
   default: {rungs: [{tell: oncall}]}
 """
 
-#: A runbook: its name, which is the value of the label `env` that it matches; its service; its playbook.
+#: Runbooks: each its name, which is the value of the label `env` that it matches; its service; its playbook.
 STAMP = ("stamp", "stamps", "bench-stamp")
+RESTART = ("restart", "tracking-api", "restart-service")
 
 
 def stamped(hosts: int) -> str:
     """The service of the playbook that writes stamps, for services.yaml: so many hosts, `b-1` and on."""
     targets = "".join(
-        f'      - {{host: b-{number}, supervisord: {{program: stamp, address: "http://127.0.0.1:9"}}}}\n'
+        f"""      - host: b-{number}
+        supervisord: {{program: stamp, address: "http://127.0.0.1:9"}}
+        health: http://127.0.0.1:9/health
+        log: /var/log/stamp.log
+"""
         for number in range(1, hosts + 1)
     )
     return f"  stamps:\n    owner: nobody\n    targets:\n{targets}"
@@ -97,11 +102,8 @@ def stamp_file(folder: Path, host: str) -> Path:
     return folder / "stamps" / f"{host}_stamp"
 
 
-@contextmanager
-def started(
-    folder: Path, mailbox: Mailbox, services_yaml: str, runbooks: Sequence[tuple[str, str, str]], **env: str
-) -> Iterator[Stack]:
-    """`paramedic up` in this folder, ready, with these files and these additional variables; none of its caller's."""
+def write_folder(folder: Path, services_yaml: str, runbooks: Sequence[tuple[str, str, str]]) -> None:
+    """The folders of runbooks, playbooks and stamps of what is measured."""
     for name in ("runbooks", "flows", "stamps"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "runbooks" / "services.yaml").write_text(services_yaml)
@@ -110,6 +112,14 @@ def started(
         text = _RUNBOOK.format(name=name, service=service, env=name, playbook=playbook)
         (folder / "runbooks" / f"{name}.md").write_text(text)
     (folder / "flows" / "bench_stamp.py").write_text(_PLAYBOOK)
+
+
+@contextmanager
+def started(
+    folder: Path, mailbox: Mailbox, services_yaml: str, runbooks: Sequence[tuple[str, str, str]], **env: str
+) -> Iterator[Stack]:
+    """`paramedic up` in this folder, ready, with these files and these additional variables; none of its caller's."""
+    write_folder(folder, services_yaml, runbooks)
     for name in [name for name in os.environ if name.startswith(("PARAMEDIC_", "PREFECT_", "PYTHONDONTWRITE"))]:
         del os.environ[name]
     os.environ |= {

@@ -12,9 +12,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from typer._click.shell_completion import CompletionItem
-from typer.core import TyperGroup
 
-from paramedic.cli.lazy_group import loaded
+from paramedic.cli.lazy_group import LateGroup, loaded
 from paramedic.errors import PermanentError, Refused, TemporaryError
 from paramedic.text.redaction import hush_logging, redact
 from paramedic.text.sanitize import visible
@@ -48,7 +47,7 @@ COMMANDS = {
 }
 
 
-class _Lazy(TyperGroup):
+class _Lazy(LateGroup):
     """Loads a command's module when it is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base's form

@@ -24,6 +24,7 @@ from paramedic.cli.output import (
     safe,
     say_json,
     table,
+    written,
 )
 from paramedic.machine.clock import utc_now
 from paramedic.settings import Settings
@@ -97,7 +98,9 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
 def vouch(
     by: By,
     *,
-    because: Annotated[str, typer.Option(help="How you know that nobody forged it; it goes on the trail.")],
+    because: Annotated[
+        str, typer.Option(help="How you know that nobody forged it; it goes on the trail.", callback=written)
+    ],
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from paramedic.cli.opened import opened
-from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, safe, say_json, table
+from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, safe, say_json, table, written
 from paramedic.incidents.incident import name
 from paramedic.machine.clock import iso
 from paramedic.remediation.kill_switch import RESET_FLEET
@@ -58,7 +58,7 @@ def reset(
     ] = None,
     fleet: Annotated[bool, typer.Option("--fleet", help="The breaker of the whole fleet.")] = False,
     by: By,
-    because: Annotated[str, typer.Option(help="Why.")] = "a person has looked",
+    because: Annotated[str, typer.Option(help="Why.", callback=written)] = "a person has looked",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:

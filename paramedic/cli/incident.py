@@ -8,7 +8,7 @@ import typer
 from paramedic.cli.aftermath import what_follows
 from paramedic.cli.one_incident import Id, fields_of, incident_of
 from paramedic.cli.opened import number_of, opened
-from paramedic.cli.output import AsJson, By, Data, Negative, console, safe, say_json
+from paramedic.cli.output import AsJson, By, Data, Negative, console, safe, say_json, written
 from paramedic.incidents.incident import IllegalMove, Incident
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.store import (
@@ -66,7 +66,7 @@ def approve(
 def resolve(
     incident: Id,
     by: By,
-    because: Annotated[str, typer.Option(help="What you know.")] = "a person says it is over",
+    because: Annotated[str, typer.Option(help="What you know.", callback=written)] = "a person says it is over",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -91,7 +91,13 @@ def resolve(
 
 
 @app.command()
-def note(incident: Id, text: str, by: By, data: Data = None, as_json: AsJson = False) -> None:
+def note(
+    incident: Id,
+    text: Annotated[str, typer.Argument(help="The note.", callback=written)],
+    by: By,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
     """Add a note to the incident's timeline."""
     _, store = opened(data)
     number = number_of(incident)

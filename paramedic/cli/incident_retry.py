@@ -8,7 +8,7 @@ import typer
 from paramedic.change.foresight import foreseen, ladder
 from paramedic.cli.one_incident import Id, fields_of, incident_of
 from paramedic.cli.opened import number_of, opened
-from paramedic.cli.output import AsJson, By, Data, Negative, console, safe, say_json
+from paramedic.cli.output import AsJson, By, Data, Negative, console, safe, say_json, written
 from paramedic.incidents.incident import IllegalMove
 from paramedic.store import retrying
 
@@ -20,7 +20,9 @@ def retry(
     incident: Id,
     by: By,
     *,
-    because: Annotated[str, typer.Option(help="What has changed, or why.")] = "a person wants it tried again",
+    because: Annotated[
+        str, typer.Option(help="What has changed, or why.", callback=written)
+    ] = "a person wants it tried again",
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Also where another person has it, who is told.")
     ] = False,

@@ -20,10 +20,19 @@ def loaded(module: str) -> Any:
         gc.enable()
 
 
+class LateGroup(TyperGroup):
+    """Commands that are loaded late: a group knows their names, and a mistyped one is answered with those that are near."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments begin with; its base finds near names in `commands`, which is empty here."""
+        self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[assignment]
+        return super().resolve_command(ctx, args)
+
+
 def group(modules: Mapping[str, str], *, about: str) -> typer.Typer:
     """A group of commands: each by its name, in the `app` of one of these modules of `paramedic.cli`."""
 
-    class Group(TyperGroup):
+    class Group(LateGroup):
         def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base's form
             return list(modules)
 

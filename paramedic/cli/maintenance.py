@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from paramedic.cli.opened import opened
-from paramedic.cli.output import AsJson, By, Data, Limit, Negative, console, safe, say_json, table
+from paramedic.cli.output import AsJson, By, Data, Limit, Negative, console, safe, say_json, table, written
 from paramedic.machine.clock import iso
 from paramedic.remediation.maintenance import Window
 from paramedic.store import maintenance
@@ -50,7 +50,7 @@ def list_(
 def end(
     number: Annotated[int, typer.Argument(min=1, max=2**63 - 1)],
     by: By,
-    because: Annotated[str, typer.Option(help="Why.")] = "the work is done",
+    because: Annotated[str, typer.Option(help="Why.", callback=written)] = "the work is done",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:

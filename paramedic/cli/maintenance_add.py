@@ -10,7 +10,7 @@ from paramedic.catalog.library import open_library
 from paramedic.catalog.services import Services
 from paramedic.cli.maintenance import fields_of
 from paramedic.cli.opened import opened
-from paramedic.cli.output import AsJson, By, Data, Negative, console, safe, say_json
+from paramedic.cli.output import AsJson, By, Data, Negative, console, safe, say_json, written
 from paramedic.machine.clock import iso
 from paramedic.remediation.maintenance import Window
 from paramedic.store import maintenance
@@ -26,7 +26,7 @@ def add(
     target: Annotated[str | None, typer.Option(help="Only this target, e.g. web-1/tracking-api.", metavar="ID")] = None,
     from_: Annotated[str, typer.Option("--from", help="2026-01-31T22:00+01:00, now, +2h.", metavar="TIME")] = "now",
     to: Annotated[str, typer.Option(help="The same; +2h is after its beginning.", metavar="TIME")],
-    because: Annotated[str, typer.Option(help="What is done.")],
+    because: Annotated[str, typer.Option(help="What is done.", callback=written)],
     by: By,
     data: Data = None,
     as_json: AsJson = False,

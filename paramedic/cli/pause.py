@@ -8,7 +8,7 @@ import typer
 
 from paramedic.catalog.library import open_library
 from paramedic.cli.opened import opened
-from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, safe, say_json
+from paramedic.cli.output import AsJson, By, Data, Negative, command_of, console, safe, say_json, written
 from paramedic.cli.resume import Runbook, Service, fields_of, say_standing, scope_named
 from paramedic.settings import Settings
 from paramedic.store import Store, incidents, kill_switch
@@ -24,7 +24,7 @@ def pause(
     by: By,
     service: Service = None,
     runbook: Runbook = None,
-    because: Annotated[str, typer.Option(help="Why.")] = "no reason was given",
+    because: Annotated[str, typer.Option(help="Why.", callback=written)] = "no reason was given",
     list_: Annotated[bool, typer.Option("--list", help="Show what is paused, and pause nothing.")] = False,
     data: Data = None,
     as_json: AsJson = False,

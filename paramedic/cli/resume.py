@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from paramedic.cli.opened import opened
-from paramedic.cli.output import AsJson, By, Data, command_of, console, safe, say_json, table
+from paramedic.cli.output import AsJson, By, Data, command_of, console, safe, say_json, table, written
 from paramedic.machine.clock import iso
 from paramedic.remediation.kill_switch import Pause, scope_of
 from paramedic.store import kill_switch
@@ -25,7 +25,7 @@ def resume(
     service: Service = None,
     runbook: Runbook = None,
     mass: Annotated[bool, typer.Option("--mass", help="What the checks paused: many breaches at once.")] = False,
-    because: Annotated[str, typer.Option(help="Why.")] = "no reason was given",
+    because: Annotated[str, typer.Option(help="Why.", callback=written)] = "no reason was given",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:

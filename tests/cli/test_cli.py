@@ -97,6 +97,33 @@ def test_wrong_use_is_2_and_a_negative_answer_1(data: Path) -> None:
     assert "no store" in paramedic("incident", "list", "--data", str(data.parent), code=2)
 
 
+@pytest.mark.parametrize(
+    ("argv", "near"),
+    [(("runbok", "list"), "runbook"), (("incident", "shwo"), "show"), (("runbook", "tset"), "test")],
+)
+def test_a_mistyped_command_is_answered_with_the_near_one(argv: tuple[str, ...], near: str) -> None:
+    assert f"Did you mean '{near}'?" in paramedic(*argv, code=2)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("incident", "note", "INC-1"),
+        ("incident", "resolve", "INC-1", "--because"),
+        ("incident", "retry", "INC-1", "--because"),
+        ("maintenance", "add", "--service", "tracking-api", "--to", "+2h", "--because"),
+        ("maintenance", "end", "1", "--because"),
+        ("pause", "--because"),
+        ("resume", "--because"),
+        ("breaker", "reset", "web-1/tracking-api", "--because"),
+        ("audit", "vouch", "--because"),
+    ],
+)
+def test_what_a_person_writes_for_the_trail_is_words(data: Path, argv: tuple[str, ...]) -> None:
+    assert "nothing is written" in paramedic(*argv, " ", "--by", "ada", "--data", str(data), code=2)
+    assert "'tea' is not in UTF-8" in paramedic(*argv, "tea\udcff", "--by", "ada", "--data", str(data), code=2)
+
+
 def test_an_incident_is_listed_shown_noted_acknowledged_and_resolved(data: Path) -> None:
     where = ("--data", str(data))
     assert json.loads(paramedic("incident", "list", "--json", *where))[0]["id"] == "INC-1"

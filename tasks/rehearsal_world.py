@@ -164,6 +164,10 @@ class FakeWorld:
         ago = self._world.deployed
         return Release("r2", None if ago is None else utc_now() - ago, reversible=True, healthy=None)
 
+    def before(self) -> Release:
+        """The release that it can go back to."""
+        return Release("r1", None, reversible=True, healthy=True)
+
     def roll_back(self, _expected: str, last_look: Callable[[], None], *, approved: bool) -> str:  # noqa: ARG002 - the face's
         """As a release folder would, to r1."""
         self.sent(last_look)

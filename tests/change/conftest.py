@@ -1,7 +1,7 @@
 """A change on both databases and without a Prefect: a run whose clock, target and step do what a test says."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,9 +15,9 @@ from incident_states import PEOPLE
 from playbook_runs import playbook_run
 from store_states import ALIVE, TARGET, alert
 
-from paramedic.alerts.alert import Severity
+from paramedic.alerts.alert import Alert, Severity
 from paramedic.catalog.library import open_library
-from paramedic.change import claim_keeper, exclusive, guarded
+from paramedic.change import cause, claim_keeper, exclusive, guarded
 from paramedic.change.guarded import Intent
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
@@ -25,7 +25,7 @@ from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.remedy import RESTART, Remedy
 from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, Tx, acts, attempts, lifecycle, trail
+from paramedic.store import Store, StoreUnavailable, Tx, acts, attempts, incident_alerts, lifecycle, trail
 from paramedic.store.acts import Act
 from paramedic.store.runbook_versions import Plan
 
@@ -145,6 +145,7 @@ def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.Monkey
     """Makes the case of an incident whose run has just begun. `edit` writes its runbook from the one above."""
     for module in (guarded, exclusive, claim_keeper):
         monkeypatch.setattr(module, "boottime", clock.steady)
+    monkeypatch.setattr(cause, "utc_now", clock.now)
     by_hand = SimpleNamespace(sleep=lambda seconds: clock.advance(timedelta(seconds=seconds)))
     for sleeper in (guarded, exclusive):
         monkeypatch.setattr(sleeper, "time", by_hand)
@@ -156,7 +157,11 @@ def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.Monkey
     (books / "oncall.yaml").write_text(PEOPLE)
 
     def begun(
-        *edits: tuple[str, str], target: str = TARGET, severity: Severity = Severity.CRITICAL, **settings: object
+        *edits: tuple[str, str],
+        target: str = TARGET,
+        severity: Severity = Severity.CRITICAL,
+        alerts: Sequence[Alert] = (),
+        **settings: object,
     ) -> Case:
         text = RUNBOOK
         for before, after in edits:
@@ -170,13 +175,15 @@ def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.Monkey
         with timed.record() as tx:
             incident = lifecycle.open_incident(
                 tx,
-                alert(severity=severity),
+                alerts[0] if alerts else alert(severity=severity),
                 service=at.service,
                 target=at.id,
                 policy="default",
                 reason="it is new",
                 plan=Plan(runbook.name, runbook.version, runbook.text, rungs=1),
             )
+            for joined in alerts[1:]:
+                incident_alerts.note(tx, incident.number, joined, None)
             assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         run = playbook_run(timed, configured, incident, runbook, at)
         return Case(timed, clock, configured, run, owner, Touch(timed))

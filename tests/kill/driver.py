@@ -43,6 +43,7 @@ PACE = {
     "PARAMEDIC_CLAIM_WITHIN": "40s",  # a run that begins late is none that was lost: many begin at once here
     "PARAMEDIC_SILENT_AFTER": "120s",
     "PARAMEDIC_ACT_DEADLINE": "20s",
+    "PARAMEDIC_CLOCK_SKEW": "1ms",  # one machine has one clock: alerts begin soon after a release here
     "PARAMEDIC_MESSAGES_A_MINUTE": "1000",  # many incidents of these stories come within one, each with its own mails
     "PARAMEDIC_REOPEN_WITHIN": "100ms",  # what begins again is another incident in these stories
 }

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from paramedic.remediation.host import Host, SshAccess
+from paramedic.remediation.host import Host, KubernetesAccess, SshAccess
 from paramedic.text.template import as_it_is
 
 #: The name of a host, as targets and alerts write it.
@@ -75,18 +75,44 @@ class _Ssh(BaseModel):
         return self
 
 
+class _Kubernetes(BaseModel):
+    """`kubernetes: {kubeconfig: /etc/paramedic/kubeconfig, context: prod}`"""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    kubeconfig: _File | None = Field(default=None, description="the kubeconfig file: /etc/paramedic/kubeconfig")
+    context: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(as_it_is)] | None = (
+        Field(default=None, description="which of its contexts; without it the file's own `current-context`")
+    )
+    in_cluster: Literal[True] | None = Field(
+        default=None, description="true: Paramedic runs in this cluster, and has the service account of its pod"
+    )
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        if (self.kubeconfig is None) == (self.in_cluster is None):
+            raise ValueError("write exactly one of `kubeconfig: /FILE` and `in_cluster: true`: both say who asks")
+        if self.context is not None and self.kubeconfig is None:
+            raise ValueError("a `context` belongs to a `kubeconfig`")
+        return self
+
+
+#: The ways to a host, each a key of its own.
+_WAYS = ("local", "ssh", "kubernetes")
+
+
 class ListedHost(BaseModel):
     """One host: exactly one way to it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     local: Literal[True] | None = Field(default=None, description="true: it is the machine that Paramedic runs on")
     ssh: _Ssh | None = Field(default=None, description="it is reached by SSH")
+    kubernetes: _Kubernetes | None = Field(default=None, description="it is a cluster, asked by its Kubernetes API")
     also: list[Spelling] = Field(default=[], description="what else alerts call it: web-7:9100")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.local is None) == (self.ssh is None):
-            raise ValueError("write exactly one of `local: true` and `ssh: {…}`: how it is reached")
+        if sum(getattr(self, way) is not None for way in _WAYS) != 1:
+            raise ValueError("write exactly one of `local: true`, `ssh: {…}` and `kubernetes: {…}`: how it is reached")
         return self
 
 
@@ -110,8 +136,12 @@ def made_of(listed: Mapping[str, ListedHost], written: Collection[str]) -> tuple
 
 def _make(name: str, listed: Mapping[str, ListedHost], hosts: dict[str, Host]) -> Host:
     if name not in hosts:
-        ssh = listed[name].ssh
-        hosts[name] = Host(name, None if ssh is None else _access(ssh, listed, hosts))
+        ssh, kubernetes = listed[name].ssh, listed[name].kubernetes
+        hosts[name] = Host(
+            name,
+            ssh=None if ssh is None else _access(ssh, listed, hosts),
+            kubernetes=None if kubernetes is None else KubernetesAccess(kubernetes.kubeconfig, kubernetes.context),
+        )
     return hosts[name]
 
 

@@ -244,8 +244,11 @@ def _added(found: Services, service: str, listed: _Listed, written: list[str]) -
         return
     if written and target.host not in written:
         yield ("host",), f"`hosts` lists no {target.host!r:.80}", nearest(target.host, written, "it lists:")
+    if target.host not in written or target.machine is not None:
+        yield from _misplaced(target)
     if target.elsewhere and target.health is not None and _loopback(target.health):
-        what = f"{target.health} is the machine that Paramedic runs on, and {target.host} is reached by SSH"
+        by = "SSH" if target.machine is not None and target.machine.ssh is not None else "its API"
+        what = f"{target.health} is the machine that Paramedic runs on, and {target.host} is reached by {by}"
         yield ("health",), what, f"write an address of {target.host} that can be reached from here"
     if (other := found.targets.get(target.id)) is not None:
         yield (), *_twice(target, other)
@@ -254,6 +257,19 @@ def _added(found: Services, service: str, listed: _Listed, written: list[str]) -
     for number, spelling in enumerate(words.also):
         if found.spellings.setdefault(spelling, target.host) != target.host:
             yield ("also", number), f"{spelling} means two hosts", "a spelling means one host"
+
+
+def _misplaced(target: Target) -> Iterator[_Fault]:
+    """Where its kind or a key of it cannot be on its host: a workload needs a cluster, a program a machine."""
+    needs = target_kinds.reached_by(target.kind)
+    found = "machine" if target.machine is None else target.machine.reached_by
+    if needs != found and needs == "machine":
+        yield ("host",), f"{target.host} is a cluster, and a {target.kind} target is on a machine", ""
+    elif needs != found:
+        what = f"a {target.kind} target needs a host that is reached by {needs}, and {target.host} is not"
+        yield ("host",), what, f"write in `hosts`: {target.host}: {{{needs}: {{…}}}}"
+    elif found != "machine" and target.log is not None:
+        yield ("log",), f"{target.host} is a cluster, which has no log files", "leave `log` out, and ask for evidence"
 
 
 def _loopback(url: str) -> bool:

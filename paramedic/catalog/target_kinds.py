@@ -73,6 +73,11 @@ def target_id(kind: str, name: str, host: str) -> str:
     return f"{host}/{name}" if bare else f"{host}/{kind}:{name}"
 
 
+def reached_by(kind: str) -> str:
+    """What leads to targets of the kind: `machine`, or what its REACHED_BY says."""
+    return str(getattr(of(kind), "REACHED_BY", "machine"))
+
+
 def parts(whole: Target, targets: Iterable[Target]) -> list[Target]:
     """Those of the targets that are parts of this one, by its kind's `covers`: a host's units, a workload's pods."""
     covers = getattr(of(whole.kind), "covers", None)

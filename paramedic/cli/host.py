@@ -54,6 +54,8 @@ def looked_at(hosts: Iterable[Host]) -> list[Looked]:
 
 
 def _look(host: Host) -> Looked:
+    if host.kubernetes is not None:
+        return _look_at_cluster(host)
     if host.ssh is None:
         return Looked(host, well=True, words="this machine", facts={})
     from paramedic.transports import ssh_look  # paramiko: only who has such a host loads it
@@ -62,11 +64,11 @@ def _look(host: Host) -> Looked:
         seen = ssh_look.look(host, _WITHIN)
     except (TemporaryError, PermanentError) as error:
         return Looked(host, well=False, words=str(error), facts={})
-    far = abs(seen.apart) > APART
-    wrong = [*seen.lacks, *([f"its clock is {spoken(abs(seen.apart))} from ours: mend NTP"] if far else [])]
+    far = _apart(seen.apart)
+    wrong = [*seen.lacks, *([] if far is None else [far])]
     may = [word for word in ("root", "sudo", "systemd", "python3") if word in seen.has]
     words = f"reached as {seen.user} by {seen.key}; there are {', '.join(may) or 'neither root, sudo nor systemd'}"
-    words += f"; its clock is {spoken(abs(seen.apart)) or '0s'} from ours" if not far else ""
+    words += f"; its clock is {spoken(abs(seen.apart)) or '0s'} from ours" if far is None else ""
     facts = {
         "key": seen.key,
         "user": seen.user,
@@ -77,6 +79,29 @@ def _look(host: Host) -> Looked:
         "lacks": list(seen.lacks),
     }
     return Looked(host, well=not wrong, words="; ".join([words, *wrong]), facts=facts)
+
+
+def _look_at_cluster(host: Host) -> Looked:
+    from paramedic.transports import kubernetes_look  # httpx: only who has such a host loads it
+
+    try:
+        seen = kubernetes_look.look(host, _WITHIN)
+    except (TemporaryError, PermanentError) as error:
+        return Looked(host, well=False, words=str(error), facts={})
+    apart = _apart(seen.apart)
+    words = f"reached {seen.who}{f' as {seen.user}' if seen.user else ''}; Kubernetes {seen.version}"
+    facts = {
+        "user": seen.user,
+        "version": seen.version,
+        "clock_apart_seconds": seen.apart.total_seconds(),
+        "round_trip_seconds": seen.round_trip.total_seconds(),
+    }
+    return Looked(host, well=apart is None, words="; ".join([words, *([] if apart is None else [apart])]), facts=facts)
+
+
+def _apart(apart: timedelta) -> str | None:
+    """What is wrong with a clock that is so far from ours; None where it is near enough."""
+    return f"its clock is {spoken(abs(apart))} from ours: mend NTP" if abs(apart) > APART else None
 
 
 @app.command("list")

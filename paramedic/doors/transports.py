@@ -11,6 +11,10 @@ def transport(target: Target, act: str | None = None) -> Transport:
         from paramedic.transports.ssh import Ssh  # paramiko: only who has such a host loads it
 
         return Ssh(machine, act=act, lock=target.id)
+    if machine is not None and machine.kubernetes is not None:
+        from paramedic.transports.kubernetes import Kubernetes  # httpx: likewise
+
+        return Kubernetes(machine)
     from paramedic.transports.local import Local  # psutil takes a while to import, and only a look or a change pays
 
     return Local()

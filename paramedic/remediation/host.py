@@ -1,4 +1,4 @@
-"""Hosts: the machines that targets run on, and how each is reached. services.yaml lists them."""
+"""Hosts: the machines and clusters that targets run on, and how each is reached. services.yaml lists them."""
 
 from dataclasses import dataclass
 
@@ -19,11 +19,20 @@ class SshAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class KubernetesAccess:
+    """How a Kubernetes API server is reached: by a context of a kubeconfig file, or as the pod that this process runs in."""
+
+    kubeconfig: str | None = None  # the file; None: the service account of the pod
+    context: str | None = None  # None: the file's own `current-context`
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
-    """One machine. Without `ssh` it is the one that Paramedic runs on."""
+    """One machine, or a cluster of them. Without `ssh` and `kubernetes` it is the machine that Paramedic runs on."""
 
     name: str
     ssh: SshAccess | None = None
+    kubernetes: KubernetesAccess | None = None
 
     @property
     def way(self) -> "tuple[Host, ...]":
@@ -31,8 +40,18 @@ class Host:
         before = self.ssh.jump.way if self.ssh is not None and self.ssh.jump is not None else ()
         return *before, self
 
+    @property
+    def reached_by(self) -> str:
+        """What leads to its targets: `kubernetes` for a cluster's API, else `machine`."""
+        return "machine" if self.kubernetes is None else "kubernetes"
+
     def __str__(self) -> str:
         """The host and how it is reached, in words."""
+        if self.kubernetes is not None:
+            if self.kubernetes.kubeconfig is None:
+                return f"{self.name}, a cluster, as the pod that Paramedic runs in"
+            context = f", context {self.kubernetes.context}" if self.kubernetes.context is not None else ""
+            return f"{self.name}, a cluster, by {self.kubernetes.kubeconfig}{context}"
         if self.ssh is None:
             return f"{self.name}, this machine"
         at = f"[{self.ssh.address}]" if ":" in self.ssh.address else self.ssh.address

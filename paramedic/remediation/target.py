@@ -41,7 +41,7 @@ class Target:
     @property
     def elsewhere(self) -> bool:
         """Whether it is on another machine than Paramedic, as services.yaml says."""
-        return self.machine is not None and self.machine.ssh is not None
+        return self.machine is not None and (self.machine.ssh is not None or self.machine.kubernetes is not None)
 
 
 #: What distinguishes the instances of a kind of target, by name; a value may be unknown.
@@ -58,8 +58,8 @@ class Identity:
 
     @property
     def unclear(self) -> bool:
-        """Whether its supervisor itself does not know whether it is up."""
-        return self.state.upper() == "UNKNOWN"
+        """Whether its supervisor itself does not know whether it is up: it says UNKNOWN, or UNKNOWN/ and more."""
+        return self.state.upper().partition("/")[0] == "UNKNOWN"
 
     def means(self, other: "Identity") -> bool:
         """Whether both are the same instance (`same_instance`) of the same release, whatever its state."""

@@ -6,7 +6,7 @@ from ruamel.yaml import YAML
 
 from paramedic.catalog.services import Services, parse_services, schema
 from paramedic.catalog.withdrawal import _unlisted
-from paramedic.remediation.host import Host, SshAccess
+from paramedic.remediation.host import Host, KubernetesAccess, SshAccess
 from paramedic.remediation.remedy import RESTART
 from paramedic.text.yaml_document import BadDocument
 
@@ -72,6 +72,48 @@ def test_what_alerts_call_a_host_finds_its_targets() -> None:
     assert services.names_of("web-7") == ("web-7", "web-7:9100", "10.0.0.7")
 
 
+CLUSTER = "prod: {kubernetes: {kubeconfig: /etc/paramedic/kubeconfig, context: eu}}"
+API = "{host: prod, deployment: {name: api, namespace: shop}}"
+
+
+def test_a_workload_is_on_a_cluster() -> None:
+    [target] = parsed(CLUSTER, API)
+    assert (target.id, target.name, target.elsewhere) == ("prod/deployment:shop/api", "shop/api", True)
+    assert target.machine == Host("prod", kubernetes=KubernetesAccess("/etc/paramedic/kubeconfig", "eu"))
+    assert str(target.machine) == "prod, a cluster, by /etc/paramedic/kubeconfig, context eu"
+    [target] = parsed("prod: {kubernetes: {in_cluster: true}}", API)
+    assert str(target.machine) == "prod, a cluster, as the pod that Paramedic runs in"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "listed", "why"),
+    [
+        (CLUSTER, "{host: prod, systemd: a.service}", "host: prod is a cluster, and a systemd target is on a machine"),
+        (
+            "prod: {local: true}",
+            API,
+            "host: a deployment target needs a host that is reached by kubernetes, and prod is not",
+        ),
+        (CLUSTER, API.replace("}}", "}, log: /var/log/x}"), "log: prod is a cluster, which has no log files"),
+        (CLUSTER, API.replace("}}", "}, releases: /srv}"), "`releases` and `commands` are those of `host`"),
+        (CLUSTER, API.replace("}}", '}, health: "http://localhost/"}'), "and prod is reached by its API"),
+        (CLUSTER, API.replace("name: api", "name: ../secrets"), "deployment.name: "),
+        (CLUSTER, API.replace("name: api", "name: API"), "deployment.name: "),
+        (CLUSTER, API.replace("namespace: shop", 'namespace: "a/b"'), "deployment.namespace: "),
+    ],
+)
+def test_what_is_on_the_wrong_kind_of_host_is_refused(hosts: str, listed: str, why: str) -> None:
+    [problem] = wrong(hosts, listed)
+    assert why in problem
+
+
+def test_a_workload_without_hosts_is_refused() -> None:
+    with pytest.raises(
+        BadDocument, match="needs a host that is reached by kubernetes, and prod is not; write in `hosts`: prod: "
+    ):
+        parse_services(f"services:\n  a:\n    targets:\n      - {API}\n", "s")
+
+
 def test_without_hosts_every_target_is_on_this_machine() -> None:
     services = parse_services("services:\n  a:\n    targets:\n      - {host: web-3, systemd: a.service}\n", "s")
     assert [target.machine for target in services] == [None]
@@ -86,7 +128,7 @@ def test_a_host_that_is_not_listed_is_refused_where_some_are() -> None:
 @pytest.mark.parametrize(
     ("hosts", "why"),
     [
-        ("web-1: {}", "write exactly one of `local: true` and `ssh: {…}`"),
+        ("web-1: {}", "write exactly one of `local: true`, `ssh: {…}` and `kubernetes: {…}`"),
         ("web-1: {local: true, ssh: {address: a, user: u, agent: true}}", "write exactly one of `local: true`"),
         ("web-1: {local: false}", "hosts.web-1.local: Input should be True"),
         ("web-1: {ssh: {address: a, user: u}}", "write exactly one of `key: /FILE` and `agent: true`"),
@@ -106,6 +148,11 @@ def test_a_host_that_is_not_listed_is_refused_where_some_are() -> None:
         ("web-1: {ssh: {address: a, user: u, key: /k, jump: gate}}", "`hosts` lists no 'gate'; it lists: web-1"),
         ("web-1: {ssh: {address: a, user: u, key: /k, jump: web-1}}", "leads back to it: web-1 → web-1"),
         ("web-1: {ssh: {address: a, user: u, key: /k, jump: b}}\nb: {local: true}", "b is not reached by SSH"),
+        ("web-1: {kubernetes: {}}", "write exactly one of `kubeconfig: /FILE` and `in_cluster: true`"),
+        ("web-1: {kubernetes: {kubeconfig: /k, in_cluster: true}}", "write exactly one of `kubeconfig: /FILE`"),
+        ("web-1: {kubernetes: {in_cluster: true, context: a}}", "a `context` belongs to a `kubeconfig`"),
+        ("web-1: {kubernetes: {kubeconfig: ~/.kube/config}}", "hosts.web-1.kubernetes.kubeconfig: "),
+        ("web-1: {local: true, kubernetes: {in_cluster: true}}", "write exactly one of `local: true`"),
         ("web-1: {local: true, also: [b]}\nb: {local: true}", "hosts.web-1.also.0: b means two hosts"),
         ("web-1: {local: true, also: [x]}\nb: {local: true, also: [x]}", "hosts.b.also.0: x means two hosts"),
     ],

@@ -25,7 +25,9 @@ from tasks import diagnose
 
 def test_what_a_runbook_may_ask_for_is_what_target_kinds_offer() -> None:
     allowed = _With.model_json_schema()["properties"]["evidence"]["items"]["enum"]
-    assert set(allowed) == set(target_kinds.evidence()) == {"process-tree", "memory", "log-tail", "journal"}
+    of_processes = {"process-tree", "memory", "log-tail", "journal"}
+    of_workloads = {"workload", "pods", "events", "rollout-history", "previous-log", "nodes"}
+    assert set(allowed) == set(target_kinds.evidence()) == of_processes | of_workloads
     assert target_kinds.evidence("supervisord") == ("process-tree", "memory", "log-tail")
 
 

@@ -1,0 +1,31 @@
+"""Deployments of Kubernetes: `deployment: {name: tracking-api, namespace: shop}` on a host that is a cluster."""
+
+from paramedic.kubernetes import evidence, target
+from paramedic.kubernetes.workload import DEPLOYMENT, is_another, is_up
+
+LABEL = "deployment"
+REMEDIES = ("restart",)
+REACHED_BY = "kubernetes"
+
+Words = target.Words
+name_of = target.name_of
+address_of = target.address_of
+is_remote = target.is_remote
+running = is_up
+restarted = is_another
+
+
+class Reader(target.Reader):
+    """Looks at one of them."""
+
+    form = DEPLOYMENT
+
+
+class Changer(target.Changer):
+    """Changes one of them."""
+
+    form = DEPLOYMENT
+
+
+EVIDENCE = evidence.of(DEPLOYMENT)
+forbidden = target.forbidden_by(DEPLOYMENT)

@@ -1,0 +1,147 @@
+"""The API server's answers as objects, and its refusals in words.
+
+Kubernetes API conventions: "Response Status Kind", "Concurrency Control and Consistency".
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
+from paramedic.kinds.cluster import Cluster, Reply
+from paramedic.machine.clock import boottime
+from paramedic.text.sanitize import one_line, visible
+
+Object = Mapping[str, Any]
+
+#: A strategic merge patch adds to what is there; it is not for custom resources, which none of ours is.
+_PATCH = "application/strategic-merge-patch+json"
+
+#: So many objects of a list are looked at. A list's `continue` says that there are more.
+LONGEST_LIST = 500
+
+
+class Conflict(Exception):
+    """The object is another than the one that was read: of the change nothing was done (409)."""
+
+
+class NotFound(PermanentError):
+    """There is no such object."""
+
+
+class Forbidden(PermanentError):
+    """RBAC does not allow it; the message names the verb, the resource and who asked."""
+
+
+class Api:
+    """Asks one cluster; each request is over when `within` is, or the deadline of the whole."""
+
+    def __init__(self, cluster: Cluster, within: timedelta) -> None:
+        self._cluster = cluster
+        self._within = within.total_seconds()
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, deadline: float | None = None) -> Object:
+        """An object. Raises NotFound, Forbidden, PermanentError, or TemporaryError where another look may help."""
+        return _object(self._read(path, query, deadline))
+
+    def items(
+        self, path: str, query: Mapping[str, str] | None = None, *, deadline: float | None = None
+    ) -> list[Object]:
+        """The first objects of a list. Raises as `get` does."""
+        found = self.get(path, {"limit": str(LONGEST_LIST), **(query or {})}, deadline=deadline).get("items")
+        return [item for item in found or () if isinstance(item, Mapping)]
+
+    def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """A plain text, such as a log, safe to show. Raises as `get` does."""
+        return visible(self._read(path, query, None).text)
+
+    def create(self, path: str, body: Object) -> Object:
+        """Ask a question that the API server takes as a new object, and keeps nowhere. Raises as `get` does."""
+        try:
+            reply = self._cluster.ask("POST", path, self._until(None), body=body)
+        except OutcomeUnknown as error:
+            raise TemporaryError(str(error)) from error
+        return _object(_well(reply))
+
+    def patch(self, path: str, body: Object, *, manager: str, deadline: float) -> Object:
+        """Change the object, once; the changed one.
+
+        Raises Conflict where it is no longer the one of the body's `resourceVersion`; Forbidden, NotFound, PermanentError and
+        TemporaryError: nothing was changed; OutcomeUnknown: that is not known.
+        """
+        reply = self._cluster.ask(
+            "PATCH", path, self._until(deadline), query={"fieldManager": manager}, body=body, media_type=_PATCH
+        )
+        return self._changed(reply)
+
+    def delete(self, path: str, body: Object, *, deadline: float) -> None:
+        """Delete the object, once. `body`: its preconditions. Raises as `patch` does."""
+        self._changed(self._cluster.ask("DELETE", path, self._until(deadline), body=body))
+
+    def _read(self, path: str, query: Mapping[str, str] | None, deadline: float | None) -> Reply:
+        return _well(self._cluster.ask("GET", path, self._until(deadline), query=query))
+
+    def _until(self, deadline: float | None) -> float:
+        ours = boottime() + self._within
+        return ours if deadline is None else min(ours, deadline)
+
+    @staticmethod
+    def _changed(reply: Reply) -> Object:
+        """The changed object. An error of the server itself may come after the change: a leader of etcd that was lost."""
+        if reply.status >= 500:
+            raise OutcomeUnknown(f"the API server answered {reply.status}: {_message(reply)}")
+        try:
+            return _object(_well(reply))
+        except TemporaryError as error:
+            if reply.status < 300:
+                raise OutcomeUnknown(
+                    f"the API server answered {reply.status}, and not how the object is now"
+                ) from error
+            raise
+
+
+def named(*parts: str) -> str:
+    """A path of these parts; each is one part whatever it holds, as names in answers are data."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _well(reply: Reply) -> Reply:
+    status = reply.status
+    if 200 <= status < 300:
+        return reply
+    words = f"the API server says: {_message(reply)}"
+    match status:
+        case 404:
+            raise NotFound(words)
+        case 409:
+            raise Conflict(words)
+        case 401:
+            raise PermanentError(f"it does not know who asks (401), as where a token has ended; {words}")
+        case 403:
+            raise Forbidden(words)
+        case 410 | 429:
+            raise TemporaryError(words, after=reply.after)
+    if status >= 500:
+        raise TemporaryError(f"{words} ({status})", after=reply.after)
+    raise PermanentError(f"{words} ({status})")
+
+
+def _object(reply: Reply) -> Object:
+    try:
+        found = json.loads(reply.text)
+    except ValueError as error:
+        raise TemporaryError("what answered is no API server: its answer is no JSON") from error
+    if not isinstance(found, Mapping):
+        raise TemporaryError("what answered is no API server: its answer is no object")
+    return found
+
+
+def _message(reply: Reply) -> str:
+    """What the server says, cut: an admission webhook may say a lot."""
+    try:
+        message = json.loads(reply.text).get("message")
+    except (ValueError, AttributeError):
+        message = reply.text
+    return one_line(str(message or reply.status))[:500]

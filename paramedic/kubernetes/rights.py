@@ -1,0 +1,68 @@
+"""What RBAC must allow for each remedy, asked of the API server itself (SelfSubjectAccessReview), which does nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paramedic.kubernetes.api import Api
+from paramedic.kubernetes.workload import DEPLOYMENT, Form, Place
+
+_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A verb on a resource of the workload's namespace."""
+
+    verb: str
+    group: str  # of the API: "" for pods
+    resource: str  # pods, pods/log, deployments
+    of_all: bool = True  # whether of every object of the namespace, or of the workload alone
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}{f'.{self.group}' if self.group else ''}"
+
+
+def needed(form: Form, remedy: str) -> Sequence[Right]:
+    """The rights that a remedy needs beside looking: a Role of docs/targets.md grants them."""
+    whole = (Right("get", "apps", form.plural, of_all=False), Right("patch", "apps", form.plural, of_all=False))
+    return {"restart": whole}.get(remedy, whole)
+
+
+def lacking(api: Api, place: Place, rights: Sequence[Right]) -> Iterator[Right]:
+    """Those of the rights that who asks does not have. Raises TemporaryError or PermanentError where nobody says."""
+    for right in rights:
+        if not _allowed(api, place, right):
+            yield right
+
+
+def looking(form: Form) -> Sequence[Right]:
+    """The rights that the evidence needs beside `get` of the workload, without which a part of it is not seen."""
+    revisions = "replicasets" if form is DEPLOYMENT else "controllerrevisions"
+    return (
+        Right("list", "", "pods"),
+        Right("get", "", "pods/log"),
+        Right("list", "", "events"),
+        Right("list", "apps", revisions),
+    )
+
+
+def _allowed(api: Api, place: Place, right: Right) -> bool:
+    resource, _, subresource = right.resource.partition("/")
+    attributes: dict[str, Any] = {
+        "namespace": place.namespace,
+        "verb": right.verb,
+        "group": right.group,
+        "resource": resource,
+    }
+    if subresource:
+        attributes["subresource"] = subresource
+    if not right.of_all:
+        attributes["name"] = place.name
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    status = api.create(_REVIEW, body).get("status")
+    return isinstance(status, Mapping) and status.get("allowed") is True

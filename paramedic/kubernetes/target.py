@@ -1,0 +1,116 @@
+"""The face of the kinds of targets that are workloads: each names its form, and is otherwise like the others."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from paramedic.errors import PermanentError
+from paramedic.kinds.cluster import cluster_of
+from paramedic.kinds.transport import Transport
+from paramedic.kubernetes import restart, rights, rollout
+from paramedic.kubernetes.api import Api
+from paramedic.kubernetes.change import Fence, Order
+from paramedic.kubernetes.workload import Form, Place, Workload, read
+from paramedic.remediation.target import Identity, Target
+
+#: So long one look, and one request of a change, may take.
+LOOK = timedelta(seconds=5)
+
+#: A name as the API server takes it (RFC 1123), so that it is one part of a path and no other text.
+_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_NAME = rf"^{_LABEL}(\.{_LABEL})*$"
+
+
+class Words(BaseModel):
+    """`deployment: {name: tracking-api, namespace: shop}`"""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    name: Annotated[str, Field(pattern=_NAME, max_length=130)] = Field(description="its name: tracking-api")
+    namespace: Annotated[str, Field(pattern=f"^{_LABEL}$", max_length=63)] = Field(description="its namespace: shop")
+
+
+def name_of(words: Words) -> str:
+    """As a runbook writes it: NAMESPACE/NAME."""
+    return f"{words.namespace}/{words.name}"
+
+
+def address_of(_words: Words) -> str:
+    """Nothing: its host leads to it."""
+    return ""
+
+
+def is_remote(_words: Words) -> bool:
+    """Always: neither `releases` nor `commands` of a machine reach it."""
+    return True
+
+
+class Reader:
+    """Looks at one workload."""
+
+    form: ClassVar[Form]
+
+    def __init__(self, target: Target, transport: Transport) -> None:
+        self._api = api(target, transport)
+        self._place = Place.of(self.form, target)
+
+    def identity(self) -> Identity:
+        """The workload and its template. Raises PermanentError where it is not there or may not be read, or TemporaryError."""
+        return read(self._api, self._place).identity
+
+
+class Changer:
+    """Changes one workload."""
+
+    form: ClassVar[Form]
+
+    def __init__(self, target: Target, transport: Transport, total_timeout: timedelta = timedelta(seconds=30)) -> None:
+        self._target = target
+        self._api = api(target, transport)
+        self._place = Place.of(self.form, target)
+        self._total = total_timeout
+
+    def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        """Replace every pod of the workload by a new one, as its strategy says; returns it as it is then.
+
+        It is waited for until all are up, for `total_timeout` at most: the controller goes on after it, and what is said of
+        its state is then of that moment. PermanentError: it was not accepted, or accepted and is stuck or was taken back, as the
+        message says. Other errors are those of `Fence.carry_out`.
+        """
+        return self._rolled(restart.order(self._target), expected, last_look)
+
+    def _rolled(self, order: Order, expected: Identity, last_look: Callable[[], None]) -> Identity:
+        fence = Fence(self._api, self._place, self._target, self._total)
+        changed = fence.carry_out(order, expected, last_look)
+        return self._settled(changed, fence.deadline)
+
+    def _settled(self, changed: Workload, deadline: float) -> Identity:
+        done = rollout.wait(self._api, changed, deadline)
+        if done.stuck is not None:
+            raise PermanentError(f"{self._target.id} has its new template, and the rollout is stuck: {done.stuck}")
+        return done.workload.identity
+
+
+def api(target: Target, transport: Transport) -> Api:
+    """The API server of the target's cluster. Raises PermanentError where its host is another, or none."""
+    if not transport.leads_to(target.host):
+        raise PermanentError(f"{target.id} is in the cluster {target.host}, and `hosts` leads to none of that name")
+    return Api(cluster_of(transport), LOOK)
+
+
+def forbidden_by(form: Form) -> Callable[[Target, Transport, str], str | None]:
+    """The function of a kind that says why a remedy may not be done."""
+
+    def forbidden(target: Target, transport: Transport, remedy: str) -> str | None:
+        """Why RBAC does not allow the remedy, and what grants it. Raises TemporaryError or PermanentError."""
+        place = Place.of(form, target)
+        missing = list(rights.lacking(api(target, transport), place, rights.needed(form, remedy)))
+        if not missing:
+            return None
+        verbs = ", ".join(map(str, missing))
+        return (
+            f"RBAC does not allow: {verbs}, in the namespace {place.namespace} (the Role of docs/targets.md grants it)"
+        )
+
+    return forbidden

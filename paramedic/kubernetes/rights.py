@@ -24,7 +24,7 @@ class Right:
 
 
 def needed(form: Form, remedy: str) -> Sequence[Right]:
-    """The rights that a remedy needs beside looking: a Role of docs/targets.md grants them."""
+    """The rights that a remedy needs beside looking: deployments/kubernetes/role.yaml grants them."""
     whole = (Right("get", "apps", form.plural, of_all=False), Right("patch", "apps", form.plural, of_all=False))
     return {"restart": whole}.get(remedy, whole)
 

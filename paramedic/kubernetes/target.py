@@ -109,8 +109,6 @@ def forbidden_by(form: Form) -> Callable[[Target, Transport, str], str | None]:
         if not missing:
             return None
         verbs = ", ".join(map(str, missing))
-        return (
-            f"RBAC does not allow: {verbs}, in the namespace {place.namespace} (the Role of docs/targets.md grants it)"
-        )
+        return f"RBAC does not allow: {verbs}, in the namespace {place.namespace} (deployments/kubernetes/role.yaml grants it)"
 
     return forbidden

@@ -162,5 +162,5 @@ def test_a_missing_right_is_told_before_anything_is_done(api: ApiServer, target:
     api.forbidden.add(("patch", "deployments"))
     why = deployment.forbidden(target, Kubernetes(target.machine), "restart")
     assert why == (
-        "RBAC does not allow: patch deployments.apps, in the namespace shop (the Role of docs/targets.md grants it)"
+        "RBAC does not allow: patch deployments.apps, in the namespace shop (deployments/kubernetes/role.yaml grants it)"
     )

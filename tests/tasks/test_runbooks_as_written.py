@@ -38,7 +38,6 @@ from paramedic.store import (
     attempts,
     evidence,
     inbox,
-    incident_alerts,
     incident_summary,
     incidents,
     messages,
@@ -273,11 +272,7 @@ def ail(run: PlaybookRun, world: World, *, well: bool) -> None:
 
 def deployed(case: Case, run: PlaybookRun, world: World) -> None:
     """A roll-back that depends on a deployment suits until so long after it, where the alert began later."""
-    with world.store.record() as tx:
-        [known] = incident_alerts.of(tx, run.incident.number)
-        later = CLOCK_BEGINS + timedelta(days=4000)  # than every deployment of this story
-        again = Alert("alertmanager", known["name"], case.severity, Status.FIRING, later, known["fingerprint"])
-        incident_alerts.note(tx, run.incident.number, replace(again, labels=known["labels"]), None)
+    world.blame_every_deployment(run)
     for remedy, said in zip(run.runbook.remedies, case.folder.runbook["with"]["remedies"], strict=True):
         word, within = said.means
         if word == "rollback-if-deployed-within":

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from paramedic.change import cure
 from paramedic.incidents.evidence import Evidence
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.machine.clock import spoken
 from paramedic.machine.kill_points import kill_point
-from paramedic.store import acts, lifecycle, messages
+from paramedic.store import acts, cure_looks, lifecycle, messages
 from tasks.answers import by_ending
 from tasks.current_run import current_run
 from tasks.kinds import tells
@@ -40,6 +41,7 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
     """
     run = current_run()
     day = timedelta(days=1)
+    verified = cure.instance(run)
     with run.store.record() as tx:
         now = run.still_ours(tx)
         sent = [act for act in acts.since_begun(tx, now) if act.result != "not_sent"]
@@ -50,7 +52,8 @@ def resolved(incident: Incident, evidence: Sequence[Evidence]) -> Outcome:
             run.say(f"{incident.id} is over: {outcome.because}")
             return outcome
         act = sent[-1]
-        acts.close(tx, act, result="cured", why="verified well after it", actor=run.holder)
+        if acts.close(tx, act, result="cured", why="verified well after it", actor=run.holder):
+            cure_looks.plan(tx, act, verified)
         cures = acts.cures(tx, incident.target, day)
         if now.state is not State.WORKING:
             outcome = Outcome(

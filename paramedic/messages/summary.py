@@ -19,6 +19,9 @@ from paramedic.text.markdown import part_of
 #: Entries whose reason says what the last look at the target found.
 _FINDINGS = ("verification.failed", "verification.blind")
 
+#: Entries whose reason says whether a cure has held.
+_CURE = "cure."
+
 #: How often in a row the same incident is listed as an earlier one.
 PAST_LIMIT = 3
 
@@ -207,6 +210,10 @@ class Summary:
         if self.finding is not None:
             found, at = self.finding
             lines.append(f"{times.day_and_clock(at, near=self.now)}  still not well: {found}")
+        for entry in self.timeline:
+            if entry.what.startswith(_CURE):
+                at = datetime.fromisoformat(entry.at)
+                lines.append(f"{times.day_and_clock(at, near=self.now)}  {short(entry.reason)}")
         if not lines and not self.refusal:
             lines.append("nothing: no runbook wants it" if self.incident.runbook is None else "nothing was changed")
         if self.refusal and self.incident.state is not State.RESOLVED:

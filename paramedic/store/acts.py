@@ -12,7 +12,7 @@ from paramedic.remediation.target import Identity
 from paramedic.store import Tx
 from paramedic.store.claims import Claim
 from paramedic.store.table_facts import TableFacts, Unchanged
-from paramedic.store.tables import acts
+from paramedic.store.tables import acts, incidents
 from paramedic.store.trail import append
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -136,6 +136,12 @@ def of(tx: Tx, incident: int) -> list[Act]:
     """Every act of the incident, oldest first."""
     query = select(acts).where(acts.c.incident == incident).order_by(acts.c.id)
     return [_act(row) for row in tx.conn.execute(query)]
+
+
+def of_runbook(tx: Tx, runbook: str) -> list[Act]:
+    """Every act by the runbook, oldest first."""
+    by_it = select(incidents.c.number).where(incidents.c.runbook == runbook)
+    return [_act(row) for row in tx.conn.execute(select(acts).where(acts.c.incident.in_(by_it)).order_by(acts.c.id))]
 
 
 def since_begun(tx: Tx, incident: Incident) -> list[Act]:

@@ -1,11 +1,28 @@
 """Stuck work in the store: orders that wait, incidents that nothing works on, alerts without a decision."""
 
+from datetime import timedelta
+
 from paramedic.incidents.incident import State
 from paramedic.machine.clock import boottime, spoken
+from paramedic.remediation.cure import Held
 from paramedic.remediation.proposal import Verdict
 from paramedic.settings import Settings
-from paramedic.store import Store, approvals, attempts, checks, inbox, incidents, messages, outbox, proposals
+from paramedic.store import (
+    Store,
+    approvals,
+    attempts,
+    checks,
+    cure_looks,
+    inbox,
+    incidents,
+    messages,
+    outbox,
+    proposals,
+)
 from paramedic.watchdog.attempts import hand_over
+
+#: A look at a cure that nobody has taken for so long after it was due is not taken any more.
+_LOOK_LATE = timedelta(hours=2)
 
 _AT_WORK = (State.OPEN, State.WORKING)
 
@@ -57,6 +74,20 @@ class Looks:
         for proposal in late:
             with self._store.record() as tx:
                 proposals.judge(tx, proposal, Verdict.UNSEEN, "the run that was to look was lost", actor="watchdog")
+
+    def unlooked(self) -> None:
+        """Judge looks at cures that nobody has taken: nobody knows whether those held, and the record says so.
+
+        After a start it waits as long: the rounds that take them begin with what is due.
+        """
+        if boottime() - self._began_at < _LOOK_LATE.total_seconds():
+            return
+        with self._store.read() as tx:
+            late = cure_looks.forgotten(tx, _LOOK_LATE)
+        for look in late:
+            with self._store.record() as tx:
+                why = f"nobody looked for {spoken(_LOOK_LATE)}: does Prefect plan runs of look-again?"
+                cure_looks.judge(tx, look, Held.UNSEEN, why, actor="watchdog")
 
     def untold(self) -> None:
         """Restart the escalation of handed-over incidents without one."""

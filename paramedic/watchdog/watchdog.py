@@ -95,6 +95,7 @@ class Watchdog:
             looks.orders,
             looks.orphans,
             looks.unjudged,
+            looks.unlooked,
             looks.untold,
             looks.waiting_alerts,
             pager.end_acknowledgements,

@@ -5,15 +5,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from store_states import ALIVE, TARGET, working
+from store_states import ALIVE, TARGET, intended, working
 
 from paramedic.cli import main
+from paramedic.remediation.cure import Held
 from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.proposal import Verdict
 from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
-from paramedic.store import Store, proposals
+from paramedic.store import Store, acts, cure_looks, proposals
 from paramedic.store.migrations import migrate
 
 NAME = "tracking-api-memory"
@@ -75,6 +76,33 @@ def test_a_program_reads_the_same(data: Path, capsys: pytest.CaptureFixture[str]
     answer = json.loads(words)
     assert (code, answer["proposals"], answer["right"], answer["not_needed"], answer["pending"]) == (0, 3, 1, 1, 1)
     assert [(row["incident"], row["verdict"]) for row in answer["newest"]] == [("INC-3", None), ("INC-2", "recovered")]
+
+
+def _cured(data: Path) -> None:
+    """Its restart of web-9 helped, and held for an hour; what came of it after a day is not known yet."""
+    store = Store(Settings(data=data).store())
+    claim = working(store, target="web-9/tracking-api")
+    with store.record() as tx:
+        act = intended(tx, claim)
+        acts.close(tx, act, result="cured", why="verified well after it", actor=claim.holder)
+        cure_looks.plan(tx, act, ALIVE)
+        cure_looks.judge(tx, cure_looks.of(tx, act.incident)[0], Held.HELD, "every condition holds", actor="a")
+    store.close()
+
+
+def test_what_it_did_is_counted_with_what_became_of_the_cures(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _cured(data)
+    code, words = run(capsys, NAME, "--data", str(data))
+    assert (code, "acted once, and 1 of them helped:" in words) == (0, True)
+    line = "restart of web-9/tracking-api, once: 1 helped; 1h later 1 held; 24h later 1 not looked at yet"
+    assert line in " ".join(words.split())
+    _, answer = run(capsys, NAME, "--json", "--data", str(data))
+    [remedy] = json.loads(answer)["remedies"]
+    assert (remedy["remedy"], remedy["target"], remedy["cured"]) == ("restart", "web-9/tracking-api", 1)
+    assert [(look["after_seconds"], look["held"], look["pending"]) for look in remedy["looks"]] == [
+        (3600.0, 1, 0),
+        (86400.0, 0, 1),
+    ]
 
 
 def test_a_runbook_without_a_proposal_says_so_and_an_unknown_one_what_there_is(

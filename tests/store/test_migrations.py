@@ -13,13 +13,16 @@ from alembic.migration import MigrationContext
 from databases import Postgres, at_once
 from sqlalchemy import select, text
 
+from paramedic.remediation.cure_record import sum_up
 from paramedic.remediation.site_limits import BreakerLimit
 from paramedic.store import (
     Store,
     StoreUnavailable,
     StoreUnknown,
+    acts,
     breakers,
     connect,
+    cure_looks,
     evidence,
     kill_switch,
     migrations,
@@ -236,6 +239,36 @@ def test_a_database_of_somebody_else_is_refused_in_words(own_url: str) -> None:
     store = Store(own_url)
     with pytest.raises(StoreUnknown, match="no identity"):
         store.uuid  # noqa: B018
+    store.close()
+
+
+def test_what_was_cured_before_the_upgrade_is_counted_and_not_looked_at_again(empty_url: str) -> None:
+    """The release before kept no instance that was verified, and its hour may be long over."""
+    migrate(empty_url, revision="0025")
+    engine = connect(empty_url)
+    with engine.execution_options(paramedic_writes=True).begin() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO incidents (service, target, title, severity, state, attempt, policy, opened_at, runbook) "
+                "VALUES ('s', 'web-1/shop', 't', 'critical', 'resolved', 1, 'default', 0, 'shop-down')"
+            )
+        )
+        conn.execute(
+            text(
+                "INSERT INTO acts (incident, attempt, rung, target, remedy, token, holder, identity, written_at, deadline_at, "
+                "result, closed_at) VALUES (1, 1, 1, 'web-1/shop', 'restart', 1, 'run:r', '{\"state\": \"RUNNING\"}', 0, 9, "
+                "'cured', 9)"
+            )
+        )
+    engine.dispose()
+    migrate(empty_url)
+    store = Store(empty_url)
+    with store.record() as tx:
+        assert cure_looks.due(tx) == []
+        [record] = sum_up(acts.of_runbook(tx, "shop-down"), cure_looks.of_runbook(tx, "shop-down"))
+        assert (record.remedy, record.target, record.cured) == ("restart", "web-1/shop", 1)
+        cure_looks.plan(tx, acts.get(tx, 1), None)
+        assert len(cure_looks.of(tx, 1)) == 2
     store.close()
 
 

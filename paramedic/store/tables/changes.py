@@ -156,3 +156,25 @@ storms = Table(
     Column("over_at", Moment, nullable=False),
     Column("why", Words, nullable=False),
 )
+
+#: Looks at what a remedy has cured, an hour and a day after it.
+cure_looks = Table(
+    "cure_looks",
+    metadata,
+    Column("act", ForeignKey("acts.id"), primary_key=True),
+    Column("after", Integer, primary_key=True),  # seconds after the cure
+    Column("incident", ForeignKey("incidents.number"), nullable=False),
+    Column("target", Words, nullable=False),
+    Column("runbook", Words, nullable=False),
+    Column("remedy", String(64), nullable=False),
+    Column("cured_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("identity", JSON),  # that was verified well; null: not known
+    Column("blind_since", Moment),
+    Column("verdict", String(16)),  # null until it was taken: held, lost, undone, replaced, unseen
+    Column("why", Words),
+    Column("looked_at", Moment),
+    Index("cure_looks_due", "verdict", "due_at"),
+    Index("cure_looks_runbook", "runbook"),
+    Index("cure_looks_incident", "incident"),
+)

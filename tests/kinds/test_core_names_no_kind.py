@@ -25,6 +25,7 @@ ORDINARY = {
 #: Where one may be named, and why.
 ALLOWED = {
     ("paramedic/alerts/alert_object.py", "container"): "a label of alerts about pods",
+    ("paramedic/kubernetes/evidence.py", "container"): "a container of a pod, in the Kubernetes API",
     ("paramedic/cli/runbook_trial.py", "alertmanager"): "the default of an option",
     ("paramedic/cli/alert_send.py", "alertmanager"): "the default of an option",
     ("paramedic/cli/alert_example.py", "alertmanager"): "the default of an argument",

@@ -68,7 +68,10 @@ def offered(intent: Intent) -> Identity:
     own = getattr(changes_it, intent.remedy.offered or "", None)
     if own is None:
         raise PermanentError(f"targets of the kind {intent.target.kind} offer no {intent.remedy.name}")
-    return cast("Identity", own(intent.identity, intent.last_look))
+    try:
+        return cast("Identity", own(intent.identity, intent.last_look))
+    finally:
+        intent.account.did = getattr(changes_it, "did", "")
 
 
 _STEPS: dict[Verb, Change] = {Verb.RESTART: restart, Verb.ROLL_BACK: roll_back, Verb.RUN: run, Verb.OFFERED: offered}

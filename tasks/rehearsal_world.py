@@ -181,6 +181,8 @@ class FakeWorld:
 class _Changer:
     """Whatever the target's kind offers."""
 
+    did = ""
+
     def __init__(self, world: FakeWorld) -> None:
         self._world = world
 

@@ -116,6 +116,7 @@ class _ListedWords(BaseModel):
                 for name, command in self.commands.items()
             },
             machine=machine,
+            words=words,
         )
 
 

@@ -104,6 +104,18 @@ def process_use(target: Target) -> tuple[ProcessUse, str]:
     return cast("tuple[ProcessUse, str]", look(target, reader(target).identity(), transport(target)))
 
 
+def sessions(target: Target) -> Seen:
+    """The raw values of the target's sessions, and what was seen, in words.
+
+    Raises TemporaryError, or PermanentError where its kind counts none.
+    """
+    must_be_closed("a target is looked at")
+    look = getattr(kind_of(target), "sessions", None)
+    if look is None:
+        raise PermanentError(f"{target.id} is a {target.kind} target, which has no sessions")
+    return cast("Seen", look(target, transport(target)))
+
+
 def identity(target: Target) -> Identity:
     """The running instance of the target, with its release if that can be read. Raises TemporaryError or PermanentError."""
     found = reader(target).identity()

@@ -45,7 +45,9 @@ class TargetReader(Protocol):
 class TargetChanger(Protocol):
     """Changes one target through the system that owns it.
 
-    It has a method for each of its kind's REMEDIES, with the parameters, the result and the errors of `restart`.
+    It has a method for each of its kind's REMEDIES, with the parameters, the result and the errors of `restart`. It may have
+    `did: str`, which says after a remedy other than `restart` what came of it, in its own words and with nothing secret: the
+    trail has it.
     """
 
     def restart(self, expected: Identity, last_look: Callable[[], None]) -> Identity:
@@ -80,6 +82,7 @@ class TargetKind(Protocol):
     neither `releases` nor `commands` reach it. It may have `resident_memory(target, identity, transport) -> int` (bytes, for
     `verify: {memory_below: …}`) and `process_use(target, identity, transport)` (for `check: process`) where a target is a
     process (`paramedic.kinds.process_target` has both); they raise TemporaryError or PermanentError. It may have
+    `sessions(target, transport) -> Seen`, the raw value `idle_for` in seconds (for `check: sessions`), likewise. It may have
     `forbidden(target, transport, remedy) -> str | None`, which asks the owner, without doing anything, whether this user may
     do that remedy of the kind's: why not, and what grants it. `paramedic doctor` asks it.
 

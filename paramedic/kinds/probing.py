@@ -52,6 +52,10 @@ class ProcessUse(Protocol):
         """Of the machine's."""
 
 
+def _no_sessions() -> Seen:
+    raise PermanentError("nobody here counts the target's sessions")
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One requested measurement."""
@@ -62,6 +66,7 @@ class Question:
     now: datetime
     process_use: Callable[[], tuple[ProcessUse, str]]  # of the target's; raises TemporaryError or PermanentError
     last_heard: Callable[[str], timedelta | None]  # how long ago a heartbeat was heard; None: never
+    sessions: Callable[[], Seen] = _no_sessions  # of the target's; raises TemporaryError or PermanentError
 
 
 class Exchange(Protocol):

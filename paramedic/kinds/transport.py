@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from paramedic.kinds.probing import ProcessUse
 
@@ -81,6 +81,26 @@ class Connection(Protocol):
 
     def receive(self, deadline: float) -> bytes:
         """The next bytes, b"" where the other side has closed. Bytes that arrived already are read after the deadline too."""
+
+
+class Database(Protocol):
+    """A session with a PostgreSQL server; a context manager, which ends it. Every statement is a transaction of its own.
+
+    It is read-only, finds nothing outside `pg_catalog`, and is the server's own: no pooler is in between.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def rows(
+        self, statement: str, parameters: Mapping[str, Any] | None = None, *, deadline: float
+    ) -> list[Mapping[str, Any]]:
+        """The rows of one statement, in which `%(name)s` stands for a parameter.
+
+        Raises PermanentError where the server refused it, TemporaryError where no answer came in time or the connection broke:
+        whether it was carried out is not known then.
+        """
 
 
 class LockedFile(Protocol):
@@ -255,6 +275,14 @@ class Transport(Protocol):
         """Open a connection. Raises OSError by its kind, ValueError where the address cannot be right.
 
         `outlives_us`: prepared for `Connection.outlive_us`.
+        """
+
+    def database(self, address: str, deadline: float) -> Database:
+        """Open a session with the PostgreSQL server at this libpq connection string, which holds no password.
+
+        It is reached from the machine that Paramedic runs on, wherever the target is. Raises TemporaryError where it cannot be
+        reached just now, PermanentError where it refuses us, where a pooler answers, or where it is on another machine than
+        the target.
         """
 
     def folder(self, path: str) -> AbstractContextManager[Folder]:

@@ -36,6 +36,7 @@ class Target:
     machine: Host | None = (
         None  # what services.yaml says of `host`; None: nothing, so it is the machine that Paramedic runs on
     )
+    words: Any = field(default=None, compare=False)  # the value of its kind's key in services.yaml, for its kind alone
     overlapping: tuple[str, ...] = ()  # ids of the listed targets that it is a part of, and of its parts
 
     @property

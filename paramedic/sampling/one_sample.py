@@ -28,6 +28,7 @@ def sample(check: Check, target: Target, *, now: Callable[[], datetime], last_he
             now=at,
             process_use=lambda: reading.process_use(target),
             last_heard=last_heard,
+            sessions=lambda: reading.sessions(target),
         )
         values, why = reading.measured(check.kind, question)
     except (TemporaryError, PermanentError) as error:

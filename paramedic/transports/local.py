@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from paramedic.kinds.transport import Ended, Folder, TcpPort, UnixSocket
-from paramedic.transports import local_connection, local_file, local_folder, local_process
+from paramedic.transports import local_connection, local_file, local_folder, local_process, postgresql
 from paramedic.transports.local_command import LocalCommand, located
 
 
@@ -62,6 +62,10 @@ class Local:
     ) -> local_connection.LocalConnection:
         """Open a connection."""
         return local_connection.connect(to, deadline, outlives_us=outlives_us)
+
+    def database(self, address: str, deadline: float) -> postgresql.Session:
+        """Open a session with a PostgreSQL server, which may be on any machine."""
+        return postgresql.connect(address, deadline)
 
     @contextmanager
     def folder(self, path: str) -> Iterator[Folder]:

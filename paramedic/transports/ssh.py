@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
+from paramedic.errors import PermanentError
 from paramedic.kinds.transport import Ended, Folder, Mark, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.host import Host
-from paramedic.transports import ssh_file, ssh_folder, ssh_mark, ssh_run, ssh_stream
+from paramedic.transports import postgresql, ssh_file, ssh_folder, ssh_mark, ssh_run, ssh_stream
 from paramedic.transports.ssh_command import Change, SshCommand
 from paramedic.transports.ssh_connection import connection
 from paramedic.transports.ssh_process import SshProcesses
@@ -70,6 +71,17 @@ class Ssh:
     def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> ssh_stream.SshStream:
         """Open a connection from the host."""
         return ssh_stream.connect(self._connection, to, deadline, outlives_us=outlives_us)
+
+    def database(self, address: str, deadline: float) -> postgresql.Session:
+        """Open a session with a PostgreSQL server from here: not by SSH. One on this machine is none of the host's."""
+        session = postgresql.connect(address, deadline)
+        if session.is_here:
+            session.close()
+            raise PermanentError(
+                f"the PostgreSQL at {address} is on the machine that Paramedic runs on, and {self._host.name} is another: "
+                "write an address of it that can be reached from here"
+            )
+        return session
 
     @contextmanager
     def folder(self, path: str) -> Iterator[Folder]:

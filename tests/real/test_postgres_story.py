@@ -63,6 +63,7 @@ class Played:
     incident: Incident
     ended: dict[str, object]
     abandoned: "psycopg.Connection[Any]"
+    pid: int
     waiting: "psycopg.Connection[Any]"
 
 
@@ -93,7 +94,8 @@ def played(prefect: Prefect, postgres: Postgres, tmp_path_factory: pytest.TempPa
         until("it is idle for too long", lambda: _idle_for(postgres, abandoned) > 1)
         incident = opened(pool, Settings(data=folder, runbooks=books))
         run = pool.create("restore_service", notified=True, run={"incident": incident.ref, "attempt": 1})
-        yield Played(pool, incident, pool.ends(run, 200), abandoned, boss)
+        pid = abandoned.info.backend_pid
+        yield Played(pool, incident, pool.ends(run, 200), abandoned, pid, boss)
     finally:
         pool.close()
         abandoned.close()
@@ -132,12 +134,11 @@ def test_the_session_is_ended_and_the_incident_is_verified(played: Played) -> No
 
 
 def test_the_trail_names_the_session_before_and_after_it_is_ended(played: Played) -> None:
-    pid = played.abandoned.info.backend_pid
     with played.pool.store.read() as tx:
         entries = {entry.what: entry for entry in trail.entries(tx, incident=played.incident.number)}
         [act] = acts.of(tx, played.incident.number)
-    assert str(act.identity.instance["oldest"]).startswith(f"pid {pid} of ")
-    assert f"pid {pid} (idle for" in entries["end_idle_in_transaction.done"].reason
+    assert str(act.identity.instance["oldest"]).startswith(f"pid {played.pid} of ")
+    assert f"pid {played.pid} (idle for" in entries["end_idle_in_transaction.done"].reason
     order = [
         what for what in entries if what in ("evidence.taken", "end_idle_in_transaction.done", "verification.well")
     ]
@@ -147,7 +148,7 @@ def test_the_trail_names_the_session_before_and_after_it_is_ended(played: Played
 def test_the_evidence_was_taken_before_and_has_no_value_of_a_statement(played: Played) -> None:
     with played.pool.store.read() as tx:
         pieces = {piece["kind"]: piece["body"] for piece in evidence.of(tx, played.incident.number)}
-    assert f"pid {played.abandoned.info.backend_pid}, role till, till" in pieces["sessions"]
+    assert f"pid {played.pid}, role till, till" in pieces["sessions"]
     assert "INSERT INTO sold VALUES (?)" in pieces["sessions"]
     assert {"locks", "queries"} <= pieces.keys()
     assert not any("4929" in body for body in pieces.values())

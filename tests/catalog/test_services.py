@@ -176,6 +176,6 @@ def test_releases_and_commands_of_this_machine_are_not_taken_for_those_of_anothe
 
 def test_the_file_in_the_docs_is_one() -> None:
     page = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
-    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (text,) = re.findall(r"```yaml\n(services:.*?)```", page, re.DOTALL)
     (target,) = parse_services(text, "targets.md")
     assert (target.id, target.releases) == ("web-1/tracking-api.service", "/srv/tracking-api")

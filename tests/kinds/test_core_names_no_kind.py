@@ -19,6 +19,7 @@ ORDINARY = {
     "http",  # the protocol
     "https",  # likewise
     "process",  # Prefect's own type of worker
+    "sessions",  # of a database
     "tcp",
 }
 

@@ -1,11 +1,14 @@
 """The PostgreSQL integration against servers that lie, break and say no, and against what authors write."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
+from paramedic.catalog.runbook_file import parse
 from paramedic.catalog.services import Services, parse_services
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.integrations.targets import postgres as kind
@@ -217,3 +220,14 @@ def test_what_an_author_may_not_write_is_refused_where_it_stands(words: str, sai
         )
     assert "services.yaml:4" in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+def test_the_examples_of_the_page_are_read() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "targets.md").read_text().partition("## A PostgreSQL database")[2]
+    listed, runbook = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[:2]
+    services = parse_services(f"services:\n  shop:\n    owner: shop\n    targets:\n{listed}", "services.yaml")
+    [target] = services
+    assert (target.words.at_most, target.words.spare.roles) == (5, ["etl"])
+    front = f"runbook: idle\nservice: shop\n{runbook}"
+    book = parse(f"---\n{front}---\n**Meaning.** a\n**Impact.** b\n## Diagnosis\nc\n## Mitigation\nd\n", "idle.md")
+    assert [remedy.name for remedy in book.remedies] == ["end_idle_in_transaction"]

@@ -17,7 +17,7 @@ from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.host import Host, KubernetesAccess
 from paramedic.text.sanitize import one_line
-from paramedic.transports import http_deadline, kubernetes_config
+from paramedic.transports import http_deadline, kubernetes_config, postgresql
 from paramedic.transports.kubernetes_config import Way
 
 #: A retry that the server asks for later than this is not waited for. Seconds.
@@ -120,6 +120,10 @@ class Kubernetes:
     def connect(self, to: UnixSocket | TcpPort, deadline: float, *, outlives_us: bool = False) -> Connection:  # noqa: ARG002
         """Raises PermanentError."""
         return self._no("connections from it")
+
+    def database(self, address: str, deadline: float) -> postgresql.Session:
+        """Open a session with a PostgreSQL server from here. One on this machine is none of the cluster's."""
+        return postgresql.connect_elsewhere(address, deadline, self._host.name)
 
     def folder(self, path: str) -> AbstractContextManager[Folder]:  # noqa: ARG002
         """Raises PermanentError."""

@@ -111,6 +111,21 @@ def connect(address: str, deadline: float) -> Session:
     return session
 
 
+def connect_elsewhere(address: str, deadline: float, host: str) -> Session:
+    """A session with the server of another host than this machine, from here. Raises as `connect` does.
+
+    PermanentError too where the address leads to this machine: a server here is none of that host's.
+    """
+    session = connect(address, deadline)
+    if not session.is_here:
+        return session
+    session.close()
+    raise PermanentError(
+        f"the PostgreSQL at {address} is on the machine that Paramedic runs on, and {host} is another: "
+        "write an address of it that can be reached from here"
+    )
+
+
 def _not_pooled(session: Session, connection: Any, deadline: float) -> None:
     """Raises PermanentError where a pooler answers: it says another process of the server than that of our session."""
     if connection.info.password:

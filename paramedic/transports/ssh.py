@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from paramedic.errors import PermanentError
 from paramedic.kinds.transport import Ended, Folder, Mark, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
@@ -74,14 +73,7 @@ class Ssh:
 
     def database(self, address: str, deadline: float) -> postgresql.Session:
         """Open a session with a PostgreSQL server from here: not by SSH. One on this machine is none of the host's."""
-        session = postgresql.connect(address, deadline)
-        if session.is_here:
-            session.close()
-            raise PermanentError(
-                f"the PostgreSQL at {address} is on the machine that Paramedic runs on, and {self._host.name} is another: "
-                "write an address of it that can be reached from here"
-            )
-        return session
+        return postgresql.connect_elsewhere(address, deadline, self._host.name)
 
     @contextmanager
     def folder(self, path: str) -> Iterator[Folder]:

@@ -152,6 +152,7 @@ class Settings(BaseModel):
     renew: Annotated[timedelta, duration("10ms", "12h")] = timedelta(seconds=3)
     act_deadline: Annotated[timedelta, duration("100ms", "1h")] = timedelta(seconds=30)
     probe_timeout: Annotated[timedelta, duration("10ms", "1m")] = timedelta(seconds=2)
+    evidence_within: Annotated[timedelta, duration("100ms", "1m")] = timedelta(seconds=5)
     prefect_timeout: Annotated[timedelta, duration("100ms", "5m")] = timedelta(seconds=10)
     clock_skew: Annotated[timedelta, duration("1ms", "1h")] = timedelta(seconds=5)
     watchdog_every: Annotated[timedelta, duration("50ms", "5m")] = timedelta(seconds=5)

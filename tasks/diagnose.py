@@ -1,19 +1,16 @@
 """What was there to see before anything was touched?"""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from paramedic.catalog.runbook import Runbook
-from paramedic.catalog.target_kinds import LOG_TAIL
+from paramedic.change.gathering import NOT_SEEN, gather, pieces, unseen
 from paramedic.change.run import PlaybookRun
 from paramedic.checks.chart import Chart
 from paramedic.checks.check import CheckAtTarget
-from paramedic.doors import reading
-from paramedic.errors import PermanentError, TemporaryError
 from paramedic.incidents.evidence import Evidence, bounded
 from paramedic.incidents.incident import Incident
 from paramedic.machine.clock import utc_now
 from paramedic.machine.kill_points import kill_point
-from paramedic.remediation.target import Target
 from paramedic.store import checks, evidence, incident_alerts, incidents
 from paramedic.text.redaction import redact
 from tasks.current_run import current_run
@@ -28,12 +25,17 @@ _CHARTED = timedelta(hours=1)
 def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
     """Gather the runbook's evidence and the values of its breached checks into the store, before the first change.
 
-    A piece that is not available says why. Returns the pieces, for `resolved` and `hand_over`. Raises StoreUnavailable.
+    All kinds are gathered side by side, in `evidence_within` (5 s). A piece that is not available says why, and the last one
+    what could not be seen, with what would have shown it. Returns the pieces, for `resolved` and `hand_over`. Raises
+    StoreUnavailable.
     """
     run = current_run()
-    seen = [_look(kind, run.target) for kind in runbook.evidence]
+    looks = gather(run.target, runbook.evidence, since=_began(run), patience=run.settings.evidence_within)
     charts = values(run)
-    seen += [Evidence("values", utc_now(), bounded(redact(chart.text()))) for chart in charts]
+    seen = [Evidence("values", utc_now(), bounded(redact(chart.text()))) for chart in charts]
+    seen = [*pieces(looks), *seen]
+    names = ", ".join(piece.kind for piece in seen if piece.kind != NOT_SEEN)
+    partly = ", ".join(look.kind for look in looks if look.unseen)
     with run.store.record() as tx:
         for piece in seen:
             evidence.keep(tx, incident.number, run.attempt, piece)
@@ -42,25 +44,21 @@ def gather_evidence(incident: Incident, runbook: Runbook) -> list[Evidence]:
             incident.number,
             actor=run.holder,
             what="evidence.taken",
-            reason=f"seen before anything is touched: {', '.join(piece.kind for piece in seen) or 'nothing asked for'}",
+            reason=f"seen before anything is touched: {names or 'nothing asked for'}"
+            + (f"; not all could be seen of: {partly}" if partly else ""),
         )
-    show(f"evidence-{incident.id.lower()}", _page(incident, seen, charts), flow_run=run.flow_run)
-    run.say(f"kept before anything is touched: {', '.join(piece.kind for piece in seen) or 'nothing was asked for'}")
+    show(f"evidence-{incident.id.lower()}", _page(incident, seen, charts, unseen(looks)), flow_run=run.flow_run)
+    run.say(f"kept before anything is touched: {names or 'nothing was asked for'}")
     kill_point("evidence_taken", incident.target)
     return seen
 
 
-def _look(kind: str, target: Target) -> Evidence:
-    from_beginning = False
-    try:
-        if kind == LOG_TAIL:
-            body = reading.log_tail(target)
-        else:
-            from_beginning = reading.begins_with_most(target, kind)
-            body = reading.evidence(target, kind)
-    except (TemporaryError, PermanentError) as error:
-        body = f"could not be taken: {error}"
-    return Evidence(kind, utc_now(), bounded(redact(body), from_beginning=from_beginning), from_beginning)
+def _began(run: PlaybookRun) -> datetime:
+    """When what is wrong began, as the alerts have it; at most a day before the incident."""
+    opened = run.incident.opened_at
+    with run.store.read() as tx:
+        starts: list[datetime] = [alert["starts_at"] for alert in incident_alerts.of(tx, run.incident.number)]
+    return max(min([opened, *starts]), opened - timedelta(days=1))
 
 
 def values(run: PlaybookRun) -> list[Chart]:
@@ -81,7 +79,8 @@ def values(run: PlaybookRun) -> list[Chart]:
     return charts
 
 
-def _page(incident: Incident, seen: list[Evidence], charts: list[Chart]) -> str:
-    parts = [f"## {piece.kind}\n\n{quoted(piece.body)}" for piece in seen]
-    pieces = "\n\n".join([*(redact(chart.markdown()) for chart in charts), *parts])
-    return f"# {incident.id}: before anything was touched\n\n{pieces}"
+def _page(incident: Incident, seen: list[Evidence], charts: list[Chart], not_seen: list[str]) -> str:
+    parts = [f"## {piece.kind}\n\n{quoted(piece.body)}" for piece in seen if piece.kind != NOT_SEEN]
+    shown = "\n\n".join([*(redact(chart.markdown()) for chart in charts), *parts])
+    missing = quoted("\n".join(not_seen)) if not_seen else "Nothing of what was asked for."
+    return f"# {incident.id}: before anything was touched\n\n{shown}\n\n## What could not be seen\n\n{missing}"

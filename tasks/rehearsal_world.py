@@ -14,6 +14,7 @@ from paramedic.change.limits import pinned_and_current
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
 from paramedic.errors import CannotSee, OutcomeUnknown, PermanentError, TemporaryError
+from paramedic.kinds.evidence import Gathered
 from paramedic.kinds.process_target import process_identity
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.guardrail_rules import Guardrails
@@ -56,7 +57,7 @@ class FakeWorld:
         fakes: Sequence[tuple[Any, dict[str, Any]]] = (
             (Task, {"__call__": self._called()}),
             (reading, {"identity": self._identity, "restarted": _restarted, "releases": lambda _: self}),
-            (reading, {"evidence": self._evidence, "log_tail": lambda target: self._evidence(target, "log-tail")}),
+            (reading, {"gathered": lambda target, kind, *_: Gathered(self._evidence(target, kind))}),
             (
                 act,
                 {

@@ -87,6 +87,7 @@ def test_a_row_names_places_that_there_are(row: tuple[str, str, str]) -> None:
         ("a kind of target", Room.TARGETS),
         ("a probe", Room.PROBES),
         ("a channel", Room.CHANNELS),
+        ("a kind of evidence", Room.EVIDENCE),
     ],
 )
 def test_a_plug_in_s_row_names_its_whole_face(what: str, room: Room) -> None:

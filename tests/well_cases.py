@@ -30,6 +30,7 @@ from well_files import (
 
 from paramedic.alerts.alert import Severity
 from paramedic.catalog import target_kinds
+from paramedic.kinds.evidence import LOG_TAIL
 
 LABEL = {"supervisord": "program", "systemd": "unit"}
 
@@ -155,7 +156,7 @@ def _memory() -> st.SearchStrategy[Said]:
 
 
 def _evidence(kind: str, has: Has) -> st.SearchStrategy[Said]:
-    offered = [name for name in target_kinds.evidence(kind) if has.log or name != target_kinds.LOG_TAIL]
+    offered = [name for name in target_kinds.evidence(kind) if has.log or name != LOG_TAIL]
     return st.lists(st.sampled_from(offered), unique=True).map(lambda names: Said(names, tuple(names)))
 
 

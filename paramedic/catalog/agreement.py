@@ -137,8 +137,9 @@ def lacks(runbook: Runbook, meant: list[Target]) -> Iterator[tuple[str, list[Tar
         for key, example in probes.listed(check.kind).items():
             yield "when", [target for target in meant if getattr(target, key, None) is None], f"{key}: {example}"
     for number, evidence in enumerate(runbook.evidence):
-        if evidence == target_kinds.LOG_TAIL:
-            yield f"with.evidence.{number}", [target for target in meant if target.log is None], "log: /file"
+        for key, example in target_kinds.listed_for_evidence(evidence).items():
+            lacking = [target for target in meant if getattr(target, key, None) is None]
+            yield f"with.evidence.{number}", lacking, f"{key}: {example}"
 
 
 def meant_by(runbook: Runbook, services: Services) -> list[Target]:

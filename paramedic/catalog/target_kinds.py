@@ -8,13 +8,11 @@ from typing import Annotated, Any, Optional, cast
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
 from paramedic.kinds import registry
+from paramedic.kinds.evidence import LOG_TAIL, EvidenceKind, Of, name_of, word
 from paramedic.kinds.faces import TargetKind
 from paramedic.kinds.registry import Registry, Room
 from paramedic.remediation.remedy import Remedy, Verb
 from paramedic.remediation.target import Target
-
-#: Looked at by Paramedic itself, whatever the kind: the end of the file that services.yaml names as `log`.
-LOG_TAIL = "log-tail"
 
 
 def usable() -> Mapping[str, TargetKind]:
@@ -58,9 +56,25 @@ def named(model: BaseModel) -> tuple[str, Any]:
 
 
 def evidence(kind: str | None = None) -> tuple[str, ...]:
-    """The kinds of evidence that a runbook may ask of targets of the kind; None: of any kind."""
-    kinds = usable().values() if kind is None else [of(kind)]
-    return tuple(dict.fromkeys([*(name for kind_module in kinds for name in kind_module.EVIDENCE), LOG_TAIL]))
+    """The words of the evidence that a runbook may ask of targets of the kind; None: of any kind."""
+    kinds = usable() if kind is None else {kind: of(kind)}
+    own = [name for kind_module in kinds.values() for name in kind_module.EVIDENCE]
+    can_be_of = {Of.TARGET}
+    can_be_of |= {Of.PROCESS} if any(hasattr(kind_module, "process_id") for kind_module in kinds.values()) else set()
+    can_be_of |= {Of.HOST} if any(reached_by(name) == "machine" for name in kinds) else set()
+    plugins = [word(name) for name, module in _evidence_kinds().items() if module.OF in can_be_of]
+    return tuple(dict.fromkeys([*own, LOG_TAIL, *plugins]))
+
+
+def listed_for_evidence(asked: str) -> Mapping[str, str]:
+    """The keys of a target in services.yaml that evidence of this word looks by, each with an example."""
+    if asked == LOG_TAIL:
+        return {"log": "/file"}
+    return getattr(_evidence_kinds().get(name_of(asked)), "LISTED", {})
+
+
+def _evidence_kinds() -> Mapping[str, EvidenceKind]:
+    return cast("Mapping[str, EvidenceKind]", registry.current().usable(Room.EVIDENCE))
 
 
 def target_id(kind: str, name: str, host: str) -> str:

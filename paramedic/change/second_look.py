@@ -1,18 +1,16 @@
 """A second, smaller look at the target after a failed verification: its log's newest lines, and what the last look answered."""
 
 import logging
-import threading
 from datetime import timedelta
-from functools import partial
 
 from paramedic.catalog import target_kinds
-from paramedic.catalog.target_kinds import LOG_TAIL
+from paramedic.change.gathering import gather
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
-from paramedic.errors import PermanentError, TemporaryError
+from paramedic.errors import PermanentError
 from paramedic.incidents.evidence import Evidence
-from paramedic.machine.clock import boottime, utc_now
-from paramedic.remediation.target import Target
+from paramedic.kinds.evidence import LOG_TAIL
+from paramedic.machine.clock import utc_now
 from paramedic.store import StoreUnavailable, evidence
 from paramedic.text.redaction import redact, redact_end
 
@@ -43,17 +41,15 @@ def keep_what_is_seen(run: PlaybookRun, answer: str) -> None:
 
 
 def _looks(run: PlaybookRun) -> list[Evidence]:
-    """What can be read in time, each piece in a thread of its own: one that hangs delays no other."""
-    seen: list[Evidence] = []
-    threads = [
-        threading.Thread(target=partial(_read, run.target, kind, seen), name=kind, daemon=True) for kind in _kinds(run)
-    ]
-    ends_at = boottime() + PATIENCE.total_seconds()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, ends_at - boottime()))
-    return list(seen)  # as it is now: a thread that comes later changes it no more
+    """What can be read in time; what cannot is logged and left out, for the change is verified already."""
+    seen = []
+    for look in gather(run.target, _kinds(run), since=run.incident.opened_at, patience=PATIENCE):
+        if look.piece is None:
+            log.info("%s of %s could not be read after the change: %s", look.kind, run.target.id, look.fault)
+            continue
+        newest = "\n".join(look.piece.body.rstrip("\n").split("\n")[-_LINES:])
+        seen.append(Evidence(f"{look.kind} after the change", look.piece.taken_at, redact_end(newest, _CHARACTERS)))
+    return seen
 
 
 def _kinds(run: PlaybookRun) -> list[str]:
@@ -66,18 +62,3 @@ def _kinds(run: PlaybookRun) -> list[str]:
     except PermanentError as error:
         log.info("of %s only the log is read after the change: %s", run.target.id, error)
     return list(dict.fromkeys(kinds))
-
-
-def _read(target: Target, kind: str, seen: list[Evidence]) -> None:
-    """Add the evidence to `seen`; what cannot be read is logged and left out, for the change is verified already."""
-    try:
-        body = reading.log_tail(target) if kind == LOG_TAIL else reading.evidence(target, kind)
-    except (TemporaryError, PermanentError) as error:
-        log.info("%s of %s could not be read after the change: %s", kind, target.id, error)
-        return
-    except Exception:  # a plug-in's edge: a second look must not spoil what was verified
-        log.exception("%s of %s could not be read after the change", kind, target.id)
-        return
-    words = redact(body)
-    newest = "\n".join(words.rstrip("\n").split("\n")[-_LINES:])
-    seen.append(Evidence(f"{kind} after the change", utc_now(), redact_end(newest, _CHARACTERS)))

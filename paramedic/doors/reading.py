@@ -4,17 +4,19 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from paramedic.doors import integration
 from paramedic.doors.transports import transport
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds import registry
-from paramedic.kinds.faces import FromBeginning, ProbeKind, TargetKind, TargetReader
+from paramedic.kinds.evidence import LOG_TAIL, EvidenceKind, FromBeginning, Gathered, Of, Scene, name_of
+from paramedic.kinds.faces import ProbeKind, TargetKind, TargetReader
 from paramedic.kinds.probing import ProcessUse, Question, Seen
 from paramedic.kinds.registry import Room
 from paramedic.kinds.transport import Mark
+from paramedic.machine.clock import utc_now
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
@@ -75,9 +77,53 @@ def evidence(target: Target, kind: str) -> str:
     return gather(target, transport(target))
 
 
+def gathered(target: Target, kind: str, deadline: float, since: datetime) -> Gathered:
+    """A piece of evidence of this kind, by `deadline` (of `boottime`) where its kind keeps to one.
+
+    `since`: when what is wrong began. Raises TemporaryError or PermanentError, where the target offers no such piece too.
+    """
+    if kind == LOG_TAIL:
+        return Gathered(log_tail(target), from_beginning=False)
+    if kind in kind_of(target).EVIDENCE or (module := _evidence_kind(kind)) is None:
+        return Gathered(evidence(target, kind), from_beginning=begins_with_most(target, kind))
+    must_be_closed("evidence of a target is gathered")
+    return module.gather(_scene(target, module.OF, deadline, since))
+
+
+def _evidence_kind(kind: str) -> EvidenceKind | None:
+    plugins, name = registry.current(), name_of(kind)
+    return cast("EvidenceKind", plugins.plugin(Room.EVIDENCE, name)) if name in plugins.names(Room.EVIDENCE) else None
+
+
+def _scene(target: Target, of: Of, deadline: float, since: datetime) -> Scene:
+    """What evidence is gathered by. Raises PermanentError where it is the host's, and no host of that name can be looked at."""
+    way, kind = transport(target), kind_of(target)
+    if of is Of.HOST and getattr(kind, "REACHED_BY", "machine") != "machine":
+        raise PermanentError(f"{target.id} is a {target.kind} target, which is on no host of its own")
+    if of is Of.HOST and target.machine is None and not way.leads_to(target.host):
+        raise PermanentError(
+            f"{target.host} is not known to be this machine, {way.machine}: list it under `hosts` in services.yaml"
+        )
+
+    def process_id() -> int:
+        look = getattr(kind, "process_id", None)
+        if look is None:
+            raise PermanentError(f"{target.id} is a {target.kind} target, which has no process to look at")
+        return int(look(target, reader(target).identity(), way))
+
+    def log_lines(lines: int, since_seconds: float) -> str:
+        look = getattr(kind, "log_lines", None)
+        if look is None:
+            raise PermanentError(f"{target.id} is a {target.kind} target, whose owner keeps no log")
+        return str(look(target, way, lines, since_seconds))
+
+    return Scene(target, way, deadline, since, utc_now(), process_id, lambda: releases(target).all(), log_lines)
+
+
 def begins_with_most(target: Target, kind: str) -> bool:
     """Whether the beginning of this evidence of the target is what to keep where it is too long."""
-    return isinstance(kind_of(target).EVIDENCE.get(kind), FromBeginning)
+    own = kind_of(target).EVIDENCE
+    return isinstance(own.get(kind), FromBeginning) or (kind not in own and _evidence_kind(kind) is not None)
 
 
 def resident_memory(target: Target, identity: Identity) -> int:

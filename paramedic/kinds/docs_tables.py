@@ -1,8 +1,10 @@
 """Generates the documentation's tables of plug-ins and guardrails: `python -m paramedic.kinds.docs_tables` in the tree."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from paramedic.kinds.evidence import EvidenceKind, Of, word
 from paramedic.kinds.faces import ChannelKind, ProbeKind
 from paramedic.kinds.registry import Registry, Room
 from paramedic.remediation.guardrail_rules import RULES
@@ -50,6 +52,16 @@ def _channel(name: str, channel: ChannelKind) -> str:
     return f"| `{name}:{channel.ADDRESS}` | {threads} | {text} | {' | '.join(answers)} |"
 
 
+def evidence() -> str:
+    """The table of the evidence that every kind of target offers, or each whose targets are a process."""
+    lines = ["| `with.evidence` | of | what is seen |", "|---|---|---|"]
+    shipped = cast("Mapping[str, EvidenceKind]", Registry().usable(Room.EVIDENCE))
+    whose = {Of.HOST: "the host", Of.PROCESS: "the target's process", Of.TARGET: "the target"}
+    return "\n".join(
+        [*lines, *(f"| `{word(name)}` | {whose[kind.OF]} | {kind.ABOUT} |" for name, kind in shipped.items())]
+    )
+
+
 def guardrails() -> str:
     """What each guardrail reads, what its refusal says, and how a person goes on, in the order of asking."""
     lines = ["| guardrail | what it reads | what its refusal says | how to go on |", "|---|---|---|---|"]
@@ -62,6 +74,7 @@ def guardrails() -> str:
 #: By its page: the names of its tables, and what makes each.
 TABLES = {
     "docs/runbooks.md": {"probes": probes},
+    "docs/evidence.md": {"evidence": evidence},
     "docs/channels.md": {"channels": channels},
     "docs/guardrails.md": {"guardrails": guardrails},
 }

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
 from paramedic.alerts.reading import Reading
+from paramedic.kinds.evidence import Of
 from paramedic.kinds.message import Message
 from paramedic.kinds.metric import Metric
 from paramedic.kinds.probing import Option, Question, Seen, Written
@@ -59,17 +60,6 @@ class TargetChanger(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class FromBeginning:
-    """Gathers evidence whose beginning says most, such as a tree from its root on: that end of it is kept."""
-
-    gather: Callable[[Target, Transport], str]
-
-    def __call__(self, target: Target, transport: Transport) -> str:
-        """The text. Raises as `gather` does."""
-        return self.gather(target, transport)
-
-
 class TargetKind(Protocol):
     """A module of `targets`: looks at one kind of target, and changes it. Its name is the key in services.yaml and runbooks.
 
@@ -81,7 +71,9 @@ class TargetKind(Protocol):
     It may have `is_remote(words) -> bool`: whether the target's owner is on another machine than the transport leads to, where
     neither `releases` nor `commands` reach it. It may have `resident_memory(target, identity, transport) -> int` (bytes, for
     `verify: {memory_below: …}`) and `process_use(target, identity, transport)` (for `check: process`) where a target is a
-    process (`paramedic.kinds.process_target` has both); they raise TemporaryError or PermanentError. It may have
+    process, `process_id(target, identity, transport) -> int` for evidence of it (`paramedic.kinds.process_target` has all three),
+    and `log_lines(target, transport, lines, since) -> str`, as `paramedic.kinds.evidence.Scene.log_lines`, where its owner keeps
+    a log. They raise TemporaryError or PermanentError. It may have
     `sessions(target, transport) -> Seen`, the raw value `idle_for` in seconds (for `check: sessions`), likewise. It may have
     `forbidden(target, transport, remedy) -> str | None`, which asks the owner, without doing anything, whether this user may
     do that remedy of the kind's: why not, and what grants it. `paramedic doctor` asks it.
@@ -348,6 +340,11 @@ _FACES: Mapping[str, Mapping[str, _Part]] = {
         "look": _CALLABLE,
     },
     "channels": {"ADDRESS": _TEXT, "address": _CALLABLE, "Teller": _CALLABLE},
+    "evidence": {
+        "ABOUT": _TEXT,
+        "OF": ("Of of paramedic.kinds.evidence", lambda found: isinstance(found, Of)),
+        "gather": _CALLABLE,
+    },
 }
 
 #: What it may have, and what it must be then.
@@ -355,6 +352,7 @@ _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
     "targets": {"REACHED_BY": _TEXT},
     "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0), "NEEDS": _WORDS, "LISTED": _WORDS},
     "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0)},
+    "evidence": {"LISTED": _WORDS},
 }
 
 #: What else is wrong with a module whose names are all there, in words.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.faces import FromBeginning
+from paramedic.kinds.evidence import FromBeginning
 from paramedic.kinds.probing import ProcessUse
 from paramedic.kinds.transport import Transport
 from paramedic.remediation.target import Identity, Target, same_instance
@@ -68,6 +68,11 @@ def memory_of(target: Target, identity: Identity, transport: Transport, owned: O
     PermanentError if it is gone or may not be read, or is none of the machine that the transport leads to.
     """
     return transport.processes.memory(_pid_here(target, identity, transport, owned))
+
+
+def process_id(target: Target, identity: Identity, transport: Transport, owned: Owned | None = None) -> int:
+    """The pid of the target's process where the transport leads. `owned`, errors: as `memory_of`."""
+    return _pid_here(target, identity, transport, owned)
 
 
 def use_of(

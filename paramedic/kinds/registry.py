@@ -30,6 +30,7 @@ class Room(StrEnum):
     TARGETS = "targets"
     PROBES = "probes"
     CHANNELS = "channels"
+    EVIDENCE = "evidence"
 
 
 _PACKAGE = Path(__file__).parents[1]
@@ -64,7 +65,7 @@ class Registry:
     """The plug-ins of this process. All methods may be called from any thread."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """`folder`: a team's own, with folders `sources`, `targets`, `probes`, `channels` in it; none of them must exist."""
+        """`folder`: a team's own, with a folder for each room in it; none of them must exist."""
         self._folder = folder
         self._lock = threading.RLock()
         self._found: dict[Room, dict[str, list[_Found]]] = {}

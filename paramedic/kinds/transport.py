@@ -13,6 +13,10 @@ from typing import Any, Literal, Protocol, Self
 
 from paramedic.kinds.probing import ProcessUse
 
+#: Of a program's output so many bytes of the end are kept, and at most so many where a look asks for more.
+KEPT = 16_384
+MOST_KEPT = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -195,6 +199,9 @@ class Processes(Protocol):
     def tree(self, pid: int) -> Sequence[ProcessRow]:
         """The process and its descendants, itself first."""
 
+    def all(self) -> Sequence[ProcessRow]:
+        """Every process that this user may see, in no order."""
+
     def alive(self, pid: int, started_at: float) -> bool:
         """Whether the process that began at `started_at` (seconds since the epoch) still runs: a pid may be reused.
 
@@ -262,8 +269,11 @@ class Transport(Protocol):
         where there is no such program or folder.
         """
 
-    def run(self, arguments: Sequence[str], deadline: float) -> Ended:
-        """Run a program that only looks, to its end. Raises as `command` and `Command` do."""
+    def run(self, arguments: Sequence[str], deadline: float, *, kept: int = KEPT) -> Ended:
+        """Run a program that only looks, to its end; `kept` bytes of the end of its output are kept, MOST_KEPT at most.
+
+        Raises as `command` and `Command` do.
+        """
 
     def mark(self, act: str) -> Mark | None:
         """What the machine itself knows of the act with this id; None where the transport leaves no marks.

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.faces import FromBeginning
+from paramedic.kinds.evidence import FromBeginning
 from paramedic.kinds.transport import Transport
 from paramedic.kubernetes import ownership, pods, revisions, target
 from paramedic.kubernetes.api import Api, Object, named

@@ -12,7 +12,7 @@ import httpx
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.kinds.cluster import Reply
-from paramedic.kinds.transport import Command, Connection, Ended, Folder, Processes, TcpPort, UnixSocket
+from paramedic.kinds.transport import KEPT, Command, Connection, Ended, Folder, Processes, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.host import Host, KubernetesAccess
@@ -113,7 +113,7 @@ class Kubernetes:
         """Raises PermanentError: nothing is run in a cluster."""
         return self._no("programs to run")
 
-    def run(self, arguments: Sequence[str], deadline: float) -> Ended:  # noqa: ARG002
+    def run(self, arguments: Sequence[str], deadline: float, *, kept: int = KEPT) -> Ended:  # noqa: ARG002
         """Raises PermanentError: nothing is run in a cluster."""
         return self._no("programs to run")
 

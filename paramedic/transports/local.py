@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from paramedic.kinds.transport import Ended, Folder, TcpPort, UnixSocket
+from paramedic.kinds.transport import KEPT, Ended, Folder, TcpPort, UnixSocket
 from paramedic.transports import local_connection, local_file, local_folder, local_process, postgresql
 from paramedic.transports.local_command import LocalCommand, located
 
@@ -47,9 +47,9 @@ class Local:
             whole = (*guard, located(whole[0]), *whole[1:])
         return LocalCommand(whole, cwd=cwd, environment=environment)
 
-    def run(self, arguments: Sequence[str], deadline: float) -> Ended:
+    def run(self, arguments: Sequence[str], deadline: float, *, kept: int = KEPT) -> Ended:
         """Run a program to its end."""
-        with self.command(arguments) as program:
+        with LocalCommand((*self._via, *arguments), kept=kept) as program:
             program.start()
             return program.end(deadline)
 

@@ -11,17 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.transport import Ended, OutOfTime
+from paramedic.kinds.transport import KEPT, MOST_KEPT, Ended, OutOfTime
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.text.decoding import decode
 from paramedic.text.sanitize import visible
 
-#: How many bytes of the ends of a program's output and errors are kept.
-KEPT = 16_384
-
 #: A program that says more than this between two looks has what came before cut off.
-_HELD = 1024 * 1024
+_HELD = MOST_KEPT
 
 _LOOK_SECONDS = 0.02
 
@@ -37,16 +34,21 @@ class LocalCommand:
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, cwd: str | None = None, environment: Mapping[str, str] | None = None
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        kept: int = KEPT,
     ) -> None:
-        """Raises PermanentError if there is no such program here."""
+        """`kept`: bytes of the end of its output. Raises PermanentError if there is no such program here."""
         found = located(arguments[0])
         if cwd is not None and not os.path.isdir(cwd):  # noqa: PTH112 - a question, not a path to work on
             raise PermanentError(f"there is no folder {cwd} to run {arguments[0]} in")
         self._arguments = [found, *arguments[1:]]
         self._cwd = cwd
         self._environment = {"PATH": _path(), **(environment or {})}
-        self._output, self._errors = _Words("output"), _Words("errors")
+        self._output, self._errors = _Words("output", kept), _Words("errors")
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +117,8 @@ def _path() -> str:
 class _Words:
     """A program's output, in memory: a full disk does not matter."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kept: int = KEPT) -> None:
+        self._kept = kept
         self.file = os.memfd_create(name, os.MFD_CLOEXEC)
         fcntl.fcntl(self.file, fcntl.F_SETFL, os.O_APPEND)  # after a cut it goes on at the beginning, without a hole
         self._before = b""
@@ -136,7 +139,7 @@ class _Words:
 
     def _end(self) -> bytes:
         size = os.fstat(self.file).st_size
-        return (self._before + os.pread(self.file, KEPT, max(size - KEPT, 0)))[-KEPT:]
+        return (self._before + os.pread(self.file, self._kept, max(size - self._kept, 0)))[-self._kept :]
 
     def close(self) -> None:
         os.close(self.file)

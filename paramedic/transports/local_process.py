@@ -51,13 +51,15 @@ def tree(pid: int, sample: timedelta = timedelta(milliseconds=200)) -> list[Proc
         family = _family(root)[:ROWS_LIMIT]
     except (psutil.Error, ValueError) as error:
         raise _useless(pid, error) from error
-    for process in family:
-        _cpu(process)
-    time.sleep(sample.total_seconds())
-    rows = [row for process in family if (row := _row(process))]
+    rows = _rows(family, sample)
     if not rows or rows[0].pid != pid:
         raise PermanentError(f"process {pid} is gone")
     return rows
+
+
+def every(sample: timedelta = timedelta(milliseconds=200)) -> list[ProcessRow]:
+    """Every process that this user may see; CPU is measured over `sample`. One that ends meanwhile is left out."""
+    return _rows(list(psutil.process_iter()), sample)
 
 
 def alive(pid: int, started_at: float) -> bool:
@@ -101,6 +103,10 @@ class LocalProcesses:
         """It and its descendants."""
         return tree(pid)
 
+    def all(self) -> list[ProcessRow]:
+        """All of them."""
+        return every()
+
     def alive(self, pid: int, started_at: float) -> bool:
         """Whether it still runs."""
         return alive(pid, started_at)
@@ -119,6 +125,13 @@ def _family(root: psutil.Process) -> list[psutil.Process]:
     for member in family:  # which grows meanwhile
         family += below.pop(member.pid, [])
     return family
+
+
+def _rows(processes: list[psutil.Process], sample: timedelta) -> list[ProcessRow]:
+    for process in processes:
+        _cpu(process)
+    time.sleep(sample.total_seconds())
+    return [row for process in processes if (row := _row(process))]
 
 
 def _cpu(process: psutil.Process) -> float:

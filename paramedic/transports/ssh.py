@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-from paramedic.kinds.transport import Ended, Folder, Mark, TcpPort, UnixSocket
+from paramedic.kinds.transport import KEPT, Ended, Folder, Mark, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
 from paramedic.machine.open_transaction import must_be_closed
 from paramedic.remediation.host import Host
@@ -59,9 +59,9 @@ class Ssh:
         change = Change(act, self._lock, tuple(arguments), cwd, dict(environment or {}), killed_after)
         return SshCommand(self._connection, change)
 
-    def run(self, arguments: Sequence[str], deadline: float) -> Ended:
+    def run(self, arguments: Sequence[str], deadline: float, *, kept: int = KEPT) -> Ended:
         """Run a program that only looks, to its end; never by sudo."""
-        return ssh_run.run(self._connection, arguments, deadline)
+        return ssh_run.run(self._connection, arguments, deadline, kept=kept)
 
     def mark(self, act: str) -> Mark:
         """What the host knows of the act."""

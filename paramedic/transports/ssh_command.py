@@ -9,14 +9,14 @@ from datetime import timedelta
 from typing import Self
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
-from paramedic.kinds.transport import Ended, MarkState, OutOfTime
+from paramedic.kinds.transport import KEPT, Ended, MarkState, OutOfTime
 from paramedic.machine.clock import boottime
 from paramedic.text.decoding import decode
 from paramedic.text.sanitize import one_line, visible
 from paramedic.transports import ssh_mark
 from paramedic.transports.ssh_connection import SshConnection
 from paramedic.transports.ssh_run import CLEAN
-from paramedic.transports.ssh_shell import KEPT, Lost, Shell, answer, quoted, shell
+from paramedic.transports.ssh_shell import Lost, Shell, answer, quoted, shell
 
 #: So long the host has to say that a change is ready to be begun, and that it has begun. Seconds.
 _READY_SECONDS = 10.0

@@ -97,6 +97,11 @@ class SshProcesses:
         family = [_of(seen, pid), *_descendants(seen.after, pid)]
         return [seen.row(one) for one in family[:ROWS_LIMIT]]
 
+    def all(self) -> list[ProcessRow]:
+        """All of them."""
+        seen = self._seen(None, _TREE_SECONDS)
+        return [seen.row(one) for one in seen.after.values()]
+
     def alive(self, pid: int, started_at: float) -> bool:
         """Whether it still runs; as `local_process.alive` two seconds of difference are allowed."""
         row = self.row(pid)

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.kinds.transport import Ended, OutOfTime
+from paramedic.kinds.transport import KEPT, Ended, OutOfTime
 from paramedic.machine.clock import boottime
 from paramedic.text.decoding import decode
 from paramedic.text.sanitize import one_line, visible
 from paramedic.transports.ssh_connection import SshConnection
-from paramedic.transports.ssh_shell import KEPT, Shell, quoted, shell
+from paramedic.transports.ssh_shell import Shell, quoted, shell
 
 #: A program that reads nothing has so long after its deadline on the host, should we not be there to end it. Seconds.
 _LATER = 1.0
@@ -29,8 +29,9 @@ _BEFORE = 1024 * 1024
 class Tail:
     """The end of an output, from a token on: what was printed before it is not ours."""
 
-    def __init__(self, token: bytes) -> None:
+    def __init__(self, token: bytes, kept: int = KEPT) -> None:
         self._token = token
+        self._kept = kept
         self._before: bytes | None = b""
         self._data = b""
         self._size = 0
@@ -48,21 +49,21 @@ class Tail:
             self._before = None
         self._head = self._head or data[:4]
         self._size += len(data)
-        self._data = (self._data + data)[-KEPT:]
+        self._data = (self._data + data)[-self._kept :]
 
     def text(self) -> str:
         """The text, safe to display."""
         return visible(decode(self._data, offset=self._size - len(self._data), head=self._head))
 
 
-def run(connection: SshConnection, arguments: Sequence[str], deadline: float) -> Ended:
+def run(connection: SshConnection, arguments: Sequence[str], deadline: float, *, kept: int = KEPT) -> Ended:
     """Run a program to its end. Raises as `Transport.run` does."""
     left = max(deadline - boottime(), 0.1)
     guarded = quoted(["timeout", "--kill-after=2", str(round(left + _LATER, 1)), *arguments])
     with shell(connection, deadline) as sh:
         begins = f"printf %s {sh.token}; printf %s {sh.token} >&2; cd /; {CLEAN}"
         sh.send(f"{begins}exec {guarded} </dev/null", deadline, last=True)
-        output = Tail(sh.token.encode())
+        output = Tail(sh.token.encode(), kept)
         try:
             while chunk := sh.receive(deadline):
                 output.add(chunk)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import paramiko
 
 from paramedic.errors import TemporaryError
+from paramedic.kinds.transport import KEPT
 from paramedic.machine.clock import boottime
 from paramedic.text.sanitize import one_line
 from paramedic.transports.ssh_connection import SshConnection
@@ -18,9 +19,6 @@ from paramedic.transports.ssh_paramiko import exit_status, readable, request_exe
 _START = (
     'exec /bin/sh -c \'exec env -i PATH="$PATH" HOME="$HOME" XDG_STATE_HOME="$XDG_STATE_HOME" LC_ALL=C %s/bin/sh -s\''
 )
-
-#: How many bytes of the end of an output are kept.
-KEPT = 16_384
 
 #: So long the server has to start the shell. Seconds.
 _START_SECONDS = 10.0

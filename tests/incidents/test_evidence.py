@@ -10,31 +10,49 @@ from message_cases import BEN
 
 from paramedic.catalog import target_kinds
 from paramedic.catalog.front_matter import _With
+from paramedic.change.gathering import NOT_SEEN, gather, pieces
 from paramedic.doors import reading
 from paramedic.incidents import report
 from paramedic.incidents.evidence import LIMIT, Evidence, bounded
 from paramedic.integrations.targets import supervisord
-from paramedic.kinds.faces import FromBeginning
+from paramedic.kinds import registry
+from paramedic.kinds.evidence import LOG_TAIL, FromBeginning, Of, word
+from paramedic.kinds.registry import Room
 from paramedic.machine.clock import utc_now
 from paramedic.messages import page
 from paramedic.remediation.target import Target
 from paramedic.store import Store, evidence, incident_page, incident_summary
 from paramedic.store.incident_story import story
-from tasks import diagnose
+
+
+def gathered(target: Target, *kinds: str) -> list[Evidence]:
+    return pieces(gather(target, kinds, since=utc_now(), patience=timedelta(seconds=20)))
 
 
 def test_what_a_runbook_may_ask_for_is_what_target_kinds_offer() -> None:
     allowed = _With.model_json_schema()["properties"]["evidence"]["items"]["enum"]
+    plugins = {word(name) for name in registry.current().names(Room.EVIDENCE)}
+    assert len(plugins) >= 5
     of_processes = {"process-tree", "memory", "log-tail", "journal"}
-    of_workloads = {"workload", "pods", "events", "rollout-history", "previous-log", "nodes"}
-    assert set(allowed) == set(target_kinds.evidence()) == of_processes | of_workloads
-    assert target_kinds.evidence("supervisord") == ("process-tree", "memory", "log-tail")
+    own = {name for kind in target_kinds.usable().values() for name in kind.EVIDENCE} | {LOG_TAIL}
+    assert own >= of_processes
+    assert set(allowed) == set(target_kinds.evidence()) == own | plugins
+    assert own & plugins == set(), "a word means one thing"
+    assert set(target_kinds.evidence("supervisord")) == of_processes - {"journal"} | plugins
+
+
+def test_evidence_of_a_process_or_a_host_is_offered_where_there_is_one() -> None:
+    plugins = {word(name): kind.OF for name, kind in registry.current().usable(Room.EVIDENCE).items()}
+    for kind, module in target_kinds.usable().items():
+        offered = {plugins[name] for name in target_kinds.evidence(kind) if name in plugins}
+        assert (Of.PROCESS in offered) is hasattr(module, "process_id"), kind
+        assert (Of.HOST in offered) is (getattr(module, "REACHED_BY", "machine") == "machine"), kind
 
 
 def test_a_journal_that_cannot_be_had_says_why() -> None:
     unit = Target("no-such-host/app.service", "tracking", "no-such-host", "systemd", "app.service", "")
-    seen = diagnose._look("journal", unit)
-    assert seen.kind == "journal"
+    [seen, missing] = gathered(unit, "journal")
+    assert (seen.kind, missing.kind) == ("journal", NOT_SEEN)
     assert seen.body.startswith("could not be taken: no-such-host/app.service is a unit of no-such-host")
 
 
@@ -58,23 +76,20 @@ def test_which_end_is_kept_is_declared_with_each_kind_of_evidence(
         "journal": lambda _target, _transport: lines,
     }
     monkeypatch.setattr(supervisord, "EVIDENCE", kinds)
-    assert diagnose._look("log-tail", target).body.endswith("the newest line\n")
-    assert diagnose._look("journal", target).body.endswith("\n9999 process")
-    tree = diagnose._look("process-tree", target)
+    log, journal, tree = gathered(target, "log-tail", "journal", "process-tree")
+    assert log.body.endswith("the newest line\n")
+    assert journal.body.endswith("\n9999 process")
     assert tree.body.startswith("0 process\n")
-    assert [diagnose._look(kind, target).from_beginning for kind in ("log-tail", "journal", "process-tree")] == [
-        False,
-        False,
-        True,
-    ]
+    assert [piece.from_beginning for piece in (log, journal, tree)] == [False, False, True]
 
 
 def test_a_process_tree_keeps_its_root() -> None:
     for kind in ("supervisord", "systemd"):
         target = Target("web-1/shop", "shop", "web-1", kind, "shop", "")
-        assert {name for name in target_kinds.evidence(kind) if reading.begins_with_most(target, name)} == {
-            "process-tree"
-        }
+        own = [
+            name for name in target_kinds.evidence(kind) if name in ("process-tree", "memory", "journal", "log-tail")
+        ]
+        assert [name for name in own if reading.begins_with_most(target, name)] == ["process-tree"]
 
 
 LINES = [f"line {number} {'x' * 60}" for number in range(2_000)]

@@ -16,7 +16,7 @@ CALLS = {"open", "__import__", "exec", "eval", "import_module", "urlopen", "Serv
 
 
 def modules() -> list[Path]:
-    found = [path for room in ("targets", "remedies") for path in sorted((ROOT / room).glob("*.py"))]
+    found = [path for room in ("targets", "remedies", "evidence") for path in sorted((ROOT / room).glob("*.py"))]
     assert len(found) >= 6
     return found
 
@@ -39,9 +39,15 @@ def reaching_out(text: str) -> Iterator[str]:
             yield node.value
 
 
+def in_scripts(path: Path, way: str) -> bool:
+    """Whether it is what a kind of evidence looks at there, by a script that its transport runs: nothing else opens it."""
+    return path.parent.name == "evidence" and "/proc/" in way
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_it_asks_by_its_transport(path: Path) -> None:
-    assert list(reaching_out(path.read_text(encoding="utf-8"))) == []
+    ways = reaching_out(path.read_text(encoding="utf-8"))
+    assert [way for way in ways if not in_scripts(path, way)] == []
 
 
 @pytest.mark.parametrize(

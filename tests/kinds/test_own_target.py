@@ -14,6 +14,7 @@ from playbook_runs import playbook_run
 from paramedic.catalog.library import open_library
 from paramedic.catalog.runbook_file import schema
 from paramedic.change import exclusive, guarded
+from paramedic.change.gathering import gather, pieces
 from paramedic.change.limits import pinned_and_current
 from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
@@ -22,12 +23,13 @@ from paramedic.errors import PermanentError, Refused
 from paramedic.intake import routing
 from paramedic.kinds import plugin_folder, registry
 from paramedic.kinds.registry import Registry, Room
+from paramedic.machine.clock import utc_now
 from paramedic.remediation.health import Sight
 from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
 from paramedic.store import Store, acts, attempts, intents, lifecycle, maintenance, trail
 from paramedic.store.runbook_versions import Plan
-from tasks import act, diagnose
+from tasks import act
 
 
 @pytest.fixture
@@ -85,7 +87,8 @@ def test_it_is_found_by_an_alert_looked_at_restarted_and_verified(store: Store, 
     run = begun(store, settings)
     assert run.target.id == "web-1/job:nightly"
     assert measure(run).why == "its job says down"
-    assert diagnose._look("generation", run.target).body == '{"generation": 7, "up": false}'
+    [seen] = pieces(gather(run.target, ("generation",), since=utc_now(), patience=timedelta(seconds=20)))
+    assert seen.body == '{"generation": 7, "up": false}'
     restart(run)
     assert json.loads(job.read_text()) == {"generation": 8, "up": True}
     with store.read() as tx:

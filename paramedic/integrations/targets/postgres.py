@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds import postgres_activity as activity
 from paramedic.kinds import postgres_evidence
-from paramedic.kinds.faces import FromBeginning
+from paramedic.kinds.evidence import FromBeginning
 from paramedic.kinds.postgres_activity import Facts, Idle, Scope
 from paramedic.kinds.probing import Seen
 from paramedic.kinds.transport import Database, Transport

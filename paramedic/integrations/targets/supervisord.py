@@ -296,4 +296,5 @@ def _owned(target: Target, pid: int, transport: Transport) -> bool:
 EVIDENCE = process_target.evidence(lambda target, transport: Reader(target, transport).identity(), _owned)
 restarted = process_target.restarted
 resident_memory = partial(process_target.memory_of, owned=_owned)
+process_id = partial(process_target.process_id, owned=_owned)
 process_use = partial(process_target.use_of, owned=_owned)

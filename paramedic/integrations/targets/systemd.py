@@ -349,4 +349,5 @@ EVIDENCE = {
 }
 restarted = process_target.restarted
 resident_memory = partial(process_target.memory_of, owned=_owned)
+process_id = partial(process_target.process_id, owned=_owned)
 process_use = partial(process_target.use_of, owned=_owned)

@@ -1,0 +1,1 @@
+"""One file for each kind of evidence that is not a target kind's own."""

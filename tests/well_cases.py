@@ -156,7 +156,10 @@ def _memory() -> st.SearchStrategy[Said]:
 
 
 def _evidence(kind: str, has: Has) -> st.SearchStrategy[Said]:
-    offered = [name for name in target_kinds.evidence(kind) if has.log or name != LOG_TAIL]
+    offered = [
+        *target_kinds.of(kind).EVIDENCE,
+        *([LOG_TAIL] if has.log else []),
+    ]  # of the kind itself: its machine is recorded
     return st.lists(st.sampled_from(offered), unique=True).map(lambda names: Said(names, tuple(names)))
 
 

@@ -1,0 +1,157 @@
+"""Every kind of evidence sees the same of a real process and its host here and by SSH: one script, two ways."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from ssh_servers import Sshd
+
+from paramedic.change.gathering import Look, gather
+from paramedic.errors import PermanentError
+from paramedic.kinds import plugin_folder, registry
+from paramedic.kinds.evidence import Scene, word
+from paramedic.kinds.registry import Room
+from paramedic.machine.clock import boottime, utc_now
+from paramedic.remediation.host import Host
+from paramedic.remediation.target import Target
+from paramedic.transports.local import Local
+
+pytestmark = pytest.mark.real
+
+#: A kind of target that is the process of a pid.
+HELD = """
+from paramedic.remediation.target import Identity
+Words = int
+LABEL = "held"
+REMEDIES = ()
+EVIDENCE = {}
+def name_of(words): return str(words)
+def address_of(words): return str(words)
+def running(identity): return True
+def restarted(before, now): return False
+def process_id(target, identity, transport): return int(target.address)
+class Reader:
+    def __init__(self, target, transport): pass
+    def identity(self): return Identity("up")
+class Changer: pass
+"""
+
+#: A process that holds forty times one file, a deleted one, six threads, and three connections that it does not accept.
+HOLDS = """
+import os, socket, sys, threading, time
+kept = [open(sys.argv[1]) for _ in range(40)]
+gone = open(sys.argv[1] + "-gone", "w"); gone.write("x" * 5_000_000); gone.flush(); os.unlink(gone.name)
+listener = socket.create_server(("127.0.0.1", 0))
+calls = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+[threading.Thread(target=time.sleep, args=(300,), daemon=True).start() for _ in range(5)]
+heap = bytearray(40_000_000)
+print(listener.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+#: What each kind shows of it, or of its host.
+SHOWN = {
+    "disk": ("mounted at", "/"),
+    "host-memory": ("available of", "programs' own", "killed by the kernel"),
+    "kernel-log": ("",),
+    "memory-map": ("process {pid} holds", "heap and stacks", "[anonymous]"),
+    "open-files": ("process {pid} has 4", "   40  {file}", "    1  {file}-gone (deleted)"),
+    "recent-changes": ("Z  ",),
+    "sockets": ("process {pid} has 4 sockets, of which 4 are of TCP and UDP", "127.0.0.1:{port}                 3"),
+    "threads": ("process {pid} has 6 threads", "6 python"),
+    "top-processes": ("load ", "by resident memory", "by CPU"),
+}
+
+
+@dataclass
+class Held:
+    pid: int
+    port: str
+    file: str
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
+    folder = tmp_path_factory.mktemp("held")
+    (folder / "targets").mkdir(mode=0o755)
+    (folder / "targets" / "held.py").write_text(HELD)
+    file = folder / "some file"
+    file.write_text("x")
+    plugin_folder.use(folder)
+    words = [sys.executable, "-c", HOLDS, str(file)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield Held(process.pid, process.stdout.readline().strip(), str(file))
+        process.kill()
+    plugin_folder.use(None)
+
+
+@pytest.fixture(params=["local", "ssh"])
+def machine(request: pytest.FixtureRequest) -> Host:
+    if request.param == "local":
+        return Host("web-7")
+    server: Sshd = request.getfixturevalue("sshd")
+    return server.host()
+
+
+def looks(held: Held, machine: Host, *kinds: str) -> dict[str, Look]:
+    at = Target("web-7/held:x", "x", "web-7", "held", "x", str(held.pid), machine=machine)
+    seen = gather(at, kinds, since=utc_now(), patience=timedelta(seconds=30))  # a busy machine; the default is 5
+    return {look.kind: look for look in seen}
+
+
+def test_every_kind_shows_what_is_there(held: Held, machine: Host) -> None:
+    assert set(SHOWN) == {word(name) for name in registry.current().names(Room.EVIDENCE)}
+    seen = looks(held, machine, *SHOWN)
+    assert {kind: look.fault for kind, look in seen.items() if look.piece is None} == {}
+    for kind, parts in SHOWN.items():
+        piece = seen[kind].piece
+        assert piece is not None
+        for part in parts:
+            assert part.format(pid=held.pid, port=held.port, file=held.file) in piece.body, f"{kind}:\n{piece.body}"
+
+
+def test_both_ways_show_the_same(held: Held, sshd: Sshd) -> None:
+    kinds = ("open-files", "threads", "sockets")
+    here, there = (looks(held, machine, *kinds) for machine in (Host("web-7"), sshd.host()))
+    for kind in kinds:
+        one, other = here[kind].piece, there[kind].piece
+        assert one is not None
+        assert other is not None
+        assert one.body.partition("\n\nsockets: used")[0] == other.body.partition("\n\nsockets: used")[0]
+        assert here[kind].unseen == there[kind].unseen
+
+
+def test_a_process_that_is_gone_is_told(sshd: Sshd, held: Held) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    gone = Held(ended.pid, "", "")
+    for machine in (Host("web-7"), sshd.host()):
+        faults = {
+            look.fault.partition(",")[0] for look in looks(gone, machine, "open-files", "threads", "sockets").values()
+        }
+        assert faults == {f"process {ended.pid} is gone"}
+
+
+@pytest.mark.usefixtures("as_root")
+def test_another_user_s_process_says_which_right_would_show_it(held: Held, require: Callable[[str], str]) -> None:
+    nobody = Local(via=[require("setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups"])
+    at = Target("web-7/held:x", "x", "web-7", "held", "x", str(held.pid), machine=Host("web-7"))
+
+    def unseen(name: str) -> str:
+        scene = Scene(at, nobody, boottime() + 30, utc_now(), utc_now(), lambda: held.pid, list, lambda *_: "")
+        try:
+            return "; ".join(registry.current().plugin(Room.EVIDENCE, name).gather(scene).unseen)
+        except PermanentError as error:
+            return str(error)
+
+    right = "not permitted; needs CAP_SYS_PTRACE, or to be the process's own user or root"
+    assert {name: unseen(name) for name in ("open_files", "sockets", "memory_map")} == {
+        "open_files": right,
+        "sockets": right,
+        "memory_map": f"its mappings: {right}",
+    }
+    assert "needs root or CAP_SYS_PTRACE" in unseen("threads")

@@ -100,7 +100,10 @@ class Podman:
     def remove(self) -> None:
         """End the service and its containers. No `podman system reset`: that removes networks, which are the machine's."""
         self.end()
-        subprocess.run([*self._podman, "rm", "--all", "--force", "--time=0"], capture_output=True, check=False)
+        while left := self.run("ps", "--all", "--quiet").split():
+            # one whose network another has goes after that one
+            subprocess.run([*self._podman, "rm", "--force", "--time=0", *left], capture_output=True, check=False)
+            assert self.run("ps", "--all", "--quiet").split() != left, "no container can be removed"
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException, HTTPResponse, IncompleteRead
+from typing import Any
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TemporaryError
 from paramedic.kinds.transport import Connection, Transport, UnixSocket
@@ -61,6 +62,18 @@ class Engine:
         if answer.status in _OPEN or answer.status == 500:
             raise TemporaryError(words)
         raise PermanentError(words)
+
+    def ask(self, path: str, deadline: float, kind: type) -> Any:
+        """Its answer to a look, read as JSON of this type. Raises TemporaryError where it is another, and as `get` does."""
+        try:
+            found = json.loads(self.get(path, deadline).body)
+        except ValueError as error:
+            raise TemporaryError(
+                f"the Docker Engine's answer about {self._target.id} is cut off or not JSON"
+            ) from error
+        if not isinstance(found, kind):
+            raise TemporaryError(f"the Docker Engine's answer about {self._target.id} is not what was asked for")
+        return found
 
     def refusal(self, path: str, deadline: float) -> str | None:
         """What it says to a change of something that does not exist, where that is another no than `404`; None otherwise.
@@ -181,6 +194,14 @@ class _Incoming:
         taken = bytes(self._held[:amount])
         del self._held[:amount]
         return taken
+
+
+def demultiplexed(framed: bytes) -> Iterator[bytes]:
+    """What is in the frames of a log: a byte for the stream (1: stdout, 2: stderr), three zeros, a length of four, the text."""
+    while len(framed) > 8:
+        end = 8 + int.from_bytes(framed[4:8], "big")
+        yield (b"stderr: " if framed[0] == 2 else b"") + framed[8:end]
+        framed = framed[end:]
 
 
 def _request(method: str, path: str) -> bytes:

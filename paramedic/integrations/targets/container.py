@@ -3,7 +3,8 @@
 import json
 import secrets
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
-from paramedic.kinds.docker_engine import Engine, Send
+from paramedic.kinds.docker_engine import Engine, Send, demultiplexed
 from paramedic.kinds.transport import Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.remediation.target import Identity, Target
@@ -29,6 +30,8 @@ DEFAULT_STOP = timedelta(seconds=10)
 #: What is left of the deadline for SIGKILL, the start and the answer.
 AFTER_STOP = timedelta(seconds=3)
 
+_LOOK_AT_ANOTHER = timedelta(seconds=1)
+
 
 class _Owner(NamedTuple):
     """Something that replaces a container of its own as soon as that stops; `{}` is the label's value."""
@@ -43,7 +46,7 @@ _OWNERS = (
     _Owner(
         "PODMAN_SYSTEMD_UNIT",
         "systemd runs it, as the unit {}",
-        "list `systemd: {}` in services.yaml, or `systemctl restart {}`",
+        "list `systemd: {}` in services.yaml, or `systemctl restart {}` (`--user` for a user's)",
     ),
     _Owner(
         "com.docker.swarm.service.name", "it is a task of the Swarm service {}", "`docker service update --force {}`"
@@ -130,12 +133,46 @@ class Reader:
             raise PermanentError(f"there is no container {target.name}: the Engine means {one_line(min(names))}")
         return seen
 
+    def in_its_network(self, seen: Mapping[str, Any]) -> list[str]:
+        """The names of the running containers that share the inspected one's network namespace. Raises as `identity` does."""
+        deadline = self.deadline()
+        joined = {f"container:{name}" for name in (seen["Id"], seen["Name"].removeprefix("/"))}
+        found = [
+            one_line(str((row.get("Names") or [row.get("Id")])[0])).removeprefix("/")
+            for row in self._engine.ask("/containers/json", deadline, list)
+            if (_network_of(row) or self._network(row)) in joined
+        ]
+        if boottime() >= deadline:
+            raise TemporaryError(
+                f"it takes too long to see whether another container shares {self._target.id}'s network"
+            )
+        return sorted(found)
+
+    def _network(self, row: Mapping[str, Any]) -> object:
+        """The network of a running container; None where it has gone, or does not answer, as one that podman is stopping."""
+        soon = boottime() + _LOOK_AT_ANOTHER.total_seconds()
+        with suppress(PermanentError, TemporaryError):
+            return _network_of(self._engine.ask(f"/containers/{quote(str(row.get('Id')), safe='')}/json", soon, dict))
+        return None
+
+    def used(self) -> str:
+        """The memory and the processes that the container has now. Raises as `identity` does."""
+        path = f"/containers/{quote(self.inspected()['Id'], safe='')}/stats?stream=false&one-shot=true"
+        stats = self._engine.ask(path, self.deadline(), dict)
+        memory, processes = _mapping(stats.get("memory_stats")), _mapping(stats.get("pids_stats"))
+        used, limit = memory.get("usage"), memory.get("limit")
+        if not isinstance(used, int) or not isinstance(limit, int):
+            raise TemporaryError(f"the Docker Engine does not say what {self._target.id} uses: it may not run")
+        return (
+            f"{used:,} B of memory, page cache included, of at most {limit:,} B; processes: {processes.get('current')}"
+        )
+
     def log(self) -> str:
         """The end of what the container printed, stderr marked as such. Raises as `identity` does."""
         seen = self.inspected()
         path = f"/containers/{quote(seen['Id'], safe='')}/logs?stdout=1&stderr=1&tail={LOG_LINES}"
         answer = self._engine.get(path, self.deadline())
-        printed = answer.body if _mapping(seen.get("Config")).get("Tty") else b"".join(_demultiplexed(answer.body))
+        printed = answer.body if _mapping(seen.get("Config")).get("Tty") else b"".join(demultiplexed(answer.body))
         text = visible(printed[-LOG_LIMIT:].decode(errors="replace"))
         return text + ("" if answer.whole else "\n(cut off: the Engine sent no more of it, or it is too long)")
 
@@ -160,10 +197,12 @@ class Changer:
         `total_timeout`, which bounds only how long this call takes.
 
         Nothing was sent if it raises Refused (another instance; a paused container, one that is being stopped or removed, one
-        that needs more time to stop than there is, one that systemd or an orchestrator would replace) or TemporaryError.
+        that needs more time to stop than there is, one that systemd or an orchestrator would replace, or whose
+        network others share) or TemporaryError.
         PermanentError says that it failed, or cannot be done. OutcomeUnknown: it was sent, and its outcome is open.
         """
         deadline = boottime() + self._total.total_seconds()
+        self._refuse_where_others_share_its_network()
         with self._engine.prepared(deadline) as send:
             stop = self._stop_seconds(self._judged(expected), deadline)
             self._sent(send, f"restart?t={stop}", expected, last_look)
@@ -176,6 +215,7 @@ class Changer:
         as those of `restart`; Refused also for a container that is removed when it stops.
         """
         deadline = boottime() + self._total.total_seconds()
+        self._refuse_where_others_share_its_network()
         with self._engine.prepared(deadline) as send:
             seen = self._judged(expected)
             if _mapping(seen.get("HostConfig")).get("AutoRemove"):
@@ -197,6 +237,14 @@ class Changer:
             raise OutcomeUnknown(f"the {verb} of {target.id} was sent, and its outcome is open: {error}") from error
         if answer.status not in (200, 204, 304):  # 304: it is stopped, or started, already
             raise PermanentError(f"the Docker Engine did not {verb} {target.id}: {answer.words}; {self._state_now()}")
+
+    def _refuse_where_others_share_its_network(self) -> None:
+        if others := self._reader.in_its_network(self._reader.inspected()):
+            raise Refused(
+                f"{self._target.id} shares its network with {', '.join(others)}: a restart would cut them off until they are "
+                "restarted too",
+                by_hand=_together(self._target, others),
+            )
 
     def _judged(self, expected: Identity) -> Mapping[str, Any]:
         """What the Engine says of the judged instance. Raises TargetChanged, Refused, and as `Reader.identity` does."""
@@ -254,14 +302,21 @@ def _owner(seen: Mapping[str, Any]) -> _Owner | None:
     return None
 
 
+def _together(target: Target, others: list[str]) -> str:
+    return f"`docker restart {shlex.join([target.name, *others])}`: together, it first"
+
+
 def forbidden(target: Target, transport: Transport, remedy: str) -> str | None:
     """Why this user may not do the remedy to the container, and what grants it. Raises TemporaryError or PermanentError.
 
     The Engine is asked to change a container that does not exist: whoever may change none is refused before that is noticed.
     """
     reader, engine = Reader(target, transport), Engine(target, transport)
-    if (owner := _owner(reader.inspected())) is not None:
+    seen = reader.inspected()
+    if (owner := _owner(seen)) is not None:
         return f"it is not the Engine's to restart: {owner.words}; {owner.by_hand}"
+    if others := reader.in_its_network(seen):
+        return f"it shares its network with {', '.join(others)}, which a restart would cut off; {_together(target, others)}"
     for verb in ("stop", "start") if remedy == "stop_and_start" else ("restart",):
         path = f"/containers/{secrets.token_hex(32)}/{verb}"
         if (words := engine.refusal(path, reader.deadline())) is not None:
@@ -285,14 +340,6 @@ def _moment(text: object) -> float | None:
         return datetime.fromisoformat(text).timestamp()
     except ValueError as error:
         raise TemporaryError(f"the Docker Engine named an invalid time: {one_line(text):.40}") from error
-
-
-def _demultiplexed(framed: bytes) -> Iterator[bytes]:
-    """What is in the frames of a log: a byte for the stream (1: stdout, 2: stderr), three zeros, a length of four, the text."""
-    while len(framed) > 8:
-        end = 8 + int.from_bytes(framed[4:8], "big")
-        yield (b"stderr: " if framed[0] == 2 else b"") + framed[8:end]
-        framed = framed[end:]
 
 
 def _state(target: Target, transport: Transport) -> str:
@@ -322,6 +369,11 @@ def _state(target: Target, transport: Transport) -> str:
     return "\n".join(f"{what}: {one_line(str(fact))[:500]}" for what, fact in facts.items() if fact not in (None, ""))
 
 
+def _network_of(seen: Mapping[str, Any]) -> object:
+    """`host`, `container:ID`, …; nothing where it is not told, as in podman's list."""
+    return _mapping(seen.get("HostConfig")).get("NetworkMode")
+
+
 def _compose(config: Mapping[str, Any]) -> str:
     """Project and service, where Compose has made the container; otherwise nothing."""
     labels = _mapping(config.get("Labels"))
@@ -336,4 +388,8 @@ def _last_log(target: Target, transport: Transport) -> str:
     return Reader(target, transport).log()
 
 
-EVIDENCE = {"state": _state, "last-log": _last_log}
+def _memory(target: Target, transport: Transport) -> str:
+    return Reader(target, transport).used()
+
+
+EVIDENCE = {"state": _state, "memory": _memory, "last-log": _last_log}

@@ -36,8 +36,11 @@ JUDGED = Identity("running", {"container": ID, "started_at": 1_795_978_968.75863
 
 
 @contextmanager
-def answering(*answers: bytes) -> Iterator[tuple[Target, list[bytes]]]:
-    """An Engine that gives its first request the first answer, and so on, whatever is asked; and what was asked."""
+def answering(*answers: bytes, others: bytes = b"[]") -> Iterator[tuple[Target, list[bytes]]]:
+    """An Engine that gives its first request the first answer, and so on, whatever is asked; and what was asked.
+
+    `others`: the containers that run, which are listed whenever it is asked for them.
+    """
     asked: list[bytes] = []
     left, one_at_a_time = list(answers), threading.Lock()
 
@@ -45,6 +48,9 @@ def answering(*answers: bytes) -> Iterator[tuple[Target, list[bytes]]]:
         with line:
             line.settimeout(5)
             request = line.recv(65_536)  # nothing on a connection that was opened in vain
+            if request.startswith(b"GET /containers/json "):
+                line.sendall(said("200 OK", others))
+                return
             with one_at_a_time:
                 asked.extend([request] if request else [])
                 answer = left.pop(0) if request and left else b""
@@ -97,9 +103,12 @@ def test_what_cannot_be_understood_may_go_better_in_a_moment(lie: bytes) -> None
 def test_after_the_send_no_whole_answer_leaves_the_outcome_open(answer: bytes) -> None:
     if answer == b"HTTP/1.1 204":
         answer = b"HTTP/1.1 "
-    with answering(BEFORE, answer) as (target, asked), pytest.raises(OutcomeUnknown, match="its outcome is open"):
+    with (
+        answering(BEFORE, BEFORE, answer) as (target, asked),
+        pytest.raises(OutcomeUnknown, match="its outcome is open"),
+    ):
         Changer(target, Local()).restart(JUDGED, lambda: None)
-    assert asked[1].startswith(b"POST /containers/%s/restart?t=10 HTTP/1.1\r\n" % ID.encode())
+    assert asked[2].startswith(b"POST /containers/%s/restart?t=10 HTTP/1.1\r\n" % ID.encode())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +125,7 @@ def test_a_no_of_the_engine_is_a_failure_in_its_words_with_the_state_that_it_lef
     no = said(status, json.dumps({"message": message}).encode())
     left = container("2026-11-29T19:02:48.758633109Z", "exited")
     with (
-        answering(BEFORE, no, left) as (target, _),
+        answering(BEFORE, BEFORE, no, left) as (target, _),
         pytest.raises(PermanentError, match=f"{message}; it is exited now"),
     ):
         Changer(target, Local()).restart(JUDGED, lambda: None)
@@ -124,7 +133,7 @@ def test_a_no_of_the_engine_is_a_failure_in_its_words_with_the_state_that_it_lef
 
 def test_one_that_says_done_and_did_nothing_has_failed() -> None:
     with (
-        answering(BEFORE, said("204 No Content"), BEFORE) as (target, _),
+        answering(BEFORE, BEFORE, said("204 No Content"), BEFORE) as (target, _),
         pytest.raises(PermanentError, match="come up"),
     ):
         Changer(target, Local()).restart(JUDGED, lambda: None)
@@ -133,34 +142,34 @@ def test_one_that_says_done_and_did_nothing_has_failed() -> None:
 def test_one_that_its_restart_policy_starts_over_and_over_is_not_up() -> None:
     looping = container("2026-11-29T19:02:51Z", "restarting")
     with (
-        answering(BEFORE, said("204 No Content"), looping) as (target, _),
+        answering(BEFORE, BEFORE, said("204 No Content"), looping) as (target, _),
         pytest.raises(PermanentError, match="restarting"),
     ):
         Changer(target, Local()).restart(JUDGED, lambda: None)
 
 
 def test_one_that_is_stopped_already_is_started_and_304_is_no_failure() -> None:
-    with answering(BEFORE, said("304 Not Modified"), said("304 Not Modified"), AFTER) as (target, asked):
+    with answering(BEFORE, BEFORE, said("304 Not Modified"), said("304 Not Modified"), AFTER) as (target, asked):
         assert restarted(JUDGED, Changer(target, Local()).stop_and_start(JUDGED, lambda: None))
-    assert [line.split()[1].rpartition(b"/")[2] for line in asked[1:3]] == [b"stop?t=10", b"start"]
+    assert [line.split()[1].rpartition(b"/")[2] for line in asked[2:4]] == [b"stop?t=10", b"start"]
 
 
 def test_an_engine_that_is_gone_between_stop_and_start_leaves_the_outcome_open() -> None:
-    with answering(BEFORE, said("204 No Content"), b"") as (target, _), pytest.raises(OutcomeUnknown):
+    with answering(BEFORE, BEFORE, said("204 No Content"), b"") as (target, _), pytest.raises(OutcomeUnknown):
         Changer(target, Local()).stop_and_start(JUDGED, lambda: None)
 
 
 @pytest.mark.parametrize("state", ["paused", "removing", "dead", "stopping"])
 def test_what_somebody_else_works_on_is_left_alone(state: str) -> None:
     busy = container("2026-11-29T19:02:48.758633109Z", state)
-    with answering(busy) as (target, _), pytest.raises(Refused, match=f"is {state}"):
+    with answering(busy, busy) as (target, _), pytest.raises(Refused, match=f"is {state}"):
         Changer(target, Local()).restart(JUDGED, lambda: None)
 
 
 @pytest.mark.parametrize("stop", [28, 3600, -1])
 def test_a_stop_that_may_outlast_the_deadline_is_refused(stop: int) -> None:
     slow = container("2026-11-29T19:02:48.758633109Z", stop=stop)
-    with answering(slow) as (target, _), pytest.raises(Refused, match="to stop"):
+    with answering(slow, slow) as (target, _), pytest.raises(Refused, match="to stop"):
         Changer(target, Local()).restart(JUDGED, lambda: None)
 
 
@@ -188,11 +197,11 @@ def test_frames_of_a_log_that_are_cut_or_lie_are_shown_as_far_as_they_go(framed:
 
 
 def test_nothing_but_the_send_follows_the_last_look() -> None:
-    with answering(BEFORE, said("204 No Content"), AFTER) as (target, asked):
+    with answering(BEFORE, BEFORE, said("204 No Content"), AFTER) as (target, asked):
         seen: list[int] = []
         Changer(target, Local()).restart(JUDGED, lambda: seen.append(len(asked)))
-    assert seen == [1]
-    assert [line.split()[0] for line in asked] == [b"GET", b"POST", b"GET"]
+    assert seen == [2]
+    assert [line.split()[0] for line in asked] == [b"GET", b"GET", b"POST", b"GET"]
 
 
 @pytest.mark.parametrize("remedy", ["restart", "stop_and_start"])
@@ -210,7 +219,7 @@ def test_what_would_be_replaced_when_it_stops_is_left_to_its_owner(
     label: str, name: str, by_hand: str, remedy: str
 ) -> None:
     owned = container("2026-11-29T19:02:48.758633109Z", **{label: name})
-    with answering(owned, owned) as (target, asked):
+    with answering(owned, owned, owned) as (target, asked):
         with pytest.raises(Refused, match="is not the Engine's to restart") as refusal:
             getattr(Changer(target, Local()), remedy)(JUDGED, lambda: None)
         assert name in str(forbidden(target, Local(), remedy))
@@ -227,7 +236,7 @@ def test_what_would_be_replaced_when_it_stops_is_left_to_its_owner(
 )
 def test_what_compose_has_made_is_restarted(labels: dict[str, str]) -> None:
     made = container("2026-11-29T19:02:48.758633109Z", **labels)
-    with answering(made, said("204 No Content"), AFTER) as (target, _):
+    with answering(made, made, said("204 No Content"), AFTER) as (target, _):
         assert restarted(JUDGED, Changer(target, Local()).restart(JUDGED, lambda: None))
     with answering(made) as (target, _):
         assert "made by Compose, as: shop" in EVIDENCE["state"](target, Local())
@@ -236,7 +245,7 @@ def test_what_compose_has_made_is_restarted(labels: dict[str, str]) -> None:
 @pytest.mark.parametrize("state", ["stopped", "configured", "initialized", "exited", "created", "restarting"])
 def test_podmans_and_dockers_words_for_what_does_not_run(state: str) -> None:
     down = container("2026-11-29T19:02:48.758633109Z", state)
-    with answering(down, said("204 No Content"), AFTER) as (target, _):
+    with answering(down, down, said("204 No Content"), AFTER) as (target, _):
         assert not running(Identity(state, JUDGED.instance))
         assert restarted(JUDGED, Changer(target, Local()).restart(JUDGED, lambda: None))
 
@@ -262,7 +271,10 @@ def test_a_proxy_that_lets_looks_through_alone_is_named() -> None:
 
 
 def test_who_may_is_not_known_where_the_engine_does_not_answer() -> None:
-    with answering(BEFORE, said("503 Service Unavailable")) as (target, _), pytest.raises(TemporaryError, match="503"):
+    with (
+        answering(BEFORE, said("503 Service Unavailable")) as (target, _),
+        pytest.raises(TemporaryError, match="503"),
+    ):
         forbidden(target, Local(), "restart")
 
 
@@ -274,3 +286,29 @@ def test_a_health_check_that_was_never_carried_out_is_shown_as_starting() -> Non
     assert "health: starting" in shown
     assert "killed for memory (OOMKilled): True" in shown
     assert "restarts by its policy: 7 (no)" in shown
+
+
+@pytest.mark.parametrize("named", [f"container:{ID}", "container:web"])
+@pytest.mark.parametrize("remedy", ["restart", "stop_and_start"])
+def test_what_shares_its_network_with_another_is_left_alone(named: str, remedy: str) -> None:
+    rows = [("/vpn-user", named), ("/other", "container:" + "b" * 64), ("/web", "bridge")]
+    listed = [{"Id": "c" * 64, "Names": [name], "HostConfig": {"NetworkMode": mode}} for name, mode in rows]
+    with answering(BEFORE, BEFORE, others=json.dumps(listed).encode()) as (target, asked):
+        with pytest.raises(Refused, match="shares its network with vpn-user: a restart would cut") as refusal:
+            getattr(Changer(target, Local()), remedy)(JUDGED, lambda: None)
+        assert "docker restart web vpn-user" in str(forbidden(target, Local(), remedy))
+    assert "`docker restart web vpn-user`" in refusal.value.by_hand
+    assert all(line.startswith(b"GET") for line in asked)
+
+
+@pytest.mark.parametrize("lie", [b"{}", b"[", b'{"message": "no"}'])
+def test_who_shares_its_network_has_to_be_known(lie: bytes) -> None:
+    with answering(BEFORE, others=lie) as (target, asked), pytest.raises(TemporaryError):
+        Changer(target, Local()).restart(JUDGED, lambda: None)
+    assert all(line.startswith(b"GET") for line in asked)
+
+
+def test_the_memory_of_what_does_not_run_is_not_nothing() -> None:
+    stats = json.dumps({"memory_stats": {}, "pids_stats": {}}).encode()
+    with answering(BEFORE, said("200 OK", stats)) as (target, _), pytest.raises(TemporaryError, match="may not run"):
+        EVIDENCE["memory"](target, Local())

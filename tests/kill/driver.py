@@ -282,13 +282,15 @@ def target_of(service: Service) -> str:
 
 
 @contextmanager
-def driving(folder: Path, services: list[tuple[str, str, str]], **env: str) -> Iterator[Driver]:
-    """A whole Paramedic on embedded defaults, at a test's pace."""
+def driving(
+    folder: Path, services: list[tuple[str, str, str]], *, hosts: str = "", **env: str
+) -> Iterator[Driver]:
+    """A whole Paramedic on embedded defaults, at a test's pace; `hosts` stands before the services in services.yaml."""
     for name in ("runbooks", "flows", "boundaries", "data", "world"):
         (folder / name).mkdir(mode=0o755, parents=True)
     boundaries = Boundaries(folder / "boundaries")
     with World(folder / "world", services, autostart=False) as world, Mailbox() as mailbox:
-        write_authored(folder, world)
+        write_authored(folder, world, hosts)
         environment = {
             "PARAMEDIC_DATA": str(folder / "data"),
             "PARAMEDIC_RUNBOOKS": str(folder / "runbooks"),

@@ -39,6 +39,9 @@ DOORS = ("triaged", "outbox_written", "run_created", "alert_committed")
 
 VICTIMS = ("gateway", "process", "responder", "prefect")
 
+#: The boundaries on whose both sides a run speaks to its target.
+_ON_THE_HOST = ("evidence_taken", "intent_written", "act_sent", "outcome_written")
+
 #: Those who can die in the middle of a run.
 _AT_WORK = ("process", "responder")
 
@@ -171,6 +174,18 @@ SHORT_AT_POSTGRESQL = ("gateway-at-alert_committed", "process-at-act_sent", "res
 
 #: What the worker decides: who notices that a process is gone, before and after the act.
 SHORT_AT_STOCK_WORKER = ("process-at-intent_written", "responder-at-outcome_written")
+
+#: Played at targets on another machine: the run's process and the responder from the evidence to the outcome, and in a roll-back.
+OVER_SSH = (
+    *(row.id for row in TABLE if row.victim in _AT_WORK and row.story == "restart" and row.point in _ON_THE_HOST),
+    "rollback-process-at-intent_written",
+    "rollback-process-at-act_sent",
+    "rollback-responder-at-act_sent",
+    "rollback-process-at-outcome_written",
+)
+
+#: What the other machine decides: whether an act goes on when the connection is cut.
+SHORT_OVER_SSH = ("process-at-act_sent", "rollback-process-at-act_sent")
 
 
 def parameters(

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from databases import Clock
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -359,6 +360,7 @@ REFUSING = {
 }
 
 
+@pytest.mark.timeout(3600)  # 300 of them take minutes, and an hour beside others
 def test_any_schedule_keeps_every_guardrail(tmp_path: Path, sqlite_template: Path) -> None:
     is_long = os.environ.get("LONG_TESTS") == "1"
     declared()  # it imports every module of the store, which no transaction waits for

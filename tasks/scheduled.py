@@ -88,10 +88,11 @@ Story = Callable[[Round], str]
 def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
     """Make the function a Prefect flow with the single parameter `run`; what it returns is the message of `Done`.
 
-    A run that comes a whole period late ends at once as `Skipped`: after a stop there is no flood of them. The round is a
-    lease in the store: a run that does not get it before its time is over is `Skipped` too. A round that another run took
-    over ends as `GivenUp`. What the store or an author's file keeps from working is `Failed`, in words; the next round is
-    another try.
+    The round is a lease in the store: a run that does not get it before its time is over is `Skipped`. One that comes a whole
+    period late has the rest of the period that it comes in, if nobody else has that, and is `Skipped` at once otherwise: after
+    a stop there is no flood of them, and where every run comes late one is at work nevertheless. A round that another run
+    took over ends as `GivenUp`. What the store or an author's file keeps from working is `Failed`, in words; the next round
+    is another try.
     """
     name = story.__name__.replace("_", "-")
 
@@ -101,10 +102,8 @@ def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
             parent_death.die_with_parent()
         due = flow_run.scheduled_start_time
         late = max(timedelta(0), utc_now() - due) if due is not None else timedelta(0)
-        if late >= timedelta(seconds=run.every):
-            return Completed(name="Skipped", message=f"it was due {spoken(late)} ago; the next has been due since")
         try:
-            return _state_of(story, _load(name, run, timedelta(seconds=run.every) - late))
+            return _state_of(story, _load(name, run, late), late=late if late >= timedelta(seconds=run.every) else None)
         except GivenUp as error:
             return Completed(name="GivenUp", message=str(error))
         except Cancelled as error:
@@ -125,7 +124,10 @@ def scheduled(story: Story) -> Flow[[Period], PrefectState[Any]]:
     )(run_story)
 
 
-def _load(name: str, run: Period, remains: timedelta) -> Round:
+def _load(name: str, run: Period, late: timedelta) -> Round:
+    """The round, until the next one is due, and for half a period at least: less would be too little to sample in."""
+    every = timedelta(seconds=run.every)
+    remains = max(every - late % every, every / 2)
     ends_at = boottime() + remains.total_seconds()
     settings = run_cache.current_settings()
     return Round(
@@ -139,8 +141,11 @@ def _load(name: str, run: Period, remains: timedelta) -> Round:
     )
 
 
-def _state_of(story: Story, this: Round) -> PrefectState[Any]:
-    if not _taken(this):
+def _state_of(story: Story, this: Round, *, late: timedelta | None) -> PrefectState[Any]:
+    """`late` is how late a run comes after whose time the next one was due."""
+    if not _taken(this, waits=late is None):
+        if late is not None:
+            return Completed(name="Skipped", message=f"it was due {spoken(late)} ago; the next has been due since")
         return Completed(name="Skipped", message=f"another run had {this.lease} until this one's time was over")
     keeper = _Keeper(this)
     keeper.start()
@@ -151,7 +156,7 @@ def _state_of(story: Story, this: Round) -> PrefectState[Any]:
         this.store.close()
 
 
-def _taken(this: Round) -> bool:
+def _taken(this: Round, *, waits: bool) -> bool:
     while boottime() < this.ends_at:
         this.go_on()
         with this.store.write() as tx:
@@ -162,6 +167,8 @@ def _taken(this: Round) -> bool:
             if before is not None and silent is not None and before.holder != this.holder:
                 _say_what_was_lost(before.holder, silent + this.settings.lease)
             return True
+        if not waits:
+            return False
         time.sleep(_ASK_AGAIN_SECONDS)
     return False
 

@@ -1,6 +1,7 @@
 """Capacity: slots for playbooks before scheduled rounds, and for critical ones before others."""
 
 import contextlib
+from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
@@ -59,6 +60,18 @@ class Capacity:
             with contextlib.suppress(httpx.HTTPError, ObjectNotFound):
                 message = "stopped with the responder; the next start goes on"
                 await prefect.set_flow_run_state(flow_run, Cancelled(message=message), force=True)
+
+
+def newest_rounds(flow_runs: Iterable[FlowRun]) -> set[UUID]:
+    """Of each schedule the run that was due last: where all come late, it is played nevertheless."""
+    rounds = (run for run in flow_runs if run.auto_scheduled and run.expected_start_time is not None)
+    newest = {_schedule(run): run.id for run in sorted(rounds, key=lambda run: run.expected_start_time or utc_now())}
+    return set(newest.values())
+
+
+def _schedule(flow_run: FlowRun) -> tuple[UUID | None, str]:
+    """A deployment has a schedule for each of its groups, which is in their parameters."""
+    return flow_run.deployment_id, repr(flow_run.parameters.get("run"))
 
 
 def missed(flow_run: FlowRun) -> bool:

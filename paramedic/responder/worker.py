@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from paramedic.errors import Refused
 from paramedic.responder import admission
 from paramedic.responder.cancellation import Cancellation
-from paramedic.responder.capacity import Capacity, missed
+from paramedic.responder.capacity import Capacity, missed, newest_rounds
 from paramedic.responder.deployment_cache import BELIEVED_SECONDS, DeploymentCache
 from paramedic.responder.job_configuration import ParamedicJobConfiguration, ParamedicVariables, configure
 from paramedic.responder.memory_limit import keep_below
@@ -158,11 +158,11 @@ class ParamedicWorker(BaseWorker[ParamedicJobConfiguration, ParamedicVariables, 
 
     async def _take_up(self, flow_runs: list[FlowRun]) -> list[FlowRun]:
         """Begin the runs that there is room for; returns them. A run whose process has not ended waits for the next poll."""
-        begun = []
+        begun, newest = [], newest_rounds(flow_runs)
         for flow_run in sorted(flow_runs, key=lambda run: run.auto_scheduled):
             if flow_run.id in self._at_work:
                 continue
-            if missed(flow_run):
+            if missed(flow_run) and flow_run.id not in newest:
                 await self._skip(flow_run)
             elif (
                 not self._takes_no_more.is_set()

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import anyio
 import pytest
@@ -94,6 +94,17 @@ def test_rounds_that_were_missed_end_without_a_process_and_late_playbooks_do_not
     client = poll(_worker(PLAYBOOKS + 2), *missed, due, playbook)
     assert client.ended == [(response.flow_run.id, "Skipped") for response in missed]
     assert begun == [playbook.flow_run.id, due.flow_run.id], "and a playbook goes first"
+
+
+def test_where_every_round_comes_late_the_newest_of_each_schedule_is_played(begun: list[Any]) -> None:
+    groups = {name: UUID(int=number) for number, name in enumerate(("tracking", "menu"))}
+    late = {name: [entry(late=number * MINUTE) for number in (3, 1, 2)] for name in groups}
+    for name, entries in late.items():
+        for response in entries:
+            response.flow_run.deployment_id = groups[name]
+    client = poll(_worker(PLAYBOOKS + 2), *late["tracking"], *late["menu"])
+    assert begun == [late[name][1].flow_run.id for name in groups]
+    assert len(client.ended) == 4
 
 
 def test_rounds_never_take_the_room_of_playbooks(begun: list[Any]) -> None:

@@ -282,9 +282,7 @@ def target_of(service: Service) -> str:
 
 
 @contextmanager
-def driving(
-    folder: Path, services: list[tuple[str, str, str]], *, hosts: str = "", **env: str
-) -> Iterator[Driver]:
+def driving(folder: Path, services: list[tuple[str, str, str]], *, hosts: str = "", **env: str) -> Iterator[Driver]:
     """A whole Paramedic on embedded defaults, at a test's pace; `hosts` stands before the services in services.yaml."""
     for name in ("runbooks", "flows", "boundaries", "data", "world"):
         (folder / name).mkdir(mode=0o755, parents=True)

@@ -109,27 +109,38 @@ def test_its_form_in_prefect_has_the_group_and_the_period_and_refuses_a_typo() -
         Period.model_validate({"grup": "default"})
 
 
-def test_a_round_that_comes_a_whole_period_late_does_nothing(run: Run, prefect: SimpleNamespace) -> None:
+def test_a_round_that_comes_a_whole_period_late_does_nothing_where_another_has_its_time(
+    run: Run, prefect: SimpleNamespace, store: Store
+) -> None:
     prefect.scheduled_start_time = utc_now() - timedelta(seconds=60)
+    with store.write() as tx:
+        assert leases.take(tx, "lambda-fails/default", holder="run:other", lease=timedelta(minutes=5))
     state = run(lambda_fails)
     assert (state.type.value, state.name) == ("COMPLETED", "Skipped")
     assert "the next has been due since" in state.message
 
 
-def lambda_fails(_: Round) -> str:
-    raise AssertionError("it was not to run")
-
-
-def test_a_round_that_is_a_little_late_ends_when_the_next_is_due(run: Run, prefect: SimpleNamespace) -> None:
-    prefect.scheduled_start_time = utc_now() - timedelta(seconds=40)
+@pytest.mark.parametrize(("late", "has"), [(0, 60), (40, 30), (20, 40), (60, 60), (75, 45), (119, 30), (700, 30)])
+def test_where_every_round_comes_late_one_is_at_work_nevertheless_and_has_time_to_sample(
+    run: Run, prefect: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, late: int, has: float
+) -> None:
+    """It ends when the next is due, as one that comes in time does, or after half a period."""
+    now, steady = utc_now(), boottime()
+    monkeypatch.setattr(module, "utc_now", lambda: now)
+    monkeypatch.setattr(module, "boottime", lambda: steady)
+    prefect.scheduled_start_time = now - timedelta(seconds=late)
     ends: list[float] = []
 
     def story(this: Round) -> str:
-        ends.append(this.ends_at - boottime())
+        ends.append(this.ends_at - steady)
         return ""
 
     assert run(story).name == "Done"
-    assert 0 < ends[0] <= 20
+    assert ends == pytest.approx([has])
+
+
+def lambda_fails(_: Round) -> str:
+    raise AssertionError("it was not to run")
 
 
 def test_a_round_waits_for_the_one_before_it_and_two_groups_for_nobody(run: Run, store: Store) -> None:

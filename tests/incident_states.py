@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from store_states import asked
 
 import paramedic.store
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
@@ -18,7 +19,7 @@ from paramedic.oncall.oncall_file import parse_oncall
 from paramedic.paging import Pager
 from paramedic.remediation.approval import Approval
 from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.store import Store, approvals, attempts, claims, incidents, intents, lifecycle, messages
+from paramedic.store import Store, attempts, claims, incidents, intents, lifecycle, messages
 from paramedic.store import trail as stored_trail
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
@@ -145,21 +146,9 @@ def asking(store: Store, target: str = "web-1/tracking-api", **about: Any) -> tu
     """Its run asked a person before its first rung, gave its claim back, and is suspended."""
     incident, claim = holding(store, target, **about)
     with store.record() as tx:
-        asked = approvals.ask(
-            tx,
-            incident=incident.number,
-            attempt=1,
-            rung=1,
-            target=target,
-            remedy="restart",
-            identity=process_identity(4711, 1.0, "RUNNING"),
-            within=timedelta(minutes=15),
-            flow_run="run-1",
-            policy="default",
-            severity=incident.severity,
-        )
+        approval = asked(tx, incident.number, identity=process_identity(4711, 1.0, "RUNNING"))
         claims.release(tx, claim)
-    return incident, asked
+    return incident, approval
 
 
 def handed_over(

@@ -11,9 +11,14 @@ from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
 from paramedic.audit.verification import Verification, verify
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
+from paramedic.remediation.approval import Approval
 from paramedic.remediation.guardrail import Refusal
 from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.store import Store, Tx, attempts, claims, incidents, intents, lifecycle, trail
+from paramedic.remediation.observed_paging import Paging
+from paramedic.remediation.proposal import Proposal
+from paramedic.remediation.remedy import RESTART
+from paramedic.remediation.target import Identity
+from paramedic.store import Store, Tx, approvals, attempts, claims, incidents, intents, lifecycle, proposals, trail
 from paramedic.store.acts import Act
 from paramedic.store.claims import Claim
 from paramedic.store.runbook_versions import Plan
@@ -85,6 +90,40 @@ def refused(store: Store, claim: Claim, *, rung: int = 1, limits: Guardrails = F
         no = intents.intend(tx, claim, rung=rung, remedy="restart", identity=ALIVE, deadline=DEADLINE, limits=limits)
     assert isinstance(no, Refusal), no
     return no
+
+
+def asked(tx: Tx, number: int, *, identity: Identity = ALIVE) -> Approval:
+    """A person is asked, for a quarter of an hour, before `run-1` restarts the incident's target."""
+    incident = incidents.get(tx, number)
+    return approvals.ask(
+        tx,
+        incident=number,
+        attempt=1,
+        rung=1,
+        target=incident.target,
+        remedy="restart",
+        identity=identity,
+        within=timedelta(minutes=15),
+        flow_run="run-1",
+        policy="default",
+        severity=incident.severity,
+    )
+
+
+def proposed(tx: Tx, claim: Claim, *, why: str = "answered 503", paging: Paging = Paging.FIRST) -> Proposal:
+    """The restart that a runbook which observes would have made; its verdict is due within five minutes."""
+    limits = Guardrails("observe")
+    return proposals.make(
+        tx,
+        claim,
+        RESTART,
+        identity=ALIVE,
+        why=why,
+        limits=limits,
+        today=limits,
+        paging=paging,
+        within=timedelta(minutes=5),
+    )
 
 
 def granted(tx: Tx, number: int) -> list[tuple[int, int, str]]:

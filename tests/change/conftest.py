@@ -12,7 +12,7 @@ import psutil
 import pytest
 from databases import Clock
 from incident_states import PEOPLE
-from playbook_runs import playbook_run
+from playbook_runs import FOUR_HOSTS, MEMORY, playbook_run
 from store_states import ALIVE, TARGET, alert
 
 from paramedic.alerts.alert import Alert, Severity
@@ -28,37 +28,6 @@ from paramedic.settings import Settings
 from paramedic.store import Store, StoreUnavailable, Tx, acts, attempts, incident_alerts, lifecycle, trail
 from paramedic.store.acts import Act
 from paramedic.store.runbook_versions import Plan
-
-RUNBOOK = """\
----
-runbook: tracking-api-memory
-service: tracking
-when: [{alert: TrackingApiMemory}]
-mode: act
-playbook: restart-service
-with:
-  target: {supervisord: tracking-api, host: "{instance}"}
-  verify: {memory_below: 1000GB, stable: 1m, within: 5m}
-guardrails: {cooldown: 10m, budget: 3 per hour, service_budget: 5 per hour, at_once: 2 of 4}
----
-**Meaning.** It holds too much memory.
-**Impact.** The machine becomes slow.
-## Diagnosis
-Look.
-## Mitigation
-Restart it.
-"""
-
-SERVICES = """\
-services:
-  tracking:
-    owner: delivery
-    targets:
-      - {host: web-1, supervisord: {program: tracking-api, address: "unix:///nowhere/at/all"}}
-      - {host: web-2, supervisord: {program: tracking-api, address: "unix:///nowhere/at/all"}}
-      - {host: web-3, supervisord: {program: tracking-api, address: "unix:///nowhere/at/all"}}
-      - {host: web-4, supervisord: {program: tracking-api, address: "unix:///nowhere/at/all"}}
-"""
 
 #: This very process: whoever measures the target's memory finds some.
 WELL = process_identity(os.getpid(), psutil.Process().create_time(), "RUNNING")
@@ -142,7 +111,7 @@ class Case:
 
 @pytest.fixture
 def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Case]:
-    """Makes the case of an incident whose run has just begun. `edit` writes its runbook from the one above."""
+    """Makes the case of an incident whose run has just begun. `edit` writes its runbook from `MEMORY`."""
     for module in (guarded, exclusive, claim_keeper):
         monkeypatch.setattr(module, "boottime", clock.steady)
     monkeypatch.setattr(cause, "utc_now", clock.now)
@@ -153,7 +122,7 @@ def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(reading, "reader", lambda _: owner)
     books = tmp_path / "runbooks"
     books.mkdir()
-    (books / "services.yaml").write_text(SERVICES)
+    (books / "services.yaml").write_text(FOUR_HOSTS)
     (books / "oncall.yaml").write_text(PEOPLE)
 
     def begun(
@@ -163,7 +132,7 @@ def begin(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.Monkey
         alerts: Sequence[Alert] = (),
         **settings: object,
     ) -> Case:
-        text = RUNBOOK
+        text = MEMORY
         for before, after in edits:
             assert before in text
             text = text.replace(before, after)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from change.conftest import AFTER, DEAD, WELL
-from store_states import ALIVE, TARGET
+from store_states import ALIVE, TARGET, asked
 
 from paramedic.change import guarded
 from paramedic.change.run import Cancelled
@@ -238,20 +238,7 @@ def test_a_moment_before_both_end_it_is_still_sent(begin: Any) -> None:
 def test_an_approved_change_knows_that_it_is(begin: Any) -> None:
     case = begin(("mode: act", "mode: ask"))
     with case.store.record() as tx:
-        asked = approvals.ask(
-            tx,
-            incident=case.run.incident.number,
-            attempt=1,
-            rung=1,
-            target=TARGET,
-            remedy="restart",
-            identity=ALIVE,
-            within=timedelta(minutes=15),
-            flow_run="run-1",
-            policy="default",
-            severity=case.run.incident.severity,
-        )
-        approvals.decide(tx, asked.id, granted=True, by="ada", how="link")
+        approvals.decide(tx, asked(tx, case.run.incident.number).id, granted=True, by="ada", how="link")
     case.change()
     assert [intent.approved for intent in case.touch.asked] == [True]
 

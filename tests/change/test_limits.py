@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from playbook_runs import playbook_run
+from playbook_runs import opened_by, playbook_run
 from store_states import ALIVE, claimed, recorded
 
 from paramedic.alerts.alert import Alert, Severity, Status, fingerprint
@@ -17,8 +17,7 @@ from paramedic.errors import Refused
 from paramedic.machine.clock import utc_now
 from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
-from paramedic.store import Store, acts, attempts, lifecycle
-from paramedic.store.runbook_versions import Plan
+from paramedic.store import Store, acts
 
 ROOT = Path(__file__).parents[2]
 NAME = "tracking-api-memory"
@@ -42,17 +41,8 @@ def act(store: Store, settings: Settings) -> Callable[..., str | None]:
     labels = {"alertname": "TrackingApiMemory", "env": "prod", "instance": "web-1:9100"}
     sent = fingerprint("alertmanager", labels)
     alert = Alert("alertmanager", "TrackingApiMemory", Severity.CRITICAL, Status.FIRING, utc_now(), sent, labels)
+    incident = opened_by(store, runbook, target, alert, begun=True)
     with store.record() as tx:
-        incident = lifecycle.open_incident(
-            tx,
-            alert,
-            service=target.service,
-            target=target.id,
-            policy="default",
-            reason="it is new",
-            plan=Plan(runbook.name, runbook.version, runbook.text, rungs=1),
-        )
-        assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
         claim = claimed(tx, incident.number)
     work = playbook_run(store, settings, incident, runbook, target)
     hold = cast("Any", type("Held", (), {"claim": claim}))

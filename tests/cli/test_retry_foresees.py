@@ -1,49 +1,19 @@
 """`paramedic incident retry` says in advance which guardrail would refuse; `incident show` has what was only proposed."""
 
 import json
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from command_line import paramedic
 from databases import migrated
 from incident_states import PEOPLE
-from store_states import ALIVE, HANDED_OVER, TARGET, alert, working
+from playbook_runs import FOUR_HOSTS, MEMORY, opened_by
+from store_states import ALIVE, HANDED_OVER, TARGET, proposed, working
 
 from paramedic.catalog.library import open_library
-from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.proposal import Verdict
-from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
-from paramedic.store import Store, attempts, kill_switch, lifecycle, proposals
-from paramedic.store.runbook_versions import Plan
-
-RUNBOOK = """\
----
-runbook: tracking-api-memory
-service: tracking
-when: [{alert: TrackingApiMemory}]
-mode: act
-playbook: restart-service
-with:
-  target: {supervisord: tracking-api, host: "{instance}"}
-  verify: {memory_below: 1000GB, stable: 1m, within: 5m}
----
-**Meaning.** It holds too much memory.
-**Impact.** The machine becomes slow.
-## Diagnosis
-Look.
-## Mitigation
-Restart it.
-"""
-
-SERVICES = """\
-services:
-  tracking:
-    owner: delivery
-    targets: [{host: web-1, supervisord: {program: tracking-api, address: "unix:///nowhere/at/all"}}]
-"""
+from paramedic.store import Store, kill_switch, lifecycle, proposals
 
 
 class Folder:
@@ -53,21 +23,19 @@ class Folder:
         self.data, self.runbooks = path / "data", path / "runbooks"
         self.data.mkdir(mode=0o700)
         self.runbooks.mkdir()
-        (self.runbooks / "services.yaml").write_text(SERVICES)
+        (self.runbooks / "services.yaml").write_text(FOUR_HOSTS)
         (self.runbooks / "oncall.yaml").write_text(PEOPLE)
         self.settings = Settings(data=self.data, runbooks=self.runbooks)
         migrated(self.data / "paramedic.db")
         self.store = Store(self.settings.store())
 
     def hands_over(self, mode: str = "act") -> None:
-        (self.runbooks / "tracking-api-memory.md").write_text(RUNBOOK.replace("mode: act", f"mode: {mode}"))
-        runbook = open_library(self.settings).runbooks["tracking-api-memory"]
-        plan = Plan(runbook.name, runbook.version, runbook.text, rungs=1)
-        about = {"service": "tracking", "target": TARGET, "policy": "default", "reason": "it is new", "plan": plan}
+        (self.runbooks / "tracking-api-memory.md").write_text(MEMORY.replace("mode: act", f"mode: {mode}"))
+        library = open_library(self.settings)
+        runbook, at = library.runbooks["tracking-api-memory"], library.services.targets[TARGET]
+        incident = opened_by(self.store, runbook, at, begun=True)
         with self.store.record() as tx:
-            number = lifecycle.open_incident(tx, alert(), **about).number
-            assert attempts.begin_attempt(tx, number, 1, flow_run="run-1") is None
-            lifecycle.hand_over(tx, number, HANDED_OVER, actor="run:run-1")
+            lifecycle.hand_over(tx, incident.number, HANDED_OVER, actor="run:run-1")
 
     def command(self, *argv: str, code: int = 0) -> str:
         where = {"PARAMEDIC_RUNBOOKS": str(self.runbooks)}
@@ -124,20 +92,9 @@ def test_a_retry_that_is_refused_foresees_nothing(folder: Folder) -> None:
 
 def test_show_has_what_a_runbook_that_observes_proposed_and_how_it_was_judged(folder: Folder) -> None:
     folder.hands_over()
-    limits = Guardrails("observe")
     claim = working(folder.store, target="web-2/tracking-api")
     with folder.store.record() as tx:
-        made = proposals.make(
-            tx,
-            claim,
-            RESTART,
-            identity=ALIVE,
-            why="answered 503",
-            limits=limits,
-            today=limits,
-            paging=Paging.FIRST,
-            within=timedelta(minutes=5),
-        )
+        made = proposed(tx, claim)
     [waits] = json.loads(folder.command("show", "2", "--json"))["proposals"]
     assert (waits["remedy"], waits["why"], waits["words"]) == ("restart", "answered 503", made.words)
     assert waits["identity"] == ALIVE.as_json()

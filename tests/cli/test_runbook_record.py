@@ -1,18 +1,14 @@
 """`paramedic runbook record`: how often a runbook that observed would have been right, for people and programs."""
 
 import json
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from store_states import ALIVE, TARGET, intended, working
+from store_states import ALIVE, TARGET, intended, proposed, working
 
 from paramedic.cli import main
 from paramedic.remediation.cure import Held
-from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.remediation.observed_paging import Paging
 from paramedic.remediation.proposal import Verdict
-from paramedic.remediation.remedy import RESTART
 from paramedic.settings import Settings
 from paramedic.store import Store, acts, cure_looks, proposals
 from paramedic.store.migrations import migrate
@@ -27,21 +23,10 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     url = Settings(data=folder).store()
     migrate(url)
     store = Store(url)
-    limits = Guardrails("observe")
     for number, verdict in enumerate((Verdict.NEEDED, Verdict.RECOVERED, None)):
         claim = working(store, target=f"web-{number}/tracking-api")
         with store.record() as tx:
-            made = proposals.make(
-                tx,
-                claim,
-                RESTART,
-                identity=ALIVE,
-                why="answered \x1b[31m503",
-                limits=limits,
-                today=limits,
-                paging=Paging.FIRST,
-                within=timedelta(minutes=5),
-            )
+            made = proposed(tx, claim, why="answered \x1b[31m503")
             if verdict is not None:
                 proposals.judge(tx, made, verdict, "as the test says", actor=claim.holder)
     store.close()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from incident_states import alert
+from fake_service import target
+from playbook_runs import opened_by
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect_server import Prefect
 
@@ -18,8 +19,7 @@ from paramedic.change.run import Cancelled, GivenUp
 from paramedic.errors import Refused
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Outcome
-from paramedic.store import Store, attempts, lifecycle
-from paramedic.store.runbook_versions import Plan
+from paramedic.store import Store, attempts
 from tasks.current_run import current_run
 from tasks.notify import recovered
 from tasks.playbook import Run, playbook
@@ -105,18 +105,7 @@ def test_a_run_that_cannot_read_the_store_any_more_ends_as_it_would(prefect: Pre
 
 def _run(store: Store) -> Run:
     runbook = read_folder(ROOT / "runbooks").runbooks["tracking-api-memory"]
-    plan = Plan(runbook.name, runbook.version, runbook.text, 1)
-    with store.record() as tx:
-        incident = lifecycle.open_incident(
-            tx,
-            alert(),
-            service="tracking-api",
-            target="web-1/tracking-api",
-            policy="default",
-            reason="it is new",
-            plan=plan,
-        )
-    return Run(incident=incident.ref, attempt=1)
+    return Run(incident=opened_by(store, runbook, target()).ref, attempt=1)
 
 
 def _pages(prefect: Prefect, flow_run: str) -> list[dict[str, Any]]:

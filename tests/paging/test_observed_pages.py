@@ -6,13 +6,11 @@ import pytest
 from databases import Clock
 from incident_states import Paging, holding, queued
 from mail_server import Postbox, text_of
-from store_states import ALIVE
+from store_states import proposed
 
 from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.remediation import observed_paging
-from paramedic.remediation.guardrail_rules import Guardrails
-from paramedic.remediation.remedy import RESTART
-from paramedic.store import Store, incident_summary, lifecycle, proposals
+from paramedic.store import Store, incident_summary, lifecycle
 
 pytestmark = pytest.mark.real
 
@@ -32,17 +30,7 @@ def observed(store: Store, page: observed_paging.Paging) -> int:
     """An incident that its runbook gave to a person, with what it would have done."""
     incident, claim = holding(store)
     with store.record() as tx:
-        made = proposals.make(
-            tx,
-            claim,
-            RESTART,
-            identity=ALIVE,
-            why="answered 503",
-            limits=Guardrails("observe"),
-            today=Guardrails("observe"),
-            paging=page,
-            within=timedelta(minutes=5),
-        )
+        made = proposed(tx, claim, paging=page)
         lifecycle.hand_over(tx, incident.number, Outcome(Ending.OBSERVED, made.words), actor=claim.holder)
     return incident.number
 

@@ -13,6 +13,7 @@ from store_states import (
     TARGET,
     WELL,
     alert,
+    asked,
     claimed,
     granted,
     intended,
@@ -30,7 +31,6 @@ from paramedic.store import (
     Store,
     Tx,
     acts,
-    approvals,
     attempts,
     claims,
     incidents,
@@ -226,19 +226,7 @@ def _is_worked_on(tx: Tx) -> int:
 
 def _asks(tx: Tx) -> int:
     number = _is_worked_on(tx)
-    approvals.ask(
-        tx,
-        incident=number,
-        attempt=1,
-        rung=1,
-        target=TARGET,
-        remedy="restart",
-        identity=ALIVE,
-        within=timedelta(minutes=15),
-        flow_run="run-1",
-        policy="default",
-        severity=incidents.get(tx, number).severity,
-    )
+    asked(tx, number)
     return number
 
 

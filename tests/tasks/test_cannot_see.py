@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 from fake_service import Service, service, target
-from incident_states import alert
-from playbook_runs import playbook_run
+from playbook_runs import opened_by, playbook_run, shop_down
 
-from paramedic.catalog.runbook_file import parse
 from paramedic.change.look import measure
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
@@ -20,34 +18,13 @@ from paramedic.kinds.process_target import process_identity
 from paramedic.remediation.health import Health, Sight
 from paramedic.remediation.target import Identity
 from paramedic.settings import Settings
-from paramedic.store import Store, lifecycle, trail
-from paramedic.store.runbook_versions import Plan
+from paramedic.store import Store, trail
 from tasks import detect, verify
 from tasks.current_run import working_on
 from tasks.detect import still_failing
 from tasks.verify import stays_healthy
 
 __all__ = ["service"]
-
-TEXT = """\
----
-runbook: shop-down
-service: tracking-api
-when: [{alert: ShopDown}]
-playbook: restart-service
-with:
-  target: {supervisord: tracking-api, host: "{instance}"}
-  verify: {health: ok, stable: 100ms, within: 1s}
----
-## Meaning
-Down.
-## Impact
-All.
-## Diagnosis
-Look.
-## Mitigation
-Mend.
-"""
 
 
 class Owner:
@@ -75,16 +52,9 @@ def work(
     """A run at work on a target that is well, whose operator does nothing."""
     monkeypatch.setattr(detect, "_PATIENCE", timedelta(milliseconds=300))
     monkeypatch.setattr(detect, "_LOOK_AGAIN_SECONDS", 0.02)
-    runbook = parse(TEXT, "shop-down.md")
+    runbook = shop_down(stable="100ms", within="1s")
     at = target(service.url)
-    settings = Settings(data=tmp_path)
-
-    with store.record() as tx:
-        plan = Plan(runbook.name, runbook.version, runbook.text, rungs=1)
-        incident = lifecycle.open_incident(
-            tx, alert(), service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
-        )
-    run = playbook_run(store, settings, incident, runbook, at)
+    run = playbook_run(store, Settings(data=tmp_path), opened_by(store, runbook, at), runbook, at)
     with working_on(run):
         yield run
 

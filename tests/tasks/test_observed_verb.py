@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from databases import Clock
 from incident_states import PEOPLE, alert
-from playbook_runs import playbook_run
+from playbook_runs import opened_by, playbook_run
 
 from paramedic.catalog.library import open_library
 from paramedic.change import exclusive
@@ -13,8 +13,7 @@ from paramedic.change.run import PlaybookRun, Proposed
 from paramedic.doors import reading
 from paramedic.kinds.process_target import process_identity
 from paramedic.settings import Settings
-from paramedic.store import Store, acts, attempts, lifecycle, proposals
-from paramedic.store.runbook_versions import Plan
+from paramedic.store import Store, acts, proposals
 from tasks import act
 from tasks.current_run import working_on
 
@@ -59,13 +58,9 @@ def run(timed: Store, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     settings = Settings(data=tmp_path, runbooks=tmp_path)
     library = open_library(settings)
     runbook = library.runbooks["shop-down"]
-    with timed.record() as tx:
-        plan = Plan(runbook.name, runbook.version, runbook.text, rungs=1)
-        incident = lifecycle.open_incident(
-            tx, alert("ShopDown"), service="shop", target=TARGET, policy="default", reason="it is new", plan=plan
-        )
-        assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
-    return playbook_run(timed, settings, incident, runbook, library.services.targets[TARGET])
+    at = library.services.targets[TARGET]
+    incident = opened_by(timed, runbook, at, alert("ShopDown"), begun=True)
+    return playbook_run(timed, settings, incident, runbook, at)
 
 
 def test_a_verb_says_what_it_would_have_done_and_nothing_begins(run: PlaybookRun) -> None:

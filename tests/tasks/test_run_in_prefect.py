@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_service import Service, service
-from incident_states import alert
+from fake_service import Service, service, target
+from playbook_runs import opened_by
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_HOME,
@@ -27,8 +27,7 @@ from paramedic.doors import reading
 from paramedic.incidents.incident import Incident
 from paramedic.incidents.outcome import Outcome
 from paramedic.kinds.process_target import process_identity
-from paramedic.store import Store, lifecycle
-from paramedic.store.runbook_versions import Plan
+from paramedic.store import Store
 from paramedic.store.tables import attempts
 from paramedic.text.redaction import forget_all, remember
 from tasks.current_run import current_run
@@ -78,18 +77,7 @@ def home(prefect: Prefect, store_url: str, tmp_path: Path, monkeypatch: pytest.M
 
 def _run(store: Store) -> Run:
     runbook = read_folder(ROOT / "runbooks").runbooks["tracking-api-memory"]
-    plan = Plan(runbook.name, runbook.version, runbook.text, 1)
-    with store.record() as tx:
-        incident = lifecycle.open_incident(
-            tx,
-            alert(),
-            service="tracking-api",
-            target="web-1/tracking-api",
-            policy="default",
-            reason="it is new",
-            plan=plan,
-        )
-    return Run(incident=incident.ref, attempt=1)
+    return Run(incident=opened_by(store, runbook, target()).ref, attempt=1)
 
 
 def _step_states(prefect: Prefect, run: str) -> dict[str, tuple[str, str]]:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 from fake_service import Service, service, target
-from incident_states import alert
 from message_cases import BEN
-from playbook_runs import playbook_run
+from playbook_runs import opened_by, playbook_run, shop_down
 
-from paramedic.catalog.runbook_file import parse
 from paramedic.change import second_look
 from paramedic.change.run import PlaybookRun
 from paramedic.doors import reading
@@ -21,32 +19,11 @@ from paramedic.incidents.outcome import Ending, Outcome
 from paramedic.kinds.process_target import process_identity
 from paramedic.messages import page
 from paramedic.settings import Settings
-from paramedic.store import Store, StoreUnavailable, attempts, evidence, incident_summary, incidents, lifecycle, trail
-from paramedic.store.runbook_versions import Plan
+from paramedic.store import Store, StoreUnavailable, evidence, incident_summary, incidents, lifecycle, trail
 from tasks.current_run import working_on
 from tasks.verify import stays_healthy
 
 __all__ = ["service"]
-
-TEXT = """\
----
-runbook: shop-down
-service: tracking-api
-when: [{alert: ShopDown}]
-playbook: restart-service
-with:
-  target: {supervisord: tracking-api, host: "{instance}"}
-  verify: {health: ok, stable: 50ms, within: 200ms}
----
-## Meaning
-Down.
-## Impact
-All.
-## Diagnosis
-Look.
-## Mitigation
-Mend.
-"""
 
 BIND = "bind() to 0.0.0.0:8080 failed (98: Address already in use)"
 
@@ -72,14 +49,9 @@ def work(
     """A run whose target has been restarted, and still answers 503."""
     monkeypatch.setattr(reading, "reader", lambda _: Owner())
     service.status = 503
-    runbook = parse(TEXT, "shop-down.md")
+    runbook = shop_down(stable="50ms", within="200ms")
     at = replace(target(service.url), log=str(log))
-    with store.record() as tx:
-        plan = Plan(runbook.name, runbook.version, runbook.text, rungs=1)
-        incident = lifecycle.open_incident(
-            tx, alert(), service=at.service, target=at.id, policy="default", reason="it is new", plan=plan
-        )
-        assert attempts.begin_attempt(tx, incident.number, 1, flow_run="run-1") is None
+    incident = opened_by(store, runbook, at, begun=True)
     run = playbook_run(store, Settings(data=tmp_path), incident, runbook, at)
     with working_on(run):
         yield run

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from incident_states import alert
+from fake_service import target
+from playbook_runs import opened_by
 
 from paramedic.catalog.library import read_folder
 from paramedic.incidents.incident import Incident, State
 from paramedic.incidents.outcome import Outcome
-from paramedic.store import Store, incidents, lifecycle, messages
-from paramedic.store.runbook_versions import Plan
+from paramedic.store import Store, incidents, messages
 from tasks.playbook import Run, playbook
 
 ROOT = Path(__file__).parents[2]
@@ -29,11 +29,7 @@ def incident(store: Store, store_url: str, tmp_path: Path, monkeypatch: pytest.M
     folder = tmp_path / "runbooks"
     shutil.copytree(ROOT / "runbooks", folder)
     one = read_folder(folder).runbooks["tracking-api-memory"]
-    with store.record() as tx:
-        plan = Plan(one.name, one.version, one.text, 1)
-        opened = lifecycle.open_incident(
-            tx, alert(), service="tracking-api", target="web-1/tracking-api", policy="default", reason="new", plan=plan
-        )
+    opened = opened_by(store, one, target())
     services = (folder / "services.yaml").read_text()
     (folder / "services.yaml").write_text(services.replace("host: web-1\n", "host: web-9\n"))
     monkeypatch.setenv("PARAMEDIC_DATA", str(tmp_path))

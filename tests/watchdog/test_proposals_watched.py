@@ -1,17 +1,13 @@
 """A proposal whose run is killed while it watches: nobody is left untold, and the runbook's record does not wait for ever."""
 
-from datetime import timedelta
-
 import pytest
 from incident_states import holding
-from store_states import ALIVE
+from store_states import proposed
 from watchdog_harness import Harness
 
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.remediation.guardrail_rules import Guardrails
 from paramedic.remediation.proposal import Paging, Proposal, Verdict
 from paramedic.remediation.record import sum_up
-from paramedic.remediation.remedy import RESTART
 from paramedic.store import claims, lifecycle, proposals
 
 pytestmark = pytest.mark.real
@@ -21,17 +17,7 @@ def _proposed(harness: Harness, page: Paging, *, handed_over: bool) -> Proposal:
     """Its run was killed just after it had proposed, or just after it had handed the incident over."""
     incident, claim = holding(harness.store)
     with harness.store.record() as tx:
-        made = proposals.make(
-            tx,
-            claim,
-            RESTART,
-            identity=ALIVE,
-            why="answered 503",
-            limits=Guardrails("observe"),
-            today=Guardrails("observe"),
-            paging=page,
-            within=timedelta(minutes=5),
-        )
+        made = proposed(tx, claim, paging=page)
         if handed_over:
             outcome = Outcome(Ending.OBSERVED, made.words)
             late = page is Paging.LATE

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from required import missing
-from waiting import until
+from waiting import soon, until
 
 from paramedic.demo.world import free_port
 from paramedic.remediation.host import Host, SshAccess
@@ -211,3 +211,8 @@ def running(require: Callable[[str], str], **how: object) -> Iterator[Sshd]:
         yield server
     finally:
         server.end()
+
+
+def said(host: Host, *words: str) -> str:
+    """What `echo` says there, by a transport of its own."""
+    return Ssh(host).run(["echo", *words], soon()).output.strip()

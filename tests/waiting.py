@@ -1,8 +1,15 @@
-"""Waits for what comes in another thread or process."""
+"""Waits for what comes in another thread or process, and says how long others may."""
 
 import time
 from collections.abc import Callable
 from typing import Any
+
+from paramedic.machine.clock import boottime
+
+
+def soon(seconds: float = 30) -> float:
+    """A deadline, by the clock that transports take theirs from."""
+    return boottime() + seconds
 
 
 def until(

@@ -5,28 +5,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ssh_servers import Sshd
 
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.transport import Transport
-from paramedic.machine.clock import boottime
 from paramedic.transports.local import Local
 
 pytestmark = pytest.mark.real
 
 KEPT = 16_384
-
-
-@pytest.fixture(params=["local", "ssh"])
-def there(request: pytest.FixtureRequest) -> Transport:
-    if request.param == "local":
-        return Local()
-    server: Sshd = request.getfixturevalue("sshd")
-    return server.transport()
-
-
-def soon(seconds: float = 30) -> float:
-    return boottime() + seconds
 
 
 def test_the_end_of_a_log_is_its_last_whole_lines(there: Transport, tmp_path: Path) -> None:

@@ -6,37 +6,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ssh_servers import Sshd, relay, running
-from waiting import until
+from ssh_servers import Sshd, relay, running, said
+from waiting import soon, until
 
 from paramedic.errors import PermanentError, TemporaryError
 from paramedic.kinds.transport import Mark, MarkState, TcpPort, UnixSocket
 from paramedic.machine.clock import boottime
-from paramedic.remediation.host import Host
 from paramedic.transports import ssh_connection
 from paramedic.transports.ssh import Ssh
 
-pytestmark = pytest.mark.real
-
-
-@pytest.fixture(autouse=True)
-def _nothing_warm() -> Iterator[None]:
-    yield
-    ssh_connection.close_all()
-
-
-def soon(seconds: float = 30) -> float:
-    return boottime() + seconds
-
-
-def said(host: Host, *words: str) -> str:
-    return Ssh(host).run(["echo", *words], soon()).output.strip()
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_warm")]
 
 
 def test_a_host_that_refuses_or_whose_name_nobody_knows_may_come_back(sshd: Sshd) -> None:

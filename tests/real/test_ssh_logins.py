@@ -5,30 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ssh_servers import Sshd, make_key, running
-from waiting import until
+from ssh_servers import Sshd, make_key, running, said
+from waiting import soon, until
 
 from paramedic.errors import PermanentError, TemporaryError
-from paramedic.machine.clock import boottime
 from paramedic.remediation.host import Host
 from paramedic.transports import ssh_connection
-from paramedic.transports.ssh import Ssh
 
-pytestmark = pytest.mark.real
-
-
-@pytest.fixture(autouse=True)
-def _nothing_warm() -> Iterator[None]:
-    yield
-    ssh_connection.close_all()
-
-
-def soon(seconds: float = 30) -> float:
-    return boottime() + seconds
-
-
-def said(host: Host, *words: str) -> str:
-    return Ssh(host).run(["echo", *words], soon()).output.strip()
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_warm")]
 
 
 def test_an_unknown_host_key_is_refused_with_its_fingerprint_and_never_added(sshd: Sshd, tmp_path: Path) -> None:

@@ -2,36 +2,20 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ssh_servers import Sshd, relay
-from waiting import until
+from waiting import soon, until
 
 from paramedic.errors import OutcomeUnknown, PermanentError, TemporaryError
 from paramedic.kinds.transport import Mark, MarkState, TcpPort
-from paramedic.machine.clock import boottime
 from paramedic.remediation.host import Host
-from paramedic.transports import ssh_connection
 from paramedic.transports.ssh import Ssh
 from paramedic.transports.ssh_shell import Shell
 
-pytestmark = pytest.mark.real
-
-
-@pytest.fixture(autouse=True)
-def _nothing_warm() -> Iterator[None]:
-    yield
-    ssh_connection.close_all()
-
-
-def soon(seconds: float = 30) -> float:
-    return boottime() + seconds
-
-
-def said(host: Host, *words: str) -> str:
-    return Ssh(host).run(["echo", *words], soon()).output.strip()
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_warm")]
 
 
 def change(host: Host, act: str, *words: str, lock: str = "web-7/app") -> Callable[[], object]:

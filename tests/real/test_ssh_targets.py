@@ -18,18 +18,12 @@ from paramedic.errors import OutcomeUnknown, PermanentError, Refused
 from paramedic.integrations.targets import supervisord as integration
 from paramedic.kinds.transport import Mark, MarkState
 from paramedic.remediation.target import Command, Target
-from paramedic.transports import ssh_connection, ssh_folder
+from paramedic.transports import ssh_folder
 from paramedic.transports.ssh_dialogue import Cut
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.usefixtures("nothing_warm")]
 
 WITHIN = timedelta(seconds=30)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_warm() -> Iterator[None]:
-    yield
-    ssh_connection.close_all()
 
 
 def agree() -> None:

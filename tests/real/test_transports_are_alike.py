@@ -12,8 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ssh_servers import Sshd
-from waiting import until
+from waiting import soon, until
 
 from paramedic.errors import PermanentError
 from paramedic.kinds.transport import OutOfTime, TcpPort, Transport, UnixSocket
@@ -23,18 +22,6 @@ from paramedic.transports.local import Local
 pytestmark = pytest.mark.real
 
 KEPT = 16_384
-
-
-@pytest.fixture(params=["local", "ssh"])
-def there(request: pytest.FixtureRequest) -> Transport:
-    if request.param == "local":
-        return Local()
-    server: Sshd = request.getfixturevalue("sshd")
-    return server.transport()
-
-
-def soon(seconds: float = 30) -> float:
-    return boottime() + seconds
 
 
 def test_a_program_says_how_it_ended_and_what_it_said(there: Transport) -> None:

@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from databases import processes
 
 from paramedic.machine.kill_points import armed_file
 
@@ -46,3 +49,22 @@ class Boundaries:
     def _file(self, point: str, subject: str | None, end: str = "") -> Path:
         about = self._armed.get(point, "") if subject is None else subject
         return self.folder / f"{armed_file(point, about)}{end}"
+
+
+def killed_at(point: str, folder: Path, work: Callable[..., object], *arguments: object) -> None:
+    """`work` begins in a process of its own, which is killed once it has come to the point."""
+    held = Boundaries(folder)
+    folder.mkdir()
+    held.arm(point)
+    child = processes.Process(target=_with_kill_points, args=(folder, work, arguments))
+    child.start()
+    try:
+        held.wait(point, lambda: None)
+    finally:
+        child.kill()
+        child.join()
+
+
+def _with_kill_points(folder: Path, work: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    os.environ["PARAMEDIC_KILL_POINTS"] = str(folder)
+    work(*arguments)

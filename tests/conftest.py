@@ -1,5 +1,6 @@
 """What every test may ask for: a real program, or a reason why it is not here."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -151,6 +152,20 @@ def small_disk(require: Callable[[str], str], tmp_path: Path) -> Iterator[Path]:
         missing(f"no file system can be mounted here: {mounted.stderr.strip()}")
     yield place
     subprocess.run([require("umount"), "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def fill(small_disk: Path) -> Callable[[], Path]:
+    """`fill()` leaves no byte on the small disk; gives the file that has them all."""
+
+    def filled() -> Path:
+        ballast = small_disk / "ballast"
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\0" * 4096)
+        return ballast
+
+    return filled
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,12 @@
 """The page of a link says what has happened to its incident so far, and offers only what can still be done."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from html_forms import press
 from incident_states import begun, handed_over
 from starlette.testclient import TestClient
 
 from paramedic import keys
-from paramedic.gateway.app import make_app
 from paramedic.incidents.outcome import Ending, Outcome
-from paramedic.intake.intake import Wake
 from paramedic.messages.signed_link import Acknowledgement, sign
 from paramedic.settings import Settings
 from paramedic.store import Store, lifecycle
@@ -20,17 +15,6 @@ from paramedic.store import Store, lifecycle
 @pytest.fixture
 def backend() -> str:
     return "sqlite"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path / "data")
-
-
-@pytest.fixture
-def client(settings: Settings, timed: Store) -> Iterator[TestClient]:
-    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as client:
-        yield client
 
 
 @pytest.fixture

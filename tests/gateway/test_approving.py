@@ -1,9 +1,7 @@
 """An approval by link: looking decides nothing, the code of the message is needed, and five wrong ones end it."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,8 +11,6 @@ from incident_states import asking
 from starlette.testclient import TestClient
 
 from paramedic import keys
-from paramedic.gateway.app import make_app
-from paramedic.intake.intake import Wake
 from paramedic.messages.signed_link import Approving, sign_approval
 from paramedic.remediation.approval import Answer, Approval, code
 from paramedic.settings import Settings
@@ -25,17 +21,6 @@ from paramedic.store import Store, approvals, lifecycle, trail
 def backend() -> str:
     """The pages are the same on both; the decision itself is tried on both in tests/store."""
     return "sqlite"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path / "data")
-
-
-@pytest.fixture
-def client(settings: Settings, timed: Store) -> Iterator[TestClient]:
-    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as client:
-        yield client
 
 
 def link_of(settings: Settings, store: Store, asked: Approval, person: str = "ada", *, of: str | None = None) -> str:

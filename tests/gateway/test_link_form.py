@@ -1,9 +1,7 @@
 """A link acts for a person who looks at its page and presses the button; for no other site, scanner or second time."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import time_machine
@@ -12,9 +10,7 @@ from incident_states import asking
 from starlette.testclient import TestClient
 
 from paramedic import keys
-from paramedic.gateway.app import make_app
 from paramedic.incidents.incident import State
-from paramedic.intake.intake import Wake
 from paramedic.messages.signed_link import Acknowledgement, Approving, sign, sign_approval
 from paramedic.remediation.approval import Answer, code
 from paramedic.settings import Settings
@@ -24,17 +20,6 @@ from paramedic.store import Store, approvals, incidents
 @pytest.fixture
 def backend() -> str:
     return "sqlite"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data=tmp_path / "data")
-
-
-@pytest.fixture
-def client(settings: Settings, timed: Store) -> Iterator[TestClient]:
-    with TestClient(make_app(settings, timed, wake=Wake(), alive=lambda: True)) as client:
-        yield client
 
 
 class Link:

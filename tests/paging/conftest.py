@@ -47,13 +47,13 @@ def paging(
     hooks: Hooks,
     chat: Hooks,
 ) -> Paging:
-    """Pagers that know the module's PEOPLE, their mail and two channels: each a Pager of its own, as each process has."""
+    """Pagers that know the module's PEOPLE, or the usual ones, their mail and two channels: one of its own for each process."""
     channels = {
         "ops": Channel(url=SecretStr(hooks.url), secret=SecretStr(SECRET)),
         "chat": Channel(url=SecretStr(f"json://{chat.at}/")),
     }
 
-    def make(oncall_yaml: str = request.module.PEOPLE, **instead: Any) -> Pager:
+    def make(oncall_yaml: str = getattr(request.module, "PEOPLE", PEOPLE), **instead: Any) -> Pager:
         return by_mail(oncall_yaml, **{"channels": channels, **instead})
 
     return make

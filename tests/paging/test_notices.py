@@ -22,15 +22,6 @@ from paramedic.store.runbook_versions import Plan
 
 pytestmark = pytest.mark.real
 
-PEOPLE = """\
-people:
-  ada: {name: Ada, email: ada@example.org}
-  bob: {name: Bob, email: bob@example.org}
-rotation: {zone: UTC, starts: 2026-01-05 09:00, every: 1 week, people: [ada]}
-policies:
-  default: {rungs: [{tell: oncall}, {tell: bob, after: 10m}], repeat: 30m}
-"""
-
 ROOT = Path(__file__).parents[2]
 
 NAMED = ("webhook:ops", "apprise:chat", "email:bob@example.org")

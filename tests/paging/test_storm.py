@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from databases import Clock
-from incident_states import Paging, asking, handed_over, pager_entries
+from incident_states import PEOPLE, Paging, asking, handed_over, pager_entries
 from mail_server import Postbox, text_of
 from sqlalchemy import update
 from webhook_receiver import Hooks
@@ -24,15 +24,6 @@ from paramedic.store import Store, lifecycle, messages
 from paramedic.store.tables import messages as table
 
 pytestmark = pytest.mark.real
-
-PEOPLE = """\
-people:
-  ada: {name: Ada, email: ada@example.org}
-  bob: {name: Bob, email: bob@example.org}
-rotation: {zone: UTC, starts: 2026-01-05 09:00, every: 1 week, people: [ada]}
-policies:
-  default: {rungs: [{tell: oncall}, {tell: bob, after: 10m}], repeat: 30m}
-"""
 
 ADA = "ada@example.org"
 

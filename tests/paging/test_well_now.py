@@ -18,15 +18,6 @@ from paramedic.store import Store, joining, lifecycle, messages
 
 pytestmark = pytest.mark.real
 
-PEOPLE = """\
-people:
-  ada: {name: Ada, email: ada@example.org}
-  bob: {name: Bob, email: bob@example.org}
-rotation: {zone: UTC, starts: 2026-01-05 09:00, every: 1 week, people: [ada]}
-policies:
-  default: {rungs: [{tell: oncall}, {tell: bob, after: 10m}], repeat: 30m}
-"""
-
 ADA, BOB = "ada@example.org", "bob@example.org"
 
 

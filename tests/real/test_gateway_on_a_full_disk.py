@@ -1,6 +1,7 @@
 """A full disk: a 503 for what could not be written, and every 202 is there when there is room again."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,17 +29,7 @@ pytestmark = [pytest.mark.real]
 TOKEN = "a-token-of-this-test"
 
 
-def _fill(place: Path) -> Path:
-    ballast = place / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"\0" * 4096)
-        except OSError:
-            return ballast
-
-
-def test_a_full_disk_is_503_and_every_202_is_there_afterwards(small_disk: Path) -> None:
+def test_a_full_disk_is_503_and_every_202_is_there_afterwards(small_disk: Path, fill: Callable[[], Path]) -> None:
     settings = Settings(data=small_disk, gateway_tokens={"prometheus": SecretStr(TOKEN)})
     migrate(settings.store())
     store = Store(settings.store())
@@ -57,7 +48,7 @@ def test_a_full_disk_is_503_and_every_202_is_there_afterwards(small_disk: Path) 
         return answer.status_code
 
     assert post() == 202
-    ballast = _fill(small_disk)
+    ballast = fill()
     answers = [post() for _ in range(60)]
     assert set(answers) <= {202, 503}
     assert answers[-1] == 503
@@ -72,7 +63,7 @@ def test_a_full_disk_is_503_and_every_202_is_there_afterwards(small_disk: Path) 
 
 
 def test_a_full_disk_is_seen_where_no_alert_comes_and_told_by_the_way_that_needs_no_store(
-    small_disk: Path, postbox: Postbox
+    small_disk: Path, fill: Callable[[], Path], postbox: Postbox
 ) -> None:
     outside, clock = Outside(), Clock()
     settings = Settings(
@@ -85,7 +76,7 @@ def test_a_full_disk_is_seen_where_no_alert_comes_and_told_by_the_way_that_needs
     watchdog.look()
     ready = Readiness(store, lambda: True, steady=clock.steady)
     assert ready.complaint() is None
-    ballast = _fill(small_disk)
+    ballast = fill()
     for _ in range(3):
         clock.advance(timedelta(seconds=61))
         watchdog.look()

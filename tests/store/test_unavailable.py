@@ -259,24 +259,15 @@ def test_a_postgresql_that_only_reads_is_unavailable_for_writers(mortal: Mortal)
 # --- the disk is full -----------------------------------------------------------------------------------------------
 
 
-def fill(place: Path) -> Path:
-    """Leave no byte."""
-    ballast = place / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"\0" * 4096)
-        except OSError:
-            return ballast
-
-
-def test_a_full_disk_is_unavailable_and_then_works(small_disk: Path, sqlite_template: Path) -> None:
+def test_a_full_disk_is_unavailable_and_then_works(
+    small_disk: Path, fill: Callable[[], Path], sqlite_template: Path
+) -> None:
     file = small_disk / "paramedic.db"
     shutil.copyfile(sqlite_template, file)
     store = Store(f"sqlite:///{file}")
     receipts = receive(store)
     number = record(store)
-    ballast = fill(small_disk)
+    ballast = fill()
     written: list[str] = []
     words = ""
     while not words:  # what the log has room for is still taken, and is then there

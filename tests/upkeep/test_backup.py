@@ -1,7 +1,6 @@
 """A backup of a store that goes on living: what it holds, what is none, and a restore that waits or is killed."""
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -13,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from backed_up_stores import found, handed_over_in, noted, opened, rows, signed
-from boundaries import Boundaries
+from boundaries import killed_at
 from command_line import paramedic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from databases import Postgres, processes
+from databases import Postgres
 from incident_states import begun, handed_over
 from sqlalchemy import insert, select, text
 
@@ -262,8 +261,7 @@ def alone(settings: Settings) -> None:
             time.sleep(0.01)
 
 
-def _restore_until_killed(settings: Settings, backup: Path, boundaries: Path) -> None:
-    os.environ["PARAMEDIC_KILL_POINTS"] = str(boundaries)
+def _restore(settings: Settings, backup: Path) -> None:
     restore(settings, backup, by="ada", replace=True)
 
 
@@ -277,16 +275,7 @@ def test_a_restore_that_is_killed_leaves_the_old_store_or_the_new_one(
     back_up(settings, tmp_path / "backup")
     noted(settings, "after the backup")
     before = rows(settings)
-    held = Boundaries(tmp_path / "boundaries")
-    held.folder.mkdir()
-    held.arm(point)
-    child = processes.Process(target=_restore_until_killed, args=(settings, tmp_path / "backup", held.folder))
-    child.start()
-    try:
-        held.wait(point, lambda: None)
-    finally:
-        child.kill()
-        child.join()
+    killed_at(point, tmp_path / "boundaries", _restore, settings, tmp_path / "backup")
     alone(settings)
     if point == "store_put":
         store = opened(settings)

@@ -1,7 +1,6 @@
 """Old entries leave the trail as a signed segment, whole and readable, or stay where they are."""
 
 import json
-import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -9,10 +8,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from boundaries import Boundaries
+from boundaries import killed_at
 from command_line import paramedic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from databases import Clock, Postgres, processes
+from databases import Clock, Postgres
 from incident_states import handed_over, ordered
 from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
@@ -267,8 +266,7 @@ def test_the_role_that_writes_the_trail_cannot_seal_it(postgres: Postgres, tmp_p
     postgres.run("DROP ROLE keeper")
 
 
-def _seal_until_killed(settings: Settings, file: Path, boundaries: Path) -> None:
-    os.environ["PARAMEDIC_KILL_POINTS"] = str(boundaries)
+def _seal(settings: Settings, file: Path) -> None:
     segment.seal(Store(settings.owner()), keys.signing_key(settings), file, before=NOON)
 
 
@@ -277,16 +275,7 @@ def test_a_seal_that_is_killed_has_removed_nothing_and_is_taken_up_again(
     settings: Settings, tmp_path: Path, point: str
 ) -> None:
     entries = count(settings)
-    held = Boundaries(tmp_path / "boundaries")
-    held.folder.mkdir()
-    held.arm(point)
-    child = processes.Process(target=_seal_until_killed, args=(settings, tmp_path / "one", held.folder))
-    child.start()
-    try:
-        held.wait(point, lambda: None)
-    finally:
-        child.kill()
-        child.join()
+    killed_at(point, tmp_path / "boundaries", _seal, settings, tmp_path / "one")
     assert count(settings) == entries
     assert looked(settings).verified
     seal = sealed(settings, tmp_path / "one")

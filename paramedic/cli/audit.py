@@ -1,5 +1,6 @@
 """`paramedic audit`: the trail."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -70,28 +71,7 @@ def verify(data: Data = None, as_json: AsJson = False) -> None:
     """Verify the whole chain; name every entry that is not as it was written."""
     settings, store = opened(data)
     found = _looked(settings, store)
-    if as_json:
-        _say_found(found)
-    else:
-        for fault in found.faults:
-            console.print(f"entry {fault.seq} {safe(fault.what)}")
-        if found.erased:
-            console.print(f"content erased beside {len(found.erased)} entries; the chain holds its digest")
-        if found.sealed:
-            console.print(f"entries 1 to {found.sealed} left for sealed segments; docs/trail.md verifies each of them")
-        for seq, generation in found.restores:
-            console.print(f"entry {seq} is a restore from a backup: generation {generation} begins with it")
-        if found.left_behind:
-            console.print(
-                f"{found.left_behind} checkpoints saw a life that a restore left behind; it is not in this trail"
-            )
-        console.print(
-            f"{found.checkpoints} signed checkpoints; "
-            f"{found.uncovered} entries after the last one could be cut off unseen"
-        )
-        console.print(f"trail {'verified' if found.verified else 'NOT verified'}: {found.entries} entries")
-    if not found.verified:
-        raise typer.Exit(1)
+    _judge(found, _verdict(found), as_json=as_json)
 
 
 @app.command()
@@ -116,14 +96,35 @@ def vouch(
     except (OSError, ValueError) as error:
         raise Negative(f"nothing was signed: {error}") from error
     found = _looked(settings, store)
+    _judge(found, [f"signed up to entry {found.reached}, on the word of {safe(by)}"], as_json=as_json)
+
+
+def _judge(found: Verification, summary: Iterable[str], *, as_json: bool) -> None:
+    """Say what was found: for people every fault, then the summary. Ends with 1 unless the trail verifies."""
     if as_json:
         _say_found(found)
     else:
         for fault in found.faults:
             console.print(f"entry {fault.seq} {safe(fault.what)}")
-        console.print(f"signed up to entry {found.reached}, on the word of {safe(by)}")
+        for line in summary:
+            console.print(line)
     if not found.verified:
         raise typer.Exit(1)
+
+
+def _verdict(found: Verification) -> Iterator[str]:
+    if found.erased:
+        yield f"content erased beside {len(found.erased)} entries; the chain holds its digest"
+    if found.sealed:
+        yield f"entries 1 to {found.sealed} left for sealed segments; docs/trail.md verifies each of them"
+    for seq, generation in found.restores:
+        yield f"entry {seq} is a restore from a backup: generation {generation} begins with it"
+    if found.left_behind:
+        yield f"{found.left_behind} checkpoints saw a life that a restore left behind; it is not in this trail"
+    yield (
+        f"{found.checkpoints} signed checkpoints; {found.uncovered} entries after the last one could be cut off unseen"
+    )
+    yield f"trail {'verified' if found.verified else 'NOT verified'}: {found.entries} entries"
 
 
 def _say_found(found: Verification) -> None:

@@ -15,6 +15,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
@@ -301,6 +302,16 @@ def emptying(postgres: Postgres) -> str:
     others = "datname = 'paramedic' AND pid <> pg_backend_pid()"
     cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others};"
     return "".join([cut, "SET session_replication_role = replica;", *deletes, restarts])
+
+
+def edited(file: Path, *statements: str) -> None:
+    """As somebody does who can edit the SQLite database: without its triggers."""
+    with closing(sqlite3.connect(file)) as db:
+        for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {trigger}")
+        for statement in statements:
+            db.execute(statement)
+        db.commit()
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """`paramedic audit verify` asks every signed word that is known, and misses those that should be there."""
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from databases import edited
 from incident_states import handed_over
 
 from paramedic import keys
@@ -37,15 +36,6 @@ def verify(settings: Settings, capsys: pytest.CaptureFixture[str]) -> Callable[[
     return run
 
 
-def edited(settings: Settings, statement: str) -> None:
-    """As somebody does who can edit the database."""
-    with closing(sqlite3.connect(settings.data / "paramedic.db")) as db:
-        for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            db.execute(f"DROP TRIGGER {trigger}")
-        db.execute(statement)
-        db.commit()
-
-
 def test_what_was_signed_verifies(verify: Callable[[], tuple[int, str]]) -> None:
     code, output = verify()
     assert code == 0
@@ -59,7 +49,7 @@ def test_what_was_signed_verifies(verify: Callable[[], tuple[int, str]]) -> None
 def test_a_trail_that_was_emptied_with_its_checkpoints_is_missed(
     settings: Settings, verify: Callable[[], tuple[int, str]], witness: bool, words: str
 ) -> None:
-    edited(settings, "DELETE FROM trail")
+    edited(settings.data / "paramedic.db", "DELETE FROM trail")
     settings.checkpoints().unlink()
     if not witness:
         keys.signing_witness(settings).unlink()

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from command_line import paramedic
+from databases import edited
 from incident_states import asking
 
 from paramedic import keys
@@ -161,12 +161,7 @@ def test_what_a_run_asks_for_is_shown_approved_and_denied(data: Path) -> None:
 
 def test_the_trail_verifies_and_an_entry_changed_by_hand_is_named(data: Path) -> None:
     assert "trail verified: 2 entries" in paramedic("audit", "verify", "--data", str(data))
-    database = sqlite3.connect(data / "paramedic.db")
-    for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type='trigger'").fetchall():
-        database.execute(f"DROP TRIGGER {trigger}")
-    database.execute("UPDATE trail SET reason = 'another reason' WHERE seq = 1")
-    database.commit()
-    database.close()
+    edited(data / "paramedic.db", "UPDATE trail SET reason = 'another reason' WHERE seq = 1")
     assert "entry 1 was changed" in paramedic("audit", "verify", "--data", str(data), code=1)
     answer = json.loads(paramedic("audit", "verify", "--json", "--data", str(data), code=1))
     assert answer["verified"] is False
@@ -174,12 +169,7 @@ def test_the_trail_verifies_and_an_entry_changed_by_hand_is_named(data: Path) ->
 
 
 def test_a_trail_cut_off_below_its_checkpoint_is_named(data: Path) -> None:
-    database = sqlite3.connect(data / "paramedic.db")
-    for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type='trigger'").fetchall():
-        database.execute(f"DROP TRIGGER {trigger}")
-    database.execute("DELETE FROM trail WHERE seq = 2")
-    database.commit()
-    database.close()
+    edited(data / "paramedic.db", "DELETE FROM trail WHERE seq = 2")
     assert "cut off" in paramedic("audit", "verify", "--data", str(data), code=1)
 
 

@@ -1,15 +1,13 @@
 """A run whose approval is decided goes on, whatever Prefect says first."""
 
-import json
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from databases import Clock
 from incident_states import asking
+from local_api import Answer, LocalApi
 
 from paramedic.dispatch.loop import Dispatch
 from paramedic.dispatch.prefect_runs import PrefectRuns
@@ -20,43 +18,23 @@ from paramedic.transports.prefect_http import PrefectApi
 pytestmark = pytest.mark.real
 
 
-class Prefect:
+class Prefect(LocalApi):
     """The three addresses that resuming needs, with one run; `says` are the statuses of the next answers to /resume."""
 
     def __init__(self) -> None:
         self.state = "PAUSED"
         self.says: list[int | str] = []
         self.asked: list[tuple[str, Any]] = []
-        prefect = self
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}/api"
 
-        class Answers(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                prefect._answer(self, None)
-
-            def do_POST(self) -> None:
-                prefect._answer(self, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/api"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def _answer(self, request: BaseHTTPRequestHandler, body: Any) -> None:
-        what = request.path.rpartition("/")[2]
+    def answer(self, _: str, path: str, body: Any) -> Answer:
+        what = path.rpartition("/")[2]
         self.asked.append((what, body))
-        status, answer = 200, {"state_type": self.state}
-        if what == "resume":
-            verdict = self.says.pop(0) if self.says else "ACCEPT" if self.state == "PAUSED" else "ABORT"
-            status, answer = (verdict, {}) if isinstance(verdict, int) else (201, {"status": verdict})
-        request.send_response(status)
-        request.end_headers()
-        request.wfile.write(json.dumps(answer).encode())
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        if what != "resume":
+            return 200, {"state_type": self.state}
+        verdict = self.says.pop(0) if self.says else "ACCEPT" if self.state == "PAUSED" else "ABORT"
+        return (verdict, {}) if isinstance(verdict, int) else (201, {"status": verdict})
 
 
 @pytest.fixture

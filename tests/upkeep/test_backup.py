@@ -1,7 +1,6 @@
 """A backup of a store that goes on living: what it holds, what is none, and a restore that waits or is killed."""
 
 import json
-import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -15,7 +14,7 @@ from backed_up_stores import found, handed_over_in, noted, opened, rows, signed
 from boundaries import killed_at
 from command_line import paramedic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from databases import Postgres
+from databases import Postgres, edited
 from incident_states import begun, handed_over
 from sqlalchemy import insert, select, text
 
@@ -114,11 +113,7 @@ def test_a_trail_that_does_not_verify_is_not_restored_unless_that_is_said(settin
     broken = tmp_path / "broken"
     with tarfile.open(tmp_path / "backup") as tar:
         tar.extractall(broken, filter="data")
-    with sqlite3.connect(broken / "store.db") as db:
-        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            db.execute(f"DROP TRIGGER {name}")
-        db.execute("UPDATE trail SET reason = 'another' WHERE seq = 1")
-    db.close()
+    edited(broken / "store.db", "UPDATE trail SET reason = 'another' WHERE seq = 1")
     with tarfile.open(tmp_path / "changed", "w:gz") as tar:
         for part in ("backup.json", "store.db", "checkpoints.jsonl", "signing.pub"):
             tar.add(broken / part, part)

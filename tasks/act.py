@@ -21,14 +21,18 @@ def restart(intent: Intent) -> Identity:
 
 
 @changes
-def roll_back(intent: Intent) -> Identity:
-    """Make the last healthy release the current one, and restart the target into it.
+def roll_back(intent: Intent) -> Identity | None:
+    """Make the last healthy release the current one, and restart the target into it, unless its owner does so itself.
 
     Raises as every change does: Refused where there is no release to go back to, PermanentError where the release folder is
     not in order.
     """
     bad = intent.identity.revision or reading.releases(intent.target).current().id
-    good = releases(intent.target, intent.within).roll_back(bad, intent.last_look, approved=intent.approved)
+    back = releases(intent.target, intent.within, act=intent.act)
+    good = back.roll_back(bad, intent.last_look, approved=intent.approved)
+    if reading.keeps_releases(intent.target):
+        intent.account.did = f"release {good} is current again"
+        return _afterwards(intent)
     intent.account.did = f"release {good} is current again, and {intent.target.id} answered"
     try:
         return changer(intent.target, intent.within, act=intent.act).restart(intent.identity, intent.last_look)
@@ -51,9 +55,14 @@ def run(intent: Intent) -> Identity | None:
     finally:
         intent.account.output = program.output
     intent.account.did = "it ended with exit code 0"
+    return _afterwards(intent)
+
+
+def _afterwards(intent: Intent) -> Identity | None:
+    """The instance after a change that is done; None where it cannot be seen, which the account tells."""
     try:
         return reading.identity(intent.target)
-    except (TemporaryError, PermanentError) as error:  # the command has run: that must not pass for "nothing was sent"
+    except (TemporaryError, PermanentError) as error:  # the change is done: that must not pass for "nothing was sent"
         intent.account.did += f"; which instance runs now is not known: {error}"
         return None
 

@@ -166,7 +166,7 @@ def _lacking(runbook: Runbook, target: Target) -> Iterator[_Fault]:
     """The remedies that this target could not take: without releases, without the command."""
     for number, remedy in enumerate(runbook.remedies):
         key, of = f"with.remedies.{number}", ("service", "with.target")
-        if remedy.verb is Verb.ROLL_BACK and target.releases is None:
+        if remedy.verb is Verb.ROLL_BACK and target.releases is None and not target_kinds.keeps_releases(target.kind):
             yield _Fault(key, f"{target.id} has no releases to roll back", "services.yaml: releases: /folder", of)
         if remedy.command is not None and remedy.command not in target.commands:
             there = ", ".join(target.commands) or "none"

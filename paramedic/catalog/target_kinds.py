@@ -92,6 +92,11 @@ def reached_by(kind: str) -> str:
     return str(getattr(of(kind), "REACHED_BY", "machine"))
 
 
+def keeps_releases(kind: str) -> bool:
+    """Whether the owner of such a target keeps its releases itself, and no folder of services.yaml does."""
+    return hasattr(of(kind), "Releases")
+
+
 def parts(whole: Target, targets: Iterable[Target]) -> list[Target]:
     """Those of the targets that are parts of this one, by its kind's `covers`: a host's units, a workload's pods."""
     covers = getattr(of(whole.kind), "covers", None)

@@ -11,6 +11,7 @@ from paramedic.checks import probes
 from paramedic.cli.finding import Finding, listed
 from paramedic.doors import reading
 from paramedic.errors import PermanentError, Refused, TemporaryError
+from paramedic.remediation.remedy import Verb
 from paramedic.remediation.target import Target
 from paramedic.settings import Settings
 from paramedic.stack import instance
@@ -112,7 +113,7 @@ def _forbidden(target: Target, remedy: str) -> str | None:
 def releases(settings: Settings) -> Finding:
     """Whether each release folder has a healthy release to go back to, and a roll-back there can be carried out."""
     try:
-        folders = [target for target in open_library(settings).services if target.releases is not None]
+        folders = _rolled_back(open_library(settings))
     except BadDocument:
         return Finding("releases", well=False, words=_UNREADABLE)
     wrong = []
@@ -130,6 +131,17 @@ def releases(settings: Settings) -> Finding:
         return listed("releases", wrong)
     words = f"{len(folders)} can be rolled back" if folders else "no target has a release folder"
     return Finding("releases", well=True, words=words)
+
+
+def _rolled_back(library: Library) -> list[Target]:
+    """The targets with a release folder, and those whose owner keeps releases, where a runbook rolls them back."""
+    meant = {
+        target.id
+        for runbook in library.runbooks.values()
+        if any(remedy.verb is Verb.ROLL_BACK for remedy in runbook.remedies)
+        for target in agreement.meant_by(runbook, library.services)
+    }
+    return [target for target in library.services if target.releases is not None or target.id in meant]
 
 
 def commands(settings: Settings) -> Finding:

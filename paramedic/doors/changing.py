@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol, cast
 
-from paramedic.doors import integration
+from paramedic.doors import integration, reading
 from paramedic.doors.transports import transport
 from paramedic.errors import PermanentError
 from paramedic.kinds.faces import TargetChanger
@@ -34,8 +34,13 @@ class Releases(Protocol):
         """
 
 
-def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30)) -> Releases:
-    """The Releases of this target. Raises PermanentError if services.yaml names no release folder for it."""
+def releases(target: Target, total_timeout: timedelta = timedelta(seconds=30), *, act: str | None = None) -> Releases:
+    """The Releases of this target. Raises PermanentError if its kind keeps none and services.yaml names no folder for them.
+
+    `act`: as for `changer`.
+    """
+    if reading.keeps_releases(target):
+        return cast("Releases", changer(target, total_timeout, act=act))
     if target.releases is None:
         raise PermanentError(f"services.yaml names no `releases` for {target.id}")
     must_be_closed("a target is rolled back")

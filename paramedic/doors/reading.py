@@ -181,6 +181,11 @@ def mark(target: Target, act: str) -> Mark | None:
     return transport(target).mark(act)
 
 
+def keeps_releases(target: Target) -> bool:
+    """Whether the target's own owner keeps its releases, and replaces what runs when it goes back to one."""
+    return hasattr(kind_of(target), "Releases")
+
+
 class Releases(Protocol):
     """Looks at the releases of one target."""
 
@@ -198,7 +203,9 @@ class Releases(Protocol):
 
 
 def releases(target: Target) -> Releases:
-    """The Releases of this target. Raises PermanentError if services.yaml names no folder for them."""
+    """The Releases of this target. Raises PermanentError if its kind keeps none and services.yaml names no folder for them."""
+    if keeps_releases(target):
+        return cast("Releases", integration("targets", target.kind, "Releases")(target, transport(target)))
     if target.releases is None:
         raise PermanentError(f"services.yaml names no `releases` for {target.id}")
     must_be_closed("the releases of a target are looked at")

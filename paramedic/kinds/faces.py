@@ -81,6 +81,9 @@ class TargetKind(Protocol):
     `REACHED_BY = "kubernetes"` says that its targets are workloads of a cluster, on hosts with `kubernetes: {…}`; lint refuses
     them elsewhere, and kinds without it there. Its transport leads to the API server (`paramedic.kinds.cluster`).
 
+    Where its owner keeps releases, it has `Releases(target, transport)` as `paramedic.doors.reading` declares it, and its
+    Changer has the `roll_back` of `paramedic.doors.changing`, which replaces what runs: nothing is restarted after it.
+
     Where its targets have parts that are targets too, it has `covers(whole, part) -> bool`: whether the second target, of
     whichever kind, is a part of the first. A claim or an open act on either keeps the other from being changed. Pure: it
     compares what services.yaml says.
@@ -349,7 +352,7 @@ _FACES: Mapping[str, Mapping[str, _Part]] = {
 
 #: What it may have, and what it must be then.
 _OPTIONAL: Mapping[str, Mapping[str, _Part]] = {
-    "targets": {"REACHED_BY": _TEXT},
+    "targets": {"REACHED_BY": _TEXT, "Releases": _CALLABLE},
     "probes": {"OPTIONS": _tuple_of(Option, "tuple of Option", least=0), "NEEDS": _WORDS, "LISTED": _WORDS},
     "channels": {"FROM_SETTINGS": _tuple_of(str, "tuple of texts", least=0)},
     "evidence": {"LISTED": _WORDS},

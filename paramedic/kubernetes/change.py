@@ -18,6 +18,9 @@ MANAGER = "paramedic"
 #: So often the object may be another than the one just read (a status that is written on end) before it is given up.
 _TRIES = 8
 
+#: So long a controller may take to look at a workload, and so often it is asked for. Seconds.
+_OBSERVED_SECONDS, _OBSERVE_SECONDS = 2.0, 0.05
+
 #: A change whose answer is lost is looked for so often. Seconds.
 _LOOK_SECONDS = 0.5
 
@@ -53,7 +56,7 @@ class Fence:
         accepted; OutcomeUnknown: it was sent, and its outcome is open.
         """
         for _ in range(_TRIES):
-            now = read(self._api, self._place, deadline=self.deadline)
+            now = self._observed()
             self._check(expected, now)
             order.refuse(now)
             versions = {"uid": now.uid, "resourceVersion": now.resource_version}
@@ -72,6 +75,15 @@ class Fence:
             kill_point("act_sent", self._target.id)
             return Workload(self._place, changed)
         raise TemporaryError(f"the {self._place} was changed by others {_TRIES} times just before it was to be changed")
+
+    def _observed(self) -> Workload:
+        """The workload once its controller has looked at what is asked of it now: an annotation, too, makes it look again."""
+        until = min(boottime() + _OBSERVED_SECONDS, self.deadline)
+        while True:
+            now = read(self._api, self._place, deadline=self.deadline)
+            if now.observed or boottime() >= until:
+                return now
+            time.sleep(_OBSERVE_SECONDS)
 
     def _check(self, expected: Identity, now: Workload) -> None:
         if is_another(expected, now.identity):

@@ -38,9 +38,10 @@ def _refuse(target: Target, now: Workload) -> None:
             by_hand=by_kubectl(now, "get"),
         )
     if now.place.form is DEPLOYMENT and now.rolling:
+        seen = "" if now.observed else ", and it has not looked yet"
         raise Refused(
-            f"a rollout of {target.id} is under way, and its controller has not given it up: "
-            f"{now.updated} of {now.desired} pods have the current template",
+            f"a rollout of {target.id} is under way, and its controller has not given it up: {now.updated} of {now.desired} pods "
+            f"have the current template, {now.total} are there in all{seen}",
             by_hand=by_kubectl(now, "rollout status"),
         )
 

@@ -26,7 +26,7 @@ class Right:
 def needed(form: Form, remedy: str) -> Sequence[Right]:
     """The rights that a remedy needs beside looking: deployments/kubernetes/role.yaml grants them."""
     whole = (Right("get", "apps", form.plural, of_all=False), Right("patch", "apps", form.plural, of_all=False))
-    return {"restart": whole}.get(remedy, whole)
+    return (*whole, _revisions(form)) if remedy == "rollback" else whole
 
 
 def lacking(api: Api, place: Place, rights: Sequence[Right]) -> Iterator[Right]:
@@ -38,13 +38,16 @@ def lacking(api: Api, place: Place, rights: Sequence[Right]) -> Iterator[Right]:
 
 def looking(form: Form) -> Sequence[Right]:
     """The rights that the evidence needs beside `get` of the workload, without which a part of it is not seen."""
-    revisions = "replicasets" if form is DEPLOYMENT else "controllerrevisions"
     return (
         Right("list", "", "pods"),
         Right("get", "", "pods/log"),
         Right("list", "", "events"),
-        Right("list", "apps", revisions),
+        _revisions(form),
     )
+
+
+def _revisions(form: Form) -> Right:
+    return Right("list", "apps", "replicasets" if form is DEPLOYMENT else "controllerrevisions")
 
 
 def _allowed(api: Api, place: Place, right: Right) -> bool:

@@ -6,13 +6,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from paramedic.errors import PermanentError
+from paramedic.errors import PermanentError, Refused
 from paramedic.kinds.cluster import cluster_of
 from paramedic.kinds.transport import Transport
-from paramedic.kubernetes import restart, rights, rollout
+from paramedic.kubernetes import releases, restart, rights, rollout
 from paramedic.kubernetes.api import Api
 from paramedic.kubernetes.change import Fence, Order
 from paramedic.kubernetes.workload import Form, Place, Workload, read
+from paramedic.remediation.release import Release
 from paramedic.remediation.target import Identity, Target
 
 #: So long one look, and one request of a change, may take.
@@ -80,6 +81,20 @@ class Changer:
         """
         return self._rolled(restart.order(self._target), expected, last_look)
 
+    def roll_back(self, expected: str, last_look: Callable[[], None], *, approved: bool) -> str:
+        """Go back once from the release `expected` to the last healthy one, and say which; as `kubectl rollout undo` does it.
+
+        Nothing has to be restarted: the controller replaces the pods. Refused: it is owned by another tool, paused, rolled back
+        already, has no release to go back to, or would cross one that may not be crossed. Other errors as at `restart`.
+        """
+        now = read(self._api, self._place)
+        good = releases.judged(self._target, now, releases.groups(self._api, now), expected, approved=approved)
+        try:
+            self._rolled(releases.order(self._target, good), now.identity, last_look)
+        except PermanentError as error:
+            raise PermanentError(f"{error}{releases.after_words(now)}") from error
+        return str(good.last.number)
+
     def _rolled(self, order: Order, expected: Identity, last_look: Callable[[], None]) -> Identity:
         fence = Fence(self._api, self._place, self._target, self._total)
         changed = fence.carry_out(order, expected, last_look)
@@ -90,6 +105,43 @@ class Changer:
         if done.stuck is not None:
             raise PermanentError(f"{self._target.id} has its new template, and the rollout is stuck: {done.stuck}")
         return done.workload.identity
+
+
+class Releases:
+    """Looks at the releases of one workload."""
+
+    form: ClassVar[Form]
+
+    def __init__(self, target: Target, transport: Transport) -> None:
+        self._target = target
+        self._api = api(target, transport)
+        self._place = Place.of(self.form, target)
+
+    def current(self) -> Release:
+        """The release that it has. Raises PermanentError, or TemporaryError where the cluster does not answer."""
+        return releases.current(self._found()[1])
+
+    def before(self) -> Release:
+        """The last healthy release before the current one. Raises Refused if there is none, else as `current` does."""
+        return releases.shown(releases.before(*self._found()))
+
+    def all(self) -> list[Release]:
+        """Every release that the cluster keeps, the current one first. Raises as `current` does."""
+        found = self._found()[1]
+        return [releases.current(found), *map(releases.shown, found[1:])]
+
+    def obstacles(self) -> list[str]:
+        """What would keep a roll-back from being carried out now. Raises as `current` does."""
+        missing = list(rights.lacking(self._api, self._place, rights.needed(self.form, "rollback")))
+        try:
+            releases.refuse(self._target, self._found()[0])
+        except Refused as no:
+            return [f"{no}: {no.by_hand}"]
+        return [f"RBAC does not allow {', '.join(map(str, missing))}"] if missing else []
+
+    def _found(self) -> tuple[Workload, list[releases.Group]]:
+        workload = read(self._api, self._place)
+        return workload, releases.groups(self._api, workload)
 
 
 def api(target: Target, transport: Transport) -> Api:

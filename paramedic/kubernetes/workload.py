@@ -259,9 +259,30 @@ def read(api: Api, place: Place, *, deadline: float | None = None) -> Workload:
 
 
 def digest(template: object) -> str:
-    """What tells one pod template from another: of 64 bits."""
-    text = json.dumps(template, sort_keys=True, separators=(",", ":"))
+    """What tells one pod template from another: of 64 bits. A field without a value (null) is none."""
+    text = json.dumps(content(template), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def content(template: object) -> Any:
+    """The template without fields that have no value: older API servers and ControllerRevisions write some as null."""
+    if isinstance(template, Mapping):
+        return {key: content(value) for key, value in template.items() if value is not None}
+    if isinstance(template, list):
+        return [content(each) for each in template]
+    return template
+
+
+def without_restart(template: object) -> Any:
+    """The template without the mark of a restart: the release that it is."""
+    found = content(template)
+    metadata = found.get("metadata") if isinstance(found, dict) else None
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if isinstance(metadata, dict) and isinstance(annotations, dict):
+        annotations.pop(RESTARTED_AT, None)
+        if not annotations:
+            del metadata["annotations"]
+    return found
 
 
 _OPERATORS = {"In": "in", "NotIn": "notin"}

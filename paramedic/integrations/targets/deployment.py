@@ -27,5 +27,11 @@ class Changer(target.Changer):
     form = DEPLOYMENT
 
 
+class Releases(target.Releases):
+    """Looks at the releases of one of them."""
+
+    form = DEPLOYMENT
+
+
 EVIDENCE = evidence.of(DEPLOYMENT)
 forbidden = target.forbidden_by(DEPLOYMENT)

@@ -27,6 +27,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollout, "_FIRST_SECONDS", 0.02)
     monkeypatch.setattr(rollout, "_LATER_SECONDS", 0.05)
     monkeypatch.setattr(change, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(change, "_OBSERVED_SECONDS", 0.2)
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+"""StatefulSets of Kubernetes: `statefulset: {name: tracking-db, namespace: shop}` on a host that is a cluster."""
+
+from paramedic.kubernetes import evidence, target
+from paramedic.kubernetes.workload import STATEFUL_SET, is_another, is_up
+
+LABEL = "statefulset"
+REMEDIES = ("restart",)
+REACHED_BY = "kubernetes"
+
+Words = target.Words
+name_of = target.name_of
+address_of = target.address_of
+is_remote = target.is_remote
+running = is_up
+restarted = is_another
+
+
+class Reader(target.Reader):
+    """Looks at one of them."""
+
+    form = STATEFUL_SET
+
+
+class Changer(target.Changer):
+    """Changes one of them."""
+
+    form = STATEFUL_SET
+
+
+class Releases(target.Releases):
+    """Looks at the releases of one of them."""
+
+    form = STATEFUL_SET
+
+
+EVIDENCE = evidence.of(STATEFUL_SET)
+forbidden = target.forbidden_by(STATEFUL_SET)

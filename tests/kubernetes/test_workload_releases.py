@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import jumping_clock
 import kubernetes_api
 import pytest
 from kubernetes_api import TEMPLATE, ApiServer, path_of, replica_set, workload
@@ -13,7 +14,7 @@ from kubernetes_api import TEMPLATE, ApiServer, path_of, replica_set, workload
 from paramedic.doors import changing, reading
 from paramedic.errors import PermanentError, Refused, TargetChanged
 from paramedic.integrations.targets import daemonset, deployment, statefulset
-from paramedic.kubernetes import change, ownership, rollout
+from paramedic.kubernetes import ownership
 from paramedic.kubernetes.workload import DEPLOYMENT, RESTARTED_AT, Place, Workload
 from paramedic.remediation.target import Target
 
@@ -31,9 +32,7 @@ def template(image: str, restarted: str | None = None) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout, "_FIRST_SECONDS", 0.02)
-    monkeypatch.setattr(change, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(change, "_OBSERVED_SECONDS", 0.2)
+    jumping_clock.soon(monkeypatch)
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ def mark(api: ApiServer, name: str, key: str, value: str) -> None:
 def roll_back(
     target: Target, *, expected: str = "4", approved: bool = False, last_look: Callable[[], None] = lambda: None
 ) -> str:
-    return changing.releases(target, timedelta(seconds=1)).roll_back(expected, last_look, approved=approved)
+    return changing.releases(target, timedelta(seconds=40)).roll_back(expected, last_look, approved=approved)
 
 
 def test_a_restart_is_no_release(target: Target) -> None:
@@ -235,7 +234,7 @@ def test_what_another_tool_owns_is_handed_over_with_its_commands(
     assert f"is owned by {words}: a roll-back past it would be undone" in str(no.value)
     assert by_hand in no.value.by_hand
     assert api.asked("PATCH") == []
-    restarting = changing.changer(target, timedelta(seconds=1))
+    restarting = changing.changer(target, timedelta(seconds=40))
     restarting.restart(reading.identity(target), lambda: None)  # nothing of theirs is changed by it
 
 

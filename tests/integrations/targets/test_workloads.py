@@ -5,13 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import jumping_clock
 import kubernetes_api
 import pytest
 from kubernetes_api import TEMPLATE, ApiServer, Fault, path_of, pod, replica_set, workload
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.integrations.targets import deployment
-from paramedic.kubernetes import change, rollout
 from paramedic.kubernetes import target as workload_target
 from paramedic.kubernetes.workload import RESTARTED_AT
 from paramedic.remediation.target import Identity, Target
@@ -19,15 +19,12 @@ from paramedic.transports.kubernetes import Kubernetes
 from paramedic.transports.local import Local
 
 PATH = path_of()
-TOTAL = timedelta(seconds=0.6)
+TOTAL = timedelta(seconds=40)  # of a clock that jumps
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout, "_FIRST_SECONDS", 0.02)
-    monkeypatch.setattr(rollout, "_LATER_SECONDS", 0.05)
-    monkeypatch.setattr(change, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(change, "_OBSERVED_SECONDS", 0.2)
+    jumping_clock.soon(monkeypatch)
 
 
 @pytest.fixture

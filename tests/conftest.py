@@ -47,6 +47,7 @@ _STARTS_PROGRAMS = {
 } | {
     "upkeep",
     "watchdog",
+    "test_benchmarks.py",
     "test_bounds.py",
     "test_contracts.py",
     "test_transactions_are_short.py",
@@ -61,6 +62,12 @@ _LEFT_OUT = pytest.StashKey[str]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--quick`: only the tests that start no server."""
     parser.addoption("--quick", action="store_true", help="only the tests that start no server and no program")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With `--quick`, few examples of each property test: set before the tests are imported."""
+    if config.getoption("quick"):
+        os.environ["QUICK_TESTS"] = "1"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

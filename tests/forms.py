@@ -39,3 +39,12 @@ def summary(left_out: Iterable[Collection[str]]) -> str:
     first = Counter(next(each for each in Form if each.plays(markers)) for markers in left_out)
     plays = [f"{first[each]} that `{each}` plays" for each in Form if each in first]
     return f"left out {' and '.join(plays)}" if plays else ""
+
+
+#: `make quick` plays this share of the examples of a property test, every other form all of them.
+_FEW = 5
+
+
+def examples(count: int, environ: Mapping[str, str] = os.environ) -> int:
+    """How many examples of a property test are played, of so many: QUICK_TESTS=1 asks for few."""
+    return max(1, count // _FEW) if environ.get("QUICK_TESTS") == "1" else count

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from forms import COSTLY, KILL, LONG, SENTINEL, Form, form, summary
+from forms import COSTLY, KILL, LONG, SENTINEL, Form, examples, form, summary
 from kill.table import SENTINELS, SHORT, TABLE
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +21,11 @@ ROOT = Path(__file__).parents[1]
 )
 def test_the_environment_chooses_the_form(environ: dict[str, str], expected: Form) -> None:
     assert form(environ) is expected
+
+
+def test_only_make_quick_plays_few_examples_of_a_property_test() -> None:
+    assert [examples(count, {"QUICK_TESTS": "1"}) for count in (3, 5, 60)] == [1, 1, 12]
+    assert [examples(60, environ) for environ in ({}, {"QUICK_TESTS": "0"}, {"LONG_TESTS": "1"})] == [60, 60, 60]
 
 
 def test_make_test_with_all_servers_leaves_out_only_what_is_long() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from databases import migrated
+from forms import examples
 from hypothesis import HealthCheck, Phase, event, given, seed, settings
 from hypothesis import strategies as st
 from recorded_machine import Clock
@@ -114,7 +115,7 @@ def clock() -> Clock:
     return Clock()
 
 
-@settings(max_examples=30, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30), derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), case=cases())
 def test_what_lint_refuses_no_run_begins_with(data: st.DataObject, case: Case, tmp_path: Path, clock: Clock) -> None:
     """Neither a new incident has a run by it, nor does a run of before, which began with what was well, act."""
@@ -223,13 +224,16 @@ def of_any_metric(path: Keys) -> Keys:
     return tuple("METRIC" if key in metrics else key for key in path)
 
 
+@pytest.mark.costly  # seconds of drawing, which say nothing of the product
 def test_every_key_of_every_file_is_drawn() -> None:
     """By the schemas that editors have: what is new there is drawn, and so has to reach the code that uses it, or is refused."""
     drawn: dict[str, set[Keys]] = {"runbook": set(), "services": set(), "oncall": set()}
 
     of_each_form = st.tuples(*(checks(number, [form], all_keys=True) for number, form in enumerate(SUBJECTS)))
 
-    @settings(max_examples=50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples(50), database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
     @given(
         st.one_of(cases().map(lambda case: case.folder), check_folders(), guarded_folders()), of_each_form, oncalls()
     )

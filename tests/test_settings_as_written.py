@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forms import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BeforeValidator, SecretStr
@@ -82,7 +83,7 @@ def values(name: str) -> st.SearchStrategy[Any]:
     return st.integers(bounds["ge"], bounds["le"]).map(lambda number: Said(str(number), number))
 
 
-@settings(max_examples=30, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30), derandomize=True, suppress_health_check=list(HealthCheck))
 @given(chosen=st.fixed_dictionaries({}, optional={name: values(name) for name in Settings.model_fields}))
 def test_a_setting_means_what_was_written_here_and_in_child_processes(
     chosen: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from forms import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,7 +55,7 @@ def test_a_whole_chain_verifies_and_says_how_much_no_checkpoint_covers() -> None
     assert (found.verified, found.entries, found.uncovered, found.checkpoints) == (True, 10, 3, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(at=st.integers(0, 8), field=st.sampled_from(["reason", "actor", "what", "data", "at", "target"]))
 def test_a_changed_entry_is_named(at: int, field: str) -> None:
     entries = _chain(9)
@@ -65,7 +66,7 @@ def test_a_changed_entry_is_named(at: int, field: str) -> None:
     assert "changed" in found.faults[0].what
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(first=st.integers(0, 7), count=st.integers(1, 3))
 def test_removed_entries_are_named(first: int, count: int) -> None:
     entries = _chain(12)
@@ -74,7 +75,7 @@ def test_removed_entries_are_named(first: int, count: int) -> None:
     assert "removed" in found.faults[0].what
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(at=st.integers(1, 8))
 def test_an_inserted_entry_is_named(at: int) -> None:
     entries = _chain(9)
@@ -83,7 +84,7 @@ def test_an_inserted_entry_is_named(at: int) -> None:
     assert at + 1 in [fault.seq for fault in found.faults]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(one=st.integers(0, 8), other=st.integers(0, 8))
 def test_entries_that_changed_places_are_named(one: int, other: int) -> None:
     entries = _chain(9)
@@ -91,7 +92,7 @@ def test_entries_that_changed_places_are_named(one: int, other: int) -> None:
     assert _verify(entries, []).verified is (one == other)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(left=st.integers(0, 8), covered=st.integers(1, 9))
 def test_a_trail_that_was_cut_off_below_its_last_checkpoint_is_named(left: int, covered: int) -> None:
     entries = _chain(9)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from databases import Clock
+from forms import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_states import ALIVE, DEADLINE, FREE, intended, working
@@ -213,7 +214,7 @@ def test_both_versions_together_are_never_looser_than_either(timed: Store, clock
         clock.advance(timedelta(days=1))
     claim = working(timed)
 
-    @settings(max_examples=30)  # each is a look at the database
+    @settings(max_examples=examples(30))  # each is a look at the database
     @given(limits, limits)
     def holds(then: Guardrails, today: Guardrails) -> None:
         with timed.read() as tx:

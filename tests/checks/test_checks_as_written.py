@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from databases import migrated
+from forms import examples
 from hypothesis import HealthCheck, given, settings
 from recorded_machine import Clock, Machine, Network, in_place
 from well_cases import check_folders
@@ -28,7 +29,8 @@ NEAR = 1e-6  # as a share of a bound
 
 
 def test_a_subject_is_known_for_every_form_that_a_shipped_probe_declares() -> None:
-    assert set(SUBJECTS) == {form for probe in probes.usable().values() for form in probe.CHECK}
+    asked_of_databases = {"sessions"}
+    assert set(SUBJECTS) | asked_of_databases == {form for probe in probes.usable().values() for form in probe.CHECK}
 
 
 class Heard(dict[At, Any]):
@@ -45,7 +47,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> tuple[Clock, Machine, Network]:
     return clock, *in_place(monkeypatch, clock)
 
 
-@settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), derandomize=True, suppress_health_check=list(HealthCheck))
 @given(folder=check_folders())
 def test_each_value_of_a_check_reaches_the_code_that_uses_it(
     folder: Folder, world: tuple[Clock, Machine, Network], tmp_path: Path, store_of_checks: Store

@@ -45,6 +45,7 @@ PACE = {
     "PARAMEDIC_ACT_DEADLINE": "20s",
     "PARAMEDIC_CLOCK_SKEW": "1ms",  # one machine has one clock: alerts begin soon after a release here
     "PARAMEDIC_MESSAGES_A_MINUTE": "1000",  # many incidents of these stories come within one, each with its own mails
+    "PARAMEDIC_FLEET_SHARE": "100",  # each row's own target is changed within minutes, and nothing else is there
     "PARAMEDIC_REOPEN_WITHIN": "100ms",  # what begins again is another incident in these stories
 }
 

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from databases import migrated
+from forms import examples
 from hypothesis import HealthCheck, given, settings
 from recorded_machine import Clock, in_place
 from well_files import MS, At, Said, dumped, meanings, written
@@ -68,7 +69,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 # --- what is seen -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), derandomize=True, suppress_health_check=list(HealthCheck))
 @given(document=oncalls())
 def test_each_value_reaches_who_is_told(document: dict[str, Any], world: World, tmp_path: Path) -> None:
     text = dumped(document)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from databases import migrated
+from forms import examples
 from hypothesis import HealthCheck, given, settings
 from recorded_machine import Clock
 from sqlalchemy import insert
@@ -39,7 +40,7 @@ def store_of_acts(tmp_path: Path, clock: Clock) -> Iterator[Store]:
     store.close()
 
 
-@settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), derandomize=True, suppress_health_check=list(HealthCheck))
 @given(folder=guarded_folders())
 def test_each_guardrail_judges_by_what_was_written(
     folder: Folder, store_of_acts: Store, clock: Clock, tmp_path: Path

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from databases import Clock
+from forms import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -278,4 +279,6 @@ def test_any_story_keeps_the_promises(tmp_path: Path, sqlite_template: Path) -> 
         made += 1
         return AnyStory(f"sqlite:///{shutil.copyfile(sqlite_template, tmp_path / f'{made}.db')}")
 
-    run_state_machine_as_test(story, settings=settings(max_examples=15, stateful_step_count=25, deadline=None))  # type: ignore[arg-type]
+    run_state_machine_as_test(
+        story, settings=settings(max_examples=examples(15), stateful_step_count=25, deadline=None)
+    )  # type: ignore[arg-type]

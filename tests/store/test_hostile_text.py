@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from databases import Postgres
+from forms import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
@@ -122,7 +123,7 @@ def test_any_text_goes_the_whole_way(store: Store, hostile: str, backend: str) -
     assert all(tables[name] for name in ("trail", "incidents", "acts", "messages", "inbox", "quarantine"))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(), max_size=30))
 def test_no_text_makes_the_store_stumble(store: Store, hostile: str) -> None:
     live_through(store, hostile)

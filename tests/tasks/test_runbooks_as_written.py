@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from forms import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from played_world import CLOCK_BEGINS, World, renewed, world
@@ -68,7 +69,7 @@ class Heard(dict[At, Any]):
 
 
 @pytest.mark.parametrize("mode", ["act", "ask", "observe", None])
-@settings(max_examples=6, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(6), derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_each_value_reaches_the_code_that_uses_it(
     mode: str | None, data: st.DataObject, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

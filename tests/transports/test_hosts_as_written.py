@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     SSHCertificateBuilder,
     SSHCertificateType,
 )
+from forms import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from well_files import AGENT_KEY, At, dumped, hosts, meanings
@@ -102,7 +103,7 @@ def servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Servers:
     return found
 
 
-@settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_each_value_of_a_host_reaches_the_code_that_uses_it(
     data: st.DataObject, servers: Servers, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

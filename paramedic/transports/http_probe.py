@@ -14,6 +14,7 @@ from paramedic.machine.clock import spoken
 from paramedic.remediation import probe_answer
 from paramedic.remediation.health import Sight
 from paramedic.text.sanitize import one_line
+from paramedic.transports.http_timing import Timing
 
 BODY_LIMIT = 65_536  # bytes; more of a health page says nothing more
 
@@ -31,6 +32,7 @@ class Probe:
     status: int | None
     took_ms: float
     why: str
+    timing: Timing | None = None  # None: it could not be taken
 
     @property
     def ok(self) -> bool:
@@ -61,9 +63,10 @@ def probe(url: str, timeout: timedelta) -> Probe:
         if fault is not None and fault[0] == pycurl.E_WRITE_ERROR and body.full:
             fault = None  # enough of it was read, and by us it was broken off
         sight, why = _seen(curl, status, fault, timeout)
+        timing = _timing(curl, took_ms, secure=asked.startswith("https:"))
     finally:
         curl.close()
-    return Probe(sight, status, took_ms, why)
+    return Probe(sight, status, took_ms, why, timing)
 
 
 class _Body:
@@ -93,6 +96,15 @@ def _address(url: str) -> str:
             f"this URL cannot be probed: {one_line(url)!r:.200}; write http://HOST/… or https://HOST/…"
         )
     return text
+
+
+def _timing(curl: pycurl.Curl, took_ms: float, *, secure: bool) -> Timing:
+    moments = (pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIME, pycurl.PRETRANSFER_TIME)
+    named, connected, secured, sent, first_byte = (
+        float(curl.getinfo(moment)) for moment in (*moments, pycurl.STARTTRANSFER_TIME)
+    )
+    address, size = str(curl.getinfo(pycurl.PRIMARY_IP) or ""), int(curl.getinfo(pycurl.SIZE_DOWNLOAD))
+    return Timing(named, connected, secured, sent, first_byte, took_ms / 1000, secure, address, size)
 
 
 def _prepare(curl: pycurl.Curl, url: str, timeout: timedelta, body: _Body) -> None:

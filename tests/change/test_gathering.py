@@ -68,12 +68,12 @@ def looked(*kinds: str, seconds: float = 5.0) -> dict[str, gathering.Look]:
 
 def test_one_that_hangs_fails_or_is_wrong_spoils_no_other() -> None:
     began = boottime()
-    seen = looked("hangs", "wrong", "fails", "seen", seconds=0.7)
-    assert boottime() - began < 3
+    seen = looked("hangs", "wrong", "fails", "seen", seconds=3)
+    assert boottime() - began < 10
     assert seen["seen"].piece is not None
     assert seen["seen"].piece.body == "since 12:00"
     assert {kind: look.fault for kind, look in seen.items() if look.piece is None} == {
-        "hangs": "no answer within 700ms",
+        "hangs": "no answer within 3s",
         "wrong": "ZeroDivisionError: integer division or modulo by zero",
         "fails": "no such thing; needs a tool",
     }

@@ -1,12 +1,15 @@
 """Every kind of evidence sees the same of a real process and its host here and by SSH: one script, two ways."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from required import missing
 from ssh_servers import Sshd
 
 from paramedic.change.gathering import Look, gather
@@ -55,8 +58,10 @@ sys.stdin.read()
 #: What each kind shows of it, or of its host.
 SHOWN = {
     "disk": ("mounted at", "/"),
+    "http-timing": ("no connection", "connect"),
     "host-memory": ("available of", "programs' own", "killed by the kernel"),
     "kernel-log": ("",),
+    "log-patterns": ("2 lines of 2 patterns", "what was in its log"),
     "memory-map": ("process {pid} holds", "heap and stacks", "[anonymous]"),
     "open-files": ("process {pid} has 4", "   40  {file}", "    1  {file}-gone (deleted)"),
     "recent-changes": ("Z  ",),
@@ -79,7 +84,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
     (folder / "targets").mkdir(mode=0o755)
     (folder / "targets" / "held.py").write_text(HELD)
     file = folder / "some file"
-    file.write_text("x")
+    file.write_text("what was in its log\nand this\n")
     plugin_folder.use(folder)
     words = [sys.executable, "-c", HOLDS, str(file)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -98,20 +103,35 @@ def machine(request: pytest.FixtureRequest) -> Host:
 
 
 def looks(held: Held, machine: Host, *kinds: str) -> dict[str, Look]:
-    at = Target("web-7/held:x", "x", "web-7", "held", "x", str(held.pid), machine=machine)
+    at = Target(
+        "web-7/held:x", "x", "web-7", "held", "x", str(held.pid), "http://127.0.0.1:1/", held.file, machine=machine
+    )
     seen = gather(at, kinds, since=utc_now(), patience=timedelta(seconds=30))  # a busy machine; the default is 5
     return {look.kind: look for look in seen}
 
 
 def test_every_kind_shows_what_is_there(held: Held, machine: Host) -> None:
-    assert set(SHOWN) == {word(name) for name in registry.current().names(Room.EVIDENCE)}
+    assert {*SHOWN, "python-stacks"} == {word(name) for name in registry.current().names(Room.EVIDENCE)}
     seen = looks(held, machine, *SHOWN)
-    assert {kind: look.fault for kind, look in seen.items() if look.piece is None} == {}
     for kind, parts in SHOWN.items():
         piece = seen[kind].piece
-        assert piece is not None
+        assert piece is not None, f"{kind}: {seen[kind].fault}"
         for part in parts:
             assert part.format(pid=held.pid, port=held.port, file=held.file) in piece.body, f"{kind}:\n{piece.body}"
+
+
+def test_python_stacks_are_shown_where_py_spy_is(
+    held: Held, sshd: Sshd, require: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(require('py-spy')).parent}:{os.environ['PATH']}")
+    here = looks(held, Host("web-7"), "python-stacks")["python-stacks"]
+    if here.fault.startswith("not permitted"):
+        missing("this user may not look into another process")
+    assert here.piece is not None, here.fault
+    assert f"Process {held.pid}" in here.piece.body
+    assert '"MainThread"' in here.piece.body
+    there = looks(held, sshd.host(), "python-stacks")["python-stacks"]  # with the server's own PATH
+    assert there.piece is not None or there.fault.startswith("py-spy is not installed on web-7; ")
 
 
 def test_both_ways_show_the_same(held: Held, sshd: Sshd) -> None:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from paramedic.errors import OutcomeUnknown, PermanentError, Refused, TargetChanged, TemporaryError
 from paramedic.kinds import process_target
-from paramedic.kinds.transport import Ended, OutOfTime, Transport
+from paramedic.kinds.transport import MOST_KEPT, Ended, OutOfTime, Transport
 from paramedic.machine.clock import boottime, spoken
 from paramedic.machine.kill_points import kill_point
 from paramedic.remediation.target import Identity, Target, same_instance
@@ -104,9 +104,9 @@ def never_restarts(unit: str) -> tuple[str, ...]:
     return (*_SPOKEN, "busctl", *quietly, "call", *manager, "RestartUnit", "ss", unit, "isolate")
 
 
-def journal(unit: str, lines: int) -> tuple[str, ...]:
+def journal(unit: str, lines: int, form: str = "short-iso") -> tuple[str, ...]:
     """The command that shows the unit's last lines in the journal, oldest first."""
-    return (*_SPOKEN, "journalctl", "--no-pager", "--quiet", "--output=short-iso", f"--lines={lines}", f"--unit={unit}")
+    return (*_SPOKEN, "journalctl", "--no-pager", "--quiet", f"--output={form}", f"--lines={lines}", f"--unit={unit}")
 
 
 class Reader:
@@ -162,6 +162,14 @@ class Reader:
         lines_read = self._ask(journal(self._target.name, lines))
         return lines_read or f"the journal has no line of {self._target.name} that this user may read"
 
+    def log_lines(self, lines: int, since: float) -> str:
+        """The unit's last lines in the journal since then, each after its time. Raises as `journal` does."""
+        command = journal(self._target.name, lines, "short-unix")
+        ended = self._run((*command, f"--since=@{int(since)}"), kept=MOST_KEPT)
+        if ended.code == 0:
+            return ended.output
+        raise PermanentError(f"{_words(ended)}; the group systemd-journal would show it")
+
     def forbidden(self) -> str | None:
         """Why systemd would not let this user restart the unit, and what grants it; None where it would. Nothing is restarted.
 
@@ -195,10 +203,10 @@ class Reader:
         ended = self._run(("id", "-un"))
         return one_line(ended.output.strip()) if ended.code == 0 else "of this process"
 
-    def _run(self, command: tuple[str, ...]) -> Ended:
+    def _run(self, command: tuple[str, ...], **kept: int) -> Ended:
         _there(self._target, self._transport)
         try:
-            return self._transport.run(command, boottime() + self._timeout.total_seconds())
+            return self._transport.run(command, boottime() + self._timeout.total_seconds(), **kept)
         except OutOfTime as error:
             raise TemporaryError(
                 f"systemd did not answer about {self._target.id} in {spoken(self._timeout)}"
@@ -348,6 +356,13 @@ EVIDENCE = {
     "journal": lambda target, transport: Reader(target, transport).journal(),
 }
 restarted = process_target.restarted
+
+
+def log_lines(target: Target, transport: Transport, lines: int, since: float) -> str:
+    """The unit's journal since then (seconds since the epoch). Raises TemporaryError or PermanentError."""
+    return Reader(target, transport, timedelta(seconds=3)).log_lines(lines, since)
+
+
 resident_memory = partial(process_target.memory_of, owned=_owned)
 process_id = partial(process_target.process_id, owned=_owned)
 process_use = partial(process_target.use_of, owned=_owned)

@@ -103,7 +103,7 @@ def _timing(curl: pycurl.Curl, took_ms: float, *, secure: bool) -> Timing:
     named, connected, secured, sent, first_byte = (
         float(curl.getinfo(moment)) for moment in (*moments, pycurl.STARTTRANSFER_TIME)
     )
-    address, size = str(curl.getinfo(pycurl.PRIMARY_IP) or ""), int(curl.getinfo(pycurl.SIZE_DOWNLOAD))
+    address, size = str(curl.getinfo(pycurl.PRIMARY_IP) or ""), int(curl.getinfo(pycurl.SIZE_DOWNLOAD_T))
     return Timing(named, connected, secured, sent, first_byte, took_ms / 1000, secure, address, size)
 
 

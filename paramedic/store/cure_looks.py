@@ -95,7 +95,7 @@ def judge(tx: Tx, look: CureLook, verdict: Held, why: str, *, actor: str) -> Cur
         incident=look.incident,
         target=look.target,
         reason=judged.words,
-        data={"act": look.act, "after_seconds": look.after.total_seconds(), "remedy": look.remedy},
+        data={"of_act": look.act, "after_seconds": look.after.total_seconds(), "remedy": look.remedy},
     )
     if verdict in NOT_HELD:
         lifecycle.update_channels(tx, look.incident, judged.words)

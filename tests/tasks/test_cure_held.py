@@ -16,6 +16,7 @@ from store_states import alert, intended
 from paramedic.catalog.library import Library, open_library
 from paramedic.change import cure, exclusive
 from paramedic.change.run import PlaybookRun
+from paramedic.dispatch.events import called
 from paramedic.doors import reading
 from paramedic.errors import TemporaryError
 from paramedic.incidents.outcome import Ending
@@ -112,7 +113,7 @@ class Shop:
 
     def said(self) -> list[tuple[str, str]]:
         with self.store.read() as tx:
-            return [(entry.what, entry.reason) for entry in trail.entries(tx) if entry.what.startswith("cure.")]
+            return [(called(entry), entry.reason) for entry in trail.entries(tx) if entry.what.startswith("cure.")]
 
 
 @pytest.fixture

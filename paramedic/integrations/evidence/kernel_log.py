@@ -35,7 +35,9 @@ _JOURNAL = re.compile(r"^(\d+\.\d+) \S+ kernel: (.*)$")
 
 #: The line about each kill, as kernels have written it since 2.6.
 _KILLED = re.compile(r"Kill(?:ed)? process (\d+) \(([^)]*)\)(.*)")
-_CONSTRAINT = re.compile(r"oom-kill:constraint=(\w+).*?task_memcg=([^,]*),task=([^,]*),pid=(\d+)")
+_CONSTRAINT = re.compile(
+    r"oom-kill:constraint=(\w{1,40}),(?:[^,]{0,100},){0,12}?task_memcg=([^,]{0,300}),task=([^,]{0,100}),pid=(\d{1,10})"
+)
 
 _DAY = timedelta(days=1)
 
